@@ -1,0 +1,45 @@
+# What people run. Each target sets up what it needs; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A stamp, so that the second run starts at once.
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run token test check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements-dev.txt functions/sts_token/requirements.txt
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.10")'
+	@$(PYTHON) -m venv $(VENV) || { echo "No venv module? On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run: $(READY) ## start the sandbox: the token URL, OSS and STS on this machine
+	@$(BIN)/python -m sandbox run
+
+token: $(READY) ## print one token as JSON
+	@$(BIN)/python -m sandbox token
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## format, lint and types, changing nothing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(READY) ## format the code and mend what lint can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## measure the function beside its peers
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@$(BIN)/python -m bench
+
+clean: ## remove what the sandbox stored
+	@rm -rf .sandbox

@@ -1,0 +1,123 @@
+"""`make bench`: the function beside its peers, against a local STS that answers at once.
+
+Each client runs in fresh processes, all of them in turn, round after round, so that what else the
+machine does meets all of them; ratios are taken within a round and their median is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+COLD_ROUNDS = 15
+WARM_ROUNDS = 7
+WARM_CALLS = 300
+
+NAMES = {
+    "handler": "index.handler (ours)",
+    "floor": "http.client + hmac, the floor",
+    "acs_client": "AcsClient",
+    "tea": "alibabacloud-sts20150401",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one process measured: milliseconds, and megabytes at the peak."""
+
+    cold_ms: float
+    warm_ms: list[float]
+    cpu_ms: float
+    peak_mb: float
+
+    @property
+    def p50(self) -> float:
+        return median(self.warm_ms)
+
+    @property
+    def p99(self) -> float:
+        return quantiles(self.warm_ms, n=100)[98]
+
+
+def _run(name: str, port: str, calls: int) -> Run:
+    # No proxy and no keys of this shell: the peers would use them.
+    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG")}
+    script = Path(__file__).with_name("client.py")
+    done = subprocess.run(
+        [sys.executable, str(script), name, port, str(calls)],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"bench: {name} failed:\n{done.stderr}")
+    return Run(**json.loads(done.stdout))
+
+
+def _rounds(port: str, count: int, calls: int) -> list[dict[str, Run]]:
+    rounds = []
+    for number in range(count):
+        print(f"\r  round {number + 1} of {count} ", end="", file=sys.stderr, flush=True)
+        rounds.append({name: _run(name, port, calls) for name in NAMES})
+    print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+    return rounds
+
+
+def _ratio(rounds: list[dict[str, Run]], attribute: str, beside: str) -> float:
+    """The median over the rounds of ours divided by a peer's."""
+    return median(getattr(r["handler"], attribute) / getattr(r[beside], attribute) for r in rounds)
+
+
+def main() -> None:
+    stub = subprocess.Popen(
+        [sys.executable, "-m", "bench.stub_sts"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert stub.stdout is not None
+    port = stub.stdout.readline().strip()
+    try:
+        print("Cold start: imports and the first token, in fresh processes ...", flush=True)
+        _rounds(port, 1, 0)  # Once unmeasured: byte code gets compiled, files get cached.
+        cold = _rounds(port, COLD_ROUNDS, 0)
+        print("Warm: uncached tokens over one process's kept connection ...", flush=True)
+        warm = _rounds(port, WARM_ROUNDS, WARM_CALLS)
+    finally:
+        stub.communicate()
+    _report(cold, warm)
+
+
+def _report(cold: list[dict[str, Run]], warm: list[dict[str, Run]]) -> None:
+    print(f"\n{'':31}{'cold ms':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'peak MB':>9}")
+    for name, label in NAMES.items():
+        columns = [
+            median(r[name].cold_ms for r in cold),
+            *(median(getattr(r[name], a) for r in warm) for a in ("p50", "p99", "cpu_ms")),
+            median(r[name].peak_mb for r in warm),
+        ]
+        print(f"{label:31}" + "".join(f"{value:9.2f}" for value in columns))
+    print("\nours, divided by                 ratio   target")
+    for label, rounds, attribute, beside, target in (
+        ("the floor's warm p50", warm, "p50", "floor", 1.5),
+        ("AcsClient's warm p50", warm, "p50", "acs_client", 0.75),
+        ("AcsClient's CPU a call", warm, "cpu_ms", "acs_client", None),
+        ("AcsClient's cold start", cold, "cold_ms", "acs_client", 0.8),
+        ("AcsClient's memory", warm, "peak_mb", "acs_client", 1.0),
+        ("alibabacloud-sts's warm p50", warm, "p50", "tea", None),
+        ("alibabacloud-sts's cold start", cold, "cold_ms", "tea", None),
+        ("alibabacloud-sts's memory", warm, "peak_mb", "tea", None),
+    ):
+        ratio = _ratio(rounds, attribute, beside)
+        verdict = f"{target:7.2f}  {'met' if ratio <= target else 'MISSED'}" if target else ""
+        print(f"  {label:30}{ratio:6.2f}  {verdict}".rstrip())
+
+
+if __name__ == "__main__":
+    main()

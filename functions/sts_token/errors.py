@@ -1,0 +1,92 @@
+"""Every error that a client can be answered with: one base class, one subclass a cause.
+
+app.py turns them into JSON. Messages are shown to clients: no value of a variable, no secret.
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Base of all errors below.
+
+    `status` is the body's StatusCode, `code` its ErrorCode, `message` its ErrorMessage.
+    `headers` are added to the answer.
+    """
+
+    status = 500
+    code = "InternalError"
+
+    def __init__(self, message: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.headers = headers or {}
+
+
+class InvalidEvent(ServiceError):
+    """Raised when what arrived is not an HTTP trigger event of Function Compute 3.0."""
+
+    status = 400
+    code = "InvalidEvent"
+
+
+class InvalidParameter(ServiceError):
+    """Raised when a wish of the caller is malformed, or not one that the operator allows."""
+
+    status = 400
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(f"{parameter}: {message}")
+        self.code = f"InvalidParameter.{parameter.title().replace('_', '')}"
+
+
+class NotFound(ServiceError):
+    """Raised when no route has the request's path."""
+
+    status = 404
+    code = "NotFound"
+
+
+class MethodNotAllowed(ServiceError):
+    """Raised when the route exists and does not answer the request's method."""
+
+    status = 405
+    code = "MethodNotAllowed"
+
+
+class Misconfiguration(ServiceError):
+    """Raised when an environment variable is missing or wrong: names it and what it accepts."""
+
+    code = "Misconfiguration"
+
+    def __init__(self, variable: str, message: str) -> None:
+        super().__init__(f"{variable}: {message}")
+        self.variable = variable
+
+
+class PolicyError(ServiceError):
+    """Raised when a policy template cannot be rendered for a grant into a policy STS would take."""
+
+    code = "InvalidPolicy"
+
+
+class StsRefused(ServiceError):
+    """Raised when STS answered with an error of its own: its code and message are passed on."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class StsUnreachable(ServiceError):
+    """Raised when no answer came from STS in time, after the one retry."""
+
+    status = 503
+    code = "StsUnreachable"
+
+
+class StsInvalidAnswer(ServiceError):
+    """Raised when STS's answer is not what its API promises, so that nothing is passed on."""
+
+    status = 503
+    code = "StsInvalidAnswer"

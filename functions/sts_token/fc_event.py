@@ -1,0 +1,91 @@
+"""Function Compute 3.0's HTTP trigger event <-> Request and Response, and nothing else.
+
+The event's shape is vendor documentation ("HTTP trigger, version v1"); header names come as Go
+spells them, so they are lower-cased here. What is not such an event is refused with InvalidEvent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any, Protocol
+
+from errors import InvalidEvent
+from messages import Request, Response
+
+
+class Context(Protocol):
+    """What the platform passes beside the event; python3.12 passes no credentials in it."""
+
+    request_id: str
+
+
+def read(event: object) -> Request:
+    """Make a Request of an event (bytes or text holding JSON). Raises InvalidEvent."""
+    document = _document(event)
+    http = _member(_member(document, "requestContext"), "http")
+    method = http.get("method")
+    path = http.get("path", document.get("rawPath"))
+    if not isinstance(method, str) or not method.isascii() or not method.isalpha():
+        raise InvalidEvent("requestContext.http.method must be an HTTP method")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise InvalidEvent("requestContext.http.path must be text that starts with '/'")
+    request_id = document["requestContext"].get("requestId")
+    return Request(
+        method=method.upper(),
+        path=path,
+        query=_texts(document, "queryParameters"),
+        headers={name.lower(): value for name, value in _texts(document, "headers").items()},
+        body=_body(document),
+        request_id=request_id if isinstance(request_id, str) else "",
+    )
+
+
+def write(response: Response) -> dict[str, object]:
+    """Make of a Response what the platform expects; all four members, always."""
+    return {
+        "statusCode": response.status,
+        "headers": dict(response.headers),
+        "body": response.body,
+        "isBase64Encoded": False,
+    }
+
+
+def _document(event: object) -> dict[str, Any]:
+    if not isinstance(event, (bytes, bytearray, str)):
+        raise InvalidEvent("the event must be the JSON text of an HTTP trigger event")
+    try:
+        document = json.loads(event)
+    except (ValueError, RecursionError):
+        raise InvalidEvent("the event must be the JSON text of an HTTP trigger event") from None
+    if not isinstance(document, dict):
+        raise InvalidEvent("the event must be a JSON object")
+    return document
+
+
+def _member(document: dict[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    if not isinstance(value, dict):
+        raise InvalidEvent(f"{name} must be an object: is the trigger an HTTP trigger?")
+    return value
+
+
+def _texts(document: dict[str, Any], name: str) -> dict[str, str]:
+    """A map of text to text; absent and null are empty."""
+    values = document.get(name) or {}
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise InvalidEvent(f"{name} must be an object of texts")
+    return values
+
+
+def _body(document: dict[str, Any]) -> bytes:
+    body = document.get("body") or ""
+    if not isinstance(body, str):
+        raise InvalidEvent("body must be text")
+    try:
+        if document.get("isBase64Encoded"):
+            return base64.b64decode(body, validate=True)
+        return body.encode()
+    except (binascii.Error, UnicodeError):
+        raise InvalidEvent("body must be UTF-8 text, or base64 when isBase64Encoded") from None

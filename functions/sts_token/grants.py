@@ -1,0 +1,137 @@
+"""Caller and wishes -> Grant: what this caller may do now. A wish can only narrow.
+
+Which RAM policy a grant becomes is policies.py's matter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import keys
+from callers import Caller
+from errors import InvalidParameter
+from messages import Request
+from settings import MIN_SECONDS, Settings
+
+MAX_BODY_BYTES = 16 * 1024
+"""Far above any set of wishes, far below what would cost memory."""
+
+_WISHES = ("policy", "object", "duration")
+
+
+class Grant(NamedTuple):
+    """One bucket and one prefix, or one object key under it; a policy's name; seconds to live."""
+
+    bucket: str
+    prefix: str
+    object_key: str | None
+    policy: str
+    seconds: int
+    session_name: str
+
+
+def read_wishes(request: Request) -> dict[str, str]:
+    """Collect the wishes of the query and of a JSON or form body; other names are ignored.
+
+    Raises InvalidParameter for a body that is neither, or a wish that says two things.
+    """
+    wishes = {name: request.query[name] for name in _WISHES if name in request.query}
+    if request.method != "POST":
+        return wishes
+    body = _read_body(request)
+    for name in _WISHES:
+        if name in body:
+            if wishes.get(name, body[name]) != body[name]:
+                raise InvalidParameter(name, "the query and the body must not differ")
+            wishes[name] = body[name]
+    return wishes
+
+
+def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Grant:
+    """Narrow what the operator configured to this caller and these wishes.
+
+    Raises InvalidParameter for a wish that is malformed or would widen.
+    """
+    prefix = settings.prefix
+    if caller.segment is not None:
+        prefix += f"{caller.segment}/"
+    return Grant(
+        bucket=settings.bucket,
+        prefix=prefix,
+        object_key=_object_key(prefix, wishes.get("object")),
+        policy=_policy(wishes.get("policy", settings.policy), settings),
+        seconds=_seconds(wishes.get("duration"), settings),
+        session_name=caller.session_name,
+    )
+
+
+def _read_body(request: Request) -> dict[str, str]:
+    if len(request.body) > MAX_BODY_BYTES:
+        raise InvalidParameter("body", f"must be at most {MAX_BODY_BYTES} bytes")
+    try:
+        text = request.body.decode().strip()
+    except UnicodeDecodeError:
+        raise InvalidParameter("body", "must be UTF-8") from None
+    if not text:
+        return {}
+    if text.startswith("{"):
+        return _json_texts(text)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "application/x-www-form-urlencoded":
+        return _form_texts(text)
+    raise InvalidParameter("body", "must be a JSON object, or a form (x-www-form-urlencoded)")
+
+
+def _form_texts(text: str) -> dict[str, str]:
+    pairs = parse_qsl(text, keep_blank_values=True)
+    values = dict(pairs)
+    for name in _WISHES:
+        if sum(key == name for key, _ in pairs) > 1:
+            raise InvalidParameter(name, "must be given once")
+    return values
+
+
+def _json_texts(text: str) -> dict[str, str]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidParameter("body", "must be a JSON object") from None
+    values = {}
+    for name in _WISHES:
+        value = document.get(name)
+        if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
+            raise InvalidParameter(name, "must be text or a whole number")
+        if value is not None:
+            values[name] = str(value)
+    return values
+
+
+def _object_key(prefix: str, name: str | None) -> str | None:
+    if name is None:
+        return None
+    # The name alone as well: joined to the prefix, its leading slash would be an inner one.
+    fault = keys.fault(name) or keys.fault(prefix + name)
+    if fault or name.endswith("/"):
+        raise InvalidParameter("object", fault or "must not end with '/'")
+    return prefix + name
+
+
+def _policy(name: str, settings: Settings) -> str:
+    if name not in settings.policy_choices:
+        raise InvalidParameter("policy", f"must be one of {', '.join(settings.policy_choices)}")
+    return name
+
+
+def _seconds(wish: str | None, settings: Settings) -> int:
+    if wish is None:
+        return settings.token_seconds
+    # Bounded digits: int() of a very long text is an error of its own.
+    if re.fullmatch("[0-9]{1,6}", wish) and MIN_SECONDS <= int(wish) <= settings.token_seconds:
+        return int(wish)
+    raise InvalidParameter(
+        "duration", f"must be whole seconds, {MIN_SECONDS} to {settings.token_seconds}"
+    )

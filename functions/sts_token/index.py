@@ -1,0 +1,29 @@
+"""Function Compute's entry points. Everything they do is done elsewhere."""
+
+from __future__ import annotations
+
+import gc
+
+# What is imported stays: looking for garbage in it takes 5 % of a cold start, and freezing it
+# spares every later collection the walk through it.
+gc.disable()
+
+import os  # noqa: E402
+
+import fc_event  # noqa: E402
+from app import App  # noqa: E402
+
+gc.enable()
+gc.freeze()
+
+_app = App(os.environ)
+
+
+def handler(event: object, context: object) -> dict[str, object]:  # noqa: ARG001 - FC's signature
+    """Answer one HTTP trigger event; never raises, whatever the event."""
+    return fc_event.write(_app.respond(lambda: fc_event.read(event)))
+
+
+def initialize(context: object) -> None:  # noqa: ARG001 - FC's signature
+    """Warm up settings, templates and the connection to STS; a failure never fails the instance."""
+    _app.warm()

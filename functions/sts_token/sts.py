@@ -1,0 +1,184 @@
+"""AssumeRole over the wire -> Credentials.
+
+The request is built and signed by the vendor's AssumeRoleRequest (aliyun-python-sdk-sts, 3.1.0
+and 3.1.3 alike), and sent by connection.py instead of the vendor's AcsClient, which opens a
+connection for each client, never retries AssumeRole, can fall back to plain HTTP, and prints
+secrets at DEBUG. The parameters travel in the POST's body, where no access log shows them; the
+signature (RPC version 1) covers them there as it does in the query.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from assume_role import AssumeRoleRequest
+from connection import ConnectionFault, KeptConnection, Reply, StaleConnection
+from errors import StsInvalidAnswer, StsRefused, StsUnreachable
+from settings import AccessKey, Endpoint
+
+TOTAL_SECONDS = 4.5
+"""For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
+ATTEMPT_SECONDS = 2.2
+"""For one attempt, so that the retry has as long."""
+
+_HEADERS = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Accept": "application/json",
+    # Both SDKs of the vendor send them; under ACS3 they would be the only carriers.
+    "x-acs-action": "AssumeRole",
+    "x-acs-version": "2015-04-01",
+}
+
+
+class RoleRequest(NamedTuple):
+    """The parameters of one AssumeRole: seconds 900 to 43,200, policy 1 to 2,048 characters."""
+
+    role_arn: str
+    session_name: str
+    policy: str
+    seconds: int
+
+
+class Credentials(NamedTuple):
+    """What STS issued. `expiration` is UTC as `YYYY-MM-DDTHH:MM:SSZ`, the form that the mobile
+    SDKs parse."""
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: str
+    expiration: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(***, expiration={self.expiration!r})"
+
+
+class StsClient:
+    """Calls one STS endpoint. Thread-safe."""
+
+    def __init__(self, endpoint: Endpoint, region: str) -> None:
+        self._connection = KeptConnection(endpoint)
+        self._region = region
+
+    def warm(self) -> None:
+        """Open the connection before it is needed. Raises StsUnreachable."""
+        try:
+            self._connection.connect(time.monotonic() + ATTEMPT_SECONDS)
+        except ConnectionFault as fault:
+            raise _unreachable(fault) from None
+
+    def assume_role(self, request: RoleRequest, key: AccessKey) -> Credentials:
+        """Ask for credentials; at most 4.5 s, one retry included.
+
+        Raises StsRefused with STS's own code and message, StsUnreachable, StsInvalidAnswer.
+        """
+        end = time.monotonic() + TOTAL_SECONDS
+        try:
+            reply = self._attempt(request, key, end - TOTAL_SECONDS + ATTEMPT_SECONDS)
+            if not _worth_a_retry(reply):
+                return _credentials(reply, key)
+        except ConnectionFault:
+            pass
+        # Jitter: the instances that were throttled together shall not come back together.
+        time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - not a secret
+        try:
+            return _credentials(self._attempt(request, key, end), key)
+        except ConnectionFault as fault:
+            raise _unreachable(fault) from None
+
+    def _attempt(self, request: RoleRequest, key: AccessKey, deadline: float) -> Reply:
+        try:
+            return self._post(request, key, deadline, fresh=False)
+        except StaleConnection:
+            return self._post(request, key, deadline, fresh=True)
+
+    def _post(self, request: RoleRequest, key: AccessKey, deadline: float, *, fresh: bool) -> Reply:
+        # Signed each time: STS accepts a nonce once.
+        body = _signed_form(request, key, self._region)
+        return self._connection.post("/", body, _HEADERS, deadline, fresh=fresh)
+
+
+def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
+    rpc = AssumeRoleRequest()
+    rpc.set_method("POST")  # 3.1.0 defaults to GET
+    rpc.set_accept_format("JSON")
+    rpc.add_query_param("RoleArn", request.role_arn)
+    rpc.add_query_param("RoleSessionName", request.session_name)
+    rpc.add_query_param("DurationSeconds", request.seconds)
+    rpc.add_query_param("Policy", request.policy)
+    if key.security_token is not None:
+        rpc.add_query_param("SecurityToken", key.security_token)
+    url: str = rpc.get_url(region, key.access_key_id, key.access_key_secret)
+    return url.removeprefix("/?").encode()
+
+
+def _worth_a_retry(reply: Reply) -> bool:
+    return reply.status >= 500 or reply.status == 429 or b'"Throttling' in reply.body
+
+
+def _credentials(reply: Reply, key: AccessKey) -> Credentials:
+    """Check the answer before any of it is passed on."""
+    try:
+        answer = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise StsInvalidAnswer(f"STS answered HTTP {reply.status} without JSON")
+    if reply.status != 200:
+        raise _refusal(reply.status, answer, key)
+    given = answer.get("Credentials")
+    if not isinstance(given, dict):
+        raise StsInvalidAnswer("STS's answer has no Credentials")
+    return Credentials(
+        access_key_id=_checked(given, "AccessKeyId", _is_plain),
+        access_key_secret=_checked(given, "AccessKeySecret", _is_plain),
+        security_token=_checked(given, "SecurityToken", _is_plain),
+        expiration=_checked(given, "Expiration", _is_expiration),
+    )
+
+
+def _is_plain(text: str) -> bool:
+    """Printable ASCII without spaces: what the SDKs can put into a header."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def _is_expiration(text: str) -> bool:
+    """Anything else the mobile SDKs misread: an offset, a fraction, local time."""
+    form = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+    return re.fullmatch(form, text) is not None
+
+
+def _checked(given: Mapping[str, object], name: str, sound: Callable[[str], object]) -> str:
+    value = given.get(name)
+    if not isinstance(value, str) or not sound(value):
+        raise StsInvalidAnswer(f"STS's answer has no sound {name}")
+    return value
+
+
+def _refusal(status: int, answer: Mapping[str, object], key: AccessKey) -> Exception:
+    code, message = answer.get("Code"), answer.get("Message")
+    if (
+        not isinstance(code, str)
+        or not re.fullmatch("[A-Za-z0-9._-]{1,128}", code)
+        or not isinstance(message, str)
+    ):
+        return StsInvalidAnswer(f"STS answered HTTP {status} without a Code and a Message")
+    ours = 429 if code.startswith("Throttling") else 503 if status >= 500 else 500
+    return StsRefused(ours, code, _without_secrets(message, key) or code)
+
+
+def _without_secrets(message: str, key: AccessKey) -> str:
+    """SignatureDoesNotMatch quotes the whole string to sign, our security token included."""
+    message = message.partition("server string to sign is")[0].strip()[:1000]
+    for secret in (key.access_key_secret, key.security_token, key.access_key_id):
+        if secret:
+            message = message.replace(secret, "***")
+    return message
+
+
+def _unreachable(fault: ConnectionFault) -> StsUnreachable:
+    return StsUnreachable(f"STS cannot be reached: {fault}")

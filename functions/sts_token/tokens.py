@@ -1,0 +1,43 @@
+"""Grant and Credentials -> token: the JSON members that the stock SDKs read.
+
+Which client demands which of them is written beside each.
+"""
+
+from __future__ import annotations
+
+import time
+
+from grants import Grant
+from settings import Settings
+from sts import Credentials
+
+
+def token(credentials: Credentials, grant: Grant, settings: Settings) -> dict[str, object]:
+    """Build the token of a grant.
+
+    No other member may stand at the top: ali-oss takes every one as an option of its own, so a
+    `Region` or `Endpoint` there would break it (seen in ali-oss 6.23).
+    """
+    scope: dict[str, object] = {
+        "Bucket": grant.bucket,
+        "Region": settings.region,
+        "Endpoint": str(settings.oss_endpoint),
+        "Prefix": grant.prefix,
+        "Policy": grant.policy,
+    }
+    if grant.object_key is not None:
+        scope["Object"] = grant.object_key
+    return {
+        # Android and iOS: a number.
+        "StatusCode": 200,
+        "AccessKeyId": credentials.access_key_id,
+        "AccessKeySecret": credentials.access_key_secret,
+        "SecurityToken": credentials.security_token,
+        "Expiration": credentials.expiration,
+        # The vendor's own SDKs, which read this URL as a `credentials_uri`.
+        "Code": "Success",
+        # oss2's EcsRamRoleCredentialsProvider refreshes too early without it; and it tells a
+        # client how far its clock is off.
+        "LastUpdated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "Scope": scope,
+    }
