@@ -75,6 +75,11 @@ class App:
         except ServiceError as error:
             log.warning("%s: %s", error.code, error.message)
 
+    def close(self) -> None:
+        """Close the connection to STS; for whoever makes more than one App in a process."""
+        if self._made is not None:
+            self._made.sts.close()
+
     def _route(self, request: Request) -> dict[str, object]:
         # A preflight carries no login, and must succeed for the request after it to be sent.
         if request.method == "OPTIONS":

@@ -90,6 +90,13 @@ class KeptConnection:
             connection.close()
         return reply
 
+    def close(self) -> None:
+        """Close the kept connection; the next post opens another."""
+        with self._lock:
+            connection, self._idle = self._idle, None
+        if connection is not None:
+            connection.close()
+
     def _open(self, deadline: float) -> _Connection:
         try:
             return _Connection(_dial(self._endpoint, self._tls, deadline), self._endpoint.authority)

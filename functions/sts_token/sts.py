@@ -71,6 +71,10 @@ class StsClient:
         except ConnectionFault as fault:
             raise _unreachable(fault) from None
 
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._connection.close()
+
     def assume_role(self, request: RoleRequest, key: AccessKey) -> Credentials:
         """Ask for credentials; at most 4.5 s, one retry included.
 

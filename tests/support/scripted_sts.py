@@ -1,0 +1,154 @@
+"""An STS whose every answer a test writes, byte by byte: for the faults a sound STS never shows."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+Move = Callable[[socket.socket], bool]
+"""Answers one request on a connection; says whether the connection goes on."""
+
+CREDENTIALS = {
+    "AccessKeyId": "STS.NUgYrLnoC37mZZCNnAbez",
+    "AccessKeySecret": "CVwjCkNzTMupZ8NbTCxCBRq3K16jtcWFTJAyBEv2",
+    "SecurityToken": "CAISrAJ1q6Ft5B2yfSjIr5bSEsj4g7BihPWGWHz",
+    "Expiration": "2036-01-01T00:00:00Z",
+}
+
+
+def success(**changes: object) -> Move:
+    """The sound answer, with some of its Credentials changed."""
+    return answer(200, {"RequestId": "R", "Credentials": {**CREDENTIALS, **changes}})
+
+
+def refusal(status: int, code: str, message: str) -> Move:
+    return answer(status, {"RequestId": "R", "HostId": "h", "Code": code, "Message": message})
+
+
+def answer(status: int, body: object, *, close: bool = False) -> Move:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    connection = "close" if close else "keep-alive"
+    head = f"HTTP/1.1 {status} X\r\nConnection: {connection}\r\nContent-Length: {len(text)}\r\n\r\n"
+    return raw(head.encode() + text, goes_on=not close)
+
+
+def raw(data: bytes, *, goes_on: bool = False) -> Move:
+    def move(sock: socket.socket) -> bool:
+        sock.sendall(data)
+        return goes_on
+
+    return move
+
+
+def reset(sock: socket.socket) -> bool:
+    """Close with RST instead of FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return False
+
+
+def hang(sock: socket.socket) -> bool:
+    """Never answer, until the client has gone."""
+    sock.settimeout(30)
+    sock.recv(1)
+    return False
+
+
+def drip(data: bytes) -> Move:
+    """Answer so slowly that each single read is quick and the whole never ends."""
+
+    def move(sock: socket.socket) -> bool:
+        for byte in data:
+            sock.sendall(bytes([byte]))
+            time.sleep(0.2)
+        return False
+
+    return move
+
+
+def then_close(move: Move) -> Move:
+    """Answer as if the connection were kept, and close it all the same."""
+
+    def both(sock: socket.socket) -> bool:
+        move(sock)
+        return False
+
+    return both
+
+
+@dataclass
+class ScriptedSts:
+    """Plays `moves` one a request; the last one again and again."""
+
+    port: int
+    moves: list[Move]
+    requests: list[dict[str, str]] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _next(self) -> Move:
+        return self.moves.pop(0) if len(self.moves) > 1 else self.moves[0]
+
+    def _serve(self, sock: socket.socket) -> None:
+        self.connections += 1
+        with sock, suppress(OSError):
+            while (body := _read_request(sock)) is not None:
+                self.requests.append(dict(parse_qsl(body.decode())))
+                if not self._next()(sock):
+                    return
+
+
+def _read_request(sock: socket.socket) -> bytes | None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = sock.recv(65536)
+        if not more:
+            return None
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length")
+    )
+    while len(body) < length:
+        body += sock.recv(65536)
+    return body
+
+
+@contextmanager
+def scripted_sts(*moves: Move, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedSts]:
+    """Serve the moves on a free port of 127.0.0.1."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    server = ScriptedSts(listener.getsockname()[1], list(moves))
+
+    def accept() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=shake_and_serve, args=(sock,), daemon=True).start()
+
+    def shake_and_serve(sock: socket.socket) -> None:
+        with suppress(OSError):
+            server._serve(tls.wrap_socket(sock, server_side=True) if tls else sock)
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield server
+    finally:
+        # Wakes accept(), which close() alone does not.
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()

@@ -1,0 +1,135 @@
+"""Wishes and what they may narrow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import grants
+from callers import ANONYMOUS, Caller
+from errors import InvalidParameter
+from messages import Request
+from settings import Settings, read_settings
+
+Env = dict[str, str]
+ALICE = Caller(segment="alice", session_name="alice")
+
+
+@pytest.fixture
+def settings(env: Env) -> Settings:
+    return read_settings(
+        {**env, "POLICY_CHOICES": "bucket_read_policy", "TOKEN_EXPIRE_TIME": "3600"}
+    )
+
+
+def post(body: bytes, content_type: str = "", **query: str) -> Request:
+    return Request("POST", "/", query, {"content-type": content_type}, body)
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_without_wishes_the_grant_is_what_the_operator_configured(settings: Settings) -> None:
+    grant = grants.decide(ANONYMOUS, {}, settings)
+    assert (grant.bucket, grant.prefix, grant.object_key) == ("my-bucket", "uploads/", None)
+    assert (grant.policy, grant.seconds) == ("bucket_write_policy", 3600)
+    assert grant.session_name == "anonymous"
+
+
+def test_a_callers_prefix_is_a_folder_of_their_own(settings: Settings) -> None:
+    assert grants.decide(ALICE, {}, settings).prefix == "uploads/alice/"
+
+
+def test_an_object_wish_narrows_to_one_key_under_the_prefix(settings: Settings) -> None:
+    grant = grants.decide(ALICE, {"object": "a/b.jpg"}, settings)
+    assert grant.object_key == "uploads/alice/a/b.jpg"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/etc", "\\x", "../bob/x", "a/../../bob/x", "a/..", "*", "b?b", "a/", "x" * 1023]
+)
+def test_an_object_wish_cannot_leave_the_prefix(settings: Settings, name: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.decide(ALICE, {"object": name}, settings)
+    assert (caught.value.status, caught.value.code) == (400, "InvalidParameter.Object")
+
+
+def test_a_policy_wish_is_one_of_the_choices(settings: Settings) -> None:
+    grant = grants.decide(ALICE, {"policy": "bucket_read_policy"}, settings)
+    assert grant.policy == "bucket_read_policy"
+    for name in ("all_policy", "", "../all_policy", "bucket_read_policy,all_policy"):
+        with pytest.raises(InvalidParameter, match="bucket_write_policy, bucket_read_policy"):
+            grants.decide(ALICE, {"policy": name}, settings)
+
+
+def test_a_duration_wish_only_shortens(settings: Settings) -> None:
+    assert grants.decide(ALICE, {"duration": "900"}, settings).seconds == 900
+    for wish in ("899", "3601", "43200", "-900", "1e3", "", "9" * 5000):
+        with pytest.raises(InvalidParameter, match="900 to 3600"):
+            grants.decide(ALICE, {"duration": wish}, settings)
+
+
+def test_wishes_come_from_the_query() -> None:
+    request = Request("GET", "/", {"policy": "p", "object": "o", "duration": "900", "x": "y"})
+    assert grants.read_wishes(request) == {"policy": "p", "object": "o", "duration": "900"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b'{"policy": "p", "duration": 900, "object": null, "x": []}', "application/json"),
+        post(b' {"policy": "p", "duration": 900}', "text/plain"),
+        post(b"policy=p&duration=900&x=y", FORM),
+        post(b"policy=p", f"{FORM}; charset=utf-8", duration="900"),
+        post(b'{"policy": "p", "duration": 900}', FORM, policy="p"),
+    ],
+)
+def test_wishes_come_from_a_json_or_form_body(request_: Request) -> None:
+    assert grants.read_wishes(request_) == {"policy": "p", "duration": "900"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b"policy=p", "text/plain"),
+        post(b"<a/>", "application/xml"),
+        post(b"[1]", "application/json"),
+        post(b"{", "application/json"),
+        post(b"\xff\xff", FORM),
+        post(b'{"a":' * 9000, "application/json"),
+        post(b"a=" + b"x" * grants.MAX_BODY_BYTES, FORM),
+    ],
+)
+def test_another_body_is_refused(request_: Request) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.read_wishes(request_)
+    assert caught.value.code == "InvalidParameter.Body"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b"policy=a", FORM, policy="b"),
+        post(b"policy=a&policy=b", FORM),
+        post(b'{"policy": ["a"]}'),
+        post(b'{"policy": true}'),
+        post(b'{"policy": 1.5}'),
+    ],
+)
+def test_a_wish_must_say_one_thing(request_: Request) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.read_wishes(request_)
+    assert caught.value.code == "InvalidParameter.Policy"
+
+
+@given(st.binary(max_size=300) | st.text().map(lambda text: json.dumps({"object": text}).encode()))
+def test_any_body_is_wishes_or_a_clear_error(body: bytes) -> None:
+    for content_type in ("", FORM):
+        try:
+            wishes = grants.read_wishes(post(body, content_type))
+        except InvalidParameter:
+            continue
+        assert all(isinstance(value, str) for value in wishes.values())

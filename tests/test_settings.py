@@ -1,0 +1,206 @@
+"""Each variable: its default, what it accepts, and an error that names it and shows no value."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import Misconfiguration
+from settings import Settings, read_access_key, read_settings, real_error_status
+
+Env = dict[str, str]
+
+
+def test_the_defaults_are_the_designs(env: Env) -> None:
+    settings = read_settings(env)
+    assert settings.token_seconds == 900
+    assert settings.policy == "bucket_write_policy"
+    assert settings.policy_choices == ("bucket_write_policy",)
+    assert settings.prefix == "uploads/"
+    assert str(settings.oss_endpoint) == "https://oss-cn-hangzhou.aliyuncs.com"
+
+
+def test_the_sts_endpoint_is_the_regions_own(env: Env) -> None:
+    del env["STS_ENDPOINT"]
+    assert str(read_settings(env).sts_endpoint) == "https://sts.cn-hangzhou.aliyuncs.com"
+
+
+def test_the_region_defaults_to_that_of_the_function(env: Env) -> None:
+    del env["OSS_REGION"]
+    assert read_settings({**env, "FC_REGION": "cn-beijing"}).region == "cn-beijing"
+
+
+def test_callers_are_verified_unless_the_operator_says_otherwise(env: Env) -> None:
+    del env["AUTH"]
+    assert read_settings(env).auth == "jwt"
+
+
+def test_a_value_is_trimmed(env: Env) -> None:
+    assert read_settings({**env, "BUCKET_NAME": " my-bucket\n"}).bucket == "my-bucket"
+
+
+def test_policy_choices_add_to_the_default_policy(env: Env) -> None:
+    env["POLICY_CHOICES"] = "bucket_read_policy, bucket_write_policy,,bucket_read_policy"
+    assert read_settings(env).policy_choices == ("bucket_write_policy", "bucket_read_policy")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepts"),
+    [
+        ("ROLE_ARN", "", "acs:ram::<account id>:role/<role name>"),
+        ("ROLE_ARN", "acs:ram::1:user/x", "acs:ram::<account id>:role/<role name>"),
+        ("ROLE_ARN", "arn:aws:iam::1:role/x", "acs:ram::<account id>:role/<role name>"),
+        ("ROLE_ARN", "acs:ram::1:role/x/y", "acs:ram::<account id>:role/<role name>"),
+        ("TOKEN_EXPIRE_TIME", "899", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "43201", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "1h", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "-900", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "9" * 5000, "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "\u0669\u0660\u0660", "900 to 43200"),
+        ("BUCKET_NAME", "", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "My-Bucket", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "a", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "b*", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "bucket/other", "3 to 63 of a-z, 0-9"),
+        ("OBJECT_PREFIX", "", "must not be empty"),
+        ("OBJECT_PREFIX", "uploads", "must end with '/'"),
+        ("OBJECT_PREFIX", "/uploads/", "must not start with '/'"),
+        ("OBJECT_PREFIX", "a/../b/", "must not have '.' or '..'"),
+        ("OBJECT_PREFIX", "*/", "must not hold '*'"),
+        ("OBJECT_PREFIX", "${user}/", "must not hold"),
+        ("OSS_REGION", "oss-cn-hangzhou", "without 'oss-'"),
+        ("OSS_REGION", "cn-hangzhou.evil.example/", "a region id like cn-hangzhou"),
+        ("FC_REGION", "Hangzhou", "a region id like cn-hangzhou"),
+        ("AUTH", "none", "one of jwt, anonymous"),
+        ("STS_ENDPOINT", "http://sts.cn-hangzhou.aliyuncs.com", "only for loopback"),
+        ("STS_ENDPOINT", "http://127.evil.example", "only for loopback"),
+        ("STS_ENDPOINT", "http://127.0.0.1.evil.example", "only for loopback"),
+        ("STS_ENDPOINT", "http://10.0.0.1", "only for loopback"),
+        ("STS_ENDPOINT", "ftp://sts.aliyuncs.com", "https://host"),
+        ("STS_ENDPOINT", "https://user:pw@sts.aliyuncs.com", "without path or user"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com/path", "without path or user"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com?a=b", "without path or user"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com:x", "https://host"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com:0", "https://host"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com\r\nX: y", "https://host"),
+        ("STS_ENDPOINT", "https://[::1", "https://host"),
+        ("OSS_ENDPOINT", "http://oss-cn-hangzhou.aliyuncs.com", "loopback and private"),
+        ("OSS_ENDPOINT", "http://10.evil.example", "loopback and private"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_it_and_what_it_accepts(
+    env: Env, name: str, value: str, accepts: str
+) -> None:
+    if name == "FC_REGION":
+        del env["OSS_REGION"]
+    with pytest.raises(Misconfiguration) as caught:
+        read_settings({**env, name: value})
+    assert caught.value.variable == name
+    assert caught.value.message.startswith(f"{name}: ")
+    assert accepts in caught.value.message
+    assert (caught.value.status, caught.value.code) == (500, "Misconfiguration")
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("sts-vpc.cn-hangzhou.aliyuncs.com", "https://sts-vpc.cn-hangzhou.aliyuncs.com"),
+        ("https://STS.aliyuncs.com/", "https://sts.aliyuncs.com"),
+        ("https://sts.aliyuncs.com:8443", "https://sts.aliyuncs.com:8443"),
+        ("http://127.0.0.1:7082", "http://127.0.0.1:7082"),
+        ("http://localhost:7082", "http://localhost:7082"),
+        ("http://[::1]:7082", "http://[::1]:7082"),
+    ],
+)
+def test_an_endpoint_is_a_host_or_a_url(env: Env, value: str, url: str) -> None:
+    assert str(read_settings({**env, "STS_ENDPOINT": value}).sts_endpoint) == url
+
+
+def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None:
+    """clients.md: the Android emulator sees the laptop at 10.0.2.2."""
+    for host in ("10.0.2.2", "192.168.1.5", "172.16.0.9", "172.31.9.9", "localhost"):
+        env["OSS_ENDPOINT"] = f"http://{host}:7081"
+        assert str(read_settings(env).oss_endpoint) == env["OSS_ENDPOINT"]
+    with pytest.raises(Misconfiguration):
+        read_settings({**env, "OSS_ENDPOINT": "http://172.32.0.1"})
+
+
+def test_a_missing_credential_is_named(env: Env) -> None:
+    for name in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"):
+        without = {k: v for k, v in env.items() if k != name}
+        with pytest.raises(Misconfiguration) as caught:
+            read_access_key(without)
+        assert caught.value.variable == name
+
+
+def test_credentials_are_read_at_each_use(env: Env) -> None:
+    assert read_access_key(env).security_token is None
+    env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS-new"
+    assert read_access_key(env).security_token == "CAIS-new"
+
+
+def test_settings_hold_no_secret(env: Env) -> None:
+    shown = repr(read_settings(env))
+    assert env["ALIBABA_CLOUD_ACCESS_KEY_ID"] not in shown
+    assert env["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in shown
+
+
+def test_an_error_does_not_show_a_secret_pasted_into_the_wrong_variable(env: Env) -> None:
+    for name in ("ROLE_ARN", "BUCKET_NAME", "OSS_REGION", "AUTH", "STS_ENDPOINT"):
+        with pytest.raises(Misconfiguration) as caught:
+            read_settings({**env, name: "LTAI5tSecret Pasted!"})
+        assert "Pasted" not in str(caught.value)
+
+
+def test_error_statuses_are_ok_or_real() -> None:
+    assert not real_error_status({})
+    assert real_error_status({"HTTP_ERROR_STATUS": "real"})
+    with pytest.raises(Misconfiguration, match="HTTP_ERROR_STATUS: must be one of ok, real"):
+        real_error_status({"HTTP_ERROR_STATUS": "404"})
+
+
+VARIABLES = (
+    "ROLE_ARN",
+    "TOKEN_EXPIRE_TIME",
+    "POLICY_FILE",
+    "POLICY_CHOICES",
+    "BUCKET_NAME",
+    "OBJECT_PREFIX",
+    "OSS_REGION",
+    "OSS_ENDPOINT",
+    "STS_ENDPOINT",
+    "AUTH",
+)
+
+
+@given(st.dictionaries(st.sampled_from(VARIABLES), st.text(max_size=80)))
+def test_any_environment_is_settings_or_a_named_variable(changes: Env) -> None:
+    env = {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": "my-bucket",
+        "OSS_REGION": "cn-hangzhou",
+        **changes,
+    }
+    try:
+        assert isinstance(read_settings(env), Settings)
+    except Misconfiguration as error:
+        named = error.variable
+    else:
+        return
+    assert named in VARIABLES
+
+
+@given(st.text(max_size=60))
+def test_plain_http_to_sts_stays_on_this_machine(host: str) -> None:
+    env = {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": "my-bucket",
+        "OSS_REGION": "cn-hangzhou",
+        "STS_ENDPOINT": f"http://{host}",
+    }
+    try:
+        endpoint = read_settings(env).sts_endpoint
+    except Misconfiguration:
+        return
+    assert endpoint.host in ("localhost", "::1") or endpoint.host.startswith("127.")
