@@ -71,7 +71,8 @@ def _rounds(port: str, count: int, calls: int) -> list[dict[str, Run]]:
 
 def _ratio(rounds: list[dict[str, Run]], attribute: str, beside: str) -> float:
     """The median over the rounds of ours divided by a peer's."""
-    return median(getattr(r["handler"], attribute) / getattr(r[beside], attribute) for r in rounds)
+    ratios = [getattr(r["handler"], attribute) / getattr(r[beside], attribute) for r in rounds]
+    return float(median(ratios))
 
 
 def main() -> None:

@@ -1,0 +1,165 @@
+"""`python -m sandbox run` (make run) and `python -m sandbox token` (make token).
+
+Both run the production handler. With CLOUD=1 it talks to the real STS instead of the sandbox's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from errors import Misconfiguration
+from sandbox import cloud, gateway, oss, sts
+from sandbox.environment import CLOUD_VARIABLES, cloud_environment, sandbox_environment
+from sandbox.servers import PortInUse, Service, in_background, listen, serve
+from settings import read_access_key, read_settings
+
+DEFAULT_PORT = 7080
+LAST_PORT = 65533
+
+
+class UsageError(Exception):
+    """Raised for what the person at the keyboard can mend; the message says how."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command: 0, or 1 with one clear line on stderr (or an error's JSON on stdout)."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox")
+    parser.add_argument("command", choices=("run", "token"))
+    command = parser.parse_args(arguments).command
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
+    try:
+        port = _port(os.environ.get("PORT", ""))
+        in_cloud = _in_cloud(os.environ)
+        return {"run": _run, "token": _token}[command](port, in_cloud)
+    except PortInUse as error:
+        fault = f"{error}; choose another: make {command} PORT=9000"
+    except (UsageError, Misconfiguration) as error:
+        fault = str(error)
+    print(f"make {command}: {fault}", file=sys.stderr)
+    return 1
+
+
+def _port(text: str) -> int:
+    if not text:
+        return DEFAULT_PORT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LAST_PORT:
+        raise UsageError(f"PORT must be a number from 1 to {LAST_PORT}: it and the two after it")
+    return int(text)
+
+
+def _in_cloud(env: Mapping[str, str]) -> bool:
+    if env.get("CLOUD", "") not in ("", "0", "1"):
+        raise UsageError("CLOUD must be 1 (the real STS) or 0 (the sandbox's)")
+    if env.get("CLOUD") != "1":
+        return False
+    missing = [name for name in CLOUD_VARIABLES if not env.get(name)]
+    if missing:
+        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment")
+    return True
+
+
+def _run(port: int, in_cloud: bool) -> int:
+    if in_cloud:
+        listeners = [listen(port)]
+        env = _adopt(cloud_environment(os.environ))
+        services = []
+    else:
+        # Bound before anything is made: a second `make run` changes nothing.
+        listeners = [listen(port + offset) for offset in range(3)]
+        env, made = _sandbox(port + 1, port + 2)
+        services = [
+            Service(
+                oss.create_app(
+                    made.storage, made.identities, region=made.region, default_bucket=made.bucket
+                ),
+                listeners[1],
+            ),
+            Service(sts.create_app(made.identities), listeners[2]),
+        ]
+    # After _adopt: the handler reads os.environ.
+    import index
+
+    services.insert(0, Service(gateway.create_app(index.handler, index.initialize), listeners[0]))
+    print(_banner(port, env, in_cloud), flush=True)
+    asyncio.run(_until_told(services))
+    return 0
+
+
+def _token(port: int, in_cloud: bool) -> int:
+    if in_cloud:
+        _adopt(cloud_environment(os.environ))
+        return _print_token()
+    listener = listen(0)
+    sts_port: int = listener.getsockname()[1]
+    # OSS_ENDPOINT is that of `make run`: the token is good there.
+    _, made = _sandbox(port + 1, sts_port)
+    with in_background([Service(sts.create_app(made.identities), listener)]):
+        return _print_token()
+
+
+def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], cloud.Cloud]:
+    folder = cloud.state_folder(os.environ)
+    secrets = cloud.load_secrets(folder)
+    env = _adopt(
+        sandbox_environment(
+            os.environ,
+            key=(secrets.access_key_id, secrets.access_key_secret),
+            oss_port=oss_port,
+            sts_port=sts_port,
+        )
+    )
+    return env, cloud.create(env, folder, secrets)
+
+
+def _adopt(env: dict[str, str]) -> dict[str, str]:
+    """Make `env` ours, once it is sound. Raises Misconfiguration."""
+    read_settings(env)
+    read_access_key(env)
+    os.environ.update(env)
+    return env
+
+
+def _print_token() -> int:
+    import index
+
+    http = {"method": "GET", "path": "/"}
+    answer = index.handler(json.dumps({"requestContext": {"http": http}}), None)
+    body = str(answer["body"])
+    print(body)
+    return 0 if json.loads(body)["StatusCode"] == 200 else 1
+
+
+async def _until_told(services: Sequence[Service]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await serve(services, stop)
+
+
+def _banner(port: int, env: Mapping[str, str], in_cloud: bool) -> str:
+    settings = read_settings(env)
+    url = f"http://127.0.0.1:{port}/"
+    lines = [
+        "The token function, with the real STS." if in_cloud else "The cloud on this machine.",
+        "",
+        f"  token URL  {url}",
+        f"  OSS        {settings.oss_endpoint}  bucket {settings.bucket}",
+        f"  STS        {settings.sts_endpoint}",
+        f"  tokens     AUTH={settings.auth}, {settings.policy}, prefix {settings.prefix}",
+        "",
+        f"Try:  curl {url}",
+        "Ctrl-C ends it.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The token function's environment on a laptop: what a deployment would set, filled in.
+
+What the environment names must exist somewhere: cloud.py makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ACCOUNT = "1234567890123456"
+REGION = "cn-hangzhou"
+
+_CREDENTIALS = (
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+)
+CLOUD_VARIABLES = (*_CREDENTIALS[:2], "ROLE_ARN")
+"""What CLOUD=1 cannot do without."""
+
+
+def sandbox_environment(
+    env: Mapping[str, str], *, key: tuple[str, str], oss_port: int, sts_port: int
+) -> dict[str, str]:
+    """The function's variables for the sandbox; what `env` sets wins.
+
+    The credentials are one thing: a developer's own key never meets the sandbox's secret.
+    """
+    made = {
+        **_common(env),
+        "ROLE_ARN": f"acs:ram::{ACCOUNT}:role/sandbox-upload",
+        "OSS_ENDPOINT": f"http://127.0.0.1:{oss_port}",
+        "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
+    }
+    if not any(env.get(name) for name in _CREDENTIALS):
+        made.update(zip(_CREDENTIALS, key, strict=False))
+    return _overlaid(made, env)
+
+
+def cloud_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The function's variables for the real STS (CLOUD=1); what `env` sets wins."""
+    return _overlaid(_common(env), env)
+
+
+def _common(env: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "AUTH": "anonymous",
+        "BUCKET_NAME": "sandbox-bucket",
+        "OBJECT_PREFIX": "uploads/",
+        "OSS_REGION": env.get("FC_REGION") or REGION,
+    }
+
+
+def _overlaid(made: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
+    return {**env, **{name: env.get(name) or value for name, value in made.items()}}

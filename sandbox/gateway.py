@@ -1,0 +1,136 @@
+"""Plays Function Compute's HTTP trigger: HTTP -> event -> handler -> HTTP.
+
+The handler is the production one and sees a real event, so what works here is what is deployed.
+The event's shape and the limits are vendor documentation (HTTP trigger, FC 3.0).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from urllib.parse import parse_qsl
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+# The platform sets these itself, and drops them from an answer.
+_RESERVED_HEADERS = {"connection", "content-length", "date", "keep-alive", "server"}
+
+log = logging.getLogger("sandbox.gateway")
+
+Handler = Callable[[bytes, object], dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the built-in Python runtime passes beside the event."""
+
+    request_id: str
+
+
+def create_app(handler: Handler, initialize: Callable[[object], None]) -> ASGIApp:
+    """Serve `handler` on every path and method; `initialize` runs before its first request."""
+    cold = [True]
+    lock = threading.Lock()
+
+    def invoke(event: dict[str, object], context: Context) -> dict[str, object]:
+        with lock:
+            if cold:
+                cold.clear()
+                initialize(context)
+        return handler(json.dumps(event).encode(), context)
+
+    async def answer(request: Request) -> Response:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                return _platform_error(413, "RequestEntityTooLarge", "the body exceeds 32 MB")
+        request_id = str(uuid.uuid4())
+        event = build_event(request, bytes(body), request_id)
+        try:
+            response = _response(await run_in_threadpool(invoke, event, Context(request_id)))
+        except Exception:
+            # As the platform: a handler that raises is the handler's error.
+            log.exception("the handler failed")
+            return _platform_error(502, "InvocationError", "the handler failed; see the log")
+        response.headers["x-fc-request-id"] = request_id
+        return response
+
+    # No router: it would answer HEAD and unknown methods by itself.
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    return app
+
+
+def build_event(request: Request, body: bytes, request_id: str) -> dict[str, object]:
+    """Build the event of a request: rawPath is as sent, requestContext.http.path is decoded."""
+    now = datetime.now(timezone.utc)
+    headers = _joined((name.title(), value) for name, value in request.headers.items())
+    headers = {n: v for n, v in headers.items() if not n.lower().startswith("x-fc-")}
+    host = request.headers.get("host", "")
+    raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    text, is_base64 = _body(body)
+    return {
+        "version": "v1",
+        "rawPath": raw_path.decode("latin-1"),
+        "headers": headers,
+        "queryParameters": _joined(parse_qsl(request.url.query, keep_blank_values=True)),
+        "body": text,
+        "isBase64Encoded": is_base64,
+        "requestContext": {
+            "accountId": "1234567890123456",
+            "domainName": host,
+            "domainPrefix": host.partition(".")[0],
+            "http": {
+                "method": request.method,
+                "path": request.scope["path"],
+                "protocol": f"HTTP/{request.scope['http_version']}",
+                "sourceIp": request.client.host if request.client else "",
+                "userAgent": request.headers.get("user-agent", ""),
+            },
+            "requestId": request_id,
+            "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "timeEpoch": str(int(now.timestamp() * 1000)),
+        },
+    }
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The platform joins repeated names with commas."""
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _body(body: bytes) -> tuple[str, bool]:
+    try:
+        return body.decode(), False
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), True
+
+
+def _response(answer: dict[str, object]) -> Response:
+    """Take the handler at its word, and fail where the platform would."""
+    status, headers, body = answer["statusCode"], answer["headers"], answer["body"]
+    if not isinstance(status, int) or not isinstance(headers, dict) or not isinstance(body, str):
+        raise TypeError("statusCode must be a number, headers an object, body text")
+    content = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
+    kept = {n: v for n, v in headers.items() if n.lower() not in _RESERVED_HEADERS}
+    return Response(content, status, kept)
+
+
+def _platform_error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"ErrorCode": code, "ErrorMessage": message}, status)

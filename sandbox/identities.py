@@ -1,0 +1,290 @@
+"""Who holds which key, and what they may do: users, roles, and the sessions that roles give out.
+
+How a request carries a key and proves it lies with the services: sts.py and oss/.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from sandbox.ram import Access, Effect, Policy, PolicyGrammarError, evaluate
+
+SESSION_KEY_PREFIX = "STS."
+MAX_SESSION_POLICY = 2048
+"""Characters of a session policy (seen in the SDK's docstrings; 1,024 in older documentation)."""
+
+_TOKEN_PREFIX = "CAIS"  # noqa: S105 - what real tokens begin with
+# Far above what assume() seals, far below what could hurt.
+_MAX_TOKEN = 32 * 1024
+_SEAL_BYTES = hashlib.sha256().digest_size
+
+
+class IdentityError(Exception):
+    """Base of all that find() raises. Never holds a secret."""
+
+
+class UnknownAccessKey(IdentityError):
+    """Raised for a key that nobody holds, and for a long-lived key that comes with a token."""
+
+
+class DisabledAccessKey(IdentityError):
+    """Raised for a key that exists and has been switched off."""
+
+
+class MissingSecurityToken(IdentityError):
+    """Raised for a temporary key that comes without its security token."""
+
+
+class InvalidSecurityToken(IdentityError):
+    """Raised for a token that was not made here, was altered, or whose role is gone."""
+
+
+class MismatchedSecurityToken(InvalidSecurityToken):
+    """Raised for a sound token that belongs to another key."""
+
+
+class ExpiredSecurityToken(IdentityError):
+    """Raised for a sound token whose time has passed."""
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """A key that was set up, and whose it is.
+
+    `policies` is None for the account itself, which may do everything. `security_token` is set
+    when a developer's own temporary key was given to the sandbox.
+    """
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    arn: str
+    policies: tuple[Policy, ...] | None
+    security_token: str | None = field(default=None, repr=False)
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role: `arn` like acs:ram::ACCOUNT:role/NAME, `trusted` the ARNs that may assume it.
+
+    A trusted acs:ram::ACCOUNT:root stands for everybody in that account, and a role's ARN for its
+    sessions (vendor documentation of trust policies). `max_session_seconds`: 3,600 to 43,200.
+    """
+
+    arn: str
+    trusted: tuple[str, ...]
+    policies: tuple[Policy, ...]
+    max_session_seconds: int = 3600
+
+    def trusts(self, identity: Identity) -> bool:
+        """Whether the role's trust policy names this identity. It also needs sts:AssumeRole."""
+        arn = identity.arn
+        names = {arn, f"acs:ram::{identity.account_id}:root"}
+        if ":role/" in arn:
+            names.add(arn.rpartition("/")[0])
+        return not names.isdisjoint(self.trusted)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether an access is allowed; if not, which policies said so and how.
+
+    `policy_type` is "SessionPolicy" or "AccountLevelIdentityBasedPolicy", `no_permission_type`
+    "ExplicitDeny", "ImplicitDeny", or "" when allowed: OSS names them in AccessDeniedDetail.
+    """
+
+    allowed: bool
+    policy_type: str
+    no_permission_type: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a key turned out to be: what to check a signature with, and what it may do.
+
+    A session's `arn` is the role's and the session name: acs:ram::ACCOUNT:role/ROLE/SESSION.
+    """
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    arn: str
+    policies: tuple[Policy, ...] | None
+    session_policy: Policy | None
+
+    @property
+    def account_id(self) -> str:
+        """The account that the identity belongs to."""
+        return self.arn.split(":")[3]
+
+    def decide(self, access: Access) -> Decision:
+        """Evaluate the session policy first; only what it allows, the identity's own policies.
+
+        Without a session policy a session may do what its role may (vendor documentation).
+        """
+        if self.session_policy is not None:
+            effect = self.session_policy.evaluate(access)
+            if effect is not Effect.ALLOW:
+                return Decision(False, "SessionPolicy", effect.value)
+        # None is the account itself.
+        effect = Effect.ALLOW if self.policies is None else evaluate(self.policies, access)
+        allowed = effect is Effect.ALLOW
+        return Decision(allowed, "AccountLevelIdentityBasedPolicy", "" if allowed else effect.value)
+
+
+@dataclass(frozen=True)
+class SessionCredentials:
+    """What AssumeRole gives out; `expiration` in unix seconds."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(repr=False)
+    expiration: int
+
+
+class Identities:
+    """All keys and roles of the sandbox's account.
+
+    Sessions are stored nowhere: the security token carries the session under a seal, and the
+    secret follows from the seal key and the key id. So processes, and runs, that share the seal
+    key know each other's sessions. Roles and their policies are looked up at each use.
+    """
+
+    def __init__(
+        self,
+        account_id: str,
+        seal_key: bytes,
+        keys: Iterable[AccessKey],
+        roles: Iterable[Role],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises ValueError for an empty seal key, and for a key or role that is given twice."""
+        if not seal_key:
+            raise ValueError("the seal key must not be empty")
+        keys, roles = list(keys), list(roles)
+        self.account_id = account_id
+        self._seal_key = seal_key
+        self._keys = {key.access_key_id: key for key in keys}
+        self._roles = {role.arn: role for role in roles}
+        self._clock = clock
+        if len(self._keys) != len(keys) or len(self._roles) != len(roles):
+            raise ValueError("a key or role is given twice")
+
+    def role(self, arn: str) -> Role | None:
+        """Return the role of that ARN, None if there is none."""
+        return self._roles.get(arn)
+
+    def find(self, access_key_id: str, security_token: str | None) -> Identity:
+        """Say who holds this key; no token, None and "" are the same. Checks no signature.
+
+        Raises UnknownAccessKey, DisabledAccessKey, MissingSecurityToken, InvalidSecurityToken or
+        ExpiredSecurityToken.
+        """
+        key = self._keys.get(access_key_id)
+        temporary = access_key_id.startswith(SESSION_KEY_PREFIX) or (
+            key is not None and key.security_token is not None
+        )
+        if not temporary and (key is None or security_token):
+            raise UnknownAccessKey
+        if key is not None and not key.enabled:
+            raise DisabledAccessKey
+        if temporary and not security_token:
+            raise MissingSecurityToken
+        if key is None:
+            return self._session(access_key_id, security_token or "")
+        # The developer's own token is opaque here: it can only be compared.
+        if temporary and not _same(security_token or "", key.security_token or ""):
+            raise InvalidSecurityToken
+        return Identity(access_key_id, key.access_key_secret, key.arn, key.policies, None)
+
+    def assume(
+        self, role: Role, session_name: str, session_policy: str | None, seconds: int
+    ) -> SessionCredentials:
+        """Make credentials for a session of `role` that end in `seconds`.
+
+        The caller has checked who asks, the name and the duration. Raises PolicyGrammarError for
+        a session policy that is none, ValueError for one of more than 2,048 characters.
+        """
+        if session_policy is not None:
+            if len(session_policy) > MAX_SESSION_POLICY:
+                raise ValueError(f"the session policy exceeds {MAX_SESSION_POLICY} characters")
+            Policy.parse(session_policy)
+        access_key_id = SESSION_KEY_PREFIX + secrets.token_hex(12)
+        expiration = int(self._clock()) + seconds
+        session = [access_key_id, expiration, role.arn, session_name, session_policy]
+        return SessionCredentials(
+            access_key_id, self._secret(access_key_id), self._sealed(session), expiration
+        )
+
+    def _session(self, access_key_id: str, token: str) -> Identity:
+        sealed_id, expiration, role_arn, session_name, policy_text = self._unsealed(token)
+        if sealed_id != access_key_id:
+            raise MismatchedSecurityToken
+        if self._clock() >= expiration:
+            raise ExpiredSecurityToken
+        role = self._roles.get(role_arn)
+        if role is None:
+            raise InvalidSecurityToken
+        try:
+            policy = None if policy_text is None else Policy.parse(policy_text)
+        except PolicyGrammarError:
+            # Sealed by a version that knew another grammar.
+            raise InvalidSecurityToken from None
+        arn = f"{role.arn}/{session_name}"
+        return Identity(access_key_id, self._secret(access_key_id), arn, role.policies, policy)
+
+    def _secret(self, access_key_id: str) -> str:
+        return _base64(self._hmac(b"session secret", access_key_id.encode()))
+
+    def _sealed(self, session: list[object]) -> str:
+        content = zlib.compress(_bytes(json.dumps(session, ensure_ascii=False)))
+        return _TOKEN_PREFIX + _base64(content + self._hmac(b"session token 1", content))
+
+    def _unsealed(self, token: str) -> tuple[str, int, str, str, str | None]:
+        encoded = token[len(_TOKEN_PREFIX) :]
+        if (
+            len(token) > _MAX_TOKEN
+            or not token.startswith(_TOKEN_PREFIX)
+            or not re.fullmatch("[A-Za-z0-9_-]+", encoded)
+            or len(encoded) % 4 == 1
+        ):
+            raise InvalidSecurityToken
+        raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        # Base64's last character has bits to spare: of its spellings only one is ours.
+        if _base64(raw) != encoded:
+            raise InvalidSecurityToken
+        content, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
+        if not hmac.compare_digest(seal, self._hmac(b"session token 1", content)):
+            raise InvalidSecurityToken
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(content, _MAX_TOKEN)
+        if not unpacker.eof or unpacker.unused_data:
+            raise InvalidSecurityToken
+        access_key_id, expiration, role_arn, session_name, policy = json.loads(text)
+        return access_key_id, expiration, role_arn, session_name, policy
+
+    def _hmac(self, purpose: bytes, content: bytes) -> bytes:
+        """Each purpose has its own space: a secret can never be taken for a seal."""
+        return hmac.digest(self._seal_key, purpose + b"\0" + content, "sha256")
+
+
+def _base64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _same(one: str, other: str) -> bool:
+    # In bytes: compare_digest refuses text that is not ASCII.
+    return hmac.compare_digest(_bytes(one), _bytes(other))
+
+
+def _bytes(text: str) -> bytes:
+    # What JSON's \ud800 decodes to has no UTF-8, and json.loads() reads this spelling.
+    return text.encode("utf-8", "surrogatepass")

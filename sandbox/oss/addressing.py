@@ -1,0 +1,77 @@
+"""Which bucket and key a URL may mean. There can be several readings: the signature decides.
+
+Real OSS takes only the bucket in the host's first label. On a laptop that name resolves nowhere,
+so the SDKs put it first in the path (path style), or leave it out behind a custom domain.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
+
+from sandbox.oss.call import Target
+from sandbox.oss.errors import OssError
+
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+"""3 to 63 lower-case letters, digits and hyphens, no hyphen at an end (vendor documentation)."""
+MAX_KEY_BYTES = 1023
+
+
+def readings(
+    host: str, raw_path: bytes, is_bucket: Callable[[str], bool], default_bucket: str | None
+) -> list[Target]:
+    """Return what the URL may mean, the likeliest first; never empty.
+
+    `raw_path` is as sent, not decoded: SDKs write "/" in a key as it is or as %2F, so it is split
+    at the first raw "/" and decoded once. Known buckets come before unknown ones, which are there
+    for their creation and for a truthful NoSuchBucket. Raises OssError InvalidObjectName.
+    """
+    whole = raw_path.removeprefix(b"/")
+    label = _bucket_label(host)
+    first, _, rest = whole.partition(b"/")
+    segment = first.decode("latin-1")
+    found: list[tuple[str, bytes]] = []
+    if label and is_bucket(label):
+        found.append((label, whole))
+    if BUCKET_NAME.fullmatch(segment) and is_bucket(segment):
+        found.append((segment, rest))
+    if default_bucket is not None:
+        found.append((default_bucket, whole))
+    if BUCKET_NAME.fullmatch(segment):
+        found.append((segment, rest))
+    if label:
+        found.append((label, whole))
+    # dict: no reading twice, in this order.
+    targets = list(dict.fromkeys(Target(bucket, _key(key)) for bucket, key in found))
+    return targets if whole else [*targets, Target()]
+
+
+def check_key(key: str) -> None:
+    """Refuse what can be no object's name (vendor documentation). Raises InvalidObjectName."""
+    if not key or len(key.encode()) > MAX_KEY_BYTES or key[0] in "/\\":
+        raise invalid_object_name()
+
+
+def invalid_object_name() -> OssError:
+    """Make the refusal of a name that no object can have."""
+    message = "The specified object is not valid."
+    return OssError(400, "InvalidObjectName", message, "0016-00000005")
+
+
+def _bucket_label(host: str) -> str:
+    name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        label, _, rest = name.lower().partition(".")
+        return label if rest and BUCKET_NAME.fullmatch(label) else ""
+    return ""
+
+
+def _key(raw: bytes) -> str:
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise invalid_object_name() from None

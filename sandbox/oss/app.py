@@ -1,0 +1,258 @@
+"""The sandbox's OSS over HTTP: every request is read, authenticated, allowed, and then done.
+
+That order is the whole of this module. An error in any step is an answer of OSS's form.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sandbox.identities import Identities
+from sandbox.oss import cors
+from sandbox.oss.addressing import check_key, readings
+from sandbox.oss.authentication import SignedRequest, authenticate
+from sandbox.oss.authorization import authorize
+from sandbox.oss.call import Call, Site, Target
+from sandbox.oss.errors import OssError, invalid_argument, no_such_bucket
+from sandbox.oss.objects import check_body, md5_of
+from sandbox.oss.operations import Body, Operation, operation_of
+from sandbox.oss.responses import common_headers, empty, error_response
+from sandbox.oss.storage import READ_BYTES, Staged, Storage
+
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+MAX_OBJECT_BYTES = 5 * 1024**3
+"""Bytes of one request: 5 GB (vendor documentation of PutObject)."""
+MAX_QUERY_PARAMETERS = 200
+# What is read and thrown away of a refused upload, so that the client reads why.
+_DRAIN_BYTES = 64 * 1024 * 1024
+
+log = logging.getLogger("sandbox.oss")
+
+
+@dataclass(frozen=True)
+class _Received:
+    """A request's head, taken apart."""
+
+    method: str
+    host: str
+    signed: SignedRequest
+    targets: list[Target]
+    request_id: str
+    client: str
+
+
+def create_app(
+    storage: Storage,
+    identities: Identities,
+    *,
+    region: str,
+    default_bucket: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> ASGIApp:
+    """Serve the buckets of `storage` to who holds keys in `identities`.
+
+    `region` like cn-hangzhou; `default_bucket` is meant where neither host nor path name one;
+    `clock` returns unix seconds.
+    """
+    site = Site(storage, identities, region, default_bucket, clock)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await _answer(request, site)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    return app
+
+
+async def _answer(request: Request, site: Site) -> Response:
+    began = time.monotonic()
+    request_id = secrets.token_hex(12).upper()
+    headers = _headers(request.scope)
+    try:
+        response = await _done(request, headers, request_id, site)
+    except OssError as error:
+        await _drain(request)
+        response = _refusal(error, request, headers, request_id)
+    except ClientDisconnect:
+        raise
+    except Exception:
+        log.exception("an operation failed")
+        internal = OssError(500, "InternalError", "We encountered an internal error.")
+        response = _refusal(internal, request, headers, request_id)
+    response.headers.update(common_headers(request_id, time.monotonic() - began))
+    if request.method != "OPTIONS":
+        rules = await run_in_threadpool(_likely_cors, request, headers, site)
+        response.headers.update(cors.answer_headers(rules, headers, request.method))
+    return response
+
+
+async def _done(
+    request: Request, headers: Mapping[str, str], request_id: str, site: Site
+) -> Response:
+    if request.method == "OPTIONS":
+        rules = await run_in_threadpool(_likely_cors, request, headers, site)
+        return empty(headers=cors.preflight(rules, headers))
+    call, operation = await run_in_threadpool(_accepted, request, headers, request_id, site)
+    if operation.body is Body.NONE:
+        return await run_in_threadpool(_perform, operation, call, site, None)
+    if operation.body is Body.DOCUMENT:
+        document = await _read_document(request)
+        if operation.name == "DeleteMultipleObjects" and "content-md5" not in headers:
+            raise OssError(400, "MissingArgument", "Missing Some Required Arguments: Content-MD5.")
+        check_body(headers, md5_of(document))
+        return await run_in_threadpool(_perform, operation, call, site, document)
+    staged = await _read_object(request, headers, site)
+    try:
+        check_body(headers, staged.content_md5)
+        return await run_in_threadpool(_store, operation, call, site, staged)
+    finally:
+        staged.discard()
+
+
+def _accepted(
+    request: Request, headers: Mapping[str, str], request_id: str, site: Site
+) -> tuple[Call, Operation]:
+    """Authenticate a request, and allow it as far as its head tells."""
+    raw_query = _query(request.scope)
+    query: dict[str, str] = {}
+    for name, value, _ in raw_query:
+        query.setdefault(name, value)
+    signed = SignedRequest(request.method, headers, query, raw_query)
+    targets = _targets(request, headers, site)
+    identity, target = authenticate(signed, targets, site)
+    client = request.client.host if request.client else ""
+    call = Call(request.method, target, query, headers, identity, client, request_id)
+    operation = operation_of(call)
+    if target.key:
+        check_key(target.key)
+    needs_bucket = target.bucket and operation.name != "PutBucket"
+    if needs_bucket and site.storage.bucket(target.bucket) is None:
+        raise no_such_bucket(target.bucket)
+    # What a document adds to be allowed is known when it has been read.
+    if operation.body is not Body.DOCUMENT:
+        authorize(call, operation.needs(call, b""), site)
+    return call, operation
+
+
+def _perform(operation: Operation, call: Call, site: Site, document: bytes | None) -> Response:
+    if document is not None:
+        authorize(call, operation.needs(call, document), site)
+    return operation.perform(call, site, document)
+
+
+def _store(operation: Operation, call: Call, site: Site, staged: Staged) -> Response:
+    staged.finish()
+    return operation.perform(call, site, staged)
+
+
+async def _read_document(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise _too_large(MAX_DOCUMENT_BYTES)
+    return bytes(body)
+
+
+async def _read_object(request: Request, headers: Mapping[str, str], site: Site) -> Staged:
+    """Take an object's bytes in, a piece at a time, whatever their number."""
+    length = headers.get("content-length")
+    if length is None and "transfer-encoding" not in headers:
+        message = "You must provide the Content-Length HTTP header."
+        raise OssError(411, "MissingContentLength", message)
+    if length is not None and int(length) > MAX_OBJECT_BYTES:
+        raise _too_large(MAX_OBJECT_BYTES)
+    staged = await run_in_threadpool(site.storage.stage)
+    pending = bytearray()
+    try:
+        async for chunk in request.stream():
+            pending += chunk
+            if len(pending) >= READ_BYTES:
+                await run_in_threadpool(staged.write, bytes(pending))
+                pending.clear()
+            if staged.size > MAX_OBJECT_BYTES:
+                raise _too_large(MAX_OBJECT_BYTES)
+        await run_in_threadpool(staged.write, bytes(pending))
+    except BaseException:
+        staged.discard()
+        raise
+    return staged
+
+
+async def _drain(request: Request) -> None:
+    """Let a client finish sending, or it might see a reset connection instead of the answer."""
+    left = _DRAIN_BYTES
+    try:
+        async for chunk in request.stream():
+            left -= len(chunk)
+            if left < 0:
+                return
+    except (ClientDisconnect, RuntimeError):
+        # RuntimeError: the operation has read it all.
+        return
+
+
+def _refusal(
+    error: OssError, request: Request, headers: Mapping[str, str], request_id: str
+) -> Response:
+    host = headers.get("host", "")
+    return error_response(error, method=request.method, request_id=request_id, host=host)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Names in lower case, values as latin-1 text; what is repeated is joined by commas."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _query(scope: Scope) -> list[tuple[str, str, bool]]:
+    """Names, values, and whether an empty value was spelt "name="; "+" is a space."""
+    parts = [part for part in scope["query_string"].decode("latin-1").split("&") if part]
+    if len(parts) > MAX_QUERY_PARAMETERS:
+        raise invalid_argument(f"At most {MAX_QUERY_PARAMETERS} query parameters are accepted.")
+    pairs = []
+    for part in parts:
+        name, equals, value = part.partition("=")
+        pairs.append((unquote_plus(name), unquote_plus(value), bool(equals)))
+    return pairs
+
+
+def _targets(request: Request, headers: Mapping[str, str], site: Site) -> list[Target]:
+    raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    return readings(
+        headers.get("host", ""),
+        raw_path,
+        lambda name: site.storage.bucket(name) is not None,
+        site.default_bucket,
+    )
+
+
+def _likely_cors(request: Request, headers: Mapping[str, str], site: Site) -> str:
+    """Return the CORS rules of the bucket that the URL most likely names, before any signature."""
+    try:
+        name = _targets(request, headers, site)[0].bucket
+    except OssError:
+        name = ""
+    bucket = site.storage.bucket(name)
+    return bucket.cors if bucket is not None else "[]"
+
+
+def _too_large(limit: int) -> OssError:
+    message = "Your proposed upload exceeds the maximum allowed size."
+    return OssError(400, "EntityTooLarge", message, details={"MaxSizeAllowed": str(limit)})

@@ -1,0 +1,366 @@
+"""Who sends a request: finds the signature, the key and the token, and checks all three.
+
+How a signature is computed lies in signatures.py, who holds which key in sandbox/identities.py.
+EC and texts are the vendor's; unverified are the codes of bad tokens (InvalidSecurityToken,
+SecurityTokenExpired), and the EC where it is "".
+"""
+
+from __future__ import annotations
+
+import calendar
+import hmac
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from sandbox.identities import (
+    ExpiredSecurityToken,
+    Identity,
+    IdentityError,
+    InvalidSecurityToken,
+    MismatchedSecurityToken,
+    MissingSecurityToken,
+)
+from sandbox.oss.call import Site, Target
+from sandbox.oss.errors import OssError, access_denied, invalid_argument
+from sandbox.oss.signatures import (
+    UNSIGNED_PAYLOAD,
+    V4_ALGORITHM,
+    V4Scope,
+    v1_signature,
+    v1_string_to_sign,
+    v4_canonical_request,
+    v4_signature,
+    v4_string_to_sign,
+)
+
+MAX_SKEW_SECONDS = 15 * 60
+MAX_V4_EXPIRES = 7 * 24 * 3600
+
+_TIMESTAMP = "%Y%m%dT%H%M%SZ"
+_TIMESTAMP_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_V1_QUERY = ("OSSAccessKeyId", "Signature")
+_V4_QUERY = ("x-oss-signature-version", "x-oss-credential", "x-oss-signature")
+
+
+@dataclass(frozen=True)
+class SignedRequest:
+    """A request as it came. `raw_query` keeps whether an empty value was sent as "name="."""
+
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    raw_query: Sequence[tuple[str, str, bool]]
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One way in which the signature may have been made."""
+
+    target: Target
+    signature: str
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """Who a request says it is from; `attempts` are made with the secret, as they are needed."""
+
+    access_key_id: str
+    security_token: str | None
+    signature: str
+    attempts: Callable[[str, Target], list[_Attempt]]
+    mismatch_ec: str
+
+
+def authenticate(
+    request: SignedRequest, targets: Sequence[Target], site: Site
+) -> tuple[Identity | None, Target]:
+    """Return who sends the request, and which of the readings of its URL was signed.
+
+    Nobody signs: (None, the likeliest reading). Raises OssError.
+    """
+    claim = _claim(request, site)
+    if claim is None:
+        return None, targets[0]
+    try:
+        identity = site.identities.find(claim.access_key_id, claim.security_token)
+    except IdentityError as error:
+        raise _unknown(error) from None
+    failed: list[_Attempt] = []
+    for target in targets:
+        for attempt in claim.attempts(identity.access_key_secret, target):
+            if hmac.compare_digest(attempt.signature.encode(), claim.signature.encode()):
+                return identity, target
+            failed.append(attempt)
+    raise OssError(
+        403,
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your key and signing method.",
+        claim.mismatch_ec,
+        details={
+            "OSSAccessKeyId": claim.access_key_id,
+            "SignatureProvided": claim.signature,
+            **failed[0].details,
+        },
+    )
+
+
+def _claim(request: SignedRequest, site: Site) -> _Claim | None:
+    header = request.headers.get("authorization")
+    v1_query = any(name in request.query for name in _V1_QUERY)
+    v4_query = any(name in request.query for name in _V4_QUERY)
+    if (header is not None) + v1_query + v4_query > 1:
+        raise invalid_argument("Only one auth mechanism is allowed.")
+    if header is not None and header.startswith(f"{V4_ALGORITHM} "):
+        return _v4_header(request, header, site)
+    if header is not None and header.startswith("OSS "):
+        return _v1_header(request, header, site)
+    if header is not None:
+        raise invalid_argument("Authorization header is invalid.", "Authorization")
+    if v1_query:
+        return _v1_query(request, site)
+    return _v4_query(request, site) if v4_query else None
+
+
+def _v1_header(request: SignedRequest, header: str, site: Site) -> _Claim:
+    access_key_id, colon, signature = header.removeprefix("OSS ").strip().partition(":")
+    if not colon:
+        raise invalid_argument("Authorization header is invalid.", "Authorization")
+    date = request.headers.get("x-oss-date", request.headers.get("date", ""))
+    _check_skew(_http_date(date), site)
+    token = request.headers.get("x-oss-security-token")
+    return _v1_claim(request, access_key_id, signature, token, date)
+
+
+def _v1_query(request: SignedRequest, site: Site) -> _Claim:
+    expires = _query_value(request, "Expires")
+    if not re.fullmatch("[0-9]{1,18}", expires):
+        raise invalid_argument("Expires must be a number of seconds.", "Expires", expires)
+    # Before the signature, as OSS does.
+    if int(expires) < site.clock():
+        raise _expired(int(expires), site)
+    return _v1_claim(
+        request,
+        _query_value(request, "OSSAccessKeyId"),
+        _query_value(request, "Signature"),
+        request.query.get("security-token"),
+        expires,
+    )
+
+
+def _v1_claim(
+    request: SignedRequest, access_key_id: str, signature: str, token: str | None, date: str
+) -> _Claim:
+    def attempts(secret: str, target: Target) -> list[_Attempt]:
+        text = v1_string_to_sign(
+            request.method, target.resource, request.headers, request.query, date
+        )
+        details = {"StringToSign": text.decode("utf-8", "replace"), "StringToSignBytes": _hex(text)}
+        return [_Attempt(target, v1_signature(text, secret), details)]
+
+    return _Claim(access_key_id, token, signature, attempts, "0002-00000040")
+
+
+def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
+    # oss2 writes ", " between the parts, and in another order than documented.
+    parts = [part.strip().partition("=") for part in header[len(V4_ALGORITHM) :].split(",")]
+    values = {name: value for name, _, value in parts}
+    if len(values) != len(parts) or not {"Credential", "Signature"} <= values.keys():
+        raise invalid_argument("Authorization header is invalid.", "Authorization")
+    # Android sends no x-oss-date; its Date is in this form too.
+    timestamp = request.headers.get("x-oss-date", request.headers.get("date", ""))
+    _check_skew(_v4_date(timestamp), site)
+    payload = request.headers.get("x-oss-content-sha256", UNSIGNED_PAYLOAD)
+    if payload != UNSIGNED_PAYLOAD:
+        raise invalid_argument(
+            f"The x-oss-content-sha256 header must be {UNSIGNED_PAYLOAD}.",
+            "x-oss-content-sha256",
+            payload,
+        )
+    additional = values.get("AdditionalHeaders")
+    token = request.headers.get("x-oss-security-token")
+    return _v4_claim(
+        request, values["Credential"], values["Signature"], token, timestamp, additional, site
+    )
+
+
+def _v4_query(request: SignedRequest, site: Site) -> _Claim:
+    version = _query_value(request, "x-oss-signature-version")
+    if version != V4_ALGORITHM:
+        raise invalid_argument(
+            f"x-oss-signature-version must be {V4_ALGORITHM}.", "x-oss-signature-version", version
+        )
+    timestamp = _query_value(request, "x-oss-date")
+    begins = _v4_date(timestamp)
+    expires = _query_value(request, "x-oss-expires")
+    if not re.fullmatch("[0-9]{1,6}", expires) or not 1 <= int(expires) <= MAX_V4_EXPIRES:
+        raise invalid_argument(
+            f"x-oss-expires must be from 1 to {MAX_V4_EXPIRES} seconds.",
+            "x-oss-expires",
+            expires,
+            "0002-00000232",
+        )
+    if begins is None or site.clock() < begins - MAX_SKEW_SECONDS:
+        raise access_denied("Request is not valid yet.", "0002-00000235")
+    if site.clock() > begins + int(expires):
+        raise _expired(begins + int(expires), site)
+    return _v4_claim(
+        request,
+        _query_value(request, "x-oss-credential"),
+        _query_value(request, "x-oss-signature"),
+        request.query.get("x-oss-security-token"),
+        timestamp,
+        request.query.get("x-oss-additional-headers"),
+        site,
+    )
+
+
+def _v4_claim(
+    request: SignedRequest,
+    credential: str,
+    signature: str,
+    token: str | None,
+    timestamp: str,
+    additional: str | None,
+    site: Site,
+) -> _Claim:
+    access_key_id, _, rest = credential.partition("/")
+    scope = V4Scope(timestamp[:8], site.region)
+    if rest != str(scope):
+        raise invalid_argument(
+            f"The credential's scope must be {scope}: the day of x-oss-date, this region, "
+            "oss, aliyun_v4_request.",
+            "Credential",
+            credential,
+        )
+    names = _additional(additional, request)
+    pairs = [pair for pair in request.raw_query if pair[0] != "x-oss-signature"]
+    # Documented is "name" for an empty value; ali-oss signs some as "name=".
+    spellings = [[(name, value, False) for name, value, _ in pairs], pairs]
+
+    def attempts(secret: str, target: Target) -> list[_Attempt]:
+        made = []
+        for spelling in spellings:
+            canonical = v4_canonical_request(
+                request.method,
+                target.resource,
+                request.headers,
+                spelling,
+                names,
+                UNSIGNED_PAYLOAD,
+            )
+            text = v4_string_to_sign(canonical, timestamp, scope)
+            details = {
+                "StringToSign": text,
+                "StringToSignBytes": _hex(text.encode()),
+                "CanonicalRequest": canonical.decode("utf-8", "replace"),
+            }
+            made.append(_Attempt(target, v4_signature(text, secret, scope), details))
+        return made
+
+    return _Claim(access_key_id, token, signature, attempts, "0002-00000201")
+
+
+def _additional(text: str | None, request: SignedRequest) -> list[str]:
+    if text is None:
+        return []
+    names = text.split(";")
+    if "" in names:
+        raise invalid_argument(
+            "AdditionalHeaders must not be empty.", "AdditionalHeaders", text, "0002-00000209"
+        )
+    if names != [name.lower() for name in names] or not set(names) <= request.headers.keys():
+        raise invalid_argument(
+            "AdditionalHeaders must name headers of the request, in lower case.",
+            "AdditionalHeaders",
+            text,
+            "0002-00000210",
+        )
+    return names
+
+
+def _unknown(error: IdentityError) -> OssError:
+    if isinstance(error, MissingSecurityToken):
+        return OssError(
+            403,
+            "InvalidAccessKeyId",
+            "The OSS Access Key Id you provided does not exist in our records. "
+            "The Security Token may be lost to specify that it is a STS Access Id.",
+            "0002-00000003",
+        )
+    if isinstance(error, ExpiredSecurityToken):
+        message = "The security token you provided has expired."
+        return OssError(403, "SecurityTokenExpired", message, "0002-00000007")
+    if isinstance(error, InvalidSecurityToken):
+        mismatch = isinstance(error, MismatchedSecurityToken)
+        ec = "0002-00000004" if mismatch else "0002-00000006"
+        message = "The security token you provided is invalid."
+        return OssError(403, "InvalidSecurityToken", message, ec)
+    message = "The OSS Access Key Id you provided does not exist in our records."
+    return OssError(403, "InvalidAccessKeyId", message, "0002-00000002")
+
+
+def _expired(end: float, site: Site) -> OssError:
+    return access_denied(
+        "Request has expired.",
+        "0002-00000069",
+        Expires=_iso(end),
+        ServerTime=_iso(site.clock()),
+    )
+
+
+def _check_skew(moment: float | None, site: Site) -> None:
+    if moment is None:
+        raise access_denied("OSS authentication requires a valid Date.")
+    if abs(moment - site.clock()) > MAX_SKEW_SECONDS:
+        raise OssError(
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+            "0002-00000504",
+            details={
+                "MaxAllowedSkewMilliseconds": str(MAX_SKEW_SECONDS * 1000),
+                "RequestTime": _iso(moment),
+                "ServerTime": _iso(site.clock()),
+            },
+        )
+
+
+def _query_value(request: SignedRequest, name: str) -> str:
+    try:
+        return request.query[name]
+    except KeyError:
+        raise invalid_argument(f"A signed URL needs {name}.", name) from None
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        # -0000 in place of GMT would be a time without a zone.
+        return parsedate_to_datetime(text).timestamp() if text.endswith("GMT") else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _v4_date(text: str) -> float | None:
+    if not _TIMESTAMP_FORM.fullmatch(text):
+        return None
+    try:
+        return calendar.timegm(time.strptime(text, _TIMESTAMP))
+    except ValueError:
+        return None
+
+
+def _iso(moment: float) -> str:
+    # A year that strftime cannot write comes from a stranger's Expires.
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(moment))
+    except (OverflowError, ValueError, OSError):
+        return str(moment)
+
+
+def _hex(text: bytes) -> str:
+    return " ".join(f"{byte:02X}" for byte in text)

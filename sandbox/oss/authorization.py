@@ -1,0 +1,75 @@
+"""Whether a request may do what it asks for: RAM policies, and ACLs for what they open to all.
+
+How policies are evaluated lies in sandbox/ram.py. Deny by default: nothing else lets a request in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from sandbox.identities import Identity
+from sandbox.oss.call import Call, Need, Site
+from sandbox.oss.errors import OssError, access_denied
+from sandbox.ram import Access
+
+# What an ACL opens to everybody, signed or not (vendor documentation).
+_OPEN_TO_ALL = {
+    "public-read": {"oss:GetObject"},
+    "public-read-write": {"oss:GetObject", "oss:PutObject"},
+}
+
+
+def authorize(call: Call, needs: Iterable[Need], site: Site) -> None:
+    """Raise AccessDenied unless all that the call needs is allowed.
+
+    Nothing here depends on whether an object exists, but for an ACL that opens it: a refusal does
+    not tell.
+    """
+    for need in needs:
+        refusal = _refusal(call, call.identity, need, site)
+        if refusal is not None and not _is_open(need, site):
+            raise refusal
+
+
+def _refusal(call: Call, identity: Identity | None, need: Need, site: Site) -> OssError | None:
+    if identity is None:
+        return access_denied("You have no right to access this object because of bucket acl.")
+    path = f"{need.target.bucket}/{need.target.key}" if need.target.key else need.target.bucket
+    resource = f"acs:oss:*:{site.identities.account_id}:{path or '*'}"
+    context = {
+        "acs:AccessId": identity.access_key_id,
+        "acs:CurrentTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(site.clock())),
+        "acs:SecureTransport": "false",
+        "acs:SourceIp": call.client,
+        "acs:UserAgent": call.headers.get("user-agent", ""),
+        **need.context,
+    }
+    decision = identity.decide(Access(need.action, resource, context))
+    if decision.allowed:
+        return None
+    by_session = decision.policy_type == "SessionPolicy"
+    # As real OSS: it tells an operator which policy to look at.
+    detail = {
+        "PolicyType": decision.policy_type,
+        "AuthAction": need.action,
+        "NoPermissionType": decision.no_permission_type,
+        "AuthPrincipalDisplayName": identity.arn,
+    }
+    message, ec = (
+        ("Access denied by authorizer's policy.", "0003-00000301")
+        if by_session
+        else ("You have no right to access this object because of bucket acl.", "0003-00000001")
+    )
+    return OssError(403, "AccessDenied", message, ec, details={"AccessDeniedDetail": detail})
+
+
+def _is_open(need: Need, site: Site) -> bool:
+    if not need.target.key:
+        return False
+    bucket = site.storage.bucket(need.target.bucket)
+    found = site.storage.find(need.target.bucket, need.target.key)
+    acl = found.acl if found is not None else "default"
+    if acl == "default" and bucket is not None:
+        acl = bucket.acl
+    return need.action in _OPEN_TO_ALL.get(acl, ())

@@ -1,0 +1,128 @@
+"""Operations on the service and on a bucket itself; listing its objects lies in listing.py."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from sandbox.oss.addressing import BUCKET_NAME
+from sandbox.oss.call import Call, Site
+from sandbox.oss.cors import parse_rules, rules_content
+from sandbox.oss.errors import OssError, invalid_argument, no_such_bucket
+from sandbox.oss.responses import document, empty, iso_date
+from sandbox.oss.storage import Bucket
+
+BUCKET_ACLS = ("private", "public-read", "public-read-write")
+
+
+def list_buckets(call: Call, site: Site) -> Response:
+    """ListBuckets (GetService)."""
+    buckets = [("Bucket", _summary(bucket, site)) for bucket in site.storage.buckets()]
+    content = [("Owner", _owner(site)), ("Buckets", buckets)]
+    return document("ListAllMyBucketsResult", content)
+
+
+def put_bucket(call: Call, site: Site) -> Response:
+    """PutBucket: one that exists is left as it is, but for an ACL that the request names."""
+    if not BUCKET_NAME.fullmatch(call.bucket):
+        message = "The specified bucket is not valid."
+        details = {"BucketName": call.bucket}
+        raise OssError(400, "InvalidBucketName", message, details=details)
+    acl = call.headers.get("x-oss-acl")
+    if acl is not None:
+        _check_acl(acl)
+    site.storage.create_bucket(call.bucket, acl or "private")
+    if acl is not None:
+        site.storage.set_bucket_acl(call.bucket, acl)
+    return empty(headers={"location": f"/{call.bucket}"})
+
+
+def delete_bucket(call: Call, site: Site) -> Response:
+    """DeleteBucket."""
+    site.storage.delete_bucket(call.bucket)
+    return empty(204)
+
+
+def get_bucket_info(call: Call, site: Site) -> Response:
+    """GetBucketInfo."""
+    bucket = existing(call, site)
+    content = [
+        *_summary(bucket, site),
+        ("Owner", _owner(site)),
+        ("AccessControlList", [("Grant", bucket.acl)]),
+        ("DataRedundancyType", "LRS"),
+        ("Versioning", ""),
+        ("Comment", ""),
+    ]
+    return document("BucketInfo", [("Bucket", content)])
+
+
+def get_bucket_location(call: Call, site: Site) -> Response:
+    """GetBucketLocation."""
+    return document("LocationConstraint", f"oss-{site.region}")
+
+
+def get_bucket_acl(call: Call, site: Site) -> Response:
+    """GetBucketAcl."""
+    bucket = existing(call, site)
+    content = [("Owner", _owner(site)), ("AccessControlList", [("Grant", bucket.acl)])]
+    return document("AccessControlPolicy", content)
+
+
+def put_bucket_acl(call: Call, site: Site) -> Response:
+    """PutBucketAcl: the ACL is in the x-oss-acl header."""
+    acl = call.headers.get("x-oss-acl", "")
+    _check_acl(acl)
+    site.storage.set_bucket_acl(call.bucket, acl)
+    return empty()
+
+
+def get_bucket_cors(call: Call, site: Site) -> Response:
+    """GetBucketCors."""
+    content = rules_content(existing(call, site).cors)
+    if not content:
+        message = "The CORS Configuration does not exist."
+        raise OssError(404, "NoSuchCORSConfiguration", message)
+    return document("CORSConfiguration", content)
+
+
+def put_bucket_cors(call: Call, site: Site, body: bytes) -> Response:
+    """PutBucketCors: all rules at once."""
+    site.storage.set_cors(call.bucket, parse_rules(body))
+    return empty()
+
+
+def delete_bucket_cors(call: Call, site: Site) -> Response:
+    """DeleteBucketCors."""
+    site.storage.set_cors(call.bucket, "[]")
+    return empty(204)
+
+
+def existing(call: Call, site: Site) -> Bucket:
+    """Return the call's bucket. Raises NoSuchBucket."""
+    bucket = site.storage.bucket(call.bucket)
+    if bucket is None:
+        raise no_such_bucket(call.bucket)
+    return bucket
+
+
+def _summary(bucket: Bucket, site: Site) -> list[tuple[str, str]]:
+    return [
+        ("Name", bucket.name),
+        ("CreationDate", iso_date(bucket.created)),
+        ("Location", f"oss-{site.region}"),
+        ("Region", site.region),
+        ("ExtranetEndpoint", f"oss-{site.region}.aliyuncs.com"),
+        ("IntranetEndpoint", f"oss-{site.region}-internal.aliyuncs.com"),
+        ("StorageClass", "Standard"),
+    ]
+
+
+def _owner(site: Site) -> list[tuple[str, str]]:
+    account = site.identities.account_id
+    return [("ID", account), ("DisplayName", account)]
+
+
+def _check_acl(acl: str) -> None:
+    if acl not in BUCKET_ACLS:
+        message = f"no such bucket access control exists; known are {', '.join(BUCKET_ACLS)}"
+        raise invalid_argument(message, "x-oss-acl", acl)

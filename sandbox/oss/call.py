@@ -1,0 +1,73 @@
+"""What an operation is told (Call), where it works (Site), and what it needs to be allowed.
+
+No decisions here: who calls is found in authentication.py, what is done in the operations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sandbox.identities import Identities, Identity
+from sandbox.oss.storage import Storage
+
+
+@dataclass(frozen=True)
+class Site:
+    """The OSS of one region. `default_bucket` is what a host that names no bucket stands for."""
+
+    storage: Storage
+    identities: Identities
+    region: str
+    default_bucket: str | None = None
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a URL names: the service (no bucket), a bucket (no key), or an object."""
+
+    bucket: str = ""
+    key: str = ""
+
+    @property
+    def resource(self) -> str:
+        """What signatures cover: "/", "/bucket/" or "/bucket/key"."""
+        return f"/{self.bucket}/{self.key}" if self.bucket else "/"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request whose signature holds; `identity` is None for nobody (no signature at all).
+
+    Header names are in lower case and values latin-1 text; of a repeated query parameter the
+    first counts (vendor documentation), everywhere.
+    """
+
+    method: str
+    target: Target
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    identity: Identity | None = field(repr=False)
+    client: str
+    request_id: str
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self.target.bucket
+
+    @property
+    def key(self) -> str:
+        """The object key, decoded."""
+        return self.target.key
+
+
+@dataclass(frozen=True)
+class Need:
+    """An action on a target that a request needs to be allowed; `context` as in ram.Access."""
+
+    action: str
+    target: Target
+    context: Mapping[str, str] = field(default_factory=dict)

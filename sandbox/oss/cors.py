@@ -1,0 +1,155 @@
+"""A bucket's CORS rules: read, kept as JSON, and applied to what browsers ask."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from xml.etree import ElementTree
+
+from sandbox.oss.errors import OssError, malformed_xml
+from sandbox.oss.xml import parse
+
+METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
+MAX_RULES = 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: who may send what. Origins and headers may hold one "*" each."""
+
+    origins: Sequence[str]
+    methods: Sequence[str]
+    headers: Sequence[str] = ()
+    expose: Sequence[str] = ()
+    max_age: int | None = None
+
+    def allows(self, origin: str, method: str, headers: Sequence[str]) -> bool:
+        """Whether a page of `origin` may send this; header names in any case."""
+        return (
+            any(_matches(pattern, origin) for pattern in self.origins)
+            and method in self.methods
+            and all(
+                any(_matches(pattern.lower(), name.lower()) for pattern in self.headers)
+                for name in headers
+            )
+        )
+
+
+ANY_ORIGIN = Rule(
+    ("*",),
+    METHODS,
+    ("*",),
+    # Without ETag ali-oss cannot upload in parts (seen in ali-oss 6.23.0).
+    ("ETag", "x-oss-request-id", "x-oss-hash-crc64ecma", "x-oss-next-append-position"),
+    600,
+)
+"""What a bucket for a browser upload is usually given."""
+
+
+def store_rules(rules: Sequence[Rule]) -> str:
+    """Return the text that a bucket keeps."""
+    return json.dumps([asdict(rule) for rule in rules])
+
+
+def parse_rules(body: bytes) -> str:
+    """Read PutBucketCors's document into the text that a bucket keeps. Raises MalformedXML."""
+    rules = [_rule(element) for element in parse(body, "CORSConfiguration").findall("CORSRule")]
+    if not 1 <= len(rules) <= MAX_RULES:
+        raise malformed_xml(f"from 1 to {MAX_RULES} CORSRule are accepted")
+    return store_rules(rules)
+
+
+def rules_content(stored: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the stored rules as the content of GetBucketCors's document."""
+    content = []
+    for rule in _stored(stored):
+        elements = [("AllowedOrigin", origin) for origin in rule.origins]
+        elements += [("AllowedMethod", method) for method in rule.methods]
+        elements += [("AllowedHeader", header) for header in rule.headers]
+        elements += [("ExposeHeader", header) for header in rule.expose]
+        if rule.max_age is not None:
+            elements.append(("MaxAgeSeconds", str(rule.max_age)))
+        content.append(("CORSRule", elements))
+    return content
+
+
+def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
+    """Answer a browser's OPTIONS with headers. Raises AccessForbidden.
+
+    Nothing is authenticated: a preflight is never signed, and tells nothing but the rules.
+    """
+    origin = request.get("origin", "")
+    method = request.get("access-control-request-method", "")
+    asked = request.get("access-control-request-headers", "")
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    for rule in _stored(stored) if origin else ():
+        if rule.allows(origin, method, names):
+            headers = {**_allow(rule, origin), "access-control-allow-methods": ",".join(METHODS)}
+            if asked:
+                headers["access-control-allow-headers"] = asked
+            if rule.max_age is not None:
+                headers["access-control-max-age"] = str(rule.max_age)
+            return headers
+    message = (
+        "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of "
+        "Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers "
+        "are not whitelisted by the resource's CORS spec."
+    )
+    raise OssError(403, "AccessForbidden", message)
+
+
+def answer_headers(stored: str, request: Mapping[str, str], method: str) -> dict[str, str]:
+    """Return what lets a page read the answer, an error too; nothing where no rule allows it."""
+    origin = request.get("origin", "")
+    for rule in _stored(stored) if origin else ():
+        if rule.allows(origin, method, ()):
+            headers = _allow(rule, origin)
+            if rule.expose:
+                headers["access-control-expose-headers"] = ", ".join(rule.expose)
+            return headers
+    return {}
+
+
+def _allow(rule: Rule, origin: str) -> dict[str, str]:
+    if "*" in rule.origins:
+        return {"access-control-allow-origin": "*"}
+    return {"access-control-allow-origin": origin, "vary": "Origin"}
+
+
+def _stored(stored: str) -> list[Rule]:
+    return [Rule(**rule) for rule in json.loads(stored)]
+
+
+def _rule(element: ElementTree.Element) -> Rule:
+    def texts(name: str) -> list[str]:
+        found = [child.text or "" for child in element.findall(name)]
+        if any(text.count("*") > 1 for text in found):
+            raise malformed_xml(f"{name} may hold one *")
+        return found
+
+    origins, methods, ages = (
+        texts(name) for name in ("AllowedOrigin", "AllowedMethod", "MaxAgeSeconds")
+    )
+    if not origins or not methods or not set(methods) <= set(METHODS):
+        raise malformed_xml(
+            f"a CORSRule needs AllowedOrigin, and AllowedMethod of {', '.join(METHODS)}"
+        )
+    if len(ages) > 1 or not all(re.fullmatch("[0-9]{1,9}", age) for age in ages):
+        raise malformed_xml("MaxAgeSeconds must be one number")
+    return Rule(
+        origins,
+        methods,
+        texts("AllowedHeader"),
+        texts("ExposeHeader"),
+        int(ages[0]) if ages else None,
+    )
+
+
+def _matches(pattern: str, text: str) -> bool:
+    head, star, tail = pattern.partition("*")
+    if not star:
+        return pattern == text
+    long_enough = len(text) >= len(head) + len(tail)
+    return long_enough and text.startswith(head) and text.endswith(tail)

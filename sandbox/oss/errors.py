@@ -1,0 +1,79 @@
+"""OSS's errors: status, code, message and EC, as the vendor documents them.
+
+How an error travels (XML body, headers of a HEAD answer) lies in responses.py.
+An EC of "" was not found documented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class OssError(Exception):
+    """An answer that is an error. `details` are further elements of its XML (see xml.render)."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        ec: str = "",
+        *,
+        details: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.ec = ec
+        self.details = dict(details or {})
+        self.headers = dict(headers or {})
+
+
+def access_denied(message: str, ec: str = "0003-00000001", **details: str) -> OssError:
+    """Make the refusal of somebody who is known, or of nobody."""
+    return OssError(403, "AccessDenied", message, ec, details=details)
+
+
+def invalid_argument(message: str, name: str = "", value: str = "", ec: str = "") -> OssError:
+    """Make the refusal of a parameter or header, which `name` and `value` quote."""
+    details = {"ArgumentName": name, "ArgumentValue": value} if name else {}
+    return OssError(400, "InvalidArgument", message, ec, details=details)
+
+
+def malformed_xml(reason: str) -> OssError:
+    """Make the refusal of a body; `reason` says what is wrong with it."""
+    message = "The XML you provided was not well-formed or did not validate against our schema"
+    return OssError(400, "MalformedXML", f"{message}: {reason}.")
+
+
+def not_implemented(what: str) -> OssError:
+    """Make the refusal of what real OSS has and the sandbox has not."""
+    return OssError(501, "NotImplemented", f"The sandbox does not implement {what}.")
+
+
+def no_such_bucket(bucket: str) -> OssError:
+    """Make the refusal of a bucket that does not exist."""
+    return OssError(
+        404,
+        "NoSuchBucket",
+        "The specified bucket does not exist.",
+        "0015-00000101",
+        details={"BucketName": bucket},
+    )
+
+
+def no_such_key(key: str) -> OssError:
+    """Make the refusal of an object that does not exist."""
+    message = "The specified key does not exist."
+    return OssError(404, "NoSuchKey", message, "0026-00000001", details={"Key": key})
+
+
+def no_such_upload(upload_id: str) -> OssError:
+    """Make the refusal of a multipart upload that is not (or no longer) there."""
+    message = (
+        "The specified upload does not exist. The upload ID may be invalid, "
+        "or the upload may have been aborted or completed."
+    )
+    return OssError(404, "NoSuchUpload", message, details={"UploadId": upload_id})

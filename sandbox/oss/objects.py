@@ -1,0 +1,362 @@
+"""Operations on one object, and DeleteMultipleObjects; multipart uploads lie in multipart.py."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote_to_bytes
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from sandbox.oss.addressing import BUCKET_NAME, check_key, invalid_object_name
+from sandbox.oss.call import Call, Site, Target
+from sandbox.oss.errors import OssError, invalid_argument, malformed_xml, no_such_bucket
+from sandbox.oss.responses import document, empty, http_date, iso_date
+from sandbox.oss.signatures import RESPONSE_OVERRIDES
+from sandbox.oss.storage import ObjectInfo, OpenObject, Staged
+from sandbox.oss.xml import key_writer, parse, text_of
+
+OBJECT_ACLS = ("default", "private", "public-read", "public-read-write")
+MAX_USER_METADATA = 8 * 1024
+"""Bytes of all x-oss-meta-* together (vendor documentation)."""
+MAX_DELETED_KEYS = 1000
+
+_STORED_HEADERS = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+)
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+def put_object(call: Call, site: Site, body: Staged) -> Response:
+    """PutObject."""
+    made = site.storage.put(
+        call.bucket,
+        call.key,
+        body,
+        headers=stored_headers(call.headers),
+        acl=object_acl(call.headers),
+        overwrite=may_overwrite(call.headers),
+    )
+    return empty(headers={**checksums(made), "content-md5": body.content_md5})
+
+
+def append_object(call: Call, site: Site, body: Staged) -> Response:
+    """AppendObject."""
+    position = call.query.get("position", "")
+    if not re.fullmatch("[0-9]{1,18}", position):
+        raise invalid_argument("position must be a number of bytes.", "position", position)
+    made = site.storage.append(
+        call.bucket,
+        call.key,
+        body,
+        position=int(position),
+        headers=stored_headers(call.headers),
+        acl=object_acl(call.headers),
+    )
+    return empty(headers={**checksums(made), "x-oss-next-append-position": str(made.size)})
+
+
+def copy_object(call: Call, site: Site) -> Response:
+    """CopyObject: the source's headers go along, unless x-oss-metadata-directive is REPLACE."""
+    directive = call.headers.get("x-oss-metadata-directive", "COPY").upper()
+    if directive not in ("COPY", "REPLACE"):
+        raise invalid_argument(
+            "x-oss-metadata-directive must be COPY or REPLACE.",
+            "x-oss-metadata-directive",
+            directive,
+        )
+    with open_source(call, site) as source:
+        staged = site.storage.stage()
+        try:
+            for chunk in source.chunks(0, source.info.size):
+                staged.write(chunk)
+            staged.finish()
+            made = site.storage.put(
+                call.bucket,
+                call.key,
+                staged,
+                headers=source.info.headers
+                if directive == "COPY"
+                else stored_headers(call.headers),
+                acl=object_acl(call.headers),
+                overwrite=may_overwrite(call.headers),
+            )
+        finally:
+            staged.discard()
+    content = [("ETag", f'"{made.etag}"'), ("LastModified", iso_date(made.modified))]
+    return document("CopyObjectResult", content, headers=checksums(made))
+
+
+def get_object(call: Call, site: Site) -> Response:
+    """GetObject, and HeadObject: the same without the bytes."""
+    if call.method == "HEAD":
+        return _download(call, site.storage.get(call.bucket, call.key), None)
+    opened = site.storage.open(call.bucket, call.key)
+    try:
+        return _download(call, opened.info, opened)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def get_object_meta(call: Call, site: Site) -> Response:
+    """GetObjectMeta: size, ETag and time only."""
+    info = site.storage.get(call.bucket, call.key)
+    headers = {
+        "etag": f'"{info.etag}"',
+        "content-length": str(info.size),
+        "last-modified": http_date(info.modified),
+        "x-oss-hash-crc64ecma": str(info.crc64),
+    }
+    return empty(headers=headers)
+
+
+def delete_object(call: Call, site: Site) -> Response:
+    """DeleteObject: 204, whether it was there or not."""
+    site.storage.delete(call.bucket, [call.key])
+    return empty(204)
+
+
+def deleted_keys(body: bytes) -> list[str]:
+    """Read DeleteMultipleObjects's keys. Raises MalformedXML, InvalidObjectName."""
+    keys = [text_of(element, "Key") for element in parse(body, "Delete").findall("Object")]
+    if not 1 <= len(keys) <= MAX_DELETED_KEYS:
+        raise malformed_xml(f"from 1 to {MAX_DELETED_KEYS} Object are accepted")
+    for key in keys:
+        check_key(key)
+    return keys
+
+
+def delete_objects(call: Call, site: Site, body: bytes) -> Response:
+    """DeleteMultipleObjects: answers with what was deleted, or with nothing (Quiet)."""
+    keys = deleted_keys(body)
+    write = key_writer(call.query)
+    quiet = parse(body, "Delete").findtext("Quiet", "false").strip().lower() == "true"
+    site.storage.delete(call.bucket, keys)
+    deleted = [] if quiet else [("Deleted", [("Key", write(key))]) for key in keys]
+    return document("DeleteResult", [*write.element(), *deleted])
+
+
+def get_object_acl(call: Call, site: Site) -> Response:
+    """GetObjectAcl."""
+    info = site.storage.get(call.bucket, call.key)
+    account = site.identities.account_id
+    content = [
+        ("Owner", [("ID", account), ("DisplayName", account)]),
+        ("AccessControlList", [("Grant", info.acl)]),
+    ]
+    return document("AccessControlPolicy", content)
+
+
+def put_object_acl(call: Call, site: Site) -> Response:
+    """PutObjectAcl: the ACL is in the x-oss-object-acl header."""
+    acl = call.headers.get("x-oss-object-acl", "")
+    site.storage.set_object_acl(call.bucket, call.key, _checked_acl(acl))
+    return empty()
+
+
+def check_body(headers: Mapping[str, str], content_md5: str) -> None:
+    """Compare what came with the Content-MD5 header, if there is one. Raises InvalidDigest.
+
+    `content_md5` is the body's MD5 in base64.
+    """
+    claimed = headers.get("content-md5")
+    if claimed is not None and not hmac.compare_digest(
+        claimed.strip().encode(), content_md5.encode()
+    ):
+        raise OssError(
+            400,
+            "InvalidDigest",
+            "The Content-MD5 you specified was invalid.",
+            details={"Content-MD5": claimed},
+        )
+
+
+def md5_of(body: bytes) -> str:
+    """Return a small body's MD5 in base64."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
+def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that an object keeps. Raises InvalidArgument for too much metadata."""
+    kept = {name: headers[name] for name in _STORED_HEADERS if name in headers}
+    meta = {name: value for name, value in headers.items() if name.startswith("x-oss-meta-")}
+    if sum(len(name) + len(value) for name, value in meta.items()) > MAX_USER_METADATA:
+        raise invalid_argument(f"User metadata exceeds {MAX_USER_METADATA} bytes.", "x-oss-meta-*")
+    return {"content-type": "application/octet-stream", **kept, **meta}
+
+
+def object_acl(headers: Mapping[str, str]) -> str:
+    """Return the ACL that a new object gets. Raises InvalidArgument."""
+    return _checked_acl(headers.get("x-oss-object-acl", "default"))
+
+
+def may_overwrite(headers: Mapping[str, str]) -> bool:
+    """Whether x-oss-forbid-overwrite leaves it open."""
+    return headers.get("x-oss-forbid-overwrite", "false").lower() != "true"
+
+
+def checksums(info: ObjectInfo) -> dict[str, str]:
+    """Return the headers by which a client checks what was stored."""
+    return {"etag": f'"{info.etag}"', "x-oss-hash-crc64ecma": str(info.crc64)}
+
+
+def copy_source(headers: Mapping[str, str]) -> Target:
+    """Read x-oss-copy-source: /bucket/key, percent-encoded, or without the first slash.
+
+    The query is split off before decoding, because a key may hold "?". Raises InvalidArgument,
+    NotImplemented for a version.
+    """
+    text = headers["x-oss-copy-source"]
+    path, question, _ = text.partition("?")
+    bucket, slash, key = path.removeprefix("/").partition("/")
+    if question or not slash or not BUCKET_NAME.fullmatch(bucket):
+        raise invalid_argument(
+            "The copy source must be /bucket/key, percent-encoded; versions are not implemented.",
+            "x-oss-copy-source",
+            text,
+        )
+    try:
+        decoded = unquote_to_bytes(key.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        raise invalid_object_name() from None
+    check_key(decoded)
+    return Target(bucket, decoded)
+
+
+def open_source(call: Call, site: Site) -> OpenObject:
+    """Open what x-oss-copy-source names, if the request's conditions on it hold.
+
+    Raises NoSuchBucket, NoSuchKey, PreconditionFailed, NotModified.
+    """
+    source = copy_source(call.headers)
+    if site.storage.bucket(source.bucket) is None:
+        raise no_such_bucket(source.bucket)
+    opened = site.storage.open(source.bucket, source.key)
+    try:
+        _check_conditions(call.headers, opened.info, "x-oss-copy-source-")
+    except OssError:
+        opened.close()
+        raise
+    return opened
+
+
+def wanted_range(text: str, size: int) -> tuple[int, int] | None:
+    """Read a Range header into a start and an end (excluded); None unless it is one valid range.
+
+    OSS answers an invalid range with the whole object (vendor documentation).
+    """
+    match = _RANGE.fullmatch(text.strip())
+    if not match or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    if not first:
+        return (max(size - int(last), 0), size) if int(last) and size else None
+    start, end = int(first), min(int(last) + 1, size) if last else size
+    return (start, end) if start < end else None
+
+
+def _download(call: Call, info: ObjectInfo, opened: OpenObject | None) -> Response:
+    _check_conditions(call.headers, info, "")
+    headers = {
+        **info.headers,
+        **checksums(info),
+        "accept-ranges": "bytes",
+        "last-modified": http_date(info.modified),
+        "x-oss-object-type": info.type,
+        "x-oss-storage-class": "Standard",
+    }
+    if info.type == "Appendable":
+        headers["x-oss-next-append-position"] = str(info.size)
+    for name in RESPONSE_OVERRIDES & call.query.keys():
+        # Bytes as in a header of the object; what a header cannot hold has no place in one.
+        value = call.query[name].encode().decode("latin-1")
+        if re.search(r"[\x00-\x1f\x7f]", value):
+            raise invalid_argument("A header must not hold control characters.", name)
+        headers[name.removeprefix("response-")] = value
+    start, end, status = 0, info.size, 200
+    asked = call.headers.get("range")
+    if asked is not None:
+        found = wanted_range(asked, info.size)
+        if found is not None:
+            start, end = found
+            status = 206
+            headers["content-range"] = f"bytes {start}-{end - 1}/{info.size}"
+        elif call.headers.get("x-oss-range-behavior") == "standard":
+            raise OssError(
+                416,
+                "InvalidRange",
+                "The requested range cannot be satisfied.",
+                headers={"content-range": f"bytes */{info.size}"},
+            )
+    headers["content-length"] = str(end - start)
+    if opened is None:
+        return empty(status, headers)
+    return _Download(opened, start, end, status, headers)
+
+
+class _Download(StreamingResponse):
+    """An object's bytes; closes the object also for a client that has gone before the first."""
+
+    def __init__(
+        self, opened: OpenObject, start: int, end: int, status: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(opened.chunks(start, end), status, headers)
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._opened.close()
+
+
+def _check_conditions(headers: Mapping[str, str], info: ObjectInfo, prefix: str) -> None:
+    def given(name: str) -> str | None:
+        return headers.get(f"{prefix}{name}")
+
+    matches, none_matches = given("if-match"), given("if-none-match")
+    since, unmodified_since = given("if-modified-since"), given("if-unmodified-since")
+    if matches is not None and matches.strip('"') != info.etag:
+        raise _precondition_failed("If-Match")
+    if unmodified_since is not None and _is_newer(info, unmodified_since) is True:
+        raise _precondition_failed("If-Unmodified-Since")
+    if none_matches is not None and none_matches.strip('"') == info.etag:
+        raise _not_modified(info)
+    if since is not None and _is_newer(info, since) is False:
+        raise _not_modified(info)
+
+
+def _is_newer(info: ObjectInfo, text: str) -> bool | None:
+    """Whether the object changed after a date; None if the text is no date."""
+    try:
+        return int(info.modified) > parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _precondition_failed(condition: str) -> OssError:
+    message = "At least one of the pre-conditions you specified did not hold."
+    return OssError(412, "PreconditionFailed", message, details={"Condition": condition})
+
+
+def _not_modified(info: ObjectInfo) -> OssError:
+    headers = {"etag": f'"{info.etag}"', "last-modified": http_date(info.modified)}
+    return OssError(304, "NotModified", "The object has not changed.", headers=headers)
+
+
+def _checked_acl(acl: str) -> str:
+    if acl not in OBJECT_ACLS:
+        message = f"no such object access control exists; known are {', '.join(OBJECT_ACLS)}"
+        raise invalid_argument(message, "x-oss-object-acl", acl)
+    return acl

@@ -1,0 +1,191 @@
+"""The operations of OSS: which request asks for which, and what it needs to be allowed.
+
+What is not in the table is refused, so a sub-resource that nobody thought of is never taken for a
+plain read or write. The actions are vendor documentation; unverified is that an ACL set along
+with an upload needs oss:PutObjectAcl as well (the strict reading).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from starlette.responses import Response
+
+from sandbox.oss import buckets, listing, multipart, objects
+from sandbox.oss.call import Call, Need, Site, Target
+from sandbox.oss.errors import OssError, not_implemented
+from sandbox.oss.signatures import OPERATION_SUBRESOURCES
+
+# What would change an operation's meaning. Image processing and callbacks are not there yet.
+_FOREIGN_HEADERS = ("x-oss-callback", "x-oss-callback-var", "x-oss-tagging")
+_FOREIGN_QUERY = ("callback", "callback-var", "x-oss-process")
+
+
+class Body(Enum):
+    """What an operation reads: nothing, a small document, or an object's bytes."""
+
+    NONE = "none"
+    DOCUMENT = "document"
+    OBJECT = "object"
+
+
+Needs = Callable[[Call, bytes], list[Need]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: its name, what it needs, the body it reads, and the function that does it."""
+
+    name: str
+    needs: Needs
+    run: Callable[..., Response]
+    body: Body = Body.NONE
+
+    def perform(self, call: Call, site: Site, body: object) -> Response:
+        """Do it; `body` is what `self.body` says."""
+        return self.run(call, site) if self.body is Body.NONE else self.run(call, site, body)
+
+
+def operation_of(call: Call) -> Operation:
+    """Return what a request asks for. Raises NotImplemented, MethodNotAllowed."""
+    foreign = [name for name in _FOREIGN_HEADERS if name in call.headers]
+    foreign += [name for name in _FOREIGN_QUERY if name in call.query]
+    if foreign:
+        raise not_implemented(foreign[0])
+    level = "object" if call.key else "bucket" if call.bucket else "service"
+    subresources = frozenset(OPERATION_SUBRESOURCES & call.query.keys())
+    if level == "bucket" and call.query.get("list-type") == "2":
+        subresources |= {"list-type"}
+    copies = level == "object" and call.method == "PUT" and "x-oss-copy-source" in call.headers
+    found = _OPERATIONS.get((level, call.method, subresources, copies))
+    if found is not None:
+        return found
+    if subresources or (level == "object" and call.method == "POST"):
+        asked = "&".join(sorted(subresources)) or "this POST"
+        raise not_implemented(f"{call.method} of {asked} on a {level}")
+    message = "The specified method is not allowed against this resource."
+    raise OssError(405, "MethodNotAllowed", message, details={"Method": call.method})
+
+
+def _named(name: str) -> Needs:
+    return lambda call, _: [Need(f"oss:{name}", call.target)]
+
+
+def _read(call: Call, _: bytes) -> list[Need]:
+    return [Need("oss:GetObject", call.target)]
+
+
+def _write(call: Call, _: bytes) -> list[Need]:
+    needs = [Need("oss:PutObject", call.target)]
+    if "x-oss-object-acl" in call.headers:
+        needs.append(Need("oss:PutObjectAcl", call.target))
+    return needs
+
+
+def _copy(call: Call, body: bytes) -> list[Need]:
+    return [Need("oss:GetObject", objects.copy_source(call.headers)), *_write(call, body)]
+
+
+def _list(call: Call, _: bytes) -> list[Need]:
+    # Both always, "" where the request has none (vendor documentation).
+    context = {
+        "oss:Prefix": call.query.get("prefix", ""),
+        "oss:Delimiter": call.query.get("delimiter", ""),
+    }
+    return [Need("oss:ListObjects", Target(call.bucket), context)]
+
+
+def _delete_each(call: Call, body: bytes) -> list[Need]:
+    keys = objects.deleted_keys(body)
+    return [Need("oss:DeleteObject", Target(call.bucket, key)) for key in keys]
+
+
+def _row(
+    level: str,
+    method: str,
+    query: str,
+    name: str,
+    run: Callable[..., Response],
+    needs: Needs | None = None,
+    body: Body = Body.NONE,
+) -> tuple[tuple[str, str, frozenset[str], bool], Operation]:
+    """One row: `query` names the sub-resources; unless `needs` says other, the action is `name`."""
+    operation = Operation(name, needs or _named(name), run, body)
+    return (level, method, frozenset(query.split()), needs is _copy), operation
+
+
+_OPERATIONS = dict(
+    [
+        _row("service", "GET", "", "ListBuckets", buckets.list_buckets),
+        _row("bucket", "GET", "", "ListObjects", listing.list_objects, _list),
+        _row("bucket", "GET", "list-type", "ListObjectsV2", listing.list_objects_v2, _list),
+        _row("bucket", "GET", "uploads", "ListMultipartUploads", multipart.list_uploads),
+        _row("bucket", "GET", "bucketInfo", "GetBucketInfo", buckets.get_bucket_info),
+        _row("bucket", "GET", "location", "GetBucketLocation", buckets.get_bucket_location),
+        _row("bucket", "GET", "acl", "GetBucketAcl", buckets.get_bucket_acl),
+        _row("bucket", "PUT", "acl", "PutBucketAcl", buckets.put_bucket_acl),
+        _row("bucket", "GET", "cors", "GetBucketCors", buckets.get_bucket_cors),
+        _row("bucket", "PUT", "cors", "PutBucketCors", buckets.put_bucket_cors, body=Body.DOCUMENT),
+        _row("bucket", "DELETE", "cors", "DeleteBucketCors", buckets.delete_bucket_cors),
+        # Its document only chooses storage class and redundancy, which the sandbox has not.
+        _row("bucket", "PUT", "", "PutBucket", buckets.put_bucket),
+        _row("bucket", "DELETE", "", "DeleteBucket", buckets.delete_bucket),
+        _row(
+            "bucket",
+            "POST",
+            "delete",
+            "DeleteMultipleObjects",
+            objects.delete_objects,
+            _delete_each,
+            Body.DOCUMENT,
+        ),
+        _row("object", "PUT", "", "PutObject", objects.put_object, _write, Body.OBJECT),
+        _row("object", "PUT", "", "CopyObject", objects.copy_object, _copy),
+        _row(
+            "object",
+            "POST",
+            "append position",
+            "AppendObject",
+            objects.append_object,
+            _write,
+            Body.OBJECT,
+        ),
+        _row("object", "GET", "", "GetObject", objects.get_object),
+        _row("object", "HEAD", "", "HeadObject", objects.get_object, _read),
+        _row("object", "HEAD", "objectMeta", "GetObjectMeta", objects.get_object_meta, _read),
+        _row("object", "DELETE", "", "DeleteObject", objects.delete_object),
+        _row("object", "GET", "acl", "GetObjectAcl", objects.get_object_acl),
+        _row("object", "PUT", "acl", "PutObjectAcl", objects.put_object_acl),
+        _row("object", "POST", "uploads", "InitiateMultipartUpload", multipart.initiate, _write),
+        _row(
+            "object",
+            "PUT",
+            "partNumber uploadId",
+            "UploadPart",
+            multipart.upload_part,
+            _write,
+            Body.OBJECT,
+        ),
+        _row(
+            "object",
+            "PUT",
+            "partNumber uploadId",
+            "UploadPartCopy",
+            multipart.upload_part_copy,
+            _copy,
+        ),
+        _row("object", "GET", "uploadId", "ListParts", multipart.list_parts),
+        _row(
+            "object",
+            "POST",
+            "uploadId",
+            "CompleteMultipartUpload",
+            multipart.complete,
+            _write,
+            Body.DOCUMENT,
+        ),
+        _row("object", "DELETE", "uploadId", "AbortMultipartUpload", multipart.abort),
+    ]
+)

@@ -1,0 +1,330 @@
+"""RAM policies: what their text may be, and what they say about one access.
+
+Who is bound by which policy lies in identities.py; which access an operation needs, in oss/.
+Facts are vendor documentation of RAM and OSS; where it is silent, the docstring says "unverified".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+_CONDITION_KEYS = {
+    "acs:AccessId",
+    "acs:CurrentTime",
+    "acs:SecureTransport",
+    "acs:SourceIp",
+    "acs:UserAgent",
+    "oss:Delimiter",
+    "oss:Prefix",
+}
+_TAG_KEYS = re.compile(r"oss:(Existing|Request)ObjectTag/.+", re.DOTALL)
+_ACTION = re.compile(r"\*|[A-Za-z0-9*?-]+:[A-Za-z0-9*?]+")
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+class PolicyGrammarError(ValueError):
+    """Raised when a text is not a policy that this evaluator knows in full; says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """One thing that somebody is about to do.
+
+    `action` as in "oss:PutObject", `resource` as in "acs:oss:*:1234567890123456:bucket/key" (the
+    region field is "*"), `context` holds the condition keys that are known, as in "oss:Prefix".
+    Listing sets oss:Prefix and oss:Delimiter always, to "" where the request has none.
+    """
+
+    action: str
+    resource: str
+    context: Mapping[str, str]
+
+
+class Effect(Enum):
+    """What policies say about an access; only ALLOW lets it pass."""
+
+    ALLOW = "Allow"
+    EXPLICIT_DENY = "ExplicitDeny"
+    IMPLICIT_DENY = "ImplicitDeny"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A parsed policy document."""
+
+    statements: tuple[_Statement, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Policy:
+        """Parse a policy document. Raises PolicyGrammarError for all that is not known here.
+
+        That is stricter than RAM may be: an unknown member, operator or condition key, a repeated
+        member or a region in an OSS resource would otherwise be a rule that silently does nothing.
+        The size is not limited here.
+        """
+        try:
+            document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        except PolicyGrammarError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise PolicyGrammarError(f"not JSON: {error}") from None
+        members = _members(document, "the policy", {"Version", "Statement"})
+        if members.get("Version") != "1":
+            raise PolicyGrammarError('Version must be "1"')
+        statements = members.get("Statement")
+        if not isinstance(statements, list) or not statements:
+            raise PolicyGrammarError("Statement must be a list that is not empty")
+        return cls(tuple(_statement(statement) for statement in statements))
+
+    def evaluate(self, access: Access) -> Effect:
+        """Say what this policy alone says: Deny over Allow, and nothing means IMPLICIT_DENY."""
+        effects = {s.effect for s in self.statements if s.applies(access)}
+        return _strongest(effects)
+
+
+def evaluate(policies: Iterable[Policy], access: Access) -> Effect:
+    """Combine policies of one kind: a Deny in any of them, else an Allow, else IMPLICIT_DENY."""
+    return _strongest({policy.evaluate(access) for policy in policies})
+
+
+def _strongest(effects: set[Effect]) -> Effect:
+    for effect in (Effect.EXPLICIT_DENY, Effect.ALLOW):
+        if effect in effects:
+            return effect
+    return Effect.IMPLICIT_DENY
+
+
+@dataclass(frozen=True)
+class _Statement:
+    effect: Effect
+    actions: tuple[str, ...]  # in lower case: RAM does not tell them apart
+    excludes_actions: bool  # NotAction
+    resources: tuple[tuple[str, ...], ...]  # in five fields each
+    conditions: tuple[_Condition, ...]
+
+    def applies(self, access: Access) -> bool:
+        named = any(matches(pattern, access.action.lower()) for pattern in self.actions)
+        # Field by field: as one string, "acs:oss:*:*:bkt/a*" would match the key "x:bkt/abc" of
+        # any other bucket.
+        fields = access.resource.split(":", 4)
+        return (
+            named != self.excludes_actions
+            and any(_fields_match(resource, fields) for resource in self.resources)
+            and all(condition.holds(access.context) for condition in self.conditions)
+        )
+
+
+def _fields_match(pattern: tuple[str, ...], fields: list[str]) -> bool:
+    return len(fields) == 5 and all(map(matches, pattern, fields))
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """One operator and key: one of the values has to fit, with a negative operator none may.
+
+    The latter follows from the vendor's sample that denies NotIpAddress of two networks, and
+    means everybody who is in neither. A key that the access does not have, or whose value is not
+    of the operator's kind, makes the condition false, with a negative operator too. Unverified
+    for negative operators: the conservative reading for an Allow.
+    """
+
+    operator: str
+    key: str
+    values: tuple[Any, ...]
+
+    def holds(self, context: Mapping[str, str]) -> bool:
+        actual_text = context.get(self.key)
+        if actual_text is None:
+            return False
+        kind = _OPERATORS[self.operator]
+        try:
+            actual = kind.read(actual_text)
+        except ValueError:
+            return False
+        return any(kind.fits(actual, value) for value in self.values) != kind.negative
+
+
+@dataclass(frozen=True)
+class _Operator:
+    read: Callable[[str], Any]  # raises ValueError
+    fits: Callable[[Any, Any], bool]  # the access's value, the policy's value
+    negative: bool = False
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether `text` fits `pattern`: "*" is any characters, "/" too, "?" is one of any kind.
+
+    Nothing else is special: there is no escape, and RAM documents no variables, so "${...}" is
+    literal (unverified). Takes at most len(pattern) * len(text) steps: only the last star is ever
+    tried again, because an earlier one could not do better.
+    """
+    at = place = 0
+    star, resume = -1, 0
+    while at < len(text):
+        if place < len(pattern) and pattern[place] == "*":
+            star, resume = place, at
+            place += 1
+        elif place < len(pattern) and pattern[place] in ("?", text[at]):
+            place += 1
+            at += 1
+        elif star >= 0:
+            resume += 1
+            place, at = star + 1, resume
+        else:
+            return False
+    return not pattern[place:].strip("*")
+
+
+def _number(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("a number is digits, with at most one point and a leading minus")
+    return Decimal(text)
+
+
+def _date(text: str) -> float:
+    if not _DATE.fullmatch(text):
+        raise ValueError("a date is like 2012-11-11T23:59:59Z or 2012-11-11T23:59:59+08:00")
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text.lower() == "true"
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
+def _inside(actual: Any, wanted: Any) -> bool:
+    return actual.version == wanted.version and bool(actual.subnet_of(wanted))
+
+
+def _like(actual: str, wanted: str) -> bool:
+    return matches(wanted, actual)
+
+
+_COMPARISONS = {
+    "LessThan": operator.lt,
+    "LessThanEquals": operator.le,
+    "GreaterThan": operator.gt,
+    "GreaterThanEquals": operator.ge,
+}
+_OPERATORS = {
+    "StringEquals": _Operator(str, operator.eq),
+    "StringNotEquals": _Operator(str, operator.eq, negative=True),
+    "StringEqualsIgnoreCase": _Operator(str.lower, operator.eq),
+    "StringNotEqualsIgnoreCase": _Operator(str.lower, operator.eq, negative=True),
+    "StringLike": _Operator(str, _like),
+    "StringNotLike": _Operator(str, _like, negative=True),
+    "Bool": _Operator(_bool, operator.eq),
+    "IpAddress": _Operator(_network, _inside),
+    "NotIpAddress": _Operator(_network, _inside, negative=True),
+}
+for _kind, _read in (("Numeric", _number), ("Date", _date)):
+    _OPERATORS[f"{_kind}Equals"] = _Operator(_read, operator.eq)
+    _OPERATORS[f"{_kind}NotEquals"] = _Operator(_read, operator.eq, negative=True)
+    for _name, _fits in _COMPARISONS.items():
+        _OPERATORS[f"{_kind}{_name}"] = _Operator(_read, _fits)
+
+
+def _statement(value: object) -> _Statement:
+    known = {"Effect", "Action", "NotAction", "Resource", "Condition"}
+    members = _members(value, "a statement", known)
+    if members.get("Effect") not in ("Allow", "Deny"):
+        raise PolicyGrammarError("Effect must be Allow or Deny")
+    if ("Action" in members) == ("NotAction" in members):
+        raise PolicyGrammarError("a statement must have one of Action and NotAction")
+    name = "Action" if "Action" in members else "NotAction"
+    actions = _texts(members[name], name)
+    for action in actions:
+        if not _ACTION.fullmatch(action):
+            raise PolicyGrammarError(f"{name} must be of the form service:Action")
+    if "Resource" not in members:
+        raise PolicyGrammarError("a statement must have a Resource")
+    resources = _texts(members["Resource"], "Resource")
+    return _Statement(
+        Effect.ALLOW if members["Effect"] == "Allow" else Effect.EXPLICIT_DENY,
+        tuple(action.lower() for action in actions),
+        name == "NotAction",
+        tuple(_resource(text) for text in resources),
+        _conditions(members["Condition"]) if "Condition" in members else (),
+    )
+
+
+def _resource(text: str) -> tuple[str, ...]:
+    if text == "*":
+        return ("*",) * 5
+    fields = text.split(":", 4)
+    if len(fields) != 5 or fields[0] != "acs" or not fields[1] or not fields[4]:
+        raise PolicyGrammarError("Resource must be * or acs:service:region:account:resource")
+    if fields[1] == "oss" and fields[2] != "*":
+        raise PolicyGrammarError("the region of an OSS resource must be *")
+    return tuple(fields)
+
+
+def _conditions(value: object) -> tuple[_Condition, ...]:
+    conditions = []
+    for name, keys in _members(value, "Condition", _OPERATORS).items():
+        for key, values in _members(keys, name).items():
+            if key not in _CONDITION_KEYS and not _TAG_KEYS.fullmatch(key):
+                raise PolicyGrammarError("unknown condition key")
+            try:
+                wanted = tuple(_OPERATORS[name].read(text) for text in _scalars(values, name))
+            except ValueError as error:
+                raise PolicyGrammarError(f"{name}: {error}") from None
+            conditions.append(_Condition(name, key, wanted))
+    return tuple(conditions)
+
+
+def _members(value: object, what: str, known: Iterable[str] | None = None) -> dict[str, object]:
+    if not isinstance(value, dict) or not value:
+        raise PolicyGrammarError(f"{what} must be an object that is not empty")
+    if known is not None and not value.keys() <= set(known):
+        raise PolicyGrammarError(f"{what} has an unknown member")
+    return value
+
+
+def _texts(value: object, what: str) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    texts = [text for text in values if isinstance(text, str)]
+    if not texts or len(texts) != len(values):
+        raise PolicyGrammarError(f"{what} must be a string or a list of strings")
+    return texts
+
+
+def _scalars(value: object, what: str) -> list[str]:
+    """Condition values: strings, numbers and booleans (vendor documentation of the grammar)."""
+    values = value if isinstance(value, list) else [value]
+    texts = []
+    for one in values:
+        if not isinstance(one, (str, int, float)):
+            raise PolicyGrammarError(f"a value of {what} must be a string, number or boolean")
+        texts.append(one if isinstance(one, str) else json.dumps(one))
+    if not texts:
+        raise PolicyGrammarError(f"{what} must have a value")
+    return texts
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise PolicyGrammarError("a member is given twice")
+    return members
+
+
+def _no_constant(name: str) -> object:
+    raise PolicyGrammarError(f"{name} is not JSON")

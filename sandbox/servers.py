@@ -1,0 +1,119 @@
+"""Several HTTP servers in one process, on loopback only: started together, stopped together.
+
+What they serve lives elsewhere (gateway.py, sts.py, oss/).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+# Ctrl-C has to end everything within 3 s, uploads under way included.
+SHUTDOWN_SECONDS = 1
+
+
+class PortInUse(Exception):
+    """Raised when a port cannot be bound: `port` says which, the cause says why."""
+
+    def __init__(self, port: int, reason: str) -> None:
+        super().__init__(f"port {port} cannot be used: {reason}")
+        self.port = port
+
+
+@dataclass(frozen=True)
+class Service:
+    """One ASGI application and the bound socket that it is served on."""
+
+    app: ASGIApp
+    listener: socket.socket
+
+    @property
+    def port(self) -> int:
+        """The TCP port, also where the listener was bound to port 0."""
+        port: int = self.listener.getsockname()[1]
+        return port
+
+
+def listen(port: int) -> socket.socket:
+    """Bind 127.0.0.1:`port` (0: any free port). Raises PortInUse."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without it a restart within a minute would fail on connections in TIME_WAIT.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise PortInUse(port, reason or str(error)) from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to its caller: there are several of them in one process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _server(service: Service) -> _Server:
+    config = uvicorn.Config(
+        service.app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    return _Server(config)
+
+
+async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; then close listeners and connections within SHUTDOWN_SECONDS."""
+    servers = [_server(service) for service in services]
+
+    async def end_when_told() -> None:
+        await stop.wait()
+        for server in servers:
+            server.should_exit = True
+
+    async with contextlib.AsyncExitStack() as stack:
+        ender = asyncio.create_task(end_when_told())
+        stack.callback(ender.cancel)
+        await asyncio.gather(
+            *(
+                server.serve(sockets=[service.listener])
+                for server, service in zip(servers, services, strict=True)
+            )
+        )
+
+
+@contextlib.contextmanager
+def in_background(services: Sequence[Service]) -> Iterator[None]:
+    """Serve from a thread of its own, for tests and `make token`; stops when the block ends."""
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(serve(services, stop))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="sandbox", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()

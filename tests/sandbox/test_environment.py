@@ -1,0 +1,57 @@
+"""The function's environment on a laptop: complete by itself, and what is given wins."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.environment import cloud_environment, sandbox_environment
+from settings import read_access_key, read_settings
+
+KEY = ("LTAIsandbox", "sandbox-secret")
+
+
+def made(**env: str) -> dict[str, str]:
+    return sandbox_environment(env, key=KEY, oss_port=7081, sts_port=7082)
+
+
+def test_nothing_given_is_a_whole_configuration() -> None:
+    settings = read_settings(made())
+    assert (settings.auth, settings.policy) == ("anonymous", "bucket_write_policy")
+    assert (settings.bucket, settings.prefix) == ("sandbox-bucket", "uploads/")
+    assert str(settings.oss_endpoint) == "http://127.0.0.1:7081"
+    assert str(settings.sts_endpoint) == "http://127.0.0.1:7082"
+    assert read_access_key(made()) == (*KEY, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POLICY_FILE", "bucket_read_write_policy"),
+        ("BUCKET_NAME", "another-bucket"),
+        ("OBJECT_PREFIX", "photos/"),
+        ("AUTH", "jwt"),
+        ("OSS_REGION", "cn-beijing"),
+        ("ROLE_ARN", "acs:ram::1:role/another"),
+        ("TOKEN_EXPIRE_TIME", "3600"),
+        ("STS_ENDPOINT", "https://sts.cn-beijing.aliyuncs.com"),
+    ],
+)
+def test_what_is_given_wins(name: str, value: str) -> None:
+    assert made(**{name: value})[name] == value
+
+
+def test_an_empty_variable_is_not_given() -> None:
+    assert made(BUCKET_NAME="")["BUCKET_NAME"] == "sandbox-bucket"
+
+
+def test_credentials_are_given_whole_or_not_at_all() -> None:
+    """A developer's own key id never meets the sandbox's secret."""
+    env = made(ALIBABA_CLOUD_ACCESS_KEY_ID="LTAIown")
+    assert env["ALIBABA_CLOUD_ACCESS_KEY_ID"] == "LTAIown"
+    assert "ALIBABA_CLOUD_ACCESS_KEY_SECRET" not in env
+
+
+def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:
+    env = cloud_environment({"ROLE_ARN": "acs:ram::1:role/upload"})
+    assert str(read_settings(env).sts_endpoint) == "https://sts.cn-hangzhou.aliyuncs.com"
+    assert "ALIBABA_CLOUD_ACCESS_KEY_ID" not in env

@@ -1,0 +1,151 @@
+"""Listing as oss2 and a model of it see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import oss2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oss2.exceptions import OssError
+
+from running_oss import BUCKET, Oss
+from sandbox.identities import Identities
+from sandbox.oss.call import Call, Site, Target
+from sandbox.oss.listing import list_objects, list_objects_v2
+from sandbox.oss.storage import Storage, successor
+from sandbox.oss.xml import parse
+
+
+@pytest.fixture(params=["v1", "v4"])
+def bucket(request: pytest.FixtureRequest, oss: Oss) -> oss2.Bucket:
+    return oss.oss2(oss.session(), version=request.param)
+
+
+def test_pages_hold_every_key_once(bucket: oss2.Bucket) -> None:
+    keys = sorted(["a", "a/", "a/b", "b c+", "é", "é/x", "😀"], key=str.encode)
+    for key in keys:
+        bucket.put_object(key, b"x")
+    for iterator in (oss2.ObjectIterator, oss2.ObjectIteratorV2):
+        assert [found.key for found in iterator(bucket, max_keys=2)] == keys
+    both = list(oss2.ObjectIterator(bucket, delimiter="/", max_keys=1))
+    assert [(found.key, found.is_prefix()) for found in both] == [
+        ("a", False),
+        ("a/", True),
+        ("b c+", False),
+        ("é", False),
+        ("é/", True),
+        ("😀", False),
+    ]
+
+
+def test_an_entry_tells_what_an_sdk_asks(bucket: oss2.Bucket) -> None:
+    etag = bucket.put_object("a", b"12345").etag
+    [entry] = bucket.list_objects_v2(fetch_owner=True).object_list
+    assert (entry.size, entry.etag, entry.type, entry.storage_class) == (
+        5,
+        etag,
+        "Normal",
+        "Standard",
+    )
+    assert entry.owner.id == "1234567890123456"
+    [without] = bucket.list_objects_v2().object_list
+    assert without.owner is None
+
+
+def test_start_after_begins_behind_a_key(bucket: oss2.Bucket) -> None:
+    for key in "abc":
+        bucket.put_object(key, b"")
+    page = bucket.list_objects_v2(start_after="a")
+    assert [found.key for found in page.object_list] == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    "wish", [{"max_keys": 0}, {"max_keys": 1001}, {"max_keys": "x"}, {"encoding_type": "base64"}]
+)
+def test_refuses_parameters_out_of_range(bucket: oss2.Bucket, wish: dict[str, object]) -> None:
+    with pytest.raises(OssError) as error:
+        bucket.list_objects_v2(**wish)
+    assert (error.value.status, error.value.code) == (400, "InvalidArgument")
+
+
+def test_refuses_a_token_that_was_not_given_out(bucket: oss2.Bucket) -> None:
+    for token in ("not base64!", "/w=="):
+        with pytest.raises(OssError) as error:
+            bucket.list_objects_v2(continuation_token=token)
+        assert (error.value.status, error.value.code) == (400, "InvalidArgument")
+
+
+NAMES = st.text(st.sampled_from("ab/é\U0010ffff"), min_size=1, max_size=5)
+
+
+def listed(
+    site: Site, operation: object, query: dict[str, str]
+) -> tuple[list[str], list[str], str]:
+    call = Call("GET", Target(BUCKET), query, {}, None, "", "")
+    assert callable(operation)
+    page = parse(bytes(operation(call, site).body), "ListBucketResult")
+    more = page.findtext("NextMarker") or page.findtext("NextContinuationToken") or ""
+    assert page.findtext("IsTruncated") == ("true" if more else "false")
+    keys = [str(element.findtext("Key")) for element in page.findall("Contents")]
+    prefixes = [str(element.findtext("Prefix")) for element in page.findall("CommonPrefixes")]
+    assert 0 < len(keys) + len(prefixes) <= int(query["max-keys"]) or not more
+    return keys, prefixes, more
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    storage = Storage(Path(tmp_path_factory.mktemp("listing")))
+    storage.create_bucket(BUCKET)
+    yield Site(storage, Identities("1", b"k", [], []), "cn-hangzhou")
+    storage.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    keys=st.sets(NAMES, max_size=12),
+    prefix=st.text(st.sampled_from("ab/é"), max_size=2),
+    delimiter=st.sampled_from(["", "/", "a", "é", "b/"]),
+    size=st.integers(1, 4),
+)
+def test_pages_are_those_of_a_plain_model(
+    site: Site, keys: set[str], prefix: str, delimiter: str, size: int
+) -> None:
+    storage = site.storage
+    storage.delete(
+        BUCKET,
+        [
+            info.key
+            for info in storage.keys_from(BUCKET, b"", inclusive=True, prefix=b"", limit=1000)
+        ],
+    )
+    for key in keys:
+        staged = storage.stage()
+        staged.finish()
+        storage.put(BUCKET, key, staged, headers={}, acl="default")
+    expected_keys, expected_prefixes = set(), set()
+    for key in keys:
+        if key.startswith(prefix):
+            head, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+            if found:
+                expected_prefixes.add(prefix + head + delimiter)
+            else:
+                expected_keys.add(key)
+    for operation, name in ((list_objects, "marker"), (list_objects_v2, "continuation-token")):
+        query = {"prefix": prefix, "delimiter": delimiter, "max-keys": str(size)}
+        got_keys, got_prefixes, more = listed(site, operation, query)
+        while more:
+            next_keys, next_prefixes, more = listed(site, operation, {**query, name: more})
+            got_keys += next_keys
+            got_prefixes += next_prefixes
+        assert got_keys == sorted(expected_keys, key=str.encode)
+        assert got_prefixes == sorted(expected_prefixes, key=str.encode)
+
+
+@given(st.binary(max_size=4), st.binary(max_size=4))
+def test_the_successor_ends_a_prefix(prefix: bytes, key: bytes) -> None:
+    end = successor(prefix)
+    inside = key >= prefix and (end is None or key < end)
+    assert inside == key.startswith(prefix)

@@ -1,0 +1,223 @@
+"""Multipart uploads as oss2 makes them, in both signature versions."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import oss2
+import pytest
+from fastcrc import crc64
+from oss2.exceptions import OssError
+from oss2.models import PartInfo
+
+from running_oss import BUCKET, Oss
+
+KB100 = 100 * 1024
+
+
+@pytest.fixture(params=["v1", "v4"])
+def bucket(request: pytest.FixtureRequest, oss: Oss) -> oss2.Bucket:
+    return oss.oss2(oss.session(), version=request.param)
+
+
+def begun(bucket: oss2.Bucket, *parts: bytes, key: str = "a") -> tuple[str, list[PartInfo]]:
+    upload_id = bucket.init_multipart_upload(key).upload_id
+    done = []
+    for number, data in enumerate(parts, 1):
+        result = bucket.upload_part(key, upload_id, number, data)
+        done.append(PartInfo(number, result.etag, size=len(data), part_crc=result.crc))
+    return upload_id, done
+
+
+def code(error: pytest.ExceptionInfo[OssError]) -> tuple[int, str]:
+    return error.value.status, error.value.code
+
+
+def test_parts_become_one_object(bucket: oss2.Bucket) -> None:
+    first, second = os.urandom(KB100), b"the rest"
+    headers = {"Content-Type": "text/css", "x-oss-meta-a": "1"}
+    upload_id = bucket.init_multipart_upload("ü/a b", headers).upload_id
+    parts = [
+        PartInfo(number, bucket.upload_part("ü/a b", upload_id, number, data).etag)
+        for number, data in ((1, first), (7, second))
+    ]
+    result = bucket.complete_multipart_upload("ü/a b", upload_id, parts)
+    assert result.etag.endswith("-2")
+    assert result.crc == crc64.xz(first + second)
+    assert bucket.get_object("ü/a b").read() == first + second
+    seam = (KB100 - 2, KB100 + 2)
+    assert bucket.get_object("ü/a b", byte_range=seam).read() == first[-2:] + b"the"
+    head = bucket.head_object("ü/a b")
+    assert (head.object_type, head.content_type) == ("Multipart", "text/css")
+    assert head.headers["x-oss-meta-a"] == "1"
+    with pytest.raises(oss2.exceptions.NoSuchUpload):
+        bucket.list_parts("ü/a b", upload_id)
+
+
+def test_an_interrupted_upload_is_resumed(bucket: oss2.Bucket, tmp_path: Path) -> None:
+    file = tmp_path / "big"
+    file.write_bytes(os.urandom(5 * KB100))
+    store = oss2.ResumableStore(root=str(tmp_path))
+    sent = 0
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(consumed: int, total: int) -> None:
+        nonlocal sent
+        sent += 1
+        if consumed >= 2 * KB100:
+            raise Interrupted
+
+    def upload(progress: object) -> None:
+        oss2.resumable_upload(
+            bucket,
+            "a",
+            str(file),
+            store=store,
+            multipart_threshold=1,
+            part_size=KB100,
+            num_threads=1,
+            progress_callback=progress,
+        )
+
+    with pytest.raises(Interrupted):
+        upload(interrupt)
+    [begun_before] = bucket.list_multipart_uploads().upload_list
+    done_before = bucket.list_parts("a", begun_before.upload_id).parts
+    assert done_before
+    upload(None)
+    assert bucket.get_object("a").read() == file.read_bytes()
+    assert bucket.list_multipart_uploads().upload_list == []
+
+
+def test_a_part_is_replaced_by_one_of_its_number(bucket: oss2.Bucket) -> None:
+    upload_id, _ = begun(bucket, b"old")
+    etag = bucket.upload_part("a", upload_id, 1, b"new").etag
+    [part] = bucket.list_parts("a", upload_id).parts
+    assert (part.part_number, part.size, part.etag) == (1, 3, etag)
+    bucket.complete_multipart_upload("a", upload_id, [PartInfo(1, etag)])
+    assert bucket.get_object("a").read() == b"new"
+
+
+def test_parts_are_listed_page_by_page(bucket: oss2.Bucket) -> None:
+    upload_id, done = begun(bucket, b"1", b"22", b"333")
+    first = bucket.list_parts("a", upload_id, max_parts=2)
+    assert ([part.size for part in first.parts], first.is_truncated) == ([1, 2], True)
+    rest = bucket.list_parts("a", upload_id, marker=first.next_marker)
+    assert ([part.etag for part in rest.parts], rest.is_truncated) == ([done[2].etag], False)
+
+
+def test_all_parts_can_be_completed_without_naming_them(bucket: oss2.Bucket) -> None:
+    upload_id, _ = begun(bucket, b"all")
+    bucket.complete_multipart_upload("a", upload_id, None, {"x-oss-complete-all": "yes"})
+    assert bucket.get_object("a").read() == b"all"
+
+
+def test_an_abort_leaves_nothing(oss: Oss, bucket: oss2.Bucket) -> None:
+    upload_id, _ = begun(bucket, b"x" * KB100, b"y")
+    assert bucket.abort_multipart_upload("a", upload_id).status == 204
+    with pytest.raises(oss2.exceptions.NoSuchUpload):
+        bucket.abort_multipart_upload("a", upload_id)
+    assert not bucket.object_exists("a")
+    assert list((oss.folder / "data").iterdir()) == []
+
+
+def test_what_is_not_named_at_the_end_is_dropped(oss: Oss, bucket: oss2.Bucket) -> None:
+    upload_id, done = begun(bucket, b"x" * KB100, b"y")
+    bucket.complete_multipart_upload("a", upload_id, done[:1])
+    assert bucket.head_object("a").content_length == KB100
+    assert len(list((oss.folder / "data").iterdir())) == 1
+
+
+def test_refuses_parts_that_do_not_fit(bucket: oss2.Bucket) -> None:
+    upload_id, done = begun(bucket, b"small", b"y")
+    cases = {
+        "EntityTooSmall": done,
+        "InvalidPart": [PartInfo(1, hashlib.md5(b"other").hexdigest())],  # noqa: S324
+    }
+    for expected, parts in cases.items():
+        with pytest.raises(OssError) as error:
+            bucket.complete_multipart_upload("a", upload_id, parts)
+        assert code(error) == (400, expected)
+    with pytest.raises(OssError) as error:
+        bucket.complete_multipart_upload("a", upload_id, [PartInfo(9, done[0].etag)])
+    assert code(error) == (400, "InvalidPart")
+    # Nothing was lost by the attempts.
+    assert len(bucket.list_parts("a", upload_id).parts) == 2
+
+
+def test_refuses_parts_out_of_order(oss: Oss) -> None:
+    bucket = oss.oss2()
+    upload_id, done = begun(bucket, b"x" * KB100, b"y")
+    parts = "".join(
+        f"<Part><PartNumber>{part.part_number}</PartNumber><ETag>{part.etag}</ETag></Part>"
+        for part in reversed(done)
+    )
+    # Not through oss2, which sorts them.
+    url = bucket.sign_url("POST", "a", 60, params={"uploadId": upload_id})
+    body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    status, _, answer = oss.raw("POST", url[url.index("/", 8) :], body=body)
+    assert (status, b"InvalidPartOrder" in answer) == (400, True)
+
+
+@pytest.mark.parametrize("number", [0, 10_001])
+def test_refuses_a_part_number_out_of_range(bucket: oss2.Bucket, number: int) -> None:
+    upload_id, _ = begun(bucket)
+    with pytest.raises(OssError) as error:
+        bucket.upload_part("a", upload_id, number, b"x")
+    assert code(error) == (400, "InvalidArgument")
+
+
+def test_an_upload_belongs_to_its_key(bucket: oss2.Bucket) -> None:
+    # Or a token for one folder could end, fill or read another folder's uploads.
+    upload_id, done = begun(bucket, b"x", key="theirs/a")
+    attacks: list[Callable[[], object]] = [
+        lambda: bucket.upload_part("mine/a", upload_id, 1, b"y"),
+        lambda: bucket.list_parts("mine/a", upload_id),
+        lambda: bucket.complete_multipart_upload("mine/a", upload_id, done),
+        lambda: bucket.abort_multipart_upload("mine/a", upload_id),
+    ]
+    for attack in attacks:
+        with pytest.raises(oss2.exceptions.NoSuchUpload):
+            attack()
+    assert [part.size for part in bucket.list_parts("theirs/a", upload_id).parts] == [1]
+
+
+def test_uploads_under_way_are_listed_page_by_page(bucket: oss2.Bucket) -> None:
+    ids = {key: bucket.init_multipart_upload(key).upload_id for key in ("a/1", "a/2", "b", "c+ü")}
+    page = bucket.list_multipart_uploads(max_uploads=3)
+    assert [upload.key for upload in page.upload_list] == ["a/1", "a/2", "b"]
+    assert page.is_truncated
+    rest = bucket.list_multipart_uploads(
+        key_marker=page.next_key_marker, upload_id_marker=page.next_upload_id_marker
+    )
+    assert [(found.key, found.upload_id) for found in rest.upload_list] == [("c+ü", ids["c+ü"])]
+    grouped = bucket.list_multipart_uploads(delimiter="/")
+    assert grouped.prefix_list == ["a/"]
+    assert [upload.key for upload in grouped.upload_list] == ["b", "c+ü"]
+    under = bucket.list_multipart_uploads(prefix="a/")
+    assert [upload.key for upload in under.upload_list] == ["a/1", "a/2"]
+
+
+def test_a_part_is_copied_from_a_range(bucket: oss2.Bucket) -> None:
+    bucket.put_object("source", b"0123456789")
+    upload_id, _ = begun(bucket)
+    part = bucket.upload_part_copy(BUCKET, "source", (2, 4), "a", upload_id, 1)
+    bucket.complete_multipart_upload("a", upload_id, [PartInfo(1, part.etag)])
+    assert bucket.get_object("a").read() == b"234"
+    with pytest.raises(OssError) as error:
+        bucket.upload_part_copy(BUCKET, "source", (10, 12), "a", upload_id, 1)
+    assert code(error) == (400, "InvalidArgument")
+
+
+def test_refuses_to_overwrite_where_that_is_forbidden(bucket: oss2.Bucket) -> None:
+    bucket.put_object("a", b"first")
+    upload_id, done = begun(bucket, b"second")
+    with pytest.raises(OssError) as error:
+        bucket.complete_multipart_upload("a", upload_id, done, {"x-oss-forbid-overwrite": "true"})
+    assert code(error) == (409, "FileAlreadyExists")
+    assert bucket.get_object("a").read() == b"first"

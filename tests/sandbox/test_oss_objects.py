@@ -1,0 +1,248 @@
+"""What oss2 does with objects, in both signature versions: the sandbox answers as OSS."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+
+import oss2
+import pytest
+from oss2.exceptions import OssError
+
+from running_oss import BUCKET, Oss, policy
+
+ODD_KEYS = [
+    "plain.txt",
+    "folder/",
+    "a b+c%d&e=f?g#h;i,j",
+    "ü/日本/😀",
+    "é" + "e\u0301",
+    "a/../b",
+    "a//b/",
+    "%2F",
+    "k" * 1023,
+    "quotes\"'<&>",
+    "new\nline\tand\x01control",
+]
+
+
+@pytest.fixture(params=["v1", "v4"])
+def bucket(request: pytest.FixtureRequest, oss: Oss) -> oss2.Bucket:
+    return oss.oss2(oss.session(), version=request.param)
+
+
+def refusal(error: pytest.ExceptionInfo[OssError]) -> tuple[int, str]:
+    return error.value.status, error.value.code
+
+
+def test_put_answers_with_etag_and_crc64(bucket: oss2.Bucket) -> None:
+    result = bucket.put_object("a/b.txt", b"123456789")
+    assert result.status == 200
+    assert result.etag == hashlib.md5(b"123456789").hexdigest().upper()  # noqa: S324
+    # The known answer of CRC-64/XZ.
+    assert result.crc == 11051210869376104954
+    assert len(result.request_id) == 24
+    assert result.headers["Server"] == "AliyunOSS"
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_keeps_every_key_apart(bucket: oss2.Bucket, key: str) -> None:
+    bucket.put_object(key, key.encode())
+    assert bucket.get_object(key).read() == key.encode()
+    assert [found.key for found in bucket.list_objects().object_list] == [key]
+    assert [found.key for found in bucket.list_objects_v2().object_list] == [key]
+
+
+@pytest.mark.parametrize("key", ["/a", "\\a", "k" * 1024])
+def test_refuses_a_key_that_no_object_can_have(bucket: oss2.Bucket, key: str) -> None:
+    with pytest.raises(OssError) as error:
+        bucket.put_object(key, b"x")
+    assert refusal(error) == (400, "InvalidObjectName")
+
+
+def test_gives_back_the_headers_of_an_object(bucket: oss2.Bucket) -> None:
+    headers = {
+        "Content-Type": "image/png",
+        "Cache-Control": "max-age=60",
+        "Content-Disposition": 'attachment; filename="a.png"',
+        "Content-Encoding": "gzip",
+        "x-oss-meta-author": "alice",
+    }
+    bucket.put_object("a", b"bytes", headers)
+    got = bucket.head_object("a").headers
+    assert {name: got[name] for name in headers} == headers
+    assert got["Content-Length"] == "5"
+    assert got["x-oss-object-type"] == "Normal"
+    assert bucket.get_object_meta("a").content_length == 5
+    assert bucket.object_exists("a")
+    assert not bucket.object_exists("b")
+
+
+@pytest.mark.parametrize(
+    ("byte_range", "expected"),
+    [((0, 0), b"0"), ((3, 5), b"345"), ((7, None), b"789"), ((None, 2), b"89"), ((8, 99), b"89")],
+)
+def test_gives_a_range(
+    bucket: oss2.Bucket, byte_range: tuple[int | None, int | None], expected: bytes
+) -> None:
+    bucket.put_object("a", b"0123456789")
+    result = bucket.get_object("a", byte_range=byte_range)
+    assert result.status == 206
+    assert result.read() == expected
+    assert result.headers["Content-Range"].endswith("/10")
+
+
+def test_gives_everything_for_a_range_beyond_the_end(bucket: oss2.Bucket) -> None:
+    bucket.put_object("a", b"0123")
+    assert bucket.get_object("a", byte_range=(4, 9)).read() == b"0123"
+    standard = {"x-oss-range-behavior": "standard"}
+    with pytest.raises(OssError) as error:
+        bucket.get_object("a", byte_range=(4, 9), headers=standard)
+    assert refusal(error) == (416, "InvalidRange")
+
+
+def test_gives_an_object_only_if_the_conditions_hold(bucket: oss2.Bucket) -> None:
+    etag = bucket.put_object("a", b"x").etag
+    assert bucket.get_object("a", headers={"If-Match": f'"{etag}"'}).read() == b"x"
+    with pytest.raises(OssError) as error:
+        bucket.get_object("a", headers={"If-Match": '"other"'})
+    assert refusal(error) == (412, "PreconditionFailed")
+    with pytest.raises(oss2.exceptions.NotModified):
+        bucket.get_object("a", headers={"If-None-Match": f'"{etag}"'})
+    with pytest.raises(oss2.exceptions.NotModified):
+        bucket.get_object("a", headers={"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"})
+
+
+def test_a_signed_url_may_name_the_headers_of_the_answer(oss: Oss) -> None:
+    bucket = oss.oss2(oss.session())
+    bucket.put_object("a", b"x")
+    params = {"response-content-type": "text/css", "response-content-disposition": "attachment"}
+    url = bucket.sign_url("GET", "a", 60, params=params)
+    _, headers, body = oss.raw("GET", url[url.index("/", 8) :])
+    assert body == b"x"
+    assert headers["content-type"] == "text/css"
+    assert headers["content-disposition"] == "attachment"
+
+
+def test_refuses_a_body_that_does_not_match_its_md5(bucket: oss2.Bucket) -> None:
+    with pytest.raises(OssError) as error:
+        bucket.put_object("a", b"x", {"Content-MD5": "1B2M2Y8AsgTpgAmY7PhCfg=="})
+    assert refusal(error) == (400, "InvalidDigest")
+    assert not bucket.object_exists("a")
+
+
+def test_refuses_to_overwrite_where_that_is_forbidden(bucket: oss2.Bucket) -> None:
+    forbid = {"x-oss-forbid-overwrite": "true"}
+    bucket.put_object("a", b"first", forbid)
+    with pytest.raises(OssError) as error:
+        bucket.put_object("a", b"second", forbid)
+    assert refusal(error) == (409, "FileAlreadyExists")
+    assert bucket.get_object("a").read() == b"first"
+
+
+def test_deletes_also_what_is_not_there(bucket: oss2.Bucket) -> None:
+    bucket.put_object("a", b"x")
+    assert bucket.delete_object("a").status == 204
+    assert bucket.delete_object("a").status == 204
+    with pytest.raises(oss2.exceptions.NoSuchKey) as error:
+        bucket.get_object("a")
+    assert error.value.details["EC"] == "0026-00000001"
+
+
+def test_deletes_many_at_once(bucket: oss2.Bucket) -> None:
+    keys = [*ODD_KEYS[:8], "not there"]
+    for key in keys[:-1]:
+        bucket.put_object(key, b"x")
+    assert bucket.batch_delete_objects(keys).deleted_keys == keys
+    assert bucket.list_objects().object_list == []
+
+
+def test_copies_from_another_bucket(oss: Oss, bucket: oss2.Bucket) -> None:
+    oss.storage.create_bucket("other-bucket")
+    other = oss.oss2(oss.session(), bucket="other-bucket")
+    other.put_object("a?b/ü+", b"bytes", {"Content-Type": "text/css", "x-oss-meta-a": "1"})
+    copied = bucket.copy_object("other-bucket", "a?b/ü+", "copy")
+    assert copied.etag == hashlib.md5(b"bytes").hexdigest().upper()  # noqa: S324
+    head = bucket.head_object("copy")
+    assert (head.content_type, head.headers["x-oss-meta-a"]) == ("text/css", "1")
+    replace = {"x-oss-metadata-directive": "REPLACE", "Content-Type": "text/html"}
+    bucket.copy_object("other-bucket", "a?b/ü+", "copy", headers=replace)
+    head = bucket.head_object("copy")
+    assert head.content_type == "text/html"
+    assert "x-oss-meta-a" not in head.headers
+
+
+def test_appends_at_the_end_only(bucket: oss2.Bucket) -> None:
+    first = bucket.append_object("log", 0, b"123")
+    second = bucket.append_object("log", first.next_position, b"456789", init_crc=first.crc)
+    # Of the whole, not of what was appended.
+    assert second.crc == 11051210869376104954
+    assert bucket.get_object("log").read() == b"123456789"
+    assert bucket.get_object("log", byte_range=(2, 4)).read() == b"345"
+    assert bucket.head_object("log").object_type == "Appendable"
+    with pytest.raises(oss2.exceptions.PositionNotEqualToLength) as error:
+        bucket.append_object("log", 3, b"x")
+    assert error.value.next_position == 9
+    bucket.put_object("normal", b"")
+    with pytest.raises(oss2.exceptions.ObjectNotAppendable):
+        bucket.append_object("normal", 0, b"x")
+
+
+def test_an_acl_opens_an_object_to_everybody(oss: Oss, bucket: oss2.Bucket) -> None:
+    bucket.put_object("a", b"x")
+    assert bucket.get_object_acl("a").acl == "default"
+    assert oss.raw("GET", f"/{BUCKET}/a")[0] == 403
+    bucket.put_object_acl("a", oss2.OBJECT_ACL_PUBLIC_READ)
+    assert bucket.get_object_acl("a").acl == "public-read"
+    assert oss.raw("GET", f"/{BUCKET}/a")[2] == b"x"
+    assert oss.raw("PUT", f"/{BUCKET}/a", body=b"y")[0] == 403
+    assert oss.raw("DELETE", f"/{BUCKET}/a")[0] == 403
+
+
+def test_an_acl_that_comes_with_an_upload_needs_a_right_of_its_own(oss: Oss) -> None:
+    put_only = policy({"Action": "oss:PutObject", "Resource": "acs:oss:*:*:*"})
+    bucket = oss.oss2(oss.session(put_only))
+    bucket.put_object("a", b"x")
+    with pytest.raises(oss2.exceptions.AccessDenied):
+        bucket.put_object("a", b"x", {"x-oss-object-acl": "public-read"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "?tagging",
+        "?versionId=1",
+        "?symlink",
+        "?restore",
+        "?x-oss-process=image/info",
+        "?objectInfo",
+    ],
+)
+def test_refuses_what_it_does_not_implement(oss: Oss, path: str) -> None:
+    # Whatever is not known must never be taken for a plain read.
+    bucket = oss.oss2()
+    bucket.put_object("a", b"x")
+    name, _, value = path[1:].partition("=")
+    url = bucket.sign_url("GET", "a", 60, params={name: value})
+    status, _, body = oss.raw("GET", url[url.index("/", 8) :])
+    assert (status, b"NotImplemented" in body) == (501, True)
+
+
+def test_refuses_an_upload_whose_length_is_not_told(oss: Oss) -> None:
+    url = oss.oss2().sign_url("PUT", "a", 60)
+    connection = http.client.HTTPConnection("127.0.0.1", oss.port, timeout=10)
+    # request() would add a Content-Length.
+    connection.putrequest("PUT", url[url.index("/", 8) :])
+    connection.endheaders()
+    with contextlib.closing(connection), connection.getresponse() as answer:
+        assert (answer.status, b"MissingContentLength" in answer.read()) == (411, True)
+
+
+def test_takes_a_chunked_upload(bucket: oss2.Bucket) -> None:
+    def chunks() -> object:
+        yield b"12345"
+        yield b"6789"
+
+    bucket.put_object("a", chunks())
+    assert bucket.get_object("a").read() == b"123456789"

@@ -1,0 +1,107 @@
+"""The function and the sandbox's STS and OSS, as `make run` puts them together, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import alibabacloud_oss_v2
+import oss2
+
+from app import App
+from messages import Request
+from sandbox import cloud, oss, sts
+from sandbox.environment import sandbox_environment
+from sandbox.servers import Service, in_background, listen
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a client got: enough for any SDK."""
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: str
+    bucket: str
+    region: str
+    endpoint: str
+    prefix: str
+
+    @classmethod
+    def of(cls, answer: dict[str, Any]) -> Token:
+        assert answer["StatusCode"] == 200, answer
+        scope = answer["Scope"]
+        return cls(
+            answer["AccessKeyId"],
+            answer["AccessKeySecret"],
+            answer["SecurityToken"],
+            scope["Bucket"],
+            scope["Region"],
+            scope["Endpoint"],
+            scope["Prefix"],
+        )
+
+    def oss2(self, version: str, bucket: str = "") -> oss2.Bucket:
+        auth = oss2.StsAuth(
+            self.access_key_id, self.access_key_secret, self.security_token, auth_version=version
+        )
+        return oss2.Bucket(auth, self.endpoint, bucket or self.bucket, region=self.region)
+
+    def oss_v2(self) -> alibabacloud_oss_v2.Client:
+        config = alibabacloud_oss_v2.config.load_default()
+        config.credentials_provider = alibabacloud_oss_v2.credentials.StaticCredentialsProvider(
+            self.access_key_id, self.access_key_secret, self.security_token
+        )
+        config.region = self.region
+        config.endpoint = self.endpoint
+        return alibabacloud_oss_v2.Client(config)
+
+
+@dataclass(frozen=True)
+class RunningCloud:
+    """Where everything runs."""
+
+    app: App
+    cloud: cloud.Cloud
+    env: dict[str, str]
+
+    def answer(self, method: str = "GET", path: str = "/", **query: str) -> dict[str, Any]:
+        """What the function answers."""
+        request = Request(method=method, path=path, query=query, headers={}, body=b"")
+        response = self.app.respond(lambda: request)
+        decoded: dict[str, Any] = json.loads(response.body)
+        return decoded
+
+    def token(self, **wishes: str) -> Token:
+        """A token as a client gets it."""
+        return Token.of(self.answer(**wishes))
+
+
+@contextmanager
+def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
+    """Run it with these variables of the function set."""
+    oss_listener, sts_listener = listen(0), listen(0)
+    secrets = cloud.load_secrets(folder)
+    env = sandbox_environment(
+        variables,
+        key=(secrets.access_key_id, secrets.access_key_secret),
+        oss_port=oss_listener.getsockname()[1],
+        sts_port=sts_listener.getsockname()[1],
+    )
+    made = cloud.create(env, folder, secrets)
+    oss_app = oss.create_app(
+        made.storage, made.identities, region=made.region, default_bucket=made.bucket
+    )
+    services = [
+        Service(oss_app, oss_listener),
+        Service(sts.create_app(made.identities), sts_listener),
+    ]
+    app = App(env)
+    with in_background(services):
+        yield RunningCloud(app, made, env)
+    app.close()
+    made.storage.close()

@@ -1,0 +1,157 @@
+"""A running OSS of the sandbox, keys of all kinds for it, and the real SDK on it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import oss2
+import requests
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sandbox.identities import AccessKey, Identities, Role, SessionCredentials
+from sandbox.oss import Storage, create_app
+from sandbox.ram import Policy
+from sandbox.servers import Service, in_background, listen
+
+ACCOUNT = "1234567890123456"
+REGION = "cn-hangzhou"
+BUCKET = "my-bucket"
+ROLE_ARN = f"acs:ram::{ACCOUNT}:role/upload"
+
+
+def policy(*statements: Mapping[str, object]) -> str:
+    """A policy's text; each statement allows unless it says other."""
+    return json.dumps({"Version": "1", "Statement": [{"Effect": "Allow", **s} for s in statements]})
+
+
+EVERYTHING = policy({"Action": "oss:*", "Resource": "acs:oss:*:*:*"})
+
+
+class Clock:
+    """The time of day, and how far a test has moved it."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@dataclass(frozen=True)
+class Oss:
+    """A running OSS with one bucket. `root` is the account's own key, which may do everything."""
+
+    port: int
+    storage: Storage
+    identities: Identities
+    clock: Clock
+    folder: Path
+    root: AccessKey
+    connections: contextlib.ExitStack
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def session(self, text: str | None = EVERYTHING, seconds: int = 900) -> SessionCredentials:
+        """Credentials of the upload role (which may do everything) under a session policy."""
+        role = self.identities.role(ROLE_ARN)
+        assert role is not None
+        return self.identities.assume(role, "phone", text, seconds)
+
+    def oss2(
+        self,
+        credentials: SessionCredentials | None = None,
+        *,
+        version: str = "v1",
+        bucket: str = BUCKET,
+    ) -> oss2.Bucket:
+        """The real SDK; with the root key unless credentials are given."""
+        if credentials is None:
+            made = {"v1": oss2.Auth, "v4": oss2.AuthV4}[version]
+            auth = made(self.root.access_key_id, self.root.access_key_secret)
+        else:
+            auth = oss2.StsAuth(
+                credentials.access_key_id,
+                credentials.access_key_secret,
+                credentials.security_token,
+                auth_version=version,
+            )
+        return oss2.Bucket(auth, self.endpoint, bucket, region=REGION, session=self.oss2_session())
+
+    def oss2_session(self) -> object:
+        """A connection pool, closed with all that came over it: oss2 leaves some answers unread."""
+        session = oss2.Session()
+        self.connections.callback(session.session.close)
+
+        def close_later(answer: requests.Response, **_: object) -> None:
+            self.connections.callback(answer.close)
+
+        session.session.hooks["response"].append(close_later)
+        return session
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request exactly as given: status, headers (in lower case), body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, names, answer.read()
+        finally:
+            connection.close()
+
+
+class Server:
+    """A listening server whose application can be changed: starting one for each test is slow."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app is not None
+        await self.app(scope, receive, send)
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """Serve whatever application is put into it."""
+    listener = listen(0)
+    server = Server(listener.getsockname()[1])
+    with in_background([Service(server, listener)]):
+        yield server
+
+
+@contextmanager
+def running_oss(
+    folder: Path, server: Server | None = None, default_bucket: str | None = None
+) -> Iterator[Oss]:
+    """Serve an OSS with an empty bucket; in `server`, or in one of its own."""
+    with contextlib.ExitStack() as stack:
+        if server is None:
+            server = stack.enter_context(running_server())
+        clock = Clock()
+        root = AccessKey("LTAI5tRoot", "root-secret", f"acs:ram::{ACCOUNT}:root", None)
+        role = Role(ROLE_ARN, (), (Policy.parse(EVERYTHING),), 43200)
+        identities = Identities(ACCOUNT, b"seal key", [root], [role], clock)
+        storage = Storage(folder, clock)
+        stack.callback(storage.close)
+        storage.create_bucket(BUCKET)
+        server.app = create_app(
+            storage, identities, region=REGION, default_bucket=default_bucket, clock=clock
+        )
+        yield Oss(server.port, storage, identities, clock, folder, root, stack)
