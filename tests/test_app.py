@@ -1,4 +1,4 @@
-"""Routes, methods and answers, as clients.md wants them, over a scripted STS."""
+"""Routes, methods and answers, as the SDKs want them, over a scripted STS."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def body(response: Response) -> dict[str, Any]:
 
 
 def test_a_token_has_what_each_client_reads(ask: Ask) -> None:
-    """clients.md, "The answer that every client accepts"."""
+    """What the Android, iOS and JavaScript SDKs all accept (their source)."""
     response = ask()
     token = body(response)
     assert response.status == 200
@@ -83,7 +83,7 @@ def test_a_token_has_what_each_client_reads(ask: Ask) -> None:
 
 
 def test_no_member_at_the_top_is_an_option_of_ali_oss(ask: Ask) -> None:
-    """clients.md: a top-level Bucket, Region, Endpoint, ... breaks ali-oss 6.23."""
+    """A top-level Bucket, Region, Endpoint, ... breaks ali-oss 6.23."""
     assert set(body(ask())) == {
         "StatusCode",
         "AccessKeyId",
@@ -138,7 +138,7 @@ def test_another_method_is_405(ask: Ask, method: str) -> None:
 
 
 def test_errors_have_a_real_status_where_the_operator_asks(ask: Ask) -> None:
-    """clients.md: Android loses the body of anything but 200, so it is not the default."""
+    """Android loses the body of anything but 200, so it is not the default."""
     assert ask("GET", "/nothing", {"HTTP_ERROR_STATUS": "real"}).status == 404
 
 
@@ -166,7 +166,7 @@ def test_wishes_narrow_what_is_sent_to_sts(ask: Ask, server: ScriptedSts) -> Non
 def test_the_security_token_of_the_function_is_sent_and_read_anew(
     env: Env, server: ScriptedSts, make_event: MakeEvent
 ) -> None:
-    """fc.md: the role's credentials may change in a living instance."""
+    """The role's credentials may change in a living instance."""
     env.update(STS_ENDPOINT=server.url, ALIBABA_CLOUD_SECURITY_TOKEN="CAIS-first")
     with closing(App(env)) as app:
         app.respond(lambda: fc_event.read(make_event()))
@@ -224,7 +224,7 @@ def test_health_says_nothing_secret_and_asks_no_sts(ask: Ask, server: ScriptedSt
 def test_a_refusal_of_sts_is_answered_with_its_code_and_message(
     ask: Ask, server: ScriptedSts
 ) -> None:
-    """clients.md, "Failure"."""
+    """What the SDKs read of a failure (their source)."""
     server.moves[:] = [
         refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
     ]
@@ -254,7 +254,7 @@ FAULTS = {
 def test_whatever_sts_does_the_answer_is_json_within_five_seconds(
     ask: Ask, server: ScriptedSts, fault: Move, status: int
 ) -> None:
-    """clients.md: Android has no read timeout and holds one lock over all uploads."""
+    """Android has no read timeout and holds one lock over all uploads."""
     server.moves[:] = [fault]
     start = time.monotonic()
     response = ask()

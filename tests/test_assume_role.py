@@ -92,7 +92,7 @@ def test_an_sdk_that_is_loaded_already_is_left_alone() -> None:
 
 @pytest.mark.parametrize("version", ["3.1.0", "3.1.3"])
 def test_both_versions_of_the_sdk_build_the_same_request(tmp_path: Path, version: str) -> None:
-    """fc.md: 3.1.0 is what the python3.10 runtime has preinstalled, 3.1.3 is what we pin."""
+    """3.1.0 is what the python3.10 runtime has preinstalled, 3.1.3 is what we pin."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     wanted = f"aliyun-python-sdk-sts=={version}"
     subprocess.run([*pip, str(tmp_path), wanted], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""The event of Function Compute 3.0 (fc.md, section 1), golden and hostile."""
+"""The event of Function Compute 3.0, golden and hostile."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def render_own(policies: Policies, object_key: str | None = None) -> str:
 
 
 def test_the_write_policy_can_put_resume_and_abort_and_nothing_else() -> None:
-    """clients.md: the least write policy for the sample apps."""
+    """The least write policy for the sample apps."""
     assert rendered(PREFIX._replace(policy="bucket_write_policy"))["Statement"] == [
         {
             "Effect": "Allow",

@@ -54,7 +54,7 @@ QUOTED = (
 def test_no_secret_is_logged_at_any_level_not_even_with_debug_sdk(
     env: Env, make_event: MakeEvent, move: Move, status: str
 ) -> None:
-    """oss-sts-ram.md: with DEBUG=sdk the SDK's client prints signatures and key ids."""
+    """With DEBUG=sdk the SDK's client prints signatures and key ids."""
     env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS-own"
     with scripted_sts(move) as server:
         done = subprocess.run(
@@ -76,7 +76,7 @@ def test_no_secret_is_logged_at_any_level_not_even_with_debug_sdk(
 
 
 def test_a_login_in_the_query_is_not_logged(env: Env, make_event: MakeEvent) -> None:
-    """design.md, "Secrets": logins in the query are accepted, and never shown."""
+    """Logins in the query are accepted, and never shown."""
     event = make_event(queryParameters={"access_token": "l0gin", "policy": "nope"})
     done = subprocess.run(
         [sys.executable, "-c", LOUD],

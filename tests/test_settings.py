@@ -118,7 +118,7 @@ def test_an_endpoint_is_a_host_or_a_url(env: Env, value: str, url: str) -> None:
 
 
 def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None:
-    """clients.md: the Android emulator sees the laptop at 10.0.2.2."""
+    """The Android emulator sees the laptop at 10.0.2.2."""
     for host in ("10.0.2.2", "192.168.1.5", "172.16.0.9", "172.31.9.9", "localhost"):
         env["OSS_ENDPOINT"] = f"http://{host}:7081"
         assert str(read_settings(env).oss_endpoint) == env["OSS_ENDPOINT"]

@@ -262,7 +262,7 @@ def test_a_kept_connection_that_went_silent_is_given_up_for_a_fresh_one(
 
 
 def test_stss_own_code_and_message_are_passed_on(client_of: ClientOf) -> None:
-    """oss-sts-ram, section 1: 404 InvalidAccessKeyId.NotFound."""
+    """The vendor documents 404 InvalidAccessKeyId.NotFound."""
     move = refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
     with scripted_sts(move) as server, pytest.raises(StsRefused) as caught:
         client_of(server).assume_role(REQUEST, KEY)

@@ -1,4 +1,4 @@
-"""The gateway: real HTTP in, the event that Function Compute 3.0 makes of it (fc.md, section 1)."""
+"""The gateway: real HTTP in, the event that Function Compute 3.0 makes of it."""
 
 from __future__ import annotations
 
