@@ -10,18 +10,24 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from errors import Misconfiguration
+from policies import Policies
 from sandbox import cloud, gateway, oss, sts
 from sandbox.environment import CLOUD_VARIABLES, cloud_environment, sandbox_environment
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
-from settings import read_access_key, read_settings
+from settings import read_access_key, read_settings, real_error_status
 
 DEFAULT_PORT = 7080
 LAST_PORT = 65533
+END_SECONDS = 2
+"""For a clean end; then without what still waits in a thread: for STS, say."""
 
 
 class UsageError(Exception):
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _port(text: str) -> int:
     if not text:
         return DEFAULT_PORT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LAST_PORT:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= LAST_PORT:
         raise UsageError(f"PORT must be a number from 1 to {LAST_PORT}: it and the two after it")
     return int(text)
 
@@ -73,7 +79,8 @@ def _run(port: int, in_cloud: bool) -> int:
     else:
         # Bound before anything is made: a second `make run` changes nothing.
         listeners = [listen(port + offset) for offset in range(3)]
-        env, made = _sandbox(port + 1, port + 2)
+        env, folder, secrets = _sandbox(port + 1, port + 2)
+        made = cloud.create(env, folder, secrets)
         services = [
             Service(
                 oss.create_app(
@@ -87,8 +94,7 @@ def _run(port: int, in_cloud: bool) -> int:
     import index
 
     services.insert(0, Service(gateway.create_app(index.handler, index.initialize), listeners[0]))
-    print(_banner(port, env, in_cloud), flush=True)
-    asyncio.run(_until_told(services))
+    asyncio.run(_until_told(services, _banner(port, env, in_cloud)))
     return 0
 
 
@@ -99,14 +105,19 @@ def _token(port: int, in_cloud: bool) -> int:
     listener = listen(0)
     sts_port: int = listener.getsockname()[1]
     # OSS_ENDPOINT is that of `make run`: the token is good there.
-    _, made = _sandbox(port + 1, sts_port)
-    with in_background([Service(sts.create_app(made.identities), listener)]):
+    env, _, secrets = _sandbox(port + 1, sts_port)
+    identities = cloud.identities(env, secrets.seal_key)
+    with in_background([Service(sts.create_app(identities), listener)]):
         return _print_token()
 
 
-def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], cloud.Cloud]:
+def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], Path, cloud.Secrets]:
+    """Return the function's environment, and the sandbox's folder and secrets."""
     folder = cloud.state_folder(os.environ)
-    secrets = cloud.load_secrets(folder)
+    try:
+        secrets = cloud.load_secrets(folder)
+    except OSError as error:
+        raise UsageError(f"SANDBOX_DIR: cannot use {folder}: {error.strerror}") from error
     env = _adopt(
         sandbox_environment(
             os.environ,
@@ -115,13 +126,15 @@ def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], cloud.Cloud]
             sts_port=sts_port,
         )
     )
-    return env, cloud.create(env, folder, secrets)
+    return env, folder, secrets
 
 
 def _adopt(env: dict[str, str]) -> dict[str, str]:
     """Make `env` ours, once it is sound. Raises Misconfiguration."""
-    read_settings(env)
+    settings = read_settings(env)
     read_access_key(env)
+    real_error_status(env)
+    Policies(settings.policy_choices)
     os.environ.update(env)
     return env
 
@@ -136,16 +149,29 @@ def _print_token() -> int:
     return 0 if json.loads(body)["StatusCode"] == 200 else 1
 
 
-async def _until_told(services: Sequence[Service]) -> None:
+async def _until_told(services: Sequence[Service], banner: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stop.set()
+        # What is cut off from now on is cut off on purpose.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        # What was answered is on disk.
+        timer = threading.Timer(END_SECONDS, os._exit, [0])
+        timer.daemon = True
+        timer.start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
+    # Not before: whoever has read it may end us.
+    print(banner, flush=True)
     await serve(services, stop)
 
 
 def _banner(port: int, env: Mapping[str, str], in_cloud: bool) -> str:
     settings = read_settings(env)
+    auth = "jwt" if settings.logins else "anonymous"
     url = f"http://127.0.0.1:{port}/"
     lines = [
         "The token function, with the real STS." if in_cloud else "The cloud on this machine.",
@@ -153,7 +179,7 @@ def _banner(port: int, env: Mapping[str, str], in_cloud: bool) -> str:
         f"  token URL  {url}",
         f"  OSS        {settings.oss_endpoint}  bucket {settings.bucket}",
         f"  STS        {settings.sts_endpoint}",
-        f"  tokens     AUTH={settings.auth}, {settings.policy}, prefix {settings.prefix}",
+        f"  tokens     AUTH={auth}, {settings.policy}, prefix {settings.prefix}",
         "",
         f"Try:  curl {url}",
         "Ctrl-C ends it.",

@@ -6,8 +6,8 @@ It lives in one folder (.sandbox/), so that objects, and tokens in people's hand
 from __future__ import annotations
 
 import json
-import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,9 @@ from pathlib import Path
 from sandbox import ROOT
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.oss import Storage
+from sandbox.oss.cors import ANY_ORIGIN, store_rules
 from sandbox.ram import Policy
+from settings import read_access_key, read_settings
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ def load_secrets(folder: Path) -> Secrets:
     made = Secrets(
         "LTAI5t" + secrets.token_hex(9), secrets.token_urlsafe(22), secrets.token_hex(32)
     )
-    draft = folder / f"secrets.{os.getpid()}"
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(vars(made)))
+    # For its owner only, and of a name of its own.
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
+        json.dump(vars(made), file)
+    draft = Path(file.name)
     try:
         # Not replace: of two first runs at once, both shall use what the first one wrote.
         path.hardlink_to(draft)
@@ -74,46 +77,48 @@ def identities(function_env: Mapping[str, str], seal_key: str) -> Identities:
     The role may do everything under the prefix, and nothing outside: what a token may do is then
     up to its policy, and no policy can lead further.
     """
-    role_arn = function_env["ROLE_ARN"]
-    account = role_arn.split(":")[3]
+    # As the function reads them: it strips blanks.
+    settings, access_key = read_settings(function_env), read_access_key(function_env)
+    account = settings.role_arn.split(":")[3]
     user_arn = f"acs:ram::{account}:user/token-function"
-    bucket = f"acs:oss:*:*:{function_env['BUCKET_NAME']}"
-    prefix = function_env["OBJECT_PREFIX"]
+    bucket = f"acs:oss:*:*:{settings.bucket}"
     may_assume = _policy(
-        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role_arn},
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": settings.role_arn},
     )
     may_upload = _policy(
-        {"Effect": "Allow", "Action": "oss:*", "Resource": f"{bucket}/{prefix}*"},
+        {"Effect": "Allow", "Action": "oss:*", "Resource": f"{bucket}/{settings.prefix}*"},
         {
             "Effect": "Allow",
             "Action": "oss:ListObjects",
             "Resource": bucket,
-            "Condition": {"StringLike": {"oss:Prefix": f"{prefix}*"}},
+            "Condition": {"StringLike": {"oss:Prefix": f"{settings.prefix}*"}},
         },
     )
     key = AccessKey(
-        access_key_id=function_env["ALIBABA_CLOUD_ACCESS_KEY_ID"],
-        access_key_secret=function_env["ALIBABA_CLOUD_ACCESS_KEY_SECRET"],
+        access_key_id=access_key.access_key_id,
+        access_key_secret=access_key.access_key_secret,
         arn=user_arn,
         policies=(may_assume,),
-        security_token=function_env.get("ALIBABA_CLOUD_SECURITY_TOKEN") or None,
+        security_token=access_key.security_token,
     )
     role = Role(
-        arn=role_arn, trusted=(user_arn,), policies=(may_upload,), max_session_seconds=43200
+        arn=settings.role_arn,
+        trusted=(user_arn,),
+        policies=(may_upload,),
+        max_session_seconds=43200,
     )
     return Identities(account, bytes.fromhex(seal_key), [key], [role])
 
 
 def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Cloud:
-    """Make what the function's (already checked) environment names."""
+    """Make what the function's (already checked) environment names.
+
+    Pages of any origin may upload to the bucket: they need a token all the same.
+    """
+    settings = read_settings(function_env)
     storage = Storage(folder / "oss")
-    storage.create_bucket(function_env["BUCKET_NAME"])
-    return Cloud(
-        identities(function_env, made.seal_key),
-        storage,
-        function_env["OSS_REGION"],
-        function_env["BUCKET_NAME"],
-    )
+    storage.create_bucket(settings.bucket, cors=store_rules([ANY_ORIGIN]))
+    return Cloud(identities(function_env, made.seal_key), storage, settings.region, settings.bucket)
 
 
 def _policy(*statements: object) -> Policy:

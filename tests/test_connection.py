@@ -61,7 +61,7 @@ def server_context(pem: Path) -> ssl.SSLContext:
 def post(endpoint: Endpoint, *, seconds: float = 3) -> bytes:
     kept = KeptConnection(endpoint)
     try:
-        return kept.post("/", b"a=1", {}, time.monotonic() + seconds, fresh=False).body
+        return kept.request("POST", "/", b"a=1", {}, time.monotonic() + seconds, fresh=False).body
     finally:
         kept.close()
 
@@ -135,7 +135,7 @@ def test_threads_that_post_at_once_do_not_share_a_connection() -> None:
         def call() -> None:
             for _ in range(20):
                 deadline = time.monotonic() + 5
-                answers.append(kept.post("/", b"a=1", {}, deadline, fresh=False).body)
+                answers.append(kept.request("POST", "/", b"a=1", {}, deadline, fresh=False).body)
 
         threads = [threading.Thread(target=call) for _ in range(8)]
         for thread in threads:

@@ -33,7 +33,10 @@ def test_the_region_defaults_to_that_of_the_function(env: Env) -> None:
 
 def test_callers_are_verified_unless_the_operator_says_otherwise(env: Env) -> None:
     del env["AUTH"]
-    assert read_settings(env).auth == "jwt"
+    with pytest.raises(Misconfiguration, match="JWT_SECRET: not set; AUTH=jwt, the default"):
+        read_settings(env)
+    assert read_settings({**env, "JWT_SECRET": "s" * 32}).logins is not None
+    assert read_settings({**env, "AUTH": "anonymous"}).logins is None
 
 
 def test_a_value_is_trimmed(env: Env) -> None:
@@ -171,6 +174,15 @@ VARIABLES = (
     "OSS_ENDPOINT",
     "STS_ENDPOINT",
     "AUTH",
+    "JWT_SECRET",
+    "JWT_JWKS_FILE",
+    "JWT_JWKS_URL",
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+    "JWT_USER_CLAIM",
+    "ALLOWED_ORIGINS",
+    "CALLER_TOKENS_PER_MINUTE",
+    "TOKEN_EXPIRE_TIME_MAX",
 )
 
 
@@ -197,6 +209,7 @@ def test_plain_http_to_sts_stays_on_this_machine(host: str) -> None:
         "ROLE_ARN": "acs:ram::1:role/upload",
         "BUCKET_NAME": "my-bucket",
         "OSS_REGION": "cn-hangzhou",
+        "AUTH": "anonymous",
         "STS_ENDPOINT": f"http://{host}",
     }
     try:

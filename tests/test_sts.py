@@ -57,7 +57,7 @@ def within_five_seconds() -> Iterator[None]:
 def test_credentials_are_passed_on_as_sts_issued_them(client_of: ClientOf) -> None:
     with scripted_sts(success()) as server:
         credentials = client_of(server).assume_role(REQUEST, KEY)
-    assert credentials == tuple(CREDENTIALS.values())
+    assert credentials == (*CREDENTIALS.values(), "R")
 
 
 def test_the_request_says_what_is_asked_in_the_body_and_nothing_in_the_url(

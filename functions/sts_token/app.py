@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import callers
 import grants
 import tokens
-from errors import MethodNotAllowed, Misconfiguration, NotFound, ServiceError
+from cache import CredentialsCache
+from cors import Cors
+from errors import MethodNotAllowed, Misconfiguration, NotFound, ServiceError, StsRefused
+from limits import CallerLimit
 from messages import Request, Response
 from policies import Policies
-from settings import Settings, read_access_key, read_settings, real_error_status
-from sts import RoleRequest, StsClient
+from request_log import Record
+from settings import LoginSettings, Settings, read_access_key, read_settings, real_error_status
+from sts import Credentials, RoleRequest, StsClient
+
+if TYPE_CHECKING:
+    from logins import Logins
 
 log = logging.getLogger("sts_token")
 
@@ -32,11 +40,19 @@ _HEADERS = {
 }
 
 
+ANSWER_SECONDS = 4.5
+"""For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
+
+
 class _Parts(NamedTuple):
     """What is made once of the environment and used by every request."""
 
     settings: Settings
+    logins: Logins | None
     policies: Policies
+    cors: Cors
+    limit: CallerLimit
+    cache: CredentialsCache
     sts: StsClient
 
 
@@ -49,18 +65,32 @@ class App:
 
     def respond(self, read: Callable[[], Request]) -> Response:
         """Read a request and answer it; whatever goes wrong becomes a JSON error."""
+        record = Record()
         method = ""
         headers: Mapping[str, str] = {}
         try:
             request = read()
             method = request.method
-            answer, status = self._route(request), 200
+            record.request_id = request.request_id
+            headers = self._cors_headers(request)
+            answer, status = self._route(request, record), 200
+            if method == "OPTIONS":
+                headers = self._preflight_headers(request)
         except ServiceError as error:
-            answer, status, headers = _error(error), error.status, error.headers
+            answer, status = _error(error), error.status
+            headers = {**headers, **error.headers}
+            record.error = error.code
+            if isinstance(error, StsRefused):
+                record.sts_request_id = error.request_id
+            if status >= 500:
+                log.warning("%s: %s", error.code, error.message)
         except Exception as error:  # noqa: BLE001 - the last resort: a client gets JSON, always
             # The type and the place only: a message may quote what a stranger sent, or a secret.
             log.error("unexpected %s at %s", type(error).__name__, _place(error))
             answer, status = _error(ServiceError("unexpected fault; the log says where")), 500
+            record.error = ServiceError.code
+        record.status = status
+        record.write()
         return Response(
             status=status if status == 200 or self._real_error_status() else 200,
             headers={**_HEADERS, **headers},
@@ -71,6 +101,8 @@ class App:
         """Make what a first request needs; what fails is logged, and answered at each request."""
         try:
             parts = self._parts()
+            if parts.logins is not None:
+                parts.logins.warm()
             parts.sts.warm()
         except ServiceError as error:
             log.warning("%s: %s", error.code, error.message)
@@ -80,37 +112,63 @@ class App:
         if self._made is not None:
             self._made.sts.close()
 
-    def _route(self, request: Request) -> dict[str, object]:
-        # A preflight carries no login, and must succeed for the request after it to be sent.
+    def _route(self, request: Request, record: Record) -> dict[str, object]:
         if request.method == "OPTIONS":
+            record.route = "OPTIONS"
             return {"StatusCode": 200}
         path = request.path.rstrip("/") or "/"
         routes = {"/": self._token, "/sts": self._token, "/health": self._health}
         route = routes.get(path)
         if route is None:
             raise NotFound(f"no such path; must be one of {', '.join(routes)}")
+        record.route = path
         if request.method not in ("GET", "POST", "HEAD"):
             raise MethodNotAllowed(f"must be one of {_METHODS}", headers={"Allow": _METHODS})
-        return route(request)
+        return route(request, record)
 
-    def _token(self, request: Request) -> dict[str, object]:
+    def _token(self, request: Request, record: Record) -> dict[str, object]:
+        end = time.monotonic() + ANSWER_SECONDS
         parts = self._parts()
         settings = parts.settings
-        caller = callers.identify(request, settings)
+        caller = callers.identify(request, parts.logins)
+        record.caller = caller.segment or caller.session_name
         grant = grants.decide(caller, grants.read_wishes(request), settings)
+        record.policy = grant.policy
         policy = parts.policies.render(grant)
         role_request = RoleRequest(settings.role_arn, grant.session_name, policy, grant.seconds)
-        credentials = parts.sts.assume_role(role_request, read_access_key(self._env))
+
+        def assume_role(role_request: RoleRequest) -> Credentials:
+            parts.limit.take(grant.session_name)
+            began = time.perf_counter()
+            try:
+                return parts.sts.assume_role(role_request, read_access_key(self._env), end)
+            finally:
+                record.sts_ms = (time.perf_counter() - began) * 1000
+
+        credentials, is_hit = parts.cache.get(role_request, assume_role)
+        record.cache = "hit" if is_hit else "miss"
+        record.sts_request_id = credentials.request_id
         return tokens.token(credentials, grant, settings)
 
-    def _health(self, request: Request) -> dict[str, object]:
+    def _health(self, request: Request, record: Record) -> dict[str, object]:  # noqa: ARG002
         """Everything that can be checked without calling STS: anybody may call this route."""
         parts = self._parts()
         read_access_key(self._env)
-        caller = callers.identify(request, parts.settings)
+        somebody = callers.ANONYMOUS if parts.logins is None else callers.named("somebody")
         for name in parts.settings.policy_choices:
-            parts.policies.render(grants.decide(caller, {"policy": name}, parts.settings))
+            parts.policies.render(grants.decide(somebody, {"policy": name}, parts.settings))
         return {"StatusCode": 200, "Status": "OK"}
+
+    def _cors_headers(self, request: Request) -> Mapping[str, str]:
+        """What lets a page read the answer, an error of the settings' too: then it has none."""
+        try:
+            return self._parts().cors.headers(request)
+        except Misconfiguration:
+            return {}
+
+    def _preflight_headers(self, request: Request) -> Mapping[str, str]:
+        # A preflight carries no login, and must succeed for the request after it to be sent.
+        return self._parts().cors.preflight(request)
 
     def _parts(self) -> _Parts:
         """Made at the first use, and again after a failure: nothing half-made is kept."""
@@ -119,7 +177,11 @@ class App:
             settings = read_settings(self._env)
             self._made = _Parts(
                 settings,
+                None if settings.logins is None else _logins(settings.logins, self._env),
                 Policies(settings.policy_choices),
+                Cors(settings.allowed_origins),
+                CallerLimit(settings.caller_tokens_per_minute),
+                CredentialsCache(),
                 StsClient(settings.sts_endpoint, settings.region),
             )
             _warn_about(settings)
@@ -143,8 +205,15 @@ def _place(error: Exception) -> str:
     return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "?"
 
 
+def _logins(settings: LoginSettings, env: Mapping[str, str]) -> Logins:
+    # Imported where it is needed: AUTH=anonymous does without PyJWT.
+    from logins import Logins
+
+    return Logins(settings, env)
+
+
 def _warn_about(settings: Settings) -> None:
-    if settings.auth == "anonymous":
+    if settings.logins is None:
         log.warning(
             "AUTH=anonymous: whoever knows the URL gets a token for everything under %s of %s",
             settings.prefix,

@@ -1,12 +1,20 @@
-"""Request -> Caller: who is asking. What a caller may do is decided in grants.py."""
+"""Request -> Caller: who is asking. What a caller may do is decided in grants.py.
+
+How a login is verified lies in logins.py. Here a verified user id becomes a folder's name and a
+session's name. Both maps are injective and never change: a user's uploads stay where they are.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
-from errors import Misconfiguration
 from messages import Request
-from settings import Settings
+
+if TYPE_CHECKING:
+    from logins import Logins
 
 
 class Caller(NamedTuple):
@@ -24,12 +32,25 @@ class Caller(NamedTuple):
 ANONYMOUS = Caller(segment=None, session_name="anonymous")
 
 
-def identify(_request: Request, settings: Settings) -> Caller:
+def identify(request: Request, logins: Logins | None) -> Caller:
     """Say who sent the request.
 
-    With AUTH=anonymous everybody is the same caller. Raises Misconfiguration for AUTH=jwt,
-    which this version cannot verify yet: nobody is let in unverified.
+    Without logins (AUTH=anonymous) everybody is the same caller. Raises MissingToken,
+    InvalidToken, ExpiredToken, KeysUnreachable.
     """
-    if settings.auth == "anonymous":
-        return ANONYMOUS
-    raise Misconfiguration("AUTH", "jwt is not supported yet; must be anonymous")
+    return ANONYMOUS if logins is None else named(logins.user_id(request))
+
+
+def named(user_id: str) -> Caller:
+    """Return the caller of a verified user id, which may be any text.
+
+    An id of 1 to 64 of `[A-Za-z0-9_-]` is its own segment; any other becomes "~" and the lower-case
+    base32 of the first 20 bytes of its SHA-256. In the session's name, which has no "~", "@" takes
+    its place, and "." stands before an id of one character, which would be too short.
+    """
+    if re.fullmatch("[A-Za-z0-9_-]{1,64}", user_id):
+        return Caller(user_id, user_id if len(user_id) > 1 else f".{user_id}")
+    # surrogatepass: JSON can spell half a surrogate pair, which has no UTF-8.
+    digest = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).digest()
+    hashed = base64.b32encode(digest[:20]).decode().lower()
+    return Caller(f"~{hashed}", f"@{hashed}")

@@ -47,8 +47,8 @@ class Reply(NamedTuple):
 
 
 class KeptConnection:
-    """Posts to one endpoint. Thread-safe: threads that post at once open connections of their own,
-    and one of them is kept."""
+    """Requests to one endpoint. Thread-safe: threads that ask at once open connections of their
+    own, and one of them is kept."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -64,10 +64,17 @@ class KeptConnection:
         """
         self._keep(self._open(deadline))
 
-    def post(
-        self, path: str, body: bytes, headers: Mapping[str, str], deadline: float, *, fresh: bool
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: float,
+        *,
+        fresh: bool,
     ) -> Reply:
-        """POST and read the whole answer, over the kept connection unless `fresh`.
+        """Send and read the whole answer, over the kept connection unless `fresh`.
 
         Raises StaleConnection when the kept connection was closed before any answer,
         ConnectionFault for everything else that goes wrong on the way.
@@ -75,7 +82,7 @@ class KeptConnection:
         kept = None if fresh else self._take()
         connection = kept or self._open(deadline)
         try:
-            reply, reusable = connection.exchange(path, body, headers, deadline)
+            reply, reusable = connection.exchange(method, path, body, headers, deadline)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             connection.close()
             if kept is not None:
@@ -91,7 +98,7 @@ class KeptConnection:
         return reply
 
     def close(self) -> None:
-        """Close the kept connection; the next post opens another."""
+        """Close the kept connection; the next request opens another."""
         with self._lock:
             connection, self._idle = self._idle, None
         if connection is not None:
@@ -131,16 +138,16 @@ class _Connection:
         self._deadline = 0.0
 
     def exchange(
-        self, path: str, body: bytes, headers: Mapping[str, str], deadline: float
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], deadline: float
     ) -> tuple[Reply, bool]:
         """Send and receive; the flag tells whether the connection can be used again."""
         self._deadline = deadline
-        lines = [f"POST {path} HTTP/1.1", f"Host: {self._authority}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(body)}", "", ""]
         self._sock.settimeout(_left(deadline))
         self._sock.sendall("\r\n".join(lines).encode("ascii") + body)
-        response = http.client.HTTPResponse(self, method="POST")  # type: ignore[arg-type]
+        response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
         if (response.length or 0) > MAX_ANSWER_BYTES:
             raise ValueError("the answer is too large")

@@ -70,12 +70,16 @@ class PolicyError(ServiceError):
 
 
 class StsRefused(ServiceError):
-    """Raised when STS answered with an error of its own: its code and message are passed on."""
+    """Raised when STS answered with an error of its own: its code and message are passed on.
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    `request_id` is STS's, for the log.
+    """
+
+    def __init__(self, status: int, code: str, message: str, request_id: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.request_id = request_id
 
 
 class StsUnreachable(ServiceError):
@@ -90,3 +94,52 @@ class StsInvalidAnswer(ServiceError):
 
     status = 503
     code = "StsInvalidAnswer"
+
+
+class MissingToken(ServiceError):
+    """Raised when a request carries no login, and logins are required (AUTH=jwt)."""
+
+    status = 401
+    code = "MissingToken"
+
+
+class InvalidToken(ServiceError):
+    """Raised for a login that cannot be verified; says what is wrong, never quotes it."""
+
+    status = 401
+    code = "InvalidToken"
+
+
+class ExpiredToken(ServiceError):
+    """Raised for a sound login whose time has passed: the app has to sign in again."""
+
+    status = 401
+    code = "ExpiredToken"
+
+
+class KeysUnreachable(ServiceError):
+    """Raised while there are no keys to verify logins with: JWT_JWKS_URL does not answer."""
+
+    status = 503
+    code = "KeysUnreachable"
+
+
+class CorsRefused(ServiceError):
+    """Raised for a preflight of what ALLOWED_ORIGINS does not let a browser send."""
+
+    status = 403
+    code = "CorsRefused"
+
+
+class TooManyTokens(ServiceError):
+    """Raised when a caller has had its new tokens of this minute; `headers` say when to retry."""
+
+    status = 429
+    code = "Throttling.Caller"
+
+    def __init__(self, per_minute: int, seconds: float) -> None:
+        wait = max(1, int(seconds + 0.999))
+        super().__init__(
+            f"at most {per_minute} new tokens a minute; try again in {wait} s",
+            headers={"Retry-After": str(wait)},
+        )

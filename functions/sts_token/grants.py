@@ -130,8 +130,7 @@ def _seconds(wish: str | None, settings: Settings) -> int:
     if wish is None:
         return settings.token_seconds
     # Bounded digits: int() of a very long text is an error of its own.
-    if re.fullmatch("[0-9]{1,6}", wish) and MIN_SECONDS <= int(wish) <= settings.token_seconds:
+    longest = settings.max_token_seconds
+    if re.fullmatch("[0-9]{1,6}", wish) and MIN_SECONDS <= int(wish) <= longest:
         return int(wish)
-    raise InvalidParameter(
-        "duration", f"must be whole seconds, {MIN_SECONDS} to {settings.token_seconds}"
-    )
+    raise InvalidParameter("duration", f"must be whole seconds, {MIN_SECONDS} to {longest}")

@@ -20,12 +20,16 @@ MIN_SECONDS = 900
 MAX_SECONDS = 43200
 """STS's longest session, where the role's MaxSessionDuration allows it."""
 
+MIN_SECRET_BYTES = 32
+_KEY_SOURCES = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
+
 # As text: what a cold start does not meet, it does not compile.
 _ROLE_ARN = r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}"
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 _REGION = r"(?!oss-)[a-z]{2,}(?:-[a-z0-9]+)+"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
 # Whole numbers only: "127.evil.example" and "10.0.0.1.evil.example" are names like any other.
+_ORIGIN = r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?"
 _LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|::1"
 _LOCAL = (
     rf"{_LOOPBACK}|10(?:\.[0-9]{{1,3}}){{3}}|192\.168(?:\.[0-9]{{1,3}}){{2}}"
@@ -64,11 +68,32 @@ class AccessKey(NamedTuple):
         return "AccessKey(***)"
 
 
+class Url(NamedTuple):
+    """Where something is fetched from: the endpoint, and path and query as sent."""
+
+    endpoint: Endpoint
+    path: str
+
+
+class LoginSettings(NamedTuple):
+    """How logins are verified (AUTH=jwt).
+
+    With neither `keys_file` nor `keys_url` by JWT_SECRET, which is read at each use.
+    """
+
+    keys_file: str
+    keys_url: Url | None
+    issuer: str | None
+    audience: tuple[str, ...]
+    user_claim: str
+
+
 class Settings(NamedTuple):
     """The whole configuration, checked. Holds no secret."""
 
     role_arn: str
     token_seconds: int
+    max_token_seconds: int
     policy: str
     policy_choices: tuple[str, ...]
     bucket: str
@@ -76,16 +101,22 @@ class Settings(NamedTuple):
     region: str
     oss_endpoint: Endpoint
     sts_endpoint: Endpoint
-    auth: str
+    logins: LoginSettings | None
+    """None with AUTH=anonymous."""
+    allowed_origins: tuple[str, ...]
+    caller_tokens_per_minute: int
+    """0: no limit."""
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Read and check the configuration variables. Raises Misconfiguration for the first bad one."""
     region = _region(env)
     policy = _text(env, "POLICY_FILE") or "bucket_write_policy"
+    token_seconds = _seconds(env, "TOKEN_EXPIRE_TIME", MIN_SECONDS)
     return Settings(
         role_arn=_match(env, "ROLE_ARN", _ROLE_ARN, "acs:ram::<account id>:role/<role name>"),
-        token_seconds=_seconds(env, "TOKEN_EXPIRE_TIME"),
+        token_seconds=token_seconds,
+        max_token_seconds=_seconds(env, "TOKEN_EXPIRE_TIME_MAX", token_seconds),
         policy=policy,
         policy_choices=_choices(env, policy),
         bucket=_match(env, "BUCKET_NAME", _BUCKET, "3 to 63 of a-z, 0-9 and inner '-'"),
@@ -96,7 +127,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         sts_endpoint=_endpoint(
             env, "STS_ENDPOINT", f"https://sts.{region}.aliyuncs.com", _LOOPBACK
         ),
-        auth=_one_of(env, "AUTH", ("jwt", "anonymous")),
+        logins=_logins(env) if _one_of(env, "AUTH", ("jwt", "anonymous")) == "jwt" else None,
+        allowed_origins=_origins(env),
+        caller_tokens_per_minute=_limit(env),
     )
 
 
@@ -107,6 +140,20 @@ def read_access_key(env: Mapping[str, str]) -> AccessKey:
         access_key_secret=_credential(env, "ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
         security_token=_text(env, "ALIBABA_CLOUD_SECURITY_TOKEN") or None,
     )
+
+
+def read_jwt_secrets(env: Mapping[str, str]) -> tuple[bytes, ...]:
+    """Read JWT_SECRET: one secret, or several separated by commas while they are rotated.
+
+    Raises Misconfiguration for one of less than 32 bytes (RFC 7518, section 3.2).
+    """
+    secrets = tuple(part.strip().encode() for part in _text(env, "JWT_SECRET").split(","))
+    if any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
+        raise Misconfiguration(
+            "JWT_SECRET",
+            f"each secret must have at least {MIN_SECRET_BYTES} bytes; commas separate several",
+        )
+    return secrets
 
 
 def real_error_status(env: Mapping[str, str]) -> bool:
@@ -144,13 +191,52 @@ def _one_of(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _seconds(env: Mapping[str, str], name: str) -> int:
-    value = _text(env, name) or str(MIN_SECONDS)
-    if not re.fullmatch("[0-9]{1,6}", value) or not MIN_SECONDS <= int(value) <= MAX_SECONDS:
-        raise Misconfiguration(
-            name, f"must be a whole number of seconds, {MIN_SECONDS} to {MAX_SECONDS}"
-        )
+def _seconds(env: Mapping[str, str], name: str, least: int) -> int:
+    value = _text(env, name) or str(least)
+    if not re.fullmatch("[0-9]{1,6}", value) or not least <= int(value) <= MAX_SECONDS:
+        raise Misconfiguration(name, f"must be a whole number of seconds, {least} to {MAX_SECONDS}")
     return int(value)
+
+
+def _limit(env: Mapping[str, str]) -> int:
+    name = "CALLER_TOKENS_PER_MINUTE"
+    value = _text(env, name) or "0"
+    if not re.fullmatch("[0-9]{1,4}", value):
+        raise Misconfiguration(name, "must be a whole number, 0 (no limit) to 9999")
+    return int(value)
+
+
+def _logins(env: Mapping[str, str]) -> LoginSettings:
+    given = [name for name in _KEY_SOURCES if _text(env, name)]
+    if len(given) != 1:
+        fault = "not set" if not given else f"set together with {' and '.join(given[1:])}"
+        raise Misconfiguration(
+            given[0] if given else "JWT_SECRET",
+            f"{fault}; AUTH=jwt, the default, needs one of {', '.join(_KEY_SOURCES)}",
+        )
+    if given == ["JWT_SECRET"]:
+        read_jwt_secrets(env)
+    audience = (part.strip() for part in _text(env, "JWT_AUDIENCE").split(","))
+    return LoginSettings(
+        keys_file=_text(env, "JWT_JWKS_FILE"),
+        keys_url=_url(env, "JWT_JWKS_URL") if given == ["JWT_JWKS_URL"] else None,
+        issuer=_text(env, "JWT_ISSUER") or None,
+        audience=tuple(filter(None, audience)),
+        user_claim=_text(env, "JWT_USER_CLAIM") or "sub",
+    )
+
+
+def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
+    names = (part.strip() for part in _text(env, "ALLOWED_ORIGINS").split(","))
+    origins = tuple(dict.fromkeys(filter(None, names)))
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(_ORIGIN, origin):
+            raise Misconfiguration(
+                "ALLOWED_ORIGINS",
+                "must be origins as browsers send them, like https://app.example.com, separated "
+                "by commas, without path; or *",
+            )
+    return origins
 
 
 def _region(env: Mapping[str, str]) -> str:
@@ -176,8 +262,24 @@ def _endpoint(env: Mapping[str, str], name: str, default: str, plain_http: str) 
     """An https URL or a bare host name; plain http only for hosts that `plain_http` matches."""
     value = _text(env, name) or default
     accepts = "must be a host name or https://host[:port], without path or user"
+    url = _parsed_url(name, value if "://" in value else f"https://{value}", accepts, plain_http)
+    if url.path not in ("", "/"):
+        raise Misconfiguration(name, accepts)
+    return url.endpoint
+
+
+def _url(env: Mapping[str, str], name: str) -> Url:
+    accepts = "must be https://host[:port]/path, without user or fragment"
+    url = _parsed_url(name, _text(env, name), accepts, _LOOPBACK)
+    # It becomes a request line.
+    if not re.fullmatch("/[!-~]*", url.path):
+        raise Misconfiguration(name, accepts)
+    return url
+
+
+def _parsed_url(name: str, value: str, accepts: str, plain_http: str) -> Url:
     try:
-        parts = urlsplit(value if "://" in value else f"https://{value}")
+        parts = urlsplit(value)
         port = parts.port
     except ValueError:
         raise Misconfiguration(name, accepts) from None
@@ -185,8 +287,6 @@ def _endpoint(env: Mapping[str, str], name: str, default: str, plain_http: str) 
     if (
         parts.scheme not in _DEFAULT_PORTS
         or not re.fullmatch(_HOST, bare)
-        or parts.path not in ("", "/")
-        or parts.query
         or parts.fragment
         or port == 0
     ):
@@ -195,4 +295,5 @@ def _endpoint(env: Mapping[str, str], name: str, default: str, plain_http: str) 
     if parts.scheme == "http" and not re.fullmatch(plain_http, host):
         allowed = "loopback" if plain_http is _LOOPBACK else "loopback and private"
         raise Misconfiguration(name, f"{accepts}; plain http only for {allowed} addresses")
-    return Endpoint(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme])
+    endpoint = Endpoint(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme])
+    return Url(endpoint, f"{parts.path}?{parts.query}" if parts.query else parts.path)

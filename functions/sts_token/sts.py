@@ -22,7 +22,7 @@ from errors import StsInvalidAnswer, StsRefused, StsUnreachable
 from settings import AccessKey, Endpoint
 
 TOTAL_SECONDS = 4.5
-"""For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
+"""For everything, unless the caller has less left."""
 ATTEMPT_SECONDS = 2.2
 """For one attempt, so that the retry has as long."""
 
@@ -52,6 +52,8 @@ class Credentials(NamedTuple):
     access_key_secret: str
     security_token: str
     expiration: str
+    request_id: str = ""
+    """STS's own, for the log."""
 
     def __repr__(self) -> str:
         return f"Credentials(***, expiration={self.expiration!r})"
@@ -75,14 +77,18 @@ class StsClient:
         """Close the kept connection."""
         self._connection.close()
 
-    def assume_role(self, request: RoleRequest, key: AccessKey) -> Credentials:
-        """Ask for credentials; at most 4.5 s, one retry included.
+    def assume_role(
+        self, request: RoleRequest, key: AccessKey, end: float | None = None
+    ) -> Credentials:
+        """Ask for credentials; at most 4.5 s, one retry included, and not beyond `end`.
 
-        Raises StsRefused with STS's own code and message, StsUnreachable, StsInvalidAnswer.
+        `end` is a time.monotonic() value, in seconds. Raises StsRefused with STS's own code and
+        message, StsUnreachable, StsInvalidAnswer.
         """
-        end = time.monotonic() + TOTAL_SECONDS
+        now = time.monotonic()
+        end = min(now + TOTAL_SECONDS, end or now + TOTAL_SECONDS)
         try:
-            reply = self._attempt(request, key, end - TOTAL_SECONDS + ATTEMPT_SECONDS)
+            reply = self._attempt(request, key, min(end, now + ATTEMPT_SECONDS))
             if not _worth_a_retry(reply):
                 return _credentials(reply, key)
         except ConnectionFault:
@@ -103,7 +109,7 @@ class StsClient:
     def _post(self, request: RoleRequest, key: AccessKey, deadline: float, *, fresh: bool) -> Reply:
         # Signed each time: STS accepts a nonce once.
         body = _signed_form(request, key, self._region)
-        return self._connection.post("/", body, _HEADERS, deadline, fresh=fresh)
+        return self._connection.request("POST", "/", body, _HEADERS, deadline, fresh=fresh)
 
 
 def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
@@ -142,6 +148,7 @@ def _credentials(reply: Reply, key: AccessKey) -> Credentials:
         access_key_secret=_checked(given, "AccessKeySecret", _is_plain),
         security_token=_checked(given, "SecurityToken", _is_plain),
         expiration=_checked(given, "Expiration", _is_expiration),
+        request_id=_request_id(answer),
     )
 
 
@@ -172,7 +179,14 @@ def _refusal(status: int, answer: Mapping[str, object], key: AccessKey) -> Excep
     ):
         return StsInvalidAnswer(f"STS answered HTTP {status} without a Code and a Message")
     ours = 429 if code.startswith("Throttling") else 503 if status >= 500 else 500
-    return StsRefused(ours, code, _without_secrets(message, key) or code)
+    text = _without_secrets(message, key) or code
+    return StsRefused(ours, code, text, _request_id(answer))
+
+
+def _request_id(answer: Mapping[str, object]) -> str:
+    found = answer.get("RequestId")
+    sound = isinstance(found, str) and re.fullmatch("[A-Za-z0-9-]{1,64}", found)
+    return str(found) if sound else ""
 
 
 def _without_secrets(message: str, key: AccessKey) -> str:

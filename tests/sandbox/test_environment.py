@@ -16,7 +16,7 @@ def made(**env: str) -> dict[str, str]:
 
 def test_nothing_given_is_a_whole_configuration() -> None:
     settings = read_settings(made())
-    assert (settings.auth, settings.policy) == ("anonymous", "bucket_write_policy")
+    assert (settings.logins, settings.policy) == (None, "bucket_write_policy")
     assert (settings.bucket, settings.prefix) == ("sandbox-bucket", "uploads/")
     assert str(settings.oss_endpoint) == "http://127.0.0.1:7081"
     assert str(settings.sts_endpoint) == "http://127.0.0.1:7082"

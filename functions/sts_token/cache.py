@@ -1,0 +1,89 @@
+"""Credentials that are served again: fewer calls of STS, which allows 100 a second.
+
+Within one instance only, and only while more than half of their life is left. Errors are not kept.
+"""
+
+from __future__ import annotations
+
+import calendar
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sts import Credentials, RoleRequest
+
+MAX_ENTRIES = 1000
+"""About 2 KB each. The least recently used goes first."""
+MIN_SECONDS_LEFT = 300
+"""The mobile SDKs fetch again when less is left (seen in their source)."""
+
+
+class _Entry(NamedTuple):
+    credentials: Credentials
+    # Unix seconds from which on it is not served any more.
+    until: float
+
+
+class _Flight:
+    """A call of STS that is under way, and how it ended."""
+
+    def __init__(self) -> None:
+        self.landed = threading.Event()
+        self.credentials: Credentials | None = None
+        self.error: Exception | None = None
+
+
+class CredentialsCache:
+    """Credentials by what they were asked for. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[RoleRequest, _Entry] = OrderedDict()
+        self._flights: dict[RoleRequest, _Flight] = {}
+
+    def get(
+        self, request: RoleRequest, fetch: Callable[[RoleRequest], Credentials]
+    ) -> tuple[Credentials, bool]:
+        """Return credentials for a request, and whether they were served again.
+
+        Of simultaneous equal requests one fetches, and the others get what it gets, its error too.
+        """
+        with self._lock:
+            entry = self._entries.get(request)
+            if entry is not None and self._clock() < entry.until:
+                self._entries.move_to_end(request)
+                return entry.credentials, True
+            flight = self._flights.get(request)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[request] = _Flight()
+        if not leads:
+            flight.landed.wait()
+            if flight.credentials is None:
+                raise flight.error or RuntimeError("a call of STS ended without a result")
+            return flight.credentials, True
+        try:
+            flight.credentials = fetch(request)
+            self._keep(request, flight.credentials)
+        except Exception as error:
+            flight.error = error
+            raise
+        finally:
+            with self._lock:
+                del self._flights[request]
+            flight.landed.set()
+        return flight.credentials, False
+
+    def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
+        expires = calendar.timegm(time.strptime(credentials.expiration, "%Y-%m-%dT%H:%M:%SZ"))
+        left = expires - self._clock()
+        # By what STS says rather than what was asked for: it may have given less.
+        until = expires - max(left / 2, MIN_SECONDS_LEFT)
+        with self._lock:
+            self._entries[request] = _Entry(credentials, until)
+            self._entries.move_to_end(request)
+            while len(self._entries) > MAX_ENTRIES:
+                self._entries.popitem(last=False)

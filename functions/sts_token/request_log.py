@@ -1,0 +1,45 @@
+"""One JSON line for each request. Nothing secret: no URL, no header, no login, no credentials."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+
+log = logging.getLogger("sts_token")
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Record:
+    """What becomes known of a request on its way; write() makes the line of it."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._began = clock()
+        self.request_id = ""
+        self.route = ""
+        self.status = 500
+        self.error = ""
+        self.caller = ""
+        self.policy = ""
+        self.cache = ""
+        self.sts_ms = 0.0
+        self.sts_request_id = ""
+
+    def write(self) -> None:
+        """Log what is known, empty members left out; milliseconds with one decimal."""
+        line = {
+            "requestId": self.request_id,
+            "route": self.route,
+            "status": self.status,
+            "error": self.error,
+            "caller": self.caller,
+            "policy": self.policy,
+            "cache": self.cache,
+            "stsMs": round(self.sts_ms, 1),
+            "stsRequestId": self.sts_request_id,
+            "totalMs": round((self._clock() - self._began) * 1000, 1),
+        }
+        log.info("%s", _encode({name: value for name, value in line.items() if value != ""}))
