@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A stamp, so that the second run starts at once.
 READY := $(VENV)/.ready
+WEB := tests/web/node_modules/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help run token test check format bench clean
@@ -19,13 +20,21 @@ $(READY): requirements-dev.txt functions/sts_token/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+# Without npm, or where this fails, the tests say what they leave out.
+$(WEB): tests/web/package.json tests/web/package-lock.json tests/web/.npmrc
+	@if command -v npm >/dev/null; then \
+		echo "Setting up tests/web, the JavaScript SDK for the tests (once, a few seconds) ..."; \
+		{ cd tests/web && npm ci --silent && touch node_modules/.ready; } || \
+		echo "npm ci failed in tests/web; going on without. To see why: cd tests/web && npm ci" >&2; \
+	fi
+
 run: $(READY) ## start the sandbox: the token URL, OSS and STS on this machine
 	@$(BIN)/python -m sandbox run
 
 token: $(READY) ## print one token as JSON
 	@$(BIN)/python -m sandbox token
 
-test: $(READY) ## run the tests
+test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest
 
 check: $(READY) ## format, lint and types, changing nothing

@@ -299,7 +299,7 @@ def test_refuses_a_forged_token(token: Token, forgery: Forgery, signature: str) 
 def test_refuses_the_token_of_another_session(
     cloud: RunningCloud, token: Token, signature: str
 ) -> None:
-    mixed = replace(token, security_token=cloud.token().security_token)
+    mixed = replace(token, security_token=cloud.token(object="x").security_token)
     with pytest.raises(OssError) as error:
         mixed.oss2(signature).put_object(f"{token.prefix}x", b"x")
     assert error.value.details["EC"] == "0002-00000004"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
 from sandbox.oss.call import Target
-from sandbox.oss.errors import OssError
+from sandbox.oss.errors import OssError, invalid_bucket_name
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 """3 to 63 lower-case letters, digits and hyphens, no hyphen at an end (vendor documentation)."""
@@ -26,7 +26,8 @@ def readings(
 
     `raw_path` is as sent, not decoded: SDKs write "/" in a key as it is or as %2F, so it is split
     at the first raw "/" and decoded once. Known buckets come before unknown ones, which are there
-    for their creation and for a truthful NoSuchBucket. Raises OssError InvalidObjectName.
+    for their creation and for a truthful NoSuchBucket. Raises OssError InvalidBucketName where no
+    reading names a bucket, InvalidObjectName.
     """
     whole = raw_path.removeprefix(b"/")
     label = _bucket_label(host)
@@ -45,6 +46,8 @@ def readings(
         found.append((label, whole))
     # dict: no reading twice, in this order.
     targets = list(dict.fromkeys(Target(bucket, _key(key)) for bucket, key in found))
+    if whole and not targets:
+        raise invalid_bucket_name(segment)
     return targets if whole else [*targets, Target()]
 
 

@@ -234,7 +234,7 @@ def _query(scope: Scope) -> list[tuple[str, str, bool]]:
 
 
 def _targets(request: Request, headers: Mapping[str, str], site: Site) -> list[Target]:
-    raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     return readings(
         headers.get("host", ""),
         raw_path,

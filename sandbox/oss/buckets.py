@@ -7,7 +7,12 @@ from starlette.responses import Response
 from sandbox.oss.addressing import BUCKET_NAME
 from sandbox.oss.call import Call, Site
 from sandbox.oss.cors import parse_rules, rules_content
-from sandbox.oss.errors import OssError, invalid_argument, no_such_bucket
+from sandbox.oss.errors import (
+    OssError,
+    invalid_argument,
+    invalid_bucket_name,
+    no_such_bucket,
+)
 from sandbox.oss.responses import document, empty, iso_date
 from sandbox.oss.storage import Bucket
 
@@ -24,9 +29,7 @@ def list_buckets(call: Call, site: Site) -> Response:
 def put_bucket(call: Call, site: Site) -> Response:
     """PutBucket: one that exists is left as it is, but for an ACL that the request names."""
     if not BUCKET_NAME.fullmatch(call.bucket):
-        message = "The specified bucket is not valid."
-        details = {"BucketName": call.bucket}
-        raise OssError(400, "InvalidBucketName", message, details=details)
+        raise invalid_bucket_name(call.bucket)
     acl = call.headers.get("x-oss-acl")
     if acl is not None:
         _check_acl(acl)

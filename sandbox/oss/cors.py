@@ -14,6 +14,8 @@ from sandbox.oss.xml import parse
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
 MAX_RULES = 20
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -138,11 +140,15 @@ def _rule(element: ElementTree.Element) -> Rule:
         )
     if len(ages) > 1 or not all(re.fullmatch("[0-9]{1,9}", age) for age in ages):
         raise malformed_xml("MaxAgeSeconds must be one number")
+    exposed = texts("ExposeHeader")
+    # They go into the head of answers.
+    if not all(_HEADER_NAME.fullmatch(name) for name in exposed):
+        raise malformed_xml("ExposeHeader must be a header's name")
     return Rule(
         origins,
         methods,
         texts("AllowedHeader"),
-        texts("ExposeHeader"),
+        exposed,
         int(ages[0]) if ages else None,
     )
 

@@ -53,6 +53,12 @@ def not_implemented(what: str) -> OssError:
     return OssError(501, "NotImplemented", f"The sandbox does not implement {what}.")
 
 
+def invalid_bucket_name(bucket: str) -> OssError:
+    """Make the refusal of a name that no bucket can have."""
+    message = "The specified bucket is not valid."
+    return OssError(400, "InvalidBucketName", message, details={"BucketName": bucket})
+
+
 def no_such_bucket(bucket: str) -> OssError:
     """Make the refusal of a bucket that does not exist."""
     return OssError(

@@ -280,7 +280,7 @@ def _download(call: Call, info: ObjectInfo, opened: OpenObject | None) -> Respon
         headers["x-oss-next-append-position"] = str(info.size)
     for name in RESPONSE_OVERRIDES & call.query.keys():
         # Bytes as in a header of the object; what a header cannot hold has no place in one.
-        value = call.query[name].encode().decode("latin-1")
+        value = call.query[name].encode().decode("latin-1").strip(" ")
         if re.search(r"[\x00-\x1f\x7f]", value):
             raise invalid_argument("A header must not hold control characters.", name)
         headers[name.removeprefix("response-")] = value

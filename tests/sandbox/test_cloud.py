@@ -1,0 +1,245 @@
+"""The sandbox's cloud: secrets made once, a role that ends at the prefix, a bucket for browsers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import multiprocessing
+import stat
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from running_cloud import running_cloud
+from sandbox import cloud
+from sandbox.environment import ACCOUNT, sandbox_environment
+from sandbox.identities import Identities, Identity
+from sandbox.ram import Access
+
+ROLE_ARN = f"acs:ram::{ACCOUNT}:role/sandbox-upload"
+SEAL_KEY = "5ea1" * 16
+
+
+def test_state_lives_in_the_checkout_unless_a_folder_is_given() -> None:
+    assert cloud.state_folder({}) == Path(__file__).parents[2] / ".sandbox"
+    assert cloud.state_folder({"SANDBOX_DIR": ""}) == cloud.state_folder({})
+    assert cloud.state_folder({"SANDBOX_DIR": "/somewhere"}) == Path("/somewhere")
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet"
+    made = cloud.load_secrets(folder)
+    assert cloud.load_secrets(folder) == made
+    assert cloud.load_secrets(tmp_path / "another") != made
+    assert [file.name for file in folder.iterdir()] == ["secrets.json"]
+
+
+def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    cloud.load_secrets(tmp_path)
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_secrets_are_hidden_in_repr(tmp_path: Path) -> None:
+    made = cloud.load_secrets(tmp_path)
+    for secret in vars(made).values():
+        assert secret not in f"{made!r} {made}"
+
+
+def test_seal_keys_have_256_bits(tmp_path: Path) -> None:
+    assert len(bytes.fromhex(cloud.load_secrets(tmp_path).seal_key)) == 32
+
+
+def threads() -> Executor:
+    return ThreadPoolExecutor(8)
+
+
+def processes() -> Executor:
+    return ProcessPoolExecutor(3, multiprocessing.get_context("spawn"))
+
+
+@pytest.mark.parametrize("workers", [threads, processes])
+def test_first_runs_at_once_agree_on_the_secrets(
+    tmp_path: Path, workers: Callable[[], Executor]
+) -> None:
+    folders = [tmp_path / str(number) for number in range(20) for _ in range(4)]
+    with workers() as executor:
+        made = list(executor.map(cloud.load_secrets, folders))
+    for folder, secrets in zip(folders, made, strict=True):
+        assert secrets == cloud.load_secrets(folder)
+        assert [file.name for file in folder.iterdir()] == ["secrets.json"]
+
+
+@pytest.fixture
+def identities() -> Identities:
+    env = sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082)
+    return cloud.identities(env, SEAL_KEY)
+
+
+@pytest.fixture
+def upload_role(identities: Identities) -> Identity:
+    """A session of the role, without a policy of its own: what no token can exceed."""
+    role = identities.role(ROLE_ARN)
+    assert role is not None
+    session = identities.assume(role, "phone", None, 900)
+    return identities.find(session.access_key_id, session.security_token)
+
+
+@pytest.fixture
+def function_key(identities: Identities) -> Identity:
+    return identities.find("LTAIfunction", None)
+
+
+def oss(action: str, path: str, **context: str) -> Access:
+    return Access(f"oss:{action}", f"acs:oss:*:{ACCOUNT}:{path}", context)
+
+
+def listing(bucket: str, prefix: str) -> Access:
+    return Access(
+        "oss:ListObjects",
+        f"acs:oss:*:{ACCOUNT}:{bucket}",
+        {"oss:Prefix": prefix, "oss:Delimiter": ""},
+    )
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        oss("PutObject", "sandbox-bucket/uploads/a"),
+        oss("GetObject", "sandbox-bucket/uploads/a/b ü:c"),
+        oss("DeleteObject", "sandbox-bucket/uploads/a"),
+        oss("PutObjectAcl", "sandbox-bucket/uploads/a"),
+        oss("AbortMultipartUpload", "sandbox-bucket/uploads/"),
+        listing("sandbox-bucket", "uploads/"),
+        listing("sandbox-bucket", "uploads/a/"),
+    ],
+    ids=lambda access: f"{access.action} {access.resource} {access.context.get('oss:Prefix', '')}",
+)
+def test_the_role_may_do_everything_under_the_prefix(upload_role: Identity, access: Access) -> None:
+    assert upload_role.decide(access).allowed
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        oss("PutObject", "another-bucket/uploads/a"),
+        oss("PutObject", "sandbox-bucket2/uploads/a"),
+        oss("PutObject", "another-bucket/x:sandbox-bucket/uploads/a"),
+        oss("PutObject", "sandbox-bucket/uploads2/a"),
+        oss("PutObject", "sandbox-bucket/uploads"),
+        oss("PutObject", "sandbox-bucket/Uploads/a"),
+        oss("PutObject", "sandbox-bucket/a/uploads/a"),
+        oss("GetObject", "sandbox-bucket/a"),
+        oss("DeleteObject", "sandbox-bucket/uploads2/a"),
+        listing("sandbox-bucket", ""),
+        listing("sandbox-bucket", "upload"),
+        listing("sandbox-bucket", "uploads"),
+        listing("sandbox-bucket", "uploads2/"),
+        listing("another-bucket", "uploads/"),
+        # Whatever asks it, a listing that says no prefix is one of everything.
+        oss("ListObjects", "sandbox-bucket"),
+        oss("ListMultipartUploads", "sandbox-bucket", **{"oss:Prefix": "uploads/"}),
+        oss("GetBucketInfo", "sandbox-bucket"),
+        oss("PutBucketAcl", "sandbox-bucket"),
+        oss("DeleteBucket", "sandbox-bucket"),
+        oss("PutBucket", "another-bucket"),
+        oss("ListBuckets", "*"),
+        Access("sts:AssumeRole", ROLE_ARN, {}),
+    ],
+    ids=lambda access: f"{access.action} {access.resource} {access.context.get('oss:Prefix', '-')}",
+)
+def test_the_role_may_do_nothing_else(upload_role: Identity, access: Access) -> None:
+    assert not upload_role.decide(access).allowed
+
+
+def test_the_functions_key_may_assume_the_role_and_nothing_else(
+    identities: Identities, function_key: Identity
+) -> None:
+    assert function_key.decide(Access("sts:AssumeRole", ROLE_ARN, {})).allowed
+    for access in (
+        Access("sts:AssumeRole", f"{ROLE_ARN}2", {}),
+        Access("sts:AssumeRole", f"acs:ram::1:{ROLE_ARN.rpartition(':')[2]}", {}),
+        Access("sts:GetCallerIdentity", ROLE_ARN, {}),
+        oss("PutObject", "sandbox-bucket/uploads/a"),
+        oss("GetObject", "sandbox-bucket/uploads/a"),
+        listing("sandbox-bucket", "uploads/"),
+        oss("ListBuckets", "*"),
+    ):
+        assert not function_key.decide(access).allowed
+
+
+def test_the_role_trusts_the_function_alone(
+    identities: Identities, function_key: Identity, upload_role: Identity
+) -> None:
+    role = identities.role(ROLE_ARN)
+    assert role is not None
+    assert role.trusts(function_key)
+    assert not role.trusts(upload_role)
+
+
+def test_the_cloud_holds_what_the_environment_names_as_the_function_reads_it() -> None:
+    """The function strips blanks."""
+    env = sandbox_environment(
+        {
+            "ROLE_ARN": " acs:ram::42:role/mine ",
+            "BUCKET_NAME": "my-bucket ",
+            "OBJECT_PREFIX": "photos/",
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAImine ",
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret",
+            "ALIBABA_CLOUD_SECURITY_TOKEN": "CAISmine",
+        },
+        key=("", ""),
+        oss_port=7081,
+        sts_port=7082,
+    )
+    made = cloud.identities(env, SEAL_KEY)
+    assert made.account_id == "42"
+    role = made.role("acs:ram::42:role/mine")
+    assert role is not None
+    assert role.trusts(made.find("LTAImine", "CAISmine"))
+    session = made.assume(role, "phone", None, 900)
+    identity = made.find(session.access_key_id, session.security_token)
+    allowed = Access("oss:PutObject", "acs:oss:*:42:my-bucket/photos/a", {})
+    refused = Access("oss:PutObject", "acs:oss:*:42:my-bucket/uploads/a", {})
+    assert identity.decide(allowed).allowed
+    assert not identity.decide(refused).allowed
+
+
+def test_a_page_of_any_origin_may_upload(tmp_path: Path) -> None:
+    """What a browser asks before it uploads, and what ali-oss has to read of the answers."""
+    with running_cloud(tmp_path) as running:
+        port = int(running.env["OSS_ENDPOINT"].rpartition(":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        headers = {
+            "Origin": "http://localhost:5173",
+            "Access-Control-Request-Method": "PUT",
+            "Access-Control-Request-Headers": "authorization,x-oss-date,x-oss-security-token",
+        }
+        connection.request("OPTIONS", "/sandbox-bucket/uploads/a", headers=headers)
+        preflight = connection.getresponse()
+        preflight.read()
+        connection.request("PUT", "/sandbox-bucket/uploads/a", b"x", {"Origin": "null"})
+        upload = connection.getresponse()
+        upload.read()
+        connection.close()
+    assert preflight.status == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] in ("*", "http://localhost:5173")
+    assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "x-oss-security-token" in preflight.headers["Access-Control-Allow-Headers"]
+    # Without a token it is refused, and the page can read that.
+    assert upload.status == 403
+    assert upload.headers["Access-Control-Allow-Origin"] == "*"
+    assert "ETag" in upload.headers["Access-Control-Expose-Headers"]
+
+
+def test_the_buckets_own_rules_outlive_a_run(tmp_path: Path) -> None:
+    env = sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082)
+    for _ in range(2):
+        made = cloud.create(env, tmp_path, cloud.load_secrets(tmp_path))
+        bucket = made.storage.bucket("sandbox-bucket")
+        assert bucket is not None
+        rules = json.loads(bucket.cors)
+        made.storage.set_cors("sandbox-bucket", "[]")
+        made.storage.close()
+    assert rules == []

@@ -1,0 +1,547 @@
+"""`make run` and `make token` as people use them: processes, with ports, signals and a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import oss2
+import pytest
+
+from running_cloud import Token
+from sandbox import sts
+from sandbox.identities import AccessKey, Identities, Role
+from sandbox.ram import Policy
+from sandbox.servers import PortInUse, Service, in_background, listen
+from scripted_sts import hang, scripted_sts
+
+ROOT = Path(__file__).parents[2]
+RUN = (sys.executable, "-m", "sandbox", "run")
+TOKEN = (sys.executable, "-m", "sandbox", "token")
+ROLE_ARN = "acs:ram::42:role/upload"
+KEY = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOwn",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "own-secret",
+}
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    """Nothing of the developer's own, no proxy either."""
+    return {"PATH": os.environ["PATH"], "SANDBOX_DIR": str(folder), **variables}
+
+
+def free_port() -> int:
+    """A port with two free ones behind it, where the system gives out none by itself."""
+    while True:
+        port = random.randrange(10000, 30000)  # noqa: S311
+        if are_free(port):
+            return port
+
+
+def are_free(port: int, number: int = 3) -> bool:
+    with contextlib.ExitStack() as stack:
+        try:
+            for offset in range(number):
+                stack.enter_context(listen(port + offset))
+        except PortInUse:
+            return False
+    return True
+
+
+def secrets_of(folder: Path) -> list[str]:
+    file = folder / "secrets.json"
+    return list(json.loads(file.read_text()).values()) if file.exists() else []
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox; what it says goes to files, so that nothing has to read along."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    folder: Path
+
+    @property
+    def stdout(self) -> str:
+        return self._file("stdout").read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._file("stderr").read_text()
+
+    def _file(self, name: str) -> Path:
+        return self.folder.with_name(f"{self.port}.{name}")
+
+    def answer(self, host: str = "127.0.0.1") -> dict[str, Any]:
+        """What the token URL answers."""
+        connection = http.client.HTTPConnection(host, self.port, timeout=10)
+        try:
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            assert answer.status == 200
+            decoded: dict[str, Any] = json.loads(answer.read())
+            return decoded
+        finally:
+            connection.close()
+
+    def bucket(self) -> oss2.Bucket:
+        """The bucket, as the phone sees it."""
+        return Token.of(self.answer()).oss2("v4")
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Tell it to end; it has to, soon and wholly, and has said no secret."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        status = self.process.wait(10)
+        assert time.monotonic() - began < 3
+        assert status == 0, self.stderr
+        self.check_gone()
+
+    def check_gone(self) -> None:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(self.process.pid, 0)
+        assert are_free(self.port)
+        assert "Traceback" not in self.stderr
+        for secret in secrets_of(self.folder):
+            assert secret not in self.stdout + self.stderr
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, port: int = 0, command: Sequence[str] = RUN, /, **variables: str
+) -> Iterator[Sandbox]:
+    """Start a sandbox that keeps its state in `folder`, and wait until it has said all."""
+    port = port or free_port()
+    env = environment(folder, **variables)
+    if command is RUN:
+        env["PORT"] = str(port)
+    outputs = [folder.with_name(f"{port}.{name}") for name in ("stdout", "stderr")]
+    with contextlib.ExitStack() as stack:
+        stdout, stderr = (stack.enter_context(path.open("wb")) for path in outputs)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=stdout, stderr=stderr, start_new_session=True
+        )
+        sandbox = Sandbox(process, port, folder)
+        try:
+            wait_for(lambda: "Ctrl-C ends it." in sandbox.stdout or process.poll() is not None)
+            assert process.poll() is None, sandbox.stderr
+            yield sandbox
+            if process.poll() is None:
+                sandbox.end()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.01)
+
+
+def finished(
+    command: Sequence[str], folder: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself; it has said no secret."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(folder, **variables),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=20,
+        check=False,
+    )
+    for secret in secrets_of(folder):
+        assert secret not in done.stdout + done.stderr
+    return done
+
+
+def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """One clear line on stderr, nothing else, and exit status 1."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    folder = tmp_path_factory.mktemp("run") / "state"
+    with running(folder) as sandbox:
+        yield sandbox
+
+
+# What a run shows, and gives
+
+
+def test_a_run_prints_the_token_url_and_a_first_command(sandbox: Sandbox) -> None:
+    lines = [line.strip() for line in sandbox.stdout.splitlines()]
+    assert f"token URL  http://127.0.0.1:{sandbox.port}/" in lines
+    assert f"Try:  curl http://127.0.0.1:{sandbox.port}/" in lines
+    for port in (sandbox.port + 1, sandbox.port + 2):
+        assert f"http://127.0.0.1:{port}" in sandbox.stdout
+    assert "AUTH=anonymous" in sandbox.stdout
+
+
+def test_the_first_command_prints_a_token(sandbox: Sandbox) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("the banner's curl is left out; missing: curl")
+    command = sandbox.stdout.partition("Try:")[2].splitlines()[0].split()
+    done = finished(command, sandbox.folder)
+    assert json.loads(done.stdout)["StatusCode"] == 200
+
+
+def test_the_token_opens_the_prefix_and_nothing_else(sandbox: Sandbox) -> None:
+    token = Token.of(sandbox.answer())
+    assert token.endpoint == f"http://127.0.0.1:{sandbox.port + 1}"
+    for signature in ("v1", "v4"):
+        bucket = token.oss2(signature)
+        assert bucket.put_object(f"{token.prefix}a", b"Hello").status == 200
+        for key in ("a", "uploads2/a"):
+            with pytest.raises(oss2.exceptions.AccessDenied):
+                bucket.put_object(key, b"Hello")
+
+
+def test_localhost_works_as_well(sandbox: Sandbox) -> None:
+    answer = sandbox.answer("localhost")
+    answer["Scope"]["Endpoint"] = answer["Scope"]["Endpoint"].replace("127.0.0.1", "localhost")
+    token = Token.of(answer)
+    assert "localhost" in token.endpoint
+    assert token.oss2("v4").put_object("uploads/by-name", b"Hello").status == 200
+
+
+def test_nothing_listens_beyond_loopback(sandbox: Sandbox) -> None:
+    addresses = socket.gethostbyname_ex(socket.gethostname())[2]
+    for address in (address for address in addresses if not address.startswith("127.")):
+        for offset in range(3):
+            with pytest.raises(OSError, match=r"refused|timed out|nreachable"):
+                socket.create_connection((address, sandbox.port + offset), timeout=5)
+
+
+def test_what_the_environment_sets_wins(tmp_path: Path) -> None:
+    variables = {
+        "POLICY_FILE": "bucket_read_write_policy",
+        "BUCKET_NAME": "my-bucket",
+        "OBJECT_PREFIX": "photos/",
+        "TOKEN_EXPIRE_TIME": "3600",
+        "OSS_REGION": "cn-beijing",
+    }
+    with running(tmp_path / "state", **variables) as sandbox:
+        answer = sandbox.answer()
+        assert answer["Scope"]["Policy"] == "bucket_read_write_policy"
+        token = Token.of(answer)
+        assert (token.bucket, token.prefix, token.region) == ("my-bucket", "photos/", "cn-beijing")
+        bucket = token.oss2("v4")
+        bucket.put_object("photos/a", b"Hello")
+        assert bucket.get_object("photos/a").read() == b"Hello"
+
+
+# Through make
+
+
+def make(*arguments: str) -> list[str]:
+    """The command, with this Python: what make would install is here already."""
+    found = shutil.which("make")
+    if found is None:
+        pytest.skip("`make run` is left out; missing: make")
+    return [found, *arguments, "READY=", f"BIN={Path(sys.executable).parent}"]
+
+
+def test_make_hands_variables_on_and_ends_with_all_its_processes(tmp_path: Path) -> None:
+    port = free_port()
+    command = make("run", f"PORT={port}", "POLICY_FILE=bucket_read_write_policy")
+    with running(tmp_path / "state", port, command) as sandbox:
+        token = sandbox.answer()
+        assert token["Scope"]["Policy"] == "bucket_read_write_policy"
+        again = finished(make("token", f"PORT={port}"), sandbox.folder)
+        assert Token.of(json.loads(again.stdout)).endpoint == f"http://127.0.0.1:{port + 1}"
+        # As Ctrl-C does it: everybody in the terminal's group is told.
+        os.killpg(sandbox.process.pid, signal.SIGINT)
+        sandbox.process.wait(3)
+        sandbox.check_gone()
+
+
+# The end
+
+
+@contextlib.contextmanager
+def stuck_upload(url: str, folder: Path) -> Iterator[None]:
+    """Half of an upload has arrived."""
+    before = set((folder / "oss" / "data").iterdir())
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as sock:
+        head = f"PUT {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        sock.sendall(head.encode() + b"Content-Length: 6000000\r\n\r\n" + bytes(3_000_000))
+        wait_for(lambda: set((folder / "oss" / "data").iterdir()) > before)
+        yield
+
+
+@contextlib.contextmanager
+def stuck_download(url: str) -> Iterator[None]:
+    """Nobody reads on."""
+    parts = urlsplit(url)
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((parts.hostname, parts.port))
+        head = f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
+        sock.sendall(head.encode())
+        assert sock.recv(100).startswith(b"HTTP/1.1 200")
+        yield
+
+
+@contextlib.contextmanager
+def half_a_request(port: int) -> Iterator[None]:
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        yield
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    with running(tmp_path / "state") as sandbox:
+        began = time.monotonic()
+        sandbox.end(number)
+        assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_it_within_3_s_whatever_is_half_way(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with running(tmp_path / "state", POLICY_FILE="bucket_read_write_policy") as sandbox:
+        bucket = sandbox.bucket()
+        bucket.put_object("uploads/large", bytes(20_000_000))
+        with (
+            stuck_upload(bucket.sign_url("PUT", "uploads/half", 600), sandbox.folder),
+            stuck_download(bucket.sign_url("GET", "uploads/large", 600)),
+            half_a_request(sandbox.port),
+            half_a_request(sandbox.port + 2),
+        ):
+            sandbox.end(number)
+    with running(tmp_path / "state", POLICY_FILE="bucket_read_write_policy") as again:
+        listed = again.bucket().list_objects_v2(prefix="uploads/").object_list
+        assert [found.key for found in listed] == ["uploads/large"]
+        # Of the half there is nothing left.
+        assert len(list((again.folder / "oss" / "data").iterdir())) == 1
+
+
+def test_a_signal_ends_it_within_3_s_while_sts_does_not_answer(tmp_path: Path) -> None:
+    with (
+        scripted_sts(hang) as server,
+        running(tmp_path / "state", STS_ENDPOINT=server.url) as sandbox,
+        socket.create_connection(("127.0.0.1", sandbox.port)) as sock,
+    ):
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        wait_for(lambda: len(server.requests) > 0)
+        sandbox.end()
+
+
+# What outlives it
+
+
+def test_objects_and_tokens_outlive_a_restart(tmp_path: Path) -> None:
+    port = free_port()
+    variables = {"POLICY_FILE": "bucket_read_write_policy"}
+    with running(tmp_path / "state", port, **variables) as sandbox:
+        bucket = sandbox.bucket()
+        bucket.put_object("uploads/before", b"Hello")
+    with running(tmp_path / "state", port, **variables) as sandbox:
+        assert bucket.get_object("uploads/before").read() == b"Hello"
+        bucket.put_object("uploads/after", b"Hello")
+        assert sandbox.bucket().get_object("uploads/after").read() == b"Hello"
+
+
+def test_secrets_are_kept_for_the_owner_and_never_said(sandbox: Sandbox) -> None:
+    sandbox.bucket().put_object("uploads/a", b"Hello")
+    file = sandbox.folder / "secrets.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    secrets = secrets_of(sandbox.folder)
+    assert len(secrets) == 3
+    for secret in secrets:
+        assert secret not in sandbox.stdout + sandbox.stderr
+        assert secret not in json.dumps(sandbox.answer())
+
+
+# What is refused
+
+
+def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None:
+    for port in (sandbox.port, sandbox.port - 1, sandbox.port - 2):
+        done = finished(RUN, tmp_path / "state", PORT=str(port))
+        check_refused(done, f"port {sandbox.port} ", "in use", "make run PORT=")
+    # Not even a folder is made.
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"PORT": "abc"}, ["PORT", "65533"]),
+        ({"PORT": "0"}, ["PORT", "65533"]),
+        ({"PORT": "-1"}, ["PORT", "65533"]),
+        ({"PORT": "65534"}, ["PORT", "65533"]),
+        ({"PORT": "9" * 5000}, ["PORT", "65533"]),
+        ({"PORT": "\uff17\uff10\uff18\uff10"}, ["PORT", "65533"]),
+        ({"TOKEN_EXPIRE_TIME": "5"}, ["TOKEN_EXPIRE_TIME: ", "900"]),
+        ({"AUTH": "nonsense"}, ["AUTH: ", "anonymous"]),
+        ({"POLICY_FILE": "no_such_policy"}, ["POLICY_FILE: ", "bucket_write_policy"]),
+        ({"POLICY_CHOICES": "no_such_policy"}, ["POLICY_CHOICES: ", "bucket_write_policy"]),
+        ({"HTTP_ERROR_STATUS": "nonsense"}, ["HTTP_ERROR_STATUS: ", "real"]),
+        ({"ROLE_ARN": "nonsense"}, ["ROLE_ARN: ", "acs:ram::"]),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOwn"}, ["ALIBABA_CLOUD_ACCESS_KEY_SECRET: "]),
+        ({"SANDBOX_DIR": f"{__file__}/state"}, ["SANDBOX_DIR: ", "Not a directory"]),
+        ({"CLOUD": "2"}, ["CLOUD must be 1"]),
+        ({"CLOUD": "1"}, [*KEY, "ROLE_ARN"]),
+        ({"CLOUD": "1", "ROLE_ARN": ROLE_ARN}, [*KEY]),
+        ({"CLOUD": "1", **KEY}, ["ROLE_ARN"]),
+        ({"CLOUD": "1", **KEY, "ROLE_ARN": "nonsense"}, ["ROLE_ARN: ", "acs:ram::"]),
+    ],
+    ids=lambda value: (
+        " ".join(f"{n}={v[:20]}" for n, v in value.items()) if isinstance(value, dict) else ""
+    ),
+)
+def test_a_wrong_variable_is_one_line_that_names_it(
+    tmp_path: Path, variables: dict[str, str], words: list[str]
+) -> None:
+    given = {"PORT": str(free_port()), "SANDBOX_DIR": str(tmp_path / "state"), **variables}
+    folder = Path(given.pop("SANDBOX_DIR"))
+    done = finished(RUN, folder, **given)
+    check_refused(done, "make run: ", *words)
+    assert "own-secret" not in done.stderr
+
+
+# The real STS, which another sandbox's plays here
+
+
+@pytest.fixture(scope="module")
+def another_sts() -> Iterator[dict[str, str]]:
+    """An STS that knows KEY, and the environment for it."""
+
+    def allow(action: str, resource: str) -> Policy:
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+        return Policy.parse(json.dumps({"Version": "1", "Statement": [statement]}))
+
+    user = "acs:ram::42:user/function"
+    key_id, secret = KEY.values()
+    key = AccessKey(key_id, secret, user, (allow("sts:AssumeRole", ROLE_ARN),))
+    role = Role(ROLE_ARN, (user,), (allow("oss:*", "acs:oss:*:*:my-bucket/*"),))
+    listener = listen(0)
+    port = listener.getsockname()[1]
+    with in_background(
+        [Service(sts.create_app(Identities("42", b"seal", [key], [role])), listener)]
+    ):
+        yield {
+            "CLOUD": "1",
+            **KEY,
+            "ROLE_ARN": ROLE_ARN,
+            "STS_ENDPOINT": f"http://127.0.0.1:{port}",
+            "BUCKET_NAME": "my-bucket",
+        }
+
+
+def test_with_the_real_sts_nothing_of_the_sandbox_is_started(
+    tmp_path: Path, another_sts: dict[str, str]
+) -> None:
+    with running(tmp_path / "state", **another_sts) as sandbox:
+        answer = sandbox.answer()
+        assert answer["Scope"]["Bucket"] == "my-bucket"
+        assert answer["Scope"]["Endpoint"] == "https://oss-cn-hangzhou.aliyuncs.com"
+        assert answer["AccessKeyId"].startswith("STS.")
+        assert "real STS" in sandbox.stdout
+        assert "own-secret" not in sandbox.stdout + sandbox.stderr
+        assert not are_free(sandbox.port, 1)
+        assert are_free(sandbox.port + 1, 2)
+    assert not (tmp_path / "state").exists()
+
+
+# One token
+
+
+def check_printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Exactly one line of JSON."""
+    assert done.stdout.endswith("\n")
+    assert len(done.stdout.splitlines()) == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
+
+
+def test_token_prints_one_that_works_at_the_sandbox_that_is_running(sandbox: Sandbox) -> None:
+    done = finished(TOKEN, sandbox.folder, PORT=str(sandbox.port))
+    assert done.returncode == 0
+    token = Token.of(check_printed(done))
+    assert token.endpoint == f"http://127.0.0.1:{sandbox.port + 1}"
+    assert token.oss2("v4").put_object("uploads/printed", b"Hello").status == 200
+
+
+def test_token_needs_no_sandbox_that_is_running(tmp_path: Path) -> None:
+    done = finished(TOKEN, tmp_path / "state")
+    assert done.returncode == 0
+    assert check_printed(done)["StatusCode"] == 200
+    # It opens no storage: that belongs to who runs the sandbox.
+    assert [file.name for file in (tmp_path / "state").iterdir()] == ["secrets.json"]
+
+
+def test_token_asks_the_real_sts(tmp_path: Path, another_sts: dict[str, str]) -> None:
+    done = finished(TOKEN, tmp_path / "state", **another_sts)
+    assert done.returncode == 0
+    assert check_printed(done)["StatusCode"] == 200
+    assert "own-secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"ROLE_ARN": "acs:ram::42:role/unknown"}, "EntityNotExist.Role"),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another-secret"}, "SignatureDoesNotMatch"),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tUnknown"}, "InvalidAccessKeyId.NotFound"),
+        ({"TOKEN_EXPIRE_TIME": "43200"}, "InvalidParameter.DurationSeconds"),
+        ({"STS_ENDPOINT": "http://127.0.0.1:9"}, "StsUnreachable"),
+    ],
+)
+def test_token_prints_the_refusal_and_fails(
+    tmp_path: Path, another_sts: dict[str, str], change: dict[str, str], code: str
+) -> None:
+    done = finished(TOKEN, tmp_path / "state", **{**another_sts, **change})
+    assert done.returncode == 1
+    printed = check_printed(done)
+    assert printed["ErrorCode"] == code
+    assert printed["StatusCode"] >= 400
+    assert printed["ErrorMessage"]
+    for secret in ("own-secret", "another-secret"):
+        assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"TOKEN_EXPIRE_TIME": "5"}, "TOKEN_EXPIRE_TIME: "),
+        ({"POLICY_FILE": "no_such_policy"}, "POLICY_FILE: "),
+        ({"PORT": "abc"}, "PORT"),
+        ({"CLOUD": "1"}, "ROLE_ARN"),
+    ],
+)
+def test_token_names_a_wrong_variable_in_one_line(
+    tmp_path: Path, variables: dict[str, str], word: str
+) -> None:
+    check_refused(finished(TOKEN, tmp_path / "state", **variables), "make token: ", word)

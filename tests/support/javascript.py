@@ -1,0 +1,86 @@
+"""Node, Chromium and the npm packages of tests/web: are they there, and what a script answers.
+
+Without them the tests that need them are skipped, so that `make test` asks for nothing but Python.
+With CI set to anything they fail instead: what is green there has run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WEB = Path(__file__).resolve().parents[1] / "web"
+LEAST_NODE = 20
+"""playwright-core 1.65 refuses to start on an older one."""
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def need(what: str, browser: bool) -> None:
+    """Skip the test, or fail it where CI is set, unless all that its script needs is there."""
+    missing = list(_missing(browser))
+    if not missing:
+        return
+    reason = f"{what} is left out; missing: {', '.join(missing)}"
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} (CI is set: nothing may be left out)", pytrace=False)
+    pytest.skip(reason)
+
+
+def run(script: str, job: Mapping[str, object]) -> dict[str, Any]:
+    """Run a script of tests/web with a job on its stdin; return what it prints."""
+    done = subprocess.run(
+        ["node", script],  # noqa: S607 - whichever is on the PATH
+        cwd=WEB,
+        input=json.dumps({**job, "chromium": _browser()}),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
+
+
+def _missing(browser: bool) -> Iterator[str]:
+    found = re.match(r"v(\d+)\.", _version("node"))
+    if not found or int(found[1]) < LEAST_NODE:
+        yield f"Node.js {LEAST_NODE} or newer (apt-get install nodejs npm, or https://nodejs.org)"
+    pins = json.loads((WEB / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    if any(_installed(name) != version for name, version in pins.items()):
+        yield "the npm packages of tests/web (npm ci there, which make test does)"
+    if browser and _browser() is None:
+        yield "Chromium (apt-get install chromium)"
+
+
+def _installed(package: str) -> str | None:
+    manifest = WEB / "node_modules" / package / "package.json"
+    try:
+        version: str = json.loads(manifest.read_text(encoding="utf-8"))["version"]
+    except FileNotFoundError:
+        return None
+    return version
+
+
+def _browser() -> str | None:
+    # Asked for its version: on Ubuntu there is a program that only says how to install it.
+    return next((shutil.which(name) for name in BROWSERS if _version(name)), None)
+
+
+def _version(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        return ""
+    done = subprocess.run(
+        [path, "--version"], capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    return done.stdout if done.returncode == 0 else ""

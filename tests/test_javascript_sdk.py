@@ -1,0 +1,144 @@
+"""ali-oss, the JavaScript SDK, on the sandbox's OSS with a token: in Node, and in a real browser
+with real CORS. The scripts that use it lie in tests/web."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from grants import Grant
+from javascript import need, run
+from policies import Policies
+from running_oss import BUCKET, Oss, running_oss
+from sandbox.oss.cors import ANY_ORIGIN, store_rules
+
+CLOSED_BUCKET = "without-cors"
+OUTSIDE = "someone-else/"
+NAME = "hello ü+%2F.txt"
+LARGE = bytes(place % 251 for place in range(4 * 100 * 1024 + 5))
+POLICY = "bucket_read_write_policy"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a script, and the OSS that it ran against."""
+
+    outcomes: dict[str, Any]
+    prefix: str
+    oss: Oss
+
+    def value(self, step: str) -> Any:
+        """What a step returned."""
+        outcome = self.outcomes[step]
+        assert "error" not in outcome, outcome["error"]
+        return outcome["value"]
+
+    def stored(self, name: str) -> bytes:
+        """What lies in the bucket."""
+        with self.oss.storage.open(BUCKET, self.prefix + name) as found:
+            return b"".join(found.chunks(0, found.info.size))
+
+
+@pytest.fixture(scope="module")
+def oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
+    with running_oss(tmp_path_factory.mktemp("oss")) as oss:
+        oss.storage.set_cors(BUCKET, store_rules([ANY_ORIGIN]))
+        oss.storage.create_bucket(CLOSED_BUCKET)
+        oss.oss2().put_object(f"{OUTSIDE}theirs", b"secret")
+        yield oss
+
+
+def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
+    """Run a script with a token for a folder of its own."""
+    need(f"ali-oss in {where}", browser=where == "browser")
+    prefix = f"uploads/{where}-{version}/"
+    grant = Grant(bucket, prefix, None, POLICY, 900, "phone")
+    session = oss.session(Policies([POLICY]).render(grant))
+    job = {
+        "token": {
+            "AccessKeyId": session.access_key_id,
+            "AccessKeySecret": session.access_key_secret,
+            "SecurityToken": session.security_token,
+        },
+        "endpoint": f"http://localhost:{oss.port}",
+        "bucket": bucket,
+        "prefix": prefix,
+        "outside": OUTSIDE,
+        "authorizationV4": version == "V4",
+    }
+    return Run(run(f"{where}_upload.mjs", job), prefix, oss)
+
+
+@pytest.fixture(scope="module", params=["node-V1", "node-V4", "browser-V1", "browser-V4"])
+def used(request: pytest.FixtureRequest, oss: Oss) -> Run:
+    return use_token(oss, *request.param.split("-"))
+
+
+def test_ali_oss_puts_and_gets(used: Run) -> None:
+    assert used.value("put")["status"] == 200
+    assert used.value("get") == "Hello from a phone"
+    assert used.stored(NAME) == b"Hello from a phone"
+    found = used.oss.storage.get(BUCKET, used.prefix + NAME)
+    assert found.headers["x-oss-meta-from"] == "phone"
+
+
+def test_ali_oss_uploads_in_parts_and_tells_how_far_it_is(used: Run) -> None:
+    done = used.value("multipart")
+    assert (done["status"], done["length"]) == (200, len(LARGE))
+    assert done["progress"] == sorted(done["progress"])
+    assert len(done["progress"]) > 5
+    assert used.stored("parts") == LARGE
+
+
+def test_ali_oss_goes_on_from_a_checkpoint(used: Run) -> None:
+    resumed = used.value("resume")
+    assert resumed["stopped"]["name"] == "cancel"
+    assert resumed["before"] == 2
+    # Three of five parts were left: what had arrived was not sent again.
+    assert resumed["progress"][:3] == [3 / 6, 4 / 6, 5 / 6]
+    assert used.stored("resumed") == LARGE
+
+
+def test_an_upload_that_ali_oss_aborts_is_gone(used: Run) -> None:
+    aborted = used.value("abort")
+    assert (aborted["parts"], aborted["status"]) == (1, 204)
+    assert aborted["after"]["code"] == "NoSuchUpload"
+
+
+@pytest.mark.parametrize("version", ["list", "listV2"])
+def test_ali_oss_lists_the_folder_page_by_page(used: Run, version: str) -> None:
+    names = [used.prefix + name for name in (NAME, "parts", "resumed")]
+    assert used.value(version) == [names[:2], names[2:]]
+
+
+def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:
+    refused = used.outcomes["refused"]
+    answers = {name: outcome.get("error", {}).get("code") for name, outcome in refused.items()}
+    assert len(answers) == 9
+    assert answers == dict.fromkeys(answers, "AccessDenied")
+
+
+def test_a_page_gets_nowhere_with_a_bucket_that_has_no_cors_rule(oss: Oss) -> None:
+    page = use_token(oss, "browser", "V4", CLOSED_BUCKET).outcomes
+    assert page["put"]["error"]["status"] == -1
+    assert page["list"]["error"]["status"] == -1
+    assert any("blocked by CORS policy" in line for line in page["console"])
+    stored = oss.storage.keys_from(CLOSED_BUCKET, b"", inclusive=True, prefix=b"", limit=1)
+    assert stored == []
+
+
+def test_what_is_missing_is_skipped_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"left out; .*Node.*apt-get install chromium"):
+        need("ali-oss", browser=True)
+
+
+def test_what_is_missing_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=r"left out; .*CI is set"):
+        need("ali-oss", browser=True)
