@@ -1,5 +1,8 @@
 """An STS that answers at once and checks nothing: what is left to measure is the client.
 
+Credentials that are asked for 900 s come with 300 s left, which nobody keeps: each token costs a
+call. Asked for longer, they come with a day left.
+
 Run as a process of its own: prints its port, serves until its standard input ends.
 """
 
@@ -10,9 +13,12 @@ import os
 import socketserver
 import sys
 import threading
+import time
 
-_BODY = json.dumps(
-    {
+
+def _answer(seconds_left: int) -> bytes:
+    expiration = time.gmtime(time.time() + seconds_left)
+    answer = {
         "RequestId": "6894B13B-6D71-4EF5-88FA-F32781734A7F",
         "AssumedRoleUser": {
             "Arn": "acs:ram::1234567890123456:role/upload/anonymous",
@@ -22,30 +28,31 @@ _BODY = json.dumps(
             "AccessKeyId": "STS.NUgYrLnoC37mZZCNnAbezABCD",
             "AccessKeySecret": "CVwjCkNzTMupZ8NbTCxCBRq3K16jtcWFTJAyBEv2abcd",
             "SecurityToken": "CAIS" + "A" * 900,
-            "Expiration": "2036-01-01T00:00:00Z",
+            "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", expiration),
         },
     }
-).encode()
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-    + str(len(_BODY)).encode()
-    + b"\r\n\r\n"
-    + _BODY
-)
+    body = json.dumps(answer)
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n{body}".encode()
+
+
+_SHORT, _LONG = _answer(300), _answer(24 * 3600)
 
 
 class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         while True:
             length = 0
-            if not self.rfile.readline():
+            request_line = self.rfile.readline()
+            if not request_line:
                 return
             while (line := self.rfile.readline()) not in (b"\r\n", b""):
                 name, _, value = line.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
-            self.rfile.read(length)
-            self.wfile.write(_ANSWER)
+            # The SDKs send their parameters in the URL, ours in the body.
+            parameters = request_line + self.rfile.read(length)
+            self.wfile.write(_SHORT if b"DurationSeconds=900" in parameters else _LONG)
 
 
 class _Server(socketserver.ThreadingTCPServer):

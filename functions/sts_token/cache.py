@@ -5,7 +5,6 @@ Within one instance only, and only while more than half of their life is left. E
 
 from __future__ import annotations
 
-import calendar
 import threading
 import time
 from collections import OrderedDict
@@ -78,10 +77,9 @@ class CredentialsCache:
         return flight.credentials, False
 
     def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
-        expires = calendar.timegm(time.strptime(credentials.expiration, "%Y-%m-%dT%H:%M:%SZ"))
-        left = expires - self._clock()
         # By what STS says rather than what was asked for: it may have given less.
-        until = expires - max(left / 2, MIN_SECONDS_LEFT)
+        left = credentials.expires - self._clock()
+        until = credentials.expires - max(left / 2, MIN_SECONDS_LEFT)
         with self._lock:
             self._entries[request] = _Entry(credentials, until)
             self._entries.move_to_end(request)

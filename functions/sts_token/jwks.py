@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from connection import ConnectionFault, KeptConnection
@@ -40,8 +41,10 @@ class PublicKey(NamedTuple):
 class KeySet:
     """The keys of JWT_JWKS_FILE or JWT_JWKS_URL. Thread-safe."""
 
-    def __init__(self, settings: LoginSettings) -> None:
+    def __init__(self, settings: LoginSettings, clock: Callable[[], float] = time.time) -> None:
         """Read the file. Raises Misconfiguration if there is no usable key in it."""
+        # Not monotonic(): that clock may stand still while an instance is frozen.
+        self._clock = clock
         self._url = settings.keys_url
         self._lock = threading.Lock()
         self._keys: dict[str, PublicKey] = {}
@@ -60,8 +63,7 @@ class KeySet:
         Raises InvalidToken for an id that is unknown, KeysUnreachable while there are no keys.
         """
         name = kid if isinstance(kid, str) else ""
-        # Not monotonic(): that clock may stand still while an instance is frozen.
-        too_old = time.time() - self._fetched > MAX_AGE_SECONDS
+        too_old = self._clock() - self._fetched > MAX_AGE_SECONDS
         if self._url is not None and (too_old or self._lookup(name) is None):
             self._refresh(self._url, name)
         found = self._lookup(name)
@@ -75,7 +77,7 @@ class KeySet:
 
     def _refresh(self, url: Url, name: str) -> None:
         with self._lock:
-            now = time.time()
+            now = self._clock()
             # Another thread may have done it while this one waited.
             fresh = now - self._fetched <= MAX_AGE_SECONDS
             if fresh and name and self._lookup(name) is not None:
@@ -129,7 +131,7 @@ def _parsed(text: str) -> dict[str, PublicKey]:
     """Read a JWKS; what is no signing key that we know is left out. Raises ValueError."""
     try:
         document = json.loads(text)
-    except RecursionError:
+    except (ValueError, RecursionError):
         document = None
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
@@ -137,8 +139,13 @@ def _parsed(text: str) -> dict[str, PublicKey]:
     keys: dict[str, PublicKey] = {}
     for entry in entries:
         found = _public_key(entry) if isinstance(entry, dict) else None
-        if found is not None:
-            keys[str(entry.get("kid", ""))] = found
+        if found is None:
+            continue
+        kid = str(entry.get("kid", ""))
+        if kid in keys:
+            # The later one would silently take the place of the other.
+            raise ValueError("must have a kid of its own for each key")
+        keys[kid] = found
     if not keys:
         raise ValueError("has no key for RS256 (2048 bits or more), ES256 or EdDSA")
     return keys

@@ -22,7 +22,7 @@ MAX_LOGIN_CHARACTERS = 8192
 LEEWAY_SECONDS = 30
 """How far clocks may be apart."""
 
-# What PyJWT lets through where a login's numbers and nestings are hostile.
+# What PyJWT lets through, beside its own, where a login's numbers and nestings are hostile.
 _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 _REASONS = {
     "ImmatureSignatureError": "it is not valid yet",
@@ -62,14 +62,7 @@ class Logins:
             claims = self._claims(login)
         except self._jwt.ExpiredSignatureError:
             raise ExpiredToken("the login has expired; sign in again") from None
-        # What PyJWT lets through for tokens of hostile numbers and nestings, beside its own.
-        except (
-            self._jwt.PyJWTError,
-            RecursionError,
-            OverflowError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except (self._jwt.PyJWTError, *_LET_THROUGH) as error:
             reason = _REASONS.get(type(error).__name__, "it is malformed")
             raise InvalidToken(f"the login is not accepted: {reason}") from None
         user_id = claims.get(self._settings.user_claim)

@@ -145,9 +145,15 @@ def read_access_key(env: Mapping[str, str]) -> AccessKey:
 def read_jwt_secrets(env: Mapping[str, str]) -> tuple[bytes, ...]:
     """Read JWT_SECRET: one secret, or several separated by commas while they are rotated.
 
-    Raises Misconfiguration for one of less than 32 bytes (RFC 7518, section 3.2).
+    Raises Misconfiguration for one of less than 32 bytes (RFC 7518, section 3.2), and for a public
+    key: whoever has it could sign.
     """
-    secrets = tuple(part.strip().encode() for part in _text(env, "JWT_SECRET").split(","))
+    text = _text(env, "JWT_SECRET")
+    if text.startswith(("-----BEGIN", "ssh-")):
+        raise Misconfiguration("JWT_SECRET", "must not be a public key; give that as a JWKS")
+    # What is no UTF-8 in the environment comes as surrogates.
+    parts = (part.strip() for part in text.split(","))
+    secrets = tuple(part.encode("utf-8", "surrogateescape") for part in parts)
     if any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
         raise Misconfiguration(
             "JWT_SECRET",

@@ -14,6 +14,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from assume_role import AssumeRoleRequest
@@ -54,6 +55,11 @@ class Credentials(NamedTuple):
     expiration: str
     request_id: str = ""
     """STS's own, for the log."""
+
+    @property
+    def expires(self) -> float:
+        """When they end, in unix seconds."""
+        return datetime.fromisoformat(f"{self.expiration[:-1]}+00:00").timestamp()
 
     def __repr__(self) -> str:
         return f"Credentials(***, expiration={self.expiration!r})"
@@ -159,8 +165,13 @@ def _is_plain(text: str) -> bool:
 
 def _is_expiration(text: str) -> bool:
     """Anything else the mobile SDKs misread: an offset, a fraction, local time."""
-    form = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
-    return re.fullmatch(form, text) is not None
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text):
+        return False
+    try:
+        datetime.fromisoformat(text[:-1])
+    except ValueError:
+        return False
+    return True
 
 
 def _checked(given: Mapping[str, object], name: str, sound: Callable[[str], object]) -> str:

@@ -1,0 +1,212 @@
+"""AUTH=jwt through the whole app: whose token, within which bounds, for how many calls of STS."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fc_event
+from app import App
+from messages import Request
+from scripted_sts import ScriptedSts, answer, hang, refusal, scripted_sts, success
+from signed_logins import KEYS, RSA_KEY, SECRET, jwk, jwks, login
+
+Env = dict[str, str]
+Ask = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedSts]:
+    with scripted_sts(success()) as server:
+        yield server
+
+
+@pytest.fixture
+def jwt_env(env: Env, server: ScriptedSts) -> Env:
+    return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
+
+
+@pytest.fixture
+def app(jwt_env: Env) -> Iterator[App]:
+    with closing(App(jwt_env)) as app:
+        yield app
+
+
+@pytest.fixture
+def ask(app: App, make_event: Callable[..., bytes]) -> Ask:
+    """Ask the one App as a user, None for nobody."""
+
+    def send(user: str | None = "alice", path: str = "/", **wishes: str) -> dict[str, Any]:
+        query = wishes if user is None else {"access_token": login(sub=user), **wishes}
+        event = make_event("GET", path, queryParameters=query)
+        response = app.respond(lambda: fc_event.read(event))
+        document: dict[str, Any] = json.loads(response.body)
+        return document
+
+    return send
+
+
+def test_each_user_gets_a_folder_and_is_named_in_the_audit_trail(
+    ask: Ask, server: ScriptedSts
+) -> None:
+    assert ask("alice")["Scope"]["Prefix"] == "uploads/alice/"
+    assert ask("bob")["Scope"]["Prefix"] == "uploads/bob/"
+    assert [r["RoleSessionName"] for r in server.requests] == ["alice", "bob"]
+    for request, name in zip(server.requests, ("alice", "bob"), strict=True):
+        (statement,) = json.loads(request["Policy"])["Statement"]
+        assert statement["Resource"] == [f"acs:oss:*:*:my-bucket/uploads/{name}/*"]
+
+
+def test_an_object_wish_is_relative_to_the_users_folder(ask: Ask, server: ScriptedSts) -> None:
+    assert ask(object="a.jpg")["Scope"]["Object"] == "uploads/alice/a.jpg"
+    (statement,) = json.loads(server.requests[0]["Policy"])["Statement"]
+    assert statement["Resource"] == ["acs:oss:*:*:my-bucket/uploads/alice/a.jpg"]
+    for name in ("../bob/a.jpg", "/uploads/bob/a.jpg", "*", "a/../../bob/a.jpg"):
+        assert ask(object=name)["ErrorCode"] == "InvalidParameter.Object"
+
+
+@pytest.mark.parametrize("path", ["/", "/sts"])
+def test_nobody_gets_nothing(ask: Ask, server: ScriptedSts, path: str) -> None:
+    refused = ask(None, path)
+    assert (refused["StatusCode"], refused["ErrorCode"]) == (401, "MissingToken")
+    refused = ask(None, path, access_token="a.b.c")
+    assert (refused["StatusCode"], refused["ErrorCode"]) == (401, "InvalidToken")
+    assert server.requests == []
+
+
+def test_health_asks_for_no_login(ask: Ask) -> None:
+    assert ask(None, "/health") == {"StatusCode": 200, "Status": "OK"}
+
+
+def test_health_says_that_the_secret_is_too_short(jwt_env: Env, ask: Ask) -> None:
+    jwt_env["JWT_SECRET"] = f"{SECRET},short"
+    error = ask(None, "/health")
+    assert error["ErrorCode"] == "Misconfiguration"
+    assert error["ErrorMessage"].startswith("JWT_SECRET: each secret must have at least 32 bytes")
+    assert "short" not in error["ErrorMessage"].replace("shorter", "")
+
+
+def test_a_duration_wish_stays_within_the_operators_bounds(jwt_env: Env, ask: Ask) -> None:
+    jwt_env.update(TOKEN_EXPIRE_TIME="1800", TOKEN_EXPIRE_TIME_MAX="7200")
+    for seconds in ("900", "1800", "7200"):
+        assert ask(duration=seconds)["StatusCode"] == 200
+    for seconds in ("899", "7201", "-900", "1e3", "900.0", "", "\uff19\uff10\uff10", "9" * 5000):
+        error = ask(duration=seconds)
+        assert error["ErrorCode"] == "InvalidParameter.Duration"
+        assert "900 to 7200" in error["ErrorMessage"]
+
+
+# The cost
+
+
+def test_a_thousand_requests_of_one_caller_cost_one_call_of_sts(
+    ask: Ask, server: ScriptedSts
+) -> None:
+    answers = [ask() for _ in range(1000)]
+    assert len(server.requests) == 1
+    assert {answer["AccessKeyId"] for answer in answers} == {answers[0]["AccessKeyId"]}
+
+
+def test_no_caller_is_ever_served_anothers_token(ask: Ask, server: ScriptedSts) -> None:
+    server.moves[:] = [success(AccessKeyId=f"STS.{number}") for number in range(3)]
+    assert ask("alice")["AccessKeyId"] == "STS.0"
+    assert ask("bob")["AccessKeyId"] == "STS.1"
+    assert ask("alice", object="a")["AccessKeyId"] == "STS.2"
+    assert ask("alice")["AccessKeyId"] == "STS.0"
+    assert ask("bob")["AccessKeyId"] == "STS.1"
+
+
+def test_a_kept_token_asks_for_a_login_all_the_same(ask: Ask, app: App) -> None:
+    assert ask()["StatusCode"] == 200
+    assert ask(None)["StatusCode"] == 401
+
+
+def test_an_error_of_sts_is_not_kept(ask: Ask, server: ScriptedSts) -> None:
+    server.moves[:] = [refusal(403, "NoPermission", "no"), success()]
+    assert ask()["ErrorCode"] == "NoPermission"
+    assert ask()["StatusCode"] == 200
+
+
+def test_the_same_request_from_many_phones_at_once_is_one_call(
+    ask: Ask, server: ScriptedSts
+) -> None:
+    answers: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda: answers.append(ask())) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer["StatusCode"] for answer in answers] == [200] * 16
+    assert len(server.requests) == 1
+
+
+def test_a_caller_who_wants_too_many_new_tokens_is_told_to_wait(
+    jwt_env: Env, app: App, ask: Ask, server: ScriptedSts, make_event: Callable[..., bytes]
+) -> None:
+    jwt_env["CALLER_TOKENS_PER_MINUTE"] = "2"
+    assert [ask(object=name)["StatusCode"] for name in "ab"] == [200, 200]
+    error = ask(object="c")
+    assert (error["StatusCode"], error["ErrorCode"]) == (429, "Throttling.Caller")
+    assert len(server.requests) == 2
+    # What is served again costs nothing, and another caller is another caller.
+    assert ask(object="a")["StatusCode"] == 200
+    assert ask("bob", object="c")["StatusCode"] == 200
+    query = {"access_token": login(), "object": "c"}
+    response = app.respond(lambda: fc_event.read(make_event(queryParameters=query)))
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+
+
+# Keys by a URL, and the time of an answer
+
+
+@pytest.fixture
+def key_env(jwt_env: Env) -> Iterator[Env]:
+    document = jwks(*(jwk(name, name) for name in KEYS)).encode()
+    with scripted_sts(answer(200, document)) as provider:
+        del jwt_env["JWT_SECRET"]
+        jwt_env["JWT_JWKS_URL"] = f"{provider.url}/keys.json"
+        yield jwt_env
+
+
+def test_a_login_of_an_identity_provider_gets_a_token(
+    key_env: Env, app: App, make_event: Callable[..., bytes]
+) -> None:
+    app.warm()
+    for algorithm, key in KEYS.items():
+        header = {"Authorization": f"Bearer {login(key, algorithm, kid=algorithm)}"}
+        request = fc_event.read(make_event(headers=header))
+        response = app.respond(partial(Request._replace, request))
+        assert json.loads(response.body)["StatusCode"] == 200
+
+
+def test_keys_and_sts_that_do_not_answer_are_told_within_five_seconds(
+    jwt_env: Env, app: App, make_event: Callable[..., bytes], server: ScriptedSts
+) -> None:
+    """Android has no read timeout: all waits together are bounded."""
+    server.moves[:] = [hang]
+    with scripted_sts(hang) as provider:
+        del jwt_env["JWT_SECRET"]
+        jwt_env["JWT_JWKS_URL"] = f"{provider.url}/keys.json"
+        query = {"access_token": login(RSA_KEY, "RS256", kid="RS256")}
+        began = time.monotonic()
+        response = app.respond(lambda: fc_event.read(make_event(queryParameters=query)))
+        assert time.monotonic() - began < 5
+    assert json.loads(response.body)["ErrorCode"] == "KeysUnreachable"
+
+
+def test_warming_up_without_the_key_server_does_not_fail_the_instance(
+    jwt_env: Env, app: App, ask: Ask, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    del jwt_env["JWT_SECRET"]
+    jwt_env["JWT_JWKS_URL"] = "http://127.0.0.1:9/keys.json"
+    app.warm()
+    assert "KeysUnreachable" in caplog.text
+    assert ask(None, "/health")["StatusCode"] == 200

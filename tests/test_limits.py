@@ -1,0 +1,104 @@
+"""The limit on new tokens of one caller."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from errors import TooManyTokens
+from limits import MAX_CALLERS, WINDOW_SECONDS, CallerLimit
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_there_is_no_limit_unless_one_is_set(clock: Clock) -> None:
+    limit = CallerLimit(0, clock)
+    for _ in range(10_000):
+        limit.take("alice")
+
+
+def test_a_caller_gets_so_many_tokens_a_minute_and_no_more(clock: Clock) -> None:
+    limit = CallerLimit(3, clock)
+    for _ in range(3):
+        limit.take("alice")
+        clock.now += 10
+    for _ in range(5):
+        with pytest.raises(TooManyTokens) as error:
+            limit.take("alice")
+    assert error.value.status == 429
+    assert error.value.headers == {"Retry-After": "30"}
+    assert "3 new tokens a minute; try again in 30 s" in error.value.message
+
+
+def test_one_callers_limit_is_not_anothers(clock: Clock) -> None:
+    limit = CallerLimit(1, clock)
+    limit.take("alice")
+    limit.take("bob")
+    with pytest.raises(TooManyTokens):
+        limit.take("alice")
+
+
+def test_the_minute_slides(clock: Clock) -> None:
+    limit = CallerLimit(2, clock)
+    limit.take("alice")
+    clock.now += 40
+    limit.take("alice")
+    clock.now += WINDOW_SECONDS - 40
+    limit.take("alice")
+    with pytest.raises(TooManyTokens):
+        limit.take("alice")
+
+
+def test_being_refused_does_not_prolong_the_wait(clock: Clock) -> None:
+    limit = CallerLimit(1, clock)
+    limit.take("alice")
+    for _ in range(59):
+        clock.now += 1
+        with pytest.raises(TooManyTokens):
+            limit.take("alice")
+    clock.now += 1
+    limit.take("alice")
+
+
+def test_many_callers_do_not_fill_the_memory(clock: Clock) -> None:
+    limit = CallerLimit(1, clock)
+    for number in range(MAX_CALLERS + 1):
+        limit.take(f"user{number}")
+    # The one who asked longest ago is forgotten, the others are not.
+    limit.take("user0")
+    with pytest.raises(TooManyTokens):
+        limit.take("user2")
+
+
+def test_threads_together_get_no_more_than_the_limit(clock: Clock) -> None:
+    limit = CallerLimit(100, clock)
+    taken: list[int] = []
+
+    def take() -> None:
+        for _ in range(50):
+            try:
+                limit.take("alice")
+            except TooManyTokens:
+                continue
+            taken.append(1)
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 100
