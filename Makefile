@@ -35,7 +35,7 @@ token: $(READY) ## print one token as JSON
 	@$(BIN)/python -m sandbox token
 
 test: $(READY) $(WEB) ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 4 --dist loadscope
 
 check: $(READY) ## format, lint and types, changing nothing
 	@$(BIN)/ruff format --check .
