@@ -163,6 +163,50 @@ def test_a_template_that_is_not_text_is_said_so(tmp_path: Path) -> None:
         Policies([str(tmp_path / "own.j2")])
 
 
+VENDORS = (
+    '{"Statement":[{"Action":["oss:PutObject"],"Effect":"Allow",'
+    '"Resource":["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]}],"Version":"1"}'
+)
+
+
+def vendors(folder: Path, text: str, name: str = "bucket_write_policy.txt") -> Policies:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return Policies([str(path)])
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_txt_file_is_the_vendors(tmp_path: Path, mark: str) -> None:
+    policies = vendors(tmp_path, mark + VENDORS)
+    opened = VENDORS.replace("$BUCKET_NAME/$OBJECT_PREFIX", "my-bucket/uploads/")
+    assert json.loads(render_own(policies)) == json.loads(opened)
+    one = json.loads(render_own(policies, object_key="uploads/a.jpg"))
+    assert one["Statement"][0]["Resource"] == ["acs:oss:*:*:my-bucket/uploads/a.jpg"]
+
+
+def test_a_txt_file_that_opens_too_much_names_the_variable(tmp_path: Path) -> None:
+    whole = VENDORS.replace("$OBJECT_PREFIX", "")
+    with pytest.raises(Misconfiguration, match=r"^POLICY_FILE: bucket_write_policy\.txt: state"):
+        vendors(tmp_path, whole)
+    with pytest.raises(Misconfiguration, match=r"^POLICY_CHOICES: bucket_write_policy\.txt: state"):
+        Policies(["bucket_write_policy", str(tmp_path / "bucket_write_policy.txt")])
+
+
+def test_a_txt_file_is_held_to_the_rules_of_templates(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="STS accepts at most 2048"):
+        render_own(vendors(tmp_path, VENDORS.replace("oss:PutObject", "oss:" + "x" * 2048)))
+    policies = vendors(tmp_path, VENDORS)
+    for prefix in ("*/", "${acs:user}/", "a/../b/"):
+        with pytest.raises(PolicyError, match="the object key or prefix must not"):
+            policies.render(PREFIX._replace(policy=next(iter(policies._templates)), prefix=prefix))
+
+
+def test_a_txt_file_is_no_template(tmp_path: Path) -> None:
+    text = VENDORS.replace("$BUCKET_NAME/$OBJECT_PREFIX*", "{{ bucket }}/{{ keys }}")
+    with pytest.raises(Misconfiguration, match="opens more than the caller's prefix"):
+        vendors(tmp_path, text)
+
+
 HOSTILE = st.text(
     alphabet=st.sampled_from('ab/\\"*?${}%[]:,.\u2028\ud800\x00\n\u7167'), max_size=40
 )

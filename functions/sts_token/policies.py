@@ -4,6 +4,8 @@ The bundled templates lie in policies/. Operators may name a file of their own i
 What a template may print: `bucket`; `keys`, the resource pattern of what may be touched (the
 prefix and "*", or the one object); and `prefix`, only where the grant is for a whole prefix: a
 template that prints the prefix for a grant of one object fails, instead of opening more.
+
+A path that ends with ".txt" is a policy file of the vendor's: vendor_policies.py.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 
 import keys
 from errors import Misconfiguration, PolicyError
 from grants import Grant
+
+if TYPE_CHECKING:
+    from vendor_policies import VendorPolicy
 
 MAX_CHARACTERS = 2048
 """STS's limit on the Policy parameter (vendor documentation of AssumeRole)."""
@@ -66,7 +72,8 @@ class Policies:
     def render(self, grant: Grant) -> str:
         """Render the grant's policy as compact JSON, at most 2,048 characters.
 
-        Raises PolicyError when the template fails or makes something that STS would refuse.
+        Raises PolicyError when the template fails or makes something that STS would refuse,
+        InvalidParameter for an object that a vendor's policy does not open.
         """
         return self._cached(grant.policy, grant.bucket, grant.prefix, grant.object_key)
 
@@ -77,19 +84,22 @@ class Policies:
             values["keys"] = f"{prefix}*"
         else:
             values["keys"] = _plain(object_key)
+        template = self._templates[name]
+        if not isinstance(template, Template):
+            return _compact(name, template.render(bucket, _plain(prefix), object_key))
         try:
-            text = self._templates[name].render(values)
+            text = template.render(values)
         except (TemplateError, TypeError) as error:
             raise PolicyError(f"template {name}: {error}") from None
         return _compact(name, text)
 
 
-def _load(environment: Environment, name: str, variable: str) -> Template:
+def _load(environment: Environment, name: str, variable: str) -> Template | VendorPolicy:
     path = os.path.join(_BUNDLED, name + _SUFFIX) if re.fullmatch(_NAME, name) else name
     file = os.path.basename(path)
     try:
         with open(path, encoding="utf-8") as template:
-            return environment.from_string(template.read())
+            text = template.read()
     except OSError as error:
         bundled = sorted(f.removesuffix(_SUFFIX) for f in os.listdir(_BUNDLED))
         raise Misconfiguration(
@@ -97,10 +107,25 @@ def _load(environment: Environment, name: str, variable: str) -> Template:
             f"cannot read {file} ({error.strerror}); must be a bundled template "
             f"({', '.join(bundled)}) or the path of a template file",
         ) from None
-    except TemplateSyntaxError as error:
-        raise Misconfiguration(variable, f"{file}, line {error.lineno}: {error.message}") from None
     except ValueError:
         raise Misconfiguration(variable, f"{file} must be UTF-8 text") from None
+    if path.endswith(".txt"):
+        return _vendor_policy(text, file, variable)
+    try:
+        return environment.from_string(text)
+    except TemplateSyntaxError as error:
+        raise Misconfiguration(variable, f"{file}, line {error.lineno}: {error.message}") from None
+
+
+def _vendor_policy(text: str, file: str, variable: str) -> VendorPolicy:
+    # Imported where it is needed, like its regular expressions.
+    from vendor_policies import VendorPolicy
+
+    try:
+        # Windows' editor puts a byte order mark there.
+        return VendorPolicy(text.removeprefix("\ufeff"))
+    except ValueError as error:
+        raise Misconfiguration(variable, f"{file}: {error}") from None
 
 
 def _plain(key: str) -> str:
