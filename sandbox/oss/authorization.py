@@ -35,8 +35,7 @@ def authorize(call: Call, needs: Iterable[Need], site: Site) -> None:
 def _refusal(call: Call, identity: Identity | None, need: Need, site: Site) -> OssError | None:
     if identity is None:
         return access_denied("You have no right to access this object because of bucket acl.")
-    path = f"{need.target.bucket}/{need.target.key}" if need.target.key else need.target.bucket
-    resource = f"acs:oss:*:{site.identities.account_id}:{path or '*'}"
+    resource = need.resource(site.identities.account_id)
     context = {
         "acs:AccessId": identity.access_key_id,
         "acs:CurrentTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(site.clock())),

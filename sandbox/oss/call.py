@@ -71,3 +71,8 @@ class Need:
     action: str
     target: Target
     context: Mapping[str, str] = field(default_factory=dict)
+
+    def resource(self, account_id: str) -> str:
+        """The target as policies name it; OSS's service as a whole is "*"."""
+        path = f"{self.target.bucket}/{self.target.key}" if self.target.key else self.target.bucket
+        return f"acs:oss:*:{account_id}:{path or '*'}"

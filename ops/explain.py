@@ -1,0 +1,181 @@
+"""`python -m ops.explain` (make explain): what a token may do, without a cloud or a credential.
+
+Renders the policy as the function does, and asks the sandbox's evaluator about each operation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import callers
+import grants
+from errors import InvalidParameter, Misconfiguration, ServiceError
+from grants import Grant
+from ops.configuration import settings_of
+from ops.operations import KEY, Operation, Place, operations
+from policies import MAX_CHARACTERS, Policies
+from sandbox.oss.errors import OssError
+from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
+from settings import Settings
+
+_OPTIONAL = ("AUTH", "OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ROLE_ARN")
+_REQUESTS_OWN = {"oss:Prefix", "oss:Delimiter"}
+"""The condition keys that a request itself decides."""
+_ANYWHERE = Place.in_folder("bucket", "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation: the RAM actions it needs, and whether it is allowed in each place.
+
+    None where places make no difference: what is done to a bucket does not depend on folders.
+    """
+
+    operation: str
+    actions: tuple[str, ...]
+    allowed: dict[str, bool | None]
+
+
+def main(env: Mapping[str, str]) -> int:
+    """Explain what the environment says: 0, or 1 with one clear line on stderr."""
+    try:
+        print("\n".join(explain(env)))
+    except InvalidParameter as error:
+        # Wishes are given as variables here.
+        name, _, fault = error.message.partition(":")
+        print(f"make explain: {name.upper()}:{fault}", file=sys.stderr)
+    except ServiceError as error:
+        print(f"make explain: {error.message}", file=sys.stderr)
+    else:
+        return 0
+    return 1
+
+
+def explain(env: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines. Raises Misconfiguration, InvalidParameter, PolicyError."""
+    settings = settings_of(env, needed=("BUCKET_NAME",), optional=_OPTIONAL)
+    user_id = _user_id(env, settings)
+    caller = callers.ANONYMOUS if user_id is None else callers.named(user_id)
+    wishes = {name: env[name.upper()] for name in ("policy", "object") if env.get(name.upper())}
+    chosen = (wishes["policy"],) if "policy" in wishes else settings.policy_choices
+    granted = [grants.decide(caller, {**wishes, "policy": name}, settings) for name in chosen]
+    policies = Policies(settings.policy_choices)
+    where = places(granted[0], _neighbours_prefix(user_id, settings))
+
+    yield f"caller     {'anybody' if user_id is None else repr(user_id)}"
+    yield f"prefix     {granted[0].prefix}"
+    yield f"in logs    {caller.session_name} (RoleSessionName)"
+    for grant in granted:
+        text = policies.render(grant)
+        policy = _parsed(text, grant.policy, settings)
+        title = f"{grant.policy}: {len(text):,} of {MAX_CHARACTERS:,} characters"
+        yield from ("", title, "-" * len(title))
+        yield json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        yield ""
+        yield from _table(list(rows(policy, where, settings.role_arn.split(":")[3])))
+        yield from _notes(policy)
+    yield ""
+    for name, place in where.items():
+        yield f"{name:<10} {place.bucket}/{place.key if name == 'object' else place.folder}"
+    yield "The upload role's own policies are not looked at here: they may refuse more."
+
+
+def places(grant: Grant, neighbours_prefix: str) -> dict[str, Place]:
+    """Where it is worth knowing what is allowed; the first is what the grant is for."""
+    bucket, prefix = grant.bucket, grant.prefix
+    other_bucket = "other-bucket" if bucket != "other-bucket" else "another-bucket"
+    folders = {
+        "own": Place.in_folder(bucket, prefix),
+        "neighbour": Place.in_folder(bucket, neighbours_prefix),
+        "root": Place.in_folder(bucket, ""),
+        "other": Place.in_folder(other_bucket, prefix),
+    }
+    if grant.object_key is None:
+        return folders
+    if folders["own"].key == grant.object_key:
+        folders["own"] = Place(bucket, prefix, f"{prefix}another-{KEY}")
+    return {"object": Place(bucket, prefix, grant.object_key), **folders}
+
+
+def rows(policy: Policy, where: Mapping[str, Place], account_id: str) -> Iterator[Row]:
+    """Judge each operation in each place."""
+    own = next(iter(where.values()))
+    for operation in operations():
+        needs = operation.needs(_ANYWHERE, _ANYWHERE)
+        allowed = {
+            name: None
+            if operation.on_bucket and name not in ("root", "other")
+            else _allows(policy, operation, place, own, account_id)
+            for name, place in where.items()
+        }
+        yield Row(operation.name, tuple(dict.fromkeys(need.action for need in needs)), allowed)
+
+
+def _allows(
+    policy: Policy, operation: Operation, place: Place, own: Place, account_id: str
+) -> bool:
+    try:
+        needs = operation.needs(place, own)
+    except OssError:
+        # A request that cannot be made: its key is too long, say.
+        return False
+    accesses = [Access(need.action, need.resource(account_id), need.context) for need in needs]
+    return all(policy.evaluate(access) is Effect.ALLOW for access in accesses)
+
+
+def _user_id(env: Mapping[str, str], settings: Settings) -> str | None:
+    user_id = env.get("CALLER", "")
+    if settings.logins is None:
+        if user_id:
+            raise Misconfiguration("CALLER", "with AUTH=anonymous everybody is the same caller")
+        return None
+    if not user_id:
+        raise Misconfiguration(
+            "CALLER", "not set; must be a user's id, like alice (or say AUTH=anonymous)"
+        )
+    return user_id
+
+
+def _neighbours_prefix(user_id: str | None, settings: Settings) -> str:
+    """Next to the caller's, so that a comparison without the slash would let both in."""
+    if user_id is None:
+        return f"{settings.prefix[:-1]}2/"
+    return grants.decide(callers.named(f"{user_id}2"), {}, settings).prefix
+
+
+def _parsed(text: str, name: str, settings: Settings) -> Policy:
+    try:
+        return Policy.parse(text)
+    except PolicyGrammarError as error:
+        variable = "POLICY_FILE" if name == settings.policy else "POLICY_CHOICES"
+        raise Misconfiguration(variable, f"{name} cannot be judged: {error}") from None
+
+
+def _table(judged: list[Row]) -> Iterator[str]:
+    names = list(judged[0].allowed)
+    yield _line("allowed in", names, "needs (oss:)")
+    for row in judged:
+        words = {True: "yes", False: "no", None: ""}
+        actions = [action.removeprefix("oss:") for action in row.actions]
+        yield _line(row.operation, [words[row.allowed[name]] for name in names], *actions)
+
+
+def _line(operation: str, cells: list[str], *actions: str) -> str:
+    widths = (8, 5, 11, 6, 7)[-len(cells) :]
+    columns = "".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+    return f"{operation:<21}{columns}{' '.join(actions)}".rstrip()
+
+
+def _notes(policy: Policy) -> Iterator[str]:
+    keys = {condition.key for s in policy.statements for condition in s.conditions}
+    if keys - _REQUESTS_OWN:
+        unmet = ", ".join(sorted(keys - _REQUESTS_OWN))
+        yield f"Conditions on {unmet} are taken as not met."
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,140 @@
+"""What SDKs do to OSS, by the names that people know, and which RAM actions that needs.
+
+The actions are not written down here: each operation is a request, and the sandbox's OSS says what
+that request needs. So the answer is the one that the tests' real SDKs get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from sandbox.oss.call import Call, Need, Target
+from sandbox.oss.operations import operation_of
+
+KEY = "photo.jpg"
+"""An object's name in a folder."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is done: a folder of a bucket ("" is its root), and an object there."""
+
+    bucket: str
+    folder: str
+    key: str
+
+    @classmethod
+    def in_folder(cls, bucket: str, folder: str) -> Place:
+        """A folder and any object in it."""
+        return cls(bucket, folder, folder + KEY)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that an SDK does: one request or several, of which all have to be allowed.
+
+    `needs` is asked for the place it is done in, and the place that is the caller's own.
+    `on_bucket`: it is done to a bucket as a whole, so that folders do not matter.
+    """
+
+    name: str
+    needs: Callable[[Place, Place], list[Need]]
+    on_bucket: bool = False
+
+
+def operations() -> tuple[Operation, ...]:
+    """All of them, what apps do most at first."""
+    return _OPERATIONS
+
+
+def _needs(
+    method: str,
+    target: Target,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+) -> list[Need]:
+    call = Call(
+        method=method,
+        target=target,
+        query=query or {},
+        headers=headers or {},
+        identity=None,
+        client="",
+        request_id="",
+    )
+    return operation_of(call).needs(call, body)
+
+
+def _on_object(name: str, *requests: str, acl: bool = False) -> Operation:
+    """Requests like "PUT" or "PUT partNumber uploadId": the method, and sub-resources."""
+
+    def needs(place: Place, _: Place) -> list[Need]:
+        headers = {"x-oss-object-acl": "private"} if acl else {}
+        return [
+            need
+            for request in requests
+            for method, *query in [request.split()]
+            for need in _needs(
+                method, Target(place.bucket, place.key), dict.fromkeys(query, ""), headers
+            )
+        ]
+
+    return Operation(name, needs)
+
+
+def _on_bucket(name: str, request: str) -> Operation:
+    method, *query = request.split()
+
+    def needs(place: Place, _: Place) -> list[Need]:
+        return _needs(method, Target(place.bucket), dict.fromkeys(query, ""))
+
+    return Operation(name, needs, on_bucket=True)
+
+
+def _copy(source: Place, target: Place) -> list[Need]:
+    header = f"/{source.bucket}/{quote(source.key)}"
+    return _needs("PUT", Target(target.bucket, target.key), headers={"x-oss-copy-source": header})
+
+
+def _list(place: Place, _: Place) -> list[Need]:
+    return _needs("GET", Target(place.bucket), {"prefix": place.folder, "delimiter": "/"})
+
+
+def _delete_several(place: Place, _: Place) -> list[Need]:
+    body = f"<Delete><Object><Key>{escape(place.key)}</Key></Object></Delete>"
+    return _needs("POST", Target(place.bucket), {"delete": ""}, body=body.encode())
+
+
+def _table() -> Iterator[Operation]:
+    # A form upload needs what a put does, a signed URL what the request needs that it stands for,
+    # image processing what a get does (vendor documentation).
+    yield _on_object("put, form upload", "PUT")
+    yield _on_object("append", "POST append position")
+    yield _on_object("multipart upload", "POST uploads", "PUT partNumber uploadId", "POST uploadId")
+    yield _on_object("resume (ListParts)", "GET uploadId")
+    yield _on_object("abort", "DELETE uploadId")
+    yield _on_object("get, signed GET URL", "GET")
+    yield _on_object("image processing", "GET")
+    yield _on_object("head, does it exist", "HEAD")
+    yield Operation("copy within", lambda place, _: _copy(place, place))
+    yield Operation("copy from there", lambda place, own: _copy(place, own))
+    yield Operation("copy to there", lambda place, own: _copy(own, place))
+    yield Operation("list the folder", _list)
+    yield _on_bucket("list without prefix", "GET")
+    yield _on_bucket("list all uploads", "GET uploads")
+    yield _on_object("delete", "DELETE")
+    yield Operation("delete several", _delete_several)
+    yield _on_object("put with an ACL", "PUT", acl=True)
+    yield _on_object("change the ACL", "PUT acl")
+    yield _on_object("read the ACL", "GET acl")
+    yield _on_bucket("bucket's information", "GET bucketInfo")
+    yield _on_bucket("change bucket's ACL", "PUT acl")
+    yield _on_bucket("delete the bucket", "DELETE")
+    yield Operation("list the buckets", lambda *_: _needs("GET", Target()), on_bucket=True)
+
+
+_OPERATIONS = tuple(_table())
