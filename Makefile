@@ -8,10 +8,10 @@ READY := $(VENV)/.ready
 WEB := tests/web/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check format bench clean
+.PHONY: help run token explain import-config test check format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.txt functions/sts_token/requirements.txt
 	@echo "Setting up $(VENV) (once, about a minute) ..."
@@ -33,6 +33,12 @@ run: $(READY) ## start the sandbox: the token URL, OSS and STS on this machine
 
 token: $(READY) ## print one token as JSON
 	@$(BIN)/python -m sandbox token
+
+explain: $(READY) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
+	@$(BIN)/python -m ops.explain
+
+import-config: $(READY) ## turn the vendor's CONFIG=config.json into .env
+	@$(BIN)/python -m ops.import_config
 
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope

@@ -1,0 +1,212 @@
+"""`python -m ops.import_config` (make import-config): the vendor's config.json -> our environment.
+
+Writes lines of NAME=value that a shell (`. ./.env`) and `docker run --env-file` read alike. They
+do not agree on quotes, which docker takes for a part of the value: so none are written, and a value
+that would need them is refused. Nothing that is secret is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import callers
+import grants
+from errors import Misconfiguration, ServiceError
+from ops.configuration import settings_of
+from policies import Policies
+
+MAX_BYTES = 64 * 1024
+"""Far above any config.json."""
+
+_KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+_VARIABLES = {
+    "AccessKeyID": _KEY[0],
+    "AccessKeyId": _KEY[0],
+    "AccessKeySecret": _KEY[1],
+    "RoleArn": "ROLE_ARN",
+    "TokenExpireTime": "TOKEN_EXPIRE_TIME",
+    "PolicyFile": "POLICY_FILE",
+    "bucket": "BUCKET_NAME",
+    "region": "OSS_REGION",
+}
+"""The members of the samples' config, in whatever spelling, and what they are to us."""
+_KNOWN = ", ".join(_VARIABLES)
+_NEEDED = {_KEY[0]: "AccessKeyID", _KEY[1]: "AccessKeySecret", "ROLE_ARN": "RoleArn"}
+_BESIDE = ("BUCKET_NAME", "OBJECT_PREFIX", "OSS_REGION", "AUTH", "POLICY_FILE")
+"""What can be said beside CONFIG, and wins over it."""
+_CHECKED = ("TOKEN_EXPIRE_TIME", *_BESIDE)
+# What neither a shell nor docker sees anything in.
+_PLAIN = r"[A-Za-z0-9@%+=:,./_-]+"
+
+
+class ConfigError(Exception):
+    """Raised for a config.json or an OUT that cannot be used; says why, and shows no value."""
+
+
+def main(env: Mapping[str, str]) -> int:
+    """Import CONFIG into OUT: 0, or 1 with one clear line on stderr and nothing written."""
+    out = Path(env.get("OUT") or ".env")
+    try:
+        variables = import_config(env)
+        write(out, variables)
+    except ConfigError as error:
+        print(f"make import-config: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(_advice(out, variables)))
+    return 0
+
+
+def import_config(env: Mapping[str, str]) -> dict[str, str]:
+    """Read CONFIG into the function's variables, in the order to write them, all checked.
+
+    Raises ConfigError.
+    """
+    if not env.get("CONFIG"):
+        raise ConfigError("CONFIG: not set; must be the path of the vendor's config.json")
+    path = Path(env["CONFIG"])
+    sources: dict[str, str] = {}
+    imported: dict[str, str] = {}
+    for member, value in _members(path):
+        name = _VARIABLES.get(member)
+        if name is None:
+            raise ConfigError(f"CONFIG: {member[:40]!r} is unknown; known are {_KNOWN}")
+        if name in sources:
+            raise ConfigError(f"CONFIG: {member} is there twice")
+        sources[name] = f"CONFIG: {member}"
+        imported[name] = _text(value, sources[name])
+    for name, member in _NEEDED.items():
+        if name not in imported:
+            raise ConfigError(f"CONFIG: {member} is missing")
+    if "POLICY_FILE" in imported:
+        # As the vendor's samples, which run in the folder of their config.json.
+        imported["POLICY_FILE"] = str(path.absolute().parent / imported["POLICY_FILE"])
+    if "OSS_REGION" in imported:
+        imported["OSS_REGION"] = imported["OSS_REGION"].removeprefix("oss-")
+    for name in _BESIDE:
+        if env.get(name):
+            sources[name], imported[name] = name, env[name]
+    _check(imported, sources)
+    order = dict.fromkeys((*_VARIABLES.values(), *_BESIDE))
+    return {name: imported[name] for name in order if name in imported}
+
+
+def write(out: Path, variables: Mapping[str, str]) -> None:
+    """Write a new file that only its owner can read. Raises ConfigError; then there is none."""
+    lines = [
+        "# Made of the vendor's config.json: set -a; . ./.env; set +a, or docker run --env-file.",
+        "# The first two are a key that never ends: a deployed function has a role instead.",
+        *(f"{name}={value}" for name, value in variables.items()),
+    ]
+    made = False
+    try:
+        # Neither a file that is there nor one that a link leads to is written over.
+        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        made = True
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write("\n".join([*lines, ""]))
+    except FileExistsError:
+        raise ConfigError(f"OUT: {out} exists; move it away, or say another OUT=file") from None
+    except OSError as error:
+        if made:
+            out.unlink()
+        raise ConfigError(f"OUT: cannot write {out}: {error.strerror}") from None
+
+
+def _members(path: Path) -> list[tuple[str, object]]:
+    """The members of the JSON object that the file holds, each as often as it is there."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"CONFIG: cannot read {path}: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"CONFIG: {path} is larger than any config.json ({MAX_BYTES} bytes)")
+    try:
+        # A byte order mark is what Windows' editor leaves there.
+        members = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_Members)
+    except UnicodeDecodeError:
+        raise ConfigError(f"CONFIG: {path} must be UTF-8 text") from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"CONFIG: {path} must be JSON: {error.msg} at line {error.lineno}, column "
+            f"{error.colno} (JSON has no comments, and no comma behind the last member)"
+        ) from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"CONFIG: {path} must be JSON, without such numbers or depth") from None
+    if not isinstance(members, _Members):
+        raise ConfigError(f"CONFIG: {path} must be a JSON object")
+    return members
+
+
+class _Members(list[tuple[str, object]]):
+    """A JSON object: json's own dict would keep the last of two members of one name."""
+
+
+def _text(value: object, source: str) -> str:
+    # Some samples have TokenExpireTime as a number.
+    if type(value) is int and source.endswith("TokenExpireTime"):
+        return str(value)
+    if not isinstance(value, str):
+        raise ConfigError(f"{source} must be text")
+    if not value:
+        raise ConfigError(f"{source} is empty")
+    return value
+
+
+def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
+    for name, value in variables.items():
+        if not re.fullmatch(_PLAIN, value):
+            raise ConfigError(
+                f"{sources[name]} must be of A-Z, a-z, 0-9 and @%+=:,./_- only: anything else "
+                "is read in one way by a shell, and in another by docker --env-file"
+            )
+    try:
+        settings = settings_of(variables, needed=("ROLE_ARN",), optional=_CHECKED)
+        policies = Policies(settings.policy_choices)
+        policies.render(grants.decide(callers.named("somebody"), {}, settings))
+    except Misconfiguration as error:
+        fault = error.message.removeprefix(f"{error.variable}: ")
+        if error.variable == "POLICY_FILE":
+            fault += f". Or take ours: POLICY_FILE={_bundled_like(variables['POLICY_FILE'])}"
+        raise ConfigError(f"{sources[error.variable]}: {fault}") from None
+    except ServiceError as error:
+        raise ConfigError(f"{sources['POLICY_FILE']}: {error.message}") from None
+
+
+def _bundled_like(policy_file: str) -> str:
+    """The bundled template that does what the vendor's of that name does, within one prefix."""
+    name = Path(policy_file).stem
+    bundled = ("bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy")
+    return name if name in bundled else bundled[-1]
+
+
+def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:
+    yield f"Wrote {out}, which only you can read, with"
+    yield from (f"  {name}" for name in variables)
+    yield ""
+    yield "What is left to do:"
+    missing = [name for name in ("BUCKET_NAME", "OSS_REGION") if name not in variables]
+    if missing:
+        yield f"- Add {' and '.join(missing)}."
+    if "AUTH" not in variables:
+        yield "- Add who may ask: JWT_SECRET with AUTH=jwt, the default; or AUTH=anonymous for"
+        yield "  everybody, in one folder, as the vendor's sample has it."
+    source = shlex.quote(str(out if out.is_absolute() else f"./{out}"))
+    yield f"- Try it: set -a; . {source}; set +a; make token CLOUD=1"
+    yield f"- Replace {_KEY[0]} and {_KEY[1]}"
+    yield "  by a role: give the deployed function one that may do sts:AssumeRole on"
+    yield "  ROLE_ARN, leave the two out, disable that key in RAM, delete config.json."
+    if Path(variables.get("POLICY_FILE", "")).is_absolute():
+        yield "- POLICY_FILE lies on this machine: to deploy, put it into the package."
+    if out.name != ".env":
+        yield f"- Keep {out} out of version control: .gitignore has .env only."
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))
