@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -19,15 +20,24 @@ from pathlib import Path
 
 from errors import Misconfiguration
 from policies import Policies
-from sandbox import cloud, gateway, oss, sts
+from sandbox import cloud, demo_login, gateway, oss, sts
 from sandbox.environment import CLOUD_VARIABLES, cloud_environment, sandbox_environment
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
-from settings import read_access_key, read_settings, real_error_status
+from settings import Settings, read_access_key, read_settings, real_error_status
 
 DEFAULT_PORT = 7080
+DEFAULT_CALLER = "alice"
 LAST_PORT = 65533
 END_SECONDS = 2
 """For a clean end; then without what still waits in a thread: for STS, say."""
+
+_WRITING_POLICIES = ("bucket_write_policy", "bucket_read_write_policy")
+# As in the README.
+_PUT = (
+    "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
+    "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken']); "
+    "print(oss2.Bucket(a, s['Endpoint'], s['Bucket']).put_object(sys.argv[1], 'Hello').status)"
+)
 
 
 class UsageError(Exception):
@@ -75,12 +85,14 @@ def _run(port: int, in_cloud: bool) -> int:
     if in_cloud:
         listeners = [listen(port)]
         env = _adopt(cloud_environment(os.environ))
+        jwt_secret = None
         services = []
     else:
         # Bound before anything is made: a second `make run` changes nothing.
         listeners = [listen(port + offset) for offset in range(3)]
         env, folder, secrets = _sandbox(port + 1, port + 2)
         made = cloud.create(env, folder, secrets)
+        jwt_secret = _demo_secret(env, secrets)
         services = [
             Service(
                 oss.create_app(
@@ -93,22 +105,27 @@ def _run(port: int, in_cloud: bool) -> int:
     # After _adopt: the handler reads os.environ.
     import index
 
-    services.insert(0, Service(gateway.create_app(index.handler, index.initialize), listeners[0]))
-    asyncio.run(_until_told(services, _banner(port, env, in_cloud)))
+    settings = read_settings(env)
+    app = gateway.create_app(index.handler, index.initialize)
+    if settings.logins and not in_cloud:
+        app = demo_login.create_app(app, settings, jwt_secret)
+    services.insert(0, Service(app, listeners[0]))
+    asyncio.run(_until_told(services, _banner(port, settings, in_cloud, jwt_secret is not None)))
     return 0
 
 
 def _token(port: int, in_cloud: bool) -> int:
     if in_cloud:
-        _adopt(cloud_environment(os.environ))
-        return _print_token()
+        env = _adopt(cloud_environment(os.environ))
+        return _print_token(_token_headers(env, None))
     listener = listen(0)
     sts_port: int = listener.getsockname()[1]
     # OSS_ENDPOINT is that of `make run`: the token is good there.
     env, _, secrets = _sandbox(port + 1, sts_port)
+    headers = _token_headers(env, _demo_secret(env, secrets))
     identities = cloud.identities(env, secrets.seal_key)
     with in_background([Service(sts.create_app(identities), listener)]):
-        return _print_token()
+        return _print_token(headers)
 
 
 def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], Path, cloud.Secrets]:
@@ -124,9 +141,33 @@ def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], Path, cloud.
             key=(secrets.access_key_id, secrets.access_key_secret),
             oss_port=oss_port,
             sts_port=sts_port,
+            jwt_secret=secrets.jwt_secret,
         )
     )
     return env, folder, secrets
+
+
+def _demo_secret(env: Mapping[str, str], secrets: cloud.Secrets) -> str | None:
+    """What demo logins are signed with; None without logins, or with keys of the developer's."""
+    is_ours = read_settings(env).logins and env.get("JWT_SECRET") == secrets.jwt_secret
+    return secrets.jwt_secret if is_ours else None
+
+
+def _token_headers(env: Mapping[str, str], jwt_secret: str | None) -> dict[str, str]:
+    """Return the headers that say who `make token` asks for. Raises UsageError."""
+    logins = read_settings(env).logins
+    caller = env.get("CALLER", "")
+    if logins is None:
+        if caller:
+            raise UsageError("CALLER needs AUTH=jwt: with AUTH=anonymous nobody has a name")
+        return {}
+    if jwt_secret is None:
+        raise UsageError(
+            "AUTH=jwt needs a login, and with keys that are not the sandbox's only your app's "
+            "sign-in makes one; send it to `make run`: curl -H 'Authorization: Bearer <JWT>' <URL>"
+        )
+    login = demo_login.make_login(caller or DEFAULT_CALLER, logins, jwt_secret)
+    return {"Authorization": f"Bearer {login}"}
 
 
 def _adopt(env: dict[str, str]) -> dict[str, str]:
@@ -139,11 +180,11 @@ def _adopt(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
-def _print_token() -> int:
+def _print_token(headers: Mapping[str, str]) -> int:
     import index
 
-    http = {"method": "GET", "path": "/"}
-    answer = index.handler(json.dumps({"requestContext": {"http": http}}), None)
+    event = {"requestContext": {"http": {"method": "GET", "path": "/"}}, "headers": headers}
+    answer = index.handler(json.dumps(event), None)
     body = str(answer["body"])
     print(body)
     return 0 if json.loads(body)["StatusCode"] == 200 else 1
@@ -169,8 +210,7 @@ async def _until_told(services: Sequence[Service], banner: str) -> None:
     await serve(services, stop)
 
 
-def _banner(port: int, env: Mapping[str, str], in_cloud: bool) -> str:
-    settings = read_settings(env)
+def _banner(port: int, settings: Settings, in_cloud: bool, has_demo_logins: bool) -> str:
     auth = "jwt" if settings.logins else "anonymous"
     url = f"http://127.0.0.1:{port}/"
     lines = [
@@ -181,10 +221,33 @@ def _banner(port: int, env: Mapping[str, str], in_cloud: bool) -> str:
         f"  STS        {settings.sts_endpoint}",
         f"  tokens     AUTH={auth}, {settings.policy}, prefix {settings.prefix}",
         "",
-        f"Try:  curl {url}",
+        *_first_commands(url, settings, has_demo_logins),
         "Ctrl-C ends it.",
     ]
     return "\n".join(lines)
+
+
+def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list[str]:
+    """What a newcomer copies into another terminal."""
+    if settings.logins is None:
+        return [f"Try:  curl {url}"]
+    if not has_demo_logins:
+        return [f"Try:  curl -H 'Authorization: Bearer <JWT of your app>' {url}"]
+    login_url = f"{url.rstrip('/')}{demo_login.PATH}?user=alice"
+    lines = [
+        "Try, as alice:",
+        "",
+        f"  LOGIN=$(curl -s '{login_url}' | cut -d '\"' -f 4)",
+        f'  curl -s -H "Authorization: Bearer $LOGIN" {url} > token.json',
+    ]
+    if settings.policy in _WRITING_POLICIES:
+        alice, bob = (shlex.quote(f"{settings.prefix}{who}/hello.txt") for who in ("alice", "bob"))
+        lines += [
+            f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',
+            f"  put {alice}    # 200",
+            f"  put {bob}      # AccessDenied: the folder is bob's",
+        ]
+    return [*lines, ""]
 
 
 if __name__ == "__main__":

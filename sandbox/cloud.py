@@ -5,6 +5,7 @@ It lives in one folder (.sandbox/), so that objects, and tokens in people's hand
 
 from __future__ import annotations
 
+import hmac
 import json
 import secrets
 import tempfile
@@ -27,6 +28,14 @@ class Secrets:
     access_key_id: str
     access_key_secret: str
     seal_key: str
+
+    @property
+    def jwt_secret(self) -> str:
+        """The key of demo logins (AUTH=jwt), 64 hexadecimal digits.
+
+        It follows from the seal key: so every version's secrets.json has it, and processes agree.
+        """
+        return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
 
     def __repr__(self) -> str:
         return "Secrets(***)"

@@ -17,14 +17,21 @@ _CREDENTIALS = (
 )
 CLOUD_VARIABLES = (*_CREDENTIALS[:2], "ROLE_ARN")
 """What CLOUD=1 cannot do without."""
+_LOGIN_KEYS = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
 
 
 def sandbox_environment(
-    env: Mapping[str, str], *, key: tuple[str, str], oss_port: int, sts_port: int
+    env: Mapping[str, str],
+    *,
+    key: tuple[str, str],
+    oss_port: int,
+    sts_port: int,
+    jwt_secret: str = "",
 ) -> dict[str, str]:
     """The function's variables for the sandbox; what `env` sets wins.
 
-    The credentials are one thing: a developer's own key never meets the sandbox's secret.
+    The credentials are one thing: a developer's own key never meets the sandbox's secret. So are
+    the keys that logins are verified with: `jwt_secret` is there only where `env` gives none.
     """
     made = {
         **_common(env),
@@ -34,6 +41,11 @@ def sandbox_environment(
     }
     if not any(env.get(name) for name in _CREDENTIALS):
         made.update(zip(_CREDENTIALS, key, strict=False))
+    if not env.get("STS_ENDPOINT"):
+        # Tokens of another STS may be real: those are not for every page, or every demo login.
+        made["ALLOWED_ORIGINS"] = "*"
+        if not any(env.get(name) for name in _LOGIN_KEYS):
+            made["JWT_SECRET"] = jwt_secret
     return _overlaid(made, env)
 
 

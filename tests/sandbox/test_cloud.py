@@ -51,6 +51,23 @@ def test_seal_keys_have_256_bits(tmp_path: Path) -> None:
     assert len(bytes.fromhex(cloud.load_secrets(tmp_path).seal_key)) == 32
 
 
+def test_secrets_of_a_version_without_logins_have_a_key_for_them_and_stay(tmp_path: Path) -> None:
+    kept = {"access_key_id": "LTAIold", "access_key_secret": "old", "seal_key": SEAL_KEY}
+    (tmp_path / "secrets.json").write_text(json.dumps(kept))
+    made = cloud.load_secrets(tmp_path)
+    assert len(made.jwt_secret) >= 32
+    assert made.jwt_secret == cloud.load_secrets(tmp_path).jwt_secret
+    assert json.loads((tmp_path / "secrets.json").read_text()) == kept
+
+
+def test_the_key_of_logins_tells_nothing_of_the_seal_key_and_is_each_sandboxs_own(
+    tmp_path: Path,
+) -> None:
+    one, other = (cloud.load_secrets(tmp_path / name) for name in ("one", "other"))
+    assert one.jwt_secret != other.jwt_secret
+    assert one.jwt_secret not in (one.seal_key, f"{one!r}")
+
+
 def threads() -> Executor:
     return ThreadPoolExecutor(8)
 

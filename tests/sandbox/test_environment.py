@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sandbox.environment import cloud_environment, sandbox_environment
-from settings import read_access_key, read_settings
+from settings import read_access_key, read_jwt_secrets, read_settings
 
 KEY = ("LTAIsandbox", "sandbox-secret")
 
 
+SECRET = "demo-secret-of-more-than-32-bytes"
+
+
 def made(**env: str) -> dict[str, str]:
-    return sandbox_environment(env, key=KEY, oss_port=7081, sts_port=7082)
+    return sandbox_environment(env, key=KEY, oss_port=7081, sts_port=7082, jwt_secret=SECRET)
 
 
 def test_nothing_given_is_a_whole_configuration() -> None:
@@ -49,6 +52,44 @@ def test_credentials_are_given_whole_or_not_at_all() -> None:
     env = made(ALIBABA_CLOUD_ACCESS_KEY_ID="LTAIown")
     assert env["ALIBABA_CLOUD_ACCESS_KEY_ID"] == "LTAIown"
     assert "ALIBABA_CLOUD_ACCESS_KEY_SECRET" not in env
+
+
+def test_pages_of_any_origin_may_ask_unless_the_developer_says_which() -> None:
+    assert read_settings(made()).allowed_origins == ("*",)
+    origin = "http://localhost:5173"
+    assert read_settings(made(ALLOWED_ORIGINS=origin)).allowed_origins == (origin,)
+
+
+def test_logins_are_verified_by_the_demo_secret() -> None:
+    assert read_jwt_secrets(made(AUTH="jwt")) == (SECRET.encode(),)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JWT_SECRET", "own-secret-of-more-than-32-bytes!"),
+        ("JWT_JWKS_FILE", "keys.json"),
+        ("JWT_JWKS_URL", "https://login.example.com/keys"),
+    ],
+)
+def test_keys_for_logins_never_stand_beside_the_demo_secret(name: str, value: str) -> None:
+    env = made(AUTH="jwt", **{name: value})
+    assert env[name] == value
+    assert SECRET not in env.values()
+    assert read_settings(env).logins is not None
+
+
+def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
+    """They may be real."""
+    env = made(AUTH="anonymous", STS_ENDPOINT="https://sts.cn-beijing.aliyuncs.com")
+    assert read_settings(env).allowed_origins == ()
+    assert SECRET not in env.values()
+
+
+def test_the_cloud_is_for_no_page_and_no_demo_login() -> None:
+    env = cloud_environment({"ROLE_ARN": "acs:ram::1:role/upload"})
+    assert read_settings(env).allowed_origins == ()
+    assert "JWT_SECRET" not in env
 
 
 def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:

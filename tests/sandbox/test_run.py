@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import jwt
 import oss2
 import pytest
 
 from running_cloud import Token
 from sandbox import sts
+from sandbox.cloud import Secrets
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.ram import Policy
 from sandbox.servers import PortInUse, Service, in_background, listen
@@ -66,7 +68,10 @@ def are_free(port: int, number: int = 3) -> bool:
 
 def secrets_of(folder: Path) -> list[str]:
     file = folder / "secrets.json"
-    return list(json.loads(file.read_text()).values()) if file.exists() else []
+    if not file.exists():
+        return []
+    kept = json.loads(file.read_text())
+    return [*kept.values(), Secrets(**kept).jwt_secret]
 
 
 @dataclass(frozen=True)
@@ -88,15 +93,19 @@ class Sandbox:
     def _file(self, name: str) -> Path:
         return self.folder.with_name(f"{self.port}.{name}")
 
-    def answer(self, host: str = "127.0.0.1") -> dict[str, Any]:
-        """What the token URL answers."""
+    def answer(self, host: str = "127.0.0.1", path: str = "/") -> dict[str, Any]:
+        """What the token URL answers, or another path there."""
+        status, answer = self.ask(path, host)
+        assert status == 200
+        return answer
+
+    def ask(self, path: str, host: str = "127.0.0.1") -> tuple[int, dict[str, Any]]:
+        """The status and JSON of a GET."""
         connection = http.client.HTTPConnection(host, self.port, timeout=10)
         try:
-            connection.request("GET", "/")
+            connection.request("GET", path)
             answer = connection.getresponse()
-            assert answer.status == 200
-            decoded: dict[str, Any] = json.loads(answer.read())
-            return decoded
+            return answer.status, json.loads(answer.read())
         finally:
             connection.close()
 
@@ -256,6 +265,95 @@ def test_what_the_environment_sets_wins(tmp_path: Path) -> None:
         assert bucket.get_object("photos/a").read() == b"Hello"
 
 
+# Each user a folder of their own
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    folder = tmp_path_factory.mktemp("users") / "state"
+    with running(folder, AUTH="jwt") as sandbox:
+        yield sandbox
+
+
+def test_a_login_opens_ones_own_folder(users: Sandbox) -> None:
+    login = users.answer(path="/sandbox/login?user=alice")["access_token"]
+    answer = users.answer(path=f"/?access_token={login}")
+    assert answer["Scope"]["Prefix"] == "uploads/alice/"
+    assert Token.of(answer).oss2("v4").put_object("uploads/alice/a", b"Hello").status == 200
+    assert users.answer()["ErrorCode"] == "MissingToken"
+    assert login not in users.stdout + users.stderr
+
+
+def test_the_printed_commands_upload_as_alice_and_are_refused_in_bobs_folder(
+    users: Sandbox, tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("the banner's curl is left out; missing: curl")
+    commands = users.stdout.partition("Try, as alice:")[2].partition("Ctrl-C")[0]
+    done = subprocess.run(
+        ["sh", "-c", commands],  # noqa: S607 - whichever a newcomer has
+        cwd=tmp_path,
+        env=environment(users.folder),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "200\n")
+    assert done.stderr.splitlines()[-1].startswith("oss2.exceptions.AccessDenied: {'status': 403")
+
+
+def test_with_keys_of_ones_own_the_sandbox_signs_no_login(tmp_path: Path) -> None:
+    secret = "own-secret-of-more-than-32-bytes!"
+    with running(tmp_path / "state", AUTH="jwt", JWT_SECRET=secret) as sandbox:
+        status, error = sandbox.ask("/sandbox/login?user=alice")
+        assert (status, error["ErrorCode"]) == (404, "NotFound")
+        assert "JWT_SECRET" in error["ErrorMessage"]
+        assert "/sandbox/login" not in sandbox.stdout
+        login = jwt.encode({"sub": "alice", "exp": time.time() + 60}, secret)
+        assert sandbox.answer(path=f"/?access_token={login}")["StatusCode"] == 200
+        assert secret not in sandbox.stdout + sandbox.stderr
+
+
+def test_where_all_share_a_folder_nobody_signs_in(sandbox: Sandbox) -> None:
+    assert sandbox.answer(path="/sandbox/login?user=alice")["StatusCode"] == 404
+
+
+@pytest.mark.parametrize(
+    ("caller", "prefix"),
+    [
+        ({}, "uploads/alice/"),
+        ({"CALLER": "bob"}, "uploads/bob/"),
+        ({"CALLER": "../bob"}, "uploads/~ksbadruduxjbi47smpj6sz5gkbywthck/"),
+    ],
+)
+def test_a_token_is_for_whoever_is_named(
+    users: Sandbox, caller: dict[str, str], prefix: str
+) -> None:
+    done = finished(TOKEN, users.folder, PORT=str(users.port), AUTH="jwt", **caller)
+    token = Token.of(check_printed(done))
+    assert token.prefix == prefix
+    assert token.oss2("v1").put_object(f"{prefix}a", b"Hello").status == 200
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"CALLER": "alice"}, ["CALLER", "AUTH=jwt"]),
+        ({"AUTH": "jwt", "JWT_SECRET": "o" * 32}, ["login", "Authorization: Bearer"]),
+        (
+            {"AUTH": "jwt", "JWT_SECRET": "o" * 32, "CLOUD": "1", **KEY, "ROLE_ARN": ROLE_ARN},
+            ["login", "Authorization: Bearer"],
+        ),
+        ({"AUTH": "jwt", "CLOUD": "1", **KEY, "ROLE_ARN": ROLE_ARN}, ["JWT_SECRET: not set"]),
+    ],
+)
+def test_a_token_for_nobody_is_one_line_that_says_what_it_needs(
+    tmp_path: Path, variables: dict[str, str], words: list[str]
+) -> None:
+    check_refused(finished(TOKEN, tmp_path / "state", **variables), "make token: ", *words)
+
+
 # Through make
 
 
@@ -376,7 +474,7 @@ def test_secrets_are_kept_for_the_owner_and_never_said(sandbox: Sandbox) -> None
     file = sandbox.folder / "secrets.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     secrets = secrets_of(sandbox.folder)
-    assert len(secrets) == 3
+    assert len(secrets) == 4
     for secret in secrets:
         assert secret not in sandbox.stdout + sandbox.stderr
         assert secret not in json.dumps(sandbox.answer())
@@ -472,6 +570,17 @@ def test_with_the_real_sts_nothing_of_the_sandbox_is_started(
         assert not are_free(sandbox.port, 1)
         assert are_free(sandbox.port + 1, 2)
     assert not (tmp_path / "state").exists()
+
+
+def test_with_the_real_sts_nobody_signs_in_without_a_key(
+    tmp_path: Path, another_sts: dict[str, str]
+) -> None:
+    own = {"AUTH": "jwt", "JWT_SECRET": "own-secret-of-more-than-32-bytes!"}
+    with running(tmp_path / "state", **another_sts, **own) as sandbox:
+        # The function's own answer: there is no such route.
+        status, error = sandbox.ask("/sandbox/login?user=alice")
+        assert (status, error["StatusCode"]) == (200, 404)
+        assert "/sandbox/login" not in sandbox.stdout
 
 
 # One token

@@ -14,9 +14,10 @@ import oss2
 
 from app import App
 from messages import Request
-from sandbox import cloud, oss, sts
+from sandbox import cloud, demo_login, oss, sts
 from sandbox.environment import sandbox_environment
 from sandbox.servers import Service, in_background, listen
+from settings import read_settings
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,12 @@ class RunningCloud:
         """A token as a client gets it."""
         return Token.of(self.answer(**wishes))
 
+    def login(self, user_id: str) -> str:
+        """A login of that user (AUTH=jwt), to be sent as `access_token`."""
+        logins = read_settings(self.env).logins
+        assert logins is not None
+        return demo_login.make_login(user_id, logins, self.env["JWT_SECRET"])
+
 
 @contextmanager
 def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
@@ -91,6 +98,7 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
         key=(secrets.access_key_id, secrets.access_key_secret),
         oss_port=oss_listener.getsockname()[1],
         sts_port=sts_listener.getsockname()[1],
+        jwt_secret=secrets.jwt_secret,
     )
     made = cloud.create(env, folder, secrets)
     oss_app = oss.create_app(

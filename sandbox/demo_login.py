@@ -1,0 +1,94 @@
+"""Plays an app's sign-in (make run AUTH=jwt): `GET /sandbox/login?user=ID` answers a login for ID.
+
+The route stands in front of the gateway and is no part of the function, which verifies these
+logins as it does any other.
+"""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cors import Cors
+from errors import InvalidParameter, MethodNotAllowed, NotFound, ServiceError
+from messages import Request as FunctionRequest
+from settings import LoginSettings, Settings
+
+PATH = "/sandbox/login"
+LOGIN_SECONDS = 3600
+_METHODS = "GET, HEAD, OPTIONS"
+
+
+def make_login(user_id: str, settings: LoginSettings, secret: str) -> str:
+    """Sign a login (HS256) that the function accepts for an hour, with the claims that it wants."""
+    # Here, so that AUTH=anonymous does without PyJWT.
+    import jwt
+
+    ends = int(time.time()) + LOGIN_SECONDS
+    claims: dict[str, object] = {settings.user_claim: user_id, "exp": ends}
+    if settings.issuer is not None:
+        claims["iss"] = settings.issuer
+    if settings.audience:
+        claims["aud"] = settings.audience[0]
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def create_app(function: ASGIApp, settings: Settings, secret: str | None) -> ASGIApp:
+    """Answer PATH, and leave everything else to `function`.
+
+    `secret` is None where logins are verified by keys of the developer's own: then PATH is 404.
+    Pages may read the answers by the same rule as the function's, ALLOWED_ORIGINS.
+    """
+    cors = Cors(settings.allowed_origins)
+
+    def answer(request: Request) -> dict[str, object]:
+        if settings.logins is None or secret is None:
+            raise NotFound(
+                "no demo logins: the sandbox does not sign with keys of your own "
+                "(JWT_SECRET, JWT_JWKS_FILE or JWT_JWKS_URL is set)"
+            )
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"must be one of {_METHODS}", headers={"Allow": _METHODS})
+        user_id = _user_id(request.scope["query_string"])
+        return {"access_token": make_login(user_id, settings.logins, secret)}
+
+    def respond(request: Request) -> JSONResponse:
+        asked = FunctionRequest(request.method, PATH, headers=request.headers)
+        headers = {"Cache-Control": "no-store", **cors.headers(asked)}
+        try:
+            if request.method == "OPTIONS":
+                return JSONResponse(
+                    {"StatusCode": 200}, headers={**headers, **cors.preflight(asked)}
+                )
+            return JSONResponse(answer(request), headers=headers)
+        except ServiceError as error:
+            body = {
+                "StatusCode": error.status,
+                "ErrorCode": error.code,
+                "ErrorMessage": error.message,
+            }
+            return JSONResponse(body, error.status, {**headers, **error.headers})
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].rstrip("/") == PATH:
+            await respond(Request(scope))(scope, receive, send)
+        else:
+            await function(scope, receive, send)
+
+    return app
+
+
+def _user_id(query: bytes) -> str:
+    """Read `user`, which may be any text. Raises InvalidParameter."""
+    try:
+        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidParameter("user", "must be percent-encoded UTF-8") from None
+    given = [value for name, value in pairs if name == "user"]
+    if len(given) != 1 or not given[0]:
+        raise InvalidParameter("user", f"must be given, and once: {PATH}?user=alice")
+    return given[0]
