@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WEB := tests/web/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run token explain import-config test check format bench clean
+.PHONY: help run token explain import-config test fuzz check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ import-config: $(READY) ## turn the vendor's CONFIG=config.json into .env
 
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope
+
+fuzz: $(READY) ## hunt for what the tests have not met: 10,000 examples a property
+	@echo "Every property that is tested with Hypothesis, with 10,000 examples instead of 100: about ten minutes."
+	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
 
 check: $(READY) ## format, lint and types, changing nothing
 	@$(BIN)/ruff format --check .

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 EVENTS = Path(__file__).parent / "events"
+
+# `make fuzz`; a test's own number wins.
+settings.register_profile("long", max_examples=10_000, deadline=None)
 
 Env = dict[str, str]
 CallHandler = Callable[..., dict[str, Any]]

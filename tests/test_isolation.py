@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given
+import re
+import unicodedata
+from urllib.parse import quote
+
+from hypothesis import assume, example, given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+import callers
+import grants
 import keys
+from callers import Caller
 from grants import Grant
 from policies import Policies
 from sandbox.ram import Access, Effect, Policy
+from settings import read_settings
 
 NAMES = ("bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy")
 POLICIES = Policies(NAMES)
@@ -87,3 +96,110 @@ def test_a_wish_for_one_object_opens_that_key_only(
     assert effect(grant, action, f"{BUCKET}/uploads/{other}") is not Effect.ALLOW
     listing = {"oss:Prefix": key, "oss:Delimiter": ""}
     assert effect(grant, "oss:ListObjects", BUCKET, **listing) is not Effect.ALLOW
+
+
+# Any two users
+
+SETTINGS = read_settings(
+    {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": BUCKET,
+        "OSS_REGION": "cn-hangzhou",
+        "AUTH": "anonymous",
+        "POLICY_FILE": NAMES[0],
+        "POLICY_CHOICES": ",".join(NAMES[1:]),
+    }
+)
+# Among all characters there are lone surrogates, which JSON can spell.
+ANY_ID = st.text(st.characters(), max_size=80)
+IDS = st.one_of(
+    ANY_ID,
+    st.text(st.sampled_from("aAbB01_-"), max_size=66),
+    st.text(st.sampled_from("aA/.*?\"'\\${}%@~\0\u00e9e\u0301\ud800\udc00"), max_size=8),
+    st.sampled_from(["", "*", "?", "/", "..", "${user}", "%2e%2e", ".a", "@a", "~" + "a" * 32]),
+    st.text(st.characters(), min_size=1, max_size=3).map(lambda text: (text * 10_000)[:10_000]),
+)
+# What somebody might call themselves to be taken for another.
+DISGUISES = (
+    str.swapcase,
+    str.strip,
+    lambda user: unicodedata.normalize("NFC", user),
+    lambda user: unicodedata.normalize("NFD", user),
+    lambda user: unicodedata.normalize("NFKC", user),
+    lambda user: quote(user, safe="", errors="surrogatepass"),
+    lambda user: user[:-1],
+    lambda user: f"{user}2",
+    lambda user: f"{user}/",
+    lambda user: f"{user}*",
+    lambda user: f".{user}",
+    lambda user: f"../{user}",
+    lambda user: f"{user}/../{user}",
+    lambda user: f"{user}\0",
+    lambda user: callers.named(user).segment or "",
+    lambda user: callers.named(user).session_name,
+)
+PAIRS = st.one_of(
+    st.tuples(IDS, IDS),
+    st.tuples(IDS, st.sampled_from(DISGUISES)).map(lambda drawn: (drawn[0], drawn[1](drawn[0]))),
+)
+few_hundred = profile(max_examples=max(300, profile().max_examples), deadline=None)
+
+
+def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
+    """What a caller's token may do there, of all that there is to do."""
+    policy = Policy.parse(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
+    accesses = [
+        Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})
+        for action in ACTIONS
+        for name in ("", key)
+    ]
+    accesses += [
+        Access(
+            "oss:ListObjects", f"acs:oss:*:1:{BUCKET}", {"oss:Prefix": asked, "oss:Delimiter": d}
+        )
+        for asked in (prefix, prefix + key, prefix[:-1])
+        for d in ("", "/")
+    ]
+    return [a.action for a in accesses if policy.evaluate(a) is Effect.ALLOW]
+
+
+@few_hundred
+@given(PAIRS, SEGMENTS)
+@example(("\u00e9", "e\u0301"), "x")
+@example(("alice", "Alice"), "x")
+@example(("a", "aa"), "x")
+@example(("", "/"), "x")
+@example(("\ud83d\ude00", "\U0001f600"), "x")
+@example(("x" * 10_000, "x" * 9_999), "x")
+def test_no_two_users_reach_each_other(pair: tuple[str, str], key: str) -> None:
+    assume(pair[0] != pair[1])
+    one, other = map(callers.named, pair)
+    assert one.session_name != other.session_name
+    for here, there in ((one, other), (other, one)):
+        own = grants.decide(here, {}, SETTINGS).prefix
+        others = grants.decide(there, {}, SETTINGS).prefix
+        assert not others.startswith(own)
+        for name in NAMES:
+            assert allowed_under(here, own, key, policy=name)
+            assert not allowed_under(here, others, key, policy=name)
+            if keys.fault(key) is None and not key.endswith("/"):
+                assert not allowed_under(here, others, key, policy=name, object=key)
+
+
+@few_hundred
+@given(IDS)
+def test_any_user_has_a_folder_and_a_name_that_the_cloud_takes(user: str) -> None:
+    caller = callers.named(user)
+    assert re.fullmatch("[A-Za-z0-9_-]{1,64}|~[a-z2-7]{32}", caller.segment or "")
+    # RoleSessionName's grammar (vendor documentation of AssumeRole).
+    assert re.fullmatch("[A-Za-z0-9.@_-]{2,64}", caller.session_name)
+    assert keys.fault(grants.decide(caller, {}, SETTINGS).prefix) is None
+    assert callers.named(user) == caller
+
+
+@few_hundred
+@given(st.lists(IDS, unique=True, max_size=20))
+def test_many_users_have_as_many_folders_and_names(users: list[str]) -> None:
+    everybody = [callers.named(user) for user in users]
+    assert len({caller.segment for caller in everybody}) == len(users)
+    assert len({caller.session_name for caller in everybody}) == len(users)
