@@ -245,7 +245,7 @@ def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list
         lines += [
             f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',
             f"  put {alice}    # 200",
-            f"  put {bob}      # AccessDenied: the folder is bob's",
+            f"  put {bob}      # AccessDenied: not hers",
         ]
     return [*lines, ""]
 

@@ -284,12 +284,19 @@ def test_a_login_opens_ones_own_folder(users: Sandbox) -> None:
     assert login not in users.stdout + users.stderr
 
 
-def test_the_printed_commands_upload_as_alice_and_are_refused_in_bobs_folder(
-    users: Sandbox, tmp_path: Path
+@pytest.mark.parametrize("where", ["banner", "README"])
+def test_the_first_commands_upload_as_alice_and_are_refused_in_bobs_folder(
+    users: Sandbox, tmp_path: Path, where: str
 ) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("the banner's curl is left out; missing: curl")
+        pytest.skip("the newcomer's curl is left out; missing: curl")
     commands = users.stdout.partition("Try, as alice:")[2].partition("Ctrl-C")[0]
+    if where == "README":
+        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        section = text.partition("\n## Each user a folder of their own\n")[2]
+        commands = section.partition("```sh\n")[2].partition("```")[0]
+        commands = commands.replace("7080", str(users.port))
+        commands = commands.replace(".venv/bin/python", sys.executable)
     done = subprocess.run(
         ["sh", "-c", commands],  # noqa: S607 - whichever a newcomer has
         cwd=tmp_path,
