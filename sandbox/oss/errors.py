@@ -42,6 +42,16 @@ def invalid_argument(message: str, name: str = "", value: str = "", ec: str = ""
     return OssError(400, "InvalidArgument", message, ec, details=details)
 
 
+def bad_image(message: str, ec: str = "") -> OssError:
+    """Make the refusal to process an object that is no image, or not one that can be."""
+    return OssError(400, "BadRequest", message, ec)
+
+
+def image_too_large(message: str, ec: str) -> OssError:
+    """Make the refusal to process an image, or to make one, beyond the limits."""
+    return OssError(400, "ImageTooLarge", message, ec)
+
+
 def malformed_xml(reason: str) -> OssError:
     """Make the refusal of a body; `reason` says what is wrong with it."""
     message = "The XML you provided was not well-formed or did not validate against our schema"

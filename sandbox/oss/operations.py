@@ -18,9 +18,9 @@ from sandbox.oss.call import Call, Need, Site, Target
 from sandbox.oss.errors import OssError, not_implemented
 from sandbox.oss.signatures import OPERATION_SUBRESOURCES
 
-# What would change an operation's meaning. Image processing and callbacks are not there yet.
+# What would change an operation's meaning. Callbacks are not there yet.
 _FOREIGN_HEADERS = ("x-oss-callback", "x-oss-callback-var", "x-oss-tagging")
-_FOREIGN_QUERY = ("callback", "callback-var", "x-oss-process")
+_FOREIGN_QUERY = ("callback", "callback-var")
 
 
 class Body(Enum):
@@ -56,6 +56,12 @@ def operation_of(call: Call) -> Operation:
         raise not_implemented(foreign[0])
     level = "object" if call.key else "bucket" if call.bucket else "service"
     subresources = frozenset(OPERATION_SUBRESOURCES & call.query.keys())
+    if "x-oss-process" in call.query:
+        kind = call.query["x-oss-process"].partition("/")[0]
+        if kind != "image":
+            raise not_implemented(f"x-oss-process={kind}, only image/...")
+        if subresources or level != "object" or call.method not in ("GET", "HEAD"):
+            raise not_implemented("x-oss-process but in GET and HEAD of an object")
     if level == "bucket" and call.query.get("list-type") == "2":
         subresources |= {"list-type"}
     copies = level == "object" and call.method == "PUT" and "x-oss-copy-source" in call.headers

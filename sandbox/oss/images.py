@@ -1,0 +1,324 @@
+"""Image processing: an object's bytes and Instructions -> the answer's bytes and content type.
+
+Here a source is decoded and what came of it is encoded, with Pillow; the single steps lie in
+image_steps.py. Bytes in, bytes out: no parameter comes near the file system.
+
+Limits are vendor documentation but for MAX_DECODED_PIXELS and MAX_FRAMES, which are what a laptop
+can hold. One image is drawn at a time, so that these bound the memory of the whole process (about
+1 GB). Metadata (EXIF, colour profiles) does not go along.
+
+Unverified: the default quality, and which code goes with which limit.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from PIL import ExifTags, Image, ImageSequence
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import IFDRational
+
+from sandbox.oss.errors import OssError, bad_image, image_too_large
+from sandbox.oss.image_instructions import Instructions, Quality, Resize, Rotate
+from sandbox.oss.image_steps import drawn, turned
+
+MAX_SOURCE_BYTES = 20 * 1024**2
+MAX_SOURCE_SIDE = {"tiff": 16384}
+"""By format; 30,000 pixels for the others."""
+
+MAX_SOURCE_PIXELS = 250_000_000
+MAX_DECODED_PIXELS = 89_478_485
+"""Pixels of all frames; Pillow's own default. image/info tells of larger ones."""
+
+MAX_FRAMES = 1000
+MAX_WEBP_SIDE = 16383
+PATIENCE = 10
+"""Seconds to wait for the image that is being drawn."""
+
+DEFAULT_QUALITY = 85
+
+_NAMES = {
+    "BMP": "bmp",
+    "GIF": "gif",
+    "JPEG": "jpg",
+    # What a phone's JPEG becomes that holds a second picture.
+    "MPO": "jpg",
+    "PNG": "png",
+    "TIFF": "tiff",
+    "WEBP": "webp",
+}
+_CONTENT_TYPES = {
+    "bmp": "image/bmp",
+    "gif": "image/gif",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "tiff": "image/tiff",
+    "webp": "image/webp",
+}
+
+_drawing = threading.Lock()
+
+Image.MAX_IMAGE_PIXELS = MAX_SOURCE_PIXELS
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processed:
+    """The answer."""
+
+    body: bytes
+    content_type: str
+
+
+def process(source: bytes, instructions: Instructions) -> Processed:
+    """Do to an image what the instructions say.
+
+    Raises OssError BadRequest for what is no image or a damaged one, ImageTooLarge for what exceeds
+    a limit, and 503 when other images take too long.
+    """
+    check_size(len(source))
+    with _one_at_a_time():
+        image = _opened(source)
+        if instructions.info:
+            return Processed(_information(image, len(source)), "application/json")
+        return _processed(image, instructions)
+
+
+def check_size(size: int) -> None:
+    """Refuse a source of more bytes than are processed. Raises OssError ImageTooLarge."""
+    if size > MAX_SOURCE_BYTES:
+        raise image_too_large(f"The image exceeds {MAX_SOURCE_BYTES} bytes.", "0040-00000001")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    if not _drawing.acquire(timeout=PATIENCE):
+        message = "Other images are being processed. Reduce your request rate."
+        raise OssError(503, "ServiceUnavailable", message, "0004-00000801")
+    try:
+        yield
+    finally:
+        _drawing.release()
+
+
+def _processed(image: Image.Image, instructions: Instructions) -> Processed:
+    source_format = _name(image)
+    # Only of a GIF is "gif" made (vendor documentation).
+    wanted = "" if instructions.format == "gif" else instructions.format
+    target_format = wanted or source_format
+    _check_source(image)
+    quality = _quality(image, instructions.quality)
+    if source_format == target_format == "gif" and _keeps_moving(instructions) and _moves(image):
+        frames, options = _frames(image)
+    else:
+        orientation = _orientation(image) if instructions.auto_orient else 1
+        frames, options = [turned(_plain(image), orientation)], {}
+    for step in instructions.steps:
+        frames = [drawn(frame, step, may_enlarge=source_format != "gif") for frame in frames]
+    if target_format in ("jpg", "webp"):
+        options["quality"] = quality
+    if target_format == "jpg":
+        options["progressive"] = instructions.progressive
+    body = _encoded(frames, target_format, options)
+    return Processed(body, _CONTENT_TYPES[target_format])
+
+
+def _opened(source: bytes) -> Image.Image:
+    """Read an image's head; what its decoder then finds is read by _plain."""
+    try:
+        # Only these decoders: Pillow has others that start programs.
+        image = Image.open(
+            io.BytesIO(source), formats=["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
+        )
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels() from None
+    except Exception:  # noqa: BLE001 - a decoder may raise anything on a stranger's bytes
+        raise _no_image() from None
+    if image.width < 1 or image.height < 1:
+        raise _no_image()
+    return image
+
+
+def _check_source(image: Image.Image) -> None:
+    name = _name(image)
+    if name == "webp" and _moves(image):
+        message = "The webp image file may be damaged."
+        raise OssError(400, "BadWebPImage", message)
+    if max(image.size) > MAX_SOURCE_SIDE.get(name, 30_000):
+        ec = "0040-00000018" if name == "tiff" else "0040-00000019"
+        raise image_too_large("The image's side is too long.", ec)
+    count = _frame_count(image)
+    if count > MAX_FRAMES or image.width * image.height * count > MAX_DECODED_PIXELS:
+        raise _too_many_pixels()
+
+
+def _name(image: Image.Image) -> str:
+    return _NAMES[image.format or ""]
+
+
+def _moves(image: Image.Image) -> bool:
+    return _guarded(lambda: bool(getattr(image, "is_animated", False)))
+
+
+def _frame_count(image: Image.Image) -> int:
+    if _name(image) != "gif":
+        return 1
+    return _guarded(lambda: int(getattr(image, "n_frames", 1)))
+
+
+def _keeps_moving(instructions: Instructions) -> bool:
+    """Whether a GIF stays an animation: only resize (but by percent), crop and watermark keep it.
+
+    Vendor documentation.
+    """
+    return instructions.quality is None and not any(
+        isinstance(step, Rotate) or (isinstance(step, Resize) and step.percent is not None)
+        for step in instructions.steps
+    )
+
+
+def _frames(image: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
+    """Decode an animation: its frames, and how to save them so that they move as before."""
+    frames, durations = [], []
+
+    def read() -> None:
+        for frame in ImageSequence.Iterator(image):
+            frames.append(frame.convert("RGBA"))
+            durations.append(int(frame.info.get("duration", 0)))
+
+    _guarded(read)
+    for frame in frames:
+        frame.info = {}
+    loop = {"loop": image.info["loop"]} if "loop" in image.info else {}
+    return frames, {"duration": durations, "disposal": 2, **loop}
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Decode to RGB, or RGBA where something may be seen through, without metadata."""
+
+    def read() -> Image.Image:
+        image.load()
+        if image.mode.startswith(("I", "F")):
+            # 16 bits a channel, which convert() would cut off instead of scaling.
+            scaled = image.convert("I").point(lambda value: value * (1 / 256))
+            return scaled.convert("L").convert("RGB")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+    plain = _guarded(read)
+    plain.info = {}
+    return plain
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 if there is none, or nothing sensible."""
+    # Pillow itself turns a TIFF.
+    if _name(image) not in ("jpg", "webp"):
+        return 1
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 - damaged EXIF data are no reason to refuse an image
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _information(image: Image.Image, size: int) -> bytes:
+    values = {
+        "FileSize": str(size),
+        "Format": _name(image),
+        "FrameCount": str(_frame_count(image)),
+        "ImageHeight": str(image.height),
+        "ImageWidth": str(image.width),
+    }
+    # Not of a PNG (vendor documentation).
+    if _name(image) != "png":
+        values = {**_exif(image), **values}
+    content = {name: {"value": values[name]} for name in sorted(values)}
+    return json.dumps(content, indent=2, ensure_ascii=False).encode()
+
+
+def _exif(image: Image.Image) -> dict[str, str]:
+    """Return the EXIF values that are text or numbers, by name."""
+    found = {}
+    try:
+        for tag, value in image.getexif().items():
+            name = ExifTags.TAGS.get(tag)
+            if name and isinstance(value, IFDRational):
+                found[name] = f"{value.numerator}/{value.denominator}"
+            elif name and isinstance(value, str | int):
+                # A lone surrogate, which no JSON in UTF-8 can hold, becomes a question mark.
+                found[name] = str(value).encode(errors="replace").decode()
+    except Exception:  # noqa: BLE001 - damaged EXIF data are no reason to refuse an image
+        return {}
+    return found
+
+
+def _guarded(read: Callable[[], T]) -> T:
+    """Let Pillow read a stranger's bytes. Raises OssError BadRequest, whatever it stumbles on."""
+    try:
+        return read()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels() from None
+    except Exception:  # noqa: BLE001 - a decoder may raise anything on a stranger's bytes
+        raise bad_image("The image is damaged.") from None
+
+
+def _quality(image: Image.Image, wanted: Quality | None) -> int:
+    if wanted is None:
+        return DEFAULT_QUALITY
+    if not isinstance(image, JpegImageFile):
+        return wanted.value
+    source = _source_quality(image)
+    if wanted.relative:
+        return max(round(source * wanted.value / 100), 1)
+    return min(wanted.value, source)
+
+
+def _source_quality(image: JpegImageFile) -> int:
+    """Estimate the quality, 1 to 100, that a JPEG was saved with from its quantization."""
+    table = image.quantization.get(0, [])
+    if not table:
+        return 100
+    # The inverse of how libjpeg scales its table, which is that of quality 50.
+    scale = 100 * sum(table) / sum(_standard_table())
+    quality = 5000 / scale if scale > 100 else (200 - scale) / 2
+    return min(max(round(quality), 1), 100)
+
+
+@cache
+def _standard_table() -> list[int]:
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "JPEG", quality=50)
+    return JpegImageFile(file).quantization[0]
+
+
+def _encoded(frames: list[Image.Image], name: str, options: dict[str, Any]) -> bytes:
+    image, *others = frames
+    if name == "webp" and max(image.size) > MAX_WEBP_SIDE:
+        raise image_too_large("The image is too large for WebP.", "0040-00000011")
+    if name == "jpg" and image.mode == "RGBA":
+        # White, never black (vendor documentation).
+        white = Image.new("RGBA", image.size, (255, 255, 255))
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if others:
+        options = {**options, "save_all": True, "append_images": others}
+    file = io.BytesIO()
+    image.save(file, "JPEG" if name == "jpg" else name.upper(), **options)
+    return file.getvalue()
+
+
+def _no_image() -> OssError:
+    return bad_image("This image format is not supported.", "0040-00000005")
+
+
+def _too_many_pixels() -> OssError:
+    return image_too_large("The image has too many pixels.", "0040-00000012")
