@@ -3,6 +3,7 @@ with real CORS. The scripts that use it lie in tests/web."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from grants import Grant
 from javascript import need, run
+from pictures import encoded, quarters
 from policies import Policies
 from running_oss import BUCKET, Oss, running_oss
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
@@ -68,6 +70,7 @@ def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
         "prefix": prefix,
         "outside": OUTSIDE,
         "authorizationV4": version == "V4",
+        "image": base64.b64encode(encoded(quarters())).decode(),
     }
     return Run(run(f"{where}_upload.mjs", job), prefix, oss)
 
@@ -112,6 +115,16 @@ def test_an_upload_that_ali_oss_aborts_is_gone(used: Run) -> None:
 def test_ali_oss_lists_the_folder_page_by_page(used: Run, version: str) -> None:
     names = [used.prefix + name for name in (NAME, "parts", "resumed")]
     assert used.value(version) == [names[:2], names[2:]]
+
+
+def test_ali_oss_gets_a_smaller_image(used: Run) -> None:
+    found = used.value("image")
+    assert (found["type"], bytes(found["head"])) == ("image/webp", b"WEBP")
+    assert found["signed"] == [200, True]
+    assert (found["info"]["Format"], found["info"]["ImageWidth"]) == (
+        {"value": "png"},
+        {"value": "200"},
+    )
 
 
 def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:

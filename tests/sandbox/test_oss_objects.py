@@ -215,7 +215,8 @@ def test_an_acl_that_comes_with_an_upload_needs_a_right_of_its_own(oss: Oss) -> 
         "?versionId=1",
         "?symlink",
         "?restore",
-        "?x-oss-process=image/info",
+        "?x-oss-process=video/info",
+        "?x-oss-process=style/small",
         "?objectInfo",
     ],
 )

@@ -39,6 +39,7 @@ export async function useToken(OSS, job, { blob, file }) {
     abort: await outcome(() => abort(client, `${job.prefix}aborted`, large)),
     list: await outcome(() => list(client, job.prefix)),
     listV2: await outcome(() => listV2(client, job.prefix)),
+    image: await outcome(() => image(client, `${job.prefix}image.png`, job.image, blob)),
     refused: await refused(client, job, small, blob, large),
   };
 }
@@ -108,6 +109,25 @@ async function listV2(client, prefix) {
     continuationToken = page.nextContinuationToken;
   } while (continuationToken);
   return pages;
+}
+
+/** Put a PNG, given in base64; get a smaller one, by a signed URL too, and what is told of it. */
+async function image(client, name, base64, blob) {
+  await client.put(name, blob(Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0))));
+  const process = 'image/resize,w_20/format,webp';
+  const { content, res } = await client.get(name, { process });
+  const queries = { 'x-oss-process': process };
+  const url = client.options.authorizationV4
+    ? await client.signatureUrlV4('GET', 60, { queries }, name)
+    : client.signatureUrl(name, { process });
+  const signed = await fetch(url);
+  const info = await client.get(name, { process: 'image/info' });
+  return {
+    type: res.headers['content-type'],
+    head: Array.from(content.slice(8, 12)),
+    signed: [signed.status, (await signed.arrayBuffer()).byteLength === content.length],
+    info: JSON.parse(new TextDecoder().decode(info.content)),
+  };
 }
 
 async function refused(client, job, small, blob, large) {
