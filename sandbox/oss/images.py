@@ -4,8 +4,8 @@ Here a source is decoded and what came of it is encoded, with Pillow; the single
 image_steps.py. Bytes in, bytes out: no parameter comes near the file system.
 
 Limits are vendor documentation but for MAX_DECODED_PIXELS and MAX_FRAMES, which are what a laptop
-can hold. One image is drawn at a time, so that these bound the memory of the whole process (measured:
-1.3 GB at worst). Metadata (EXIF, colour profiles) does not go along.
+can hold. One image is drawn at a time, so that these bound the memory of the whole process: to
+1.3 GB, measured at their worst. Metadata (EXIF, colour profiles) does not go along.
 
 Unverified: the default quality, and which code goes with which limit.
 """

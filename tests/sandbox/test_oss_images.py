@@ -10,6 +10,7 @@ import time
 import warnings
 import zlib
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import alibabacloud_oss_v2 as oss_v2
@@ -76,7 +77,9 @@ def refusal(source: bytes, actions: str) -> OssError:
 
 
 @pytest.mark.parametrize("version", ["v1", "v4"])
-def test_oss2_gets_a_thumbnail(oss: Oss, photo: SessionCredentials, version: str) -> None:
+def test_oss2_gets_a_thumbnail(
+    oss: Oss, photo: SessionCredentials, version: str, tmp_path: Path
+) -> None:
     bucket = oss.oss2(photo, version=version)
     assert bucket.enable_crc
     got = bucket.get_object(KEY, process="image/resize,w_100/format,png")
@@ -85,8 +88,10 @@ def test_oss2_gets_a_thumbnail(oss: Oss, photo: SessionCredentials, version: str
     assert corners(opened(body))[0][0] > 240
     assert (got.status, got.content_type) == (200, "image/png")
     assert got.content_length == len(body)
-    # Of these bytes the object's CRC would be wrong, and oss2 would fail.
     assert got.server_crc is None
+    # This compares CRCs: that of the stored object would make it fail.
+    bucket.get_object_to_file(KEY, str(tmp_path / "small"), process="image/resize,w_100")
+    assert opened((tmp_path / "small").read_bytes()).size == (100, 50)
 
 
 @pytest.mark.parametrize("version", ["v1", "v4"])
