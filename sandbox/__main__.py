@@ -21,7 +21,13 @@ from pathlib import Path
 from errors import Misconfiguration
 from policies import Policies
 from sandbox import cloud, demo_login, gateway, oss, sts
-from sandbox.environment import CLOUD_VARIABLES, cloud_environment, sandbox_environment
+from sandbox.environment import (
+    CLOUD_VARIABLES,
+    cloud_environment,
+    public_key_url,
+    sandbox_environment,
+)
+from sandbox.oss.callback_signer import CallbackSigner, public_key_of
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
 from settings import Settings, read_access_key, read_settings, real_error_status
 
@@ -87,16 +93,23 @@ def _run(port: int, in_cloud: bool) -> int:
         env = _adopt(cloud_environment(os.environ))
         jwt_secret = None
         services = []
+        public_key = None
     else:
         # Bound before anything is made: a second `make run` changes nothing.
         listeners = [listen(port + offset) for offset in range(3)]
-        env, folder, secrets = _sandbox(port + 1, port + 2)
+        env, folder, secrets = _sandbox(port, port + 1, port + 2)
         made = cloud.create(env, folder, secrets)
         jwt_secret = _demo_secret(env, secrets)
+        callback_key = cloud.load_callback_key(folder)
+        public_key = public_key_of(callback_key)
         services = [
             Service(
                 oss.create_app(
-                    made.storage, made.identities, region=made.region, default_bucket=made.bucket
+                    made.storage,
+                    made.identities,
+                    region=made.region,
+                    default_bucket=made.bucket,
+                    callback_signer=CallbackSigner(callback_key, public_key_url(port)),
                 ),
                 listeners[1],
             ),
@@ -106,7 +119,7 @@ def _run(port: int, in_cloud: bool) -> int:
     import index
 
     settings = read_settings(env)
-    app = gateway.create_app(index.handler, index.initialize)
+    app = gateway.create_app(index.handler, index.initialize, public_key=public_key)
     if settings.logins and not in_cloud:
         app = demo_login.create_app(app, settings, jwt_secret)
     services.insert(0, Service(app, listeners[0]))
@@ -121,14 +134,16 @@ def _token(port: int, in_cloud: bool) -> int:
     listener = listen(0)
     sts_port: int = listener.getsockname()[1]
     # OSS_ENDPOINT is that of `make run`: the token is good there.
-    env, _, secrets = _sandbox(port + 1, sts_port)
+    env, _, secrets = _sandbox(port, port + 1, sts_port)
     headers = _token_headers(env, _demo_secret(env, secrets))
     identities = cloud.identities(env, secrets.seal_key)
     with in_background([Service(sts.create_app(identities), listener)]):
         return _print_token(headers)
 
 
-def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], Path, cloud.Secrets]:
+def _sandbox(
+    gateway_port: int, oss_port: int, sts_port: int
+) -> tuple[dict[str, str], Path, cloud.Secrets]:
     """Return the function's environment, and the sandbox's folder and secrets."""
     folder = cloud.state_folder(os.environ)
     try:
@@ -142,6 +157,7 @@ def _sandbox(oss_port: int, sts_port: int) -> tuple[dict[str, str], Path, cloud.
             oss_port=oss_port,
             sts_port=sts_port,
             jwt_secret=secrets.jwt_secret,
+            gateway_port=gateway_port,
         )
     )
     return env, folder, secrets

@@ -9,13 +9,14 @@ import hmac
 import json
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import ROOT
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.oss import Storage
+from sandbox.oss.callback_signer import make_private_key
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
 from sandbox.ram import Policy
 from settings import read_access_key, read_settings
@@ -58,23 +59,36 @@ def state_folder(env: Mapping[str, str]) -> Path:
 
 def load_secrets(folder: Path) -> Secrets:
     """Read the secrets, or make them on the first run; readable by their owner only."""
-    path = folder / "secrets.json"
+
+    def make() -> str:
+        made = Secrets(
+            "LTAI5t" + secrets.token_hex(9), secrets.token_urlsafe(22), secrets.token_hex(32)
+        )
+        return json.dumps(vars(made))
+
+    return Secrets(**json.loads(_made_once(folder / "secrets.json", make)))
+
+
+def load_callback_key(folder: Path) -> bytes:
+    """Read the key that signs OSS's callbacks (PEM), or make it; readable by its owner only."""
+    return _made_once(folder / "callback_key.pem", lambda: make_private_key().decode()).encode()
+
+
+def _made_once(path: Path, make: Callable[[], str]) -> str:
     try:
-        return Secrets(**json.loads(path.read_text()))
+        return path.read_text()
     except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
-    made = Secrets(
-        "LTAI5t" + secrets.token_hex(9), secrets.token_urlsafe(22), secrets.token_hex(32)
-    )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    made = make()
     # For its owner only, and of a name of its own.
-    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
-        json.dump(vars(made), file)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(made)
     draft = Path(file.name)
     try:
         # Not replace: of two first runs at once, both shall use what the first one wrote.
         path.hardlink_to(draft)
     except FileExistsError:
-        return load_secrets(folder)
+        return path.read_text()
     finally:
         draft.unlink()
     return made

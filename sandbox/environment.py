@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"
+PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
 _CREDENTIALS = (
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
@@ -27,8 +28,11 @@ def sandbox_environment(
     oss_port: int,
     sts_port: int,
     jwt_secret: str = "",
+    gateway_port: int | None = None,
 ) -> dict[str, str]:
     """The function's variables for the sandbox; what `env` sets wins.
+
+    At `gateway_port` the key of the sandbox's callbacks is served, None: nowhere.
 
     The credentials are one thing: a developer's own key never meets the sandbox's secret. So are
     the keys that logins are verified with: `jwt_secret` is there only where `env` gives none.
@@ -39,6 +43,8 @@ def sandbox_environment(
         "OSS_ENDPOINT": f"http://127.0.0.1:{oss_port}",
         "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
     }
+    if gateway_port is not None:
+        made["CALLBACK_PUBLIC_KEY_URL"] = public_key_url(gateway_port)
     if not any(env.get(name) for name in _CREDENTIALS):
         made.update(zip(_CREDENTIALS, key, strict=False))
     if not env.get("STS_ENDPOINT"):
@@ -47,6 +53,11 @@ def sandbox_environment(
         if not any(env.get(name) for name in _LOGIN_KEYS):
             made["JWT_SECRET"] = jwt_secret
     return _overlaid(made, env)
+
+
+def public_key_url(gateway_port: int) -> str:
+    """Where the gateway serves the public key of the sandbox's callbacks."""
+    return f"http://127.0.0.1:{gateway_port}{PUBLIC_KEY_PATH}"
 
 
 def cloud_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sandbox.environment import PUBLIC_KEY_PATH
+
 MAX_BODY_BYTES = 32 * 1024 * 1024
 # The platform sets these itself, and drops them from an answer.
 _RESERVED_HEADERS = {"connection", "content-length", "date", "keep-alive", "server"}
@@ -37,8 +39,14 @@ class Context:
     request_id: str
 
 
-def create_app(handler: Handler, initialize: Callable[[object], None]) -> ASGIApp:
-    """Serve `handler` on every path and method; `initialize` runs before its first request."""
+def create_app(
+    handler: Handler, initialize: Callable[[object], None], *, public_key: bytes | None = None
+) -> ASGIApp:
+    """Serve `handler` on every path and method; `initialize` runs before its first request.
+
+    But for one path, as OSS's own host is none of the function's: that of the `public_key` (PEM)
+    of the sandbox's callbacks.
+    """
     cold = [True]
     lock = threading.Lock()
 
@@ -50,6 +58,9 @@ def create_app(handler: Handler, initialize: Callable[[object], None]) -> ASGIAp
         return handler(json.dumps(event).encode(), context)
 
     async def answer(request: Request) -> Response:
+        is_key = request.method in ("GET", "HEAD") and request.scope["path"] == PUBLIC_KEY_PATH
+        if is_key and public_key is not None:
+            return Response(public_key, media_type="application/x-pem-file")
         body = bytearray()
         async for chunk in request.stream():
             body += chunk

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from sandbox.oss.call import Target
 from sandbox.oss.errors import OssError, invalid_bucket_name
@@ -49,6 +49,12 @@ def readings(
     if whole and not targets:
         raise invalid_bucket_name(segment)
     return targets if whole else [*targets, Target()]
+
+
+def object_url(host: str, target: Target) -> str:
+    """Return the URL of an object in the style in which `host` was addressed."""
+    path = target.key if _bucket_label(host) == target.bucket else f"{target.bucket}/{target.key}"
+    return f"http://{host}/{quote(path)}"
 
 
 def check_key(key: str) -> None:

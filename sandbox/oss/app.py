@@ -5,10 +5,12 @@ That order is the whole of this module. An error in any step is an answer of OSS
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -20,14 +22,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.identities import Identities
 from sandbox.oss import cors
 from sandbox.oss.addressing import check_key, readings
-from sandbox.oss.authentication import SignedRequest, authenticate
+from sandbox.oss.authentication import SignedRequest, authenticate, authenticate_form
 from sandbox.oss.authorization import authorize
 from sandbox.oss.call import Call, Site, Target
-from sandbox.oss.errors import OssError, invalid_argument, no_such_bucket
-from sandbox.oss.objects import check_body, md5_of
-from sandbox.oss.operations import Body, Operation, operation_of
+from sandbox.oss.callback_signer import CallbackSigner
+from sandbox.oss.callbacks import Callback, requested, requested_by_form
+from sandbox.oss.delivery import deliver
+from sandbox.oss.errors import OssError, invalid_argument, no_such_bucket, not_implemented
+from sandbox.oss.form_policy import FormPolicy
+from sandbox.oss.forms import Form, FormReader, boundary_of
+from sandbox.oss.image_headers import image_variables
+from sandbox.oss.objects import Stored, check_body, check_redirect, md5_of, post_object
+from sandbox.oss.operations import (
+    WITH_CALLBACK,
+    Body,
+    Operation,
+    needs_of_form,
+    operation_of,
+    takes_form,
+)
 from sandbox.oss.responses import common_headers, empty, error_response
-from sandbox.oss.storage import READ_BYTES, Staged, Storage
+from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 MAX_OBJECT_BYTES = 5 * 1024**3
@@ -58,13 +73,14 @@ def create_app(
     region: str,
     default_bucket: str | None = None,
     clock: Callable[[], float] = time.time,
+    callback_signer: CallbackSigner | None = None,
 ) -> ASGIApp:
     """Serve the buckets of `storage` to who holds keys in `identities`.
 
     `region` like cn-hangzhou; `default_bucket` is meant where neither host nor path name one;
-    `clock` returns unix seconds.
+    `clock` returns unix seconds; without a `callback_signer` callbacks are not implemented.
     """
-    site = Site(storage, identities, region, default_bucket, clock)
+    site = Site(storage, identities, region, default_bucket, clock, callback_signer)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -105,31 +121,125 @@ async def _done(
     if request.method == "OPTIONS":
         rules = await run_in_threadpool(_likely_cors, request, headers, site)
         return empty(headers=cors.preflight(rules, headers))
-    call, operation = await run_in_threadpool(_accepted, request, headers, request_id, site)
+    query = _first(_query(request.scope))
+    target = await run_in_threadpool(_likely_target, request, headers, site)
+    if takes_form(request.method, target, query):
+        return await _posted(request, headers, query, target, request_id, site)
+    call, operation, callback = await run_in_threadpool(
+        _accepted, request, headers, request_id, site
+    )
     if operation.body is Body.NONE:
-        return await run_in_threadpool(_perform, operation, call, site, None)
-    if operation.body is Body.DOCUMENT:
+        done = await run_in_threadpool(_perform, operation, call, site, None)
+    elif operation.body is Body.DOCUMENT:
         document = await _read_document(request)
         if operation.name == "DeleteMultipleObjects" and "content-md5" not in headers:
             raise OssError(400, "MissingArgument", "Missing Some Required Arguments: Content-MD5.")
         check_body(headers, md5_of(document))
-        return await run_in_threadpool(_perform, operation, call, site, document)
-    staged = await _read_object(request, headers, site)
+        done = await run_in_threadpool(_perform, operation, call, site, document)
+    else:
+        staged = await _read_object(request, headers, site)
+        try:
+            check_body(headers, staged.content_md5)
+            done = await run_in_threadpool(_store, operation, call, site, staged)
+        finally:
+            staged.discard()
+    if isinstance(done, Stored):
+        return await _told(callback, done, operation.name, call, site)
+    return done
+
+
+async def _posted(
+    request: Request,
+    headers: Mapping[str, str],
+    query: Mapping[str, str],
+    target: Target,
+    request_id: str,
+    site: Site,
+) -> Response:
+    """PostObject: once the fields are there it is known who sends what, and if they may."""
+    _check_length(headers)
+    reader = FormReader(boundary_of(headers))
+    whole = hashlib.md5(usedforsecurity=False)
+    chunks = request.stream()
+    async for chunk in chunks:
+        whole.update(chunk)
+        reader.feed(chunk)
+        if reader.form is not None:
+            break
+    form = reader.form
+    if form is None:
+        reader.finish()
+        raise AssertionError("a form without a file was finished")
+    call, policy, callback = await run_in_threadpool(
+        _accepted_form, request, headers, query, form, target, request_id, site
+    )
+    least, most = (policy.min_bytes, policy.max_bytes) if policy else (0, None)
+    most = MAX_OBJECT_BYTES if most is None else min(most, MAX_OBJECT_BYTES)
+    staged = await run_in_threadpool(site.storage.stage)
     try:
-        check_body(headers, staged.content_md5)
-        return await run_in_threadpool(_store, operation, call, site, staged)
+        if reader.file_size > most:
+            raise _too_large(most, "0006-00000003")
+        async for chunk in chunks:
+            whole.update(chunk)
+            reader.feed(chunk)
+            if reader.file_size > most:
+                raise _too_large(most, "0006-00000003")
+            if reader.pending >= READ_BYTES:
+                await run_in_threadpool(staged.write, reader.take())
+        reader.finish()
+        await run_in_threadpool(staged.write, reader.take())
+        if staged.size < least:
+            raise OssError(
+                400,
+                "EntityTooSmall",
+                "Your proposed upload is smaller than the minimum allowed size.",
+                "0006-00000004",
+                details={"MinSizeAllowed": str(least), "ProposedSize": str(staged.size)},
+            )
+        check_body(headers, base64.b64encode(whole.digest()).decode())
+        stored = await run_in_threadpool(_store_form, call, site, staged, form)
     finally:
         staged.discard()
+    return await _told(callback, stored, "PostObject", call, site)
+
+
+async def _told(
+    callback: Callback | None, stored: Stored, operation: str, call: Call, site: Site
+) -> Response:
+    """Answer an upload; with a callback, by what the application server says to it."""
+    if callback is None or site.callback_signer is None:
+        return stored.response
+    made = stored.made
+    kind = made.headers.get("content-type", "").encode("latin-1").decode("utf-8", "replace")
+    system: dict[str, str | int] = {
+        "bucket": call.bucket,
+        "object": made.key,
+        "etag": made.etag,
+        "size": made.size,
+        "mimeType": kind,
+        "crc64": str(made.crc64),
+        "contentMd5": stored.content_md5,
+        "clientIp": call.client,
+        "reqId": call.request_id,
+        "operation": operation,
+    }
+    if callback.wants_image:
+        system.update(await run_in_threadpool(_image_variables, made, call, site))
+    answer = await deliver(callback, callback.body(system), call, site.callback_signer)
+    kept = {
+        name: value
+        for name, value in stored.response.headers.items()
+        if name not in ("content-length", "content-type", "location")
+    }
+    return Response(answer, 200, kept, "application/json")
 
 
 def _accepted(
     request: Request, headers: Mapping[str, str], request_id: str, site: Site
-) -> tuple[Call, Operation]:
+) -> tuple[Call, Operation, Callback | None]:
     """Authenticate a request, and allow it as far as its head tells."""
     raw_query = _query(request.scope)
-    query: dict[str, str] = {}
-    for name, value, _ in raw_query:
-        query.setdefault(name, value)
+    query = _first(raw_query)
     signed = SignedRequest(request.method, headers, query, raw_query)
     targets = _targets(request, headers, site)
     identity, target = authenticate(signed, targets, site)
@@ -144,18 +254,75 @@ def _accepted(
     # What a document adds to be allowed is known when it has been read.
     if operation.body is not Body.DOCUMENT:
         authorize(call, operation.needs(call, b""), site)
-    return call, operation
+    with_callback = operation.name in WITH_CALLBACK
+    callback = requested(headers, query) if with_callback else None
+    _check_callback(callback, site)
+    return call, operation, callback
 
 
-def _perform(operation: Operation, call: Call, site: Site, document: bytes | None) -> Response:
+def _accepted_form(
+    request: Request,
+    headers: Mapping[str, str],
+    query: Mapping[str, str],
+    form: Form,
+    target: Target,
+    request_id: str,
+    site: Site,
+) -> tuple[Call, FormPolicy | None, Callback | None]:
+    """Authenticate a form by its fields, and allow what they ask for."""
+    if site.storage.bucket(target.bucket) is None:
+        raise no_such_bucket(target.bucket)
+    identity = authenticate_form(form.fields, site)
+    policy = None
+    if identity is not None:
+        policy = FormPolicy.parse(form.fields["policy"])
+        policy.check(form.fields, target.bucket, site.clock())
+    key = form.key
+    check_key(key)
+    own = {name: headers[name] for name in ("host", "user-agent") if name in headers}
+    client = request.client.host if request.client else ""
+    object_target = Target(target.bucket, key)
+    call = Call(
+        "POST", object_target, query, {**form.headers(), **own}, identity, client, request_id
+    )
+    authorize(call, needs_of_form(call), site)
+    check_redirect(form.fields)
+    callback = requested_by_form(form.fields, headers, query)
+    _check_callback(callback, site)
+    return call, policy, callback
+
+
+def _check_callback(callback: Callback | None, site: Site) -> None:
+    if callback is not None and site.callback_signer is None:
+        raise not_implemented("callbacks where it was given no key to sign them")
+
+
+def _perform(
+    operation: Operation, call: Call, site: Site, document: bytes | None
+) -> Response | Stored:
     if document is not None:
         authorize(call, operation.needs(call, document), site)
     return operation.perform(call, site, document)
 
 
-def _store(operation: Operation, call: Call, site: Site, staged: Staged) -> Response:
+def _store(operation: Operation, call: Call, site: Site, staged: Staged) -> Response | Stored:
     staged.finish()
     return operation.perform(call, site, staged)
+
+
+def _store_form(call: Call, site: Site, staged: Staged, form: Form) -> Stored:
+    staged.finish()
+    return post_object(call, site, staged, form.fields)
+
+
+def _image_variables(made: ObjectInfo, call: Call, site: Site) -> dict[str, str | int]:
+    try:
+        opened = site.storage.open(call.bucket, made.key)
+    except OssError:
+        return {}
+    with opened:
+        # Another upload may have come after it.
+        return image_variables(opened) if opened.info.files == made.files else {}
 
 
 async def _read_document(request: Request) -> bytes:
@@ -169,12 +336,7 @@ async def _read_document(request: Request) -> bytes:
 
 async def _read_object(request: Request, headers: Mapping[str, str], site: Site) -> Staged:
     """Take an object's bytes in, a piece at a time, whatever their number."""
-    length = headers.get("content-length")
-    if length is None and "transfer-encoding" not in headers:
-        message = "You must provide the Content-Length HTTP header."
-        raise OssError(411, "MissingContentLength", message)
-    if length is not None and int(length) > MAX_OBJECT_BYTES:
-        raise _too_large(MAX_OBJECT_BYTES)
+    _check_length(headers)
     staged = await run_in_threadpool(site.storage.stage)
     pending = bytearray()
     try:
@@ -190,6 +352,15 @@ async def _read_object(request: Request, headers: Mapping[str, str], site: Site)
         staged.discard()
         raise
     return staged
+
+
+def _check_length(headers: Mapping[str, str]) -> None:
+    length = headers.get("content-length")
+    if length is None and "transfer-encoding" not in headers:
+        message = "You must provide the Content-Length HTTP header."
+        raise OssError(411, "MissingContentLength", message)
+    if length is not None and int(length) > MAX_OBJECT_BYTES:
+        raise _too_large(MAX_OBJECT_BYTES)
 
 
 async def _drain(request: Request) -> None:
@@ -233,6 +404,13 @@ def _query(scope: Scope) -> list[tuple[str, str, bool]]:
     return pairs
 
 
+def _first(raw_query: Iterable[tuple[str, str, bool]]) -> dict[str, str]:
+    query: dict[str, str] = {}
+    for name, value, _ in raw_query:
+        query.setdefault(name, value)
+    return query
+
+
 def _targets(request: Request, headers: Mapping[str, str], site: Site) -> list[Target]:
     raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     return readings(
@@ -243,16 +421,20 @@ def _targets(request: Request, headers: Mapping[str, str], site: Site) -> list[T
     )
 
 
+def _likely_target(request: Request, headers: Mapping[str, str], site: Site) -> Target:
+    return _targets(request, headers, site)[0]
+
+
 def _likely_cors(request: Request, headers: Mapping[str, str], site: Site) -> str:
     """Return the CORS rules of the bucket that the URL most likely names, before any signature."""
     try:
-        name = _targets(request, headers, site)[0].bucket
+        name = _likely_target(request, headers, site).bucket
     except OssError:
         name = ""
     bucket = site.storage.bucket(name)
     return bucket.cors if bucket is not None else "[]"
 
 
-def _too_large(limit: int) -> OssError:
+def _too_large(limit: int, ec: str = "") -> OssError:
     message = "Your proposed upload exceeds the maximum allowed size."
-    return OssError(400, "EntityTooLarge", message, details={"MaxSizeAllowed": str(limit)})
+    return OssError(400, "EntityTooLarge", message, ec, details={"MaxSizeAllowed": str(limit)})

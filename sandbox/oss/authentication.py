@@ -1,4 +1,4 @@
-"""Who sends a request: finds the signature, the key and the token, and checks all three.
+"""Who sends a request or a form: finds the signature, the key and the token, checks all three.
 
 How a signature is computed lies in signatures.py, who holds which key in sandbox/identities.py.
 EC and texts are the vendor's; unverified are the codes of bad tokens (InvalidSecurityToken,
@@ -43,6 +43,8 @@ _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _TIMESTAMP_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _V1_QUERY = ("OSSAccessKeyId", "Signature")
 _V4_QUERY = ("x-oss-signature-version", "x-oss-credential", "x-oss-signature")
+# What a form of V1 has all of, or none; the EC where one is missing.
+_V1_FIELDS = {"ossaccesskeyid": "", "policy": "0002-00000702", "signature": "0002-00000703"}
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,20 @@ def authenticate(
     Nobody signs: (None, the likeliest reading). Raises OssError.
     """
     claim = _claim(request, site)
-    if claim is None:
-        return None, targets[0]
+    return (None, targets[0]) if claim is None else _verified(claim, targets, site)
+
+
+def authenticate_form(fields: Mapping[str, str], site: Site) -> Identity | None:
+    """Return who signed a form's policy; names of `fields` in lower case. Nobody signs: None.
+
+    Headers and the URL of a form's request are no signature (vendor documentation). Raises
+    OssError.
+    """
+    claim = _form_claim(fields, site)
+    return None if claim is None else _verified(claim, [Target()], site)[0]
+
+
+def _verified(claim: _Claim, targets: Sequence[Target], site: Site) -> tuple[Identity, Target]:
     try:
         identity = site.identities.find(claim.access_key_id, claim.security_token)
     except IdentityError as error:
@@ -124,6 +138,48 @@ def _claim(request: SignedRequest, site: Site) -> _Claim | None:
     if v1_query:
         return _v1_query(request, site)
     return _v4_query(request, site) if v4_query else None
+
+
+def _form_claim(fields: Mapping[str, str], site: Site) -> _Claim | None:
+    v1 = any(name in fields for name in ("ossaccesskeyid", "signature"))
+    v4 = any(name in fields for name in (*_V4_QUERY, "x-oss-date"))
+    if v1 and v4:
+        raise invalid_argument("Only one auth mechanism is allowed.")
+    if v4:
+        return _v4_form(fields, site)
+    if not v1 and "policy" not in fields:
+        return None
+    for name, ec in _V1_FIELDS.items():
+        if not fields.get(name):
+            message = "OSSAccessKeyId, policy and Signature must come together, none of them empty."
+            raise invalid_argument(message, name, ec=ec)
+    text, signature = fields["policy"], fields["signature"]
+
+    def attempts(secret: str, target: Target) -> list[_Attempt]:
+        details = {"StringToSign": text, "StringToSignBytes": _hex(text.encode())}
+        return [_Attempt(target, v1_signature(text.encode(), secret), details)]
+
+    token = fields.get("x-oss-security-token")
+    return _Claim(fields["ossaccesskeyid"], token, signature, attempts, "0002-00000705")
+
+
+def _v4_form(fields: Mapping[str, str], site: Site) -> _Claim:
+    for name in (*_V4_QUERY, "x-oss-date", "policy"):
+        if not fields.get(name):
+            raise invalid_argument(f"A form signed by V4 needs {name}.", name)
+    _check_version(fields["x-oss-signature-version"])
+    timestamp, credential = fields["x-oss-date"], fields["x-oss-credential"]
+    _check_period(_v4_date(timestamp), MAX_V4_EXPIRES, site)
+    scope = _scope(credential, timestamp, site, "x-oss-credential", "0002-00000710")
+    text = fields["policy"]
+
+    def attempts(secret: str, target: Target) -> list[_Attempt]:
+        details = {"StringToSign": text, "StringToSignBytes": _hex(text.encode())}
+        return [_Attempt(target, v4_signature(text, secret, scope), details)]
+
+    token = fields.get("x-oss-security-token")
+    access_key_id = credential.partition("/")[0]
+    return _Claim(access_key_id, token, fields["x-oss-signature"], attempts, "0002-00000705")
 
 
 def _v1_header(request: SignedRequest, header: str, site: Site) -> _Claim:
@@ -189,11 +245,7 @@ def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
 
 
 def _v4_query(request: SignedRequest, site: Site) -> _Claim:
-    version = _query_value(request, "x-oss-signature-version")
-    if version != V4_ALGORITHM:
-        raise invalid_argument(
-            f"x-oss-signature-version must be {V4_ALGORITHM}.", "x-oss-signature-version", version
-        )
+    _check_version(_query_value(request, "x-oss-signature-version"))
     timestamp = _query_value(request, "x-oss-date")
     begins = _v4_date(timestamp)
     expires = _query_value(request, "x-oss-expires")
@@ -204,10 +256,7 @@ def _v4_query(request: SignedRequest, site: Site) -> _Claim:
             expires,
             "0002-00000232",
         )
-    if begins is None or site.clock() < begins - MAX_SKEW_SECONDS:
-        raise access_denied("Request is not valid yet.", "0002-00000235")
-    if site.clock() > begins + int(expires):
-        raise _expired(begins + int(expires), site)
+    _check_period(begins, int(expires), site)
     return _v4_claim(
         request,
         _query_value(request, "x-oss-credential"),
@@ -228,15 +277,7 @@ def _v4_claim(
     additional: str | None,
     site: Site,
 ) -> _Claim:
-    access_key_id, _, rest = credential.partition("/")
-    scope = V4Scope(timestamp[:8], site.region)
-    if rest != str(scope):
-        raise invalid_argument(
-            f"The credential's scope must be {scope}: the day of x-oss-date, this region, "
-            "oss, aliyun_v4_request.",
-            "Credential",
-            credential,
-        )
+    scope = _scope(credential, timestamp, site, "Credential", "")
     names = _additional(additional, request)
     pairs = [pair for pair in request.raw_query if pair[0] != "x-oss-signature"]
     # Documented is "name" for an empty value; ali-oss signs some as "name=".
@@ -262,7 +303,22 @@ def _v4_claim(
             made.append(_Attempt(target, v4_signature(text, secret, scope), details))
         return made
 
+    access_key_id = credential.partition("/")[0]
     return _Claim(access_key_id, token, signature, attempts, "0002-00000201")
+
+
+def _scope(credential: str, timestamp: str, site: Site, name: str, ec: str) -> V4Scope:
+    """Check what follows the key in `credential`, which the argument `name` held."""
+    scope = V4Scope(timestamp[:8], site.region)
+    if credential.partition("/")[2] != str(scope):
+        raise invalid_argument(
+            f"The credential's scope must be {scope}: the day of x-oss-date, this region, "
+            "oss, aliyun_v4_request.",
+            name,
+            credential,
+            ec,
+        )
+    return scope
 
 
 def _additional(text: str | None, request: SignedRequest) -> list[str]:
@@ -311,6 +367,20 @@ def _expired(end: float, site: Site) -> OssError:
         Expires=_iso(end),
         ServerTime=_iso(site.clock()),
     )
+
+
+def _check_version(version: str) -> None:
+    if version != V4_ALGORITHM:
+        raise invalid_argument(
+            f"x-oss-signature-version must be {V4_ALGORITHM}.", "x-oss-signature-version", version
+        )
+
+
+def _check_period(begins: float | None, seconds: int, site: Site) -> None:
+    if begins is None or site.clock() < begins - MAX_SKEW_SECONDS:
+        raise access_denied("Request is not valid yet.", "0002-00000235")
+    if site.clock() > begins + seconds:
+        raise _expired(begins + seconds, site)
 
 
 def _check_skew(moment: float | None, site: Site) -> None:

@@ -10,18 +10,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sandbox.identities import Identities, Identity
+from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.oss.storage import Storage
 
 
 @dataclass(frozen=True)
 class Site:
-    """The OSS of one region. `default_bucket` is what a host that names no bucket stands for."""
+    """The OSS of one region. `default_bucket` is what a host that names no bucket stands for.
+
+    Without a `callback_signer` it sends no callbacks.
+    """
 
     storage: Storage
     identities: Identities
     region: str
     default_bucket: str | None = None
     clock: Callable[[], float] = time.time
+    callback_signer: CallbackSigner | None = None
 
 
 @dataclass(frozen=True)

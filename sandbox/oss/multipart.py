@@ -10,6 +10,7 @@ from sandbox.oss.call import Call, Site
 from sandbox.oss.errors import OssError, invalid_argument, malformed_xml
 from sandbox.oss.listing import group, max_keys
 from sandbox.oss.objects import (
+    Stored,
     checksums,
     may_overwrite,
     object_acl,
@@ -120,7 +121,7 @@ def list_parts(call: Call, site: Site) -> Response:
     return document("ListPartsResult", content)
 
 
-def complete(call: Call, site: Site, body: bytes) -> Response:
+def complete(call: Call, site: Site, body: bytes) -> Stored:
     """CompleteMultipartUpload, of the parts in the body or (x-oss-complete-all: yes) of all."""
     write = key_writer(call.query)
     upload_id = call.query["uploadId"]
@@ -158,7 +159,7 @@ def complete(call: Call, site: Site, body: bytes) -> Response:
         ("Key", write(call.key)),
         ("ETag", f'"{made.etag}"'),
     ]
-    return document("CompleteMultipartUploadResult", content, headers=checksums(made))
+    return Stored(document("CompleteMultipartUploadResult", content, headers=checksums(made)), made)
 
 
 def abort(call: Call, site: Site) -> Response:

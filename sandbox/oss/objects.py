@@ -8,13 +8,14 @@ import hmac
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from sandbox.oss import images
-from sandbox.oss.addressing import BUCKET_NAME, check_key, invalid_object_name
+from sandbox.oss.addressing import BUCKET_NAME, check_key, invalid_object_name, object_url
 from sandbox.oss.call import Call, Site, Target
 from sandbox.oss.errors import OssError, invalid_argument, malformed_xml, no_such_bucket
 from sandbox.oss.image_instructions import Instructions
@@ -29,7 +30,7 @@ MAX_USER_METADATA = 8 * 1024
 """Bytes of all x-oss-meta-* together (vendor documentation)."""
 MAX_DELETED_KEYS = 1000
 
-_STORED_HEADERS = (
+STORED_HEADERS = (
     "cache-control",
     "content-disposition",
     "content-encoding",
@@ -40,9 +41,56 @@ _STORED_HEADERS = (
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-def put_object(call: Call, site: Site, body: Staged) -> Response:
+class Stored(NamedTuple):
+    """The answer to a finished upload, and what a callback can tell of it."""
+
+    response: Response
+    made: ObjectInfo
+    content_md5: str = ""
+
+
+def put_object(call: Call, site: Site, body: Staged) -> Stored:
     """PutObject."""
-    made = site.storage.put(
+    made = _put(call, site, body)
+    headers = {**checksums(made), "content-md5": body.content_md5}
+    return Stored(empty(headers=headers), made, body.content_md5)
+
+
+def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str]) -> Stored:
+    """PostObject; `fields` say how it is to be answered.
+
+    Unverified: the status of a redirect, and that nothing is added to its URL.
+    """
+    made = _put(call, site, body)
+    headers = {**checksums(made), "content-md5": body.content_md5}
+    location = object_url(call.headers.get("host", ""), call.target)
+    redirect = fields.get("success_action_redirect")
+    status = fields.get("success_action_status")
+    if redirect:
+        response = empty(303, {**headers, "location": redirect})
+    elif status == "201":
+        content = [
+            ("Bucket", call.bucket),
+            ("Location", location),
+            ("Key", call.key),
+            ("ETag", headers["etag"]),
+        ]
+        response = document("PostResponse", content, 201, {**headers, "location": location})
+    else:
+        response = empty(200 if status == "200" else 204, headers)
+    return Stored(response, made, body.content_md5)
+
+
+def check_redirect(fields: Mapping[str, str]) -> None:
+    """Refuse to send a browser to what is no web page. Raises InvalidArgument."""
+    redirect = fields.get("success_action_redirect")
+    if redirect and not re.fullmatch(r"https?://[\x21-\x7e]+", redirect):
+        message = "success_action_redirect must be an http or https URL, percent-encoded."
+        raise invalid_argument(message, "success_action_redirect", redirect)
+
+
+def _put(call: Call, site: Site, body: Staged) -> ObjectInfo:
+    return site.storage.put(
         call.bucket,
         call.key,
         body,
@@ -50,7 +98,6 @@ def put_object(call: Call, site: Site, body: Staged) -> Response:
         acl=object_acl(call.headers),
         overwrite=may_overwrite(call.headers),
     )
-    return empty(headers={**checksums(made), "content-md5": body.content_md5})
 
 
 def append_object(call: Call, site: Site, body: Staged) -> Response:
@@ -194,7 +241,7 @@ def md5_of(body: bytes) -> str:
 
 def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that an object keeps. Raises InvalidArgument for too much metadata."""
-    kept = {name: headers[name] for name in _STORED_HEADERS if name in headers}
+    kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
     meta = {name: value for name, value in headers.items() if name.startswith("x-oss-meta-")}
     if sum(len(name) + len(value) for name, value in meta.items()) > MAX_USER_METADATA:
         raise invalid_argument(f"User metadata exceeds {MAX_USER_METADATA} bytes.", "x-oss-meta-*")

@@ -7,7 +7,7 @@ with an upload needs oss:PutObjectAcl as well (the strict reading).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,11 +16,13 @@ from starlette.responses import Response
 from sandbox.oss import buckets, listing, multipart, objects
 from sandbox.oss.call import Call, Need, Site, Target
 from sandbox.oss.errors import OssError, not_implemented
+from sandbox.oss.objects import Stored
 from sandbox.oss.signatures import OPERATION_SUBRESOURCES
 
-# What would change an operation's meaning. Callbacks are not there yet.
-_FOREIGN_HEADERS = ("x-oss-callback", "x-oss-callback-var", "x-oss-tagging")
-_FOREIGN_QUERY = ("callback", "callback-var")
+# What would change an operation's meaning, and is not there.
+_FOREIGN_HEADERS = ("x-oss-tagging",)
+_CALLBACK_HEADERS = ("x-oss-callback", "x-oss-callback-var")
+_CALLBACK_QUERY = ("callback", "callback-var")
 
 
 class Body(Enum):
@@ -31,6 +33,9 @@ class Body(Enum):
     OBJECT = "object"
 
 
+WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
+"""What may be followed by a callback (vendor documentation), beside PostObject."""
+
 Needs = Callable[[Call, bytes], list[Need]]
 
 
@@ -40,20 +45,17 @@ class Operation:
 
     name: str
     needs: Needs
-    run: Callable[..., Response]
+    run: Callable[..., Response | Stored]
     body: Body = Body.NONE
 
-    def perform(self, call: Call, site: Site, body: object) -> Response:
+    def perform(self, call: Call, site: Site, body: object) -> Response | Stored:
         """Do it; `body` is what `self.body` says."""
         return self.run(call, site) if self.body is Body.NONE else self.run(call, site, body)
 
 
 def operation_of(call: Call) -> Operation:
     """Return what a request asks for. Raises NotImplemented, MethodNotAllowed."""
-    foreign = [name for name in _FOREIGN_HEADERS if name in call.headers]
-    foreign += [name for name in _FOREIGN_QUERY if name in call.query]
-    if foreign:
-        raise not_implemented(foreign[0])
+    _check_foreign(call)
     level = "object" if call.key else "bucket" if call.bucket else "service"
     subresources = frozenset(OPERATION_SUBRESOURCES & call.query.keys())
     if "x-oss-process" in call.query:
@@ -67,12 +69,41 @@ def operation_of(call: Call) -> Operation:
     copies = level == "object" and call.method == "PUT" and "x-oss-copy-source" in call.headers
     found = _OPERATIONS.get((level, call.method, subresources, copies))
     if found is not None:
+        foreign = [name for name in _CALLBACK_HEADERS if name in call.headers]
+        foreign += [name for name in _CALLBACK_QUERY if name in call.query]
+        if foreign and found.name not in WITH_CALLBACK:
+            raise not_implemented(f"{foreign[0]} with {found.name}")
         return found
     if subresources or (level == "object" and call.method == "POST"):
         asked = "&".join(sorted(subresources)) or "this POST"
         raise not_implemented(f"{call.method} of {asked} on a {level}")
     message = "The specified method is not allowed against this resource."
     raise OssError(405, "MethodNotAllowed", message, details={"Method": call.method})
+
+
+def needs_of_form(call: Call) -> list[Need]:
+    """Return what PostObject needs to be allowed. Raises NotImplemented.
+
+    It is not in the table: what it works on is known when its form has been read.
+    """
+    _check_foreign(call)
+    return _write(call, b"")
+
+
+def _check_foreign(call: Call) -> None:
+    foreign = [name for name in _FOREIGN_HEADERS if name in call.headers]
+    if foreign:
+        raise not_implemented(foreign[0])
+
+
+def takes_form(method: str, target: Target, query: Mapping[str, str]) -> bool:
+    """Whether a request is PostObject, whose signature lies in its form."""
+    return (
+        method == "POST"
+        and bool(target.bucket)
+        and not target.key
+        and OPERATION_SUBRESOURCES.isdisjoint(query)
+    )
 
 
 def _named(name: str) -> Needs:
@@ -113,7 +144,7 @@ def _row(
     method: str,
     query: str,
     name: str,
-    run: Callable[..., Response],
+    run: Callable[..., Response | Stored],
     needs: Needs | None = None,
     body: Body = Body.NONE,
 ) -> tuple[tuple[str, str, frozenset[str], bool], Operation]:

@@ -12,10 +12,13 @@ from typing import Any
 import alibabacloud_oss_v2
 import oss2
 
+import fc_event
 from app import App
 from messages import Request
-from sandbox import cloud, demo_login, oss, sts
-from sandbox.environment import sandbox_environment
+from running_oss import callback_key
+from sandbox import cloud, demo_login, gateway, oss, sts
+from sandbox.environment import public_key_url, sandbox_environment
+from sandbox.oss.callback_signer import CallbackSigner, public_key_of
 from sandbox.servers import Service, in_background, listen
 from settings import read_settings
 
@@ -69,6 +72,8 @@ class RunningCloud:
     app: App
     cloud: cloud.Cloud
     env: dict[str, str]
+    url: str
+    """Where the function answers over HTTP, as behind its trigger."""
 
     def answer(self, method: str = "GET", path: str = "/", **query: str) -> dict[str, Any]:
         """What the function answers."""
@@ -91,25 +96,43 @@ class RunningCloud:
 @contextmanager
 def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
     """Run it with these variables of the function set."""
-    oss_listener, sts_listener = listen(0), listen(0)
+    listeners = [listen(0), listen(0), listen(0)]
+    gateway_port, oss_port, sts_port = (listener.getsockname()[1] for listener in listeners)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "callback_key.pem").write_bytes(callback_key())
     secrets = cloud.load_secrets(folder)
     env = sandbox_environment(
         variables,
         key=(secrets.access_key_id, secrets.access_key_secret),
-        oss_port=oss_listener.getsockname()[1],
-        sts_port=sts_listener.getsockname()[1],
+        oss_port=oss_port,
+        sts_port=sts_port,
         jwt_secret=secrets.jwt_secret,
+        gateway_port=gateway_port,
     )
     made = cloud.create(env, folder, secrets)
+    signing_key = cloud.load_callback_key(folder)
+    app = App(env)
+
+    def handler(event: bytes, context: object) -> dict[str, object]:
+        return fc_event.write(app.respond(lambda: fc_event.read(event)))
+
+    def initialize(context: object) -> None:
+        app.warm()
+
+    function = gateway.create_app(handler, initialize, public_key=public_key_of(signing_key))
     oss_app = oss.create_app(
-        made.storage, made.identities, region=made.region, default_bucket=made.bucket
+        made.storage,
+        made.identities,
+        region=made.region,
+        default_bucket=made.bucket,
+        callback_signer=CallbackSigner(signing_key, public_key_url(gateway_port)),
     )
     services = [
-        Service(oss_app, oss_listener),
-        Service(sts.create_app(made.identities), sts_listener),
+        Service(function, listeners[0]),
+        Service(oss_app, listeners[1]),
+        Service(sts.create_app(made.identities), listeners[2]),
     ]
-    app = App(env)
     with in_background(services):
-        yield RunningCloud(app, made, env)
+        yield RunningCloud(app, made, env, f"http://127.0.0.1:{gateway_port}")
     app.close()
     made.storage.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import time
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.identities import AccessKey, Identities, Role, SessionCredentials
 from sandbox.oss import Storage, create_app
+from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.ram import Policy
 from sandbox.servers import Service, in_background, listen
 
@@ -32,6 +34,15 @@ def policy(*statements: Mapping[str, object]) -> str:
 
 
 EVERYTHING = policy({"Action": "oss:*", "Resource": "acs:oss:*:*:*"})
+
+
+PUBLIC_KEY_URL = "http://127.0.0.1:9/sandbox/callback_pub_key.pem"
+
+
+@functools.cache
+def callback_key() -> bytes:
+    """A key for callbacks: making one for each test is slow."""
+    return make_private_key()
 
 
 class Clock:
@@ -152,6 +163,11 @@ def running_oss(
         stack.callback(storage.close)
         storage.create_bucket(BUCKET)
         server.app = create_app(
-            storage, identities, region=REGION, default_bucket=default_bucket, clock=clock
+            storage,
+            identities,
+            region=REGION,
+            default_bucket=default_bucket,
+            clock=clock,
+            callback_signer=CallbackSigner(callback_key(), PUBLIC_KEY_URL),
         )
         yield Oss(server.port, storage, identities, clock, folder, root, stack)

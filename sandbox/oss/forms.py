@@ -1,0 +1,234 @@
+"""PostObject's form: taken apart while it comes in, so that its file never lies in memory.
+
+What the form may hold is said by its policy (form_policy.py), who sends it by its signature
+(authentication.py). Limits and codes are vendor documentation; unverified is that a field that
+comes twice is refused, and the code where a field's value is too long.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from sandbox.oss.errors import OssError, invalid_argument
+from sandbox.oss.objects import STORED_HEADERS
+
+MAX_NAME_BYTES = 8 * 1024
+MAX_VALUE_BYTES = 2 * 1024 * 1024
+MAX_FIELDS_BYTES = 8 * 1024 * 1024
+"""Bytes of all that comes before the file."""
+MAX_FIELDS = 1000
+
+# A name, a file's name, and what is around them.
+_MAX_HEADER_BYTES = 24 * 1024
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What came before the file's bytes: `fields` by their names in lower case.
+
+    `content_type` is what the file's own part says, "" if nothing.
+    """
+
+    fields: Mapping[str, str] = field(repr=False)
+    filename: str
+    content_type: str
+
+    @property
+    def key(self) -> str:
+        """The object's key: ${filename} stands for the file's name. Raises InvalidArgument."""
+        key = self.fields.get("key", "")
+        if not key:
+            message = "Bucket POST must contain a field named 'key'."
+            raise invalid_argument(
+                f"{message} If it is specified, please check the order of the fields.", "key"
+            )
+        return key.replace("${filename}", self.filename)
+
+    def headers(self) -> dict[str, str]:
+        """Return the fields that PutObject has as headers, in a header's form.
+
+        The most telling content type comes first (vendor documentation). Raises InvalidArgument
+        for what no header can hold.
+        """
+        headers = {
+            name: _header(name, value)
+            for name, value in self.fields.items()
+            if name in STORED_HEADERS or name.startswith("x-oss-")
+        }
+        kind = headers.get("x-oss-content-type") or headers.get("content-type")
+        kind = kind or _header("content-type", self.content_type)
+        if kind:
+            headers["content-type"] = kind
+        else:
+            headers.pop("content-type", None)
+        return headers
+
+
+class FormReader:
+    """Takes a form in, a piece at a time: feed() it, then look at `form` and take() bytes."""
+
+    def __init__(self, boundary: bytes) -> None:
+        """Raises MalformedPOSTRequest for a boundary that is too long."""
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": self._add_to_header_name,
+                    "on_header_value": self._add_to_header_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_value,
+                    "on_part_data": self._add_to_value,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+                max_header_size=_MAX_HEADER_BYTES,
+            )
+        except FormParserError:
+            raise malformed_form() from None
+        self.form: Form | None = None
+        self.file_size = 0
+        self._ended = False
+        self._fields: dict[str, str] = {}
+        self._fields_bytes = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._header_name = bytearray()
+        self._header_value = bytearray()
+        self._name = ""
+        self._value = bytearray()
+        self._in_file = False
+        self._pending = bytearray()
+
+    @property
+    def pending(self) -> int:
+        """How many of the file's bytes take() would return."""
+        return len(self._pending)
+
+    def feed(self, chunk: bytes) -> None:
+        """Read on. Raises OssError: MalformedPOSTRequest, FieldItemTooLong and others."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise malformed_form() from None
+
+    def take(self) -> bytes:
+        """Return the file's bytes that came since the last time."""
+        taken = bytes(self._pending)
+        self._pending.clear()
+        return taken
+
+    def finish(self) -> None:
+        """Say that nothing more comes. Raises MalformedPOSTRequest if there should be more."""
+        if not self._ended:
+            raise malformed_form()
+        if self.form is None:
+            raise _wrong_number_of_files("0006-00000107")
+
+    def _begin_part(self) -> None:
+        self._headers = {}
+
+    def _add_to_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _add_to_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._header_name).lower()] = bytes(self._header_value)
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _begin_value(self) -> None:
+        disposition, options = parse_options_header(self._headers.get(b"content-disposition"))
+        if disposition.lower() != b"form-data" or b"name" not in options:
+            raise malformed_form()
+        name = options[b"name"]
+        if len(name) > MAX_NAME_BYTES:
+            raise _field_too_long("0006-00000110")
+        self._name = _text(name).lower()
+        self._value.clear()
+        if self._name == "file":
+            if self.form is not None:
+                raise _wrong_number_of_files("")
+            filename = _text(options.get(b"filename", b""))
+            kind = _text(self._headers.get(b"content-type", b""))
+            self.form = Form(self._fields, filename, kind)
+            self._in_file = True
+        elif self.form is None and (self._name in self._fields or len(self._fields) == MAX_FIELDS):
+            raise malformed_form()
+
+    def _add_to_value(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self.file_size += end - start
+            self._pending += data[start:end]
+        elif self.form is None:
+            self._value += data[start:end]
+            if len(self._value) > MAX_VALUE_BYTES:
+                raise _field_too_long("")
+            if self._fields_bytes + len(self._value) > MAX_FIELDS_BYTES:
+                raise OssError(
+                    400,
+                    "MaxPOSTPreDataLengthExceededError",
+                    "Your POST request fields preceding the upload file were too large.",
+                    "0006-00000112",
+                )
+
+    def _end_part(self) -> None:
+        # What comes after the file is ignored (vendor documentation).
+        if self.form is None:
+            self._fields[self._name] = _text(bytes(self._value))
+            self._fields_bytes += len(self._name) + len(self._value)
+        self._in_file = False
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def boundary_of(headers: Mapping[str, str]) -> bytes:
+    """Return what separates a form's parts. Raises RequestIsNotMultiPartContent."""
+    kind, options = parse_options_header(headers.get("content-type"))
+    boundary = options.get(b"boundary", b"")
+    if kind.lower() != b"multipart/form-data" or not boundary:
+        message = "Bucket POST must be of the enclosure-type multipart/form-data."
+        raise OssError(400, "RequestIsNotMultiPartContent", message)
+    return boundary
+
+
+def malformed_form() -> OssError:
+    """Make the refusal of a body that is no whole form."""
+    message = "The body of your POST request is not well-formed multipart/form-data."
+    return OssError(400, "MalformedPOSTRequest", message, "0006-00000104")
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        # "The form must be encoded in UTF-8" (vendor documentation).
+        raise malformed_form() from None
+
+
+def _header(name: str, value: str) -> str:
+    """Return a field as a header would carry it: its bytes as latin-1 text."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise invalid_argument("A header's name cannot hold this.", name)
+    if _CONTROL.search(value):
+        raise invalid_argument("A header must not hold control characters.", name)
+    return value.strip(" ").encode().decode("latin-1")
+
+
+def _field_too_long(ec: str) -> OssError:
+    message = "One of your POST request's fields is too long."
+    return OssError(400, "FieldItemTooLong", message, ec)
+
+
+def _wrong_number_of_files(ec: str) -> OssError:
+    message = "POST requires exactly one file upload per request."
+    return OssError(400, "IncorrectNumberOfFilesInPOSTRequest", message, ec)

@@ -1,0 +1,75 @@
+"""What an image's header says of it, for callbacks: nothing is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+from sandbox.oss.storage import OpenObject
+
+# What OSS's image processing reads (vendor documentation), by Pillow's names.
+_FORMATS = {"BMP": "bmp", "GIF": "gif", "JPEG": "jpg", "PNG": "png", "TIFF": "tiff", "WEBP": "webp"}
+# A JPEG with a second picture in it, as many phones take.
+_NAMES = {**_FORMATS, "MPO": "jpg"}
+
+
+class _ObjectFile(io.RawIOBase):
+    """An open object as a file: what Pillow looks at, and no more, is read."""
+
+    def __init__(self, opened: OpenObject) -> None:
+        self._opened = opened
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._opened.info.size}
+        if base[whence] + offset < 0:
+            raise ValueError("before the first byte")
+        self._place = base[whence] + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        chunks = self._opened.chunks(self._place, self._place + len(buffer))
+        chunk = next(chunks, b"")
+        buffer[: len(chunk)] = chunk
+        self._place += len(chunk)
+        return len(chunk)
+
+
+def image_variables(opened: OpenObject) -> dict[str, str | int]:
+    """Return the imageInfo variables of a callback; none for what is no image."""
+    # Not at the top: most uploads have no callback that asks.
+    from PIL import Image
+
+    try:
+        with Image.open(
+            io.BufferedReader(_ObjectFile(opened), 64 * 1024), formats=list(_FORMATS)
+        ) as image:
+            return {
+                "imageInfo.width": image.width,
+                "imageInfo.height": image.height,
+                "imageInfo.format": _NAMES[image.format or ""],
+            }
+    # What Pillow raises for a stranger's bytes is many things.
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+        TypeError,
+        SyntaxError,
+        EOFError,
+        MemoryError,
+        struct.error,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ):
+        return {}
