@@ -70,6 +70,7 @@ def image_variables(opened: OpenObject) -> dict[str, str | int]:
         MemoryError,
         struct.error,
         Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
+        # Where warnings are errors.
+        Warning,
     ):
         return {}
