@@ -11,6 +11,8 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from running_cloud import running_cloud
 from sandbox import cloud
@@ -66,6 +68,22 @@ def test_the_key_of_logins_tells_nothing_of_the_seal_key_and_is_each_sandboxs_ow
     one, other = (cloud.load_secrets(tmp_path / name) for name in ("one", "other"))
     assert one.jwt_secret != other.jwt_secret
     assert one.jwt_secret not in (one.seal_key, f"{one!r}")
+def test_the_callback_key_is_made_once_beside_older_secrets(tmp_path: Path) -> None:
+    secrets = cloud.load_secrets(tmp_path)
+    made = cloud.load_callback_key(tmp_path)
+    assert cloud.load_callback_key(tmp_path) == made
+    assert cloud.load_secrets(tmp_path) == secrets
+    assert {file.name for file in tmp_path.iterdir()} == {"secrets.json", "callback_key.pem"}
+    assert stat.S_IMODE((tmp_path / "callback_key.pem").stat().st_mode) == 0o600
+    key = load_pem_private_key(made, None)
+    assert isinstance(key, RSAPrivateKey)
+    assert key.key_size == 2048
+
+
+def test_first_runs_at_once_agree_on_the_callback_key(tmp_path: Path) -> None:
+    with threads() as executor:
+        made = set(executor.map(cloud.load_callback_key, [tmp_path] * 8))
+    assert made == {cloud.load_callback_key(tmp_path)}
 
 
 def threads() -> Executor:

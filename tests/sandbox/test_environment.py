@@ -43,6 +43,14 @@ def test_what_is_given_wins(name: str, value: str) -> None:
     assert made(**{name: value})[name] == value
 
 
+def test_the_key_of_callbacks_is_found_at_the_gateway() -> None:
+    env = sandbox_environment({}, key=KEY, oss_port=7081, sts_port=7082, gateway_port=7080)
+    url = "http://127.0.0.1:7080/sandbox/callback_pub_key.pem"
+    assert env["CALLBACK_PUBLIC_KEY_URL"] == url
+    # A deployment has OSS's own, and so has CLOUD=1.
+    assert "CALLBACK_PUBLIC_KEY_URL" not in {**made(), **cloud_environment({})}
+
+
 def test_an_empty_variable_is_not_given() -> None:
     assert made(BUCKET_NAME="")["BUCKET_NAME"] == "sandbox-bucket"
 

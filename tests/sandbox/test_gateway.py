@@ -12,6 +12,7 @@ import pytest
 
 import fc_event
 from sandbox import gateway
+from sandbox.environment import PUBLIC_KEY_PATH
 from sandbox.servers import Service, in_background, listen
 
 
@@ -165,3 +166,22 @@ def test_a_base64_answer_is_decoded(
     }
     response = send(connection)
     assert (response.status, response.data) == (201, b"\xff")  # type: ignore[attr-defined]
+
+
+def test_the_key_of_callbacks_is_served_and_hides_nothing_else(function: Function) -> None:
+    app = gateway.create_app(function.handler, function.initialize, public_key=b"PEM")
+    service = Service(app, listen(0))
+    with in_background([service]):
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        key = send(connection, url=PUBLIC_KEY_PATH)
+        assert (key.status, key.data) == (200, b"PEM")  # type: ignore[attr-defined]
+        assert function.events == []
+        for method, url in (("POST", PUBLIC_KEY_PATH), ("GET", "/sandbox/"), ("GET", "/")):
+            assert send(connection, method, url).data == b"seen"  # type: ignore[attr-defined]
+        connection.close()
+
+
+def test_without_a_key_the_function_has_every_path(
+    function: Function, connection: http.client.HTTPConnection
+) -> None:
+    assert send(connection, url=PUBLIC_KEY_PATH).data == b"seen"  # type: ignore[attr-defined]

@@ -21,7 +21,12 @@ CHUNK = b"x" * 64 * 1024
 
 
 def peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux counts in ru_maxrss what the parent had, before this program took its place.
+        lines = dict(line.split(":") for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 async def main(folder: Path, size: int) -> None:
