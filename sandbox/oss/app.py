@@ -5,8 +5,6 @@ That order is the whole of this module. An error in any step is an answer of OSS
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 import secrets
 import time
@@ -22,31 +20,28 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.identities import Identities
 from sandbox.oss import cors
 from sandbox.oss.addressing import check_key, readings
-from sandbox.oss.authentication import SignedRequest, authenticate, authenticate_form
+from sandbox.oss.authentication import SignedRequest, authenticate
 from sandbox.oss.authorization import authorize
 from sandbox.oss.call import Call, Site, Target
 from sandbox.oss.callback_signer import CallbackSigner
-from sandbox.oss.callbacks import Callback, requested, requested_by_form
+from sandbox.oss.callbacks import Callback, check_callback, requested
 from sandbox.oss.delivery import deliver
-from sandbox.oss.errors import OssError, invalid_argument, no_such_bucket, not_implemented
-from sandbox.oss.form_policy import FormPolicy
-from sandbox.oss.forms import Form, FormReader, boundary_of
+from sandbox.oss.errors import OssError, invalid_argument, no_such_bucket
+from sandbox.oss.form_upload import post_form
 from sandbox.oss.image_headers import image_variables
-from sandbox.oss.objects import Stored, check_body, check_redirect, md5_of, post_object
+from sandbox.oss.objects import Stored, check_body, md5_of
 from sandbox.oss.operations import (
     WITH_CALLBACK,
     Body,
     Operation,
-    needs_of_form,
     operation_of,
     takes_form,
 )
+from sandbox.oss.request_sizes import MAX_OBJECT_BYTES, check_length, too_large
 from sandbox.oss.responses import common_headers, empty, error_response
 from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-MAX_OBJECT_BYTES = 5 * 1024**3
-"""Bytes of one request: 5 GB (vendor documentation of PutObject)."""
 MAX_QUERY_PARAMETERS = 200
 # What is read and thrown away of a refused upload, so that the client reads why.
 _DRAIN_BYTES = 64 * 1024 * 1024
@@ -124,7 +119,8 @@ async def _done(
     query = _first(_query(request.scope))
     target = await run_in_threadpool(_likely_target, request, headers, site)
     if takes_form(request.method, target, query):
-        return await _posted(request, headers, query, target, request_id, site)
+        posted = await post_form(request, headers, query, target, request_id, site)
+        return await _told(posted.callback, posted.stored, "PostObject", posted.call, site)
     call, operation, callback = await run_in_threadpool(
         _accepted, request, headers, request_id, site
     )
@@ -146,61 +142,6 @@ async def _done(
     if isinstance(done, Stored):
         return await _told(callback, done, operation.name, call, site)
     return done
-
-
-async def _posted(
-    request: Request,
-    headers: Mapping[str, str],
-    query: Mapping[str, str],
-    target: Target,
-    request_id: str,
-    site: Site,
-) -> Response:
-    """PostObject: once the fields are there it is known who sends what, and if they may."""
-    _check_length(headers)
-    reader = FormReader(boundary_of(headers))
-    whole = hashlib.md5(usedforsecurity=False)
-    chunks = request.stream()
-    async for chunk in chunks:
-        whole.update(chunk)
-        reader.feed(chunk)
-        if reader.form is not None:
-            break
-    form = reader.form
-    if form is None:
-        reader.finish()
-        raise AssertionError("a form without a file was finished")
-    call, policy, callback = await run_in_threadpool(
-        _accepted_form, request, headers, query, form, target, request_id, site
-    )
-    least, most = (policy.min_bytes, policy.max_bytes) if policy else (0, None)
-    most = MAX_OBJECT_BYTES if most is None else min(most, MAX_OBJECT_BYTES)
-    staged = await run_in_threadpool(site.storage.stage)
-    try:
-        if reader.file_size > most:
-            raise _too_large(most, "0006-00000003")
-        async for chunk in chunks:
-            whole.update(chunk)
-            reader.feed(chunk)
-            if reader.file_size > most:
-                raise _too_large(most, "0006-00000003")
-            if reader.pending >= READ_BYTES:
-                await run_in_threadpool(staged.write, reader.take())
-        reader.finish()
-        await run_in_threadpool(staged.write, reader.take())
-        if staged.size < least:
-            raise OssError(
-                400,
-                "EntityTooSmall",
-                "Your proposed upload is smaller than the minimum allowed size.",
-                "0006-00000004",
-                details={"MinSizeAllowed": str(least), "ProposedSize": str(staged.size)},
-            )
-        check_body(headers, base64.b64encode(whole.digest()).decode())
-        stored = await run_in_threadpool(_store_form, call, site, staged, form)
-    finally:
-        staged.discard()
-    return await _told(callback, stored, "PostObject", call, site)
 
 
 async def _told(
@@ -256,45 +197,8 @@ def _accepted(
         authorize(call, operation.needs(call, b""), site)
     with_callback = operation.name in WITH_CALLBACK
     callback = requested(headers, query) if with_callback else None
-    _check_callback(callback, site)
+    check_callback(callback, site.callback_signer)
     return call, operation, callback
-
-
-def _accepted_form(
-    request: Request,
-    headers: Mapping[str, str],
-    query: Mapping[str, str],
-    form: Form,
-    target: Target,
-    request_id: str,
-    site: Site,
-) -> tuple[Call, FormPolicy | None, Callback | None]:
-    """Authenticate a form by its fields, and allow what they ask for."""
-    if site.storage.bucket(target.bucket) is None:
-        raise no_such_bucket(target.bucket)
-    identity = authenticate_form(form.fields, site)
-    policy = None
-    if identity is not None:
-        policy = FormPolicy.parse(form.fields["policy"])
-        policy.check(form.fields, target.bucket, site.clock())
-    key = form.key
-    check_key(key)
-    own = {name: headers[name] for name in ("host", "user-agent") if name in headers}
-    client = request.client.host if request.client else ""
-    object_target = Target(target.bucket, key)
-    call = Call(
-        "POST", object_target, query, {**form.headers(), **own}, identity, client, request_id
-    )
-    authorize(call, needs_of_form(call), site)
-    check_redirect(form.fields)
-    callback = requested_by_form(form.fields, headers, query)
-    _check_callback(callback, site)
-    return call, policy, callback
-
-
-def _check_callback(callback: Callback | None, site: Site) -> None:
-    if callback is not None and site.callback_signer is None:
-        raise not_implemented("callbacks where it was given no key to sign them")
 
 
 def _perform(
@@ -308,11 +212,6 @@ def _perform(
 def _store(operation: Operation, call: Call, site: Site, staged: Staged) -> Response | Stored:
     staged.finish()
     return operation.perform(call, site, staged)
-
-
-def _store_form(call: Call, site: Site, staged: Staged, form: Form) -> Stored:
-    staged.finish()
-    return post_object(call, site, staged, form.fields)
 
 
 def _image_variables(made: ObjectInfo, call: Call, site: Site) -> dict[str, str | int]:
@@ -330,13 +229,13 @@ async def _read_document(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_DOCUMENT_BYTES:
-            raise _too_large(MAX_DOCUMENT_BYTES)
+            raise too_large(MAX_DOCUMENT_BYTES)
     return bytes(body)
 
 
 async def _read_object(request: Request, headers: Mapping[str, str], site: Site) -> Staged:
     """Take an object's bytes in, a piece at a time, whatever their number."""
-    _check_length(headers)
+    check_length(headers)
     staged = await run_in_threadpool(site.storage.stage)
     pending = bytearray()
     try:
@@ -346,21 +245,12 @@ async def _read_object(request: Request, headers: Mapping[str, str], site: Site)
                 await run_in_threadpool(staged.write, bytes(pending))
                 pending.clear()
             if staged.size > MAX_OBJECT_BYTES:
-                raise _too_large(MAX_OBJECT_BYTES)
+                raise too_large(MAX_OBJECT_BYTES)
         await run_in_threadpool(staged.write, bytes(pending))
     except BaseException:
         staged.discard()
         raise
     return staged
-
-
-def _check_length(headers: Mapping[str, str]) -> None:
-    length = headers.get("content-length")
-    if length is None and "transfer-encoding" not in headers:
-        message = "You must provide the Content-Length HTTP header."
-        raise OssError(411, "MissingContentLength", message)
-    if length is not None and int(length) > MAX_OBJECT_BYTES:
-        raise _too_large(MAX_OBJECT_BYTES)
 
 
 async def _drain(request: Request) -> None:
@@ -433,8 +323,3 @@ def _likely_cors(request: Request, headers: Mapping[str, str], site: Site) -> st
         name = ""
     bucket = site.storage.bucket(name)
     return bucket.cors if bucket is not None else "[]"
-
-
-def _too_large(limit: int, ec: str = "") -> OssError:
-    message = "Your proposed upload exceeds the maximum allowed size."
-    return OssError(400, "EntityTooLarge", message, ec, details={"MaxSizeAllowed": str(limit)})

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, urlsplit
 
+from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.oss.encoded import decode_base64, parse_json
-from sandbox.oss.errors import OssError, invalid_argument
+from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
 MAX_PARAMETER_BYTES = 5 * 1024
 MAX_URLS = 5
@@ -96,6 +97,12 @@ def requested_by_form(
     text = fields.get("callback", "")
     custom = {name: value for name, value in fields.items() if _CUSTOM.fullmatch(name)}
     return _callback(text, custom) if text else None
+
+
+def check_callback(callback: Callback | None, signer: CallbackSigner | None) -> None:
+    """Refuse a callback that nobody could sign. Raises NotImplemented."""
+    if callback is not None and signer is None:
+        raise not_implemented("callbacks where it was given no key to sign them")
 
 
 def _callback(text: str, custom: Mapping[str, str]) -> Callback | None:

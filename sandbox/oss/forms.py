@@ -94,6 +94,7 @@ class FormReader:
         except FormParserError:
             raise malformed_form() from None
         self.form: Form | None = None
+        self.size = 0
         self.file_size = 0
         self._ended = False
         self._fields: dict[str, str] = {}
@@ -113,6 +114,7 @@ class FormReader:
 
     def feed(self, chunk: bytes) -> None:
         """Read on. Raises OssError: MalformedPOSTRequest, FieldItemTooLong and others."""
+        self.size += len(chunk)
         try:
             self._parser.write(chunk)
         except FormParserError:
