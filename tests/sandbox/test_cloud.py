@@ -68,6 +68,8 @@ def test_the_key_of_logins_tells_nothing_of_the_seal_key_and_is_each_sandboxs_ow
     one, other = (cloud.load_secrets(tmp_path / name) for name in ("one", "other"))
     assert one.jwt_secret != other.jwt_secret
     assert one.jwt_secret not in (one.seal_key, f"{one!r}")
+
+
 def test_the_callback_key_is_made_once_beside_older_secrets(tmp_path: Path) -> None:
     secrets = cloud.load_secrets(tmp_path)
     made = cloud.load_callback_key(tmp_path)
