@@ -98,7 +98,8 @@ def identities(function_env: Mapping[str, str], seal_key: str) -> Identities:
     """The function's key, and the upload role that it may assume.
 
     The role may do everything under the prefix, and nothing outside: what a token may do is then
-    up to its policy, and no policy can lead further.
+    up to its policy, and no policy can lead further. The key itself signs URLs and forms, and
+    lists uploads: it may put, get and list there, and no more.
     """
     # As the function reads them: it strips blanks.
     settings, access_key = read_settings(function_env), read_access_key(function_env)
@@ -108,20 +109,23 @@ def identities(function_env: Mapping[str, str], seal_key: str) -> Identities:
     may_assume = _policy(
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": settings.role_arn},
     )
-    may_upload = _policy(
-        {"Effect": "Allow", "Action": "oss:*", "Resource": f"{bucket}/{settings.prefix}*"},
-        {
-            "Effect": "Allow",
-            "Action": "oss:ListObjects",
-            "Resource": bucket,
-            "Condition": {"StringLike": {"oss:Prefix": f"{settings.prefix}*"}},
-        },
+    objects = f"{bucket}/{settings.prefix}*"
+    list_objects = {
+        "Effect": "Allow",
+        "Action": "oss:ListObjects",
+        "Resource": bucket,
+        "Condition": {"StringLike": {"oss:Prefix": f"{settings.prefix}*"}},
+    }
+    may_sign = _policy(
+        {"Effect": "Allow", "Action": ["oss:PutObject", "oss:GetObject"], "Resource": objects},
+        list_objects,
     )
+    may_upload = _policy({"Effect": "Allow", "Action": "oss:*", "Resource": objects}, list_objects)
     key = AccessKey(
         access_key_id=access_key.access_key_id,
         access_key_secret=access_key.access_key_secret,
         arn=user_arn,
-        policies=(may_assume,),
+        policies=(may_assume, may_sign),
         security_token=access_key.security_token,
     )
     role = Role(

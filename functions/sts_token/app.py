@@ -18,6 +18,7 @@ import tokens
 from cache import CredentialsCache
 from cors import Cors
 from errors import MethodNotAllowed, Misconfiguration, NotFound, ServiceError, StsRefused
+from grants import Grant
 from limits import CallerLimit
 from messages import Request, Response
 from policies import Policies
@@ -117,7 +118,13 @@ class App:
             record.route = "OPTIONS"
             return {"StatusCode": 200}
         path = request.path.rstrip("/") or "/"
-        routes = {"/": self._token, "/sts": self._token, "/health": self._health}
+        routes = {
+            "/": self._token,
+            "/sts": self._token,
+            "/signed-url": self._signed_url,
+            "/form": self._form,
+            "/health": self._health,
+        }
         route = routes.get(path)
         if route is None:
             raise NotFound(f"no such path; must be one of {', '.join(routes)}")
@@ -130,10 +137,7 @@ class App:
         end = time.monotonic() + ANSWER_SECONDS
         parts = self._parts()
         settings = parts.settings
-        caller = callers.identify(request, parts.logins)
-        record.caller = caller.segment or caller.session_name
-        grant = grants.decide(caller, grants.read_wishes(request), settings)
-        record.policy = grant.policy
+        grant = self._grant(request, record, grants.read_wishes(request))
         policy = parts.policies.render(grant)
         role_request = RoleRequest(settings.role_arn, grant.session_name, policy, grant.seconds)
 
@@ -150,13 +154,60 @@ class App:
         record.sts_request_id = credentials.request_id
         return tokens.token(credentials, grant, settings)
 
+    def _signed_url(self, request: Request, record: Record) -> dict[str, object]:
+        # Imported where it is needed, here and in _form: a cold start for a token does without.
+        import presign
+
+        settings = self._parts().settings
+        wishes = grants.read_wishes(request, presign.WISHES)
+        grant = self._grant(request, record, wishes)
+        key = read_access_key(self._env)
+        wish = presign.read_wish(wishes, settings, key)
+        self._require(presign.ACTIONS[wish.method], grant)
+        return presign.signed_url(grant, wish, settings, key, time.time())
+
+    def _form(self, request: Request, record: Record) -> dict[str, object]:
+        import forms
+
+        settings = self._parts().settings
+        wishes = grants.read_wishes(request, forms.WISHES)
+        grant = self._grant(request, record, wishes)
+        key = read_access_key(self._env)
+        wish = forms.read_wish(wishes, settings, key)
+        self._require(forms.ACTION, grant)
+        return forms.signed_form(grant, wish, settings, key, time.time())
+
+    def _grant(self, request: Request, record: Record, wishes: Mapping[str, str]) -> Grant:
+        parts = self._parts()
+        caller = callers.identify(request, parts.logins)
+        record.caller = caller.segment or caller.session_name
+        grant = grants.decide(caller, wishes, parts.settings)
+        record.policy = grant.policy
+        return grant
+
+    def _require(self, action: str, grant: Grant) -> None:
+        """Refuse what a token of the grant could not do: our own key could. Raises NotAllowed."""
+        import permissions
+
+        parts = self._parts()
+        # That of the prefix, rendered once for each caller and not for each object.
+        policy = parts.policies.render(grant._replace(object_key=None))
+        keys = grant.object_key or f"{grant.prefix}*"
+        account = parts.settings.role_arn.split(":")[3]
+        permissions.require(policy, action, account, f"{grant.bucket}/{keys}")
+
     def _health(self, request: Request, record: Record) -> dict[str, object]:  # noqa: ARG002
         """Everything that can be checked without calling STS: anybody may call this route."""
+        import permissions
+
         parts = self._parts()
         read_access_key(self._env)
         somebody = callers.ANONYMOUS if parts.logins is None else callers.named("somebody")
         for name in parts.settings.policy_choices:
-            parts.policies.render(grants.decide(somebody, {"policy": name}, parts.settings))
+            policy = parts.policies.render(
+                grants.decide(somebody, {"policy": name}, parts.settings)
+            )
+            permissions.check(policy)
         return {"StatusCode": 200, "Status": "OK"}
 
     def _cors_headers(self, request: Request) -> Mapping[str, str]:

@@ -36,7 +36,8 @@ class InvalidParameter(ServiceError):
 
     def __init__(self, parameter: str, message: str) -> None:
         super().__init__(f"{parameter}: {message}")
-        self.code = f"InvalidParameter.{parameter.title().replace('_', '')}"
+        name = parameter.title().replace("_", "").replace("-", "")
+        self.code = f"InvalidParameter.{name}"
 
 
 class NotFound(ServiceError):
@@ -67,6 +68,13 @@ class PolicyError(ServiceError):
     """Raised when a policy template cannot be rendered for a grant into a policy STS would take."""
 
     code = "InvalidPolicy"
+
+
+class NotAllowed(ServiceError):
+    """Raised when the policy of a caller's grant does not allow what a URL or form would do."""
+
+    status = 403
+    code = "NotAllowed"
 
 
 class StsRefused(ServiceError):

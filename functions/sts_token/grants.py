@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -34,16 +34,16 @@ class Grant(NamedTuple):
     session_name: str
 
 
-def read_wishes(request: Request) -> dict[str, str]:
-    """Collect the wishes of the query and of a JSON or form body; other names are ignored.
+def read_wishes(request: Request, names: Sequence[str] = _WISHES) -> dict[str, str]:
+    """Collect the wishes of the query and of a JSON or form body; names not asked for are ignored.
 
     Raises InvalidParameter for a body that is neither, or a wish that says two things.
     """
-    wishes = {name: request.query[name] for name in _WISHES if name in request.query}
+    wishes = {name: request.query[name] for name in names if name in request.query}
     if request.method != "POST":
         return wishes
-    body = _read_body(request)
-    for name in _WISHES:
+    body = _read_body(request, names)
+    for name in names:
         if name in body:
             if wishes.get(name, body[name]) != body[name]:
                 raise InvalidParameter(name, "the query and the body must not differ")
@@ -69,7 +69,7 @@ def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Gra
     )
 
 
-def _read_body(request: Request) -> dict[str, str]:
+def _read_body(request: Request, names: Sequence[str]) -> dict[str, str]:
     if len(request.body) > MAX_BODY_BYTES:
         raise InvalidParameter("body", f"must be at most {MAX_BODY_BYTES} bytes")
     try:
@@ -79,29 +79,29 @@ def _read_body(request: Request) -> dict[str, str]:
     if not text:
         return {}
     if text.startswith("{"):
-        return _json_texts(text)
+        return _json_texts(text, names)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "application/x-www-form-urlencoded":
-        return _form_texts(text)
+        return _form_texts(text, names)
     raise InvalidParameter("body", "must be a JSON object, or a form (x-www-form-urlencoded)")
 
 
-def _form_texts(text: str) -> dict[str, str]:
+def _form_texts(text: str, names: Sequence[str]) -> dict[str, str]:
     pairs = parse_qsl(text, keep_blank_values=True)
     values = dict(pairs)
-    for name in _WISHES:
+    for name in names:
         if sum(key == name for key, _ in pairs) > 1:
             raise InvalidParameter(name, "must be given once")
     return values
 
 
-def _json_texts(text: str) -> dict[str, str]:
+def _json_texts(text: str, names: Sequence[str]) -> dict[str, str]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidParameter("body", "must be a JSON object") from None
     values = {}
-    for name in _WISHES:
+    for name in names:
         value = document.get(name)
         if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
             raise InvalidParameter(name, "must be text or a whole number")

@@ -20,7 +20,15 @@ MIN_SECONDS = 900
 MAX_SECONDS = 43200
 """STS's longest session, where the role's MaxSessionDuration allows it."""
 
+MAX_URL_SECONDS = 604800
+"""OSS's longest signature V4, in a URL or a form: seven days (vendor documentation)."""
+DEFAULT_MAX_BYTES = 1024**3
+MAX_BYTES = 5 * 1024**3
+"""OSS's largest object of one upload (vendor documentation of PutObject and PostObject)."""
+
 MIN_SECRET_BYTES = 32
+TYPE_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+"""Each half of a content type, as a pattern (RFC 6838)."""
 _KEY_SOURCES = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
 
 # As text: what a cold start does not meet, it does not compile.
@@ -106,6 +114,11 @@ class Settings(NamedTuple):
     allowed_origins: tuple[str, ...]
     caller_tokens_per_minute: int
     """0: no limit."""
+    url_seconds: int
+    max_url_seconds: int
+    upload_max_bytes: int
+    upload_content_types: tuple[str, ...]
+    """Exact types, or one pattern like "image/*"; empty: any."""
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -113,6 +126,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     region = _region(env)
     policy = _text(env, "POLICY_FILE") or "bucket_write_policy"
     token_seconds = _seconds(env, "TOKEN_EXPIRE_TIME", MIN_SECONDS)
+    url_seconds = _whole(env, "URL_EXPIRE_TIME", 900, 1, MAX_URL_SECONDS, "seconds")
     return Settings(
         role_arn=_match(env, "ROLE_ARN", _ROLE_ARN, "acs:ram::<account id>:role/<role name>"),
         token_seconds=token_seconds,
@@ -130,6 +144,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         logins=_logins(env) if _one_of(env, "AUTH", ("jwt", "anonymous")) == "jwt" else None,
         allowed_origins=_origins(env),
         caller_tokens_per_minute=_limit(env),
+        url_seconds=url_seconds,
+        max_url_seconds=_whole(
+            env, "URL_EXPIRE_TIME_MAX", url_seconds, url_seconds, MAX_URL_SECONDS, "seconds"
+        ),
+        upload_max_bytes=_whole(env, "UPLOAD_MAX_BYTES", DEFAULT_MAX_BYTES, 1, MAX_BYTES, "bytes"),
+        upload_content_types=_content_types(env),
     )
 
 
@@ -202,6 +222,30 @@ def _seconds(env: Mapping[str, str], name: str, least: int) -> int:
     if not re.fullmatch("[0-9]{1,6}", value) or not least <= int(value) <= MAX_SECONDS:
         raise Misconfiguration(name, f"must be a whole number of seconds, {least} to {MAX_SECONDS}")
     return int(value)
+
+
+def _whole(
+    env: Mapping[str, str], name: str, default: int, least: int, most: int, unit: str
+) -> int:
+    value = _text(env, name) or str(default)
+    # Bounded digits: int() of a very long text is an error of its own.
+    if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
+        raise Misconfiguration(name, f"must be a whole number of {unit}, {least} to {most}")
+    return int(value)
+
+
+def _content_types(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Exact types, or one pattern: a form's conditions have no "or" between patterns."""
+    name = "UPLOAD_CONTENT_TYPES"
+    parts = (part.strip() for part in _text(env, name).split(","))
+    types = tuple(dict.fromkeys(filter(None, parts)))
+    exact = all(re.fullmatch(f"{TYPE_NAME}/{TYPE_NAME}", one) for one in types)
+    if not exact and not (len(types) == 1 and re.fullmatch(rf"{TYPE_NAME}/\*", types[0])):
+        raise Misconfiguration(
+            name,
+            "must be content types like image/jpeg, separated by commas, or one like image/*",
+        )
+    return types
 
 
 def _limit(env: Mapping[str, str]) -> int:

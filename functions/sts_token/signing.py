@@ -1,0 +1,120 @@
+"""OSS signature V4 by the function's own key: what is signed, for how long, at which address.
+
+What a signed URL or a form holds lies in presign.py and forms.py. Nothing here asks anybody: URLs
+and forms are made while STS is down.
+Source: vendor documentation, and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote
+
+from errors import InvalidParameter
+from settings import AccessKey, Endpoint, Settings
+
+ALGORITHM = "OSS4-HMAC-SHA256"
+
+MAX_TEMPORARY_SECONDS = 3600
+"""The longest life of what a temporary key signs: it dies with the key, whatever it says itself.
+
+When that is cannot be known. Function Compute injects the three variables and no expiration, its
+context has none either, and the security token is opaque. Such keys last 36 hours (vendor
+documentation), of which any part may be over; how early the platform replaces them is unverified,
+but it lets an invocation run for many hours on one. An hour is far inside of that. The only place
+that holds the choice.
+"""
+
+_TIMESTAMP = "%Y%m%dT%H%M%SZ"
+
+
+class Signer(NamedTuple):
+    """A key, where (a region like cn-hangzhou) and when (like 20231216T162057Z) it signs."""
+
+    key: AccessKey
+    region: str
+    timestamp: str
+
+    @classmethod
+    def at(cls, now: float, key: AccessKey, region: str) -> Signer:
+        """Sign at `now`, in unix seconds."""
+        return cls(key, region, time.strftime(_TIMESTAMP, time.gmtime(now)))
+
+    @property
+    def scope(self) -> str:
+        """What a signature is good for: a day and a region."""
+        return f"{self.timestamp[:8]}/{self.region}/oss/aliyun_v4_request"
+
+    @property
+    def credential(self) -> str:
+        """The x-oss-credential: whose key it is, and the scope."""
+        return f"{self.key.access_key_id}/{self.scope}"
+
+    def expiration(self, seconds: int) -> str:
+        """The moment `seconds` after signing, as 20 characters of UTC like every Expiration."""
+        end = calendar.timegm(time.strptime(self.timestamp, _TIMESTAMP)) + seconds
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+
+    def signature(self, text: str) -> str:
+        """Sign a string to sign, or a form's policy in base64: 64 hex digits."""
+        key = f"aliyun_v4{self.key.access_key_secret}".encode()
+        for part in self.scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return hmac.digest(key, text.encode(), "sha256").hex()
+
+    def request_signature(
+        self, method: str, resource: str, query: str, headers: Mapping[str, str]
+    ) -> str:
+        """Sign a request.
+
+        `resource` is /bucket/key, not encoded, whatever the URL's style; `query` is
+        `canonical_query` of all parameters but the signature; `headers` are those that V4 signs
+        (Content-Type, Content-MD5, x-oss-*), with names in lower case.
+        """
+        lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
+        canonical = f"{method}\n{quote(resource)}\n{query}\n{lines}\n\nUNSIGNED-PAYLOAD"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        return self.signature(f"{ALGORITHM}\n{self.timestamp}\n{self.scope}\n{digest}")
+
+
+def canonical_query(parameters: Mapping[str, str]) -> str:
+    """Encode and order parameters as V4 signs them; an empty value stands without "="."""
+    pairs = sorted((quote(name, ""), quote(value, "")) for name, value in parameters.items())
+    return "&".join(f"{name}={value}" if value else name for name, value in pairs)
+
+
+def lifetime(wish: str | None, settings: Settings, key: AccessKey) -> int:
+    """How many seconds a URL or form lives: 1 up to URL_EXPIRE_TIME_MAX and what the key allows.
+
+    Raises InvalidParameter for a wish (`expires`) that is malformed or longer.
+    """
+    longest = settings.max_url_seconds
+    if key.security_token is not None:
+        longest = min(longest, MAX_TEMPORARY_SECONDS)
+    if wish is None:
+        return min(settings.url_seconds, longest)
+    if re.fullmatch("[0-9]{1,6}", wish) and 1 <= int(wish) <= longest:
+        return int(wish)
+    raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
+
+
+def bucket_url(endpoint: Endpoint, bucket: str) -> str:
+    """Where the bucket answers, without a slash at the end.
+
+    OSS takes the bucket in the host's name. An address or "localhost" has no names below it, so
+    there the bucket is the path's first segment, as the Python SDKs write it too; OSS itself
+    refuses that, the sandbox does not. Any other name is a domain of the operator's own that is
+    bound to the bucket and says nothing of it: so the Android and iOS SDKs read an endpoint. The
+    Python and JavaScript SDKs have to be told (`is_cname`, `use_cname`, `cname`).
+    """
+    if re.fullmatch(r"localhost|[0-9.]+|.*:.*", endpoint.host):
+        return f"{endpoint}/{bucket}"
+    if endpoint.host.endswith(".aliyuncs.com"):
+        return f"{endpoint.scheme}://{bucket}.{endpoint.authority}"
+    return str(endpoint)
