@@ -21,6 +21,21 @@ def test_the_defaults_are_the_designs(env: Env) -> None:
     assert str(settings.oss_endpoint) == "https://oss-cn-hangzhou.aliyuncs.com"
 
 
+def test_urls_and_forms_have_defaults_too(env: Env) -> None:
+    settings = read_settings(env)
+    assert (settings.url_seconds, settings.max_url_seconds) == (900, 900)
+    assert settings.upload_max_bytes == 1024**3
+    assert settings.upload_content_types == ()
+    assert read_settings({**env, "URL_EXPIRE_TIME": "60"}).max_url_seconds == 60
+
+
+def test_content_types_are_a_list_or_one_pattern(env: Env) -> None:
+    env["UPLOAD_CONTENT_TYPES"] = "image/png, image/svg+xml,,image/png"
+    assert read_settings(env).upload_content_types == ("image/png", "image/svg+xml")
+    env["UPLOAD_CONTENT_TYPES"] = "image/*"
+    assert read_settings(env).upload_content_types == ("image/*",)
+
+
 def test_the_sts_endpoint_is_the_regions_own(env: Env) -> None:
     del env["STS_ENDPOINT"]
     assert str(read_settings(env).sts_endpoint) == "https://sts.cn-hangzhou.aliyuncs.com"
@@ -90,6 +105,18 @@ def test_policy_choices_add_to_the_default_policy(env: Env) -> None:
         ("STS_ENDPOINT", "https://[::1", "https://host"),
         ("OSS_ENDPOINT", "http://oss-cn-hangzhou.aliyuncs.com", "loopback and private"),
         ("OSS_ENDPOINT", "http://10.evil.example", "loopback and private"),
+        ("URL_EXPIRE_TIME", "0", "1 to 604800"),
+        ("URL_EXPIRE_TIME", "604801", "1 to 604800"),
+        ("URL_EXPIRE_TIME", "1.5", "1 to 604800"),
+        ("URL_EXPIRE_TIME_MAX", "899", "900 to 604800"),
+        ("URL_EXPIRE_TIME_MAX", "9" * 5000, "900 to 604800"),
+        ("UPLOAD_MAX_BYTES", "0", "1 to 5368709120"),
+        ("UPLOAD_MAX_BYTES", "5368709121", "1 to 5368709120"),
+        ("UPLOAD_MAX_BYTES", "1GB", "1 to 5368709120"),
+        ("UPLOAD_CONTENT_TYPES", "image", "content types like image/jpeg"),
+        ("UPLOAD_CONTENT_TYPES", "*/*", "content types like image/jpeg"),
+        ("UPLOAD_CONTENT_TYPES", "image/*,image/png", "or one like image/*"),
+        ("UPLOAD_CONTENT_TYPES", 'image/png"]', "content types like image/jpeg"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_it_and_what_it_accepts(
@@ -183,6 +210,10 @@ VARIABLES = (
     "ALLOWED_ORIGINS",
     "CALLER_TOKENS_PER_MINUTE",
     "TOKEN_EXPIRE_TIME_MAX",
+    "URL_EXPIRE_TIME",
+    "URL_EXPIRE_TIME_MAX",
+    "UPLOAD_MAX_BYTES",
+    "UPLOAD_CONTENT_TYPES",
 )
 
 

@@ -111,6 +111,9 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
     "starts-with" looks at the key field as it was sent: OSS puts the file's name in afterwards
     (vendor documentation). What comes in there can only lengthen the key, and OSS reads keys
     literally, "../" too: so every object of the form lies under the prefix.
+
+    "$content-type" is taken to mean the type that the object gets: the x-oss-content-type field's,
+    else the file's (documented is that order; unverified, that the condition follows it).
     """
     conditions: list[object] = [
         ["eq", "$key", grant.object_key]

@@ -190,17 +190,26 @@ def test_the_role_may_do_nothing_else(upload_role: Identity, access: Access) -> 
     assert not upload_role.decide(access).allowed
 
 
-def test_the_functions_key_may_assume_the_role_and_nothing_else(
+def test_the_functions_key_may_assume_the_role_sign_uploads_and_list_them_and_nothing_else(
     identities: Identities, function_key: Identity
 ) -> None:
-    assert function_key.decide(Access("sts:AssumeRole", ROLE_ARN, {})).allowed
+    for access in (
+        Access("sts:AssumeRole", ROLE_ARN, {}),
+        oss("PutObject", "sandbox-bucket/uploads/a"),
+        oss("GetObject", "sandbox-bucket/uploads/a"),
+        listing("sandbox-bucket", "uploads/"),
+    ):
+        assert function_key.decide(access).allowed
     for access in (
         Access("sts:AssumeRole", f"{ROLE_ARN}2", {}),
         Access("sts:AssumeRole", f"acs:ram::1:{ROLE_ARN.rpartition(':')[2]}", {}),
         Access("sts:GetCallerIdentity", ROLE_ARN, {}),
-        oss("PutObject", "sandbox-bucket/uploads/a"),
-        oss("GetObject", "sandbox-bucket/uploads/a"),
-        listing("sandbox-bucket", "uploads/"),
+        oss("PutObject", "sandbox-bucket/uploads2/a"),
+        oss("GetObject", "another-bucket/uploads/a"),
+        oss("PutObjectAcl", "sandbox-bucket/uploads/a"),
+        oss("DeleteObject", "sandbox-bucket/uploads/a"),
+        listing("sandbox-bucket", ""),
+        oss("ListMultipartUploads", "sandbox-bucket"),
         oss("ListBuckets", "*"),
     ):
         assert not function_key.decide(access).allowed
