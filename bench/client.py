@@ -19,6 +19,10 @@ SECRET = "benchmark-secret"
 ROLE = "acs:ram::1234567890123456:role/upload"
 REGION = "cn-hangzhou"
 BUCKET = "benchmark-bucket"
+# As in Function Compute, whose keys are temporary: much of a signed URL is the token.
+TOKEN = "CAIS" + "A+/=" * 225
+OBJECT = "photos/2026/holiday.jpg"
+CONTENT_TYPE = "image/jpeg"
 # What bucket_read_write_policy renders to: the peers get it ready-made.
 POLICY = (
     '{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:PutObject","oss:ListParts",'
@@ -71,47 +75,72 @@ def handler(port: str) -> "Callable[[], object]":
 
     The stub's credentials are too short-lived to be served again: each call is one of STS's.
     """
-    return _ours(port, {"AUTH": "anonymous"})
+    return _tokens(_index(port), _event("/"))
 
 
 def cached(port: str) -> "Callable[[], object]":
+    """Ours: a token that is served again."""
+    return _tokens(_index(port, TOKEN_EXPIRE_TIME="3600"), _event("/"))
+
+
+def cached_jwt(port: str) -> "Callable[[], object]":
     """Ours with a login of each caller (AUTH=jwt), and a token that is served again."""
     secret = "benchmark-secret-of-32-bytes-and-more"
-    variables = {"AUTH": "jwt", "JWT_SECRET": secret, "TOKEN_EXPIRE_TIME": "3600"}
-    return _ours(port, variables, {"Authorization": f"Bearer {_login(secret)}"})
+    handle = _index(port, AUTH="jwt", JWT_SECRET=secret, TOKEN_EXPIRE_TIME="3600")
+    return _tokens(handle, _event("/", access_token=_login(secret)))
 
 
-def _ours(
-    port: str, variables: "dict[str, str]", headers: "dict[str, str] | None" = None
+def _tokens(
+    handle: "Callable[[bytes, object], dict[str, object]]", event: bytes
 ) -> "Callable[[], object]":
-    import json
-    import os
-    from pathlib import Path
-
-    os.environ.update(
-        variables,
-        ALIBABA_CLOUD_ACCESS_KEY_ID=KEY,
-        ALIBABA_CLOUD_ACCESS_KEY_SECRET=SECRET,
-        ROLE_ARN=ROLE,
-        BUCKET_NAME=BUCKET,
-        OSS_REGION=REGION,
-        STS_ENDPOINT=f"http://127.0.0.1:{port}",
-        POLICY_FILE="bucket_read_write_policy",
-    )
-    root = Path(__file__).resolve().parents[1]
-    sys.path.insert(0, str(root / "functions" / "sts_token"))
-    document = json.loads((root / "tests" / "events" / "get_token.json").read_bytes())
-    document["headers"].update(headers or {})
-    event = json.dumps(document).encode()
-
-    import index
-
     def call() -> object:
-        answer = index.handler(event, None)
+        answer = handle(event, None)
         assert '"Code":"Success"' in str(answer["body"]), answer
         return answer
 
     return call
+
+
+def _index(port: str, **variables: str) -> "Callable[[bytes, object], dict[str, object]]":
+    """The production handler, with the environment of a deployment."""
+    import os
+
+    os.environ.update(
+        {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
+            "ROLE_ARN": ROLE,
+            "BUCKET_NAME": BUCKET,
+            "OSS_REGION": REGION,
+            "STS_ENDPOINT": f"http://127.0.0.1:{port}",
+            "POLICY_FILE": "bucket_read_write_policy",
+            "AUTH": "anonymous",
+            **variables,
+        }
+    )
+    _find_ours()
+    import index
+
+    return index.handler
+
+
+def _find_ours() -> None:
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[1]
+    sys.path.insert(0, str(root / "functions" / "sts_token"))
+
+
+def _event(path: str, **query: str) -> bytes:
+    """The golden event, for a path and a query."""
+    import json
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[1]
+    event = json.loads((root / "tests" / "events" / "get_token.json").read_bytes())
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
+    event["queryParameters"] = query
+    return json.dumps(event).encode()
 
 
 def _login(secret: str) -> str:
@@ -174,12 +203,90 @@ def tea(port: str) -> "Callable[[], object]":
     return call
 
 
+def url_handler(port: str) -> "Callable[[], object]":
+    """Ours: a signed URL from the production handler with a real event."""
+    handle = _index(port, ALIBABA_CLOUD_SECURITY_TOKEN=TOKEN)
+    event = _event("/signed-url", object=OBJECT, content_type=CONTENT_TYPE)
+
+    def call() -> object:
+        answer = handle(event, None)
+        assert "x-oss-signature=" in str(answer["body"]), answer
+        return answer
+
+    return call
+
+
+def url_ours(_: str) -> "Callable[[], object]":
+    """Ours: from the wishes to a signed URL, without the handler around it."""
+    _find_ours()
+    import presign
+    from grants import Grant
+    from settings import AccessKey, read_settings
+
+    settings = read_settings(
+        {
+            "ROLE_ARN": ROLE,
+            "BUCKET_NAME": BUCKET,
+            "OSS_REGION": REGION,
+            "AUTH": "anonymous",
+        }
+    )
+    key = AccessKey(KEY, SECRET, TOKEN)
+    grant = Grant(BUCKET, "uploads/", f"uploads/{OBJECT}", "bucket_write_policy", 900, "anonymous")
+    wishes = {"object": OBJECT, "content_type": CONTENT_TYPE}
+
+    def call() -> object:
+        wish = presign.read_wish(wishes, settings, key)
+        return presign.signed_url(grant, wish, settings, key, time.time())["Url"]
+
+    return call
+
+
+def url_oss2(_: str) -> "Callable[[], object]":
+    """oss2, the vendor's SDK, kept between calls."""
+    import oss2
+
+    auth = oss2.StsAuth(KEY, SECRET, TOKEN, auth_version="v4")
+    bucket = oss2.Bucket(auth, f"https://oss-{REGION}.aliyuncs.com", BUCKET, region=REGION)
+    headers = {"Content-Type": CONTENT_TYPE}
+
+    def call() -> object:
+        return bucket.sign_url("PUT", f"uploads/{OBJECT}", 900, headers=headers, slash_safe=True)
+
+    return call
+
+
+def url_oss_v2(_: str) -> "Callable[[], object]":
+    """The vendor's newer SDK, alibabacloud-oss-v2, kept between calls."""
+    from datetime import timedelta
+
+    import alibabacloud_oss_v2 as oss
+
+    config = oss.config.load_default()
+    config.credentials_provider = oss.credentials.StaticCredentialsProvider(KEY, SECRET, TOKEN)
+    config.region = REGION
+    client = oss.Client(config)
+
+    def call() -> object:
+        request = oss.PutObjectRequest(
+            bucket=BUCKET, key=f"uploads/{OBJECT}", content_type=CONTENT_TYPE
+        )
+        return client.presign(request, expires=timedelta(seconds=900)).url
+
+    return call
+
+
 CLIENTS = {
+    "floor": floor,
     "handler": handler,
     "cached": cached,
-    "floor": floor,
+    "cached_jwt": cached_jwt,
     "acs_client": acs_client,
     "tea": tea,
+    "url_ours": url_ours,
+    "url_handler": url_handler,
+    "url_oss2": url_oss2,
+    "url_oss_v2": url_oss_v2,
 }
 
 

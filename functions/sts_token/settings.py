@@ -227,7 +227,9 @@ def _seconds(env: Mapping[str, str], name: str, least: int) -> int:
 def _whole(
     env: Mapping[str, str], name: str, default: int, least: int, most: int, unit: str
 ) -> int:
-    value = _text(env, name) or str(default)
+    value = _text(env, name)
+    if not value:
+        return default
     # Bounded digits: int() of a very long text is an error of its own.
     if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
         raise Misconfiguration(name, f"must be a whole number of {unit}, {least} to {most}")
