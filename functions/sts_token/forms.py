@@ -23,6 +23,7 @@ ACTION = "oss:PutObject"
 WISHES = ("policy", "object", "content_type", "max_bytes", "expires")
 
 _FILE_NAME = "${filename}"
+_TYPE_FIELDS = ("content-type", "x-oss-content-type")
 _NONE: Mapping[str, str] = MappingProxyType({})
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -92,8 +93,7 @@ def signed_form(
         "x-oss-signature": signature,
     }
     if len(wish.content_types) == 1 and not content_types.is_pattern(wish.content_types[0]):
-        # Before whatever type a browser gives to the file.
-        fields["x-oss-content-type"] = wish.content_types[0]
+        fields.update(dict.fromkeys(_TYPE_FIELDS, wish.content_types[0]))
     return {
         "StatusCode": 200,
         "Url": f"{host}/",
@@ -112,8 +112,9 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
     (vendor documentation). What comes in there can only lengthen the key, and OSS reads keys
     literally, "../" too: so every object of the form lies under the prefix.
 
-    "$content-type" is taken to mean the type that the object gets: the x-oss-content-type field's,
-    else the file's (documented is that order; unverified, that the condition follows it).
+    Where content types are bounded, two fields have to name the file's: what "$content-type"
+    looks at beside the field of that name, the file's own type say, is unverified, and
+    x-oss-content-type is what OSS stores in the first place (vendor documentation).
     """
     conditions: list[object] = [
         ["eq", "$key", grant.object_key]
@@ -122,10 +123,11 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
         ["content-length-range", 0, wish.max_bytes],
     ]
     types = wish.content_types
-    if types and content_types.is_pattern(types[0]):
-        conditions.append(["starts-with", "$content-type", types[0][:-1]])
-    elif types:
-        conditions.append(["in", "$content-type", list(types)])
+    for name in _TYPE_FIELDS if types else ():
+        if content_types.is_pattern(types[0]):
+            conditions.append(["starts-with", f"${name}", types[0][:-1]])
+        else:
+            conditions.append(["in", f"${name}", list(types)])
     return conditions
 
 
