@@ -33,7 +33,7 @@ def require(policy: str, action: str, account: str, resource: str) -> None:
     "*" of their own (keys.py). `account` owns the bucket.
     """
     if not allows(policy, action, account, resource):
-        raise NotAllowed(f"the policy does not allow {action} here; wish for another, if there is")
+        raise NotAllowed(f"the policy of this grant does not allow {action} there")
 
 
 def check(policy: str) -> None:
