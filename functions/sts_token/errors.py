@@ -23,7 +23,7 @@ class ServiceError(Exception):
 
 
 class InvalidEvent(ServiceError):
-    """Raised when what arrived is not an HTTP trigger event of Function Compute 3.0."""
+    """Raised when what arrived is no HTTP request of Function Compute (fc_event.py, wsgi.py)."""
 
     status = 400
     code = "InvalidEvent"

@@ -1,4 +1,4 @@
-"""Request and Response: what the adapters (fc_event.py, later wsgi.py) and app.py exchange.
+"""Request and Response: what the adapters (fc_event.py, wsgi.py) and app.py exchange.
 
 Named tuples here and in the modules around: frozen as a frozen dataclass is, and a dozen classes
 cost 1 ms of the cold start instead of 6.
