@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WEB := tests/web/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run token explain import-config test fuzz check format bench clean
+.PHONY: help run token explain import-config doctor smoke test fuzz check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ explain: $(READY) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alic
 
 import-config: $(READY) ## turn the vendor's CONFIG=config.json into .env
 	@$(BIN)/python -m ops.import_config
+
+doctor: $(READY) ## before a deploy: say what is missing or wrong
+	@$(BIN)/python -m ops.doctor
+
+smoke: $(READY) ## check a deployed function as its clients see it: make smoke URL=https://...
+	@$(BIN)/python -m ops.smoke
 
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope

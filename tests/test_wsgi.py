@@ -205,7 +205,7 @@ class Broken:
         environ(PATH_INFO=7),
         environ(QUERY_STRING=b"a=b"),
         environ(HTTP_X=7),
-        {**environ(), 7: "x"},
+        dict([*environ().items(), (7, "x")]),
         environ("POST", CONTENT_LENGTH="-1"),
         environ("POST", CONTENT_LENGTH="1e3"),
         environ("POST", CONTENT_LENGTH=3),

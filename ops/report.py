@@ -1,0 +1,96 @@
+"""What a check found, and the table that is printed: one line a check, never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+MAX_DETAIL = 400
+"""Characters of a line's reason: some of it is what a stranger's server said."""
+
+
+class Outcome(Enum):
+    """FAIL is what must be mended; WARN should be looked at; SKIP says why it was not checked."""
+
+    PASS = "PASS"  # noqa: S105 - not a password
+    FAIL = "FAIL"
+    WARN = "WARN"
+    SKIP = "SKIP"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one check ended, and why."""
+
+    outcome: Outcome
+    detail: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table."""
+
+    name: str
+    finding: Finding
+
+
+def passed(detail: str = "") -> Finding:
+    """All is well."""
+    return Finding(Outcome.PASS, detail)
+
+
+def failed(detail: str) -> Finding:
+    """Something must be mended."""
+    return Finding(Outcome.FAIL, detail)
+
+
+def warned(detail: str) -> Finding:
+    """It works, and may not be what the operator wants."""
+    return Finding(Outcome.WARN, detail)
+
+
+def skipped(detail: str) -> Finding:
+    """Not checked, and why."""
+    return Finding(Outcome.SKIP, detail)
+
+
+def judged(faults: Sequence[str], detail: str = "") -> Finding:
+    """FAIL with all faults where there are any, PASS with `detail` otherwise."""
+    return failed("; ".join(faults)) if faults else passed(detail)
+
+
+def has_failed(checks: Iterable[Check]) -> bool:
+    """Whether something must be mended: the exit status."""
+    return any(check.finding.outcome is Outcome.FAIL for check in checks)
+
+
+def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
+    """Lay the checks out, one a line, with a last line that counts them.
+
+    No check quotes a secret; `secrets` are replaced all the same, since a faulty server may quote
+    one in an error's text.
+    """
+    width = max((len(check.name) for check in checks), default=0)
+    lines = [
+        f"{check.finding.outcome.value}  {check.name:<{width}}  "
+        f"{_plain(check.finding.detail, secrets)}".rstrip()
+        for check in checks
+    ]
+    outcomes = [check.finding.outcome for check in checks]
+    counts = (
+        (outcomes.count(Outcome.PASS), "passed"),
+        (outcomes.count(Outcome.FAIL), "failed"),
+        (outcomes.count(Outcome.WARN), "to look at"),
+        (outcomes.count(Outcome.SKIP), "not checked"),
+    )
+    summary = ", ".join(f"{number} {word}" for number, word in counts if number)
+    return "\n".join([*lines, "", summary])
+
+
+def _plain(text: str, secrets: Iterable[str]) -> str:
+    """One line of printable text, without secrets; masked before it is cut, or half would show."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"

@@ -1,0 +1,26 @@
+"""`python -m ops.smoke` (make smoke): reads the environment, prints the table."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ops import report
+from ops.smoke.checks import run
+from ops.smoke.options import UsageError, read_options
+
+
+def main() -> int:
+    """Check the function at URL: 0, or 1 if a line says FAIL or an argument is wrong."""
+    try:
+        options = read_options(os.environ)
+    except UsageError as error:
+        print(f"make smoke: {error}", file=sys.stderr)
+        return 1
+    checks, secrets = run(options)
+    print(report.table(checks, secrets))
+    return int(report.has_failed(checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,402 @@
+"""Strings the checks together: what is sent to the function, and which lines the table gets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ops.report import Check, Finding, Outcome, failed, judged, passed, skipped, warned
+from ops.smoke import acs3, clients, contract, fc2_client, wire
+from ops.smoke.contract import Document, NotADocument
+from ops.smoke.options import Options
+from ops.smoke.wire import Call, NoAnswer, Reply, Send
+
+ANSWER_SECONDS = 5.0
+"""For every answer: Android has no read time-out, and holds all its uploads while it waits."""
+CERTIFICATE_DAYS = 21
+"""A certificate that ends sooner has not been renewed as it should have been."""
+NO_SUCH_PATH = "/smoke-test-no-such-path"
+
+_NO_SIGNATURE = "phones, pages and the SDKs' credentials_uri cannot sign requests"
+_POST_ONLY = "aliyun-fc2 sends a signed POST only; without FC2 the trigger's own URL can be checked"
+
+
+@dataclass
+class Session:
+    """One run: how calls are sent, and what is remembered of the answers."""
+
+    options: Options
+    send: Send
+    answer_seconds: float = ANSWER_SECONDS
+    replies: list[Reply] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+    _token: Reply | None = None
+
+    def call(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        *,
+        headers: Mapping[str, str] | None = None,
+        login: str | None = None,
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send a call with the login in the URL; `login` takes its place, "" for none.
+
+        Raises NoAnswer.
+        """
+        login = self.options.login if login is None else login
+        token = {"access_token": login} if login else {}
+        wishes = {**self.options.address.query, **(query or {}), **token}
+        reply = self.send(Call(method, path, wishes, headers or {}, body))
+        self.replies.append(reply)
+        self._remember_secrets(reply)
+        return reply
+
+    def token(self) -> Reply:
+        """The first token's answer, as a bare GET gets it; asked for once. Raises NoAnswer."""
+        if self._token is None:
+            self._token = self.call(headers=clients.ANDROID_HEADERS)
+        return self._token
+
+    def document(self) -> Document:
+        """The first token. Raises NoAnswer, NotADocument."""
+        return contract.read(self.token())
+
+    def _remember_secrets(self, reply: Reply) -> None:
+        try:
+            document = contract.read(reply)
+        except NotADocument:
+            return
+        for name in ("AccessKeySecret", "SecurityToken"):
+            value = document.get(name)
+            if isinstance(value, str) and value:
+                self.secrets.add(value)
+
+
+def run(options: Options, answer_seconds: float = ANSWER_SECONDS) -> tuple[list[Check], set[str]]:
+    """Check everything: the table's lines, and the secrets that none of them may show.
+
+    Never raises for what the function does.
+    """
+    session = Session(options, _sender(options), answer_seconds)
+    session.secrets |= {options.login} - {""}
+    if options.key is not None:
+        session.secrets |= {options.key.access_key_secret, options.key.security_token or ""} - {""}
+    checks = [Check("address", _address(session))]
+    if checks[0].finding.outcome is not Outcome.FAIL:
+        checks.append(Check("connection", _connection(session)))
+    if checks[-1].finding.outcome is Outcome.FAIL:
+        checks.append(Check("all else", skipped("nothing can be sent, or nothing is answered")))
+        return checks, session.secrets
+    checks += [Check(name, _guarded(check, session)) for name, check in _CHECKS]
+    checks += _upload(session)
+    # At last: it looks back on all of them.
+    checks.append(Check("answer time", _answer_time(session)))
+    return checks, session.secrets
+
+
+def _sender(options: Options) -> Send:
+    address = options.address
+    if options.fc2 is not None and options.key is not None:
+        return fc2_client.sender(address, options.fc2.service, options.fc2.function, options.key)
+    key = options.key
+    if options.sign and key is not None:
+
+        def signed(call: Call) -> Reply:
+            path = call.target(address).partition("?")[0]
+            headers = acs3.trigger_headers(call.method, path, call.query, key, time.time())
+            headers = {**call.headers, **headers}
+            return wire.send(address, Call(call.method, call.path, call.query, headers, call.body))
+
+        return signed
+    return lambda call: wire.send(address, call)
+
+
+def _guarded(check: Callable[[Session], Finding], session: Session) -> Finding:
+    try:
+        return check(session)
+    except (NoAnswer, NotADocument) as error:
+        return failed(str(error))
+
+
+# Before anything is asked
+
+
+def _address(session: Session) -> Finding:
+    address = session.options.address
+    if address.scheme == "http" and not address.is_loopback:
+        return failed("plain http: everybody on the way could read the token; must be https")
+    return passed(str(address))
+
+
+def _connection(session: Session) -> Finding:
+    try:
+        if session.options.fc2 is not None:
+            # It would try a dead address for half a minute.
+            certificate_end = wire.reach(session.options.address)
+        else:
+            certificate_end = session.token().certificate_end
+    except NoAnswer as error:
+        return failed(str(error))
+    if certificate_end is None:
+        return passed("loopback, no TLS")
+    days = (certificate_end - time.time()) / 86400
+    if days < CERTIFICATE_DAYS:
+        return warned(f"TLS is verified, but the certificate ends in {days:.0f} days")
+    return passed(f"TLS is verified; the certificate ends in {days:.0f} days")
+
+
+# What every client relies on
+
+
+def _health(session: Session) -> Finding:
+    document = contract.read(session.call(path="/health", login=""))
+    refusal = contract.refusal_of(document)
+    if refusal is not None:
+        return failed(f"the function reports {refusal}")
+    return judged([] if document.get("StatusCode") == 200 else ["StatusCode must be 200"])
+
+
+def _members(session: Session) -> Finding:
+    document = session.document()
+    if document.get("ErrorCode") == "MissingToken" and not session.options.login:
+        return failed("the function wants a login (AUTH=jwt); give one as LOGIN in the environment")
+    scope = document.get("Scope")
+    where = (
+        f"{scope.get('Policy')} for {scope.get('Prefix')} of {scope.get('Bucket')}"
+        if isinstance(scope, dict)
+        else ""
+    )
+    return judged(contract.token_faults(document), where)
+
+
+def _expiration(session: Session) -> Finding:
+    document, now = session.document(), _now(session)
+    faults = contract.expiration_faults(document, now)
+    return (
+        judged(faults) if faults else passed(f"{contract.seconds_left(document, now):.0f} s left")
+    )
+
+
+def _temporary_key(session: Session) -> Finding:
+    return judged(contract.key_faults(session.token(), session.document()))
+
+
+def _headers(session: Session) -> Finding:
+    return judged(contract.header_faults(session.token()))
+
+
+def _clock(session: Session) -> Finding:
+    return judged(contract.clock_faults(session.token(), session.document()))
+
+
+def _now(session: Session) -> float:
+    """When the first token arrived, by this machine's clock."""
+    return session.token().began + session.token().seconds
+
+
+# Each client, as it asks
+
+
+def _android(session: Session) -> Finding:
+    if other := _cannot_ask(session):
+        return other
+    return judged(clients.android_faults(session.token(), _now(session)), "bare GET")
+
+
+def _ios(session: Session) -> Finding:
+    if other := _cannot_ask(session):
+        return other
+    reply = session.call(headers=clients.IOS_HEADERS)
+    return judged(clients.ios_faults(reply, reply.began + reply.seconds), "GET of NSURLSession")
+
+
+def _credentials_uri(session: Session) -> Finding:
+    if other := _cannot_ask(session):
+        return other
+    reply = session.call(headers=clients.BACK_END_HEADERS)
+    now = reply.began + reply.seconds
+    faults = clients.credentials_uri_faults(reply, now)
+    if faults:
+        return judged(faults)
+    left = contract.seconds_left(contract.read(reply), now)
+    if left <= contract.BACK_END_SECONDS:
+        return passed(
+            f"{left:.0f} s left; back-end SDKs ask again at each call under "
+            f"{contract.BACK_END_SECONDS} s: TOKEN_EXPIRE_TIME=3600 suits them"
+        )
+    return passed(f"{left:.0f} s left")
+
+
+def _preflight(session: Session) -> Finding:
+    origin = session.options.origin
+    if other := _cannot_ask(session):
+        return other
+    if not origin:
+        return skipped("no ORIGIN; give a page's, like https://app.example.com")
+    reply = session.call("OPTIONS", headers=clients.preflight_headers(origin), login="")
+    return judged(clients.preflight_faults(reply, origin), f"from {origin}")
+
+
+def _page(session: Session) -> Finding:
+    origin, login = session.options.origin, session.options.login
+    if other := _cannot_ask(session):
+        return other
+    if not origin:
+        return skipped("no ORIGIN")
+    headers = {"Origin": origin, "Accept": "*/*"}
+    if login:
+        headers["Authorization"] = f"Bearer {login}"
+    reply = session.call(headers=headers, login="")
+    faults = clients.page_faults(reply, origin) + contract.token_faults(contract.read(reply))
+    return judged(faults, f"from {origin}" + (", login in the header" if login else ""))
+
+
+def _other_origins(session: Session) -> Finding:
+    if other := _cannot_ask(session):
+        return other
+    reply = session.call(headers={"Origin": clients.STRANGER})
+    if reply.header("Access-Control-Allow-Credentials") is not None:
+        return failed("Access-Control-Allow-Credentials for a stranger's page")
+    leave = clients.strangers_leave(reply)
+    if leave is not None:
+        return warned(f"any page may read tokens (Access-Control-Allow-Origin: {leave})")
+    return passed("a stranger's page cannot read the answer")
+
+
+def _methods(session: Session) -> Finding:
+    if session.options.fc2 is not None:
+        return skipped(_POST_ONLY)
+    faults = []
+    asked = (
+        ("POST", {"method": "POST"}),
+        ("POST with a JSON body", {"method": "POST", "body": b"{}"}),
+        ("GET /sts/", {"path": "/sts/"}),
+        ("GET with a query", {"query": {"_": "1"}}),
+    )
+    for name, how in asked:
+        found = contract.token_faults(contract.read(session.call(**how)))
+        faults += [f"{name}: {found[0]}"] if found else []
+    head = session.call("HEAD")
+    if head.status != 200 or head.body:
+        faults.append(f"HEAD: HTTP {head.status}, must be 200 without a body")
+    options = session.call("OPTIONS", login="")
+    if options.status != 200:
+        faults.append(
+            f"OPTIONS: HTTP {options.status}, must be 200; is it among the trigger's methods?"
+        )
+    return judged(faults, "GET, POST, HEAD, OPTIONS, any query, /sts/")
+
+
+def _failures(session: Session) -> Finding:
+    reply = session.call(path=NO_SUCH_PATH)
+    faults = contract.failure_faults(reply, 404)
+    if not faults and reply.status != 200:
+        return warned(f"errors have HTTP {reply.status}: Android throws away what they say")
+    return judged(faults, "HTTP 200, StatusCode 404, ErrorCode and ErrorMessage")
+
+
+def _logins(session: Session) -> Finding:
+    login = session.options.login
+    if not login:
+        if contract.token_faults(session.document()):
+            return skipped("no token without a login, and no LOGIN")
+        if session.options.sign or session.options.fc2 is not None:
+            return skipped("no LOGIN; the trigger checks who signs")
+        return warned("AUTH=anonymous: whoever knows the URL gets a token")
+    faults = []
+    for name, forged in (("none", ""), *_forgeries(login)):
+        reply = session.call(login=forged)
+        if not contract.token_faults(contract.read(reply)):
+            faults.append(f"a token without a sound login ({name})")
+        else:
+            faults += [f"{name}: {fault}" for fault in contract.failure_faults(reply, 401)]
+    return judged(faults, "refused: none, an altered one, an unsigned one")
+
+
+def _unsigned(session: Session) -> Finding:
+    if not session.options.sign:
+        return skipped("no SIGN: the trigger is called without a signature")
+    address = session.options.address
+    query = {"access_token": session.options.login} if session.options.login else {}
+    reply = wire.send(address, Call("GET", "/", {**address.query, **query}))
+    session.replies.append(reply)
+    try:
+        given = not contract.token_faults(contract.read(reply))
+    except NotADocument:
+        given = False
+    if given:
+        return failed("a token without a signature: the trigger's authType is not function")
+    return passed(f"refused with HTTP {reply.status}")
+
+
+def _answer_time(session: Session) -> Finding:
+    first, *others = [reply.seconds for reply in session.replies]
+    slowest = max(others, default=first)
+    times = f"the first {first:.2f} s, the slowest after it {slowest:.2f} s"
+    limit = session.answer_seconds
+    if max(first, slowest) > limit:
+        return failed(f"{times}: must be within {limit:g} s, Android holds its uploads meanwhile")
+    return passed(times)
+
+
+def _upload(session: Session) -> list[Check]:
+    if not session.options.upload:
+        return [Check("upload", skipped("say UPLOAD=1 to upload, and to try the neighbours"))]
+    try:
+        document = session.document()
+    except (NoAnswer, NotADocument):
+        document = {}
+    if contract.token_faults(document):
+        return [Check("upload", skipped("there is no sound token to upload with"))]
+    # Here: oss2 takes a third of a second to import.
+    from ops.smoke.upload import check_upload
+
+    return check_upload(document, session.options.key)
+
+
+def _cannot_ask(session: Session) -> Finding | None:
+    """Why a client that cannot sign is left out, None where it is not."""
+    if session.options.fc2 is not None:
+        return skipped(_POST_ONLY)
+    return skipped(_NO_SIGNATURE) if session.options.sign else None
+
+
+def _forgeries(login: str) -> list[tuple[str, str]]:
+    """Logins that nobody signed, made of one that somebody did."""
+    parts = login.split(".")
+    if len(parts) != 3 or not all(parts):
+        return []
+    header, claims, signature = parts
+    # Not the last letter, which has bits to spare.
+    other = "A" if signature[0] != "A" else "B"
+    unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode())
+    return [
+        ("altered", f"{header}.{claims}.{other}{signature[1:]}"),
+        ("unsigned", f"{unsigned.decode().rstrip('=')}.{claims}."),
+    ]
+
+
+_CHECKS: tuple[tuple[str, Callable[[Session], Finding]], ...] = (
+    ("health", _health),
+    ("token", _members),
+    ("expiration", _expiration),
+    ("temporary key", _temporary_key),
+    ("headers", _headers),
+    ("clock", _clock),
+    ("Android", _android),
+    ("iOS", _ios),
+    ("credentials_uri", _credentials_uri),
+    ("preflight", _preflight),
+    ("page", _page),
+    ("other origins", _other_origins),
+    ("methods", _methods),
+    ("failures", _failures),
+    ("logins", _logins),
+    ("signature", _unsigned),
+)

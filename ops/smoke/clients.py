@@ -1,0 +1,169 @@
+"""How each client asks, and what only that client demands of the answer.
+
+What all of them demand is in contract.py. How they behave was seen by running them, or read in
+their source; the browsers' part is the Fetch standard.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from ops.smoke import contract
+from ops.smoke.contract import CREDENTIALS, Document, NotADocument
+from ops.smoke.wire import Reply
+
+ANDROID_HEADERS: Mapping[str, str] = {}
+"""OSSAuthCredentialsProvider sends none: a login can travel only in the URL."""
+
+IOS_HEADERS: Mapping[str, str] = {
+    "Accept": "*/*",
+    "Accept-Language": "en-GB,en;q=0.9",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": "Smoke/1 CFNetwork/1568.200.51 Darwin/24.1.0",
+}
+"""What NSURLSession adds by itself; OSSAuthCredentialProvider adds nothing."""
+
+BACK_END_HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity", "Connection": "close"}
+"""A plain GET, as the `credentials_uri` of the vendor's SDKs sends it."""
+
+STRANGER = "https://smoke-test.invalid"
+"""An origin that nobody can have (RFC 2606)."""
+
+
+def android_faults(reply: Reply, now: float) -> list[str]:
+    """OSSAuthCredentialsProvider 2.9.20: five members, read one by one."""
+    if reply.status >= 400:
+        return [f"HTTP {reply.status}: the SDK throws before it reads the body"]
+    if reply.status != 200:
+        return [f"HTTP {reply.status}: must be 200"]
+    return _faults(reply.body, now, unparseable="is taken for 30 s from now")
+
+
+def ios_faults(reply: Reply, now: float) -> list[str]:
+    """OSSAuthCredentialProvider 2.11.1: the HTTP status is ignored, the JSON must be an object."""
+    try:
+        body = _unpacked(reply)
+    except zlib.error:
+        return ["the compressed body cannot be unpacked"]
+    return _faults(body, now, unparseable="makes it fetch a token anew for each request")
+
+
+def credentials_uri_faults(reply: Reply, now: float) -> list[str]:
+    """The vendor's Python, Java, Node and Go SDKs and the CLI: HTTP 200, Code, four members."""
+    if reply.status != 200:
+        return [f"HTTP {reply.status}: must be 200"]
+    try:
+        document = contract.read(reply)
+    except NotADocument as error:
+        return [str(error)]
+    if document.get("Code") != "Success":
+        return ['Code must be "Success"']
+    faults = _member_faults(document)
+    if not contract.is_stamp(document.get("Expiration")):
+        faults.append("Expiration cannot be parsed")
+    elif contract.seconds_left(document, now) <= 0:
+        faults.append("the token has ended")
+    return faults
+
+
+def preflight_headers(origin: str) -> dict[str, str]:
+    """What a browser asks before it sends a login in a header."""
+    return {
+        "Origin": origin,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
+
+
+def preflight_faults(reply: Reply, origin: str) -> list[str]:
+    """Whether a page of `origin` may then send `Authorization`."""
+    faults = []
+    if not 200 <= reply.status < 300:
+        faults.append(
+            f"HTTP {reply.status}: must be 2xx (are OPTIONS among the trigger's methods?)"
+        )
+    faults += _origin_faults(reply, origin)
+    methods = _listed(reply, "Access-Control-Allow-Methods")
+    # GET, POST and HEAD need no leave: a browser asks for the others only.
+    headers = _listed(reply, "Access-Control-Allow-Headers")
+    # "*" never covers Authorization.
+    if "authorization" not in headers:
+        faults.append("Access-Control-Allow-Headers lacks authorization")
+    if methods and not methods & {"get", "*"}:
+        faults.append("Access-Control-Allow-Methods lacks GET")
+    return faults
+
+
+def page_faults(reply: Reply, origin: str) -> list[str]:
+    """Whether a page of `origin` may read the answer, and the server's time."""
+    faults = _origin_faults(reply, origin)
+    if not _listed(reply, "Access-Control-Expose-Headers") & {"date", "*"}:
+        faults.append("Access-Control-Expose-Headers lacks Date: pages cannot see a wrong clock")
+    if reply.header("Access-Control-Allow-Origin") == origin and "origin" not in _listed(
+        reply, "Vary"
+    ):
+        faults.append("Vary lacks Origin: a cache would give one page's answer to another")
+    return faults
+
+
+def strangers_leave(reply: Reply) -> str | None:
+    """What lets any page read the answer; None where nothing does."""
+    allowed = reply.header("Access-Control-Allow-Origin")
+    if allowed == "*":
+        return "*"
+    return "whoever asks" if allowed == STRANGER else None
+
+
+def _origin_faults(reply: Reply, origin: str) -> list[str]:
+    faults = []
+    allowed = reply.header("Access-Control-Allow-Origin")
+    if allowed is None:
+        faults.append(f"no Access-Control-Allow-Origin for {origin}: is it in ALLOWED_ORIGINS?")
+    elif allowed not in ("*", origin):
+        faults.append("Access-Control-Allow-Origin names another origin")
+    if reply.header("Access-Control-Allow-Credentials") is not None:
+        faults.append("Access-Control-Allow-Credentials is set: no cookie belongs here")
+    return faults
+
+
+def _faults(body: bytes, now: float, *, unparseable: str) -> list[str]:
+    try:
+        document = contract.parse(body)
+    except NotADocument as error:
+        return [str(error)]
+    refusal = contract.refusal_of(document)
+    if refusal is not None:
+        return [f"the SDK reports {refusal}"]
+    faults = _member_faults(document)
+    status = document.get("StatusCode")
+    if isinstance(status, bool) or status != 200:
+        faults.append("StatusCode is not the number 200: the SDK takes it for a failure")
+    expiration = document.get("Expiration")
+    if isinstance(expiration, str) and not contract.is_stamp(expiration):
+        faults.append(f"an Expiration of this form {unparseable}")
+    elif contract.is_stamp(expiration):
+        left = contract.seconds_left(document, now)
+        if left <= contract.MIN_LEFT_SECONDS:
+            faults.append(f"{left:.0f} s left: it fetches a token anew for each request")
+    return faults
+
+
+def _member_faults(document: Document) -> list[str]:
+    return [
+        f"{name} is not text, or empty"
+        for name in (*CREDENTIALS, "Expiration")
+        if not isinstance(document.get(name), str) or not document[name]
+    ]
+
+
+def _unpacked(reply: Reply) -> bytes:
+    encoding = (reply.header("Content-Encoding") or "").lower()
+    if encoding not in ("gzip", "deflate"):
+        return reply.body
+    # 32: the header says which of the two it is.
+    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(reply.body, 1 << 20)
+
+
+def _listed(reply: Reply, name: str) -> set[str]:
+    return {part.strip().lower() for part in (reply.header(name) or "").split(",")} - {""}

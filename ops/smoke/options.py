@@ -1,0 +1,139 @@
+"""The environment -> Options: what to call, as whom, and what to check. Shows no value: some are
+secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from errors import Misconfiguration
+from ops.smoke.wire import Address
+from settings import AccessKey, read_access_key
+
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]"
+_ORIGIN = r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?"
+_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
+_KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+MAX_LOGIN_CHARACTERS = 8192
+
+
+class UsageError(Exception):
+    """Raised for what the person at the keyboard can mend; the message names the variable."""
+
+
+@dataclass(frozen=True)
+class Fc2Function:
+    """A function on FC 2.0; `service` may end with a qualifier: service.LATEST."""
+
+    service: str
+    function: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `make smoke` was told."""
+
+    address: Address
+    login: str = field(repr=False)
+    """A JWT for AUTH=jwt, "" for none."""
+    origin: str
+    """The origin of a page that calls the URL, "" for none."""
+    upload: bool
+    sign: bool
+    fc2: Fc2Function | None
+    key: AccessKey | None
+    """The operator's own: signs, and deletes what was uploaded."""
+
+
+def read_options(env: Mapping[str, str]) -> Options:
+    """Read URL, LOGIN, ORIGIN, UPLOAD, SIGN, FC2 and the operator's key. Raises UsageError."""
+    options = Options(
+        address=_address(env.get("URL", "").strip()),
+        login=_login(env.get("LOGIN", "").strip()),
+        origin=_origin(env.get("ORIGIN", "").strip()),
+        upload=_flag(env, "UPLOAD"),
+        sign=_flag(env, "SIGN"),
+        fc2=_fc2(env.get("FC2", "").strip()),
+        key=_key(env),
+    )
+    if options.sign and options.fc2:
+        raise UsageError("SIGN is for FC 3.0; with FC2 aliyun-fc2 signs")
+    if (options.sign or options.fc2) and options.key is None:
+        name = "SIGN=1" if options.sign else "FC2"
+        raise UsageError(f"{name} needs {' and '.join(_KEY)} in the environment")
+    if options.fc2 and options.address.base:
+        raise UsageError("URL must be without path where FC2 names the function")
+    return options
+
+
+def _address(url: str) -> Address:
+    accepts = "URL must be https://host[:port][/path] of the function, or http:// on loopback"
+    if not url:
+        raise UsageError(f"{accepts}; say: make smoke URL=https://…")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError(accepts) from None
+    bare = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    if (
+        parts.scheme not in ("http", "https")
+        or not re.fullmatch(_HOST, bare)
+        or not re.fullmatch("(?:/[!-~]*)?", parts.path)
+        or parts.fragment
+        or port == 0
+    ):
+        raise UsageError(accepts)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if "access_token" in query:
+        raise UsageError("URL must be without access_token; give the login as LOGIN")
+    # A token URL may be given with its route.
+    base = parts.path.rstrip("/").removesuffix("/sts")
+    host = (parts.hostname or "").lower()
+    return Address(
+        parts.scheme, host, port or {"https": 443, "http": 80}[parts.scheme], base, query
+    )
+
+
+def _login(login: str) -> str:
+    if not re.fullmatch("[!-~]*", login) or len(login) > MAX_LOGIN_CHARACTERS:
+        raise UsageError(
+            f"LOGIN must be one login (a JWT): printable, at most {MAX_LOGIN_CHARACTERS} characters"
+        )
+    return login
+
+
+def _origin(origin: str) -> str:
+    if origin and not re.fullmatch(_ORIGIN, origin):
+        raise UsageError("ORIGIN must be like https://app.example.com, without path")
+    return origin
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "").strip()
+    if value not in ("", "0", "1"):
+        raise UsageError(f"{name} must be 1 or 0")
+    return value == "1"
+
+
+def _fc2(value: str) -> Fc2Function | None:
+    if not value:
+        return None
+    service, _, function = value.partition("/")
+    name, dot, qualifier = service.partition(".")
+    sound = re.fullmatch(_NAME, name) and re.fullmatch(_NAME, function)
+    if not sound or (dot and not re.fullmatch("[A-Za-z0-9_-]{1,128}", qualifier)):
+        raise UsageError("FC2 must be service/function, or service.qualifier/function")
+    return Fc2Function(service, function)
+
+
+def _key(env: Mapping[str, str]) -> AccessKey | None:
+    """All of it or nothing: half a key is a mistake."""
+    if not any(env.get(name, "").strip() for name in _KEY):
+        return None
+    try:
+        return read_access_key(env)
+    except Misconfiguration as error:
+        raise UsageError(f"{error.variable} is not set, and the other half of the key is") from None

@@ -1,0 +1,190 @@
+"""Uses a token at OSS as an app would: uploads, and tries what it must not be able to do.
+
+The real `oss2`, with signature version 4. Every key that is written begins with "smoke-test-" and
+ends in chance, so that nothing of the operator's is touched. A token cannot delete (no policy
+template grants oss:DeleteObject): what was written stays, unless the operator's own key deletes it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import oss2
+
+from ops.report import Check, Finding, failed, judged, passed, skipped, warned
+from ops.smoke.contract import Document
+from ops.smoke.wire import GIVE_UP_SECONDS, Address
+from settings import AccessKey
+
+NAME = "smoke-test-"
+CONTENT = b"Written by `make smoke UPLOAD=1`; it can be deleted.\n"
+_READERS = ("bucket_read_policy",)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a token says that it is good, and for what."""
+
+    bucket: str
+    region: str
+    endpoint: str
+    prefix: str
+    policy: str
+    auth: Any = field(repr=False)
+
+
+def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
+    """Upload, try the neighbours, and clean up; four lines. Never raises."""
+    names = ("upload", "neighbour: write", "neighbour: read", "neighbour: list", "clean-up")
+    scope = token["Scope"]
+    fault = _endpoint_fault(scope["Endpoint"])
+    if "Object" in scope:
+        fault = "the URL wishes for one object, which is not overwritten for a test"
+    if fault:
+        return [
+            Check(name, failed(fault) if name == names[0] else skipped(fault)) for name in names
+        ]
+    target = Target(
+        scope["Bucket"],
+        scope["Region"],
+        scope["Endpoint"],
+        scope["Prefix"],
+        scope["Policy"],
+        oss2.StsAuth(
+            token["AccessKeyId"],
+            token["AccessKeySecret"],
+            token["SecurityToken"],
+            auth_version="v4",
+        ),
+    )
+    try:
+        bucket = _bucket(target, target.auth)
+    except oss2.exceptions.ClientError:
+        return [Check(names[0], failed("Scope's Bucket or Endpoint is none that oss2 takes"))]
+    mark = NAME + secrets.token_hex(8)
+    written: list[str] = []
+    return [
+        Check(names[0], _upload(bucket, target, f"{target.prefix}{mark}.txt", written)),
+        Check(names[1], _write(bucket, target, mark, written)),
+        Check(names[2], _read(bucket, target, mark)),
+        Check(names[3], _list(bucket, target, mark)),
+        Check(names[4], _clean_up(target, written, key)),
+    ]
+
+
+def neighbours(prefix: str, mark: str) -> tuple[str, ...]:
+    """Prefixes that a token for `prefix` must not open.
+
+    Its sibling, the one that begins with the same letters (which a policy without the last slash
+    would open), and the bucket's top.
+    """
+    parent, _, _ = prefix.rstrip("/").rpartition("/")
+    above = f"{parent}/" if parent else ""
+    return (f"{above}{mark}/", f"{prefix.rstrip('/')}-{mark}/", "")
+
+
+def _upload(bucket: oss2.Bucket, target: Target, key: str, written: list[str]) -> Finding:
+    refusal = _refusal(partial(bucket.put_object, key, CONTENT))
+    if refusal is None:
+        written.append(key)
+        return passed(f"{key} in {target.bucket}")
+    if refusal == _DENIED and target.policy in _READERS:
+        return skipped(f"{target.policy} does not let anybody upload")
+    return failed(f"OSS refused the upload under the token's own prefix: {refusal}")
+
+
+def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -> Finding:
+    faults = []
+    for prefix in neighbours(target.prefix, mark):
+        key = f"{prefix}{mark}.txt"
+        refusal = _refusal(partial(bucket.put_object, key, CONTENT))
+        if refusal is None:
+            written.append(key)
+        faults += _faults(refusal, f"the token may write {key}")
+    return judged(faults, "refused: sibling, same beginning, top of the bucket")
+
+
+def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
+    faults = []
+    for prefix in neighbours(target.prefix, mark):
+        # It does not exist, or was just written: "not found" would be an answer as well.
+        key = f"{prefix}{mark}.txt"
+        refusal = _refusal(partial(bucket.get_object, key))
+        faults += _faults(refusal, f"the token may read {key}")
+    return judged(faults, "refused: sibling, same beginning, top of the bucket")
+
+
+def _list(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
+    faults = []
+    for prefix in neighbours(target.prefix, mark):
+        refusal = _refusal(partial(bucket.list_objects_v2, prefix, max_keys=1))
+        faults += _faults(refusal, f"the token may list {prefix or 'the whole bucket'}")
+    return judged(faults, "refused: sibling, same beginning, whole bucket")
+
+
+def _clean_up(target: Target, written: list[str], key: AccessKey | None) -> Finding:
+    if not written:
+        return skipped("nothing was written")
+    left = " and ".join(written)
+    if key is None:
+        return warned(
+            f"{left} stays in {target.bucket}: a token cannot delete; put your own key into the "
+            "environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET) to have it deleted"
+        )
+    auth = (
+        oss2.StsAuth(
+            key.access_key_id, key.access_key_secret, key.security_token, auth_version="v4"
+        )
+        if key.security_token
+        else oss2.AuthV4(key.access_key_id, key.access_key_secret)
+    )
+    bucket = _bucket(target, auth)
+    for name in written:
+        refusal = _refusal(partial(bucket.delete_object, name))
+        if refusal is not None:
+            return warned(f"{left} stays in {target.bucket}: your own key could not: {refusal}")
+    return passed("deleted with the operator's own key")
+
+
+_DENIED = "AccessDenied"
+
+
+def _refusal(use: Callable[[], object]) -> str | None:
+    """Why OSS refused, in its own code; None where it did not."""
+    try:
+        use()
+    except oss2.exceptions.ServerError as error:
+        return str(error.code or f"HTTP {error.status}")
+    except oss2.exceptions.RequestError:
+        return "OSS cannot be reached"
+    except oss2.exceptions.ClientError:
+        return "the SDK refused to send it"
+    return None
+
+
+def _faults(refusal: str | None, opened: str) -> list[str]:
+    """Only AccessDenied is a refusal by policy: NoSuchKey means that it was let in."""
+    if refusal == _DENIED:
+        return []
+    if refusal in (None, "NoSuchKey"):
+        return [opened]
+    return [f"cannot be judged: {refusal}"]
+
+
+def _bucket(target: Target, auth: Any) -> oss2.Bucket:
+    return oss2.Bucket(
+        auth, target.endpoint, target.bucket, connect_timeout=GIVE_UP_SECONDS, region=target.region
+    )
+
+
+def _endpoint_fault(endpoint: str) -> str | None:
+    parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+    loopback = Address(parts.scheme, parts.hostname or "", 0, "").is_loopback
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback):
+        return None
+    return "Scope.Endpoint is neither https nor loopback: nothing is sent there"

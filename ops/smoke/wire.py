@@ -1,0 +1,203 @@
+"""One HTTP exchange, exactly as it is asked for: no header, redirect, retry or cache is added.
+
+What is sent and how answers are judged lies elsewhere. HTTP_PROXY is not read.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+GIVE_UP_SECONDS = 10.0
+"""For a whole exchange: twice what an answer may take, so that a late one is seen to be late."""
+MAX_ANSWER_BYTES = 1024 * 1024
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class NoAnswer(Exception):
+    """Raised when no whole answer came; the message says why and holds nothing that was sent."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the function answers: `base` is the path before its routes, without a last slash."""
+
+    scheme: str
+    host: str
+    port: int
+    base: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether plain http stays on this machine."""
+        return bool(re.fullmatch(r"localhost|127(?:\.[0-9]{1,3}){3}|::1", self.host))
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.base}/"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is sent; `path` is the function's own, like /health. Can carry a login."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    def target(self, address: Address) -> str:
+        """The request line's path and query."""
+        path = quote(address.base + self.path, safe="/%$")
+        query = urlencode(self.query, quote_via=quote)
+        return f"{path}?{query}" if query else path
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back, as it came: the body is not even decompressed.
+
+    `began` is unix seconds by this machine's clock, `seconds` how long the whole exchange took,
+    `certificate_end` when the server's certificate ends, in unix seconds.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    began: float
+    seconds: float
+    certificate_end: float | None = None
+
+    def header(self, name: str) -> str | None:
+        """The header's value, several joined by commas; None if there is none."""
+        values = [value for n, value in self.headers if n.lower() == name.lower()]
+        return ", ".join(values) if values else None
+
+
+Send = Callable[[Call], Reply]
+
+
+def send(address: Address, call: Call) -> Reply:
+    """Send one request over a connection of its own. Raises NoAnswer."""
+    began, start = time.time(), time.monotonic()
+    expired = threading.Event()
+    connection = _connection(address)
+    try:
+        connection.connect()
+        sock = connection.sock
+
+        def hang_up() -> None:
+            expired.set()
+            # Not SSLSocket's own, which would pull the TLS state from under the reader.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+        # A socket's time-out is for each read: an answer that drips would never end.
+        timer = threading.Timer(GIVE_UP_SECONDS, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            certificate_end = _certificate_end(sock)
+            response, body = _exchange(connection, address, call)
+        finally:
+            timer.cancel()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        late = expired.is_set() or isinstance(error, TimeoutError)
+        raise NoAnswer(_LATE if late else _reason(error)) from None
+    finally:
+        connection.close()
+    return Reply(
+        status=response.status,
+        headers=tuple(response.getheaders()),
+        body=body,
+        began=began,
+        seconds=time.monotonic() - start,
+        certificate_end=certificate_end,
+    )
+
+
+def reach(address: Address) -> float | None:
+    """Connect and send nothing; return when the certificate ends. Raises NoAnswer."""
+    connection = _connection(address)
+    try:
+        connection.connect()
+        return _certificate_end(connection.sock)
+    except OSError as error:
+        raise NoAnswer(_LATE if isinstance(error, TimeoutError) else _reason(error)) from None
+    finally:
+        connection.close()
+
+
+_LATE = f"no whole answer within {GIVE_UP_SECONDS:g} s; Android would wait for ever"
+
+
+def _connection(address: Address) -> http.client.HTTPConnection:
+    if address.scheme == "http":
+        return http.client.HTTPConnection(address.host, address.port, timeout=GIVE_UP_SECONDS)
+    return http.client.HTTPSConnection(
+        address.host,
+        address.port,
+        timeout=GIVE_UP_SECONDS,
+        context=ssl.create_default_context(),
+    )
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, address: Address, call: Call
+) -> tuple[http.client.HTTPResponse, bytes]:
+    # By hand: request() would add headers of its own.
+    connection.putrequest(
+        call.method, call.target(address), skip_host=True, skip_accept_encoding=True
+    )
+    connection.putheader("Host", address.authority)
+    for name, value in call.headers.items():
+        connection.putheader(name, value)
+    if call.body or call.method == "POST":
+        connection.putheader("Content-Length", str(len(call.body)))
+    connection.endheaders(call.body or None)
+    response = connection.getresponse()
+    body = response.read(MAX_ANSWER_BYTES + 1)
+    if len(body) > MAX_ANSWER_BYTES:
+        raise ValueError("too large")
+    if response.length:
+        raise http.client.IncompleteRead(b"")
+    return response, body
+
+
+def _certificate_end(sock: object) -> float | None:
+    if not isinstance(sock, ssl.SSLSocket):
+        return None
+    end = (sock.getpeercert() or {}).get("notAfter")
+    return ssl.cert_time_to_seconds(end) if isinstance(end, str) else None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate cannot be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return "it does not speak TLS as it should"
+    if isinstance(error, socket.gaierror):
+        return "the name cannot be resolved"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused"
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer ended half-way"
+    if isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
+        return "the connection was closed without an answer"
+    if isinstance(error, OSError):
+        return f"it cannot be reached ({error.strerror or type(error).__name__})"
+    return f"the answer is not HTTP that can be read ({type(error).__name__})"
