@@ -30,7 +30,6 @@ class Session:
 
     options: Options
     send: Send
-    answer_seconds: float = ANSWER_SECONDS
     replies: list[Reply] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
     _token: Reply | None = None
@@ -78,12 +77,12 @@ class Session:
                 self.secrets.add(value)
 
 
-def run(options: Options, answer_seconds: float = ANSWER_SECONDS) -> tuple[list[Check], set[str]]:
+def run(options: Options) -> tuple[list[Check], set[str]]:
     """Check everything: the table's lines, and the secrets that none of them may show.
 
     Never raises for what the function does.
     """
-    session = Session(options, _sender(options), answer_seconds)
+    session = Session(options, _sender(options))
     session.secrets |= {options.login} - {""}
     if options.key is not None:
         session.secrets |= {options.key.access_key_secret, options.key.security_token or ""} - {""}
@@ -339,9 +338,10 @@ def _answer_time(session: Session) -> Finding:
     first, *others = [reply.seconds for reply in session.replies]
     slowest = max(others, default=first)
     times = f"the first {first:.2f} s, the slowest after it {slowest:.2f} s"
-    limit = session.answer_seconds
-    if max(first, slowest) > limit:
-        return failed(f"{times}: must be within {limit:g} s, Android holds its uploads meanwhile")
+    if max(first, slowest) > ANSWER_SECONDS:
+        return failed(
+            f"{times}: must be within {ANSWER_SECONDS:g} s, Android holds its uploads meanwhile"
+        )
     return passed(times)
 
 

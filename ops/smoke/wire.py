@@ -117,7 +117,7 @@ def send(address: Address, call: Call) -> Reply:
             timer.cancel()
     except (OSError, http.client.HTTPException, ValueError) as error:
         late = expired.is_set() or isinstance(error, TimeoutError)
-        raise NoAnswer(_LATE if late else _reason(error)) from None
+        raise NoAnswer(_late() if late else _reason(error)) from None
     finally:
         connection.close()
     return Reply(
@@ -137,12 +137,13 @@ def reach(address: Address) -> float | None:
         connection.connect()
         return _certificate_end(connection.sock)
     except OSError as error:
-        raise NoAnswer(_LATE if isinstance(error, TimeoutError) else _reason(error)) from None
+        raise NoAnswer(_late() if isinstance(error, TimeoutError) else _reason(error)) from None
     finally:
         connection.close()
 
 
-_LATE = f"no whole answer within {GIVE_UP_SECONDS:g} s; Android would wait for ever"
+def _late() -> str:
+    return f"no whole answer within {GIVE_UP_SECONDS:g} s; Android would wait for ever"
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:

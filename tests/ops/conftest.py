@@ -1,0 +1,40 @@
+"""The function to be checked: one that anybody may call, and one that wants logins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import jwt
+import pytest
+
+from running_function import RunningFunction, running_function
+
+SECRET = "smoke-secret-of-the-login-service-0123456789"
+
+
+@pytest.fixture(scope="session")
+def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFunction]:
+    """AUTH=anonymous, for pages of one origin."""
+    folder = tmp_path_factory.mktemp("anonymous")
+    with running_function(folder, ALLOWED_ORIGINS="https://app.example.com") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def login_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFunction]:
+    """AUTH=jwt, for pages of one origin."""
+    variables = {
+        "AUTH": "jwt",
+        "JWT_SECRET": SECRET,
+        "ALLOWED_ORIGINS": "https://app.example.com",
+        "POLICY_CHOICES": "bucket_read_policy",
+    }
+    with running_function(tmp_path_factory.mktemp("jwt"), **variables) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def login() -> str:
+    """A login that `login_function` accepts."""
+    return jwt.encode({"sub": "alice", "exp": int(time.time()) + 3600}, SECRET, "HS256")
