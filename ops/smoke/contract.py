@@ -160,15 +160,20 @@ def clock_faults(reply: Reply, document: Document) -> list[str]:
         if seconds is None:
             faults.append(f"{name} is missing or unreadable: a client cannot mend its clock by it")
             continue
-        # Stamps are whole seconds, and made some time during the exchange.
-        skew = seconds - reply.began
-        skew = min(skew + 1, 0) if skew < 0 else max(skew - reply.seconds, 0)
-        if abs(skew) > SKEW_SECONDS:
-            faults.append(
-                f"{name} is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this "
-                "machine's clock: one of the two is wrong"
-            )
+        if fault := skew_fault(name, seconds, reply):
+            faults.append(fault)
     return faults
+
+
+def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
+    """How far a server's stamp (unix seconds) is off, None where it is near enough."""
+    # Stamps are whole seconds, and made some time during the exchange.
+    skew = seconds - reply.began
+    skew = min(skew + 1, 0) if skew < 0 else max(skew - reply.seconds, 0)
+    if abs(skew) <= SKEW_SECONDS:
+        return None
+    side = "ahead of" if skew > 0 else "behind"
+    return f"{name} is {abs(skew):.0f} s {side} this machine's clock: one of the two is wrong"
 
 
 def failure_faults(reply: Reply, status: int) -> list[str]:

@@ -1,0 +1,366 @@
+"""`python -m ops.doctor` (make doctor): before a deploy, says what is missing or wrong.
+
+The variables are those that a deploy would pass to the function: of the environment, else of .env,
+else what s.yaml falls back to. They are judged by the function's own settings.py. Nothing is
+changed, no value is shown, and nothing is sent but one bare GET to STS (for its clock) and, with
+JWT_JWKS_URL, one for the keys.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import callers
+import grants
+from errors import KeysUnreachable, Misconfiguration, PolicyError
+from logins import Logins
+from ops import ROOT, report
+from ops.report import Check, Finding, failed, judged, passed, skipped, warned
+from ops.smoke import contract, wire
+from policies import MAX_CHARACTERS, Policies
+from settings import Settings, read_settings, real_error_status
+
+MAX_VARIABLES_BYTES = 4096
+"""Of all of a function's variables, names and values (vendor documentation)."""
+S_SECONDS = 20
+"""For `s --version`, which starts Node.js."""
+
+_SOUND = {
+    "ROLE_ARN": "acs:ram::1:role/sound",
+    "BUCKET_NAME": "sound",
+    "OSS_REGION": "cn-hangzhou",
+}
+"""Put in place of what is wrong, so that the rest can be judged too."""
+_FALLBACK = r"^\s*\w+:\s*\$\{env\('([A-Z][A-Z0-9_]*)',\s*(.+)\)\}\s*$"
+_PLATFORM = ("ALIBABA_CLOUD_", "FC_")
+"""What Function Compute itself sets."""
+_LOGINS = ("AUTH", "JWT_")
+_MEND = "mend the variables first"
+
+
+class Recorder(dict[str, str]):
+    """An environment that remembers which variables were asked for."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        super().__init__(env)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined: the environment of this shell, and what a deploy would make of it."""
+
+    shell: Mapping[str, str]
+    variables: Mapping[str, str] = field(repr=False)
+    left_to_s_yaml: frozenset[str]
+    """Not set, and worked out by s.yaml from what only it knows."""
+    settings: Settings | None
+    """None where too much is wrong."""
+    faults: Mapping[str, str]
+    """By variable: what is wrong with it."""
+    asked: frozenset[str]
+    """All variables that the function reads."""
+    python: tuple[int, ...] = tuple(sys.version_info[:3])
+
+    def faults_of(self, *beginnings: str) -> list[str]:
+        """What is wrong with the variables whose names begin so."""
+        return [text for name, text in self.faults.items() if name.startswith(beginnings)]
+
+
+def main() -> int:
+    """Examine and print the table: 0, or 1 if something must be mended."""
+    checks = examine(os.environ, ROOT)
+    print(report.table(checks))
+    return int(report.has_failed(checks))
+
+
+def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
+    """Run every check; `folder` is the checkout, with .env and s.yaml. Never raises."""
+    patient = read(shell, folder)
+    return [Check(name, check(patient)) for name, check in _CHECKS]
+
+
+def read(shell: Mapping[str, str], folder: Path) -> Patient:
+    """Put the variables together, and judge all of them: the settings stop at the first fault."""
+    literal, worked_out = fallbacks(_text(folder / "s.yaml"))
+    variables = {**literal, **dotenv(_text(folder / ".env"))}
+    variables |= {name: value for name, value in shell.items() if value}
+    # The region of the deploy is what the platform will set.
+    if variables.get("REGION"):
+        variables.setdefault("FC_REGION", variables["REGION"])
+    left = frozenset(name for name in worked_out if not variables.get(name) and name in _SOUND)
+    if variables.get("FC_REGION"):
+        left -= {"OSS_REGION"}
+    repaired = {**variables, **{name: _SOUND[name] for name in left}}
+    faults: dict[str, str] = {}
+    asked: set[str] = set()
+    settings = None
+    while settings is None:
+        env = Recorder(repaired)
+        try:
+            real_error_status(env)
+            settings = read_settings(env)
+        except Misconfiguration as error:
+            if error.variable in faults:
+                break
+            faults[error.variable] = error.message
+            _repair(repaired, error.variable)
+        finally:
+            asked |= env.asked
+    return Patient(shell, variables, left, settings, faults, frozenset(asked))
+
+
+def dotenv(text: str) -> dict[str, str]:
+    """Read a .env file's NAME=value lines, as Serverless Devs does before s.yaml."""
+    values = {}
+    for line in text.splitlines():
+        found = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.*?)\s*", line)
+        if found:
+            name, value = found.groups()
+            quoted = re.fullmatch(r"([\"'])(.*)\1", value)
+            values[name] = quoted[2] if quoted else value.partition(" #")[0].rstrip()
+    return values
+
+
+def fallbacks(s_yaml: str) -> tuple[dict[str, str], set[str]]:
+    """What ${env('NAME', fallback)} of s.yaml falls back to: plain values, and names of others."""
+    literal, worked_out = {}, set()
+    for name, fallback in re.findall(_FALLBACK, s_yaml, re.MULTILINE):
+        plain = re.fullmatch("'([^']*)'", fallback)
+        if plain:
+            literal[name] = plain[1]
+        else:
+            worked_out.add(name)
+    return literal, worked_out
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _repair(env: dict[str, str], variable: str) -> None:
+    if variable == "FC_REGION":
+        variable = "OSS_REGION"
+    if variable.startswith(_LOGINS):
+        env["AUTH"] = "anonymous"
+    elif variable in _SOUND:
+        env[variable] = _SOUND[variable]
+    else:
+        env.pop(variable, None)
+
+
+# This machine
+
+
+def _python(patient: Patient) -> Finding:
+    version = ".".join(map(str, patient.python))
+    if patient.python < (3, 10):
+        return failed(f"{version}: must be 3.10 or newer")
+    return passed(f"{version}; the function runs on 3.10")
+
+
+def _pip(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
+    if importlib.util.find_spec("pip") is None:
+        return failed("missing: it fetches what the function needs; python3 -m ensurepip")
+    return passed()
+
+
+def _make(patient: Patient) -> Finding:
+    found = shutil.which("make", path=patient.shell.get("PATH", ""))
+    return passed() if found else failed("missing: s.yaml builds with it; apt-get install make")
+
+
+def _s_cli(patient: Patient) -> Finding:
+    found = shutil.which("s", path=patient.shell.get("PATH", ""))
+    if found is None:
+        return failed(
+            "missing: npm install -g @serverless-devs/s (the console's template does without)"
+        )
+    try:
+        done = subprocess.run(
+            [found, "--version"],
+            env=dict(patient.shell),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=S_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return failed(f"does not run ({type(error).__name__})")
+    version = re.search(rb"@serverless-devs/s[0-9]?: ([0-9]+)\.([0-9.]+)", done.stdout)
+    if version is None:
+        return failed("this `s` is not Serverless Devs: npm install -g @serverless-devs/s")
+    name = b".".join(version.groups()).decode()
+    if int(version[1]) < 3:
+        return failed(f"{name}: s.yaml needs 3 or newer; npm install -g @serverless-devs/s")
+    return passed(name)
+
+
+def _s_access(patient: Patient) -> Finding:
+    """An alias in ~/.s/access.yaml, or the key in the environment (both seen in the CLI)."""
+    own = ("AccountID", "AccessKeyID", "AccessKeySecret")
+    if all(patient.shell.get(name) for name in own):
+        return passed("in the environment")
+    home = patient.shell.get("serverless_devs_config_home") or patient.shell.get("HOME", "")
+    aliases = re.findall(r"^([^\s#:]+):", _text(Path(home) / ".s" / "access.yaml"), re.MULTILINE)
+    if "default" in aliases:
+        return passed("the alias default is configured")
+    others = f"; there is {', '.join(aliases[:3])}" if aliases else ""
+    return failed(f"no alias default{others}: s config add -a default")
+
+
+# The function's variables
+
+
+def _region(patient: Patient) -> Finding:
+    faults = patient.faults_of("OSS_REGION", "FC_REGION")
+    return judged(faults) if faults or patient.settings is None else passed(patient.settings.region)
+
+
+def _role(patient: Patient) -> Finding:
+    faults = patient.faults_of("ROLE_ARN")
+    if faults or patient.settings is None:
+        return judged(faults)
+    if "ROLE_ARN" in patient.left_to_s_yaml:
+        return passed("not set: s.yaml names it")
+    return passed(patient.settings.role_arn)
+
+
+def _bucket(patient: Patient) -> Finding:
+    faults = patient.faults_of("BUCKET_NAME", "OBJECT_PREFIX")
+    if faults or patient.settings is None:
+        return judged(faults)
+    return passed(f"{patient.settings.prefix} of {patient.settings.bucket}")
+
+
+def _policies(patient: Patient) -> Finding:
+    """Each one, rendered for a user id of the greatest length."""
+    if faults := patient.faults_of("POLICY_"):
+        return judged(faults)
+    settings = patient.settings
+    if settings is None:
+        return skipped(_MEND)
+    caller = callers.named("u" * 64) if settings.logins else callers.ANONYMOUS
+    sizes = []
+    try:
+        policies = Policies(settings.policy_choices)
+        for name in settings.policy_choices:
+            policy = policies.render(grants.decide(caller, {"policy": name}, settings))
+            sizes.append(f"{os.path.basename(name)} {len(policy)}")  # noqa: PTH119
+    except (Misconfiguration, PolicyError) as error:
+        return failed(error.message)
+    detail = f"{', '.join(sizes)} of {MAX_CHARACTERS} characters"
+    if "all_policy" in settings.policy_choices:
+        return warned(f"all_policy opens whatever the upload role may do; {detail}")
+    return passed(detail)
+
+
+def _logins(patient: Patient) -> Finding:
+    if faults := patient.faults_of(*_LOGINS):
+        return judged(faults)
+    settings = patient.settings
+    if settings is None:
+        return skipped(_MEND)
+    if settings.logins is None:
+        return warned("AUTH=anonymous: whoever knows the URL will get a token")
+    try:
+        Logins(settings.logins, patient.variables).warm()
+    except Misconfiguration as error:
+        return failed(error.message)
+    except KeysUnreachable as error:
+        return warned(f"{error.message} (from this machine)")
+    if settings.logins.keys_url:
+        return passed("the keys of JWT_JWKS_URL can be fetched")
+    return passed("JWT_JWKS_FILE has keys" if settings.logins.keys_file else "JWT_SECRET")
+
+
+def _others(patient: Patient) -> Finding:
+    apart = ("OSS_REGION", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_")
+    faults = [
+        text for name, text in patient.faults.items() if not name.startswith((*apart, *_LOGINS))
+    ]
+    if not faults and patient.settings is None:
+        return skipped(_MEND)
+    return judged(faults)
+
+
+def _size(patient: Patient) -> Finding:
+    total = sum(len(name.encode()) + len(value.encode()) for name, value in _passed_on(patient))
+    detail = f"{total} of {MAX_VARIABLES_BYTES} bytes"
+    if total > MAX_VARIABLES_BYTES:
+        return failed(f"{detail}: Function Compute takes no more for all variables together")
+    return passed(detail)
+
+
+def _shell_signs(patient: Patient) -> Finding:
+    """`s local` passes values through a shell: {"a":1} lost its quotes there, $NAME vanished."""
+    names = [name for name, value in _passed_on(patient) if re.search("[$`\"'\\\\]", value)]
+    if names:
+        return warned(
+            f"{', '.join(sorted(names))}: $, quotes and backslashes do not survive `s local`"
+        )
+    return passed("nothing in a value that `s local` would expand")
+
+
+def _passed_on(patient: Patient) -> Iterator[tuple[str, str]]:
+    """The variables that a deploy sets."""
+    for name in sorted(patient.asked):
+        value = patient.variables.get(name, "")
+        if value and not name.startswith(_PLATFORM):
+            yield name, value
+
+
+# The clock
+
+
+def _clock(patient: Patient) -> Finding:
+    if patient.settings is None:
+        return skipped(_MEND)
+    endpoint = patient.settings.sts_endpoint
+    address = wire.Address(endpoint.scheme, endpoint.host, endpoint.port, "")
+    try:
+        reply = wire.send(address, wire.Call("GET", "/"))
+    except wire.NoAnswer as error:
+        return skipped(f"not checked: {endpoint}: {error}")
+    seconds = contract.http_date(reply.header("Date"))
+    if seconds is None:
+        return skipped(f"not checked: {endpoint} says no Date")
+    fault = contract.skew_fault(f"the Date of {endpoint}", seconds, reply)
+    return failed(f"{fault}; STS refuses signatures by a wrong clock") if fault else passed()
+
+
+_CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
+    ("Python", _python),
+    ("pip", _pip),
+    ("make", _make),
+    ("s CLI", _s_cli),
+    ("s access", _s_access),
+    ("region", _region),
+    ("role", _role),
+    ("bucket", _bucket),
+    ("policies", _policies),
+    ("logins", _logins),
+    ("other variables", _others),
+    ("variables' size", _size),
+    ("shell signs", _shell_signs),
+    ("clock", _clock),
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

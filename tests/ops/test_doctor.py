@@ -1,0 +1,326 @@
+"""`make doctor`: a sound setting passes, and each planted fault is one line that names it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from faulty_proxy import Exchange, faulty, sound
+from ops import doctor
+from ops.report import Check, has_failed, table
+from running_function import RunningFunction
+
+ROOT = Path(__file__).parents[2]
+Env = dict[str, str]
+SECRET = "jwt-secret-that-nobody-may-see-0123456789"
+S_YAML = """\
+edition: 3.0.0
+vars:
+  region: ${env('REGION', 'cn-hangzhou')}
+resources:
+  sts_token:
+    props:
+      concurrency: ${env('MAX_INSTANCES', 10) * 1}
+      environmentVariables:
+        ROLE_ARN: ${env('ROLE_ARN', 'acs:ram::' + config('AccountID') + ':role/upload')}
+        BUCKET_NAME: ${env('BUCKET_NAME', '')}
+        OSS_REGION: ${env('OSS_REGION', env('REGION', 'cn-hangzhou'))}
+        AUTH: ${env('AUTH', 'jwt')}
+"""
+
+
+def stand_in(folder: Path, name: str, said: str) -> None:
+    """A program of that name, which says this and nothing else."""
+    folder.mkdir(exist_ok=True)
+    program = folder / name
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+    program.chmod(0o755)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, env: Env) -> Env:
+    """A shell with which a deploy would succeed; nothing answers at its STS."""
+    programs = tmp_path / "programs"
+    stand_in(programs, "s", "@serverless-devs/s: 3.1.10, s-home: /home/me/.s, linux-x64")
+    stand_in(programs, "make", "GNU Make")
+    access = tmp_path / ".s" / "access.yaml"
+    access.parent.mkdir()
+    access.write_text("default:\n  AccessKeyID: U2FsdGVk\n  AccountID: U2FsdGVk\n")
+    own = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    return {**env, **own, "AUTH": "jwt", "JWT_SECRET": SECRET}
+
+
+def examined(shell: Env, folder: Path) -> dict[str, tuple[str, str]]:
+    """The lines by name; whatever happens, no secret is among them."""
+    checks = doctor.examine(shell, folder)
+    text = table(checks)
+    for name, value in shell.items():
+        if len(value) > 4 and ("SECRET" in name or "KEY_ID" in name):
+            assert value not in text
+    return lines_of(checks)
+
+
+def lines_of(checks: list[Check]) -> dict[str, tuple[str, str]]:
+    lines = {check.name: (check.finding.outcome.value, check.finding.detail) for check in checks}
+    assert len(lines) == len(checks)
+    return lines
+
+
+def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
+    lines = examined(shell, tmp_path)
+    assert lines.pop("clock")[0] == "SKIP"
+    assert {outcome for outcome, _ in lines.values()} == {"PASS"}, lines
+    assert lines["s CLI"][1] == "3.1.10"
+    assert "JWT_SECRET" in lines["logins"][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("region", {"OSS_REGION": ""}, ["OSS_REGION", "cn-hangzhou"]),
+        ("region", {"OSS_REGION": "oss-cn-hangzhou"}, ["OSS_REGION", "without 'oss-'"]),
+        ("region", {"OSS_REGION": "", "REGION": "Hangzhou"}, ["FC_REGION"]),
+        ("role", {"ROLE_ARN": ""}, ["ROLE_ARN", "not set"]),
+        ("role", {"ROLE_ARN": "acs:ram::1:user/me"}, ["ROLE_ARN", ":role/"]),
+        ("bucket", {"BUCKET_NAME": "My_Bucket"}, ["BUCKET_NAME"]),
+        ("bucket", {"OBJECT_PREFIX": "uploads"}, ["OBJECT_PREFIX", "end with '/'"]),
+        ("policies", {"POLICY_FILE": "no_such_policy"}, ["POLICY_FILE", "bucket_write_policy"]),
+        ("policies", {"POLICY_CHOICES": "no_such_policy"}, ["POLICY_CHOICES"]),
+        ("logins", {"JWT_SECRET": ""}, ["JWT_SECRET", "JWT_JWKS_URL"]),
+        ("logins", {"JWT_SECRET": "short"}, ["JWT_SECRET", "32 bytes"]),
+        ("logins", {"AUTH": "none"}, ["AUTH", "anonymous"]),
+        ("logins", {"JWT_JWKS_URL": "https://a.example/keys"}, ["JWT_SECRET", "together"]),
+        ("logins", {"JWT_SECRET": "", "JWT_JWKS_FILE": "/no/such/file"}, ["JWT_JWKS_FILE", "read"]),
+        ("logins", {"JWT_SECRET": "", "JWT_JWKS_URL": "http://a.example/"}, ["JWT_JWKS_URL"]),
+        ("other variables", {"TOKEN_EXPIRE_TIME": "60"}, ["TOKEN_EXPIRE_TIME", "900"]),
+        ("other variables", {"HTTP_ERROR_STATUS": "yes"}, ["HTTP_ERROR_STATUS", "real"]),
+        ("other variables", {"ALLOWED_ORIGINS": "a.example"}, ["ALLOWED_ORIGINS"]),
+        ("other variables", {"STS_ENDPOINT": "http://sts.example"}, ["STS_ENDPOINT"]),
+        ("variables' size", {"JWT_AUDIENCE": "a" * 4096}, ["4096", "no more"]),
+        ("s CLI", {"PATH": ""}, ["npm install", "@serverless-devs/s"]),
+        ("make", {"PATH": ""}, ["make"]),
+        ("s access", {"HOME": "/no/such/folder"}, ["s config add"]),
+        ("s access", {"serverless_devs_config_home": "/no/such/folder"}, ["s config add"]),
+    ],
+)
+def test_a_fault_is_one_line_that_names_it(
+    shell: Env, tmp_path: Path, name: str, changes: Env, words: list[str]
+) -> None:
+    lines = examined({**shell, **changes}, tmp_path)
+    outcome, detail = lines[name]
+    assert outcome == "FAIL", lines
+    for word in words:
+        assert word in detail
+    others = {other for other, (outcome, _) in lines.items() if outcome == "FAIL"} - {name}
+    assert not others or changes == {"PATH": ""}, lines
+
+
+def test_all_faults_are_named_at_once(shell: Env, tmp_path: Path) -> None:
+    """The function itself stops at the first."""
+    wrong = {"ROLE_ARN": "x", "BUCKET_NAME": "X", "TOKEN_EXPIRE_TIME": "x", "JWT_SECRET": "x"}
+    lines = examined({**shell, **wrong, "HTTP_ERROR_STATUS": "x"}, tmp_path)
+    failed = {name for name, (outcome, _) in lines.items() if outcome == "FAIL"}
+    assert failed == {"role", "bucket", "other variables", "logins"}
+    assert "TOKEN_EXPIRE_TIME" in lines["other variables"][1]
+    assert "HTTP_ERROR_STATUS" in lines["other variables"][1]
+
+
+def test_an_empty_shell_is_examined_to_the_end(tmp_path: Path) -> None:
+    lines = examined({}, tmp_path)
+    failed = {name for name, (outcome, _) in lines.items() if outcome == "FAIL"}
+    assert failed >= {"s CLI", "s access", "make", "region", "role", "bucket", "logins"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "word"),
+    [
+        ({"AUTH": "anonymous"}, "logins", "whoever knows the URL"),
+        ({"POLICY_CHOICES": "all_policy"}, "policies", "all_policy"),
+        ({"JWT_SECRET": SECRET + "$HOME"}, "shell signs", "JWT_SECRET"),
+        ({"JWT_AUDIENCE": '{"a":1}'}, "shell signs", "JWT_AUDIENCE"),
+        (
+            {"JWT_SECRET": "", "JWT_JWKS_URL": "http://127.0.0.1:9/keys"},
+            "logins",
+            "from this machine",
+        ),
+    ],
+)
+def test_what_works_and_may_not_be_meant_is_a_warning(
+    shell: Env, tmp_path: Path, changes: Env, name: str, word: str
+) -> None:
+    lines = examined({**shell, **changes}, tmp_path)
+    assert lines[name][0] == "WARN", lines
+    assert word in lines[name][1]
+
+
+def test_a_policy_that_is_too_long_is_found_before_sts_refuses_it(
+    shell: Env, tmp_path: Path
+) -> None:
+    template = tmp_path / "long.json.j2"
+    statement = '{"Effect": "Allow", "Action": "oss:PutObject", "Resource": "%s{{ keys }}"}'
+    template.write_text('{"Version": "1", "Statement": [%s]}' % (statement % ("x" * 2000)))
+    lines = examined({**shell, "POLICY_FILE": str(template)}, tmp_path)
+    assert lines["policies"][0] == "FAIL"
+    assert "at most 2048" in lines["policies"][1]
+
+
+def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path) -> None:
+    with_logins = examined(shell, tmp_path)["policies"][1]
+    without = examined({**shell, "AUTH": "anonymous"}, tmp_path)["policies"][1]
+    assert int(with_logins.split()[1]) - int(without.split()[1]) == len("u" * 64 + "/")
+
+
+# The s CLI, by stand-ins
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("@serverless-devs/s: 2.1.16, s-home: /home/me/.s", "needs 3"),
+        ("s 1.0, a spelling checker", "not Serverless Devs"),
+        ("", "not Serverless Devs"),
+    ],
+)
+def test_another_s_is_noticed(shell: Env, tmp_path: Path, said: str, word: str) -> None:
+    stand_in(tmp_path / "programs", "s", said)
+    outcome, detail = examined(shell, tmp_path)["s CLI"]
+    assert outcome == "FAIL"
+    assert word in detail
+
+
+def test_an_s_that_does_not_end_is_noticed(
+    shell: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "S_SECONDS", 0.1)
+    (tmp_path / "programs" / "s").write_text("#!/bin/sh\nexec sleep 30\n")
+    assert examined(shell, tmp_path)["s CLI"] == ("FAIL", "does not run (TimeoutExpired)")
+
+
+def test_an_s_that_cannot_be_run_is_noticed(shell: Env, tmp_path: Path) -> None:
+    (tmp_path / "programs" / "s").write_text("#!/no/such/program\n")
+    assert examined(shell, tmp_path)["s CLI"][0] == "FAIL"
+
+
+def test_another_alias_is_named(shell: Env, tmp_path: Path) -> None:
+    (tmp_path / ".s" / "access.yaml").write_text("work:\n  AccessKeyID: U2FsdGVk\n")
+    outcome, detail = examined(shell, tmp_path)["s access"]
+    assert outcome == "FAIL"
+    assert "work" in detail
+    assert "U2FsdGVk" not in detail
+
+
+def test_an_access_in_the_environment_is_enough(shell: Env, tmp_path: Path) -> None:
+    (tmp_path / ".s" / "access.yaml").unlink()
+    own = {"AccountID": "1", "AccessKeyID": "LTAI5tOwn", "AccessKeySecret": "s3cret"}
+    outcome, detail = examined({**shell, **own}, tmp_path)["s access"]
+    assert outcome == "PASS"
+    assert "LTAI" not in detail
+    assert "s3cret" not in detail
+
+
+# This machine
+
+
+def test_an_old_python_is_noticed(shell: Env, tmp_path: Path) -> None:
+    patient = replace(doctor.read(shell, tmp_path), python=(3, 9, 18))
+    assert doctor._python(patient).outcome.value == "FAIL"
+
+
+def test_a_python_without_pip_is_noticed(shell: Env, tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("ops.doctor.importlib.util.find_spec", return_value=None)
+    outcome, detail = examined(shell, tmp_path)["pip"]
+    assert outcome == "FAIL"
+    assert "ensurepip" in detail
+
+
+# Where variables come from
+
+
+def test_env_files_are_read_and_the_shell_wins(shell: Env, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "# ours\nBUCKET_NAME=of-the-file\nexport OBJECT_PREFIX = 'photos/'  \n\nnonsense\n"
+        'TOKEN_EXPIRE_TIME=3600 # an hour\nROLE_ARN="nope"\n'
+    )
+    del shell["BUCKET_NAME"]
+    lines = examined(shell, tmp_path)
+    assert lines["bucket"] == ("PASS", "photos/ of of-the-file")
+    assert lines["role"][0] == "PASS"
+    del shell["ROLE_ARN"]
+    assert examined(shell, tmp_path)["role"][0] == "FAIL"
+
+
+def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(S_YAML)
+    for name in ("ROLE_ARN", "OSS_REGION", "AUTH"):
+        del shell[name]
+    lines = examined(shell, tmp_path)
+    assert lines["role"] == ("PASS", "not set: s.yaml names it")
+    assert lines["region"] == ("PASS", "cn-hangzhou")
+    assert examined({**shell, "REGION": "cn-beijing"}, tmp_path)["region"][1] == "cn-beijing"
+    # What is set and wrong is wrong all the same.
+    assert examined({**shell, "ROLE_ARN": "x"}, tmp_path)["role"][0] == "FAIL"
+    del shell["BUCKET_NAME"]
+    assert examined(shell, tmp_path)["bucket"][0] == "FAIL"
+
+
+# The clock
+
+
+def test_a_right_clock_passes_and_a_wrong_one_fails(
+    shell: Env, tmp_path: Path, function: RunningFunction
+) -> None:
+    def late(exchange: Exchange) -> None:
+        exchange.answered["date"] = "Thu, 01 Jan 2026 00:00:00 GMT"
+
+    def dateless(exchange: Exchange) -> None:
+        exchange.answered.pop("date")
+
+    found = []
+    for fault in (sound, late, dateless):
+        with faulty(function.url, fault) as url:
+            found.append(examined({**shell, "STS_ENDPOINT": url}, tmp_path)["clock"])
+    assert [outcome for outcome, _ in found] == ["PASS", "FAIL", "SKIP"]
+    assert "behind this machine's clock" in found[1][1]
+    assert "says no Date" in found[2][1]
+
+
+def test_an_sts_that_cannot_be_reached_is_not_checked(shell: Env, tmp_path: Path) -> None:
+    outcome, detail = examined(shell, tmp_path)["clock"]
+    assert outcome == "SKIP"
+    assert detail.startswith("not checked: http://127.0.0.1:9")
+
+
+# As it is run
+
+
+def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("`make doctor` is left out; missing: make")
+    path = f"{shell['PATH']}:{os.environ['PATH']}"
+    for changes, status in (({}, 0), ({"BUCKET_NAME": "X"}, 2)):
+        done = subprocess.run(
+            [make, "doctor", "READY=", f"BIN={Path(sys.executable).parent}"],
+            cwd=ROOT,
+            env={**shell, "PATH": path, **changes},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "PASS  Python" in done.stdout
+        assert "Traceback" not in done.stderr
+        assert SECRET not in done.stdout + done.stderr
+
+
+def test_the_exit_status_is_that_of_the_table(shell: Env, tmp_path: Path) -> None:
+    assert not has_failed(doctor.examine(shell, tmp_path))
+    assert has_failed(doctor.examine({**shell, "BUCKET_NAME": "X"}, tmp_path))
