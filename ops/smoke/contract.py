@@ -240,9 +240,17 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _status_fault(reply: Reply) -> str:
     if 300 <= reply.status < 400:
-        where = urlsplit(reply.header("Location") or "").netloc or "another path"
-        return f"HTTP {reply.status}, a redirect to {where}: must be 200"
+        return f"HTTP {reply.status}, a redirect{_host_of(reply.header('Location'))}: must be 200"
     return f"HTTP {reply.status}: must be 200, Android throws away the body of an error"
+
+
+def _host_of(location: str | None) -> str:
+    """Not the whole of it: a URL may carry a login."""
+    try:
+        host = urlsplit(location or "").hostname
+    except ValueError:
+        return ""
+    return f" to {host}" if host else ""
 
 
 def _text_fault(document: Document, name: str, place: str = "") -> str | None:
