@@ -279,7 +279,9 @@ def test_it_keeps_to_wsgi_over_real_http(method: str, target: str, body: bytes, 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 NAMES = st.sampled_from(
@@ -287,19 +289,21 @@ NAMES = st.sampled_from(
     "HTTP_AUTHORIZATION HTTP_ORIGIN wsgi.input fc.context fc.request_uri".split()
 )
 QUICK = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
 )
 
 
 @QUICK
-@given(JSON | st.dictionaries(NAMES | st.text() | st.integers(), JSON))
+@given(JSON | st.dictionaries(NAMES | st.text() | st.integers(), JSON, max_size=5))
 def test_any_environment_is_answered(made: object) -> None:
     _, _, body = called(made)
     assert body == b"" or json.loads(body)
 
 
 @QUICK
-@given(changes=st.dictionaries(NAMES | st.text(max_size=12).map("HTTP_{}".format), JSON))
+@given(
+    changes=st.dictionaries(NAMES | st.text(max_size=12).map("HTTP_{}".format), JSON, max_size=4)
+)
 def test_any_change_to_a_request_is_answered(changes: dict[str, object]) -> None:
     _, _, body = called({**posted(b"{}"), **changes})
     assert body == b"" or json.loads(body)

@@ -41,14 +41,14 @@ def test_the_proxy_alone_makes_no_mistake(function: RunningFunction) -> None:
 
 
 def test_a_late_answer(function: RunningFunction, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(checks, "ANSWER_SECONDS", 0.2)
 
     def late(exchange: Exchange) -> None:
         if exchange.target == "/sts/":
-            time.sleep(0.5)
+            time.sleep(0.3)
 
     table = smoke_with(function, late)
-    table.check("answer time", "FAIL", "within 0.4 s", "Android holds its uploads")
+    table.check("answer time", "FAIL", "within 0.2 s", "Android holds its uploads")
 
 
 def test_html_in_place_of_json(function: RunningFunction) -> None:
