@@ -43,7 +43,6 @@ _FALLBACK = r"^\s*\w+:\s*\$\{env\('([A-Z][A-Z0-9_]*)',\s*(.+)\)\}\s*$"
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 """What Function Compute itself sets."""
 _LOGINS = ("AUTH", "JWT_")
-_MEND = "mend the variables first"
 
 
 class Recorder(dict[str, str]):
@@ -113,10 +112,10 @@ def read(shell: Mapping[str, str], folder: Path) -> Patient:
             real_error_status(env)
             settings = read_settings(env)
         except Misconfiguration as error:
-            if error.variable in faults:
+            known = error.variable in faults
+            faults.setdefault(error.variable, error.message)
+            if not _repair(repaired, error.variable, whole_family=known):
                 break
-            faults[error.variable] = error.message
-            _repair(repaired, error.variable)
         finally:
             asked |= env.asked
     return Patient(shell, variables, left, settings, faults, frozenset(asked))
@@ -153,7 +152,12 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _repair(env: dict[str, str], variable: str) -> None:
+def _repair(env: dict[str, str], variable: str, *, whole_family: bool) -> bool:
+    """Take the fault out of the way; False where nothing is left to be done.
+
+    What is missing because another variable is set needs all of its family to go.
+    """
+    before = dict(env)
     if variable == "FC_REGION":
         variable = "OSS_REGION"
     if variable.startswith(_LOGINS):
@@ -162,6 +166,11 @@ def _repair(env: dict[str, str], variable: str) -> None:
         env[variable] = _SOUND[variable]
     else:
         env.pop(variable, None)
+    if whole_family:
+        family = variable.partition("_")[0] + "_"
+        for name in [name for name in env if name.startswith(family)]:
+            del env[name]
+    return env != before or not whole_family
 
 
 # This machine
@@ -228,33 +237,37 @@ def _s_access(patient: Patient) -> Finding:
 
 
 def _region(patient: Patient) -> Finding:
-    faults = patient.faults_of("OSS_REGION", "FC_REGION")
-    return judged(faults) if faults or patient.settings is None else passed(patient.settings.region)
+    faults, settings = patient.faults_of("OSS_REGION", "FC_REGION"), patient.settings
+    if faults or settings is None:
+        return _wrong(faults)
+    return passed(settings.region)
 
 
 def _role(patient: Patient) -> Finding:
-    faults = patient.faults_of("ROLE_ARN")
-    if faults or patient.settings is None:
-        return judged(faults)
-    if "ROLE_ARN" in patient.left_to_s_yaml:
-        return passed("not set: s.yaml names it")
-    return passed(patient.settings.role_arn)
+    faults, settings = patient.faults_of("ROLE_ARN"), patient.settings
+    if faults or settings is None:
+        return _wrong(faults)
+    left = "ROLE_ARN" in patient.left_to_s_yaml
+    return passed("not set: s.yaml names it" if left else settings.role_arn)
 
 
 def _bucket(patient: Patient) -> Finding:
-    faults = patient.faults_of("BUCKET_NAME", "OBJECT_PREFIX")
-    if faults or patient.settings is None:
-        return judged(faults)
-    return passed(f"{patient.settings.prefix} of {patient.settings.bucket}")
+    faults, settings = patient.faults_of("BUCKET_NAME", "OBJECT_PREFIX"), patient.settings
+    if faults or settings is None:
+        return _wrong(faults)
+    return passed(f"{settings.prefix} of {settings.bucket}")
+
+
+def _wrong(faults: list[str]) -> Finding:
+    """The faults; without any, what the settings never came to."""
+    return judged(faults) if faults else skipped("mend the other variables first")
 
 
 def _policies(patient: Patient) -> Finding:
     """Each one, rendered for a user id of the greatest length."""
-    if faults := patient.faults_of("POLICY_"):
-        return judged(faults)
-    settings = patient.settings
-    if settings is None:
-        return skipped(_MEND)
+    faults, settings = patient.faults_of("POLICY_"), patient.settings
+    if faults or settings is None:
+        return _wrong(faults)
     caller = callers.named("u" * 64) if settings.logins else callers.ANONYMOUS
     sizes = []
     try:
@@ -271,11 +284,9 @@ def _policies(patient: Patient) -> Finding:
 
 
 def _logins(patient: Patient) -> Finding:
-    if faults := patient.faults_of(*_LOGINS):
-        return judged(faults)
-    settings = patient.settings
-    if settings is None:
-        return skipped(_MEND)
+    faults, settings = patient.faults_of(*_LOGINS), patient.settings
+    if faults or settings is None:
+        return _wrong(faults)
     if settings.logins is None:
         return warned("AUTH=anonymous: whoever knows the URL will get a token")
     try:
@@ -294,9 +305,7 @@ def _others(patient: Patient) -> Finding:
     faults = [
         text for name, text in patient.faults.items() if not name.startswith((*apart, *_LOGINS))
     ]
-    if not faults and patient.settings is None:
-        return skipped(_MEND)
-    return judged(faults)
+    return judged(faults) if patient.settings else _wrong(faults)
 
 
 def _size(patient: Patient) -> Finding:
@@ -330,7 +339,7 @@ def _passed_on(patient: Patient) -> Iterator[tuple[str, str]]:
 
 def _clock(patient: Patient) -> Finding:
     if patient.settings is None:
-        return skipped(_MEND)
+        return _wrong([])
     endpoint = patient.settings.sts_endpoint
     address = wire.Address(endpoint.scheme, endpoint.host, endpoint.port, "")
     try:
