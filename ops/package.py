@@ -1,0 +1,132 @@
+"""What runs in Function Compute: a folder, and its zip, with the same bytes on any day.
+
+What is put into them, and where they go, is decided by build.py and template.py.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Collection, Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ops import ROOT
+
+FUNCTION = ROOT / "functions" / "sts_token"
+POLICIES = ROOT / "policies"
+REQUIREMENTS = FUNCTION / "requirements.txt"
+
+RUNTIME = "3.10"
+"""The Python of the runtime python3.10, on manylinux2014_x86_64 (vendor documentation)."""
+
+_RUNTIME_MARKERS = {
+    "python_version": RUNTIME,
+    "python_full_version": f"{RUNTIME}.0",
+    "sys_platform": "linux",
+    "extra": "",
+}
+
+# What pip notes down about an installation, and commands nobody calls in the cloud.
+_NOISE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+# 2020-01-01: zip cannot tell a time before 1980.
+_TIME = 1577836800
+_ZIP_TIME = (2020, 1, 1, 0, 0, 0)
+
+
+class PackageError(Exception):
+    """Raised when the package cannot be made; the message says what is wrong and what helps."""
+
+
+def pinned(names: Collection[str] = ()) -> list[str]:
+    """The function's requirements that hold in the runtime, as pip takes them.
+
+    Only those of `names` where it is given; raises PackageError for one that is not there. pip
+    itself would judge the markers by the Python that runs it, whatever --python-version says.
+    """
+    found = {}
+    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
+        text = line.partition("#")[0].strip()
+        if text:
+            requirement = Requirement(text)
+            if _holds(requirement):
+                found[requirement.name] = f"{requirement.name}{requirement.specifier}"
+    missing = set(names) - set(found)
+    if missing:
+        raise PackageError(f"{REQUIREMENTS.name} pins no {', '.join(sorted(missing))}")
+    return [pin for name, pin in found.items() if not names or name in names]
+
+
+def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> None:
+    """Put function, policies and packages into an empty folder; raises PackageError.
+
+    Without `native` the compiled modules are left out, of packages that do without them.
+    """
+    _install(requirements, folder)
+    _check_complete(folder)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        unwanted = path.name in _NOISE or (path.suffix == ".so" and not native)
+        if path.name == "__pycache__" or path == folder / "bin":
+            shutil.rmtree(path)
+        elif unwanted and path.is_file():
+            path.unlink()
+    for source in sorted(FUNCTION.glob("*.py")):
+        shutil.copyfile(source, folder / source.name)
+    (folder / POLICIES.name).mkdir()
+    for source in sorted(POLICIES.glob("*.j2")):
+        shutil.copyfile(source, folder / POLICIES.name / source.name)
+    for path in [*folder.rglob("*"), folder]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (_TIME, _TIME))
+
+
+def zipped(folder: Path) -> bytes:
+    """The folder's files as a zip: sorted, with one time, without folders of their own."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _ZIP_TIME)
+                entry.create_system = 3  # Unix, on whatever it is made
+                entry.external_attr = 0o100644 << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, path.read_bytes())
+    return buffer.getvalue()
+
+
+def _holds(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate(_RUNTIME_MARKERS)
+
+
+def _check_complete(folder: Path) -> None:
+    """What a package needs on the runtime's Python has to be there, pinned: nothing resolves it."""
+    installed = {found.metadata["Name"]: found for found in distributions(path=[str(folder)])}
+    names = {canonicalize_name(name) for name in installed}
+    for name, found in installed.items():
+        for text in found.requires or ():
+            needed = Requirement(text)
+            if _holds(needed) and canonicalize_name(needed.name) not in names:
+                raise PackageError(f"{name} needs {needed.name}: pin it in {REQUIREMENTS.name}")
+
+
+def _install(requirements: Sequence[str], folder: Path) -> None:
+    options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
+    # Everything is pinned, so nothing is resolved: what runs is what requirements.txt says.
+    options += ["--no-deps", "--only-binary=:all:", "--implementation=cp"]
+    options += ["--platform=manylinux2014_x86_64", f"--python-version={RUNTIME}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, f"--target={folder}", *requirements],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise PackageError("pip cannot fetch the packages:\n" + "\n".join(lines or [done.stderr]))
