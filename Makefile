@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A stamp, so that the second run starts at once.
 READY := $(VENV)/.ready
-WEB := tests/web/node_modules/.ready
+WEB := tests/web/node_modules/.ready tests/deploy/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run token explain import-config doctor smoke test fuzz check format bench clean
+.PHONY: help run token explain import-config build template doctor smoke test fuzz check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +21,11 @@ $(READY): requirements-dev.txt functions/sts_token/requirements.txt
 	@touch $@
 
 # Without npm, or where this fails, the tests say what they leave out.
-$(WEB): tests/web/package.json tests/web/package-lock.json tests/web/.npmrc
+%/node_modules/.ready: %/package.json %/package-lock.json %/.npmrc
 	@if command -v npm >/dev/null; then \
-		echo "Setting up tests/web, the JavaScript SDK for the tests (once, a few seconds) ..."; \
-		{ cd tests/web && npm ci --silent && touch node_modules/.ready; } || \
-		echo "npm ci failed in tests/web; going on without. To see why: cd tests/web && npm ci" >&2; \
+		echo "Setting up $*, npm packages for the tests (once, a few seconds) ..."; \
+		{ cd $* && npm ci --silent && touch node_modules/.ready; } || \
+		echo "npm ci failed in $*; going on without. To see why: cd $* && npm ci" >&2; \
 	fi
 
 run: $(READY) ## start the sandbox: the token URL, OSS and STS on this machine
@@ -65,6 +65,12 @@ format: $(READY) ## format the code and mend what lint can mend
 bench: $(READY) ## measure the function beside its peers
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@$(BIN)/python -m bench
+
+build: $(READY) ## make the package that s.yaml deploys, and serve it once
+	@$(BIN)/python -m ops.build
+
+template: $(READY) ## make dist/template.yml, the whole deployment in one file
+	@$(BIN)/python -m ops.template
 
 clean: ## remove what the sandbox stored
 	@rm -rf .sandbox

@@ -77,7 +77,8 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
             shutil.rmtree(path)
         elif unwanted and path.is_file():
             path.unlink()
-    for source in sorted(FUNCTION.glob("*.py")):
+    # Serverless Devs looks for it in the folder that it zips.
+    for source in [*sorted(FUNCTION.glob("*.py")), FUNCTION / ".fcignore"]:
         shutil.copyfile(source, folder / source.name)
     (folder / POLICIES.name).mkdir()
     for source in sorted(POLICIES.glob("*.j2")):

@@ -1,0 +1,112 @@
+"""`make template`: dist/template.yml, which is template.yml with the function's code inside.
+
+The code leans on what the runtime python3.10 preinstalls: aliyun-python-sdk-sts, its core, and
+cryptography (vendor documentation). The rest of its packages goes with it, without what is
+compiled, and without comments and docstrings: a template is text, and has a limit.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import sys
+import tempfile
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+from ops import ROOT
+from ops.package import FUNCTION, PackageError, fill, pinned, zipped
+
+TEMPLATE = ROOT / "template.yml"
+OUTPUT = ROOT / "dist" / "template.yml"
+PLACE = "make-template-puts-the-code-here"
+
+INLINED = ("Jinja2", "MarkupSafe", "PyJWT", "typing_extensions")
+PREINSTALLED = (
+    "aliyun-python-sdk-sts",
+    "aliyun-python-sdk-core",
+    "cffi",
+    "cryptography",
+    "jmespath",
+    "pycparser",
+)
+"""What the runtime has, or only what it has needs."""
+
+MAX_BYTES = 300_000
+"""Ours: well under the 524,288 bytes that ROS takes (vendor documentation)."""
+
+_LEFT_OUT = ("*.pyi", "py.typed", ".fcignore")
+
+
+def main() -> int:
+    """Write dist/template.yml and report: 0, or 1 with what is wrong on stderr."""
+    try:
+        text = inlined(TEMPLATE.read_text(encoding="utf-8"))
+    except PackageError as error:
+        print(f"make template: {error}", file=sys.stderr)
+        return 1
+    OUTPUT.parent.mkdir(exist_ok=True)
+    OUTPUT.write_text(text, encoding="utf-8")
+    size = len(text.encode())
+    print(f"{OUTPUT}: {size} bytes; in the ROS console: Create Stack, with this template")
+    return 0
+
+
+def inlined(template: str) -> str:
+    """Put the code into a template's text. Raises PackageError, also where it grows too large."""
+    if template.count(PLACE) != 1:
+        raise PackageError(f"the template must hold {PLACE} once")
+    text = template.replace(PLACE, base64.b64encode(code()).decode())
+    if len(text.encode()) > MAX_BYTES:
+        raise PackageError(f"the template has {len(text.encode())} bytes; at most {MAX_BYTES}")
+    return text
+
+
+def code() -> bytes:
+    """The zip that goes into the template. Raises PackageError."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fill(folder, pinned(INLINED), native=False)
+        for pattern in _LEFT_OUT:
+            for path in folder.rglob(pattern):
+                path.unlink()
+        for path in folder.rglob("*.py"):
+            # The function's own stays as it is: somebody will read it in the console.
+            if not (FUNCTION / path.relative_to(folder)).exists():
+                path.write_text(bare(path.read_text(encoding="utf-8")), encoding="utf-8")
+        return zipped(folder)
+
+
+def bare(source: str) -> str:
+    """Python source without its comments and docstrings; every line keeps its number."""
+    lines = source.encode().splitlines(keepends=True)
+    for (row, column), (last_row, last_column), instead in sorted(_unneeded(source), reverse=True):
+        after = lines[last_row - 1][last_column:]
+        text = lines[row - 1][:column] + instead + b"\n" * (last_row - row) + after
+        lines[row - 1 : last_row] = text.splitlines(keepends=True)
+    return b"".join(lines).decode()
+
+
+_Place = tuple[int, int]
+"""A line from 1, and a column in bytes from 0."""
+
+
+def _unneeded(source: str) -> Iterator[tuple[_Place, _Place, bytes]]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start[0], len(token.line[: token.start[1]].encode())
+            yield (row, column), (row, column + len(token.string.encode())), b""
+    for node in ast.walk(ast.parse(source)):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            found = node.body[0]
+            end = (found.end_lineno or 0, found.end_col_offset or 0)
+            yield (found.lineno, found.col_offset), end, b'""'
+
+
+if __name__ == "__main__":
+    sys.exit(main())
