@@ -26,7 +26,7 @@ MAX_ZIP_BYTES = 100 * 1024 * 1024
 """What the API takes (vendor documentation); through OSS it would be 500 MB."""
 
 _SERVE_ONCE = Path(__file__).with_name("serve_once.py")
-# "build-check build-check build-check", HS256 with a secret of nobody's.
+# Of nobody's.
 _SECRET = "build-check-" * 4
 _ENVIRONMENT = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBuildCheck",
@@ -61,10 +61,10 @@ def build(output: Path) -> list[str]:
         folder = Path(name) / output.name
         folder.mkdir()
         fill(folder, pinned())
+        served = check(folder)
         archive = zipped(folder)
         if len(archive) > MAX_ZIP_BYTES:
             raise PackageError(f"the zip has {_mb(len(archive))}; the API takes 100 MB")
-        served = check(folder)
         shutil.rmtree(output, ignore_errors=True)
         folder.rename(output)
     output.with_suffix(".zip").write_bytes(archive)

@@ -91,10 +91,11 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
 def zipped(folder: Path) -> bytes:
     """The folder's files as a zip: sorted, with one time, without folders of their own."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for path in sorted(folder.rglob("*")):
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+        for name, path in sorted(files.items()):
             if path.is_file():
-                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _ZIP_TIME)
+                entry = zipfile.ZipInfo(name, _ZIP_TIME)
                 entry.create_system = 3  # Unix, on whatever it is made
                 entry.external_attr = 0o100644 << 16
                 entry.compress_type = zipfile.ZIP_DEFLATED

@@ -1,4 +1,4 @@
-"""Node, Chromium and the npm packages of tests/web: are they there, and what a script answers.
+"""Node, Chromium and npm packages: are they there, and what a script of tests/web answers.
 
 Without them the tests that need them are skipped, so that `make test` asks for nothing but Python.
 With CI set to anything they fail instead: what is green there has run.
@@ -24,9 +24,12 @@ LEAST_NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def need(what: str, browser: bool) -> None:
-    """Skip the test, or fail it where CI is set, unless all that its script needs is there."""
-    missing = list(_missing(browser))
+def need(what: str, browser: bool, folder: Path = WEB) -> None:
+    """Skip the test, or fail it where CI is set, unless all that its script needs is there.
+
+    `folder` is that of the package.json whose packages it uses.
+    """
+    missing = list(_missing(browser, folder))
     if not missing:
         return
     reason = f"{what} is left out; missing: {', '.join(missing)}"
@@ -51,19 +54,20 @@ def run(script: str, job: Mapping[str, object]) -> dict[str, Any]:
     return printed
 
 
-def _missing(browser: bool) -> Iterator[str]:
+def _missing(browser: bool, folder: Path) -> Iterator[str]:
     found = re.match(r"v(\d+)\.", _version("node"))
     if not found or int(found[1]) < LEAST_NODE:
         yield f"Node.js {LEAST_NODE} or newer (apt-get install nodejs npm, or https://nodejs.org)"
-    pins = json.loads((WEB / "package.json").read_text(encoding="utf-8"))["devDependencies"]
-    if any(_installed(name) != version for name, version in pins.items()):
-        yield "the npm packages of tests/web (npm ci there, which make test does)"
+    pins = json.loads((folder / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    if any(_installed(folder, name) != version for name, version in pins.items()):
+        place = f"{folder.parent.name}/{folder.name}"
+        yield f"the npm packages of {place} (npm ci there, which make test does)"
     if browser and _browser() is None:
         yield "Chromium (apt-get install chromium)"
 
 
-def _installed(package: str) -> str | None:
-    manifest = WEB / "node_modules" / package / "package.json"
+def _installed(folder: Path, package: str) -> str | None:
+    manifest = folder / "node_modules" / package / "package.json"
     try:
         version: str = json.loads(manifest.read_text(encoding="utf-8"))["version"]
     except FileNotFoundError:

@@ -1,0 +1,43 @@
+"""The package and the templates, made once for all tests here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ops.build import build
+from ops.template import TEMPLATE, inlined
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make build` makes."""
+    folder = tmp_path_factory.mktemp("package") / "build" / "sts_token"
+    build(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inlined_text() -> str:
+    """What `make template` writes."""
+    return inlined(TEMPLATE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def load_template() -> Callable[[], dict[str, Any]]:
+    """A fresh template.yml, to be read or spoiled."""
+
+    def load() -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+        return found
+
+    return load
+
+
+@pytest.fixture
+def template(load_template: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return load_template()

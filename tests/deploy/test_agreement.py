@@ -1,0 +1,222 @@
+"""s.yaml and template.yml describe one function: handler, runtime, variables, roles, trigger; and
+what their parameters accept, the function accepts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from errors import Misconfiguration
+from ops import ROOT
+from ros_stack import ACCOUNT, REGION, Stack
+from settings import read_settings, real_error_status
+
+Document = dict[str, Any]
+
+SANDBOX_ONLY = {"OSS_ENDPOINT", "STS_ENDPOINT"}
+"""What `s local` needs beside the sandbox; in the cloud the region's own are right."""
+
+_ENV = re.compile(r"\$\{env\('(\w+)', '?([^'{}]*?)'?\)(?: \* 1)?\}")
+
+
+@pytest.fixture
+def props() -> Document:
+    """The function of s.yaml, with the defaults in place; test_serverless_devs.py renders it."""
+    text = (ROOT / "s.yaml").read_text(encoding="utf-8")
+    variables = {name: _default(value) for name, value in yaml.safe_load(text)["vars"].items()}
+    text = re.sub(r"\$\{vars\.(\w+)\}", lambda match: variables[match[1]], text)
+    found: Document = yaml.safe_load(text)["resources"]["sts_token"]["props"]
+    return found
+
+
+@pytest.fixture
+def function(template: Document) -> Document:
+    """The function of template.yml, with the defaults."""
+    return Stack(template, BucketName="my-bucket").properties("Function")
+
+
+def _default(text: str) -> str:
+    found = _ENV.fullmatch(text)
+    assert found, text
+    return found[2]
+
+
+def role_names(text: str) -> str:
+    """What s.yaml makes of the account and the name, without the expressions."""
+    found = re.fullmatch(
+        r"\$\{env\('\w*ROLE_ARN', 'acs:ram::' \+ config\('AccountID'\) \+ ':role/' \+ "
+        r"env\('FUNCTION_NAME', '([\w-]+)'\) \+ '([\w-]+)'\)\}",
+        text,
+    )
+    assert found, text
+    return f"acs:ram::{ACCOUNT}:role/{found[1]}{found[2]}"
+
+
+def test_the_functions_agree(props: Document, function: Document) -> None:
+    same = {
+        "functionName": "FunctionName",
+        "description": "Description",
+        "runtime": "Runtime",
+        "handler": "Handler",
+        "cpu": "Cpu",
+        "memorySize": "MemorySize",
+        "diskSize": "DiskSize",
+        "timeout": "Timeout",
+        "internetAccess": "InternetAccess",
+    }
+    for ours, theirs in same.items():
+        assert props[ours] == function[theirs], ours
+    ours, theirs = props["instanceLifecycleConfig"], function["InstanceLifecycleConfig"]
+    assert ours["initializer"]["handler"] == theirs["Initializer"]["Handler"]
+    assert ours["initializer"]["timeout"] == theirs["Initializer"]["Timeout"]
+    assert (props["runtime"], props["handler"]) == ("python3.10", "index.handler")
+    log_rule = props["logConfig"]["logBeginRule"]
+    assert log_rule == function["LogConfig"]["LogBeginRule"] == "None"
+
+
+def test_the_roles_agree(props: Document, template: Document, function: Document) -> None:
+    stack = Stack(template, BucketName="my-bucket")
+    assert role_names(props["role"]) == stack.role("FunctionRole").arn == function["Role"]
+    upload = role_names(props["environmentVariables"]["ROLE_ARN"])
+    assert upload == stack.role("UploadRole").arn == function["EnvironmentVariables"]["ROLE_ARN"]
+    # The fc3 component writes them in lower case.
+    assert upload == upload.lower()
+
+
+def test_a_function_without_its_role_is_found(template: Document) -> None:
+    del template["Resources"]["Function"]["Properties"]["Role"]
+    assert "Role" not in Stack(template, BucketName="my-bucket").properties("Function")
+
+
+def test_the_variables_agree(props: Document, function: Document) -> None:
+    ours, theirs = props["environmentVariables"], function["EnvironmentVariables"]
+    assert ours.keys() - theirs.keys() == SANDBOX_ONLY
+    assert theirs.keys() <= ours.keys()
+    # Where the two are made of what exists rather than of a default.
+    for name in theirs.keys() - {"ROLE_ARN", "BUCKET_NAME", "OSS_REGION"}:
+        assert _default(ours[name]) == theirs[name], name
+    assert theirs["OSS_REGION"] == REGION
+    assert all(isinstance(value, str) for value in theirs.values())
+
+
+def test_the_triggers_agree(props: Document, template: Document) -> None:
+    theirs = Stack(template, BucketName="my-bucket").properties("HttpTrigger")
+    (ours,) = props["triggers"]
+    assert ours["triggerName"] == theirs["TriggerName"]
+    assert ours["triggerType"] == theirs["TriggerType"] == "http"
+    config = {**ours["triggerConfig"]}
+    config["authType"] = _default(config["authType"])
+    assert config == theirs["TriggerConfig"]
+    assert {"GET", "POST", "HEAD", "OPTIONS"} == set(config["methods"])
+
+
+def test_the_caps_agree(props: Document, template: Document) -> None:
+    theirs = Stack(template, BucketName="my-bucket").properties("InstanceCap")
+    ours = props["concurrencyConfig"]["reservedConcurrency"]
+    assert int(_default(ours)) == theirs["ReservedConcurrency"]
+
+
+def test_the_trigger_lets_the_methods_through_that_the_function_answers() -> None:
+    import app
+
+    assert set(app._METHODS.split(", ")) == {"GET", "POST", "HEAD", "OPTIONS"}
+
+
+def test_without_the_function_the_rest_is_made(template: Document) -> None:
+    stack = Stack(template, BucketName="my-bucket", CreateFunction=False)
+    made = {name for name in template["Resources"] if name in stack}
+    assert made == {
+        "Bucket",
+        "FunctionRole",
+        "UploadRole",
+        "AssumeUploadRole",
+        "EnableLogService",
+        "LogProject",
+        "LogStore",
+        "LogIndex",
+        "WriteLogs",
+    }
+    assert set(stack.outputs()) == {
+        "Bucket",
+        "Endpoint",
+        "UploadRoleArn",
+        "FunctionRoleArn",
+        "LogProject",
+    }
+
+
+def test_the_outputs_say_how_to_begin(template: Document) -> None:
+    outputs = Stack(template, BucketName="my-bucket").outputs()
+    assert outputs["Endpoint"] == f"https://oss-{REGION}.aliyuncs.com"
+    assert outputs["FirstCall"] == (
+        f"curl -s -H 'Authorization: Bearer YOUR_LOGIN' '{outputs['TokenUrl']}'"
+    )
+    anonymous = Stack(template, BucketName="my-bucket", Auth="anonymous").outputs()
+    assert anonymous["FirstCall"] == f"curl -s '{outputs['TokenUrl']}'"
+
+
+# What a parameter accepts
+
+
+def accepted_by_template(template: Document, name: str, value: str) -> bool:
+    parameter = template["Parameters"][name]
+    return bool(
+        re.search(parameter.get("AllowedPattern", ""), value)
+        and value in parameter.get("AllowedValues", [value])
+        and len(value) <= parameter.get("MaxLength", len(value))
+    )
+
+
+def accepted_by_function(template: Document, name: str, value: str) -> bool:
+    given = {"BucketName": "my-bucket", "JwtSecret": "s" * 32, name: value}
+    if name == "JwtJwksUrl":
+        del given["JwtSecret"]
+    function = Stack(template, **given).properties("Function")
+    try:
+        read_settings(function["EnvironmentVariables"])
+        real_error_status(function["EnvironmentVariables"])
+    except Misconfiguration:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("BucketName", ["my-bucket", "a1b"], ["", "My-Bucket", "-a-", "ab", "a" * 64, "a.b"]),
+        ("ObjectPrefix", ["uploads/", "a/b.c/"], ["", "/", "a", "/a/", "../", "a/./", "*/", "a//"]),
+        (
+            "AllowedOrigins",
+            ["", "https://a.b,https://c:8443"],
+            ["a.b", "https://a.b/", "https://a$"],
+        ),
+        (
+            "TokenExpireTime",
+            ["900", "1000", "43200", "10000"],
+            ["", "899", "43201", "99999", "1e3"],
+        ),
+        ("TokenExpireTimeMax", ["", "900", "43200"], ["899", "43201", "x"]),
+        ("CallerTokensPerMinute", ["0", "9999"], ["-1", "10000", "x"]),
+        ("PolicyChoices", ["", "bucket_read_policy,bucket_read_write_policy"], []),
+        ("JwtSecret", ["s" * 32, "s" * 32 + "," + "t" * 32], ["s" * 31]),
+        ("JwtJwksUrl", ["https://a.b/keys.json?x=1"], ["http://a.b/keys", "https://a.b/ü", "a.b"]),
+        ("HttpErrorStatus", ["ok", "real"], ["true"]),
+        ("Auth", ["jwt", "anonymous"], ["none"]),
+    ],
+)
+def test_what_a_parameter_accepts_the_function_accepts(
+    template: Document, name: str, good: list[str], bad: list[str]
+) -> None:
+    for value in good:
+        assert accepted_by_template(template, name, value), value
+        assert accepted_by_function(template, name, value), value
+    for value in bad:
+        assert not accepted_by_template(template, name, value), value
+
+
+def test_everything_policies_may_is_not_offered(template: Document) -> None:
+    assert not accepted_by_template(template, "PolicyFile", "all_policy")
+    assert not accepted_by_template(template, "PolicyChoices", "all_policy")

@@ -1,0 +1,199 @@
+"""The code that `make template` puts into the template, served as Function Compute would: in a
+process that has only it and what the runtime preinstalls, with the stack's own roles."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+import oss2
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from fetched import preinstalled
+from ops import template as template_module
+from ops.build import runtime_python, serve
+from ops.package import FUNCTION, POLICIES, PackageError, pinned
+from ops.template import (
+    INLINED,
+    MAX_BYTES,
+    PLACE,
+    PREINSTALLED,
+    TEMPLATE,
+    bare,
+    inlined,
+)
+from ros_stack import ACCOUNT, REGION, Stack
+from running_cloud import Token
+from sandbox import oss, sts
+from sandbox.identities import Identities
+from sandbox.oss import Storage
+from sandbox.servers import Service, in_background, listen
+
+SECRET = "a-login-secret-of-32-characters-or-more"
+BUCKET = "my-bucket"
+
+
+@pytest.fixture(scope="module")
+def code(inlined_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code, taken out of the template again."""
+    template = yaml.safe_load(inlined_text)
+    text = template["Resources"]["Function"]["Properties"]["Code"]["ZipFile"]
+    folder = tmp_path_factory.mktemp("code")
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(text, validate=True))) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_the_template_is_the_same_on_another_day_and_small(inlined_text: str) -> None:
+    assert inlined(TEMPLATE.read_text(encoding="utf-8")) == inlined_text
+    assert len(inlined_text.encode()) < MAX_BYTES
+
+
+def test_every_requirement_is_inside_or_preinstalled() -> None:
+    names = {pin.partition("==")[0] for pin in pinned()}
+    assert names == {*INLINED, *PREINSTALLED}
+
+
+def test_the_functions_own_code_is_inside_as_it_is(code: Path) -> None:
+    for source in [*FUNCTION.glob("*.py"), *POLICIES.glob("*.j2")]:
+        inside = code / (source.name if source.suffix == ".py" else f"policies/{source.name}")
+        assert inside.read_bytes() == source.read_bytes()
+    assert not [path for path in code.rglob("*") if path.suffix in (".so", ".pyc")]
+
+
+def test_a_template_without_a_place_for_the_code_is_an_error() -> None:
+    with pytest.raises(PackageError, match=PLACE):
+        inlined("Resources: {}")
+
+
+def test_code_that_is_too_large_for_a_template_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(template_module, "code", lambda: bytes(MAX_BYTES * 3 // 4))
+    with pytest.raises(PackageError, match=f"at most {MAX_BYTES}"):
+        inlined(f"Resources: {PLACE}")
+
+
+def test_bare_source_means_the_same_and_keeps_its_lines() -> None:
+    source = (
+        '"""Module."""\n# comment\nA = "#ä"  # ü\n\n\ndef f():\n    """Two\n    lines."""\n'
+        '\n\nclass C:\n    """Doc."""\n\n    x = """# no comment\n\n    """\n'
+    )
+    left = bare(source)
+    assert len(left.splitlines()) == len(source.splitlines())
+    for gone in ("Module", "comment\nA", "ü", "Two", "Doc"):
+        assert gone not in left
+    assert '"""# no comment\n\n    """' in left
+    assert [node.lineno for node in ast.walk(ast.parse(left)) if isinstance(node, ast.Assign)] == [
+        node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)
+    ]
+
+
+# Served
+
+
+@contextmanager
+def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str, str]]:
+    """The stack's roles and bucket in the sandbox; yields the environment of its function."""
+    stack = Stack(yaml.safe_load(text), BucketName=BUCKET, **parameters)
+    function, upload = stack.role("FunctionRole"), stack.role("UploadRole")
+    identities = Identities(ACCOUNT, b"seal", [], [function, upload])
+    storage = Storage(folder / "oss")
+    storage.create_bucket(BUCKET)
+    services = [
+        Service(oss.create_app(storage, identities, region=REGION), listen(0)),
+        Service(sts.create_app(identities), listen(0)),
+    ]
+    # What the platform injects for a function that has a role.
+    session = identities.assume(function, "function-compute", None, 3600)
+    with in_background(services):
+        yield {
+            **stack.properties("Function")["EnvironmentVariables"],
+            "FC_REGION": REGION,
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": session.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": session.access_key_secret,
+            "ALIBABA_CLOUD_SECURITY_TOKEN": session.security_token,
+            "OSS_ENDPOINT": f"http://127.0.0.1:{services[0].port}",
+            "STS_ENDPOINT": f"http://127.0.0.1:{services[1].port}",
+        }
+    storage.close()
+
+
+def call(code: Path, env: dict[str, str], login: str) -> dict[str, Any]:
+    event = {
+        "rawPath": "/",
+        "headers": {"Authorization": f"Bearer {login}"},
+        "requestContext": {"http": {"method": "GET", "path": "/"}},
+    }
+    python, _ = runtime_python()
+    (answer,) = serve(python, [code, preinstalled()], [event], env)
+    return answer
+
+
+def claims(user: str) -> dict[str, Any]:
+    return {"sub": user, "exp": int(time.time()) + 600}
+
+
+def test_it_serves_a_token_that_opens_the_callers_folder_and_nothing_else(
+    tmp_path: Path, code: Path, inlined_text: str
+) -> None:
+    with deployed(tmp_path, inlined_text, JwtSecret=SECRET) as env:
+        token = Token.of(call(code, env, jwt.encode(claims("alice"), SECRET, "HS256")))
+        assert token.prefix == "uploads/alice/"
+        bucket = token.oss2("v4")
+        assert bucket.put_object("uploads/alice/a", b"Hello").status == 200
+        for key in ("a", "uploads/a", "uploads/bob/a"):
+            with pytest.raises(oss2.exceptions.AccessDenied):
+                bucket.put_object(key, b"Hello")
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.delete_object("uploads/alice/a")
+
+
+def test_all_policy_leads_no_further_than_the_upload_role(
+    tmp_path: Path, code: Path, inlined_text: str
+) -> None:
+    with deployed(tmp_path, inlined_text, Auth="anonymous") as env:
+        token = Token.of(call(code, {**env, "POLICY_FILE": "all_policy"}, ""))
+        bucket = token.oss2("v4")
+        assert bucket.put_object("uploads/a", b"Hello").status == 200
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.put_object("a", b"Hello")
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.delete_object("uploads/a")
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.list_objects_v2()
+
+
+def test_it_verifies_logins_of_public_keys_by_the_preinstalled_cryptography(
+    tmp_path: Path, code: Path, inlined_text: str
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": [{**public, "kid": "1"}]}))
+    with deployed(tmp_path, inlined_text) as env:
+        env["JWT_JWKS_FILE"] = str(file)
+        login = jwt.encode(claims("alice"), key, "RS256", {"kid": "1"})
+        assert call(code, env, login)["StatusCode"] == 200
+        forged = jwt.encode(claims("alice"), SECRET, "HS256", {"kid": "1"})
+        assert call(code, env, forged)["ErrorCode"] == "InvalidToken"
+
+
+def test_a_deployment_without_a_login_secret_gives_out_nothing(
+    tmp_path: Path, code: Path, inlined_text: str
+) -> None:
+    with deployed(tmp_path, inlined_text) as env:
+        answer = call(code, env, "")
+        assert answer["ErrorCode"] == "Misconfiguration"
+        assert "JWT_SECRET" in answer["ErrorMessage"]

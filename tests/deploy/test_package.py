@@ -1,0 +1,125 @@
+"""What `make build` makes: complete, the same on any day, and without what does not belong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ops import build as build_module
+from ops.build import build, check
+from ops.package import FUNCTION, POLICIES, PackageError, pinned
+
+
+def digests(folder: Path) -> dict[str, tuple[str, float]]:
+    return {
+        path.relative_to(folder).as_posix(): (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_mtime,
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_it_holds_the_function_its_policies_and_its_packages(package: Path) -> None:
+    for source in FUNCTION.glob("*.py"):
+        assert (package / source.name).read_bytes() == source.read_bytes()
+    for source in POLICIES.glob("*.j2"):
+        assert (package / "policies" / source.name).read_bytes() == source.read_bytes()
+    for name in ("aliyunsdksts", "aliyunsdkcore", "jinja2", "markupsafe", "jwt", "cryptography"):
+        assert (package / name / "__init__.py").is_file()
+    assert list(package.glob("_cffi_backend.cpython-310-x86_64-linux-gnu.so"))
+
+
+def test_another_build_makes_the_same_bytes(package: Path, tmp_path: Path) -> None:
+    again = tmp_path / "sts_token"
+    build(again)
+    assert digests(again) == digests(package)
+    assert again.with_suffix(".zip").read_bytes() == package.with_suffix(".zip").read_bytes()
+
+
+def test_the_zip_is_the_folder(package: Path) -> None:
+    with zipfile.ZipFile(package.with_suffix(".zip")) as archive:
+        names = archive.namelist()
+        assert names == sorted(names)
+        assert {entry.date_time for entry in archive.infolist()} == {(2020, 1, 1, 0, 0, 0)}
+        found = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in names}
+    assert found == {name: digest for name, (digest, _) in digests(package).items()}
+
+
+def test_nothing_of_the_laptop_is_in_it(package: Path) -> None:
+    names = {path.name for path in package.rglob("*")}
+    assert not names & {"__pycache__", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "bin"}
+    assert not names & {"sandbox", "ops", "tests", "requirements.txt"}
+    assert not any(name.endswith(".pyc") for name in names)
+
+
+def test_markers_are_judged_for_the_runtimes_python() -> None:
+    """Whatever this one is: pip would judge them for itself."""
+    pins = {pin.partition("==")[0]: pin for pin in pinned()}
+    assert pins["pycparser"] == "pycparser==3.11"
+    assert "typing_extensions" in pins
+
+
+def test_a_package_that_lacks_what_it_needs_on_the_runtimes_python_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyJWT does without typing_extensions on 3.11, where a laptop's tests run."""
+    monkeypatch.setattr(build_module, "pinned", lambda: pinned(["PyJWT"]))
+    with pytest.raises(PackageError, match="PyJWT needs typing_extensions: pin it"):
+        build(tmp_path / "sts_token")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_requirement_is_refused() -> None:
+    with pytest.raises(PackageError, match="pins no Django"):
+        pinned(["Django"])
+
+
+def test_what_pip_cannot_fetch_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "pinned", lambda: ["PyJWT==0.0.0.1"])
+    with pytest.raises(PackageError, match="No matching distribution found for PyJWT"):
+        build(tmp_path / "sts_token")
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("policies/bucket_read_policy.json.j2", "POLICY_CHOICES"),
+        ("sts.py", "No module named 'sts'"),
+        ("aliyunsdksts", "No module named 'aliyunsdksts'"),
+        ("jinja2", "No module named 'jinja2'"),
+        ("jwt", "No module named 'jwt'"),
+    ],
+)
+def test_a_package_that_does_not_serve_is_refused(
+    package: Path, tmp_path: Path, missing: str, says: str
+) -> None:
+    """The laptop has all of it; the process that serves has not."""
+    broken = tmp_path / "sts_token"
+    skipped = Path(missing).name
+    shutil.copytree(
+        package,
+        broken,
+        ignore=lambda _, names: [name for name in names if name == skipped],
+        copy_function=os.link,
+    )
+    with pytest.raises(PackageError, match=says):
+        check(broken)
+
+
+def test_a_build_that_fails_leaves_the_last_one(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "sts_token"
+    shutil.copytree(package, output, copy_function=os.link)
+    monkeypatch.setattr(build_module, "fill", lambda folder, pins: None)
+    with pytest.raises(PackageError, match="does not serve"):
+        build(output)
+    assert digests(output) == digests(package)
+    assert [path.name for path in tmp_path.iterdir()] == ["sts_token"]

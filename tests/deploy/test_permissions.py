@@ -1,0 +1,262 @@
+"""What the roles of template.yml may do, judged by the sandbox's evaluator: what the function's
+flows need, and nothing else, in the bucket's folder, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+
+from grants import Grant
+from ops.package import POLICIES
+from policies import Policies
+from ros_stack import ACCOUNT, REGION, Stack
+from sandbox.identities import Identity, Role
+from sandbox.ram import Access, Effect, evaluate
+
+Template = dict[str, Any]
+
+BUCKET, PREFIX = "my-bucket", "uploads/"
+KEYS = [f"{PREFIX}a", f"{PREFIX}alice/b/c"]
+OTHER_KEYS = ["", "a", "uploads", "uploads2/a", "other/uploads/a", "Uploads/a"]
+PREFIXES = [PREFIX, f"{PREFIX}alice/"]
+OTHER_PREFIXES = ["", "u", "uploads", "uploads2/", "other/"]
+LOG_STORE = f"acs:log:{REGION}:{ACCOUNT}:project/sts-token-{ACCOUNT}-{REGION}/logstore/function"
+FUNCTION_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-function"
+UPLOAD_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-upload"
+
+# What else there is, so that a wildcard shows (vendor documentation of OSS, STS, RAM and SLS).
+OTHER_ACTIONS = """
+oss:DeleteObject oss:DeleteMultipleObjects oss:GetObjectAcl oss:PutObjectAcl oss:RestoreObject
+oss:PutObjectTagging oss:GetObjectTagging oss:DeleteObjectTagging oss:GetObjectVersion
+oss:DeleteObjectVersion oss:PostProcessTask oss:ListMultipartUploads oss:ListObjectVersions
+oss:ListBuckets oss:PutBucket oss:DeleteBucket oss:GetBucketInfo oss:GetBucketAcl oss:PutBucketAcl
+oss:PutBucketPolicy oss:GetBucketPolicy oss:PutBucketCors oss:PutBucketLifecycle
+oss:PutBucketPublicAccessBlock oss:PutBucketReplication oss:PutBucketLogging
+sts:GetCallerIdentity ram:PassRole ram:CreateAccessKey ram:AttachPolicyToRole
+log:GetLogStoreLogs log:DeleteLogStore log:CreateProject fc:InvokeFunction
+""".split()
+
+Allowed = set[tuple[str, str]]
+"""Action, and what on."""
+
+
+def accesses() -> Iterator[tuple[Access, str]]:
+    """Everything that is tried, and what on."""
+    actions = [*OTHER_ACTIONS, *needed_on_objects(), "oss:ListObjects"]
+    actions += ["sts:AssumeRole", "log:PostLogStoreLogs"]
+    for action in actions:
+        context = {"oss:Prefix": "", "oss:Delimiter": ""} if action == "oss:ListObjects" else {}
+        for bucket, key in product((BUCKET, "my-bucket2", "other"), [*KEYS, *OTHER_KEYS]):
+            inside = bucket == BUCKET and key in KEYS
+            resource = f"acs:oss:*:{ACCOUNT}:{bucket}/{key}"
+            yield Access(action, resource, context), "folder" if inside else resource
+        resource = f"acs:oss:*:{ACCOUNT}:{BUCKET}"
+        for prefix in [*PREFIXES, *OTHER_PREFIXES]:
+            place = "listing the folder" if prefix in PREFIXES else f"listing {prefix!r}"
+            yield Access(action, resource, {"oss:Prefix": prefix, "oss:Delimiter": ""}), place
+        yield Access(action, resource, {}), "the bucket"
+        for name in (UPLOAD_ROLE, FUNCTION_ROLE, f"{UPLOAD_ROLE}2", f"{UPLOAD_ROLE}/x"):
+            yield Access(action, name, {}), name
+        for store in (LOG_STORE, f"{LOG_STORE}2", LOG_STORE.replace("sts-token", "other")):
+            yield Access(action, store, {}), store
+
+
+def needed_on_objects() -> list[str]:
+    """What the function's policies can grant on objects; all_policy is bounded by the role."""
+    names = [path.name.removesuffix(".json.j2") for path in POLICIES.glob("*.j2")]
+    names.remove("all_policy")
+    assert len(names) >= 3
+    found = set()
+    for name in names:
+        grant = Grant(BUCKET, f"{PREFIX}alice/", None, name, 900, "alice")
+        for statement in json.loads(Policies(names).render(grant))["Statement"]:
+            if "Condition" not in statement:
+                found.update(statement["Action"])
+            else:
+                assert statement["Action"] == ["oss:ListObjects"]
+    return sorted(found)
+
+
+def allowed(role: Role) -> Allowed:
+    return {
+        (access.action, place)
+        for access, place in accesses()
+        if evaluate(role.policies, access) is Effect.ALLOW
+    }
+
+
+def wanted_of_the_upload_role() -> Allowed:
+    return {
+        *((action, "folder") for action in needed_on_objects()),
+        ("oss:ListObjects", "listing the folder"),
+    }
+
+
+def wanted_of_the_function_role() -> Allowed:
+    return {
+        ("sts:AssumeRole", UPLOAD_ROLE),
+        # Signed URLs and forms, GET /uploads.
+        ("oss:PutObject", "folder"),
+        ("oss:GetObject", "folder"),
+        ("oss:ListObjects", "listing the folder"),
+        ("log:PostLogStoreLogs", LOG_STORE),
+    }
+
+
+def test_the_upload_role_may_do_what_the_policies_grant_and_nothing_else(
+    template: Template,
+) -> None:
+    role = Stack(template, BucketName=BUCKET).role("UploadRole")
+    assert allowed(role) == wanted_of_the_upload_role()
+
+
+def test_the_function_role_may_do_what_the_function_does_and_nothing_else(
+    template: Template,
+) -> None:
+    role = Stack(template, BucketName=BUCKET).role("FunctionRole")
+    assert allowed(role) == wanted_of_the_function_role()
+
+
+def test_without_logs_the_function_role_writes_none(template: Template) -> None:
+    role = Stack(template, BucketName=BUCKET, CreateLogProject=False).role("FunctionRole")
+    assert wanted_of_the_function_role() - allowed(role) == {("log:PostLogStoreLogs", LOG_STORE)}
+
+
+def test_only_the_function_role_assumes_the_upload_role(template: Template) -> None:
+    stack = Stack(template, BucketName=BUCKET)
+    upload = stack.role("UploadRole")
+    session = Identity("STS.x", "secret", f"{FUNCTION_ROLE}/session", (), None)
+    assert upload.trusts(session)
+    for arn in (
+        f"acs:ram::{ACCOUNT}:root",
+        f"acs:ram::{ACCOUNT}:user/somebody",
+        f"{FUNCTION_ROLE}2/session",
+        f"{UPLOAD_ROLE}/session",
+        "acs:ram::42:role/sts-token-function/session",
+    ):
+        assert not upload.trusts(Identity("STS.x", "secret", arn, (), None))
+
+
+def test_only_function_compute_assumes_the_function_role(template: Template) -> None:
+    trust = Stack(template, BucketName=BUCKET).properties("FunctionRole")
+    assert trust["AssumeRolePolicyDocument"]["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": ["fc.aliyuncs.com"]},
+        }
+    ]
+
+
+def test_nothing_permanent_is_made(template: Template) -> None:
+    """The vendor's own one-click template leaves a user with a key behind."""
+    kinds = {resource["Type"] for resource in template["Resources"].values()}
+    assert not any("AccessKey" in kind or "RAM::User" in kind or "ECS" in kind for kind in kinds)
+
+
+def test_the_bucket_is_private_and_survives(template: Template) -> None:
+    bucket = Stack(template, BucketName=BUCKET).properties("Bucket")
+    assert (bucket["AccessControl"], bucket["BlockPublicAccess"]) == ("private", True)
+    assert template["Resources"]["Bucket"]["DeletionPolicy"] == "Retain"
+
+
+def test_pages_upload_only_from_the_origins_that_are_named(template: Template) -> None:
+    assert "CORSConfiguration" not in Stack(template, BucketName=BUCKET).properties("Bucket")
+    origins = "https://a.example.com,https://b.example.com:8443"
+    stack = Stack(template, BucketName=BUCKET, AllowedOrigins=origins)
+    (rule,) = stack.properties("Bucket")["CORSConfiguration"]["CORSRule"]
+    assert rule["AllowedOrigin"] == origins.split(",")
+    assert "DELETE" not in rule["AllowedMethod"]
+
+
+def test_secrets_are_not_echoed(template: Template) -> None:
+    for name, parameter in template["Parameters"].items():
+        assert parameter.get("NoEcho", False) == name.endswith("Secret"), name
+
+
+# Faults, planted: the tests above see them
+
+
+def statements(template: Template, role: str) -> list[dict[str, Any]]:
+    policy = template["Resources"][role]["Properties"]["Policies"][0]
+    found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return found
+
+
+def every_oss_action(template: Template) -> None:
+    statements(template, "UploadRole")[0]["Action"] = ["oss:*"]
+
+
+def every_reading_action(template: Template) -> None:
+    statements(template, "UploadRole")[0]["Action"].append("oss:Get*")
+
+
+def the_whole_bucket(template: Template) -> None:
+    statements(template, "UploadRole")[0]["Resource"] = [{"Fn::Sub": "acs:oss:*:*:${BucketName}/*"}]
+
+
+def a_neighbour_folder(template: Template) -> None:
+    statements(template, "UploadRole")[0]["Resource"] = ["acs:oss:*:*:my-bucket/uploads*"]
+
+
+def every_bucket(template: Template) -> None:
+    statements(template, "UploadRole")[0]["Resource"] = ["*"]
+
+
+def listing_everything(template: Template) -> None:
+    del statements(template, "UploadRole")[1]["Condition"]
+
+
+def too_little(template: Template) -> None:
+    statements(template, "UploadRole")[0]["Action"].remove("oss:ListParts")
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        every_oss_action,
+        every_reading_action,
+        the_whole_bucket,
+        a_neighbour_folder,
+        every_bucket,
+        listing_everything,
+        too_little,
+    ],
+)
+def test_a_planted_permission_of_the_upload_role_is_found(
+    template: Template, plant: Callable[[Template], None]
+) -> None:
+    plant(template)
+    role = Stack(template, BucketName=BUCKET).role("UploadRole")
+    assert allowed(role) != wanted_of_the_upload_role()
+
+
+def every_role(template: Template) -> None:
+    policy = template["Resources"]["AssumeUploadRole"]["Properties"]["PolicyDocument"]
+    policy["Statement"][0]["Resource"] = ["*"]
+
+
+def deleting(template: Template) -> None:
+    statements(template, "FunctionRole")[0]["Action"].append("oss:DeleteObject")
+
+
+def every_log(template: Template) -> None:
+    policy = template["Resources"]["WriteLogs"]["Properties"]["PolicyDocument"]
+    policy["Statement"][0]["Resource"] = ["acs:log:*:*:*"]
+
+
+def not_to_assume(template: Template) -> None:
+    template["Resources"]["AssumeUploadRole"]["Properties"]["Roles"] = []
+
+
+@pytest.mark.parametrize("plant", [every_role, deleting, every_log, not_to_assume])
+def test_a_planted_permission_of_the_function_role_is_found(
+    template: Template, plant: Callable[[Template], None]
+) -> None:
+    plant(template)
+    role = Stack(template, BucketName=BUCKET).role("FunctionRole")
+    assert allowed(role) != wanted_of_the_function_role()

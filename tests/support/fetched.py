@@ -1,0 +1,58 @@
+"""What tests fetch from the package index: kept in .cache/, so that a second run is offline."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from ops import ROOT
+from ops.build import runtime_python
+from ops.ros_specifications import Specifications, SpecificationsMissing, load
+
+_PREINSTALLED = ROOT / "tests" / "deploy" / "preinstalled.txt"
+
+
+def specifications() -> Specifications:
+    """The resource specifications; without them the test is skipped, with CI set it fails."""
+    try:
+        return load()
+    except SpecificationsMissing as error:
+        _left_out("the check by the resource specifications", str(error))
+
+
+def preinstalled() -> Path:
+    """A folder with what the runtime preinstalls, for the Python that packages are tried with."""
+    python, _ = runtime_python()
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    version = subprocess.check_output(command, encoding="utf-8").strip()
+    pins = hashlib.sha256(_PREINSTALLED.read_bytes()).hexdigest()[:8]
+    folder = ROOT / ".cache" / f"preinstalled-{version}-{pins}"
+    if not folder.exists():
+        draft = folder.with_name(f"{folder.name}.{os.getpid()}")
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+        options += [f"--python-version={version}", f"--target={draft}", "-r", str(_PREINSTALLED)]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", *options],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        if done.returncode != 0:
+            shutil.rmtree(draft, ignore_errors=True)
+            _left_out("the runtime's preinstalled packages", done.stderr.strip()[-300:])
+        draft.rename(folder)
+    return folder
+
+
+def _left_out(what: str, why: str) -> NoReturn:
+    reason = f"{what} is left out: {why}"
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} (CI is set: nothing may be left out)", pytrace=False)
+    pytest.skip(reason)
