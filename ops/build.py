@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import ROOT
-from ops.package import RUNTIME, PackageError, fill, pinned, zipped
+from ops.package import FUNCTION, RUNTIME, PackageError, fill, pinned, zipped
 
 OUTPUT = ROOT / "build" / "sts_token"
 MAX_ZIP_BYTES = 100 * 1024 * 1024
@@ -156,7 +156,7 @@ def _sizes(folder: Path, archive: bytes) -> Iterator[str]:
         if path.is_file():
             number += 1
             top = path.relative_to(folder).parts[0]
-            name = "function" if (folder / top).is_file() else top
+            name = "function" if (FUNCTION / top).is_file() else top
             sizes[name] = sizes.get(name, 0) + path.stat().st_size
     digest = hashlib.sha256(archive).hexdigest()
     yield f"{folder}: {number} files, {_mb(sum(sizes.values()))}; zip {_mb(len(archive))}"

@@ -125,6 +125,17 @@ def test_the_trigger_lets_the_methods_through_that_the_function_answers() -> Non
     assert set(app._METHODS.split(", ")) == {"GET", "POST", "HEAD", "OPTIONS"}
 
 
+def test_what_a_deployment_can_set_is_documented(props: Document) -> None:
+    found: set[str] = set()
+    for name in ("s.yaml", "s.domain.yaml"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        found.update(re.findall(r"env\('(\w+)'", text))
+    documented = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    # The function's own are the README's.
+    for name in found - props["environmentVariables"].keys():
+        assert f"`{name}`" in documented, name
+
+
 def test_without_the_function_the_rest_is_made(template: Document) -> None:
     stack = Stack(template, BucketName="my-bucket", CreateFunction=False)
     made = {name for name in template["Resources"] if name in stack}
