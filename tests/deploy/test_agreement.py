@@ -77,8 +77,9 @@ def test_the_functions_agree(props: Document, function: Document) -> None:
     assert log_rule == function["LogConfig"]["LogBeginRule"] == "None"
 
 
-def test_the_roles_agree(props: Document, template: Document, function: Document) -> None:
+def check_roles(props: Document, template: Document) -> None:
     stack = Stack(template, BucketName="my-bucket")
+    function = stack.properties("Function")
     assert role_names(props["role"]) == stack.role("FunctionRole").arn == function["Role"]
     upload = role_names(props["environmentVariables"]["ROLE_ARN"])
     assert upload == stack.role("UploadRole").arn == function["EnvironmentVariables"]["ROLE_ARN"]
@@ -86,9 +87,21 @@ def test_the_roles_agree(props: Document, template: Document, function: Document
     assert upload == upload.lower()
 
 
-def test_a_function_without_its_role_is_found(template: Document) -> None:
+def test_the_roles_agree(props: Document, template: Document) -> None:
+    check_roles(props, template)
+
+
+def test_a_function_without_its_role_is_found(props: Document, template: Document) -> None:
+    """ROS would accept it: a function that no key reaches."""
     del template["Resources"]["Function"]["Properties"]["Role"]
-    assert "Role" not in Stack(template, BucketName="my-bucket").properties("Function")
+    with pytest.raises(KeyError, match="Role"):
+        check_roles(props, template)
+
+
+def test_another_role_is_found(props: Document, template: Document) -> None:
+    template["Resources"]["UploadRole"]["Properties"]["RoleName"] = "uploads"
+    with pytest.raises(AssertionError):
+        check_roles(props, template)
 
 
 def test_the_variables_agree(props: Document, function: Document) -> None:

@@ -62,6 +62,7 @@ class Project:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
+            "NODE_OPTIONS": f'--require "{DEPLOY / "loopback_only.js"}"',
             "STAND_IN_PYTHON": sys.executable,
             "STAND_IN_SERVE_ONCE": str(ROOT / "ops" / "serve_once.py"),
             "STAND_IN_ROOT": str(ROOT),
@@ -82,10 +83,9 @@ def make_project(folder: Path) -> Project:
     lock = {"version": "0", "lastUpdateCheck": int(time.time() * 1000)}
     (component / ".s.lock").write_text(json.dumps(lock))
     keys = [word for name, value in KEY.items() for word in (f"--{name}", value)]
-    for arguments in (
-        ["config", "add", *keys, "-a", "default", "-f"],
-        ["set", "analysis", "disable"],
-    ):
+    # First of all: it reports what is done with it to its makers.
+    commands = [["set", "analysis", "disable"], ["config", "add", *keys, "-a", "default", "-f"]]
+    for arguments in commands:
         done = project.run(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
     return project
