@@ -41,6 +41,8 @@ def sandbox_environment(
         **_common(env),
         "ROLE_ARN": f"acs:ram::{ACCOUNT}:role/sandbox-upload",
         "OSS_ENDPOINT": f"http://127.0.0.1:{oss_port}",
+        # An emulator's address of this machine is none of the function's.
+        "OSS_INTERNAL_ENDPOINT": f"http://127.0.0.1:{oss_port}",
         "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
     }
     if gateway_port is not None:

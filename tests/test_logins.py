@@ -188,7 +188,7 @@ def test_a_key_verifies_its_own_algorithm_only(keys_file: Path) -> None:
 
 def test_a_public_key_as_the_secret_is_a_misconfiguration() -> None:
     for text in (public_pem(RSA_KEY).decode(), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFake"):
-        with pytest.raises(Misconfiguration, match="JWT_SECRET: must not be a public key"):
+        with pytest.raises(Misconfiguration, match="JWT_SECRET: must be a secret, not a key"):
             logins_of(JWT_SECRET=text)
 
 

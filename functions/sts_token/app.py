@@ -23,16 +23,31 @@ from limits import CallerLimit
 from messages import Request, Response
 from policies import Policies
 from request_log import Record
-from settings import LoginSettings, Settings, read_access_key, read_settings, real_error_status
+from settings import (
+    CallbackSettings,
+    LoginSettings,
+    Settings,
+    Url,
+    read_access_key,
+    read_callback_secrets,
+    read_hook_secrets,
+    read_settings,
+    real_error_status,
+)
 from sts import Credentials, RoleRequest, StsClient
 
 if TYPE_CHECKING:
+    from callback_parameters import CallbackParameters
+    from hook import Hook
     from logins import Logins
+    from oss_keys import OssKeys
+    from oss_requests import OssClient
 
 log = logging.getLogger("sts_token")
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _METHODS = "GET, POST, HEAD, OPTIONS"
+_OWN_METHODS = {"/callback": "POST", "/uploads": "GET, HEAD, OPTIONS"}
 _HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
     # iOS keeps a shared URL cache.
@@ -43,6 +58,8 @@ _HEADERS = {
 
 ANSWER_SECONDS = 4.5
 """For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
+CALLBACK_SECONDS = 4.0
+"""OSS waits 5 s, a cold start and the way between included."""
 
 
 class _Parts(NamedTuple):
@@ -63,6 +80,10 @@ class App:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._made: _Parts | None = None
+        # Made when they are needed first, which is never for most instances.
+        self._oss: OssClient | None = None
+        self._oss_keys: OssKeys | None = None
+        self._hook: Hook | None = None
 
     def respond(self, read: Callable[[], Request]) -> Response:
         """Read a request and answer it; whatever goes wrong becomes a JSON error."""
@@ -83,6 +104,8 @@ class App:
             record.error = error.code
             if isinstance(error, StsRefused):
                 record.sts_request_id = error.request_id
+            if record.route == "/callback":
+                record.reason = error.message
             if status >= 500:
                 log.warning("%s: %s", error.code, error.message)
         except Exception as error:  # noqa: BLE001 - the last resort: a client gets JSON, always
@@ -93,7 +116,7 @@ class App:
         record.status = status
         record.write()
         return Response(
-            status=status if status == 200 or self._real_error_status() else 200,
+            status=status if self._is_real(status, record) else 200,
             headers={**_HEADERS, **headers},
             body="" if method == "HEAD" else _encode(answer),
         )
@@ -109,9 +132,12 @@ class App:
             log.warning("%s: %s", error.code, error.message)
 
     def close(self) -> None:
-        """Close the connection to STS; for whoever makes more than one App in a process."""
+        """Close the kept connections; for whoever makes more than one App in a process."""
         if self._made is not None:
             self._made.sts.close()
+        for made in (self._oss, self._hook):
+            if made is not None:
+                made.close()
 
     def _route(self, request: Request, record: Record) -> dict[str, object]:
         if request.method == "OPTIONS":
@@ -123,14 +149,19 @@ class App:
             "/sts": self._token,
             "/signed-url": self._signed_url,
             "/form": self._form,
+            "/callback": self._callback,
+            "/uploads": self._uploads,
             "/health": self._health,
         }
+        if path not in routes and self._is_callback(path):
+            path = "/callback"
         route = routes.get(path)
         if route is None:
             raise NotFound(f"no such path; must be one of {', '.join(routes)}")
         record.route = path
-        if request.method not in ("GET", "POST", "HEAD"):
-            raise MethodNotAllowed(f"must be one of {_METHODS}", headers={"Allow": _METHODS})
+        methods = _OWN_METHODS.get(path, _METHODS)
+        if request.method not in methods.split(", "):
+            raise MethodNotAllowed(f"must be one of {methods}", headers={"Allow": methods})
         return route(request, record)
 
     def _token(self, request: Request, record: Record) -> dict[str, object]:
@@ -152,7 +183,88 @@ class App:
         credentials, is_hit = parts.cache.get(role_request, assume_role)
         record.cache = "hit" if is_hit else "miss"
         record.sts_request_id = credentials.request_id
-        return tokens.token(credentials, grant, settings)
+        callback = None
+        if settings.callback is not None:
+            callback = self._callback_parameters(grant, tokens.expires(credentials))
+        return tokens.token(credentials, grant, settings, callback.scope() if callback else None)
+
+    def _callback_parameters(self, grant: grants.Grant, expires: int) -> CallbackParameters | None:
+        """What goes with a grant until `expires` (unix seconds), where CALLBACK_URL is set."""
+        settings = self._parts().settings.callback
+        if settings is None:
+            return None
+        from callback_parameters import callback_parameters
+
+        secrets = read_callback_secrets(self._env)
+        return callback_parameters(grant, expires, settings, secrets)
+
+    def _callback(self, request: Request, record: Record) -> dict[str, object]:
+        """What OSS says of an upload: verified, logged, and passed on to the operator's hook."""
+        end = time.monotonic() + CALLBACK_SECONDS
+        settings = self._parts().settings
+        if settings.callback is None:
+            raise NotFound("no callbacks here: CALLBACK_URL is not set")
+        # Imported where they are needed, as below: the cold start of a token does without.
+        import callbacks
+
+        callback = callbacks.verify(
+            request,
+            settings.callback,
+            read_callback_secrets(self._env),
+            self._keys_of_oss(settings.callback),
+            now=time.time(),
+            end=end,
+        )
+        record.caller = callback.caller
+        key = read_access_key(self._env)
+        head = self._oss_client(settings).head(callback.object_key, key, end)
+        upload = callbacks.confirm(callback, head)
+        record.upload = upload.members()
+        if settings.callback.hook is None:
+            return {"StatusCode": 200, "Status": "OK", **upload.members()}
+        hook = self._hook_at(settings.callback.hook)
+        return hook.deliver(upload, read_hook_secrets(self._env)[0], end)
+
+    def _uploads(self, request: Request, record: Record) -> dict[str, object]:
+        end = time.monotonic() + ANSWER_SECONDS
+        parts = self._parts()
+        import uploads
+
+        caller = callers.identify(request, parts.logins)
+        record.caller = caller.segment or caller.session_name
+        listing = uploads.decide(caller, request.query, parts.settings)
+        client = self._oss_client(parts.settings)
+        return uploads.read(listing, client, read_access_key(self._env), end)
+
+    def _oss_client(self, settings: Settings) -> OssClient:
+        if self._oss is None:
+            from oss_requests import OssClient
+
+            endpoint = settings.oss_internal_endpoint
+            self._oss = OssClient(endpoint, settings.bucket, settings.region)
+        return self._oss
+
+    def _keys_of_oss(self, settings: CallbackSettings) -> OssKeys:
+        if self._oss_keys is None:
+            from oss_keys import OssKeys
+
+            self._oss_keys = OssKeys(settings.public_key_url)
+        return self._oss_keys
+
+    def _hook_at(self, url: Url) -> Hook:
+        if self._hook is None:
+            from hook import Hook
+
+            self._hook = Hook(url)
+        return self._hook
+
+    def _is_callback(self, path: str) -> bool:
+        """Whether it is CALLBACK_URL's path, where a gateway leaves a prefix before ours."""
+        try:
+            callback = self._parts().settings.callback
+        except Misconfiguration:
+            return False
+        return callback is not None and path == callback.url.path.rstrip("/")
 
     def _signed_url(self, request: Request, record: Record) -> dict[str, object]:
         # Imported where it is needed, here and in _form: a cold start for a token does without.
@@ -237,6 +349,10 @@ class App:
             )
             _warn_about(settings)
         return self._made
+
+    def _is_real(self, status: int, record: Record) -> bool:
+        """OSS takes any 200 for success, so a callback's error has its own status always."""
+        return status == 200 or record.route == "/callback" or self._real_error_status()
 
     def _real_error_status(self) -> bool:
         try:

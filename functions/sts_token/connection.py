@@ -17,6 +17,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from settings import Endpoint
@@ -37,10 +38,11 @@ class StaleConnection(ConnectionFault):
 
 
 class Reply(NamedTuple):
-    """What the server answered: HTTP status and the whole body, at most MAX_ANSWER_BYTES."""
+    """What the server answered: HTTP status, the whole body, headers (names in lower case)."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __repr__(self) -> str:
         return f"Reply({self.status})"
@@ -73,6 +75,7 @@ class KeptConnection:
         deadline: float,
         *,
         fresh: bool,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Reply:
         """Send and read the whole answer, over the kept connection unless `fresh`.
 
@@ -82,7 +85,7 @@ class KeptConnection:
         kept = None if fresh else self._take()
         connection = kept or self._open(deadline)
         try:
-            reply, reusable = connection.exchange(method, path, body, headers, deadline)
+            reply, reusable = connection.exchange(method, path, body, headers, deadline, max_bytes)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             connection.close()
             if kept is not None:
@@ -96,6 +99,26 @@ class KeptConnection:
         else:
             connection.close()
         return reply
+
+    def request_again_if_stale(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: float,
+        *,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Reply:
+        """The same for what may be sent twice as it is. Raises ConnectionFault."""
+        try:
+            return self.request(
+                method, path, body, headers, deadline, fresh=False, max_bytes=max_bytes
+            )
+        except StaleConnection:
+            return self.request(
+                method, path, body, headers, deadline, fresh=True, max_bytes=max_bytes
+            )
 
     def close(self) -> None:
         """Close the kept connection; the next request opens another."""
@@ -138,7 +161,13 @@ class _Connection:
         self._deadline = 0.0
 
     def exchange(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str], deadline: float
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: float,
+        max_bytes: int,
     ) -> tuple[Reply, bool]:
         """Send and receive; the flag tells whether the connection can be used again."""
         self._deadline = deadline
@@ -149,13 +178,14 @@ class _Connection:
         self._sock.sendall("\r\n".join(lines).encode("ascii") + body)
         response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
-        if (response.length or 0) > MAX_ANSWER_BYTES:
+        if (response.length or 0) > max_bytes:
             raise ValueError("the answer is too large")
         # With a Content-Length only an unbounded read notices a body that ends before it.
-        answer = response.read(MAX_ANSWER_BYTES + 1 if response.length is None else None)
-        if len(answer) > MAX_ANSWER_BYTES:
+        answer = response.read(max_bytes + 1 if response.length is None else None)
+        if len(answer) > max_bytes:
             raise ValueError("the answer is too large")
-        return Reply(response.status, answer), not response.will_close
+        found = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, answer, found), not response.will_close
 
     def recv_into(self, buffer: Any) -> int:
         """Each read waits only as long as is left of the whole exchange."""

@@ -151,3 +151,55 @@ class TooManyTokens(ServiceError):
             f"at most {per_minute} new tokens a minute; try again in {wait} s",
             headers={"Retry-After": str(wait)},
         )
+
+
+class CallbackRefused(ServiceError):
+    """Raised for a callback that is not OSS's, or not of a grant of ours; says which check failed.
+
+    Nothing of what was sent is quoted: the message goes to the log.
+    """
+
+    status = 403
+    code = "CallbackRefused"
+
+
+class HookFailed(ServiceError):
+    """Raised when the operator's back end (UPLOAD_HOOK_URL) did not accept a verified upload."""
+
+    status = 502
+    code = "HookFailed"
+
+
+class ListingRefused(ServiceError):
+    """Raised for a listing where callers share a folder: each would see everybody's uploads."""
+
+    status = 403
+    code = "ListingRefused"
+
+
+class OssRefused(ServiceError):
+    """Raised when OSS answered the function with an error: its code and message are passed on.
+
+    `oss_status` is OSS's HTTP status; `request_id` is OSS's, for the log.
+    """
+
+    def __init__(self, oss_status: int, code: str, message: str, request_id: str = "") -> None:
+        super().__init__(message)
+        self.status = 503 if oss_status >= 500 else 500
+        self.oss_status = oss_status
+        self.code = code
+        self.request_id = request_id
+
+
+class OssUnreachable(ServiceError):
+    """Raised when no answer came from OSS in time."""
+
+    status = 503
+    code = "OssUnreachable"
+
+
+class OssInvalidAnswer(ServiceError):
+    """Raised when OSS's answer is not what its API promises, so that nothing is passed on."""
+
+    status = 503
+    code = "OssInvalidAnswer"

@@ -31,8 +31,13 @@ def fault(key: str) -> str | None:
         return f"must be at most {MAX_BYTES} bytes of UTF-8"
     if key[0] in "/\\":
         return "must not start with '/' or '\\'"
-    if any(part in (".", "..") for part in key.replace("\\", "/").split("/")):
+    if has_dots(key):
         return "must not have '.' or '..' between slashes"
     if "//" in key:
         return "must not have two slashes in a row"
     return None
+
+
+def has_dots(key: str) -> bool:
+    """Whether a segment is "." or "..": what follows a path would end up at another key."""
+    return any(part in (".", "..") for part in key.replace("\\", "/").split("/"))

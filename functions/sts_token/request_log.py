@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 log = logging.getLogger("sts_token")
 
@@ -22,11 +22,13 @@ class Record:
         self.route = ""
         self.status = 500
         self.error = ""
+        self.reason = ""
         self.caller = ""
         self.policy = ""
         self.cache = ""
         self.sts_ms = 0.0
         self.sts_request_id = ""
+        self.upload: Mapping[str, object] | None = None
 
     def write(self) -> None:
         """Log what is known, empty members left out; milliseconds with one decimal."""
@@ -35,11 +37,13 @@ class Record:
             "route": self.route,
             "status": self.status,
             "error": self.error,
+            "reason": self.reason,
             "caller": self.caller,
             "policy": self.policy,
             "cache": self.cache,
             "stsMs": round(self.sts_ms, 1),
             "stsRequestId": self.sts_request_id,
+            "upload": self.upload or "",
             "totalMs": round((self._clock() - self._began) * 1000, 1),
         }
         log.info("%s", _encode({name: value for name, value in line.items() if value != ""}))

@@ -36,6 +36,8 @@ _ROLE_ARN = r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}"
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 _REGION = r"(?!oss-)[a-z]{2,}(?:-[a-z0-9]+)+"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
+# No percent-encoding: what OSS signs is then the same text before and after decoding.
+_CALLBACK_PATH = "(?:/[A-Za-z0-9._~-]{1,50}){0,4}/callback"
 # Whole numbers only: "127.evil.example" and "10.0.0.1.evil.example" are names like any other.
 _ORIGIN = r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?"
 _LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|::1"
@@ -82,6 +84,22 @@ class Url(NamedTuple):
     endpoint: Endpoint
     path: str
 
+    def __str__(self) -> str:
+        return f"{self.endpoint}{self.path}"
+
+
+class CallbackSettings(NamedTuple):
+    """Where OSS calls back after an upload, and what happens then.
+
+    Seals are made with CALLBACK_SECRET, the hook's signatures with UPLOAD_HOOK_SECRET: both are
+    read at each use.
+    """
+
+    url: Url
+    public_key_url: Url | None
+    """A loopback URL that takes the place of OSS's own; None everywhere but in a sandbox."""
+    hook: Url | None
+
 
 class LoginSettings(NamedTuple):
     """How logins are verified (AUTH=jwt).
@@ -108,6 +126,8 @@ class Settings(NamedTuple):
     prefix: str
     region: str
     oss_endpoint: Endpoint
+    oss_internal_endpoint: Endpoint
+    """Where the function itself reaches OSS."""
     sts_endpoint: Endpoint
     logins: LoginSettings | None
     """None with AUTH=anonymous."""
@@ -119,6 +139,8 @@ class Settings(NamedTuple):
     upload_max_bytes: int
     upload_content_types: tuple[str, ...]
     """Exact types, or one pattern like "image/*"; empty: any."""
+    callback: CallbackSettings | None
+    """None without CALLBACK_URL."""
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -127,6 +149,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     policy = _text(env, "POLICY_FILE") or "bucket_write_policy"
     token_seconds = _seconds(env, "TOKEN_EXPIRE_TIME", MIN_SECONDS)
     url_seconds = _whole(env, "URL_EXPIRE_TIME", 900, 1, MAX_URL_SECONDS, "seconds")
+    oss_endpoint = f"https://oss-{region}.aliyuncs.com"
     return Settings(
         role_arn=_match(env, "ROLE_ARN", _ROLE_ARN, "acs:ram::<account id>:role/<role name>"),
         token_seconds=token_seconds,
@@ -137,7 +160,10 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         prefix=_prefix(env),
         region=region,
         # A phone reaches a sandbox by the laptop's private address, an emulator by 10.0.2.2.
-        oss_endpoint=_endpoint(env, "OSS_ENDPOINT", f"https://oss-{region}.aliyuncs.com", _LOCAL),
+        oss_endpoint=_endpoint(env, "OSS_ENDPOINT", oss_endpoint, _LOCAL),
+        oss_internal_endpoint=_endpoint(
+            env, "OSS_INTERNAL_ENDPOINT", _text(env, "OSS_ENDPOINT") or oss_endpoint, _LOCAL
+        ),
         sts_endpoint=_endpoint(
             env, "STS_ENDPOINT", f"https://sts.{region}.aliyuncs.com", _LOOPBACK
         ),
@@ -150,6 +176,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         ),
         upload_max_bytes=_whole(env, "UPLOAD_MAX_BYTES", DEFAULT_MAX_BYTES, 1, MAX_BYTES, "bytes"),
         upload_content_types=_content_types(env),
+        callback=_callback(env),
     )
 
 
@@ -165,21 +192,23 @@ def read_access_key(env: Mapping[str, str]) -> AccessKey:
 def read_jwt_secrets(env: Mapping[str, str]) -> tuple[bytes, ...]:
     """Read JWT_SECRET: one secret, or several separated by commas while they are rotated.
 
-    Raises Misconfiguration for one of less than 32 bytes (RFC 7518, section 3.2), and for a public
-    key: whoever has it could sign.
+    Raises Misconfiguration for one of less than 32 bytes (RFC 7518, section 3.2), and for a key in
+    PEM: whoever has a public one could sign.
     """
-    text = _text(env, "JWT_SECRET")
-    if text.startswith(("-----BEGIN", "ssh-")):
-        raise Misconfiguration("JWT_SECRET", "must not be a public key; give that as a JWKS")
-    # What is no UTF-8 in the environment comes as surrogates.
-    parts = (part.strip() for part in text.split(","))
-    secrets = tuple(part.encode("utf-8", "surrogateescape") for part in parts)
-    if any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
-        raise Misconfiguration(
-            "JWT_SECRET",
-            f"each secret must have at least {MIN_SECRET_BYTES} bytes; commas separate several",
-        )
-    return secrets
+    return _secrets(env, "JWT_SECRET")
+
+
+def read_callback_secrets(env: Mapping[str, str]) -> tuple[bytes, ...]:
+    """Read CALLBACK_SECRET, as JWT_SECRET; the first one seals, all of them open.
+
+    Raises Misconfiguration.
+    """
+    return _secrets(env, "CALLBACK_SECRET")
+
+
+def read_hook_secrets(env: Mapping[str, str]) -> tuple[bytes, ...]:
+    """Read UPLOAD_HOOK_SECRET, as JWT_SECRET; the first one signs. Raises Misconfiguration."""
+    return _secrets(env, "UPLOAD_HOOK_SECRET")
 
 
 def real_error_status(env: Mapping[str, str]) -> bool:
@@ -187,8 +216,28 @@ def real_error_status(env: Mapping[str, str]) -> bool:
     return _one_of(env, "HTTP_ERROR_STATUS", ("ok", "real")) == "real"
 
 
+def is_local(host: str) -> bool:
+    """Whether a host is a loopback or private address: there a bucket has no name of its own."""
+    return re.fullmatch(_LOCAL, host) is not None
+
+
 def _text(env: Mapping[str, str], name: str) -> str:
     return env.get(name, "").strip()
+
+
+def _secrets(env: Mapping[str, str], name: str) -> tuple[bytes, ...]:
+    text = _text(env, name)
+    if text.startswith(("-----BEGIN", "ssh-")):
+        raise Misconfiguration(name, "must be a secret, not a key in PEM or of SSH")
+    # What is no UTF-8 in the environment comes as surrogates.
+    parts = (part.strip() for part in text.split(","))
+    secrets = tuple(part.encode("utf-8", "surrogateescape") for part in parts)
+    if any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
+        raise Misconfiguration(
+            name,
+            f"each secret must have at least {MIN_SECRET_BYTES} bytes; commas separate several",
+        )
+    return secrets
 
 
 def _credential(env: Mapping[str, str], name: str) -> str:
@@ -276,6 +325,35 @@ def _logins(env: Mapping[str, str]) -> LoginSettings:
         audience=tuple(filter(None, audience)),
         user_claim=_text(env, "JWT_USER_CLAIM") or "sub",
     )
+
+
+def _callback(env: Mapping[str, str]) -> CallbackSettings | None:
+    if not _text(env, "CALLBACK_URL"):
+        if _text(env, "UPLOAD_HOOK_URL"):
+            raise Misconfiguration(
+                "CALLBACK_URL", "not set; UPLOAD_HOOK_URL is called for callbacks, so it needs one"
+            )
+        return None
+    url = _url(env, "CALLBACK_URL")
+    if not re.fullmatch(_CALLBACK_PATH, url.path):
+        raise Misconfiguration(
+            "CALLBACK_URL",
+            "must have no query, and end with /callback after at most 4 segments of A-Z, a-z, 0-9 "
+            "and ._~-",
+        )
+    read_callback_secrets(env)
+    key_url = hook = None
+    if _text(env, "CALLBACK_PUBLIC_KEY_URL"):
+        key_url = _url(env, "CALLBACK_PUBLIC_KEY_URL")
+        if not re.fullmatch(_LOOPBACK, key_url.endpoint.host):
+            raise Misconfiguration(
+                "CALLBACK_PUBLIC_KEY_URL",
+                "must be a loopback URL: it is for a sandbox, and OSS's own key needs no setting",
+            )
+    if _text(env, "UPLOAD_HOOK_URL"):
+        hook = _url(env, "UPLOAD_HOOK_URL")
+        read_hook_secrets(env)
+    return CallbackSettings(url, key_url, hook)
 
 
 def _origins(env: Mapping[str, str]) -> tuple[str, ...]:

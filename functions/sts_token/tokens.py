@@ -5,15 +5,27 @@ Which client demands which of them is written beside each.
 
 from __future__ import annotations
 
+import calendar
 import time
+from collections.abc import Mapping
 
 from grants import Grant
 from settings import Settings
 from sts import Credentials
 
 
-def token(credentials: Credentials, grant: Grant, settings: Settings) -> dict[str, object]:
-    """Build the token of a grant.
+def expires(credentials: Credentials) -> int:
+    """Return when they expire, in unix seconds."""
+    return calendar.timegm(time.strptime(credentials.expiration, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def token(
+    credentials: Credentials,
+    grant: Grant,
+    settings: Settings,
+    callback: Mapping[str, str] | None = None,
+) -> dict[str, object]:
+    """Build the token of a grant; `callback` are the members for it (CallbackParameters.scope()).
 
     No other member may stand at the top: ali-oss takes every one as an option of its own, so a
     `Region` or `Endpoint` there would break it (seen in ali-oss 6.23).
@@ -27,6 +39,7 @@ def token(credentials: Credentials, grant: Grant, settings: Settings) -> dict[st
     }
     if grant.object_key is not None:
         scope["Object"] = grant.object_key
+    scope.update(callback or {})
     return {
         # Android and iOS: a number.
         "StatusCode": 200,

@@ -1,0 +1,92 @@
+"""Grant -> what a client hands to OSS, so that OSS calls back when the upload is done.
+
+A token, a signed URL and a form carry the same in three spellings. How a callback is verified lies
+in callbacks.py. The format is vendor documentation ("Callback"): at most 5 KB each, and names of
+variables in lower case.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import NamedTuple
+
+from callback_seals import UPLOAD_SECONDS, Seal, seal
+from grants import Grant
+from settings import CallbackSettings
+
+MAX_BYTES = 5 * 1024
+"""OSS's limit on the callback and on its variables, each."""
+
+BODY_TYPE = "application/x-www-form-urlencoded"
+BODY = "&".join(
+    (
+        "bucket=${bucket}",
+        "object=${object}",
+        "etag=${etag}",
+        "size=${size}",
+        "height=${imageInfo.height}",
+        "width=${imageInfo.width}",
+        "request=${reqId}",
+        "seal=${x:seal}",
+    )
+)
+"""What OSS fills in and signs. URL-encoded: OSS then encodes each value, so that no file name can
+end its own; how it escapes one inside JSON is nowhere documented. No content type: OSS itself is
+asked for that, because a client that holds a token writes this text as it likes."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class CallbackParameters(NamedTuple):
+    """The callback of one grant: base64 as OSS takes it, and the one variable of ours, plain."""
+
+    callback: str
+    variables: str
+    seal: str
+
+    def scope(self) -> dict[str, str]:
+        """For a token: what the app passes on by its SDK."""
+        return {"Callback": self.callback, "CallbackVar": self.variables}
+
+    def headers(self) -> dict[str, str]:
+        """For a request whose headers are signed."""
+        return {"x-oss-callback": self.callback, "x-oss-callback-var": self.variables}
+
+    def query(self) -> dict[str, str]:
+        """For a signed URL; not together with the headers, which OSS would refuse."""
+        return {"callback": self.callback, "callback-var": self.variables}
+
+    def form_fields(self) -> dict[str, str]:
+        """For a form: there each variable is a field of its own."""
+        return {"callback": self.callback, "x:seal": self.seal}
+
+
+def callback_parameters(
+    grant: Grant, expires: int, settings: CallbackSettings, secrets: tuple[bytes, ...]
+) -> CallbackParameters:
+    """Return the callback of what is given out for a grant until `expires` (unix seconds).
+
+    `secrets` are read_callback_secrets()'s. The same input makes the same output.
+    """
+    content = Seal(
+        caller=grant.session_name,
+        bucket=grant.bucket,
+        key=grant.prefix if grant.object_key is None else grant.object_key,
+        is_prefix=grant.object_key is None,
+        expires=expires + UPLOAD_SECONDS,
+    )
+    sealed = seal(content, secrets[0])
+    callback: dict[str, object] = {
+        "callbackUrl": str(settings.url),
+        "callbackBody": BODY,
+        "callbackBodyType": BODY_TYPE,
+    }
+    if settings.url.endpoint.scheme == "https":
+        # Without the name in its TLS hello, a gateway that serves many names fails.
+        callback["callbackSNI"] = True
+    return CallbackParameters(_base64(callback), _base64({"x:seal": sealed}), sealed)
+
+
+def _base64(document: dict[str, object]) -> str:
+    return base64.b64encode(_encode(document).encode()).decode()

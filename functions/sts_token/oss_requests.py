@@ -1,0 +1,241 @@
+"""What the function itself asks OSS: what an object is, and which there are under a prefix.
+
+Signed in the headers (V4) with the function's own credentials, sent by connection.py. How OSS
+signs lies in oss_v4.py. Answers are read with distrust: whoever answers decides what callers see.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote
+
+import oss_v4
+from connection import ConnectionFault, KeptConnection, Reply
+from errors import OssInvalidAnswer, OssRefused, OssUnreachable
+from settings import AccessKey, Endpoint, is_local
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+MAX_KEYS = 100
+"""Of one page. OSS itself would give 1,000."""
+MAX_PAGE_BYTES = 512 * 1024
+"""100 keys of 1,023 bytes, each byte encoded as three, and what is said of each."""
+MAX_SIZE = 48_800_000_000_000
+"""Bytes: OSS's largest object has 48.8 TB (vendor documentation)."""
+
+_DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z"
+
+
+class ObjectHead(NamedTuple):
+    """What OSS says of one object: size in bytes, etag without quotes."""
+
+    size: int
+    etag: str
+    content_type: str
+
+
+class Object(NamedTuple):
+    """One object of a listing; `last_modified` is UTC as `YYYY-MM-DDTHH:MM:SSZ`."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: str
+
+
+class Page(NamedTuple):
+    """Objects in the order of their keys, and whether more follow."""
+
+    objects: tuple[Object, ...]
+    is_truncated: bool
+
+
+class OssClient:
+    """Asks about one bucket. Thread-safe. `end` is a time.monotonic() value, in seconds.
+
+    Every method raises OssRefused with OSS's own code and message, OssUnreachable,
+    OssInvalidAnswer.
+    """
+
+    def __init__(self, endpoint: Endpoint, bucket: str, region: str) -> None:
+        # OSS itself refuses the bucket in the path; an address has no names below it.
+        self._base = f"/{bucket}/" if is_local(endpoint.host) else "/"
+        host = endpoint.host if is_local(endpoint.host) else f"{bucket}.{endpoint.host}"
+        self._connection = KeptConnection(endpoint._replace(host=host))
+        self._bucket = bucket
+        self._region = region
+
+    def head(self, object_key: str, access_key: AccessKey, end: float) -> ObjectHead | None:
+        """HeadObject (needs oss:GetObject); None where there is no such object."""
+        reply = self._request("HEAD", object_key, {}, access_key, end)
+        if reply.status != 200:
+            error = _refusal(reply, access_key)
+            if isinstance(error, OssRefused) and error.code == "NoSuchKey":
+                return None
+            raise error
+        return ObjectHead(
+            size=_size(reply.headers.get("content-length", "")),
+            etag=_etag(reply.headers.get("etag", "")),
+            content_type=reply.headers.get("content-type", ""),
+        )
+
+    def list_objects(
+        self, prefix: str, after: str, limit: int, access_key: AccessKey, end: float
+    ) -> Page:
+        """ListObjectsV2 (needs oss:ListObjects): at most `limit` (1 to 100) objects under a prefix
+        that come after a key, in the order of their keys."""
+        query = {
+            "list-type": "2",
+            "prefix": prefix,
+            "start-after": after,
+            "max-keys": str(limit),
+            # XML cannot hold every key.
+            "encoding-type": "url",
+        }
+        reply = self._request("GET", "", query, access_key, end)
+        if reply.status != 200:
+            raise _refusal(reply, access_key)
+        return _page(reply.body, prefix, limit)
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._connection.close()
+
+    def _request(
+        self,
+        method: str,
+        object_key: str,
+        query: Mapping[str, str],
+        access_key: AccessKey,
+        end: float,
+    ) -> Reply:
+        headers = self._signed_headers(method, object_key, query, access_key)
+        path = self._base + quote(object_key, safe="/")
+        line = oss_v4.canonical_query(query)
+        try:
+            return self._connection.request_again_if_stale(
+                method,
+                f"{path}?{line}" if line else path,
+                b"",
+                headers,
+                end,
+                max_bytes=MAX_PAGE_BYTES,
+            )
+        except ConnectionFault as fault:
+            raise OssUnreachable(f"OSS cannot be reached: {fault}") from None
+
+    def _signed_headers(
+        self, method: str, object_key: str, query: Mapping[str, str], access_key: AccessKey
+    ) -> dict[str, str]:
+        timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        date = timestamp[:8]
+        headers = {
+            "x-oss-content-sha256": oss_v4.UNSIGNED_PAYLOAD,
+            "x-oss-date": timestamp,
+        }
+        if access_key.security_token is not None:
+            headers["x-oss-security-token"] = access_key.security_token
+        scope = oss_v4.scope(date, self._region)
+        key = oss_v4.signing_key(access_key.access_key_secret, date, self._region)
+        canonical = oss_v4.canonical_request(method, self._bucket, object_key, query, headers)
+        signature = oss_v4.signature(key, timestamp, scope, canonical)
+        headers["Authorization"] = (
+            f"{oss_v4.ALGORITHM} Credential={access_key.access_key_id}/{scope},"
+            f"Signature={signature}"
+        )
+        return headers
+
+
+def _page(body: bytes, prefix: str, limit: int) -> Page:
+    root = _parsed(body)
+    if root is None or root.tag != "ListBucketResult":
+        raise OssInvalidAnswer("OSS's listing is not one")
+    objects = []
+    for found in root.findall("Contents"):
+        key = unquote(_text(found, "Key"), errors="replace")
+        # Whatever was asked for, this is what callers shall not see.
+        if not key.startswith(prefix):
+            raise OssInvalidAnswer("OSS's listing has a key outside the prefix")
+        objects.append(
+            Object(
+                key,
+                _size(_text(found, "Size")),
+                _etag(_text(found, "ETag")),
+                _date(_text(found, "LastModified")),
+            )
+        )
+    if len(objects) > limit or _text(root, "EncodingType") != "url":
+        raise OssInvalidAnswer("OSS's listing is not what was asked for")
+    return Page(tuple(objects), _text(root, "IsTruncated") == "true")
+
+
+def _refusal(reply: Reply, access_key: AccessKey) -> Exception:
+    root = _parsed(reply.body or _err_header(reply))
+    code = "" if root is None else _text(root, "Code")
+    if root is None or not re.fullmatch("[A-Za-z0-9._-]{1,128}", code):
+        return OssInvalidAnswer(f"OSS answered HTTP {reply.status} without a code")
+    message = _text(root, "Message")[:300]
+    for secret in (access_key.security_token, access_key.access_key_id):
+        if secret:
+            message = message.replace(secret, "***")
+    if code == "AccessDenied":
+        message += " The function's own credentials need oss:GetObject and oss:ListObjects."
+    request_id = _text(root, "RequestId")
+    sound = re.fullmatch("[A-Za-z0-9-]{1,64}", request_id)
+    return OssRefused(reply.status, code, message.strip() or code, request_id if sound else "")
+
+
+def _err_header(reply: Reply) -> bytes:
+    """An error of HEAD has no body: its XML is in a header."""
+    try:
+        return base64.b64decode(reply.headers.get("x-oss-err", ""), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _parsed(body: bytes) -> Element | None:
+    """Parse XML, namespaces dropped; None for what is none, or more than elements and texts."""
+    # Only here: no token needs it.
+    from xml.etree import ElementTree
+
+    try:
+        text = body.decode()
+        # A DOCTYPE, and with it every entity that could grow or fetch. OSS sends none.
+        if "<!" in text:
+            return None
+        root = ElementTree.fromstring(text)  # noqa: S314 - see above
+    except (UnicodeDecodeError, ElementTree.ParseError, ValueError):
+        return None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def _text(element: Element, name: str) -> str:
+    return (element.findtext(name) or "").strip()
+
+
+def _size(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,14}", text) or int(text) > MAX_SIZE:
+        raise OssInvalidAnswer("OSS's answer has no sound size")
+    return int(text)
+
+
+def _etag(text: str) -> str:
+    form = re.fullmatch('"?([A-Za-z0-9-]{1,128})"?', text)
+    if form is None:
+        raise OssInvalidAnswer("OSS's answer has no sound ETag")
+    return form[1]
+
+
+def _date(text: str) -> str:
+    form = re.fullmatch(_DATE, text)
+    if form is None:
+        raise OssInvalidAnswer("OSS's answer has no sound LastModified")
+    return f"{form[1]}Z"
