@@ -90,6 +90,8 @@ class ScriptedSts:
     port: int
     moves: list[Move]
     requests: list[dict[str, str]] = field(default_factory=list)
+    received: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Head and body of each request, as they came."""
     connections: int = 0
 
     @property
@@ -102,13 +104,14 @@ class ScriptedSts:
     def _serve(self, sock: socket.socket) -> None:
         self.connections += 1
         with sock, suppress(OSError):
-            while (body := _read_request(sock)) is not None:
-                self.requests.append(dict(parse_qsl(body.decode())))
+            while (received := _read_request(sock)) is not None:
+                self.received.append(received)
+                self.requests.append(dict(parse_qsl(received[1].decode())))
                 if not self._next()(sock):
                     return
 
 
-def _read_request(sock: socket.socket) -> bytes | None:
+def _read_request(sock: socket.socket) -> tuple[bytes, bytes] | None:
     data = b""
     while b"\r\n\r\n" not in data:
         more = sock.recv(65536)
@@ -123,7 +126,7 @@ def _read_request(sock: socket.socket) -> bytes | None:
     )
     while len(body) < length:
         body += sock.recv(65536)
-    return body
+    return head, body
 
 
 @contextmanager
