@@ -7,9 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import Misconfiguration
-from settings import Settings, read_access_key, read_settings, real_error_status
+from settings import (
+    Settings,
+    read_access_key,
+    read_callback_secrets,
+    read_hook_secrets,
+    read_settings,
+    real_error_status,
+)
 
 Env = dict[str, str]
+
+
+CALLBACKS = {
+    "CALLBACK_URL": "https://app.example.com/callback",
+    "CALLBACK_SECRET": "s" * 32,
+    "UPLOAD_HOOK_URL": "https://app.example.com/uploaded?key=1",
+    "UPLOAD_HOOK_SECRET": "h" * 32,
+}
 
 
 def test_the_defaults_are_the_designs(env: Env) -> None:
@@ -117,6 +132,29 @@ def test_policy_choices_add_to_the_default_policy(env: Env) -> None:
         ("UPLOAD_CONTENT_TYPES", "*/*", "content types like image/jpeg"),
         ("UPLOAD_CONTENT_TYPES", "image/*,image/png", "or one like image/*"),
         ("UPLOAD_CONTENT_TYPES", 'image/png"]', "content types like image/jpeg"),
+        ("OSS_INTERNAL_ENDPOINT", "http://oss-cn-hangzhou-internal.aliyuncs.com", "loopback and"),
+        ("CALLBACK_URL", "http://app.example.com/callback", "only for loopback"),
+        ("CALLBACK_URL", "http://10.0.0.1/callback", "only for loopback"),
+        ("CALLBACK_URL", "https://user@app.example.com/callback", "without user"),
+        ("CALLBACK_URL", "https://app.example.com", "https://host"),
+        ("CALLBACK_URL", "https://app.example.com/", "end with /callback"),
+        ("CALLBACK_URL", "https://app.example.com/sts", "end with /callback"),
+        ("CALLBACK_URL", "https://app.example.com/callback/", "end with /callback"),
+        ("CALLBACK_URL", "https://app.example.com/callback?a=b", "no query"),
+        ("CALLBACK_URL", "https://app.example.com/callback#a", "without user or fragment"),
+        ("CALLBACK_URL", "https://app.example.com/%61/callback", "A-Z, a-z, 0-9"),
+        ("CALLBACK_URL", "https://a.example/callback;https://b.example/callback", "A-Z, a-z"),
+        ("CALLBACK_SECRET", "", "at least 32 bytes"),
+        ("CALLBACK_SECRET", "s" * 31, "at least 32 bytes"),
+        ("CALLBACK_SECRET", f"{'s' * 32},short", "at least 32 bytes"),
+        ("CALLBACK_PUBLIC_KEY_URL", "https://gosspublic.alicdn.com/key.pem", "loopback URL"),
+        ("CALLBACK_PUBLIC_KEY_URL", "https://127.evil.example/key.pem", "loopback URL"),
+        ("CALLBACK_PUBLIC_KEY_URL", "http://evil.example/key.pem", "only for loopback"),
+        ("CALLBACK_PUBLIC_KEY_URL", "http://10.0.2.2/key.pem", "only for loopback"),
+        ("UPLOAD_HOOK_URL", "http://app.example.com/hook", "only for loopback"),
+        ("UPLOAD_HOOK_URL", "https://app.example.com", "https://host"),
+        ("UPLOAD_HOOK_SECRET", "", "at least 32 bytes"),
+        ("UPLOAD_HOOK_SECRET", "h" * 31, "at least 32 bytes"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_it_and_what_it_accepts(
@@ -124,6 +162,8 @@ def test_a_wrong_value_is_an_error_that_names_it_and_what_it_accepts(
 ) -> None:
     if name == "FC_REGION":
         del env["OSS_REGION"]
+    if name.startswith(("CALLBACK_", "UPLOAD_HOOK_")):
+        env.update(CALLBACKS)
     with pytest.raises(Misconfiguration) as caught:
         read_settings({**env, name: value})
     assert caught.value.variable == name
@@ -154,6 +194,45 @@ def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None
         assert str(read_settings(env).oss_endpoint) == env["OSS_ENDPOINT"]
     with pytest.raises(Misconfiguration):
         read_settings({**env, "OSS_ENDPOINT": "http://172.32.0.1"})
+
+
+def test_without_callback_url_there_are_no_callbacks(env: Env) -> None:
+    assert read_settings(env).callback is None
+    with pytest.raises(Misconfiguration, match="CALLBACK_URL: not set; UPLOAD_HOOK_URL"):
+        read_settings({**env, **CALLBACKS, "CALLBACK_URL": ""})
+
+
+def test_callbacks_and_hook_are_read(env: Env) -> None:
+    callback = read_settings({**env, **CALLBACKS}).callback
+    assert callback is not None
+    assert str(callback.url) == "https://app.example.com/callback"
+    assert str(callback.hook) == "https://app.example.com/uploaded?key=1"
+    assert callback.public_key_url is None
+    sandbox = {
+        "CALLBACK_URL": "http://127.0.0.1:7080/callback",
+        "CALLBACK_PUBLIC_KEY_URL": "http://127.0.0.1:7081/key.pem",
+    }
+    callback = read_settings({**env, **CALLBACKS, **sandbox}).callback
+    assert callback is not None
+    assert str(callback.url) == sandbox["CALLBACK_URL"]
+    assert str(callback.public_key_url) == sandbox["CALLBACK_PUBLIC_KEY_URL"]
+
+
+def test_secrets_for_callbacks_are_lists_and_not_in_settings(env: Env) -> None:
+    env = {**env, **CALLBACKS, "CALLBACK_SECRET": f"{'n' * 32}, {'o' * 32}"}
+    assert read_callback_secrets(env) == (b"n" * 32, b"o" * 32)
+    assert read_hook_secrets(env) == (b"h" * 32,)
+    for secret in ("n" * 32, "o" * 32, "h" * 32):
+        assert secret not in repr(read_settings(env))
+
+
+def test_the_function_reaches_oss_where_clients_do_unless_told_other(env: Env) -> None:
+    settings = read_settings({**env, "OSS_ENDPOINT": "https://cname.example.com"})
+    assert settings.oss_internal_endpoint == settings.oss_endpoint
+    internal = "oss-cn-hangzhou-internal.aliyuncs.com"
+    settings = read_settings({**env, "OSS_INTERNAL_ENDPOINT": internal})
+    assert str(settings.oss_internal_endpoint) == f"https://{internal}"
+    assert str(settings.oss_endpoint) == "https://oss-cn-hangzhou.aliyuncs.com"
 
 
 def test_a_missing_credential_is_named(env: Env) -> None:
@@ -214,6 +293,12 @@ VARIABLES = (
     "URL_EXPIRE_TIME_MAX",
     "UPLOAD_MAX_BYTES",
     "UPLOAD_CONTENT_TYPES",
+    "OSS_INTERNAL_ENDPOINT",
+    "CALLBACK_URL",
+    "CALLBACK_SECRET",
+    "CALLBACK_PUBLIC_KEY_URL",
+    "UPLOAD_HOOK_URL",
+    "UPLOAD_HOOK_SECRET",
 )
 
 

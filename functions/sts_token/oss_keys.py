@@ -52,10 +52,10 @@ class _Fetched(NamedTuple):
 class OssKeys:
     """Verifies signatures of OSS. Thread-safe."""
 
-    def __init__(self, own_url: Url | None, bundled: str = BUNDLED) -> None:
+    def __init__(self, own_url: Url | None) -> None:
         """With `own_url`, a sandbox's, keys come from there and from nowhere else."""
         self._own_url = own_url
-        self._bundled = () if own_url else read_pem(bundled)
+        self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock = threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
 
