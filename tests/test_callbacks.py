@@ -92,6 +92,13 @@ def test_what_is_no_image_has_no_pixels() -> None:
     assert accept(sound())[5:7] == (None, None)
 
 
+def test_a_forms_callback_is_accepted_without_a_variable() -> None:
+    made = callback_parameters(GRANT, int(NOW), SETTINGS, SECRETS)
+    no_variables = base64.b64encode(b"{}").decode()
+    scope = {"Callback": made.form_fields()["callback"], "CallbackVar": no_variables}
+    assert accept(OSS.call(scope, **about("my-bucket", KEY, ETAG, 5))) == accept(sound())
+
+
 HOSTILE_NAMES = [
     "a\"b'c.jpg",
     "a&seal=x&object=y",

@@ -19,6 +19,7 @@ MAX_BYTES = 5 * 1024
 """OSS's limit on the callback and on its variables, each."""
 
 BODY_TYPE = "application/x-www-form-urlencoded"
+_SEAL = "${x:seal}"
 BODY = "&".join(
     (
         "bucket=${bucket}",
@@ -28,7 +29,7 @@ BODY = "&".join(
         "height=${imageInfo.height}",
         "width=${imageInfo.width}",
         "request=${reqId}",
-        "seal=${x:seal}",
+        f"seal={_SEAL}",
     )
 )
 """What OSS fills in and signs. URL-encoded: OSS then encodes each value, so that no file name can
@@ -39,11 +40,14 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class CallbackParameters(NamedTuple):
-    """The callback of one grant: base64 as OSS takes it, and the one variable of ours, plain."""
+    """The callback of one grant, and the one variable of ours: base64 as OSS takes them.
+
+    In `form_callback` the seal is written out instead of being a variable.
+    """
 
     callback: str
     variables: str
-    seal: str
+    form_callback: str
 
     def scope(self) -> dict[str, str]:
         """For a token: what the app passes on by its SDK."""
@@ -58,8 +62,9 @@ class CallbackParameters(NamedTuple):
         return {"callback": self.callback, "callback-var": self.variables}
 
     def form_fields(self) -> dict[str, str]:
-        """For a form: there each variable is a field of its own."""
-        return {"callback": self.callback, "x:seal": self.seal}
+        """For a form. One field: front ends made for the vendor's samples send it, and know of no
+        variables, which would be fields of their own."""
+        return {"callback": self.form_callback}
 
 
 def callback_parameters(
@@ -77,15 +82,23 @@ def callback_parameters(
         expires=expires + UPLOAD_SECONDS,
     )
     sealed = seal(content, secrets[0])
+    return CallbackParameters(
+        callback=_callback(settings, BODY),
+        variables=_base64({_SEAL[2:-1]: sealed}),
+        form_callback=_callback(settings, BODY.replace(_SEAL, sealed)),
+    )
+
+
+def _callback(settings: CallbackSettings, body: str) -> str:
     callback: dict[str, object] = {
         "callbackUrl": str(settings.url),
-        "callbackBody": BODY,
+        "callbackBody": body,
         "callbackBodyType": BODY_TYPE,
     }
     if settings.url.endpoint.scheme == "https":
         # Without the name in its TLS hello, a gateway that serves many names fails.
         callback["callbackSNI"] = True
-    return CallbackParameters(_base64(callback), _base64({"x:seal": sealed}), sealed)
+    return _base64(callback)
 
 
 def _base64(document: dict[str, object]) -> str:
