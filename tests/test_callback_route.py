@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,10 +26,11 @@ from app import App
 from messages import Request, Response
 from oss_signer import OssSigner, about, decoded
 from running_cloud import RunningCloud, Token, running_cloud
-from scripted_sts import Move, ScriptedSts, answer, hang, scripted_sts
+from scripted_sts import Move, ScriptedSts, answer, hang, scripted_sts, success
 
 Env = dict[str, str]
 EVENTS = Path(__file__).parent / "events"
+FUNCTION = Path(__file__).parents[1] / "functions" / "sts_token"
 CALLBACK_URL = "https://app.example.com/oss/callback"
 SECRET = "s" * 32
 HOOK_SECRET = "h" * 32
@@ -326,6 +330,39 @@ def test_an_upload_reported_twice_has_one_idempotency_key(
     first, second = (with_hook(cloud, request, answer(200, {}))[1] for _ in range(2))
     ((_, body),), ((_, again),) = first.received, second.received
     assert json.loads(body)["Id"] == json.loads(again)["Id"]
+
+
+LAZY = (
+    "callbacks callback_parameters callback_seals hook oss_keys oss_requests oss_v4 rsa uploads"
+).split()
+COLD = f"""
+import json, sys
+sys.path.insert(0, {str(FUNCTION)!r})
+import index
+index.initialize(None)
+index.handler(sys.stdin.read(), None)
+print(json.dumps(sorted(set({LAZY!r}) & set(sys.modules))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "loaded"),
+    [({}, []), ({"CALLBACK_URL": CALLBACK_URL}, ["callback_parameters", "callback_seals"])],
+)
+def test_the_cold_start_of_a_token_loads_only_what_it_needs(
+    env: Env, callbacks: Env, loaded: list[str]
+) -> None:
+    with scripted_sts(success()) as sts:
+        done = subprocess.run(
+            [sys.executable, "-c", COLD],
+            input=(EVENTS / "get_token.json").read_bytes(),
+            env={**os.environ, **env, "STS_ENDPOINT": sts.url, "CALLBACK_SECRET": SECRET}
+            | callbacks,
+            capture_output=True,
+            check=True,
+        )
+        assert len(sts.requests) == 1
+    assert json.loads(done.stdout) == loaded
 
 
 TEXT = st.text(max_size=30)

@@ -11,16 +11,15 @@ import binascii
 import re
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, unquote
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import oss_v4
 from connection import ConnectionFault, KeptConnection, Reply
 from errors import OssInvalidAnswer, OssRefused, OssUnreachable
 from settings import AccessKey, Endpoint, is_local
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
 
 MAX_KEYS = 100
 """Of one page. OSS itself would give 1,000."""
@@ -201,9 +200,6 @@ def _err_header(reply: Reply) -> bytes:
 
 def _parsed(body: bytes) -> Element | None:
     """Parse XML, namespaces dropped; None for what is none, or more than elements and texts."""
-    # Only here: no token needs it.
-    from xml.etree import ElementTree
-
     try:
         text = body.decode()
         # A DOCTYPE, and with it every entity that could grow or fetch. OSS sends none.
