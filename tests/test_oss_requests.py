@@ -172,6 +172,7 @@ BOMB = (
     )
     + "]>"
 )
+SMALL = '<!DOCTYPE x [<!ENTITY a "u/a">]>'
 EXTERNAL = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
 ODD: dict[str, bytes] = {
     "nothing": b"",
@@ -181,6 +182,7 @@ ODD: dict[str, bytes] = {
     "not UTF-8": b"\xff" + listed(ENTRY),
     "UTF-16": listed(ENTRY).decode().encode("utf-16"),
     "entities that grow": BOMB.encode() + listed(ENTRY.replace("u/a", "&i;")),
+    "an entity": SMALL.encode() + listed(ENTRY.replace("u/a", "&a;")),
     "an entity that fetches": EXTERNAL.encode() + listed(ENTRY.replace("u/a", "&a;")),
     "a key outside": listed(ENTRY.replace("u/a", "v/a")),
     "an encoded key outside": listed(ENTRY.replace("u/a", "%76/a")),

