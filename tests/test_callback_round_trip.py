@@ -1,0 +1,261 @@
+"""The whole round trip: token -> SDK upload with callback -> verified -> hook -> listed.
+
+Every part is real: the SDKs, the sandbox's OSS with its own key, the function behind its gateway,
+and a back end that verifies what it gets as docs/callbacks.md tells it to.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import alibabacloud_oss_v2 as oss_v2
+import jwt
+import oss2
+import pytest
+from PIL import Image
+
+from javascript import need, run
+from running_cloud import RunningCloud, Token, running_cloud
+from scripted_sts import ScriptedSts, answer, scripted_sts
+
+LOGIN_SECRET = "j" * 32
+HOOK_SECRET = "h" * 32
+STORED = {"photo": 7, "Status": "stored"}
+HOSTILE_NAME = "\u65e5\u672c/a\"b'&object=uploads/bob/x&size=1+%26${etag}\u00e9\n.png"
+
+
+def picture(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+PICTURE = picture(64, 48)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that runs, and the back end, whose moves a test may change."""
+
+    cloud: RunningCloud
+    hook: ScriptedSts
+
+    def ask(self, path: str, user: str, **query: str) -> dict[str, Any]:
+        login = jwt.encode({"sub": user, "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
+        return self.cloud.answer(path=path, access_token=login, **query)
+
+    def uploads(self, user: str) -> dict[str, dict[str, Any]]:
+        """What the caller sees of the own uploads, by key."""
+        listing = self.ask("/uploads", user, details="1")
+        assert listing["StatusCode"] == 200, listing
+        return {entry["Key"]: entry for entry in listing["Uploads"]}
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What the back end got, verified as a back end does it."""
+        documents = []
+        for head, body in self.hook.received:
+            lines = (line.partition(": ") for line in head.decode().split("\r\n")[1:])
+            headers = {name: value for name, _, value in lines}
+            signed = headers["X-Upload-Time"].encode() + b"." + body
+            mac = hmac.new(HOOK_SECRET.encode(), signed, hashlib.sha256).hexdigest()
+            assert hmac.compare_digest(f"sha256={mac}", headers["X-Upload-Signature"])
+            documents.append(json.loads(body))
+            assert headers["Idempotency-Key"] == documents[-1]["Id"]
+        return documents
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder: Path = tmp_path_factory.mktemp("cloud")
+    with (
+        scripted_sts(answer(200, STORED)) as hook,
+        running_cloud(folder, AUTH="jwt", JWT_SECRET=LOGIN_SECRET) as cloud,
+    ):
+        # Only now is it known where the function answers.
+        cloud.env.update(
+            CALLBACK_URL=f"{cloud.url}/callback",
+            CALLBACK_SECRET="s" * 32,
+            UPLOAD_HOOK_URL=f"{hook.url}/uploaded",
+            UPLOAD_HOOK_SECRET=HOOK_SECRET,
+        )
+        yield World(cloud, hook)
+
+
+@pytest.fixture
+def world(running: World) -> World:
+    running.hook.moves[:] = [answer(200, STORED)]
+    running.hook.received.clear()
+    return running
+
+
+def headers_of(token: dict[str, Any]) -> dict[str, str]:
+    scope = token["Scope"]
+    return {
+        "x-oss-callback": scope["Callback"],
+        "x-oss-callback-var": scope["CallbackVar"],
+        "Content-Type": "image/png",
+    }
+
+
+def by_oss2_v1(token: dict[str, Any], key: str) -> bytes:
+    return read(Token.of(token).oss2("v1").put_object(key, PICTURE, headers_of(token)))
+
+
+def by_oss2_v4(token: dict[str, Any], key: str) -> bytes:
+    return read(Token.of(token).oss2("v4").put_object(key, PICTURE, headers_of(token)))
+
+
+def by_oss2_in_parts(token: dict[str, Any], key: str) -> bytes:
+    bucket = Token.of(token).oss2("v4")
+    upload = bucket.init_multipart_upload(key, {"Content-Type": "image/png"}).upload_id
+    part = bucket.upload_part(key, upload, 1, PICTURE)
+    parts = [oss2.models.PartInfo(1, part.etag)]
+    headers = headers_of(token)
+    del headers["Content-Type"]
+    return read(bucket.complete_multipart_upload(key, upload, parts, headers))
+
+
+def by_oss_v2(token: dict[str, Any], key: str) -> bytes:
+    found = Token.of(token)
+    request = oss_v2.PutObjectRequest(
+        bucket=found.bucket,
+        key=key,
+        body=PICTURE,
+        content_type="image/png",
+        callback=token["Scope"]["Callback"],
+        callback_var=token["Scope"]["CallbackVar"],
+    )
+    answered: str = found.oss_v2().put_object(request).callback_result
+    return answered.encode()
+
+
+def read(result: Any) -> bytes:
+    assert result.status == 200
+    body: bytes = result.resp.read()
+    return body
+
+
+Upload = Callable[[dict[str, Any], str], bytes]
+
+
+@pytest.mark.parametrize("upload", [by_oss2_v1, by_oss2_v4, by_oss2_in_parts, by_oss_v2])
+def test_an_upload_is_verified_passed_on_and_listed(world: World, upload: Upload) -> None:
+    token = world.ask("/", "alice")
+    key = f"{token['Scope']['Prefix']}{upload.__name__}.png"
+    assert json.loads(upload(token, key)) == STORED
+    (heard,) = world.heard()
+    listed = world.uploads("alice")[key]
+    assert heard == {
+        "Id": heard["Id"],
+        "Caller": "alice",
+        "Bucket": "sandbox-bucket",
+        "Object": key,
+        "Size": len(PICTURE),
+        "ETag": listed["ETag"],
+        "ContentType": "image/png",
+        "Width": 64,
+        "Height": 48,
+    }
+    assert (listed["Size"], listed["ContentType"]) == (len(PICTURE), "image/png")
+    assert world.uploads("bob") == {}
+
+
+def test_a_hostile_file_name_arrives_as_it_is(world: World) -> None:
+    token = world.ask("/", "alice")
+    key = token["Scope"]["Prefix"] + HOSTILE_NAME
+    assert json.loads(by_oss2_v4(token, key)) == STORED
+    (heard,) = world.heard()
+    assert (heard["Object"], heard["Size"]) == (key, len(PICTURE))
+    assert key in world.uploads("alice")
+
+
+def test_a_token_for_one_object_reports_that_one(world: World) -> None:
+    token = world.ask("/", "alice", object="one.png")
+    assert json.loads(by_oss2_v4(token, token["Scope"]["Object"])) == STORED
+    assert [heard["Object"] for heard in world.heard()] == ["uploads/alice/one.png"]
+
+
+def test_uploads_of_the_same_bytes_are_two(world: World) -> None:
+    token = world.ask("/", "alice")
+    for _ in range(2):
+        by_oss2_v4(token, "uploads/alice/again.png")
+    first, second = world.heard()
+    assert first["Id"] != second["Id"]
+
+
+def failure(result: Any) -> str:
+    """OSS's word for a callback that failed; the object is stored."""
+    assert result.status == 203
+    body: bytes = result.resp.read()
+    assert b"<Code>CallbackFailed</Code>" in body
+    return body.decode()
+
+
+def test_a_hook_that_refuses_fails_the_callback_and_the_object_is_there(world: World) -> None:
+    world.hook.moves[:] = [answer(403, {"Status": "OK"})]
+    token = world.ask("/", "alice")
+    key = "uploads/alice/refused.png"
+    failure(Token.of(token).oss2("v4").put_object(key, PICTURE, headers_of(token)))
+    assert len(world.heard()) == 1
+    assert key in world.uploads("alice")
+
+
+def forged(token: dict[str, Any], **changes: str) -> dict[str, str]:
+    """The callback as a client with a token may write it: OSS signs whatever it says."""
+    callback = json.loads(base64.b64decode(token["Scope"]["Callback"]))
+    for name, value in changes.items():
+        callback["callbackBody"] = callback["callbackBody"].replace(f"${{{name}}}", value)
+    encoded = base64.b64encode(json.dumps(callback).encode()).decode()
+    return {**headers_of(token), "x-oss-callback": encoded}
+
+
+LIES = {
+    "another's object": {"object": "uploads%2Fbob%2Fphoto.png"},
+    "an object that is not there": {"object": "uploads%2Falice%2Fnothing"},
+    "another size": {"size": "1"},
+    "another ETag": {"etag": "0" * 32},
+    "another bucket": {"bucket": "another-bucket"},
+}
+
+
+@pytest.mark.parametrize("changes", LIES.values(), ids=LIES)
+def test_what_a_client_makes_oss_sign_is_not_believed(
+    world: World, changes: dict[str, str]
+) -> None:
+    bob = world.ask("/", "bob")
+    by_oss2_v4(bob, "uploads/bob/photo.png")
+    world.hook.received.clear()
+    token = world.ask("/", "alice")
+    bucket = Token.of(token).oss2("v4")
+    failure(bucket.put_object("uploads/alice/lie.png", PICTURE, forged(token, **changes)))
+    assert world.heard() == []
+
+
+def test_anothers_seal_is_not_believed(world: World) -> None:
+    alice, bob = world.ask("/", "alice"), world.ask("/", "bob")
+    stolen = {**headers_of(alice), "x-oss-callback-var": bob["Scope"]["CallbackVar"]}
+    bucket = Token.of(alice).oss2("v4")
+    failure(bucket.put_object("uploads/alice/stolen.png", PICTURE, stolen))
+    assert world.heard() == []
+
+
+def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world: World) -> None:
+    """As docs/callbacks.md tells apps to."""
+    need("ali-oss in Node", browser=False)
+    token = world.ask("/", "alice")
+    endpoint = token["Scope"]["Endpoint"].replace("127.0.0.1", "localhost")
+    outcomes = run("callback_upload.mjs", {"token": token, "endpoint": endpoint})
+    assert outcomes == {"put": STORED, "multipart": STORED}
+    assert [heard["Object"] for heard in world.heard()] == [
+        "uploads/alice/js put.txt",
+        "uploads/alice/js parts.bin",
+    ]
