@@ -333,7 +333,7 @@ def test_an_upload_reported_twice_has_one_idempotency_key(
 
 
 LAZY = (
-    "callbacks callback_parameters callback_seals hook oss_keys oss_requests oss_v4 rsa uploads"
+    "callbacks callback_parameters callback_seals hook oss_keys oss_requests rsa signing uploads"
 ).split()
 COLD = f"""
 import json, sys

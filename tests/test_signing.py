@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from errors import InvalidParameter
+from sandbox.oss import signatures
 from settings import AccessKey, read_settings
-from signing import ALGORITHM, MAX_TEMPORARY_SECONDS, Signer, bucket_url, canonical_query, lifetime
+from signing import (
+    ALGORITHM,
+    MAX_TEMPORARY_SECONDS,
+    UNSIGNED_PAYLOAD,
+    Signer,
+    bucket_url,
+    canonical_query,
+    lifetime,
+)
 
 Env = dict[str, str]
 KEY = AccessKey("ak", "sk", None)
@@ -66,6 +77,27 @@ def test_signs_the_vendors_examples_of_urls(
     assert signer.credential == query["x-oss-credential"]
     made = signer.request_signature("PUT", RESOURCE, canonical_query(query), headers)
     assert made == signature
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), max_size=8),
+        st.text(st.characters(codec="utf-8"), max_size=8),
+    ),
+)
+def test_signs_what_the_sandbox_verifies(key: str, query: dict[str, str]) -> None:
+    """Written apart, and held against real SDKs there."""
+    signer = Signer.at(1702743657, KEY, "cn-hangzhou")
+    headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "x-oss-date": signer.timestamp}
+    made = signer.request_signature("GET", f"/bucket/{key}", canonical_query(query), headers)
+    triples = [(name, value, False) for name, value in query.items()]
+    canonical = signatures.v4_canonical_request(
+        "GET", f"/bucket/{key}", headers, triples, (), UNSIGNED_PAYLOAD
+    )
+    scope = signatures.V4Scope("20231216", "cn-hangzhou")
+    text = signatures.v4_string_to_sign(canonical, signer.timestamp, scope)
+    assert made == signatures.v4_signature(text, KEY.access_key_secret, scope)
 
 
 def test_an_expiration_is_twenty_characters_of_utc() -> None:

@@ -183,12 +183,10 @@ class App:
         credentials, is_hit = parts.cache.get(role_request, assume_role)
         record.cache = "hit" if is_hit else "miss"
         record.sts_request_id = credentials.request_id
-        callback = None
-        if settings.callback is not None:
-            callback = self._callback_parameters(grant, tokens.expires(credentials))
+        callback = self._callback_parameters(grant, credentials.expires)
         return tokens.token(credentials, grant, settings, callback.scope() if callback else None)
 
-    def _callback_parameters(self, grant: grants.Grant, expires: int) -> CallbackParameters | None:
+    def _callback_parameters(self, grant: Grant, expires: int) -> CallbackParameters | None:
         """What goes with a grant until `expires` (unix seconds), where CALLBACK_URL is set."""
         settings = self._parts().settings.callback
         if settings is None:
@@ -276,7 +274,12 @@ class App:
         key = read_access_key(self._env)
         wish = presign.read_wish(wishes, settings, key)
         self._require(presign.ACTIONS[wish.method], grant)
-        return presign.signed_url(grant, wish, settings, key, time.time())
+        now = time.time()
+        more_query = {}
+        if wish.method == "PUT":
+            callback = self._callback_parameters(grant, int(now) + wish.seconds)
+            more_query = callback.query() if callback else {}
+        return presign.signed_url(grant, wish, settings, key, now, more_query)
 
     def _form(self, request: Request, record: Record) -> dict[str, object]:
         import forms
@@ -287,7 +290,10 @@ class App:
         key = read_access_key(self._env)
         wish = forms.read_wish(wishes, settings, key)
         self._require(forms.ACTION, grant)
-        return forms.signed_form(grant, wish, settings, key, time.time())
+        now = time.time()
+        callback = self._callback_parameters(grant, int(now) + wish.seconds)
+        more_fields = callback.form_fields() if callback else {}
+        return forms.signed_form(grant, wish, settings, key, now, more_fields)
 
     def _grant(self, request: Request, record: Record, wishes: Mapping[str, str]) -> Grant:
         parts = self._parts()

@@ -17,7 +17,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from types import MappingProxyType
+from email.message import Message
 from typing import Any, NamedTuple
 
 from settings import Endpoint
@@ -38,11 +38,11 @@ class StaleConnection(ConnectionFault):
 
 
 class Reply(NamedTuple):
-    """What the server answered: HTTP status, the whole body, headers (names in lower case)."""
+    """What the server answered: HTTP status, the whole body, and headers by any spelling."""
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Message = Message()
 
     def __repr__(self) -> str:
         return f"Reply({self.status})"
@@ -184,8 +184,7 @@ class _Connection:
         answer = response.read(max_bytes + 1 if response.length is None else None)
         if len(answer) > max_bytes:
             raise ValueError("the answer is too large")
-        found = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status, answer, found), not response.will_close
+        return Reply(response.status, answer, response.headers), not response.will_close
 
     def recv_into(self, buffer: Any) -> int:
         """Each read waits only as long as is left of the whole exchange."""

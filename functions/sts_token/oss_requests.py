@@ -1,7 +1,7 @@
 """What the function itself asks OSS: what an object is, and which there are under a prefix.
 
 Signed in the headers (V4) with the function's own credentials, sent by connection.py. How OSS
-signs lies in oss_v4.py. Answers are read with distrust: whoever answers decides what callers see.
+signs lies in signing.py. Answers are read with distrust: whoever answers decides what callers see.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-import oss_v4
 from connection import ConnectionFault, KeptConnection, Reply
 from errors import OssInvalidAnswer, OssRefused, OssUnreachable
-from settings import AccessKey, Endpoint, is_local
+from settings import AccessKey, Endpoint
+from signing import ALGORITHM, UNSIGNED_PAYLOAD, Signer, bucket_address, canonical_query
 
 MAX_KEYS = 100
 """Of one page. OSS itself would give 1,000."""
@@ -63,10 +63,8 @@ class OssClient:
     """
 
     def __init__(self, endpoint: Endpoint, bucket: str, region: str) -> None:
-        # OSS itself refuses the bucket in the path; an address has no names below it.
-        self._base = f"/{bucket}/" if is_local(endpoint.host) else "/"
-        host = endpoint.host if is_local(endpoint.host) else f"{bucket}.{endpoint.host}"
-        self._connection = KeptConnection(endpoint._replace(host=host))
+        address, self._base = bucket_address(endpoint, bucket)
+        self._connection = KeptConnection(address)
         self._bucket = bucket
         self._region = region
 
@@ -114,9 +112,9 @@ class OssClient:
         access_key: AccessKey,
         end: float,
     ) -> Reply:
-        headers = self._signed_headers(method, object_key, query, access_key)
-        path = self._base + quote(object_key, safe="/")
-        line = oss_v4.canonical_query(query)
+        line = canonical_query(query)
+        headers = self._signed_headers(method, object_key, line, access_key)
+        path = self._base + quote(object_key)
         try:
             return self._connection.request_again_if_stale(
                 method,
@@ -130,23 +128,16 @@ class OssClient:
             raise OssUnreachable(f"OSS cannot be reached: {fault}") from None
 
     def _signed_headers(
-        self, method: str, object_key: str, query: Mapping[str, str], access_key: AccessKey
+        self, method: str, object_key: str, query: str, access_key: AccessKey
     ) -> dict[str, str]:
-        timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        date = timestamp[:8]
-        headers = {
-            "x-oss-content-sha256": oss_v4.UNSIGNED_PAYLOAD,
-            "x-oss-date": timestamp,
-        }
+        signer = Signer.at(time.time(), access_key, self._region)
+        headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "x-oss-date": signer.timestamp}
         if access_key.security_token is not None:
             headers["x-oss-security-token"] = access_key.security_token
-        scope = oss_v4.scope(date, self._region)
-        key = oss_v4.signing_key(access_key.access_key_secret, date, self._region)
-        canonical = oss_v4.canonical_request(method, self._bucket, object_key, query, headers)
-        signature = oss_v4.signature(key, timestamp, scope, canonical)
+        resource = f"/{self._bucket}/{object_key}"
+        signature = signer.request_signature(method, resource, query, headers)
         headers["Authorization"] = (
-            f"{oss_v4.ALGORITHM} Credential={access_key.access_key_id}/{scope},"
-            f"Signature={signature}"
+            f"{ALGORITHM} Credential={signer.credential},Signature={signature}"
         )
         return headers
 

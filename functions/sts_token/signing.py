@@ -20,6 +20,7 @@ from errors import InvalidParameter
 from settings import AccessKey, Endpoint, Settings
 
 ALGORITHM = "OSS4-HMAC-SHA256"
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
 MAX_TEMPORARY_SECONDS = 3600
 """The longest life of what a temporary key signs: it dies with the key, whatever it says itself.
@@ -80,7 +81,7 @@ class Signer(NamedTuple):
         (Content-Type, Content-MD5, x-oss-*), with names in lower case.
         """
         lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
-        canonical = f"{method}\n{quote(resource)}\n{query}\n{lines}\n\nUNSIGNED-PAYLOAD"
+        canonical = f"{method}\n{quote(resource)}\n{query}\n{lines}\n\n{UNSIGNED_PAYLOAD}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         return self.signature(f"{ALGORITHM}\n{self.timestamp}\n{self.scope}\n{digest}")
 
@@ -112,8 +113,8 @@ def lifetime(wish: str | None, settings: Settings, key: AccessKey) -> int:
     raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
 
 
-def bucket_url(endpoint: Endpoint, bucket: str) -> str:
-    """Where the bucket answers, without a slash at the end.
+def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
+    """Where the bucket answers, and the path there that an object's key goes behind.
 
     OSS takes the bucket in the host's name. An address or "localhost" has no names below it, so
     there the bucket is the path's first segment, as the Python SDKs write it too; OSS itself
@@ -122,7 +123,13 @@ def bucket_url(endpoint: Endpoint, bucket: str) -> str:
     Python and JavaScript SDKs have to be told (`is_cname`, `use_cname`, `cname`).
     """
     if re.fullmatch(r"localhost|[0-9.]+|.*:.*", endpoint.host):
-        return f"{endpoint}/{bucket}"
+        return endpoint, f"/{bucket}/"
     if endpoint.host.endswith(".aliyuncs.com"):
-        return f"{endpoint.scheme}://{bucket}.{endpoint.authority}"
-    return str(endpoint)
+        return endpoint._replace(host=f"{bucket}.{endpoint.host}"), "/"
+    return endpoint, "/"
+
+
+def bucket_url(endpoint: Endpoint, bucket: str) -> str:
+    """The bucket's address as a URL, without a slash at the end."""
+    address, path = bucket_address(endpoint, bucket)
+    return f"{address}{path}"[:-1]

@@ -57,9 +57,9 @@ class Credentials(NamedTuple):
     """STS's own, for the log."""
 
     @property
-    def expires(self) -> float:
+    def expires(self) -> int:
         """When they end, in unix seconds."""
-        return datetime.fromisoformat(f"{self.expiration[:-1]}+00:00").timestamp()
+        return int(datetime.fromisoformat(f"{self.expiration[:-1]}+00:00").timestamp())
 
     def __repr__(self) -> str:
         return f"Credentials(***, expiration={self.expiration!r})"

@@ -5,18 +5,12 @@ Which client demands which of them is written beside each.
 
 from __future__ import annotations
 
-import calendar
 import time
 from collections.abc import Mapping
 
 from grants import Grant
 from settings import Settings
 from sts import Credentials
-
-
-def expires(credentials: Credentials) -> int:
-    """Return when they expire, in unix seconds."""
-    return calendar.timegm(time.strptime(credentials.expiration, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def token(
