@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import alibabacloud_oss_v2 as oss_v2
 import jwt
 import oss2
 import pytest
+import requests
 from PIL import Image
 
 from javascript import need, run
@@ -138,6 +140,43 @@ def by_oss_v2(token: dict[str, Any], key: str) -> bytes:
     return answered.encode()
 
 
+def by_signed_url(world: World, key: str) -> bytes:
+    name = key.removeprefix("uploads/alice/")
+    made = world.ask("/signed-url", "alice", object=name, content_type="image/png")
+    answered = requests.put(made["Url"], PICTURE, headers=made["Headers"], timeout=10)
+    assert answered.status_code == 200, answered.text
+    return answered.content
+
+
+def by_form(world: World, key: str) -> bytes:
+    name = key.removeprefix("uploads/alice/")
+    made = world.ask("/form", "alice", object=name, content_type="image/png")
+    fields = {**made["Fields"], "content-type": "image/png"}
+    answered = requests.post(made["Url"], fields, files={"file": PICTURE}, timeout=10)
+    assert answered.status_code == 200, answered.text
+    return answered.content
+
+
+def by_form_of_the_vendors_sample(world: World, key: str) -> bytes:
+    """As the front ends of the vendor's samples put a form together."""
+    made = world.ask("/form", "alice")
+    fields = {
+        "success_action_status": "200",
+        "policy": made["policy"],
+        "x-oss-signature": made["signature"],
+        "x-oss-signature-version": "OSS4-HMAC-SHA256",
+        "x-oss-credential": made["x_oss_credential"],
+        "x-oss-date": made["x_oss_date"],
+        "key": made["dir"] + key.removeprefix("uploads/alice/"),
+        "x-oss-security-token": made["security_token"],
+        "callback": made["callback"],
+    }
+    file = ("photo.png", PICTURE, "image/png")
+    answered = requests.post(made["host"], fields, files={"file": file}, timeout=10)
+    assert answered.status_code == 200, answered.text
+    return answered.content
+
+
 def read(result: Any) -> bytes:
     assert result.status == 200
     body: bytes = result.resp.read()
@@ -145,6 +184,41 @@ def read(result: Any) -> bytes:
 
 
 Upload = Callable[[dict[str, Any], str], bytes]
+
+
+@pytest.mark.parametrize("upload", [by_signed_url, by_form, by_form_of_the_vendors_sample])
+def test_an_upload_without_a_token_is_verified_passed_on_and_listed(
+    world: World, upload: Callable[[World, str], bytes]
+) -> None:
+    key = f"uploads/alice/{upload.__name__}.png"
+    assert json.loads(upload(world, key)) == STORED
+    (heard,) = world.heard()
+    assert (heard["Caller"], heard["Object"], heard["Size"]) == ("alice", key, len(PICTURE))
+    assert (heard["Width"], heard["Height"], heard["ContentType"]) == (64, 48, "image/png")
+    assert heard["ETag"] == world.uploads("alice")[key]["ETag"]
+
+
+def test_a_signed_url_cannot_be_used_without_its_callback(world: World) -> None:
+    url = world.ask("/signed-url", "alice", object="silent.png")["Url"]
+    for part in ("callback=", "callback-var="):
+        cut = "&".join(p for p in url.split("&") if not p.startswith(part))
+        cut = re.sub(rf"\?{part}[^&]*&", "?", cut)
+        assert cut != url
+        refused = requests.put(cut, PICTURE, timeout=10)
+        assert (refused.status_code, "SignatureDoesNotMatch" in refused.text) == (403, True)
+    assert "uploads/alice/silent.png" not in world.uploads("alice")
+    assert world.heard() == []
+
+
+def test_a_form_cannot_be_used_without_its_callback(world: World) -> None:
+    made = world.ask("/form", "alice", object="silent.png")
+    other = base64.b64encode(b'{"callbackUrl":"http://127.0.0.1:9/","callbackBody":"a=b"}')
+    for callback in (None, other.decode()):
+        fields = {**made["Fields"], "callback": callback}
+        refused = requests.post(made["Url"], fields, files={"file": PICTURE}, timeout=10)
+        assert (refused.status_code, "Invalid according to Policy" in refused.text) == (403, True)
+    assert "uploads/alice/silent.png" not in world.uploads("alice")
+    assert world.heard() == []
 
 
 @pytest.mark.parametrize("upload", [by_oss2_v1, by_oss2_v4, by_oss2_in_parts, by_oss_v2])
