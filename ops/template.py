@@ -37,7 +37,15 @@ PREINSTALLED = (
 MAX_BYTES = 300_000
 """Ours: well under the 524,288 bytes that ROS takes (vendor documentation)."""
 
-_LEFT_OUT = ("*.pyi", "py.typed", ".fcignore")
+_LEFT_OUT = (
+    "*.pyi",
+    "py.typed",
+    ".fcignore",
+    # What nothing here loads; the licences stay.
+    *(f"jinja2/{name}.py" for name in ("ext", "meta", "nativetypes", "sandbox")),
+    "jwt/help.py",
+    *(f"*.dist-info/{name}" for name in ("METADATA", "WHEEL", "top_level.txt", "entry_points.txt")),
+)
 
 
 def main() -> int:

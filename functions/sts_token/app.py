@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -79,6 +80,7 @@ class App:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
+        self._lock = threading.Lock()
         self._made: _Parts | None = None
         # Made when they are needed first, which is never for most instances.
         self._oss: OssClient | None = None
@@ -235,26 +237,29 @@ class App:
         return uploads.read(listing, client, read_access_key(self._env), end)
 
     def _oss_client(self, settings: Settings) -> OssClient:
-        if self._oss is None:
-            from oss_requests import OssClient
+        with self._lock:
+            if self._oss is None:
+                from oss_requests import OssClient
 
-            endpoint = settings.oss_internal_endpoint
-            self._oss = OssClient(endpoint, settings.bucket, settings.region)
-        return self._oss
+                endpoint = settings.oss_internal_endpoint
+                self._oss = OssClient(endpoint, settings.bucket, settings.region)
+            return self._oss
 
     def _keys_of_oss(self, settings: CallbackSettings) -> OssKeys:
-        if self._oss_keys is None:
-            from oss_keys import OssKeys
+        with self._lock:
+            if self._oss_keys is None:
+                from oss_keys import OssKeys
 
-            self._oss_keys = OssKeys(settings.public_key_url)
-        return self._oss_keys
+                self._oss_keys = OssKeys(settings.public_key_url)
+            return self._oss_keys
 
     def _hook_at(self, url: Url) -> Hook:
-        if self._hook is None:
-            from hook import Hook
+        with self._lock:
+            if self._hook is None:
+                from hook import Hook
 
-            self._hook = Hook(url)
-        return self._hook
+                self._hook = Hook(url)
+            return self._hook
 
     def _is_callback(self, path: str) -> bool:
         """Whether it is CALLBACK_URL's path, where a gateway leaves a prefix before ours."""
@@ -341,20 +346,24 @@ class App:
 
     def _parts(self) -> _Parts:
         """Made at the first use, and again after a failure: nothing half-made is kept."""
-        if self._made is None:
-            real_error_status(self._env)
-            settings = read_settings(self._env)
-            self._made = _Parts(
-                settings,
-                None if settings.logins is None else _logins(settings.logins, self._env),
-                Policies(settings.policy_choices),
-                Cors(settings.allowed_origins),
-                CallerLimit(settings.caller_tokens_per_minute),
-                CredentialsCache(),
-                StsClient(settings.sts_endpoint, settings.region),
-            )
-            _warn_about(settings)
-        return self._made
+        if self._made is not None:
+            return self._made
+        # Of requests at once in a fresh instance, all must get the same cache and connection.
+        with self._lock:
+            if self._made is None:
+                real_error_status(self._env)
+                settings = read_settings(self._env)
+                self._made = _Parts(
+                    settings,
+                    None if settings.logins is None else _logins(settings.logins, self._env),
+                    Policies(settings.policy_choices),
+                    Cors(settings.allowed_origins),
+                    CallerLimit(settings.caller_tokens_per_minute),
+                    CredentialsCache(),
+                    StsClient(settings.sts_endpoint, settings.region),
+                )
+                _warn_about(settings)
+            return self._made
 
     def _is_real(self, status: int, record: Record) -> bool:
         """OSS takes any 200 for success, so a callback's error has its own status always."""

@@ -16,7 +16,7 @@ from settings import read_settings, real_error_status
 
 Document = dict[str, Any]
 
-SANDBOX_ONLY = {"OSS_ENDPOINT", "STS_ENDPOINT"}
+SANDBOX_ONLY = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT"}
 """What `s local` needs beside the sandbox; in the cloud the region's own are right."""
 
 _ENV = re.compile(r"\$\{env\('(\w+)', '?([^'{}]*?)'?\)(?: \* 1)?\}")
@@ -195,9 +195,14 @@ def accepted_by_template(template: Document, name: str, value: str) -> bool:
 
 
 def accepted_by_function(template: Document, name: str, value: str) -> bool:
-    given = {"BucketName": "my-bucket", "JwtSecret": "s" * 32, name: value}
+    given = {"BucketName": "my-bucket", "JwtSecret": "s" * 32}
     if name == "JwtJwksUrl":
         del given["JwtSecret"]
+    if name.startswith(("Callback", "UploadHook")):
+        given.update(CallbackUrl="https://a.b/callback", CallbackSecret="c" * 32)
+    if name.startswith("UploadHook"):
+        given.update(UploadHookUrl="https://a.b/hook", UploadHookSecret="h" * 32)
+    given[name] = value
     function = Stack(template, **given).properties("Function")
     try:
         read_settings(function["EnvironmentVariables"])
@@ -229,6 +234,22 @@ def accepted_by_function(template: Document, name: str, value: str) -> bool:
         ("JwtJwksUrl", ["https://a.b/keys.json?x=1"], ["http://a.b/keys", "https://a.b/ü", "a.b"]),
         ("HttpErrorStatus", ["ok", "real"], ["true"]),
         ("Auth", ["jwt", "anonymous"], ["none"]),
+        ("UrlExpireTime", ["", "1", "99999", "604800"], ["0", "604801", "700000", "1e3"]),
+        ("UrlExpireTimeMax", ["", "900", "604800"], ["0", "604801", "x"]),
+        ("UploadMaxBytes", ["", "1", "4999999999"], ["0", "5368709121", "1GB"]),
+        (
+            "UploadContentTypes",
+            ["", "image/*", "image/png,image/svg+xml"],
+            ["image", "*/*", "image/*,image/png", "image/png,"],
+        ),
+        (
+            "CallbackUrl",
+            ["", "https://a.b/callback", "https://a.b:8443/x/callback"],
+            ["http://a.b/callback", "https://a.b/", "https://a.b/callback?x=1", "https://a.b/sts"],
+        ),
+        ("CallbackSecret", ["c" * 32], ["c" * 31]),
+        ("UploadHookUrl", ["", "https://a.b/hook"], ["http://a.b/hook", "a.b"]),
+        ("UploadHookSecret", ["h" * 32], ["h" * 31]),
     ],
 )
 def test_what_a_parameter_accepts_the_function_accepts(
@@ -244,3 +265,44 @@ def test_what_a_parameter_accepts_the_function_accepts(
 def test_everything_policies_may_is_not_offered(template: Document) -> None:
     assert not accepted_by_template(template, "PolicyFile", "all_policy")
     assert not accepted_by_template(template, "PolicyChoices", "all_policy")
+
+
+SECRET = "s" * 32
+URL = "https://a.b/callback"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"JwtSecret": SECRET}, ""),
+        ({"JwtJwksUrl": "https://a.b/keys"}, ""),
+        ({"Auth": "anonymous"}, ""),
+        ({}, "need their secret or the URL"),
+        ({"JwtSecret": SECRET, "JwtJwksUrl": "https://a.b/keys"}, "not both"),
+        ({"JwtSecret": SECRET, "CallbackUrl": URL, "CallbackSecret": SECRET}, ""),
+        ({"JwtSecret": SECRET, "CallbackUrl": URL}, "Callbacks need"),
+        ({"JwtSecret": SECRET, "UploadHookUrl": URL, "UploadHookSecret": SECRET}, "Callbacks need"),
+        (
+            {
+                "JwtSecret": SECRET,
+                "CallbackUrl": URL,
+                "CallbackSecret": SECRET,
+                "UploadHookUrl": "https://a.b/hook",
+            },
+            "the secret that signs",
+        ),
+    ],
+)
+def test_the_rules_refuse_what_the_function_would_refuse(
+    template: Document, given: dict[str, str], says: str
+) -> None:
+    stack = Stack(template, BucketName="my-bucket", **given)
+    broken = stack.broken_rules()
+    assert says in " ".join(broken)
+    assert bool(broken) == bool(says)
+    variables = stack.properties("Function")["EnvironmentVariables"]
+    if says:
+        with pytest.raises(Misconfiguration):
+            read_settings(variables)
+    else:
+        read_settings(variables)

@@ -1,6 +1,7 @@
 """A stack as ROS would make it of a template: values computed, roles as the sandbox knows them.
 
-Only what our templates use: Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, Fn::Split, conditions.
+Only what our templates use: Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, Fn::Split, conditions,
+rules.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Stack:
         self._resources: dict[str, Any] = template["Resources"]
         self._conditions: dict[str, Any] = template["Conditions"]
         self._outputs: dict[str, Any] = template["Outputs"]
+        self._rules: dict[str, Any] = template["Rules"]
         unknown = parameters.keys() - template["Parameters"].keys()
         assert not unknown, unknown
         self._values: dict[str, Any] = {
@@ -78,6 +80,16 @@ class Stack:
             if "Condition" not in output or self._holds(self._conditions[output["Condition"]])
         }
 
+    def broken_rules(self) -> list[str]:
+        """What the console would say of the parameters, instead of making the stack."""
+        return [
+            assertion["AssertDescription"]
+            for rule in self._rules.values()
+            if self._holds(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not self._holds(assertion["Assert"])
+        ]
+
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._value(item) for item in value]
@@ -126,6 +138,8 @@ class Stack:
         name, arguments = next(iter(condition.items()))
         if name == "Fn::Not":
             return not self._holds(arguments)
+        if name in ("Fn::And", "Fn::Or"):
+            return {"Fn::And": all, "Fn::Or": any}[name](map(self._holds, arguments))
         assert name == "Fn::Equals", name
         one, other = self._value(arguments)
         return bool(one == other)
