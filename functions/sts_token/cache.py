@@ -29,7 +29,9 @@ class _Flight:
     """A call of STS that is under way, and how it ended."""
 
     def __init__(self) -> None:
-        self.landed = threading.Event()
+        # Held while it is under way. An Event does the same for four times the price.
+        self.under_way = threading.Lock()
+        self.under_way.acquire()
         self.credentials: Credentials | None = None
         self.error: Exception | None = None
 
@@ -60,7 +62,8 @@ class CredentialsCache:
             if flight is None:
                 flight = self._flights[request] = _Flight()
         if not leads:
-            flight.landed.wait()
+            with flight.under_way:
+                pass
             if flight.credentials is None:
                 raise flight.error or RuntimeError("a call of STS ended without a result")
             return flight.credentials, True
@@ -73,7 +76,7 @@ class CredentialsCache:
         finally:
             with self._lock:
                 del self._flights[request]
-            flight.landed.set()
+            flight.under_way.release()
         return flight.credentials, False
 
     def _keep(self, request: RoleRequest, credentials: Credentials) -> None:

@@ -171,11 +171,13 @@ class _Connection:
     ) -> tuple[Reply, bool]:
         """Send and receive; the flag tells whether the connection can be used again."""
         self._deadline = deadline
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._authority}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines += [f"Content-Length: {len(body)}", "", ""]
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._authority}\r\n{lines}"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
         self._sock.settimeout(_left(deadline))
-        self._sock.sendall("\r\n".join(lines).encode("ascii") + body)
+        self._sock.sendall(head.encode("ascii") + body)
         response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
         if (response.length or 0) > max_bytes:

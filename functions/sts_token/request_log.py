@@ -46,4 +46,7 @@ class Record:
             "upload": self.upload or "",
             "totalMs": round((self._clock() - self._began) * 1000, 1),
         }
-        log.info("%s", _encode({name: value for name, value in line.items() if value != ""}))
+        if log.isEnabledFor(logging.INFO):
+            text = _encode({name: value for name, value in line.items() if value != ""})
+            # Made by hand: where in the code it was written is always here.
+            log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, text, (), None))
