@@ -5,6 +5,7 @@ In each test a sound login passes beside the forged one, so that no check passes
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import hmac
 import os
@@ -19,11 +20,12 @@ import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from errors import ExpiredToken, InvalidToken, Misconfiguration, MissingToken
-from logins import MAX_LOGIN_CHARACTERS, Logins
+from logins import MAX_KNOWN, MAX_LOGIN_CHARACTERS, Logins
 from messages import Request
-from scripted_sts import scripted_sts, success
+from scripted_sts import answer, scripted_sts, success
 from settings import read_settings
 from signed_logins import (
     EC_KEY,
@@ -364,3 +366,92 @@ def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
         sessions = [request["RoleSessionName"] for request in server.requests]
     assert done.stdout.split() == [b"200", str(not by_secret).encode()], done.stderr
     assert sessions == ["alice"]
+
+
+# A login that is known again
+
+
+class Clock:
+    """Unix seconds that pass when a test says so, for PyJWT as well."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(mocker: MockerFixture) -> Clock:
+    clock = Clock()
+
+    class Datetime(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Datetime:
+            return cls.fromtimestamp(clock.now, tz)
+
+    mocker.patch("logins.time.time", clock)
+    mocker.patch("jwt.api_jwt.datetime", Datetime)
+    return clock
+
+
+def test_a_login_is_verified_once(mocker: MockerFixture) -> None:
+    logins, text = logins_of(JWT_SECRET=SECRET), login()
+    decode = mocker.spy(jwt, "decode")
+    for _ in range(5):
+        assert logins.user_id(with_login(text)) == "alice"
+        assert logins.user_id(in_query(text)) == "alice"
+    assert decode.call_count == 1
+
+
+def test_a_known_login_expires_when_it_says(clock: Clock) -> None:
+    logins, text = logins_of(JWT_SECRET=SECRET), login(exp=int(time.time()) + 600)
+    assert logins.user_id(with_login(text)) == "alice"
+    clock.now += 629
+    assert logins.user_id(with_login(text)) == "alice"
+    clock.now += 2
+    for _ in range(2):
+        with pytest.raises(ExpiredToken):
+            logins.user_id(with_login(text))
+
+
+def test_a_known_login_is_refused_when_its_secret_is_gone() -> None:
+    env = {**SOUND, "JWT_SECRET": f"{SECRET},{'new' * 11}"}
+    settings = read_settings(env).logins
+    assert settings is not None
+    logins, text = Logins(settings, env), login()
+    assert logins.user_id(with_login(text)) == "alice"
+    env["JWT_SECRET"] = "new" * 11
+    assert "signature" in refused(text, logins)
+
+
+@pytest.mark.parametrize("instead", [[], ["ES256"]], ids=["another kid", "another key of its kid"])
+def test_a_known_login_is_refused_when_its_key_is_gone(clock: Clock, instead: list[str]) -> None:
+    """Replaced at the identity provider, as after a theft."""
+    before = answer(200, jwks(jwk("RS256", "k"), jwk("EdDSA", "other")).encode())
+    after = answer(200, jwks(*(jwk(a, "k") for a in instead), jwk("EdDSA", "other")).encode())
+    with scripted_sts(before, after) as provider:
+        logins = logins_of(JWT_JWKS_URL=f"{provider.url}/keys")
+        assert logins._keys is not None
+        logins._keys._clock = clock
+        text = login(RSA_KEY, "RS256", kid="k", exp=int(time.time()) + 100_000)
+        assert logins.user_id(with_login(text)) == "alice"
+        clock.now += 3000
+        assert logins.user_id(with_login(text)) == "alice"
+        clock.now += 700
+        refused(text, logins)
+
+
+def test_a_refused_login_is_not_known(clock: Clock) -> None:
+    logins = logins_of(JWT_SECRET=SECRET)
+    text = login(nbf=int(time.time()) + 100)
+    assert "not valid yet" in refused(text, logins)
+    clock.now += 100
+    assert logins.user_id(with_login(text)) == "alice"
+
+
+def test_known_logins_do_not_fill_the_memory() -> None:
+    logins = logins_of(JWT_SECRET=SECRET)
+    for number in range(MAX_KNOWN + 50):
+        logins.user_id(with_login(login(sub=f"user{number}")))
+    assert len(logins._known) == MAX_KNOWN

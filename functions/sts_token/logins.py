@@ -3,17 +3,22 @@
 The algorithm follows from the configuration: HS256 with JWT_SECRET, and with a JWKS what the key
 itself is for (jwks.py). A token's own `alg` can only agree or be refused. No message quotes a
 login, and none reaches a log.
+
+A login that was verified is known again until it expires, as long as what verified it is still
+configured: an app asks often, and a signature takes longer to verify than a kept token to answer.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from errors import ExpiredToken, InvalidToken, MissingToken
-from jwks import Key, KeySet
+from jwks import Key, KeySet, PublicKey
 from messages import Request
 from settings import LoginSettings, read_jwt_secrets
 
@@ -36,6 +41,19 @@ _REASONS = {
 }
 
 
+MAX_KNOWN = 200
+"""Logins that are known again, 8 KB each at most; the one verified first goes first."""
+
+
+class _Known(NamedTuple):
+    """A verified login: whose, until when (`exp`, unix seconds), and by what it was verified."""
+
+    user_id: str
+    expires: float
+    by: tuple[bytes, ...] | PublicKey
+    kid: object
+
+
 class Logins:
     """Verifies logins. Thread-safe."""
 
@@ -43,6 +61,8 @@ class Logins:
         """Load the keys of JWT_JWKS_FILE. Raises Misconfiguration."""
         self._settings = settings
         self._env = env
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
         self._keys = KeySet(settings) if settings.keys_file or settings.keys_url else None
         self._jwt = _import_jwt(with_cryptography=self._keys is not None)
 
@@ -58,8 +78,26 @@ class Logins:
         to verify with.
         """
         login = _login(request)
+        known = self._known.get(login)
+        if known is None or not self._holds(known):
+            known = self._verified(login)
+            with self._lock:
+                self._known[login] = known
+                if len(self._known) > MAX_KNOWN:
+                    del self._known[next(iter(self._known))]
+        return known.user_id
+
+    def _holds(self, known: _Known) -> bool:
+        """Whether it would be verified again: in time, by a secret or key that is still there."""
+        if time.time() >= known.expires + LEEWAY_SECONDS:
+            return False
+        if self._keys is not None:
+            return self._keys.find(known.kid) is known.by
+        return read_jwt_secrets(self._env) == known.by
+
+    def _verified(self, login: str) -> _Known:
         try:
-            claims = self._claims(login)
+            claims, by, kid = self._claims(login)
         except self._jwt.ExpiredSignatureError:
             raise ExpiredToken("the login has expired; sign in again") from None
         except (self._jwt.PyJWTError, *_LET_THROUGH) as error:
@@ -71,20 +109,22 @@ class Logins:
                 f"the login is not accepted: its claim {self._settings.user_claim} "
                 "must be text that is not empty"
             )
-        return user_id
+        # PyJWT has made sure that there is one, and that it is a number.
+        return _Known(user_id, int(claims["exp"]), by, kid)
 
-    def _claims(self, login: str) -> dict[str, Any]:
+    def _claims(self, login: str) -> tuple[dict[str, Any], tuple[bytes, ...] | PublicKey, object]:
+        """Verify; return the claims, and by what and which `kid` they were verified."""
         if self._keys is not None:
-            header = self._jwt.get_unverified_header(login)
-            key = self._keys.find(header.get("kid"))
-            return self._decoded(login, key.key, key.algorithm)
+            kid = self._jwt.get_unverified_header(login).get("kid")
+            key = self._keys.find(kid)
+            return self._decoded(login, key.key, key.algorithm), key, kid
         secrets = read_jwt_secrets(self._env)
         for secret in secrets[:-1]:
             try:
-                return self._decoded(login, secret, "HS256")
+                return self._decoded(login, secret, "HS256"), secrets, None
             except self._jwt.InvalidSignatureError:
                 continue
-        return self._decoded(login, secrets[-1], "HS256")
+        return self._decoded(login, secrets[-1], "HS256"), secrets, None
 
     def _decoded(self, login: str, key: Key | bytes, algorithm: str) -> dict[str, Any]:
         settings = self._settings
