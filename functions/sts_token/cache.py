@@ -81,8 +81,8 @@ class CredentialsCache:
 
     def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
         # By what STS says rather than what was asked for: it may have given less.
-        left = credentials.expires - self._clock()
-        until = credentials.expires - max(left / 2, MIN_SECONDS_LEFT)
+        expires = credentials.expires
+        until = expires - max((expires - self._clock()) / 2, MIN_SECONDS_LEFT)
         with self._lock:
             self._entries[request] = _Entry(credentials, until)
             self._entries.move_to_end(request)
