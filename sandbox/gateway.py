@@ -7,8 +7,10 @@ The event's shape and the limits are vendor documentation (HTTP trigger, FC 3.0)
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import logging
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable
@@ -58,6 +60,9 @@ def create_app(
         return handler(json.dumps(event).encode(), context)
 
     async def answer(request: Request) -> Response:
+        if not _is_this_machine(request.headers.get("host", "")):
+            message = "the gateway answers by an IP address or localhost, not by another name"
+            return _platform_error(403, "ForbiddenHost", message)
         is_key = request.method in ("GET", "HEAD") and request.scope["path"] == PUBLIC_KEY_PATH
         if is_key and public_key is not None:
             return Response(public_key, media_type="application/x-pem-file")
@@ -83,6 +88,19 @@ def create_app(
         await response(scope, receive, send)
 
     return app
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a Host header is no name that a page of a stranger could have bound to 127.0.0.1, and
+    so be of one origin with us (DNS rebinding): with CLOUD=1 tokens are real ones."""
+    name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
+    if name.lower() == "localhost" or not name:
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def build_event(request: Request, body: bytes, request_id: str) -> dict[str, object]:

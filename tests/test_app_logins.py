@@ -10,13 +10,14 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 import fc_event
 from app import App
 from messages import Request
-from scripted_sts import ScriptedSts, answer, hang, refusal, scripted_sts, success
+from scripted_sts import CREDENTIALS, ScriptedSts, answer, hang, refusal, scripted_sts, success
 from signed_logins import KEYS, RSA_KEY, SECRET, jwk, jwks, login
 
 Env = dict[str, str]
@@ -210,3 +211,65 @@ def test_warming_up_without_the_key_server_does_not_fail_the_instance(
     app.warm()
     assert "KeysUnreachable" in caplog.text
     assert ask(None, "/health")["StatusCode"] == 200
+
+
+# Whose key signs a URL
+
+
+def credential(answer: dict[str, Any]) -> str:
+    """The id of the key that signed a URL."""
+    assert answer["StatusCode"] == 200, answer
+    (found,) = parse_qs(urlsplit(str(answer["Url"])).query)["x-oss-credential"]
+    return found.partition("/")[0]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("policy", "choices"),
+    [
+        ("bucket_read_write_policy", ""),
+        ("bucket_read_policy", "bucket_write_policy"),
+        ("all_policy", ""),
+    ],
+)
+def test_who_may_write_downloads_by_own_credentials_so_that_a_link_leads_nowhere(
+    jwt_env: Env, ask: Ask, server: ScriptedSts, method: str, policy: str, choices: str
+) -> None:
+    """OSS follows a symbolic link as whoever signed (vendor documentation of PutSymlink): alice
+    could link to bob's object, and our own key may read it."""
+    jwt_env.update(POLICY_FILE=policy, POLICY_CHOICES=choices)
+    signed = ask("alice", "/signed-url", object="link", method=method)
+    assert credential(signed) == CREDENTIALS["AccessKeyId"]
+    (statement, *_) = json.loads(server.requests[0]["Policy"])["Statement"]
+    if policy != "all_policy":
+        assert statement["Resource"] == ["acs:oss:*:*:my-bucket/uploads/alice/*"]
+    # Once for all objects of the caller.
+    assert credential(ask("alice", "/signed-url", object="other", method=method)).startswith("STS.")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "method"),
+    [("bucket_write_policy", "PUT"), ("bucket_read_write_policy", "PUT")]
+    + [("bucket_read_policy", method) for method in ("GET", "HEAD")],
+)
+def test_other_urls_are_signed_by_our_own_key_and_ask_no_sts(
+    jwt_env: Env, ask: Ask, server: ScriptedSts, policy: str, method: str
+) -> None:
+    jwt_env["POLICY_FILE"] = policy
+    signed = ask("alice", "/signed-url", object="a", method=method)
+    assert credential(signed) == jwt_env["ALIBABA_CLOUD_ACCESS_KEY_ID"]
+    assert server.requests == []
+
+
+def test_a_download_lives_no_longer_than_the_credentials_that_signed_it(
+    jwt_env: Env, ask: Ask, server: ScriptedSts
+) -> None:
+    jwt_env.update(POLICY_FILE="bucket_read_write_policy", URL_EXPIRE_TIME_MAX="604800")
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 700))
+    server.moves[:] = [success(Expiration=soon)]
+    wishes = {"object": "a", "method": "GET"}
+    assert ask("alice", "/signed-url", **wishes)["Expiration"] <= soon
+    assert ask("alice", "/signed-url", **wishes, expires="600")["StatusCode"] == 200
+    error = ask("alice", "/signed-url", **wishes, expires="800")
+    assert error["ErrorCode"] == "InvalidParameter.Expires"

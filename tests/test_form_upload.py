@@ -163,7 +163,7 @@ def test_a_file_of_another_type_is_refused(cloud: RunningCloud, tmp_path: Path) 
     names = ("content-type", "x-oss-content-type")
     for wish, good, bad in (
         ("text/plain", "text/plain", "text/html"),
-        ("image/*", "image/png", "x/y"),
+        ("image/png", "image/png", "image/png,text/html"),
     ):
         form = form_for(cloud, content_type=wish)
         url, fields = form["Url"], form["Fields"]
@@ -228,9 +228,8 @@ def test_an_expired_form_is_refused(
 
 def test_a_page_uploads_by_formdata(cloud: RunningCloud) -> None:
     need("a form in a browser", browser=True)
-    form = form_for(cloud, content_type="text/*")
-    types = dict.fromkeys(("Content-Type", "x-oss-content-type"), "text/plain")
-    fields = {**form["Fields"], **types}
+    form = form_for(cloud, content_type="text/plain")
+    fields = form["Fields"]
     file = {"name": "h\u00e9llo w.txt", "type": "text/plain", "text": "Hello from a page"}
     posts = [
         {"url": form["Url"], "fields": sent, "file": {**file, "text": text}}

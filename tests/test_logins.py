@@ -189,8 +189,18 @@ def test_a_key_verifies_its_own_algorithm_only(keys_file: Path) -> None:
 
 
 def test_a_public_key_as_the_secret_is_a_misconfiguration() -> None:
-    for text in (public_pem(RSA_KEY).decode(), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFake"):
-        with pytest.raises(Misconfiguration, match="JWT_SECRET: must be a secret, not a key"):
+    pem = public_pem(RSA_KEY).decode()
+    for text in (
+        pem,
+        "".join(pem.splitlines()[1:-1]),
+        "".join(public_pem(EC_KEY).decode().splitlines()[1:-1]),
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFake",
+        "https://login.example.com/.well-known/jwks.json",
+        jwks(jwk("RS256")),
+    ):
+        with pytest.raises(
+            Misconfiguration, match="JWT_SECRET: must be a secret, not a public key"
+        ):
             logins_of(JWT_SECRET=text)
 
 

@@ -220,11 +220,27 @@ def test_while_there_is_no_key_a_fetch_is_tried_every_five_seconds(
     assert len(cdn.received) == 2
 
 
-def test_keys_of_few_urls_are_kept(cdn: ScriptedSts) -> None:
+def test_keys_of_few_urls_are_kept(cdn: ScriptedSts, clock: list[float]) -> None:
     keys = OssKeys(None)
     for number in range(oss_keys.MAX_URLS + 3):
         verify(keys, OWN, url=f"https://{HOST}/key{number}.pem")
+        clock[0] += 5
     assert len(keys._fetched) == oss_keys.MAX_URLS
+
+
+def test_many_urls_cause_no_more_fetches_than_one_and_drive_no_good_key_out(
+    cdn: ScriptedSts, clock: list[float]
+) -> None:
+    """Whoever has a token has a seal, and names URLs as they like."""
+    cdn.moves[:] = [answer(200, OWN.pem), answer(404, b"")]
+    keys = OssKeys(None)
+    verify(keys, OWN)
+    for number in range(100):
+        with pytest.raises(CallbackRefused):
+            verify(keys, OTHER, url=f"https://{HOST}/key{number}.pem")
+        clock[0] += 0.1
+    assert len(cdn.received) <= 4
+    verify(keys, OWN)
 
 
 def test_with_a_url_of_its_own_a_sandbox_accepts_its_own_key_and_no_other(

@@ -278,6 +278,25 @@ def test_a_description_that_lacks_something_is_refused(lines: tuple[str, ...]) -
         head_of(*lines)
 
 
+def error_header(code: str) -> str:
+    return "x-oss-err: " + base64.b64encode(f"<Error><Code>{code}</Code></Error>".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        (200, ("x-oss-object-type: Symlink", "Content-Length: 5", 'ETag: "AB"')),
+        (404, ("x-oss-object-type: Symlink", error_header("NoSuchKey"))),
+        (404, (error_header("SymlinkTargetNotExist"),)),
+        (409, (error_header("InvalidTargetType"),)),
+    ],
+)
+def test_where_a_link_leads_is_nobodys_to_know(status: int, lines: tuple[str, ...]) -> None:
+    """OSS follows it as this function, which may read a neighbour's objects (vendor documentation
+    of PutSymlink and HeadObject)."""
+    assert head_of(*lines, status=status) is None
+
+
 @pytest.mark.parametrize("header", ["", "%%", "/w==", base64.b64encode(b"<x/>").decode()])
 def test_an_error_without_a_code_is_no_missing_object(header: str) -> None:
     with pytest.raises(OssInvalidAnswer):

@@ -25,6 +25,7 @@ from messages import Request, Response
 from policies import Policies
 from request_log import Record
 from settings import (
+    AccessKey,
     CallbackSettings,
     LoginSettings,
     Settings,
@@ -95,6 +96,7 @@ class App:
         try:
             request = read()
             method = request.method
+            record.is_callback = request.path.rstrip("/").endswith("/callback")
             record.request_id = request.request_id
             headers = self._cors_headers(request)
             answer, status = self._route(request, record), 200
@@ -169,10 +171,17 @@ class App:
     def _token(self, request: Request, record: Record) -> dict[str, object]:
         end = time.monotonic() + ANSWER_SECONDS
         parts = self._parts()
-        settings = parts.settings
         grant = self._grant(request, record, grants.read_wishes(request))
-        policy = parts.policies.render(grant)
-        role_request = RoleRequest(settings.role_arn, grant.session_name, policy, grant.seconds)
+        credentials = self._credentials(grant, record, end)
+        callback = self._callback_parameters(grant, credentials.expires)
+        scope = callback.scope() if callback else None
+        return tokens.token(credentials, grant, parts.settings, scope)
+
+    def _credentials(self, grant: Grant, record: Record, end: float) -> Credentials:
+        """Credentials of a grant, kept or new; `end` is a time.monotonic() value, in seconds."""
+        parts = self._parts()
+        role_arn, policy = parts.settings.role_arn, parts.policies.render(grant)
+        role_request = RoleRequest(role_arn, grant.session_name, policy, grant.seconds)
 
         def assume_role(role_request: RoleRequest) -> Credentials:
             parts.limit.take(grant.session_name)
@@ -185,8 +194,7 @@ class App:
         credentials, is_hit = parts.cache.get(role_request, assume_role)
         record.cache = "hit" if is_hit else "miss"
         record.sts_request_id = credentials.request_id
-        callback = self._callback_parameters(grant, credentials.expires)
-        return tokens.token(credentials, grant, settings, callback.scope() if callback else None)
+        return credentials
 
     def _callback_parameters(self, grant: Grant, expires: int) -> CallbackParameters | None:
         """What goes with a grant until `expires` (unix seconds), where CALLBACK_URL is set."""
@@ -273,6 +281,7 @@ class App:
         # Imported where it is needed, here and in _form: a cold start for a token does without.
         import presign
 
+        end = time.monotonic() + ANSWER_SECONDS
         settings = self._parts().settings
         wishes = grants.read_wishes(request, presign.WISHES)
         grant = self._grant(request, record, wishes)
@@ -280,6 +289,13 @@ class App:
         wish = presign.read_wish(wishes, settings, key)
         self._require(presign.ACTIONS[wish.method], grant)
         now = time.time()
+        if wish.method != "PUT" and self._can_link(grant):
+            # OSS follows a symbolic link as whoever signed: our own key would read a neighbour's
+            # object that a caller has linked to, the caller's own credentials do not.
+            whole = grant._replace(object_key=None, seconds=settings.max_token_seconds)
+            credentials = self._credentials(whole, record, end)
+            key = AccessKey(*credentials[:3])
+            wish = presign.shortened(wish, credentials.expires - int(now), "expires" in wishes)
         more_query = {}
         if wish.method == "PUT":
             callback = self._callback_parameters(grant, int(now) + wish.seconds)
@@ -307,6 +323,17 @@ class App:
         grant = grants.decide(caller, wishes, parts.settings)
         record.policy = grant.policy
         return grant
+
+    def _can_link(self, grant: Grant) -> bool:
+        """Whether a caller with a folder of their own may write: objects, and so links too."""
+        import permissions
+
+        settings, policies = self._parts().settings, self._parts().policies
+        whole = grant._replace(object_key=None)
+        return grant.prefix != settings.prefix and any(
+            permissions.may_write(policies.render(whole._replace(policy=name)))
+            for name in settings.policy_choices
+        )
 
     def _require(self, action: str, grant: Grant) -> None:
         """Refuse what a token of the grant could not do: our own key could. Raises NotAllowed."""
@@ -367,7 +394,7 @@ class App:
 
     def _is_real(self, status: int, record: Record) -> bool:
         """OSS takes any 200 for success, so a callback's error has its own status always."""
-        return status == 200 or record.route == "/callback" or self._real_error_status()
+        return status == 200 or record.is_callback or self._real_error_status()
 
     def _real_error_status(self) -> bool:
         try:

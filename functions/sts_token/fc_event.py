@@ -7,7 +7,6 @@ spells them, so they are lower-cased here. What is not such an event is refused 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Any, Protocol
 
@@ -87,5 +86,6 @@ def _body(document: dict[str, Any]) -> bytes:
         if document.get("isBase64Encoded"):
             return base64.b64decode(body, validate=True)
         return body.encode()
-    except (binascii.Error, UnicodeError):
+    # Of text in base64 that is not ASCII as well.
+    except ValueError:
         raise InvalidEvent("body must be UTF-8 text, or base64 when isBase64Encoded") from None

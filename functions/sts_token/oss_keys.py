@@ -5,8 +5,8 @@ verified, so nothing but the one host of the vendor is ever asked, by https, wha
 
 A copy of the vendor's key is bundled and tried first: it needs no fetch and no way out to the
 internet. A URL is fetched when the keys at hand do not verify, but not more often than once a
-minute (every 5 s while there are none); a fetch that fails changes nothing, so the last good keys
-stay.
+minute (every 5 s while there are none), nor any URL within 5 s of another; a fetch that fails
+changes nothing, so the last good keys stay.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FETCH_SECONDS = 1.5
 MIN_INTERVAL_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 MAX_URLS = 8
-"""Whose keys are kept; the least recently used goes first."""
+"""Whose keys are kept; the least recently used goes first, of those without keys if there are."""
 MAX_PEM_BYTES = 16 * 1024
 
 _PATH = r"/[A-Za-z0-9._/-]{1,200}"
@@ -58,6 +58,8 @@ class OssKeys:
         self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock = threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
+        # Of any URL: who has a seal can name as many as there are letters.
+        self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:
         """Accept a signature over any of the texts, by a key of `key_url` (as OSS sent it).
@@ -112,10 +114,15 @@ class OssKeys:
         with self._lock:
             found = self._fetched.pop(url, _Fetched((), 0.0))
             wait = MIN_INTERVAL_SECONDS if found.keys else RETRY_SECONDS
-            may = not 0 <= now - found.tried < wait
+            may = not 0 <= now - found.tried < wait and not 0 <= now - self._tried < RETRY_SECONDS
+            if may:
+                self._tried = now
             self._fetched[url] = _Fetched(found.keys, now if may else found.tried)
             while len(self._fetched) > MAX_URLS:
-                self._fetched.popitem(last=False)
+                # One without keys, if there is one: those that are good stay.
+                others = {k: entry for k, entry in self._fetched.items() if k != url}
+                empty = (known for known, entry in others.items() if not entry.keys)
+                del self._fetched[next(empty, next(iter(others)))]
         return may
 
     def _fetch(self, url: Url, end: float) -> None:

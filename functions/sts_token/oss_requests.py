@@ -28,6 +28,8 @@ MAX_PAGE_BYTES = 512 * 1024
 MAX_SIZE = 48_800_000_000_000
 """Bytes: OSS's largest object has 48.8 TB (vendor documentation)."""
 
+_NOTHING_THERE = ("NoSuchKey", "SymlinkTargetNotExist", "InvalidTargetType")
+
 _DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z"
 
 
@@ -69,11 +71,17 @@ class OssClient:
         self._region = region
 
     def head(self, object_key: str, access_key: AccessKey, end: float) -> ObjectHead | None:
-        """HeadObject (needs oss:GetObject); None where there is no such object."""
+        """HeadObject (needs oss:GetObject); None where there is no such object.
+
+        Nor is a symbolic link one: what it leads to, or whether to anything, is not its owner's to
+        know. OSS follows links as whoever asks, which is this function.
+        """
         reply = self._request("HEAD", object_key, {}, access_key, end)
+        if reply.headers.get("x-oss-object-type") == "Symlink":
+            return None
         if reply.status != 200:
             error = _refusal(reply, access_key)
-            if isinstance(error, OssRefused) and error.code == "NoSuchKey":
+            if isinstance(error, OssRefused) and error.code in _NOTHING_THERE:
                 return None
             raise error
         return ObjectHead(

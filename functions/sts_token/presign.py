@@ -1,7 +1,7 @@
 """Grant -> signed URL: one method on one object, for whoever holds the URL.
 
-The function's own key signs it, so it can do what that key's role may do on the object: whether
-the caller may is permissions.py's matter. Forms lie in forms.py.
+Whether the caller may do it is permissions.py's matter, and which key signs is app.py's: the URL
+can do what that key may do on the object. Forms lie in forms.py.
 """
 
 from __future__ import annotations
@@ -65,6 +65,16 @@ def read_wish(wishes: Mapping[str, str], settings: Settings, key: AccessKey) -> 
     )
 
 
+def shortened(wish: UrlWish, longest: int, is_wished: bool) -> UrlWish:
+    """Let a URL live no longer than `longest` seconds, which the key that signs it has left.
+
+    Raises InvalidParameter for a longer life that was wished for.
+    """
+    if is_wished and wish.seconds > longest:
+        raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
+    return wish._replace(seconds=min(wish.seconds, longest))
+
+
 def signed_url(
     grant: Grant,
     wish: UrlWish,
@@ -110,6 +120,8 @@ def signed_url(
 def _value(name: str, value: str, method: str) -> str:
     if method != "GET":
         raise InvalidParameter(name, "is for GET only")
+    if name == "x-oss-process" and not _is_own_image(value):
+        raise InvalidParameter(name, "must be image/... without other objects in it")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -120,3 +132,15 @@ def _value(name: str, value: str, method: str) -> str:
             name, f"must be 1 to {MAX_VALUE_BYTES} bytes of UTF-8, without control characters"
         )
     return value
+
+
+def _is_own_image(process: str) -> bool:
+    """Whether a process looks at its own object only, and changes nothing.
+
+    Others read what they name, as whoever signed: hls/sign the parts of a playlist, a watermark an
+    image of the bucket; "|" begins another process, which may save (vendor documentation).
+    """
+    actions = process.split("/")
+    if actions[0] != "image" or "|" in process:
+        return False
+    return not any(action.startswith("watermark") and "image_" in action for action in actions)

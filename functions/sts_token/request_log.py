@@ -20,6 +20,7 @@ class Record:
         self._began = clock()
         self.request_id = ""
         self.route = ""
+        self.is_callback = False
         self.status = 500
         self.error = ""
         self.reason = ""

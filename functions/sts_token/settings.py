@@ -31,6 +31,10 @@ TYPE_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 """Each half of a content type, as a pattern (RFC 6838)."""
 _KEY_SOURCES = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
 
+# How public keys begin, whole or without their PEM lines, and where they are: who takes one for the
+# secret lets everybody sign.
+_PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
+
 # As text: what a cold start does not meet, it does not compile.
 _ROLE_ARN = r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}"
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
@@ -227,8 +231,8 @@ def _text(env: Mapping[str, str], name: str) -> str:
 
 def _secrets(env: Mapping[str, str], name: str) -> tuple[bytes, ...]:
     text = _text(env, name)
-    if text.startswith(("-----BEGIN", "ssh-")):
-        raise Misconfiguration(name, "must be a secret, not a key in PEM or of SSH")
+    if text.startswith(_PUBLIC) or "-----BEGIN" in text:
+        raise Misconfiguration(name, "must be a secret, not a public key, a JWKS or its URL")
     # What is no UTF-8 in the environment comes as surrogates.
     parts = (part.strip() for part in text.split(","))
     secrets = tuple(part.encode("utf-8", "surrogateescape") for part in parts)

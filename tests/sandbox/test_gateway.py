@@ -185,3 +185,24 @@ def test_without_a_key_the_function_has_every_path(
     function: Function, connection: http.client.HTTPConnection
 ) -> None:
     assert send(connection, url=PUBLIC_KEY_PATH).data == b"seen"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "host", ["attacker.example", "127.0.0.1.attacker.example:7080", "a.localhost"]
+)
+def test_a_name_that_a_page_had_bound_to_this_machine_gets_nothing(
+    function: Function, connection: http.client.HTTPConnection, host: str
+) -> None:
+    """DNS rebinding: the page would be of one origin with us, and with CLOUD=1 the tokens real."""
+    refused = send(connection, headers={"Host": host})
+    assert refused.status == 403
+    assert function.events == []
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:7080", "10.0.2.2:7080", "[::1]:7080", "LOCALHOST", "127.0.0.1"]
+)
+def test_an_address_and_localhost_are_this_machine(
+    function: Function, connection: http.client.HTTPConnection, host: str
+) -> None:
+    assert send(connection, headers={"Host": host}).status == 200
