@@ -28,10 +28,10 @@ $(READY): requirements-dev.txt functions/sts_token/requirements.txt
 		echo "npm ci failed in $*; going on without. To see why: cd $* && npm ci" >&2; \
 	fi
 
-run: $(READY) ## start the sandbox: the token URL, OSS and STS on this machine
+run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [CLOUD=1], or any variable of README
 	@$(BIN)/python -m sandbox run
 
-token: $(READY) ## print one token as JSON
+token: $(READY) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]
 	@$(BIN)/python -m sandbox token
 
 explain: $(READY) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
@@ -73,4 +73,4 @@ template: $(READY) ## make dist/template.yml, the whole deployment in one file
 	@$(BIN)/python -m ops.template
 
 clean: ## remove what the sandbox stored
-	@rm -rf .sandbox
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sandbox clean; else rm -rf .sandbox; fi

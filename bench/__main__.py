@@ -17,7 +17,7 @@ from statistics import median, quantiles
 
 COLD_ROUNDS = 15
 WARM_ROUNDS = 7
-WARM_CALLS = 300
+WARM_CALLS = 1000
 URL_CALLS = 2000
 
 NAMES = {
@@ -75,9 +75,11 @@ def _rounds(
 ) -> list[dict[str, Run]]:
     rounds = []
     for number in range(count):
-        print(f"\r  round {number + 1} of {count} ", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"\r  round {number + 1} of {count} ", end="", file=sys.stderr, flush=True)
         rounds.append({name: _run(name, port, calls) for name in names})
-    print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
     return rounds
 
 

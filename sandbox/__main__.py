@@ -1,17 +1,21 @@
-"""`python -m sandbox run` (make run) and `python -m sandbox token` (make token).
+"""`python -m sandbox run` (make run), `token` (make token) and `clean` (make clean).
 
-Both run the production handler. With CLOUD=1 it talks to the real STS instead of the sandbox's.
+The first two run the production handler. With CLOUD=1 it talks to the real STS instead of the
+sandbox's.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import fcntl
 import json
 import logging
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -30,6 +34,8 @@ from sandbox.environment import (
 from sandbox.oss.callback_signer import CallbackSigner, public_key_of
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
 from settings import Settings, read_access_key, read_settings, real_error_status
+
+log = logging.getLogger("sandbox")
 
 DEFAULT_PORT = 7080
 DEFAULT_CALLER = "alice"
@@ -53,10 +59,14 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, or 1 with one clear line on stderr (or an error's JSON on stdout)."""
     parser = argparse.ArgumentParser(prog="python -m sandbox")
-    parser.add_argument("command", choices=("run", "token"))
+    parser.add_argument("command", choices=("run", "token", "clean"))
     command = parser.parse_args(arguments).command
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
+    # A line for each request, as the function has them.
+    logging.getLogger("sandbox.oss").setLevel(logging.INFO)
     try:
+        if command == "clean":
+            return _clean()
         port = _port(os.environ.get("PORT", ""))
         in_cloud = _in_cloud(os.environ)
         return {"run": _run, "token": _token}[command](port, in_cloud)
@@ -83,14 +93,24 @@ def _in_cloud(env: Mapping[str, str]) -> bool:
         return False
     missing = [name for name in CLOUD_VARIABLES if not env.get(name)]
     if missing:
-        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment")
+        hint = "; .env is there: set -a; . ./.env; set +a" if Path(".env").exists() else ""
+        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment{hint}")
     return True
+
+
+def _cloud() -> dict[str, str]:
+    """Return the function's environment for the real STS; say what nobody named."""
+    unnamed = [name for name in ("BUCKET_NAME", "OSS_REGION") if not os.environ.get(name)]
+    env = _adopt(cloud_environment(os.environ))
+    for name in unnamed:
+        log.warning("%s is not set: %s is taken, which may not be yours", name, env[name])
+    return env
 
 
 def _run(port: int, in_cloud: bool) -> int:
     if in_cloud:
         listeners = [listen(port)]
-        env = _adopt(cloud_environment(os.environ))
+        env = _cloud()
         jwt_secret = None
         services = []
         public_key = None
@@ -129,8 +149,9 @@ def _run(port: int, in_cloud: bool) -> int:
 
 def _token(port: int, in_cloud: bool) -> int:
     if in_cloud:
-        env = _adopt(cloud_environment(os.environ))
-        return _print_token(_token_headers(env, None))
+        headers = _token_headers(cloud_environment(os.environ), None)
+        _cloud()
+        return _print_token(headers)
     listener = listen(0)
     sts_port: int = listener.getsockname()[1]
     # OSS_ENDPOINT is that of `make run`: the token is good there.
@@ -139,6 +160,18 @@ def _token(port: int, in_cloud: bool) -> int:
     identities = cloud.identities(env, secrets.seal_key)
     with in_background([Service(sts.create_app(identities), listener)]):
         return _print_token(headers)
+
+
+def _clean() -> int:
+    """Remove what the sandbox stored, unless one is running on it."""
+    folder = cloud.state_folder(os.environ)
+    with contextlib.suppress(FileNotFoundError), (folder / "oss" / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"a sandbox is running on {folder}; end it first") from None
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
 def _sandbox(

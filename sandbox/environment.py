@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"
+BUCKET = "sandbox-bucket"
 PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
 _CREDENTIALS = (
@@ -70,7 +71,7 @@ def cloud_environment(env: Mapping[str, str]) -> dict[str, str]:
 def _common(env: Mapping[str, str]) -> dict[str, str]:
     return {
         "AUTH": "anonymous",
-        "BUCKET_NAME": "sandbox-bucket",
+        "BUCKET_NAME": BUCKET,
         "OBJECT_PREFIX": "uploads/",
         "OSS_REGION": env.get("FC_REGION") or REGION,
     }

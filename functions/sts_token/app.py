@@ -108,7 +108,7 @@ class App:
             record.error = error.code
             if isinstance(error, StsRefused):
                 record.sts_request_id = error.request_id
-            if record.route == "/callback":
+            if record.is_callback or status < 500:
                 record.reason = error.message
             if status >= 500:
                 log.warning("%s: %s", error.code, error.message)

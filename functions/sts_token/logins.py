@@ -37,7 +37,6 @@ _REASONS = {
     "InvalidIssuerError": "it is from another issuer",
     "InvalidSignatureError": "its signature does not match",
     "InvalidSubjectError": "its subject is not text",
-    "MissingRequiredClaimError": "it lacks a claim that is required",
 }
 
 
@@ -101,8 +100,7 @@ class Logins:
         except self._jwt.ExpiredSignatureError:
             raise ExpiredToken("the login has expired; sign in again") from None
         except (self._jwt.PyJWTError, *_LET_THROUGH) as error:
-            reason = _REASONS.get(type(error).__name__, "it is malformed")
-            raise InvalidToken(f"the login is not accepted: {reason}") from None
+            raise InvalidToken(f"the login is not accepted: {self._reason(error)}") from None
         user_id = claims.get(self._settings.user_claim)
         if not isinstance(user_id, str) or not user_id:
             raise InvalidToken(
@@ -111,6 +109,13 @@ class Logins:
             )
         # PyJWT has made sure that there is one, and that it is a number.
         return _Known(user_id, int(claims["exp"]), by, kid)
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, self._jwt.MissingRequiredClaimError):
+            return f"it lacks the claim {error.claim}"
+        if isinstance(error, self._jwt.InvalidAudienceError) and not self._settings.audience:
+            return "it is for an audience (aud), and JWT_AUDIENCE names none"
+        return _REASONS.get(type(error).__name__, "it is malformed")
 
     def _claims(self, login: str) -> tuple[dict[str, Any], tuple[bytes, ...] | PublicKey, object]:
         """Verify; return the claims, and by what and which `kid` they were verified."""

@@ -6,6 +6,7 @@ That order is the whole of this module. An error in any step is an answer of OSS
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -104,10 +105,20 @@ async def _answer(request: Request, site: Site) -> Response:
         internal = OssError(500, "InternalError", "We encountered an internal error.")
         response = _refusal(internal, request, headers, request_id)
     response.headers.update(common_headers(request_id, time.monotonic() - began))
+    _log(request, response)
     if request.method != "OPTIONS":
         rules = await run_in_threadpool(_likely_cors, request, headers, site)
         response.headers.update(cors.answer_headers(rules, headers, request.method))
     return response
+
+
+def _log(request: Request, response: Response) -> None:
+    """Without the query, which may hold a signature; the path is as sent, so percent-encoded."""
+    raw_path: bytes = request.scope.get("raw_path") or b"/"
+    path = "".join(c if " " < c < "\x7f" else "?" for c in raw_path.decode("latin-1"))
+    code = re.search(rb"<Code>(\w+)</Code>", response.body) if response.status_code > 299 else None
+    said = f" {code[1].decode()}" if code else ""
+    log.info("%s %s %d%s", request.method, path, response.status_code, said)
 
 
 async def _done(

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import jwt
 import oss2
 import pytest
+import requests
 
 from running_cloud import Token
 from sandbox import sts
@@ -35,6 +36,7 @@ from scripted_sts import hang, scripted_sts
 ROOT = Path(__file__).parents[2]
 RUN = (sys.executable, "-m", "sandbox", "run")
 TOKEN = (sys.executable, "-m", "sandbox", "token")
+CLEAN = (sys.executable, "-m", "sandbox", "clean")
 ROLE_ARN = "acs:ram::42:role/upload"
 KEY = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOwn",
@@ -361,6 +363,31 @@ def test_a_token_for_nobody_is_one_line_that_says_what_it_needs(
     check_refused(finished(TOKEN, tmp_path / "state", **variables), "make token: ", *words)
 
 
+def test_what_oss_answers_is_a_line_without_signature_or_token(tmp_path: Path) -> None:
+    with running(tmp_path / "state") as sandbox:
+        token = Token.of(sandbox.answer())
+        token.oss2("v4").put_object("uploads/a b", b"Hello")
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            token.oss2("v4").put_object("theirs", b"Hello")
+        requests.get(token.oss2("v4").sign_url("GET", "uploads/a b", 60), timeout=10)
+        said = sandbox.stderr
+    assert "sandbox.oss: PUT /sandbox-bucket/uploads%2Fa%20b 200\n" in said
+    assert "sandbox.oss: PUT /sandbox-bucket/theirs 403 AccessDenied\n" in said
+    assert "sandbox.oss: GET /sandbox-bucket/uploads%2Fa%20b 403 AccessDenied\n" in said
+    for secret in (token.access_key_id, token.access_key_secret, token.security_token):
+        assert secret not in said
+
+
+def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with running(folder) as sandbox:
+        check_refused(finished(CLEAN, folder), "make clean: ", "is running", "end it first")
+        sandbox.bucket().put_object("uploads/still-there", b"Hello")
+    assert finished(CLEAN, folder).returncode == 0
+    assert not folder.exists()
+    assert finished(CLEAN, folder).returncode == 0
+
+
 # Through make
 
 
@@ -573,6 +600,8 @@ def test_with_the_real_sts_nothing_of_the_sandbox_is_started(
         assert answer["Scope"]["Endpoint"] == "https://oss-cn-hangzhou.aliyuncs.com"
         assert answer["AccessKeyId"].startswith("STS.")
         assert "real STS" in sandbox.stdout
+        assert "OSS_REGION is not set: cn-hangzhou is taken" in sandbox.stderr
+        assert "BUCKET_NAME" not in sandbox.stderr
         assert "own-secret" not in sandbox.stdout + sandbox.stderr
         assert not are_free(sandbox.port, 1)
         assert are_free(sandbox.port + 1, 2)
