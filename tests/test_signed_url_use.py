@@ -163,3 +163,48 @@ def test_a_temporary_keys_url_carries_its_token(cloud: RunningCloud, mocker: Moc
     altered = answer["Url"].replace(quote(token.security_token), quote(other.security_token))
     assert altered != answer["Url"]
     assert put(answer, altered)[0] == 403
+
+
+# Links that a caller made
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Iterator[RunningCloud]:
+    policy = "bucket_read_write_policy"
+    with running_cloud(tmp_path / "users", AUTH="jwt", POLICY_FILE=policy) as cloud:
+        yield cloud
+
+
+def store(cloud: RunningCloud, user: str, name: str) -> None:
+    bucket = cloud.token(access_token=cloud.login(user)).oss2("v4")
+    bucket.put_object(f"uploads/{user}/{name}", f"{user}'s")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("target", ["secret", "nothing"])
+def test_a_link_to_a_neighbours_object_leads_nowhere_by_a_signed_url(
+    users: RunningCloud, method: str, target: str
+) -> None:
+    """OSS follows it as whoever signed: our own key may read everybody's objects."""
+    store(users, "bob", "secret")
+    store(users, "alice", "own")
+    login = users.login("alice")
+    bucket = users.token(access_token=login).oss2("v4")
+    for name, key, status in (("away", f"bob/{target}", 403), ("home", "alice/own", 200)):
+        bucket.put_symlink(f"uploads/{key}", f"uploads/alice/{name}")
+        signed = url_for(users, name, method=method, access_token=login)
+        found, text = get(signed)
+        assert (found, "bob's" in text) == (status, False)
+
+
+def test_a_link_does_not_tell_of_a_neighbours_object_in_a_listing(users: RunningCloud) -> None:
+    store(users, "bob", "secret")
+    login = users.login("alice")
+    bucket = users.token(access_token=login).oss2("v4")
+    bucket.put_symlink("uploads/bob/secret", "uploads/alice/there")
+    bucket.put_symlink("uploads/bob/nothing", "uploads/alice/not-there")
+    answer = users.answer(path="/uploads", access_token=login, details="1")
+    told = [{k: v for k, v in entry.items() if k != "Key"} for entry in answer["Uploads"]]
+    assert len(told) == 2
+    assert told[0] == told[1] | {"LastModified": told[0]["LastModified"]}
+    assert "ContentType" not in told[0]

@@ -17,7 +17,13 @@ from starlette.types import Receive, Scope, Send
 from sandbox.oss import images
 from sandbox.oss.addressing import BUCKET_NAME, check_key, invalid_object_name, object_url
 from sandbox.oss.call import Call, Site, Target
-from sandbox.oss.errors import OssError, invalid_argument, malformed_xml, no_such_bucket
+from sandbox.oss.errors import (
+    OssError,
+    invalid_argument,
+    malformed_xml,
+    no_such_bucket,
+    not_implemented,
+)
 from sandbox.oss.image_instructions import Instructions
 from sandbox.oss.image_instructions import parse as parse_process
 from sandbox.oss.responses import document, empty, http_date, iso_date
@@ -296,6 +302,8 @@ def open_source(call: Call, site: Site) -> OpenObject:
         raise no_such_bucket(source.bucket)
     opened = site.storage.open(source.bucket, source.key)
     try:
+        if opened.info.type == "Symlink":
+            raise not_implemented("copying a symbolic link")
         _check_conditions(call.headers, opened.info, "x-oss-copy-source-")
     except OssError:
         opened.close()

@@ -13,7 +13,7 @@ from enum import Enum
 
 from starlette.responses import Response
 
-from sandbox.oss import buckets, listing, multipart, objects
+from sandbox.oss import buckets, links, listing, multipart, objects
 from sandbox.oss.call import Call, Need, Site, Target
 from sandbox.oss.errors import OssError, not_implemented
 from sandbox.oss.objects import Stored
@@ -142,6 +142,14 @@ def _delete_each(call: Call, body: bytes) -> list[Need]:
     return [Need("oss:DeleteObject", Target(call.bucket, key)) for key in keys]
 
 
+def _get_object(call: Call, site: Site) -> Response:
+    read = links.followed(call, site)
+    response = objects.get_object(read, site)
+    if read is not call:
+        response.headers["x-oss-object-type"] = links.TYPE
+    return response
+
+
 def _row(
     level: str,
     method: str,
@@ -192,8 +200,10 @@ _OPERATIONS = dict(
             _write,
             Body.OBJECT,
         ),
-        _row("object", "GET", "", "GetObject", objects.get_object),
-        _row("object", "HEAD", "", "HeadObject", objects.get_object, _read),
+        _row("object", "GET", "", "GetObject", _get_object),
+        _row("object", "HEAD", "", "HeadObject", _get_object, _read),
+        _row("object", "PUT", "symlink", "PutSymlink", links.put_symlink, _write),
+        _row("object", "GET", "symlink", "GetSymlink", links.get_symlink, _read),
         _row("object", "HEAD", "objectMeta", "GetObjectMeta", objects.get_object_meta, _read),
         _row("object", "DELETE", "", "DeleteObject", objects.delete_object),
         _row("object", "GET", "acl", "GetObjectAcl", objects.get_object_acl),

@@ -276,6 +276,7 @@ class Storage:
         headers: Mapping[str, str],
         acl: str,
         overwrite: bool = True,
+        kind: str = "Normal",
     ) -> ObjectInfo:
         """Store finished bytes as an object. Raises FileAlreadyExists unless `overwrite`."""
         made = ObjectInfo(
@@ -283,7 +284,7 @@ class Storage:
             staged.size,
             staged.etag,
             staged.crc64,
-            "Normal",
+            kind,
             self._clock(),
             acl,
             headers,

@@ -213,7 +213,6 @@ def test_an_acl_that_comes_with_an_upload_needs_a_right_of_its_own(oss: Oss) -> 
     [
         "?tagging",
         "?versionId=1",
-        "?symlink",
         "?restore",
         "?x-oss-process=video/info",
         "?x-oss-process=style/small",

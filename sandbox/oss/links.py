@@ -1,0 +1,78 @@
+"""Symbolic links: PutSymlink, GetSymlink, and the object that reading one leads to.
+
+A link names a key of its own bucket, which need not be there. Whoever reads through it needs
+oss:GetObject on both (vendor documentation: permissions on the target are checked when the link is
+read, not when it is made; unverified that they are the requester's alone).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import quote, unquote_to_bytes
+
+from starlette.responses import Response
+
+from sandbox.oss.addressing import check_key, invalid_object_name
+from sandbox.oss.authorization import authorize
+from sandbox.oss.call import Call, Need, Site, Target
+from sandbox.oss.errors import OssError, invalid_argument
+from sandbox.oss.objects import checksums, may_overwrite, object_acl, stored_headers
+from sandbox.oss.responses import empty
+
+TYPE = "Symlink"
+_TARGET = "x-oss-symlink-target"
+
+
+def put_symlink(call: Call, site: Site) -> Response:
+    """PutSymlink: the target's key is in a header, percent-encoded."""
+    if _TARGET not in call.headers:
+        raise invalid_argument("A link needs a target.", _TARGET)
+    try:
+        target = unquote_to_bytes(call.headers[_TARGET].encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        raise invalid_object_name() from None
+    check_key(target)
+    staged = site.storage.stage()
+    try:
+        staged.finish()
+        made = site.storage.put(
+            call.bucket,
+            call.key,
+            staged,
+            headers={**stored_headers(call.headers), _TARGET: quote(target)},
+            acl=object_acl(call.headers),
+            overwrite=may_overwrite(call.headers),
+            kind=TYPE,
+        )
+    finally:
+        staged.discard()
+    return empty(headers=checksums(made))
+
+
+def get_symlink(call: Call, site: Site) -> Response:
+    """GetSymlink: where a link leads, whether there is anything or not."""
+    info = site.storage.get(call.bucket, call.key)
+    if info.type != TYPE:
+        raise OssError(400, "NotSymlink", "The object is not a symbolic link.")
+    return empty(headers={"etag": f'"{info.etag}"', _TARGET: info.headers[_TARGET]})
+
+
+def followed(call: Call, site: Site) -> Call:
+    """Return the call for what is to be read: the target, where the object is a link.
+
+    Raises AccessDenied, SymlinkTargetNotExist, InvalidTargetType for a link to a link.
+    """
+    info = site.storage.find(call.bucket, call.key)
+    if info is None or info.type != TYPE:
+        return call
+    target = Target(call.bucket, unquote_to_bytes(info.headers[_TARGET]).decode())
+    # Before it is looked at: a refusal does not tell whether it is there.
+    authorize(call, [Need("oss:GetObject", target)], site)
+    found = site.storage.find(target.bucket, target.key)
+    headers = {"x-oss-object-type": TYPE}
+    if found is None:
+        message = "The symlink target object does not exist."
+        raise OssError(404, "SymlinkTargetNotExist", message, headers=headers)
+    if found.type == TYPE:
+        raise OssError(403, "InvalidTargetType", "The target is a link itself.", headers=headers)
+    return replace(call, target=target)
