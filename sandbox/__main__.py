@@ -74,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fault = f"{error}; choose another: make {command} PORT=9000"
     except (UsageError, Misconfiguration) as error:
         fault = str(error)
+    if command == "token":
+        # As the function answers, for who reads the output.
+        answer = {"StatusCode": 500, "ErrorCode": Misconfiguration.code, "ErrorMessage": fault}
+        print(json.dumps(answer))
     print(f"make {command}: {fault}", file=sys.stderr)
     return 1
 

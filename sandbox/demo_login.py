@@ -20,6 +20,8 @@ from settings import LoginSettings, Settings
 
 PATH = "/sandbox/login"
 LOGIN_SECONDS = 3600
+MAX_LOGIN_CHARACTERS = 8192
+"""What logins.py accepts; imported there, it would bring PyJWT to AUTH=anonymous."""
 _METHODS = "GET, HEAD, OPTIONS"
 
 
@@ -54,7 +56,10 @@ def create_app(function: ASGIApp, settings: Settings, secret: str | None) -> ASG
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"must be one of {_METHODS}", headers={"Allow": _METHODS})
         user_id = _user_id(request.scope["query_string"])
-        return {"access_token": make_login(user_id, settings.logins, secret)}
+        login = make_login(user_id, settings.logins, secret)
+        if len(login) > MAX_LOGIN_CHARACTERS:
+            raise InvalidParameter("user", "is too long: the function would refuse its login")
+        return {"access_token": login}
 
     def respond(request: Request) -> JSONResponse:
         asked = FunctionRequest(request.method, PATH, headers=request.headers)

@@ -78,4 +78,7 @@ def _common(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _overlaid(made: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
-    return {**env, **{name: env.get(name) or value for name, value in made.items()}}
+    filled = {name: env.get(name) or value for name, value in made.items()}
+    # Empty, these two say something else than not set.
+    filled.update({n: env[n] for n in ("ALLOWED_ORIGINS", "OBJECT_PREFIX") if n in env})
+    return {**env, **filled}

@@ -189,6 +189,7 @@ LASTING_FAULTS = {
     "a fraction of a second": success(Expiration="2036-01-01T00:00:00.000Z"),
     "an offset": success(Expiration="2036-01-01T08:00:00+08:00"),
     "an expiration as a number": success(Expiration=2082758400),
+    "credentials that have expired": success(Expiration="2020-11-23T03:15:11Z"),
     "a day that does not exist": success(Expiration="2036-02-30T00:00:00Z"),
     "a letter behind the expiration": success(Expiration="2036-01-01T00:00:00Zx"),
     "digits of another script": success(Expiration="\uff12\uff10\uff13\uff16-01-01T00:00:00Z"),

@@ -24,6 +24,8 @@ from settings import AccessKey, Endpoint
 
 TOTAL_SECONDS = 4.5
 """For everything, unless the caller has less left."""
+CLOCK_SECONDS = 900
+"""How far the clock here may be ahead of STS's, which refuses signatures that are farther off."""
 ATTEMPT_SECONDS = 2.2
 """For one attempt, so that the retry has as long."""
 
@@ -154,13 +156,16 @@ def _credentials(reply: Reply, key: AccessKey) -> Credentials:
     given = answer.get("Credentials")
     if not isinstance(given, dict):
         raise StsInvalidAnswer("STS's answer has no Credentials")
-    return Credentials(
+    credentials = Credentials(
         access_key_id=_checked(given, "AccessKeyId", _is_plain),
         access_key_secret=_checked(given, "AccessKeySecret", _is_plain),
         security_token=_checked(given, "SecurityToken", _is_plain),
         expiration=_checked(given, "Expiration", _is_expiration),
         request_id=_request_id(answer),
     )
+    if credentials.expires < time.time() - CLOCK_SECONDS:
+        raise StsInvalidAnswer("STS's answer has expired already, or the clock here is wrong")
+    return credentials
 
 
 def _is_plain(text: str) -> bool:
@@ -214,7 +219,8 @@ def _without_secrets(message: str, key: AccessKey) -> str:
     """SignatureDoesNotMatch quotes the whole string to sign, our security token included."""
     message = message.partition("server string to sign is")[0].strip()[:1000]
     for secret in (key.access_key_secret, key.security_token, key.access_key_id):
-        if secret:
+        # What is shorter is no secret of STS's, and stands in every other word.
+        if secret and len(secret) >= 8:
             message = message.replace(secret, "***")
     return message
 

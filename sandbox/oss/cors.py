@@ -44,7 +44,13 @@ ANY_ORIGIN = Rule(
     METHODS,
     ("*",),
     # Without ETag ali-oss cannot upload in parts (seen in ali-oss 6.23.0).
-    ("ETag", "x-oss-request-id", "x-oss-hash-crc64ecma", "x-oss-next-append-position"),
+    (
+        "ETag",
+        "Content-Length",
+        "x-oss-request-id",
+        "x-oss-hash-crc64ecma",
+        "x-oss-next-append-position",
+    ),
     600,
 )
 """What a bucket for a browser upload is usually given."""

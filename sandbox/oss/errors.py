@@ -69,6 +69,12 @@ def invalid_bucket_name(bucket: str) -> OssError:
     return OssError(400, "InvalidBucketName", message, details={"BucketName": bucket})
 
 
+def file_already_exists() -> OssError:
+    """Make the refusal to overwrite, where x-oss-forbid-overwrite asks for it."""
+    message = "The object you specified already exists and can not be overwritten."
+    return OssError(409, "FileAlreadyExists", message)
+
+
 def no_such_bucket(bucket: str) -> OssError:
     """Make the refusal of a bucket that does not exist."""
     return OssError(

@@ -7,7 +7,7 @@ import re
 from starlette.responses import Response
 
 from sandbox.oss.call import Call, Site
-from sandbox.oss.errors import OssError, invalid_argument, malformed_xml
+from sandbox.oss.errors import OssError, file_already_exists, invalid_argument, malformed_xml
 from sandbox.oss.listing import group, max_keys
 from sandbox.oss.objects import (
     Stored,
@@ -28,7 +28,9 @@ MIN_PART_BYTES = 100 * 1024
 
 
 def initiate(call: Call, site: Site) -> Response:
-    """InitiateMultipartUpload."""
+    """InitiateMultipartUpload: a key that must not be overwritten is looked at here already."""
+    if not may_overwrite(call.headers) and site.storage.find(call.bucket, call.key) is not None:
+        raise file_already_exists()
     write = key_writer(call.query)
     upload = site.storage.create_upload(
         call.bucket,

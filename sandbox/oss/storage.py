@@ -28,7 +28,13 @@ from typing import Any
 
 from fastcrc import crc64
 
-from sandbox.oss.errors import OssError, no_such_bucket, no_such_key, no_such_upload
+from sandbox.oss.errors import (
+    OssError,
+    file_already_exists,
+    no_such_bucket,
+    no_such_key,
+    no_such_upload,
+)
 
 READ_BYTES = 1 << 20
 
@@ -550,11 +556,7 @@ class Storage:
             raise no_such_bucket(bucket)
         old = self._find(bucket, made.key)
         if old is not None and not overwrite:
-            raise OssError(
-                409,
-                "FileAlreadyExists",
-                "The object you specified already exists and can not be overwritten.",
-            )
+            raise file_already_exists()
         self._index.execute(
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (

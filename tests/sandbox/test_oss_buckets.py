@@ -130,6 +130,7 @@ def test_refuses_a_preflight_that_no_rule_allows(oss: Oss, change: dict[str, str
     oss.oss2().put_bucket_cors(BucketCors([rule()]))
     status, headers, body = oss.raw("OPTIONS", f"/{BUCKET}/a", {**PREFLIGHT, **change})
     assert (status, b"AccessForbidden" in body) == (403, True)
+    assert b"CORSResponse: This CORS request is not allowed." in body
     assert "access-control-allow-origin" not in headers
 
 

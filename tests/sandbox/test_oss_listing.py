@@ -149,3 +149,14 @@ def test_the_successor_ends_a_prefix(prefix: bytes, key: bytes) -> None:
     end = successor(prefix)
     inside = key >= prefix and (end is None or key < end)
     assert inside == key.startswith(prefix)
+
+
+def test_a_page_has_100_keys_unless_another_number_is_asked_for(oss: Oss) -> None:
+    for number in range(101):
+        oss.oss2().put_object(f"{number:03}", b"")
+    bucket = oss.oss2()
+    for params in ({}, {"list-type": "2"}):
+        page = bucket._do("GET", bucket.bucket_name, "", params=params).read()
+        assert page.count(b"<Key>") == 100
+        assert b"<IsTruncated>true</IsTruncated>" in page
+        assert (b"<KeyCount>100</KeyCount>" in page) == bool(params)

@@ -133,6 +133,23 @@ def test_what_is_not_named_at_the_end_is_dropped(oss: Oss, bucket: oss2.Bucket) 
     assert len(list((oss.folder / "data").iterdir())) == 1
 
 
+def test_a_part_has_100_kb_but_for_the_last(bucket: oss2.Bucket) -> None:
+    upload_id, done = begun(bucket, b"x" * (KB100 - 1), b"y")
+    with pytest.raises(OssError) as error:
+        bucket.complete_multipart_upload("a", upload_id, done)
+    assert code(error) == (400, "EntityTooSmall")
+    upload_id, done = begun(bucket, b"x" * KB100, b"y")
+    bucket.complete_multipart_upload("a", upload_id, done)
+
+
+def test_an_upload_is_not_begun_over_a_key_that_must_stay(bucket: oss2.Bucket) -> None:
+    bucket.put_object("a", b"old")
+    with pytest.raises(OssError) as error:
+        bucket.init_multipart_upload("a", {"x-oss-forbid-overwrite": "true"})
+    assert code(error) == (409, "FileAlreadyExists")
+    bucket.init_multipart_upload("b", {"x-oss-forbid-overwrite": "true"})
+
+
 def test_refuses_parts_that_do_not_fit(bucket: oss2.Bucket) -> None:
     upload_id, done = begun(bucket, b"small", b"y")
     cases = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import http.client
+from urllib.parse import unquote
 
 import oss2
 import pytest
@@ -156,6 +158,71 @@ def test_deletes_many_at_once(bucket: oss2.Bucket) -> None:
         bucket.put_object(key, b"x")
     assert bucket.batch_delete_objects(keys).deleted_keys == keys
     assert bucket.list_objects().object_list == []
+
+
+def delete_several(oss: Oss, body: str, md5: bool = True) -> tuple[int, bytes]:
+    headers = {"Content-Length": str(len(body))}
+    if md5:
+        digest = hashlib.md5(body.encode(), usedforsecurity=False).digest()
+        headers["Content-MD5"] = base64.b64encode(digest).decode()
+    bucket = oss.oss2()
+    try:
+        answer = bucket._do(
+            "POST", bucket.bucket_name, "", data=body, params={"delete": ""}, headers=headers
+        )
+    except OssError as error:
+        return error.status, error.code.encode()
+    return answer.status, answer.read()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], b"MalformedXML"),
+        ([str(number) for number in range(1001)], b"MalformedXML"),
+        (["/leading"], b"InvalidObjectName"),
+    ],
+)
+def test_refuses_to_delete_none_too_many_or_what_is_no_key(
+    oss: Oss, names: list[str], expected: bytes
+) -> None:
+    objects = "".join(f"<Object><Key>{name}</Key></Object>" for name in names)
+    status, answer = delete_several(oss, f"<Delete>{objects}</Delete>")
+    assert (status, expected in answer) == (400, True)
+
+
+def test_deletes_many_quietly_and_only_with_a_checksum(oss: Oss) -> None:
+    oss.oss2().put_object("a", b"x")
+    body = "<Delete><Quiet>true</Quiet><Object><Key>a</Key></Object></Delete>"
+    status, answer = delete_several(oss, body, md5=False)
+    assert (status, b"MissingArgument" in answer) == (400, True)
+    assert oss.oss2().object_exists("a")
+    status, answer = delete_several(oss, body)
+    assert (status, b"Deleted" in answer) == (200, False)
+    assert not oss.oss2().object_exists("a")
+
+
+@pytest.mark.parametrize(
+    ("key", "ec"), [("missing", b"0026-00000001"), ("%5Cbackslash", b"0016-00000005")]
+)
+def test_errors_have_the_vendors_ec(oss: Oss, key: str, ec: bytes) -> None:
+    url = oss.oss2().sign_url("GET", unquote(key), 60)
+    assert ec in oss.raw("GET", url[url.index("/", 8) :])[2]
+    with pytest.raises(oss2.exceptions.NoSuchBucket) as error:
+        oss.oss2(bucket="no-such-bucket").get_object("a")
+    assert error.value.details["EC"] == "0015-00000101"
+
+
+def test_a_refusal_says_which_policy_and_how(oss: Oss) -> None:
+    nothing = policy({"Action": "oss:GetObject", "Resource": "acs:oss:*:*:*"})
+    url = oss.oss2(oss.session(nothing)).sign_url("PUT", "a", 60)
+    answer = oss.raw("PUT", url[url.index("/", 8) :], {"Content-Length": "0"})[2]
+    for element in (
+        b"<PolicyType>SessionPolicy</PolicyType>",
+        b"<AuthAction>oss:PutObject</AuthAction>",
+        b"<NoPermissionType>ImplicitDeny</NoPermissionType>",
+    ):
+        assert element in answer
 
 
 def test_copies_from_another_bucket(oss: Oss, bucket: oss2.Bucket) -> None:

@@ -195,6 +195,16 @@ def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in done.stderr
 
 
+def check_refused_token(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The same with the error's JSON on stdout."""
+    printed = json.loads(done.stdout)
+    assert (printed["StatusCode"], printed["ErrorCode"]) == (500, "Misconfiguration")
+    for word in words:
+        assert word in printed["ErrorMessage"]
+    done.stdout = ""
+    check_refused(done, "make token: ", *words)
+
+
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     folder = tmp_path_factory.mktemp("run") / "state"
@@ -360,7 +370,7 @@ def test_a_token_is_for_whoever_is_named(
 def test_a_token_for_nobody_is_one_line_that_says_what_it_needs(
     tmp_path: Path, variables: dict[str, str], words: list[str]
 ) -> None:
-    check_refused(finished(TOKEN, tmp_path / "state", **variables), "make token: ", *words)
+    check_refused_token(finished(TOKEN, tmp_path / "state", **variables), *words)
 
 
 def test_what_oss_answers_is_a_line_without_signature_or_token(tmp_path: Path) -> None:
@@ -689,4 +699,4 @@ def test_token_prints_the_refusal_and_fails(
 def test_token_names_a_wrong_variable_in_one_line(
     tmp_path: Path, variables: dict[str, str], word: str
 ) -> None:
-    check_refused(finished(TOKEN, tmp_path / "state", **variables), "make token: ", word)
+    check_refused_token(finished(TOKEN, tmp_path / "state", **variables), word)
