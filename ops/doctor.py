@@ -277,6 +277,9 @@ def _policies(patient: Patient) -> Finding:
             sizes.append(f"{os.path.basename(name)} {len(policy)}")  # noqa: PTH119
     except (Misconfiguration, PolicyError) as error:
         return failed(error.message)
+    elsewhere = [name for name in settings.policy_choices if "/" in name and not _is_packed(name)]
+    if elsewhere:
+        return failed(f"{elsewhere[0]} is not deployed: put it into policies/, say policies/<file>")
     detail = f"{', '.join(sizes)} of {MAX_CHARACTERS} characters"
     if "all_policy" in settings.policy_choices:
         return warned(f"all_policy opens whatever the upload role may do; {detail}")
@@ -295,9 +298,16 @@ def _logins(patient: Patient) -> Finding:
         return failed(error.message)
     except KeysUnreachable as error:
         return warned(f"{error.message} (from this machine)")
+    if settings.logins.keys_file and "/" in settings.logins.keys_file:
+        return failed("JWT_JWKS_FILE is not deployed: put it into functions/sts_token, by its name")
     if settings.logins.keys_url:
         return passed("the keys of JWT_JWKS_URL can be fetched")
     return passed("JWT_JWKS_FILE has keys" if settings.logins.keys_file else "JWT_SECRET")
+
+
+def _is_packed(name: str) -> bool:
+    """Whether make build puts a policy's file into the package."""
+    return re.fullmatch(r"policies/[^/]+\.(j2|txt)", name) is not None
 
 
 def _others(patient: Patient) -> Finding:

@@ -78,10 +78,11 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
         elif unwanted and path.is_file():
             path.unlink()
     # Serverless Devs looks for it in the folder that it zips.
-    for source in [*sorted(FUNCTION.glob("*.py")), FUNCTION / ".fcignore"]:
+    own = [*FUNCTION.glob("*.py"), *FUNCTION.glob("*.json"), FUNCTION / ".fcignore"]
+    for source in sorted(own):
         shutil.copyfile(source, folder / source.name)
     (folder / POLICIES.name).mkdir()
-    for source in sorted(POLICIES.glob("*.j2")):
+    for source in sorted([*POLICIES.glob("*.j2"), *POLICIES.glob("*.txt")]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() else 0o644)

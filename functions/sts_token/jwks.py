@@ -8,6 +8,7 @@ last good keys stay.
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 from connection import ConnectionFault, KeptConnection
 from errors import InvalidToken, KeysUnreachable, Misconfiguration
 from settings import LoginSettings, Url
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
 
 MAX_AGE_SECONDS = 3600.0
 MIN_INTERVAL_SECONDS = 60.0
@@ -100,7 +103,8 @@ class KeySet:
 
 def _read_file(path: str) -> dict[str, PublicKey]:
     try:
-        with open(path, encoding="utf-8") as file:
+        # A bare name lies beside the code, which is where a package has it.
+        with open(os.path.join(_HERE, path), encoding="utf-8") as file:
             return _parsed(file.read())
     except OSError as error:
         raise Misconfiguration("JWT_JWKS_FILE", f"cannot be read ({error.strerror})") from None

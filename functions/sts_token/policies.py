@@ -96,6 +96,9 @@ class Policies:
 
 def _load(environment: Environment, name: str, variable: str) -> Template | VendorPolicy:
     path = os.path.join(_BUNDLED, name + _SUFFIX) if re.fullmatch(_NAME, name) else name
+    if not os.path.exists(path):
+        # From the folder above policies/, which is the package's top: policies/own.txt.
+        path = os.path.join(os.path.dirname(_BUNDLED), path)
     file = os.path.basename(path)
     try:
         with open(path, encoding="utf-8") as template:

@@ -16,6 +16,8 @@ from settings import read_settings, real_error_status
 
 Document = dict[str, Any]
 
+BUILD_ONLY = {"JWT_JWKS_FILE"}
+"""What is a file in the package: the template's code has none of the operator's."""
 SANDBOX_ONLY = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT"}
 """What `s local` needs beside the sandbox; in the cloud the region's own are right."""
 
@@ -106,13 +108,30 @@ def test_another_role_is_found(props: Document, template: Document) -> None:
 
 def test_the_variables_agree(props: Document, function: Document) -> None:
     ours, theirs = props["environmentVariables"], function["EnvironmentVariables"]
-    assert ours.keys() - theirs.keys() == SANDBOX_ONLY
+    assert ours.keys() - theirs.keys() == SANDBOX_ONLY | BUILD_ONLY
     assert theirs.keys() <= ours.keys()
     # Where the two are made of what exists rather than of a default.
     for name in theirs.keys() - {"ROLE_ARN", "BUCKET_NAME", "OSS_REGION"}:
         assert _default(ours[name]) == theirs[name], name
     assert theirs["OSS_REGION"] == REGION
     assert all(isinstance(value, str) for value in theirs.values())
+
+
+def test_every_variable_of_the_readme_is_passed_on(props: Document) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| variable | meaning | default |")[2].partition("\n\n")[0]
+    cells = "".join(line.split("|")[1] for line in table.splitlines()[2:])
+    names = set(re.findall(r"`([A-Z_]+)`", cells))
+    assert len(names) > 25
+    platforms = {name for name in names if name.startswith("ALIBABA_CLOUD_")}
+    assert names - platforms - {"CALLBACK_PUBLIC_KEY_URL"} == props["environmentVariables"].keys()
+
+
+def test_by_default_a_token_does_not_open_everything(props: Document, function: Document) -> None:
+    for variables in (props["environmentVariables"], function["EnvironmentVariables"]):
+        named = variables["POLICY_FILE"] + variables["POLICY_CHOICES"]
+        assert "bucket_write_policy" in named
+        assert "all_policy" not in named
 
 
 def test_the_triggers_agree(props: Document, template: Document) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from ops import build as build_module
+from ops import package as package_module
 from ops.build import build, check
 from ops.package import FUNCTION, POLICIES, PackageError, pinned
+from signed_logins import jwk, jwks
 
 
 def digests(folder: Path) -> dict[str, tuple[str, float]]:
@@ -123,3 +127,35 @@ def test_a_build_that_fails_leaves_the_last_one(
         build(output)
     assert digests(output) == digests(package)
     assert [path.name for path in tmp_path.iterdir()] == ["sts_token"]
+
+
+def test_an_operators_own_policy_and_keys_are_packed_and_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies beside the function and in policies/ is deployed along, by its name there."""
+    function, policies = tmp_path / "function", tmp_path / "policies"
+    shutil.copytree(FUNCTION, function, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(POLICIES, policies)
+    (function / "keys.json").write_text(jwks(jwk("ES256", "k")))
+    (policies / "own.txt").write_text(
+        '{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:PutObject"],'
+        '"Resource":["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]}]}'
+    )
+    monkeypatch.setattr(package_module, "FUNCTION", function)
+    monkeypatch.setattr(package_module, "POLICIES", policies)
+    monkeypatch.setattr(package_module, "_install", lambda *_: None)
+    monkeypatch.setattr(package_module, "_check_complete", lambda *_: None)
+    made = tmp_path / "made"
+    made.mkdir()
+    package_module.fill(made, [])
+    assert {"keys.json", "policies/own.txt"} <= {
+        path.relative_to(made).as_posix() for path in made.rglob("*")
+    }
+    code = (
+        f"import sys; sys.path.insert(0, {str(made)!r}); import json, policies, jwks; "
+        "from settings import LoginSettings; "
+        "jwks.KeySet(LoginSettings('keys.json', None, None, (), 'sub')); "
+        "policies.Policies(['policies/own.txt', 'bucket_read_policy'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=made / "policies", check=False)
+    assert done.returncode == 0

@@ -126,6 +126,80 @@ def test_without_logs_the_function_role_writes_none(template: Template) -> None:
     assert wanted_of_the_function_role() - allowed(role) == {("log:PostLogStoreLogs", LOG_STORE)}
 
 
+def check_who_may_be_what(template: Template) -> None:
+    """Roles, who may assume them, and that nothing else gives anybody a right."""
+    stack = Stack(template, BucketName=BUCKET)
+    trusts = {
+        name: stack.properties(name)["AssumeRolePolicyDocument"]["Statement"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "ALIYUN::RAM::Role"
+    }
+    principals = {
+        "FunctionRole": {"Service": ["fc.aliyuncs.com"]},
+        "UploadRole": {"RAM": [FUNCTION_ROLE]},
+    }
+    assert trusts == {
+        name: [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}]
+        for name, principal in principals.items()
+    }
+    managed = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "ALIYUN::RAM::ManagedPolicy"
+    }
+    assert managed == {"AssumeUploadRole", "WriteLogs"}
+    assert "Policy" not in stack.properties("Bucket")
+
+
+def test_nobody_else_gets_a_right(template: Template) -> None:
+    check_who_may_be_what(template)
+
+
+def trust_of_a_service(resources: Template) -> None:
+    document = resources["UploadRole"]["Properties"]["AssumeRolePolicyDocument"]
+    document["Statement"][0]["Principal"]["Service"] = ["ecs.aliyuncs.com"]
+
+
+def trust_of_everybody(resources: Template) -> None:
+    document = resources["UploadRole"]["Properties"]["AssumeRolePolicyDocument"]
+    document["Statement"][0]["Principal"]["RAM"].append("*")
+
+
+def a_bucket_policy_for_all(resources: Template) -> None:
+    resources["Bucket"]["Properties"]["Policy"] = {
+        "Version": "1",
+        "Statement": [
+            {"Effect": "Allow", "Principal": ["*"], "Action": ["oss:*"], "Resource": ["*"]}
+        ],
+    }
+
+
+def a_third_role(resources: Template) -> None:
+    resources["Other"] = {**resources["UploadRole"]}
+
+
+def a_third_policy(resources: Template) -> None:
+    resources["Other"] = {**resources["AssumeUploadRole"]}
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        trust_of_a_service,
+        trust_of_everybody,
+        a_bucket_policy_for_all,
+        a_third_role,
+        a_third_policy,
+    ],
+)
+def test_a_right_for_somebody_else_is_found(
+    template: Template, plant: Callable[[Template], None]
+) -> None:
+    plant(template["Resources"])
+    with pytest.raises(AssertionError):
+        check_who_may_be_what(template)
+
+
 def test_only_the_function_role_assumes_the_upload_role(template: Template) -> None:
     stack = Stack(template, BucketName=BUCKET)
     upload = stack.role("UploadRole")

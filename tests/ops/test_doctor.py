@@ -15,9 +15,11 @@ from pytest_mock import MockerFixture
 from errors import Misconfiguration
 from faulty_proxy import Exchange, faulty, sound
 from ops import doctor
+from ops.package import POLICIES
 from ops.report import Check, has_failed, table
 from running_function import RunningFunction
 from settings import Settings, read_settings
+from signed_logins import jwk, jwks
 
 ROOT = Path(__file__).parents[2]
 Env = dict[str, str]
@@ -198,6 +200,20 @@ def test_a_policy_that_is_too_long_is_found_before_sts_refuses_it(
     lines = examined({**shell, "POLICY_FILE": str(template)}, tmp_path)
     assert lines["policies"][0] == "FAIL"
     assert "at most 2048" in lines["policies"][1]
+
+
+def test_what_the_package_does_not_hold_is_noticed(shell: Env, tmp_path: Path) -> None:
+    """It is there on this machine, and would be missing in the cloud."""
+    own = tmp_path / "own.json.j2"
+    own.write_text((POLICIES / "bucket_read_policy.json.j2").read_text())
+    line = examined({**shell, "POLICY_FILE": str(own)}, tmp_path)["policies"]
+    assert line[0] == "FAIL"
+    assert "put it into policies/" in line[1]
+    keys = tmp_path / "keys.json"
+    keys.write_text(jwks(jwk("ES256", "k")))
+    line = examined({**shell, "JWT_SECRET": "", "JWT_JWKS_FILE": str(keys)}, tmp_path)["logins"]
+    assert line[0] == "FAIL"
+    assert "put it into functions/sts_token" in line[1]
 
 
 def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path) -> None:
