@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+import index
+from app import App
+from scripted_sts import scripted_sts, success
 
 EVENTS = Path(__file__).parent / "events"
 
@@ -31,6 +36,18 @@ def env() -> Env:
         "STS_ENDPOINT": "http://127.0.0.1:9",
         "AUTH": "anonymous",
     }
+
+
+@pytest.fixture
+def deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The entry points' one App over an environment whose STS answers."""
+    with scripted_sts(success()) as server:
+        for name, value in {**env, "STS_ENDPOINT": server.url}.items():
+            monkeypatch.setenv(name, value)
+        app = App(os.environ)
+        monkeypatch.setattr(index, "_app", app)
+        yield
+        app.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,22 +14,10 @@ from hypothesis import strategies as st
 
 import index
 from app import App
-from scripted_sts import scripted_sts, success
 
-Env = dict[str, str]
+pytestmark = pytest.mark.usefixtures("deployed")
+
 MakeEvent = Callable[..., bytes]
-
-
-@pytest.fixture(autouse=True)
-def _deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The module's own App over an environment whose STS answers."""
-    with scripted_sts(success()) as server:
-        for name, value in {**env, "STS_ENDPOINT": server.url}.items():
-            monkeypatch.setenv(name, value)
-        app = App(os.environ)
-        monkeypatch.setattr(index, "_app", app)
-        yield
-        app.close()
 
 
 def check(answer: dict[str, Any], *, head: bool = False) -> dict[str, Any]:

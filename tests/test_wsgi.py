@@ -6,12 +6,8 @@ import http.client
 import io
 import json
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
 
 import pytest
@@ -22,21 +18,9 @@ import index
 import wsgi
 from app import App
 from errors import InvalidEvent
-from scripted_sts import scripted_sts, success
+from wsgi_server import wsgi_server
 
-Env = dict[str, str]
-
-
-@pytest.fixture(autouse=True)
-def _deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The one App over an environment whose STS answers."""
-    with scripted_sts(success()) as server:
-        for name, value in {**env, "STS_ENDPOINT": server.url}.items():
-            monkeypatch.setenv(name, value)
-        app = App(os.environ)
-        monkeypatch.setattr(index, "_app", app)
-        yield
-        app.close()
+pytestmark = pytest.mark.usefixtures("deployed")
 
 
 def environ(method: str = "GET", path: str = "/", /, **changes: object) -> dict[str, Any]:
@@ -229,21 +213,6 @@ def test_what_is_not_a_wsgi_request_is_refused(made: object) -> None:
 # A real server, which checks both sides of the protocol
 
 
-class Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def served(application: Callable[..., Any]) -> Iterator[int]:
-    with make_server("127.0.0.1", 0, application, handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
 @pytest.mark.parametrize(
     ("method", "target", "body", "code"),
     [
@@ -259,7 +228,7 @@ def served(application: Callable[..., Any]) -> Iterator[int]:
 )
 def test_it_keeps_to_wsgi_over_real_http(method: str, target: str, body: bytes, code: str) -> None:
     # The validator raises into the server, which then answers 500.
-    with served(validator(wsgi.handler)) as port:
+    with wsgi_server(validator(wsgi.handler)) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request(method, target, body)
         answer = connection.getresponse()

@@ -8,13 +8,10 @@ import hashlib
 import hmac
 import json
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
@@ -29,6 +26,7 @@ from sandbox.sts_signatures import acs3_signature, parse_acs3_authorization
 from scripted_sts import reset, scripted_sts
 from settings import AccessKey
 from smoke_test import KEY, smoke
+from wsgi_server import wsgi_server
 
 KEY_ID, SECRET = KEY.values()
 CLIENTS = ("Android", "iOS", "credentials_uri", "preflight", "page", "other origins")
@@ -140,11 +138,6 @@ def test_a_trigger_that_answers_without_a_signature_is_named(function: RunningFu
 # FC 2.0
 
 
-class Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 class Fc2:
     """Plays FC 2.0: its signature, its paths, and the WSGI function behind them.
 
@@ -195,22 +188,12 @@ class Fc2:
         return hmac.compare_digest(expected, environ.get("HTTP_AUTHORIZATION", ""))
 
 
-@contextmanager
-def serving(application: Callable[..., Any]) -> Iterator[int]:
-    with make_server("127.0.0.1", 0, application, handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def fc2(login_function: RunningFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fc2]:
     """The function that wants logins, deployed on FC 2.0."""
     monkeypatch.setattr(index, "_app", login_function.cloud.app)
     served = Fc2()
-    with serving(served) as served.port:
+    with wsgi_server(served) as served.port:
         yield served
 
 
@@ -300,7 +283,7 @@ def test_redirects_of_fc_2_are_not_followed_unseen(fc2: Fc2, login: str) -> None
         start("302 Found" if first else "200 OK", [("Content-Type", "text/plain"), *headers])
         return [body]
 
-    with serving(redirect) as port:
+    with wsgi_server(redirect) as port:
         address = Address("http", "127.0.0.1", port, "")
         send = fc2_client.sender(address, "s", "f", AccessKey(KEY_ID, SECRET, None))
         assert send(Call("POST", "/")).status == 302

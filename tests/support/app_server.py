@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from scripted_sts import Move, answer
+from socket_server import socket_server
 
 # What PKCS#1 v1.5 puts before an MD5 (RFC 8017, section 9.2).
 MD5_PREFIX = bytes.fromhex("3020300c06082a864886f70d020505000410")
@@ -81,22 +81,6 @@ def _read(sock: socket.socket) -> Received | None:
 @contextmanager
 def app_server(*moves: Move) -> Iterator[AppServer]:
     """Serve the moves on a free port of 127.0.0.1; without any, all is well."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    server = AppServer(listener.getsockname()[1], list(moves) or [answer(200, {"Status": "OK"})])
-
-    def accept() -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=server._serve, args=(sock,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
+    server = AppServer(0, list(moves) or [answer(200, {"Status": "OK"})])
+    with socket_server(server._serve) as server.port:
         yield server
-    finally:
-        # Wakes accept(), which close() alone does not.
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()

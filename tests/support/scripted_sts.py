@@ -6,12 +6,13 @@ import json
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
+
+from socket_server import socket_server
 
 Move = Callable[[socket.socket], bool]
 """Answers one request on a connection; says whether the connection goes on."""
@@ -132,26 +133,11 @@ def _read_request(sock: socket.socket) -> tuple[bytes, bytes] | None:
 @contextmanager
 def scripted_sts(*moves: Move, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedSts]:
     """Serve the moves on a free port of 127.0.0.1."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    server = ScriptedSts(listener.getsockname()[1], list(moves))
-
-    def accept() -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=shake_and_serve, args=(sock,), daemon=True).start()
+    server = ScriptedSts(0, list(moves))
 
     def shake_and_serve(sock: socket.socket) -> None:
         with suppress(OSError):
             server._serve(tls.wrap_socket(sock, server_side=True) if tls else sock)
 
-    threading.Thread(target=accept, daemon=True).start()
-    try:
+    with socket_server(shake_and_serve) as server.port:
         yield server
-    finally:
-        # Wakes accept(), which close() alone does not.
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()

@@ -1,0 +1,25 @@
+"""A WSGI application over real HTTP, as FC 2.0's runtime calls it: wsgiref, without its log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def wsgi_server(application: Callable[..., Any]) -> Iterator[int]:
+    """Serve on a free port of 127.0.0.1, which it yields."""
+    with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
