@@ -40,14 +40,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class CallbackParameters(NamedTuple):
-    """The callback of one grant, and the one variable of ours: base64 as OSS takes them.
-
-    In `form_callback` the seal is written out instead of being a variable.
-    """
+    """The callback of one grant, and the one variable of ours: base64 as OSS takes them."""
 
     callback: str
     variables: str
-    form_callback: str
+    settings: CallbackSettings
+    sealed: str
 
     def scope(self) -> dict[str, str]:
         """For a token: what the app passes on by its SDK."""
@@ -63,8 +61,8 @@ class CallbackParameters(NamedTuple):
 
     def form_fields(self) -> dict[str, str]:
         """For a form. One field: front ends made for the vendor's samples send it, and know of no
-        variables, which would be fields of their own."""
-        return {"callback": self.form_callback}
+        variables, which would be fields of their own. So the seal is written out in it."""
+        return {"callback": _callback(self.settings, BODY.replace(_SEAL, self.sealed))}
 
 
 def callback_parameters(
@@ -85,7 +83,8 @@ def callback_parameters(
     return CallbackParameters(
         callback=_callback(settings, BODY),
         variables=_base64({_SEAL[2:-1]: sealed}),
-        form_callback=_callback(settings, BODY.replace(_SEAL, sealed)),
+        settings=settings,
+        sealed=sealed,
     )
 
 

@@ -51,14 +51,17 @@ def read_wishes(request: Request, names: Sequence[str] = _WISHES) -> dict[str, s
     return wishes
 
 
+def folder(caller: Caller, settings: Settings) -> str:
+    """Return the prefix of a caller: their own folder, or the one that all share (anonymous)."""
+    return settings.prefix if caller.segment is None else f"{settings.prefix}{caller.segment}/"
+
+
 def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Grant:
     """Narrow what the operator configured to this caller and these wishes.
 
     Raises InvalidParameter for a wish that is malformed or would widen.
     """
-    prefix = settings.prefix
-    if caller.segment is not None:
-        prefix += f"{caller.segment}/"
+    prefix = folder(caller, settings)
     return Grant(
         bucket=settings.bucket,
         prefix=prefix,

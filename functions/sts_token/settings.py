@@ -220,11 +220,6 @@ def real_error_status(env: Mapping[str, str]) -> bool:
     return _one_of(env, "HTTP_ERROR_STATUS", ("ok", "real")) == "real"
 
 
-def is_local(host: str) -> bool:
-    """Whether a host is a loopback or private address: there a bucket has no name of its own."""
-    return re.fullmatch(_LOCAL, host) is not None
-
-
 def _text(env: Mapping[str, str], name: str) -> str:
     return env.get(name, "").strip()
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import keys
 from callers import Caller
 from errors import InvalidParameter, ListingRefused
+from grants import folder
 from oss_requests import MAX_KEYS, Object, ObjectHead, OssClient, Page
 from settings import AccessKey, Settings
 
@@ -38,7 +39,7 @@ def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> List
     """
     if caller.segment is None:
         raise ListingRefused("AUTH=anonymous: callers share a folder, so no one's own can be told")
-    prefix = f"{settings.prefix}{caller.segment}/"
+    prefix = folder(caller, settings)
     details = _flag(query, "details")
     most = MAX_DETAILED if details else MAX_KEYS
     after = _opened(prefix, query.get("marker", ""))

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
+from settings import Endpoint
+
 GIVE_UP_SECONDS = 10.0
 """For a whole exchange: twice what an answer may take, so that a late one is seen to be late."""
 MAX_ANSWER_BYTES = 1024 * 1024
-
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class NoAnswer(Exception):
@@ -39,8 +39,7 @@ class Address:
     @property
     def authority(self) -> str:
         """The Host header: the port only where it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return Endpoint(self.scheme, self.host, self.port).authority
 
     @property
     def is_loopback(self) -> bool:

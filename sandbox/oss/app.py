@@ -127,11 +127,12 @@ async def _done(
     if request.method == "OPTIONS":
         rules = await run_in_threadpool(_likely_cors, request, headers, site)
         return empty(headers=cors.preflight(rules, headers))
-    query = _first(_query(request.scope))
-    target = await run_in_threadpool(_likely_target, request, headers, site)
-    if takes_form(request.method, target, query):
-        posted = await post_form(request, headers, query, target, request_id, site)
-        return await _told(posted.callback, posted.stored, "PostObject", posted.call, site)
+    if request.method == "POST":
+        query = _first(_query(request.scope))
+        target = await run_in_threadpool(_likely_target, request, headers, site)
+        if takes_form(target, query):
+            posted = await post_form(request, headers, query, target, request_id, site)
+            return await _told(posted.callback, posted.stored, "PostObject", posted.call, site)
     call, operation, callback = await run_in_threadpool(
         _accepted, request, headers, request_id, site
     )

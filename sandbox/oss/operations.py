@@ -99,14 +99,9 @@ def _check_foreign(call: Call) -> None:
         raise not_implemented(foreign[0])
 
 
-def takes_form(method: str, target: Target, query: Mapping[str, str]) -> bool:
-    """Whether a request is PostObject, whose signature lies in its form."""
-    return (
-        method == "POST"
-        and bool(target.bucket)
-        and not target.key
-        and OPERATION_SUBRESOURCES.isdisjoint(query)
-    )
+def takes_form(target: Target, query: Mapping[str, str]) -> bool:
+    """Whether a POST is PostObject, whose signature lies in its form."""
+    return bool(target.bucket) and not target.key and OPERATION_SUBRESOURCES.isdisjoint(query)
 
 
 def _named(name: str) -> Needs:
