@@ -1,0 +1,33 @@
+"""Percent-encoding as the vendor's signatures want it: all but A-Z a-z 0-9 - . _ ~ (RFC 3986).
+
+The same as urllib.parse.quote(text, ""), which looks at each byte in Python: that was half of the
+time of signing an AssumeRole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+
+
+def encoded(text: str) -> str:
+    """Encode a text of any length, as UTF-8; what stands encoded in it is encoded again."""
+    if not text.isascii():
+        return quote(text, "")
+    if text.isalnum():
+        return text
+    special = set(text.encode().translate(None, _PLAIN))
+    # First, before the others bring their own.
+    if ord("%") in special:
+        special.remove(ord("%"))
+        text = text.replace("%", "%25")
+    for code in special:
+        text = text.replace(chr(code), f"%{code:02X}")
+    return text
+
+
+def form(pairs: Iterable[tuple[str, object]]) -> str:
+    """Encode names and values as a query or a form has them."""
+    return "&".join([f"{encoded(name)}={encoded(str(value))}" for name, value in pairs])
