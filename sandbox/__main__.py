@@ -31,7 +31,7 @@ from sandbox.environment import (
     public_key_url,
     sandbox_environment,
 )
-from sandbox.oss.callback_signer import CallbackSigner, public_key_of
+from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
 from settings import Settings, read_access_key, read_settings, real_error_status
 
@@ -124,8 +124,8 @@ def _run(port: int, in_cloud: bool) -> int:
         env, folder, secrets = _sandbox(port, port + 1, port + 2)
         made = cloud.create(env, folder, secrets)
         jwt_secret = _demo_secret(env, secrets)
-        callback_key = cloud.load_callback_key(folder)
-        public_key = public_key_of(callback_key)
+        signer = CallbackSigner(cloud.load_callback_key(folder), public_key_url(port))
+        public_key = signer.public_key
         services = [
             Service(
                 oss.create_app(
@@ -133,7 +133,7 @@ def _run(port: int, in_cloud: bool) -> int:
                     made.identities,
                     region=made.region,
                     default_bucket=made.bucket,
-                    callback_signer=CallbackSigner(callback_key, public_key_url(port)),
+                    callback_signer=signer,
                 ),
                 listeners[1],
             ),

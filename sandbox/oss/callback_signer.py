@@ -26,6 +26,13 @@ class CallbackSigner:
     def __repr__(self) -> str:
         return f"CallbackSigner(***, {self.public_key_url!r})"
 
+    @property
+    def public_key(self) -> bytes:
+        """The public key as OSS publishes its own: SPKI in PEM."""
+        return self._key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
     def sign(self, target: str, body: bytes) -> str:
         """Return the Authorization of a callback; `target` is the URL's path and query, as sent."""
         path, question, query = target.partition("?")
@@ -41,13 +48,4 @@ def make_private_key() -> bytes:
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
-    )
-
-
-def public_key_of(private_key_pem: bytes) -> bytes:
-    """Return the public key as OSS publishes its own: SPKI in PEM."""
-    return (
-        serialization.load_pem_private_key(private_key_pem, None)
-        .public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )

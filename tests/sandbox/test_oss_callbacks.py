@@ -32,10 +32,10 @@ from PIL import Image
 from app_server import AppServer, Received, app_server
 from post_forms import FORMS, send, v4_form
 from running_cloud import running_cloud
-from running_oss import BUCKET, PUBLIC_KEY_URL, REGION, Oss, callback_key, policy
+from running_oss import BUCKET, PUBLIC_KEY_URL, REGION, Oss, callback_key, callback_signer, policy
 from sandbox.identities import Identities
 from sandbox.oss import Storage, create_app, delivery
-from sandbox.oss.callback_signer import CallbackSigner, make_private_key, public_key_of
+from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.oss.callbacks import Callback, requested
 from sandbox.oss.errors import OssError
 from sandbox.oss.image_headers import image_variables
@@ -137,8 +137,8 @@ def test_a_callback_is_signed_as_oss_signs(oss: Oss, app: AppServer) -> None:
     (received,) = app.received
     assert received.target == "/callback/%E7%85%A7%2F?a=%2F&b"
     assert received.body == f"bucket={BUCKET}".encode()
-    assert received.is_signed_by(public_key_of(callback_key()))
-    assert not received.is_signed_by(public_key_of(make_private_key()))
+    assert received.is_signed_by(callback_signer().public_key)
+    assert not received.is_signed_by(CallbackSigner(make_private_key(), PUBLIC_KEY_URL).public_key)
     headers = received.headers
     assert base64.b64decode(headers["x-oss-pub-key-url"]).decode() == PUBLIC_KEY_URL
     assert headers["host"] == f"127.0.0.1:{app.port}"
@@ -152,7 +152,7 @@ def test_a_url_may_have_neither_scheme_nor_path(oss: Oss, app: AppServer) -> Non
     oss.oss2().put_object("a", b"x", headers=headers_for(f"127.0.0.1:{app.port}"))
     oss.oss2().put_object("a", b"x", headers=headers_for(f"localhost:{app.port}?q"))
     assert [received.target for received in app.received] == ["/", "/?q"]
-    assert all(received.is_signed_by(public_key_of(callback_key())) for received in app.received)
+    assert all(received.is_signed_by(callback_signer().public_key) for received in app.received)
 
 
 def test_the_host_header_may_be_chosen(oss: Oss, app: AppServer) -> None:
@@ -725,12 +725,11 @@ def test_whatever_callback_is_asked_for_is_read_or_refused(
 
 def test_the_documentations_sample_is_signed_text_for_text() -> None:
     """What the vendor's production key signed, signed by a key of ours."""
-    signer = CallbackSigner(callback_key(), PUBLIC_KEY_URL)
-    signature = signer.sign("/index.php?id=1&index=2", b"bucket=yonghu-test")
+    signature = callback_signer().sign("/index.php?id=1&index=2", b"bucket=yonghu-test")
     received = Received(
         "/index.php?id=1&index=2", {"authorization": signature}, b"bucket=yonghu-test"
     )
-    assert received.is_signed_by(public_key_of(callback_key()))
+    assert received.is_signed_by(callback_signer().public_key)
 
 
 def test_the_verification_accepts_the_vendors_own_signature() -> None:

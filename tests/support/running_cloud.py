@@ -18,7 +18,7 @@ from messages import Request
 from running_oss import callback_key
 from sandbox import cloud, demo_login, gateway, oss, sts
 from sandbox.environment import public_key_url, sandbox_environment
-from sandbox.oss.callback_signer import CallbackSigner, public_key_of
+from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.servers import Service, in_background, listen
 from settings import read_settings
 
@@ -110,7 +110,7 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
         gateway_port=gateway_port,
     )
     made = cloud.create(env, folder, secrets)
-    signing_key = cloud.load_callback_key(folder)
+    signer = CallbackSigner(cloud.load_callback_key(folder), public_key_url(gateway_port))
     app = App(env)
 
     def handler(event: bytes, context: object) -> dict[str, object]:
@@ -119,13 +119,13 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
     def initialize(context: object) -> None:
         app.warm()
 
-    function = gateway.create_app(handler, initialize, public_key=public_key_of(signing_key))
+    function = gateway.create_app(handler, initialize, public_key=signer.public_key)
     oss_app = oss.create_app(
         made.storage,
         made.identities,
         region=made.region,
         default_bucket=made.bucket,
-        callback_signer=CallbackSigner(signing_key, public_key_url(gateway_port)),
+        callback_signer=signer,
     )
     services = [
         Service(function, listeners[0]),

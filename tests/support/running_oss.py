@@ -45,6 +45,12 @@ def callback_key() -> bytes:
     return make_private_key()
 
 
+@functools.cache
+def callback_signer() -> CallbackSigner:
+    """Its signer, kept too: to load a key is to check it, for 50 ms."""
+    return CallbackSigner(callback_key(), PUBLIC_KEY_URL)
+
+
 class Clock:
     """The time of day, and how far a test has moved it."""
 
@@ -168,6 +174,6 @@ def running_oss(
             region=REGION,
             default_bucket=default_bucket,
             clock=clock,
-            callback_signer=CallbackSigner(callback_key(), PUBLIC_KEY_URL),
+            callback_signer=callback_signer(),
         )
         yield Oss(server.port, storage, identities, clock, folder, root, stack)
