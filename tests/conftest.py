@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import index
 from app import App
@@ -17,8 +17,14 @@ from scripted_sts import scripted_sts, success
 
 EVENTS = Path(__file__).parent / "events"
 
+# No limits in time: a busy machine is no fault. What else Hypothesis chose stays: in CI, for one,
+# the same examples each time.
+settings.register_profile(
+    "untimed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 # `make fuzz`; a test's own number wins.
-settings.register_profile("long", max_examples=10_000, deadline=None)
+settings.register_profile("long", max_examples=10_000)
 
 Env = dict[str, str]
 CallHandler = Callable[..., dict[str, Any]]

@@ -368,9 +368,7 @@ def test_the_cold_start_of_a_token_loads_only_what_it_needs(
 TEXT = st.text(max_size=30)
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(
     body=st.binary(max_size=300),
     headers=st.dictionaries(

@@ -88,9 +88,7 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-QUICK = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200
-)
+QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 
 
 @QUICK

@@ -142,7 +142,7 @@ PAIRS = st.one_of(
     st.tuples(IDS, IDS),
     st.tuples(IDS, st.sampled_from(DISGUISES)).map(lambda drawn: (drawn[0], drawn[1](drawn[0]))),
 )
-few_hundred = profile(max_examples=max(300, profile().max_examples), deadline=None)
+few_hundred = profile(max_examples=max(300, profile().max_examples))
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:

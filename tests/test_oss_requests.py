@@ -303,9 +303,7 @@ def test_an_error_without_a_code_is_no_missing_object(header: str) -> None:
         head_of(f"x-oss-err: {header}", "Content-Length: 0", status=404)
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
 def test_any_key_and_prefix_are_signed_as_they_are_sent(
     oss: Oss, client: OssClient, key: AccessKey, text: str

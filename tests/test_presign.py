@@ -16,7 +16,6 @@ import pytest
 from alibabacloud_oss_v2 import presigner
 from alibabacloud_oss_v2.signer import v4
 from hypothesis import given
-from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
@@ -253,7 +252,6 @@ def is_plain(text: str) -> bool:
 
 
 @given(name=HOSTILE, disposition=HOSTILE, process=HOSTILE.map("image/{}".format) | HOSTILE)
-@effort(deadline=None)
 def test_a_url_parses_back_to_exactly_the_wish_or_is_refused(
     name: str, disposition: str, process: str
 ) -> None:

@@ -257,9 +257,7 @@ NAMES = st.sampled_from(
     "REQUEST_METHOD PATH_INFO QUERY_STRING CONTENT_LENGTH CONTENT_TYPE "
     "HTTP_AUTHORIZATION HTTP_ORIGIN wsgi.input fc.context fc.request_uri".split()
 )
-QUICK = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
-)
+QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 @QUICK

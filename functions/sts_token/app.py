@@ -329,9 +329,8 @@ class App:
         import permissions
 
         settings, policies = self._parts().settings, self._parts().policies
-        whole = grant._replace(object_key=None)
         return grant.prefix != settings.prefix and any(
-            permissions.may_write(policies.render(whole._replace(policy=name)))
+            permissions.may_write(policies.render(grant._replace(object_key=None, policy=name)))
             for name in settings.policy_choices
         )
 

@@ -196,7 +196,7 @@ def _clock(session: Session) -> Finding:
 
 def _now(session: Session) -> float:
     """When the first token arrived, by this machine's clock."""
-    return session.token().began + session.token().seconds
+    return session.token().ended
 
 
 # Each client, as it asks
@@ -212,18 +212,17 @@ def _ios(session: Session) -> Finding:
     if other := _cannot_ask(session):
         return other
     reply = session.call(headers=clients.IOS_HEADERS)
-    return judged(clients.ios_faults(reply, reply.began + reply.seconds), "GET of NSURLSession")
+    return judged(clients.ios_faults(reply, reply.ended), "GET of NSURLSession")
 
 
 def _credentials_uri(session: Session) -> Finding:
     if other := _cannot_ask(session):
         return other
     reply = session.call(headers=clients.BACK_END_HEADERS)
-    now = reply.began + reply.seconds
-    faults = clients.credentials_uri_faults(reply, now)
+    faults = clients.credentials_uri_faults(reply, reply.ended)
     if faults:
         return judged(faults)
-    left = contract.seconds_left(contract.read(reply), now)
+    left = contract.seconds_left(contract.read(reply), reply.ended)
     if left <= contract.BACK_END_SECONDS:
         return passed(
             f"{left:.0f} s left; back-end SDKs ask again at each call under "

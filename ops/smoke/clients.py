@@ -136,8 +136,7 @@ def _faults(body: bytes, now: float, *, unparseable: str) -> list[str]:
     if refusal is not None:
         return [f"the SDK reports {refusal}"]
     faults = _member_faults(document)
-    status = document.get("StatusCode")
-    if isinstance(status, bool) or status != 200:
+    if document.get("StatusCode") != 200:
         faults.append("StatusCode is not the number 200: the SDK takes it for a failure")
     expiration = document.get("Expiration")
     if isinstance(expiration, str) and not contract.is_stamp(expiration):

@@ -93,7 +93,7 @@ def token_faults(document: Document) -> list[str]:
         return [f"no token, but {refusal}"]
     faults = []
     status = document.get("StatusCode")
-    if isinstance(status, bool) or status != 200 or not isinstance(status, int):
+    if status != 200 or not isinstance(status, int):
         faults.append("StatusCode must be the number 200: Android and iOS compare it")
     for name in CREDENTIALS:
         fault = _text_fault(document, name)
@@ -183,8 +183,7 @@ def failure_faults(reply: Reply, status: int) -> list[str]:
         document = read(reply)
     except NotADocument as error:
         return [*faults, str(error)]
-    said = document.get("StatusCode")
-    if isinstance(said, bool) or said != status:
+    if document.get("StatusCode") != status:
         faults.append(f"StatusCode must be the number {status}")
     for name in ("ErrorCode", "ErrorMessage"):
         if not isinstance(document.get(name), str) or not document[name]:
@@ -207,7 +206,7 @@ def refusal_of(document: Document) -> str | None:
 
 def is_stamp(value: object) -> bool:
     """Whether it is exactly YYYY-MM-DDTHH:MM:SSZ, and a time that exists."""
-    if not isinstance(value, str) or not re.fullmatch(_STAMP, value, re.ASCII):
+    if not isinstance(value, str) or not re.fullmatch(_STAMP, value):
         return False
     try:
         time.strptime(value, "%Y-%m-%dT%H:%M:%SZ")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,11 +35,10 @@ class Target:
     endpoint: str
     prefix: str
     policy: str
-    auth: Any = field(repr=False)
 
 
 def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
-    """Upload, try the neighbours, and clean up; four lines. Never raises."""
+    """Upload, try the neighbours, and clean up; five lines. Never raises."""
     names = ("upload", "neighbour: write", "neighbour: read", "neighbour: list", "clean-up")
     scope = token["Scope"]
     fault = _endpoint_fault(scope["Endpoint"])
@@ -55,15 +54,12 @@ def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
         scope["Endpoint"],
         scope["Prefix"],
         scope["Policy"],
-        oss2.StsAuth(
-            token["AccessKeyId"],
-            token["AccessKeySecret"],
-            token["SecurityToken"],
-            auth_version="v4",
-        ),
+    )
+    auth = oss2.StsAuth(
+        token["AccessKeyId"], token["AccessKeySecret"], token["SecurityToken"], auth_version="v4"
     )
     try:
-        bucket = _bucket(target, target.auth)
+        bucket = _bucket(target, auth)
     except oss2.exceptions.ClientError:
         return [Check(names[0], failed("Scope's Bucket or Endpoint is none that oss2 takes"))]
     mark = NAME + secrets.token_hex(8)

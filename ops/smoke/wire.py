@@ -82,6 +82,11 @@ class Reply:
     seconds: float
     certificate_end: float | None = None
 
+    @property
+    def ended(self) -> float:
+        """When the whole answer was there, in unix seconds."""
+        return self.began + self.seconds
+
     def header(self, name: str) -> str | None:
         """The header's value, several joined by commas; None if there is none."""
         values = [value for n, value in self.headers if n.lower() == name.lower()]
@@ -196,7 +201,7 @@ def _reason(error: Exception) -> str:
         return "the connection was refused"
     if isinstance(error, http.client.IncompleteRead):
         return "the answer ended half-way"
-    if isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
+    if isinstance(error, ConnectionError):
         return "the connection was closed without an answer"
     if isinstance(error, OSError):
         return f"it cannot be reached ({error.strerror or type(error).__name__})"

@@ -69,10 +69,15 @@ class Callback:
         return _VARIABLE.sub(value, self.template).encode()
 
 
+def names_in(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
+    """Return the names that ask for a callback in headers and query."""
+    in_headers = [name for name in ("x-oss-callback", "x-oss-callback-var") if name in headers]
+    return in_headers + [name for name in ("callback", "callback-var") if name in query]
+
+
 def requested(headers: Mapping[str, str], query: Mapping[str, str]) -> Callback | None:
     """Return the callback that headers or query ask for. Raises InvalidArgument."""
-    in_headers = [name for name in ("x-oss-callback", "x-oss-callback-var") if name in headers]
-    in_query = [name for name in ("callback", "callback-var") if name in query]
+    in_headers, in_query = names_in(headers, {}), names_in({}, query)
     if in_headers and in_query:
         message = f"{in_headers[0]} and the parameter {in_query[0]} must not come together."
         raise invalid_argument(message, in_query[0], ec="0007-00000027")
@@ -88,8 +93,7 @@ def requested_by_form(
 
     Raises InvalidArgument, for a callback in the headers or the URL too.
     """
-    names = [name for name in ("x-oss-callback", "x-oss-callback-var") if name in headers]
-    names += [name for name in ("callback", "callback-var") if name in query]
+    names = names_in(headers, query)
     names += [name for name in ("x-oss-callback", "callback-var") if name in fields]
     if names:
         message = "A form asks for a callback by its fields callback and x:name alone."

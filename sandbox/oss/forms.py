@@ -15,7 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from sandbox.oss.errors import OssError, invalid_argument
-from sandbox.oss.objects import STORED_HEADERS
+from sandbox.oss.objects import STORED_HEADERS, header_value
 
 MAX_NAME_BYTES = 8 * 1024
 MAX_VALUE_BYTES = 2 * 1024 * 1024
@@ -26,7 +26,6 @@ MAX_FIELDS = 1000
 # A name, a file's name, and what is around them.
 _MAX_HEADER_BYTES = 24 * 1024
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -221,9 +220,7 @@ def _header(name: str, value: str) -> str:
     """Return a field as a header would carry it: its bytes as latin-1 text."""
     if not _HEADER_NAME.fullmatch(name):
         raise invalid_argument("A header's name cannot hold this.", name)
-    if _CONTROL.search(value):
-        raise invalid_argument("A header must not hold control characters.", name)
-    return value.strip(" ").encode().decode("latin-1")
+    return header_value(name, value)
 
 
 def _field_too_long(ec: str) -> OssError:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import struct
 
-from sandbox.oss.storage import OpenObject
+from PIL import Image
 
-# What OSS's image processing reads (vendor documentation), by Pillow's names.
-_FORMATS = {"BMP": "bmp", "GIF": "gif", "JPEG": "jpg", "PNG": "png", "TIFF": "tiff", "WEBP": "webp"}
-# A JPEG with a second picture in it, as many phones take.
-_NAMES = {**_FORMATS, "MPO": "jpg"}
+from sandbox.oss.images import FORMATS, NAMES
+from sandbox.oss.storage import OpenObject
 
 
 class _ObjectFile(io.RawIOBase):
@@ -46,17 +44,13 @@ class _ObjectFile(io.RawIOBase):
 
 def image_variables(opened: OpenObject) -> dict[str, str | int]:
     """Return the imageInfo variables of a callback; none for what is no image."""
-    # Not at the top: most uploads have no callback that asks.
-    from PIL import Image
-
+    file = io.BufferedReader(_ObjectFile(opened), 64 * 1024)
     try:
-        with Image.open(
-            io.BufferedReader(_ObjectFile(opened), 64 * 1024), formats=list(_FORMATS)
-        ) as image:
+        with Image.open(file, formats=FORMATS) as image:
             return {
                 "imageInfo.width": image.width,
                 "imageInfo.height": image.height,
-                "imageInfo.format": _NAMES[image.format or ""],
+                "imageInfo.format": NAMES[image.format or ""],
             }
     # What Pillow raises for a stranger's bytes is many things.
     except (

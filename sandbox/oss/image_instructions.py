@@ -8,7 +8,6 @@ messages, and what an EC of "" stands beside.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -358,7 +357,7 @@ def _decoded(values: Mapping[str, str], name: str, ec: str) -> str:
     try:
         raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars="-_", validate=True)
         return raw.decode()
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise _invalid(name, values[name], ec) from None
 
 

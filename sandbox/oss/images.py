@@ -45,11 +45,15 @@ PATIENCE = 10
 
 DEFAULT_QUALITY = 85
 
-_NAMES = {
+FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
+"""Pillow's decoders for what OSS's image processing reads (vendor documentation), and no others:
+there are some that start programs."""
+
+NAMES = {
     "BMP": "bmp",
     "GIF": "gif",
     "JPEG": "jpg",
-    # What a phone's JPEG becomes that holds a second picture.
+    # What JPEG's decoder calls one with a second picture in it, as many phones take.
     "MPO": "jpg",
     "PNG": "png",
     "TIFF": "tiff",
@@ -136,10 +140,7 @@ def _processed(image: Image.Image, instructions: Instructions) -> Processed:
 def _opened(source: bytes) -> Image.Image:
     """Read an image's head; what its decoder then finds is read by _plain."""
     try:
-        # Only these decoders: Pillow has others that start programs.
-        image = Image.open(
-            io.BytesIO(source), formats=["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
-        )
+        image = Image.open(io.BytesIO(source), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels() from None
     except Exception:  # noqa: BLE001 - a decoder may raise anything on a stranger's bytes
@@ -163,7 +164,7 @@ def _check_source(image: Image.Image) -> None:
 
 
 def _name(image: Image.Image) -> str:
-    return _NAMES[image.format or ""]
+    return NAMES[image.format or ""]
 
 
 def _moves(image: Image.Image) -> bool:

@@ -245,6 +245,13 @@ def md5_of(body: bytes) -> str:
     return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
+def header_value(name: str, value: str) -> str:
+    """Return a text as a header carries it: its bytes as latin-1 text. Raises InvalidArgument."""
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise invalid_argument("A header must not hold control characters.", name)
+    return value.strip(" ").encode().decode("latin-1")
+
+
 def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that an object keeps. Raises InvalidArgument for too much metadata."""
     kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
@@ -363,11 +370,7 @@ def _download(call: Call, info: ObjectInfo, opened: OpenObject | None) -> Respon
 def _overrides(call: Call) -> dict[str, str]:
     headers = {}
     for name in RESPONSE_OVERRIDES & call.query.keys():
-        # Bytes as in a header of the object; what a header cannot hold has no place in one.
-        value = call.query[name].encode().decode("latin-1").strip(" ")
-        if re.search(r"[\x00-\x1f\x7f]", value):
-            raise invalid_argument("A header must not hold control characters.", name)
-        headers[name.removeprefix("response-")] = value
+        headers[name.removeprefix("response-")] = header_value(name, call.query[name])
     return headers
 
 

@@ -15,14 +15,13 @@ from starlette.responses import Response
 
 from sandbox.oss import buckets, links, listing, multipart, objects
 from sandbox.oss.call import Call, Need, Site, Target
+from sandbox.oss.callbacks import names_in
 from sandbox.oss.errors import OssError, not_implemented
 from sandbox.oss.objects import Stored
 from sandbox.oss.signatures import OPERATION_SUBRESOURCES
 
 # What would change an operation's meaning, and is not there.
 _FOREIGN_HEADERS = ("x-oss-tagging",)
-_CALLBACK_HEADERS = ("x-oss-callback", "x-oss-callback-var")
-_CALLBACK_QUERY = ("callback", "callback-var")
 
 
 class Body(Enum):
@@ -72,8 +71,7 @@ def operation_of(call: Call) -> Operation:
     copies = level == "object" and call.method == "PUT" and "x-oss-copy-source" in call.headers
     found = _OPERATIONS.get((level, call.method, subresources, copies))
     if found is not None:
-        foreign = [name for name in _CALLBACK_HEADERS if name in call.headers]
-        foreign += [name for name in _CALLBACK_QUERY if name in call.query]
+        foreign = names_in(call.headers, call.query)
         if foreign and found.name not in (*WITH_CALLBACK, *_DEAF_TO_CALLBACKS):
             raise not_implemented(f"{foreign[0]} with {found.name}")
         return found

@@ -93,7 +93,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 NAMES = st.sampled_from([*SOUND, "ErrorCode", "ErrorMessage", "Region"])
-QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @QUICK

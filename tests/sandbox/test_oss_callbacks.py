@@ -43,7 +43,7 @@ from sandbox.oss.storage import ObjectInfo, OpenObject
 from sandbox.oss.xml import parse
 from scripted_sts import Move, answer, drip, hang, raw, reset
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 KEY = "user/größe & a.png"
 PART = 100 * 1024
 BODY = (

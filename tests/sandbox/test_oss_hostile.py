@@ -30,7 +30,7 @@ from sandbox.oss.objects import md5_of, wanted_range
 from sandbox.oss.signatures import OPERATION_SUBRESOURCES, v1_signature, v1_string_to_sign
 from sandbox.oss.xml import parse, render
 
-few = settings(max_examples=150, deadline=None)
+few = settings(max_examples=150)
 
 KEY_ID, SECRET = "LTAI5tRoot", "root-secret"
 ORIGIN = b"https://page.test"

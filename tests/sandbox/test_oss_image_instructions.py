@@ -248,7 +248,7 @@ SOURCES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(actions, min_size=1, max_size=4).map("/".join), st.sampled_from(SOURCES))
 def test_whatever_it_says_it_is_done_or_refused(value: str, source: bytes) -> None:
     with or_refused(400, 501):
@@ -256,7 +256,7 @@ def test_whatever_it_says_it_is_done_or_refused(value: str, source: bytes) -> No
         assert made.content_type == "application/json" or opened(made.body).size
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=80))
 def test_any_text_is_read_or_refused(value: str) -> None:
     with or_refused(400, 501):

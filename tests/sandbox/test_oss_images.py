@@ -635,7 +635,7 @@ def test_half_an_image_is_refused(name: str) -> None:
     assert (error.status, error.code) == (400, "BadRequest")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(sorted(WHOLE)),
     st.sampled_from(["info", "resize,w_10", "rotate,45/format,jpg", "crop,w_9/format,gif"]),

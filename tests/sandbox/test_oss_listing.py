@@ -103,7 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     storage.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     keys=st.sets(NAMES, max_size=12),
     prefix=st.text(st.sampled_from("ab/é"), max_size=2),

@@ -122,7 +122,7 @@ def test_v4_refuses_an_additional_header_that_is_missing() -> None:
         v4_canonical_request("GET", "/b/k", {}, [], ["range"], UNSIGNED_PAYLOAD)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(key=TEXT, parameters=PARAMETERS, headers=HEADERS)
 def test_v1_signs_as_oss2_does(
     key: str, parameters: dict[str, str], headers: dict[str, str]
@@ -135,7 +135,7 @@ def test_v1_signs_as_oss2_does(
     assert sent["authorization"] == f"OSS key:{v1_signature(text, 'secret')}"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(key=TEXT, parameters=PARAMETERS, headers=HEADERS)
 def test_v4_signs_as_oss2_does(
     key: str, parameters: dict[str, str], headers: dict[str, str]

@@ -740,7 +740,7 @@ HEADERS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     method=st.sampled_from(["POST", "POST", "GET", "\xe9"]),
     path=st.just("/") | st.text(),
