@@ -22,12 +22,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from errors import Misconfiguration
+from errors import Misconfiguration, ServiceError
 from policies import Policies
 from sandbox import cloud, demo_login, gateway, oss, sts
 from sandbox.environment import (
     CLOUD_VARIABLES,
     cloud_environment,
+    misspelt,
     public_key_url,
     sandbox_environment,
 )
@@ -64,19 +65,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     # A line for each request, as the function has them.
     logging.getLogger("sandbox.oss").setLevel(logging.INFO)
+    code = Misconfiguration.code
     try:
         if command == "clean":
             return _clean()
+        for name, meant in misspelt(os.environ):
+            log.warning("%s is no variable of the function; is %s meant?", name, meant)
         port = _port(os.environ.get("PORT", ""))
         in_cloud = _in_cloud(os.environ)
         return {"run": _run, "token": _token}[command](port, in_cloud)
     except PortInUse as error:
-        fault = f"{error}; choose another: make {command} PORT=9000"
-    except (UsageError, Misconfiguration) as error:
+        other = 9000 if abs(error.port - 9000) > 2 else 9100
+        fault = f"{error}; choose another: make {command} PORT={other}"
+    except UsageError as error:
         fault = str(error)
+    except ServiceError as error:
+        code, fault = error.code, error.message
     if command == "token":
         # As the function answers, for who reads the output.
-        answer = {"StatusCode": 500, "ErrorCode": Misconfiguration.code, "ErrorMessage": fault}
+        answer = {"StatusCode": 500, "ErrorCode": code, "ErrorMessage": fault}
         print(json.dumps(answer))
     print(f"make {command}: {fault}", file=sys.stderr)
     return 1
@@ -122,6 +129,11 @@ def _run(port: int, in_cloud: bool) -> int:
         # Bound before anything is made: a second `make run` changes nothing.
         listeners = [listen(port + offset) for offset in range(3)]
         env, folder, secrets = _sandbox(port, port + 1, port + 2)
+        endpoint = read_settings(env).oss_endpoint
+        if endpoint.scheme == "https" and endpoint.port == port + 1:
+            raise UsageError(
+                f"OSS_ENDPOINT: the sandbox's OSS speaks http: http://{endpoint.host}:{endpoint.port}"
+            )
         made = cloud.create(env, folder, secrets)
         jwt_secret = _demo_secret(env, secrets)
         signer = CallbackSigner(cloud.load_callback_key(folder), public_key_url(port))
@@ -142,6 +154,8 @@ def _run(port: int, in_cloud: bool) -> int:
     # After _adopt: the handler reads os.environ.
     import index
 
+    # As /health would answer: what a template renders to shows here first.
+    index.check()
     settings = read_settings(env)
     app = gateway.create_app(index.handler, index.initialize, public_key=public_key)
     if settings.logins and not in_cloud:

@@ -5,7 +5,10 @@ What the environment names must exist somewhere: cloud.py makes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"
@@ -56,6 +59,17 @@ def sandbox_environment(
         if not any(env.get(name) for name in _LOGIN_KEYS):
             made["JWT_SECRET"] = jwt_secret
     return _overlaid(made, env)
+
+
+def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the names that are almost a variable's, each with that variable's: nobody reads them.
+
+    What variables there are is known from s.yaml, which passes all of them on.
+    """
+    text = (Path(__file__).parents[1] / "s.yaml").read_text(encoding="utf-8")
+    known = sorted({*re.findall(r"\benv\('(\w+)'", text), *_CREDENTIALS})
+    meant = {name: difflib.get_close_matches(name, known, 1, 0.9) for name in sorted(names)}
+    return [(name, close[0]) for name, close in meant.items() if close and name not in known]
 
 
 def public_key_url(gateway_port: int) -> str:

@@ -144,7 +144,7 @@ def test_policy_choices_add_to_the_default_policy(env: Env) -> None:
         ("CALLBACK_URL", "https://app.example.com/callback#a", "without user or fragment"),
         ("CALLBACK_URL", "https://app.example.com/%61/callback", "A-Z, a-z, 0-9"),
         ("CALLBACK_URL", "https://a.example/callback;https://b.example/callback", "A-Z, a-z"),
-        ("CALLBACK_SECRET", "", "at least 32 bytes"),
+        ("CALLBACK_SECRET", "", "not set; must be a secret of at least 32 bytes"),
         ("CALLBACK_SECRET", "s" * 31, "at least 32 bytes"),
         ("CALLBACK_SECRET", f"{'s' * 32},short", "at least 32 bytes"),
         ("CALLBACK_PUBLIC_KEY_URL", "https://gosspublic.alicdn.com/key.pem", "loopback URL"),

@@ -346,7 +346,12 @@ class App:
         permissions.require(policy, action, account, f"{grant.bucket}/{keys}")
 
     def _health(self, request: Request, record: Record) -> dict[str, object]:  # noqa: ARG002
-        """Everything that can be checked without calling STS: anybody may call this route."""
+        # Anybody may call this route.
+        self.check()
+        return {"StatusCode": 200, "Status": "OK"}
+
+    def check(self) -> None:
+        """Raise ServiceError for what is wrong with the environment, as far as it shows here."""
         import permissions
 
         parts = self._parts()
@@ -357,7 +362,6 @@ class App:
                 grants.decide(somebody, {"policy": name}, parts.settings)
             )
             permissions.check(policy)
-        return {"StatusCode": 200, "Status": "OK"}
 
     def _cors_headers(self, request: Request) -> Mapping[str, str]:
         """What lets a page read the answer, an error of the settings' too: then it has none."""

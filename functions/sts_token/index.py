@@ -38,6 +38,11 @@ def respond(read: Callable[[], Request]) -> Response:
     return _app.respond(read)
 
 
+def check() -> None:
+    """Raise ServiceError for what is wrong with the environment; for whoever starts us by hand."""
+    _app.check()
+
+
 def initialize(context: object) -> None:  # noqa: ARG001 - FC's signature
     """Warm up settings, templates and the connection to STS; a failure never fails the instance."""
     _app.warm()

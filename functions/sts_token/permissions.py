@@ -33,7 +33,7 @@ def require(policy: str, action: str, account: str, resource: str) -> None:
     "*" of their own (keys.py). `account` owns the bucket.
     """
     if not allows(policy, action, account, resource):
-        raise NotAllowed(f"the policy of this grant does not allow {action} there")
+        raise NotAllowed(f"the policy of this grant does not allow {action} on the object")
 
 
 def check(policy: str) -> None:

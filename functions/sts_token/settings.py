@@ -226,6 +226,10 @@ def _text(env: Mapping[str, str], name: str) -> str:
 
 def _secrets(env: Mapping[str, str], name: str) -> tuple[bytes, ...]:
     text = _text(env, name)
+    if not text:
+        raise Misconfiguration(
+            name, f"not set; must be a secret of at least {MIN_SECRET_BYTES} bytes"
+        )
     if text.startswith(_PUBLIC) or "-----BEGIN" in text:
         raise Misconfiguration(name, "must be a secret, not a public key, a JWKS or its URL")
     # What is no UTF-8 in the environment comes as surrogates.

@@ -118,6 +118,8 @@ def _sender(options: Options) -> Send:
 
 def _guarded(check: Callable[[Session], Finding], session: Session) -> Finding:
     try:
+        if check in _ON_A_TOKEN and _wants_login(session):
+            return skipped("no token without a login, and no LOGIN")
         return check(session)
     except (NoAnswer, NotADocument) as error:
         return failed(str(error))
@@ -163,7 +165,7 @@ def _health(session: Session) -> Finding:
 
 def _members(session: Session) -> Finding:
     document = session.document()
-    if document.get("ErrorCode") == "MissingToken" and not session.options.login:
+    if _wants_login(session):
         return failed("the function wants a login (AUTH=jwt); give one as LOGIN in the environment")
     scope = document.get("Scope")
     where = (
@@ -303,7 +305,7 @@ def _logins(session: Session) -> Finding:
     login = session.options.login
     if not login:
         if contract.token_faults(session.document()):
-            return skipped("no token without a login, and no LOGIN")
+            return skipped("no token to tell from others")
         if session.options.sign or session.options.fc2 is not None:
             return skipped("no LOGIN; the trigger checks who signs")
         return warned("AUTH=anonymous: whoever knows the URL gets a token")
@@ -359,6 +361,15 @@ def _upload(session: Session) -> list[Check]:
     return check_upload(document, session.options.key)
 
 
+def _wants_login(session: Session) -> bool:
+    """Whether there is no token for want of a login."""
+    try:
+        code = session.document().get("ErrorCode")
+    except (NoAnswer, NotADocument):
+        return False
+    return code == "MissingToken" and not session.options.login
+
+
 def _cannot_ask(session: Session) -> Finding | None:
     """Why a client that cannot sign is left out, None where it is not."""
     if session.options.fc2 is not None:
@@ -380,6 +391,21 @@ def _forgeries(login: str) -> list[tuple[str, str]]:
         ("unsigned", f"{unsigned.decode().rstrip('=')}.{claims}."),
     ]
 
+
+_ON_A_TOKEN = frozenset(
+    (
+        _expiration,
+        _temporary_key,
+        _clock,
+        _android,
+        _ios,
+        _credentials_uri,
+        _page,
+        _methods,
+        _logins,
+    )
+)
+"""What says nothing where there is no token: one line that fails is enough."""
 
 _CHECKS: tuple[tuple[str, Callable[[Session], Finding]], ...] = (
     ("health", _health),

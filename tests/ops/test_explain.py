@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -212,6 +214,16 @@ def test_make_explain_runs_with_nothing_else_set() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == shown(**ALICE)
+
+
+def test_a_reader_that_goes_away_gets_no_traceback() -> None:
+    """As `make explain | head` does."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "ops.explain"]
+    done = subprocess.run(command, cwd=ROOT, env=ALICE, stdout=writes, stderr=subprocess.PIPE)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
 @given(st.text(min_size=1, max_size=80))

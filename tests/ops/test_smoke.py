@@ -59,6 +59,8 @@ def test_it_passes_against_the_function_that_wants_logins(
 def test_without_a_login_it_says_that_one_is_wanted(login_function: RunningFunction) -> None:
     table = smoke(login_function.url)
     table.check("token", "FAIL", "AUTH=jwt", "LOGIN")
+    table.check("Android", "SKIP", "no token without a login")
+    assert table.text.count("FAIL") == 1
 
 
 def test_an_expired_login_is_named(login_function: RunningFunction) -> None:

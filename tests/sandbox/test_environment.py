@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.environment import cloud_environment, sandbox_environment
+from sandbox.environment import cloud_environment, misspelt, sandbox_environment
 from settings import read_access_key, read_jwt_secrets, read_settings
 
 KEY = ("LTAIsandbox", "sandbox-secret")
@@ -85,6 +85,17 @@ def test_keys_for_logins_never_stand_beside_the_demo_secret(name: str, value: st
     assert env[name] == value
     assert SECRET not in env.values()
     assert read_settings(env).logins is not None
+
+
+def test_misspelt_names_are_found_and_others_left_alone() -> None:
+    assert misspelt(["OBJECT_PREFX", "ALOWED_ORIGINS", "ALIBABA_CLOUD_ACCES_KEY_ID"]) == [
+        ("ALIBABA_CLOUD_ACCES_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID"),
+        ("ALOWED_ORIGINS", "ALLOWED_ORIGINS"),
+        ("OBJECT_PREFX", "OBJECT_PREFIX"),
+    ]
+    known = ["OBJECT_PREFIX", "AUTH", "ROLE_ARN", "ALIBABA_CLOUD_SECURITY_TOKEN", "FC_REGION"]
+    others = ["AUTHOR", "PATH", "HOME", "PORT", "SANDBOX_DIR", "OSS_BUCKET", "AWS_REGION"]
+    assert misspelt([*known, *others]) == []
 
 
 def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:

@@ -572,6 +572,30 @@ def test_a_wrong_variable_is_one_line_that_names_it(
     assert "own-secret" not in done.stderr
 
 
+def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: Path) -> None:
+    """A bare host is https: right for OSS, and for nothing on this machine."""
+    port = free_port()
+    given = {"PORT": str(port), "AUTH": "jwt", "OSS_ENDPOINT": f"localhost:{port + 1}"}
+    done = finished(RUN, tmp_path / "state", **given)
+    check_refused(done, "OSS_ENDPOINT: ", f"http://localhost:{port + 1}")
+
+
+def test_a_template_that_cannot_be_rendered_is_refused_at_once(tmp_path: Path) -> None:
+    own = tmp_path / "own.json.j2"
+    own.write_text('{"Version": "1", "Statement": [{{ bukcet }}]}')
+    given = {"PORT": str(free_port()), "AUTH": "jwt", "POLICY_FILE": str(own)}
+    done = finished(RUN, tmp_path / "state", **given)
+    check_refused(done, "own.json.j2", "'bukcet' is undefined")
+    done = finished(TOKEN, tmp_path / "state", **given)
+    assert json.loads(done.stdout)["ErrorCode"] == "InvalidPolicy"
+
+
+def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
+    done = finished(TOKEN, tmp_path / "state", POLICY_FIEL="bucket_read_policy")
+    assert "POLICY_FIEL is no variable of the function; is POLICY_FILE meant?" in done.stderr
+    assert json.loads(done.stdout)["StatusCode"] == 200
+
+
 # The real STS, which another sandbox's plays here
 
 
