@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WEB := tests/web/node_modules/.ready tests/deploy/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run token explain import-config build template doctor smoke test fuzz check format bench clean
+.PHONY: help run token account-key explain import-config build template doctor smoke test fuzz check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [CLOUD=1], or any var
 
 token: $(READY) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]
 	@$(BIN)/python -m sandbox token
+
+account-key: $(READY) ## print the key of the sandbox's account, which may do everything there
+	@$(BIN)/python -m sandbox account-key
 
 explain: $(READY) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
 	@$(BIN)/python -m ops.explain

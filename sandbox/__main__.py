@@ -1,4 +1,4 @@
-"""`python -m sandbox run` (make run), `token` (make token) and `clean` (make clean).
+"""`python -m sandbox run` (make run), `token`, `account-key` and `clean` (make's of these names).
 
 The first two run the production handler. With CLOUD=1 it talks to the real STS instead of the
 sandbox's.
@@ -32,7 +32,6 @@ from sandbox.environment import (
     public_key_url,
     sandbox_environment,
 )
-from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
 from settings import Settings, read_access_key, read_settings, real_error_status
 
@@ -60,7 +59,7 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, or 1 with one clear line on stderr (or an error's JSON on stdout)."""
     parser = argparse.ArgumentParser(prog="python -m sandbox")
-    parser.add_argument("command", choices=("run", "token", "clean"))
+    parser.add_argument("command", choices=("run", "token", "account-key", "clean"))
     command = parser.parse_args(arguments).command
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     # A line for each request, as the function has them.
@@ -69,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command == "clean":
             return _clean()
+        if command == "account-key":
+            return _print_account_key()
         for name, meant in misspelt(os.environ):
             log.warning("%s is no variable of the function; is %s meant?", name, meant)
         port = _port(os.environ.get("PORT", ""))
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PortInUse as error:
         other = 9000 if abs(error.port - 9000) > 2 else 9100
         fault = f"{error}; choose another: make {command} PORT={other}"
-    except UsageError as error:
+    except (UsageError, cloud.Damaged) as error:
         fault = str(error)
     except ServiceError as error:
         code, fault = error.code, error.message
@@ -136,7 +137,7 @@ def _run(port: int, in_cloud: bool) -> int:
             )
         made = cloud.create(env, folder, secrets)
         jwt_secret = _demo_secret(env, secrets)
-        signer = CallbackSigner(cloud.load_callback_key(folder), public_key_url(port))
+        signer = cloud.load_signer(folder, public_key_url(port))
         public_key = signer.public_key
         services = [
             Service(
@@ -175,9 +176,18 @@ def _token(port: int, in_cloud: bool) -> int:
     # OSS_ENDPOINT is that of `make run`: the token is good there.
     env, _, secrets = _sandbox(port, port + 1, sts_port)
     headers = _token_headers(env, _demo_secret(env, secrets))
-    identities = cloud.identities(env, secrets.seal_key)
+    identities = cloud.identities(env, secrets)
     with in_background([Service(sts.create_app(identities), listener)]):
         return _print_token(headers)
+
+
+def _print_account_key() -> int:
+    """Print the key of the sandbox's account, as a shell's assignments."""
+    _, secrets = _secrets()
+    names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+    for name, value in zip(names, secrets.account_key, strict=True):
+        print(f"{name}={value}")
+    return 0
 
 
 def _clean() -> int:
@@ -196,11 +206,7 @@ def _sandbox(
     gateway_port: int, oss_port: int, sts_port: int
 ) -> tuple[dict[str, str], Path, cloud.Secrets]:
     """Return the function's environment, and the sandbox's folder and secrets."""
-    folder = cloud.state_folder(os.environ)
-    try:
-        secrets = cloud.load_secrets(folder)
-    except OSError as error:
-        raise UsageError(f"SANDBOX_DIR: cannot use {folder}: {error.strerror}") from error
+    folder, secrets = _secrets()
     env = _adopt(
         sandbox_environment(
             os.environ,
@@ -212,6 +218,14 @@ def _sandbox(
         )
     )
     return env, folder, secrets
+
+
+def _secrets() -> tuple[Path, cloud.Secrets]:
+    folder = cloud.state_folder(os.environ)
+    try:
+        return folder, cloud.load_secrets(folder)
+    except OSError as error:
+        raise UsageError(f"SANDBOX_DIR: cannot use {folder}: {error.strerror}") from error
 
 
 def _demo_secret(env: Mapping[str, str], secrets: cloud.Secrets) -> str | None:

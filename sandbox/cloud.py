@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +17,17 @@ from pathlib import Path
 from sandbox import ROOT
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.oss import Storage
-from sandbox.oss.callback_signer import make_private_key
+from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
 from sandbox.ram import Policy
 from settings import read_access_key, read_settings
+
+
+class Damaged(Exception):
+    """Raised for a file of the folder that is not what the sandbox wrote; the message names it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is damaged; make clean removes it, with all that is stored")
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,12 @@ class Secrets:
         It follows from the seal key: so every version's secrets.json has it, and processes agree.
         """
         return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
+
+    @property
+    def account_key(self) -> tuple[str, str]:
+        """The id and the secret of the account's own key; they follow from the seal key too."""
+        digest = hmac.digest(bytes.fromhex(self.seal_key), b"account key", "sha256").hex()
+        return f"LTAI5t{digest[:18]}", digest[18:48]
 
     def __repr__(self) -> str:
         return "Secrets(***)"
@@ -58,7 +72,10 @@ def state_folder(env: Mapping[str, str]) -> Path:
 
 
 def load_secrets(folder: Path) -> Secrets:
-    """Read the secrets, or make them on the first run; readable by their owner only."""
+    """Read the secrets, or make them on the first run; readable by their owner only.
+
+    Raises Damaged.
+    """
 
     def make() -> str:
         made = Secrets(
@@ -66,12 +83,26 @@ def load_secrets(folder: Path) -> Secrets:
         )
         return json.dumps(vars(made))
 
-    return Secrets(**json.loads(_made_once(folder / "secrets.json", make)))
+    path = folder / "secrets.json"
+    try:
+        made = Secrets(**json.loads(_made_once(path, make)))
+        bytes.fromhex(made.seal_key)
+    except (ValueError, TypeError):
+        raise Damaged(path) from None
+    return made
 
 
-def load_callback_key(folder: Path) -> bytes:
-    """Read the key that signs OSS's callbacks (PEM), or make it; readable by its owner only."""
-    return _made_once(folder / "callback_key.pem", lambda: make_private_key().decode()).encode()
+def load_signer(folder: Path, public_key_url: str) -> CallbackSigner:
+    """Read the key that signs OSS's callbacks (PEM), or make it; readable by its owner only.
+
+    Raises Damaged.
+    """
+    path = folder / "callback_key.pem"
+    try:
+        pem = _made_once(path, lambda: make_private_key().decode())
+        return CallbackSigner(pem.encode(), public_key_url)
+    except ValueError:
+        raise Damaged(path) from None
 
 
 def _made_once(path: Path, make: Callable[[], str]) -> str:
@@ -94,8 +125,8 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
     return made
 
 
-def identities(function_env: Mapping[str, str], seal_key: str) -> Identities:
-    """The function's key, and the upload role that it may assume.
+def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
+    """The account's own key, the function's, and the upload role that the latter may assume.
 
     The role may do everything under the prefix, and nothing outside: what a token may do is then
     up to its policy, and no policy can lead further. The key itself signs URLs and forms, and
@@ -134,18 +165,22 @@ def identities(function_env: Mapping[str, str], seal_key: str) -> Identities:
         policies=(may_upload,),
         max_session_seconds=43200,
     )
-    return Identities(account, bytes.fromhex(seal_key), [key], [role])
+    owner = AccessKey(*made.account_key, arn=f"acs:ram::{account}:root", policies=None)
+    return Identities(account, bytes.fromhex(made.seal_key), [key, owner], [role])
 
 
 def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Cloud:
     """Make what the function's (already checked) environment names.
 
-    Pages of any origin may upload to the bucket: they need a token all the same.
+    Pages of any origin may upload to the bucket: they need a token all the same. Raises Damaged.
     """
     settings = read_settings(function_env)
-    storage = Storage(folder / "oss")
+    try:
+        storage = Storage(folder / "oss")
+    except sqlite3.DatabaseError:
+        raise Damaged(folder / "oss") from None
     storage.create_bucket(settings.bucket, cors=store_rules([ANY_ORIGIN]))
-    return Cloud(identities(function_env, made.seal_key), storage, settings.region, settings.bucket)
+    return Cloud(identities(function_env, made), storage, settings.region, settings.bucket)
 
 
 def _policy(*statements: object) -> Policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -249,6 +250,25 @@ FAULTS = {
     "nulls": (success(AccessKeyId=None), 503),
     "gone stale, then refused": (then_close(refusal(403, "NoPermission", "no")), 500),
 }
+
+
+def test_the_first_answer_comes_within_five_seconds_of_the_initializers_start(
+    env: Env, make_event: MakeEvent
+) -> None:
+    """On a cold start a phone waits for both; here STS takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}"
+        with closing(App({**env, "STS_ENDPOINT": url})) as app:
+            began = time.monotonic()
+            app.warm()
+            warmed = time.monotonic()
+            first = app.respond(lambda: fc_event.read(make_event()))
+            assert time.monotonic() - began < 5
+            # What the initializer took is not taken twice.
+            second_began = time.monotonic()
+            app.respond(lambda: fc_event.read(make_event()))
+            assert time.monotonic() - second_began > warmed - began + 2
+    assert body(first)["ErrorCode"] == "StsUnreachable"
 
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS.values(), ids=FAULTS.keys())

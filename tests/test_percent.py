@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +20,12 @@ def test_a_text_is_encoded_as_urllib_encodes_it(text: str) -> None:
 def test_every_character_of_ascii_is_encoded_as_urllib_encodes_it() -> None:
     for code in range(128):
         assert percent.encoded(f"a{chr(code)}") == quote(f"a{chr(code)}", "")
+
+
+@given(st.binary())
+def test_bytes_are_encoded_as_urllib_encodes_them(raw: bytes) -> None:
+    """AcsClient may be given some, and shares the SDK's modules with us."""
+    assert percent.form([("a", raw)]) == urlencode({"a": raw}, quote_via=quote, safe="")
 
 
 def test_what_stands_encoded_is_encoded_again() -> None:

@@ -83,6 +83,8 @@ class App:
         self._env = env
         self._lock = threading.Lock()
         self._made: _Parts | None = None
+        # Seconds that the first request has waited for warm() already.
+        self._waited = 0.0
         # Made when they are needed first, which is never for most instances.
         self._oss: OssClient | None = None
         self._oss_keys: OssKeys | None = None
@@ -127,6 +129,7 @@ class App:
 
     def warm(self) -> None:
         """Make what a first request needs; what fails is logged, and answered at each request."""
+        began = time.monotonic()
         try:
             parts = self._parts()
             if parts.logins is not None:
@@ -134,6 +137,8 @@ class App:
             parts.sts.warm()
         except ServiceError as error:
             log.warning("%s: %s", error.code, error.message)
+        finally:
+            self._waited = time.monotonic() - began
 
     def close(self) -> None:
         """Close the kept connections; for whoever makes more than one App in a process."""
@@ -169,13 +174,18 @@ class App:
         return route(request, record)
 
     def _token(self, request: Request, record: Record) -> dict[str, object]:
-        end = time.monotonic() + ANSWER_SECONDS
+        end = self._end(ANSWER_SECONDS)
         parts = self._parts()
         grant = self._grant(request, record, grants.read_wishes(request))
         credentials = self._credentials(grant, record, end)
         callback = self._callback_parameters(grant, credentials.expires)
         scope = callback.scope() if callback else None
         return tokens.token(credentials, grant, parts.settings, scope)
+
+    def _end(self, seconds: float) -> float:
+        """When a request must be answered, as time.monotonic() tells it."""
+        waited, self._waited = self._waited, 0.0
+        return time.monotonic() + seconds - waited
 
     def _credentials(self, grant: Grant, record: Record, end: float) -> Credentials:
         """Credentials of a grant, kept or new; `end` is a time.monotonic() value, in seconds."""
@@ -208,7 +218,7 @@ class App:
 
     def _callback(self, request: Request, record: Record) -> dict[str, object]:
         """What OSS says of an upload: verified, logged, and passed on to the operator's hook."""
-        end = time.monotonic() + CALLBACK_SECONDS
+        end = self._end(CALLBACK_SECONDS)
         settings = self._parts().settings
         if settings.callback is None:
             raise NotFound("no callbacks here: CALLBACK_URL is not set")
@@ -234,7 +244,7 @@ class App:
         return hook.deliver(upload, read_hook_secrets(self._env)[0], end)
 
     def _uploads(self, request: Request, record: Record) -> dict[str, object]:
-        end = time.monotonic() + ANSWER_SECONDS
+        end = self._end(ANSWER_SECONDS)
         parts = self._parts()
         import uploads
 
@@ -281,7 +291,7 @@ class App:
         # Imported where it is needed, here and in _form: a cold start for a token does without.
         import presign
 
-        end = time.monotonic() + ANSWER_SECONDS
+        end = self._end(ANSWER_SECONDS)
         settings = self._parts().settings
         wishes = grants.read_wishes(request, presign.WISHES)
         grant = self._grant(request, record, wishes)

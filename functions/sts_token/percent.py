@@ -12,9 +12,9 @@ from urllib.parse import quote
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 
-def encoded(text: str) -> str:
-    """Encode a text of any length, as UTF-8; what stands encoded in it is encoded again."""
-    if not text.isascii():
+def encoded(text: str | bytes) -> str:
+    """Encode a text, as UTF-8, or bytes; what stands encoded in it is encoded again."""
+    if isinstance(text, bytes) or not text.isascii():
         return quote(text, "")
     if text.isalnum():
         return text
@@ -29,5 +29,9 @@ def encoded(text: str) -> str:
 
 
 def form(pairs: Iterable[tuple[str, object]]) -> str:
-    """Encode names and values as a query or a form has them."""
-    return "&".join([f"{encoded(name)}={encoded(str(value))}" for name, value in pairs])
+    """Encode names and values as a query or a form has them: text or bytes, else str() of it."""
+    return "&".join([f"{encoded(name)}={_encoded(value)}" for name, value in pairs])
+
+
+def _encoded(value: object) -> str:
+    return encoded(value if isinstance(value, (str, bytes)) else str(value))

@@ -89,8 +89,11 @@ class Policies:
             return _compact(name, template.render(bucket, _plain(prefix), object_key))
         try:
             text = template.render(values)
-        except (TemplateError, TypeError) as error:
+        except TemplateError as error:
             raise PolicyError(f"template {name}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - a template is code, and may raise anything
+            fault = f"{type(error).__name__}: {error}"
+            raise PolicyError(f"template {name}: {fault}") from None
         return _compact(name, text)
 
 
@@ -142,7 +145,7 @@ def _plain(key: str) -> str:
 def _compact(name: str, text: str) -> str:
     try:
         policy = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PolicyError(f"template {name} does not render to JSON: {error}") from None
     if not isinstance(policy, dict) or policy.get("Version") != "1" or not policy.get("Statement"):
         raise PolicyError(f'template {name} must have "Version": "1" and a Statement')

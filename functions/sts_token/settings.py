@@ -185,11 +185,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def read_access_key(env: Mapping[str, str]) -> AccessKey:
-    """Read the function's credentials. Raises Misconfiguration, naming the variable that lacks."""
+    """Read the function's credentials. Raises Misconfiguration for what is missing or damaged."""
     return AccessKey(
         access_key_id=_credential(env, "ALIBABA_CLOUD_ACCESS_KEY_ID"),
         access_key_secret=_credential(env, "ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
-        security_token=_text(env, "ALIBABA_CLOUD_SECURITY_TOKEN") or None,
+        security_token=_plain(env, "ALIBABA_CLOUD_SECURITY_TOKEN") or None,
     )
 
 
@@ -244,11 +244,19 @@ def _secrets(env: Mapping[str, str], name: str) -> tuple[bytes, ...]:
 
 
 def _credential(env: Mapping[str, str], name: str) -> str:
-    value = _text(env, name)
+    value = _plain(env, name)
     if not value:
         raise Misconfiguration(
             name, "not set; Function Compute sets it for a function that has a role"
         )
+    return value
+
+
+def _plain(env: Mapping[str, str], name: str) -> str:
+    """What a header can carry: no credential has anything else."""
+    value = _text(env, name)
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise Misconfiguration(name, "must be printable ASCII without spaces")
     return value
 
 

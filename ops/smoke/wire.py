@@ -5,6 +5,7 @@ What is sent and how answers are judged lies elsewhere. HTTP_PROXY is not read.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
@@ -107,8 +108,10 @@ def send(address: Address, call: Call) -> Reply:
 
         def hang_up() -> None:
             expired.set()
-            # Not SSLSocket's own, which would pull the TLS state from under the reader.
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            # Closed just now: the socket's own time-out is as long.
+            with contextlib.suppress(OSError):
+                # Not SSLSocket's own, which would pull the TLS state from under the reader.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
         # A socket's time-out is for each read: an answer that drips would never end.
         timer = threading.Timer(GIVE_UP_SECONDS, hang_up)

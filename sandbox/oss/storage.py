@@ -198,7 +198,10 @@ class OpenObject:
 
 
 class Storage:
-    """One folder of buckets. Raises OssError where OSS would."""
+    """One folder of buckets. Raises OssError where OSS would.
+
+    Making one raises sqlite3.DatabaseError for an index that is damaged.
+    """
 
     def __init__(self, root: Path, clock: Callable[[], float] = time.time) -> None:
         self._data = root / "data"
@@ -212,11 +215,15 @@ class Storage:
         self._index = sqlite3.connect(
             root / "index.sqlite3", check_same_thread=False, isolation_level=None, timeout=10
         )
-        self._index.execute("PRAGMA journal_mode=WAL")
-        self._index.execute("PRAGMA synchronous=FULL")
-        self._index.execute("PRAGMA foreign_keys=ON")
-        self._index.executescript(_SCHEMA)
-        self._sweep()
+        try:
+            self._index.execute("PRAGMA journal_mode=WAL")
+            self._index.execute("PRAGMA synchronous=FULL")
+            self._index.execute("PRAGMA foreign_keys=ON")
+            self._index.executescript(_SCHEMA)
+            self._sweep()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the index; nothing may be called afterwards."""

@@ -8,6 +8,7 @@ import multiprocessing
 import stat
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from sandbox.ram import Access
 
 ROLE_ARN = f"acs:ram::{ACCOUNT}:role/sandbox-upload"
 SEAL_KEY = "5ea1" * 16
+SECRETS = cloud.Secrets("LTAIfunction", "secret", SEAL_KEY)
+URL = "http://127.0.0.1:7080/key"
 
 
 def test_state_lives_in_the_checkout_unless_a_folder_is_given() -> None:
@@ -72,20 +75,55 @@ def test_the_key_of_logins_tells_nothing_of_the_seal_key_and_is_each_sandboxs_ow
 
 def test_the_callback_key_is_made_once_beside_older_secrets(tmp_path: Path) -> None:
     secrets = cloud.load_secrets(tmp_path)
-    made = cloud.load_callback_key(tmp_path)
-    assert cloud.load_callback_key(tmp_path) == made
+    signer = cloud.load_signer(tmp_path, URL)
+    assert cloud.load_signer(tmp_path, URL).public_key == signer.public_key
     assert cloud.load_secrets(tmp_path) == secrets
     assert {file.name for file in tmp_path.iterdir()} == {"secrets.json", "callback_key.pem"}
     assert stat.S_IMODE((tmp_path / "callback_key.pem").stat().st_mode) == 0o600
-    key = load_pem_private_key(made, None)
+    key = load_pem_private_key((tmp_path / "callback_key.pem").read_bytes(), None)
     assert isinstance(key, RSAPrivateKey)
     assert key.key_size == 2048
 
 
 def test_first_runs_at_once_agree_on_the_callback_key(tmp_path: Path) -> None:
     with threads() as executor:
-        made = set(executor.map(cloud.load_callback_key, [tmp_path] * 8))
-    assert made == {cloud.load_callback_key(tmp_path)}
+        made = executor.map(lambda _: cloud.load_signer(tmp_path, URL).public_key, range(8))
+    assert set(made) == {cloud.load_signer(tmp_path, URL).public_key}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"access_key_id": "a", "access_key_secret": "b", "seal_key": "c"}'],
+)
+def test_damaged_secrets_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "secrets.json").write_text(text)
+    with pytest.raises(cloud.Damaged, match=r"secrets.json is damaged; make clean"):
+        cloud.load_secrets(tmp_path)
+
+
+def test_a_damaged_callback_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "callback_key.pem").write_text("-----BEGIN")
+    with pytest.raises(cloud.Damaged, match=r"callback_key.pem is damaged"):
+        cloud.load_signer(tmp_path, URL)
+
+
+def test_a_damaged_index_is_named(tmp_path: Path) -> None:
+    env = sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082)
+    (tmp_path / "oss").mkdir()
+    (tmp_path / "oss" / "index.sqlite3").write_bytes(b"x" * 5000)
+    with pytest.raises(cloud.Damaged, match=r"oss is damaged"):
+        cloud.create(env, tmp_path, SECRETS)
+
+
+def test_the_accounts_key_follows_from_the_seal_key_and_tells_nothing_of_it(
+    identities: Identities,
+) -> None:
+    key_id, secret = SECRETS.account_key
+    assert (
+        identities.find(key_id, None).decide(Access("oss:PutBucket", "acs:oss:*:*:b", {})).allowed
+    )
+    assert SECRETS.seal_key not in key_id + secret
+    assert replace(SECRETS, seal_key="0" * 64).account_key != (key_id, secret)
 
 
 def threads() -> Executor:
@@ -111,7 +149,7 @@ def test_first_runs_at_once_agree_on_the_secrets(
 @pytest.fixture
 def identities() -> Identities:
     env = sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082)
-    return cloud.identities(env, SEAL_KEY)
+    return cloud.identities(env, SECRETS)
 
 
 @pytest.fixture
@@ -239,7 +277,7 @@ def test_the_cloud_holds_what_the_environment_names_as_the_function_reads_it() -
         oss_port=7081,
         sts_port=7082,
     )
-    made = cloud.identities(env, SEAL_KEY)
+    made = cloud.identities(env, SECRETS)
     assert made.account_id == "42"
     role = made.role("acs:ram::42:role/mine")
     assert role is not None

@@ -72,8 +72,12 @@ def secrets_of(folder: Path) -> list[str]:
     file = folder / "secrets.json"
     if not file.exists():
         return []
-    kept = json.loads(file.read_text())
-    return [*kept.values(), Secrets(**kept).jwt_secret]
+    try:
+        kept = json.loads(file.read_text())
+    except ValueError:
+        return []
+    made = Secrets(**kept)
+    return [*kept.values(), made.jwt_secret, *made.account_key]
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,10 @@ class Sandbox:
             return answer.status, json.loads(answer.read())
         finally:
             connection.close()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port + 1}"
 
     def bucket(self) -> oss2.Bucket:
         """The bucket, as the phone sees it."""
@@ -518,10 +526,25 @@ def test_secrets_are_kept_for_the_owner_and_never_said(sandbox: Sandbox) -> None
     file = sandbox.folder / "secrets.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     secrets = secrets_of(sandbox.folder)
-    assert len(secrets) == 4
+    assert len(secrets) == 6
     for secret in secrets:
         assert secret not in sandbox.stdout + sandbox.stderr
         assert secret not in json.dumps(sandbox.answer())
+
+
+def test_the_accounts_key_may_do_what_no_other_key_may(sandbox: Sandbox) -> None:
+    # Not by finished(), which lets no secret be said.
+    command = (sys.executable, "-m", "sandbox", "account-key")
+    env = {**os.environ, "SANDBOX_DIR": str(sandbox.folder)}
+    said = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    key = dict(line.split("=", 1) for line in said.stdout.splitlines())
+    assert list(key) == list(KEY)
+    service = oss2.Service(oss2.AuthV4(*key.values()), sandbox.endpoint, region="cn-hangzhou")
+    assert "sandbox-bucket" in [found.name for found in service.list_buckets().buckets]
+    secrets = json.loads((sandbox.folder / "secrets.json").read_text())
+    own = oss2.AuthV4(secrets["access_key_id"], secrets["access_key_secret"])
+    with pytest.raises(oss2.exceptions.AccessDenied):
+        oss2.Service(own, sandbox.endpoint, region="cn-hangzhou").list_buckets()
 
 
 # What is refused
@@ -588,6 +611,13 @@ def test_a_template_that_cannot_be_rendered_is_refused_at_once(tmp_path: Path) -
     check_refused(done, "own.json.j2", "'bukcet' is undefined")
     done = finished(TOKEN, tmp_path / "state", **given)
     assert json.loads(done.stdout)["ErrorCode"] == "InvalidPolicy"
+
+
+def test_damaged_secrets_are_one_line_and_json(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+    done = finished(TOKEN, tmp_path)
+    check_refused_token(done, "secrets.json is damaged; make clean")
+    check_refused(finished(RUN, tmp_path, PORT=str(free_port())), "secrets.json is damaged")
 
 
 def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from messages import Request
 from running_oss import callback_key
 from sandbox import cloud, demo_login, gateway, oss, sts
 from sandbox.environment import public_key_url, sandbox_environment
-from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.servers import Service, in_background, listen
 from settings import read_settings
 
@@ -110,7 +109,7 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
         gateway_port=gateway_port,
     )
     made = cloud.create(env, folder, secrets)
-    signer = CallbackSigner(cloud.load_callback_key(folder), public_key_url(gateway_port))
+    signer = cloud.load_signer(folder, public_key_url(gateway_port))
     app = App(env)
 
     def handler(event: bytes, context: object) -> dict[str, object]:
