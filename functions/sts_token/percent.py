@@ -7,6 +7,7 @@ time of signing an AssumeRole.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote
 
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
@@ -28,10 +29,16 @@ def encoded(text: str | bytes) -> str:
     return text
 
 
+@lru_cache(maxsize=256)
+def kept(text: str | bytes) -> str:
+    """The same, remembered: most of what is signed was signed the last time."""
+    return encoded(text)
+
+
 def form(pairs: Iterable[tuple[str, object]]) -> str:
     """Encode names and values as a query or a form has them: text or bytes, else str() of it."""
-    return "&".join([f"{encoded(name)}={_encoded(value)}" for name, value in pairs])
+    return "&".join([f"{kept(name)}={_encoded(value)}" for name, value in pairs])
 
 
 def _encoded(value: object) -> str:
-    return encoded(value if isinstance(value, (str, bytes)) else str(value))
+    return kept(value if isinstance(value, (str, bytes)) else str(value))

@@ -12,10 +12,10 @@ import hmac
 import re
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
+import percent
 from errors import InvalidParameter
 from settings import AccessKey, Endpoint, Settings
 
@@ -88,14 +88,8 @@ class Signer(NamedTuple):
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
     """Encode and order parameters as V4 signs them; an empty value stands without "="."""
-    pairs = sorted((_encoded(name), _encoded(value)) for name, value in parameters.items())
+    pairs = sorted((percent.kept(name), percent.kept(value)) for name, value in parameters.items())
     return "&".join(f"{name}={value}" if value else name for name, value in pairs)
-
-
-@lru_cache(maxsize=256)
-def _encoded(text: str) -> str:
-    # Kept, because most are the same in each URL: to encode a token takes longer than to sign.
-    return quote(text, "")
 
 
 def lifetime(wish: str | None, settings: Settings, key: AccessKey) -> int:
