@@ -120,10 +120,13 @@ def runtime_python() -> tuple[str, bool]:
     """A Python 3.10 if there is one that runs (RUNTIME_PYTHON, or on the PATH), else this one."""
     named = os.environ.get("RUNTIME_PYTHON") or f"python{RUNTIME}"
     with contextlib.suppress(OSError):
-        command = [named, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        code = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+        command = [named, "-c", code]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-        if done.returncode == 0 and done.stdout.strip() == RUNTIME:
-            return named, True
+        version, _, path = done.stdout.strip().partition(" ")
+        if done.returncode == 0 and version == RUNTIME:
+            # Not the name: what is served sees no PATH.
+            return path, True
     return sys.executable, False
 
 
