@@ -246,7 +246,7 @@ def test_a_missing_credential_is_named(env: Env) -> None:
 @pytest.mark.parametrize("value", ["two words", "\udcff", "schl\u00fcssel", "a\x00b", "a\nb"])
 @pytest.mark.parametrize("name", ["ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"])
 def test_a_damaged_credential_is_named_and_not_shown(env: Env, name: str, value: str) -> None:
-    """A request that nobody could sign or send; \udcff is a byte that is no UTF-8."""
+    """Nobody could sign or send it; the second one is a byte that is no UTF-8."""
     with pytest.raises(Misconfiguration, match="must be printable ASCII") as caught:
         read_access_key({**env, f"ALIBABA_CLOUD_{name}": value})
     assert caught.value.variable == f"ALIBABA_CLOUD_{name}"
