@@ -33,7 +33,7 @@ from sandbox.environment import (
     sandbox_environment,
 )
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
-from settings import Settings, read_access_key, read_settings, real_error_status
+from settings import Endpoint, Settings, read_access_key, read_settings, real_error_status
 
 log = logging.getLogger("sandbox")
 
@@ -130,11 +130,6 @@ def _run(port: int, in_cloud: bool) -> int:
         # Bound before anything is made: a second `make run` changes nothing.
         listeners = [listen(port + offset) for offset in range(3)]
         env, folder, secrets = _sandbox(port, port + 1, port + 2)
-        endpoint = read_settings(env).oss_endpoint
-        if endpoint.scheme == "https" and endpoint.port == port + 1:
-            raise UsageError(
-                f"OSS_ENDPOINT: the sandbox's OSS speaks http: http://{endpoint.host}:{endpoint.port}"
-            )
         made = cloud.create(env, folder, secrets)
         jwt_secret = _demo_secret(env, secrets)
         signer = cloud.load_signer(folder, public_key_url(port))
@@ -217,6 +212,10 @@ def _sandbox(
             gateway_port=gateway_port,
         )
     )
+    endpoint = read_settings(env).oss_endpoint
+    if endpoint in [Endpoint("https", host, oss_port) for host in ("localhost", "127.0.0.1")]:
+        here = endpoint._replace(scheme="http")
+        raise UsageError(f"OSS_ENDPOINT: the sandbox's OSS speaks http: {here}")
     return env, folder, secrets
 
 

@@ -177,6 +177,9 @@ def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Clou
     settings = read_settings(function_env)
     try:
         storage = Storage(folder / "oss")
+    except sqlite3.OperationalError:
+        # Locked, or a full disk: nothing that `make clean` should mend.
+        raise
     except sqlite3.DatabaseError:
         raise Damaged(folder / "oss") from None
     storage.create_bucket(settings.bucket, cors=store_rules([ANY_ORIGIN]))

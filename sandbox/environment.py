@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+
+from sandbox import ROOT
 
 ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"
@@ -66,7 +67,7 @@ def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
 
     What variables there are is known from s.yaml, which passes all of them on.
     """
-    text = (Path(__file__).parents[1] / "s.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "s.yaml").read_text(encoding="utf-8")
     known = sorted({*re.findall(r"\benv\('(\w+)'", text), *_CREDENTIALS})
     meant = {name: difflib.get_close_matches(name, known, 1, 0.9) for name in sorted(names)}
     return [(name, close[0]) for name, close in meant.items() if close and name not in known]

@@ -361,7 +361,7 @@ class App:
         return {"StatusCode": 200, "Status": "OK"}
 
     def check(self) -> None:
-        """Raise ServiceError for what is wrong with the environment, as far as it shows here."""
+        """Raise ServiceError for what is wrong with the environment, as far as STS is not asked."""
         import permissions
 
         parts = self._parts()

@@ -89,7 +89,7 @@ class Policies:
             return _compact(name, template.render(bucket, _plain(prefix), object_key))
         try:
             text = template.render(values)
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             raise PolicyError(f"template {name}: {error}") from None
         except Exception as error:  # noqa: BLE001 - a template is code, and may raise anything
             fault = f"{type(error).__name__}: {error}"

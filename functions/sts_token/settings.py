@@ -184,6 +184,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     )
 
 
+def is_plain(text: str) -> bool:
+    """Whether it is printable ASCII without spaces: what the SDKs can put into a header, and all
+    that a credential has."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def read_access_key(env: Mapping[str, str]) -> AccessKey:
     """Read the function's credentials. Raises Misconfiguration for what is missing or damaged."""
     return AccessKey(
@@ -253,9 +259,8 @@ def _credential(env: Mapping[str, str], name: str) -> str:
 
 
 def _plain(env: Mapping[str, str], name: str) -> str:
-    """What a header can carry: no credential has anything else."""
     value = _text(env, name)
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if not is_plain(value):
         raise Misconfiguration(name, "must be printable ASCII without spaces")
     return value
 

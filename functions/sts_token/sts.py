@@ -20,7 +20,7 @@ from typing import NamedTuple
 from assume_role import AssumeRoleRequest
 from connection import ConnectionFault, KeptConnection, Reply, StaleConnection
 from errors import StsInvalidAnswer, StsRefused, StsUnreachable
-from settings import AccessKey, Endpoint
+from settings import AccessKey, Endpoint, is_plain
 
 TOTAL_SECONDS = 4.5
 """For everything, unless the caller has less left."""
@@ -159,20 +159,15 @@ def _credentials(reply: Reply, key: AccessKey) -> Credentials:
     if not isinstance(given, dict):
         raise StsInvalidAnswer("STS's answer has no Credentials")
     credentials = Credentials(
-        access_key_id=_checked(given, "AccessKeyId", _is_plain),
-        access_key_secret=_checked(given, "AccessKeySecret", _is_plain),
-        security_token=_checked(given, "SecurityToken", _is_plain),
+        access_key_id=_checked(given, "AccessKeyId", is_plain),
+        access_key_secret=_checked(given, "AccessKeySecret", is_plain),
+        security_token=_checked(given, "SecurityToken", is_plain),
         expiration=_checked(given, "Expiration", _is_expiration),
         request_id=_request_id(answer),
     )
     if credentials.expires < time.time() - CLOCK_SECONDS:
         raise StsInvalidAnswer("STS's answer has expired already, or the clock here is wrong")
     return credentials
-
-
-def _is_plain(text: str) -> bool:
-    """Printable ASCII without spaces: what the SDKs can put into a header."""
-    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def _is_expiration(text: str) -> bool:
@@ -191,7 +186,7 @@ def _is_expiration(text: str) -> bool:
 
 def _checked(given: Mapping[str, object], name: str, sound: Callable[[str], object]) -> str:
     value = given.get(name)
-    if not isinstance(value, str) or not sound(value):
+    if not isinstance(value, str) or not value or not sound(value):
         raise StsInvalidAnswer(f"STS's answer has no sound {name}")
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -242,6 +243,20 @@ def test_an_answer_that_drips_ends_all_the_same(monkeypatch: pytest.MonkeyPatch)
         table = smoke(f"http://127.0.0.1:{server.getsockname()[1]}")
         answer.join()
     table.check("connection", "FAIL", "no whole answer", "Android")
+
+
+def test_a_socket_that_is_closed_as_it_is_given_up_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both time-outs are as long; what a thread raises is an error here."""
+    hang_up = socket.socket.shutdown
+
+    def too_late(sock: socket.socket, how: int) -> None:
+        hang_up(sock, how)
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(socket.socket, "shutdown", too_late)
+    test_an_answer_that_drips_ends_all_the_same(monkeypatch)
 
 
 def drip(server: socket.socket) -> None:

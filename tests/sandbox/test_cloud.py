@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import multiprocessing
+import sqlite3
 import stat
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pytest_mock import MockerFixture
 
 from running_cloud import running_cloud
 from sandbox import cloud
@@ -112,6 +114,14 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
     (tmp_path / "oss").mkdir()
     (tmp_path / "oss" / "index.sqlite3").write_bytes(b"x" * 5000)
     with pytest.raises(cloud.Damaged, match=r"oss is damaged"):
+        cloud.create(env, tmp_path, SECRETS)
+
+
+def test_a_locked_index_is_not_called_damaged(tmp_path: Path, mocker: MockerFixture) -> None:
+    """`make clean` would remove what another process is only busy with."""
+    env = sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082)
+    mocker.patch.object(cloud, "Storage", side_effect=sqlite3.OperationalError("locked"))
+    with pytest.raises(sqlite3.OperationalError):
         cloud.create(env, tmp_path, SECRETS)
 
 

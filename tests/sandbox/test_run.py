@@ -601,6 +601,8 @@ def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: P
     given = {"PORT": str(port), "AUTH": "jwt", "OSS_ENDPOINT": f"localhost:{port + 1}"}
     done = finished(RUN, tmp_path / "state", **given)
     check_refused(done, "OSS_ENDPOINT: ", f"http://localhost:{port + 1}")
+    done = finished(TOKEN, tmp_path / "state", **given)
+    check_refused_token(done, "OSS_ENDPOINT: ", f"http://localhost:{port + 1}")
 
 
 def test_a_template_that_cannot_be_rendered_is_refused_at_once(tmp_path: Path) -> None:
