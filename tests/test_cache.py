@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache import MAX_ENTRIES, MIN_SECONDS_LEFT, CredentialsCache
+from cache import MAX_ENTRIES, MAX_OF_ONE_CALLER, MIN_SECONDS_LEFT, CredentialsCache
 from errors import ServiceError, StsUnreachable
 from sts import Credentials, RoleRequest
 
@@ -151,6 +152,31 @@ def test_the_number_kept_is_bounded_and_the_least_used_goes_first(
     cache.get(request(MAX_ENTRIES), sts)
     assert cache.get(request(0), sts)[1]
     assert not cache.get(request(1), sts)[1]
+
+
+def test_one_caller_evicts_nobody_elses_credentials(cache: CredentialsCache, sts: Sts) -> None:
+    """A4: 1,000 wishes of one caller."""
+    others = [REQUEST._replace(session_name=f"user{n}") for n in range(MAX_ENTRIES - 100)]
+    for other in others:
+        cache.get(other, sts)
+    for number in range(1000):
+        cache.get(REQUEST._replace(policy=str(number)), sts)
+    assert all(cache.get(other, sts)[1] for other in others)
+    # Of their own, the most recent ones are kept.
+    kept = [n for n in range(1000) if REQUEST._replace(policy=str(n)) in cache._entries]
+    assert kept == list(range(1000 - MAX_OF_ONE_CALLER, 1000))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=200))
+def test_a_share_is_counted_right_whatever_is_evicted(asked: list[tuple[int, int]]) -> None:
+    clock = Clock()
+    cache = CredentialsCache(clock, share=5)
+    for caller, wish in asked:
+        cache.get(REQUEST._replace(session_name=f"user{caller}", policy=str(wish)), Sts(clock))
+        clock.now += 30
+    counted = Counter(request.session_name for request in cache._entries)
+    assert cache._counts == dict(counted)
+    assert max(counted.values(), default=0) <= 5
 
 
 def at_once(count: int, ask: Callable[[], object]) -> None:

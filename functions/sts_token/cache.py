@@ -14,7 +14,9 @@ from typing import NamedTuple
 from sts import Credentials, RoleRequest
 
 MAX_ENTRIES = 1000
-"""About 2 KB each. The least recently used goes first."""
+"""About 2 KB each. The least recently used is evicted first."""
+MAX_OF_ONE_CALLER = 20
+"""So that nobody, with as many wishes as they like, evicts everybody else's."""
 MIN_SECONDS_LEFT = 300
 """The mobile SDKs fetch again when less is left (seen in their source)."""
 
@@ -37,10 +39,15 @@ class _Flight:
 
 
 class CredentialsCache:
-    """Credentials by what they were asked for. Thread-safe."""
+    """Credentials by what they were asked for, at most `share` entries a caller. Thread-safe."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, share: int = MAX_OF_ONE_CALLER
+    ) -> None:
         self._clock = clock
+        self._share = share
+        # How many entries each session name has.
+        self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
         self._entries: OrderedDict[RoleRequest, _Entry] = OrderedDict()
         self._flights: dict[RoleRequest, _Flight] = {}
@@ -84,7 +91,19 @@ class CredentialsCache:
         expires = credentials.expires
         until = expires - max((expires - self._clock()) / 2, MIN_SECONDS_LEFT)
         with self._lock:
+            if request not in self._entries:
+                name = request.session_name
+                if self._counts.get(name, 0) >= self._share:
+                    # A scan of MAX_ENTRIES at most, after a call of STS that took much longer.
+                    self._evict(next(r for r in self._entries if r.session_name == name))
+                self._counts[name] = self._counts.get(name, 0) + 1
             self._entries[request] = _Entry(credentials, until)
             self._entries.move_to_end(request)
-            while len(self._entries) > MAX_ENTRIES:
-                self._entries.popitem(last=False)
+            if len(self._entries) > MAX_ENTRIES:
+                self._evict(next(iter(self._entries)))
+
+    def _evict(self, request: RoleRequest) -> None:
+        del self._entries[request]
+        self._counts[request.session_name] -= 1
+        if not self._counts[request.session_name]:
+            del self._counts[request.session_name]
