@@ -239,7 +239,7 @@ def url_ours(_: str) -> "Callable[[], object]":
     wishes = {"object": OBJECT, "content_type": CONTENT_TYPE}
 
     def call() -> object:
-        wish = presign.read_wish(wishes, settings, key)
+        wish = presign.read_wish(wishes, settings, key, None)
         return presign.signed_url(grant, wish, settings, key, time.time())["Url"]
 
     return call

@@ -43,6 +43,8 @@ _FALLBACK = r"^\s*\w+:\s*\$\{env\('([A-Z][A-Z0-9_]*)',\s*(.+)\)\}\s*$"
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 """What Function Compute itself sets."""
 _LOGINS = ("AUTH", "JWT_")
+_BRAKES = ("LOGINS_NOT_BEFORE", "DENIED_CALLERS")
+"""They are a fault without logins."""
 
 
 class Recorder(dict[str, str]):
@@ -162,6 +164,8 @@ def _repair(env: dict[str, str], variable: str, *, whole_family: bool) -> bool:
         variable = "OSS_REGION"
     if variable.startswith(_LOGINS):
         env["AUTH"] = "anonymous"
+        for brake in _BRAKES:
+            env.pop(brake, None)
     elif variable in _SOUND:
         env[variable] = _SOUND[variable]
     else:
@@ -305,13 +309,41 @@ def _logins(patient: Patient) -> Finding:
     return passed("JWT_JWKS_FILE has keys" if settings.logins.keys_file else "JWT_SECRET")
 
 
+def _limits(patient: Patient) -> Finding:
+    faults, settings = patient.faults_of("CALLER_"), patient.settings
+    if faults or settings is None:
+        return _wrong(faults)
+    if settings.logins is None:
+        return passed("none needed: with AUTH=anonymous all callers are one")
+    off = [
+        name
+        for name, limit in (
+            ("CALLER_TOKENS_PER_MINUTE", settings.caller_tokens_per_minute),
+            ("CALLER_URLS_PER_MINUTE", settings.caller_urls_per_minute),
+        )
+        if not limit
+    ]
+    if off:
+        return warned(
+            f"{' and '.join(off)}=0: one caller can take what all share, as the STS calls of the "
+            "whole account; empty, there is a limit"
+        )
+    return passed(
+        f"{settings.caller_tokens_per_minute} new tokens, {settings.caller_urls_per_minute} URLs "
+        "and forms of one caller a minute"
+    )
+
+
 def _is_packed(name: str) -> bool:
     """Whether make build puts a policy's file into the package."""
     return re.fullmatch(r"policies/[^/]+\.(j2|txt)", name) is not None
 
 
 def _others(patient: Patient) -> Finding:
-    apart = ("OSS_REGION", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_")
+    apart = (
+        *("OSS_REGION", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
+        "CALLER_",
+    )
     faults = [
         text for name, text in patient.faults.items() if not name.startswith((*apart, *_LOGINS))
     ]
@@ -374,6 +406,7 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("bucket", _bucket),
     ("policies", _policies),
     ("logins", _logins),
+    ("rate limits", _limits),
     ("other variables", _others),
     ("variables' size", _size),
     ("shell signs", _shell_signs),

@@ -14,7 +14,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sandbox.ram import Access, Effect, Policy, PolicyGrammarError, evaluate
 
@@ -181,6 +181,15 @@ class Identities:
     def role(self, arn: str) -> Role | None:
         """Return the role of that ARN, None if there is none."""
         return self._roles.get(arn)
+
+    def attach(self, arn: str, *policies: Policy) -> None:
+        """Give a role, or who has a key, these policies in place of their own, as RAM's
+        AttachPolicy and DetachPolicy do; none: nothing is allowed. Raises KeyError for others."""
+        if arn in self._roles:
+            self._roles[arn] = replace(self._roles[arn], policies=policies)
+            return
+        held = {key.arn: key for key in self._keys.values()}[arn]
+        self._keys[held.access_key_id] = replace(held, policies=policies)
 
     def find(self, access_key_id: str, security_token: str | None) -> Identity:
         """Say who holds this key; no token, None and "" are the same. Checks no signature.

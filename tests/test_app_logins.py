@@ -228,15 +228,16 @@ def credential(answer: dict[str, Any]) -> str:
     ("policy", "choices"),
     [
         ("bucket_read_write_policy", ""),
+        ("bucket_read_policy", ""),
         ("bucket_read_policy", "bucket_write_policy"),
         ("all_policy", ""),
     ],
 )
-def test_who_may_write_downloads_by_own_credentials_so_that_a_link_leads_nowhere(
+def test_downloads_are_signed_with_the_callers_own_session_so_that_a_link_leads_nowhere(
     jwt_env: Env, ask: Ask, server: ScriptedSts, method: str, policy: str, choices: str
 ) -> None:
-    """OSS follows a symbolic link as whoever signed (vendor documentation of PutSymlink): alice
-    could link to bob's object, and our own key may read it."""
+    """A2. OSS follows a symbolic link as whoever signed (vendor documentation of PutSymlink): alice
+    may have linked to bob's object, now or before, here or elsewhere; our own key may read it."""
     jwt_env.update(POLICY_FILE=policy, POLICY_CHOICES=choices)
     signed = ask("alice", "/signed-url", object="link", method=method)
     assert credential(signed) == CREDENTIALS["AccessKeyId"]
@@ -248,16 +249,12 @@ def test_who_may_write_downloads_by_own_credentials_so_that_a_link_leads_nowhere
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("policy", "method"),
-    [("bucket_write_policy", "PUT"), ("bucket_read_write_policy", "PUT")]
-    + [("bucket_read_policy", method) for method in ("GET", "HEAD")],
-)
-def test_other_urls_are_signed_by_our_own_key_and_ask_no_sts(
-    jwt_env: Env, ask: Ask, server: ScriptedSts, policy: str, method: str
+@pytest.mark.parametrize("policy", ["bucket_write_policy", "bucket_read_write_policy"])
+def test_uploads_are_signed_by_our_own_key_and_ask_no_sts(
+    jwt_env: Env, ask: Ask, server: ScriptedSts, policy: str
 ) -> None:
     jwt_env["POLICY_FILE"] = policy
-    signed = ask("alice", "/signed-url", object="a", method=method)
+    signed = ask("alice", "/signed-url", object="a")
     assert credential(signed) == jwt_env["ALIBABA_CLOUD_ACCESS_KEY_ID"]
     assert server.requests == []
 
@@ -269,7 +266,5 @@ def test_a_download_lives_no_longer_than_the_credentials_that_signed_it(
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 700))
     server.moves[:] = [success(Expiration=soon)]
     wishes = {"object": "a", "method": "GET"}
-    assert ask("alice", "/signed-url", **wishes)["Expiration"] <= soon
-    assert ask("alice", "/signed-url", **wishes, expires="600")["StatusCode"] == 200
-    error = ask("alice", "/signed-url", **wishes, expires="800")
-    assert error["ErrorCode"] == "InvalidParameter.Expires"
+    for more in ({}, {"expires": "604800"}):
+        assert ask("alice", "/signed-url", **wishes, **more)["Expiration"] <= soon

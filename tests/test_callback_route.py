@@ -27,6 +27,7 @@ from messages import Request, Response
 from oss_signer import OssSigner, about, decoded
 from running_cloud import RunningCloud, Token, running_cloud
 from scripted_sts import Move, ScriptedSts, answer, hang, scripted_sts, success
+from signed_logins import login
 
 Env = dict[str, str]
 EVENTS = Path(__file__).parent / "events"
@@ -384,3 +385,51 @@ def test_any_callback_is_refused_in_json(
     request = Request("POST", path, query, {n.lower(): v for n, v in headers.items()}, body)
     status, error = respond(cloud, request)
     assert (status, error["ErrorCode"]) == (403, "CallbackRefused")
+
+
+# The brakes
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"DENIED_CALLERS": "alice"}, "DENIED_CALLERS"),
+        ({"LOGINS_NOT_BEFORE": str(int(time.time()) - 50)}, "LOGINS_NOT_BEFORE"),
+    ],
+)
+def test_an_upload_of_a_denied_caller_is_reported_as_denied(
+    tmp_path: Path,
+    oss: OssSigner,
+    caplog: pytest.LogCaptureFixture,
+    variables: dict[str, str],
+    says: str,
+) -> None:
+    """The brake is pulled while the upload is under way: the log has it, the webhook does not."""
+    with (
+        scripted_sts(answer(200, {})) as hook,
+        running_cloud(
+            tmp_path,
+            AUTH="jwt",
+            CALLBACK_URL=CALLBACK_URL,
+            CALLBACK_SECRET=SECRET,
+            CALLBACK_PUBLIC_KEY_URL=oss.key_url,
+            UPLOAD_HOOK_URL=f"{hook.url}/hook",
+            UPLOAD_HOOK_SECRET=HOOK_SECRET,
+        ) as cloud,
+    ):
+        signed_in = login(cloud.env["JWT_SECRET"], iat=int(time.time()) - 100)
+        given = cloud.answer(access_token=signed_in)
+        Token.of(given).oss2("v4").put_object("uploads/alice/a", BODY)
+        request = oss.call(
+            given["Scope"], **about("sandbox-bucket", "uploads/alice/a", ETAG, len(BODY))
+        )
+        assert respond(cloud, request)[0] == 200
+        told = len(hook.requests)
+        with closing(App({**cloud.env, **variables})) as app, caplog.at_level(logging.INFO):
+            response = app.respond(lambda: request)
+        assert (response.status, json.loads(response.body)["ErrorCode"]) == (403, "CallerDenied")
+        line = lines(caplog)[-1]
+        assert (line["caller"], line["error"]) == ("alice", "CallerDenied")
+        assert says in line["reason"]
+        assert line["upload"]["Object"] == "uploads/alice/a"
+        assert (told, len(hook.requests)) == (1, 1)

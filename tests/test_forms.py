@@ -42,7 +42,9 @@ def settings(env: Env) -> Settings:
 
 
 def signed(settings: Settings, grant: Grant = PREFIX, key: AccessKey = KEY, **wishes: str) -> Form:
-    return forms.signed_form(grant, forms.read_wish(wishes, settings, key), settings, key, NOW)
+    return forms.signed_form(
+        grant, forms.read_wish(wishes, settings, key, None), settings, key, NOW
+    )
 
 
 def policy_of(fields: Env) -> dict[str, Any]:
@@ -221,7 +223,7 @@ def test_the_one_type_of_a_form_is_in_its_fields(settings: Settings) -> None:
 
 
 def test_fields_of_the_operator_cannot_be_left_out_or_changed(settings: Settings) -> None:
-    wish = forms.read_wish({}, settings, KEY)
+    wish = forms.read_wish({}, settings, KEY, None)
     more = {"callback": "eyJ9", "x:caller": "alice"}
     form: Form = forms.signed_form(PREFIX, wish, settings, KEY, NOW, more)
     fields, secret = form["Fields"], KEY.access_key_secret

@@ -70,7 +70,7 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 def refused(text: str, logins: Logins = HS256) -> str:
     """Why a login is refused; the message never quotes it."""
     with pytest.raises(InvalidToken) as error:
-        logins.user_id(with_login(text))
+        logins.verified(with_login(text))
     assert error.value.status == 401
     assert text not in error.value.message or not text
     return error.value.message
@@ -88,36 +88,35 @@ def keys_file(tmp_path: Path) -> Path:
 
 def test_a_login_is_taken_from_the_header_or_the_query() -> None:
     """The mobile SDKs send no headers (their source)."""
-    assert HS256.user_id(with_login(login())) == "alice"
-    assert HS256.user_id(in_query(login())) == "alice"
-    assert (
-        HS256.user_id(Request("GET", "/", {}, {"authorization": f"bEARER  {login()}"})) == "alice"
-    )
+    assert HS256.verified(with_login(login())).user_id == "alice"
+    assert HS256.verified(in_query(login())).user_id == "alice"
+    odd = Request("GET", "/", {}, {"authorization": f"bEARER  {login()}"})
+    assert HS256.verified(odd).user_id == "alice"
 
 
 def test_the_same_login_in_both_places_is_one_login() -> None:
     text = login()
     both = in_query(text, {"authorization": f"Bearer {text}"})
-    assert HS256.user_id(both) == "alice"
+    assert HS256.verified(both).user_id == "alice"
 
 
 def test_the_platforms_own_authorization_leaves_the_query_to_us() -> None:
     """A trigger with authType function has ACS3-HMAC-SHA256 there."""
     signed = in_query(login(), {"authorization": "ACS3-HMAC-SHA256 Credential=x"})
-    assert HS256.user_id(signed) == "alice"
+    assert HS256.verified(signed).user_id == "alice"
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_a_public_key_verifies_what_its_private_key_signed(keys_file: Path, algorithm: str) -> None:
     logins = logins_of(JWT_JWKS_FILE=str(keys_file))
     text = login(KEYS[algorithm], algorithm, kid=f"key-{algorithm}")
-    assert logins.user_id(with_login(text)) == "alice"
+    assert logins.verified(with_login(text)).user_id == "alice"
 
 
 def test_a_secret_can_be_rotated() -> None:
     logins = logins_of(JWT_SECRET=f"{'new' * 11}, {SECRET}")
-    assert logins.user_id(with_login(login())) == "alice"
-    assert logins.user_id(with_login(login("new" * 11))) == "alice"
+    assert logins.verified(with_login(login())).user_id == "alice"
+    assert logins.verified(with_login(login("new" * 11))).user_id == "alice"
     assert "signature" in refused(login("other" * 8), logins)
 
 
@@ -127,14 +126,14 @@ def test_a_secret_is_read_at_each_use() -> None:
     assert settings is not None
     logins = Logins(settings, env)
     text = login()
-    assert logins.user_id(with_login(text)) == "alice"
+    assert logins.verified(with_login(text)).user_id == "alice"
     env["JWT_SECRET"] = "replaced" * 5
     assert "signature" in refused(text, logins)
 
 
 def test_another_claim_can_name_the_user() -> None:
     logins = logins_of(JWT_SECRET=SECRET, JWT_USER_CLAIM="uid")
-    assert logins.user_id(with_login(login(uid="7", sub=None))) == "7"
+    assert logins.verified(with_login(login(uid="7", sub=None))).user_id == "7"
     assert "uid" in refused(login(), logins)
 
 
@@ -149,7 +148,7 @@ def test_no_login_is_not_anonymous() -> None:
         Request("GET", "/", {}, {"authorization": "Bearer "}),
     ):
         with pytest.raises(MissingToken):
-            HS256.user_id(request)
+            HS256.verified(request)
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "", None, 0, ["HS256"]])
@@ -206,9 +205,9 @@ def test_a_public_key_as_the_secret_is_a_misconfiguration() -> None:
 
 def test_an_expired_login_is_refused_after_the_leeway() -> None:
     now = int(time.time())
-    assert HS256.user_id(with_login(login(exp=now - 20))) == "alice"
+    assert HS256.verified(with_login(login(exp=now - 20))).user_id == "alice"
     with pytest.raises(ExpiredToken, match="sign in again") as error:
-        HS256.user_id(with_login(login(exp=now - 40)))
+        HS256.verified(with_login(login(exp=now - 40)))
     assert error.value.status == 401
 
 
@@ -218,22 +217,22 @@ def test_a_login_that_never_expires_is_refused() -> None:
 
 def test_a_login_that_is_not_valid_yet_is_refused() -> None:
     now = int(time.time())
-    assert HS256.user_id(with_login(login(nbf=now + 20))) == "alice"
+    assert HS256.verified(with_login(login(nbf=now + 20))).user_id == "alice"
     assert "not valid yet" in refused(login(nbf=now + 60))
     assert "not valid yet" in refused(login(iat=now + 60))
 
 
 def test_a_wrong_issuer_is_refused() -> None:
     logins = logins_of(JWT_SECRET=SECRET, JWT_ISSUER="https://id.example.com/")
-    assert logins.user_id(with_login(login(iss="https://id.example.com/"))) == "alice"
+    assert logins.verified(with_login(login(iss="https://id.example.com/"))).user_id == "alice"
     for issuer in ("https://id.example.com", "https://id.example.com/x", None, 7, ["a"]):
         refused(_signed(claims(iss=issuer)), logins)
 
 
 def test_a_wrong_audience_is_refused() -> None:
     logins = logins_of(JWT_SECRET=SECRET, JWT_AUDIENCE="app, other-app")
-    assert logins.user_id(with_login(login(aud="app"))) == "alice"
-    assert logins.user_id(with_login(login(aud=["x", "other-app"]))) == "alice"
+    assert logins.verified(with_login(login(aud="app"))).user_id == "alice"
+    assert logins.verified(with_login(login(aud=["x", "other-app"]))).user_id == "alice"
     for audience in ("ap", "app2", [], ["x"], None, 7):
         refused(_signed(claims(aud=audience)), logins)
 
@@ -271,7 +270,7 @@ def test_what_a_login_says_of_its_own_key_is_not_listened_to(keys_file: Path) ->
     """jwk, jku and x5u: a key, or where to get it, by whoever signed."""
     logins = logins_of(JWT_JWKS_FILE=str(keys_file))
     text = login(RSA_KEY, "RS256", kid="key-RS256")
-    assert logins.user_id(with_login(text)) == "alice"
+    assert logins.verified(with_login(text)).user_id == "alice"
     headers = {"jwk": jwk("ES256"), "jku": "https://evil.example/", "x5u": "https://evil.example/"}
     for kid in ("key-RS256", "own"):
         forged_login = jwt.encode(claims(), EC_KEY, "ES256", headers={**headers, "kid": kid})
@@ -281,13 +280,13 @@ def test_what_a_login_says_of_its_own_key_is_not_listened_to(keys_file: Path) ->
 def test_a_login_of_a_megabyte_is_refused_before_it_is_read() -> None:
     text = login(padding="x" * 1_000_000)
     assert str(MAX_LOGIN_CHARACTERS) in refused(text)
-    assert HS256.user_id(with_login(login(padding="x" * 5000))) == "alice"
+    assert HS256.verified(with_login(login(padding="x" * 5000))).user_id == "alice"
 
 
 def test_two_logins_at_once_are_refused() -> None:
     request = in_query(login(sub="bob"), {"authorization": f"Bearer {login()}"})
     with pytest.raises(InvalidToken, match="header and access_token differ"):
-        HS256.user_id(request)
+        HS256.verified(request)
 
 
 def test_logins_that_a_platform_joined_are_refused() -> None:
@@ -319,13 +318,13 @@ def test_an_altered_login_is_refused(change: object) -> None:
 )
 def test_hostile_claims_are_refused(payload: object) -> None:
     with pytest.raises((InvalidToken, ExpiredToken)):
-        HS256.user_id(with_login(_signed(payload)))
+        HS256.verified(with_login(_signed(payload)))
 
 
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*"))
 def test_any_text_is_refused_as_a_login_and_never_breaks(text: str) -> None:
     with pytest.raises((InvalidToken, MissingToken)):
-        HS256.user_id(with_login(text))
+        HS256.verified(with_login(text))
 
 
 @given(
@@ -336,7 +335,7 @@ def test_any_text_is_refused_as_a_login_and_never_breaks(text: str) -> None:
 )
 def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str, object]) -> None:
     with suppress(InvalidToken, ExpiredToken):
-        assert HS256.user_id(with_login(_signed(payload))) == payload["sub"]
+        assert HS256.verified(with_login(_signed(payload))).user_id == payload["sub"]
 
 
 def _signed(payload: object) -> str:
@@ -409,20 +408,20 @@ def test_a_login_is_verified_once(mocker: MockerFixture) -> None:
     logins, text = logins_of(JWT_SECRET=SECRET), login()
     decode = mocker.spy(jwt, "decode")
     for _ in range(5):
-        assert logins.user_id(with_login(text)) == "alice"
-        assert logins.user_id(in_query(text)) == "alice"
+        assert logins.verified(with_login(text)).user_id == "alice"
+        assert logins.verified(in_query(text)).user_id == "alice"
     assert decode.call_count == 1
 
 
 def test_a_known_login_expires_when_it_says(clock: Clock) -> None:
     logins, text = logins_of(JWT_SECRET=SECRET), login(exp=int(time.time()) + 600)
-    assert logins.user_id(with_login(text)) == "alice"
+    assert logins.verified(with_login(text)).user_id == "alice"
     clock.now += 629
-    assert logins.user_id(with_login(text)) == "alice"
+    assert logins.verified(with_login(text)).user_id == "alice"
     clock.now += 2
     for _ in range(2):
         with pytest.raises(ExpiredToken):
-            logins.user_id(with_login(text))
+            logins.verified(with_login(text))
 
 
 def test_a_known_login_is_refused_when_its_secret_is_gone() -> None:
@@ -430,7 +429,7 @@ def test_a_known_login_is_refused_when_its_secret_is_gone() -> None:
     settings = read_settings(env).logins
     assert settings is not None
     logins, text = Logins(settings, env), login()
-    assert logins.user_id(with_login(text)) == "alice"
+    assert logins.verified(with_login(text)).user_id == "alice"
     env["JWT_SECRET"] = "new" * 11
     assert "signature" in refused(text, logins)
 
@@ -445,9 +444,9 @@ def test_a_known_login_is_refused_when_its_key_is_gone(clock: Clock, instead: li
         assert logins._keys is not None
         logins._keys._clock = clock
         text = login(RSA_KEY, "RS256", kid="k", exp=int(time.time()) + 100_000)
-        assert logins.user_id(with_login(text)) == "alice"
+        assert logins.verified(with_login(text)).user_id == "alice"
         clock.now += 3000
-        assert logins.user_id(with_login(text)) == "alice"
+        assert logins.verified(with_login(text)).user_id == "alice"
         clock.now += 700
         refused(text, logins)
 
@@ -457,11 +456,11 @@ def test_a_refused_login_is_not_known(clock: Clock) -> None:
     text = login(nbf=int(time.time()) + 100)
     assert "not valid yet" in refused(text, logins)
     clock.now += 100
-    assert logins.user_id(with_login(text)) == "alice"
+    assert logins.verified(with_login(text)).user_id == "alice"
 
 
 def test_known_logins_do_not_fill_the_memory() -> None:
     logins = logins_of(JWT_SECRET=SECRET)
     for number in range(MAX_KNOWN + 50):
-        logins.user_id(with_login(login(sub=f"user{number}")))
+        logins.verified(with_login(login(sub=f"user{number}")))
     assert len(logins._known) == MAX_KNOWN

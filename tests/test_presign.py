@@ -6,7 +6,8 @@ import datetime
 import json
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -24,6 +25,7 @@ import presign
 from app import App
 from errors import InvalidParameter
 from grants import Grant
+from scripted_sts import scripted_sts, success
 from settings import AccessKey, Settings, read_settings
 
 Env = dict[str, str]
@@ -49,7 +51,7 @@ def signed(settings: Settings, key: AccessKey, name: str, **wishes: str) -> dict
     asked = {"object": name, **{k.replace("_", "-"): v for k, v in wishes.items()}}
     if "content-type" in asked:
         asked["content_type"] = asked.pop("content-type")
-    wish = presign.read_wish(asked, settings, key)
+    wish = presign.read_wish(asked, settings, key, None)
     return presign.signed_url(grant(name), wish, settings, key, NOW)
 
 
@@ -175,7 +177,7 @@ def test_the_answer_says_how_to_use_the_url(settings: Settings) -> None:
 
 
 def test_parameters_of_the_operator_are_signed_into_the_url(settings: Settings) -> None:
-    wish = presign.read_wish({"object": "a"}, settings, KEY)
+    wish = presign.read_wish({"object": "a"}, settings, KEY, None)
     made = [
         presign.signed_url(grant("a"), wish, settings, KEY, NOW, more)
         for more in ({}, {"callback": "eyJ+/="})
@@ -220,30 +222,37 @@ def test_parameters_of_the_operator_are_signed_into_the_url(settings: Settings) 
 )
 def test_a_wrong_wish_is_named(settings: Settings, wishes: Env, parameter: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        presign.read_wish(wishes, settings, KEY)
+        presign.read_wish(wishes, settings, KEY, None)
     assert caught.value.code == f"InvalidParameter.{parameter}"
 
 
 def test_a_put_is_held_to_the_operators_content_types(env: Env) -> None:
     settings = read_settings({**env, "UPLOAD_CONTENT_TYPES": "image/png,image/jpeg"})
-    made = presign.read_wish({"object": "a", "content_type": "image/png"}, settings, KEY)
+    made = presign.read_wish({"object": "a", "content_type": "image/png"}, settings, KEY, None)
     assert made.headers == {"Content-Type": "image/png"}
     for wishes in ({"object": "a"}, {"object": "a", "content_type": "text/html"}):
         with pytest.raises(InvalidParameter, match="must be one of image/png, image/jpeg"):
-            presign.read_wish(wishes, settings, KEY)
+            presign.read_wish(wishes, settings, KEY, None)
 
 
-READER = App(
-    {
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "function-access-key-secret",
-        "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
-        "BUCKET_NAME": "my-bucket",
-        "OSS_REGION": "cn-hangzhou",
-        "AUTH": "anonymous",
-        "POLICY_FILE": "bucket_read_policy",
-    }
-)
+@pytest.fixture(scope="module")
+def reader() -> Iterator[App]:
+    """An App whose STS answers, and whose callers may read."""
+    with scripted_sts(success()) as server:
+        made = {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "function-access-key-secret",
+            "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
+            "BUCKET_NAME": "my-bucket",
+            "OSS_REGION": "cn-hangzhou",
+            "AUTH": "anonymous",
+            "POLICY_FILE": "bucket_read_policy",
+            "STS_ENDPOINT": server.url,
+        }
+        with closing(App(made)) as app:
+            yield app
+
+
 HOSTILE = st.text(st.sampled_from("\r\n%&=+#?/\\;\"' a\u7167\u2028\ud800") | st.characters())
 
 
@@ -253,12 +262,12 @@ def is_plain(text: str) -> bool:
 
 @given(name=HOSTILE, disposition=HOSTILE, process=HOSTILE.map("image/{}".format) | HOSTILE)
 def test_a_url_parses_back_to_exactly_the_wish_or_is_refused(
-    name: str, disposition: str, process: str
+    reader: App, name: str, disposition: str, process: str
 ) -> None:
     wishes = {"object": name, DISPOSITION: disposition, "x-oss-process": process, "method": "GET"}
     http = {"method": "POST", "path": "/signed-url"}
     event = {"requestContext": {"http": http}, "body": json.dumps(wishes)}
-    answer = json.loads(READER.respond(lambda: fc_event.read(json.dumps(event))).body)
+    answer = json.loads(reader.respond(lambda: fc_event.read(json.dumps(event))).body)
     if answer["StatusCode"] != 200:
         values = {"ResponseContentDisposition": disposition, "XOssProcess": process}
         parameter = answer["ErrorCode"].removeprefix("InvalidParameter.")
@@ -273,7 +282,8 @@ def test_a_url_parses_back_to_exactly_the_wish_or_is_refused(
     assert (host, path) == ("https://my-bucket.oss-cn-hangzhou.aliyuncs.com", f"/uploads/{name}")
     assert query[DISPOSITION] == disposition
     assert query["x-oss-process"] == process
-    assert len(query) == 7
+    # The session's token among them.
+    assert len(query) == 8
 
 
 @pytest.fixture
@@ -281,9 +291,9 @@ def ask(env: Env, make_event: MakeEvent) -> Ask:
     """Ask an App whose STS does not answer; `variables` change its environment."""
 
     def send(path: str, wishes: Env, method: str = "GET", **variables: str) -> dict[str, Any]:
-        app = App({**env, **variables})
         event = make_event(method, path, queryParameters=wishes)
-        response = app.respond(lambda: fc_event.read(event))
+        with closing(App({**env, **variables})) as app:
+            response = app.respond(lambda: fc_event.read(event))
         assert response.status == 200
         answer: dict[str, Any] = json.loads(response.body)
         return answer
@@ -328,7 +338,10 @@ def test_a_caller_gets_what_a_token_could_do_and_no_more(
     ask: Ask, method: str, policy: str, may: bool
 ) -> None:
     wishes = {"object": "a", "method": method, "policy": policy}
-    answer = ask("/signed-url", wishes, POLICY_CHOICES="bucket_read_policy")
+    with scripted_sts(success()) as server:
+        answer = ask(
+            "/signed-url", wishes, POLICY_CHOICES="bucket_read_policy", STS_ENDPOINT=server.url
+        )
     if may:
         assert answer["Method"] == method
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +71,72 @@ def test_callers_are_verified_unless_the_operator_says_otherwise(env: Env) -> No
     assert read_settings({**env, "AUTH": "anonymous"}).logins is None
 
 
+@pytest.mark.parametrize(
+    ("auth", "value", "tokens", "urls"),
+    [
+        ("jwt", "", 60, 6000),
+        ("jwt", "0", 0, 0),
+        ("jwt", "7", 7, 7),
+        ("anonymous", "", 0, 0),
+        ("anonymous", "7", 7, 7),
+    ],
+)
+def test_callers_who_have_names_are_limited_unless_the_operator_says_otherwise(
+    env: Env, auth: str, value: str, tokens: int, urls: int
+) -> None:
+    """A4."""
+    env.update(AUTH=auth, JWT_SECRET="s" * 32)
+    env.update(CALLER_TOKENS_PER_MINUTE=value, CALLER_URLS_PER_MINUTE=value)
+    made = read_settings(env)
+    assert (made.caller_tokens_per_minute, made.caller_urls_per_minute) == (tokens, urls)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("0", "1", "now", "-1700000000", "17e8", "20261128", "999999999", "1700000000.5"),
+        *("1700000000000", "\u0661700000000", "9" * 5000, str(int(time.time()) + 3600)),
+    ],
+)
+def test_a_brake_that_would_brake_nothing_or_everything_is_a_fault(env: Env, value: str) -> None:
+    """Milliseconds, a date, a time to come."""
+    env.update(AUTH="jwt", JWT_SECRET="s" * 32, LOGINS_NOT_BEFORE=value)
+    with pytest.raises(Misconfiguration, match=r"LOGINS_NOT_BEFORE: .*unix seconds") as error:
+        read_settings(env)
+    assert error.value.variable == "LOGINS_NOT_BEFORE"
+
+
+def test_a_brake_may_be_pulled_right_now_by_a_clock_that_is_a_little_fast(env: Env) -> None:
+    env.update(AUTH="jwt", JWT_SECRET="s" * 32, LOGINS_NOT_BEFORE=str(int(time.time()) + 20))
+    logins = read_settings(env).logins
+    assert logins is not None
+    assert logins.not_before == int(env["LOGINS_NOT_BEFORE"])
+
+
+@pytest.mark.parametrize(
+    ("value", "accepts"),
+    [
+        ("al ice", "as the log names them"),
+        ("alice,@" + "a" * 32, "as the log names them"),
+        ("~alice", "as the log names them"),
+        ("a" * 65, "as the log names them"),
+        ("*", "as the log names them"),
+        (",".join(f"user{n}" for n in range(51)), "at most 50"),
+    ],
+)
+def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str) -> None:
+    env.update(AUTH="jwt", JWT_SECRET="s" * 32, DENIED_CALLERS=value)
+    with pytest.raises(Misconfiguration, match=accepts):
+        read_settings(env)
+    env["DENIED_CALLERS"] = f" alice,{'~' + 'a2' * 16},,alice, b " + "".join(
+        f",user{n}" for n in range(47)
+    )
+    logins = read_settings(env).logins
+    assert logins is not None
+    assert {"alice", "b", "~" + "a2" * 16} < logins.denied
+    assert len(logins.denied) == 50
+
+
 def test_a_value_is_trimmed(env: Env) -> None:
     assert read_settings({**env, "BUCKET_NAME": " my-bucket\n"}).bucket == "my-bucket"
 
@@ -120,6 +188,13 @@ def test_policy_choices_add_to_the_default_policy(env: Env) -> None:
         ("STS_ENDPOINT", "https://[::1", "https://host"),
         ("OSS_ENDPOINT", "http://oss-cn-hangzhou.aliyuncs.com", "loopback and private"),
         ("OSS_ENDPOINT", "http://10.evil.example", "loopback and private"),
+        ("CALLER_TOKENS_PER_MINUTE", "10000", "0 (no limit) to 9999"),
+        ("CALLER_TOKENS_PER_MINUTE", "99999", "0 (no limit) to 9999"),
+        ("CALLER_TOKENS_PER_MINUTE", "-1", "0 (no limit) to 9999"),
+        ("CALLER_URLS_PER_MINUTE", "100000", "0 (no limit) to 99999"),
+        ("CALLER_URLS_PER_MINUTE", "1e3", "0 (no limit) to 99999"),
+        ("LOGINS_NOT_BEFORE", "1700000000", "must be empty with AUTH=anonymous"),
+        ("DENIED_CALLERS", "alice", "must be empty with AUTH=anonymous"),
         ("URL_EXPIRE_TIME", "0", "1 to 604800"),
         ("URL_EXPIRE_TIME", "604801", "1 to 604800"),
         ("URL_EXPIRE_TIME", "1.5", "1 to 604800"),
@@ -298,6 +373,9 @@ VARIABLES = (
     "JWT_USER_CLAIM",
     "ALLOWED_ORIGINS",
     "CALLER_TOKENS_PER_MINUTE",
+    "CALLER_URLS_PER_MINUTE",
+    "LOGINS_NOT_BEFORE",
+    "DENIED_CALLERS",
     "TOKEN_EXPIRE_TIME_MAX",
     "URL_EXPIRE_TIME",
     "URL_EXPIRE_TIME_MAX",

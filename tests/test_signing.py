@@ -112,25 +112,25 @@ def test_a_signer_shows_no_secret() -> None:
 
 def test_a_url_lives_as_long_as_the_operator_says(env: Env) -> None:
     settings = read_settings({**env, "URL_EXPIRE_TIME": "60", "URL_EXPIRE_TIME_MAX": "604800"})
-    assert lifetime(None, settings, KEY) == 60
-    assert lifetime("1", settings, KEY) == 1
-    assert lifetime("604800", settings, KEY) == 604800
+    assert lifetime(None, settings, KEY, None) == 60
+    assert lifetime("1", settings, KEY, None) == 1
+    assert lifetime("604800", settings, KEY, None) == 604800
 
 
 @pytest.mark.parametrize("wish", ["0", "-1", "901", "", "1.0", "1e2", " 9", "\u0669", "9" * 5000])
 def test_a_wish_for_another_life_is_refused(env: Env, wish: str) -> None:
     with pytest.raises(InvalidParameter, match="expires: must be whole seconds, 1 to 900"):
-        lifetime(wish, read_settings(env), KEY)
+        lifetime(wish, read_settings(env), KEY, None)
 
 
 def test_what_a_temporary_key_signs_lives_an_hour_at_most(env: Env) -> None:
     """It dies with the key, whose end cannot be known."""
     settings = read_settings({**env, "URL_EXPIRE_TIME": "604800"})
-    assert lifetime(None, settings, KEY) == 604800
-    assert lifetime(None, settings, TEMPORARY) == MAX_TEMPORARY_SECONDS == 3600
-    assert lifetime("3600", settings, TEMPORARY) == 3600
+    assert lifetime(None, settings, KEY, None) == 604800
+    assert lifetime(None, settings, TEMPORARY, None) == MAX_TEMPORARY_SECONDS == 3600
+    assert lifetime("3600", settings, TEMPORARY, None) == 3600
     with pytest.raises(InvalidParameter, match="1 to 3600"):
-        lifetime("3601", settings, TEMPORARY)
+        lifetime("3601", settings, TEMPORARY, None)
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+import brakes
 import callers
 import grants
 import tokens
-from cache import CredentialsCache
+from cache import MAX_ENTRIES, MAX_OF_ONE_CALLER, CredentialsCache
+from callers import Caller
 from cors import Cors
 from errors import MethodNotAllowed, Misconfiguration, NotFound, ServiceError, StsRefused
 from grants import Grant
-from limits import CallerLimit
 from messages import Request, Response
 from policies import Policies
+from rate_limit import RateLimit
 from request_log import Record
 from settings import (
     AccessKey,
@@ -62,6 +64,8 @@ ANSWER_SECONDS = 4.5
 """For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
 CALLBACK_SECONDS = 4.0
 """OSS waits 5 s, a cold start and the way between included."""
+LISTINGS_PER_MINUTE = 60
+"""Of one caller. Each asks OSS once, with details 21 times."""
 
 
 class _Parts(NamedTuple):
@@ -71,7 +75,9 @@ class _Parts(NamedTuple):
     logins: Logins | None
     policies: Policies
     cors: Cors
-    limit: CallerLimit
+    tokens_limit: RateLimit
+    urls_limit: RateLimit
+    listings_limit: RateLimit
     cache: CredentialsCache
     sts: StsClient
 
@@ -194,7 +200,7 @@ class App:
         role_request = RoleRequest(role_arn, grant.session_name, policy, grant.seconds)
 
         def assume_role(role_request: RoleRequest) -> Credentials:
-            parts.limit.take(grant.session_name)
+            parts.tokens_limit.take(grant.session_name)
             began = time.perf_counter()
             try:
                 return parts.sts.assume_role(role_request, read_access_key(self._env), end)
@@ -238,6 +244,9 @@ class App:
         head = self._oss_client(settings).head(callback.object_key, key, end)
         upload = callbacks.confirm(callback, head)
         record.upload = upload.members()
+        if settings.logins is not None:
+            # It is stored by now: the log says what there is to look at, and nobody else is told.
+            brakes.apply_to_upload(callback.caller, callback.issued, settings.logins)
         if settings.callback.hook is None:
             return {"StatusCode": 200, "Status": "OK", **upload.members()}
         hook = self._hook_at(settings.callback.hook)
@@ -248,9 +257,9 @@ class App:
         parts = self._parts()
         import uploads
 
-        caller = callers.identify(request, parts.logins)
-        record.caller = caller.segment or caller.session_name
+        caller = self._caller(request, record)
         listing = uploads.decide(caller, request.query, parts.settings)
+        parts.listings_limit.take(caller.session_name)
         client = self._oss_client(parts.settings)
         return uploads.read(listing, client, read_access_key(self._env), end)
 
@@ -296,16 +305,18 @@ class App:
         wishes = grants.read_wishes(request, presign.WISHES)
         grant = self._grant(request, record, wishes)
         key = read_access_key(self._env)
-        wish = presign.read_wish(wishes, settings, key)
+        wish = presign.read_wish(wishes, settings, key, grant.login)
         self._require(presign.ACTIONS[wish.method], grant)
+        self._parts().urls_limit.take(grant.session_name)
         now = time.time()
-        if wish.method != "PUT" and self._can_link(grant):
+        if wish.method != "PUT":
             # OSS follows a symbolic link as whoever signed: our own key would read a neighbour's
-            # object that a caller has linked to, the caller's own credentials do not.
+            # object, the caller's own credentials do not. Whoever may read now may have linked
+            # before, or elsewhere: so always.
             whole = grant._replace(object_key=None, seconds=settings.max_token_seconds)
             credentials = self._credentials(whole, record, end)
             key = AccessKey(*credentials[:3])
-            wish = presign.shortened(wish, credentials.expires - int(now), "expires" in wishes)
+            wish = presign.shortened(wish, credentials.expires - int(now))
         more_query = {}
         if wish.method == "PUT":
             callback = self._callback_parameters(grant, int(now) + wish.seconds)
@@ -319,30 +330,27 @@ class App:
         wishes = grants.read_wishes(request, forms.WISHES)
         grant = self._grant(request, record, wishes)
         key = read_access_key(self._env)
-        wish = forms.read_wish(wishes, settings, key)
+        wish = forms.read_wish(wishes, settings, key, grant.login)
         self._require(forms.ACTION, grant)
+        self._parts().urls_limit.take(grant.session_name)
         now = time.time()
         callback = self._callback_parameters(grant, int(now) + wish.seconds)
         more_fields = callback.form_fields() if callback else {}
         return forms.signed_form(grant, wish, settings, key, now, more_fields)
 
     def _grant(self, request: Request, record: Record, wishes: Mapping[str, str]) -> Grant:
-        parts = self._parts()
-        caller = callers.identify(request, parts.logins)
-        record.caller = caller.segment or caller.session_name
-        grant = grants.decide(caller, wishes, parts.settings)
+        grant = grants.decide(self._caller(request, record), wishes, self._parts().settings)
         record.policy = grant.policy
         return grant
 
-    def _can_link(self, grant: Grant) -> bool:
-        """Whether a caller with a folder of their own may write: objects, and so links too."""
-        import permissions
-
-        settings, policies = self._parts().settings, self._parts().policies
-        return grant.prefix != settings.prefix and any(
-            permissions.may_write(policies.render(grant._replace(object_key=None, policy=name)))
-            for name in settings.policy_choices
-        )
+    def _caller(self, request: Request, record: Record) -> Caller:
+        """Say who asks, for the log as well, before anything is done for them."""
+        parts = self._parts()
+        caller = callers.identify(request, parts.logins)
+        record.caller = caller.segment or caller.session_name
+        if parts.settings.logins is not None:
+            brakes.apply(caller, parts.settings.logins)
+        return caller
 
     def _require(self, action: str, grant: Grant) -> None:
         """Refuse what a token of the grant could not do: our own key could. Raises NotAllowed."""
@@ -398,8 +406,17 @@ class App:
                     None if settings.logins is None else _logins(settings.logins, self._env),
                     Policies(settings.policy_choices),
                     Cors(settings.allowed_origins),
-                    CallerLimit(settings.caller_tokens_per_minute),
-                    CredentialsCache(),
+                    RateLimit(
+                        settings.caller_tokens_per_minute, "new tokens", "CALLER_TOKENS_PER_MINUTE"
+                    ),
+                    RateLimit(
+                        settings.caller_urls_per_minute,
+                        "signed URLs and forms",
+                        "CALLER_URLS_PER_MINUTE",
+                    ),
+                    RateLimit(LISTINGS_PER_MINUTE, "listings", None),
+                    # Without logins all callers are one, who takes nothing from anybody.
+                    CredentialsCache(share=MAX_OF_ONE_CALLER if settings.logins else MAX_ENTRIES),
                     StsClient(settings.sts_endpoint, settings.region),
                 )
                 _warn_about(settings)
@@ -440,6 +457,10 @@ def _warn_about(settings: Settings) -> None:
             "AUTH=anonymous: whoever knows the URL gets a token for everything under %s of %s",
             settings.prefix,
             settings.bucket,
+        )
+    elif not settings.caller_tokens_per_minute:
+        log.warning(
+            "CALLER_TOKENS_PER_MINUTE=0: one caller can spend the STS calls of the whole account"
         )
     if "all_policy" in settings.policy_choices:
         log.warning("all_policy: tokens may do whatever the upload role may, in every folder")

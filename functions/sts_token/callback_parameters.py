@@ -78,6 +78,7 @@ def callback_parameters(
         key=grant.prefix if grant.object_key is None else grant.object_key,
         is_prefix=grant.object_key is None,
         expires=expires + UPLOAD_SECONDS,
+        issued=_issued(grant),
     )
     sealed = seal(content, secrets[0])
     return CallbackParameters(
@@ -86,6 +87,13 @@ def callback_parameters(
         settings=settings,
         sealed=sealed,
     )
+
+
+def _issued(grant: Grant) -> int | None:
+    """When the login was made, for LOGINS_NOT_BEFORE: an upload may end after that is set."""
+    if grant.login is None or grant.login.issued is None:
+        return None
+    return max(0, int(grant.login.issued))
 
 
 def _callback(settings: CallbackSettings, body: str) -> str:

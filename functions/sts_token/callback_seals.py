@@ -16,27 +16,28 @@ from typing import NamedTuple
 
 from errors import CallbackRefused
 
-VERSION = "1"
 UPLOAD_SECONDS = 3600
 """How long a seal outlives what it came with. OSS checks credentials when an upload begins, and
 calls back when it has ended: in an hour the largest single upload (5 GB) passes at 12 Mbit/s. An
 upload in parts takes longer, but ends with a request whose credentials have to be valid."""
 
 # What the secret signs is only ever this, should somebody use one secret for two things.
-_CONTEXT = b"callback seal 1\n"
-_FORM = r"1\.([A-Za-z0-9_-]{1,4000})\.([A-Za-z0-9_-]{43})"
+_CONTEXTS = {"1": b"callback seal 1\n", "2": b"callback seal 2\n"}
+_FORM = r"([12])\.([A-Za-z0-9_-]{1,4000})\.([A-Za-z0-9_-]{43})"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Seal(NamedTuple):
     """Whose upload a callback may report: the caller (its session's name), the bucket, and one
-    object key, or all that begin with `key` where `is_prefix`. `expires` is in unix seconds."""
+    object key, or all that begin with `key` where `is_prefix`. `expires` is in unix seconds,
+    and so is `issued`: when the caller's login was made, None where that is not known."""
 
     caller: str
     bucket: str
     key: str
     is_prefix: bool
     expires: int
+    issued: int | None = None
 
     def covers(self, bucket: str, object_key: str) -> bool:
         """Whether an object is what was granted. A prefix is a folder, and no object in it."""
@@ -49,8 +50,11 @@ class Seal(NamedTuple):
 
 def seal(content: Seal, secret: bytes) -> str:
     """Return the seal as ASCII text of `[A-Za-z0-9._-]`: it survives headers, URLs and forms."""
-    payload = _base64(_encode(content).encode())
-    return f"{VERSION}.{payload}.{_base64(_mac(payload, secret))}"
+    # Version 1 as long as it says it all: an earlier version of this function reads no other.
+    version = "1" if content.issued is None else "2"
+    members = content[:5] if version == "1" else content
+    payload = _base64(_encode(members).encode())
+    return f"{version}.{payload}.{_base64(_mac(version, payload, secret))}"
 
 
 def unseal(text: str, secrets: tuple[bytes, ...], now: float) -> Seal:
@@ -59,25 +63,25 @@ def unseal(text: str, secrets: tuple[bytes, ...], now: float) -> Seal:
     Raises CallbackRefused for anything else, and for a seal whose time has passed.
     """
     form = re.fullmatch(_FORM, text)
-    if form is None or not _is_ours(form[1], form[2], secrets):
+    if form is None or not _is_ours(form[1], form[2], form[3], secrets):
         raise CallbackRefused("the seal is not one of CALLBACK_SECRET")
-    content = Seal(*json.loads(base64.urlsafe_b64decode(_padded(form[1]))))
+    content = Seal(*json.loads(base64.urlsafe_b64decode(_padded(form[2]))))
     if now >= content.expires:
         raise CallbackRefused("the seal has expired")
     return content
 
 
-def _is_ours(payload: str, mac: str, secrets: tuple[bytes, ...]) -> bool:
+def _is_ours(version: str, payload: str, mac: str, secrets: tuple[bytes, ...]) -> bool:
     try:
         given = base64.urlsafe_b64decode(_padded(mac))
     except binascii.Error:
         return False
     # All of them, whichever fits: how long it takes tells nothing.
-    return sum(hmac.compare_digest(_mac(payload, secret), given) for secret in secrets) > 0
+    return sum(hmac.compare_digest(_mac(version, payload, secret), given) for secret in secrets) > 0
 
 
-def _mac(payload: str, secret: bytes) -> bytes:
-    return hmac.digest(secret, _CONTEXT + payload.encode(), "sha256")
+def _mac(version: str, payload: str, secret: bytes) -> bytes:
+    return hmac.digest(secret, _CONTEXTS[version] + payload.encode(), "sha256")
 
 
 def _base64(data: bytes) -> str:

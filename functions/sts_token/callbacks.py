@@ -39,9 +39,11 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Callback(NamedTuple):
-    """What OSS signed, about something that we granted. `caller` is the grant's session name."""
+    """What OSS signed, about something that we granted. `caller` is the grant's session name,
+    `issued` the unix seconds at which that caller's login was made, as far as the seal says."""
 
     caller: str
+    issued: int | None
     bucket: str
     object_key: str
     etag: str
@@ -109,6 +111,7 @@ def verify(
     )
     return Callback(
         caller=sealed.caller,
+        issued=sealed.issued,
         bucket=fields["bucket"],
         object_key=fields["object"],
         etag=_matched(fields, "etag", f'"?{_ETAG}"?').strip('"'),

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from logins import Logins
 
 
+class Login(NamedTuple):
+    """What a verified login says: whose it is, when it was made and how long it is good for.
+
+    `issued` is its `iat` in unix seconds, None where it has no number there. `seconds_left` was
+    counted when the request came, and can be below 0 by the clock skew that is allowed.
+    """
+
+    user_id: str
+    issued: float | None
+    seconds_left: int
+
+
 class Caller(NamedTuple):
     """A verified identity.
 
@@ -27,6 +39,8 @@ class Caller(NamedTuple):
 
     segment: str | None
     session_name: str
+    login: Login | None = None
+    """The login that says so; None without logins."""
 
 
 ANONYMOUS = Caller(segment=None, session_name="anonymous")
@@ -38,7 +52,10 @@ def identify(request: Request, logins: Logins | None) -> Caller:
     Without logins (AUTH=anonymous) everybody is the same caller. Raises MissingToken,
     InvalidToken, ExpiredToken, KeysUnreachable.
     """
-    return ANONYMOUS if logins is None else named(logins.user_id(request))
+    if logins is None:
+        return ANONYMOUS
+    login = logins.verified(request)
+    return named(login.user_id)._replace(login=login)
 
 
 def named(user_id: str) -> Caller:
@@ -48,9 +65,16 @@ def named(user_id: str) -> Caller:
     base32 of the first 20 bytes of its SHA-256. In the session's name, which has no "~", "@" takes
     its place, and "." stands before an id of one character, which would be too short.
     """
-    if re.fullmatch("[A-Za-z0-9_-]{1,64}", user_id):
-        return Caller(user_id, user_id if len(user_id) > 1 else f".{user_id}")
-    # surrogatepass: JSON can spell half a surrogate pair, which has no UTF-8.
-    digest = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).digest()
-    hashed = base64.b32encode(digest[:20]).decode().lower()
-    return Caller(f"~{hashed}", f"@{hashed}")
+    segment = user_id
+    if not re.fullmatch("[A-Za-z0-9_-]{1,64}", user_id):
+        # surrogatepass: JSON can spell half a surrogate pair, which has no UTF-8.
+        digest = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).digest()
+        segment = f"~{base64.b32encode(digest[:20]).decode().lower()}"
+    return Caller(segment, session_name(segment))
+
+
+def session_name(segment: str) -> str:
+    """Return the name of the sessions of the caller who has this segment."""
+    if segment[0] == "~":
+        return f"@{segment[1:]}"
+    return segment if len(segment) > 1 else f".{segment}"

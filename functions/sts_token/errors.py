@@ -139,18 +139,29 @@ class CorsRefused(ServiceError):
     code = "CorsRefused"
 
 
-class TooManyTokens(ServiceError):
-    """Raised when a caller has had its new tokens of this minute; `headers` say when to retry."""
+class RateLimited(ServiceError):
+    """Raised when a caller has had its share of this minute; `headers` say when to retry.
+
+    `what` is what is counted, like "new tokens"; `variable` sets the limit, None: nothing does.
+    """
 
     status = 429
     code = "Throttling.Caller"
 
-    def __init__(self, per_minute: int, seconds: float) -> None:
+    def __init__(self, what: str, per_minute: int, seconds: float, variable: str | None) -> None:
         wait = max(1, int(seconds + 0.999))
+        by = f" ({variable})" if variable else ""
         super().__init__(
-            f"at most {per_minute} new tokens a minute; try again in {wait} s",
+            f"at most {per_minute} {what} a minute{by}; try again in {wait} s",
             headers={"Retry-After": str(wait)},
         )
+
+
+class CallerDenied(ServiceError):
+    """Raised for a caller whom the operator has shut out (DENIED_CALLERS, LOGINS_NOT_BEFORE)."""
+
+    status = 403
+    code = "CallerDenied"
 
 
 class CallbackRefused(ServiceError):

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import content_types
+from callers import Login
 from errors import InvalidParameter
 from grants import Grant
 from settings import AccessKey, Settings
@@ -36,13 +37,15 @@ class FormWish(NamedTuple):
     content_types: tuple[str, ...]
 
 
-def read_wish(wishes: Mapping[str, str], settings: Settings, key: AccessKey) -> FormWish:
+def read_wish(
+    wishes: Mapping[str, str], settings: Settings, key: AccessKey, login: Login | None
+) -> FormWish:
     """Check the wishes for a form; `object` and `policy` are the grant's.
 
     Raises InvalidParameter for one that is malformed or would widen.
     """
     return FormWish(
-        seconds=lifetime(wishes.get("expires"), settings, key),
+        seconds=lifetime(wishes.get("expires"), settings, key, login),
         max_bytes=_max_bytes(wishes.get("max_bytes"), settings.upload_max_bytes),
         content_types=content_types.narrowed(
             wishes.get("content_type"), settings.upload_content_types

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import keys
-from callers import Caller
+from callers import Caller, Login
 from errors import InvalidParameter
 from messages import Request
 from settings import MIN_SECONDS, Settings
@@ -24,7 +24,10 @@ _WISHES = ("policy", "object", "duration")
 
 
 class Grant(NamedTuple):
-    """One bucket and one prefix, or one object key under it; a policy's name; seconds to live."""
+    """One bucket and one prefix, or one object key under it; a policy's name; seconds to live.
+
+    `login` is the caller's, None without logins.
+    """
 
     bucket: str
     prefix: str
@@ -32,6 +35,7 @@ class Grant(NamedTuple):
     policy: str
     seconds: int
     session_name: str
+    login: Login | None = None
 
 
 def read_wishes(request: Request, names: Sequence[str] = _WISHES) -> dict[str, str]:
@@ -67,8 +71,9 @@ def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Gra
         prefix=prefix,
         object_key=_object_key(prefix, wishes.get("object")),
         policy=_policy(wishes.get("policy", settings.policy), settings),
-        seconds=_seconds(wishes.get("duration"), settings),
+        seconds=_seconds(wishes.get("duration"), settings, caller.login),
         session_name=caller.session_name,
+        login=caller.login,
     )
 
 
@@ -129,11 +134,18 @@ def _policy(name: str, settings: Settings) -> str:
     return name
 
 
-def _seconds(wish: str | None, settings: Settings) -> int:
+def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
+    """How long a token lives. By a wish it does not outlive its login, as far as STS can do that.
+
+    Only whole multiples of STS's shortest session: each other number would be a call of STS, and
+    credentials that are kept for one never end later than a cut to that number allows.
+    """
     if wish is None:
         return settings.token_seconds
     # Bounded digits: int() of a very long text is an error of its own.
     longest = settings.max_token_seconds
-    if re.fullmatch("[0-9]{1,6}", wish) and MIN_SECONDS <= int(wish) <= longest:
+    if not re.fullmatch("[0-9]{1,6}", wish) or not MIN_SECONDS <= int(wish) <= longest:
+        raise InvalidParameter("duration", f"must be whole seconds, {MIN_SECONDS} to {longest}")
+    if login is None or int(wish) <= login.seconds_left:
         return int(wish)
-    raise InvalidParameter("duration", f"must be whole seconds, {MIN_SECONDS} to {longest}")
+    return max(login.seconds_left // MIN_SECONDS, 1) * MIN_SECONDS

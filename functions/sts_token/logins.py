@@ -10,6 +10,7 @@ configured: an app asks often, and a signature takes longer to verify than a kep
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -17,16 +18,14 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from callers import Login
 from errors import ExpiredToken, InvalidToken, MissingToken
 from jwks import Key, KeySet, PublicKey
 from messages import Request
-from settings import LoginSettings, read_jwt_secrets
+from settings import CLOCK_SKEW_SECONDS, LoginSettings, read_jwt_secrets
 
 MAX_LOGIN_CHARACTERS = 8192
 """A login travels in a header or a URL: servers on the way take no longer ones."""
-LEEWAY_SECONDS = 30
-"""How far clocks may be apart."""
-
 # What PyJWT lets through, beside its own, where a login's numbers and nestings are hostile.
 _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 _REASONS = {
@@ -45,9 +44,11 @@ MAX_KNOWN = 200
 
 
 class _Known(NamedTuple):
-    """A verified login: whose, until when (`exp`, unix seconds), and by what it was verified."""
+    """A verified login: whose, from when (`iat`) and until when (`exp`, both in unix seconds), and
+    by what it was verified."""
 
     user_id: str
+    issued: float | None
     expires: float
     by: tuple[bytes, ...] | PublicKey
     kid: object
@@ -70,8 +71,8 @@ class Logins:
         if self._keys is not None:
             self._keys.warm()
 
-    def user_id(self, request: Request) -> str:
-        """Return the verified user id.
+    def verified(self, request: Request) -> Login:
+        """Return the login of a request, once it is verified.
 
         Raises MissingToken, InvalidToken, ExpiredToken; KeysUnreachable while there are no keys
         to verify with.
@@ -84,11 +85,11 @@ class Logins:
                 self._known[login] = known
                 if len(self._known) > MAX_KNOWN:
                     del self._known[next(iter(self._known))]
-        return known.user_id
+        return Login(known.user_id, known.issued, int(known.expires - time.time()))
 
     def _holds(self, known: _Known) -> bool:
         """Whether it would be verified again: in time, by a secret or key that is still there."""
-        if time.time() >= known.expires + LEEWAY_SECONDS:
+        if time.time() >= known.expires + CLOCK_SKEW_SECONDS:
             return False
         if self._keys is not None:
             return self._keys.find(known.kid) is known.by
@@ -108,7 +109,7 @@ class Logins:
                 "must be text that is not empty"
             )
         # PyJWT has made sure that there is one, and that it is a number.
-        return _Known(user_id, int(claims["exp"]), by, kid)
+        return _Known(user_id, _number(claims.get("iat")), int(claims["exp"]), by, kid)
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, self._jwt.MissingRequiredClaimError):
@@ -139,10 +140,17 @@ class Logins:
             algorithms=[algorithm],
             audience=settings.audience or None,
             issuer=settings.issuer,
-            leeway=LEEWAY_SECONDS,
+            leeway=CLOCK_SKEW_SECONDS,
             options={"require": ["exp"]},
         )
         return claims
+
+
+def _number(value: object) -> float | None:
+    """A claim's number; None for what is none: PyJWT takes text of digits too."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _login(request: Request) -> str:

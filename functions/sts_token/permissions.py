@@ -60,16 +60,6 @@ def allows(policy: str, action: str, account: str, resource: str) -> bool:
     return allowed
 
 
-def may_write(policy: str) -> bool:
-    """Whether a policy may allow oss:PutObject on anything; for sure not, where it does not."""
-    return any(
-        statement.allows
-        and any(_matches(pattern, "oss:putobject") for pattern in statement.actions)
-        != statement.excludes_actions
-        for statement in _parsed(policy)
-    )
-
-
 @lru_cache(maxsize=256)
 def _parsed(policy: str) -> tuple[_Statement, ...]:
     document = json.loads(policy)

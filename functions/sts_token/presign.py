@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import content_types
+from callers import Login
 from errors import InvalidParameter
 from grants import Grant
 from settings import AccessKey, Settings
@@ -38,7 +39,9 @@ class UrlWish(NamedTuple):
     query: Mapping[str, str]
 
 
-def read_wish(wishes: Mapping[str, str], settings: Settings, key: AccessKey) -> UrlWish:
+def read_wish(
+    wishes: Mapping[str, str], settings: Settings, key: AccessKey, login: Login | None
+) -> UrlWish:
     """Check the wishes for a URL; `object` and `policy` are the grant's.
 
     Raises InvalidParameter for one that is missing, malformed, not of the method or would widen.
@@ -59,19 +62,17 @@ def read_wish(wishes: Mapping[str, str], settings: Settings, key: AccessKey) -> 
         raise InvalidParameter("content_type", "is for PUT only")
     return UrlWish(
         method=method,
-        seconds=lifetime(wishes.get("expires"), settings, key),
+        seconds=lifetime(wishes.get("expires"), settings, key, login),
         headers=headers,
         query={name: _value(name, wishes[name], method) for name in _DOWNLOAD if name in wishes},
     )
 
 
-def shortened(wish: UrlWish, longest: int, is_wished: bool) -> UrlWish:
-    """Let a URL live no longer than `longest` seconds, which the key that signs it has left.
+def shortened(wish: UrlWish, longest: int) -> UrlWish:
+    """Let a URL live no longer than `longest` seconds, which the session that signs it has left.
 
-    Raises InvalidParameter for a longer life that was wished for.
+    No wish is refused for it: how much is left depends on when the session began.
     """
-    if is_wished and wish.seconds > longest:
-        raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
     return wish._replace(seconds=min(wish.seconds, longest))
 
 

@@ -8,6 +8,7 @@ that was pasted into the wrong place.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -27,6 +28,13 @@ MAX_BYTES = 5 * 1024**3
 """OSS's largest object of one upload (vendor documentation of PutObject and PostObject)."""
 
 MIN_SECRET_BYTES = 32
+DEFAULT_TOKENS_PER_MINUTE = 60
+"""New tokens of one caller, with AUTH=jwt: STS takes 100 calls a second from a whole account."""
+DEFAULT_URLS_PER_MINUTE = 6000
+"""Signed URLs and forms of one caller, together, with AUTH=jwt."""
+MAX_DENIED_CALLERS = 50
+CLOCK_SKEW_SECONDS = 30
+"""How far the clocks of two machines may be apart."""
 TYPE_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 """Each half of a content type, as a pattern (RFC 6838)."""
 _KEY_SOURCES = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
@@ -37,6 +45,7 @@ _PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
 
 # As text: what a cold start does not meet, it does not compile.
 _ROLE_ARN = r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}"
+_SEGMENT = "[A-Za-z0-9_-]{1,64}|~[a-z2-7]{32}"
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 _REGION = r"(?!oss-)[a-z]{2,}(?:-[a-z0-9]+)+"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
@@ -109,6 +118,7 @@ class LoginSettings(NamedTuple):
     """How logins are verified (AUTH=jwt).
 
     With neither `keys_file` nor `keys_url` by JWT_SECRET, which is read at each use.
+    `not_before` (unix seconds; 0: not set) and `denied` (segments, see callers.py) are the brakes.
     """
 
     keys_file: str
@@ -116,6 +126,8 @@ class LoginSettings(NamedTuple):
     issuer: str | None
     audience: tuple[str, ...]
     user_claim: str
+    not_before: int = 0
+    denied: frozenset[str] = frozenset()
 
 
 class Settings(NamedTuple):
@@ -137,7 +149,9 @@ class Settings(NamedTuple):
     """None with AUTH=anonymous."""
     allowed_origins: tuple[str, ...]
     caller_tokens_per_minute: int
-    """0: no limit."""
+    """New tokens, 0 to 9999; 0: no limit."""
+    caller_urls_per_minute: int
+    """Signed URLs and forms together, 0 to 99999; 0: no limit."""
     url_seconds: int
     max_url_seconds: int
     upload_max_bytes: int
@@ -154,6 +168,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     token_seconds = _seconds(env, "TOKEN_EXPIRE_TIME", MIN_SECONDS)
     url_seconds = _whole(env, "URL_EXPIRE_TIME", 900, 1, MAX_URL_SECONDS, "seconds")
     oss_endpoint = f"https://oss-{region}.aliyuncs.com"
+    logins = _logins(env) if _one_of(env, "AUTH", ("jwt", "anonymous")) == "jwt" else None
+    if logins is None:
+        _refuse_brakes(env)
     return Settings(
         role_arn=_match(env, "ROLE_ARN", _ROLE_ARN, "acs:ram::<account id>:role/<role name>"),
         token_seconds=token_seconds,
@@ -171,9 +188,15 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         sts_endpoint=_endpoint(
             env, "STS_ENDPOINT", f"https://sts.{region}.aliyuncs.com", _LOOPBACK
         ),
-        logins=_logins(env) if _one_of(env, "AUTH", ("jwt", "anonymous")) == "jwt" else None,
+        logins=logins,
         allowed_origins=_origins(env),
-        caller_tokens_per_minute=_limit(env),
+        # Without logins all callers are one, who shares with nobody.
+        caller_tokens_per_minute=_limit(
+            env, "CALLER_TOKENS_PER_MINUTE", DEFAULT_TOKENS_PER_MINUTE if logins else 0, 9999
+        ),
+        caller_urls_per_minute=_limit(
+            env, "CALLER_URLS_PER_MINUTE", DEFAULT_URLS_PER_MINUTE if logins else 0, 99999
+        ),
         url_seconds=url_seconds,
         max_url_seconds=_whole(
             env, "URL_EXPIRE_TIME_MAX", url_seconds, url_seconds, MAX_URL_SECONDS, "seconds"
@@ -315,11 +338,13 @@ def _content_types(env: Mapping[str, str]) -> tuple[str, ...]:
     return types
 
 
-def _limit(env: Mapping[str, str]) -> int:
-    name = "CALLER_TOKENS_PER_MINUTE"
-    value = _text(env, name) or "0"
-    if not re.fullmatch("[0-9]{1,4}", value):
-        raise Misconfiguration(name, "must be a whole number, 0 (no limit) to 9999")
+def _limit(env: Mapping[str, str], name: str, default: int, most: int) -> int:
+    value = _text(env, name)
+    if not value:
+        return default
+    # Bounded digits, as above.
+    if not re.fullmatch("[0-9]{1,5}", value) or int(value) > most:
+        raise Misconfiguration(name, f"must be a whole number, 0 (no limit) to {most}")
     return int(value)
 
 
@@ -340,7 +365,48 @@ def _logins(env: Mapping[str, str]) -> LoginSettings:
         issuer=_text(env, "JWT_ISSUER") or None,
         audience=tuple(filter(None, audience)),
         user_claim=_text(env, "JWT_USER_CLAIM") or "sub",
+        not_before=_not_before(env),
+        denied=_denied(env),
     )
+
+
+def _not_before(env: Mapping[str, str]) -> int:
+    """LOGINS_NOT_BEFORE, 0 where it is not set. A brake that brakes nothing, or everything for
+    ever, is a fault: milliseconds, a date of 8 digits, a time in the future."""
+    value = _text(env, "LOGINS_NOT_BEFORE")
+    if not value:
+        return 0
+    if not re.fullmatch("[1-9][0-9]{9}", value) or int(value) > time.time() + CLOCK_SKEW_SECONDS:
+        raise Misconfiguration(
+            "LOGINS_NOT_BEFORE",
+            "must be a time that has passed, in unix seconds (10 digits, as `date +%s` prints; "
+            "not milliseconds)",
+        )
+    return int(value)
+
+
+def _denied(env: Mapping[str, str]) -> frozenset[str]:
+    name = "DENIED_CALLERS"
+    parts = (part.strip() for part in _text(env, name).split(","))
+    segments = frozenset(filter(None, parts))
+    if len(segments) > MAX_DENIED_CALLERS:
+        raise Misconfiguration(name, f"must be at most {MAX_DENIED_CALLERS} callers")
+    if not all(re.fullmatch(_SEGMENT, segment) for segment in segments):
+        raise Misconfiguration(
+            name,
+            "must be callers as the log names them, separated by commas: 1 to 64 of A-Z, a-z, "
+            "0-9, _ and -, or ~ and 32 of a-z and 2-7",
+        )
+    return segments
+
+
+def _refuse_brakes(env: Mapping[str, str]) -> None:
+    """Raise Misconfiguration for a brake that needs logins: it would seem to work."""
+    for name in ("LOGINS_NOT_BEFORE", "DENIED_CALLERS"):
+        if _text(env, name):
+            raise Misconfiguration(
+                name, "must be empty with AUTH=anonymous, where nobody has a name; AUTH=jwt has it"
+            )
 
 
 def _callback(env: Mapping[str, str]) -> CallbackSettings | None:

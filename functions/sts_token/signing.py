@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import percent
+from callers import Login
 from errors import InvalidParameter
 from settings import AccessKey, Endpoint, Settings
 
@@ -92,19 +93,25 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
     return "&".join(f"{name}={value}" if value else name for name, value in pairs)
 
 
-def lifetime(wish: str | None, settings: Settings, key: AccessKey) -> int:
+MIN_CUT_SECONDS = 60
+"""What is left of a URL or form, at the least, where a wish is cut to what is left of a login."""
+
+
+def lifetime(wish: str | None, settings: Settings, key: AccessKey, login: Login | None) -> int:
     """How many seconds a URL or form lives: 1 up to URL_EXPIRE_TIME_MAX and what the key allows.
 
-    Raises InvalidParameter for a wish (`expires`) that is malformed or longer.
+    A wish (`expires`) is cut to what is left of the login, but not below a minute. Raises
+    InvalidParameter for one that is malformed or longer than the operator allows.
     """
     longest = settings.max_url_seconds
     if key.security_token is not None:
         longest = min(longest, MAX_TEMPORARY_SECONDS)
     if wish is None:
         return min(settings.url_seconds, longest)
-    if re.fullmatch("[0-9]{1,6}", wish) and 1 <= int(wish) <= longest:
-        return int(wish)
-    raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
+    if not re.fullmatch("[0-9]{1,6}", wish) or not 1 <= int(wish) <= longest:
+        raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
+    left = int(wish) if login is None else max(login.seconds_left, MIN_CUT_SECONDS)
+    return min(int(wish), left)
 
 
 def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:

@@ -369,3 +369,37 @@ def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
 def test_the_exit_status_is_that_of_the_table(shell: Env, tmp_path: Path) -> None:
     assert not has_failed(doctor.examine(shell, tmp_path))
     assert has_failed(doctor.examine({**shell, "BUCKET_NAME": "X"}, tmp_path))
+
+
+# Rate limits and brakes
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "says"),
+    [
+        ({}, "PASS", "60 new tokens, 6000 URLs and forms"),
+        ({"CALLER_TOKENS_PER_MINUTE": "0"}, "WARN", "CALLER_TOKENS_PER_MINUTE=0: one caller"),
+        ({"CALLER_URLS_PER_MINUTE": "0"}, "WARN", "CALLER_URLS_PER_MINUTE=0: one caller"),
+        ({"CALLER_TOKENS_PER_MINUTE": "many"}, "FAIL", "0 (no limit) to 9999"),
+        ({"AUTH": "anonymous", "JWT_SECRET": ""}, "PASS", "all callers are one"),
+    ],
+)
+def test_a_missing_rate_limit_is_warned_of(
+    shell: Env, tmp_path: Path, given: Env, level: str, says: str
+) -> None:
+    """A4."""
+    found = examined({**shell, **given}, tmp_path)["rate limits"]
+    assert found[0] == level
+    assert says in found[1]
+
+
+def test_a_wrong_brake_is_one_fault_and_a_right_one_beside_wrong_logins_none(
+    shell: Env, tmp_path: Path
+) -> None:
+    wrong = examined({**shell, "DENIED_CALLERS": "al ice"}, tmp_path)["other variables"]
+    assert wrong[0] == "FAIL"
+    assert wrong[1].startswith("DENIED_CALLERS: must be callers as the log names them")
+    right = {**shell, "JWT_SECRET": "short", "DENIED_CALLERS": "alice"}
+    found = examined(right, tmp_path)
+    assert found["logins"][0] == "FAIL"
+    assert found["other variables"][0] == "PASS"

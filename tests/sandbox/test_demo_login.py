@@ -56,7 +56,8 @@ def user_of(login: str, **variables: str) -> str:
     env = environment(**variables)
     settings = read_settings(env).logins
     assert settings is not None
-    return Logins(settings, env).user_id(Request("GET", "/", query={"access_token": login}))
+    request = Request("GET", "/", query={"access_token": login})
+    return Logins(settings, env).verified(request).user_id
 
 
 @pytest.fixture(scope="module")

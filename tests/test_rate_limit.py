@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from errors import TooManyTokens
-from limits import MAX_CALLERS, WINDOW_SECONDS, CallerLimit
+from errors import RateLimited
+from rate_limit import MAX_CALLERS, WINDOW_SECONDS, RateLimit
 
 
 class Clock:
@@ -26,73 +26,76 @@ def clock() -> Clock:
 
 
 def test_there_is_no_limit_unless_one_is_set(clock: Clock) -> None:
-    limit = CallerLimit(0, clock)
+    limit = RateLimit(0, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     for _ in range(10_000):
         limit.take("alice")
 
 
 def test_a_caller_gets_so_many_tokens_a_minute_and_no_more(clock: Clock) -> None:
-    limit = CallerLimit(3, clock)
+    limit = RateLimit(3, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     for _ in range(3):
         limit.take("alice")
         clock.now += 10
     for _ in range(5):
-        with pytest.raises(TooManyTokens) as error:
+        with pytest.raises(RateLimited) as error:
             limit.take("alice")
     assert error.value.status == 429
     assert error.value.headers == {"Retry-After": "30"}
-    assert "3 new tokens a minute; try again in 30 s" in error.value.message
+    assert (
+        "at most 3 new tokens a minute (CALLER_TOKENS_PER_MINUTE); try again in 30 s"
+        in error.value.message
+    )
 
 
 def test_one_callers_limit_is_not_anothers(clock: Clock) -> None:
-    limit = CallerLimit(1, clock)
+    limit = RateLimit(1, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     limit.take("alice")
     limit.take("bob")
-    with pytest.raises(TooManyTokens):
+    with pytest.raises(RateLimited):
         limit.take("alice")
 
 
 def test_the_minute_slides(clock: Clock) -> None:
-    limit = CallerLimit(2, clock)
+    limit = RateLimit(2, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     limit.take("alice")
     clock.now += 40
     limit.take("alice")
     clock.now += WINDOW_SECONDS - 40
     limit.take("alice")
-    with pytest.raises(TooManyTokens):
+    with pytest.raises(RateLimited):
         limit.take("alice")
 
 
 def test_being_refused_does_not_prolong_the_wait(clock: Clock) -> None:
-    limit = CallerLimit(1, clock)
+    limit = RateLimit(1, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     limit.take("alice")
     for _ in range(59):
         clock.now += 1
-        with pytest.raises(TooManyTokens):
+        with pytest.raises(RateLimited):
             limit.take("alice")
     clock.now += 1
     limit.take("alice")
 
 
 def test_many_callers_do_not_fill_the_memory(clock: Clock) -> None:
-    limit = CallerLimit(1, clock)
+    limit = RateLimit(1, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     for number in range(MAX_CALLERS + 1):
         limit.take(f"user{number}")
     # The one who asked longest ago is forgotten, the others are not.
     limit.take("user0")
-    with pytest.raises(TooManyTokens):
+    with pytest.raises(RateLimited):
         limit.take("user2")
 
 
 def test_threads_together_get_no_more_than_the_limit(clock: Clock) -> None:
-    limit = CallerLimit(100, clock)
+    limit = RateLimit(100, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     taken: list[int] = []
 
     def take() -> None:
         for _ in range(50):
             try:
                 limit.take("alice")
-            except TooManyTokens:
+            except RateLimited:
                 continue
             taken.append(1)
 

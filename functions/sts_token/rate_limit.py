@@ -1,0 +1,67 @@
+"""Rate limits: how often one caller gets something within a minute, counted by one instance.
+
+Many instances each count for themselves: a limit over all of them belongs in front of the function
+(docs/security.md).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from errors import RateLimited
+
+WINDOW_SECONDS = 60.0
+"""A sliding minute: of any 60 seconds none holds more than the limit."""
+MAX_CALLERS = 10_000
+"""Callers counted at once. The one who asked longest ago is evicted first."""
+
+
+class RateLimit:
+    """At most `per_minute` of something for each caller; 0 is no limit. Thread-safe.
+
+    `what` and `variable` are for the refusal: what is counted, and which variable limits it, None
+    where none does. Memory follows what was given out in the last minute, not how many callers
+    there ever were.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        what: str,
+        variable: str | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_minute = per_minute
+        self._what = what
+        self._variable = variable
+        self._clock = clock
+        self._lock = threading.Lock()
+        # When each caller was given something last, `per_minute` times at most, oldest first.
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def take(self, caller: str) -> None:
+        """Count one. Raises RateLimited, which says when to come back."""
+        if not self._per_minute:
+            return
+        now = self._clock()
+        with self._lock:
+            times = self._times.pop(caller, None) or deque(maxlen=self._per_minute)
+            self._times[caller] = times
+            if len(times) == self._per_minute and now - times[0] < WINDOW_SECONDS:
+                wait = WINDOW_SECONDS - (now - times[0])
+                raise RateLimited(self._what, self._per_minute, wait, self._variable)
+            # A full deque drops its oldest.
+            times.append(now)
+            self._evict(now)
+
+    def _evict(self, now: float) -> None:
+        """Forget who has not asked for a minute, and of too many who asked longest ago."""
+        while True:
+            longest_ago = next(iter(self._times))
+            idle = now - self._times[longest_ago][-1] >= WINDOW_SECONDS
+            if not idle and len(self._times) <= MAX_CALLERS:
+                return
+            del self._times[longest_ago]

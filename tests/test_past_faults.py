@@ -1,0 +1,343 @@
+"""Holes that were open once, each played as the attack that found it.
+
+The letters are those of SECURITY.md's list of past faults. What one module alone can show stands
+in that module's tests, and names its letter there.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import oss2
+import pytest
+
+from app import App
+from messages import Request
+from running_cloud import RunningCloud, Token, running_cloud
+from sandbox.identities import AccessKey
+from sandbox.ram import Policy
+from scripted_sts import scripted_sts, success
+from signed_logins import SECRET, login
+
+Env = dict[str, str]
+SECRET_TEXT = b"BOB-SECRET"
+
+
+def ask(app: App, path: str = "/", **query: str) -> dict[str, Any]:
+    request = Request("GET", path, query)
+    answer: dict[str, Any] = json.loads(app.respond(lambda: request).body)
+    return answer
+
+
+def fetch(url: str, method: str = "GET") -> tuple[int, bytes]:
+    """Status and body, by plain curl."""
+    head = ["--head"] if method == "HEAD" else []
+    done = subprocess.run(
+        ["curl", "-s", "--max-time", "10", *head, "-w", "\n%{http_code}", url],  # noqa: S607
+        capture_output=True,
+        check=True,
+    )
+    body, _, status = done.stdout.rpartition(b"\n")
+    return int(status), body
+
+
+def signed(app: App, name: str, method: str = "GET", **query: str) -> tuple[int, bytes]:
+    """What comes of a signed URL for an object."""
+    answer = ask(app, "/signed-url", object=name, method=method, **query)
+    assert answer["StatusCode"] == 200, answer
+    return fetch(answer["Url"], method)
+
+
+# A2: a signed GET followed a symbolic link to a neighbour's object
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[RunningCloud]:
+    """Uploads: each user may write, as deployed by default."""
+    with running_cloud(tmp_path / "cloud", AUTH="jwt") as cloud:
+        bob = cloud.token(access_token=cloud.login("bob")).oss2("v4")
+        bob.put_object("uploads/bob/secret.txt", SECRET_TEXT)
+        bob.put_object("uploads/bob/secret.png", picture())
+        yield cloud
+
+
+def picture() -> bytes:
+    """The smallest PNG."""
+    return bytes.fromhex(
+        "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360"
+        "6060600000000500015ad4d1c40000000049454e44ae426082"
+    )
+
+
+@pytest.fixture(params=["another deployment", "the policy changed"])
+def reader(request: pytest.FixtureRequest, cloud: RunningCloud) -> Iterator[App]:
+    """Looks at what was uploaded, and may not write: a second function on the same bucket, or the
+    same one after its POLICY_FILE went from write to read."""
+    env = {**cloud.env, "POLICY_FILE": "bucket_read_policy"}
+    if request.param == "another deployment":
+        env["ROLE_ARN"] = cloud.env["ROLE_ARN"]
+        env["OBJECT_PREFIX"] = "uploads/"
+    with closing(App(env)) as app:
+        yield app
+
+
+def link(cloud: RunningCloud, target: str, name: str) -> None:
+    """Alice, who may write, makes a link in her folder."""
+    alice = cloud.token(access_token=cloud.login("alice")).oss2("v4")
+    alice.put_symlink(target, f"uploads/alice/{name}")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a2_a_link_made_before_reads_no_neighbours_object(
+    cloud: RunningCloud, reader: App, method: str
+) -> None:
+    link(cloud, "uploads/bob/secret.txt", "link.txt")
+    status, body = signed(reader, "link.txt", method, access_token=cloud.login("alice"))
+    assert (status, SECRET_TEXT in body) == (403, False)
+
+
+def test_a2_nor_does_a_chain_of_links(cloud: RunningCloud, reader: App) -> None:
+    link(cloud, "uploads/bob/secret.txt", "first")
+    link(cloud, "uploads/alice/first", "second")
+    link(cloud, "uploads/alice/second", "third")
+    for name in ("first", "second", "third"):
+        status, body = signed(reader, name, access_token=cloud.login("alice"))
+        assert status in (400, 403)
+        assert SECRET_TEXT not in body
+
+
+def test_a2_nor_does_an_image_that_is_a_link(cloud: RunningCloud, reader: App) -> None:
+    link(cloud, "uploads/bob/secret.png", "link.png")
+    wishes = {"x-oss-process": "image/info", "access_token": cloud.login("alice")}
+    status, body = signed(reader, "link.png", **wishes)
+    assert (status, b"ImageWidth" in body) == (403, False)
+    # The same look at an object of her own.
+    alice = cloud.token(access_token=cloud.login("alice")).oss2("v4")
+    alice.put_object("uploads/alice/own.png", picture())
+    status, body = signed(reader, "own.png", **wishes)
+    assert (status, b"ImageWidth" in body) == (200, True)
+
+
+def test_a2_a_link_to_ones_own_object_leads_there(cloud: RunningCloud, reader: App) -> None:
+    alice = cloud.token(access_token=cloud.login("alice")).oss2("v4")
+    alice.put_object("uploads/alice/own.txt", b"alice's")
+    link(cloud, "uploads/alice/own.txt", "link.txt")
+    assert signed(reader, "link.txt", access_token=cloud.login("alice")) == (200, b"alice's")
+
+
+def test_a2_a_listing_says_nothing_of_what_a_link_leads_to(
+    cloud: RunningCloud, reader: App
+) -> None:
+    for target in ("uploads/bob/secret.txt", "uploads/bob/nothing"):
+        link(cloud, target, "link.txt")
+        (entry,) = ask(reader, "/uploads", details="1", access_token=cloud.login("alice"))[
+            "Uploads"
+        ]
+        assert "ContentType" not in entry
+        assert entry["Size"] == 0
+
+
+# A3: the same out of the prefix, where the function's own key is wider than it
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a3_a_wide_function_role_is_lent_to_nobody(tmp_path: Path, method: str) -> None:
+    policy = "bucket_read_write_policy"
+    with running_cloud(tmp_path, AUTH="anonymous", POLICY_FILE=policy) as cloud:
+        identities, account = cloud.cloud.identities, "acs:ram::1234567890123456"
+        identities.attach(f"{account}:user/token-function", anything())
+        owner = next(key for key in identities._keys.values() if key.policies is None)
+        bucket_of(cloud, owner).put_object("private/payroll.csv", SECRET_TEXT)
+        cloud.token().oss2("v4").put_symlink("private/payroll.csv", "uploads/x")
+        status, body = signed(cloud.app, "x", method)
+        assert (status, SECRET_TEXT in body) == (403, False)
+
+
+def anything(effect: str = "Allow") -> Policy:
+    statement = {"Effect": effect, "Action": ["oss:*", "sts:AssumeRole"], "Resource": "*"}
+    return Policy.parse(json.dumps({"Version": "1", "Statement": [statement]}))
+
+
+def bucket_of(cloud: RunningCloud, key: AccessKey) -> oss2.Bucket:
+    token = cloud.token()
+    auth = oss2.AuthV4(key.access_key_id, key.access_key_secret)
+    return oss2.Bucket(auth, token.endpoint, token.bucket, region=token.region)
+
+
+# A3b: the emergency stop stopped tokens only
+
+
+def put(answer: dict[str, Any]) -> int:
+    """Upload by a signed URL or a form."""
+    fields = [f"{name}={value}" for name, value in answer.get("Fields", {}).items()]
+    options = [option for field in fields for option in ("--form-string", field)]
+    options += ["-F", "file=@-"] if fields else ["--upload-file", "-"]
+    done = subprocess.run(
+        ["curl", "-s", "--max-time", "10", "-w", "\n%{http_code}", *options, answer["Url"]],  # noqa: S607
+        input=b"x",
+        capture_output=True,
+        check=True,
+    )
+    return int(done.stdout.rpartition(b"\n")[2])
+
+
+def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
+    tmp_path: Path,
+) -> None:
+    """The steps of docs/security.md, in their order, and what is out by then."""
+    policy = "bucket_read_write_policy"
+    with running_cloud(tmp_path, AUTH="jwt", POLICY_FILE=policy) as cloud:
+        token, url, form, download = (
+            ask(cloud.app, path, access_token=cloud.login("alice"), **wishes)
+            for path, wishes in (
+                ("/", {}),
+                ("/signed-url", {"object": "a"}),
+                ("/form", {}),
+                ("/signed-url", {"object": "a", "method": "GET"}),
+            )
+        )
+        bucket = Token.of(token).oss2("v4")
+        bucket.put_object("uploads/alice/a", b"x")
+        assert fetch(download["Url"]) == (200, b"x")
+        assert (put(url), put(form)) == (200, 200)
+
+        identities, account = cloud.cloud.identities, "acs:ram::1234567890123456"
+        # 1. The function role: no new tokens, and what the function signed is refused.
+        identities.attach(f"{account}:user/token-function")
+        assert (put(url), put(form)) == (403, 403)
+        cloud.app.close()
+        with closing(App(cloud.env)) as fresh:
+            refused = ask(fresh, access_token=cloud.login("bob"))
+        assert refused["StatusCode"] != 200
+        # 2. The upload role: what tokens are out, and downloads signed with a session.
+        assert fetch(download["Url"])[0] == 200
+        identities.attach(cloud.env["ROLE_ARN"])
+        assert fetch(download["Url"])[0] == 403
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.put_object("uploads/alice/a", b"x")
+        # 3. The secrets, and every login made until now: nothing is given out any more.
+        stopped = {**cloud.env, "JWT_SECRET": "n" * 32, "LOGINS_NOT_BEFORE": str(int(time.time()))}
+        with closing(App(stopped)) as app:
+            for path in ("/", "/sts", "/signed-url", "/form", "/uploads"):
+                answer = ask(app, path, object="a", access_token=cloud.login("alice"))
+                assert answer["StatusCode"] == 401
+                assert set(answer) == {"StatusCode", "ErrorCode", "ErrorMessage"}
+
+
+# A4: one login emptied everybody's cache and spent the account's calls of STS
+
+
+def test_a4_a_thousand_wishes_of_one_caller_cost_the_others_nothing(env: Env) -> None:
+    with scripted_sts(success()) as server:
+        env.update(AUTH="jwt", JWT_SECRET=SECRET, STS_ENDPOINT=server.url)
+        with closing(App(env)) as app:
+            victims = [login(sub=f"victim{number}") for number in range(200)]
+            mallory = login(sub="mallory")
+            for victim in victims:
+                assert ask(app, access_token=victim)["StatusCode"] == 200
+            asked = [ask(app, access_token=mallory, object=f"x{n}") for n in range(1000)]
+            assert len(server.requests) == 200 + 60
+            codes = {answer.get("ErrorCode") for answer in asked}
+            assert codes == {None, "Throttling.Caller"}
+            for victim in victims:
+                assert ask(app, access_token=victim)["StatusCode"] == 200
+            assert len(server.requests) == 260
+
+
+def test_a4_without_the_rate_limit_the_others_keep_their_tokens_all_the_same(env: Env) -> None:
+    with scripted_sts(success()) as server:
+        env.update(AUTH="jwt", JWT_SECRET=SECRET, STS_ENDPOINT=server.url)
+        env["CALLER_TOKENS_PER_MINUTE"] = "0"
+        with closing(App(env)) as app:
+            victims = [login(sub=f"victim{number}") for number in range(200)]
+            mallory = login(sub="mallory")
+            for victim in victims:
+                ask(app, access_token=victim)
+            for number in range(1000):
+                ask(app, access_token=mallory, object=f"x{number}")
+            for victim in victims:
+                ask(app, access_token=victim)
+            assert len(server.requests) == 1200
+
+
+def test_a4_urls_forms_and_listings_are_shared_out_too(env: Env) -> None:
+    with scripted_sts(success()) as server:
+        env.update(AUTH="jwt", JWT_SECRET=SECRET, STS_ENDPOINT=server.url)
+        env.update(CALLER_URLS_PER_MINUTE="5", OSS_INTERNAL_ENDPOINT=server.url)
+        with closing(App(env)) as app:
+            mallory, alice = login(sub="mallory"), login(sub="alice")
+            paths = ["/signed-url", "/form"] * 3
+            statuses = [
+                ask(app, path, object="x", access_token=mallory)["StatusCode"] for path in paths
+            ]
+            assert statuses == [200] * 5 + [429]
+            assert ask(app, "/form", access_token=alice)["StatusCode"] == 200
+            listings = [ask(app, "/uploads", access_token=mallory) for _ in range(61)]
+            assert [a.get("ErrorCode") == "Throttling.Caller" for a in listings] == (
+                [False] * 60 + [True]
+            )
+
+
+# A9: by a wish, a token outlived its login by hours
+
+
+def test_a9_sixty_asks_of_a_login_with_five_minutes_left_cost_one_call_of_sts(env: Env) -> None:
+    with scripted_sts(success()) as server:
+        env.update(AUTH="jwt", JWT_SECRET=SECRET, STS_ENDPOINT=server.url)
+        env["TOKEN_EXPIRE_TIME_MAX"] = "43200"
+        ends = login(exp=int(time.time()) + 300)
+        with closing(App(env)) as app:
+            for number in range(60):
+                wish = str(43200 - number)
+                assert ask(app, access_token=ends, duration=wish)["StatusCode"] == 200
+        assert [request["DurationSeconds"] for request in server.requests] == ["900"]
+
+
+@pytest.mark.parametrize(
+    ("left", "wish", "given"),
+    [(2, 43200, 900), (1799, 1800, 900), (1801, 1800, 1800), (7300, 43200, 7200), (950, 1000, 900)],
+)
+def test_a9_a_wish_is_cut_to_what_is_left_of_the_login(
+    env: Env, left: int, wish: int, given: int
+) -> None:
+    with scripted_sts(success()) as server:
+        env.update(AUTH="jwt", JWT_SECRET=SECRET, STS_ENDPOINT=server.url)
+        env["TOKEN_EXPIRE_TIME_MAX"] = "43200"
+        with closing(App(env)) as app:
+            ends = login(exp=int(time.time()) + left)
+            assert ask(app, access_token=ends, duration=str(wish))["StatusCode"] == 200
+        assert [request["DurationSeconds"] for request in server.requests] == [str(given)]
+
+
+def test_a9_credentials_of_a_longer_login_are_not_served_to_one_that_ends(env: Env) -> None:
+    with scripted_sts(success()) as server:
+        env.update(AUTH="jwt", JWT_SECRET=SECRET, STS_ENDPOINT=server.url)
+        env["TOKEN_EXPIRE_TIME_MAX"] = "43200"
+        with closing(App(env)) as app:
+            for left in (20_000, 300):
+                ask(app, access_token=login(exp=int(time.time()) + left), duration="18000")
+        assert [request["DurationSeconds"] for request in server.requests] == ["18000", "900"]
+
+
+@pytest.mark.parametrize("path", ["/signed-url", "/form"])
+@pytest.mark.parametrize(("left", "longest"), [(2, 60), (500, 500), (5000, 3600)])
+def test_a9_urls_and_forms_are_cut_too_but_never_under_a_minute(
+    env: Env, path: str, left: int, longest: int
+) -> None:
+    env.update(AUTH="jwt", JWT_SECRET=SECRET, URL_EXPIRE_TIME_MAX="86400")
+    with closing(App(env)) as app:
+        began = time.time()
+        ends = login(exp=int(began) + left)
+        made = ask(app, path, object="a", access_token=ends, expires="3600")
+        expiration = time.mktime(time.strptime(made["Expiration"], "%Y-%m-%dT%H:%M:%SZ"))
+        lives = expiration - time.timezone - began
+        assert longest - 2 <= lives <= longest + 2
+        # The operator's own is not a wish.
+        own = ask(app, path, object="a", access_token=ends)
+        assert own["Expiration"] > made["Expiration"] or longest >= 900
