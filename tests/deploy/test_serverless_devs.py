@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ import yaml
 from ops import ROOT
 from running_cloud import Token, running_cloud
 from serverless_devs import ACCOUNT, KEY, Project, make_project
+from tests.upgrade import inputs, serverless
 
 EVENT = ROOT / "tests" / "events" / "get_token.json"
 
@@ -107,6 +109,19 @@ def test_every_variable_of_the_function_can_be_set(
     names = defaults["environmentVariables"]
     given = {name: f"value-of-{number}" for number, name in enumerate(names)}
     assert project.preview(**given)["props"]["environmentVariables"] == given
+
+
+@pytest.mark.parametrize("folder", [inputs.OLD, ROOT], ids=["b291437", "today"])
+def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
+    project: Project, tmp_path: Path, folder: Path
+) -> None:
+    """Its plain evaluator stands for the command line."""
+    shutil.copyfile(folder / "s.yaml", tmp_path / "s.yaml")
+    shutil.copyfile(inputs.OLD / "environments" / "full.env", tmp_path / ".env")
+    found = dataclasses.replace(project, folder=tmp_path).preview()
+    text = (folder / "s.yaml").read_text(encoding="utf-8")
+    expected = serverless.rendered(text, inputs.dotenv_of("full"))["resources"]["sts_token"]
+    assert found["props"] == expected["props"]
 
 
 def test_a_domain_of_ones_own_is_https(project: Project, defaults: dict[str, Any]) -> None:

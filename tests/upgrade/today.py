@@ -1,0 +1,93 @@
+"""Today's settings under the names that operators know: the variables'.
+
+The one module here that imports the function. When its modules move or Settings change, this is
+what follows; goldens and tests do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import settings as function
+
+_PLATFORM = {"FC_REGION"}
+"""Read where OSS_REGION is not set: no setting of its own."""
+
+
+class _Recorder(dict[str, str]):
+    """An environment that remembers which variables were asked for."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        super().__init__(env)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.asked.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
+    """What the function makes of an environment, as JSON by variable: defaults filled in.
+
+    None is a variable that is not in use. One that the function reads and this adapter does not
+    know is there as its text, so a new variable is seen. Raises what the function raises for a
+    wrong environment.
+    """
+    seen = _Recorder(env)
+    real = function.real_error_status(seen)
+    made = function.read_settings(seen)
+    key = function.read_access_key(seen)
+    logins, callback = made.logins, made.callback
+    by_secret = logins is not None and not logins.keys_file and logins.keys_url is None
+    hook = callback.hook if callback else None
+    known = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": key.access_key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key.access_key_secret,
+        "ALIBABA_CLOUD_SECURITY_TOKEN": key.security_token,
+        "ROLE_ARN": made.role_arn,
+        "BUCKET_NAME": made.bucket,
+        "OBJECT_PREFIX": made.prefix,
+        "POLICY_FILE": made.policy,
+        # POLICY_FILE is one of them.
+        "POLICY_CHOICES": list(made.policy_choices),
+        "TOKEN_EXPIRE_TIME": made.token_seconds,
+        "TOKEN_EXPIRE_TIME_MAX": made.max_token_seconds,
+        "URL_EXPIRE_TIME": made.url_seconds,
+        "URL_EXPIRE_TIME_MAX": made.max_url_seconds,
+        "UPLOAD_MAX_BYTES": made.upload_max_bytes,
+        "UPLOAD_CONTENT_TYPES": list(made.upload_content_types),
+        "AUTH": "jwt" if logins else "anonymous",
+        "JWT_SECRET": _texts(function.read_jwt_secrets(seen)) if by_secret else None,
+        "JWT_JWKS_FILE": logins.keys_file or None if logins else None,
+        "JWT_JWKS_URL": _text(logins.keys_url) if logins else None,
+        "JWT_ISSUER": logins.issuer if logins else None,
+        "JWT_AUDIENCE": list(logins.audience) if logins else None,
+        "JWT_USER_CLAIM": logins.user_claim if logins else None,
+        "ALLOWED_ORIGINS": list(made.allowed_origins),
+        "CALLER_TOKENS_PER_MINUTE": made.caller_tokens_per_minute,
+        "OSS_REGION": made.region,
+        "OSS_ENDPOINT": str(made.oss_endpoint),
+        "OSS_INTERNAL_ENDPOINT": str(made.oss_internal_endpoint),
+        "STS_ENDPOINT": str(made.sts_endpoint),
+        "CALLBACK_URL": _text(callback.url) if callback else None,
+        "CALLBACK_SECRET": _texts(function.read_callback_secrets(seen)) if callback else None,
+        "CALLBACK_PUBLIC_KEY_URL": _text(callback.public_key_url) if callback else None,
+        "UPLOAD_HOOK_URL": _text(hook),
+        "UPLOAD_HOOK_SECRET": _texts(function.read_hook_secrets(seen)) if hook else None,
+        "HTTP_ERROR_STATUS": "real" if real else "ok",
+    }
+    new = seen.asked - known.keys() - _PLATFORM
+    return {**known, **{name: env.get(name, "") for name in new}}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _texts(secrets: tuple[bytes, ...]) -> list[str]:
+    return [secret.decode() for secret in secrets]
