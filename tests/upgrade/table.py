@@ -1,0 +1,175 @@
+"""docs/upgrade.md against what differs from b291437: each difference has a row, and each row its
+difference.
+
+An id names what differs: `<kind>:<what>`, or `<kind>:<route>:<member>` where it belongs to a route.
+In a row `*` may stand for the route. docs/upgrade.md says which kinds there are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+ROUTED = ("answer", "log", "sts", "oss", "hook")
+"""Kinds whose ids have a route."""
+KINDS = (*ROUTED, "setting", "s.yaml", "s.domain.yaml", "template", "entry")
+UNCHECKED = "other"
+"""The kind of what no test here can see."""
+
+COLUMNS = ("id", "what changed", "how it shows", "what keeps the old behaviour")
+
+_MISSING = object()
+
+
+class Row(NamedTuple):
+    """One row: its ids, and the line of the file that it stands on."""
+
+    ids: tuple[str, ...]
+    line: int
+
+
+class Difference(NamedTuple):
+    """Something that is not as it was: its id, in which deployment it was seen, and what it is."""
+
+    id: str
+    where: str
+    what: str
+
+
+def read_rows(markdown: str) -> list[Row]:
+    """The rows of all tables with our columns. Raises ValueError for one that is malformed."""
+    rows: list[Row] = []
+    in_table = False
+    for number, line in enumerate(markdown.splitlines(), 1):
+        cells = _cells(line)
+        if cells == COLUMNS:
+            in_table = True
+        elif not cells:
+            in_table = False
+        elif in_table and not all(re.fullmatch("-+", cell) for cell in cells):
+            rows.append(_row(cells, number))
+    seen: set[str] = set()
+    for row in rows:
+        for one in row.ids:
+            if one in seen:
+                raise ValueError(f"line {row.line}: `{one}` has a row already")
+            seen.add(one)
+    return rows
+
+
+def require_rows(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[Row]) -> None:
+    """Raise AssertionError with all problems(), whose ids can be put into docs/upgrade.md."""
+    faults = problems(kinds, found, rows)
+    if faults:
+        raise AssertionError("\n".join(["docs/upgrade.md and the code disagree:", *faults]))
+
+
+def problems(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[Row]) -> list[str]:
+    """What is wrong between the differences of these kinds and the rows, one text each."""
+    differences = list(found)
+    ids = [one for row in rows for one in row.ids if one.split(":")[0] in kinds]
+    # One text for each id, however often it was seen.
+    unexplained = {
+        difference.id: f"no row for `{difference.id}` ({difference.where}): {difference.what}"
+        for difference in reversed(differences)
+        if not any(_matches(one, difference.id) for one in ids)
+    }
+    stale = [
+        f"the row `{one}` has no difference any more"
+        for one in ids
+        if not any(_matches(one, difference.id) for difference in differences)
+    ]
+    return sorted(unexplained.values()) + stale
+
+
+def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Difference]:
+    """Every member that differs between two JSON values, `whole` being the id's beginning.
+
+    Lists are compared as a whole, but for those of as many objects before and after.
+    """
+    for path, what in _compared((), old, new):
+        yield Difference(f"{whole}:{'.'.join(path)}" if path else whole, where, what)
+
+
+def event_differences(
+    route: str, where: str, old: dict[str, Any], new: dict[str, Any]
+) -> list[Difference]:
+    """What differs in all that comes of one request, `new` with the answer of each handler.
+
+    Another outcome is one difference: what follows from it is none of its own.
+    """
+    for name in ("StatusCode", "ErrorCode"):
+        for handler in ("answer", "wsgi"):
+            before, after = old["answer"].get(name), new[handler].get(name)
+            if before != after:
+                place = f"answer:{route}:{name}:{before}->{after}"
+                said = new[handler].get("ErrorMessage", "no error")
+                return [Difference(place, f"{where}, {handler}", said)]
+    found: list[Difference] = []
+    for handler in ("answer", "wsgi"):
+        found += differences(f"answer:{route}", where, old["answer"], new[handler])
+    for kind in ROUTED[1:]:
+        before, after = old.get(kind, _MISSING), new.get(kind, _MISSING)
+        found += differences(f"{kind}:{route}", where, before, after)
+    return found
+
+
+def _cells(line: str) -> tuple[str, ...]:
+    if not line.startswith("|"):
+        return ()
+    return tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1])
+
+
+def _row(cells: tuple[str, ...], number: int) -> Row:
+    if len(cells) != len(COLUMNS) or not all(cells):
+        raise ValueError(f"line {number}: must have {len(COLUMNS)} cells, none of them empty")
+    ids = tuple(re.findall("`([^`]+)`", cells[0]))
+    if not ids or re.sub("`[^`]+`|[, ]|<br>", "", cells[0]):
+        raise ValueError(f"line {number}: the first cell must be ids in backticks: {cells[0]}")
+    for one in ids:
+        kind = one.split(":")[0]
+        if kind not in (*KINDS, UNCHECKED) or ":" not in one:
+            raise ValueError(
+                f"line {number}: `{one}` must be <kind>:<what>, or <kind>:<route>:<member> for "
+                f"{', '.join(ROUTED)}; kinds are {', '.join((*KINDS, UNCHECKED))}"
+            )
+    return Row(ids, number)
+
+
+def _matches(row: str, difference: str) -> bool:
+    if row == difference:
+        return True
+    (kind, *one), (other_kind, *other) = row.split(":", 2), difference.split(":", 2)
+    same_kind = kind == other_kind and kind in ROUTED
+    return same_kind and one[0] == "*" and one[1:] == other[1:]
+
+
+def _compared(path: tuple[str, ...], old: Any, new: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            before, after = old.get(name, _MISSING), new.get(name, _MISSING)
+            yield from _compared((*path, name), before, after)
+    elif _are_alike(old, new):
+        for number, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from _compared((*path, str(number)), before, after)
+    elif _text(old) != _text(new):
+        yield path, f"was {_text(old)}, is {_text(new)}"
+
+
+def _are_alike(old: Any, new: Any) -> bool:
+    """Whether both are lists of as many objects."""
+    return (
+        isinstance(old, list)
+        and isinstance(new, list)
+        and len(old) == len(new)
+        and all(isinstance(item, dict) for item in [*old, *new])
+    )
+
+
+def _text(value: Any) -> str:
+    if value is _MISSING:
+        return "missing"
+    # 1, 1.0 and true are three things here.
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
