@@ -8,6 +8,7 @@ JWT_JWKS_URL, one for the keys.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -23,10 +24,18 @@ import grants
 from errors import KeysUnreachable, Misconfiguration, PolicyError
 from logins import Logins
 from ops import ROOT, report
+from ops.entropy import is_weak
 from ops.report import Check, Finding, failed, judged, passed, skipped, warned
 from ops.smoke import contract, wire
 from policies import MAX_CHARACTERS, Policies
-from settings import Settings, read_settings, real_error_status
+from settings import (
+    Settings,
+    read_callback_secrets,
+    read_hook_secrets,
+    read_jwt_secrets,
+    read_settings,
+    real_error_status,
+)
 
 MAX_VARIABLES_BYTES = 4096
 """Of all of a function's variables, names and values (vendor documentation)."""
@@ -45,6 +54,11 @@ _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 _LOGINS = ("AUTH", "JWT_")
 _BRAKES = ("LOGINS_NOT_BEFORE", "DENIED_CALLERS")
 """They are a fault without logins."""
+_SECRETS: Mapping[str, Callable[[Mapping[str, str]], tuple[bytes, ...]]] = {
+    "JWT_SECRET": read_jwt_secrets,
+    "CALLBACK_SECRET": read_callback_secrets,
+    "UPLOAD_HOOK_SECRET": read_hook_secrets,
+}
 
 
 class Recorder(dict[str, str]):
@@ -334,6 +348,45 @@ def _limits(patient: Patient) -> Finding:
     )
 
 
+def _secrets(patient: Patient) -> Finding:
+    """What the function uses, each of a list; a damaged one is its own variable's fault."""
+    used = _used_secrets(patient)
+    weak, users = [], dict[bytes, list[str]]()
+    for name, secrets in used.items():
+        count = sum(is_weak(secret.decode("utf-8", "replace")) for secret in secrets)
+        if count:
+            weak.append(name if len(secrets) == 1 else f"{name} ({count} of {len(secrets)})")
+        for secret in set(secrets):
+            users.setdefault(secret, []).append(name)
+    shared = [" and ".join(names) for names in users.values() if len(names) > 1]
+    faults = []
+    if weak:
+        faults.append(
+            f"{', '.join(weak)}: can be guessed, it is mostly repetitions, runs (abc, 123) or "
+            "common words; make one with openssl rand -base64 32"
+        )
+    if shared:
+        faults.append(
+            f"{', '.join(shared)}: the same secret, so that who knows it for one knows it for the "
+            "other; give each its own"
+        )
+    if weak:
+        return judged(faults)
+    if shared:
+        return warned(faults[0])
+    return passed(", ".join(used)) if used else skipped("the function uses none that can be read")
+
+
+def _used_secrets(patient: Patient) -> dict[str, tuple[bytes, ...]]:
+    """By variable: the secrets in it, where they can be read."""
+    found = {}
+    for name, read_secrets in _SECRETS.items():
+        if name in patient.asked and patient.variables.get(name):
+            with contextlib.suppress(Misconfiguration):
+                found[name] = read_secrets(patient.variables)
+    return found
+
+
 def _is_packed(name: str) -> bool:
     """Whether make build puts a policy's file into the package."""
     return re.fullmatch(r"policies/[^/]+\.(j2|txt)", name) is not None
@@ -407,6 +460,7 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("policies", _policies),
     ("logins", _logins),
     ("rate limits", _limits),
+    ("secrets", _secrets),
     ("other variables", _others),
     ("variables' size", _size),
     ("shell signs", _shell_signs),

@@ -23,7 +23,15 @@ from signed_logins import jwk, jwks
 
 ROOT = Path(__file__).parents[2]
 Env = dict[str, str]
-SECRET = "jwt-secret-that-nobody-may-see-0123456789"
+# As openssl rand -base64 32 makes them.
+SECRET = "vMO0gEtCpY0XosgLeggeE1ZfI4MRWhsddphlIBlIArQ="
+ANOTHER = "rYLGngLcFFNiCfWak0DWB7gLh+yDlcXu98ZG9DrStYU="
+CALLBACKS = {
+    "CALLBACK_URL": "https://token.example.com/callback",
+    "CALLBACK_SECRET": ANOTHER,
+    "UPLOAD_HOOK_URL": "https://app.example.com/hook",
+    "UPLOAD_HOOK_SECRET": ANOTHER[::-1],
+}
 S_YAML = """\
 edition: 3.0.0
 vars:
@@ -220,6 +228,72 @@ def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path
     with_logins = examined(shell, tmp_path)["policies"][1]
     without = examined({**shell, "AUTH": "anonymous"}, tmp_path)["policies"][1]
     assert int(with_logins.split()[1]) - int(without.split()[1]) == len("u" * 64 + "/")
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET", "CALLBACK_SECRET", "UPLOAD_HOOK_SECRET"])
+@pytest.mark.parametrize("weak", ["a" * 40, "password" * 4, "0123456789abcdef" * 2])
+def test_a_secret_without_entropy_is_a_fault_and_is_not_shown(
+    shell: Env, tmp_path: Path, name: str, weak: str
+) -> None:
+    """A16: 32 bytes that anybody can guess passed."""
+    lines = examined({**shell, **CALLBACKS, name: weak}, tmp_path)
+    outcome, detail = lines["secrets"]
+    assert outcome == "FAIL", lines
+    assert detail.startswith(f"{name}: can be guessed")
+    assert "openssl rand -base64 32" in detail
+    assert {other for other, (outcome, _) in lines.items() if outcome == "FAIL"} == {"secrets"}
+
+
+def test_all_weak_secrets_are_named_at_once_and_counted_in_a_list(
+    shell: Env, tmp_path: Path
+) -> None:
+    """A16: each of the secrets that are separated by commas is looked at."""
+    weak = {"JWT_SECRET": f"{SECRET}, {'b' * 32}", "CALLBACK_SECRET": "a" * 40}
+    outcome, detail = examined({**shell, **CALLBACKS, **weak}, tmp_path)["secrets"]
+    assert outcome == "FAIL"
+    assert detail.startswith("JWT_SECRET (1 of 2), CALLBACK_SECRET: can be guessed")
+    assert "UPLOAD_HOOK_SECRET" not in detail
+
+
+def test_a_weak_secret_of_the_env_file_is_found(shell: Env, tmp_path: Path) -> None:
+    """A16: a deploy reads .env too."""
+    del shell["JWT_SECRET"]
+    (tmp_path / ".env").write_text(f"JWT_SECRET={'password' * 4}\n")
+    assert examined(shell, tmp_path)["secrets"][0] == "FAIL"
+
+
+def test_sound_secrets_pass_and_are_named(shell: Env, tmp_path: Path) -> None:
+    """A16: a list of two random ones, as while one is rotated, is no fault."""
+    several = {"JWT_SECRET": f"{SECRET},{SECRET[::-1]}"}
+    line = examined({**shell, **CALLBACKS, **several}, tmp_path)["secrets"]
+    assert line == ("PASS", "JWT_SECRET, CALLBACK_SECRET, UPLOAD_HOOK_SECRET")
+
+
+def test_one_secret_for_two_purposes_is_a_warning(shell: Env, tmp_path: Path) -> None:
+    """A16: a back end that verifies webhooks could make logins of everybody."""
+    same = {"JWT_SECRET": f"{SECRET},{ANOTHER}", "UPLOAD_HOOK_SECRET": SECRET}
+    outcome, detail = examined({**shell, **CALLBACKS, **same}, tmp_path)["secrets"]
+    assert outcome == "WARN"
+    assert "JWT_SECRET and CALLBACK_SECRET" in detail
+    assert "JWT_SECRET and UPLOAD_HOOK_SECRET" in detail
+    weak = dict.fromkeys(("JWT_SECRET", "CALLBACK_SECRET"), "a" * 40)
+    outcome, detail = examined({**shell, **CALLBACKS, **weak}, tmp_path)["secrets"]
+    assert outcome == "FAIL"
+    assert "the same secret" in detail
+
+
+def test_a_secret_that_the_function_does_not_use_is_not_judged(shell: Env, tmp_path: Path) -> None:
+    """A16: neither is one that is too short, which is a fault of its own."""
+    unused = {**shell, "AUTH": "anonymous", "JWT_SECRET": "short", "CALLBACK_SECRET": "a" * 40}
+    assert examined(unused, tmp_path)["secrets"] == (
+        "SKIP",
+        "the function uses none that can be read",
+    )
+    line = examined({**shell, "JWT_SECRET": "short"}, tmp_path)["secrets"]
+    assert line == ("SKIP", "the function uses none that can be read")
 
 
 # The s CLI, by stand-ins
