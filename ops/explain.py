@@ -27,6 +27,11 @@ _OPTIONAL = ("AUTH", "OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ROLE_ARN
 _REQUESTS_OWN = {"oss:Prefix", "oss:Delimiter"}
 """The condition keys that a request itself decides."""
 _ANYWHERE = Place.in_folder("bucket", "")
+_UNVERIFIED = (
+    "?  not verified on the real OSS: a token without PutObjectAcl may be able to",
+    "   make an object public. What holds is the bucket's BlockPublicAccess;",
+    "   `make smoke UPLOAD=1 ACL=1` tries it (docs/deploy.md).",
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,14 @@ class Row:
     """One operation: the RAM actions it needs, and whether it is allowed in each place.
 
     None where places make no difference: what is done to a bucket does not depend on folders.
+    `unverified` are the places where it is refused for want of an action that the real OSS may not
+    ask for.
     """
 
     operation: str
     actions: tuple[str, ...]
     allowed: dict[str, bool | None]
+    unverified: frozenset[str] = frozenset()
 
 
 def main(env: Mapping[str, str]) -> int:
@@ -77,8 +85,9 @@ def explain(env: Mapping[str, str]) -> Iterator[str]:
         yield from ("", title, "-" * len(title))
         yield json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         yield ""
-        yield from _table(list(rows(policy, where, settings.role_arn.split(":")[3])))
-        yield from _notes(policy)
+        judged = list(rows(policy, where, settings.role_arn.split(":")[3]))
+        yield from _table(judged)
+        yield from _notes(policy, judged)
     yield ""
     for name, place in where.items():
         yield f"{name:<10} {place.bucket}/{place.key if name == 'object' else place.folder}"
@@ -107,25 +116,35 @@ def rows(policy: Policy, where: Mapping[str, Place], account_id: str) -> Iterato
     own = next(iter(where.values()))
     for operation in operations():
         needs = operation.needs(_ANYWHERE, _ANYWHERE)
-        allowed = {
-            name: None
-            if operation.on_bucket and name not in ("root", "other")
-            else _allows(policy, operation, place, own, account_id)
-            for name, place in where.items()
-        }
-        yield Row(operation.name, tuple(dict.fromkeys(need.action for need in needs)), allowed)
+        allowed: dict[str, bool | None] = {}
+        unverified = set()
+        for name, place in where.items():
+            if operation.on_bucket and name not in ("root", "other"):
+                allowed[name] = None
+                continue
+            refused = _refused(policy, operation, place, own, account_id)
+            allowed[name] = not refused
+            if refused and refused <= operation.unverified:
+                unverified.add(name)
+        actions = tuple(dict.fromkeys(need.action for need in needs))
+        yield Row(operation.name, actions, allowed, frozenset(unverified))
 
 
-def _allows(
+def _refused(
     policy: Policy, operation: Operation, place: Place, own: Place, account_id: str
-) -> bool:
+) -> set[str]:
+    """Those of the operation's actions that the policy does not allow there."""
     try:
         needs = operation.needs(place, own)
-    except OssError:
+    except OssError as error:
         # A request that cannot be made: its key is too long, say.
-        return False
-    accesses = [Access(need.action, need.resource(account_id), need.context) for need in needs]
-    return all(policy.evaluate(access) is Effect.ALLOW for access in accesses)
+        return {error.code}
+    return {
+        need.action
+        for need in needs
+        if policy.evaluate(Access(need.action, need.resource(account_id), need.context))
+        is not Effect.ALLOW
+    }
 
 
 def _user_id(env: Mapping[str, str], settings: Settings) -> str | None:
@@ -159,10 +178,11 @@ def _parsed(text: str, name: str, settings: Settings) -> Policy:
 def _table(judged: list[Row]) -> Iterator[str]:
     names = list(judged[0].allowed)
     yield _line("allowed in", names, "needs (oss:)")
+    words = {True: "yes", False: "no", None: ""}
     for row in judged:
-        words = {True: "yes", False: "no", None: ""}
+        cells = ["?" if name in row.unverified else words[row.allowed[name]] for name in names]
         actions = [action.removeprefix("oss:") for action in row.actions]
-        yield _line(row.operation, [words[row.allowed[name]] for name in names], *actions)
+        yield _line(row.operation, cells, *actions)
 
 
 def _line(operation: str, cells: list[str], *actions: str) -> str:
@@ -171,7 +191,9 @@ def _line(operation: str, cells: list[str], *actions: str) -> str:
     return f"{operation:<21}{columns}{' '.join(actions)}".rstrip()
 
 
-def _notes(policy: Policy) -> Iterator[str]:
+def _notes(policy: Policy, judged: list[Row]) -> Iterator[str]:
+    if any(row.unverified for row in judged):
+        yield from _UNVERIFIED
     keys = {condition.key for s in policy.statements for condition in s.conditions}
     if keys - _REQUESTS_OWN:
         unmet = ", ".join(sorted(keys - _REQUESTS_OWN))

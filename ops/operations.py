@@ -38,11 +38,14 @@ class Operation:
 
     `needs` is asked for the place it is done in, and the place that is the caller's own.
     `on_bucket`: it is done to a bucket as a whole, so that folders do not matter.
+    `unverified`: RAM actions among its needs that the real OSS may not ask for: nobody here has
+    seen it refuse for want of them.
     """
 
     name: str
     needs: Callable[[Place, Place], list[Need]]
     on_bucket: bool = False
+    unverified: frozenset[str] = frozenset()
 
 
 def operations() -> tuple[Operation, ...]:
@@ -69,21 +72,23 @@ def _needs(
     return operation_of(call).needs(call, body)
 
 
-def _on_object(name: str, *requests: str, acl: bool = False) -> Operation:
+def _on_object(name: str, *requests: str) -> Operation:
     """Requests like "PUT" or "PUT partNumber uploadId": the method, and sub-resources."""
 
     def needs(place: Place, _: Place) -> list[Need]:
-        headers = {"x-oss-object-acl": "private"} if acl else {}
         return [
             need
             for request in requests
             for method, *query in [request.split()]
-            for need in _needs(
-                method, Target(place.bucket, place.key), dict.fromkeys(query, ""), headers
-            )
+            for need in _needs(method, Target(place.bucket, place.key), dict.fromkeys(query, ""))
         ]
 
     return Operation(name, needs)
+
+
+def _put_with_acl(place: Place, _: Place) -> list[Need]:
+    headers = {"x-oss-object-acl": "private"}
+    return _needs("PUT", Target(place.bucket, place.key), headers=headers)
 
 
 def _on_bucket(name: str, request: str) -> Operation:
@@ -128,7 +133,9 @@ def _table() -> Iterator[Operation]:
     yield _on_bucket("list all uploads", "GET uploads")
     yield _on_object("delete", "DELETE")
     yield Operation("delete several", _delete_several)
-    yield _on_object("put with an ACL", "PUT", acl=True)
+    # The vendor's table of PutObject's permissions asks for oss:PutObject alone, the sandbox for
+    # both: which of the two the real OSS does has not been seen.
+    yield Operation("put with an ACL", _put_with_acl, unverified=frozenset({"oss:PutObjectAcl"}))
     yield _on_object("change the ACL", "PUT acl")
     yield _on_object("read the ACL", "GET acl")
     yield _on_bucket("bucket's information", "GET bucketInfo")

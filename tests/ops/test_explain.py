@@ -56,7 +56,7 @@ def test_alice_may_in_her_folder_and_nowhere_else() -> None:
         "list the folder": ["ListObjects"],
     }.items():
         assert row(lines, operation) == ["yes", "no", "no", "no", *needs]
-    for operation in ("delete", "delete several", "put with an ACL", "change the ACL"):
+    for operation in ("delete", "delete several", "change the ACL"):
         assert row(lines, operation)[:4] == ["no"] * 4
     for operation in ("list without prefix", "list all uploads", "bucket's information"):
         assert row(lines, operation)[:-1] == ["no", "no"]
@@ -138,6 +138,42 @@ def own_template(folder: Path, **members: object) -> str:
     file = folder / "own.json.j2"
     file.write_text(json.dumps({"Version": "1", "Statement": [statement]}))
     return str(file)
+
+
+NOT_VERIFIED = "not verified on the real OSS"
+
+
+def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
+    """A6: "put with an ACL: no" was printed as a fact."""
+    lines = shown(**ALICE)
+    needs = ["PutObject", "PutObjectAcl"]
+    assert row(lines, "put with an ACL") == ["?", "no", "no", "no", *needs]
+    (note,) = (at for at, line in enumerate(lines) if NOT_VERIFIED in line)
+    text = " ".join(lines[note : note + 3])
+    assert lines[note].startswith("?")
+    assert "BlockPublicAccess" in text
+    assert "make smoke UPLOAD=1 ACL=1" in text
+    row_of_object = row(shown(**ALICE, OBJECT="a.jpg"), "put with an ACL")
+    assert row_of_object == ["?", "no", "no", "no", "no", *needs]
+
+
+def test_a_refusal_that_needs_no_unverified_rule_stays_a_no() -> None:
+    """A6: who may not put at all cannot put with an ACL either, and who may all can."""
+    for name, cell in {"bucket_read_policy": "no", "all_policy": "yes"}.items():
+        lines = shown(**ALICE, POLICY_FILE=name)
+        assert row(lines, "put with an ACL")[0] == cell
+        assert not any(NOT_VERIFIED in line for line in lines)
+
+
+def test_denying_the_acl_does_not_verify_anything(tmp_path: Path) -> None:
+    """A6: where OSS does not ask for PutObjectAcl, it does not ask for its Deny."""
+    own = tmp_path / "own.json.j2"
+    every = {"Effect": "Allow", "Action": "oss:*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": "oss:PutObjectAcl", "Resource": "*"}
+    own.write_text(json.dumps({"Version": "1", "Statement": [every, deny]}))
+    lines = shown(**ALICE, POLICY_FILE=str(own))
+    assert row(lines, "put with an ACL")[:4] == ["?"] * 4
+    assert row(lines, "change the ACL")[:4] == ["no"] * 4
 
 
 def test_a_condition_that_a_request_does_not_decide_is_said(tmp_path: Path) -> None:
