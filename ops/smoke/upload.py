@@ -23,6 +23,8 @@ from settings import AccessKey
 
 NAME = "smoke-test-"
 CONTENT = b"Written by `make smoke UPLOAD=1`; it can be deleted.\n"
+DENIED = "AccessDenied"
+"""OSS's code for a refusal by a policy or an ACL."""
 _READERS = ("bucket_read_policy",)
 
 
@@ -36,6 +38,14 @@ class Target:
     prefix: str
     policy: str
 
+    @classmethod
+    def of(cls, token: Document) -> Target:
+        """Read a token's Scope, which must be sound."""
+        scope = token["Scope"]
+        return cls(
+            scope["Bucket"], scope["Region"], scope["Endpoint"], scope["Prefix"], scope["Policy"]
+        )
+
 
 def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
     """Upload, try the neighbours, and clean up; five lines. Never raises."""
@@ -48,18 +58,9 @@ def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
         return [
             Check(name, failed(fault) if name == names[0] else skipped(fault)) for name in names
         ]
-    target = Target(
-        scope["Bucket"],
-        scope["Region"],
-        scope["Endpoint"],
-        scope["Prefix"],
-        scope["Policy"],
-    )
-    auth = oss2.StsAuth(
-        token["AccessKeyId"], token["AccessKeySecret"], token["SecurityToken"], auth_version="v4"
-    )
+    target = Target.of(token)
     try:
-        bucket = _bucket(target, auth)
+        bucket = bucket_of(target, token_auth(token))
     except oss2.exceptions.ClientError:
         return [Check(names[0], failed("Scope's Bucket or Endpoint is none that oss2 takes"))]
     mark = NAME + secrets.token_hex(8)
@@ -69,7 +70,7 @@ def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
         Check(names[1], _write(bucket, target, mark, written)),
         Check(names[2], _read(bucket, target, mark)),
         Check(names[3], _list(bucket, target, mark)),
-        Check(names[4], _clean_up(target, written, key)),
+        Check(names[4], clean_up(target, written, key)),
     ]
 
 
@@ -85,11 +86,11 @@ def neighbours(prefix: str, mark: str) -> tuple[str, ...]:
 
 
 def _upload(bucket: oss2.Bucket, target: Target, key: str, written: list[str]) -> Finding:
-    refusal = _refusal(partial(bucket.put_object, key, CONTENT))
+    refusal = refusal_of(partial(bucket.put_object, key, CONTENT))
     if refusal is None:
         written.append(key)
         return passed(f"{key} in {target.bucket}")
-    if refusal == _DENIED and target.policy in _READERS:
+    if refusal == DENIED and target.policy in _READERS:
         return skipped(f"{target.policy} does not let anybody upload")
     return failed(f"OSS refused the upload under the token's own prefix: {refusal}")
 
@@ -98,7 +99,7 @@ def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -
     faults = []
     for prefix in neighbours(target.prefix, mark):
         key = f"{prefix}{mark}.txt"
-        refusal = _refusal(partial(bucket.put_object, key, CONTENT))
+        refusal = refusal_of(partial(bucket.put_object, key, CONTENT))
         if refusal is None:
             written.append(key)
         faults += _faults(refusal, f"the token may write {key}")
@@ -110,7 +111,7 @@ def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
     for prefix in neighbours(target.prefix, mark):
         # It does not exist, or was just written: "not found" would be an answer as well.
         key = f"{prefix}{mark}.txt"
-        refusal = _refusal(partial(bucket.get_object, key))
+        refusal = refusal_of(partial(bucket.get_object, key))
         faults += _faults(refusal, f"the token may read {key}")
     return judged(faults, "refused: sibling, same beginning, top of the bucket")
 
@@ -118,12 +119,13 @@ def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
 def _list(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
     faults = []
     for prefix in neighbours(target.prefix, mark):
-        refusal = _refusal(partial(bucket.list_objects_v2, prefix, max_keys=1))
+        refusal = refusal_of(partial(bucket.list_objects_v2, prefix, max_keys=1))
         faults += _faults(refusal, f"the token may list {prefix or 'the whole bucket'}")
     return judged(faults, "refused: sibling, same beginning, whole bucket")
 
 
-def _clean_up(target: Target, written: list[str], key: AccessKey | None) -> Finding:
+def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Finding:
+    """Delete objects with the operator's own key, or say that they stay."""
     if not written:
         return skipped("nothing was written")
     left = " and ".join(written)
@@ -132,55 +134,69 @@ def _clean_up(target: Target, written: list[str], key: AccessKey | None) -> Find
             f"{left} stays in {target.bucket}: a token cannot delete; put your own key into the "
             "environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET) to have it deleted"
         )
-    auth = (
-        oss2.StsAuth(
-            key.access_key_id, key.access_key_secret, key.security_token, auth_version="v4"
-        )
-        if key.security_token
-        else oss2.AuthV4(key.access_key_id, key.access_key_secret)
-    )
-    bucket = _bucket(target, auth)
+    bucket = bucket_of(target, key_auth(key))
     for name in written:
-        refusal = _refusal(partial(bucket.delete_object, name))
+        refusal = refusal_of(partial(bucket.delete_object, name))
         if refusal is not None:
             return warned(f"{left} stays in {target.bucket}: your own key could not: {refusal}")
     return passed("deleted with the operator's own key")
 
 
-_DENIED = "AccessDenied"
-
-
-def _refusal(use: Callable[[], object]) -> str | None:
-    """Why OSS refused, in its own code; None where it did not."""
+def refusal_of(use: Callable[[], object]) -> str | None:
+    """Why OSS refused, in its own code; None where it did not. Raises nothing that the SDK does."""
     try:
         use()
     except oss2.exceptions.ServerError as error:
         return str(error.code or f"HTTP {error.status}")
-    except oss2.exceptions.RequestError:
+    except (oss2.exceptions.RequestError, OSError):
+        # OSError: requests' own, where an error's answer ends half-way.
         return "OSS cannot be reached"
-    except oss2.exceptions.ClientError:
+    except oss2.exceptions.InconsistentError:
+        return "OSS answers with the checksum of something else"
+    except oss2.exceptions.OssError:
         return "the SDK refused to send it"
     return None
 
 
 def _faults(refusal: str | None, opened: str) -> list[str]:
     """Only AccessDenied is a refusal by policy: NoSuchKey means that it was let in."""
-    if refusal == _DENIED:
+    if refusal == DENIED:
         return []
     if refusal in (None, "NoSuchKey"):
         return [opened]
     return [f"cannot be judged: {refusal}"]
 
 
-def _bucket(target: Target, auth: Any) -> oss2.Bucket:
+def token_auth(token: Document) -> oss2.StsAuth:
+    """What signs with a token."""
+    return oss2.StsAuth(
+        token["AccessKeyId"], token["AccessKeySecret"], token["SecurityToken"], auth_version="v4"
+    )
+
+
+def key_auth(key: AccessKey) -> Any:
+    """What signs with the operator's own key."""
+    if key.security_token:
+        return oss2.StsAuth(
+            key.access_key_id, key.access_key_secret, key.security_token, auth_version="v4"
+        )
+    return oss2.AuthV4(key.access_key_id, key.access_key_secret)
+
+
+def bucket_of(target: Target, auth: Any) -> oss2.Bucket:
+    """The bucket as `auth` reaches it; raises oss2's ClientError for a name that is none."""
     return oss2.Bucket(
         auth, target.endpoint, target.bucket, connect_timeout=GIVE_UP_SECONDS, region=target.region
     )
 
 
 def _endpoint_fault(endpoint: str) -> str | None:
-    parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+    fault = "Scope.Endpoint is neither https nor loopback: must be https://…, nothing is sent there"
+    try:
+        # A bare name would get http:// from oss2.
+        parts = urlsplit(endpoint)
+    except ValueError:
+        return fault
     loopback = Address(parts.scheme, parts.hostname or "", 0, "").is_loopback
-    if parts.scheme == "https" or (parts.scheme == "http" and loopback):
-        return None
-    return "Scope.Endpoint is neither https nor loopback: nothing is sent there"
+    sound = parts.scheme == "https" or (parts.scheme == "http" and loopback)
+    return None if sound else fault

@@ -492,7 +492,15 @@ def test_a_token_that_oss_does_not_know_is_no_proof_of_refusal(function: Running
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["http://oss.example.com", "ftp://127.0.0.1", "http://127.evil.example"]
+    "endpoint",
+    [
+        "http://oss.example.com",
+        "ftp://127.0.0.1",
+        "http://127.evil.example",
+        "https://[",
+        # oss2 puts http:// in front of it.
+        "oss.example.com",
+    ],
 )
 def test_a_token_is_not_sent_in_the_open(function: RunningFunction, endpoint: str) -> None:
     table = smoke_with(function, scope(Endpoint=endpoint), UPLOAD="1")
@@ -504,6 +512,26 @@ def test_an_oss_that_cannot_be_reached(function: RunningFunction) -> None:
     table = smoke_with(function, scope(Endpoint="http://127.0.0.1:9"), UPLOAD="1")
     table.check("upload", "FAIL", "cannot be reached")
     table.check("neighbour: write", "FAIL", "cannot be judged")
+
+
+def test_a_checksum_of_something_else_is_one_line(function: RunningFunction) -> None:
+    def wrong(exchange: Exchange) -> None:
+        exchange.answered["x-oss-hash-crc64ecma"] = "1"
+
+    with faulty(function.cloud.env["OSS_ENDPOINT"], wrong) as oss:
+        table = smoke_with(function, scope(Endpoint=oss.rstrip("/")), UPLOAD="1")
+    table.check("upload", "FAIL", "checksum")
+
+
+def test_a_refusal_that_ends_half_way_is_one_line(function: RunningFunction) -> None:
+    def cut(exchange: Exchange) -> None:
+        exchange.status = 403
+        exchange.answered["Transfer-Encoding"] = "chunked"
+        exchange.body = b"ff\r\n<Error>"
+
+    with faulty(function.cloud.env["OSS_ENDPOINT"], cut, framed=False) as oss:
+        table = smoke_with(function, scope(Endpoint=oss.rstrip("/")), UPLOAD="1")
+    table.check("upload", "FAIL", "cannot be reached")
 
 
 def test_a_scope_that_oss2_does_not_take(function: RunningFunction) -> None:
