@@ -11,13 +11,17 @@ from ops.smoke.options import UsageError, read_options
 
 
 def main() -> int:
-    """Check the function at URL: 0, or 1 if a line says FAIL or an argument is wrong."""
+    """Check the function at URL: 0; 1 if a line says FAIL or an argument is wrong; 130: Ctrl-C."""
     try:
         options = read_options(os.environ)
     except UsageError as error:
         print(f"make smoke: {error}", file=sys.stderr)
         return 1
-    checks, secrets = run(options)
+    try:
+        checks, secrets = run(options)
+    except KeyboardInterrupt:
+        print("make smoke: interrupted", file=sys.stderr)
+        return 130
     print(report.table(checks, secrets))
     return int(report.has_failed(checks))
 

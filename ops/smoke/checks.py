@@ -356,9 +356,14 @@ def _upload(session: Session) -> list[Check]:
     if contract.token_faults(document):
         return [Check("upload", skipped("there is no sound token to upload with"))]
     # Here: oss2 takes a third of a second to import.
+    from ops.smoke.acl import check_acl
     from ops.smoke.upload import check_upload
 
-    return check_upload(document, session.options.key)
+    found = check_upload(document, session.options.key)
+    if session.options.acl:
+        uploaded = found[0].finding.outcome is Outcome.PASS
+        found += check_acl(document, session.options.key, uploaded=uploaded)
+    return found
 
 
 def _wants_login(session: Session) -> bool:

@@ -41,6 +41,8 @@ class Options:
     origin: str
     """The origin of a page that calls the URL, "" for none."""
     upload: bool
+    acl: bool
+    """Whether the upload is also tried with a public ACL."""
     sign: bool
     fc2: Fc2Function | None
     key: AccessKey | None
@@ -48,16 +50,19 @@ class Options:
 
 
 def read_options(env: Mapping[str, str]) -> Options:
-    """Read URL, LOGIN, ORIGIN, UPLOAD, SIGN, FC2 and the operator's key. Raises UsageError."""
+    """Read URL, LOGIN, ORIGIN, UPLOAD, ACL, SIGN, FC2 and the operator's key. Raises UsageError."""
     options = Options(
         address=_address(env.get("URL", "").strip()),
         login=_login(env.get("LOGIN", "").strip()),
         origin=_origin(env.get("ORIGIN", "").strip()),
         upload=_flag(env, "UPLOAD"),
+        acl=_flag(env, "ACL"),
         sign=_flag(env, "SIGN"),
         fc2=_fc2(env.get("FC2", "").strip()),
         key=_key(env),
     )
+    if options.acl and not options.upload:
+        raise UsageError("ACL=1 needs UPLOAD=1: it uploads an object and tries to make it public")
     if options.sign and options.fc2:
         raise UsageError("SIGN is for FC 3.0; with FC2 aliyun-fc2 signs")
     if (options.sign or options.fc2) and options.key is None:

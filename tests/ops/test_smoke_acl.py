@@ -1,0 +1,534 @@
+"""`make smoke UPLOAD=1 ACL=1`: whether a token can publish, and that nothing stays public (A6)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from faulty_proxy import Exchange, Fault, faulty, sound
+from ops.smoke import acl, checks
+from ops.smoke.options import UsageError, read_options
+from running_function import RunningFunction, running_function
+from sandbox import cloud
+from sandbox.oss.storage import ObjectInfo
+from smoke_test import Table, smoke
+
+ROOT = Path(__file__).parents[2]
+FULL = {"UPLOAD": "1", "ACL": "1"}
+PUBLIC, PRIVATE, CLEAN_UP = acl.NAMES
+
+
+@contextmanager
+def running_open(folder: Path, **variables: str) -> Iterator[RunningFunction]:
+    """The function whose tokens may set ACLs, as those of the real OSS may be able to."""
+    actions = ["oss:PutObject", "oss:PutObjectAcl"]
+    resource = "acs:oss:*:*:{{ bucket }}/{{ keys }}"
+    statement = {"Effect": "Allow", "Action": actions, "Resource": resource}
+    template = folder / "open.json.j2"
+    template.write_text(json.dumps({"Version": "1", "Statement": [statement]}))
+    with running_function(folder / "state", POLICY_FILE=str(template), **variables) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def open_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFunction]:
+    with running_open(tmp_path_factory.mktemp("open")) as running:
+        yield running
+
+
+@pytest.fixture
+def own_key(open_function: RunningFunction) -> dict[str, str]:
+    """The key of the sandbox's account, which may do everything there."""
+    secrets = cloud.load_secrets(Path(open_function.cloud.env["POLICY_FILE"]).parent / "state")
+    names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+    return dict(zip(names, secrets.account_key, strict=True))
+
+
+@contextmanager
+def at_oss(
+    running: RunningFunction, fault: Fault = sound, *, before: Fault = sound
+) -> Iterator[str]:
+    """The function's URL, whose tokens lead to an OSS that makes mistakes."""
+
+    def lead(exchange: Exchange) -> None:
+        endpoint = oss_url.rstrip("/")
+        exchange.rewrite(lambda document: document["Scope"].update(Endpoint=endpoint))
+
+    with (
+        faulty(running.cloud.env["OSS_ENDPOINT"], fault, before=before) as oss_url,
+        faulty(running.url, lead) as url,
+    ):
+        yield url
+
+
+def tried_in(running: RunningFunction) -> list[ObjectInfo]:
+    """The objects that this was tried with."""
+    made = running.cloud.cloud
+    found = made.storage.keys_from(made.bucket, b"", inclusive=True, prefix=b"", limit=999)
+    return [info for info in found if acl.NAME in info.key]
+
+
+def checked(running: RunningFunction, url: str = "", **env: str) -> tuple[Table, list[ObjectInfo]]:
+    """The table, and the objects that were made on the way and are still there."""
+    before = {info.key for info in tried_in(running)}
+    table = smoke(url or running.url, **FULL, **env)
+    return table, [info for info in tried_in(running) if info.key not in before]
+
+
+# What a request is
+
+
+def publishes(exchange: Exchange) -> bool:
+    return exchange.headers.get("x-oss-object-acl") == "public-read"
+
+
+def changes_acl(exchange: Exchange) -> bool:
+    return exchange.target.partition("?")[2].startswith("acl")
+
+
+def overwrites(exchange: Exchange) -> bool:
+    is_private = exchange.headers.get("x-oss-object-acl") == "private"
+    return is_private and not changes_acl(exchange)
+
+
+def looks(exchange: Exchange) -> bool:
+    return exchange.method == "GET" and "authorization" not in map(str.lower, exchange.headers)
+
+
+def refused(*which: Callable[[Exchange], bool]) -> dict[str, Fault]:
+    """An OSS that denies such requests."""
+
+    def before(exchange: Exchange) -> None:
+        if any(is_one(exchange) for is_one in which):
+            exchange.method, exchange.target = "GET", "/denied"
+
+    def fault(exchange: Exchange) -> None:
+        if exchange.target == "/denied":
+            deny(exchange)
+
+    return {"before": before, "fault": fault}
+
+
+def deny(exchange: Exchange) -> None:
+    exchange.status, exchange.answered = 403, {"Content-Type": "application/xml"}
+    exchange.body = b"<Error><Code>AccessDenied</Code><Message>m</Message></Error>"
+
+
+def hang_up(exchange: Exchange) -> None:
+    raise ConnectionError
+
+
+# How it ends
+
+
+def test_a_refused_upload_passes_and_leaves_nothing(function: RunningFunction) -> None:
+    """A6: the sandbox asks for PutObjectAcl."""
+    table, left = checked(function)
+    assert not table.failed, table.text
+    table.check(PUBLIC, "PASS", "OSS refused the upload")
+    table.check(PRIVATE, "SKIP", "nothing was stored")
+    table.check(CLEAN_UP, "SKIP", "nothing was written")
+    assert left == []
+
+
+def test_a_token_that_publishes_fails_and_its_object_is_private_again(
+    open_function: RunningFunction,
+) -> None:
+    """A6: nothing looked, so a bucket without BlockPublicAccess stayed open."""
+    table, left = checked(open_function)
+    assert table.failed == {PUBLIC}, table.text
+    table.check(PUBLIC, "FAIL", "everybody can read them", "Block Public Access")
+    table.check(PUBLIC, "FAIL", "Permission Control", "PutBucketPublicAccessBlock")
+    table.check(PRIVATE, "PASS", "by PutObjectACL")
+    (info,) = left
+    assert info.acl == "private"
+    assert re.fullmatch("uploads/smoke-test-acl-[0-9a-f]{16}", info.key)
+    table.check(CLEAN_UP, "WARN", info.key)
+
+
+def test_the_object_holds_one_harmless_text(open_function: RunningFunction) -> None:
+    """A6: for a moment everybody may read it."""
+    seen = []
+
+    def look(exchange: Exchange) -> None:
+        if looks(exchange) and exchange.status == 200:
+            seen.append(exchange.body)
+
+    with at_oss(open_function, look) as url:
+        checked(open_function, url)
+    assert seen == [b"Written by `make smoke UPLOAD=1 ACL=1`; it can be deleted.\n"]
+
+
+def test_without_acl_nothing_is_published(open_function: RunningFunction) -> None:
+    """A6: it is asked for, or it is not done."""
+    before = tried_in(open_function)
+    table = smoke(open_function.url, UPLOAD="1")
+    assert PUBLIC not in table.lines
+    assert tried_in(open_function) == before
+
+
+def test_the_operators_own_key_deletes_the_object(
+    open_function: RunningFunction, own_key: dict[str, str]
+) -> None:
+    """A6: as any object of the smoke test."""
+    table, left = checked(open_function, **own_key)
+    table.check(PRIVATE, "PASS", "by PutObjectACL")
+    table.check(CLEAN_UP, "PASS", "operator's own key")
+    assert left == []
+
+
+def test_where_nothing_can_be_uploaded_nothing_is_published(
+    login_function: RunningFunction, login: str
+) -> None:
+    """A6: a refusal of every upload says nothing about ACLs."""
+    url = f"{login_function.url}?policy=bucket_read_policy"
+    table, left = checked(login_function, url, LOGIN=login)
+    for name in acl.NAMES:
+        table.check(name, "SKIP", "nothing could be uploaded")
+    assert left == []
+
+
+def test_what_is_stored_and_cannot_be_read_passes(open_function: RunningFunction) -> None:
+    """A6: a bucket that ignores public ACLs. The ACL goes all the same."""
+
+    def ignore(exchange: Exchange) -> None:
+        if looks(exchange):
+            deny(exchange)
+
+    with at_oss(open_function, ignore) as url:
+        table, left = checked(open_function, url)
+    assert not table.failed, table.text
+    table.check(PUBLIC, "PASS", "refused without a signature all the same")
+    assert [info.acl for info in left] == ["private"]
+
+
+def test_a_prefix_that_has_to_be_quoted_is_looked_at_where_it_was_written(tmp_path: Path) -> None:
+    """A6: another URL would answer 403, and all would seem well."""
+    with running_open(tmp_path, OBJECT_PREFIX="a%2Fb+c%/") as running:
+        table, left = checked(running)
+    table.check(PUBLIC, "FAIL", "everybody can read them")
+    table.check(PRIVATE, "PASS")
+    assert [info.acl for info in left] == ["private"]
+
+
+@pytest.mark.parametrize(
+    ("env", "word"),
+    [({"ACL": "1"}, "ACL=1 needs UPLOAD=1"), ({"ACL": "yes", "UPLOAD": "1"}, "ACL must be 1 or 0")],
+)
+def test_acl_alone_is_an_error_of_usage(env: dict[str, str], word: str) -> None:
+    """A6: it would publish without having uploaded."""
+    with pytest.raises(UsageError, match=word):
+        read_options({"URL": "https://a.example", **env})
+
+
+# What takes it back
+
+
+def test_who_may_not_change_an_acl_overwrites_the_object(open_function: RunningFunction) -> None:
+    """A6: an OSS that asks for PutObject alone refuses PutObjectACL to the same token."""
+    with at_oss(open_function, **refused(changes_acl)) as url:
+        table, left = checked(open_function, url)
+    table.check(PUBLIC, "FAIL", "everybody can read them")
+    table.check(PRIVATE, "PASS", "by overwriting it")
+    assert [info.acl for info in left] == ["private"]
+
+
+def test_what_a_token_cannot_take_back_the_operators_key_does(
+    open_function: RunningFunction, own_key: dict[str, str]
+) -> None:
+    """A6: never left public while there is a way."""
+
+    def tokens(is_one: Callable[[Exchange], bool]) -> Callable[[Exchange], bool]:
+        return lambda exchange: is_one(exchange) and "x-oss-security-token" in exchange.headers
+
+    with at_oss(open_function, **refused(tokens(changes_acl), tokens(overwrites))) as url:
+        table, left = checked(open_function, url, **own_key)
+    table.check(PRIVATE, "PASS", "by your own key")
+    assert left == []
+    with at_oss(open_function, **refused(changes_acl, overwrites)) as url:
+        table, left = checked(open_function, url, **own_key)
+    table.check(PRIVATE, "PASS", "by deleting it")
+    assert left == []
+
+
+def test_what_nobody_could_take_back_is_a_fault_that_names_it(
+    open_function: RunningFunction,
+) -> None:
+    """A6: never silently."""
+    with at_oss(open_function, **refused(changes_acl, overwrites)) as url:
+        table, left = checked(open_function, url)
+    (info,) = left
+    assert info.acl == "public-read"
+    table.check(PRIVATE, "FAIL", info.key, "may be public", "set its ACL to private")
+    table.check(PRIVATE, "FAIL", "PutObjectACL: AccessDenied", "overwriting it: AccessDenied")
+
+
+def test_an_acl_that_is_changed_and_changes_nothing_is_noticed(
+    open_function: RunningFunction,
+) -> None:
+    """A6: what counts is what a stranger gets."""
+
+    def still(exchange: Exchange) -> None:
+        if looks(exchange):
+            exchange.status = 200
+
+    with at_oss(open_function, still) as url:
+        table, _ = checked(open_function, url)
+    table.check(PRIVATE, "FAIL", "it can still be read")
+
+
+def test_the_version_that_an_overwriting_leaves_public_is_noticed(
+    open_function: RunningFunction, own_key: dict[str, str]
+) -> None:
+    """A6: a bucket with versioning keeps the public one under the private one."""
+    gone = []
+
+    def before(exchange: Exchange) -> None:
+        if "versionId=v1" in exchange.target:
+            if exchange.method == "DELETE":
+                gone.append(exchange.target)
+            exchange.method, exchange.target = "GET", "/of-a-version"
+        elif changes_acl(exchange):
+            exchange.method, exchange.target = "GET", "/denied"
+
+    def fault(exchange: Exchange) -> None:
+        if publishes(exchange):
+            exchange.answered["x-oss-version-id"] = "v1"
+        if exchange.target in ("/denied", "/of-a-version"):
+            deny(exchange)
+        if exchange.target == "/of-a-version" and not gone and looks(exchange):
+            exchange.status = 200
+        if exchange.target == "/of-a-version" and gone and not looks(exchange):
+            exchange.status, exchange.body = 204, b""
+
+    with at_oss(open_function, fault, before=before) as url:
+        without, _ = checked(open_function, url)
+        with_own, _ = checked(open_function, url, **own_key)
+    without.check(PRIVATE, "FAIL", "overwriting it: it can still be read")
+    with_own.check(PRIVATE, "PASS", "by deleting it")
+    assert len(gone) == 1
+
+
+# Faults on the way
+
+
+def test_an_upload_whose_answer_is_lost_is_taken_back(open_function: RunningFunction) -> None:
+    """A6: it may be stored for all that the client knows."""
+
+    def lose(exchange: Exchange) -> None:
+        if publishes(exchange):
+            hang_up(exchange)
+
+    with at_oss(open_function, lose) as url:
+        table, left = checked(open_function, url)
+    table.check(PUBLIC, "FAIL", "everybody can read them")
+    table.check(PRIVATE, "PASS", "by PutObjectACL")
+    assert [info.acl for info in left] == ["private"]
+
+
+def test_an_upload_that_never_arrived_is_no_proof_and_leaves_nothing(
+    open_function: RunningFunction,
+) -> None:
+    """A6: "cannot be reached" is no refusal."""
+
+    def lose(exchange: Exchange) -> None:
+        if publishes(exchange):
+            hang_up(exchange)
+
+    with at_oss(open_function, before=lose) as url:
+        table, left = checked(open_function, url)
+    table.check(PUBLIC, "FAIL", "cannot be judged: OSS cannot be reached")
+    table.check(PRIVATE, "PASS", "nothing is there")
+    table.check(CLEAN_UP, "SKIP", "nothing was written")
+    assert left == []
+
+
+def test_an_oss_that_goes_away_after_the_upload_is_said_to_hold_it(
+    open_function: RunningFunction,
+) -> None:
+    """A6: nothing can be done any more, so it is said."""
+    published: list[Exchange] = []
+
+    def vanish(exchange: Exchange) -> None:
+        if published:
+            hang_up(exchange)
+        published.extend([exchange] if publishes(exchange) else [])
+
+    with at_oss(open_function, before=vanish) as url:
+        table, left = checked(open_function, url)
+    (info,) = left
+    table.check(PUBLIC, "FAIL", "cannot be judged", "closed without an answer")
+    table.check(PRIVATE, "FAIL", info.key, "may be public", "OSS cannot be reached")
+    table.check(CLEAN_UP, "WARN", info.key, "stays")
+
+
+def test_a_look_that_fails_is_no_proof(open_function: RunningFunction) -> None:
+    """A6: neither that it is public nor that it is not."""
+
+    def busy(exchange: Exchange) -> None:
+        if looks(exchange):
+            exchange.status, exchange.body = 503, b"busy"
+
+    with at_oss(open_function, busy) as url:
+        table, left = checked(open_function, url)
+    table.check(PUBLIC, "FAIL", "cannot be judged: HTTP 503")
+    table.check(PRIVATE, "WARN", "by PutObjectACL", "a look at it failed: HTTP 503")
+    assert [info.acl for info in left] == ["private"]
+
+
+def test_an_upload_that_oss_fails_is_no_refusal(open_function: RunningFunction) -> None:
+    """A6: a 500 may come after it was stored."""
+
+    def fail(exchange: Exchange) -> None:
+        if publishes(exchange):
+            exchange.status, exchange.body = 500, b"<Error><Code>InternalError</Code></Error>"
+
+    def ignore(exchange: Exchange) -> None:
+        fail(exchange)
+        if looks(exchange):
+            deny(exchange)
+
+    with at_oss(open_function, ignore) as url:
+        table, left = checked(open_function, url)
+    table.check(PUBLIC, "FAIL", "cannot be judged: InternalError")
+    assert [info.acl for info in left] == ["private"]
+
+
+def test_a_fault_of_our_own_takes_it_back_first(
+    open_function: RunningFunction, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A6: every way out leads past it."""
+    before = tried_in(open_function)
+    mocker.patch.object(acl, "_look", side_effect=[RuntimeError("a bug"), "AccessDenied"])
+    with pytest.raises(RuntimeError, match="a bug"):
+        checks.run(read_options({"URL": open_function.url, **FULL}))
+    (info,) = (info for info in tried_in(open_function) if info not in before)
+    assert info.acl == "private"
+    assert "PASS  private again  by PutObjectACL" in capsys.readouterr().err
+
+
+# Interruptions
+
+# As in a terminal: what is ignored where the tests run would be ignored there too.
+RUN = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+runpy.run_module("ops.smoke", run_name="__main__")
+"""
+
+
+@pytest.fixture
+def ctrl_c_works() -> Iterator[None]:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+@pytest.mark.parametrize("when", [publishes, looks, changes_acl])
+def test_ctrl_c_waits_until_it_is_private_again(
+    open_function: RunningFunction,
+    when: Callable[[Exchange], bool],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A6: it would have left the object public."""
+    before = tried_in(open_function)
+    pressed: list[Exchange] = []
+
+    def press(exchange: Exchange) -> None:
+        if when(exchange) and not pressed:
+            pressed.append(exchange)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with (
+        at_oss(open_function, before=press) as url,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        checks.run(read_options({"URL": url, **FULL}))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    (info,) = (info for info in tried_in(open_function) if info not in before)
+    assert info.acl == "private"
+    err = capfd.readouterr().err
+    assert "make smoke: wait" in err
+    assert "FAIL  public object" in err
+    assert "PASS  private again" in err
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+def test_what_is_said_last_shows_no_secret(
+    open_function: RunningFunction, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A6: a faulty server may quote one in an error's code."""
+    secrets = []
+
+    def press(exchange: Exchange) -> None:
+        if looks(exchange):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def quote(exchange: Exchange) -> None:
+        if changes_acl(exchange) or overwrites(exchange):
+            secrets.append(exchange.headers["x-oss-security-token"])
+            exchange.status = 403
+            exchange.body = f"<Error><Code>{secrets[-1]}</Code></Error>".encode()
+
+    with at_oss(open_function, quote, before=press) as url, pytest.raises(KeyboardInterrupt):
+        checks.run(read_options({"URL": url, **FULL}))
+    err = capfd.readouterr().err
+    assert "PutObjectACL: ***" in err
+    assert secrets[0] not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_ended_make_smoke_leaves_nothing_public(
+    open_function: RunningFunction, number: signal.Signals
+) -> None:
+    """A6: as it is run: Ctrl-C, `kill`, and a terminal that is closed."""
+    before = tried_in(open_function)
+    started = threading.Event()
+    process: list[subprocess.Popen[str]] = []
+
+    def end(exchange: Exchange) -> None:
+        if publishes(exchange):
+            started.wait(30)
+            process[0].send_signal(number)
+
+    with at_oss(open_function, before=end) as url:
+        smoked = subprocess.Popen(
+            [sys.executable, "-c", RUN],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "URL": url, **FULL},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        process.append(smoked)
+        started.set()
+        out, err = smoked.communicate(timeout=60)
+    assert smoked.returncode == (130 if number == signal.SIGINT else -number)
+    (info,) = (info for info in tried_in(open_function) if info not in before)
+    assert info.acl == "private"
+    assert out == ""
+    assert "PASS  private again" in err
+    assert "Traceback" not in err
+
+
+def test_beside_the_main_thread_signals_are_let_alone(open_function: RunningFunction) -> None:
+    """A6: only the main thread may set them."""
+    tables: list[Table] = []
+    thread = threading.Thread(target=lambda: tables.append(checked(open_function)[0]))
+    thread.start()
+    thread.join()
+    tables[0].check(PRIVATE, "PASS")
