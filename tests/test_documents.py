@@ -1,0 +1,83 @@
+"""The documents: what they link to is there, and how to report a hole is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def prose(document: Path) -> str:
+    """The text without its code, which may hold what looks like links and headings."""
+    text = document.read_text(encoding="utf-8")
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def links(document: Path) -> Iterator[str]:
+    """Where it links to within the project."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if not re.match("[a-z]+:", target):
+            yield target
+
+
+def anchors(document: Path) -> set[str]:
+    """Its headings as GitHub names them: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall("^#+ (.+)$", prose(document), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    """A18: SECURITY.md sends its reader on, as every other page does."""
+    for link in links(document):
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT.resolve()), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+UNVERIFIED = {
+    "README.md": "Not verified on the real OSS",
+    "docs/policies.md": "what nobody here has seen on the real OSS",
+    "docs/signed-urls.md": "it is not verified that the real OSS refuses that",
+    "docs/deploy.md": "*unverified* what the real OSS does",
+    "docs/sandbox.md": "which the real OSS may not ask for (not verified)",
+}
+
+
+@pytest.mark.parametrize("name", UNVERIFIED)
+def test_what_an_acl_does_on_the_real_oss_is_no_fact(name: str) -> None:
+    """A6: "a token cannot publish" was said as if somebody had seen it."""
+    text = " ".join(prose(ROOT / name).split())
+    assert UNVERIFIED[name] in text
+    assert "PutObjectAcl" in text
+    assert name == "docs/sandbox.md" or "block-public-access" in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/apps.md"])
+def test_apps_are_told_that_the_url_is_https(name: str) -> None:
+    """A11: the trigger answers plain HTTP too, so an app with http:// works, in the open."""
+    assert "must begin with `https://`" in prose(ROOT / name)
+
+
+def test_how_to_report_a_hole_is_found() -> None:
+    """A18: there was no way to report one."""
+    assert "SECURITY.md" in links(ROOT / "README.md")
+    found = anchors(ROOT / "SECURITY.md")
+    assert found >= {
+        "report-a-vulnerability",
+        "supported-versions",
+        "in-scope",
+        "out-of-scope",
+        "what-we-know",
+    }
+    assert "Report a vulnerability" in prose(ROOT / "SECURITY.md")
+    # No address that nobody reads.
+    assert not re.search(r"\S@\S", prose(ROOT / "SECURITY.md"))
