@@ -119,7 +119,8 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
     assert {name: answered[name] for name in expected} == expected
     (line,) = lines(caplog)
     assert line["caller"] == "anonymous"
-    assert line["upload"] == {"Id": answered["Id"], **expected}
+    ids = {name: answered[name] for name in ("Id", "LegacyId")}
+    assert line["upload"] == {**ids, **expected}
     assert (line["route"], line["status"]) == ("/callback", 200)
     assert "error" not in line
 
@@ -129,7 +130,8 @@ def test_the_golden_event_is_verified_and_then_held_against_oss(
 ) -> None:
     """With OSS's own key in place of the one that lies beside the event, this is production's."""
     monkeypatch.setattr(oss_keys, "BUNDLED", (EVENTS / "callback_key.pem").read_text())
-    head = f'HTTP/1.1 200 X\r\nContent-Length: 5\r\nETag: "{ETAG}"\r\nContent-Type: i/j\r\n\r\n'
+    lines = ("HTTP/1.1 200 X", "Content-Length: 5", f'ETag: "{ETAG}"', "Content-Type: i/j")
+    head = "\r\n".join((*lines, "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT", "", ""))
 
     def move(sock: Any) -> bool:
         sock.sendall(head.encode())
@@ -331,6 +333,20 @@ def test_an_upload_reported_twice_has_one_idempotency_key(
     first, second = (with_hook(cloud, request, answer(200, {}))[1] for _ in range(2))
     ((_, body),), ((_, again),) = first.received, second.received
     assert json.loads(body)["Id"] == json.loads(again)["Id"]
+
+
+def test_one_stored_object_has_one_idempotency_key_whatever_its_uploader_says(
+    cloud: RunningCloud, oss: OssSigner
+) -> None:
+    """A13: five callbacks about one object, signed with OSS's own key, each another request id."""
+    heads: list[bytes] = []
+    for number in range(5):
+        request = call(cloud, oss, reqId=f"X{number}")
+        response, hook = with_hook(cloud, request, answer(200, {}))
+        assert response.status == 200
+        heads += [head for head, _ in hook.received]
+    keys = {line for head in heads for line in head.split(b"\r\n") if b"Idempotency-Key" in line}
+    assert (len(heads), len(keys)) == (5, 1)
 
 
 LAZY = (

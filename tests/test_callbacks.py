@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -355,13 +356,16 @@ def test_nothing_of_a_stranger_causes_a_fetch(fetches: list[Url]) -> None:
         assert len(fetches) == asked
 
 
-HEAD = ObjectHead(5, ETAG, "image/jpeg")
+STORED = "Tue, 24 Nov 2026 10:00:00 GMT"
+HEAD = ObjectHead(5, ETAG, "image/jpeg", STORED)
+NONE: Mapping[str, object] = {}
 
 
 def test_an_upload_is_what_oss_says_of_the_object() -> None:
     upload = confirm(accept(sound()), HEAD)
     assert upload.members() == {
         "Id": upload.id,
+        "LegacyId": upload.legacy_id,
         "Caller": "alice",
         "Bucket": "my-bucket",
         "Object": KEY,
@@ -388,31 +392,57 @@ def test_a_callback_that_oss_signed_and_that_is_not_true_is_refused(head: Object
         confirm(accept(sound()), head)
 
 
-def identity(**values: object) -> str:
+def ids(values: Mapping[str, object] = NONE, head: ObjectHead = HEAD) -> tuple[str, str]:
+    """Id and LegacyId of a callback with these values of OSS's variables."""
     callback = accept(filled(values))
-    return confirm(callback, HEAD._replace(size=callback.size, etag=callback.etag)).id
+    upload = confirm(callback, head._replace(size=callback.size))
+    return upload.id, upload.legacy_id
 
 
 def test_the_same_upload_has_the_same_id_however_often_it_is_reported() -> None:
     first = accept(sound())
     later = OSS.call(scope(expires=NOW + 1800), **about("my-bucket", KEY, ETAG, 5))
-    assert confirm(first, HEAD).id == confirm(accept(later), HEAD).id
+    assert confirm(first, HEAD)[:2] == confirm(accept(later), HEAD)[:2]
+
+
+def test_an_uploader_cannot_multiply_the_id_of_one_stored_object() -> None:
+    """A13: who has factored OSS's key, or writes the callback's text, makes up all of these."""
+    lies: list[Mapping[str, object]] = [
+        {"reqId": "X0"},
+        {"reqId": "X1"},
+        {"reqId": ""},
+        {"etag": ETAG.lower()},
+        {"etag": f'"{ETAG}"'},
+        {"imageInfo.width": 7, "imageInfo.height": 7},
+    ]
+    assert len({ids(lie)[0] for lie in lies}) == 1
+    assert len({ids(lie)[1] for lie in lies}) == 4
+
+
+def test_the_id_is_what_oss_says_of_the_object() -> None:
+    text = f'["my-bucket","{KEY}","{ETAG}","{STORED}"]'
+    assert ids()[0] == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_another_upload_has_another_id() -> None:
-    ids = [
-        identity(),
-        identity(reqId="5C9B3F1A2D4E6F708192A3B5"),
-        identity(reqId=""),
-        identity(etag="0" * 32),
-        identity(size=6),
-        identity(object="uploads/alice/b.jpg"),
+    again = HEAD._replace(last_modified="Tue, 24 Nov 2026 10:00:01 GMT")
+    other = HEAD._replace(etag="0" * 32)
+    found = [
+        ids(),
+        ids(head=again),
+        ids({"etag": "0" * 32}, other),
+        ids({"object": "uploads/alice/b.jpg"}),
     ]
-    assert len(set(ids)) == len(ids)
+    assert len({new for new, _ in found}) == len(found)
+
+
+def test_the_legacy_id_is_as_it_was() -> None:
+    """Back ends have stored such ones: this is what the version before made of this callback."""
+    assert ids()[1] == "921c2ee9d4f486ac5fe1a89f14c929ed4d7f9a900f6845bfd27c9fdc4b5bf38e"
 
 
 def test_a_caller_cannot_take_the_id_of_anothers_upload() -> None:
-    """The request id is in a text that the client may write; the object key is under its seal."""
+    """The object key is under the caller's seal."""
     theirs = accept(sound("uploads/bob/a.jpg", BOB))
     mine = accept(sound())
     assert theirs[4:] == mine[4:]

@@ -20,7 +20,16 @@ from settings import Endpoint, Url
 
 SECRET = b"h" * 32
 UPLOAD = Upload(
-    "0a" * 32, "alice", "my-bucket", "uploads/alice/\u65e5\n.jpg", 5, "5D41", "image/jpeg", 640, 480
+    id="0a" * 32,
+    legacy_id="0b" * 32,
+    caller="alice",
+    bucket="my-bucket",
+    object_key="uploads/alice/\u65e5\n.jpg",
+    size=5,
+    etag="5D41",
+    content_type="image/jpeg",
+    width=640,
+    height=480,
 )
 
 

@@ -56,10 +56,13 @@ class Callback(NamedTuple):
 class Upload(NamedTuple):
     """A verified upload: size in bytes, etag without quotes, pixels where it is an image.
 
-    `id` is the same for the same upload, however often it is reported.
+    `id` is the same for the same upload, however often it is reported: 64 hex digits that no
+    uploader has a say in. `legacy_id` is how it was made before, for back ends that have stored
+    such ones; the next version is without it.
     """
 
     id: str
+    legacy_id: str
     caller: str
     bucket: str
     object_key: str
@@ -73,6 +76,7 @@ class Upload(NamedTuple):
         """For the answer, the hook and the log."""
         return {
             "Id": self.id,
+            "LegacyId": self.legacy_id,
             "Caller": self.caller,
             "Bucket": self.bucket,
             "Object": self.object_key,
@@ -132,7 +136,8 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
     if (callback.size, callback.etag.upper()) != (head.size, head.etag.upper()):
         raise CallbackRefused("OSS's object has another size or etag")
     return Upload(
-        id=_id(callback),
+        id=_hash([callback.bucket, callback.object_key, head.etag, head.last_modified]),
+        legacy_id=_legacy_id(callback),
         caller=callback.caller,
         bucket=callback.bucket,
         object_key=callback.object_key,
@@ -144,16 +149,20 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
     )
 
 
-def _id(callback: Callback) -> str:
-    """Bucket and key as well, which the seal covers: the rest a client may choose, and must not hit
-    on the id of somebody else's upload."""
-    identity = [
-        callback.bucket,
-        callback.object_key,
-        callback.etag.upper(),
-        callback.size,
-        callback.request_id,
-    ]
+def _legacy_id(callback: Callback) -> str:
+    """It has `request` in it, which a client may make up: one stored object, many of these."""
+    return _hash(
+        [
+            callback.bucket,
+            callback.object_key,
+            callback.etag.upper(),
+            callback.size,
+            callback.request_id,
+        ]
+    )
+
+
+def _hash(identity: list[object]) -> str:
     return hashlib.sha256(_encode(identity).encode()).hexdigest()
 
 

@@ -29,15 +29,20 @@ MAX_SIZE = 48_800_000_000_000
 
 _NOTHING_THERE = ("NoSuchKey", "SymlinkTargetNotExist", "InvalidTargetType")
 
+_HTTP_DATE = "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
 _DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z"
 
 
 class ObjectHead(NamedTuple):
-    """What OSS says of one object: size in bytes, etag without quotes."""
+    """What OSS says of one object: size in bytes, etag without quotes.
+
+    `last_modified` is the header as it came, a date like `Tue, 24 Nov 2026 10:00:00 GMT`.
+    """
 
     size: int
     etag: str
     content_type: str
+    last_modified: str
 
 
 class Object(NamedTuple):
@@ -87,6 +92,7 @@ class OssClient:
             size=_size(reply.headers.get("content-length", "")),
             etag=_etag(reply.headers.get("etag", "")),
             content_type=reply.headers.get("content-type", ""),
+            last_modified=_http_date(reply.headers.get("last-modified", "")),
         )
 
     def list_objects(
@@ -226,6 +232,12 @@ def _etag(text: str) -> str:
     if form is None:
         raise OssInvalidAnswer("OSS's answer has no sound ETag")
     return form[1]
+
+
+def _http_date(text: str) -> str:
+    if not re.fullmatch(_HTTP_DATE, text):
+        raise OssInvalidAnswer("OSS's answer has no sound Last-Modified")
+    return text
 
 
 def _date(text: str) -> str:
