@@ -7,8 +7,6 @@ and a back end that verifies what it gets as docs/callbacks.md tells it to.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import io
 import json
 import re
@@ -26,12 +24,15 @@ import requests
 from PIL import Image
 from pytest_mock import MockerFixture
 
+import documented_code
 from javascript import need, run
 from running_cloud import RunningCloud, Token, running_cloud
+from sandbox.cloud import load_secrets
 from scripted_sts import ScriptedSts, answer, scripted_sts
 
 LOGIN_SECRET = "j" * 32
 HOOK_SECRET = "h" * 32
+BACK_END = documented_code.run(documented_code.python_with("callbacks.md", "def verified("))
 STORED = {"photo": 7, "Status": "stored"}
 HOSTILE_NAME = "\u65e5\u672c/a\"b'&object=uploads/bob/x&size=1+%26${etag}\u00e9\n.png"
 
@@ -51,6 +52,8 @@ class World:
 
     cloud: RunningCloud
     hook: ScriptedSts
+    bucket: oss2.Bucket
+    """As the back end uses it, with the account's own key."""
 
     def ask(self, path: str, user: str, **query: str) -> dict[str, Any]:
         login = jwt.encode({"sub": user, "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
@@ -63,16 +66,14 @@ class World:
         return {entry["Key"]: entry for entry in listing["Uploads"]}
 
     def heard(self) -> list[dict[str, Any]]:
-        """What the back end got, verified as a back end does it."""
+        """What the back end got, verified as docs/callbacks.md tells it to."""
         documents = []
         for head, body in self.hook.received:
             lines = (line.partition(": ") for line in head.decode().split("\r\n")[1:])
             headers = {name: value for name, _, value in lines}
-            signed = headers["X-Upload-Time"].encode() + b"." + body
-            mac = hmac.new(HOOK_SECRET.encode(), signed, hashlib.sha256).hexdigest()
-            assert hmac.compare_digest(f"sha256={mac}", headers["X-Upload-Signature"])
-            documents.append(json.loads(body))
-            assert headers["Idempotency-Key"] == documents[-1]["Id"]
+            document = BACK_END["verified"](headers, body, [HOOK_SECRET.encode()])
+            assert document is not None
+            documents.append(document)
         return documents
 
 
@@ -90,7 +91,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             UPLOAD_HOOK_URL=f"{hook.url}/uploaded",
             UPLOAD_HOOK_SECRET=HOOK_SECRET,
         )
-        yield World(cloud, hook)
+        auth = oss2.AuthV4(*load_secrets(folder).account_key)
+        endpoint = cloud.env["OSS_ENDPOINT"]
+        bucket = oss2.Bucket(auth, endpoint, "sandbox-bucket", region="cn-hangzhou")
+        yield World(cloud, hook, bucket)
 
 
 @pytest.fixture
@@ -271,6 +275,31 @@ def test_uploads_of_the_same_bytes_are_two_once_a_second_has_passed(
         by_oss2_v4(token, "uploads/alice/again.png")
     first, same, second = (heard["Id"] for heard in world.heard())
     assert first == same != second
+
+
+CONDITIONS = ("safe.copy_object(", "bucket.get_object(")
+
+
+@pytest.mark.parametrize("start", CONDITIONS)
+def test_a_back_end_that_reads_as_documented_gets_what_was_verified_or_nothing(
+    world: World, start: str
+) -> None:
+    """A14: the hook hears of one object, and the same token overwrites it right after."""
+    code = documented_code.python_with("callbacks.md", start)
+    token = world.ask("/", "alice")
+    by_oss2_v4(token, "uploads/alice/swapped.png")
+    (upload,) = world.heard()
+    names = {"upload": upload, "bucket": world.bucket, "safe": world.bucket}
+    found = documented_code.run(code, **names)
+    if "data" in found:
+        assert found["data"] == PICTURE
+    else:
+        assert world.bucket.get_object(f"checked/{upload['Id']}").read() == PICTURE
+        world.bucket.delete_object(f"checked/{upload['Id']}")
+    Token.of(token).oss2("v4").put_object("uploads/alice/swapped.png", b"MZ")
+    with pytest.raises(oss2.exceptions.PreconditionFailed):
+        documented_code.run(code, **names)
+    assert not world.bucket.object_exists(f"checked/{upload['Id']}")
 
 
 def failure(result: Any) -> str:
