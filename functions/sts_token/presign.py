@@ -121,8 +121,13 @@ def signed_url(
 def _value(name: str, value: str, method: str) -> str:
     if method != "GET":
         raise InvalidParameter(name, "is for GET only")
-    if name == "x-oss-process" and not _is_own_image(value):
-        raise InvalidParameter(name, "must be image/... without other objects in it")
+    if name == "x-oss-process":
+        # Imported where it is needed: hardly any URL is for a picture.
+        import image_operations
+
+        fault = image_operations.fault(value)
+        if fault:
+            raise InvalidParameter(name, fault)
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -133,15 +138,3 @@ def _value(name: str, value: str, method: str) -> str:
             name, f"must be 1 to {MAX_VALUE_BYTES} bytes of UTF-8, without control characters"
         )
     return value
-
-
-def _is_own_image(process: str) -> bool:
-    """Whether a process looks at its own object only, and changes nothing.
-
-    Others read what they name, as whoever signed: hls/sign the parts of a playlist, a watermark an
-    image of the bucket; "|" begins another process, which may save (vendor documentation).
-    """
-    actions = process.split("/")
-    if actions[0] != "image" or "|" in process:
-        return False
-    return not any(action.startswith("watermark") and "image_" in action for action in actions)
