@@ -111,6 +111,10 @@ HOSTILE_NAMES = [
     "{{7*7}}<script>",
     "..a/...",
     "\U0001f600" * 60,
+    # No names for a new object (A19), which a token's holder stores all the same.
+    "photo\u202egpj.exe",
+    "a\u200b\u200db.jpg",
+    "%2e%2e/bob/x",
 ]
 
 

@@ -117,12 +117,111 @@ def test_another_body_is_refused(request_: Request) -> None:
         post(b'{"policy": ["a"]}'),
         post(b'{"policy": true}'),
         post(b'{"policy": 1.5}'),
+        post(b'{"policy": {"a": "b"}}'),
+        # The same object said twice (A19): a dict would take the last one.
+        post(b'{"policy": "a", "policy": "b"}'),
+        post(b'{"policy": "a", "policy": "a"}'),
+        post(b'{"policy": "a", "x": {}, "\\u0070olicy": "b"}'),
+        post(b'{"policy": null, "policy": "a"}'),
+        post(b'{"policy": 9, "policy": "9"}'),
+        post(b"policy=a&policy=a", FORM),
+        post(b"policy=a&%70olicy=b", FORM),
+        post(b"policy=a&x=y&policy=", FORM),
+        # In two spellings of its name: another reader, a proxy's rule, takes the other one.
+        post(b'{"policy": "a", "Policy": "b"}'),
+        post(b'{"POLICY": "a", "policy": "a"}'),
+        post(b"policy=a&policy_=b", FORM),
+        post(b'{"Policy": "b"}', policy="a"),
+        post(b'{"policy": "a"}', **{"po-licy": "b"}),
+        Request("GET", "/", {"policy": "a", "Policy": "b"}),
     ],
 )
 def test_a_wish_must_say_one_thing(request_: Request) -> None:
     with pytest.raises(InvalidParameter) as caught:
         grants.read_wishes(request_)
     assert caught.value.code == "InvalidParameter.Policy"
+
+
+def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:
+    """Clients with one URL for everything do so, and it says one thing."""
+    request = post(b'{"object": "a", "duration": 900, "policy": null}', object="a", duration="900")
+    assert grants.read_wishes(request) == {"object": "a", "duration": "900"}
+
+
+def test_what_is_no_wish_here_may_be_there_as_often_as_it_likes() -> None:
+    for request in (
+        post(b'{"x": 1, "x": 2, "Object": "a", "OBJECT": "b"}'),
+        post(b"x=1&x=2&Object=a&OBJECT=b", FORM),
+        post(b'{"content_type": "a", "Content-Type": "b"}'),
+    ):
+        assert grants.read_wishes(request) == {}
+
+
+def test_each_routes_wishes_are_looked_after() -> None:
+    names = ("content_type", "x-oss-process")
+    for body in (
+        b'{"content_type": "image/png", "Content-Type": "text/html"}',
+        b'{"content_type": "image/png", "contentType": "text/html"}',
+        b'{"content_type": "image/png", "content_type": "text/html"}',
+    ):
+        with pytest.raises(InvalidParameter, match="content_type: must be given once"):
+            grants.read_wishes(post(body), names)
+
+
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(["object", "Object", "policy", "x"]), st.sampled_from(["a", "b"])),
+    max_size=4,
+)
+
+
+@given(PAIRS, PAIRS.map(dict))
+def test_a_wish_is_what_every_reader_would_take_it_for(
+    pairs: list[tuple[str, str]], query: dict[str, str]
+) -> None:
+    """Whether the first one or the last one counts, of either spelling (A19)."""
+    members = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs)
+    try:
+        wishes = grants.read_wishes(post(f"{{{members}}}".encode(), **query))
+    except InvalidParameter:
+        return
+    for name in ("object", "policy"):
+        said = {v for key, v in [*pairs, *query.items()] if key.lower() == name}
+        if name in wishes:
+            assert said == {wishes[name]}
+        else:
+            assert name not in dict(pairs)
+            assert name not in query
+
+
+UNSEEN = [
+    "photo\u202egpj.exe",
+    "a\u2066b",
+    "a\u200bb.jpg",
+    "invoice\u200d.pdf",
+    "\ufeffa.jpg",
+    "%2e%2e/bob/x",
+    "a/%2E%2e/%2e./b",
+]
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_a_new_object_has_a_name_that_reads_as_what_it_is(settings: Settings, name: str) -> None:
+    """A19. test_keys.py has the rules."""
+    for wishes in ({"object": name}, {"object": name, "method": "PUT"}):
+        with pytest.raises(InvalidParameter) as caught:
+            grants.decide(ALICE, wishes, settings)
+        assert caught.value.code == "InvalidParameter.Object"
+        assert name not in caught.value.message
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "get"])
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_is_stored_already_stays_readable(settings: Settings, name: str, method: str) -> None:
+    grant = grants.decide(ALICE, {"object": name, "method": method}, settings)
+    assert grant.object_key == f"uploads/alice/{name}"
+    # And no further than before.
+    with pytest.raises(InvalidParameter):
+        grants.decide(ALICE, {"object": f"../{name}", "method": method}, settings)
 
 
 @given(st.binary(max_size=300) | st.text().map(lambda text: json.dumps({"object": text}).encode()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +64,108 @@ def test_no_accepted_key_holds_a_wildcard_or_a_dot_segment(key: str) -> None:
         assert not set(key) & set("*?$\n\r\x00")
         assert not {".", ".."} & set(key.replace("\\", "/").split("/"))
         assert 1 <= len(key.encode()) <= 1023
+
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "photo.jpg",
+        "100%.txt",
+        "a%2Fb%20c%25.txt",
+        "%2e%2ehidden",
+        "a%2e..txt",
+        "%",
+        "%zz/%2",
+        f"{FAMILY}.png",
+        "\U0001f3f3\ufe0f\u200d\U0001f308",
+        # Persian: "I want", "PDFs".
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.jpg",
+        "PDF\u200c\u0647\u0627.pdf",
+        # Hindi: a half consonant, at the end of a name too.
+        "\u0915\u094d\u200d\u0937.jpg",
+        "\u0915\u094d\u200d.jpg",
+        # Hebrew and Arabic need no marks of direction.
+        "\u05e9\u05dc\u05d5\u05dd 1.pdf",
+        "Screenshot 9.41\u202fAM.png",
+    ],
+)
+def test_a_new_name_of_any_language_is_accepted(name: str) -> None:
+    assert keys.fault(name) is None
+    assert keys.new_name_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        *(chr(code) for code in range(0x202A, 0x202F)),
+        *(chr(code) for code in range(0x2066, 0x206A)),
+        *"\u061c\u200b\u200e\u200f\u2060\ufeff",
+    ],
+)
+def test_what_is_unseen_or_turns_text_around_is_no_new_name(character: str) -> None:
+    """A19: photo[U+202E]gpj.exe is shown as photoexe.jpg."""
+    for name in (f"photo{character}gpj.exe", character, f"\u05d0{character}\u05d0"):
+        assert keys.fault(name) is None
+        fault = keys.new_name_fault(name)
+        assert (
+            fault == "must not hold invisible characters, or ones that turn the direction of text"
+        )
+
+
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
+def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
+    """A19: invoice[U+200D].pdf is shown as invoice.pdf."""
+    for name in (
+        f"invoice{joiner}.pdf",
+        f"{joiner}invoice.pdf",
+        f"invoice.pdf{joiner}",
+        joiner,
+        f"a{joiner}{joiner}b",
+        f"{FAMILY}/a{joiner}b",
+        f"\u0915{joiner}{joiner}{joiner}",
+    ):
+        assert "invisible" in str(keys.new_name_fault(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "%2e%2e/bob/x",
+        "%2E%2E/x",
+        ".%2e/x",
+        "%2e./x",
+        "%2e/x",
+        "a/%2e%2e",
+        "a%2f..%2fb",
+        "a%2F%2e%2e%2Fb",
+        "a%5c%2e%2e%5Cb",
+        "a\\%2e%2e\\b",
+        "%252e%252e/x",
+        "%25252e%25252e%25252fx",
+    ],
+)
+def test_an_encoded_dot_segment_is_no_new_name(name: str) -> None:
+    """A19: whoever decodes a key once more, a proxy, a script, is led out of the folder."""
+    assert keys.fault(name) is None
+    assert "percent-encoding" in str(keys.new_name_fault(name))
+
+
+PARTS = st.sampled_from(["%2e", "%2E", ".", "%25", "25", "2e", "%2f", "/", "%5c", "%", "a"])
+ENCODED = st.lists(PARTS, max_size=12).map("".join)
+
+
+@given(ENCODED)
+def test_no_number_of_decodings_makes_a_new_name_lead_out(name: str) -> None:
+    if keys.fault(name) or keys.new_name_fault(name):
+        return
+    for _ in range(len(name)):
+        name = unquote(name)
+        assert not keys.has_dots(name)
+
+
+def test_the_longest_chain_of_encodings_comes_to_an_end() -> None:
+    assert keys.new_name_fault("%" + "25" * 500 + "x") is None
+    assert keys.new_name_fault("%" + "25" * 500 + "2e/x")

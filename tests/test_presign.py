@@ -349,6 +349,18 @@ def test_a_caller_gets_a_url_of_their_own_folder_only(ask: Ask) -> None:
         assert answer["ErrorCode"] == "InvalidParameter.Object"
 
 
+def test_a_name_that_no_new_object_may_have_is_signed_for_reading_only(ask: Ask) -> None:
+    """A19: what is stored already must not become unreadable."""
+    both = {"POLICY_FILE": "bucket_read_write_policy"}
+    for name in ("photo\u202egpj.exe", "a\u200bb.jpg", "%2e%2e/x"):
+        for method in ("GET", "HEAD"):
+            answer = ask("/signed-url", {"object": name, "method": method}, **both)
+            assert answer["Object"] == f"uploads/{name}"
+        for path in ("/signed-url", "/form", "/"):
+            answer = ask(path, {"object": name}, **both)
+            assert answer["ErrorCode"] == "InvalidParameter.Object"
+
+
 @pytest.mark.parametrize(
     ("method", "policy", "may"),
     [

@@ -79,6 +79,17 @@ def test_nobody_sees_anothers_uploads(cloud: RunningCloud) -> None:
     assert keys_of(listed(cloud, "nobody")) == []
 
 
+def test_what_is_stored_under_a_name_that_no_new_object_may_have_is_listed(
+    cloud: RunningCloud,
+) -> None:
+    """A19: those rules are for wishes. Here as elsewhere the app has to show names with care."""
+    names = ["photo\u202egpj.exe", "a\u200bb", "%2e%2e/bob/x"]
+    keys = sorted(f"uploads/carol/{name}" for name in names)
+    for key in keys:
+        token(cloud, "carol").oss2("v4").put_object(key, b"")
+    assert keys_of(listed(cloud, "carol")) == keys
+
+
 @pytest.mark.parametrize("user", ["../bob", "bob/", "", "bob/../bob", "*", "bob\x00"])
 def test_no_user_id_leads_into_anothers_folder(cloud: RunningCloud, user: str) -> None:
     listing = listed(cloud, user)

@@ -21,6 +21,7 @@ MAX_BODY_BYTES = 16 * 1024
 """Far above any set of wishes, far below what would cost memory."""
 
 _WISHES = ("policy", "object", "duration")
+_READING = ("GET", "HEAD")
 
 
 class Grant(NamedTuple):
@@ -41,17 +42,20 @@ class Grant(NamedTuple):
 def read_wishes(request: Request, names: Sequence[str] = _WISHES) -> dict[str, str]:
     """Collect the wishes of the query and of a JSON or form body; names not asked for are ignored.
 
-    Raises InvalidParameter for a body that is neither, or a wish that says two things.
+    Raises InvalidParameter for a body that is neither; for a wish that is there twice in the body,
+    in two spellings of its name, or in the query and the body with two values.
     """
     wishes = {name: request.query[name] for name in names if name in request.query}
-    if request.method != "POST":
-        return wishes
-    body = _read_body(request, names)
+    pairs = _read_body(request) if request.method == "POST" else []
     for name in names:
-        if name in body:
-            if wishes.get(name, body[name]) != body[name]:
+        values = [_text(name, value) for key, value in pairs if key == name]
+        if len(values) > 1:
+            raise InvalidParameter(name, "must be given once")
+        for text in values:
+            if text is not None and wishes.setdefault(name, text) != text:
                 raise InvalidParameter(name, "the query and the body must not differ")
-            wishes[name] = body[name]
+    if wishes:
+        _check_spellings(wishes, names, [*request.query, *(key for key, _ in pairs)])
     return wishes
 
 
@@ -66,10 +70,12 @@ def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Gra
     Raises InvalidParameter for a wish that is malformed or would widen.
     """
     prefix = folder(caller, settings)
+    # Only a signed URL has a method.
+    is_new = wishes.get("method", "PUT").upper() not in _READING
     return Grant(
         bucket=settings.bucket,
         prefix=prefix,
-        object_key=_object_key(prefix, wishes.get("object")),
+        object_key=_object_key(prefix, wishes.get("object"), is_new=is_new),
         policy=_policy(wishes.get("policy", settings.policy), settings),
         seconds=_seconds(wishes.get("duration"), settings, caller.login),
         session_name=caller.session_name,
@@ -77,7 +83,8 @@ def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Gra
     )
 
 
-def _read_body(request: Request, names: Sequence[str]) -> dict[str, str]:
+def _read_body(request: Request) -> list[tuple[str, object]]:
+    """The names and values of a body in their order, a repeated name as often as it is there."""
     if len(request.body) > MAX_BODY_BYTES:
         raise InvalidParameter("body", f"must be at most {MAX_BODY_BYTES} bytes")
     try:
@@ -85,44 +92,51 @@ def _read_body(request: Request, names: Sequence[str]) -> dict[str, str]:
     except UnicodeDecodeError:
         raise InvalidParameter("body", "must be UTF-8") from None
     if not text:
-        return {}
+        return []
     if text.startswith("{"):
-        return _json_texts(text, names)
+        return _json_members(text)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "application/x-www-form-urlencoded":
-        return _form_texts(text, names)
+        return list(parse_qsl(text, keep_blank_values=True))
     raise InvalidParameter("body", "must be a JSON object, or a form (x-www-form-urlencoded)")
 
 
-def _form_texts(text: str, names: Sequence[str]) -> dict[str, str]:
-    pairs = parse_qsl(text, keep_blank_values=True)
-    values = dict(pairs)
-    for name in names:
-        if sum(key == name for key, _ in pairs) > 1:
-            raise InvalidParameter(name, "must be given once")
-    return values
-
-
-def _json_texts(text: str, names: Sequence[str]) -> dict[str, str]:
+def _json_members(text: str) -> list[tuple[str, object]]:
     try:
-        document = json.loads(text)
+        # As pairs: of a member that is there twice, a dict would keep the last.
+        members: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError):
         raise InvalidParameter("body", "must be a JSON object") from None
-    values = {}
-    for name in names:
-        value = document.get(name)
-        if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
-            raise InvalidParameter(name, "must be text or a whole number")
-        if value is not None:
-            values[name] = str(value)
-    return values
+    return members
 
 
-def _object_key(prefix: str, name: str | None) -> str | None:
+def _text(name: str, value: object) -> str | None:
+    """A wish of a body as text, None for JSON's null, which is no wish."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
+        raise InvalidParameter(name, "must be text or a whole number")
+    return None if value is None else str(value)
+
+
+def _check_spellings(wishes: Mapping[str, str], names: Sequence[str], given: Sequence[str]) -> None:
+    """Refuse a wish whose name is there in another spelling too: another reader takes that one."""
+    known = {_folded(name): name for name in names}
+    for spelling in given:
+        name = known.get(_folded(spelling), spelling)
+        if name != spelling and name in wishes:
+            raise InvalidParameter(name, "must be given once, not in another spelling too")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
     if name is None:
         return None
     # The name alone as well: joined to the prefix, its leading slash would be an inner one.
     fault = keys.fault(name) or keys.fault(prefix + name)
+    if is_new and not fault:
+        fault = keys.new_name_fault(name)
     if fault or name.endswith("/"):
         raise InvalidParameter("object", fault or "must not end with '/'")
     return prefix + name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 MAX_BYTES = 1023
 """OSS's limit on a key's length in UTF-8 (vendor documentation)."""
 
@@ -10,6 +12,12 @@ MAX_BYTES = 1023
 # compile that takes 1 ms of a cold start.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
+# Invisible, or turning the direction of the text around them: a name that reads as another one.
+_UNSEEN = frozenset(
+    map(chr, (0x61C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060))
+).union(map(chr, (*range(0x2066, 0x206A), 0xFEFF)))
+# Persian and the scripts of India are spelled with them, and families of emoji are made of them.
+_JOINERS = frozenset("\u200c\u200d")
 
 
 def fault(key: str) -> str | None:
@@ -36,6 +44,43 @@ def fault(key: str) -> str | None:
     if "//" in key:
         return "must not have two slashes in a row"
     return None
+
+
+def new_name_fault(name: str) -> str | None:
+    """Say what is wrong with the name of an object that is yet to be stored, or None.
+
+    For what callers wish to write only: what is stored already stays readable, listed and reported
+    whatever it is called. Refused are characters that are invisible or turn the direction of text
+    (U+061C, U+200B, U+200E, U+200F, U+202A to U+202E, U+2060, U+2066 to U+2069, U+FEFF), a joiner
+    (U+200C, U+200D) that has no character beyond ASCII beside it, where it joins nothing, and "."
+    or ".." segments that are percent-encoded, however often.
+    """
+    if not _UNSEEN.isdisjoint(name) or _joins_nothing(name):
+        return "must not hold invisible characters, or ones that turn the direction of text"
+    if _has_encoded_dots(name):
+        return "must not have '.' or '..' between slashes, in percent-encoding either"
+    return None
+
+
+def _joins_nothing(name: str) -> bool:
+    for place, character in enumerate(name):
+        if character in _JOINERS:
+            beside = name[max(place - 1, 0) : place] + name[place + 1 : place + 2]
+            if not any(other > "\x7f" and other not in _JOINERS for other in beside):
+                return True
+    return False
+
+
+def _has_encoded_dots(name: str) -> bool:
+    """Each round makes it shorter, so there is an end to it."""
+    while "%" in name:
+        decoded = unquote(name)
+        if decoded == name:
+            return False
+        if has_dots(decoded):
+            return True
+        name = decoded
+    return False
 
 
 def has_dots(key: str) -> bool:
