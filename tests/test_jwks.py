@@ -90,6 +90,13 @@ UNUSABLE = {
     "no numbers": {"kty": "RSA", "n": 7, "e": []},
     "no point": jwk("ES256", x="AAAA"),
     "of unknown kind": {"kty": "XYZ"},
+    # A19; RFC 7517, 4.3.
+    "whose key_ops are for encryption": jwk("RS256", key_ops=["encrypt", "wrapKey"]),
+    "whose key_ops are for signing": jwk("EdDSA", key_ops=["sign"]),
+    "whose key_ops are none": jwk("ES256", key_ops=[]),
+    "whose key_ops are no list": jwk("ES256", key_ops="verify"),
+    "whose key_ops are in another case": jwk("ES256", key_ops=["Verify", ["verify"]]),
+    "whose key_ops are of numbers": jwk("ES256", key_ops={"verify": 1}),
     "of a list's kind": {"kty": ["RSA"], "crv": {"a": 1}},
 }
 
@@ -102,6 +109,12 @@ def test_what_is_no_signing_key_is_left_out(tmp_path: Path, key: dict[str, objec
         keys.find("bad")
     with pytest.raises(Misconfiguration, match="JWT_JWKS_FILE: has no key for RS256"):
         from_file(tmp_path / "k", jwks(key))
+
+
+@pytest.mark.parametrize("key_ops", [["verify"], ["sign", "verify"], ["verify", 7], None])
+def test_a_key_whose_key_ops_let_it_verify_is_used(tmp_path: Path, key_ops: object) -> None:
+    keys = from_file(tmp_path / "k", jwks(jwk("ES256", "good", key_ops=key_ops)))
+    assert keys.find("good").algorithm == "ES256"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +153,7 @@ JSON = st.recursive(
     max_leaves=10,
 )
 HOSTILE_KEYS = st.dictionaries(
-    st.sampled_from(["kty", "crv", "n", "e", "x", "y", "kid", "alg", "use"]),
+    st.sampled_from(["kty", "crv", "n", "e", "x", "y", "kid", "alg", "use", "key_ops"]),
     st.sampled_from(["RSA", "EC", "OKP", "P-256", "Ed25519", "AQAB", "sig", "RS256"]) | JSON,
 )
 

@@ -242,6 +242,14 @@ def test_a_login_for_some_audience_is_refused_where_none_is_configured() -> None
     assert "JWT_AUDIENCE names none" in refused(login(aud="other-service"))
 
 
+@pytest.mark.parametrize("audience", ["", [], [""], None, 0, False, {}])
+def test_an_empty_audience_is_one_as_well(audience: object) -> None:
+    """A19. RFC 7519, 4.1.3: who does not find itself in an `aud` that is present must reject."""
+    text = _signed({**claims(), "aud": audience})
+    assert "JWT_AUDIENCE names none" in refused(text)
+    refused(text, logins_of(JWT_SECRET=SECRET, JWT_AUDIENCE="app"))
+
+
 @pytest.mark.parametrize("sub", [None, "", 7, True, ["alice"], {"id": "alice"}])
 def test_a_login_whose_sub_is_missing_or_not_text_is_refused(sub: object) -> None:
     refused(login(sub=sub) if sub is None else _signed({**claims(), "sub": sub}))

@@ -151,7 +151,10 @@ def _parsed(text: str) -> dict[str, PublicKey]:
             raise ValueError("must have a kid of its own for each key")
         keys[kid] = found
     if not keys:
-        raise ValueError("has no key for RS256 (2048 bits or more), ES256 or EdDSA")
+        raise ValueError(
+            "has no key for RS256 (2048 bits or more), ES256 or EdDSA whose use is sig, "
+            "and whose key_ops, where it has them, hold verify"
+        )
     return keys
 
 
@@ -166,6 +169,7 @@ def _public_key(entry: dict[str, Any]) -> PublicKey | None:
         algorithm is None
         or entry.get("alg", algorithm) != algorithm
         or entry.get("use", "sig") != "sig"
+        or not _may_verify(entry.get("key_ops"))
         or "d" in entry
     ):
         return None
@@ -176,3 +180,8 @@ def _public_key(entry: dict[str, Any]) -> PublicKey | None:
     if kind == "RSA" and key.key_size < _MIN_RSA_BITS:
         return None
     return PublicKey(key, algorithm)
+
+
+def _may_verify(key_ops: object) -> bool:
+    """RFC 7517, 4.3: a list of what a key is for; without one it may be for anything."""
+    return key_ops is None or (isinstance(key_ops, list) and "verify" in key_ops)

@@ -115,7 +115,7 @@ class Logins:
         if isinstance(error, self._jwt.MissingRequiredClaimError):
             return f"it lacks the claim {error.claim}"
         if isinstance(error, self._jwt.InvalidAudienceError) and not self._settings.audience:
-            return "it is for an audience (aud), and JWT_AUDIENCE names none"
+            return "it has an audience (aud), and JWT_AUDIENCE names none"
         return _REASONS.get(type(error).__name__, "it is malformed")
 
     def _claims(self, login: str) -> tuple[dict[str, Any], tuple[bytes, ...] | PublicKey, object]:
@@ -143,6 +143,10 @@ class Logins:
             leeway=CLOCK_SKEW_SECONDS,
             options={"require": ["exp"]},
         )
+        # PyJWT lets an empty one pass. RFC 7519, 4.1.3: whoever does not find itself in an `aud`
+        # that is present must reject, and without JWT_AUDIENCE we are nobody.
+        if not settings.audience and "aud" in claims:
+            raise self._jwt.InvalidAudienceError
         return claims
 
 
