@@ -52,6 +52,7 @@ _OSS: dict[str, Move] = {
     "refuses": answer(403, _DENIED.encode()),
     "has it": raw(
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: image/jpeg\r\n"
+        b"Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT\r\n"
         b'ETag: "' + _ETAG.encode() + b'"\r\n\r\n'
     ),
     "has it not": raw(
