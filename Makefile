@@ -7,6 +7,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WEB := tests/web/node_modules/.ready tests/deploy/node_modules/.ready
 
+# The names of the variables on make's own command line, for the sandbox, which takes some from there
+# only. Just names: what is in the values cannot break the command.
+override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
+
 .DEFAULT_GOAL := help
 .PHONY: help run token account-key explain import-config build template doctor smoke test fuzz check format bench clean
 
@@ -29,10 +34,10 @@ $(READY): requirements-dev.txt functions/sts_token/requirements.txt
 	fi
 
 run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [CLOUD=1], or any variable of README
-	@$(BIN)/python -m sandbox run
+	@exec $(BIN)/python -m sandbox run $(SANDBOX_GIVEN)
 
 token: $(READY) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]
-	@$(BIN)/python -m sandbox token
+	@exec $(BIN)/python -m sandbox token $(SANDBOX_GIVEN)
 
 account-key: $(READY) ## print the key of the sandbox's account, which may do everything there
 	@$(BIN)/python -m sandbox account-key

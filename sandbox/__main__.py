@@ -1,7 +1,7 @@
 """`python -m sandbox run` (make run), `token`, `account-key` and `clean` (make's of these names).
 
 The first two run the production handler. With CLOUD=1 it talks to the real STS instead of the
-sandbox's.
+sandbox's, and has the developer's own key; without, it has nothing real (environment.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,18 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from errors import Misconfiguration, ServiceError
 from policies import Policies
 from sandbox import cloud, demo_login, gateway, oss, sts
+from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
+    CREDENTIALS,
+    RULES,
     cloud_environment,
+    ignored,
     misspelt,
     public_key_url,
     sandbox_environment,
@@ -58,9 +64,8 @@ class UsageError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, or 1 with one clear line on stderr (or an error's JSON on stdout)."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox")
-    parser.add_argument("command", choices=("run", "token", "account-key", "clean"))
-    command = parser.parse_args(arguments).command
+    options = _options(arguments)
+    command: str = options.command
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     # A line for each request, as the function has them.
     logging.getLogger("sandbox.oss").setLevel(logging.INFO)
@@ -73,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, meant in misspelt(os.environ):
             log.warning("%s is no variable of the function; is %s meant?", name, meant)
         port = _port(os.environ.get("PORT", ""))
-        in_cloud = _in_cloud(os.environ)
-        return {"run": _run, "token": _token}[command](port, in_cloud)
+        if _in_cloud(os.environ):
+            return _run_in_cloud(port) if command == "run" else _token_of_cloud()
+        given = _given(options.given, options.make)
+        return {"run": _run, "token": _token}[command](port, given)
     except PortInUse as error:
         other = 9000 if abs(error.port - 9000) > 2 else 9100
         fault = f"{error}; choose another: make {command} PORT={other}"
@@ -88,6 +95,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(answer))
     print(f"make {command}: {fault}", file=sys.stderr)
     return 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sandbox")
+    parser.add_argument("command", choices=("run", "token", "account-key", "clean"))
+    parser.add_argument(
+        "--given",
+        default="",
+        metavar="NAMES",
+        help="the variables, separated by blanks, that whoever starts this named on purpose",
+    )
+    parser.add_argument(
+        "--make", type=int, metavar="PID", help="take only those that are arguments of that process"
+    )
+    return parser.parse_args(arguments)
+
+
+def _given(names: str, make_pid: int | None) -> frozenset[str]:
+    """Which variables of the function are given, and are not just there. Raises UsageError."""
+    given = RULES.keys() & names.split()
+    if make_pid is None:
+        return frozenset(given)
+    try:
+        return given_to_make(given, make_pid)
+    except OSError as error:
+        names = ", ".join(sorted(given))
+        raise UsageError(f"{names}: cannot read make's own command line: {error}") from None
 
 
 def _port(text: str) -> int:
@@ -119,57 +153,62 @@ def _cloud() -> dict[str, str]:
     return env
 
 
-def _run(port: int, in_cloud: bool) -> int:
-    if in_cloud:
-        listeners = [listen(port)]
-        env = _cloud()
-        jwt_secret = None
-        services = []
-        public_key = None
-    else:
-        # Bound before anything is made: a second `make run` changes nothing.
-        listeners = [listen(port + offset) for offset in range(3)]
-        env, folder, secrets = _sandbox(port, port + 1, port + 2)
-        made = cloud.create(env, folder, secrets)
-        jwt_secret = _demo_secret(env, secrets)
-        signer = cloud.load_signer(folder, public_key_url(port))
-        public_key = signer.public_key
-        services = [
-            Service(
-                oss.create_app(
-                    made.storage,
-                    made.identities,
-                    region=made.region,
-                    default_bucket=made.bucket,
-                    callback_signer=signer,
-                ),
-                listeners[1],
-            ),
-            Service(sts.create_app(made.identities), listeners[2]),
-        ]
-    # After _adopt: the handler reads os.environ.
-    import index
-
-    # As /health would answer: what a template renders to shows here first.
-    index.check()
-    settings = read_settings(env)
-    app = gateway.create_app(index.handler, index.initialize, public_key=public_key)
-    if settings.logins and not in_cloud:
-        app = demo_login.create_app(app, settings, jwt_secret)
-    services.insert(0, Service(app, listeners[0]))
-    asyncio.run(_until_told(services, _banner(port, settings, in_cloud, jwt_secret is not None)))
+def _run_in_cloud(port: int) -> int:
+    listener = listen(port)
+    settings = read_settings(_cloud())
+    banner = _cloud_banner(f"http://127.0.0.1:{port}/", settings)
+    asyncio.run(_until_told([Service(_function(), listener)], banner))
     return 0
 
 
-def _token(port: int, in_cloud: bool) -> int:
-    if in_cloud:
-        headers = _token_headers(cloud_environment(os.environ), None)
-        _cloud()
-        return _print_token(headers)
+def _run(port: int, given: frozenset[str]) -> int:
+    # Bound before anything is made: a second `make run` changes nothing.
+    listeners = [listen(port + offset) for offset in range(3)]
+    env, folder, secrets = _sandbox("run", given, (port, port + 1, port + 2))
+    made = cloud.create(env, folder, secrets)
+    jwt_secret = _demo_secret(env, secrets)
+    signer = cloud.load_signer(folder, public_key_url(port))
+    app = _function(signer.public_key)
+    settings = read_settings(env)
+    if settings.logins:
+        app = demo_login.create_app(app, settings, jwt_secret)
+    oss_app = oss.create_app(
+        made.storage,
+        made.identities,
+        region=made.region,
+        default_bucket=made.bucket,
+        callback_signer=signer,
+    )
+    services = [
+        Service(app, listeners[0]),
+        Service(oss_app, listeners[1]),
+        Service(sts.create_app(made.identities), listeners[2]),
+    ]
+    asyncio.run(_until_told(services, _banner(port, settings, jwt_secret is not None)))
+    return 0
+
+
+def _function(public_key: bytes | None = None) -> ASGIApp:
+    """The production handler behind the gateway. Raises ServiceError, as /health would answer."""
+    # Not before _adopt: the handler reads os.environ.
+    import index
+
+    # What a template renders to shows here first.
+    index.check()
+    return gateway.create_app(index.handler, index.initialize, public_key=public_key)
+
+
+def _token_of_cloud() -> int:
+    headers = _token_headers(cloud_environment(os.environ), None)
+    _cloud()
+    return _print_token(headers)
+
+
+def _token(port: int, given: frozenset[str]) -> int:
     listener = listen(0)
     sts_port: int = listener.getsockname()[1]
     # OSS_ENDPOINT is that of `make run`: the token is good there.
-    env, _, secrets = _sandbox(port, port + 1, sts_port)
+    env, _, secrets = _sandbox("token", given, (port, port + 1, sts_port))
     headers = _token_headers(env, _demo_secret(env, secrets))
     identities = cloud.identities(env, secrets)
     with in_background([Service(sts.create_app(identities), listener)]):
@@ -198,25 +237,43 @@ def _clean() -> int:
 
 
 def _sandbox(
-    gateway_port: int, oss_port: int, sts_port: int
+    command: str, given: frozenset[str], ports: tuple[int, int, int]
 ) -> tuple[dict[str, str], Path, cloud.Secrets]:
-    """Return the function's environment, and the sandbox's folder and secrets."""
+    """Return the function's environment, and the sandbox's folder and secrets.
+
+    `ports` are those of the gateway, OSS and STS.
+    """
+    gateway_port, oss_port, sts_port = ports
     folder, secrets = _secrets()
-    env = _adopt(
-        sandbox_environment(
-            os.environ,
-            key=(secrets.access_key_id, secrets.access_key_secret),
-            oss_port=oss_port,
-            sts_port=sts_port,
-            jwt_secret=secrets.jwt_secret,
-            gateway_port=gateway_port,
-        )
+    env = sandbox_environment(
+        os.environ,
+        given,
+        key=(secrets.access_key_id, secrets.access_key_secret),
+        oss_port=oss_port,
+        sts_port=sts_port,
+        jwt_secret=secrets.jwt_secret,
+        callback_secret=secrets.callback_secret,
+        gateway_port=gateway_port,
     )
+    _say_ignored(command, ignored(os.environ, given))
+    _adopt(env)
     endpoint = read_settings(env).oss_endpoint
     if endpoint in [Endpoint("https", host, oss_port) for host in ("localhost", "127.0.0.1")]:
         here = endpoint._replace(scheme="http")
         raise UsageError(f"OSS_ENDPOINT: the sandbox's OSS speaks http: {here}")
     return env, folder, secrets
+
+
+def _say_ignored(command: str, names: Sequence[str]) -> None:
+    if not names:
+        return
+    possible = [name for name in names if name not in CREDENTIALS]
+    log.warning(
+        "not taken from the environment, since the sandbox holds nothing real: %s "
+        "(CLOUD=1 takes them%s)",
+        ", ".join(names),
+        f"; make {command} {possible[0]}=... gives one here" if possible else "",
+    )
 
 
 def _secrets() -> tuple[Path, cloud.Secrets]:
@@ -256,6 +313,9 @@ def _adopt(env: dict[str, str]) -> dict[str, str]:
     read_access_key(env)
     real_error_status(env)
     Policies(settings.policy_choices)
+    # What was not taken is for nobody in this process.
+    for name in os.environ.keys() - env.keys():
+        del os.environ[name]
     os.environ.update(env)
     return env
 
@@ -290,21 +350,41 @@ async def _until_told(services: Sequence[Service], banner: str) -> None:
     await serve(services, stop)
 
 
-def _banner(port: int, settings: Settings, in_cloud: bool, has_demo_logins: bool) -> str:
-    auth = "jwt" if settings.logins else "anonymous"
+def _banner(port: int, settings: Settings, has_demo_logins: bool) -> str:
     url = f"http://127.0.0.1:{port}/"
-    lines = [
-        "The token function, with the real STS." if in_cloud else "The cloud on this machine.",
-        "",
+    return "\n".join(
+        [
+            "The cloud on this machine.",
+            "",
+            *_facts(url, settings),
+            "",
+            *_first_commands(url, settings, has_demo_logins),
+            "Ctrl-C ends it.",
+        ]
+    )
+
+
+def _cloud_banner(url: str, settings: Settings) -> str:
+    return "\n".join(
+        [
+            "The token function, with the real STS.",
+            "",
+            *_facts(url, settings),
+            "",
+            *_first_commands(url, settings, has_demo_logins=False),
+            "Ctrl-C ends it.",
+        ]
+    )
+
+
+def _facts(url: str, settings: Settings) -> list[str]:
+    auth = "jwt" if settings.logins else "anonymous"
+    return [
         f"  token URL  {url}",
         f"  OSS        {settings.oss_endpoint}  bucket {settings.bucket}",
         f"  STS        {settings.sts_endpoint}",
         f"  tokens     AUTH={auth}, {settings.policy}, prefix {settings.prefix}",
-        "",
-        *_first_commands(url, settings, has_demo_logins),
-        "Ctrl-C ends it.",
     ]
-    return "\n".join(lines)
 
 
 def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list[str]:

@@ -47,6 +47,11 @@ class Secrets:
         return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
 
     @property
+    def callback_secret(self) -> str:
+        """What seals callbacks where CALLBACK_SECRET is not given; it follows likewise."""
+        return hmac.digest(bytes.fromhex(self.seal_key), b"callback seals", "sha256").hex()
+
+    @property
     def account_key(self) -> tuple[str, str]:
         """The id and the secret of the account's own key; they follow from the seal key too."""
         digest = hmac.digest(bytes.fromhex(self.seal_key), b"account key", "sha256").hex()

@@ -1,14 +1,22 @@
 """The token function's environment on a laptop: what a deployment would set, filled in.
 
 What the environment names must exist somewhere: cloud.py makes it.
+
+The sandbox answers every page and every process of the machine, so it holds nothing real. A shell
+may hold the deployment's variables, though: RULES says of each one from where it is taken. With
+CLOUD=1 all of them are.
 """
 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
+from errors import Misconfiguration
 from sandbox import ROOT
 
 ACCOUNT = "1234567890123456"
@@ -16,50 +24,165 @@ REGION = "cn-hangzhou"
 BUCKET = "sandbox-bucket"
 PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
-_CREDENTIALS = (
+CREDENTIALS = (
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "ALIBABA_CLOUD_SECURITY_TOKEN",
 )
-CLOUD_VARIABLES = (*_CREDENTIALS[:2], "ROLE_ARN")
+"""The function's key: id, secret, and the token of a temporary one."""
+CLOUD_VARIABLES = (*CREDENTIALS[:2], "ROLE_ARN")
 """What CLOUD=1 cannot do without."""
 _LOGIN_KEYS = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
+
+_LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
+
+def _any(value: str) -> bool:  # noqa: ARG001 - one signature for all
+    return True
+
+
+def _none(value: str) -> bool:  # noqa: ARG001
+    return False
+
+
+def _is_loopback(url: str) -> bool:
+    return _is_in(url, _LOOPBACK)
+
+
+def _is_local(url: str) -> bool:
+    return _is_in(url, (*_LOOPBACK, *_PRIVATE))
+
+
+def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    """Whether a URL, or a bare host with or without a port, is at an address of `networks`.
+
+    Names are in none: nobody knows where they lead. But for localhost, which is loopback.
+    """
+    text = url.strip()
+    try:
+        host = urlsplit(text if "://" in text else f"https://{text}").hostname or ""
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
+class Rule(NamedTuple):
+    """Which values of a variable the sandbox takes, by where the variable stands.
+
+    A value of the environment that is not taken is left out, and its name is said. One of the
+    command line is refused, and `accepts` says what is accepted.
+    """
+
+    from_environment: Callable[[str], bool]
+    from_command_line: Callable[[str], bool]
+    accepts: str = ""
+
+
+_HARMLESS = Rule(_any, _any)
+_GIVEN = Rule(_none, _any)
+
+RULES: Mapping[str, Rule] = {
+    # What tokens, URLs and forms are signed with.
+    **dict.fromkeys(
+        CREDENTIALS, Rule(_none, _none, "the sandbox has a key of its own, and takes no other")
+    ),
+    # Where the signatures lead, and who gets the function's own requests.
+    **dict.fromkeys(
+        ("OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT"),
+        Rule(
+            _none,
+            _is_local,
+            "must be a loopback or private address, like http://10.0.2.2:7081; the sandbox does "
+            "not sign for the real OSS",
+        ),
+    ),
+    "STS_ENDPOINT": Rule(
+        _none, _is_loopback, "must be a loopback address; the sandbox does not call the real STS"
+    ),
+    # What a signature, and each answer, would name.
+    **dict.fromkeys(("ROLE_ARN", "BUCKET_NAME"), _GIVEN),
+    # What makes a login, a callback's seal, or a webhook's signature that production believes.
+    **dict.fromkeys(("JWT_SECRET", "CALLBACK_SECRET", "UPLOAD_HOOK_SECRET"), _GIVEN),
+    # What the function fetches, believes or calls.
+    **dict.fromkeys(
+        ("JWT_JWKS_FILE", "JWT_JWKS_URL", "CALLBACK_PUBLIC_KEY_URL", "UPLOAD_HOOK_URL"), _GIVEN
+    ),
+    "CALLBACK_URL": Rule(_is_loopback, _any),
+    # What a token may do, for whom and how long: no secret, no address, no name of a real thing.
+    **dict.fromkeys(
+        """
+        ALLOWED_ORIGINS AUTH CALLER_TOKENS_PER_MINUTE FC_REGION HTTP_ERROR_STATUS JWT_AUDIENCE
+        JWT_ISSUER JWT_USER_CLAIM OBJECT_PREFIX OSS_REGION POLICY_CHOICES POLICY_FILE
+        TOKEN_EXPIRE_TIME TOKEN_EXPIRE_TIME_MAX UPLOAD_CONTENT_TYPES UPLOAD_MAX_BYTES
+        URL_EXPIRE_TIME URL_EXPIRE_TIME_MAX
+        """.split(),
+        _HARMLESS,
+    ),
+}
+"""Every variable of the function, and from where the sandbox takes it."""
 
 
 def sandbox_environment(
     env: Mapping[str, str],
+    given: Collection[str] = (),
     *,
     key: tuple[str, str],
     oss_port: int,
     sts_port: int,
     jwt_secret: str = "",
+    callback_secret: str = "",
     gateway_port: int | None = None,
 ) -> dict[str, str]:
-    """The function's variables for the sandbox; what `env` sets wins.
+    """The function's variables for the sandbox: what RULES takes of `env`, and else what is made.
 
-    At `gateway_port` the key of the sandbox's callbacks is served, None: nowhere.
+    `given` are the names in `env` that stand on the command line. At `gateway_port` the key of the
+    sandbox's callbacks is served, None: nowhere. The credentials are always `key`.
 
-    The credentials are one thing: a developer's own key never meets the sandbox's secret. So are
-    the keys that logins are verified with: `jwt_secret` is there only where `env` gives none.
+    The keys that logins are verified with are one thing: `jwt_secret` is there only where nobody
+    gave one. Raises Misconfiguration for what is given and not taken.
     """
+    taken = _taken(env, given)
     made = {
-        **_common(env),
+        **_common(taken),
+        **dict(zip(CREDENTIALS, key, strict=False)),
         "ROLE_ARN": f"acs:ram::{ACCOUNT}:role/sandbox-upload",
         "OSS_ENDPOINT": f"http://127.0.0.1:{oss_port}",
         # An emulator's address of this machine is none of the function's.
         "OSS_INTERNAL_ENDPOINT": f"http://127.0.0.1:{oss_port}",
         "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
+        "CALLBACK_SECRET": callback_secret,
     }
     if gateway_port is not None:
         made["CALLBACK_PUBLIC_KEY_URL"] = public_key_url(gateway_port)
-    if not any(env.get(name) for name in _CREDENTIALS):
-        made.update(zip(_CREDENTIALS, key, strict=False))
-    if not env.get("STS_ENDPOINT"):
-        # Tokens of another STS may be real: those are not for every page, or every demo login.
+    if not taken.get("STS_ENDPOINT"):
+        # Of another STS on this machine nobody knows what its tokens open: those are not for every
+        # page, or every demo login.
         made["ALLOWED_ORIGINS"] = "*"
-        if not any(env.get(name) for name in _LOGIN_KEYS):
+        if not any(taken.get(name) for name in _LOGIN_KEYS):
             made["JWT_SECRET"] = jwt_secret
-    return _overlaid(made, env)
+    return _overlaid(made, taken)
+
+
+def ignored(env: Mapping[str, str], given: Collection[str] = ()) -> list[str]:
+    """Return the names that are set in the environment, and that the sandbox does not take."""
+    return [name for name in RULES if env.get(name, "").strip() and not _takes(name, env, given)]
+
+
+def _taken(env: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
+    """`env` without what RULES leaves out. Raises Misconfiguration."""
+    left_out = {name for name in RULES.keys() & env.keys() if not _takes(name, env, given)}
+    for name in RULES:
+        if name in left_out and name in given and env[name].strip():
+            raise Misconfiguration(name, f"{RULES[name].accepts}; CLOUD=1 takes yours")
+    return {name: value for name, value in env.items() if name not in left_out}
+
+
+def _takes(name: str, env: Mapping[str, str], given: Collection[str]) -> bool:
+    rule = RULES[name]
+    accepted = rule.from_command_line if name in given else rule.from_environment
+    return accepted(env[name])
 
 
 def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
@@ -68,7 +191,7 @@ def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
     What variables there are is known from s.yaml, which passes all of them on.
     """
     text = (ROOT / "s.yaml").read_text(encoding="utf-8")
-    known = sorted({*re.findall(r"\benv\('(\w+)'", text), *_CREDENTIALS})
+    known = sorted({*re.findall(r"\benv\('(\w+)'", text), *CREDENTIALS})
     meant = {name: difflib.get_close_matches(name, known, 1, 0.9) for name in sorted(names)}
     return [(name, close[0]) for name, close in meant.items() if close and name not in known]
 

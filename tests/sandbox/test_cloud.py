@@ -274,18 +274,16 @@ def test_the_role_trusts_the_function_alone(
 
 def test_the_cloud_holds_what_the_environment_names_as_the_function_reads_it() -> None:
     """The function strips blanks."""
-    env = sandbox_environment(
-        {
-            "ROLE_ARN": " acs:ram::42:role/mine ",
-            "BUCKET_NAME": "my-bucket ",
-            "OBJECT_PREFIX": "photos/",
-            "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAImine ",
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret",
-            "ALIBABA_CLOUD_SECURITY_TOKEN": "CAISmine",
-        },
-        key=("", ""),
-        oss_port=7081,
-        sts_port=7082,
+    variables = {
+        "ROLE_ARN": " acs:ram::42:role/mine ",
+        "BUCKET_NAME": "my-bucket ",
+        "OBJECT_PREFIX": "photos/",
+    }
+    env = sandbox_environment(variables, variables, key=("", ""), oss_port=7081, sts_port=7082)
+    env.update(
+        ALIBABA_CLOUD_ACCESS_KEY_ID="LTAImine ",
+        ALIBABA_CLOUD_ACCESS_KEY_SECRET="secret",
+        ALIBABA_CLOUD_SECURITY_TOKEN="CAISmine",
     )
     made = cloud.identities(env, SECRETS)
     assert made.account_id == "42"

@@ -47,7 +47,12 @@ Ask = Callable[..., Answer]
 def environment(**variables: str) -> dict[str, str]:
     variables["AUTH"] = "jwt"
     return sandbox_environment(
-        variables, key=("LTAI", "secret"), oss_port=1, sts_port=2, jwt_secret=SECRET
+        variables,
+        variables.keys(),
+        key=("LTAI", "secret"),
+        oss_port=1,
+        sts_port=2,
+        jwt_secret=SECRET,
     )
 
 

@@ -1,20 +1,69 @@
-"""The function's environment on a laptop: complete by itself, and what is given wins."""
+"""The function's environment on a laptop: complete by itself, what is given wins, and nothing real
+comes in with what merely lies about in the shell (finding A1)."""
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from sandbox.environment import cloud_environment, misspelt, sandbox_environment
-from settings import read_access_key, read_jwt_secrets, read_settings
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from errors import Misconfiguration
+from sandbox import ROOT
+from sandbox.environment import (
+    CREDENTIALS,
+    RULES,
+    cloud_environment,
+    ignored,
+    misspelt,
+    sandbox_environment,
+)
+from settings import (
+    read_access_key,
+    read_callback_secrets,
+    read_jwt_secrets,
+    read_settings,
+)
 
 KEY = ("LTAIsandbox", "sandbox-secret")
 
 
 SECRET = "demo-secret-of-more-than-32-bytes"
+SEALS = "callback-secret-of-more-than-32-bytes"
+
+REAL = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tREALKEYREALKEY",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "RealSecretRealSecretRealSec30",
+    "ALIBABA_CLOUD_SECURITY_TOKEN": "CAISreal",
+    "ROLE_ARN": "acs:ram::42:role/real-upload",
+    "BUCKET_NAME": "real-bucket",
+    "OSS_ENDPOINT": "https://oss-cn-hangzhou.aliyuncs.com",
+    "OSS_INTERNAL_ENDPOINT": "oss-cn-hangzhou-internal.aliyuncs.com",
+    "STS_ENDPOINT": "sts.cn-hangzhou.aliyuncs.com",
+    "JWT_SECRET": "real-login-secret-of-more-than-32-bytes",
+    "JWT_JWKS_FILE": "real-keys.json",
+    "JWT_JWKS_URL": "https://login.real.example/keys",
+    "CALLBACK_URL": "https://token.real.example/callback",
+    "CALLBACK_SECRET": "real-callback-secret-of-more-than-32-bytes",
+    "CALLBACK_PUBLIC_KEY_URL": "http://127.0.0.1:9/real.pem",
+    "UPLOAD_HOOK_URL": "https://api.real.example/uploaded",
+    "UPLOAD_HOOK_SECRET": "real-hook-secret-of-more-than-32-bytes",
+}
+"""What a deployment has, and a sandbox has not."""
 
 
-def made(**env: str) -> dict[str, str]:
-    return sandbox_environment(env, key=KEY, oss_port=7081, sts_port=7082, jwt_secret=SECRET)
+def made(*names: str, **env: str) -> dict[str, str]:
+    """With `names` given, and the rest of `env` only there."""
+    return sandbox_environment(
+        env,
+        names,
+        key=KEY,
+        oss_port=7081,
+        sts_port=7082,
+        jwt_secret=SECRET,
+        callback_secret=SEALS,
+    )
 
 
 def test_nothing_given_is_a_whole_configuration() -> None:
@@ -30,17 +79,139 @@ def test_nothing_given_is_a_whole_configuration() -> None:
     ("name", "value"),
     [
         ("POLICY_FILE", "bucket_read_write_policy"),
-        ("BUCKET_NAME", "another-bucket"),
         ("OBJECT_PREFIX", "photos/"),
         ("AUTH", "jwt"),
         ("OSS_REGION", "cn-beijing"),
-        ("ROLE_ARN", "acs:ram::1:role/another"),
         ("TOKEN_EXPIRE_TIME", "3600"),
-        ("STS_ENDPOINT", "https://sts.cn-beijing.aliyuncs.com"),
+        ("CALLBACK_URL", "http://127.0.0.1:7080/callback"),
+        ("CALLBACK_URL", "http://localhost:7080/callback"),
+        ("CALLBACK_URL", "http://[::1]:7080/callback"),
+    ],
+)
+def test_what_is_harmless_wins_wherever_it_stands(name: str, value: str) -> None:
+    for names in ([], [name]):
+        assert made(*names, **{name: value})[name] == value
+        assert ignored({name: value}, names) == []
+
+
+# Nothing real (A1)
+
+
+def test_of_a_deployments_environment_nothing_is_taken() -> None:
+    env = made(**REAL, AUTH="jwt")
+    assert read_access_key(env) == (*KEY, None)
+    assert set(REAL.values()).isdisjoint(env.values())
+    assert env == made(AUTH="jwt")
+    assert ignored(REAL) == sorted(REAL, key=list(RULES).index)
+
+
+@examples(st.sets(st.sampled_from(sorted(REAL))))
+def test_whatever_part_of_it_is_there(names: set[str]) -> None:
+    """No variable leaves a gap that another one gets through."""
+    env = {name: REAL[name] for name in names}
+    assert made(**env) == made()
+    assert set(ignored(env)) == names
+
+
+@pytest.mark.parametrize("name", ["OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT"])
+def test_not_even_an_endpoint_of_this_machine_is_taken_from_the_environment(name: str) -> None:
+    env = {name: "http://127.0.0.1:9"}
+    assert made(**env) == made()
+    assert ignored(env) == [name]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://token.real.example/callback",
+        "https://127.0.0.1.real.example/callback",
+        "https://127.0.0.1@real.example/callback",
+        "https://10.0.0.1/callback",
+        "http://[::1/callback",
+        "callback",
+    ],
+)
+def test_a_callback_url_beyond_loopback_is_taken_where_it_is_given_only(url: str) -> None:
+    assert "CALLBACK_URL" not in made(CALLBACK_URL=url)
+    assert ignored({"CALLBACK_URL": url}) == ["CALLBACK_URL"]
+    assert made("CALLBACK_URL", CALLBACK_URL=url)["CALLBACK_URL"] == url
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, REAL[name]) for name in REAL if not re.search("ALIBABA|ENDPOINT", name)],
+        ("OSS_ENDPOINT", "http://10.0.2.2:7081"),
+        ("OSS_ENDPOINT", " HTTP://192.168.1.5:7081 "),
+        ("OSS_ENDPOINT", "172.31.255.1"),
+        ("OSS_INTERNAL_ENDPOINT", "http://localhost:7081"),
+        ("OSS_INTERNAL_ENDPOINT", "http://[::1]:7081"),
+        ("STS_ENDPOINT", "http://127.0.0.1:7082"),
+        ("STS_ENDPOINT", "localhost"),
     ],
 )
 def test_what_is_given_wins(name: str, value: str) -> None:
-    assert made(**{name: value})[name] == value
+    assert made(name, **{name: value})[name] == value
+    assert ignored({name: value}, [name]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, REAL[name]) for name in REAL if re.search("ALIBABA|ENDPOINT", name)],
+        *[("OSS_ENDPOINT", value) for value in ("100.100.0.1", "http://172.32.0.1", "my-laptop")],
+        ("OSS_ENDPOINT", "http://10.0.0.1.real.example"),
+        ("OSS_ENDPOINT", "http://10.0.0.1@real.example"),
+        ("OSS_INTERNAL_ENDPOINT", "http://[::1"),
+        ("STS_ENDPOINT", "http://10.0.0.1"),
+        ("STS_ENDPOINT", "127.1"),
+    ],
+)
+def test_a_real_key_or_endpoint_is_refused_even_where_it_is_given(name: str, value: str) -> None:
+    with pytest.raises(Misconfiguration) as caught:
+        made(name, **{name: value})
+    message = caught.value.message
+    assert message.startswith(f"{name}: ")
+    assert message.endswith("; CLOUD=1 takes yours")
+    assert value not in message
+
+
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_an_empty_variable_is_not_given(name: str) -> None:
+    for value in ("", " "):
+        assert ignored({name: value}) == []
+        assert made(**{name: value}) == made()
+    assert made(name, **{name: ""}).get(name, "") == made().get(name, "")
+
+
+def test_every_variable_of_the_function_has_a_rule() -> None:
+    """From where it is taken is decided for each new one, or the environment's would slip in."""
+    passed_on = re.findall(r"^ +(\w+): \$\{env\('\1'", (ROOT / "s.yaml").read_text(), re.M)
+    assert len(passed_on) > 20
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| variable | meaning | default |")[2].partition("\n\n")[0]
+    cells = "".join(line.split("|")[1] for line in table.splitlines()[2:])
+    documented = re.findall(r"`([A-Z_]+)`", cells)
+    assert RULES.keys() == {*passed_on, *documented, *CREDENTIALS, "FC_REGION"}
+
+
+def test_the_documented_rule_is_the_one_that_holds() -> None:
+    page = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    table = page.partition("| variable | in the environment |")[2].partition("| all others |")[0]
+    ignored_rows: dict[str, str] = {}
+    for line in table.splitlines()[2:]:
+        _, names, environment, command_line, _ = line.split("|")
+        for name in re.findall("`([A-Z_]+)`", names):
+            ignored_rows[name] = environment.strip()
+            value = REAL[name]
+            assert ("refused" in command_line) == (not RULES[name].from_command_line(value)), name
+    assert ignored_rows.keys() == REAL.keys()
+    for name, environment in ignored_rows.items():
+        assert (environment == "ignored") == (name != "CALLBACK_URL")
+        assert ignored({name: REAL[name]}) == [name]
+
+
+# The sandbox's own
 
 
 def test_the_key_of_callbacks_is_found_at_the_gateway() -> None:
@@ -51,15 +222,9 @@ def test_the_key_of_callbacks_is_found_at_the_gateway() -> None:
     assert "CALLBACK_PUBLIC_KEY_URL" not in {**made(), **cloud_environment({})}
 
 
-def test_an_empty_variable_is_not_given() -> None:
-    assert made(BUCKET_NAME="")["BUCKET_NAME"] == "sandbox-bucket"
-
-
-def test_credentials_are_given_whole_or_not_at_all() -> None:
-    """A developer's own key id never meets the sandbox's secret."""
-    env = made(ALIBABA_CLOUD_ACCESS_KEY_ID="LTAIown")
-    assert env["ALIBABA_CLOUD_ACCESS_KEY_ID"] == "LTAIown"
-    assert "ALIBABA_CLOUD_ACCESS_KEY_SECRET" not in env
+def test_callbacks_are_sealed_by_a_secret_of_the_sandboxs_own() -> None:
+    assert read_callback_secrets(made(CALLBACK_SECRET="r" * 32)) == (SEALS.encode(),)
+    assert read_callback_secrets(made("CALLBACK_SECRET", CALLBACK_SECRET="o" * 32)) == (b"o" * 32,)
 
 
 def test_pages_of_any_origin_may_ask_unless_the_developer_says_which() -> None:
@@ -81,7 +246,7 @@ def test_logins_are_verified_by_the_demo_secret() -> None:
     ],
 )
 def test_keys_for_logins_never_stand_beside_the_demo_secret(name: str, value: str) -> None:
-    env = made(AUTH="jwt", **{name: value})
+    env = made(name, AUTH="jwt", **{name: value})
     assert env[name] == value
     assert SECRET not in env.values()
     assert read_settings(env).logins is not None
@@ -99,16 +264,23 @@ def test_misspelt_names_are_found_and_others_left_alone() -> None:
 
 
 def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
-    """They may be real."""
-    env = made(AUTH="anonymous", STS_ENDPOINT="https://sts.cn-beijing.aliyuncs.com")
+    """Nobody knows what they open."""
+    env = made("STS_ENDPOINT", AUTH="anonymous", STS_ENDPOINT="http://127.0.0.1:9")
     assert read_settings(env).allowed_origins == ()
     assert SECRET not in env.values()
+
+
+# CLOUD=1
 
 
 def test_the_cloud_is_for_no_page_and_no_demo_login() -> None:
     env = cloud_environment({"ROLE_ARN": "acs:ram::1:role/upload"})
     assert read_settings(env).allowed_origins == ()
     assert "JWT_SECRET" not in env
+
+
+def test_the_cloud_has_what_the_environment_sets() -> None:
+    assert {**cloud_environment(REAL), **REAL} == cloud_environment(REAL)
 
 
 def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:

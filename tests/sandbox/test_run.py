@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -14,8 +12,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,16 +23,27 @@ import pytest
 import requests
 
 from running_cloud import Token
+from running_sandbox import (
+    ROOT,
+    RUN,
+    TOKEN,
+    Sandbox,
+    are_free,
+    environment,
+    finished,
+    free_port,
+    given,
+    make,
+    running,
+    secrets_of,
+    wait_for,
+)
 from sandbox import sts
-from sandbox.cloud import Secrets
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.ram import Policy
-from sandbox.servers import PortInUse, Service, in_background, listen
+from sandbox.servers import Service, in_background, listen
 from scripted_sts import hang, scripted_sts
 
-ROOT = Path(__file__).parents[2]
-RUN = (sys.executable, "-m", "sandbox", "run")
-TOKEN = (sys.executable, "-m", "sandbox", "token")
 CLEAN = (sys.executable, "-m", "sandbox", "clean")
 ROLE_ARN = "acs:ram::42:role/upload"
 KEY = {
@@ -43,155 +51,6 @@ KEY = {
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "own-secret",
 }
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """Nothing of the developer's own, no proxy either."""
-    return {"PATH": os.environ["PATH"], "SANDBOX_DIR": str(folder), **variables}
-
-
-def free_port() -> int:
-    """A port with two free ones behind it, where the system gives out none by itself."""
-    while True:
-        port = random.randrange(10000, 30000)  # noqa: S311
-        if are_free(port):
-            return port
-
-
-def are_free(port: int, number: int = 3) -> bool:
-    with contextlib.ExitStack() as stack:
-        try:
-            for offset in range(number):
-                stack.enter_context(listen(port + offset))
-        except PortInUse:
-            return False
-    return True
-
-
-def secrets_of(folder: Path) -> list[str]:
-    file = folder / "secrets.json"
-    if not file.exists():
-        return []
-    try:
-        kept = json.loads(file.read_text())
-    except ValueError:
-        return []
-    made = Secrets(**kept)
-    return [*kept.values(), made.jwt_secret, *made.account_key]
-
-
-@dataclass(frozen=True)
-class Sandbox:
-    """A running sandbox; what it says goes to files, so that nothing has to read along."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    folder: Path
-
-    @property
-    def stdout(self) -> str:
-        return self._file("stdout").read_text()
-
-    @property
-    def stderr(self) -> str:
-        return self._file("stderr").read_text()
-
-    def _file(self, name: str) -> Path:
-        return self.folder.with_name(f"{self.port}.{name}")
-
-    def answer(self, host: str = "127.0.0.1", path: str = "/") -> dict[str, Any]:
-        """What the token URL answers, or another path there."""
-        status, answer = self.ask(path, host)
-        assert status == 200
-        return answer
-
-    def ask(self, path: str, host: str = "127.0.0.1") -> tuple[int, dict[str, Any]]:
-        """The status and JSON of a GET."""
-        connection = http.client.HTTPConnection(host, self.port, timeout=10)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port + 1}"
-
-    def bucket(self) -> oss2.Bucket:
-        """The bucket, as the phone sees it."""
-        return Token.of(self.answer()).oss2("v4")
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Tell it to end; it has to, soon and wholly, and has said no secret."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        status = self.process.wait(10)
-        assert time.monotonic() - began < 3
-        assert status == 0, self.stderr
-        self.check_gone()
-
-    def check_gone(self) -> None:
-        with pytest.raises(ProcessLookupError):
-            os.killpg(self.process.pid, 0)
-        assert are_free(self.port)
-        assert "Traceback" not in self.stderr
-        for secret in secrets_of(self.folder):
-            assert secret not in self.stdout + self.stderr
-
-
-@contextlib.contextmanager
-def running(
-    folder: Path, port: int = 0, command: Sequence[str] = RUN, /, **variables: str
-) -> Iterator[Sandbox]:
-    """Start a sandbox that keeps its state in `folder`, and wait until it has said all."""
-    port = port or free_port()
-    env = environment(folder, **variables)
-    if command is RUN:
-        env["PORT"] = str(port)
-    outputs = [folder.with_name(f"{port}.{name}") for name in ("stdout", "stderr")]
-    with contextlib.ExitStack() as stack:
-        stdout, stderr = (stack.enter_context(path.open("wb")) for path in outputs)
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=env, stdout=stdout, stderr=stderr, start_new_session=True
-        )
-        sandbox = Sandbox(process, port, folder)
-        try:
-            wait_for(lambda: "Ctrl-C ends it." in sandbox.stdout or process.poll() is not None)
-            assert process.poll() is None, sandbox.stderr
-            yield sandbox
-            if process.poll() is None:
-                sandbox.end()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.01)
-
-
-def finished(
-    command: Sequence[str], folder: Path, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself; it has said no secret."""
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(folder, **variables),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=20,
-        check=False,
-    )
-    for secret in secrets_of(folder):
-        assert secret not in done.stdout + done.stderr
-    return done
 
 
 def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -267,7 +126,7 @@ def test_nothing_listens_beyond_loopback(sandbox: Sandbox) -> None:
                 socket.create_connection((address, sandbox.port + offset), timeout=5)
 
 
-def test_what_the_environment_sets_wins(tmp_path: Path) -> None:
+def test_what_is_set_wins(tmp_path: Path) -> None:
     variables = {
         "POLICY_FILE": "bucket_read_write_policy",
         "BUCKET_NAME": "my-bucket",
@@ -275,7 +134,7 @@ def test_what_the_environment_sets_wins(tmp_path: Path) -> None:
         "TOKEN_EXPIRE_TIME": "3600",
         "OSS_REGION": "cn-beijing",
     }
-    with running(tmp_path / "state", **variables) as sandbox:
+    with running(tmp_path / "state", 0, given(RUN, "BUCKET_NAME"), **variables) as sandbox:
         answer = sandbox.answer()
         assert answer["Scope"]["Policy"] == "bucket_read_write_policy"
         token = Token.of(answer)
@@ -332,7 +191,8 @@ def test_the_first_commands_upload_as_alice_and_are_refused_in_bobs_folder(
 
 def test_with_keys_of_ones_own_the_sandbox_signs_no_login(tmp_path: Path) -> None:
     secret = "own-secret-of-more-than-32-bytes!"
-    with running(tmp_path / "state", AUTH="jwt", JWT_SECRET=secret) as sandbox:
+    command = given(RUN, "JWT_SECRET")
+    with running(tmp_path / "state", 0, command, AUTH="jwt", JWT_SECRET=secret) as sandbox:
         status, error = sandbox.ask("/sandbox/login?user=alice")
         assert (status, error["ErrorCode"]) == (404, "NotFound")
         assert "JWT_SECRET" in error["ErrorMessage"]
@@ -378,7 +238,8 @@ def test_a_token_is_for_whoever_is_named(
 def test_a_token_for_nobody_is_one_line_that_says_what_it_needs(
     tmp_path: Path, variables: dict[str, str], words: list[str]
 ) -> None:
-    check_refused_token(finished(TOKEN, tmp_path / "state", **variables), *words)
+    done = finished(given(TOKEN, *variables), tmp_path / "state", **variables)
+    check_refused_token(done, *words)
 
 
 def test_what_oss_answers_is_a_line_without_signature_or_token(tmp_path: Path) -> None:
@@ -407,14 +268,6 @@ def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Pat
 
 
 # Through make
-
-
-def make(*arguments: str) -> list[str]:
-    """The command, with this Python: what make would install is here already."""
-    found = shutil.which("make")
-    if found is None:
-        pytest.skip("`make run` is left out; missing: make")
-    return [found, *arguments, "READY=", f"BIN={Path(sys.executable).parent}"]
 
 
 def test_make_hands_variables_on_and_ends_with_all_its_processes(tmp_path: Path) -> None:
@@ -498,7 +351,9 @@ def test_a_signal_ends_it_within_3_s_whatever_is_half_way(
 def test_a_signal_ends_it_within_3_s_while_sts_does_not_answer(tmp_path: Path) -> None:
     with (
         scripted_sts(hang) as server,
-        running(tmp_path / "state", STS_ENDPOINT=server.url) as sandbox,
+        running(
+            tmp_path / "state", 0, given(RUN, "STS_ENDPOINT"), STS_ENDPOINT=server.url
+        ) as sandbox,
         socket.create_connection(("127.0.0.1", sandbox.port)) as sock,
     ):
         sock.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -526,7 +381,7 @@ def test_secrets_are_kept_for_the_owner_and_never_said(sandbox: Sandbox) -> None
     file = sandbox.folder / "secrets.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     secrets = secrets_of(sandbox.folder)
-    assert len(secrets) == 6
+    assert len(secrets) == 7
     for secret in secrets:
         assert secret not in sandbox.stdout + sandbox.stderr
         assert secret not in json.dumps(sandbox.answer())
@@ -573,7 +428,8 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
         ({"POLICY_CHOICES": "no_such_policy"}, ["POLICY_CHOICES: ", "bucket_write_policy"]),
         ({"HTTP_ERROR_STATUS": "nonsense"}, ["HTTP_ERROR_STATUS: ", "real"]),
         ({"ROLE_ARN": "nonsense"}, ["ROLE_ARN: ", "acs:ram::"]),
-        ({"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOwn"}, ["ALIBABA_CLOUD_ACCESS_KEY_SECRET: "]),
+        ({"BUCKET_NAME": "My_Bucket"}, ["BUCKET_NAME: ", "3 to 63"]),
+        ({"UPLOAD_HOOK_URL": "http://127.0.0.1:9/hook"}, ["CALLBACK_URL: ", "not set"]),
         ({"SANDBOX_DIR": f"{__file__}/state"}, ["SANDBOX_DIR: ", "Not a directory"]),
         ({"CLOUD": "2"}, ["CLOUD must be 1"]),
         ({"CLOUD": "1"}, [*KEY, "ROLE_ARN"]),
@@ -588,9 +444,9 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
 def test_a_wrong_variable_is_one_line_that_names_it(
     tmp_path: Path, variables: dict[str, str], words: list[str]
 ) -> None:
-    given = {"PORT": str(free_port()), "SANDBOX_DIR": str(tmp_path / "state"), **variables}
-    folder = Path(given.pop("SANDBOX_DIR"))
-    done = finished(RUN, folder, **given)
+    env = {"PORT": str(free_port()), "SANDBOX_DIR": str(tmp_path / "state"), **variables}
+    folder = Path(env.pop("SANDBOX_DIR"))
+    done = finished(given(RUN, *variables), folder, **env)
     check_refused(done, "make run: ", *words)
     assert "own-secret" not in done.stderr
 
@@ -598,20 +454,20 @@ def test_a_wrong_variable_is_one_line_that_names_it(
 def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: Path) -> None:
     """A bare host is https: right for OSS, and for nothing on this machine."""
     port = free_port()
-    given = {"PORT": str(port), "AUTH": "jwt", "OSS_ENDPOINT": f"localhost:{port + 1}"}
-    done = finished(RUN, tmp_path / "state", **given)
+    env = {"PORT": str(port), "AUTH": "jwt", "OSS_ENDPOINT": f"localhost:{port + 1}"}
+    done = finished(given(RUN, "OSS_ENDPOINT"), tmp_path / "state", **env)
     check_refused(done, "OSS_ENDPOINT: ", f"http://localhost:{port + 1}")
-    done = finished(TOKEN, tmp_path / "state", **given)
+    done = finished(given(TOKEN, "OSS_ENDPOINT"), tmp_path / "state", **env)
     check_refused_token(done, "OSS_ENDPOINT: ", f"http://localhost:{port + 1}")
 
 
 def test_a_template_that_cannot_be_rendered_is_refused_at_once(tmp_path: Path) -> None:
     own = tmp_path / "own.json.j2"
     own.write_text('{"Version": "1", "Statement": [{{ bukcet }}]}')
-    given = {"PORT": str(free_port()), "AUTH": "jwt", "POLICY_FILE": str(own)}
-    done = finished(RUN, tmp_path / "state", **given)
+    env = {"PORT": str(free_port()), "AUTH": "jwt", "POLICY_FILE": str(own)}
+    done = finished(RUN, tmp_path / "state", **env)
     check_refused(done, "own.json.j2", "'bukcet' is undefined")
-    done = finished(TOKEN, tmp_path / "state", **given)
+    done = finished(TOKEN, tmp_path / "state", **env)
     assert json.loads(done.stdout)["ErrorCode"] == "InvalidPolicy"
 
 

@@ -94,7 +94,7 @@ class RunningCloud:
 
 @contextmanager
 def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
-    """Run it with these variables of the function set."""
+    """Run it with these variables of the function set, as if on make's command line."""
     listeners = [listen(0), listen(0), listen(0)]
     gateway_port, oss_port, sts_port = (listener.getsockname()[1] for listener in listeners)
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,10 +102,12 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
     secrets = cloud.load_secrets(folder)
     env = sandbox_environment(
         variables,
+        variables.keys(),
         key=(secrets.access_key_id, secrets.access_key_secret),
         oss_port=oss_port,
         sts_port=sts_port,
         jwt_secret=secrets.jwt_secret,
+        callback_secret=secrets.callback_secret,
         gateway_port=gateway_port,
     )
     made = cloud.create(env, folder, secrets)

@@ -1,0 +1,42 @@
+"""Which variables stand on make's own command line, and not merely in its environment.
+
+make exports both alike. Its $(origin) tells them apart, but for what MAKEFLAGS in the environment
+brings, which to make is command line too: so make's arguments are looked at as well. Only names are
+read here; the values come through the environment.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
+    """Return those of `names`, which $(origin) calls "command line", that are make's arguments.
+
+    Raises OSError if the arguments of the process `make_pid` cannot be read.
+    """
+    named = set(names)
+    if not named:
+        return frozenset()
+    return frozenset(named & {_assigned(argument) for argument in _arguments(make_pid)})
+
+
+def _assigned(argument: str) -> str:
+    """Of NAME=value, and what else make takes for an assignment, the name; else ""."""
+    found = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[+?!]|:{0,3})=", argument)
+    return found[1] if found else ""
+
+
+def _arguments(pid: int) -> list[str]:
+    process = Path(f"/proc/{pid}/cmdline")
+    if process.exists():
+        return process.read_bytes().decode("utf-8", "replace").split("\0")
+    # Where there is no /proc, as on macOS. Between blanks: $(origin) sorts out the rest.
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ProcessLookupError(f"there is no process {pid}")
+    return done.stdout.decode("utf-8", "replace").split()

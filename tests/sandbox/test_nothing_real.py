@@ -1,0 +1,247 @@
+"""The sandbox holds nothing real, and answers everybody.
+
+Finding A1 as it was shown: `make run` in a shell that has a deployment's variables."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import jwt
+import oss2
+import pytest
+import requests
+
+from running_cloud import Token
+from running_sandbox import (
+    ROOT,
+    RUN,
+    Sandbox,
+    environment,
+    finished,
+    free_port,
+    given,
+    make,
+    running_by_make,
+)
+from sandbox.cloud import load_secrets
+from sandbox.oss.signatures import (
+    UNSIGNED_PAYLOAD,
+    V4Scope,
+    v4_canonical_request,
+    v4_signature,
+    v4_string_to_sign,
+)
+
+REAL_KEY = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tREALKEYREALKEY",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "RealSecretRealSecretRealSec30",
+}
+SECRETS = {
+    "JWT_SECRET": "real-login-secret-of-more-than-32-bytes",
+    "CALLBACK_SECRET": "real-callback-secret-of-more-than-32-bytes",
+    "UPLOAD_HOOK_SECRET": "real-hook-secret-of-more-than-32-bytes",
+}
+SHELL = {
+    **REAL_KEY,
+    "ALIBABA_CLOUD_SECURITY_TOKEN": "CAISreal",
+    "ROLE_ARN": "acs:ram::42:role/real-upload",
+    "BUCKET_NAME": "real-bucket",
+    "OSS_ENDPOINT": "https://oss-cn-hangzhou.aliyuncs.com",
+    "OSS_INTERNAL_ENDPOINT": "https://oss-cn-hangzhou-internal.aliyuncs.com",
+    "STS_ENDPOINT": "https://sts.cn-hangzhou.aliyuncs.com",
+    "CALLBACK_URL": "https://token.real.example/callback",
+    "UPLOAD_HOOK_URL": "https://api.real.example/uploaded",
+    **SECRETS,
+}
+"""What a shell holds after `set -a; . ./.env`, all of it made up."""
+ORIGIN = {"Origin": "https://evil.example"}
+OBJECT = "/signed-url?object=pwn.html&content_type=text/html"
+
+
+# The sandbox, in such a shell
+
+
+@pytest.fixture(scope="module", params=["anonymous", "jwt"])
+def sandbox(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sandbox]:
+    folder = tmp_path_factory.mktemp("real") / "state"
+    more = {"AUTH": request.param, "POLICY_FILE": "bucket_read_write_policy"}
+    with running_by_make(folder, 0, **more, **SHELL) as sandbox:
+        yield sandbox
+
+
+def access(sandbox: Sandbox) -> str:
+    """What a page adds to its query: nothing, or the login of somebody of its choice."""
+    if "AUTH=anonymous" in sandbox.stdout:
+        return ""
+    asked = requests.get(f"{sandbox.token_url}sandbox/login?user=ceo", headers=ORIGIN, timeout=10)
+    return f"&access_token={asked.json()['access_token']}"
+
+
+def check_nothing_real(text: str) -> None:
+    for name, value in SHELL.items():
+        assert value not in text, name
+        assert quote(value, safe="") not in text, name
+
+
+def signature(url: str, method: str, headers: dict[str, str], bucket: str, secret: str) -> str:
+    """What a key's owner would sign instead: the same URL of that bucket, at the same second."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query.pop("x-oss-signature")
+    scope = V4Scope(query["x-oss-date"][:8], "cn-hangzhou")
+    key = parts.path.split("/", 2)[2]
+    signed = {name.lower(): value for name, value in headers.items()}
+    pairs = [(name, value, False) for name, value in query.items()]
+    request = v4_canonical_request(method, f"/{bucket}/{key}", signed, pairs, [], UNSIGNED_PAYLOAD)
+    return v4_signature(v4_string_to_sign(request, query["x-oss-date"], scope), secret, scope)
+
+
+@pytest.mark.parametrize("wish", [OBJECT, "/signed-url?object=payroll.xlsx&method=GET"])
+def test_no_signature_is_one_of_the_real_key(sandbox: Sandbox, wish: str) -> None:
+    asked = requests.get(
+        sandbox.token_url.rstrip("/") + wish + access(sandbox), headers=ORIGIN, timeout=10
+    )
+    # Every page may ask, since there is nothing to be had.
+    assert asked.headers["Access-Control-Allow-Origin"] == "*"
+    check_nothing_real(asked.text)
+    made = asked.json()
+    url, method, headers = made["Url"], made["Method"], made["Headers"]
+    found = dict(parse_qsl(urlsplit(url).query))
+    key_id = found["x-oss-credential"].partition("/")[0]
+    real_id, real_secret = REAL_KEY.values()
+    for bucket in ("real-bucket", "sandbox-bucket"):
+        for signer in (key_id, real_id):
+            theirs = signature(url.replace(key_id, signer), method, headers, bucket, real_secret)
+            assert theirs != found["x-oss-signature"]
+    if "x-oss-security-token" not in found:
+        # And that is how the signature is computed.
+        own = load_secrets(sandbox.folder)
+        assert key_id == own.access_key_id
+        ours = signature(url, method, headers, "sandbox-bucket", own.access_key_secret)
+        assert ours == found["x-oss-signature"]
+
+
+@pytest.mark.parametrize("path", ["/", "/sts", "/form", "/uploads", "/health", "/nowhere", OBJECT])
+def test_no_answer_names_anything_real(sandbox: Sandbox, path: str) -> None:
+    query = access(sandbox)
+    url = sandbox.token_url.rstrip("/") + path + (query if "?" in path else f"?{query[1:]}")
+    for asked in (requests.get(url, timeout=10), requests.post(url, timeout=10)):
+        check_nothing_real(asked.text + str(asked.headers))
+
+
+def test_what_is_ignored_is_said_in_one_line_without_values(sandbox: Sandbox) -> None:
+    (line,) = [line for line in sandbox.stderr.splitlines() if "not taken" in line]
+    assert sorted(word.strip(",") for word in line.split() if word.strip(",") in SHELL) == sorted(
+        SHELL
+    )
+    assert "CLOUD=1" in line
+    check_nothing_real(sandbox.stdout + sandbox.stderr)
+
+
+def test_the_upload_lands_in_the_sandbox(sandbox: Sandbox) -> None:
+    query = access(sandbox)
+    token = Token.of(requests.get(f"{sandbox.token_url}?{query[1:]}", timeout=10).json())
+    assert (token.bucket, token.endpoint) == ("sandbox-bucket", sandbox.endpoint)
+    assert token.oss2("v4").put_object(f"{token.prefix}a", b"Hello").status == 200
+
+
+def test_the_real_key_opens_nothing_there(sandbox: Sandbox) -> None:
+    auth = oss2.AuthV4(*REAL_KEY.values())
+    bucket = oss2.Bucket(auth, sandbox.endpoint, "sandbox-bucket", region="cn-hangzhou")
+    with pytest.raises(oss2.exceptions.ServerError, match="InvalidAccessKeyId"):
+        bucket.put_object("uploads/a", b"Hello")
+
+
+def test_one_token_holds_nothing_real_either(tmp_path: Path) -> None:
+    done = finished(make("token"), tmp_path / "state", **SHELL)
+    assert json.loads(done.stdout)["StatusCode"] == 200
+    assert len([line for line in done.stderr.splitlines() if "not taken" in line]) == 1
+    check_nothing_real(done.stdout + done.stderr)
+
+
+def test_where_nothing_is_ignored_nothing_is_said(tmp_path: Path) -> None:
+    done = finished(make("token"), tmp_path / "state", OBJECT_PREFIX="photos/")
+    assert json.loads(done.stdout)["Scope"]["Prefix"] == "photos/"
+    assert "not taken" not in done.stderr
+
+
+def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
+    """.env lies beside the Makefile of a checkout that was deployed."""
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    lines = [f"{name}={value}\n" for name, value in {**SHELL, "OBJECT_PREFIX": "real/"}.items()]
+    (tmp_path / ".env").write_text("".join(lines))
+    done = subprocess.run(
+        make("token"),
+        cwd=tmp_path,
+        env={**environment(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=20,
+        check=True,
+    )
+    assert json.loads(done.stdout)["Scope"]["Prefix"] == "uploads/"
+    assert "not taken" not in done.stderr
+    check_nothing_real(done.stdout + done.stderr)
+
+
+# What is given on make's command line
+
+
+def test_logins_of_an_app_are_verified_with_a_key_on_the_command_line(tmp_path: Path) -> None:
+    """And nobody else's: neither the environment's secret counts, nor is there a demo sign-in."""
+    own = "own-secret-of-more-than-32-bytes!"
+    arguments = ("AUTH=jwt", f"JWT_SECRET={own}")
+    with running_by_make(tmp_path / "state", 0, *arguments, **SHELL) as sandbox:
+        assert sandbox.ask("/sandbox/login?user=alice")[0] == 404
+        for secret, status in ((own, 200), (SECRETS["JWT_SECRET"], 401)):
+            login = jwt.encode({"sub": "alice", "exp": 4e9}, secret)
+            assert sandbox.answer(path=f"/?access_token={login}")["StatusCode"] == status
+        assert "JWT_SECRET" not in sandbox.stderr
+
+
+def test_callbacks_need_no_secret(tmp_path: Path) -> None:
+    """As docs/callbacks.md starts them: one of the sandbox's own seals, not the environment's."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/callback"
+    arguments = ("AUTH=jwt", f"CALLBACK_URL={url}")
+    with running_by_make(tmp_path / "state", port, *arguments, **SHELL) as sandbox:
+        scope = sandbox.answer(path=f"/?{access(sandbox)[1:]}")
+        token, parts = Token.of(scope), scope["Scope"]
+        headers = {"x-oss-callback": parts["Callback"], "x-oss-callback-var": parts["CallbackVar"]}
+        stored = token.oss2("v4").put_object(f"{token.prefix}a", b"Hello", headers)
+        assert json.loads(stored.resp.read())["Object"] == "uploads/ceo/a"
+        assert url in base64.b64decode(parts["Callback"]).decode()
+        check_nothing_real(sandbox.stdout + sandbox.stderr)
+
+
+def test_an_emulators_address_is_taken_from_the_command_line(tmp_path: Path) -> None:
+    done = finished(make("token", "OSS_ENDPOINT=http://10.0.2.2:7081"), tmp_path / "state")
+    assert json.loads(done.stdout)["Scope"]["Endpoint"] == "http://10.0.2.2:7081"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SHELL if name.startswith("ALIBABA") or name.endswith("ENDPOINT")]
+)
+def test_a_real_key_or_endpoint_is_refused_at_the_start(tmp_path: Path, name: str) -> None:
+    for command in ("run", "token"):
+        done = finished(make(command, f"{name}={SHELL[name]}"), tmp_path / "state")
+        assert done.returncode != 0
+        line = done.stderr.splitlines()[0]
+        assert line.startswith(f"make {command}: {name}: ")
+        assert line.endswith("; CLOUD=1 takes yours")
+        check_nothing_real(done.stdout + done.stderr)
+
+
+def test_a_command_line_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    command = (*given(RUN, "JWT_SECRET"), "--make", str(2**30))
+    done = finished(command, tmp_path / "state", **SECRETS)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("make run: JWT_SECRET: cannot read make's own command line: ")
+    assert done.returncode == 1
