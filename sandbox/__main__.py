@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 
 from errors import Misconfiguration, ServiceError
 from policies import Policies
-from sandbox import cloud, demo_login, gateway, oss, sts
+from sandbox import cloud, demo_login, gateway, oss, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
@@ -155,9 +155,13 @@ def _cloud() -> dict[str, str]:
 
 def _run_in_cloud(port: int) -> int:
     listener = listen(port)
+    if os.environ.get("ALLOWED_ORIGINS"):
+        log.warning("ALLOWED_ORIGINS is not used: with CLOUD=1 no page may ask")
     settings = read_settings(_cloud())
-    banner = _cloud_banner(f"http://127.0.0.1:{port}/", settings)
-    asyncio.run(_until_told([Service(_function(), listener)], banner))
+    segment = private_url.make_segment()
+    app = private_url.create_app(_function(), segment)
+    url = f"http://127.0.0.1:{port}/{segment}/"
+    asyncio.run(_until_told([Service(app, listener)], _cloud_banner(url, settings)))
     return 0
 
 
@@ -365,13 +369,15 @@ def _banner(port: int, settings: Settings, has_demo_logins: bool) -> str:
 
 
 def _cloud_banner(url: str, settings: Settings) -> str:
+    """With the URL once: who copies the output elsewhere has one place to blank."""
     return "\n".join(
         [
             "The token function, with the real STS.",
             "",
             *_facts(url, settings),
             "",
-            *_first_commands(url, settings, has_demo_logins=False),
+            "Try:  curl with that token URL. Whoever knows it gets real tokens; pages do not.",
+            "It is printed here only, and the next run has another.",
             "Ctrl-C ends it.",
         ]
     )

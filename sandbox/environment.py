@@ -202,8 +202,11 @@ def public_key_url(gateway_port: int) -> str:
 
 
 def cloud_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The function's variables for the real STS (CLOUD=1); what `env` sets wins."""
-    return _overlaid(_common(env), env)
+    """The function's variables for the real STS (CLOUD=1); what `env` sets wins.
+
+    But for ALLOWED_ORIGINS: real tokens on a developer's machine are for no page.
+    """
+    return {**_overlaid(_common(env), env), "ALLOWED_ORIGINS": ""}
 
 
 def _common(env: Mapping[str, str]) -> dict[str, str]:

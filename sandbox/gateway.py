@@ -92,7 +92,7 @@ def create_app(
 
 def _is_this_machine(host: str) -> bool:
     """Whether a Host header is no name that a page of a stranger could have bound to 127.0.0.1, and
-    so be of one origin with us (DNS rebinding): with CLOUD=1 tokens are real ones."""
+    so be of one origin with us (DNS rebinding). With CLOUD=1 private_url.py accepts fewer."""
     name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
     if name.lower() == "localhost" or not name:
         return True

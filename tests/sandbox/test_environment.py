@@ -273,8 +273,9 @@ def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
 # CLOUD=1
 
 
-def test_the_cloud_is_for_no_page_and_no_demo_login() -> None:
-    env = cloud_environment({"ROLE_ARN": "acs:ram::1:role/upload"})
+@pytest.mark.parametrize("origins", ["", "*", "https://app.example.com"])
+def test_the_cloud_is_for_no_page_and_no_demo_login(origins: str) -> None:
+    env = cloud_environment({"ROLE_ARN": "acs:ram::1:role/upload", "ALLOWED_ORIGINS": origins})
     assert read_settings(env).allowed_origins == ()
     assert "JWT_SECRET" not in env
 

@@ -193,7 +193,7 @@ def test_without_a_key_the_function_has_every_path(
 def test_a_name_that_a_page_had_bound_to_this_machine_gets_nothing(
     function: Function, connection: http.client.HTTPConnection, host: str
 ) -> None:
-    """DNS rebinding: the page would be of one origin with us, and with CLOUD=1 the tokens real."""
+    """DNS rebinding: the page would be of one origin with us."""
     refused = send(connection, headers={"Host": host})
     assert refused.status == 403
     assert function.events == []

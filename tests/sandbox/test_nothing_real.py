@@ -1,14 +1,16 @@
-"""The sandbox holds nothing real, and answers everybody.
+"""The sandbox holds nothing real, and with CLOUD=1 only who has the printed URL gets anything.
 
 Finding A1 as it was shown: `make run` in a shell that has a deployment's variables."""
 
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import jwt
@@ -16,6 +18,8 @@ import oss2
 import pytest
 import requests
 
+import javascript
+from javascript import need
 from running_cloud import Token
 from running_sandbox import (
     ROOT,
@@ -26,7 +30,9 @@ from running_sandbox import (
     free_port,
     given,
     make,
+    running,
     running_by_make,
+    wait_for,
 )
 from sandbox.cloud import load_secrets
 from sandbox.oss.signatures import (
@@ -36,6 +42,7 @@ from sandbox.oss.signatures import (
     v4_signature,
     v4_string_to_sign,
 )
+from scripted_sts import CREDENTIALS, ScriptedSts, scripted_sts, success
 
 REAL_KEY = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tREALKEYREALKEY",
@@ -245,3 +252,127 @@ def test_a_command_line_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith("make run: JWT_SECRET: cannot read make's own command line: ")
     assert done.returncode == 1
+
+
+# CLOUD=1
+
+
+@pytest.fixture
+def real_sts() -> Iterator[ScriptedSts]:
+    """A stand-in that counts who asks it, and answers everybody."""
+    with scripted_sts() as server:
+        server.moves[:] = [success()] * 100
+        yield server
+
+
+@pytest.fixture
+def in_cloud(tmp_path: Path, real_sts: ScriptedSts) -> Iterator[Sandbox]:
+    """With all that would open it to pages, in the environment."""
+    more = {"ALLOWED_ORIGINS": "*", "AUTH": "anonymous", "STS_ENDPOINT": real_sts.url}
+    with running_by_make(tmp_path / "state", 0, "CLOUD=1", **{**SHELL, **more}) as sandbox:
+        yield sandbox
+
+
+def ask(sandbox: Sandbox, path: str, method: str = "GET", **headers: str) -> tuple[int, str, Any]:
+    """The status, all headers as text, and the JSON, or None where there is no body."""
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=named)
+        reply = connection.getresponse()
+        body = reply.read()
+        return reply.status, str(reply.headers).lower(), json.loads(body) if body else None
+    finally:
+        connection.close()
+
+
+def test_who_has_the_printed_url_gets_a_token(in_cloud: Sandbox, real_sts: ScriptedSts) -> None:
+    """The URL is said once, and nowhere else: not in the function's log either."""
+    assert in_cloud.answer()["AccessKeyId"] == CREDENTIALS["AccessKeyId"]
+    assert in_cloud.answer(path="/health")["StatusCode"] == 200
+    assert in_cloud.answer(path="/nowhere")["StatusCode"] == 404
+    assert len(real_sts.requests) == 1
+    segment = urlsplit(in_cloud.token_url).path.strip("/")
+    assert len(segment) == 32
+    assert in_cloud.stdout.count(segment) == 1
+    wait_for(lambda: in_cloud.stderr.count('"requestId"') == 3)
+    assert segment not in in_cloud.stderr
+    assert '"route":"/"' in in_cloud.stderr
+    assert "ALLOWED_ORIGINS is not used" in in_cloud.stderr
+    for value in (*SECRETS.values(), REAL_KEY["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]):
+        assert value not in in_cloud.stdout + in_cloud.stderr
+
+
+def test_everybody_else_is_refused_before_sts_is_asked(
+    in_cloud: Sandbox, real_sts: ScriptedSts
+) -> None:
+    known = urlsplit(in_cloud.token_url).path
+    refused = [
+        (404, ask(in_cloud, "/")),
+        (404, ask(in_cloud, "/sts")),
+        (404, ask(in_cloud, OBJECT)),
+        (404, ask(in_cloud, "/sandbox/login?user=ceo")),
+        (404, ask(in_cloud, f"/{'0' * 32}/")),
+        (403, ask(in_cloud, known, Origin="https://evil.example")),
+        (403, ask(in_cloud, known, Origin=f"http://127.0.0.1:{in_cloud.port}")),
+        (403, ask(in_cloud, known, "OPTIONS", Origin="https://evil.example")),
+        (403, ask(in_cloud, known, Sec_Fetch_Site="cross-site")),
+        (403, ask(in_cloud, known, Sec_Fetch_Site="same-site")),
+        (403, ask(in_cloud, known, Host="evil.example")),
+        (403, ask(in_cloud, known, Host="10.0.2.2:7080")),
+    ]
+    for status, (found, headers, body) in refused:
+        assert (found, body["StatusCode"]) == (status, status)
+        assert "access-control" not in headers
+    assert real_sts.requests == []
+    assert '"requestId"' not in in_cloud.stderr
+
+
+def test_there_is_no_demo_sign_in(in_cloud: Sandbox) -> None:
+    # The function's own answer.
+    assert in_cloud.answer(path="/sandbox/login?user=ceo")["StatusCode"] == 404
+
+
+def test_each_run_has_another_url(tmp_path: Path) -> None:
+    urls = set()
+    for _ in range(2):
+        with running(tmp_path / "state", CLOUD="1", **SHELL) as sandbox:
+            urls.add(urlsplit(sandbox.token_url).path)
+    assert len(urls) == 2
+
+
+def test_one_token_of_the_real_sts_is_still_printed(tmp_path: Path, real_sts: ScriptedSts) -> None:
+    more = {**SHELL, "STS_ENDPOINT": real_sts.url, "AUTH": "anonymous"}
+    done = finished(make("token", "CLOUD=1"), tmp_path / "state", **more)
+    assert json.loads(done.stdout)["AccessKeyId"] == CREDENTIALS["AccessKeyId"]
+    assert len(real_sts.requests) == 1
+
+
+# Strangers' pages in a real browser
+
+
+def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) -> None:
+    need("a stranger's page in Chromium", browser=True)
+    with running_by_make(tmp_path / "state", 0, **SHELL) as sandbox:
+        done = javascript.run("browser_theft.mjs", {"url": sandbox.token_url.rstrip("/") + OBJECT})
+    check_nothing_real(json.dumps(done))
+    own = load_secrets(sandbox.folder).access_key_id
+    # What a page may read, and does.
+    for name in ("127.0.0.1", "localhost"):
+        assert own in done["pages"][name]["get"]
+    assert own not in json.dumps(done["pages"]["evil.example"])
+
+
+def test_in_chromium_no_page_reads_a_real_token(in_cloud: Sandbox, real_sts: ScriptedSts) -> None:
+    """Not even one that knows the URL, or whose name is bound to this machine."""
+    need("a stranger's page in Chromium", browser=True)
+    done = javascript.run("browser_theft.mjs", {"url": in_cloud.token_url})
+    # Whoever types the URL is no page.
+    assert done["typed"]["status"] == 200
+    assert CREDENTIALS["AccessKeyId"] in done["typed"]["text"]
+    assert len(real_sts.requests) == 1
+    assert sorted(done["pages"]) == ["127.0.0.1", "evil.example", "localhost"]
+    for name, got in done["pages"].items():
+        assert len(got) == 7, name
+        assert CREDENTIALS["AccessKeyId"] not in json.dumps(got)
+    assert "ForbiddenHost" in done["pages"]["evil.example"]["get"]
