@@ -49,6 +49,8 @@ REAL = {
     "CALLBACK_PUBLIC_KEY_URL": "http://127.0.0.1:9/real.pem",
     "UPLOAD_HOOK_URL": "https://api.real.example/uploaded",
     "UPLOAD_HOOK_SECRET": "real-hook-secret-of-more-than-32-bytes",
+    "LOGINS_NOT_BEFORE": "1700000000",
+    "DENIED_CALLERS": "real-user",
 }
 """What a deployment has, and a sandbox has not."""
 
