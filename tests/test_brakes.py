@@ -92,7 +92,7 @@ def test_a_login_made_before_the_brake_gets_nothing_on_any_route(
         assert ask(app, "/", iat=NOW)["StatusCode"] == 200
 
 
-@pytest.mark.parametrize("iat", [None, str(NOW + 1), True, False])
+@pytest.mark.parametrize("iat", [None, "1700000000", True, False])
 def test_a_login_that_does_not_say_when_it_was_made_is_refused_while_the_brake_is_set(
     jwt_env: Env, ask: Ask, iat: object
 ) -> None:
@@ -142,7 +142,7 @@ def test_a_callback_knows_a_denied_caller_by_the_sessions_name(segment: str) -> 
     brakes.apply_to_upload("carol", NOW, SETTINGS)
 
 
-@pytest.mark.parametrize("issued", [None, 0, NOW - 1])
+@pytest.mark.parametrize("issued", [None, 0, 1_700_000_000])
 def test_a_callback_of_a_login_made_before_the_brake_is_denied(issued: int | None) -> None:
     with pytest.raises(CallerDenied, match="LOGINS_NOT_BEFORE"):
         brakes.apply_to_upload("carol", issued, SETTINGS)

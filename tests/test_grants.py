@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import callers
 import grants
-from callers import ANONYMOUS, Caller
+from callers import ANONYMOUS, Caller, Login
 from errors import InvalidParameter
 from messages import Request
 from settings import Settings, read_settings
@@ -232,3 +233,24 @@ def test_any_body_is_wishes_or_a_clear_error(body: bytes) -> None:
         except InvalidParameter:
             continue
         assert all(isinstance(value, str) for value in wishes.values())
+
+
+@given(left=st.integers(-30, 100_000), wish=st.integers(900, 43_200))
+def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int, wish: int) -> None:
+    """A9. And the lives are few: each other one would be a call of STS."""
+    env = {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": "my-bucket",
+        "OSS_REGION": "cn-hangzhou",
+        "AUTH": "jwt",
+        "JWT_SECRET": "s" * 32,
+        "TOKEN_EXPIRE_TIME_MAX": "43200",
+    }
+    settings = read_settings(env)
+    caller = callers.named("alice")._replace(login=Login("alice", None, left))
+    seconds = grants.decide(caller, {"duration": str(wish)}, settings).seconds
+    assert 900 <= seconds <= wish
+    assert seconds <= max(left, 900)
+    assert seconds == wish or seconds % 900 == 0
+    # What the operator set is not a wish.
+    assert grants.decide(caller, {}, settings).seconds == 900

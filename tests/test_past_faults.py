@@ -1,7 +1,7 @@
 """Holes that were open once, each played as the attack that found it.
 
-The letters are those of SECURITY.md's list of past faults. What one module alone can show stands
-in that module's tests, and names its letter there.
+What one module alone can show stands in that module's tests; PAST_FAULTS names them all, and why
+what is not mended yet stays.
 """
 
 from __future__ import annotations
@@ -26,7 +26,81 @@ from scripted_sts import scripted_sts, success
 from signed_logins import SECRET, login
 
 Env = dict[str, str]
+ROOT = Path(__file__).parents[1]
+
+HERE = "tests/test_past_faults.py"
+PAST_FAULTS = {
+    "A1 the sandbox signed for production": (
+        "tests/sandbox/test_nothing_real.py",
+        "tests/sandbox/test_private_url.py",
+        "tests/sandbox/test_command_line.py",
+        "tests/sandbox/test_environment.py",
+    ),
+    "A2 a signed GET followed a link to a neighbour's object": (
+        f"{HERE}::test_a2_a_link_made_before_reads_no_neighbours_object",
+        f"{HERE}::test_a2_nor_does_a_chain_of_links",
+        f"{HERE}::test_a2_nor_does_an_image_that_is_a_link",
+        "tests/test_users.py::test_a_link_of_a_read_only_caller_leads_to_nobody_elses_object",
+    ),
+    "A3 the same, out of the prefix": (f"{HERE}::test_a3_a_wide_function_role_is_lent_to_nobody",),
+    "A3b the emergency stop stopped half": (
+        f"{HERE}::test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out",
+        "tests/test_brakes.py",
+        "tests/test_callback_route.py::test_an_upload_of_a_denied_caller_is_reported_as_denied",
+    ),
+    "A4 one caller emptied the cache and spent the quota": (
+        f"{HERE}::test_a4_a_thousand_wishes_of_one_caller_cost_the_others_nothing",
+        f"{HERE}::test_a4_urls_forms_and_listings_are_shared_out_too",
+        "tests/test_cache.py::test_one_caller_evicts_nobody_elses_credentials",
+        "tests/ops/test_doctor.py::test_a_missing_rate_limit_is_warned_of",
+    ),
+    "A5 limits bind forms only": "needs routes that can be closed, and sizes that are signed",
+    "A6 an ACL in an upload was said to be refused": (
+        "tests/ops/test_smoke_acl.py",
+        "tests/ops/test_explain.py",
+        "tests/test_documents.py::test_what_an_acl_does_on_the_real_oss_is_no_fact",
+    ),
+    "A7 overwriting is deleting": "needs insert-only uploads, and names that are made here",
+    "A8 packages are pinned by version, not by hash": "needs a lock with hashes",
+    "A9 a token outlived its login": (
+        f"{HERE}::test_a9_sixty_asks_of_a_login_with_five_minutes_left_cost_one_call_of_sts",
+        f"{HERE}::test_a9_a_wish_is_cut_to_what_is_left_of_the_login",
+        f"{HERE}::test_a9_urls_and_forms_are_cut_too_but_never_under_a_minute",
+        "tests/test_grants.py::test_no_wish_outlives_its_login_by_more_than_the_shortest_session",
+    ),
+    "A10 types that run in a browser": "needs limits that bind every way in, as A5",
+    "A11 plain HTTP": ("tests/test_documents.py::test_apps_are_told_that_the_url_is_https",),
+    "A12 roles are wider than the configuration": "needs roles derived from the policies",
+    "A13 one object, many ids": (
+        "tests/test_callbacks.py::test_an_uploader_cannot_multiply_the_id_of_one_stored_object",
+    ),
+    "A14 between the check and the use": ("tests/test_callback_round_trip.py",),
+    "A15 x-oss-process": ("tests/test_image_operations.py",),
+    "A16 secrets that can be guessed": ("tests/ops/test_entropy.py",),
+    "A17 the snippet that verifies": ("tests/test_hook.py",),
+    "A18 no way to report a hole": ("tests/test_documents.py",),
+    "A19 said twice, empty aud, key_ops, names": (
+        "tests/test_grants.py",
+        "tests/test_keys.py",
+        "tests/test_logins.py",
+        "tests/test_jwks.py",
+    ),
+}
+"""By finding: the tests that stop it, each seen red with its mend taken out; or why it stays."""
+
 SECRET_TEXT = b"BOB-SECRET"
+
+
+def test_every_past_fault_has_its_tests_or_its_reason() -> None:
+    assert [key.split()[0] for key in PAST_FAULTS] == [
+        *("A1", "A2", "A3", "A3b"),
+        *(f"A{number}" for number in range(4, 20)),
+    ]
+    for tests in PAST_FAULTS.values():
+        for test in () if isinstance(tests, str) else tests:
+            name, _, function = test.partition("::")
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert f"def {function or 'test_'}" in text, test
 
 
 def ask(app: App, path: str = "/", **query: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_callers_who_have_names_are_limited_unless_the_operator_says_otherwise(
     "value",
     [
         *("0", "1", "now", "-1700000000", "17e8", "20261128", "999999999", "1700000000.5"),
-        *("1700000000000", "\u0661700000000", "9" * 5000, str(int(time.time()) + 3600)),
+        *("1700000000000", "\u0661700000000", "9" * 5000, "9999999999"),
     ],
 )
 def test_a_brake_that_would_brake_nothing_or_everything_is_a_fault(env: Env, value: str) -> None:

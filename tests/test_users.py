@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
+import requests
 
 import callers
+from app import App
+from messages import Request
 from running_cloud import RunningCloud, Token, running_cloud
 from sdk_clients import PART, SDKS, Client, Refusal, client, refusal
 from signed_requests import VERSIONS, Answer, send
@@ -518,3 +523,45 @@ def test_sessions_of_different_callers_have_different_names(town: Town) -> None:
         identity = town.cloud.cloud.identities.find(token.access_key_id, token.security_token)
         names.add(identity.arn)
     assert len(names) == len(NEIGHBOURS) + 1
+
+
+# Who may only read: by signed URLs, in a deployment of their own on the same bucket
+
+
+@pytest.fixture(scope="module")
+def readers(town: Town) -> Iterator[App]:
+    env = {**town.cloud.env, "POLICY_FILE": "bucket_read_policy", "POLICY_CHOICES": ""}
+    with closing(App(env)) as app:
+        yield app
+
+
+def signed(app: App, **query: str) -> dict[str, str]:
+    """What the readers' function answers."""
+    request = Request("GET", "/signed-url", query)
+    answer: dict[str, str] = json.loads(app.respond(lambda: request).body)
+    return answer
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_link_of_a_read_only_caller_leads_to_nobody_elses_object(
+    town: Town, readers: App, method: str
+) -> None:
+    """A2, against every neighbour: the link was made where alice may write."""
+    writer = town.token("bucket_write_policy").oss2("v4")
+    login = town.cloud.login("alice")
+    for number, key in enumerate([*town.theirs, "no-such-object"]):
+        name = f"link{number}"
+        writer.put_symlink(key, f"{ALICE}{name}")
+        url = signed(readers, object=name, method=method, access_token=login)["Url"]
+        found = requests.request(method, url, timeout=10)
+        assert (found.status_code, SECRET in found.content) == (403, False), key
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_read_only_caller_gets_no_url_of_anybody_elses_object(
+    town: Town, readers: App, method: str
+) -> None:
+    login = town.cloud.login("alice")
+    for name in ("../bob/theirs", "/uploads/bob/theirs", "a/../../bob/theirs", "*"):
+        answer = signed(readers, object=name, method=method, access_token=login)
+        assert answer["ErrorCode"] == "InvalidParameter.Object"
