@@ -271,7 +271,7 @@ def _sandbox(
 def _say_ignored(command: str, names: Sequence[str]) -> None:
     if not names:
         return
-    possible = [name for name in names if name not in CREDENTIALS]
+    possible = [name for name in names if name not in CREDENTIALS and "ENDPOINT" not in name]
     log.warning(
         "not taken from the environment, since the sandbox holds nothing real: %s "
         "(CLOUD=1 takes them%s)",

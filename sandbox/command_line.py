@@ -26,7 +26,7 @@ def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
 
 def _assigned(argument: str) -> str:
     """Of NAME=value, and what else make takes for an assignment, the name; else ""."""
-    found = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[+?!]|:{0,3})=", argument)
+    found = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[+!]|:{0,3})=", argument)
     return found[1] if found else ""
 
 

@@ -30,8 +30,12 @@ def make_login(user_id: str, settings: LoginSettings, secret: str) -> str:
     # Here, so that AUTH=anonymous does without PyJWT.
     import jwt
 
-    ends = int(time.time()) + LOGIN_SECONDS
-    claims: dict[str, object] = {settings.user_claim: user_id, "exp": ends}
+    now = int(time.time())
+    claims: dict[str, object] = {
+        settings.user_claim: user_id,
+        "iat": now,
+        "exp": now + LOGIN_SECONDS,
+    }
     if settings.issuer is not None:
         claims["iss"] = settings.issuer
     if settings.audience:

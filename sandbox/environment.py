@@ -158,13 +158,20 @@ def sandbox_environment(
     }
     if gateway_port is not None:
         made["CALLBACK_PUBLIC_KEY_URL"] = public_key_url(gateway_port)
-    if not taken.get("STS_ENDPOINT"):
-        # Of another STS on this machine nobody knows what its tokens open: those are not for every
-        # page, or every demo login.
+    if not _is_believed_elsewhere(taken):
         made["ALLOWED_ORIGINS"] = "*"
         if not any(taken.get(name) for name in _LOGIN_KEYS):
             made["JWT_SECRET"] = jwt_secret
     return _overlaid(made, taken)
+
+
+def _is_believed_elsewhere(taken: Mapping[str, str]) -> bool:
+    """Whether somebody else may believe what the function makes: that is not for every page, or
+    every demo login. Of another STS nobody knows what its tokens open; seals and webhooks are made
+    with a secret of somebody's own, or sent to somebody's own back end."""
+    hook = taken.get("UPLOAD_HOOK_URL", "")
+    given = ("STS_ENDPOINT", "CALLBACK_SECRET", "UPLOAD_HOOK_SECRET")
+    return any(taken.get(name) for name in given) or bool(hook and not _is_loopback(hook))
 
 
 def ignored(env: Mapping[str, str], given: Collection[str] = ()) -> list[str]:

@@ -268,3 +268,35 @@ def test_a_download_lives_no_longer_than_the_credentials_that_signed_it(
     wishes = {"object": "a", "method": "GET"}
     for more in ({}, {"expires": "604800"}):
         assert ask("alice", "/signed-url", **wishes, **more)["Expiration"] <= soon
+
+
+def test_a_login_that_ends_in_the_far_future_is_a_login(ask: Ask) -> None:
+    """Beyond what a float can hold."""
+    for path in ("/", "/signed-url", "/form"):
+        event = {"access_token": login(exp=10**400), "object": "a"}
+        assert ask(None, path, **event)["StatusCode"] == 200
+
+
+def test_a_session_that_has_ended_signs_no_download(
+    jwt_env: Env, ask: Ask, server: ScriptedSts
+) -> None:
+    """STS's clock may be behind ours: a URL that is over already helps nobody."""
+    jwt_env["POLICY_FILE"] = "bucket_read_policy"
+    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 300))
+    server.moves[:] = [success(Expiration=ended)]
+    answer = ask("alice", "/signed-url", object="a", method="GET")
+    assert (answer["StatusCode"], answer["ErrorCode"]) == (503, "StsInvalidAnswer")
+
+
+def test_a_download_is_not_bound_by_the_functions_temporary_key(
+    jwt_env: Env, ask: Ask, server: ScriptedSts
+) -> None:
+    """A session signs it, whose end is known."""
+    jwt_env.update(POLICY_FILE="bucket_read_write_policy", URL_EXPIRE_TIME="43200")
+    jwt_env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS"
+    lives = {
+        method: ask("alice", "/signed-url", object="a", method=method)["Url"]
+        for method in ("GET", "PUT")
+    }
+    assert "x-oss-expires=43200&" in lives["GET"]
+    assert "x-oss-expires=3600&" in lives["PUT"]

@@ -103,6 +103,7 @@ def test_a_new_name_of_any_language_is_accepted(name: str) -> None:
         *(chr(code) for code in range(0x202A, 0x202F)),
         *(chr(code) for code in range(0x2066, 0x206A)),
         *"\u061c\u200b\u200e\u200f\u2060\ufeff",
+        *"\u00ad\u034f\u115f\u17b4\u180e\u2061\u2064\u206f\u2800\u3164\uffa0\ufff9\U000e0041",
     ],
 )
 def test_what_is_unseen_or_turns_text_around_is_no_new_name(character: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
+import time
 
 import pytest
 
@@ -105,3 +107,25 @@ def test_threads_together_get_no_more_than_the_limit(clock: Clock) -> None:
     for thread in threads:
         thread.join()
     assert len(taken) == 100
+
+
+def test_an_instance_that_is_frozen_between_requests_counts_what_passes_outside() -> None:
+    """By wall time: the monotonic clock may stand still while an instance is frozen."""
+    assert inspect.signature(RateLimit).parameters["clock"].default is time.time
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(clock: Clock) -> None:
+    limit = RateLimit(1, "new tokens", None, clock)
+    limit.take("alice")
+    clock.now -= 100_000
+    limit.take("alice")
+    with pytest.raises(RateLimited):
+        limit.take("alice")
+
+
+def test_what_was_given_out_longer_ago_takes_no_memory(clock: Clock) -> None:
+    limit = RateLimit(1000, "new tokens", None, clock)
+    for _ in range(200):
+        limit.take("alice")
+        clock.now += 30
+    assert len(limit._times["alice"]) <= 2

@@ -117,7 +117,8 @@ def test_a_brake_may_be_pulled_right_now_by_a_clock_that_is_a_little_fast(env: E
     ("value", "accepts"),
     [
         ("al ice", "as the log names them"),
-        ("alice,@" + "a" * 32, "as the log names them"),
+        ("alice,@" + "a" * 31, "as the log names them"),
+        (".alice", "as the log names them"),
         ("~alice", "as the log names them"),
         ("a" * 65, "as the log names them"),
         ("*", "as the log names them"),
@@ -134,6 +135,11 @@ def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str
     logins = read_settings(env).logins
     assert logins is not None
     assert {"alice", "b", "~" + "a2" * 16} < logins.denied
+    # And as the line of a callback has it, which knows the name of the sessions only.
+    env["DENIED_CALLERS"] = f"@{'a2' * 16},.b"
+    sessions = read_settings(env).logins
+    assert sessions is not None
+    assert sessions.denied == {"~" + "a2" * 16, "b"}
     assert len(logins.denied) == 50
 
 

@@ -20,7 +20,14 @@ import tokens
 from cache import MAX_ENTRIES, MAX_OF_ONE_CALLER, CredentialsCache
 from callers import Caller
 from cors import Cors
-from errors import MethodNotAllowed, Misconfiguration, NotFound, ServiceError, StsRefused
+from errors import (
+    MethodNotAllowed,
+    Misconfiguration,
+    NotFound,
+    ServiceError,
+    StsInvalidAnswer,
+    StsRefused,
+)
 from grants import Grant
 from messages import Request, Response
 from policies import Policies
@@ -316,7 +323,10 @@ class App:
             whole = grant._replace(object_key=None, seconds=settings.max_token_seconds)
             credentials = self._credentials(whole, record, end)
             key = AccessKey(*credentials[:3])
-            wish = presign.shortened(wish, credentials.expires - int(now))
+            seconds = credentials.expires - int(now)
+            if seconds < 1:
+                raise StsInvalidAnswer("the session has ended already, or the clock here is wrong")
+            wish = presign.shortened(wish, seconds)
         more_query = {}
         if wish.method == "PUT":
             callback = self._callback_parameters(grant, int(now) + wish.seconds)

@@ -12,10 +12,10 @@ MAX_BYTES = 1023
 # compile that takes 1 ms of a cold start.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
-# Invisible, or turning the direction of the text around them: a name that reads as another one.
-_UNSEEN = frozenset(
-    map(chr, (0x61C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060))
-).union(map(chr, (*range(0x2066, 0x206A), 0xFEFF)))
+# Characters of no width that are no format characters of Unicode: fillers and blanks.
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# Format characters that are seen: signs of Arabic, Syriac and Kaithi.
+_SEEN = frozenset(map(chr, (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2)))
 # Persian and the scripts of India are spelled with them, and families of emoji are made of them.
 _JOINERS = frozenset("\u200c\u200d")
 
@@ -51,15 +51,24 @@ def new_name_fault(name: str) -> str | None:
 
     For what callers wish to write only: what is stored already stays readable, listed and reported
     whatever it is called. Refused are characters that are invisible or turn the direction of text
-    (U+061C, U+200B, U+200E, U+200F, U+202A to U+202E, U+2060, U+2066 to U+2069, U+FEFF), a joiner
+    (Unicode's format characters, category Cf, but for those that are seen; and fillers), a joiner
     (U+200C, U+200D) that has no character beyond ASCII beside it, where it joins nothing, and "."
     or ".." segments that are percent-encoded, however often.
     """
-    if not _UNSEEN.isdisjoint(name) or _joins_nothing(name):
+    if any(map(_is_unseen, name)) or _joins_nothing(name):
         return "must not hold invisible characters, or ones that turn the direction of text"
     if _has_encoded_dots(name):
         return "must not have '.' or '..' between slashes, in percent-encoding either"
     return None
+
+
+def _is_unseen(character: str) -> bool:
+    if character <= "\x7f" or character in _SEEN or character in _JOINERS:
+        return False
+    # Imported where it is needed: most names are of ASCII.
+    from unicodedata import category
+
+    return character in _FILLERS or category(character) == "Cf"
 
 
 def _joins_nothing(name: str) -> bool:

@@ -49,7 +49,7 @@ class _Known(NamedTuple):
 
     user_id: str
     issued: float | None
-    expires: float
+    expires: int
     by: tuple[bytes, ...] | PublicKey
     kid: object
 
@@ -85,7 +85,7 @@ class Logins:
                 self._known[login] = known
                 if len(self._known) > MAX_KNOWN:
                     del self._known[next(iter(self._known))]
-        return Login(known.user_id, known.issued, int(known.expires - time.time()))
+        return Login(known.user_id, known.issued, known.expires - int(time.time()))
 
     def _holds(self, known: _Known) -> bool:
         """Whether it would be verified again: in time, by a secret or key that is still there."""

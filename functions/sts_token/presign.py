@@ -62,7 +62,7 @@ def read_wish(
         raise InvalidParameter("content_type", "is for PUT only")
     return UrlWish(
         method=method,
-        seconds=lifetime(wishes.get("expires"), settings, key, login),
+        seconds=lifetime(wishes.get("expires"), settings, key if method == "PUT" else None, login),
         headers=headers,
         query={name: _value(name, wishes[name], method) for name in _DOWNLOAD if name in wishes},
     )

@@ -32,14 +32,15 @@ class RateLimit:
         per_minute: int,
         what: str,
         variable: str | None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        # Not the monotonic clock: it may stand still while an instance is frozen.
         self._per_minute = per_minute
         self._what = what
         self._variable = variable
         self._clock = clock
         self._lock = threading.Lock()
-        # When each caller was given something last, `per_minute` times at most, oldest first.
+        # When each caller was given something within the last minute, oldest first.
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, caller: str) -> None:
@@ -48,12 +49,13 @@ class RateLimit:
             return
         now = self._clock()
         with self._lock:
-            times = self._times.pop(caller, None) or deque(maxlen=self._per_minute)
+            times = self._times.pop(caller, None) or deque()
             self._times[caller] = times
-            if len(times) == self._per_minute and now - times[0] < WINDOW_SECONDS:
+            while times and not _is_within(times[0], now):
+                times.popleft()
+            if len(times) >= self._per_minute:
                 wait = WINDOW_SECONDS - (now - times[0])
                 raise RateLimited(self._what, self._per_minute, wait, self._variable)
-            # A full deque drops its oldest.
             times.append(now)
             self._evict(now)
 
@@ -61,7 +63,12 @@ class RateLimit:
         """Forget who has not asked for a minute, and of too many who asked longest ago."""
         while True:
             longest_ago = next(iter(self._times))
-            idle = now - self._times[longest_ago][-1] >= WINDOW_SECONDS
+            idle = not _is_within(self._times[longest_ago][-1], now)
             if not idle and len(self._times) <= MAX_CALLERS:
                 return
             del self._times[longest_ago]
+
+
+def _is_within(then: float, now: float) -> bool:
+    """Whether it was in the last minute; not, where the clock was set back since."""
+    return 0 <= now - then < WINDOW_SECONDS

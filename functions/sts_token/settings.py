@@ -45,7 +45,8 @@ _PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
 
 # As text: what a cold start does not meet, it does not compile.
 _ROLE_ARN = r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}"
-_SEGMENT = "[A-Za-z0-9_-]{1,64}|~[a-z2-7]{32}"
+# A segment, or the name of the caller's sessions, which a callback's log line has.
+_CALLER = r"[A-Za-z0-9_-]{1,64}|[~@][a-z2-7]{32}|\.[A-Za-z0-9_-]"
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 _REGION = r"(?!oss-)[a-z]{2,}(?:-[a-z0-9]+)+"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
@@ -391,13 +392,13 @@ def _denied(env: Mapping[str, str]) -> frozenset[str]:
     segments = frozenset(filter(None, parts))
     if len(segments) > MAX_DENIED_CALLERS:
         raise Misconfiguration(name, f"must be at most {MAX_DENIED_CALLERS} callers")
-    if not all(re.fullmatch(_SEGMENT, segment) for segment in segments):
+    if not all(re.fullmatch(_CALLER, segment) for segment in segments):
         raise Misconfiguration(
             name,
             "must be callers as the log names them, separated by commas: 1 to 64 of A-Z, a-z, "
-            "0-9, _ and -, or ~ and 32 of a-z and 2-7",
+            "0-9, _ and -, or ~ or @ and 32 of a-z and 2-7",
         )
-    return segments
+    return frozenset(segment.replace("@", "~").removeprefix(".") for segment in segments)
 
 
 def _refuse_brakes(env: Mapping[str, str]) -> None:

@@ -97,14 +97,18 @@ MIN_CUT_SECONDS = 60
 """What is left of a URL or form, at the least, where a wish is cut to what is left of a login."""
 
 
-def lifetime(wish: str | None, settings: Settings, key: AccessKey, login: Login | None) -> int:
+def lifetime(
+    wish: str | None, settings: Settings, key: AccessKey | None, login: Login | None
+) -> int:
     """How many seconds a URL or form lives: 1 up to URL_EXPIRE_TIME_MAX and what the key allows.
+
+    `key` is the function's own where that signs, None where a session does, whose end is known.
 
     A wish (`expires`) is cut to what is left of the login, but not below a minute. Raises
     InvalidParameter for one that is malformed or longer than the operator allows.
     """
     longest = settings.max_url_seconds
-    if key.security_token is not None:
+    if key is not None and key.security_token is not None:
         longest = min(longest, MAX_TEMPORARY_SECONDS)
     if wish is None:
         return min(settings.url_seconds, longest)

@@ -252,7 +252,7 @@ def accepted_by_function(template: Document, name: str, value: str) -> bool:
         ("LoginsNotBefore", ["", "1700000000"], ["170000000", "1700000000000", "0", "now"]),
         (
             "DeniedCallers",
-            ["", "alice", f"a,~{'a' * 32},{'b' * 64}"],
+            ["", "alice", f"a, ~{'a' * 32},@{'a' * 32},.b", ",".join(["b" * 63 + "c"] * 50)],
             ["al ice", "~alice", "b" * 65, "a,,b", "alice,"],
         ),
         ("PolicyChoices", ["", "bucket_read_policy,bucket_read_write_policy"], []),

@@ -290,3 +290,23 @@ def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:
     env = cloud_environment({"ROLE_ARN": "acs:ram::1:role/upload"})
     assert str(read_settings(env).sts_endpoint) == "https://sts.cn-hangzhou.aliyuncs.com"
     assert "ALIBABA_CLOUD_ACCESS_KEY_ID" not in env
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CALLBACK_SECRET", "r" * 32),
+        ("UPLOAD_HOOK_SECRET", "r" * 32),
+        ("UPLOAD_HOOK_URL", "https://api.real.example/uploaded"),
+        ("STS_ENDPOINT", "http://127.0.0.1:9"),
+    ],
+)
+def test_what_somebody_else_believes_is_made_for_no_page_and_no_demo_login(
+    name: str, value: str
+) -> None:
+    """A1: a seal under production's secret, for anybody whom any page signs in as."""
+    env = made(name, **{name: value})
+    assert "ALLOWED_ORIGINS" not in env
+    assert "JWT_SECRET" not in env
+    local = made("UPLOAD_HOOK_URL", UPLOAD_HOOK_URL="http://127.0.0.1:9000/uploaded")
+    assert (local["ALLOWED_ORIGINS"], local["JWT_SECRET"]) == ("*", SECRET)

@@ -110,6 +110,9 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
         callback_secret=secrets.callback_secret,
         gateway_port=gateway_port,
     )
+    if not any(variables.get(name) for name in ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")):
+        # Tests give secrets that are believed elsewhere; the sign-in stays the sandbox's.
+        env["JWT_SECRET"] = secrets.jwt_secret
     made = cloud.create(env, folder, secrets)
     signer = cloud.load_signer(folder, public_key_url(gateway_port))
     app = App(env)
