@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Collection, Sequence
 from importlib.metadata import distributions
@@ -89,6 +90,31 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
         os.utime(path, (_TIME, _TIME))
 
 
+def replace_compiled(folder: Path, python: str) -> None:
+    """Put another Python's compiled modules in the place of the runtime's: `python` is like "3.12".
+
+    For whoever runs a filled folder with that Python; the releases stay those that it holds.
+    Raises PackageError where pip has none of them for that Python.
+    """
+    compiled = list(folder.rglob("*.so"))
+    if not compiled:
+        return
+    installed = distributions(path=[str(folder)])
+    pins = [f"{each.metadata['Name']}=={each.version}" for each in installed]
+    with tempfile.TemporaryDirectory() as name:
+        _install(pins, Path(name), python)
+        for path in compiled:
+            module = path.name.partition(".")[0]
+            found = list((Path(name) / path.parent.relative_to(folder)).glob(f"{module}.*.so"))
+            if not found:
+                raise PackageError(f"no {path.relative_to(folder)} for Python {python}")
+            path.unlink()
+            copy = path.with_name(found[0].name)
+            shutil.copyfile(found[0], copy)
+            copy.chmod(0o644)
+            os.utime(copy, (_TIME, _TIME))
+
+
 def zipped(folder: Path) -> bytes:
     """The folder's files as a zip: sorted, with one time, without folders of their own."""
     buffer = io.BytesIO()
@@ -119,11 +145,11 @@ def _check_complete(folder: Path) -> None:
                 raise PackageError(f"{name} needs {needed.name}: pin it in {REQUIREMENTS.name}")
 
 
-def _install(requirements: Sequence[str], folder: Path) -> None:
+def _install(requirements: Sequence[str], folder: Path, python: str = RUNTIME) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
     # Everything is pinned, so nothing is resolved: what runs is what requirements.txt says.
     options += ["--no-deps", "--only-binary=:all:", "--implementation=cp"]
-    options += ["--platform=manylinux2014_x86_64", f"--python-version={RUNTIME}"]
+    options += ["--platform=manylinux2014_x86_64", f"--python-version={python}"]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", *options, f"--target={folder}", *requirements],
         capture_output=True,

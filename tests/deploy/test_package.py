@@ -15,7 +15,7 @@ import pytest
 from ops import build as build_module
 from ops import package as package_module
 from ops.build import build, check
-from ops.package import FUNCTION, POLICIES, PackageError, pinned
+from ops.package import FUNCTION, POLICIES, PackageError, pinned, replace_compiled
 from signed_logins import jwk, jwks
 
 
@@ -89,6 +89,32 @@ def test_what_pip_cannot_fetch_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(build_module, "pinned", lambda: ["PyJWT==0.0.0.1"])
     with pytest.raises(PackageError, match="No matching distribution found for PyJWT"):
         build(tmp_path / "sts_token")
+
+
+def test_another_pythons_compiled_modules_take_the_places_of_the_runtimes(
+    package: Path, tmp_path: Path
+) -> None:
+    """For whoever measures with that Python; all else stays as it is deployed."""
+    other = tmp_path / "sts_token"
+    shutil.copytree(package, other)
+    replace_compiled(other, "3.12")
+    before, after = digests(package), digests(other)
+    assert {name for name in after if name.endswith(".so")} == {
+        "_cffi_backend.cpython-312-x86_64-linux-gnu.so",
+        "cryptography/hazmat/bindings/_rust.abi3.so",
+        "markupsafe/_speedups.cpython-312-x86_64-linux-gnu.so",
+    }
+    assert {name: after[name] for name in after if not name.endswith(".so")} == {
+        name: before[name] for name in before if not name.endswith(".so")
+    }
+
+
+def test_a_python_without_compiled_modules_is_refused(package: Path, tmp_path: Path) -> None:
+    other = tmp_path / "sts_token"
+    shutil.copytree(package, other)
+    with pytest.raises(PackageError, match="pip cannot fetch the packages"):
+        replace_compiled(other, "2.7")
+    assert digests(other) == digests(package)
 
 
 @pytest.mark.parametrize(
