@@ -70,9 +70,10 @@ format: $(READY) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## measure the function beside its peers
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
-	@$(BIN)/python -m bench
+bench: $(READY) ## measure the function beside its peers; beside an earlier one: BASE=commit
+	@if [ -n "$$BASE" ]; then exec $(BIN)/python -m bench.compare; fi; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt && \
+		exec $(BIN)/python -m bench
 
 build: $(READY) ## make the package that s.yaml deploys, and serve it once
 	@$(BIN)/python -m ops.build

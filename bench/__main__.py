@@ -2,6 +2,7 @@
 
 Each client runs in fresh processes, all of them in turn, round after round, so that what else the
 machine does meets all of them; ratios are taken within a round and their median is shown.
+`make bench BASE=…` is in compare.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
+
+from bench import stub_sts
 
 COLD_ROUNDS = 15
 WARM_ROUNDS = 7
@@ -90,15 +93,7 @@ def _ratio(rounds: list[dict[str, Run]], ours: str, attribute: str, beside: str)
 
 
 def main() -> None:
-    stub = subprocess.Popen(
-        [sys.executable, "-m", "bench.stub_sts"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert stub.stdout is not None
-    port = stub.stdout.readline().strip()
-    try:
+    with stub_sts.running() as port:
         print("Cold start: imports and the first token, in fresh processes ...", flush=True)
         _rounds(port, 1, 0)  # Once unmeasured: byte code gets compiled, files get cached.
         cold = _rounds(port, COLD_ROUNDS, 0)
@@ -106,8 +101,6 @@ def main() -> None:
         warm = _rounds(port, WARM_ROUNDS, WARM_CALLS)
         print("Signed URLs, with a temporary key ...", flush=True)
         urls = _rounds(port, WARM_ROUNDS, URL_CALLS, URL_NAMES)
-    finally:
-        stub.communicate()
     _report(cold, warm)
     _report_urls(urls)
 

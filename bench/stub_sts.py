@@ -3,7 +3,8 @@
 Credentials that are asked for 900 s come with 300 s left, which nobody keeps: each token costs a
 call. Asked for longer, they come with a day left.
 
-Run as a process of its own: prints its port, serves until its standard input ends.
+Run as a process of its own: prints its port, serves until its standard input ends. running() is
+such a process.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import json
 import os
 import socketserver
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def _answer(seconds_left: int) -> bytes:
@@ -59,6 +63,17 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 64
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """A stub in a process of its own, while the block runs; gives its port on 127.0.0.1."""
+    command = [sys.executable, "-I", __file__]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as stub:
+        assert stub.stdout is not None
+        yield stub.stdout.readline().strip()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""What the copies of the function are asked in a comparison: environments and events.
+
+Old and new code must take them the same way, so limits that a version has by default are switched
+off by name, and an older version ignores the name.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import NamedTuple
+
+import jwt
+
+from bench.client import BUCKET, CONTENT_TYPE, KEY, OBJECT, REGION, ROLE, SECRET, TOKEN
+from ops import ROOT
+
+CALLS = 20
+"""Of each slice: few, so that the copies take turns every few milliseconds."""
+
+_JWT_SECRET = "benchmark-secret-of-32-bytes-and-more"
+_GOLDEN = ROOT / "tests" / "events" / "get_token.json"
+
+
+class Slice(NamedTuple):
+    """CALLS calls that are measured together: the events, `repeat` times over."""
+
+    events: list[str]
+    repeat: int
+
+
+class Scenario(NamedTuple):
+    """How callers are told apart; `label` is what its metrics have after their names."""
+
+    auth: str
+    label: str
+
+
+SCENARIOS = (Scenario("anonymous", ""), Scenario("jwt", ", with a login"))
+
+
+def environment(scenario: Scenario, port: str) -> dict[str, str]:
+    """The function's environment, and nothing of this shell's."""
+    variables = {
+        # As in Function Compute, whose keys are temporary.
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
+        "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
+        "ROLE_ARN": ROLE,
+        "BUCKET_NAME": BUCKET,
+        "OSS_REGION": REGION,
+        "STS_ENDPOINT": f"http://127.0.0.1:{port}",
+        "POLICY_FILE": "bucket_read_write_policy",
+        # More than the 900 s whose tokens the stub lets nobody keep.
+        "TOKEN_EXPIRE_TIME": "3600",
+        "CALLER_TOKENS_PER_MINUTE": "0",
+        "CALLER_URLS_PER_MINUTE": "0",
+        "AUTH": scenario.auth,
+    }
+    if scenario.auth == "jwt":
+        variables["JWT_SECRET"] = _JWT_SECRET
+    return variables
+
+
+def cold_event(scenario: Scenario, now: float) -> str:
+    """The first request of an instance: for a token. `now` in unix seconds."""
+    return _event(scenario, now)
+
+
+def slices(scenario: Scenario, count: int, now: float) -> dict[str, list[Slice]]:
+    """`count` slices of each kind of warm calls, at `now` (unix seconds)."""
+    put = {"object": OBJECT, "content_type": CONTENT_TYPE}
+    same = {
+        "a token served again": _event(scenario, now),
+        "a signed URL (PUT)": _event(scenario, now, "/signed-url", **put),
+        "a signed URL (GET)": _event(scenario, now, "/signed-url", object=OBJECT, method="GET"),
+    }
+    starts = range(0, count * CALLS, CALLS)
+    return {
+        "a new token": [
+            Slice([_new(scenario, now, start + i) for i in range(CALLS)], 1) for start in starts
+        ],
+        **{name: [Slice([event], CALLS)] * count for name, event in same.items()},
+    }
+
+
+def _new(scenario: Scenario, now: float, number: int) -> str:
+    """For a token that nobody has yet: another caller's, or for another object."""
+    if scenario.auth == "jwt":
+        return _event(scenario, now, user=f"user-{number}")
+    return _event(scenario, now, object=f"photos/{number}.jpg")
+
+
+def _event(
+    scenario: Scenario, now: float, path: str = "/", *, user: str = "alice", **query: str
+) -> str:
+    event = json.loads(_golden())
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
+    event["queryParameters"] = query
+    if scenario.auth == "jwt":
+        event["headers"]["Authorization"] = f"Bearer {_login(user, int(now))}"
+    return json.dumps(event)
+
+
+def _login(user: str, now: int) -> str:
+    return jwt.encode({"sub": user, "iat": now, "exp": now + 3600}, _JWT_SECRET, "HS256")
+
+
+@cache
+def _golden() -> str:
+    return _GOLDEN.read_text(encoding="utf-8")

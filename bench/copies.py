@@ -1,0 +1,146 @@
+"""The packages that a comparison measures: BASE twice, and this working tree once.
+
+Each tree is built by its own ops/build.py, as `make build` does: what is measured is what would be
+deployed. Only the compiled modules are replaced by those for the Python that measures.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from ops import ROOT
+from ops.package import replace_compiled
+
+# -c and not -m: the folder's own ops, whatever else is importable.
+_BUILD = (
+    "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops.build import build; "
+    "build(pathlib.Path(sys.argv[2]))"
+)
+
+
+class CompareError(Exception):
+    """Raised when nothing can be compared; the message is one line that says why."""
+
+
+class Python(NamedTuple):
+    """The Python that runs the copies."""
+
+    path: str
+    version: str
+    """Like "3.11.7"."""
+
+    @property
+    def minor(self) -> str:
+        """Like "3.11"."""
+        return self.version.rpartition(".")[0]
+
+
+class Copies(NamedTuple):
+    """Folders with index.py: two equal ones of BASE, and one of the working tree."""
+
+    base: Path
+    control: Path
+    now: Path
+
+
+def find_python(name: str) -> Python:
+    """The Python called `name`, a path or a command; raises CompareError."""
+    code = "import platform as p, sys; sys.stdout.write(p.python_version() + ' ' + sys.executable)"
+    try:
+        done = subprocess.run([name, "-c", code], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise CompareError(f"BENCH_PYTHON={name} cannot be run: {error.strerror}") from None
+    version, _, path = done.stdout.strip().partition(" ")
+    if done.returncode != 0 or not path:
+        first = (done.stderr.strip() or "it says nothing").splitlines()[0]
+        raise CompareError(f"BENCH_PYTHON={name} does not run: {first}")
+    return Python(path, version)
+
+
+def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> Copies:
+    """Build into an empty folder; with `byte_code` all of it is compiled, else none.
+
+    `base` is as in `put_base`. Raises CompareError and PackageError.
+    """
+    # Names of one length: paths are in what is compiled and in sys.path.
+    copies = Copies(folder / "a0", folder / "a1", folder / "b0")
+    put_base(base, copies.base)
+    _build(ROOT, copies.now, "this working tree")
+    for package in (copies.base, copies.now):
+        replace_compiled(package, python.minor)
+    shutil.copytree(copies.base, copies.control)
+    if byte_code:
+        for package in copies:
+            # Not compiled once and copied: byte code that was moved is mended when it is loaded.
+            # What cannot be compiled cannot be imported either.
+            subprocess.run([python.path, "-I", "-m", "compileall", "-qq", package], check=False)
+    return copies
+
+
+def put_base(base: str, target: Path, repository: Path = ROOT) -> None:
+    """Put the package of `base` into a new folder; raises CompareError.
+
+    `base` is a folder with a built package or with a checkout, or else a commit of `repository`,
+    by any name that git knows. Neither is changed.
+    """
+    named = Path(base)
+    if (named / "index.py").is_file():
+        shutil.copytree(named, target, ignore=shutil.ignore_patterns("__pycache__"))
+    elif (named / "ops" / "build.py").is_file():
+        _build(named.resolve(), target, f"BASE={base}")
+    else:
+        commit = _commit(base, repository)
+        with tempfile.TemporaryDirectory(dir=target.parent) as tree:
+            _export(commit, repository, Path(tree))
+            _build(Path(tree), target, f"BASE={base}")
+
+
+def _commit(base: str, repository: Path) -> str:
+    """Its full hash."""
+    # With that end no option of git's.
+    name = f"{base}^{{commit}}"
+    found = _git(repository, "rev-parse", "--verify", "--quiet", name)
+    if found is None:
+        raise CompareError(
+            f"BASE={base} is neither a commit here nor a folder with index.py (a built package) "
+            "or ops/build.py (a checkout)"
+        )
+    return found.decode().strip()
+
+
+def _export(commit: str, repository: Path, tree: Path) -> None:
+    # An archive, not a worktree: nothing of it is noted down in the repository.
+    archive = _git(repository, "archive", "--format=zip", commit)
+    if archive is None:
+        raise CompareError(f"git cannot archive {commit}")
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        files.extractall(tree)
+
+
+def _git(repository: Path, *arguments: str) -> bytes | None:
+    """What git prints; None where it fails or is not there."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(repository), *arguments]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _build(tree: Path, target: Path, name: str) -> None:
+    command = [sys.executable, "-B", "-c", _BUILD, str(tree), str(target)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CompareError(f"{name} cannot be built: {last_line(done.stderr)}")
+
+
+def last_line(text: str) -> str:
+    """What a program said at last, which is its error where it failed."""
+    return (text.strip().splitlines() or ["it says nothing"])[-1]
