@@ -18,11 +18,12 @@ override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements-dev.txt functions/sts_token/requirements.txt
+$(READY): requirements-dev.txt functions/sts_token/requirements.txt pyproject.toml
 	@echo "Setting up $(VENV) (once, about a minute) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.10")'
 	@$(PYTHON) -m venv $(VENV) || { echo "No venv module? On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "token_service.pth").write_text("$(CURDIR)/functions/sts_token\n")'
 	@touch $@
 
 # Without npm, or where this fails, the tests say what they leave out.

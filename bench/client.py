@@ -222,24 +222,21 @@ def url_handler(port: str) -> "Callable[[], object]":
 def url_ours(_: str) -> "Callable[[], object]":
     """Ours: from the wishes to a signed URL, without the handler around it."""
     _find_ours()
-    import presign
-    from grants import Grant
-    from settings import AccessKey, read_settings
+    from token_service.grant.grants import Grant
+    from token_service.settings.parsing import Reader
+    from token_service.settings.reading import read_settings
+    from token_service.settings.values import AccessKey
+    from token_service.signing import limits
+    from token_service.signing import signed_urls as presign
 
-    settings = read_settings(
-        {
-            "ROLE_ARN": ROLE,
-            "BUCKET_NAME": BUCKET,
-            "OSS_REGION": REGION,
-            "AUTH": "anonymous",
-        }
-    )
+    env = {"ROLE_ARN": ROLE, "BUCKET_NAME": BUCKET, "OSS_REGION": REGION, "AUTH": "anonymous"}
+    settings, allowed = read_settings(env), limits.read(Reader(env))
     key = AccessKey(KEY, SECRET, TOKEN)
     grant = Grant(BUCKET, "uploads/", f"uploads/{OBJECT}", "bucket_write_policy", 900, "anonymous")
     wishes = {"object": OBJECT, "content_type": CONTENT_TYPE}
 
     def call() -> object:
-        wish = presign.read_wish(wishes, settings, key, None)
+        wish = presign.read_wish(wishes, allowed, key, None)
         return presign.signed_url(grant, wish, settings, key, time.time())["Url"]
 
     return call

@@ -159,7 +159,7 @@ def _sizes(folder: Path, archive: bytes) -> Iterator[str]:
         if path.is_file():
             number += 1
             top = path.relative_to(folder).parts[0]
-            name = "function" if (FUNCTION / top).is_file() else top
+            name = "function" if (FUNCTION / top).exists() else top
             sizes[name] = sizes.get(name, 0) + path.stat().st_size
     digest = hashlib.sha256(archive).hexdigest()
     yield f"{folder}: {number} files, {_mb(sum(sizes.values()))}; zip {_mb(len(archive))}"

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from settings import Settings, read_settings
-
-# Good for every check, used for nothing.
-_UNUSED = {
-    "ROLE_ARN": "acs:ram::1:role/unused",
-    "BUCKET_NAME": "unused",
-    "OSS_REGION": "cn-hangzhou",
-    "JWT_SECRET": "unused" * 6,
-}
+from token_service import faults
+from token_service.settings.reading import Settings
 
 
 def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequence[str]) -> Settings:
@@ -20,5 +13,10 @@ def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequenc
 
     Raises Misconfiguration for the first one that is wrong, or missing though needed.
     """
-    unused = {name: value for name, value in _UNUSED.items() if name not in needed}
-    return read_settings({**unused, **{n: env[n] for n in (*needed, *optional) if n in env}})
+    asked = (*needed, *optional)
+    examined = faults.examine({name: env[name] for name in asked if name in env})
+    for fault in examined.faults:
+        is_set = fault.variable in optional and env.get(fault.variable)
+        if fault.variable in needed or is_set:
+            raise fault
+    return examined.settings

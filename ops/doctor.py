@@ -19,22 +19,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import callers
-import grants
-from errors import KeysUnreachable, Misconfiguration, PolicyError
-from logins import Logins
 from ops import ROOT, report
 from ops.entropy import is_weak
 from ops.report import Check, Finding, failed, judged, passed, skipped, warned
 from ops.smoke import contract, wire
-from policies import MAX_CHARACTERS, Policies
-from settings import (
-    Settings,
-    read_callback_secrets,
-    read_hook_secrets,
-    read_jwt_secrets,
-    read_settings,
-    real_error_status,
+from token_service import faults
+from token_service.errors import Misconfiguration, PolicyError
+from token_service.grant import grants
+from token_service.grant.policies import MAX_CHARACTERS, Policies
+from token_service.login import callers
+from token_service.login.jwks import KeysUnreachable
+from token_service.login.jwt import Jwt
+from token_service.login.logins import Logins
+from token_service.settings.reading import Settings, read_secrets
+from token_service.settings.variables import (
+    CALLBACK_SECRET,
+    JWT_SECRET,
+    UPLOAD_HOOK_SECRET,
+    UPLOAD_HOOK_URL,
+    VARIABLES,
 )
 
 MAX_VARIABLES_BYTES = 4096
@@ -42,35 +45,10 @@ MAX_VARIABLES_BYTES = 4096
 S_SECONDS = 20
 """For `s --version`, which starts Node.js."""
 
-_SOUND = {
-    "ROLE_ARN": "acs:ram::1:role/sound",
-    "BUCKET_NAME": "sound",
-    "OSS_REGION": "cn-hangzhou",
-}
-"""Put in place of what is wrong, so that the rest can be judged too."""
 _FALLBACK = r"^\s*\w+:\s*\$\{env\('([A-Z][A-Z0-9_]*)',\s*(.+)\)\}\s*$"
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 """What Function Compute itself sets."""
 _LOGINS = ("AUTH", "JWT_")
-_BRAKES = ("LOGINS_NOT_BEFORE", "DENIED_CALLERS")
-"""They are a fault without logins."""
-_SECRETS: Mapping[str, Callable[[Mapping[str, str]], tuple[bytes, ...]]] = {
-    "JWT_SECRET": read_jwt_secrets,
-    "CALLBACK_SECRET": read_callback_secrets,
-    "UPLOAD_HOOK_SECRET": read_hook_secrets,
-}
-
-
-class Recorder(dict[str, str]):
-    """An environment that remembers which variables were asked for."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        super().__init__(env)
-        self.asked: set[str] = set()
-
-    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
-        self.asked.add(name)
-        return super().get(name, default)
 
 
 @dataclass(frozen=True)
@@ -81,12 +59,10 @@ class Patient:
     variables: Mapping[str, str] = field(repr=False)
     left_to_s_yaml: frozenset[str]
     """Not set, and worked out by s.yaml from what only it knows."""
-    settings: Settings | None
-    """None where too much is wrong."""
+    settings: Settings
+    """With something sound in the place of what is wrong."""
     faults: Mapping[str, str]
     """By variable: what is wrong with it."""
-    asked: frozenset[str]
-    """All variables that the function reads."""
     python: tuple[int, ...] = tuple(sys.version_info[:3])
 
     def faults_of(self, *beginnings: str) -> list[str]:
@@ -108,33 +84,20 @@ def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
 
 
 def read(shell: Mapping[str, str], folder: Path) -> Patient:
-    """Put the variables together, and judge all of them: the settings stop at the first fault."""
+    """Put the variables together, and judge all of them."""
     literal, worked_out = fallbacks(_text(folder / "s.yaml"))
     variables = {**literal, **dotenv(_text(folder / ".env"))}
     variables |= {name: value for name, value in shell.items() if value}
     # The region of the deploy is what the platform will set.
     if variables.get("REGION"):
         variables.setdefault("FC_REGION", variables["REGION"])
-    left = frozenset(name for name in worked_out if not variables.get(name) and name in _SOUND)
+    known = {variable.name for variable in VARIABLES}
+    left = frozenset(name for name in worked_out & known if not variables.get(name))
     if variables.get("FC_REGION"):
         left -= {"OSS_REGION"}
-    repaired = {**variables, **{name: _SOUND[name] for name in left}}
-    faults: dict[str, str] = {}
-    asked: set[str] = set()
-    settings = None
-    while settings is None:
-        env = Recorder(repaired)
-        try:
-            real_error_status(env)
-            settings = read_settings(env)
-        except Misconfiguration as error:
-            known = error.variable in faults
-            faults.setdefault(error.variable, error.message)
-            if not _repair(repaired, error.variable, whole_family=known):
-                break
-        finally:
-            asked |= env.asked
-    return Patient(shell, variables, left, settings, faults, frozenset(asked))
+    examined = faults.examine(variables, with_credentials=False)
+    found = {f.variable: f.message for f in examined.faults if f.variable not in left}
+    return Patient(shell, variables, left, examined.settings, found)
 
 
 def dotenv(text: str) -> dict[str, str]:
@@ -166,29 +129,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
-
-
-def _repair(env: dict[str, str], variable: str, *, whole_family: bool) -> bool:
-    """Take the fault out of the way; False where nothing is left to be done.
-
-    What is missing because another variable is set needs all of its family to go.
-    """
-    before = dict(env)
-    if variable == "FC_REGION":
-        variable = "OSS_REGION"
-    if variable.startswith(_LOGINS):
-        env["AUTH"] = "anonymous"
-        for brake in _BRAKES:
-            env.pop(brake, None)
-    elif variable in _SOUND:
-        env[variable] = _SOUND[variable]
-    else:
-        env.pop(variable, None)
-    if whole_family:
-        family = variable.partition("_")[0] + "_"
-        for name in [name for name in env if name.startswith(family)]:
-            del env[name]
-    return env != before or not whole_family
 
 
 # This machine
@@ -255,38 +195,33 @@ def _s_access(patient: Patient) -> Finding:
 
 
 def _region(patient: Patient) -> Finding:
-    faults, settings = patient.faults_of("OSS_REGION", "FC_REGION"), patient.settings
-    if faults or settings is None:
-        return _wrong(faults)
+    wrong, settings = patient.faults_of("OSS_REGION", "FC_REGION"), patient.settings
+    if wrong:
+        return judged(wrong)
     return passed(settings.region)
 
 
 def _role(patient: Patient) -> Finding:
-    faults, settings = patient.faults_of("ROLE_ARN"), patient.settings
-    if faults or settings is None:
-        return _wrong(faults)
+    wrong, settings = patient.faults_of("ROLE_ARN"), patient.settings
+    if wrong:
+        return judged(wrong)
     left = "ROLE_ARN" in patient.left_to_s_yaml
     return passed("not set: s.yaml names it" if left else settings.role_arn)
 
 
 def _bucket(patient: Patient) -> Finding:
-    faults, settings = patient.faults_of("BUCKET_NAME", "OBJECT_PREFIX"), patient.settings
-    if faults or settings is None:
-        return _wrong(faults)
+    wrong, settings = patient.faults_of("BUCKET_NAME", "OBJECT_PREFIX"), patient.settings
+    if wrong:
+        return judged(wrong)
     return passed(f"{settings.prefix} of {settings.bucket}")
-
-
-def _wrong(faults: list[str]) -> Finding:
-    """The faults; without any, what the settings never came to."""
-    return judged(faults) if faults else skipped("mend the other variables first")
 
 
 def _policies(patient: Patient) -> Finding:
     """Each one, rendered for a user id of the greatest length."""
-    faults, settings = patient.faults_of("POLICY_"), patient.settings
-    if faults or settings is None:
-        return _wrong(faults)
-    caller = callers.named("u" * 64) if settings.logins else callers.ANONYMOUS
+    wrong, settings = patient.faults_of("POLICY_"), patient.settings
+    if wrong:
+        return judged(wrong)
+    caller = callers.named("u" * 64) if settings.auth.names_callers else callers.ANONYMOUS
     sizes = []
     try:
         policies = Policies(settings.policy_choices)
@@ -305,29 +240,29 @@ def _policies(patient: Patient) -> Finding:
 
 
 def _logins(patient: Patient) -> Finding:
-    faults, settings = patient.faults_of(*_LOGINS), patient.settings
-    if faults or settings is None:
-        return _wrong(faults)
-    if settings.logins is None:
+    wrong, settings = patient.faults_of(*_LOGINS), patient.settings
+    if wrong:
+        return judged(wrong)
+    if not isinstance(settings.auth, Jwt):
         return warned("AUTH=anonymous: whoever knows the URL will get a token")
     try:
-        Logins(settings.logins, patient.variables).warm()
+        Logins(settings.auth, patient.variables).warm()
     except Misconfiguration as error:
         return failed(error.message)
     except KeysUnreachable as error:
         return warned(f"{error.message} (from this machine)")
-    if settings.logins.keys_file and "/" in settings.logins.keys_file:
+    if settings.auth.keys_file and "/" in settings.auth.keys_file:
         return failed("JWT_JWKS_FILE is not deployed: put it into functions/sts_token, by its name")
-    if settings.logins.keys_url:
+    if settings.auth.keys_url:
         return passed("the keys of JWT_JWKS_URL can be fetched")
-    return passed("JWT_JWKS_FILE has keys" if settings.logins.keys_file else "JWT_SECRET")
+    return passed("JWT_JWKS_FILE has keys" if settings.auth.keys_file else "JWT_SECRET")
 
 
 def _limits(patient: Patient) -> Finding:
-    faults, settings = patient.faults_of("CALLER_"), patient.settings
-    if faults or settings is None:
-        return _wrong(faults)
-    if settings.logins is None:
+    wrong, settings = patient.faults_of("CALLER_"), patient.settings
+    if wrong:
+        return judged(wrong)
+    if not settings.auth.names_callers:
         return passed("none needed: with AUTH=anonymous all callers are one")
     off = [
         name
@@ -379,11 +314,18 @@ def _secrets(patient: Patient) -> Finding:
 
 def _used_secrets(patient: Patient) -> dict[str, tuple[bytes, ...]]:
     """By variable: the secrets in it, where they can be read."""
+    settings, used = patient.settings, []
+    if settings.auth.names_callers:
+        used.append(JWT_SECRET)
+    if settings.has_callbacks:
+        used.append(CALLBACK_SECRET)
+        if patient.variables.get(UPLOAD_HOOK_URL.name):
+            used.append(UPLOAD_HOOK_SECRET)
     found = {}
-    for name, read_secrets in _SECRETS.items():
-        if name in patient.asked and patient.variables.get(name):
+    for variable in used:
+        if patient.variables.get(variable.name):
             with contextlib.suppress(Misconfiguration):
-                found[name] = read_secrets(patient.variables)
+                found[variable.name] = read_secrets(patient.variables, variable)
     return found
 
 
@@ -397,10 +339,10 @@ def _others(patient: Patient) -> Finding:
         *("OSS_REGION", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
         "CALLER_",
     )
-    faults = [
+    wrong = [
         text for name, text in patient.faults.items() if not name.startswith((*apart, *_LOGINS))
     ]
-    return judged(faults) if patient.settings else _wrong(faults)
+    return judged(wrong)
 
 
 def _size(patient: Patient) -> Finding:
@@ -423,18 +365,16 @@ def _shell_signs(patient: Patient) -> Finding:
 
 def _passed_on(patient: Patient) -> Iterator[tuple[str, str]]:
     """The variables that a deploy sets."""
-    for name in sorted(patient.asked):
-        value = patient.variables.get(name, "")
-        if value and not name.startswith(_PLATFORM):
-            yield name, value
+    for variable in sorted(VARIABLES, key=lambda variable: variable.name):
+        value = patient.variables.get(variable.name, "")
+        if value and not variable.name.startswith(_PLATFORM):
+            yield variable.name, value
 
 
 # The clock
 
 
 def _clock(patient: Patient) -> Finding:
-    if patient.settings is None:
-        return _wrong([])
     endpoint = patient.settings.sts_endpoint
     address = wire.Address(endpoint.scheme, endpoint.host, endpoint.port, "")
     try:

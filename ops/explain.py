@@ -12,16 +12,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import callers
-import grants
-from errors import InvalidParameter, Misconfiguration, ServiceError
-from grants import Grant
 from ops.configuration import settings_of
 from ops.operations import KEY, Operation, Place, operations
-from policies import MAX_CHARACTERS, Policies
 from sandbox.oss.errors import OssError
 from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
-from settings import Settings
+from token_service.errors import Misconfiguration, ServiceError
+from token_service.grant import grants
+from token_service.grant.grants import Grant
+from token_service.grant.policies import MAX_CHARACTERS, Policies
+from token_service.grant.refusals import InvalidParameter
+from token_service.login import callers
+from token_service.settings.reading import Settings
 
 _OPTIONAL = ("AUTH", "OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ROLE_ARN")
 _REQUESTS_OWN = {"oss:Prefix", "oss:Delimiter"}
@@ -149,7 +150,7 @@ def _refused(
 
 def _user_id(env: Mapping[str, str], settings: Settings) -> str | None:
     user_id = env.get("CALLER", "")
-    if settings.logins is None:
+    if not settings.auth.names_callers:
         if user_id:
             raise Misconfiguration("CALLER", "with AUTH=anonymous everybody is the same caller")
         return None

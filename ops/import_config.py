@@ -15,11 +15,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import callers
-import grants
-from errors import Misconfiguration, ServiceError
 from ops.configuration import settings_of
-from policies import Policies
+from token_service.errors import Misconfiguration, ServiceError
+from token_service.grant import grants
+from token_service.grant.policies import Policies
+from token_service.login import callers
 
 MAX_BYTES = 64 * 1024
 """Far above any config.json."""

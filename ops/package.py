@@ -79,9 +79,11 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
         elif unwanted and path.is_file():
             path.unlink()
     # Serverless Devs looks for it in the folder that it zips.
-    own = [*FUNCTION.glob("*.py"), *FUNCTION.glob("*.json"), FUNCTION / ".fcignore"]
+    own = [*FUNCTION.rglob("*.py"), *FUNCTION.glob("*.json"), FUNCTION / ".fcignore"]
     for source in sorted(own):
-        shutil.copyfile(source, folder / source.name)
+        target = folder / source.relative_to(FUNCTION)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
     (folder / POLICIES.name).mkdir()
     for source in sorted([*POLICIES.glob("*.j2"), *POLICIES.glob("*.txt")]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)

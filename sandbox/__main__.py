@@ -24,8 +24,6 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from errors import Misconfiguration, ServiceError
-from policies import Policies
 from sandbox import cloud, demo_login, gateway, oss, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
@@ -39,7 +37,17 @@ from sandbox.environment import (
     sandbox_environment,
 )
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
-from settings import Endpoint, Settings, read_access_key, read_settings, real_error_status
+from token_service.errors import Misconfiguration, ServiceError
+from token_service.grant.policies import Policies
+from token_service.login.jwt import Jwt
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import (
+    Settings,
+    read_access_key,
+    read_settings,
+    real_error_status,
+)
+from token_service.settings.values import Endpoint
 
 log = logging.getLogger("sandbox")
 
@@ -174,7 +182,7 @@ def _run(port: int, given: frozenset[str]) -> int:
     signer = cloud.load_signer(folder, public_key_url(port))
     app = _function(signer.public_key)
     settings = read_settings(env)
-    if settings.logins:
+    if settings.auth.names_callers:
         app = demo_login.create_app(app, settings, jwt_secret)
     oss_app = oss.create_app(
         made.storage,
@@ -290,15 +298,15 @@ def _secrets() -> tuple[Path, cloud.Secrets]:
 
 def _demo_secret(env: Mapping[str, str], secrets: cloud.Secrets) -> str | None:
     """What demo logins are signed with; None without logins, or with keys of the developer's."""
-    is_ours = read_settings(env).logins and env.get("JWT_SECRET") == secrets.jwt_secret
+    is_ours = read_settings(env).auth.names_callers and env.get("JWT_SECRET") == secrets.jwt_secret
     return secrets.jwt_secret if is_ours else None
 
 
 def _token_headers(env: Mapping[str, str], jwt_secret: str | None) -> dict[str, str]:
     """Return the headers that say who `make token` asks for. Raises UsageError."""
-    logins = read_settings(env).logins
+    auth = read_settings(env).auth
     caller = env.get("CALLER", "")
-    if logins is None:
+    if not isinstance(auth, Jwt):
         if caller:
             raise UsageError("CALLER needs AUTH=jwt: with AUTH=anonymous nobody has a name")
         return {}
@@ -307,14 +315,14 @@ def _token_headers(env: Mapping[str, str], jwt_secret: str | None) -> dict[str, 
             "AUTH=jwt needs a login, and with keys that are not the sandbox's only your app's "
             "sign-in makes one; send it to `make run`: curl -H 'Authorization: Bearer <JWT>' <URL>"
         )
-    login = demo_login.make_login(caller or DEFAULT_CALLER, logins, jwt_secret)
+    login = demo_login.make_login(caller or DEFAULT_CALLER, auth, jwt_secret)
     return {"Authorization": f"Bearer {login}"}
 
 
 def _adopt(env: dict[str, str]) -> dict[str, str]:
     """Make `env` ours, once it is sound. Raises Misconfiguration."""
     settings = read_settings(env)
-    read_access_key(env)
+    read_access_key(Reader(env))
     real_error_status(env)
     Policies(settings.policy_choices)
     # What was not taken is for nobody in this process.
@@ -384,7 +392,7 @@ def _cloud_banner(url: str, settings: Settings) -> str:
 
 
 def _facts(url: str, settings: Settings) -> list[str]:
-    auth = "jwt" if settings.logins else "anonymous"
+    auth = "jwt" if settings.auth.names_callers else "anonymous"
     return [
         f"  token URL  {url}",
         f"  OSS        {settings.oss_endpoint}  bucket {settings.bucket}",
@@ -395,7 +403,7 @@ def _facts(url: str, settings: Settings) -> list[str]:
 
 def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list[str]:
     """What a newcomer copies into another terminal."""
-    if settings.logins is None:
+    if not settings.auth.names_callers:
         return [f"Try:  curl {url}"]
     if not has_demo_logins:
         return [f"Try:  curl -H 'Authorization: Bearer <JWT of your app>' {url}"]

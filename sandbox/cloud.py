@@ -20,7 +20,8 @@ from sandbox.oss import Storage
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
 from sandbox.ram import Policy
-from settings import read_access_key, read_settings
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import read_access_key, read_settings
 
 
 class Damaged(Exception):
@@ -138,7 +139,7 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
     lists uploads: it may put, get and list there, and no more.
     """
     # As the function reads them: it strips blanks.
-    settings, access_key = read_settings(function_env), read_access_key(function_env)
+    settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
     account = settings.role_arn.split(":")[3]
     user_arn = f"acs:ram::{account}:user/token-function"
     bucket = f"acs:oss:*:*:{settings.bucket}"

@@ -13,10 +13,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cors import Cors
-from errors import InvalidParameter, MethodNotAllowed, NotFound, ServiceError
-from messages import Request as FunctionRequest
-from settings import LoginSettings, Settings
+from token_service.errors import ServiceError
+from token_service.grant.refusals import InvalidParameter
+from token_service.http.cors import Cors
+from token_service.http.messages import Request as FunctionRequest
+from token_service.login.jwt import Jwt
+from token_service.routes.refusals import MethodNotAllowed, NotFound
+from token_service.settings.reading import Settings
 
 PATH = "/sandbox/login"
 LOGIN_SECONDS = 3600
@@ -25,7 +28,7 @@ MAX_LOGIN_CHARACTERS = 8192
 _METHODS = "GET, HEAD, OPTIONS"
 
 
-def make_login(user_id: str, settings: LoginSettings, secret: str) -> str:
+def make_login(user_id: str, settings: Jwt, secret: str) -> str:
     """Sign a login (HS256) that the function accepts for an hour, with the claims that it wants."""
     # Here, so that AUTH=anonymous does without PyJWT.
     import jwt
@@ -52,7 +55,7 @@ def create_app(function: ASGIApp, settings: Settings, secret: str | None) -> ASG
     cors = Cors(settings.allowed_origins)
 
     def answer(request: Request) -> dict[str, object]:
-        if settings.logins is None or secret is None:
+        if not isinstance(settings.auth, Jwt) or secret is None:
             raise NotFound(
                 "no demo logins: the sandbox does not sign with keys of your own "
                 "(JWT_SECRET, JWT_JWKS_FILE or JWT_JWKS_URL is set)"
@@ -60,7 +63,7 @@ def create_app(function: ASGIApp, settings: Settings, secret: str | None) -> ASG
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"must be one of {_METHODS}", headers={"Allow": _METHODS})
         user_id = _user_id(request.scope["query_string"])
-        login = make_login(user_id, settings.logins, secret)
+        login = make_login(user_id, settings.auth, secret)
         if len(login) > MAX_LOGIN_CHARACTERS:
             raise InvalidParameter("user", "is too long: the function would refuse its login")
         return {"access_token": login}

@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from errors import Misconfiguration
 from sandbox import ROOT
+from token_service.errors import Misconfiguration
 
 ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import index
-from app import App
 from scripted_sts import scripted_sts, success
+from token_service.app import App
 
 EVENTS = Path(__file__).parent / "events"
 

@@ -14,9 +14,6 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-import fc_event
-from app import App
-from messages import Response
 from scripted_sts import (
     CREDENTIALS,
     Move,
@@ -31,6 +28,10 @@ from scripted_sts import (
     success,
     then_close,
 )
+from token_service import __version__
+from token_service.app import App
+from token_service.http import fc_event
+from token_service.http.messages import Response
 
 Env = dict[str, str]
 MakeEvent = Callable[..., bytes]
@@ -219,7 +220,10 @@ def test_health_renders_each_policy_of_the_choices(ask: Ask, tmp_path: Path) -> 
 
 
 def test_health_says_nothing_secret_and_asks_no_sts(ask: Ask, server: ScriptedSts) -> None:
-    assert body(ask("GET", "/health")) == {"StatusCode": 200, "Status": "OK"}
+    health = body(ask("GET", "/health"))
+    assert health.keys() == {"StatusCode", "Status", "Version", "Warnings"}
+    assert (health["StatusCode"], health["Status"], health["Version"]) == (200, "OK", __version__)
+    assert [warning.partition(":")[0] for warning in health["Warnings"]] == ["AUTH=anonymous"]
     assert server.requests == []
 
 
@@ -292,7 +296,7 @@ def test_an_unexpected_fault_is_a_bare_500_and_the_log_names_the_place_only(
     ask: Ask, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fake: no way is known to make a real one."""
-    mocker.patch("tokens.token", side_effect=RuntimeError("quotes a s3cret"))
+    mocker.patch("token_service.routes.token.token", side_effect=RuntimeError("quotes a s3cret"))
     error = body(ask())
     assert (error["StatusCode"], error["ErrorCode"]) == (500, "InternalError")
     assert "s3cret" not in error["ErrorMessage"]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from grants import Grant
 from javascript import need, run
 from pictures import encoded, quarters
-from policies import Policies
 from running_oss import BUCKET, Oss, running_oss
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
+from token_service.grant.grants import Grant
+from token_service.grant.policies import Policies
 
 CLOSED_BUCKET = "without-cors"
 OUTSIDE = "someone-else/"

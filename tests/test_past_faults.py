@@ -17,13 +17,13 @@ from typing import Any
 import oss2
 import pytest
 
-from app import App
-from messages import Request
 from running_cloud import RunningCloud, Token, running_cloud
 from sandbox.identities import AccessKey
 from sandbox.ram import Policy
 from scripted_sts import scripted_sts, success
 from signed_logins import SECRET, login
+from token_service.app import App
+from token_service.http.messages import Request
 
 Env = dict[str, str]
 ROOT = Path(__file__).parents[1]
@@ -45,13 +45,13 @@ PAST_FAULTS = {
     "A3 the same, out of the prefix": (f"{HERE}::test_a3_a_wide_function_role_is_lent_to_nobody",),
     "A3b the emergency stop stopped half": (
         f"{HERE}::test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out",
-        "tests/test_brakes.py",
-        "tests/test_callback_route.py::test_an_upload_of_a_denied_caller_is_reported_as_denied",
+        "tests/login/test_brakes.py",
+        "tests/callback/test_callback_route.py::test_an_upload_of_a_denied_caller_is_reported_as_denied",
     ),
     "A4 one caller emptied the cache and spent the quota": (
         f"{HERE}::test_a4_a_thousand_wishes_of_one_caller_cost_the_others_nothing",
         f"{HERE}::test_a4_urls_forms_and_listings_are_shared_out_too",
-        "tests/test_cache.py::test_one_caller_evicts_nobody_elses_credentials",
+        "tests/token/test_cache.py::test_one_caller_evicts_nobody_elses_credentials",
         "tests/ops/test_doctor.py::test_a_missing_rate_limit_is_warned_of",
     ),
     "A5 limits bind forms only": "needs routes that can be closed, and sizes that are signed",
@@ -66,24 +66,24 @@ PAST_FAULTS = {
         f"{HERE}::test_a9_sixty_asks_of_a_login_with_five_minutes_left_cost_one_call_of_sts",
         f"{HERE}::test_a9_a_wish_is_cut_to_what_is_left_of_the_login",
         f"{HERE}::test_a9_urls_and_forms_are_cut_too_but_never_under_a_minute",
-        "tests/test_grants.py::test_no_wish_outlives_its_login_by_more_than_the_shortest_session",
+        "tests/grant/test_grants.py::test_no_wish_outlives_its_login_by_more_than_the_shortest_session",
     ),
     "A10 types that run in a browser": "needs limits that bind every way in, as A5",
     "A11 plain HTTP": ("tests/test_documents.py::test_apps_are_told_that_the_url_is_https",),
     "A12 roles are wider than the configuration": "needs roles derived from the policies",
     "A13 one object, many ids": (
-        "tests/test_callbacks.py::test_an_uploader_cannot_multiply_the_id_of_one_stored_object",
+        "tests/callback/test_verify.py::test_an_uploader_cannot_multiply_the_id_of_one_stored_object",
     ),
-    "A14 between the check and the use": ("tests/test_callback_round_trip.py",),
-    "A15 x-oss-process": ("tests/test_image_operations.py",),
+    "A14 between the check and the use": ("tests/callback/test_callback_round_trip.py",),
+    "A15 x-oss-process": ("tests/signing/test_image_operations.py",),
     "A16 secrets that can be guessed": ("tests/ops/test_entropy.py",),
-    "A17 the snippet that verifies": ("tests/test_hook.py",),
+    "A17 the snippet that verifies": ("tests/callback/test_webhook.py",),
     "A18 no way to report a hole": ("tests/test_documents.py",),
     "A19 said twice, empty aud, key_ops, names": (
-        "tests/test_grants.py",
-        "tests/test_keys.py",
-        "tests/test_logins.py",
-        "tests/test_jwks.py",
+        "tests/grant/test_grants.py",
+        "tests/grant/test_object_keys.py",
+        "tests/login/test_logins.py",
+        "tests/login/test_jwks.py",
     ),
 }
 """By finding: the tests that stop it, each seen red with its mend taken out; or why it stays."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-import fc_event
-from app import App
 from scripted_sts import CREDENTIALS, ScriptedSts, refusal, scripted_sts, success
 from signed_logins import SECRET, login
+from token_service.app import App
+from token_service.http import fc_event
 
 Env = dict[str, str]
 Lines = Callable[[], list[dict[str, Any]]]

@@ -20,12 +20,12 @@ from urllib.parse import quote, unquote_to_bytes
 import pytest
 import requests
 
-import callers
-from app import App
-from messages import Request
 from running_cloud import RunningCloud, Token, running_cloud
 from sdk_clients import PART, SDKS, Client, Refusal, client, refusal
 from signed_requests import VERSIONS, Answer, send
+from token_service.app import App
+from token_service.http.messages import Request
+from token_service.login import callers
 
 ALICE = "uploads/alice/"
 BOB = "uploads/bob/"

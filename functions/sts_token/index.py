@@ -1,23 +1,17 @@
-"""Function Compute's entry points (FC 3.0; those of FC 2.0 lie in wsgi.py), and the one App.
-
-Everything they do is done elsewhere.
-"""
+"""Function Compute's entry points (FC 3.0; those of FC 2.0 lie in wsgi.py), and the one App."""
 
 from __future__ import annotations
 
 import gc
 
-# What is imported stays: looking for garbage in it takes 5 % of a cold start, and freezing it
-# spares every later collection the walk through it.
+# What is imported stays: to look for garbage in it takes 5 % of a cold start.
 gc.disable()
 
 import logging  # noqa: E402
 import os  # noqa: E402
-from collections.abc import Callable  # noqa: E402
 
-import fc_event  # noqa: E402
-from app import App  # noqa: E402
-from messages import Request, Response  # noqa: E402
+from token_service.app import App  # noqa: E402
+from token_service.http import fc_event  # noqa: E402
 
 gc.enable()
 gc.freeze()
@@ -33,14 +27,11 @@ def handler(event: object, context: object) -> dict[str, object]:  # noqa: ARG00
     return fc_event.write(_app.respond(lambda: fc_event.read(event)))
 
 
-def respond(read: Callable[[], Request]) -> Response:
-    """Answer what `read` makes of a request; for wsgi.py, which shares the one App."""
-    return _app.respond(read)
-
-
 def check() -> None:
     """Raise ServiceError for what is wrong with the environment; for whoever starts us by hand."""
-    _app.check()
+    from token_service.routes import health
+
+    health.check(_app)
 
 
 def initialize(context: object) -> None:  # noqa: ARG001 - FC's signature

@@ -27,7 +27,7 @@ from ops.report import Check, Finding, failed, passed, skipped, warned
 from ops.smoke import upload, wire
 from ops.smoke.contract import Document
 from ops.smoke.upload import DENIED, Target, refusal_of
-from settings import AccessKey
+from token_service.settings.values import AccessKey
 
 NAME = "smoke-test-acl-"
 CONTENT = b"Written by `make smoke UPLOAD=1 ACL=1`; it can be deleted.\n"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from settings import AccessKey
+from token_service.settings.values import AccessKey
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ops.smoke.wire import GIVE_UP_SECONDS, Address, Call, NoAnswer, Reply, Send
-from settings import AccessKey
+from token_service.settings.values import AccessKey
 
 
 def sender(address: Address, service: str, function: str, key: AccessKey) -> Send:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from errors import Misconfiguration
 from ops.smoke.wire import Address
-from settings import AccessKey, read_access_key
+from token_service.errors import Misconfiguration
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import read_access_key
+from token_service.settings.values import AccessKey
 
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]"
 _ORIGIN = r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?"
@@ -139,6 +141,6 @@ def _key(env: Mapping[str, str]) -> AccessKey | None:
     if not any(env.get(name, "").strip() for name in _KEY):
         return None
     try:
-        return read_access_key(env)
+        return read_access_key(Reader(env))
     except Misconfiguration as error:
         raise UsageError(f"{error.variable} is not set, and the other half of the key is") from None

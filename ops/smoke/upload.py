@@ -19,7 +19,7 @@ import oss2
 from ops.report import Check, Finding, failed, judged, passed, skipped, warned
 from ops.smoke.contract import Document
 from ops.smoke.wire import GIVE_UP_SECONDS, Address
-from settings import AccessKey
+from token_service.settings.values import AccessKey
 
 NAME = "smoke-test-"
 CONTENT = b"Written by `make smoke UPLOAD=1`; it can be deleted.\n"

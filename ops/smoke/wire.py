@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
-from settings import Endpoint
+from token_service.settings.values import Endpoint
 
 GIVE_UP_SECONDS = 10.0
 """For a whole exchange: twice what an answer may take, so that a late one is seen to be late."""

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import index
-from app import App
 from bench.calls import CALLS, SCENARIOS, Scenario, cold_event, environment, slices
 from scripted_sts import scripted_sts, success
+from token_service.app import App
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.auth)

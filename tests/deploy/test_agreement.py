@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from errors import Misconfiguration
+from configuration import configuration
 from ops import ROOT
 from ros_stack import ACCOUNT, REGION, Stack
-from settings import read_settings, real_error_status
+from token_service.app import ROUTES
+from token_service.errors import Misconfiguration
+from token_service.settings.reading import real_error_status
 
 Document = dict[str, Any]
 
@@ -152,9 +154,8 @@ def test_the_caps_agree(props: Document, template: Document) -> None:
 
 
 def test_the_trigger_lets_the_methods_through_that_the_function_answers() -> None:
-    import app
-
-    assert set(app._METHODS.split(", ")) == {"GET", "POST", "HEAD", "OPTIONS"}
+    answered = {method for route in ROUTES for method in route.methods}
+    assert answered == {"GET", "POST", "HEAD", "OPTIONS"}
 
 
 def test_what_a_deployment_can_set_is_documented(props: Document) -> None:
@@ -224,7 +225,7 @@ def accepted_by_function(template: Document, name: str, value: str) -> bool:
     given[name] = value
     function = Stack(template, **given).properties("Function")
     try:
-        read_settings(function["EnvironmentVariables"])
+        configuration(function["EnvironmentVariables"])
         real_error_status(function["EnvironmentVariables"])
     except Misconfiguration:
         return False
@@ -329,6 +330,6 @@ def test_the_rules_refuse_what_the_function_would_refuse(
     variables = stack.properties("Function")["EnvironmentVariables"]
     if says:
         with pytest.raises(Misconfiguration):
-            read_settings(variables)
+            configuration(variables)
     else:
-        read_settings(variables)
+        configuration(variables)

@@ -28,7 +28,6 @@ from ops.template import (
     INLINED,
     MAX_BYTES,
     PLACE,
-    PREINSTALLED,
     TEMPLATE,
     bare,
     inlined,
@@ -42,6 +41,15 @@ from sandbox.servers import Service, in_background, listen
 
 SECRET = "a-login-secret-of-32-characters-or-more"
 BUCKET = "my-bucket"
+PREINSTALLED = (
+    "aliyun-python-sdk-sts",
+    "aliyun-python-sdk-core",
+    "cffi",
+    "cryptography",
+    "jmespath",
+    "pycparser",
+)
+"""What the runtime has, or only what it has needs."""
 
 
 @pytest.fixture(scope="module")

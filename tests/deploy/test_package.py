@@ -121,7 +121,7 @@ def test_a_python_without_compiled_modules_is_refused(package: Path, tmp_path: P
     ("missing", "says"),
     [
         ("policies/bucket_read_policy.json.j2", "POLICY_CHOICES"),
-        ("sts.py", "No module named 'sts'"),
+        ("token_service/token/assume_role.py", "No module named 'token_service.token.assume_role'"),
         ("aliyunsdksts", "No module named 'aliyunsdksts'"),
         ("jinja2", "No module named 'jinja2'"),
         ("jwt", "No module named 'jwt'"),
@@ -192,10 +192,12 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
         path.relative_to(made).as_posix() for path in made.rglob("*")
     }
     code = (
-        f"import sys; sys.path.insert(0, {str(made)!r}); import json, policies, jwks; "
-        "from settings import LoginSettings; "
-        "jwks.KeySet(LoginSettings('keys.json', None, None, (), 'sub')); "
-        "policies.Policies(['policies/own.txt', 'bucket_read_policy'])"
+        f"import sys; sys.path.insert(0, {str(made)!r}); "
+        "from token_service.grant.policies import Policies; "
+        "from token_service.login.jwks import KeySet; "
+        "from token_service.login.jwt import Jwt; "
+        "KeySet(Jwt('keys.json', None, None, (), 'sub')); "
+        "Policies(['policies/own.txt', 'bucket_read_policy'])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=made / "policies", check=False)
     assert done.returncode == 0

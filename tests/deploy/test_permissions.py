@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from grants import Grant
 from ops.package import POLICIES
-from policies import Policies
 from ros_stack import ACCOUNT, REGION, Stack
 from sandbox.identities import Identity, Role
 from sandbox.ram import Access, Effect, evaluate
+from token_service.grant.grants import Grant
+from token_service.grant.policies import Policies
 
 Template = dict[str, Any]
 

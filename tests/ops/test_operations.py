@@ -11,14 +11,14 @@ import pytest
 from oss2.exceptions import OssError
 from oss2.models import PartInfo
 
-import grants
-from callers import ANONYMOUS
 from ops.explain import places, rows
 from ops.operations import Place, operations
-from policies import Policies
 from running_cloud import RunningCloud, running_cloud
 from sandbox.ram import Policy
-from settings import read_settings
+from token_service.grant import grants
+from token_service.grant.policies import Policies
+from token_service.login.callers import ANONYMOUS
+from token_service.settings.reading import read_settings
 
 POLICIES = ("bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy", "vendors.txt")
 VENDORS = """{"Version": "1", "Statement": [

@@ -24,8 +24,8 @@ from running_function import RunningFunction
 from sandbox.servers import listen
 from sandbox.sts_signatures import acs3_signature, parse_acs3_authorization
 from scripted_sts import reset, scripted_sts
-from settings import AccessKey
 from smoke_test import KEY, smoke
+from token_service.settings.values import AccessKey
 from wsgi_server import wsgi_server
 
 KEY_ID, SECRET = KEY.values()

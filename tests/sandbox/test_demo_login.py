@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
-from logins import Logins
-from messages import Request
+from configuration import jwt_settings
 from sandbox import demo_login
 from sandbox.environment import sandbox_environment
 from sandbox.servers import Service, in_background, listen
-from settings import read_settings
+from token_service.http.messages import Request
+from token_service.login.logins import Logins
+from token_service.settings.reading import read_settings
 
 SECRET = "demo-secret-of-more-than-32-bytes"
 ORIGIN = "http://localhost:5173"
@@ -59,8 +60,7 @@ def environment(**variables: str) -> dict[str, str]:
 def user_of(login: str, **variables: str) -> str:
     """Who the function takes the login for."""
     env = environment(**variables)
-    settings = read_settings(env).logins
-    assert settings is not None
+    settings = jwt_settings(env)
     request = Request("GET", "/", query={"access_token": login})
     return Logins(settings, env).verified(request).user_id
 
@@ -107,8 +107,7 @@ def test_any_id_gets_a_login_that_the_function_takes_for_it(ask: Ask, user_id: s
 @given(st.text(st.characters(), min_size=1, max_size=50))
 def test_no_id_is_changed_on_its_way(user_id: str) -> None:
     """Not even a lone surrogate, which a command line can hold, or a letter's other spelling."""
-    settings = read_settings(environment()).logins
-    assert settings is not None
+    settings = jwt_settings(environment())
     assert user_of(demo_login.make_login(user_id, settings, SECRET)) == user_id
 
 

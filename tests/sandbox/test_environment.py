@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from errors import Misconfiguration
 from sandbox import ROOT
 from sandbox.environment import (
     CREDENTIALS,
@@ -19,12 +18,10 @@ from sandbox.environment import (
     misspelt,
     sandbox_environment,
 )
-from settings import (
-    read_access_key,
-    read_callback_secrets,
-    read_jwt_secrets,
-    read_settings,
-)
+from token_service.errors import Misconfiguration
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import read_access_key, read_secrets, read_settings
+from token_service.settings.variables import CALLBACK_SECRET, JWT_SECRET
 
 KEY = ("LTAIsandbox", "sandbox-secret")
 
@@ -70,11 +67,11 @@ def made(*names: str, **env: str) -> dict[str, str]:
 
 def test_nothing_given_is_a_whole_configuration() -> None:
     settings = read_settings(made())
-    assert (settings.logins, settings.policy) == (None, "bucket_write_policy")
+    assert (settings.auth.names_callers, settings.policy) == (False, "bucket_write_policy")
     assert (settings.bucket, settings.prefix) == ("sandbox-bucket", "uploads/")
     assert str(settings.oss_endpoint) == "http://127.0.0.1:7081"
     assert str(settings.sts_endpoint) == "http://127.0.0.1:7082"
-    assert read_access_key(made()) == (*KEY, None)
+    assert read_access_key(Reader(made())) == (*KEY, None)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +98,7 @@ def test_what_is_harmless_wins_wherever_it_stands(name: str, value: str) -> None
 
 def test_of_a_deployments_environment_nothing_is_taken() -> None:
     env = made(**REAL, AUTH="jwt")
-    assert read_access_key(env) == (*KEY, None)
+    assert read_access_key(Reader(env)) == (*KEY, None)
     assert set(REAL.values()).isdisjoint(env.values())
     assert env == made(AUTH="jwt")
     assert ignored(REAL) == sorted(REAL, key=list(RULES).index)
@@ -225,8 +222,10 @@ def test_the_key_of_callbacks_is_found_at_the_gateway() -> None:
 
 
 def test_callbacks_are_sealed_by_a_secret_of_the_sandboxs_own() -> None:
-    assert read_callback_secrets(made(CALLBACK_SECRET="r" * 32)) == (SEALS.encode(),)
-    assert read_callback_secrets(made("CALLBACK_SECRET", CALLBACK_SECRET="o" * 32)) == (b"o" * 32,)
+    assert read_secrets(made(CALLBACK_SECRET="r" * 32), CALLBACK_SECRET) == (SEALS.encode(),)
+    assert read_secrets(made("CALLBACK_SECRET", CALLBACK_SECRET="o" * 32), CALLBACK_SECRET) == (
+        b"o" * 32,
+    )
 
 
 def test_pages_of_any_origin_may_ask_unless_the_developer_says_which() -> None:
@@ -236,7 +235,7 @@ def test_pages_of_any_origin_may_ask_unless_the_developer_says_which() -> None:
 
 
 def test_logins_are_verified_by_the_demo_secret() -> None:
-    assert read_jwt_secrets(made(AUTH="jwt")) == (SECRET.encode(),)
+    assert read_secrets(made(AUTH="jwt"), JWT_SECRET) == (SECRET.encode(),)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +250,7 @@ def test_keys_for_logins_never_stand_beside_the_demo_secret(name: str, value: st
     env = made(name, AUTH="jwt", **{name: value})
     assert env[name] == value
     assert SECRET not in env.values()
-    assert read_settings(env).logins is not None
+    assert read_settings(env).auth.names_callers
 
 
 def test_misspelt_names_are_found_and_others_left_alone() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-import fc_event
 from sandbox import gateway
 from sandbox.environment import PUBLIC_KEY_PATH
 from sandbox.servers import Service, in_background, listen
+from token_service.http import fc_event
 
 
 class Function:

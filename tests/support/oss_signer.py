@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import MD5
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from messages import Request
+from token_service.http.messages import Request
 
 PRODUCTION_KEY_URL = "http://gosspublic.alicdn.com/callback_pub_key_v1.pem"
 

@@ -12,14 +12,14 @@ from typing import Any
 import alibabacloud_oss_v2
 import oss2
 
-import fc_event
-from app import App
-from messages import Request
+from configuration import jwt_settings
 from running_oss import callback_key
 from sandbox import cloud, demo_login, gateway, oss, sts
 from sandbox.environment import public_key_url, sandbox_environment
 from sandbox.servers import Service, in_background, listen
-from settings import read_settings
+from token_service.app import App
+from token_service.http import fc_event
+from token_service.http.messages import Request
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class RunningCloud:
 
     def login(self, user_id: str) -> str:
         """A login of that user (AUTH=jwt), to be sent as `access_token`."""
-        logins = read_settings(self.env).logins
-        assert logins is not None
+        logins = jwt_settings(self.env)
         return demo_login.make_login(user_id, logins, self.env["JWT_SECRET"])
 
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import fc_event
 from running_cloud import RunningCloud, running_cloud
 from sandbox import gateway
 from sandbox.servers import Service, in_background, listen
+from token_service.http import fc_event
 
 
 @dataclass(frozen=True)

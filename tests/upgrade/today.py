@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import settings as function
+from token_service.callback import parameters
+from token_service.login.jwt import Jwt
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import (
+    read_access_key,
+    read_secrets,
+    read_settings,
+    real_error_status,
+)
+from token_service.settings.variables import CALLBACK_SECRET, JWT_SECRET, UPLOAD_HOOK_SECRET
+from token_service.signing import limits as signing_limits
 
 _PLATFORM = {"FC_REGION"}
 """Read where OSS_REGION is not set: no setting of its own."""
@@ -39,10 +49,12 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
     wrong environment.
     """
     seen = _Recorder(env)
-    real = function.real_error_status(seen)
-    made = function.read_settings(seen)
-    key = function.read_access_key(seen)
-    logins, callback = made.logins, made.callback
+    real = real_error_status(seen)
+    made = read_settings(seen)
+    key = read_access_key(Reader(seen))
+    limits = signing_limits.read(Reader(seen))
+    logins = made.auth if isinstance(made.auth, Jwt) else None
+    callback = parameters.read(Reader(seen)) if made.has_callbacks else None
     by_secret = logins is not None and not logins.keys_file and logins.keys_url is None
     hook = callback.hook if callback else None
     known = {
@@ -57,12 +69,12 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "POLICY_CHOICES": list(made.policy_choices),
         "TOKEN_EXPIRE_TIME": made.token_seconds,
         "TOKEN_EXPIRE_TIME_MAX": made.max_token_seconds,
-        "URL_EXPIRE_TIME": made.url_seconds,
-        "URL_EXPIRE_TIME_MAX": made.max_url_seconds,
-        "UPLOAD_MAX_BYTES": made.upload_max_bytes,
-        "UPLOAD_CONTENT_TYPES": list(made.upload_content_types),
+        "URL_EXPIRE_TIME": limits.url_seconds,
+        "URL_EXPIRE_TIME_MAX": limits.max_url_seconds,
+        "UPLOAD_MAX_BYTES": limits.max_bytes,
+        "UPLOAD_CONTENT_TYPES": list(limits.content_types),
         "AUTH": "jwt" if logins else "anonymous",
-        "JWT_SECRET": _texts(function.read_jwt_secrets(seen)) if by_secret else None,
+        "JWT_SECRET": _texts(read_secrets(seen, JWT_SECRET)) if by_secret else None,
         "JWT_JWKS_FILE": logins.keys_file or None if logins else None,
         "JWT_JWKS_URL": _text(logins.keys_url) if logins else None,
         "JWT_ISSUER": logins.issuer if logins else None,
@@ -75,10 +87,10 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "OSS_INTERNAL_ENDPOINT": str(made.oss_internal_endpoint),
         "STS_ENDPOINT": str(made.sts_endpoint),
         "CALLBACK_URL": _text(callback.url) if callback else None,
-        "CALLBACK_SECRET": _texts(function.read_callback_secrets(seen)) if callback else None,
+        "CALLBACK_SECRET": _texts(read_secrets(seen, CALLBACK_SECRET)) if callback else None,
         "CALLBACK_PUBLIC_KEY_URL": _text(callback.public_key_url) if callback else None,
         "UPLOAD_HOOK_URL": _text(hook),
-        "UPLOAD_HOOK_SECRET": _texts(function.read_hook_secrets(seen)) if hook else None,
+        "UPLOAD_HOOK_SECRET": _texts(read_secrets(seen, UPLOAD_HOOK_SECRET)) if hook else None,
         "HTTP_ERROR_STATUS": "real" if real else "ok",
     }
     new = seen.asked - known.keys() - _PLATFORM

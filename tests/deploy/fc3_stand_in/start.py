@@ -7,15 +7,11 @@ import asyncio
 import sys
 
 checkout, package = sys.argv[1:]
-sys.path.insert(0, checkout)
-
-from sandbox import gateway  # noqa: E402
-from sandbox.servers import Service, listen, serve  # noqa: E402
-
-# Before the checkout's own, which importing the sandbox has put first.
-sys.path.insert(0, package)
+sys.path[:0] = [package, checkout]
 
 import index  # noqa: E402
+from sandbox import gateway  # noqa: E402
+from sandbox.servers import Service, listen, serve  # noqa: E402
 
 listener = listen(0)
 print(f"url: http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)  # noqa: T201

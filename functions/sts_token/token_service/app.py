@@ -1,0 +1,130 @@
+"""Event -> route -> answer. Each route is a module of routes/, loaded when it is asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import NamedTuple
+
+from token_service.encoding import compact
+from token_service.errors import Misconfiguration
+from token_service.http.messages import Request, Response
+from token_service.instance import Instance
+from token_service.request_log import Record
+from token_service.settings.reading import real_error_status
+
+_HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    # iOS keeps a shared URL cache.
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Route(NamedTuple):
+    """A path, its methods, and the module of routes/ that answers; whether a caller must say who
+    they are; and whether errors have their true HTTP status: no phone asks there."""
+
+    path: str
+    methods: tuple[str, ...]
+    module: str
+    needs_login: bool = True
+    true_status: bool = False
+
+
+_ANY = ("GET", "POST", "HEAD", "OPTIONS")
+CALLBACK = Route("/callback", ("POST",), "callback", needs_login=False, true_status=True)
+ROUTES = (
+    Route("/", _ANY, "token"),
+    Route("/sts", _ANY, "token"),
+    Route("/signed-url", _ANY, "signed_url"),
+    Route("/form", _ANY, "form"),
+    CALLBACK,
+    Route("/uploads", ("GET", "HEAD", "OPTIONS"), "uploads"),
+    Route("/health", _ANY, "health", needs_login=False, true_status=True),
+)
+_BY_PATH = {route.path: route for route in ROUTES}
+
+
+class App(Instance):
+    """The token service over one environment. Thread-safe; never raises from `respond`."""
+
+    _answers = 0
+
+    def respond(self, read: Callable[[], Request]) -> Response:
+        """Read a request and answer it; whatever goes wrong becomes a JSON error."""
+        record = Record()
+        method = ""
+        headers: Mapping[str, str] = {}
+        route: Route | None = None
+        try:
+            request = read()
+            method = request.method
+            record.request_id = request.request_id
+            route = _find(request.path)
+            headers = self._cors(request)
+            answer, status = self._answer(request, route, record), 200
+            if method == "OPTIONS":
+                headers = self._cors(request, preflight=True)
+        except Exception as caught:  # noqa: BLE001 - the last resort: a client gets JSON, always
+            from token_service.routes import refusals
+
+            error = refusals.refusal(caught, record, is_callback=route is CALLBACK)
+            answer, status = refusals.members(error), error.status
+            headers = {**headers, **error.headers}
+        record.status = status
+        record.write()
+        self._answers += 1
+        if self._answers == 2:
+            # Not before the first: it takes time that a cold start does not have.
+            from token_service import misspelt
+
+            misspelt.warn(self.env)
+        true_status = (route is not None and route.true_status) or self._real_error_status()
+        return Response(
+            status=status if true_status else 200,
+            headers={**_HEADERS, **headers},
+            body="" if method == "HEAD" else compact(answer),
+        )
+
+    def _answer(self, request: Request, route: Route | None, record: Record) -> dict[str, object]:
+        if request.method == "OPTIONS":
+            record.route = "OPTIONS"
+            return {"StatusCode": 200}
+        if route is None or request.method not in route.methods:
+            from token_service.routes import refusals
+
+            raise refusals.no_route(record, route, _BY_PATH)
+        record.route = route.path
+        module = import_module(f"token_service.routes.{route.module}")
+        answer: dict[str, object] = module.answer(request, self, record)
+        return answer
+
+    def _cors(self, request: Request, *, preflight: bool = False) -> Mapping[str, str]:
+        """CORS headers for the answer; none if the settings themselves are wrong."""
+        try:
+            origins = self.settings.allowed_origins
+        except Misconfiguration:
+            if preflight:
+                raise
+            return {}
+        if not origins and not preflight:
+            return {}
+        # Imported where it is needed: apps send no Origin.
+        from token_service.http import cors
+
+        made = self.get(cors.of)
+        return made.preflight(request) if preflight else made.headers(request)
+
+    def _real_error_status(self) -> bool:
+        try:
+            return real_error_status(self.env)
+        except Misconfiguration:
+            return False
+
+
+def _find(path: str) -> Route | None:
+    """The route of a path. One that ends with /callback is OSS's, whatever a gateway puts before
+    it: it is told the path of CALLBACK_URL, and a success there counts."""
+    path = path.rstrip("/") or "/"
+    return CALLBACK if path.endswith(CALLBACK.path) else _BY_PATH.get(path)

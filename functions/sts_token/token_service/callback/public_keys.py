@@ -1,0 +1,152 @@
+"""The public keys that OSS signs its callbacks with, and where they may come from.
+
+OSS names the URL of its key in each callback. That URL is a stranger's word until the signature is
+verified, so nothing but the one host of the vendor is ever asked, by https, whatever it says.
+
+A copy of the vendor's key is bundled and tried first: it needs no fetch and no way out to the
+internet. A URL is fetched when the keys at hand do not verify, but not more often than once a
+minute (every 5 s while there are none), nor any URL within 5 s of another; a fetch that fails
+changes nothing, so the last good keys stay.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import OrderedDict
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from token_service.callback.rsa_md5 import PublicKey, read_pem, verifies_md5
+from token_service.callback.seals import CallbackRefused
+from token_service.http.connection import ConnectionFault, Exchange, KeptConnection
+from token_service.settings.addresses import Url
+from token_service.settings.values import Endpoint
+
+HOST = "gosspublic.alicdn.com"
+BUNDLED = """\
+-----BEGIN PUBLIC KEY-----
+MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs
+C0fTXv+nvlmklvkcolvpvXLTjaxUHR3W9LXxQ2EHXAJfCB+6H2YF1k8CAwEAAQ==
+-----END PUBLIC KEY-----
+"""
+"""OSS's key: it verifies the sample of the vendor's documentation. Whether OSS still signs with
+this one everywhere is unverified; another is fetched when one is named."""
+
+FETCH_SECONDS = 1.5
+MIN_INTERVAL_SECONDS = 60.0
+RETRY_SECONDS = 5.0
+MAX_URLS = 8
+"""Whose keys are kept; the least recently used goes first, of those without keys if there are."""
+MAX_PEM_BYTES = 16 * 1024
+
+_PATH = r"/[A-Za-z0-9._/-]{1,200}"
+
+
+class _Fetched(NamedTuple):
+    keys: tuple[PublicKey, ...]
+    # Unix seconds of the last try.
+    tried: float
+
+
+class OssKeys:
+    """Verifies signatures of OSS. Thread-safe."""
+
+    def __init__(self, own_url: Url | None) -> None:
+        """With `own_url`, a sandbox's, keys come from there and from nowhere else."""
+        self._own_url = own_url
+        self._bundled = () if own_url else read_pem(BUNDLED)
+        self._lock = threading.Lock()
+        self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
+        # Of any URL: who has a seal can name as many as there are letters.
+        self._tried = 0.0
+
+    def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:
+        """Accept a signature over any of the texts, by a key of `key_url` (as OSS sent it).
+
+        `end` is a time.monotonic() value, in seconds, for a fetch that may be needed. Raises
+        CallbackRefused.
+        """
+        url = self._accepted(key_url)
+        if _any_verifies((*self._known(url), *self._bundled), signature, texts):
+            return
+        if self._may_fetch(url):
+            self._fetch(url, end)
+            if _any_verifies(self._known(url), signature, texts):
+                return
+        if not self._known(url):
+            raise CallbackRefused("the signature is of no known key, and its own was not to be had")
+        raise CallbackRefused("the signature does not match")
+
+    def _accepted(self, key_url: str) -> Url:
+        """The URL to ask: OSS names an http one, which is asked by https all the same."""
+        if self._own_url is not None:
+            if key_url != str(self._own_url):
+                raise CallbackRefused("the public key's URL is not CALLBACK_PUBLIC_KEY_URL")
+            return self._own_url
+        fault = f"the public key's URL is not one of {HOST}"
+        try:
+            parts = urlsplit(key_url)
+        except ValueError:
+            raise CallbackRefused(fault) from None
+        # Compared whole: a user, a port, other letters, a dot at the end are not the host. And
+        # what parsing dropped (controls, an empty query) makes it another URL than was read.
+        if (
+            parts.scheme not in ("http", "https")
+            or parts.netloc != HOST
+            or not re.fullmatch(_PATH, parts.path)
+            or parts.geturl() != key_url
+            or parts.query
+            or parts.fragment
+        ):
+            raise CallbackRefused(fault)
+        return Url(Endpoint("https", HOST, 443), parts.path)
+
+    def _known(self, url: Url) -> tuple[PublicKey, ...]:
+        with self._lock:
+            found = self._fetched.get(url)
+            return found.keys if found else ()
+
+    def _may_fetch(self, url: Url) -> bool:
+        """Whether to try now; counts as a try."""
+        # Not monotonic(): that clock may stand still while an instance is frozen.
+        now = time.time()
+        with self._lock:
+            found = self._fetched.pop(url, _Fetched((), 0.0))
+            wait = MIN_INTERVAL_SECONDS if found.keys else RETRY_SECONDS
+            may = not 0 <= now - found.tried < wait and not 0 <= now - self._tried < RETRY_SECONDS
+            if may:
+                self._tried = now
+            self._fetched[url] = _Fetched(found.keys, now if may else found.tried)
+            while len(self._fetched) > MAX_URLS:
+                # One without keys, if there is one: those that are good stay.
+                others = {k: entry for k, entry in self._fetched.items() if k != url}
+                empty = (known for known, entry in others.items() if not entry.keys)
+                del self._fetched[next(empty, next(iter(others)))]
+        return may
+
+    def _fetch(self, url: Url, end: float) -> None:
+        """Fetch once, over verified TLS, following no redirect; a failure changes nothing."""
+        deadline = min(end, time.monotonic() + FETCH_SECONDS)
+        headers = {"Accept": "*/*", "Connection": "close"}
+        connection = KeptConnection(url.endpoint)
+        try:
+            reply = connection.request(
+                lambda: Exchange("GET", url.path, b"", headers, deadline, MAX_PEM_BYTES)
+            )
+            if reply.status != 200:
+                return
+            keys = read_pem(reply.body.decode("ascii"))
+        except (ConnectionFault, ValueError):
+            return
+        finally:
+            connection.close()
+        with self._lock:
+            found = self._fetched.get(url)
+            if found is not None:
+                self._fetched[url] = found._replace(keys=keys)
+
+
+def _any_verifies(keys: tuple[PublicKey, ...], signature: bytes, texts: tuple[bytes, ...]) -> bool:
+    return any(verifies_md5(key, signature, text) for key in keys for text in texts)

@@ -1,0 +1,223 @@
+"""OSS's callback after an upload -> verified Upload. What is done with it is not known here.
+
+Three questions, the cheap ones first, so that a stranger's request costs no fetch:
+is it about something that this function gave out (callback_seals.py)? has OSS signed it
+(oss_keys.py)? and is it true? The last one, since a client that holds a token writes the callback's
+text itself, and OSS signs whatever it says: what counts is what OSS says of the object.
+
+The signed text is vendor documentation ("Callback"): the decoded path, "?" and the query where
+there is one, a line feed, the body.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from token_service.callback.parameters import BODY_TYPE, CallbackSettings
+from token_service.callback.public_keys import OssKeys
+from token_service.callback.seals import CallbackRefused, unseal
+from token_service.encoding import compact
+from token_service.grant import object_keys
+from token_service.http.messages import Request
+from token_service.oss_client import ObjectHead
+
+MAX_BODY_BYTES = 16 * 1024
+"""An object key has 1,023 bytes at most, each of them 3 where it is encoded; our seal has 3 KB."""
+MAX_HEADER_CHARACTERS = 2048
+
+_FIELDS = ("bucket", "object", "etag", "size", "height", "width", "request", "seal")
+_ETAG = "[A-Za-z0-9-]{1,128}"
+_NUMBER = "[0-9]{1,19}"
+
+
+class Callback(NamedTuple):
+    """What OSS signed, about something that we granted. `caller` is the grant's session name,
+    `issued` the unix seconds at which that caller's login was made, as far as the seal says."""
+
+    caller: str
+    issued: int | None
+    bucket: str
+    object_key: str
+    etag: str
+    size: int
+    width: int | None
+    height: int | None
+    request_id: str
+
+
+class Upload(NamedTuple):
+    """A verified upload: size in bytes, etag without quotes, pixels where it is an image.
+
+    `id` is the same for the same upload, however often it is reported: 64 hex digits that no
+    uploader has a say in. `legacy_id` is how it was made before, for back ends that have stored
+    such ones; the next version is without it.
+    """
+
+    id: str
+    legacy_id: str
+    caller: str
+    bucket: str
+    object_key: str
+    size: int
+    etag: str
+    content_type: str
+    width: int | None
+    height: int | None
+
+    def members(self) -> dict[str, object]:
+        """For the answer, the hook and the log."""
+        return {
+            "Id": self.id,
+            "LegacyId": self.legacy_id,
+            "Caller": self.caller,
+            "Bucket": self.bucket,
+            "Object": self.object_key,
+            "Size": self.size,
+            "ETag": self.etag,
+            "ContentType": self.content_type,
+            "Width": self.width,
+            "Height": self.height,
+        }
+
+
+def verify(
+    request: Request,
+    settings: CallbackSettings,
+    secrets: tuple[bytes, ...],
+    oss_keys: OssKeys,
+    *,
+    now: float,
+    end: float,
+) -> Callback:
+    """Verify the seal and OSS's signature; `now` is in unix seconds, `end` in monotonic ones.
+
+    Raises CallbackRefused.
+    """
+    fields = _fields(request)
+    sealed = unseal(fields["seal"], secrets, now)
+    if not sealed.covers(fields["bucket"], fields["object"]):
+        raise CallbackRefused("the object is not what was granted")
+    if object_keys.has_dots(fields["object"]):
+        raise CallbackRefused("the object key has '.' or '..' between slashes")
+    oss_keys.verify(
+        _base64_header(request, "x-oss-pub-key-url").decode("ascii", "replace"),
+        _base64_header(request, "authorization"),
+        _signed_texts(request, settings),
+        end,
+    )
+    return Callback(
+        caller=sealed.caller,
+        issued=sealed.issued,
+        bucket=fields["bucket"],
+        object_key=fields["object"],
+        etag=_matched(fields, "etag", f'"?{_ETAG}"?').strip('"'),
+        size=int(_matched(fields, "size", _NUMBER)),
+        width=_pixels(fields, "width"),
+        height=_pixels(fields, "height"),
+        request_id=_matched(fields, "request", "[A-Za-z0-9-]{0,64}"),
+    )
+
+
+def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
+    """Compare a callback with what OSS says of the object, None where there is none.
+
+    Raises CallbackRefused where they differ: the callback is not true, or not any more.
+    """
+    if head is None:
+        raise CallbackRefused("OSS has no such object")
+    if (callback.size, callback.etag.upper()) != (head.size, head.etag.upper()):
+        raise CallbackRefused("OSS's object has another size or etag")
+    return Upload(
+        id=_hash([callback.bucket, callback.object_key, head.etag, head.last_modified]),
+        legacy_id=_legacy_id(callback),
+        caller=callback.caller,
+        bucket=callback.bucket,
+        object_key=callback.object_key,
+        size=head.size,
+        etag=head.etag,
+        content_type=head.content_type,
+        width=callback.width,
+        height=callback.height,
+    )
+
+
+def _legacy_id(callback: Callback) -> str:
+    """It has `request` in it, which a client may make up: one stored object, many of these."""
+    return _hash(
+        [
+            callback.bucket,
+            callback.object_key,
+            callback.etag.upper(),
+            callback.size,
+            callback.request_id,
+        ]
+    )
+
+
+def _hash(identity: list[object]) -> str:
+    return hashlib.sha256(compact(identity).encode()).hexdigest()
+
+
+def _fields(request: Request) -> dict[str, str]:
+    """The fields of callback_parameters.BODY, each once. Raises CallbackRefused."""
+    if request.query:
+        # The platform gives no raw query, and without it no signature can be verified.
+        raise CallbackRefused("the URL has a query")
+    if len(request.body) > MAX_BODY_BYTES:
+        raise CallbackRefused(f"the body exceeds {MAX_BODY_BYTES} bytes")
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != BODY_TYPE:
+        raise CallbackRefused(f"the body is not {BODY_TYPE}")
+    try:
+        pairs = parse_qsl(
+            request.body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=len(_FIELDS),
+        )
+    except ValueError:
+        raise CallbackRefused("the body is malformed") from None
+    fields = dict(pairs)
+    # No more pairs than names, so each came once.
+    if fields.keys() != set(_FIELDS):
+        raise CallbackRefused(f"the body must have {', '.join(_FIELDS)}, each once")
+    return fields
+
+
+def _base64_header(request: Request, name: str) -> bytes:
+    value = request.headers.get(name, "")
+    if not value:
+        raise CallbackRefused(f"no header {name}")
+    try:
+        if len(value) <= MAX_HEADER_CHARACTERS:
+            return base64.b64decode(value, validate=True)
+    # Of text in base64 that is not ASCII as well.
+    except ValueError:
+        pass
+    raise CallbackRefused(f"the header {name} is not base64")
+
+
+def _signed_texts(request: Request, settings: CallbackSettings) -> tuple[bytes, ...]:
+    """What OSS may have signed: the path of CALLBACK_URL, which is what it was told to call, since
+    a gateway before the function may rewrite paths; and the path as it arrived, since callbacks of
+    an earlier CALLBACK_URL are under way for as long as tokens live."""
+    paths = dict.fromkeys((settings.url.path, request.path))
+    return tuple(path.encode("utf-8", "surrogatepass") + b"\n" + request.body for path in paths)
+
+
+def _matched(fields: Mapping[str, str], name: str, pattern: str) -> str:
+    if not re.fullmatch(pattern, fields[name]):
+        raise CallbackRefused(f"the field {name} is malformed")
+    return fields[name]
+
+
+def _pixels(fields: Mapping[str, str], name: str) -> int | None:
+    """OSS leaves it empty where the object is no image."""
+    text = _matched(fields, name, "[0-9]{0,9}")
+    return int(text) if text else None

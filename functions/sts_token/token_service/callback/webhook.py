@@ -1,0 +1,87 @@
+"""Upload -> the operator's own back end (UPLOAD_HOOK_URL), whose answer decides.
+
+The signed text and the headers are documented in docs/callbacks.md: back ends rely on them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from typing import Any
+
+from token_service.callback.verify import Upload
+from token_service.encoding import compact
+from token_service.errors import ServiceError
+from token_service.http.connection import ConnectionFault, Exchange, KeptConnection
+from token_service.settings.addresses import Url
+
+MAX_ANSWER_BYTES = 64 * 1024
+"""OSS would pass on 1 MB; what an app needs to know of an upload is far less."""
+
+
+class HookFailed(ServiceError):
+    """Raised when the operator's back end (UPLOAD_HOOK_URL) did not accept a verified upload."""
+
+    status = 502
+    code = "HookFailed"
+
+
+class Webhook:
+    """Calls one hook. Thread-safe."""
+
+    def __init__(self, url: Url) -> None:
+        self._path = url.path
+        self._connection = KeptConnection(url.endpoint)
+
+    def deliver(self, upload: Upload, secret: bytes, end: float) -> dict[str, object]:
+        """Post an upload and return the hook's answer, a JSON object, for OSS to pass on.
+
+        `end` is a time.monotonic() value, in seconds. Raises HookFailed for every other answer:
+        not 2xx (no redirect is followed), not a JSON object, over 64 KB, or not in time.
+        """
+        body = compact(upload.members()).encode()
+        moment = str(int(time.time()))
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Idempotency-Key": upload.id,
+            "X-Upload-Time": moment,
+            "X-Upload-Signature": f"sha256={signature(moment, body, secret)}",
+        }
+        try:
+            # Twice if need be: the back end knows it by the key.
+            reply = self._connection.request(
+                lambda: Exchange("POST", self._path, body, headers, end, MAX_ANSWER_BYTES)
+            )
+        except ConnectionFault as fault:
+            raise HookFailed(f"UPLOAD_HOOK_URL: {fault}") from None
+        if not 200 <= reply.status < 300:
+            raise HookFailed(f"UPLOAD_HOOK_URL answered HTTP {reply.status}")
+        return _answer(reply.body)
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._connection.close()
+
+
+def signature(moment: str, body: bytes, secret: bytes) -> str:
+    """HMAC-SHA256, in hex, of the time (unix seconds as text), a full stop and the body."""
+    return hmac.digest(secret, moment.encode() + b"." + body, "sha256").hex()
+
+
+def _answer(body: bytes) -> dict[str, object]:
+    fault = HookFailed("UPLOAD_HOOK_URL did not answer with a JSON object")
+    try:
+        answer: Any = json.loads(body, parse_constant=_refuse)
+        # What can be read can still be nested too deeply to be written again.
+        compact(answer)
+    except (ValueError, RecursionError):
+        raise fault from None
+    if not isinstance(answer, dict):
+        raise fault
+    return answer
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

@@ -1,0 +1,70 @@
+"""Which content types an upload by URL or form may have: UPLOAD_CONTENT_TYPES, and less by a wish.
+
+RAM policies know nothing of content types, so a token is not bound by this.
+"""
+
+from __future__ import annotations
+
+import re
+
+from token_service.grant.refusals import InvalidParameter
+from token_service.settings.parsing import Refused, texts
+
+TYPE_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+"""Each half of a content type, as a pattern (RFC 6838)."""
+# Parameters as well, as in "text/plain; charset=utf-8".
+_EXACT = rf"{TYPE_NAME}/{TYPE_NAME}(?:; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+){{0,4}}"
+
+
+def types(value: str) -> tuple[str, ...]:
+    """Read UPLOAD_CONTENT_TYPES: exact types, or one pattern, because a form's conditions have no
+    "or" between patterns. Raises Refused."""
+    found = texts(value)
+    are_exact = all(re.fullmatch(f"{TYPE_NAME}/{TYPE_NAME}", one) for one in found)
+    if not are_exact and not (len(found) == 1 and re.fullmatch(rf"{TYPE_NAME}/\*", found[0])):
+        raise Refused(
+            "must be content types like image/jpeg, separated by commas, or one like image/*"
+        )
+    return found
+
+
+def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
+    """Return the one type that a signed PUT is for; None where any is allowed and none is wished.
+
+    Raises InvalidParameter for a wish that is malformed or not allowed, or if one is needed.
+    """
+    if wish is None and (not allowed or (len(allowed) == 1 and not is_pattern(allowed[0]))):
+        return allowed[0] if allowed else None
+    if wish is not None and re.fullmatch(_EXACT, wish) and _is_allowed(wish, allowed):
+        return wish
+    raise _refusal(allowed)
+
+
+def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the exact types that a form allows; none: any.
+
+    Raises InvalidParameter for a wish that is malformed or not allowed, or if one is needed. It is
+    where a pattern is configured: "starts-with" would let "image/png,text/html" in, of which
+    browsers take the last.
+    """
+    if wish is None and not any(map(is_pattern, allowed)):
+        return allowed
+    if wish is not None and re.fullmatch(_EXACT, wish) and _is_allowed(wish, allowed):
+        return (wish,)
+    raise _refusal(allowed)
+
+
+def is_pattern(content_type: str) -> bool:
+    """Whether it stands for all types that begin like it."""
+    return content_type.endswith("/*")
+
+
+def _is_allowed(wish: str, allowed: tuple[str, ...]) -> bool:
+    return not allowed or any(
+        wish == one or (is_pattern(one) and wish.startswith(one[:-1])) for one in allowed
+    )
+
+
+def _refusal(allowed: tuple[str, ...]) -> InvalidParameter:
+    accepts = f"one of {', '.join(allowed)}" if allowed else "a content type like image/jpeg"
+    return InvalidParameter("content_type", f"must be {accepts}")

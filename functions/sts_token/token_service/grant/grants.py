@@ -1,0 +1,56 @@
+"""Caller and wishes -> Grant: what this caller may do now. A wish can only narrow (wishes.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from token_service.http.messages import Request
+from token_service.login.callers import Caller, Login
+from token_service.settings.reading import Settings
+
+_WISHES = ("policy", "object", "duration")
+
+
+class Grant(NamedTuple):
+    """One bucket and one prefix, or one object key under it; a policy's name; seconds to live."""
+
+    bucket: str
+    prefix: str
+    object_key: str | None
+    policy: str
+    seconds: int
+    session_name: str
+    login: Login | None = None
+
+
+def read_wishes(request: Request, names: Sequence[str] = _WISHES) -> dict[str, str]:
+    """Collect the wishes of the query and of a JSON or form body; names not asked for are ignored.
+
+    Raises InvalidParameter for a body that is neither; for a wish that is there twice in the body,
+    in two spellings of its name, or in the query and the body with two values.
+    """
+    found = {name: request.query[name] for name in names if name in request.query}
+    if request.method != "POST" and (not found or len(found) == len(request.query)):
+        return found
+    from token_service.grant import wishes
+
+    return wishes.joined(found, request, names)
+
+
+def folder(caller: Caller, settings: Settings) -> str:
+    """Return the prefix of a caller: their own folder, or the one that all share (anonymous)."""
+    return settings.prefix if caller.segment is None else f"{settings.prefix}{caller.segment}/"
+
+
+def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Grant:
+    """Narrow what the operator configured to this caller and these wishes. Raises InvalidParameter
+    for a wish that is malformed or would widen."""
+    prefix, name = folder(caller, settings), caller.session_name
+    seconds, policy = settings.token_seconds, settings.policy
+    grant = Grant(settings.bucket, prefix, None, policy, seconds, name, caller.login)
+    if not wishes:
+        return grant
+    from token_service.grant.wishes import narrowed
+
+    return narrowed(grant, wishes, settings)

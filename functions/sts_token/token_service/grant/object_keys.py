@@ -1,0 +1,40 @@
+"""What an object key or prefix may be: one rule for settings, grants and policies."""
+
+from __future__ import annotations
+
+MAX_BYTES = 1023
+"""OSS's limit on a key's length in UTF-8 (vendor documentation)."""
+
+# "*" and "?" are wildcards in a RAM policy. "$" would open a policy variable; whether RAM has any
+# is unverified, so it stays out of everything that a policy embeds. A set, not a pattern: to
+# compile that takes 1 ms of a cold start.
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+_FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
+
+
+def fault(key: str) -> str | None:
+    """Say what is wrong with an object key or prefix, or None. Accepted: 1 to 1,023 bytes of UTF-8;
+    no leading "/" or "\\"; no "." or ".." segment, since HTTP clients and file systems fold those
+    into another key; no empty segment inside; no control character; no "*", "?" or "$"."""
+    if not key:
+        return "must not be empty"
+    if not _FORBIDDEN.isdisjoint(key):
+        return "must not hold '*', '?', '$' or control characters"
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return "must be valid Unicode, without lone surrogates"
+    if size > MAX_BYTES:
+        return f"must be at most {MAX_BYTES} bytes of UTF-8"
+    if key[0] in "/\\":
+        return "must not start with '/' or '\\'"
+    if has_dots(key):
+        return "must not have '.' or '..' between slashes"
+    if "//" in key:
+        return "must not have two slashes in a row"
+    return None
+
+
+def has_dots(key: str) -> bool:
+    """Whether a segment is "." or "..": what follows a path would end up at another key."""
+    return any(part in (".", "..") for part in key.replace("\\", "/").split("/"))

@@ -1,0 +1,129 @@
+"""What a caller wishes for: read from a body, and what it may be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl
+
+from token_service.grant import new_names, object_keys
+from token_service.grant.grants import Grant
+from token_service.grant.refusals import InvalidParameter
+from token_service.http.messages import Request
+from token_service.login.callers import Login
+from token_service.settings.parsing import whole
+from token_service.settings.reading import Settings
+from token_service.settings.values import MIN_SESSION_SECONDS
+
+MAX_BODY_BYTES = 16 * 1024
+"""Far above any set of wishes, far below what would cost memory."""
+
+
+def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) -> dict[str, str]:
+    """Add the wishes of a POST's body to those of the query.
+
+    Raises InvalidParameter for a wish that is there twice in the body, in two spellings of its
+    name, or in the query and the body with two values.
+    """
+    both = dict(wishes)
+    pairs = _read_body(request) if request.method == "POST" else []
+    for name in names:
+        values = [_text(name, value) for key, value in pairs if key == name]
+        if len(values) > 1:
+            raise InvalidParameter(name, "must be given once")
+        for text in values:
+            if text is not None and both.setdefault(name, text) != text:
+                raise InvalidParameter(name, "the query and the body must not differ")
+    if both:
+        _check_spellings(both, names, [*request.query, *(key for key, _ in pairs)])
+    return both
+
+
+def _read_body(request: Request) -> list[tuple[str, object]]:
+    """The names and values of a body in their order, a repeated name as often as it is there."""
+    if len(request.body) > MAX_BODY_BYTES:
+        raise InvalidParameter("body", f"must be at most {MAX_BODY_BYTES} bytes")
+    try:
+        text = request.body.decode().strip()
+    except UnicodeDecodeError:
+        raise InvalidParameter("body", "must be UTF-8") from None
+    if not text:
+        return []
+    if text.startswith("{"):
+        return _json_members(text)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "application/x-www-form-urlencoded":
+        return list(parse_qsl(text, keep_blank_values=True))
+    raise InvalidParameter("body", "must be a JSON object, or a form (x-www-form-urlencoded)")
+
+
+def _json_members(text: str) -> list[tuple[str, object]]:
+    try:
+        # As pairs: of a member that is there twice, a dict would keep the last.
+        members: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        raise InvalidParameter("body", "must be a JSON object") from None
+    return members
+
+
+def _text(name: str, value: object) -> str | None:
+    """A wish of a body as text, None for JSON's null, which is no wish."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
+        raise InvalidParameter(name, "must be text or a whole number")
+    return None if value is None else str(value)
+
+
+def _check_spellings(wishes: Mapping[str, str], names: Sequence[str], given: Sequence[str]) -> None:
+    """Refuse a wish whose name is there in another spelling too: another reader takes that one."""
+    known = {_folded(name): name for name in names}
+    for spelling in given:
+        name = known.get(_folded(spelling), spelling)
+        if name != spelling and name in wishes:
+            raise InvalidParameter(name, "must be given once, not in another spelling too")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def narrowed(grant: Grant, wishes: Mapping[str, str], settings: Settings) -> Grant:
+    """Narrow a grant by `object`, `policy` and `duration`. Raises InvalidParameter."""
+    # Only a signed URL has a method.
+    is_new = wishes.get("method", "PUT").upper() not in ("GET", "HEAD")
+    policy = wishes.get("policy", grant.policy)
+    if policy not in settings.policy_choices:
+        raise InvalidParameter("policy", f"must be one of {', '.join(settings.policy_choices)}")
+    return grant._replace(
+        object_key=_object_key(grant.prefix, wishes.get("object"), is_new=is_new),
+        policy=policy,
+        seconds=_seconds(wishes.get("duration"), settings, grant.login),
+    )
+
+
+def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
+    if name is None:
+        return None
+    # The name alone as well: joined to the prefix, its leading slash would be an inner one.
+    fault = object_keys.fault(name) or object_keys.fault(prefix + name)
+    if is_new and not fault:
+        fault = new_names.fault(name)
+    if fault or name.endswith("/"):
+        raise InvalidParameter("object", fault or "must not end with '/'")
+    return prefix + name
+
+
+def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
+    """How long a token lives. By a wish it does not outlive its login, as far as STS can do that.
+
+    Only whole multiples of STS's shortest session: each other number would be a call of STS, and
+    credentials that are kept for one never end later than a cut to that number allows.
+    """
+    if wish is None:
+        return settings.token_seconds
+    least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds
+    seconds = whole(wish, least, longest)
+    if seconds is None:
+        raise InvalidParameter("duration", f"must be whole seconds, {least} to {longest}")
+    if login is None or seconds <= login.seconds_left:
+        return seconds
+    return max(login.seconds_left // least, 1) * least

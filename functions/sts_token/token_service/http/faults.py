@@ -1,0 +1,24 @@
+"""Why no answer came, in words; loaded when that happens."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+
+
+def reason(error: Exception) -> str:
+    """Say what went wrong, without what was sent."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate cannot be trusted ({error.verify_message})"
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    if isinstance(error, ConnectionRefusedError):
+        return "it refused the connection"
+    if isinstance(error, http.client.IncompleteRead):
+        return "its answer ended half-way"
+    if isinstance(error, ConnectionError):
+        return "it closed the connection"
+    return f"its answer was not understood ({type(error).__name__})"

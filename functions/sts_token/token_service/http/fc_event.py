@@ -1,0 +1,81 @@
+"""Function Compute 3.0's HTTP trigger event <-> Request and Response (vendor documentation)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from token_service.errors import InvalidEvent
+from token_service.http.messages import Request, Response
+
+
+def read(event: object) -> Request:
+    """Make a Request of an event (bytes or text holding JSON). Raises InvalidEvent."""
+    document = _document(event)
+    http = _member(_member(document, "requestContext"), "http")
+    method = http.get("method")
+    path = http.get("path", document.get("rawPath"))
+    if not isinstance(method, str) or not method.isascii() or not method.isalpha():
+        raise InvalidEvent("requestContext.http.method must be an HTTP method")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise InvalidEvent("requestContext.http.path must be text that starts with '/'")
+    request_id = document["requestContext"].get("requestId")
+    return Request(
+        method=method.upper(),
+        path=path,
+        query=_texts(document, "queryParameters"),
+        headers={name.lower(): value for name, value in _texts(document, "headers").items()},
+        body=_body(document),
+        request_id=request_id if isinstance(request_id, str) else "",
+    )
+
+
+def write(response: Response) -> dict[str, object]:
+    """Make of a Response what the platform expects; all four members, always."""
+    return {
+        "statusCode": response.status,
+        "headers": dict(response.headers),
+        "body": response.body,
+        "isBase64Encoded": False,
+    }
+
+
+def _document(event: object) -> dict[str, Any]:
+    try:
+        # Text at once: of bytes, json would first guess the encoding.
+        text = event if isinstance(event, str) else event.decode()  # type: ignore[attr-defined]
+        document = json.loads(text)
+    except (ValueError, RecursionError, AttributeError):
+        document = None
+    if not isinstance(document, dict):
+        raise InvalidEvent("the event must be the JSON object of an HTTP trigger event")
+    return document
+
+
+def _member(document: dict[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    if not isinstance(value, dict):
+        raise InvalidEvent(f"{name} must be an object: is the trigger an HTTP trigger?")
+    return value
+
+
+def _texts(document: dict[str, Any], name: str) -> dict[str, str]:
+    """A map of text to text; absent and null are empty."""
+    values = document.get(name) or {}
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise InvalidEvent(f"{name} must be an object of texts")
+    return values
+
+
+def _body(document: dict[str, Any]) -> bytes:
+    body = document.get("body") or ""
+    if not isinstance(body, str):
+        raise InvalidEvent("body must be text")
+    try:
+        if document.get("isBase64Encoded"):
+            return base64.b64decode(body, validate=True)
+        return body.encode()
+    # Of text in base64 that is not ASCII as well.
+    except ValueError:
+        raise InvalidEvent("body must be UTF-8 text, or base64 when isBase64Encoded") from None

@@ -1,0 +1,41 @@
+"""Request and Response: what the adapters (fc_event.py, wsgi_event.py) and app.py exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+ANSWER_SECONDS = 4.5
+"""For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
+CALLBACK_SECONDS = 4.0
+"""OSS waits 5 s, a cold start and the way between included."""
+
+
+class Request(NamedTuple):
+    """One HTTP request, whatever platform it came from: the method in upper case, the path decoded,
+    names of headers in lower case. Headers, query and body can carry a login: repr has none."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = _NONE
+    headers: Mapping[str, str] = _NONE
+    body: bytes = b""
+    request_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.path!r})"
+
+
+class Response(NamedTuple):
+    """One HTTP answer; `body` is text in ASCII, since JSON escapes the rest."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    def __repr__(self) -> str:
+        return f"Response({self.status})"

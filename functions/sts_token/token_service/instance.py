@@ -1,0 +1,162 @@
+"""What one instance of the function makes once, at the first use, and every request shares."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from token_service import __version__
+from token_service.errors import ServiceError
+from token_service.grant import grants
+from token_service.grant.grants import Grant
+from token_service.grant.policies import Policies
+from token_service.http.messages import Request
+from token_service.login.callers import Caller
+from token_service.login.rate_limit import RateLimit
+from token_service.request_log import Record
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import (
+    Settings,
+    read_access_key,
+    read_settings,
+    real_error_status,
+)
+from token_service.settings.values import AccessKey
+from token_service.token.assume_role import Credentials, RoleRequest, StsClient
+from token_service.token.cache import MAX_ENTRIES, MAX_OF_ONE_CALLER, CredentialsCache
+
+if TYPE_CHECKING:
+    from token_service.login.ways import Identify
+
+T = TypeVar("T")
+
+log = logging.getLogger("sts_token")
+
+
+class _Parts(NamedTuple):
+    """What a token needs."""
+
+    settings: Settings
+    identify: Identify
+    policies: Policies
+    sts: StsClient
+    tokens_limit: RateLimit
+    cache: CredentialsCache
+
+
+class Instance:
+    """Everything is made of one environment, `env`. Thread-safe. What reads a variable raises
+    Misconfiguration at each use, until the variable is right."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+        # Making one thing may need another.
+        self._lock = threading.RLock()
+        self._made: dict[Callable[[Instance], object], object] = {}
+        # Seconds that the first request has waited for warm() already.
+        self._waited = 0.0
+
+    def get(self, make: Callable[[Instance], T]) -> T:
+        """What `make` makes of this instance, once; a failure is not kept."""
+        if make not in self._made:
+            with self._lock:
+                if make not in self._made:
+                    self._made[make] = make(self)
+        return self._made[make]  # type: ignore[return-value]
+
+    @property
+    def settings(self) -> Settings:
+        """What a token needs. Raises ServiceError for all that a token would stumble over."""
+        return self.get(_parts).settings
+
+    @property
+    def policies(self) -> Policies:
+        """The policy templates, compiled."""
+        return self.get(_parts).policies
+
+    def warm(self) -> None:
+        """Make what a first request needs; what fails is logged, and answered at each request."""
+        log.info("token_service %s", __version__)
+        began = time.monotonic()
+        try:
+            parts = self.get(_parts)
+            parts.identify.warm()
+            parts.sts.warm()
+        except ServiceError as error:
+            log.warning("%s: %s", error.code, error.message)
+        finally:
+            self._waited = time.monotonic() - began
+
+    def close(self) -> None:
+        """Close the kept connections; for whoever makes more than one instance in a process."""
+        for made in (*self._made.values(), *self._made.get(_parts, ())):  # type: ignore[misc]
+            if hasattr(made, "close"):
+                made.close()
+
+    def end(self, seconds: float) -> float:
+        """When a request must be answered, as time.monotonic() tells it."""
+        waited, self._waited = self._waited, 0.0
+        return time.monotonic() + seconds - waited
+
+    def access_key(self) -> AccessKey:
+        """The function's own credentials: the platform may change them at any time."""
+        return read_access_key(Reader(self.env))
+
+    def caller(self, request: Request, record: Record) -> Caller:
+        """Say who asks, for the log as well, before anything is done for them."""
+        parts = self.get(_parts)
+        caller = parts.identify.caller(request)
+        record.caller = caller.segment or caller.session_name
+        if parts.settings.auth.brakes is not None:
+            from token_service.login import brakes
+
+            brakes.apply(caller, parts.settings.auth.brakes)
+        return caller
+
+    def grant(self, request: Request, record: Record, wishes: Mapping[str, str]) -> Grant:
+        """Decide what the caller may do now."""
+        grant = grants.decide(self.caller(request, record), wishes, self.settings)
+        record.policy = grant.policy
+        return grant
+
+    def credentials(self, grant: Grant, record: Record, end: float) -> Credentials:
+        """Credentials of a grant, kept or new; `end` is a time.monotonic() value, in seconds."""
+        parts = self.get(_parts)
+        name, policy = grant.session_name, parts.policies.render(grant)
+
+        def assume_role(role_request: RoleRequest) -> Credentials:
+            parts.tokens_limit.take(name)
+            began = time.perf_counter()
+            try:
+                return parts.sts.assume_role(role_request, self.access_key(), end)
+            finally:
+                record.sts_ms = (time.perf_counter() - began) * 1000
+
+        asked = RoleRequest(parts.settings.role_arn, name, policy, grant.seconds)
+        credentials, is_hit = parts.cache.get(asked, assume_role)
+        record.cache = "hit" if is_hit else "miss"
+        record.sts_request_id = credentials.request_id
+        return credentials
+
+
+def _parts(at: Instance) -> _Parts:
+    real_error_status(at.env)
+    settings = read_settings(at.env)
+    if settings.is_unwise:
+        from token_service import warnings
+
+        warnings.write(settings)
+    # Callers without names are one, who takes nothing from others.
+    share = MAX_OF_ONE_CALLER if settings.auth.names_callers else MAX_ENTRIES
+    per_minute = settings.caller_tokens_per_minute
+    return _Parts(
+        settings,
+        settings.auth.identify(at.env),
+        Policies(settings.policy_choices),
+        StsClient(settings.sts_endpoint, settings.region),
+        RateLimit(per_minute, "new tokens", "CALLER_TOKENS_PER_MINUTE"),
+        CredentialsCache(share=share),
+    )

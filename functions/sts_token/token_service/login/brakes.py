@@ -1,0 +1,102 @@
+"""Two brakes that an operator pulls after an incident: DENIED_CALLERS and LOGINS_NOT_BEFORE.
+
+They are applied to each request, after its login is verified and before any cache is asked, and
+to each callback, whose seal says whose upload it is and when that caller's login was made.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import NamedTuple
+
+from token_service.errors import ServiceError
+from token_service.login.callers import Caller, session_name
+from token_service.login.refusals import ExpiredToken, InvalidToken
+from token_service.settings import variables as v
+from token_service.settings.parsing import Reader, Refused, texts, whole
+from token_service.settings.values import CLOCK_SKEW_SECONDS
+
+MAX_DENIED_CALLERS = 50
+"""All variables of a function take 4 KB together (vendor documentation)."""
+
+# A segment, or the name of the caller's sessions, which a callback's log line has.
+_CALLER = r"[A-Za-z0-9_-]{1,64}|[~@][a-z2-7]{32}|\.[A-Za-z0-9_-]"
+_DENIED = "the operator has shut this caller out (DENIED_CALLERS)"
+
+
+class CallerDenied(ServiceError):
+    """Raised for a caller whom the operator has shut out (DENIED_CALLERS, LOGINS_NOT_BEFORE)."""
+
+    status = 403
+    code = "CallerDenied"
+
+
+class Brakes(NamedTuple):
+    """`not_before` in unix seconds, 0 where it is not set; `denied` are segments (callers.py)."""
+
+    not_before: int
+    denied: frozenset[str]
+
+
+def read_brakes(reader: Reader) -> Brakes:
+    """Read both variables."""
+    not_before = reader.optional(v.LOGINS_NOT_BEFORE, 0)
+    shut_out = reader.optional(v.DENIED_CALLERS, None)
+    return Brakes(not_before, frozenset(shut_out or ()))
+
+
+def since(value: str) -> int:
+    """Read LOGINS_NOT_BEFORE. Raises Refused.
+
+    A brake that brakes nothing, or everything for ever, is a fault: milliseconds, a date of 8
+    digits, a time in the future.
+    """
+    seconds = whole(value, 1_000_000_000, int(time.time()) + CLOCK_SKEW_SECONDS)
+    if seconds is None:
+        raise Refused(
+            "must be a time that has passed, in unix seconds (10 digits, as `date +%s` prints; not "
+            "milliseconds)"
+        )
+    return seconds
+
+
+def denied(value: str) -> tuple[str, ...]:
+    """Read DENIED_CALLERS: segments (callers.py). Raises Refused."""
+    found = texts(value)
+    if len(found) > MAX_DENIED_CALLERS:
+        raise Refused(f"must be at most {MAX_DENIED_CALLERS} callers")
+    if not all(re.fullmatch(_CALLER, caller) for caller in found):
+        raise Refused(
+            "must be callers as the log names them, separated by commas: 1 to 64 of A-Z, a-z, "
+            "0-9, _ and -, or ~ or @ and 32 of a-z and 2-7"
+        )
+    return tuple(caller.replace("@", "~").removeprefix(".") for caller in found)
+
+
+def apply(caller: Caller, brakes: Brakes) -> None:
+    """Let a caller pass, or raise.
+
+    Raises CallerDenied; ExpiredToken for a login made before LOGINS_NOT_BEFORE, which a new
+    sign-in mends; InvalidToken for one that does not say when it was made while that is set.
+    """
+    if caller.segment in brakes.denied:
+        raise CallerDenied(_DENIED)
+    if not brakes.not_before or caller.login is None:
+        return
+    if caller.login.issued is None:
+        raise InvalidToken(
+            "the login is not accepted: it has no number in its claim iat, and LOGINS_NOT_BEFORE "
+            "is set"
+        )
+    if caller.login.issued < brakes.not_before:
+        raise ExpiredToken("the login was made before LOGINS_NOT_BEFORE; sign in again")
+
+
+def apply_to_upload(caller: str, issued: int | None, brakes: Brakes) -> None:
+    """Let an upload pass by its seal: the caller's session name, and when the login was made (unix
+    seconds; None where the seal does not say). Raises CallerDenied."""
+    if caller in map(session_name, brakes.denied):
+        raise CallerDenied(_DENIED)
+    if brakes.not_before and (issued is None or issued < brakes.not_before):
+        raise CallerDenied("the upload was granted to a login made before LOGINS_NOT_BEFORE")

@@ -1,0 +1,62 @@
+"""AUTH=jwt: a caller is who a login (a JWT) names. The settings; logins.py verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from token_service.settings import variables as v
+from token_service.settings.parsing import Reader
+
+if TYPE_CHECKING:
+    from token_service.login.brakes import Brakes
+    from token_service.login.logins import Logins
+    from token_service.settings.addresses import Url
+
+_KEY_SOURCES = (v.JWT_SECRET, v.JWT_JWKS_FILE, v.JWT_JWKS_URL)
+
+
+class Jwt(NamedTuple):
+    """How logins are verified: with no `keys_file` or `keys_url` by JWT_SECRET, at each use."""
+
+    keys_file: str
+    keys_url: Url | None
+    issuer: str | None
+    audience: tuple[str, ...]
+    user_claim: str
+    brakes: Brakes | None = None
+    names_callers: bool = True
+
+    def identify(self, env: Mapping[str, str]) -> Logins:
+        """Load the keys. Raises Misconfiguration."""
+        # Imported where it is needed: AUTH=anonymous does without PyJWT.
+        from token_service.login.logins import Logins
+
+        return Logins(self, env)
+
+
+def read(reader: Reader) -> Jwt:
+    """Read the variables of AUTH=jwt."""
+    given = [variable for variable in _KEY_SOURCES if reader.text(variable)]
+    if len(given) != 1:
+        others = " and ".join(variable.name for variable in given[1:])
+        fault = f"set together with {others}" if given else "not set"
+        names = ", ".join(variable.name for variable in _KEY_SOURCES)
+        reader.fault(
+            given[0] if given else v.JWT_SECRET,
+            f"{fault}; AUTH=jwt, the default, needs one of {names}",
+        )
+    reader.optional(v.JWT_SECRET, ())
+    brakes = None
+    if reader.text(v.LOGINS_NOT_BEFORE) or reader.text(v.DENIED_CALLERS):
+        from token_service.login.brakes import read_brakes
+
+        brakes = read_brakes(reader)
+    return Jwt(
+        keys_file=reader.text(v.JWT_JWKS_FILE),
+        keys_url=reader.optional(v.JWT_JWKS_URL, None),
+        issuer=reader.optional(v.JWT_ISSUER, None),
+        audience=reader.optional(v.JWT_AUDIENCE, ()),
+        user_claim=reader.read(v.JWT_USER_CLAIM),
+        brakes=brakes,
+    )

@@ -1,0 +1,183 @@
+"""Request -> the login (a JWT) that it carries, verified by PyJWT.
+
+The algorithm follows from the configuration: HS256 with JWT_SECRET, and with a JWKS what the key
+itself is for (jwks.py). A token's own `alg` can only agree or be refused. No message quotes it.
+Verified logins are cached until they expire, or what verified them is no longer configured.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from token_service.errors import ServiceError
+from token_service.http.messages import Request
+from token_service.imports import stand_ins
+from token_service.login.callers import Caller, Login, named
+from token_service.login.jwt import Jwt
+from token_service.settings.reading import read_secrets
+from token_service.settings.values import CLOCK_SKEW_SECONDS
+from token_service.settings.variables import JWT_SECRET
+
+if TYPE_CHECKING:
+    from token_service.login.jwks import Key, KeySet
+
+MAX_LOGIN_CHARACTERS = 8192
+"""A login travels in a header or a URL: servers on the way take no longer ones."""
+MAX_CACHED = 200
+"""Verified logins, 8 KB each at most; the one verified first is evicted first."""
+# What PyJWT lets through, beside its own, where a login's numbers and nestings are hostile.
+_LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
+
+
+class _Verified(NamedTuple):
+    """Whose login, from and until when (`iat`, `exp`), by what verified, and which key it names."""
+
+    user_id: str
+    caller: Caller
+    issued: float | None
+    expires: int
+    by: object
+    kid: object
+
+
+class Logins:
+    """Verifies logins. Thread-safe."""
+
+    def __init__(self, settings: Jwt, env: Mapping[str, str]) -> None:
+        """Load the keys of JWT_JWKS_FILE. Raises Misconfiguration."""
+        self._settings = settings
+        self._env = env
+        self._lock = threading.Lock()
+        self._cache: dict[str, _Verified] = {}
+        self._keys: KeySet | None = None
+        if settings.keys_file or settings.keys_url:
+            from token_service.login.jwks import KeySet
+
+            self._keys = KeySet(settings)
+        # JWT_SECRET as it was read last, and what it was read as.
+        self._secrets: tuple[str | None, object, list[tuple[Key | bytes, str]]] = (None, (), [])
+        self._jwt = _import_jwt(with_cryptography=self._keys is not None)
+
+    def warm(self) -> None:
+        """Fetch the keys of JWT_JWKS_URL before they are needed. Raises KeysUnreachable."""
+        if self._keys is not None:
+            self._keys.warm()
+
+    def caller(self, request: Request) -> Caller:
+        """Return who a request's login names. Raises what `verified` raises."""
+        found = self.verified(request)
+        segment, session_name, _ = found.caller
+        left = found.expires - int(time.time())
+        return Caller(segment, session_name, Login(found.user_id, found.issued, left))
+
+    def verified(self, request: Request) -> _Verified:
+        """Return the login of a request, once it is verified. Raises MissingToken, InvalidToken,
+        ExpiredToken; KeysUnreachable while there are no keys to verify with."""
+        login = _login(request)
+        found = self._cache.get(login)
+        if found is None or not self._holds(found):
+            found = self._verify(login)
+            with self._lock:
+                self._cache[login] = found
+                if len(self._cache) > MAX_CACHED:
+                    del self._cache[next(iter(self._cache))]
+        return found
+
+    def _holds(self, login: _Verified) -> bool:
+        """Whether it would be verified again: in time, by a secret or key that is still there."""
+        is_over = time.time() >= login.expires + CLOCK_SKEW_SECONDS
+        return not is_over and self._candidates(login.kid)[0] == login.by
+
+    def _verify(self, login: str) -> _Verified:
+        try:
+            kid = self._jwt.get_unverified_header(login).get("kid") if self._keys else None
+            by, candidates = self._candidates(kid)
+            claims = self._decoded(login, candidates)
+        except (self._jwt.PyJWTError, *_LET_THROUGH) as error:
+            from token_service.login import refusals
+
+            raise refusals.of(error, self._jwt, self._settings) from None
+        user_id = claims.get(self._settings.user_claim)
+        if not isinstance(user_id, str) or not user_id:
+            raise _not_accepted(
+                f"its claim {self._settings.user_claim} must be text that is not empty"
+            )
+        # PyJWT has made sure that exp is there, and that both are numbers, or text of digits.
+        issued = claims.get("iat")
+        issued = issued if type(issued) in (int, float) else None
+        return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, kid)
+
+    def _candidates(self, kid: object) -> tuple[object, list[tuple[Key | bytes, str]]]:
+        """By what a login may be verified: that itself, and each key with its one algorithm."""
+        if self._keys is not None:
+            found = self._keys.find(kid)
+            return found, [found]
+        text = self._env.get(JWT_SECRET.name)
+        if text is None or text != self._secrets[0]:
+            secrets = read_secrets(self._env, JWT_SECRET)
+            self._secrets = text, secrets, [(secret, "HS256") for secret in secrets]
+        return self._secrets[1:]
+
+    def _decoded(self, login: str, candidates: list[tuple[Key | bytes, str]]) -> dict[str, Any]:
+        (key, algorithm), *others = candidates
+        try:
+            claims: dict[str, Any] = self._jwt.decode(
+                login,
+                key,
+                algorithms=[algorithm],
+                audience=self._settings.audience or None,
+                issuer=self._settings.issuer,
+                leeway=CLOCK_SKEW_SECONDS,
+                options={"require": ["exp"]},
+            )
+        except self._jwt.InvalidSignatureError:
+            # While a secret is rotated, the next one may have signed.
+            if others:
+                return self._decoded(login, others)
+            raise
+        # PyJWT lets an empty one pass. RFC 7519, 4.1.3: whoever does not find itself in an `aud`
+        # that is present must reject, and without JWT_AUDIENCE we are nobody.
+        if not self._settings.audience and "aud" in claims:
+            raise self._jwt.InvalidAudienceError
+        return claims
+
+
+def _login(request: Request) -> str:
+    """The login of the Authorization header, or of the query: the mobile SDKs send no headers."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    # Another scheme may be the platform's own: a trigger that wants signed requests.
+    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    query = request.query.get("access_token", "")
+    if bearer and query and bearer != query:
+        raise _not_accepted("the header and access_token differ")
+    login = bearer or query
+    if len(login) > MAX_LOGIN_CHARACTERS:
+        raise _not_accepted(f"it exceeds {MAX_LOGIN_CHARACTERS} characters")
+    if not login:
+        from token_service.login.refusals import MissingToken
+
+        raise MissingToken
+    return login
+
+
+def _not_accepted(reason: str) -> ServiceError:
+    from token_service.login.refusals import InvalidToken
+
+    return InvalidToken(f"the login is not accepted: {reason}")
+
+
+def _import_jwt(*, with_cryptography: bool) -> ModuleType:
+    """Import PyJWT; for HS256 without what only the other algorithms use.
+
+    `cryptography` and the JWKS client are 40 of PyJWT's 50 ms, in a cold start that needs neither.
+    Without them PyJWT knows no algorithm but HMAC.
+    """
+    unused = {"jwt.jwks_client": {"PyJWKClient": None}, "cryptography": None}
+    with stand_ins({} if with_cryptography or "jwt" in sys.modules else unused):
+        import jwt
+    return jwt

@@ -1,0 +1,67 @@
+"""How often one caller gets something in a minute, counted by one instance (docs/security.md)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+WINDOW_SECONDS = 60.0
+"""A sliding minute: of any 60 seconds none holds more than the limit."""
+MAX_CALLERS = 10_000
+"""Callers counted at once. The one who asked longest ago is evicted first."""
+
+
+class RateLimit:
+    """At most `per_minute` of something for each caller; 0 is no limit. Thread-safe.
+
+    `what` is counted, for the refusal, and `variable` limits it, None: none does. Memory follows
+    what was given out in the last minute, not how many callers there ever were.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        what: str,
+        variable: str | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        # Not the monotonic clock: it may stand still while an instance is frozen.
+        self._per_minute, self._what, self._variable = per_minute, what, variable
+        self._clock = clock
+        self._lock = threading.Lock()
+        # When each caller was given something within the last minute, oldest first.
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def take(self, caller: str) -> None:
+        """Count one. Raises RateLimited, which says when to come back."""
+        if not self._per_minute:
+            return
+        now = self._clock()
+        with self._lock:
+            times = self._times.pop(caller, None) or deque()
+            self._times[caller] = times
+            while times and not _is_within(times[0], now):
+                times.popleft()
+            if len(times) >= self._per_minute:
+                wait = WINDOW_SECONDS - (now - times[0])
+                from token_service.login.refusals import RateLimited
+
+                raise RateLimited(self._what, self._per_minute, wait, self._variable)
+            times.append(now)
+            self._evict(now)
+
+    def _evict(self, now: float) -> None:
+        """Forget who has not asked for a minute, and of too many who asked longest ago."""
+        while True:
+            longest_ago = next(iter(self._times))
+            idle = not _is_within(self._times[longest_ago][-1], now)
+            if not idle and len(self._times) <= MAX_CALLERS:
+                return
+            del self._times[longest_ago]
+
+
+def _is_within(then: float, now: float) -> bool:
+    # Not, where the clock was set back since.
+    return 0 <= now - then < WINDOW_SECONDS

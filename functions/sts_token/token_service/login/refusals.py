@@ -1,0 +1,74 @@
+"""Why a caller is not let in: the errors of logins and rate limits, loaded when one is raised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from token_service.errors import ServiceError
+from token_service.login.jwt import Jwt
+
+_REASONS = {
+    "ImmatureSignatureError": "it is not valid yet",
+    "InvalidAlgorithmError": "its algorithm is not the configured one",
+    "InvalidAudienceError": "it is for another audience",
+    "InvalidIssuedAtError": "it was issued in the future",
+    "InvalidIssuerError": "it is from another issuer",
+    "InvalidSignatureError": "its signature does not match",
+    "InvalidSubjectError": "its subject is not text",
+}
+
+
+class MissingToken(ServiceError):
+    """Raised when a request carries no login, and logins are required (AUTH=jwt)."""
+
+    status = 401
+    code = "MissingToken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no login; send it as 'Authorization: Bearer <JWT>' or as access_token in the query"
+        )
+
+
+class InvalidToken(ServiceError):
+    """Raised for a login that cannot be verified; says what is wrong, never quotes it."""
+
+    status = 401
+    code = "InvalidToken"
+
+
+class ExpiredToken(ServiceError):
+    """Raised for a sound login whose time has passed: the app has to sign in again."""
+
+    status = 401
+    code = "ExpiredToken"
+
+
+class RateLimited(ServiceError):
+    """Raised when a caller has had its share of this minute; `headers` say when to retry.
+
+    `what` is what is counted, like "new tokens"; `variable` sets the limit, None: nothing does.
+    """
+
+    status = 429
+    code = "Throttling.Caller"
+
+    def __init__(self, what: str, per_minute: int, seconds: float, variable: str | None) -> None:
+        wait = max(1, int(seconds + 0.999))
+        by = f" ({variable})" if variable else ""
+        super().__init__(
+            f"at most {per_minute} {what} a minute{by}; try again in {wait} s",
+            headers={"Retry-After": str(wait)},
+        )
+
+
+def of(error: Exception, jwt: Any, settings: Jwt) -> ServiceError:
+    """Make ours of what PyJWT (`jwt`) raised."""
+    if isinstance(error, jwt.ExpiredSignatureError):
+        return ExpiredToken("the login has expired; sign in again")
+    reason = _REASONS.get(type(error).__name__, "it is malformed")
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        reason = f"it lacks the claim {error.claim}"
+    elif isinstance(error, jwt.InvalidAudienceError) and not settings.audience:
+        reason = "it has an audience (aud), and JWT_AUDIENCE names none"
+    return InvalidToken(f"the login is not accepted: {reason}")

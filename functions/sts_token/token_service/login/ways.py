@@ -1,0 +1,39 @@
+"""What a way to log in has to offer, for the type checker: nothing is loaded of this.
+
+A way is a module of this folder, named by a word of AUTH, which has `read(Reader)` and returns an
+Auth. CONTRIBUTING.md has the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from token_service.http.messages import Request
+from token_service.login.brakes import Brakes
+from token_service.login.callers import Caller
+
+
+class Identify(Protocol):
+    """Tells who sent a request. Thread-safe."""
+
+    def caller(self, request: Request) -> Caller:
+        """Raises MissingToken, InvalidToken, ExpiredToken, KeysUnreachable."""
+
+    def warm(self) -> None:
+        """Fetch what the first request would wait for. Raises KeysUnreachable."""
+
+
+class Auth(Protocol):
+    """The settings of one way to log in; a module of it has read(Reader), which returns them."""
+
+    @property
+    def names_callers(self) -> bool:
+        """Whether callers have names, and folders of their own."""
+
+    @property
+    def brakes(self) -> Brakes | None:
+        """What an operator has pulled, if anything."""
+
+    def identify(self, env: Mapping[str, str]) -> Identify:
+        """Make what tells who asks. Raises Misconfiguration."""

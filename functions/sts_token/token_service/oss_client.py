@@ -1,0 +1,286 @@
+"""What the function itself asks OSS: what an object is, and which there are under a prefix.
+
+Signed in the headers (V4) with the function's own credentials, sent by connection.py. How OSS
+signs lies in signing.py. Answers are read with distrust: whoever answers decides what callers see.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from token_service.errors import ServiceError
+from token_service.http.connection import ConnectionFault, Exchange, KeptConnection, Reply
+from token_service.settings.values import AccessKey, Endpoint
+from token_service.signing.signer import (
+    ALGORITHM,
+    UNSIGNED_PAYLOAD,
+    Signer,
+    bucket_address,
+    canonical_query,
+)
+
+if TYPE_CHECKING:
+    from token_service.instance import Instance
+
+MAX_KEYS = 100
+"""Of one page. OSS itself would give 1,000."""
+MAX_PAGE_BYTES = 512 * 1024
+"""100 keys of 1,023 bytes, each byte encoded as three, and what is said of each."""
+MAX_SIZE = 48_800_000_000_000
+"""Bytes: OSS's largest object has 48.8 TB (vendor documentation)."""
+
+_NOTHING_THERE = ("NoSuchKey", "SymlinkTargetNotExist", "InvalidTargetType")
+
+_HTTP_DATE = "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+_DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z"
+
+
+class OssRefused(ServiceError):
+    """Raised when OSS answered the function with an error: its code and message are passed on.
+
+    `oss_status` is OSS's HTTP status; `request_id` is OSS's, for the log.
+    """
+
+    def __init__(self, oss_status: int, code: str, message: str, request_id: str = "") -> None:
+        super().__init__(message)
+        self.status = 503 if oss_status >= 500 else 500
+        self.oss_status = oss_status
+        self.code = code
+        self.request_id = request_id
+
+
+class OssUnreachable(ServiceError):
+    """Raised when no answer came from OSS in time."""
+
+    status = 503
+    code = "OssUnreachable"
+
+
+class OssInvalidAnswer(ServiceError):
+    """Raised when OSS's answer is not what its API promises, so that nothing is passed on."""
+
+    status = 503
+    code = "OssInvalidAnswer"
+
+
+class ObjectHead(NamedTuple):
+    """What OSS says of one object: size in bytes, etag without quotes.
+
+    `last_modified` is the header as it came, a date like `Tue, 24 Nov 2026 10:00:00 GMT`.
+    """
+
+    size: int
+    etag: str
+    content_type: str
+    last_modified: str
+
+
+class Object(NamedTuple):
+    """One object of a listing; `last_modified` is UTC as `YYYY-MM-DDTHH:MM:SSZ`."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: str
+
+
+class Page(NamedTuple):
+    """Objects in the order of their keys, and whether more follow."""
+
+    objects: tuple[Object, ...]
+    is_truncated: bool
+
+
+class OssClient:
+    """Asks about one bucket. Thread-safe. `end` is a time.monotonic() value, in seconds.
+
+    Every method raises OssRefused with OSS's own code and message, OssUnreachable,
+    OssInvalidAnswer.
+    """
+
+    def __init__(self, endpoint: Endpoint, bucket: str, region: str) -> None:
+        address, self._base = bucket_address(endpoint, bucket)
+        self._connection = KeptConnection(address)
+        self._bucket = bucket
+        self._region = region
+
+    def head(self, object_key: str, access_key: AccessKey, end: float) -> ObjectHead | None:
+        """HeadObject (needs oss:GetObject); None where there is no such object.
+
+        Nor is a symbolic link one: what it leads to, or whether to anything, is not its owner's to
+        know. OSS follows links as whoever asks, which is this function.
+        """
+        reply = self._request("HEAD", object_key, {}, access_key, end)
+        if reply.headers.get("x-oss-object-type") == "Symlink":
+            return None
+        if reply.status != 200:
+            error = _refusal(reply, access_key)
+            if isinstance(error, OssRefused) and error.code in _NOTHING_THERE:
+                return None
+            raise error
+        return ObjectHead(
+            size=_size(reply.headers.get("content-length", "")),
+            etag=_etag(reply.headers.get("etag", "")),
+            content_type=reply.headers.get("content-type", ""),
+            last_modified=_http_date(reply.headers.get("last-modified", "")),
+        )
+
+    def list_objects(
+        self, prefix: str, after: str, limit: int, access_key: AccessKey, end: float
+    ) -> Page:
+        """ListObjectsV2 (needs oss:ListObjects): at most `limit` (1 to 100) objects under a prefix
+        that come after a key, in the order of their keys."""
+        query = {
+            "list-type": "2",
+            "prefix": prefix,
+            "start-after": after,
+            "max-keys": str(limit),
+            # XML cannot hold every key.
+            "encoding-type": "url",
+        }
+        reply = self._request("GET", "", query, access_key, end)
+        if reply.status != 200:
+            raise _refusal(reply, access_key)
+        return _page(reply.body, prefix, limit)
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._connection.close()
+
+    def _request(
+        self,
+        method: str,
+        object_key: str,
+        query: Mapping[str, str],
+        access_key: AccessKey,
+        end: float,
+    ) -> Reply:
+        line = canonical_query(query)
+        headers = self._signed_headers(method, object_key, line, access_key)
+        path = self._base + quote(object_key)
+        try:
+            target = f"{path}?{line}" if line else path
+            return self._connection.request(
+                lambda: Exchange(method, target, b"", headers, end, MAX_PAGE_BYTES)
+            )
+        except ConnectionFault as fault:
+            raise OssUnreachable(f"OSS cannot be reached: {fault}") from None
+
+    def _signed_headers(
+        self, method: str, object_key: str, query: str, access_key: AccessKey
+    ) -> dict[str, str]:
+        signer = Signer.at(time.time(), access_key, self._region)
+        headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "x-oss-date": signer.timestamp}
+        if access_key.security_token is not None:
+            headers["x-oss-security-token"] = access_key.security_token
+        resource = f"/{self._bucket}/{object_key}"
+        signature = signer.request_signature(method, resource, query, headers)
+        headers["Authorization"] = (
+            f"{ALGORITHM} Credential={signer.credential},Signature={signature}"
+        )
+        return headers
+
+
+def oss_of(at: Instance) -> OssClient:
+    """The function's own connection to OSS; for Instance.get."""
+    settings = at.settings
+    return OssClient(settings.oss_internal_endpoint, settings.bucket, settings.region)
+
+
+def _page(body: bytes, prefix: str, limit: int) -> Page:
+    root = _parsed(body)
+    if root is None or root.tag != "ListBucketResult":
+        raise OssInvalidAnswer("OSS's listing is not one")
+    objects = []
+    for found in root.findall("Contents"):
+        key = unquote(_text(found, "Key"), errors="replace")
+        # Whatever was asked for, this is what callers shall not see.
+        if not key.startswith(prefix):
+            raise OssInvalidAnswer("OSS's listing has a key outside the prefix")
+        objects.append(
+            Object(
+                key,
+                _size(_text(found, "Size")),
+                _etag(_text(found, "ETag")),
+                _date(_text(found, "LastModified")),
+            )
+        )
+    if len(objects) > limit or _text(root, "EncodingType") != "url":
+        raise OssInvalidAnswer("OSS's listing is not what was asked for")
+    return Page(tuple(objects), _text(root, "IsTruncated") == "true")
+
+
+def _refusal(reply: Reply, access_key: AccessKey) -> Exception:
+    root = _parsed(reply.body or _err_header(reply))
+    code = "" if root is None else _text(root, "Code")
+    if root is None or not re.fullmatch("[A-Za-z0-9._-]{1,128}", code):
+        return OssInvalidAnswer(f"OSS answered HTTP {reply.status} without a code")
+    message = _text(root, "Message")[:300]
+    for secret in (access_key.security_token, access_key.access_key_id):
+        if secret:
+            message = message.replace(secret, "***")
+    if code == "AccessDenied":
+        message += " The function's own credentials need oss:GetObject and oss:ListObjects."
+    request_id = _text(root, "RequestId")
+    sound = re.fullmatch("[A-Za-z0-9-]{1,64}", request_id)
+    return OssRefused(reply.status, code, message.strip() or code, request_id if sound else "")
+
+
+def _err_header(reply: Reply) -> bytes:
+    """An error of HEAD has no body: its XML is in a header."""
+    try:
+        return base64.b64decode(reply.headers.get("x-oss-err", ""), validate=True)
+    except ValueError:
+        return b""
+
+
+def _parsed(body: bytes) -> Element | None:
+    """Parse XML, namespaces dropped; None for what is none, or more than elements and texts."""
+    try:
+        text = body.decode()
+        # A DOCTYPE, and with it every entity that could grow or fetch. OSS sends none.
+        if "<!" in text:
+            return None
+        root = ElementTree.fromstring(text)  # noqa: S314 - see above
+    except (ElementTree.ParseError, ValueError):
+        return None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def _text(element: Element, name: str) -> str:
+    return (element.findtext(name) or "").strip()
+
+
+def _size(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,14}", text) or int(text) > MAX_SIZE:
+        raise OssInvalidAnswer("OSS's answer has no sound size")
+    return int(text)
+
+
+def _etag(text: str) -> str:
+    form = re.fullmatch('"?([A-Za-z0-9-]{1,128})"?', text)
+    if form is None:
+        raise OssInvalidAnswer("OSS's answer has no sound ETag")
+    return form[1]
+
+
+def _http_date(text: str) -> str:
+    if not re.fullmatch(_HTTP_DATE, text):
+        raise OssInvalidAnswer("OSS's answer has no sound Last-Modified")
+    return text
+
+
+def _date(text: str) -> str:
+    form = re.fullmatch(_DATE, text)
+    if form is None:
+        raise OssInvalidAnswer("OSS's answer has no sound LastModified")
+    return f"{form[1]}Z"

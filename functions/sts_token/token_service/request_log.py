@@ -1,0 +1,45 @@
+"""One JSON line for each request. Nothing secret: no URL, no header, no login, no credentials."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from token_service.encoding import compact
+
+log = logging.getLogger("sts_token")
+
+
+class Record:
+    """What becomes known of a request on its way; write() makes the line of it."""
+
+    request_id = route = error = reason = caller = policy = cache = sts_request_id = ""
+    status = 500
+    sts_ms = 0.0
+    upload: Mapping[str, object] | None = None
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._began = clock()
+
+    def write(self) -> None:
+        """Log what is known, empty members left out; milliseconds with one decimal."""
+        line = {
+            "requestId": self.request_id,
+            "route": self.route,
+            "status": self.status,
+            "error": self.error,
+            "reason": self.reason,
+            "caller": self.caller,
+            "policy": self.policy,
+            "cache": self.cache,
+            "stsMs": round(self.sts_ms, 1),
+            "stsRequestId": self.sts_request_id,
+            "upload": self.upload or "",
+            "totalMs": round((self._clock() - self._began) * 1000, 1),
+        }
+        if log.isEnabledFor(logging.INFO):
+            text = compact({name: value for name, value in line.items() if value != ""})
+            # Made by hand: where in the code it was written is always here.
+            log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, text, (), None))

@@ -1,0 +1,55 @@
+"""`/callback`: what OSS says of an upload, verified, logged and passed on to the webhook."""
+
+from __future__ import annotations
+
+import time
+
+from token_service.callback import verify
+from token_service.callback.public_keys import OssKeys
+from token_service.callback.webhook import Webhook
+from token_service.http.messages import CALLBACK_SECONDS, Request
+from token_service.instance import Instance
+from token_service.login import brakes
+from token_service.oss_client import oss_of
+from token_service.request_log import Record
+from token_service.routes.callback_of import callback_settings
+from token_service.routes.refusals import NotFound
+from token_service.settings.reading import read_secrets
+from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET
+
+
+def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
+    """Only what is verified, and true of the object as OSS has it, is answered with success."""
+    end = at.end(CALLBACK_SECONDS)
+    settings = at.get(callback_settings)
+    if settings is None:
+        raise NotFound("no callbacks here: CALLBACK_URL is not set")
+    callback = verify.verify(
+        request,
+        settings,
+        read_secrets(at.env, CALLBACK_SECRET),
+        at.get(_public_keys),
+        now=time.time(),
+        end=end,
+    )
+    record.caller = callback.caller
+    head = at.get(oss_of).head(callback.object_key, at.access_key(), end)
+    upload = verify.confirm(callback, head)
+    record.upload = upload.members()
+    if at.settings.auth.brakes is not None:
+        # It is stored by now: the log says what there is to look at, and nobody else is told.
+        brakes.apply_to_upload(callback.caller, callback.issued, at.settings.auth.brakes)
+    webhook = at.get(_webhook)
+    if webhook is None:
+        return {"StatusCode": 200, "Status": "OK", **upload.members()}
+    return webhook.deliver(upload, read_secrets(at.env, UPLOAD_HOOK_SECRET)[0], end)
+
+
+def _public_keys(at: Instance) -> OssKeys:
+    settings = at.get(callback_settings)
+    return OssKeys(settings.public_key_url if settings else None)
+
+
+def _webhook(at: Instance) -> Webhook | None:
+    settings = at.get(callback_settings)
+    return Webhook(settings.hook) if settings and settings.hook else None

@@ -1,0 +1,42 @@
+"""`/signed-url`: one method on one object."""
+
+from __future__ import annotations
+
+import time
+
+from token_service.grant import grants
+from token_service.http.messages import ANSWER_SECONDS, Request
+from token_service.instance import Instance
+from token_service.request_log import Record
+from token_service.routes.callback_of import callback_of
+from token_service.routes.signing_rights import read_limits, require
+from token_service.settings.values import AccessKey
+from token_service.signing import signed_urls
+from token_service.token.refusals import StsInvalidAnswer
+
+
+def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
+    """Sign an upload with the function's own key, a download with the caller's own session."""
+    end = at.end(ANSWER_SECONDS)
+    wishes = grants.read_wishes(request, signed_urls.WISHES)
+    grant = at.grant(request, record, wishes)
+    key = at.access_key()
+    wish = signed_urls.read_wish(wishes, at.get(read_limits), key, grant.login)
+    require(signed_urls.ACTIONS[wish.method], grant, at)
+    now = time.time()
+    more_query = {}
+    if wish.method == "PUT":
+        callback = callback_of(grant, int(now) + wish.seconds, at)
+        more_query = callback.query() if callback else {}
+    else:
+        # OSS follows a symbolic link as whoever signed: our own key would read a neighbour's
+        # object, the caller's own credentials do not. Whoever may read now may have linked before,
+        # or elsewhere: so always.
+        whole = grant._replace(object_key=None, seconds=at.settings.max_token_seconds)
+        credentials = at.credentials(whole, record, end)
+        key = AccessKey(*credentials[:3])
+        seconds = credentials.expires - int(now)
+        if seconds < 1:
+            raise StsInvalidAnswer("the session has ended already, or the clock here is wrong")
+        wish = signed_urls.shortened(wish, seconds)
+    return signed_urls.signed_url(grant, wish, at.settings, key, now, more_query)

@@ -1,0 +1,32 @@
+"""What every route that signs checks first: that a token could do it too, and how often."""
+
+from __future__ import annotations
+
+from token_service.grant import permissions
+from token_service.grant.grants import Grant
+from token_service.instance import Instance
+from token_service.login.rate_limit import RateLimit
+from token_service.settings.parsing import Reader
+from token_service.signing import limits
+from token_service.signing.limits import Limits
+
+
+def require(action: str, grant: Grant, at: Instance) -> None:
+    """Refuse what a token of the grant could not do, since the function's own key could; count
+    what may be signed. Raises NotAllowed, RateLimited."""
+    # That of the prefix, rendered once for each caller and not for each object.
+    policy = at.policies.render(grant._replace(object_key=None))
+    keys = grant.object_key or f"{grant.prefix}*"
+    account = at.settings.role_arn.split(":")[3]
+    permissions.require(policy, action, account, f"{grant.bucket}/{keys}")
+    at.get(_urls_limit).take(grant.session_name)
+
+
+def read_limits(at: Instance) -> Limits:
+    """What the operator allows; for Instance.get."""
+    return limits.read(Reader(at.env))
+
+
+def _urls_limit(at: Instance) -> RateLimit:
+    limit = at.settings.caller_urls_per_minute
+    return RateLimit(limit, "signed URLs and forms", "CALLER_URLS_PER_MINUTE")

@@ -1,0 +1,149 @@
+"""Caller and wishes -> a page of the caller's own uploads. OSS is the record: nothing is kept here.
+
+The prefix is the caller's whatever is asked for. A marker only says where in it to go on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from token_service import base64url
+from token_service.errors import ServiceError
+from token_service.grant import object_keys
+from token_service.grant.grants import folder
+from token_service.grant.refusals import InvalidParameter
+from token_service.http.messages import ANSWER_SECONDS, Request
+from token_service.instance import Instance
+from token_service.login.callers import Caller
+from token_service.login.rate_limit import RateLimit
+from token_service.oss_client import MAX_KEYS, Object, ObjectHead, OssClient, Page, oss_of
+from token_service.request_log import Record
+from token_service.settings.parsing import whole
+from token_service.settings.reading import Settings
+from token_service.settings.values import AccessKey
+
+LISTINGS_PER_MINUTE = 60
+"""Of one caller. Each asks OSS once, with details 21 times."""
+DEFAULT_LIMIT = 20
+"""Objects on a page, where the caller does not say."""
+MAX_DETAILED = 20
+"""With details each object is one request more, and all of it has 5 s."""
+
+
+class ListingRefused(ServiceError):
+    """Raised for a listing where callers share a folder: each would see everybody's uploads."""
+
+    status = 403
+    code = "ListingRefused"
+
+
+class Listing(NamedTuple):
+    """What is asked for: at most `limit` (1 to 100) objects under a prefix after a key."""
+
+    prefix: str
+    after: str
+    limit: int
+    details: bool
+
+
+def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
+    """List what lies in the caller's own folder, asked for with the function's own key."""
+    end = at.end(ANSWER_SECONDS)
+    caller = at.caller(request, record)
+    listing = decide(caller, request.query, at.settings)
+    at.get(_listings_limit).take(caller.session_name)
+    return read(listing, at.get(oss_of), at.access_key(), end)
+
+
+def _listings_limit(_at: Instance) -> RateLimit:
+    return RateLimit(LISTINGS_PER_MINUTE, "listings", None)
+
+
+def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> Listing:
+    """Read the wishes `limit`, `marker` and `details` of a query; other names are ignored.
+
+    Raises InvalidParameter; ListingRefused where all callers share one folder (AUTH=anonymous):
+    a caller who may only write would see, and could report as their own, everybody's uploads.
+    """
+    if caller.segment is None:
+        raise ListingRefused("AUTH=anonymous: callers share a folder, so no one's own can be told")
+    prefix = folder(caller, settings)
+    details = _flag(query, "details")
+    most = MAX_DETAILED if details else MAX_KEYS
+    after = _opened(prefix, query.get("marker", ""))
+    return Listing(prefix, after, _limit(query, most), details)
+
+
+def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dict[str, object]:
+    """Return a page, newest first within it. Raises what OssClient raises.
+
+    `end` is a time.monotonic() value, in seconds.
+    """
+    page = client.list_objects(listing.prefix, listing.after, listing.limit, key, end)
+    newest = sorted(page.objects, key=lambda found: found.last_modified, reverse=True)
+    # Consoles make an empty object of the folder's own name.
+    shown = [found for found in newest if found.key != listing.prefix]
+
+    def head(found: Object) -> ObjectHead | None:
+        return client.head(found.key, key, end) if listing.details else None
+
+    answer: dict[str, object] = {
+        "StatusCode": 200,
+        "Prefix": listing.prefix,
+        "Uploads": [_entry(found, head) for found in shown],
+    }
+    if page.is_truncated and page.objects:
+        answer["Marker"] = _marker(page, listing.prefix)
+    return answer
+
+
+def _entry(found: Object, head: Callable[[Object], ObjectHead | None]) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "Key": found.key,
+        "Size": found.size,
+        "LastModified": found.last_modified,
+        "ETag": found.etag,
+    }
+    # None also where it was deleted since it was listed.
+    details = head(found)
+    if details is not None:
+        entry["ContentType"] = details.content_type
+    return entry
+
+
+def _marker(page: Page, prefix: str) -> str:
+    """The last key in OSS's order, without the prefix: it cannot say another."""
+    last = page.objects[-1].key.removeprefix(prefix)
+    return base64url.encode(last.encode("utf-8"))
+
+
+def _opened(prefix: str, marker: str) -> str:
+    """The key to go on after: under the prefix whatever the marker says."""
+    try:
+        if not re.fullmatch("[A-Za-z0-9_-]{0,1400}", marker):
+            raise ValueError
+        key = prefix + base64url.decode(marker).decode()
+        if len(key.encode()) > object_keys.MAX_BYTES:
+            raise ValueError
+    except ValueError:
+        raise InvalidParameter("marker", "must be the Marker of the page before") from None
+    return key
+
+
+def _limit(query: Mapping[str, str], most: int) -> int:
+    text = query.get("limit", str(DEFAULT_LIMIT))
+    limit = whole(text, 1, most)
+    if limit is None:
+        raise InvalidParameter(
+            "limit", f"must be a whole number, 1 to {MAX_KEYS}, with details to {MAX_DETAILED}"
+        )
+    return limit
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    text = query.get(name, "0")
+    if text not in ("0", "1"):
+        raise InvalidParameter(name, "must be 0 or 1")
+    return text == "1"

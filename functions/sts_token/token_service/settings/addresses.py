@@ -1,0 +1,75 @@
+"""Parsers of endpoints and URLs. Most deployments set none: the region's own endpoints hold."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from token_service.settings.parsing import Refused
+from token_service.settings.values import DEFAULT_PORTS, Endpoint
+
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
+# Whole numbers only: "127.evil.example" and "10.0.0.1.evil.example" are names like any other.
+LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|::1"
+_LOCAL = (
+    rf"{LOOPBACK}|10(?:\.[0-9]{{1,3}}){{3}}|192\.168(?:\.[0-9]{{1,3}}){{2}}"
+    r"|172\.(?:1[6-9]|2[0-9]|3[01])(?:\.[0-9]{1,3}){2}"
+)
+_ENDPOINT = "must be a host name or https://host[:port], without path or user"
+_URL = "must be https://host[:port]/path, without user or fragment"
+
+
+class Url(NamedTuple):
+    """Where something is fetched from: the endpoint, and path and query as sent."""
+
+    endpoint: Endpoint
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}{self.path}"
+
+
+def endpoint(value: str) -> Endpoint:
+    """An https URL or a bare host name; plain http on loopback only. Raises Refused."""
+    return _endpoint(value, LOOPBACK)
+
+
+def local_endpoint(value: str) -> Endpoint:
+    """The same, but plain http on private addresses too, where a phone finds a laptop's sandbox,
+    and an emulator its host. Raises Refused."""
+    return _endpoint(value, _LOCAL)
+
+
+def url(value: str) -> Url:
+    """An https URL; plain http on loopback only. Raises Refused."""
+    found = _parsed(value, _URL, LOOPBACK)
+    # It becomes a request line.
+    if not re.fullmatch("/[!-~]*", found.path):
+        raise Refused(_URL)
+    return found
+
+
+def _endpoint(value: str, plain_http: str) -> Endpoint:
+    found = _parsed(value if "://" in value else f"https://{value}", _ENDPOINT, plain_http)
+    if found.path not in ("", "/"):
+        raise Refused(_ENDPOINT)
+    return found.endpoint
+
+
+def _parsed(value: str, accepts: str, plain_http: str) -> Url:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise Refused(accepts) from None
+    bare = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    sound = parts.scheme in DEFAULT_PORTS and re.fullmatch(_HOST, bare)
+    if not sound or parts.fragment or port == 0:
+        raise Refused(accepts)
+    host = (parts.hostname or "").lower()
+    if parts.scheme == "http" and not re.fullmatch(plain_http, host):
+        allowed = "loopback" if plain_http is LOOPBACK else "loopback and private"
+        raise Refused(f"{accepts}; plain http only for {allowed} addresses")
+    found = Endpoint(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme])
+    return Url(found, f"{parts.path}?{parts.query}" if parts.query else parts.path)

@@ -1,0 +1,146 @@
+"""How a variable's text is read: parsers, and the Reader that applies them to an environment.
+
+A parser returns the value, or raises Refused, which never holds what was given: that may be a
+secret in the wrong place. Those that few deployments need lie in the room they belong to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from token_service.errors import Misconfiguration
+
+MIN_SECRET_BYTES = 32
+"""HS256 takes no shorter one (RFC 7518, section 3.2)."""
+# How public keys begin, whole or without their PEM lines, and where they are: if one is used as the
+# HMAC secret, anyone can sign.
+_PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
+
+
+class Refused(Exception):
+    """Raised by a parser; the message says what is accepted."""
+
+
+class Variable(NamedTuple):
+    """One environment variable, declared in variables.py and nowhere else. `default`, as text,
+    stands for an empty one; without it that is a fault (`missing`), or whoever reads it says what
+    then holds. A `secret` is never shown. What everybody sets is `first`."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None = None
+    secret: bool = False
+    first: bool = False
+    missing: str = "not set"
+
+
+class Reader:
+    """Reads variables of one environment. Raises Misconfiguration for the first fault."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+
+    def text(self, variable: Variable) -> str:
+        """The text of a variable, without blanks around it; "" where it is not set."""
+        return self.env.get(variable.name, "").strip()
+
+    def read(self, variable: Variable) -> Any:
+        """The value of a variable that has a default, or must be set."""
+        value = self.text(variable) or variable.default
+        if value is None:
+            raise Misconfiguration(variable.name, variable.missing)
+        return _parsed(variable, value, None)
+
+    def optional(self, variable: Variable, other: Any, least: int | None = None) -> Any:
+        """The value of a variable, `other` where it is not set; `least` for a Whole of its own."""
+        value = self.text(variable)
+        return _parsed(variable, value, least) if value else other
+
+    def fault(self, variable: Variable, message: str) -> None:
+        """Say what is wrong with a variable."""
+        raise Misconfiguration(variable.name, message)
+
+
+def _parsed(variable: Variable, value: str, least: int | None) -> Any:
+    parse: Any = variable.parse
+    try:
+        return parse(value) if least is None else Whole(least, parse.most, parse.unit)(value)
+    except Refused as refused:
+        raise Misconfiguration(variable.name, str(refused)) from None
+
+
+class Whole:
+    """Parses a whole number from `least` to `most`, both included; `zero` is what 0 stands for."""
+
+    def __init__(self, least: int, most: int, unit: str = "", zero: str = "") -> None:
+        self.least, self.most, self.unit, self.zero = least, most, unit, zero
+
+    def __call__(self, text: str) -> int:
+        value = whole(text, self.least, self.most)
+        if value is None:
+            raise Refused(f"must be {self}")
+        return value
+
+    def __str__(self) -> str:
+        of_unit, at_zero = self.unit and f" of {self.unit}", self.zero and f" ({self.zero})"
+        return f"a whole number{of_unit}, {self.least}{at_zero} to {self.most}"
+
+
+def whole(text: str, least: int, most: int) -> int | None:
+    """Read a whole number in ASCII digits, None for anything else or out of range."""
+    # Bounded digits: int() of a very long text is an error of its own.
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(most)):
+        return None
+    return int(text) if least <= int(text) <= most else None
+
+
+def checked(accepts: str, is_sound: Callable[[str], object]) -> Callable[[str], str]:
+    """Parse a text that is sound."""
+
+    def parse(value: str) -> str:
+        if not is_sound(value):
+            raise Refused(f"must be {accepts}")
+        return value
+
+    return parse
+
+
+def matching(pattern: str, accepts: str) -> Callable[[str], str]:
+    """Parse a text that fits a pattern as a whole; it is compiled when it is met first."""
+    return checked(accepts, lambda value: re.fullmatch(pattern, value))
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Parse one of a few words."""
+    return checked(f"one of {', '.join(choices)}", choices.__contains__)
+
+
+def texts(value: str) -> tuple[str, ...]:
+    """Parse what stands between commas, each once, without blanks around it or empty parts."""
+    return tuple(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
+
+
+def secrets(value: str) -> tuple[bytes, ...]:
+    """Parse one secret, or several while they are rotated."""
+    if value.startswith(_PUBLIC) or "-----BEGIN" in value:
+        raise Refused("must be a secret, not a public key, a JWKS or its URL")
+    # What is no UTF-8 in the environment comes as surrogates.
+    found = [part.strip().encode("utf-8", "surrogateescape") for part in value.split(",")]
+    if any(len(secret) < MIN_SECRET_BYTES for secret in found):
+        raise Refused(
+            f"each secret must have at least {MIN_SECRET_BYTES} bytes; commas separate several"
+        )
+    return tuple(found)
+
+
+def elsewhere(place: str) -> Callable[[str], Any]:
+    """Parse by the function of another room, `module:function`."""
+
+    def parse(value: str) -> Any:
+        module, _, name = place.partition(":")
+        return getattr(import_module(f"token_service.{module}"), name)(value)
+
+    return parse

@@ -1,0 +1,174 @@
+"""Grant -> form: what a browser or mini program posts to OSS along with a file (PostObject, V4).
+
+OSS checks the fields against the policy inside of the form, which the function's own key signs.
+Whether the caller may upload there at all is permissions.py's matter.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from token_service.encoding import compact
+from token_service.grant import content_types
+from token_service.grant.grants import Grant
+from token_service.grant.refusals import InvalidParameter
+from token_service.login.callers import Login
+from token_service.settings.parsing import whole
+from token_service.settings.reading import Settings
+from token_service.settings.values import AccessKey
+from token_service.signing.limits import Limits
+from token_service.signing.signer import ALGORITHM, Signer, bucket_url, lifetime
+
+ACTION = "oss:PutObject"
+WISHES = ("policy", "object", "content_type", "max_bytes", "expires")
+
+_FILE_NAME = "${filename}"
+_TYPE_FIELDS = ("content-type", "x-oss-content-type")
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class FormWish(NamedTuple):
+    """What a form accepts: bytes at most, and exact content types; none: any."""
+
+    seconds: int
+    max_bytes: int
+    content_types: tuple[str, ...]
+
+
+def read_wish(
+    wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
+) -> FormWish:
+    """Check the wishes for a form; `object` and `policy` are the grant's.
+
+    Raises InvalidParameter for one that is malformed or would widen.
+    """
+    return FormWish(
+        seconds=lifetime(wishes.get("expires"), limits, key, login),
+        max_bytes=_max_bytes(wishes.get("max_bytes"), limits.max_bytes),
+        content_types=content_types.narrowed(wishes.get("content_type"), limits.content_types),
+    )
+
+
+def signed_form(
+    grant: Grant,
+    wish: FormWish,
+    settings: Settings,
+    key: AccessKey,
+    now: float,
+    more_fields: Mapping[str, str] = _NONE,
+) -> dict[str, object]:
+    """Sign a form for the grant's prefix or object at `now` (unix seconds); build the answer of it.
+
+    `more_fields` come with the form, and OSS refuses the form without them or with others.
+    """
+    signer = Signer.at(now, key, settings.region)
+    # OSS compares these with the fields of the same names: a signature serves its own form only.
+    exact = {
+        "x-oss-signature-version": ALGORITHM,
+        "x-oss-credential": signer.credential,
+        "x-oss-date": signer.timestamp,
+        **({} if key.security_token is None else {"x-oss-security-token": key.security_token}),
+        **more_fields,
+    }
+    expiration = signer.expiration(wish.seconds)
+    policy = compact(
+        {
+            "expiration": expiration.replace("Z", ".000Z"),
+            "conditions": [
+                {"bucket": grant.bucket},
+                *({name: value} for name, value in exact.items()),
+                *_conditions(grant, wish),
+            ],
+        }
+    )
+    encoded = base64.b64encode(policy.encode()).decode()
+    signature = signer.signature(encoded)
+    host = bucket_url(settings.oss_endpoint, grant.bucket)
+    fields = {
+        "key": grant.object_key or f"{grant.prefix}{_FILE_NAME}",
+        "success_action_status": "200",
+        "policy": encoded,
+        **exact,
+        "x-oss-signature": signature,
+    }
+    if len(wish.content_types) == 1:
+        fields.update(dict.fromkeys(_TYPE_FIELDS, wish.content_types[0]))
+    return {
+        "StatusCode": 200,
+        "Url": f"{host}/",
+        "Fields": fields,
+        "Expiration": expiration,
+        "Prefix": grant.prefix,
+        **_vendor_names(fields, grant.prefix, host),
+        "Scope": _scope(grant, wish, settings),
+    }
+
+
+def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
+    """What OSS holds a form to. All of them have to hold; there is no "or" between conditions.
+
+    "starts-with" looks at the key field as it was sent: OSS puts the file's name in afterwards
+    (vendor documentation). What comes in there can only lengthen the key, and OSS reads keys
+    literally, "../" too: so every object of the form lies under the prefix.
+
+    Where content types are bounded, two fields have to name the file's: what "$content-type"
+    looks at beside the field of that name, the file's own type say, is unverified, and
+    x-oss-content-type is what OSS stores in the first place (vendor documentation).
+    """
+    conditions: list[object] = [
+        ["eq", "$key", grant.object_key]
+        if grant.object_key is not None
+        else ["starts-with", "$key", grant.prefix],
+        ["content-length-range", 0, wish.max_bytes],
+    ]
+    types = wish.content_types
+    if types:
+        conditions += (["in", f"${name}", list(types)] for name in _TYPE_FIELDS)
+    return conditions
+
+
+def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str, str]:
+    """The members that the front ends of the vendor's samples read, to make the fields of.
+
+    They send the token's field in any case, so without a token it is empty, not "undefined".
+    """
+    names = {
+        "policy": fields["policy"],
+        "x_oss_signature_version": fields["x-oss-signature-version"],
+        "x_oss_credential": fields["x-oss-credential"],
+        "x_oss_date": fields["x-oss-date"],
+        "signature": fields["x-oss-signature"],
+        "security_token": fields.get("x-oss-security-token", ""),
+        # They join it with the file's name.
+        "dir": prefix,
+        "host": host,
+    }
+    if "callback" in fields:
+        names["callback"] = fields["callback"]
+    return names
+
+
+def _scope(grant: Grant, wish: FormWish, settings: Settings) -> dict[str, object]:
+    scope: dict[str, object] = {
+        "Bucket": grant.bucket,
+        "Region": settings.region,
+        "Policy": grant.policy,
+        "MaxBytes": wish.max_bytes,
+    }
+    if wish.content_types:
+        scope["ContentTypes"] = list(wish.content_types)
+    if grant.object_key is not None:
+        scope["Object"] = grant.object_key
+    return scope
+
+
+def _max_bytes(wish: str | None, most: int) -> int:
+    if wish is None:
+        return most
+    wanted = whole(wish, 1, most)
+    if wanted is None:
+        raise InvalidParameter("max_bytes", f"must be whole bytes, 1 to {most}")
+    return wanted

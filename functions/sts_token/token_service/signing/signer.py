@@ -1,0 +1,140 @@
+"""OSS signature V4 by the function's own key: what is signed, for how long, at which address.
+
+What a signed URL or a form holds lies in presign.py and forms.py. Nothing here asks anybody: URLs
+and forms are made while STS is down.
+Source: vendor documentation, and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote
+
+from token_service.grant.refusals import InvalidParameter
+from token_service.login.callers import Login
+from token_service.settings.parsing import whole
+from token_service.settings.values import AccessKey, Endpoint
+from token_service.signing import percent
+from token_service.signing.limits import Limits
+
+ALGORITHM = "OSS4-HMAC-SHA256"
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+
+MAX_TEMPORARY_SECONDS = 3600
+"""The longest life of what a temporary key signs: it dies with the key, whatever it says itself.
+
+When that is cannot be known. Function Compute injects the three variables and no expiration, its
+context has none either, and the security token is opaque. Such keys last 36 hours (vendor
+documentation), of which any part may be over; how early the platform replaces them is unverified,
+but it lets an invocation run for many hours on one. An hour is far inside of that. The only place
+that holds the choice.
+"""
+
+
+class Signer(NamedTuple):
+    """A key, and where and when it signs."""
+
+    key: AccessKey
+    region: str
+    """Like cn-hangzhou."""
+    moment: int
+    """Unix seconds."""
+    timestamp: str
+    """The moment as V4 has it, like 20231216T162057Z."""
+
+    @classmethod
+    def at(cls, now: float, key: AccessKey, region: str) -> Signer:
+        """Sign at `now`, in unix seconds."""
+        moment = int(now)
+        return cls(key, region, moment, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment)))
+
+    @property
+    def scope(self) -> str:
+        """What a signature is good for: a day and a region."""
+        return f"{self.timestamp[:8]}/{self.region}/oss/aliyun_v4_request"
+
+    @property
+    def credential(self) -> str:
+        """The x-oss-credential: whose key it is, and the scope."""
+        return f"{self.key.access_key_id}/{self.scope}"
+
+    def expiration(self, seconds: int) -> str:
+        """The moment `seconds` after signing, as 20 characters of UTC like every Expiration."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.moment + seconds))
+
+    def signature(self, text: str) -> str:
+        """Sign a string to sign, or a form's policy in base64: 64 hex digits."""
+        key = f"aliyun_v4{self.key.access_key_secret}".encode()
+        for part in self.scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return hmac.digest(key, text.encode(), "sha256").hex()
+
+    def request_signature(
+        self, method: str, resource: str, query: str, headers: Mapping[str, str]
+    ) -> str:
+        """Sign a request.
+
+        `resource` is /bucket/key, not encoded, whatever the URL's style; `query` is
+        `canonical_query` of all parameters but the signature; `headers` are those that V4 signs
+        (Content-Type, Content-MD5, x-oss-*), with names in lower case.
+        """
+        lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
+        canonical = f"{method}\n{quote(resource)}\n{query}\n{lines}\n\n{UNSIGNED_PAYLOAD}"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        return self.signature(f"{ALGORITHM}\n{self.timestamp}\n{self.scope}\n{digest}")
+
+
+def canonical_query(parameters: Mapping[str, str]) -> str:
+    """Encode and order parameters as V4 signs them; an empty value stands without "="."""
+    pairs = sorted((percent.kept(name), percent.kept(value)) for name, value in parameters.items())
+    return "&".join(f"{name}={value}" if value else name for name, value in pairs)
+
+
+MIN_CUT_SECONDS = 60
+"""What is left of a URL or form, at the least, where a wish is cut to what is left of a login."""
+
+
+def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Login | None) -> int:
+    """How many seconds a URL or form lives: 1 up to URL_EXPIRE_TIME_MAX and what the key allows.
+
+    `key` is the function's own where that signs, None where a session does, whose end is known.
+
+    A wish (`expires`) is cut to what is left of the login, but not below a minute. Raises
+    InvalidParameter for one that is malformed or longer than the operator allows.
+    """
+    longest = limits.max_url_seconds
+    if key is not None and key.security_token is not None:
+        longest = min(longest, MAX_TEMPORARY_SECONDS)
+    if wish is None:
+        return min(limits.url_seconds, longest)
+    seconds = whole(wish, 1, longest)
+    if seconds is None:
+        raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
+    return seconds if login is None else min(seconds, max(login.seconds_left, MIN_CUT_SECONDS))
+
+
+def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
+    """Where the bucket answers, and the path there that an object's key goes behind.
+
+    OSS takes the bucket in the host's name. An address or "localhost" has no names below it, so
+    there the bucket is the path's first segment, as the Python SDKs write it too; OSS itself
+    refuses that, the sandbox does not. Any other name is a domain of the operator's own that is
+    bound to the bucket and says nothing of it: so the Android and iOS SDKs read an endpoint. The
+    Python and JavaScript SDKs have to be told (`is_cname`, `use_cname`, `cname`).
+    """
+    if re.fullmatch(r"localhost|[0-9.]+|.*:.*", endpoint.host):
+        return endpoint, f"/{bucket}/"
+    if endpoint.host.endswith(".aliyuncs.com"):
+        return endpoint._replace(host=f"{bucket}.{endpoint.host}"), "/"
+    return endpoint, "/"
+
+
+def bucket_url(endpoint: Endpoint, bucket: str) -> str:
+    """The bucket's address as a URL, without a slash at the end."""
+    address, path = bucket_address(endpoint, bucket)
+    return f"{address}{path}"[:-1]

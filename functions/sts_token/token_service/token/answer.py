@@ -1,0 +1,43 @@
+"""Grant and Credentials -> token: the JSON members that the stock SDKs read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from token_service.grant.grants import Grant
+from token_service.settings.reading import Settings
+from token_service.token.assume_role import Credentials
+
+
+def token(
+    credentials: Credentials,
+    grant: Grant,
+    settings: Settings,
+    callback: Mapping[str, str] | None = None,
+) -> dict[str, object]:
+    """Build the token of a grant; `callback` are the members for it. No other may stand at the top:
+    ali-oss takes every one as an option of its own, as `Region` or `Endpoint` (seen in 6.23)."""
+    scope: dict[str, object] = {
+        "Bucket": grant.bucket,
+        "Region": settings.region,
+        "Endpoint": str(settings.oss_endpoint),
+        "Prefix": grant.prefix,
+        "Policy": grant.policy,
+    }
+    if grant.object_key is not None:
+        scope["Object"] = grant.object_key
+    scope.update(callback or {})
+    return {
+        # Android and iOS: a number.
+        "StatusCode": 200,
+        "AccessKeyId": credentials.access_key_id,
+        "AccessKeySecret": credentials.access_key_secret,
+        "SecurityToken": credentials.security_token,
+        "Expiration": credentials.expiration,
+        # The vendor's own SDKs, which read this URL as a `credentials_uri`.
+        "Code": "Success",
+        # oss2's EcsRamRoleCredentialsProvider refreshes too early without it.
+        "LastUpdated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "Scope": scope,
+    }

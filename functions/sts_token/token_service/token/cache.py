@@ -1,0 +1,105 @@
+"""Credentials that are served again, by one instance, while over half of their life is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from token_service.token.assume_role import Credentials, RoleRequest
+
+MAX_ENTRIES = 1000
+"""About 2 KB each. The least recently used is evicted first."""
+MAX_OF_ONE_CALLER = 20
+"""So that nobody, with as many wishes as they like, evicts everybody else's."""
+MIN_SECONDS_LEFT = 300
+"""The mobile SDKs fetch again when less is left (seen in their source)."""
+
+
+class _Entry(NamedTuple):
+    credentials: Credentials
+    # Unix seconds from which on it is not served any more.
+    until: float
+
+
+class _Flight:
+    """A call of STS that is under way, and how it ended."""
+
+    credentials: Credentials | None = None
+    error: Exception | None = None
+
+    def __init__(self) -> None:
+        # Held while it is under way. An Event does the same for four times the price.
+        self.under_way = threading.Lock()
+        self.under_way.acquire()
+
+
+class CredentialsCache:
+    """Credentials by what they were asked for, at most `share` entries a caller. Thread-safe."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.time, share: int = MAX_OF_ONE_CALLER
+    ) -> None:
+        self._clock = clock
+        self._share = share
+        # How many entries each session name has.
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[RoleRequest, _Entry] = OrderedDict()
+        self._flights: dict[RoleRequest, _Flight] = {}
+
+    def get(
+        self, request: RoleRequest, fetch: Callable[[RoleRequest], Credentials]
+    ) -> tuple[Credentials, bool]:
+        """Return credentials for a request, and whether they were served again. Of equal requests
+        at once one fetches, and the others get what it gets, its error too."""
+        with self._lock:
+            entry = self._entries.get(request)
+            if entry is not None and self._clock() < entry.until:
+                self._entries.move_to_end(request)
+                return entry.credentials, True
+            flight = self._flights.get(request)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[request] = _Flight()
+        if not leads:
+            with flight.under_way:
+                pass
+            if flight.credentials is None:
+                raise flight.error or RuntimeError("a call of STS ended without a result")
+            return flight.credentials, True
+        try:
+            flight.credentials = fetch(request)
+            self._keep(request, flight.credentials)
+        except Exception as error:
+            flight.error = error
+            raise
+        finally:
+            with self._lock:
+                del self._flights[request]
+            flight.under_way.release()
+        return flight.credentials, False
+
+    def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
+        # By what STS says rather than what was asked for: it may have given less.
+        expires = credentials.expires
+        until = expires - max((expires - self._clock()) / 2, MIN_SECONDS_LEFT)
+        with self._lock:
+            if request not in self._entries:
+                name = request.session_name
+                if self._counts.get(name, 0) >= self._share:
+                    # A scan of MAX_ENTRIES at most, after a call of STS that took much longer.
+                    self._evict(next(r for r in self._entries if r.session_name == name))
+                self._counts[name] = self._counts.get(name, 0) + 1
+            self._entries[request] = _Entry(credentials, until)
+            self._entries.move_to_end(request)
+            if len(self._entries) > MAX_ENTRIES:
+                self._evict(next(iter(self._entries)))
+
+    def _evict(self, request: RoleRequest) -> None:
+        del self._entries[request]
+        self._counts[request.session_name] -= 1
+        if not self._counts[request.session_name]:
+            del self._counts[request.session_name]

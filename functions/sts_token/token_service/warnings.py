@@ -1,0 +1,32 @@
+"""What is allowed and unwise: the log says it once, /health at each call."""
+
+from __future__ import annotations
+
+import logging
+
+from token_service.settings.reading import Settings
+
+log = logging.getLogger("sts_token")
+
+
+def of(settings: Settings) -> list[str]:
+    """Return the warnings, a sentence each; no secret is among what they name."""
+    found = []
+    if not settings.auth.names_callers:
+        found.append(
+            "AUTH=anonymous: whoever knows the URL gets a token for everything under "
+            f"{settings.prefix} of {settings.bucket}"
+        )
+    elif not settings.caller_tokens_per_minute:
+        found.append(
+            "CALLER_TOKENS_PER_MINUTE=0: one caller can spend the STS calls of the whole account"
+        )
+    if "all_policy" in settings.policy_choices:
+        found.append("all_policy: tokens may do whatever the upload role may, in every folder")
+    return found
+
+
+def write(settings: Settings) -> None:
+    """Write them into the log."""
+    for text in of(settings):
+        log.warning("%s", text)

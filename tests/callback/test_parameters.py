@@ -1,0 +1,110 @@
+"""What a client hands to OSS: the format that OSS documents, within its limits."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from oss_signer import decoded
+from token_service.callback.parameters import (
+    MAX_BYTES,
+    CallbackParameters,
+    CallbackSettings,
+    callback_parameters,
+)
+from token_service.callback.seals import UPLOAD_SECONDS, Seal, unseal
+from token_service.grant.grants import Grant
+from token_service.settings.addresses import Url
+from token_service.settings.values import Endpoint
+
+SECRETS = (b"s" * 32, b"o" * 32)
+GRANT = Grant("my-bucket", "uploads/alice/", None, "bucket_write_policy", 900, "alice")
+EXPIRES = 1_795_511_728
+HTTPS = CallbackSettings(Url(Endpoint("https", "app.example.com", 443), "/callback"), None, None)
+HTTP = CallbackSettings(Url(Endpoint("http", "127.0.0.1", 7080), "/callback"), None, None)
+
+
+def sealed(made: CallbackParameters) -> str:
+    text: str = decoded(made.variables)["x:seal"]
+    return text
+
+
+def test_a_callback_is_what_oss_documents() -> None:
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    callback = decoded(made.callback)
+    assert callback.pop("callbackBody").startswith("bucket=${bucket}&object=${object}&etag=${etag}")
+    assert callback == {
+        "callbackUrl": "https://app.example.com/callback",
+        "callbackBodyType": "application/x-www-form-urlencoded",
+        "callbackSNI": True,
+    }
+    assert list(decoded(made.variables)) == ["x:seal"]
+
+
+def test_plain_http_of_a_sandbox_asks_for_no_sni() -> None:
+    assert "callbackSNI" not in decoded(callback_parameters(GRANT, 1, HTTP, SECRETS).callback)
+
+
+def test_each_variable_of_the_body_has_a_name_that_oss_knows() -> None:
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    body = decoded(made.callback)["callbackBody"]
+    known = {"bucket", "object", "etag", "size", "imageInfo.height", "imageInfo.width", "reqId"}
+    assert set(re.findall(r"\$\{([^}]*)\}", body)) == {*known, *decoded(made.variables)}
+
+
+def test_token_and_query_say_the_same() -> None:
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    assert made.scope() == {"Callback": made.callback, "CallbackVar": made.variables}
+    assert made.query() == {"callback": made.callback, "callback-var": made.variables}
+
+
+def test_a_form_has_one_field_with_the_seal_in_it() -> None:
+    """The vendor's samples send `callback` and no variables."""
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    ((name, value),) = made.form_fields().items()
+    assert name == "callback"
+    plain = decoded(made.callback)
+    body = plain["callbackBody"].replace("${x:seal}", sealed(made))
+    assert decoded(value) == {**plain, "callbackBody": body}
+    assert "x:" not in body
+
+
+def test_names_of_variables_are_in_lower_case() -> None:
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    for name in decoded(made.variables):
+        assert name == name.lower()
+
+
+def test_the_seal_is_the_grants_and_outlives_it_by_an_upload() -> None:
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    expires = EXPIRES + UPLOAD_SECONDS
+    opened = unseal(sealed(made), SECRETS[:1], EXPIRES)
+    assert opened == Seal("alice", "my-bucket", "uploads/alice/", True, expires)
+    one = GRANT._replace(object_key="uploads/alice/a.jpg")
+    made = callback_parameters(one, EXPIRES, HTTPS, SECRETS)
+    opened = unseal(sealed(made), SECRETS[:1], EXPIRES)
+    assert opened == Seal("alice", "my-bucket", "uploads/alice/a.jpg", False, expires)
+
+
+@pytest.mark.parametrize("fill", ["a", '"', "\u00e9", "\u65e5", "\U0001f600"])
+def test_the_longest_grant_stays_within_the_limits_of_oss(fill: str) -> None:
+    key = "uploads/" + fill * (1015 // len(fill.encode()))
+    grant = GRANT._replace(bucket="b" * 63, object_key=key, session_name="n" * 64)
+    url = Url(Endpoint("https", "a" * 253, 44300), f"{'/' + 'p' * 50}" * 4 + "/callback")
+    made = callback_parameters(grant, EXPIRES, CallbackSettings(url, None, None), SECRETS)
+    assert unseal(sealed(made), SECRETS, EXPIRES).key == key
+    for parameter in made:
+        assert len(parameter) <= MAX_BYTES
+
+
+def test_a_callback_is_base64_as_headers_take_it() -> None:
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    for parameter in (made.callback, made.variables):
+        assert base64.b64encode(base64.b64decode(parameter, validate=True)).decode() == parameter
+
+
+def test_no_secret_is_in_what_is_given_out() -> None:
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
+    assert SECRETS[0].decode() not in f"{made!r}{base64.b64decode(made.variables)!r}"

@@ -1,0 +1,160 @@
+"""RSA public keys and signatures: the vendor's own sample, and what must not pass."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oss_signer import OssSigner
+from token_service.callback.public_keys import BUNDLED
+from token_service.callback.rsa_md5 import PublicKey, read_pem, verifies_md5
+
+# The sample of the vendor's documentation, made with the key of production.
+TEXT = b"/index.php?id=1&index=2\nbucket=yonghu-test"
+SIGNATURE = base64.b64decode(
+    "kKQeGTRccDKyHB3H9vF+xYMSrmhMZjzzl2/kdD1ktNVgbWEfYTQG0G2SU/RaHBovRCE8OkQDjC3uG33esH2txA=="
+)
+SIGNER = OssSigner()
+PRIVATE = SIGNER.key
+
+
+def pem(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> str:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def wrapped(der: bytes) -> str:
+    text = base64.b64encode(der).decode()
+    return f"-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n"
+
+
+def der(text: str) -> bytes:
+    return base64.b64decode("".join(text.splitlines()[1:-1]))
+
+
+(PRODUCTION,) = read_pem(BUNDLED)
+(OWN,) = read_pem(pem(PRIVATE.public_key()))
+
+
+def test_the_sample_of_the_vendors_documentation_verifies() -> None:
+    assert (PRODUCTION.modulus.bit_length(), PRODUCTION.exponent) == (512, 65537)
+    assert verifies_md5(PRODUCTION, SIGNATURE, TEXT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT[1:],
+        TEXT + b"\n",
+        TEXT.replace(b"yonghu", b"another"),
+        TEXT.partition(b"?")[0] + b"\nbucket=yonghu-test",
+        b"",
+    ],
+    ids=["no slash", "a line more", "another body", "no query", "nothing"],
+)
+def test_the_sample_does_not_verify_for_another_text(text: bytes) -> None:
+    assert not verifies_md5(PRODUCTION, SIGNATURE, text)
+
+
+def test_another_implementations_signature_verifies() -> None:
+    assert verifies_md5(OWN, SIGNER.sign(b"text"), b"text")
+
+
+def test_a_signature_over_another_digest_is_refused() -> None:
+    assert not verifies_md5(OWN, PRIVATE.sign(b"text", padding.PKCS1v15(), SHA256()), b"text")
+
+
+def test_a_signature_of_another_length_is_refused() -> None:
+    """Also one that is the same number."""
+    sound = SIGNER.sign(b"text")
+    longer = (int.from_bytes(sound, "big") + OWN.modulus).to_bytes(129, "big")
+    for signature in (b"", b"\x00" + sound, sound[1:], sound + b"\x00", longer):
+        assert not verifies_md5(OWN, signature, b"text")
+
+
+def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
+    """The same signature in other bytes."""
+    texts = (str(number).encode() for number in range(1000))
+    signed = ((text, SIGNER.sign(text)) for text in texts)
+    numbers = ((text, int.from_bytes(sound, "big") + OWN.modulus) for text, sound in signed)
+    text, number = next(found for found in numbers if found[1] < 1 << 1024)
+    assert not verifies_md5(OWN, number.to_bytes(128, "big"), text)
+
+
+def test_rubbish_after_the_digest_is_refused() -> None:
+    """With an exponent of 3 a verifier that takes the padding apart accepts a cube root of it."""
+    key = PublicKey((1 << 2047) + 1, 3)
+    info = bytes.fromhex("3020300c06082a864886f70d020505000410")
+    digest = bytes.fromhex("1cb251ec0d568de6a929b520c4aed8d1")  # of "text"
+    start = b"\x00\x01" + b"\xff" * 8 + b"\x00" + info + digest
+    block = int.from_bytes(start + b"\xff" * (256 - len(start)), "big")
+    low, high = 0, 1 << 700
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**3 <= block else (low, middle - 1)
+    assert (low**3).to_bytes(256, "big").startswith(start), "the forgery is one"
+    assert not verifies_md5(key, low.to_bytes(256, "big"), b"text")
+
+
+def test_several_keys_are_read() -> None:
+    assert read_pem(BUNDLED + "\n" + pem(PRIVATE.public_key())) == (PRODUCTION, OWN)
+
+
+SPKI = der(BUNDLED)
+INSIDE = SPKI.index(b"\x30\x48\x02\x41")
+
+
+def altered(place: int, byte: int) -> str:
+    return wrapped(SPKI[:place] + bytes([byte]) + SPKI[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>",
+        BUNDLED.replace("PUBLIC", "PRIVATE"),
+        BUNDLED.replace("MFww", "M===="),
+        BUNDLED * 9,
+        pem(ec.generate_private_key(ec.SECP256R1()).public_key()),
+        wrapped(SPKI[:-1]),
+        wrapped(SPKI + b"\x00"),
+        wrapped(SPKI[:2]),
+        altered(1, 0x80),
+        altered(1, 0x84),
+        altered(INSIDE - 1, 1),
+        altered(INSIDE + 4, 0x80),
+        # An exponent of 1: every text would be its own signature.
+        wrapped(SPKI[:-3] + b"\x00\x00\x01"),
+        wrapped(SPKI[:-3] + b"\x01\x00\x00"),
+        # An even modulus.
+        altered(len(SPKI) - 6, 0x4E),
+        # No modulus to speak of.
+        wrapped(bytes.fromhex("3018300d06092a864886f70d01010105000307003004020103020103")),
+    ],
+)
+def test_what_is_no_sound_rsa_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="public key"):
+        read_pem(text)
+
+
+@given(st.text() | st.binary().map(wrapped) | st.binary().map(lambda b: wrapped(SPKI[:20] + b)))
+def test_any_text_is_keys_or_a_value_error(text: str) -> None:
+    try:
+        keys = read_pem(text)
+    except ValueError as error:
+        fault = str(error)
+    else:
+        assert keys
+        return
+    assert "public key" in fault
+
+
+@given(st.binary(min_size=64, max_size=64), st.binary(max_size=100))
+def test_no_bytes_are_a_signature(signature: bytes, text: bytes) -> None:
+    assert not verifies_md5(PRODUCTION, signature, text)

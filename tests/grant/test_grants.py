@@ -1,0 +1,257 @@
+"""Wishes and what they may narrow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from token_service.grant import grants
+from token_service.grant.refusals import InvalidParameter
+from token_service.grant.wishes import MAX_BODY_BYTES
+from token_service.http.messages import Request
+from token_service.login import callers
+from token_service.login.callers import ANONYMOUS, Caller, Login
+from token_service.settings.reading import Settings, read_settings
+
+Env = dict[str, str]
+ALICE = Caller(segment="alice", session_name="alice")
+
+
+@pytest.fixture
+def settings(env: Env) -> Settings:
+    return read_settings(
+        {**env, "POLICY_CHOICES": "bucket_read_policy", "TOKEN_EXPIRE_TIME": "3600"}
+    )
+
+
+def post(body: bytes, content_type: str = "", **query: str) -> Request:
+    return Request("POST", "/", query, {"content-type": content_type}, body)
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_without_wishes_the_grant_is_what_the_operator_configured(settings: Settings) -> None:
+    grant = grants.decide(ANONYMOUS, {}, settings)
+    assert (grant.bucket, grant.prefix, grant.object_key) == ("my-bucket", "uploads/", None)
+    assert (grant.policy, grant.seconds) == ("bucket_write_policy", 3600)
+    assert grant.session_name == "anonymous"
+
+
+def test_a_callers_prefix_is_a_folder_of_their_own(settings: Settings) -> None:
+    assert grants.decide(ALICE, {}, settings).prefix == "uploads/alice/"
+
+
+def test_an_object_wish_narrows_to_one_key_under_the_prefix(settings: Settings) -> None:
+    grant = grants.decide(ALICE, {"object": "a/b.jpg"}, settings)
+    assert grant.object_key == "uploads/alice/a/b.jpg"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/etc", "\\x", "../bob/x", "a/../../bob/x", "a/..", "*", "b?b", "a/", "x" * 1023]
+)
+def test_an_object_wish_cannot_leave_the_prefix(settings: Settings, name: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.decide(ALICE, {"object": name}, settings)
+    assert (caught.value.status, caught.value.code) == (400, "InvalidParameter.Object")
+
+
+def test_a_policy_wish_is_one_of_the_choices(settings: Settings) -> None:
+    grant = grants.decide(ALICE, {"policy": "bucket_read_policy"}, settings)
+    assert grant.policy == "bucket_read_policy"
+    for name in ("all_policy", "", "../all_policy", "bucket_read_policy,all_policy"):
+        with pytest.raises(InvalidParameter, match="bucket_write_policy, bucket_read_policy"):
+            grants.decide(ALICE, {"policy": name}, settings)
+
+
+def test_a_duration_wish_only_shortens(settings: Settings) -> None:
+    assert grants.decide(ALICE, {"duration": "900"}, settings).seconds == 900
+    for wish in ("899", "3601", "43200", "-900", "1e3", "", "9" * 5000):
+        with pytest.raises(InvalidParameter, match="900 to 3600"):
+            grants.decide(ALICE, {"duration": wish}, settings)
+
+
+def test_wishes_come_from_the_query() -> None:
+    request = Request("GET", "/", {"policy": "p", "object": "o", "duration": "900", "x": "y"})
+    assert grants.read_wishes(request) == {"policy": "p", "object": "o", "duration": "900"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b'{"policy": "p", "duration": 900, "object": null, "x": []}', "application/json"),
+        post(b' {"policy": "p", "duration": 900}', "text/plain"),
+        post(b"policy=p&duration=900&x=y", FORM),
+        post(b"policy=p", f"{FORM}; charset=utf-8", duration="900"),
+        post(b'{"policy": "p", "duration": 900}', FORM, policy="p"),
+    ],
+)
+def test_wishes_come_from_a_json_or_form_body(request_: Request) -> None:
+    assert grants.read_wishes(request_) == {"policy": "p", "duration": "900"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b"policy=p", "text/plain"),
+        post(b"<a/>", "application/xml"),
+        post(b"[1]", "application/json"),
+        post(b"{", "application/json"),
+        post(b"\xff\xff", FORM),
+        post(b'{"a":' * 9000, "application/json"),
+        post(b"a=" + b"x" * MAX_BODY_BYTES, FORM),
+    ],
+)
+def test_another_body_is_refused(request_: Request) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.read_wishes(request_)
+    assert caught.value.code == "InvalidParameter.Body"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b"policy=a", FORM, policy="b"),
+        post(b"policy=a&policy=b", FORM),
+        post(b'{"policy": ["a"]}'),
+        post(b'{"policy": true}'),
+        post(b'{"policy": 1.5}'),
+        post(b'{"policy": {"a": "b"}}'),
+        # The same object said twice (A19): a dict would take the last one.
+        post(b'{"policy": "a", "policy": "b"}'),
+        post(b'{"policy": "a", "policy": "a"}'),
+        post(b'{"policy": "a", "x": {}, "\\u0070olicy": "b"}'),
+        post(b'{"policy": null, "policy": "a"}'),
+        post(b'{"policy": 9, "policy": "9"}'),
+        post(b"policy=a&policy=a", FORM),
+        post(b"policy=a&%70olicy=b", FORM),
+        post(b"policy=a&x=y&policy=", FORM),
+        # In two spellings of its name: another reader, a proxy's rule, takes the other one.
+        post(b'{"policy": "a", "Policy": "b"}'),
+        post(b'{"POLICY": "a", "policy": "a"}'),
+        post(b"policy=a&policy_=b", FORM),
+        post(b'{"Policy": "b"}', policy="a"),
+        post(b'{"policy": "a"}', **{"po-licy": "b"}),
+        Request("GET", "/", {"policy": "a", "Policy": "b"}),
+    ],
+)
+def test_a_wish_must_say_one_thing(request_: Request) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.read_wishes(request_)
+    assert caught.value.code == "InvalidParameter.Policy"
+
+
+def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:
+    """Clients with one URL for everything do so, and it says one thing."""
+    request = post(b'{"object": "a", "duration": 900, "policy": null}', object="a", duration="900")
+    assert grants.read_wishes(request) == {"object": "a", "duration": "900"}
+
+
+def test_what_is_no_wish_here_may_be_there_as_often_as_it_likes() -> None:
+    for request in (
+        post(b'{"x": 1, "x": 2, "Object": "a", "OBJECT": "b"}'),
+        post(b"x=1&x=2&Object=a&OBJECT=b", FORM),
+        post(b'{"content_type": "a", "Content-Type": "b"}'),
+    ):
+        assert grants.read_wishes(request) == {}
+
+
+def test_each_routes_wishes_are_looked_after() -> None:
+    names = ("content_type", "x-oss-process")
+    for body in (
+        b'{"content_type": "image/png", "Content-Type": "text/html"}',
+        b'{"content_type": "image/png", "contentType": "text/html"}',
+        b'{"content_type": "image/png", "content_type": "text/html"}',
+    ):
+        with pytest.raises(InvalidParameter, match="content_type: must be given once"):
+            grants.read_wishes(post(body), names)
+
+
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(["object", "Object", "policy", "x"]), st.sampled_from(["a", "b"])),
+    max_size=4,
+)
+
+
+@given(PAIRS, PAIRS.map(dict))
+def test_a_wish_is_what_every_reader_would_take_it_for(
+    pairs: list[tuple[str, str]], query: dict[str, str]
+) -> None:
+    """Whether the first one or the last one counts, of either spelling (A19)."""
+    members = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs)
+    try:
+        wishes = grants.read_wishes(post(f"{{{members}}}".encode(), **query))
+    except InvalidParameter:
+        return
+    for name in ("object", "policy"):
+        said = {v for key, v in [*pairs, *query.items()] if key.lower() == name}
+        if name in wishes:
+            assert said == {wishes[name]}
+        else:
+            assert name not in dict(pairs)
+            assert name not in query
+
+
+UNSEEN = [
+    "photo\u202egpj.exe",
+    "a\u2066b",
+    "a\u200bb.jpg",
+    "invoice\u200d.pdf",
+    "\ufeffa.jpg",
+    "%2e%2e/bob/x",
+    "a/%2E%2e/%2e./b",
+]
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_a_new_object_has_a_name_that_reads_as_what_it_is(settings: Settings, name: str) -> None:
+    """A19. test_keys.py has the rules."""
+    for wishes in ({"object": name}, {"object": name, "method": "PUT"}):
+        with pytest.raises(InvalidParameter) as caught:
+            grants.decide(ALICE, wishes, settings)
+        assert caught.value.code == "InvalidParameter.Object"
+        assert name not in caught.value.message
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "get"])
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_is_stored_already_stays_readable(settings: Settings, name: str, method: str) -> None:
+    grant = grants.decide(ALICE, {"object": name, "method": method}, settings)
+    assert grant.object_key == f"uploads/alice/{name}"
+    # And no further than before.
+    with pytest.raises(InvalidParameter):
+        grants.decide(ALICE, {"object": f"../{name}", "method": method}, settings)
+
+
+@given(st.binary(max_size=300) | st.text().map(lambda text: json.dumps({"object": text}).encode()))
+def test_any_body_is_wishes_or_a_clear_error(body: bytes) -> None:
+    for content_type in ("", FORM):
+        try:
+            wishes = grants.read_wishes(post(body, content_type))
+        except InvalidParameter:
+            continue
+        assert all(isinstance(value, str) for value in wishes.values())
+
+
+@given(left=st.integers(-30, 100_000), wish=st.integers(900, 43_200))
+def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int, wish: int) -> None:
+    """A9. And the lives are few: each other one would be a call of STS."""
+    env = {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": "my-bucket",
+        "OSS_REGION": "cn-hangzhou",
+        "AUTH": "jwt",
+        "JWT_SECRET": "s" * 32,
+        "TOKEN_EXPIRE_TIME_MAX": "43200",
+    }
+    settings = read_settings(env)
+    caller = callers.named("alice")._replace(login=Login("alice", None, left))
+    seconds = grants.decide(caller, {"duration": str(wish)}, settings).seconds
+    assert 900 <= seconds <= wish
+    assert seconds <= max(left, 900)
+    assert seconds == wish or seconds % 900 == 0
+    # What the operator set is not a wish.
+    assert grants.decide(caller, {}, settings).seconds == 900

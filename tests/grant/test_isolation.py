@@ -1,0 +1,205 @@
+"""What rendered policies allow, judged by the sandbox's evaluator: the prefix, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+from hypothesis import assume, example, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from sandbox.ram import Access, Effect, Policy
+from token_service.grant import grants, new_names
+from token_service.grant import object_keys as keys
+from token_service.grant.grants import Grant
+from token_service.grant.policies import Policies
+from token_service.login import callers
+from token_service.login.callers import Caller
+from token_service.settings.reading import read_settings
+
+NAMES = ("bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy")
+POLICIES = Policies(NAMES)
+BUCKET = "my-bucket"
+ACTIONS = [
+    "oss:PutObject",
+    "oss:GetObject",
+    "oss:ListParts",
+    "oss:AbortMultipartUpload",
+    "oss:DeleteObject",
+    "oss:PutObjectAcl",
+    "oss:GetObjectAcl",
+    "oss:ListObjects",
+    "oss:ListMultipartUploads",
+    "oss:GetBucketInfo",
+    "oss:ListBuckets",
+    "sts:AssumeRole",
+]
+ALLOWED = {
+    "bucket_read_policy": {"oss:GetObject"},
+    "bucket_write_policy": {"oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"},
+}
+ALLOWED["bucket_read_write_policy"] = set().union(*ALLOWED.values())
+
+# What breaks out of JSON, wildcards, paths and comparisons, beside any other text.
+SEGMENTS = st.text(st.sampled_from("aA/.*?\"'\\${}%é\u0301:,[] ") | st.characters(), max_size=8)
+
+
+def effect(grant: Grant, action: str, resource: str, **context: str) -> Effect:
+    policy = Policy.parse(POLICIES.render(grant))
+    return policy.evaluate(Access(action, f"acs:oss:*:1:{resource}", context))
+
+
+def granted(name: str, prefix: str, object_key: str | None = None) -> Grant:
+    return Grant(BUCKET, prefix, object_key, name, 900, "anonymous")
+
+
+@given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
+def test_a_policy_opens_its_prefix_and_nothing_else(
+    name: str, folder: str, key: str, action: str
+) -> None:
+    prefix = f"{folder}/"
+    assume(keys.fault(prefix) is None)
+    grant = granted(name, prefix)
+    inside, outside = f"{prefix}{key}", f"{folder}{key}"
+    allowed = action in ALLOWED[name]
+    assert (effect(grant, action, f"{BUCKET}/{inside}") is Effect.ALLOW) == allowed
+    assert effect(grant, action, f"other-bucket/{inside}") is not Effect.ALLOW
+    assert effect(grant, action, f"x:{BUCKET}/{inside}") is not Effect.ALLOW
+    if not outside.startswith(prefix):
+        assert effect(grant, action, f"{BUCKET}/{outside}") is not Effect.ALLOW
+
+
+@given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS)
+def test_a_policy_lists_under_its_prefix_only(name: str, folder: str, asked: str) -> None:
+    prefix = f"{folder}/"
+    assume(keys.fault(prefix) is None)
+    for wish in (asked, prefix + asked, folder, ""):
+        context = {"oss:Prefix": wish, "oss:Delimiter": ""}
+        listed = effect(granted(name, prefix), "oss:ListObjects", BUCKET, **context)
+        may = name != "bucket_write_policy" and wish.startswith(prefix)
+        assert (listed is Effect.ALLOW) == may
+    without = effect(granted(name, prefix), "oss:ListObjects", BUCKET)
+    assert without is not Effect.ALLOW
+
+
+@given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
+def test_a_wish_for_one_object_opens_that_key_only(
+    name: str, wished: str, other: str, action: str
+) -> None:
+    key = f"uploads/{wished}"
+    assume(keys.fault(key) is None and other != wished)
+    grant = granted(name, "uploads/", key)
+    allowed = action in ALLOWED[name]
+    assert (effect(grant, action, f"{BUCKET}/{key}") is Effect.ALLOW) == allowed
+    assert effect(grant, action, f"{BUCKET}/uploads/{other}") is not Effect.ALLOW
+    listing = {"oss:Prefix": key, "oss:Delimiter": ""}
+    assert effect(grant, "oss:ListObjects", BUCKET, **listing) is not Effect.ALLOW
+
+
+# Any two users
+
+SETTINGS = read_settings(
+    {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": BUCKET,
+        "OSS_REGION": "cn-hangzhou",
+        "AUTH": "anonymous",
+        "POLICY_FILE": NAMES[0],
+        "POLICY_CHOICES": ",".join(NAMES[1:]),
+    }
+)
+# Among all characters there are lone surrogates, which JSON can spell.
+ANY_ID = st.text(st.characters(), max_size=80)
+IDS = st.one_of(
+    ANY_ID,
+    st.text(st.sampled_from("aAbB01_-"), max_size=66),
+    st.text(st.sampled_from("aA/.*?\"'\\${}%@~\0\u00e9e\u0301\ud800\udc00"), max_size=8),
+    st.sampled_from(["", "*", "?", "/", "..", "${user}", "%2e%2e", ".a", "@a", "~" + "a" * 32]),
+    st.text(st.characters(), min_size=1, max_size=3).map(lambda text: (text * 10_000)[:10_000]),
+)
+# What somebody might call themselves to be taken for another.
+DISGUISES = (
+    str.swapcase,
+    str.strip,
+    lambda user: unicodedata.normalize("NFC", user),
+    lambda user: unicodedata.normalize("NFD", user),
+    lambda user: unicodedata.normalize("NFKC", user),
+    lambda user: quote(user, safe="", errors="surrogatepass"),
+    lambda user: user[:-1],
+    lambda user: f"{user}2",
+    lambda user: f"{user}/",
+    lambda user: f"{user}*",
+    lambda user: f".{user}",
+    lambda user: f"../{user}",
+    lambda user: f"{user}/../{user}",
+    lambda user: f"{user}\0",
+    lambda user: callers.named(user).segment or "",
+    lambda user: callers.named(user).session_name,
+)
+PAIRS = st.one_of(
+    st.tuples(IDS, IDS),
+    st.tuples(IDS, st.sampled_from(DISGUISES)).map(lambda drawn: (drawn[0], drawn[1](drawn[0]))),
+)
+few_hundred = profile(max_examples=max(300, profile().max_examples))
+
+
+def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
+    """What a caller's token may do there, of all that there is to do."""
+    policy = Policy.parse(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
+    accesses = [
+        Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})
+        for action in ACTIONS
+        for name in ("", key)
+    ]
+    accesses += [
+        Access(
+            "oss:ListObjects", f"acs:oss:*:1:{BUCKET}", {"oss:Prefix": asked, "oss:Delimiter": d}
+        )
+        for asked in (prefix, prefix + key, prefix[:-1])
+        for d in ("", "/")
+    ]
+    return [a.action for a in accesses if policy.evaluate(a) is Effect.ALLOW]
+
+
+@few_hundred
+@given(PAIRS, SEGMENTS)
+@example(("\u00e9", "e\u0301"), "x")
+@example(("alice", "Alice"), "x")
+@example(("a", "aa"), "x")
+@example(("", "/"), "x")
+@example(("\ud83d\ude00", "\U0001f600"), "x")
+@example(("x" * 10_000, "x" * 9_999), "x")
+def test_no_two_users_reach_each_other(pair: tuple[str, str], key: str) -> None:
+    assume(pair[0] != pair[1])
+    one, other = map(callers.named, pair)
+    assert one.session_name != other.session_name
+    for here, there in ((one, other), (other, one)):
+        own = grants.decide(here, {}, SETTINGS).prefix
+        others = grants.decide(there, {}, SETTINGS).prefix
+        assert not others.startswith(own)
+        for name in NAMES:
+            assert allowed_under(here, own, key, policy=name)
+            assert not allowed_under(here, others, key, policy=name)
+            if not (keys.fault(key) or new_names.fault(key) or key.endswith("/")):
+                assert not allowed_under(here, others, key, policy=name, object=key)
+
+
+@few_hundred
+@given(IDS)
+def test_any_user_has_a_folder_and_a_name_that_the_cloud_takes(user: str) -> None:
+    caller = callers.named(user)
+    assert re.fullmatch("[A-Za-z0-9_-]{1,64}|~[a-z2-7]{32}", caller.segment or "")
+    # RoleSessionName's grammar (vendor documentation of AssumeRole).
+    assert re.fullmatch("[A-Za-z0-9.@_-]{2,64}", caller.session_name)
+    assert keys.fault(grants.decide(caller, {}, SETTINGS).prefix) is None
+    assert callers.named(user) == caller
+
+
+@few_hundred
+@given(st.lists(IDS, unique=True, max_size=20))
+def test_many_users_have_as_many_folders_and_names(users: list[str]) -> None:
+    everybody = [callers.named(user) for user in users]
+    assert len({caller.segment for caller in everybody}) == len(users)
+    assert len({caller.session_name for caller in everybody}) == len(users)

@@ -1,0 +1,240 @@
+"""Templates and what they render to: escaping, strictness, size. What a policy then allows is
+judged by the sandbox's evaluator in test_isolation.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from token_service.errors import Misconfiguration, PolicyError
+from token_service.grant.grants import Grant
+from token_service.grant.policies import MAX_CHARACTERS, Policies
+
+BUNDLED = ("all_policy", "bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy")
+PREFIX = Grant("my-bucket", "uploads/", None, "bucket_read_write_policy", 900, "anonymous")
+
+WRITE = ["oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"]
+
+
+def rendered(grant: Grant) -> dict[str, list[dict[str, object]]]:
+    policy: dict[str, list[dict[str, object]]] = json.loads(Policies(BUNDLED).render(grant))
+    return policy
+
+
+def own(folder: Path, text: str) -> Policies:
+    path = folder / "own.json.j2"
+    path.write_text(text, encoding="utf-8")
+    return Policies([str(path)])
+
+
+def render_own(policies: Policies, object_key: str | None = None) -> str:
+    """Render with the one template that `policies` has."""
+    name = next(iter(policies._templates))
+    return policies.render(PREFIX._replace(policy=name, object_key=object_key))
+
+
+def test_the_write_policy_can_put_resume_and_abort_and_nothing_else() -> None:
+    """The least write policy for the sample apps."""
+    assert rendered(PREFIX._replace(policy="bucket_write_policy"))["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": WRITE,
+            "Resource": ["acs:oss:*:*:my-bucket/uploads/*"],
+        }
+    ]
+
+
+def test_the_read_policy_lists_only_under_the_prefix() -> None:
+    get, list_objects = rendered(PREFIX._replace(policy="bucket_read_policy"))["Statement"]
+    assert get["Action"] == ["oss:GetObject"]
+    assert get["Resource"] == ["acs:oss:*:*:my-bucket/uploads/*"]
+    assert list_objects == {
+        "Effect": "Allow",
+        "Action": ["oss:ListObjects"],
+        "Resource": ["acs:oss:*:*:my-bucket"],
+        "Condition": {"StringLike": {"oss:Prefix": ["uploads/*"]}},
+    }
+
+
+def test_the_read_write_policy_is_both() -> None:
+    objects, list_objects = rendered(PREFIX)["Statement"]
+    assert objects["Action"] == [*WRITE, "oss:GetObject"]
+    assert list_objects["Action"] == ["oss:ListObjects"]
+
+
+def test_the_all_policy_is_bounded_by_the_role_alone() -> None:
+    (statement,) = rendered(PREFIX._replace(policy="all_policy"))["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (["oss:*"], ["acs:oss:*:*:*"])
+
+
+@pytest.mark.parametrize("name", BUNDLED[1:])
+def test_a_grant_of_one_object_opens_that_key_and_lists_nothing(name: str) -> None:
+    grant = PREFIX._replace(policy=name, object_key="uploads/a.jpg")
+    (statement,) = rendered(grant)["Statement"]
+    assert statement["Resource"] == ["acs:oss:*:*:my-bucket/uploads/a.jpg"]
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_no_bundled_policy_shows_other_uploads(name: str) -> None:
+    text = Policies(BUNDLED).render(PREFIX._replace(policy=name))
+    assert "ListMultipartUploads" not in text
+
+
+def test_rendering_is_compact() -> None:
+    text = Policies(BUNDLED).render(PREFIX)
+    assert text == json.dumps(json.loads(text), separators=(",", ":"))
+
+
+def test_a_quote_cannot_leave_its_string() -> None:
+    prefix = 'a"]},{"Effect":"Allow","Action":["oss:DeleteBucket"],"Resource":["x/'
+    objects, _ = rendered(PREFIX._replace(prefix=prefix))["Statement"]
+    assert objects["Resource"] == [f"acs:oss:*:*:my-bucket/{prefix}*"]
+
+
+def test_a_template_in_a_value_is_text() -> None:
+    objects, _ = rendered(PREFIX._replace(prefix="{{ bucket }}{% raw %}/"))["Statement"]
+    assert objects["Resource"] == ["acs:oss:*:*:my-bucket/{{ bucket }}{% raw %}/*"]
+
+
+@pytest.mark.parametrize("prefix", ["*/", "b?b/", "${acs:user}/", "", "/", "a/../b/", "a\n/"])
+def test_a_wildcard_or_dot_segment_is_refused_here_too(prefix: str) -> None:
+    with pytest.raises(PolicyError):
+        rendered(PREFIX._replace(prefix=prefix))
+
+
+def test_an_operators_own_template_is_rendered_by_the_same_rules(tmp_path: Path) -> None:
+    policies = own(
+        tmp_path,
+        '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:DeleteObject",'
+        ' "Resource": "acs:oss:*:*:{{ bucket }}/{{ keys }}"}]}',
+    )
+    assert json.loads(render_own(policies))["Statement"][0] == {
+        "Effect": "Allow",
+        "Action": "oss:DeleteObject",
+        "Resource": "acs:oss:*:*:my-bucket/uploads/*",
+    }
+
+
+def test_a_template_that_prints_the_prefix_is_not_taken_for_one_object(tmp_path: Path) -> None:
+    policies = own(tmp_path, '{"Version": "1", "Statement": ["{{ prefix }}*"]}')
+    render_own(policies)
+    with pytest.raises(PolicyError, match="'prefix' is undefined"):
+        render_own(policies, object_key="uploads/a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{{ bukket }}", "'bukket' is undefined"),
+        ("{{ 5 }}", "may print text only"),
+        ("{{ [bucket] }}", "may print text only"),
+        ("{{ none }}", "may print text only"),
+        ("not JSON", "does not render to JSON"),
+        ("[" * 100_000, "does not render to JSON"),
+        ("{{ 1 / 0 }}", "own.json.j2: ZeroDivisionError"),
+        ("{{ bucket.index('zzz') }}", "own.json.j2: ValueError"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "own.json.j2: RecursionError"),
+        ("[]", '"Version": "1" and a Statement'),
+        ('{"Version": "1", "Statement": []}', '"Version": "1" and a Statement'),
+        ('{"Version": 1, "Statement": [{}]}', '"Version": "1" and a Statement'),
+        ('{"Version": "1", "Statement": ["' + "x" * 2100 + '"]}', "STS accepts at most 2048"),
+    ],
+)
+def test_a_template_that_renders_wrong_says_how(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(PolicyError, match=says):
+        render_own(own(tmp_path, text))
+
+
+def test_a_template_with_a_syntax_error_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(Misconfiguration, match=r"POLICY_FILE: own.json.j2, line 3: "):
+        own(tmp_path, "{\n\n{% if %}\n}")
+
+
+def test_a_missing_template_names_those_that_are_there() -> None:
+    with pytest.raises(Misconfiguration, match=r"^POLICY_FILE: .*bucket_write_policy"):
+        Policies(["nothing_like_it"])
+    with pytest.raises(Misconfiguration, match=r"^POLICY_CHOICES: "):
+        Policies(["all_policy", "/nowhere/own.json.j2"])
+
+
+def test_a_template_that_is_not_text_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "own.j2").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Misconfiguration, match="must be UTF-8 text"):
+        Policies([str(tmp_path / "own.j2")])
+
+
+VENDORS = (
+    '{"Statement":[{"Action":["oss:PutObject"],"Effect":"Allow",'
+    '"Resource":["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]}],"Version":"1"}'
+)
+
+
+def vendors(folder: Path, text: str, name: str = "bucket_write_policy.txt") -> Policies:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return Policies([str(path)])
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_txt_file_is_the_vendors(tmp_path: Path, mark: str) -> None:
+    policies = vendors(tmp_path, mark + VENDORS)
+    opened = VENDORS.replace("$BUCKET_NAME/$OBJECT_PREFIX", "my-bucket/uploads/")
+    assert json.loads(render_own(policies)) == json.loads(opened)
+    one = json.loads(render_own(policies, object_key="uploads/a.jpg"))
+    assert one["Statement"][0]["Resource"] == ["acs:oss:*:*:my-bucket/uploads/a.jpg"]
+
+
+def test_a_txt_file_that_opens_too_much_names_the_variable(tmp_path: Path) -> None:
+    whole = VENDORS.replace("$OBJECT_PREFIX", "")
+    with pytest.raises(Misconfiguration, match=r"^POLICY_FILE: bucket_write_policy\.txt: state"):
+        vendors(tmp_path, whole)
+    with pytest.raises(Misconfiguration, match=r"^POLICY_CHOICES: bucket_write_policy\.txt: state"):
+        Policies(["bucket_write_policy", str(tmp_path / "bucket_write_policy.txt")])
+
+
+def test_a_txt_file_is_held_to_the_rules_of_templates(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="STS accepts at most 2048"):
+        render_own(vendors(tmp_path, VENDORS.replace("oss:PutObject", "oss:" + "x" * 2048)))
+    policies = vendors(tmp_path, VENDORS)
+    for prefix in ("*/", "${acs:user}/", "a/../b/"):
+        with pytest.raises(PolicyError, match="the object key or prefix must not"):
+            policies.render(PREFIX._replace(policy=next(iter(policies._templates)), prefix=prefix))
+
+
+def test_a_txt_file_is_no_template(tmp_path: Path) -> None:
+    text = VENDORS.replace("$BUCKET_NAME/$OBJECT_PREFIX*", "{{ bucket }}/{{ keys }}")
+    with pytest.raises(Misconfiguration, match="opens more than the caller's prefix"):
+        vendors(tmp_path, text)
+
+
+HOSTILE = st.text(
+    alphabet=st.sampled_from('ab/\\"*?${}%[]:,.\u2028\ud800\x00\n\u7167'), max_size=40
+)
+
+
+@given(st.text(max_size=60) | HOSTILE, st.text(max_size=60) | HOSTILE, st.sampled_from(BUNDLED[1:]))
+def test_no_value_escapes_its_string_or_brings_a_wildcard(
+    prefix: str, name: str, policy: str
+) -> None:
+    whole = PREFIX._replace(policy=policy, prefix=prefix)
+    plain = json.loads(POLICIES.render(whole._replace(prefix="P/")))
+    for grant, keys in ((whole, f"{prefix}*"), (whole._replace(object_key=name), name)):
+        try:
+            text = POLICIES.render(grant)
+        except PolicyError:
+            continue
+        assert len(text) <= MAX_CHARACTERS
+        statements = json.loads(text)["Statement"]
+        # The shape is the template's, whatever the values: the same members and actions.
+        for statement, expected in zip(statements, plain["Statement"], strict=False):
+            assert statement.keys() == expected.keys()
+            assert statement["Action"] == expected["Action"]
+        assert statements[0]["Resource"] == [f"acs:oss:*:*:my-bucket/{keys}"]
+        assert not set(keys.removesuffix("*")) & set("*?$")
+
+
+POLICIES = Policies(BUNDLED)

@@ -1,0 +1,153 @@
+"""The operator's brakes: DENIED_CALLERS and LOGINS_NOT_BEFORE, on every way in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripted_sts import ScriptedSts, scripted_sts, success
+from signed_logins import SECRET, login
+from token_service.app import App
+from token_service.http import fc_event
+from token_service.instance import _parts
+from token_service.login import brakes, callers
+from token_service.login.brakes import Brakes, CallerDenied
+from token_service.login.callers import Caller, Login
+from token_service.login.jwt import Jwt
+from token_service.login.refusals import ExpiredToken, InvalidToken
+
+Env = dict[str, str]
+Ask = Callable[..., dict[str, Any]]
+
+NOW = int(time.time())
+ROUTES = ["/", "/sts", "/signed-url", "/form", "/uploads"]
+WISHES = {"object": "a.jpg"}
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedSts]:
+    with scripted_sts(success()) as server:
+        yield server
+
+
+@pytest.fixture
+def jwt_env(env: Env, server: ScriptedSts) -> Env:
+    return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
+
+
+@pytest.fixture
+def ask(make_event: Callable[..., bytes]) -> Ask:
+    def send(app: App, path: str = "/", **claims: Any) -> dict[str, Any]:
+        query = {**WISHES, "access_token": login(**claims)} if path != "/uploads" else {}
+        query = {**query, "access_token": login(**claims)}
+        event = make_event("GET", path, queryParameters=query)
+        document: dict[str, Any] = json.loads(app.respond(lambda: fc_event.read(event)).body)
+        return document
+
+    return send
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("user", ["alice", "a", "\u7167\u7247"])
+def test_a_denied_caller_gets_nothing_on_any_route(
+    jwt_env: Env, ask: Ask, server: ScriptedSts, path: str, user: str
+) -> None:
+    """By the name that the log has: ids of one character and hashed ones too."""
+    jwt_env["DENIED_CALLERS"] = f"bob, {callers.named(user).segment}"
+    with closing(App(jwt_env)) as app:
+        refused = ask(app, path, sub=user)
+        assert (refused["StatusCode"], refused["ErrorCode"]) == (403, "CallerDenied")
+        assert "DENIED_CALLERS" in refused["ErrorMessage"]
+        assert server.requests == []
+        assert ask(app, "/", sub="carol")["StatusCode"] == 200
+
+
+def test_who_is_denied_stands_in_the_log(
+    jwt_env: Env, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    jwt_env["DENIED_CALLERS"] = "alice"
+    with closing(App(jwt_env)) as app, caplog.at_level(logging.INFO, "sts_token"):
+        ask(app)
+    line = json.loads(caplog.records[-1].message)
+    assert (line["caller"], line["error"]) == ("alice", "CallerDenied")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_login_made_before_the_brake_gets_nothing_on_any_route(
+    jwt_env: Env, ask: Ask, server: ScriptedSts, path: str
+) -> None:
+    jwt_env["LOGINS_NOT_BEFORE"] = str(NOW)
+    with closing(App(jwt_env)) as app:
+        refused = ask(app, path, iat=NOW - 1)
+        assert (refused["StatusCode"], refused["ErrorCode"]) == (401, "ExpiredToken")
+        assert "sign in again" in refused["ErrorMessage"]
+        assert server.requests == []
+        assert ask(app, "/", iat=NOW)["StatusCode"] == 200
+
+
+@pytest.mark.parametrize("iat", [None, "1700000000", True, False])
+def test_a_login_that_does_not_say_when_it_was_made_is_refused_while_the_brake_is_set(
+    jwt_env: Env, ask: Ask, iat: object
+) -> None:
+    jwt_env["LOGINS_NOT_BEFORE"] = str(NOW - 1000)
+    with closing(App(jwt_env)) as app:
+        assert ask(app, iat=iat)["ErrorCode"] == "InvalidToken"
+    del jwt_env["LOGINS_NOT_BEFORE"]
+    with closing(App(jwt_env)) as app:
+        assert ask(app, iat=None)["StatusCode"] == 200
+
+
+def test_a_kept_token_and_a_known_login_are_braked_too(
+    jwt_env: Env, ask: Ask, server: ScriptedSts
+) -> None:
+    """The brake comes before every cache: here both are full before it is pulled."""
+    with closing(App(jwt_env)) as app:
+        assert ask(app, iat=NOW - 10)["StatusCode"] == 200
+        settings = app.settings
+        assert isinstance(settings.auth, Jwt)
+        braked = settings.auth._replace(brakes=Brakes(NOW, frozenset()))
+        app._made[_parts] = app.get(_parts)._replace(settings=settings._replace(auth=braked))
+        assert ask(app, iat=NOW - 10)["ErrorCode"] == "ExpiredToken"
+    assert len(server.requests) == 1
+
+
+ISSUED = st.none() | st.floats(allow_nan=False) | st.integers()
+BRAKES = Brakes(NOW, frozenset(("alice", "b", "~" + "a" * 32)))
+
+
+@given(segment=st.text(min_size=1), issued=ISSUED)
+def test_who_passes_is_not_denied_and_signed_in_since(segment: str, issued: float | None) -> None:
+    caller = callers.named(segment)._replace(login=Login(segment, issued, 60))
+    passes = caller.segment not in BRAKES.denied and issued is not None and issued >= NOW
+    try:
+        brakes.apply(caller, BRAKES)
+    except (CallerDenied, ExpiredToken, InvalidToken):
+        assert not passes
+    else:
+        assert passes
+
+
+@pytest.mark.parametrize("segment", ["alice", "b", "~" + "a" * 32])
+def test_a_callback_knows_a_denied_caller_by_the_sessions_name(segment: str) -> None:
+    with pytest.raises(CallerDenied, match="DENIED_CALLERS"):
+        brakes.apply_to_upload(callers.session_name(segment), NOW, BRAKES)
+    brakes.apply_to_upload("carol", NOW, BRAKES)
+
+
+@pytest.mark.parametrize("issued", [None, 0, 1_700_000_000])
+def test_a_callback_of_a_login_made_before_the_brake_is_denied(issued: int | None) -> None:
+    with pytest.raises(CallerDenied, match="LOGINS_NOT_BEFORE"):
+        brakes.apply_to_upload("carol", issued, BRAKES)
+    brakes.apply_to_upload("carol", issued, BRAKES._replace(not_before=0))
+
+
+def test_the_anonymous_caller_has_no_segment_to_deny() -> None:
+    assert Caller(None, "anonymous", None) == callers.ANONYMOUS

@@ -1,0 +1,472 @@
+"""Who may ask: every attack on a login that is known, refused with what is wrong with it.
+
+In each test a sound login passes beside the forged one, so that no check passes by refusing all.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_mock import MockerFixture
+
+from configuration import jwt_settings
+from scripted_sts import answer, scripted_sts, success
+from signed_logins import (
+    EC_KEY,
+    KEYS,
+    RSA_KEY,
+    SECRET,
+    claims,
+    forged,
+    jwk,
+    jwks,
+    login,
+    public_pem,
+)
+from token_service.errors import Misconfiguration
+from token_service.http.messages import Request
+from token_service.login.logins import MAX_CACHED, MAX_LOGIN_CHARACTERS, Logins
+from token_service.login.refusals import ExpiredToken, InvalidToken, MissingToken
+
+FUNCTION = Path(__file__).parents[2] / "functions" / "sts_token"
+SOUND = {
+    "ROLE_ARN": "acs:ram::1:role/upload",
+    "BUCKET_NAME": "my-bucket",
+    "OSS_REGION": "cn-hangzhou",
+}
+
+
+def logins_of(**variables: str) -> Logins:
+    """The verifier that a deployment with these variables has."""
+    env = {**SOUND, **variables}
+    settings = jwt_settings(env)
+    return Logins(settings, env)
+
+
+def with_login(text: str, headers: Mapping[str, str] | None = None) -> Request:
+    return Request("GET", "/", {}, {"authorization": f"Bearer {text}", **(headers or {})})
+
+
+def in_query(text: str, headers: Mapping[str, str] | None = None) -> Request:
+    return Request("GET", "/", {"access_token": text}, headers or {})
+
+
+HS256 = logins_of(JWT_SECRET=SECRET)
+
+
+def refused(text: str, logins: Logins = HS256) -> str:
+    """Why a login is refused; the message never quotes it."""
+    with pytest.raises(InvalidToken) as error:
+        logins.verified(with_login(text))
+    assert error.value.status == 401
+    assert text not in error.value.message or not text
+    return error.value.message
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.json"
+    path.write_text(jwks(*(jwk(name, f"key-{name}") for name in KEYS)))
+    return path
+
+
+# Sound logins
+
+
+def test_a_login_is_taken_from_the_header_or_the_query() -> None:
+    """The mobile SDKs send no headers (their source)."""
+    assert HS256.verified(with_login(login())).user_id == "alice"
+    assert HS256.verified(in_query(login())).user_id == "alice"
+    odd = Request("GET", "/", {}, {"authorization": f"bEARER  {login()}"})
+    assert HS256.verified(odd).user_id == "alice"
+
+
+def test_the_same_login_in_both_places_is_one_login() -> None:
+    text = login()
+    both = in_query(text, {"authorization": f"Bearer {text}"})
+    assert HS256.verified(both).user_id == "alice"
+
+
+def test_the_platforms_own_authorization_leaves_the_query_to_us() -> None:
+    """A trigger with authType function has ACS3-HMAC-SHA256 there."""
+    signed = in_query(login(), {"authorization": "ACS3-HMAC-SHA256 Credential=x"})
+    assert HS256.verified(signed).user_id == "alice"
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_public_key_verifies_what_its_private_key_signed(keys_file: Path, algorithm: str) -> None:
+    logins = logins_of(JWT_JWKS_FILE=str(keys_file))
+    text = login(KEYS[algorithm], algorithm, kid=f"key-{algorithm}")
+    assert logins.verified(with_login(text)).user_id == "alice"
+
+
+def test_a_secret_can_be_rotated() -> None:
+    logins = logins_of(JWT_SECRET=f"{'new' * 11}, {SECRET}")
+    assert logins.verified(with_login(login())).user_id == "alice"
+    assert logins.verified(with_login(login("new" * 11))).user_id == "alice"
+    assert "signature" in refused(login("other" * 8), logins)
+
+
+def test_a_secret_is_read_at_each_use() -> None:
+    env = {**SOUND, "JWT_SECRET": SECRET}
+    settings = jwt_settings(env)
+    logins = Logins(settings, env)
+    text = login()
+    assert logins.verified(with_login(text)).user_id == "alice"
+    env["JWT_SECRET"] = "replaced" * 5
+    assert "signature" in refused(text, logins)
+
+
+def test_another_claim_can_name_the_user() -> None:
+    logins = logins_of(JWT_SECRET=SECRET, JWT_USER_CLAIM="uid")
+    assert logins.verified(with_login(login(uid="7", sub=None))).user_id == "7"
+    assert "uid" in refused(login(), logins)
+
+
+# Attacks
+
+
+def test_no_login_is_not_anonymous() -> None:
+    for request in (
+        Request("GET", "/"),
+        Request("GET", "/", {"access_token": ""}),
+        Request("GET", "/", {}, {"authorization": "Basic YTpi"}),
+        Request("GET", "/", {}, {"authorization": "Bearer "}),
+    ):
+        with pytest.raises(MissingToken):
+            HS256.verified(request)
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "", None, 0, ["HS256"]])
+def test_alg_none_is_refused(alg: object) -> None:
+    refused(forged({"alg": alg, "typ": "JWT"}, claims()))
+    signature = login().rpartition(".")[2]
+    refused(forged({"alg": alg}, claims()) + signature)
+
+
+def test_a_header_without_alg_is_refused() -> None:
+    refused(forged({"typ": "JWT"}, claims()))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_an_algorithm_that_is_not_configured_is_refused_though_the_secret_is_right(
+    algorithm: str,
+) -> None:
+    assert "algorithm" in refused(login(SECRET * 2, algorithm), logins_of(JWT_SECRET=SECRET * 2))
+
+
+def test_hs256_signed_with_the_public_key_is_refused(keys_file: Path) -> None:
+    """Key confusion: the public key, which everybody has, taken for an HMAC secret."""
+    logins = logins_of(JWT_JWKS_FILE=str(keys_file))
+    for kid in ("key-RS256", "key-ES256", "key-EdDSA"):
+        for secret in (public_pem(RSA_KEY), public_pem(EC_KEY), keys_file.read_bytes()):
+            head = forged({"alg": "HS256", "kid": kid}, claims()).rpartition(".")[0]
+            digest = hmac.digest(secret, head.encode(), hashlib.sha256)
+            signed = forged({"alg": "HS256", "kid": kid}, claims(), digest)
+            assert "algorithm" in refused(signed, logins)
+
+
+def test_a_key_verifies_its_own_algorithm_only(keys_file: Path) -> None:
+    logins = logins_of(JWT_JWKS_FILE=str(keys_file))
+    assert "algorithm" in refused(login(RSA_KEY, "RS512", kid="key-RS256"), logins)
+    assert "algorithm" in refused(login(RSA_KEY, "PS256", kid="key-RS256"), logins)
+    assert "algorithm" in refused(login(RSA_KEY, "RS256", kid="key-ES256"), logins)
+
+
+def test_a_public_key_as_the_secret_is_a_misconfiguration() -> None:
+    pem = public_pem(RSA_KEY).decode()
+    for text in (
+        pem,
+        "".join(pem.splitlines()[1:-1]),
+        "".join(public_pem(EC_KEY).decode().splitlines()[1:-1]),
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFake",
+        "https://login.example.com/.well-known/jwks.json",
+        jwks(jwk("RS256")),
+    ):
+        with pytest.raises(
+            Misconfiguration, match="JWT_SECRET: must be a secret, not a public key"
+        ):
+            logins_of(JWT_SECRET=text)
+
+
+def test_an_expired_login_is_refused_after_the_leeway() -> None:
+    now = int(time.time())
+    assert HS256.verified(with_login(login(exp=now - 20))).user_id == "alice"
+    with pytest.raises(ExpiredToken, match="sign in again") as error:
+        HS256.verified(with_login(login(exp=now - 40)))
+    assert error.value.status == 401
+
+
+def test_a_login_that_never_expires_is_refused() -> None:
+    assert "lacks the claim exp" in refused(login(exp=None))
+
+
+def test_a_login_that_is_not_valid_yet_is_refused() -> None:
+    now = int(time.time())
+    assert HS256.verified(with_login(login(nbf=now + 20))).user_id == "alice"
+    assert "not valid yet" in refused(login(nbf=now + 60))
+    assert "not valid yet" in refused(login(iat=now + 60))
+
+
+def test_a_wrong_issuer_is_refused() -> None:
+    logins = logins_of(JWT_SECRET=SECRET, JWT_ISSUER="https://id.example.com/")
+    assert logins.verified(with_login(login(iss="https://id.example.com/"))).user_id == "alice"
+    for issuer in ("https://id.example.com", "https://id.example.com/x", None, 7, ["a"]):
+        refused(_signed(claims(iss=issuer)), logins)
+
+
+def test_a_wrong_audience_is_refused() -> None:
+    logins = logins_of(JWT_SECRET=SECRET, JWT_AUDIENCE="app, other-app")
+    assert logins.verified(with_login(login(aud="app"))).user_id == "alice"
+    assert logins.verified(with_login(login(aud=["x", "other-app"]))).user_id == "alice"
+    for audience in ("ap", "app2", [], ["x"], None, 7):
+        refused(_signed(claims(aud=audience)), logins)
+
+
+def test_a_login_for_some_audience_is_refused_where_none_is_configured() -> None:
+    """It was made for another service, perhaps: the operator has to say that it is ours."""
+    assert "JWT_AUDIENCE names none" in refused(login(aud="other-service"))
+
+
+@pytest.mark.parametrize("audience", ["", [], [""], None, 0, False, {}])
+def test_an_empty_audience_is_one_as_well(audience: object) -> None:
+    """A19. RFC 7519, 4.1.3: who does not find itself in an `aud` that is present must reject."""
+    text = _signed({**claims(), "aud": audience})
+    assert "JWT_AUDIENCE names none" in refused(text)
+    refused(text, logins_of(JWT_SECRET=SECRET, JWT_AUDIENCE="app"))
+
+
+@pytest.mark.parametrize("sub", [None, "", 7, True, ["alice"], {"id": "alice"}])
+def test_a_login_whose_sub_is_missing_or_not_text_is_refused(sub: object) -> None:
+    refused(login(sub=sub) if sub is None else _signed({**claims(), "sub": sub}))
+
+
+@pytest.mark.parametrize(
+    "kid",
+    [
+        "../../../etc/passwd",
+        "/dev/null",
+        "file:///etc/passwd",
+        "https://evil.example/keys.json",
+        "key-RS256\x00",
+        "KEY-RS256",
+        "' OR 1=1 --",
+        "",
+        "k" * 5000,
+    ],
+)
+def test_a_kid_that_is_a_path_or_a_url_is_an_unknown_key(keys_file: Path, kid: str) -> None:
+    logins = logins_of(JWT_JWKS_FILE=str(keys_file))
+    assert "kid" in refused(login(RSA_KEY, "RS256", kid=kid), logins)
+
+
+def test_what_a_login_says_of_its_own_key_is_not_listened_to(keys_file: Path) -> None:
+    """jwk, jku and x5u: a key, or where to get it, by whoever signed."""
+    logins = logins_of(JWT_JWKS_FILE=str(keys_file))
+    text = login(RSA_KEY, "RS256", kid="key-RS256")
+    assert logins.verified(with_login(text)).user_id == "alice"
+    headers = {"jwk": jwk("ES256"), "jku": "https://evil.example/", "x5u": "https://evil.example/"}
+    for kid in ("key-RS256", "own"):
+        forged_login = jwt.encode(claims(), EC_KEY, "ES256", headers={**headers, "kid": kid})
+        refused(forged_login, logins)
+
+
+def test_a_login_of_a_megabyte_is_refused_before_it_is_read() -> None:
+    text = login(padding="x" * 1_000_000)
+    assert str(MAX_LOGIN_CHARACTERS) in refused(text)
+    assert HS256.verified(with_login(login(padding="x" * 5000))).user_id == "alice"
+
+
+def test_two_logins_at_once_are_refused() -> None:
+    request = in_query(login(sub="bob"), {"authorization": f"Bearer {login()}"})
+    with pytest.raises(InvalidToken, match="header and access_token differ"):
+        HS256.verified(request)
+
+
+def test_logins_that_a_platform_joined_are_refused() -> None:
+    """A repeated parameter or header arrives joined by a comma."""
+    refused(f"{login()},{login(sub='bob')}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[:-1],
+        lambda text: text + "A",
+        lambda text: text + ".",
+        lambda text: text.replace(".", "..", 1),
+        lambda text: f" {text[:20]} {text[20:]}",
+        lambda text: text.rpartition(".")[0] + ".",
+        lambda text: ".".join([*login(sub="bob").split(".")[:2], text.split(".")[2]]),
+    ],
+    ids=range(7),
+)
+def test_an_altered_login_is_refused(change: object) -> None:
+    assert callable(change)
+    refused(change(login()))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [[], "text", 7, None, {"exp": "1" * 400}, {"exp": 1e400}, {"sub": "a", "exp": -(10**400)}],
+)
+def test_hostile_claims_are_refused(payload: object) -> None:
+    with pytest.raises((InvalidToken, ExpiredToken)):
+        HS256.verified(with_login(_signed(payload)))
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*"))
+def test_any_text_is_refused_as_a_login_and_never_breaks(text: str) -> None:
+    with pytest.raises((InvalidToken, MissingToken)):
+        HS256.verified(with_login(text))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["sub", "exp", "nbf", "iat", "aud", "iss", "jti", "crit"]),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
+    )
+)
+def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str, object]) -> None:
+    with suppress(InvalidToken, ExpiredToken):
+        assert HS256.verified(with_login(_signed(payload))).user_id == payload["sub"]
+
+
+def _signed(payload: object) -> str:
+    head = forged({"alg": "HS256", "typ": "JWT"}, payload).rpartition(".")[0]
+    digest = hmac.digest(SECRET.encode(), head.encode(), hashlib.sha256)
+    return forged({"alg": "HS256", "typ": "JWT"}, payload, digest)
+
+
+# What a cold start pays for
+
+
+COLD = f"""
+import os, sys
+sys.path.insert(0, {str(FUNCTION)!r})
+import json, index
+answer = index.handler(sys.stdin.read(), None)
+print(json.loads(answer["body"])["StatusCode"], "cryptography" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "EdDSA"])
+def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
+    env: dict[str, str], make_event: Callable[..., bytes], keys_file: Path, algorithm: str
+) -> None:
+    """For HS256 `cryptography` would be most of what a login costs at a cold start."""
+    by_secret = algorithm == "HS256"
+    text = login() if by_secret else login(KEYS[algorithm], algorithm, kid=f"key-{algorithm}")
+    variables = {"JWT_SECRET": SECRET} if by_secret else {"JWT_JWKS_FILE": str(keys_file)}
+    with scripted_sts(success()) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", COLD],
+            input=make_event(headers={"Authorization": f"Bearer {text}"}),
+            env={**os.environ, **env, **variables, "AUTH": "jwt", "STS_ENDPOINT": server.url},
+            capture_output=True,
+            check=False,
+        )
+        sessions = [request["RoleSessionName"] for request in server.requests]
+    assert done.stdout.split() == [b"200", str(not by_secret).encode()], done.stderr
+    assert sessions == ["alice"]
+
+
+# A login that is known again
+
+
+class Clock:
+    """Unix seconds that pass when a test says so, for PyJWT as well."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(mocker: MockerFixture) -> Clock:
+    clock = Clock()
+
+    class Datetime(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Datetime:
+            return cls.fromtimestamp(clock.now, tz)
+
+    mocker.patch("token_service.login.logins.time.time", clock)
+    mocker.patch("jwt.api_jwt.datetime", Datetime)
+    return clock
+
+
+def test_a_login_is_verified_once(mocker: MockerFixture) -> None:
+    logins, text = logins_of(JWT_SECRET=SECRET), login()
+    decode = mocker.spy(jwt, "decode")
+    for _ in range(5):
+        assert logins.verified(with_login(text)).user_id == "alice"
+        assert logins.verified(in_query(text)).user_id == "alice"
+    assert decode.call_count == 1
+
+
+def test_a_known_login_expires_when_it_says(clock: Clock) -> None:
+    logins, text = logins_of(JWT_SECRET=SECRET), login(exp=int(time.time()) + 600)
+    assert logins.verified(with_login(text)).user_id == "alice"
+    clock.now += 629
+    assert logins.verified(with_login(text)).user_id == "alice"
+    clock.now += 2
+    for _ in range(2):
+        with pytest.raises(ExpiredToken):
+            logins.verified(with_login(text))
+
+
+def test_a_known_login_is_refused_when_its_secret_is_gone() -> None:
+    env = {**SOUND, "JWT_SECRET": f"{SECRET},{'new' * 11}"}
+    settings = jwt_settings(env)
+    logins, text = Logins(settings, env), login()
+    assert logins.verified(with_login(text)).user_id == "alice"
+    env["JWT_SECRET"] = "new" * 11
+    assert "signature" in refused(text, logins)
+
+
+@pytest.mark.parametrize("instead", [[], ["ES256"]], ids=["another kid", "another key of its kid"])
+def test_a_known_login_is_refused_when_its_key_is_gone(clock: Clock, instead: list[str]) -> None:
+    """Replaced at the identity provider, as after a theft."""
+    before = answer(200, jwks(jwk("RS256", "k"), jwk("EdDSA", "other")).encode())
+    after = answer(200, jwks(*(jwk(a, "k") for a in instead), jwk("EdDSA", "other")).encode())
+    with scripted_sts(before, after) as provider:
+        logins = logins_of(JWT_JWKS_URL=f"{provider.url}/keys")
+        assert logins._keys is not None
+        logins._keys._clock = clock
+        text = login(RSA_KEY, "RS256", kid="k", exp=int(time.time()) + 100_000)
+        assert logins.verified(with_login(text)).user_id == "alice"
+        clock.now += 3000
+        assert logins.verified(with_login(text)).user_id == "alice"
+        clock.now += 700
+        refused(text, logins)
+
+
+def test_a_refused_login_is_not_known(clock: Clock) -> None:
+    logins = logins_of(JWT_SECRET=SECRET)
+    text = login(nbf=int(time.time()) + 100)
+    assert "not valid yet" in refused(text, logins)
+    clock.now += 100
+    assert logins.verified(with_login(text)).user_id == "alice"
+
+
+def test_known_logins_do_not_fill_the_memory() -> None:
+    logins = logins_of(JWT_SECRET=SECRET)
+    for number in range(MAX_CACHED + 50):
+        logins.verified(with_login(login(sub=f"user{number}")))
+    assert len(logins._cache) == MAX_CACHED

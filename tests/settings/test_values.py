@@ -1,0 +1,431 @@
+"""Each variable: its default, what it accepts, and an error that names it and shows no value."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configuration import configuration
+from token_service.errors import Misconfiguration
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import (
+    Settings,
+    read_access_key,
+    read_secrets,
+    read_settings,
+    real_error_status,
+)
+from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET
+
+Env = dict[str, str]
+
+
+CALLBACKS = {
+    "CALLBACK_URL": "https://app.example.com/callback",
+    "CALLBACK_SECRET": "s" * 32,
+    "UPLOAD_HOOK_URL": "https://app.example.com/uploaded?key=1",
+    "UPLOAD_HOOK_SECRET": "h" * 32,
+}
+
+
+def test_the_defaults_are_the_designs(env: Env) -> None:
+    settings = read_settings(env)
+    assert settings.token_seconds == 900
+    assert settings.policy == "bucket_write_policy"
+    assert settings.policy_choices == ("bucket_write_policy",)
+    assert settings.prefix == "uploads/"
+    assert str(settings.oss_endpoint) == "https://oss-cn-hangzhou.aliyuncs.com"
+
+
+def test_urls_and_forms_have_defaults_too(env: Env) -> None:
+    limits = configuration(env).limits
+    assert (limits.url_seconds, limits.max_url_seconds) == (900, 900)
+    assert limits.max_bytes == 1024**3
+    assert limits.content_types == ()
+    assert configuration({**env, "URL_EXPIRE_TIME": "60"}).limits.max_url_seconds == 60
+
+
+def test_content_types_are_a_list_or_one_pattern(env: Env) -> None:
+    env["UPLOAD_CONTENT_TYPES"] = "image/png, image/svg+xml,,image/png"
+    assert configuration(env).limits.content_types == ("image/png", "image/svg+xml")
+    env["UPLOAD_CONTENT_TYPES"] = "image/*"
+    assert configuration(env).limits.content_types == ("image/*",)
+
+
+def test_the_sts_endpoint_is_the_regions_own(env: Env) -> None:
+    del env["STS_ENDPOINT"]
+    assert str(read_settings(env).sts_endpoint) == "https://sts.cn-hangzhou.aliyuncs.com"
+
+
+def test_the_region_defaults_to_that_of_the_function(env: Env) -> None:
+    del env["OSS_REGION"]
+    assert read_settings({**env, "FC_REGION": "cn-beijing"}).region == "cn-beijing"
+
+
+def test_callers_are_verified_unless_the_operator_says_otherwise(env: Env) -> None:
+    del env["AUTH"]
+    with pytest.raises(Misconfiguration, match="JWT_SECRET: not set; AUTH=jwt, the default"):
+        configuration(env)
+    assert read_settings({**env, "JWT_SECRET": "s" * 32}).auth.names_callers
+    assert not read_settings({**env, "AUTH": "anonymous"}).auth.names_callers
+
+
+@pytest.mark.parametrize(
+    ("auth", "value", "tokens", "urls"),
+    [
+        ("jwt", "", 60, 6000),
+        ("jwt", "0", 0, 0),
+        ("jwt", "7", 7, 7),
+        ("anonymous", "", 0, 0),
+        ("anonymous", "7", 7, 7),
+    ],
+)
+def test_callers_who_have_names_are_limited_unless_the_operator_says_otherwise(
+    env: Env, auth: str, value: str, tokens: int, urls: int
+) -> None:
+    """A4."""
+    env.update(AUTH=auth, JWT_SECRET="s" * 32)
+    env.update(CALLER_TOKENS_PER_MINUTE=value, CALLER_URLS_PER_MINUTE=value)
+    made = read_settings(env)
+    assert (made.caller_tokens_per_minute, made.caller_urls_per_minute) == (tokens, urls)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("0", "1", "now", "-1700000000", "17e8", "20261128", "999999999", "1700000000.5"),
+        *("1700000000000", "\u0661700000000", "9" * 5000, "9999999999"),
+    ],
+)
+def test_a_brake_that_would_brake_nothing_or_everything_is_a_fault(env: Env, value: str) -> None:
+    """Milliseconds, a date, a time to come."""
+    env.update(AUTH="jwt", JWT_SECRET="s" * 32, LOGINS_NOT_BEFORE=value)
+    with pytest.raises(Misconfiguration, match=r"LOGINS_NOT_BEFORE: .*unix seconds") as error:
+        configuration(env)
+    assert error.value.variable == "LOGINS_NOT_BEFORE"
+
+
+def test_a_brake_may_be_pulled_right_now_by_a_clock_that_is_a_little_fast(env: Env) -> None:
+    env.update(AUTH="jwt", JWT_SECRET="s" * 32, LOGINS_NOT_BEFORE=str(int(time.time()) + 20))
+    brakes = read_settings(env).auth.brakes
+    assert brakes is not None
+    assert brakes.not_before == int(env["LOGINS_NOT_BEFORE"])
+
+
+@pytest.mark.parametrize(
+    ("value", "accepts"),
+    [
+        ("al ice", "as the log names them"),
+        ("alice,@" + "a" * 31, "as the log names them"),
+        (".alice", "as the log names them"),
+        ("~alice", "as the log names them"),
+        ("a" * 65, "as the log names them"),
+        ("*", "as the log names them"),
+        (",".join(f"user{n}" for n in range(51)), "at most 50"),
+    ],
+)
+def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str) -> None:
+    env.update(AUTH="jwt", JWT_SECRET="s" * 32, DENIED_CALLERS=value)
+    with pytest.raises(Misconfiguration, match=accepts):
+        configuration(env)
+    env["DENIED_CALLERS"] = f" alice,{'~' + 'a2' * 16},,alice, b " + "".join(
+        f",user{n}" for n in range(47)
+    )
+    brakes = read_settings(env).auth.brakes
+    assert brakes is not None
+    assert {"alice", "b", "~" + "a2" * 16} < brakes.denied
+    assert len(brakes.denied) == 50
+    # And as the line of a callback has it, which knows the name of the sessions only.
+    env["DENIED_CALLERS"] = f"@{'a2' * 16},.b"
+    brakes = read_settings(env).auth.brakes
+    assert brakes is not None
+    assert brakes.denied == {"~" + "a2" * 16, "b"}
+
+
+def test_a_value_is_trimmed(env: Env) -> None:
+    assert read_settings({**env, "BUCKET_NAME": " my-bucket\n"}).bucket == "my-bucket"
+
+
+def test_policy_choices_add_to_the_default_policy(env: Env) -> None:
+    env["POLICY_CHOICES"] = "bucket_read_policy, bucket_write_policy,,bucket_read_policy"
+    assert read_settings(env).policy_choices == ("bucket_write_policy", "bucket_read_policy")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepts"),
+    [
+        ("ROLE_ARN", "", "acs:ram::<account id>:role/<role name>"),
+        ("ROLE_ARN", "acs:ram::1:user/x", "acs:ram::<account id>:role/<role name>"),
+        ("ROLE_ARN", "arn:aws:iam::1:role/x", "acs:ram::<account id>:role/<role name>"),
+        ("ROLE_ARN", "acs:ram::1:role/x/y", "acs:ram::<account id>:role/<role name>"),
+        ("TOKEN_EXPIRE_TIME", "899", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "43201", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "1h", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "-900", "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "9" * 5000, "900 to 43200"),
+        ("TOKEN_EXPIRE_TIME", "\u0669\u0660\u0660", "900 to 43200"),
+        ("BUCKET_NAME", "", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "My-Bucket", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "a", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "b*", "3 to 63 of a-z, 0-9"),
+        ("BUCKET_NAME", "bucket/other", "3 to 63 of a-z, 0-9"),
+        ("OBJECT_PREFIX", "", "must not be empty"),
+        ("OBJECT_PREFIX", "uploads", "must end with '/'"),
+        ("OBJECT_PREFIX", "/uploads/", "must not start with '/'"),
+        ("OBJECT_PREFIX", "a/../b/", "must not have '.' or '..'"),
+        ("OBJECT_PREFIX", "*/", "must not hold '*'"),
+        ("OBJECT_PREFIX", "${user}/", "must not hold"),
+        ("OSS_REGION", "oss-cn-hangzhou", "without 'oss-'"),
+        ("OSS_REGION", "cn-hangzhou.evil.example/", "a region id like cn-hangzhou"),
+        ("FC_REGION", "Hangzhou", "a region id like cn-hangzhou"),
+        ("AUTH", "none", "one of jwt, anonymous"),
+        ("STS_ENDPOINT", "http://sts.cn-hangzhou.aliyuncs.com", "only for loopback"),
+        ("STS_ENDPOINT", "http://127.evil.example", "only for loopback"),
+        ("STS_ENDPOINT", "http://127.0.0.1.evil.example", "only for loopback"),
+        ("STS_ENDPOINT", "http://10.0.0.1", "only for loopback"),
+        ("STS_ENDPOINT", "ftp://sts.aliyuncs.com", "https://host"),
+        ("STS_ENDPOINT", "https://user:pw@sts.aliyuncs.com", "without path or user"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com/path", "without path or user"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com?a=b", "without path or user"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com:x", "https://host"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com:0", "https://host"),
+        ("STS_ENDPOINT", "https://sts.aliyuncs.com\r\nX: y", "https://host"),
+        ("STS_ENDPOINT", "https://[::1", "https://host"),
+        ("OSS_ENDPOINT", "http://oss-cn-hangzhou.aliyuncs.com", "loopback and private"),
+        ("OSS_ENDPOINT", "http://10.evil.example", "loopback and private"),
+        ("CALLER_TOKENS_PER_MINUTE", "10000", "0 (no limit) to 9999"),
+        ("CALLER_TOKENS_PER_MINUTE", "99999", "0 (no limit) to 9999"),
+        ("CALLER_TOKENS_PER_MINUTE", "-1", "0 (no limit) to 9999"),
+        ("CALLER_URLS_PER_MINUTE", "100000", "0 (no limit) to 99999"),
+        ("CALLER_URLS_PER_MINUTE", "1e3", "0 (no limit) to 99999"),
+        ("LOGINS_NOT_BEFORE", "1700000000", "must be empty with AUTH=anonymous"),
+        ("DENIED_CALLERS", "alice", "must be empty with AUTH=anonymous"),
+        ("URL_EXPIRE_TIME", "0", "1 to 604800"),
+        ("URL_EXPIRE_TIME", "604801", "1 to 604800"),
+        ("URL_EXPIRE_TIME", "1.5", "1 to 604800"),
+        ("URL_EXPIRE_TIME_MAX", "899", "900 to 604800"),
+        ("URL_EXPIRE_TIME_MAX", "9" * 5000, "900 to 604800"),
+        ("UPLOAD_MAX_BYTES", "0", "1 to 5368709120"),
+        ("UPLOAD_MAX_BYTES", "5368709121", "1 to 5368709120"),
+        ("UPLOAD_MAX_BYTES", "1GB", "1 to 5368709120"),
+        ("UPLOAD_CONTENT_TYPES", "image", "content types like image/jpeg"),
+        ("UPLOAD_CONTENT_TYPES", "*/*", "content types like image/jpeg"),
+        ("UPLOAD_CONTENT_TYPES", "image/*,image/png", "or one like image/*"),
+        ("UPLOAD_CONTENT_TYPES", 'image/png"]', "content types like image/jpeg"),
+        ("OSS_INTERNAL_ENDPOINT", "http://oss-cn-hangzhou-internal.aliyuncs.com", "loopback and"),
+        ("CALLBACK_URL", "http://app.example.com/callback", "only for loopback"),
+        ("CALLBACK_URL", "http://10.0.0.1/callback", "only for loopback"),
+        ("CALLBACK_URL", "https://user@app.example.com/callback", "without user"),
+        ("CALLBACK_URL", "https://app.example.com", "https://host"),
+        ("CALLBACK_URL", "https://app.example.com/", "end with /callback"),
+        ("CALLBACK_URL", "https://app.example.com/sts", "end with /callback"),
+        ("CALLBACK_URL", "https://app.example.com/callback/", "end with /callback"),
+        ("CALLBACK_URL", "https://app.example.com/callback?a=b", "no query"),
+        ("CALLBACK_URL", "https://app.example.com/callback#a", "without user or fragment"),
+        ("CALLBACK_URL", "https://app.example.com/%61/callback", "A-Z, a-z, 0-9"),
+        ("CALLBACK_URL", "https://a.example/callback;https://b.example/callback", "A-Z, a-z"),
+        ("CALLBACK_SECRET", "", "not set; must be a secret of at least 32 bytes"),
+        ("CALLBACK_SECRET", "s" * 31, "at least 32 bytes"),
+        ("CALLBACK_SECRET", f"{'s' * 32},short", "at least 32 bytes"),
+        ("CALLBACK_PUBLIC_KEY_URL", "https://gosspublic.alicdn.com/key.pem", "loopback URL"),
+        ("CALLBACK_PUBLIC_KEY_URL", "https://127.evil.example/key.pem", "loopback URL"),
+        ("CALLBACK_PUBLIC_KEY_URL", "http://evil.example/key.pem", "only for loopback"),
+        ("CALLBACK_PUBLIC_KEY_URL", "http://10.0.2.2/key.pem", "only for loopback"),
+        ("UPLOAD_HOOK_URL", "http://app.example.com/hook", "only for loopback"),
+        ("UPLOAD_HOOK_URL", "https://app.example.com", "https://host"),
+        ("UPLOAD_HOOK_SECRET", "", "at least 32 bytes"),
+        ("UPLOAD_HOOK_SECRET", "h" * 31, "at least 32 bytes"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_it_and_what_it_accepts(
+    env: Env, name: str, value: str, accepts: str
+) -> None:
+    if name == "FC_REGION":
+        del env["OSS_REGION"]
+    if name.startswith(("CALLBACK_", "UPLOAD_HOOK_")):
+        env.update(CALLBACKS)
+    with pytest.raises(Misconfiguration) as caught:
+        configuration({**env, name: value})
+    assert caught.value.variable == name
+    assert caught.value.message.startswith(f"{name}: ")
+    assert accepts in caught.value.message
+    assert (caught.value.status, caught.value.code) == (500, "Misconfiguration")
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("sts-vpc.cn-hangzhou.aliyuncs.com", "https://sts-vpc.cn-hangzhou.aliyuncs.com"),
+        ("https://STS.aliyuncs.com/", "https://sts.aliyuncs.com"),
+        ("https://sts.aliyuncs.com:8443", "https://sts.aliyuncs.com:8443"),
+        ("http://127.0.0.1:7082", "http://127.0.0.1:7082"),
+        ("http://localhost:7082", "http://localhost:7082"),
+        ("http://[::1]:7082", "http://[::1]:7082"),
+    ],
+)
+def test_an_endpoint_is_a_host_or_a_url(env: Env, value: str, url: str) -> None:
+    assert str(read_settings({**env, "STS_ENDPOINT": value}).sts_endpoint) == url
+
+
+def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None:
+    """The Android emulator sees the laptop at 10.0.2.2."""
+    for host in ("10.0.2.2", "192.168.1.5", "172.16.0.9", "172.31.9.9", "localhost"):
+        env["OSS_ENDPOINT"] = f"http://{host}:7081"
+        assert str(read_settings(env).oss_endpoint) == env["OSS_ENDPOINT"]
+    with pytest.raises(Misconfiguration):
+        configuration({**env, "OSS_ENDPOINT": "http://172.32.0.1"})
+
+
+def test_without_callback_url_there_are_no_callbacks(env: Env) -> None:
+    assert configuration(env).callback is None
+    with pytest.raises(Misconfiguration, match="CALLBACK_URL: not set; UPLOAD_HOOK_URL"):
+        configuration({**env, **CALLBACKS, "CALLBACK_URL": ""})
+
+
+def test_callbacks_and_hook_are_read(env: Env) -> None:
+    callback = configuration({**env, **CALLBACKS}).callback
+    assert callback is not None
+    assert str(callback.url) == "https://app.example.com/callback"
+    assert str(callback.hook) == "https://app.example.com/uploaded?key=1"
+    assert callback.public_key_url is None
+    sandbox = {
+        "CALLBACK_URL": "http://127.0.0.1:7080/callback",
+        "CALLBACK_PUBLIC_KEY_URL": "http://127.0.0.1:7081/key.pem",
+    }
+    callback = configuration({**env, **CALLBACKS, **sandbox}).callback
+    assert callback is not None
+    assert str(callback.url) == sandbox["CALLBACK_URL"]
+    assert str(callback.public_key_url) == sandbox["CALLBACK_PUBLIC_KEY_URL"]
+
+
+def test_secrets_for_callbacks_are_lists_and_not_in_settings(env: Env) -> None:
+    env = {**env, **CALLBACKS, "CALLBACK_SECRET": f"{'n' * 32}, {'o' * 32}"}
+    assert read_secrets(env, CALLBACK_SECRET) == (b"n" * 32, b"o" * 32)
+    assert read_secrets(env, UPLOAD_HOOK_SECRET) == (b"h" * 32,)
+    for secret in ("n" * 32, "o" * 32, "h" * 32):
+        assert secret not in repr(read_settings(env))
+
+
+def test_the_function_reaches_oss_where_clients_do_unless_told_other(env: Env) -> None:
+    settings = read_settings({**env, "OSS_ENDPOINT": "https://cname.example.com"})
+    assert settings.oss_internal_endpoint == settings.oss_endpoint
+    internal = "oss-cn-hangzhou-internal.aliyuncs.com"
+    settings = read_settings({**env, "OSS_INTERNAL_ENDPOINT": internal})
+    assert str(settings.oss_internal_endpoint) == f"https://{internal}"
+    assert str(settings.oss_endpoint) == "https://oss-cn-hangzhou.aliyuncs.com"
+
+
+def test_a_missing_credential_is_named(env: Env) -> None:
+    for name in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"):
+        without = {k: v for k, v in env.items() if k != name}
+        with pytest.raises(Misconfiguration) as caught:
+            read_access_key(Reader(without))
+        assert caught.value.variable == name
+
+
+@pytest.mark.parametrize("value", ["two words", "\udcff", "schl\u00fcssel", "a\x00b", "a\nb"])
+@pytest.mark.parametrize("name", ["ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"])
+def test_a_damaged_credential_is_named_and_not_shown(env: Env, name: str, value: str) -> None:
+    """Nobody could sign or send it; the second one is a byte that is no UTF-8."""
+    with pytest.raises(Misconfiguration, match="must be printable ASCII") as caught:
+        read_access_key(Reader({**env, f"ALIBABA_CLOUD_{name}": value}))
+    assert caught.value.variable == f"ALIBABA_CLOUD_{name}"
+    assert value not in caught.value.message
+
+
+def test_credentials_are_read_at_each_use(env: Env) -> None:
+    assert read_access_key(Reader(env)).security_token is None
+    env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS-new"
+    assert read_access_key(Reader(env)).security_token == "CAIS-new"
+
+
+def test_settings_hold_no_secret(env: Env) -> None:
+    shown = repr(read_settings(env))
+    assert env["ALIBABA_CLOUD_ACCESS_KEY_ID"] not in shown
+    assert env["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in shown
+
+
+def test_an_error_does_not_show_a_secret_pasted_into_the_wrong_variable(env: Env) -> None:
+    for name in ("ROLE_ARN", "BUCKET_NAME", "OSS_REGION", "AUTH", "STS_ENDPOINT"):
+        with pytest.raises(Misconfiguration) as caught:
+            configuration({**env, name: "LTAI5tSecret Pasted!"})
+        assert "Pasted" not in str(caught.value)
+
+
+def test_error_statuses_are_ok_or_real() -> None:
+    assert not real_error_status({})
+    assert real_error_status({"HTTP_ERROR_STATUS": "real"})
+    with pytest.raises(Misconfiguration, match="HTTP_ERROR_STATUS: must be one of ok, real"):
+        real_error_status({"HTTP_ERROR_STATUS": "404"})
+
+
+VARIABLES = (
+    "ROLE_ARN",
+    "TOKEN_EXPIRE_TIME",
+    "POLICY_FILE",
+    "POLICY_CHOICES",
+    "BUCKET_NAME",
+    "OBJECT_PREFIX",
+    "OSS_REGION",
+    "OSS_ENDPOINT",
+    "STS_ENDPOINT",
+    "AUTH",
+    "JWT_SECRET",
+    "JWT_JWKS_FILE",
+    "JWT_JWKS_URL",
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+    "JWT_USER_CLAIM",
+    "ALLOWED_ORIGINS",
+    "CALLER_TOKENS_PER_MINUTE",
+    "CALLER_URLS_PER_MINUTE",
+    "LOGINS_NOT_BEFORE",
+    "DENIED_CALLERS",
+    "TOKEN_EXPIRE_TIME_MAX",
+    "URL_EXPIRE_TIME",
+    "URL_EXPIRE_TIME_MAX",
+    "UPLOAD_MAX_BYTES",
+    "UPLOAD_CONTENT_TYPES",
+    "OSS_INTERNAL_ENDPOINT",
+    "CALLBACK_URL",
+    "CALLBACK_SECRET",
+    "CALLBACK_PUBLIC_KEY_URL",
+    "UPLOAD_HOOK_URL",
+    "UPLOAD_HOOK_SECRET",
+)
+
+
+@given(st.dictionaries(st.sampled_from(VARIABLES), st.text(max_size=80)))
+def test_any_environment_is_settings_or_a_named_variable(changes: Env) -> None:
+    env = {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": "my-bucket",
+        "OSS_REGION": "cn-hangzhou",
+        **changes,
+    }
+    try:
+        assert isinstance(configuration(env).settings, Settings)
+    except Misconfiguration as error:
+        named = error.variable
+    else:
+        return
+    assert named in VARIABLES
+
+
+@given(st.text(max_size=60))
+def test_plain_http_to_sts_stays_on_this_machine(host: str) -> None:
+    env = {
+        "ROLE_ARN": "acs:ram::1:role/upload",
+        "BUCKET_NAME": "my-bucket",
+        "OSS_REGION": "cn-hangzhou",
+        "AUTH": "anonymous",
+        "STS_ENDPOINT": f"http://{host}",
+    }
+    try:
+        endpoint = read_settings(env).sts_endpoint
+    except Misconfiguration:
+        return
+    assert endpoint.host in ("localhost", "::1") or endpoint.host.startswith("127.")

@@ -1,0 +1,162 @@
+"""OSS signature V4: vectors that the vendor's SDKs publish in their own tests; lives; addresses."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.oss import signatures
+from token_service.grant.refusals import InvalidParameter
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import read_settings
+from token_service.settings.values import AccessKey
+from token_service.signing import limits
+from token_service.signing.signer import (
+    ALGORITHM,
+    MAX_TEMPORARY_SECONDS,
+    UNSIGNED_PAYLOAD,
+    Signer,
+    bucket_url,
+    canonical_query,
+    lifetime,
+)
+
+Env = dict[str, str]
+KEY = AccessKey("ak", "sk", None)
+TEMPORARY = AccessKey("STS.ak", "sk", "CAIS-token")
+RESOURCE = "/bucket/1234+-/123/1.txt"
+QUERY = {
+    "param1": "value1",
+    "+param1": "value3",
+    "|param1": "value4",
+    "+param2": "",
+    "|param2": "",
+    "param2": "",
+}
+
+
+def test_signs_the_vendors_example_of_a_request() -> None:
+    signer = Signer.at(1702743657, KEY, "cn-hangzhou")
+    headers = {
+        "x-oss-head1": "value",
+        "content-type": "text/plain",
+        "x-oss-content-sha256": "UNSIGNED-PAYLOAD",
+        "x-oss-date": "20231216T162057Z",
+    }
+    made = signer.request_signature("PUT", RESOURCE, canonical_query(QUERY), headers)
+    assert made == "e21d18daa82167720f9b1047ae7e7f1ce7cb77a31e8203a7d5f4624fa0284afe"
+
+
+@pytest.mark.parametrize(
+    ("moment", "token", "signature"),
+    [
+        (
+            1702781677,
+            {},
+            "a39966c61718be0d5b14e668088b3fa07601033f6518ac7b523100014269c0fe",
+        ),
+        (
+            1702785388,
+            {"x-oss-security-token": "token"},
+            "3817ac9d206cd6dfc90f1c09c00be45005602e55898f26f5ddb06d7892e1f8b5",
+        ),
+    ],
+    ids=["long-lived", "temporary"],
+)
+def test_signs_the_vendors_examples_of_urls(
+    moment: float, token: dict[str, str], signature: str
+) -> None:
+    signer = Signer.at(moment, KEY, "cn-hangzhou")
+    query = {
+        **QUERY,
+        **token,
+        "x-oss-credential": "ak/20231217/cn-hangzhou/oss/aliyun_v4_request",
+        "x-oss-date": signer.timestamp,
+        "x-oss-expires": "599",
+        "x-oss-signature-version": ALGORITHM,
+    }
+    headers = {"x-oss-head1": "value", "content-type": "application/octet-stream"}
+    assert signer.credential == query["x-oss-credential"]
+    made = signer.request_signature("PUT", RESOURCE, canonical_query(query), headers)
+    assert made == signature
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), max_size=8),
+        st.text(st.characters(codec="utf-8"), max_size=8),
+    ),
+)
+def test_signs_what_the_sandbox_verifies(key: str, query: dict[str, str]) -> None:
+    """Written apart, and held against real SDKs there."""
+    signer = Signer.at(1702743657, KEY, "cn-hangzhou")
+    headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "x-oss-date": signer.timestamp}
+    made = signer.request_signature("GET", f"/bucket/{key}", canonical_query(query), headers)
+    triples = [(name, value, False) for name, value in query.items()]
+    canonical = signatures.v4_canonical_request(
+        "GET", f"/bucket/{key}", headers, triples, (), UNSIGNED_PAYLOAD
+    )
+    scope = signatures.V4Scope("20231216", "cn-hangzhou")
+    text = signatures.v4_string_to_sign(canonical, signer.timestamp, scope)
+    assert made == signatures.v4_signature(text, KEY.access_key_secret, scope)
+
+
+def test_an_expiration_is_twenty_characters_of_utc() -> None:
+    assert Signer.at(1702743657.9, KEY, "cn-hangzhou").expiration(900) == "2023-12-16T16:35:57Z"
+
+
+def test_a_signer_shows_no_secret() -> None:
+    shown = repr(Signer.at(0, TEMPORARY, "cn-hangzhou"))
+    assert "sk" not in shown
+    assert "CAIS" not in shown
+
+
+def test_a_url_lives_as_long_as_the_operator_says(env: Env) -> None:
+    settings = limits.read(
+        Reader({**env, "URL_EXPIRE_TIME": "60", "URL_EXPIRE_TIME_MAX": "604800"})
+    )
+    assert lifetime(None, settings, KEY, None) == 60
+    assert lifetime("1", settings, KEY, None) == 1
+    assert lifetime("604800", settings, KEY, None) == 604800
+
+
+@pytest.mark.parametrize("wish", ["0", "-1", "901", "", "1.0", "1e2", " 9", "\u0669", "9" * 5000])
+def test_a_wish_for_another_life_is_refused(env: Env, wish: str) -> None:
+    with pytest.raises(InvalidParameter, match="expires: must be whole seconds, 1 to 900"):
+        lifetime(wish, limits.read(Reader(env)), KEY, None)
+
+
+def test_what_a_temporary_key_signs_lives_an_hour_at_most(env: Env) -> None:
+    """It dies with the key, whose end cannot be known."""
+    settings = limits.read(Reader({**env, "URL_EXPIRE_TIME": "604800"}))
+    assert lifetime(None, settings, KEY, None) == 604800
+    assert lifetime(None, settings, TEMPORARY, None) == MAX_TEMPORARY_SECONDS == 3600
+    assert lifetime("3600", settings, TEMPORARY, None) == 3600
+    with pytest.raises(InvalidParameter, match="1 to 3600"):
+        lifetime("3601", settings, TEMPORARY, None)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ("", "https://my-bucket.oss-cn-hangzhou.aliyuncs.com"),
+        (
+            "oss-cn-hangzhou-internal.aliyuncs.com",
+            "https://my-bucket.oss-cn-hangzhou-internal.aliyuncs.com",
+        ),
+        ("oss-accelerate.aliyuncs.com", "https://my-bucket.oss-accelerate.aliyuncs.com"),
+        ("http://127.0.0.1:7081", "http://127.0.0.1:7081/my-bucket"),
+        ("http://10.0.2.2:7081", "http://10.0.2.2:7081/my-bucket"),
+        ("http://localhost:7081", "http://localhost:7081/my-bucket"),
+        ("http://[::1]:7081", "http://[::1]:7081/my-bucket"),
+        ("https://files.example.com", "https://files.example.com"),
+        ("https://oss.notaliyuncs.com:8443", "https://oss.notaliyuncs.com:8443"),
+    ],
+)
+def test_the_bucket_is_in_the_hosts_name_unless_it_cannot_be(
+    env: Env, endpoint: str, url: str
+) -> None:
+    settings = read_settings({**env, "OSS_ENDPOINT": endpoint})
+    assert bucket_url(settings.oss_endpoint, settings.bucket) == url

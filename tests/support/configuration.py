@@ -1,0 +1,37 @@
+"""What the function makes of an environment, room by room, for tests that need more than one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from token_service.callback import parameters
+from token_service.callback.parameters import CallbackSettings
+from token_service.login.jwt import Jwt
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import Settings, read_settings
+from token_service.signing import limits
+from token_service.signing.limits import Limits
+
+
+class Configuration(NamedTuple):
+    """All of it."""
+
+    settings: Settings
+    limits: Limits
+    callback: CallbackSettings | None
+
+
+def configuration(env: Mapping[str, str]) -> Configuration:
+    """Read it as the routes do. Raises Misconfiguration for the first fault."""
+    settings = read_settings(env)
+    reader = Reader(env)
+    callback = parameters.read(reader) if settings.has_callbacks else None
+    return Configuration(settings, limits.read(reader), callback)
+
+
+def jwt_settings(env: Mapping[str, str]) -> Jwt:
+    """The settings of AUTH=jwt."""
+    auth = read_settings(env).auth
+    assert isinstance(auth, Jwt)
+    return auth
