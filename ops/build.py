@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops import ROOT
+from ops import ROOT, policies_described
 from ops.package import FUNCTION, RUNTIME, PackageError, fill, pinned, zipped
 
 OUTPUT = ROOT / "build" / "sts_token"
@@ -37,7 +37,7 @@ _ENVIRONMENT = {
     "JWT_SECRET": _SECRET,
     # Nothing answers there.
     "STS_ENDPOINT": "http://127.0.0.1:9",
-    "POLICY_CHOICES": "all_policy,bucket_read_policy,bucket_read_write_policy",
+    "POLICY_CHOICES": ",".join(policies_described.names()),
 }
 
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ops import policies_described
 from ops.configuration import settings_of
 from token_service.errors import Misconfiguration, ServiceError
 from token_service.grant import grants
@@ -182,8 +183,8 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
 def _bundled_like(policy_file: str) -> str:
     """The bundled template that does what the vendor's of that name does, within one prefix."""
     name = Path(policy_file).stem
-    bundled = ("bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy")
-    return name if name in bundled else bundled[-1]
+    offered = policies_described.offered()
+    return name if name in offered else offered[-1]
 
 
 def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:

@@ -36,9 +36,12 @@ from sandbox.environment import (
     public_key_url,
     sandbox_environment,
 )
+from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
 from token_service.errors import Misconfiguration, ServiceError
+from token_service.grant import grants
 from token_service.grant.policies import Policies
+from token_service.login import callers
 from token_service.login.jwt import Jwt
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
@@ -57,7 +60,6 @@ LAST_PORT = 65533
 END_SECONDS = 2
 """For a clean end; then without what still waits in a thread: for STS, say."""
 
-_WRITING_POLICIES = ("bucket_write_policy", "bucket_read_write_policy")
 # As in the README.
 _PUT = (
     "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
@@ -414,7 +416,7 @@ def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list
         f"  LOGIN=$(curl -s '{login_url}' | cut -d '\"' -f 4)",
         f'  curl -s -H "Authorization: Bearer $LOGIN" {url} > token.json',
     ]
-    if settings.policy in _WRITING_POLICIES:
+    if _shows_isolation(settings):
         alice, bob = (shlex.quote(f"{settings.prefix}{who}/hello.txt") for who in ("alice", "bob"))
         lines += [
             f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',
@@ -422,6 +424,23 @@ def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list
             f"  put {bob}      # AccessDenied: not hers",
         ]
     return [*lines, ""]
+
+
+def _shows_isolation(settings: Settings) -> bool:
+    """Whether alice may upload into her folder, and not into bob's: the commands say so."""
+    grant = grants.decide(callers.named("alice"), {}, settings)
+    try:
+        policy = Policy.parse(Policies(settings.policy_choices).render(grant))
+    except PolicyGrammarError:
+        # The sandbox's STS will refuse it, and say why.
+        return False
+    account = settings.role_arn.split(":")[3]
+
+    def may_put(who: str) -> bool:
+        resource = f"acs:oss:*:{account}:{settings.bucket}/{settings.prefix}{who}/hello.txt"
+        return policy.evaluate(Access("oss:PutObject", resource, {})) is Effect.ALLOW
+
+    return may_put("alice") and not may_put("bob")
 
 
 if __name__ == "__main__":

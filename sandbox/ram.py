@@ -1,6 +1,11 @@
 """RAM policies: what their text may be, and what they say about one access.
 
 Who is bound by which policy lies in identities.py; which access an operation needs, in oss/.
+
+The function has an evaluator of its own, token_service/grant/permissions.py. It is written twice on
+purpose: this one judges what that one lets through, and a judge that shared its code would share
+its faults. tests/grant/test_permissions.py holds each against the other.
+
 Facts are vendor documentation of RAM and OSS; where it is silent, the docstring says "unverified".
 """
 

@@ -16,6 +16,7 @@ from ops import build as build_module
 from ops import package as package_module
 from ops.build import build, check
 from ops.package import FUNCTION, POLICIES, PackageError, pinned, replace_compiled
+from ops.policies_described import names
 from signed_logins import jwk, jwks
 
 
@@ -120,7 +121,7 @@ def test_a_python_without_compiled_modules_is_refused(package: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("missing", "says"),
     [
-        ("policies/bucket_read_policy.json.j2", "POLICY_CHOICES"),
+        *((f"policies/{name}.json.j2", f"POLICY_.*cannot read {name}") for name in names()),
         ("token_service/token/assume_role.py", "No module named 'token_service.token.assume_role'"),
         ("aliyunsdksts", "No module named 'aliyunsdksts'"),
         ("jinja2", "No module named 'jinja2'"),

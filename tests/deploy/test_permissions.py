@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ops.package import POLICIES
+from ops.policies_described import offered
 from ros_stack import ACCOUNT, REGION, Stack
 from sandbox.identities import Identity, Role
 from sandbox.ram import Access, Effect, evaluate
@@ -67,8 +67,7 @@ def accesses() -> Iterator[tuple[Access, str]]:
 
 def needed_on_objects() -> list[str]:
     """What the function's policies can grant on objects; all_policy is bounded by the role."""
-    names = [path.name.removesuffix(".json.j2") for path in POLICIES.glob("*.j2")]
-    names.remove("all_policy")
+    names = offered()
     assert len(names) >= 3
     found = set()
     for name in names:

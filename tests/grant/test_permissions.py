@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from ops.policies_described import names
 from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
 from token_service.errors import PolicyError
 from token_service.grant.grants import Grant
@@ -17,7 +18,7 @@ from token_service.grant.policies import Policies
 ACCOUNT = "1234567890123456"
 BUCKET = "my-bucket"
 PUT, GET = "oss:PutObject", "oss:GetObject"
-NAMES = ("bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy", "all_policy")
+NAMES = names()
 
 
 def policy(*statements: object) -> str:

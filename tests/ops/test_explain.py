@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.explain import explain, main
+from ops.policies_described import offered
 
 ROOT = Path(__file__).parents[2]
 ALICE = {"BUCKET_NAME": "my-bucket", "CALLER": "alice"}
 READ_WRITE = {**ALICE, "POLICY_FILE": "bucket_read_write_policy"}
-CONFINED = "bucket_read_policy,bucket_write_policy,bucket_read_write_policy"
+CONFINED = ",".join(offered())
 
 Env = dict[str, str]
 

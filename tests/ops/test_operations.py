@@ -13,6 +13,7 @@ from oss2.models import PartInfo
 
 from ops.explain import places, rows
 from ops.operations import Place, operations
+from ops.policies_described import offered
 from running_cloud import RunningCloud, running_cloud
 from sandbox.ram import Policy
 from token_service.grant import grants
@@ -20,7 +21,7 @@ from token_service.grant.policies import Policies
 from token_service.login.callers import ANONYMOUS
 from token_service.settings.reading import read_settings
 
-POLICIES = ("bucket_read_policy", "bucket_write_policy", "bucket_read_write_policy", "vendors.txt")
+POLICIES = (*offered(), "vendors.txt")
 VENDORS = """{"Version": "1", "Statement": [
   {"Effect": "Allow", "Action": ["oss:PutObject", "oss:GetObject", "oss:DeleteObject"],
    "Resource": ["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]},

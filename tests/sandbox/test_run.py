@@ -189,6 +189,23 @@ def test_the_first_commands_upload_as_alice_and_are_refused_in_bobs_folder(
     assert done.stderr.splitlines()[-1].startswith("oss2.exceptions.AccessDenied: {'status': 403")
 
 
+STRANGE = """{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:PutObject",
+  "Resource": "acs:oss:*:*:{{ bucket }}/{{ keys }}",
+  "Condition": {"Bool": {"acs:MFAPresent": "true"}}}]}"""
+
+
+@pytest.mark.parametrize("policy", ["bucket_read_policy", "all_policy", "strange.json.j2"])
+def test_no_upload_is_shown_that_would_not_end_as_it_says(tmp_path: Path, policy: str) -> None:
+    """A reader cannot upload, all_policy writes into bob's folder too; of the last nobody knows."""
+    own = tmp_path / policy
+    if "." in policy:
+        own.write_text(STRANGE, encoding="utf-8")
+    named = str(own) if own.exists() else policy
+    with running(tmp_path / "state", AUTH="jwt", POLICY_FILE=named) as sandbox:
+        assert "Try, as alice:" in sandbox.stdout
+        assert "AccessDenied" not in sandbox.stdout
+
+
 def test_with_keys_of_ones_own_the_sandbox_signs_no_login(tmp_path: Path) -> None:
     secret = "own-secret-of-more-than-32-bytes!"
     command = given(RUN, "JWT_SECRET")

@@ -1,0 +1,115 @@
+"""What each bundled policy allows, told from its template: nothing else writes it down.
+
+A template is rendered as the function does it, and the sandbox's evaluator judges each operation.
+So a new policy is one file in policies/; README's table and the lists of template.yml are compared
+with what is found here (tests/ops/test_policies_described.py says what to write there).
+
+A file whose first comment begins with "not offered" is for an operator who names it, and not for
+template.yml. Whatever opens more than the caller's folder must say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ops.explain import places, rows
+from ops.package import POLICIES
+from sandbox.ram import Policy, PolicyGrammarError
+from token_service.errors import ServiceError
+from token_service.grant.grants import Grant
+from token_service.grant.policies import Policies
+
+WRITES = ("put, form upload", "append", "multipart upload", "resume (ListParts)", "abort")
+READS = ("get, signed GET URL", "head, does it exist")
+LISTS = ("list the folder",)
+"""The columns of README's table, as operations.py names what SDKs do."""
+
+_SUFFIX = ".json.j2"
+_NAME = "[A-Za-z0-9_-]{1,64}"
+"""Any other is a path to the function, not a bundled policy's name."""
+_NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
+# Anybody's: what a policy allows does not hang on who they are.
+_ACCOUNT, _BUCKET, _PREFIX, _NEIGHBOUR = "1", "bucket", "uploads/alice/", "uploads/alice2/"
+
+
+class Described(NamedTuple):
+    """A bundled policy: its name, and what a token for a whole folder may do under it.
+
+    `allowed` are names of operations.py, done in the caller's own folder. `is_confined`: none of
+    them is allowed anywhere else. `is_offered`: template.yml offers it.
+    """
+
+    name: str
+    allowed: frozenset[str]
+    is_confined: bool
+    is_offered: bool
+
+    @property
+    def can_upload(self) -> bool:
+        """Whether a plain upload is allowed."""
+        return WRITES[0] in self.allowed
+
+    def readme_row(self) -> str:
+        """The policy's row of README's table."""
+        cells = [self._cell(WRITES), self._cell(READS), self._cell(LISTS)]
+        if not self.is_confined:
+            cells = ["whatever the upload role may do, in every folder: for a first test only"]
+            cells += ["", ""]
+        return f"| `{self.name}` |" + "".join(f" {cell} |" if cell else " |" for cell in cells)
+
+    def _cell(self, operations: Sequence[str]) -> str:
+        found = [name for name in operations if name in self.allowed]
+        return "yes" if len(found) == len(operations) else ", ".join(found)
+
+
+def names() -> tuple[str, ...]:
+    """The names of the bundled policies, sorted."""
+    found = (path.name.removesuffix(_SUFFIX) for path in POLICIES.glob(f"*{_SUFFIX}"))
+    return tuple(sorted(name for name in found if re.fullmatch(_NAME, name)))
+
+
+def bundled() -> Mapping[str, Described]:
+    """The bundled policies by name, those that allow most last. Never raises.
+
+    Operators put templates of their own into policies/: one that cannot be judged is left out.
+    """
+    found = []
+    for name in names():
+        with contextlib.suppress(ServiceError, PolicyGrammarError):
+            found.append(describe(name))
+    found.sort(key=lambda one: (not one.is_confined, len(one.allowed)))
+    return MappingProxyType({one.name: one for one in found})
+
+
+def offered() -> tuple[str, ...]:
+    """The names of those that template.yml offers, the one that allows most last."""
+    return tuple(name for name, one in bundled().items() if one.is_offered)
+
+
+@lru_cache(maxsize=64)
+def describe(name: str) -> Described:
+    """Judge one bundled policy.
+
+    Raises Misconfiguration or PolicyError for a template that does not load or render, and
+    PolicyGrammarError for one that the evaluator does not know in full.
+    """
+    grant = Grant(_BUCKET, _PREFIX, None, name, 900, "alice")
+    policy = Policy.parse(Policies([name]).render(grant))
+    judged = list(rows(policy, places(grant, _NEIGHBOUR), _ACCOUNT))
+    return Described(
+        name=name,
+        allowed=frozenset(row.operation for row in judged if row.allowed["own"]),
+        is_confined=not any(
+            allowed for row in judged for place, allowed in row.allowed.items() if place != "own"
+        ),
+        is_offered=not _NOT_OFFERED.match(_text(name)),
+    )
+
+
+def _text(name: str) -> str:
+    return (POLICIES / f"{name}{_SUFFIX}").read_text(encoding="utf-8")

@@ -1,0 +1,117 @@
+"""What each bundled policy allows is told from its template, and what names the policies agrees.
+
+A new policy is a file in policies/. What is red then says what to write into README and
+template.yml, or how the file says that it is not offered there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from ops import ROOT, build, policies_described
+from ops.policies_described import LISTS, READS, WRITES, bundled, describe, names, offered
+
+READING = {*READS, *LISTS, "image processing"}
+COPYING = {"copy within", "copy from there", "copy to there"}
+HEADING = "| template | put, append, multipart, resume, abort | get, head | list under the prefix |"
+MARK = "or begin the file with {#- not offered … -#}"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("bucket_write_policy", {*WRITES}),
+        ("bucket_read_policy", READING),
+        ("bucket_read_write_policy", {*WRITES, *READING, *COPYING}),
+    ],
+)
+def test_a_policy_is_described_by_what_its_tokens_may_do(name: str, allowed: set[str]) -> None:
+    """Code 13: four tools and README had each a list of their own."""
+    described = describe(name)
+    assert described.allowed == allowed
+    assert described.is_confined
+    assert described.is_offered
+    assert described.can_upload == ("write" in name)
+
+
+def test_the_policy_for_everything_is_neither_confined_nor_offered() -> None:
+    described = describe("all_policy")
+    assert described.allowed >= {*WRITES, *READING, "delete"}
+    assert (described.is_confined, described.is_offered) == (False, False)
+
+
+def test_every_bundled_policy_can_be_judged() -> None:
+    """For an operator's own, one that cannot be is left out; of ours there is none."""
+    assert set(bundled()) == set(names())
+    assert len(names()) >= 4
+
+
+def test_a_policy_that_cannot_be_judged_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Operators put files of their own into policies/: smoke and import-config go on."""
+    monkeypatch.setattr(policies_described, "names", lambda: ("bucket_read_policy", "no_such"))
+    assert list(bundled()) == ["bucket_read_policy"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_is_offered_stays_in_the_callers_folder(name: str) -> None:
+    described = describe(name)
+    assert described.is_confined or not described.is_offered, (
+        f"policies/{name}.json.j2 opens more than the caller's folder: {MARK.removeprefix('or ')}"
+    )
+
+
+def test_what_allows_most_is_named_last() -> None:
+    """import-config names it in the place of a policy that it does not know."""
+    most = max(map(describe, offered()), key=lambda described: len(described.allowed))
+    assert offered()[-1] == most.name == "bucket_read_write_policy"
+
+
+def test_the_readmes_table_says_what_each_policy_allows() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"{HEADING}\n")[2]
+    assert table, f"README.md has no table with the heading {HEADING}"
+    rows = table.partition("\n\n")[0].splitlines()[1:]
+    wanted = {described.readme_row() for described in bundled().values()}
+    assert wanted - set(rows) == set(), "add these rows to README.md's table of templates"
+    assert sorted(rows) == sorted(wanted), "README.md's table of templates has rows of nothing"
+
+
+@pytest.fixture(scope="module")
+def parameters() -> dict[str, Any]:
+    """Those of template.yml."""
+    template = yaml.safe_load((ROOT / "template.yml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = template["Parameters"]
+    return found
+
+
+def test_the_template_offers_the_policies_that_are_to_be_offered(
+    parameters: dict[str, Any],
+) -> None:
+    allowed = set(parameters["PolicyFile"]["AllowedValues"])
+    missing, wrong = set(offered()) - allowed, allowed - set(offered())
+    assert not missing, f"add to AllowedValues of PolicyFile in template.yml: {missing}; {MARK}"
+    assert not wrong, f"AllowedValues of PolicyFile in template.yml has no such policy: {wrong}"
+    assert len(allowed) == len(parameters["PolicyFile"]["AllowedValues"])
+
+
+def test_the_template_lets_callers_choose_among_the_same(parameters: dict[str, Any]) -> None:
+    pattern = parameters["PolicyChoices"]["AllowedPattern"]
+    for name in names():
+        takes = bool(re.search(pattern, name))
+        assert takes == (name in offered()), (
+            f"AllowedPattern of PolicyChoices in template.yml must take {', '.join(offered())} "
+            f"and no other; {name} is wrong; {MARK}"
+        )
+    assert re.search(pattern, ",".join(offered()))
+    for wrong in ("all_policy", f"{offered()[0]},all_policy", "no_such_policy", ","):
+        assert not re.search(pattern, wrong), wrong
+
+
+def test_a_build_is_served_once_with_every_policy() -> None:
+    chosen = build._ENVIRONMENT["POLICY_CHOICES"].split(",")
+    assert sorted(chosen) == sorted(names())
