@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops import ROOT, report
+from ops import ROOT, report, rights
 from ops.entropy import is_weak
 from ops.report import Check, Finding, failed, judged, passed, skipped, warned
 from ops.smoke import contract, wire
 from token_service import faults
+from token_service.app import ROUTES
 from token_service.errors import Misconfiguration, PolicyError
 from token_service.grant import grants
 from token_service.grant.policies import MAX_CHARACTERS, Policies
@@ -239,6 +240,33 @@ def _policies(patient: Patient) -> Finding:
     return passed(detail)
 
 
+def _roles(patient: Patient) -> Finding:
+    """For the operator to compare with what the roles have: nothing here can look at them."""
+    settings, variables = patient.settings, patient.variables
+    project, store = variables.get("LOG_PROJECT"), variables.get("LOG_STORE") or "function"
+    options = rights.Options(
+        bucket=settings.bucket,
+        prefix=settings.prefix,
+        upload_role=settings.role_arn,
+        log_store=f"acs:log:*:*:project/{project}/logstore/{store}" if project else "",
+        has_callbacks=settings.has_callbacks,
+        names_callers=settings.auth.names_callers,
+    )
+    if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
+        return skipped("not known: bucket or policies are wrong")
+    try:
+        needed = rights.rights(settings.policy_choices, [r.path for r in ROUTES], options)
+    except (Misconfiguration, PolicyError):
+        return skipped("not known: a policy is wrong")
+    of_tokens = [rights.said(needed.upload_role, options)] if needed.upload_role else []
+    for name in needed.unbounded:
+        of_tokens.append(f"what a token under {os.path.basename(name)} is meant to do")  # noqa: PTH119
+    return passed(
+        f"the function role needs {rights.said(needed.function_role, options)}. "
+        f"The upload role needs {'; '.join(of_tokens) or 'nothing'}"
+    )
+
+
 def _logins(patient: Patient) -> Finding:
     wrong, settings = patient.faults_of(*_LOGINS), patient.settings
     if wrong:
@@ -398,6 +426,7 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("role", _role),
     ("bucket", _bucket),
     ("policies", _policies),
+    ("roles", _roles),
     ("logins", _logins),
     ("rate limits", _limits),
     ("secrets", _secrets),

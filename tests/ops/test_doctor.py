@@ -132,6 +132,45 @@ def test_a_fault_is_one_line_that_names_it(
     assert not others or changes == {"PATH": ""}, lines
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"AUTH": "anonymous"},
+            "the function role needs sts:AssumeRole on the upload role; oss:PutObject on "
+            "uploads/*. The upload role needs oss:PutObject, oss:ListParts, "
+            "oss:AbortMultipartUpload on uploads/*",
+        ),
+        (
+            {"POLICY_FILE": "bucket_read_policy", "LOG_PROJECT": "mine", "OBJECT_PREFIX": "a/"},
+            "the function role needs sts:AssumeRole on the upload role; oss:ListObjects with "
+            "oss:Prefix a/*; oss:GetObject on a/*; log:PostLogStoreLogs on "
+            "acs:log:*:*:project/mine/logstore/function. The upload role needs oss:GetObject on "
+            "a/*; oss:ListObjects with oss:Prefix a/*",
+        ),
+        (
+            {"AUTH": "anonymous", **CALLBACKS, "POLICY_FILE": "all_policy"},
+            "the function role needs sts:AssumeRole on the upload role; oss:PutObject, "
+            "oss:GetObject on uploads/*. The upload role needs what a token under all_policy is "
+            "meant to do",
+        ),
+    ],
+)
+def test_the_rights_that_the_roles_need_are_said(
+    shell: Env, tmp_path: Path, changes: Env, says: str
+) -> None:
+    """A12: what is needed hangs on the settings, and nothing said so."""
+    assert examined({**shell, **changes}, tmp_path)["roles"] == ("PASS", says)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"POLICY_FILE": "no_such_policy"}, {"BUCKET_NAME": "X"}, {"OBJECT_PREFIX": "*/"}]
+)
+def test_no_rights_are_said_of_what_is_wrong(shell: Env, tmp_path: Path, changes: Env) -> None:
+    outcome, detail = examined({**shell, **changes}, tmp_path)["roles"]
+    assert (outcome, detail[:10]) == ("SKIP", "not known:")
+
+
 def test_all_faults_are_named_at_once(shell: Env, tmp_path: Path) -> None:
     """The function itself stops at the first."""
     wrong = {"ROLE_ARN": "x", "BUCKET_NAME": "X", "TOKEN_EXPIRE_TIME": "x", "JWT_SECRET": "x"}

@@ -51,15 +51,20 @@ class Stack:
         condition = self._resources[name].get("Condition")
         return condition is None or self._holds(self._conditions[condition])
 
-    def role(self, name: str) -> Role:
-        """A role with all policies that the stack gives it; it trusts what Principal.RAM names."""
-        found = self.properties(name)
+    def policies(self, role: str) -> list[dict[str, Any]]:
+        """The documents of all policies that the stack gives a role."""
+        found = self.properties(role)
         policies = [policy["PolicyDocument"] for policy in found.get("Policies", [])]
         for other, resource in self._resources.items():
             if resource["Type"] == "ALIYUN::RAM::ManagedPolicy" and other in self:
                 attached = self.properties(other)
                 if found["RoleName"] in attached["Roles"]:
                     policies.append(attached["PolicyDocument"])
+        return policies
+
+    def role(self, name: str) -> Role:
+        """A role with all policies that the stack gives it; it trusts what Principal.RAM names."""
+        found = self.properties(name)
         trusted = [
             arn
             for statement in found["AssumeRolePolicyDocument"]["Statement"]
@@ -68,7 +73,7 @@ class Stack:
         return Role(
             self._attribute(name, "Arn"),
             tuple(trusted),
-            tuple(Policy.parse(json.dumps(policy)) for policy in policies),
+            tuple(Policy.parse(json.dumps(policy)) for policy in self.policies(name)),
             found.get("MaxSessionDuration", 3600),
         )
 

@@ -1,0 +1,256 @@
+"""Which RAM rights the two roles need, derived once: for policies, routes and options.
+
+template.yml's roles and the table of docs/deploy.md are compared with this, and doctor prints it.
+A new route, or a new thing that the function itself asks OSS for, is a row of _ROWS; what the
+upload role needs follows from the policies' templates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sandbox.ram import matches
+from token_service.grant import permissions
+from token_service.grant.grants import Grant
+from token_service.grant.policies import Policies
+from token_service.signing import forms, signed_urls
+
+_PUT, _GET = forms.ACTION, signed_urls.ACTIONS["GET"]
+
+
+class Options(NamedTuple):
+    """What else decides which rights are needed.
+
+    `prefix` is OBJECT_PREFIX. `upload_role` is the upload role's ARN, `log_store` the logstore's,
+    "" where there are no logs. `names_callers`: AUTH gives callers names.
+    """
+
+    bucket: str
+    prefix: str
+    upload_role: str
+    log_store: str = ""
+    has_callbacks: bool = True
+    names_callers: bool = True
+
+
+class Statement(NamedTuple):
+    """One right: an action on a resource, and why it is needed.
+
+    `condition` is a RAM policy's Condition as JSON with sorted keys, "" for none. `reasons` are
+    half-sentences; the names of policies where it is theirs.
+    """
+
+    action: str
+    resource: str
+    condition: str
+    reasons: tuple[str, ...]
+
+
+class Rights(NamedTuple):
+    """What the function role and the upload role need, and no more.
+
+    `unbounded` are the policies from which no right follows, since they allow with wildcards or by
+    exclusion: under them a token may do what the operator chooses to give the upload role.
+    """
+
+    function_role: tuple[Statement, ...]
+    upload_role: tuple[Statement, ...]
+    unbounded: tuple[str, ...]
+
+
+def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> Rights:
+    """Derive the rights for policies (as in POLICY_CHOICES) and routes (paths, as in app.ROUTES).
+
+    Raises ValueError for a route that has no row here, and Misconfiguration or PolicyError for a
+    policy that does not load or render, or is of a shape that the function does not know.
+    """
+    unknown = set(routes) - known_routes()
+    if unknown:
+        raise ValueError(f"no row in ops/rights.py for {', '.join(sorted(unknown))}")
+    templates = Policies(policies)
+    # For the operator's whole prefix: so a session policy of any caller is within it.
+    whole = Grant(options.bucket, options.prefix, None, policies[0], 900, "anybody")
+    statements = {
+        name: _allowing(templates.render(whole._replace(policy=name))) for name in policies
+    }
+    facts = _Facts(
+        can_write=_may(statements, _PUT), can_read=_may(statements, _GET), options=options
+    )
+    unbounded = tuple(name for name, found in statements.items() if not _is_bounded(found))
+    return Rights(
+        function_role=_merged(_of_function(routes, facts)),
+        upload_role=_merged(_of_tokens(statements, unbounded)),
+        unbounded=unbounded,
+    )
+
+
+def known_routes() -> frozenset[str]:
+    """The routes that have a row here, or need none."""
+    return frozenset(route for row in _ROWS for route in row.routes) | _WITHOUT_RIGHTS
+
+
+def said(statements: Sequence[Statement], options: Options) -> str:
+    """Statements in a few words, those of one resource together."""
+    objects, bucket = _objects(options), _bucket(options)
+    known = {
+        options.upload_role: "on the upload role",
+        objects.resource: f"on {options.prefix}*",
+        bucket.resource: f"with oss:Prefix {options.prefix}*",
+    }
+    actions: dict[str, list[str]] = {}
+    for one in statements:
+        place = known.get(one.resource, f"on {one.resource}")
+        if one.resource == bucket.resource and one.condition != bucket.condition:
+            place = f"on {one.resource}"
+        actions.setdefault(place, []).append(one.action)
+    return "; ".join(f"{', '.join(found)} {place}" for place, found in actions.items())
+
+
+class _Facts(NamedTuple):
+    can_write: bool
+    can_read: bool
+    options: Options
+
+
+class _Place(NamedTuple):
+    resource: str
+    condition: str = ""
+
+
+class _Row(NamedTuple):
+    """Routes need an action of the function role, on a place, where `applies`."""
+
+    routes: tuple[str, ...]
+    action: str
+    place: Callable[[Options], _Place]
+    reason: str
+    applies: Callable[[_Facts], bool]
+
+
+def _objects(options: Options) -> _Place:
+    return _Place(f"acs:oss:*:*:{options.bucket}/{options.prefix}*")
+
+
+def _bucket(options: Options) -> _Place:
+    # Listing is an action on the bucket: only the condition keeps it in the folder.
+    condition = {"StringLike": {"oss:Prefix": [f"{options.prefix}*"]}}
+    return _Place(f"acs:oss:*:*:{options.bucket}", _encoded(condition))
+
+
+def _upload_role(options: Options) -> _Place:
+    return _Place(options.upload_role)
+
+
+def _encoded(condition: object) -> str:
+    return json.dumps(condition, sort_keys=True, ensure_ascii=False)
+
+
+_ROWS = (
+    _Row(("/", "/sts"), "sts:AssumeRole", _upload_role, "tokens", lambda _: True),
+    _Row(
+        ("/signed-url",),
+        "sts:AssumeRole",
+        _upload_role,
+        "signed URLs that read: the caller's own session signs them",
+        lambda facts: facts.can_read,
+    ),
+    _Row(
+        ("/signed-url",),
+        signed_urls.ACTIONS["PUT"],
+        _objects,
+        "signed URLs that upload: the function role signs them",
+        lambda facts: facts.can_write,
+    ),
+    _Row(
+        ("/form",),
+        forms.ACTION,
+        _objects,
+        "forms: the function role signs them",
+        lambda facts: facts.can_write,
+    ),
+    _Row(
+        ("/callback",),
+        _GET,
+        _objects,
+        "a callback is held against its object",
+        lambda facts: facts.options.has_callbacks,
+    ),
+    _Row(
+        ("/uploads",),
+        "oss:ListObjects",
+        _bucket,
+        "a caller's own uploads are listed",
+        lambda facts: facts.options.names_callers,
+    ),
+    _Row(
+        ("/uploads",),
+        _GET,
+        _objects,
+        "GET /uploads?details=1",
+        lambda facts: facts.options.names_callers,
+    ),
+)
+_WITHOUT_RIGHTS = frozenset({"/health"})
+
+
+def _of_function(routes: Sequence[str], facts: _Facts) -> Iterator[Statement]:
+    for row in _ROWS:
+        if set(row.routes) & set(routes) and row.applies(facts):
+            yield Statement(row.action, *row.place(facts.options), (row.reason,))
+    if facts.options.log_store:
+        reason = "logs: Function Compute writes them as the function role"
+        yield Statement("log:PostLogStoreLogs", facts.options.log_store, "", (reason,))
+
+
+def _of_tokens(
+    statements: Mapping[str, list[dict[str, Any]]], unbounded: Sequence[str]
+) -> Iterator[Statement]:
+    for name, found in statements.items():
+        if name in unbounded:
+            continue
+        for statement in found:
+            condition = statement.get("Condition")
+            for resource in _listed(statement["Resource"]):
+                for action in _listed(statement["Action"]):
+                    yield Statement(
+                        action, resource, _encoded(condition) if condition else "", (name,)
+                    )
+
+
+def _merged(statements: Iterator[Statement]) -> tuple[Statement, ...]:
+    """Each right once, with all reasons."""
+    reasons: dict[tuple[str, str, str], dict[str, None]] = {}
+    for one in statements:
+        reasons.setdefault(one[:3], {}).update(dict.fromkeys(one.reasons))
+    return tuple(Statement(*right, tuple(found)) for right, found in reasons.items())
+
+
+def _allowing(policy: str) -> list[dict[str, Any]]:
+    """The statements that allow: what another one denies, a role need not deny as well."""
+    permissions.check(policy)
+    return [one for one in json.loads(policy)["Statement"] if one["Effect"] == "Allow"]
+
+
+def _is_bounded(statements: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the actions are named one by one."""
+    return not any(
+        set("*?") & set(action)
+        for statement in statements
+        for action in _listed(statement.get("Action", "*"))
+    )
+
+
+def _may(policies: Mapping[str, Sequence[Mapping[str, Any]]], action: str) -> bool:
+    """Whether some statement might allow an action. False is certain, True is not."""
+    return any(
+        "NotAction" in statement
+        or any(matches(one.lower(), action.lower()) for one in _listed(statement["Action"]))
+        for found in policies.values()
+        for statement in found
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
