@@ -13,7 +13,7 @@ override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(o
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
 .DEFAULT_GOAL := help
-.PHONY: help run token account-key explain import-config build template doctor smoke test fuzz check format bench clean
+.PHONY: help run token account-key explain import-config build template doctor smoke test fuzz check format bench core clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench: $(READY) ## measure the function beside its peers; beside an earlier one:
 	@if [ -n "$$BASE" ]; then exec $(BIN)/python -m bench.compare; fi; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt && \
 		exec $(BIN)/python -m bench
+
+core: $(READY) ## what each route loads of ours, in lines and ms; WRITE=1: as its golden file
+	@$(BIN)/python -m bench.core
 
 build: $(READY) ## make the package that s.yaml deploys, and serve it once
 	@$(BIN)/python -m ops.build

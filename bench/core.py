@@ -1,0 +1,225 @@
+"""`make core`: what each route loads of ours, in lines and milliseconds; the token path first.
+
+For each route a fresh process, with the environment of a deployment and nothing of this shell's,
+runs the initializer and answers one request. No endpoint is set: STS and OSS are found under their
+own names, over TLS, at stub_cloud.py. tests/golden/loaded_modules.json holds the lists; with
+WRITE=1 they are written anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import jwt
+
+from bench import stub_cloud
+from bench.client import BUCKET, KEY, REGION, ROLE, SECRET, TOKEN
+from bench.stub_cloud import StubCloud
+from ops import ROOT
+from token_service.app import ROUTES
+
+FUNCTION = ROOT / "functions" / "sts_token"
+GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
+MAX_TOKEN_PATH_LINES = 2300
+"""What `GET /` with a login may load of ours, comments and docstrings counted."""
+
+_SECRET = "a-secret-of-at-least-32-bytes-for-this"
+_CALLBACK_URL = "https://app.example.com/callback"
+_OBJECT = "uploads/alice/a.jpg"
+# What a route needs beside a login; any other is asked with nothing more.
+_QUERIES = {"/signed-url": {"object": "a.jpg"}}
+
+
+class CoreError(Exception):
+    """Raised when a route does not answer as it should; the message is one line that says why."""
+
+
+class Loaded(NamedTuple):
+    """One module of ours: its lines, and the milliseconds it took itself, without what it loads."""
+
+    name: str
+    lines: int
+    ms: float
+
+
+class Asked(NamedTuple):
+    """What one request loaded, by name, and how long it took, in milliseconds: `import index`, and
+    the initializer with the first answer."""
+
+    answer: dict[str, Any]
+    modules: tuple[Loaded, ...]
+    import_ms: float
+    answer_ms: float
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the modules, in order."""
+        return [module.name for module in self.modules]
+
+    @property
+    def lines(self) -> int:
+        """The lines of all of them."""
+        return sum(module.lines for module in self.modules)
+
+
+def ask_all(function: Path = FUNCTION) -> dict[str, Asked]:
+    """Ask each route once; by path, in the order of ROUTES. Raises CoreError."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        stub_cloud.running(Path(folder)) as cloud,
+    ):
+        return {
+            route.path: _ask(function, cloud, route.path, needs_login=route.needs_login)
+            for route in ROUTES
+        }
+
+
+def golden(asked: dict[str, Asked]) -> str:
+    """What loaded_modules.json holds: the names of the modules of each route."""
+    return json.dumps({path: one.names for path, one in asked.items()}, indent=1) + "\n"
+
+
+def report(asked: dict[str, Asked]) -> list[str]:
+    """The lines that are printed: the token path whole, of other routes what they add."""
+    token = asked["/"]
+    kept = set(token.names)
+    lines = [f"{'lines':>5}  {'ms':>5}  GET / with a login, the token path"]
+    lines += map(_line, token.modules)
+    most = f"at most {MAX_TOKEN_PATH_LINES}"
+    lines.append(f"{token.lines:5}  {_ms(token):5.1f}  {len(token.modules)} modules ({most} lines)")
+    times = f"import index {token.import_ms:.0f} ms, first answer {token.answer_ms:.0f} ms"
+    lines.append(f"with what is not ours: {times}")
+    for path, one in asked.items():
+        more = [module for module in one.modules if module.name not in kept]
+        without = sorted(kept - set(one.names))
+        lines += ["", f"{one.lines:5}  {_ms(one):5.1f}  {path}: the token path and"]
+        lines += [_line(module) for module in more] or [f"{'':14}nothing more"]
+        lines += [f"{'':14}without {name}" for name in without]
+    return lines
+
+
+def main() -> int:
+    """Print the report; 1 where the golden lists differ and WRITE is not set."""
+    try:
+        asked = ask_all()
+    except CoreError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(report(asked)))
+    text = golden(asked)
+    if os.environ.get("WRITE"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(text, encoding="utf-8")
+        print(f"\n{GOLDEN.relative_to(ROOT)} is written.")
+    elif not GOLDEN.exists() or GOLDEN.read_text(encoding="utf-8") != text:
+        print(f"\n{GOLDEN.relative_to(ROOT)} differs; if it should: make core WRITE=1")
+        return 1
+    return 0
+
+
+def _line(module: Loaded) -> str:
+    return f"{module.lines:5}  {module.ms:5.1f}  {module.name}"
+
+
+def _ms(asked: Asked) -> float:
+    return sum(module.ms for module in asked.modules)
+
+
+def _ask(function: Path, cloud: StubCloud, path: str, *, needs_login: bool) -> Asked:
+    if path == "/callback":
+        return _run(function, cloud, _callback(function, cloud), with_callbacks=True)
+    return _run(function, cloud, _event(path, needs_login=needs_login))
+
+
+def _callback(function: Path, cloud: StubCloud) -> dict[str, Any]:
+    """What OSS posts after an upload with a token's own callback."""
+    scope = _run(function, cloud, _event("/"), with_callbacks=True).answer["Scope"]
+    callback, variables = (
+        json.loads(base64.b64decode(scope[name])) for name in ("Callback", "CallbackVar")
+    )
+    values = {"bucket": BUCKET, "object": _OBJECT, "etag": stub_cloud.ETAG, "size": "5"}
+    body = callback["callbackBody"]
+    for name, value in {**values, **variables}.items():
+        body = body.replace(f"${{{name}}}", quote(value, safe=""))
+    # What the image is, which this one does not say.
+    body = re.sub(r"\$\{[^}]*\}", "", body)
+    target = urlsplit(callback["callbackUrl"]).path
+    event = _event(target, needs_login=False, method="POST")
+    event["headers"] = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Authorization": cloud.signer.sign(target, body.encode()),
+        "x-oss-pub-key-url": base64.b64encode(cloud.signer.public_key_url.encode()).decode(),
+    }
+    event["body"] = body
+    return event
+
+
+def _event(path: str, *, needs_login: bool = True, method: str = "GET") -> dict[str, Any]:
+    now = int(time.time())
+    login = jwt.encode({"sub": "alice", "iat": now, "exp": now + 3600}, _SECRET, "HS256")
+    return {
+        "version": "v1",
+        "rawPath": path,
+        "headers": {"Authorization": f"Bearer {login}"} if needs_login else {},
+        "queryParameters": _QUERIES.get(path, {}),
+        "body": "",
+        "isBase64Encoded": False,
+        "requestContext": {"requestId": "1", "http": {"method": method, "path": path}},
+    }
+
+
+def _environment(cloud: StubCloud, *, with_callbacks: bool) -> dict[str, str]:
+    """The least that a deployment sets; with the keys that Function Compute gives a role."""
+    variables = {
+        "SSL_CERT_FILE": str(cloud.certificate),
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
+        "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
+        "ROLE_ARN": ROLE,
+        "BUCKET_NAME": BUCKET,
+        "OSS_REGION": REGION,
+        "JWT_SECRET": _SECRET,
+    }
+    if with_callbacks:
+        variables |= {"CALLBACK_URL": _CALLBACK_URL, "CALLBACK_SECRET": _SECRET}
+    return variables
+
+
+def _run(
+    function: Path, cloud: StubCloud, event: dict[str, Any], *, with_callbacks: bool = False
+) -> Asked:
+    script = Path(__file__).with_name("one_request.py")
+    done = subprocess.run(
+        [sys.executable, "-I", script, function, str(cloud.port)],
+        input=json.dumps(event),
+        env=_environment(cloud, with_callbacks=with_callbacks),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    path = event["rawPath"]
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines() or ["it says nothing"]
+        raise CoreError(f"{path} was not answered: {last[-1]}")
+    found = json.loads(done.stdout)
+    if found["answer"].get("StatusCode") != 200:
+        raise CoreError(f"{path} was answered with an error: {found['answer']}")
+    modules = (
+        Loaded(name, len(Path(file).read_text(encoding="utf-8").splitlines()), ms)
+        for name, (file, ms) in found["modules"].items()
+    )
+    return Asked(found["answer"], tuple(sorted(modules)), found["import_ms"], found["answer_ms"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""One request to a fresh instance, as deployed: initializer, then handler. core.py starts this.
+
+Arguments: the function's folder, and the port of the stand-in of the cloud (stub_cloud.py), at
+which every name is found. The event comes on standard input; what came of it is printed as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from importlib.machinery import ExtensionFileLoader, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def timed() -> dict[str, float]:
+    """Have each module timed that is loaded from now on: the milliseconds of its own, without those
+    of what it loads."""
+    own: dict[str, float] = {}
+    nested = [0.0]
+
+    def timing(load: Callable[[Any, ModuleType], None]) -> Callable[[Any, ModuleType], None]:
+        def exec_module(self: object, module: ModuleType) -> None:
+            nested.append(0.0)
+            began = time.perf_counter()
+            try:
+                load(self, module)
+            finally:
+                whole = (time.perf_counter() - began) * 1000
+                own[module.__name__] = whole - nested.pop()
+                nested[-1] += whole
+
+        return exec_module
+
+    loaders: tuple[Any, ...] = (SourceFileLoader, ExtensionFileLoader)
+    for loader in loaders:
+        loader.exec_module = timing(loader.exec_module)
+    return own
+
+
+def main() -> None:
+    """Answer the request, and print what is loaded then."""
+    folder, port = Path(sys.argv[1]), int(sys.argv[2])
+    event = sys.stdin.buffer.read()
+    sys.path.insert(0, str(folder))
+    own_ms = timed()
+    began = time.perf_counter()
+    import index
+
+    imported = time.perf_counter()
+    # Loaded by now: what is replaced here is loaded on no account of ours.
+    import socket
+
+    def look_up(*_: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))]
+
+    socket.getaddrinfo = look_up  # type: ignore[assignment]
+    index.initialize(None)
+    body = str(index.handler(event, None)["body"])
+    answered = time.perf_counter()
+    # A copy: what is looked at may load something.
+    files = {name: getattr(module, "__file__", None) for name, module in [*sys.modules.items()]}
+    ours = {
+        name: (file, own_ms[name])
+        for name, file in files.items()
+        if file and Path(file).is_relative_to(folder) and name != "__main__"
+    }
+    found = {
+        "answer": json.loads(body),
+        "modules": ours,
+        "import_ms": (imported - began) * 1000,
+        "answer_ms": (answered - imported) * 1000,
+    }
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
