@@ -10,6 +10,7 @@ import sys
 
 
 def main() -> None:
+    """Answer the events of stdin."""
     sys.path[:0] = sys.argv[1:]
     events = json.load(sys.stdin)
     import index

@@ -1,0 +1,235 @@
+"""What the code's own text says of it: who imports whom, and how long things are.
+
+Read with `ast`, so that a copy of the tree which a test has broken is judged without being run.
+Each check returns what is wrong, a sentence each.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = "token_service"
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Import(NamedTuple):
+    """A module, what it imports, in which line, and whether when it is loaded or in a call."""
+
+    importer: str
+    imported: str
+    line: int
+    when_loaded: bool
+
+    @property
+    def place(self) -> str:
+        return f"{self.importer}:{self.line}"
+
+
+def modules(folder: Path) -> dict[str, Path]:
+    """The modules below a folder that is on sys.path, by name."""
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*.py")))
+    return {_name(path): folder / path for path in paths if "node_modules" not in path.parts}
+
+
+def imports(folder: Path) -> list[Import]:
+    """Every import of those modules; not those for the type checker, which nothing loads."""
+    found = modules(folder)
+    return [one for name, path in found.items() for one in _imports(name, path, found.keys())]
+
+
+def room(module: str) -> str:
+    """The folder of the package that a module is in; a module's own name, where it is in none."""
+    return module.removeprefix(f"{PACKAGE}.").partition(".")[0]
+
+
+def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[str]:
+    """Imports that do not lead down, and rooms that have no floor. Imports within a room are its
+    own matter; rooms of one floor do not know each other."""
+    floor = {name: number for number, names in enumerate(floors) for name in names}
+    ours = modules(folder)
+    wrong = [f"{name} has no floor" for name in sorted({room(name) for name in ours} - set(floor))]
+    for one in imports(folder):
+        upper, lower = room(one.importer), room(one.imported)
+        known = one.imported in ours and upper in floor and lower in floor
+        if known and upper != lower and floor[upper] <= floor[lower]:
+            wrong.append(f"{one.place}: {upper} imports {lower}, which is not below it")
+    return wrong
+
+
+def circles(folder: Path) -> list[str]:
+    """Modules that need themselves to be loaded."""
+    needs: dict[str, set[str]] = {name: set() for name in modules(folder)}
+    for one in imports(folder):
+        if one.when_loaded and one.imported in needs:
+            needs[one.importer].add(one.imported)
+    wrong = []
+    # Take away what needs nothing more, again and again: what is left needs itself.
+    while free := {name for name, needed in needs.items() if not needed}:
+        needs = {name: needed - free for name, needed in needs.items() if name not in free}
+    for name, needed in needs.items():
+        wrong.append(f"{name} is in a circle, or needs one: it imports {', '.join(sorted(needed))}")
+    return wrong
+
+
+def imports_of(folder: Path, names: set[str]) -> list[str]:
+    """Imports, at any depth, of a top-level name among these."""
+    return [
+        f"{one.place} imports {one.imported}"
+        for one in imports(folder)
+        if one.imported.partition(".")[0] in names
+    ]
+
+
+def computed_imports(folder: Path) -> dict[str, int]:
+    """How often each module calls import_module or __import__."""
+    found: dict[str, int] = {}
+    for name, path in modules(folder).items():
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+                found[name] = found.get(name, 0) + 1
+    return found
+
+
+def elsewhere_that_is_nowhere(folder: Path) -> list[str]:
+    """What elsewhere("module:function") names, and is no function there."""
+    wrong = []
+    for place in places_elsewhere(folder):
+        module, _, function = place.partition(":")
+        path = modules(folder).get(f"{PACKAGE}.{module}")
+        if path is None or function not in functions(path):
+            wrong.append(f'elsewhere("{place}") is nowhere')
+    return wrong
+
+
+def places_elsewhere(folder: Path) -> list[str]:
+    """What each elsewhere(...) of settings/variables.py names."""
+    tree = _tree(folder / PACKAGE / "settings" / "variables.py")
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [ast.literal_eval(call.args[0]) for call in calls if _called(call) == "elsewhere"]
+
+
+def without_docstring(folder: Path) -> list[str]:
+    """Public modules, classes, functions and methods that have none."""
+    wrong = []
+    for name, path in modules(folder).items():
+        tree = _tree(path)
+        if path.name != "__init__.py" and not ast.get_docstring(tree):
+            wrong.append(name)
+        wrong += [f"{name}.{inner}" for inner in _undocumented(tree)]
+    return wrong
+
+
+def longer(paths: Mapping[str, Path], most: int) -> list[str]:
+    """Modules of more lines."""
+    counted = {name: lines(path) for name, path in paths.items()}
+    return [f"{name} has {count} lines" for name, count in counted.items() if count > most]
+
+
+def longer_classes(paths: Mapping[str, Path], most: int) -> list[str]:
+    """Classes of more lines."""
+    wrong = []
+    for name, path in paths.items():
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.ClassDef) and _length(node) > most:
+                wrong.append(f"{name}.{node.name} has {_length(node)} lines")
+    return wrong
+
+
+def small_folders(folder: Path, least: int) -> list[str]:
+    """Folders of the package that hold fewer modules."""
+    wrong = []
+    for path in sorted((folder / PACKAGE).rglob("__init__.py")):
+        count = len([*path.parent.glob("*.py")]) - 1
+        if count < least:
+            wrong.append(f"{path.parent.name} holds {count} modules")
+    return wrong
+
+
+def lines(path: Path) -> int:
+    """All of them, comments and docstrings too."""
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def functions(path: Path) -> dict[str, Function]:
+    """The functions of a module, by name."""
+    return {node.name: node for node in _tree(path).body if isinstance(node, Function)}
+
+
+def classes(path: Path) -> dict[str, ast.ClassDef]:
+    """The classes of a module, by name."""
+    return {node.name: node for node in _tree(path).body if isinstance(node, ast.ClassDef)}
+
+
+def members(node: ast.ClassDef) -> set[str]:
+    """The names of a class's methods, properties and annotated fields."""
+    names = {inner.name for inner in node.body if isinstance(inner, Function)}
+    fields = (inner.target for inner in node.body if isinstance(inner, ast.AnnAssign))
+    return names | {field.id for field in fields if isinstance(field, ast.Name)}
+
+
+def assigned(path: Path) -> dict[str, ast.expr]:
+    """What a module assigns to names, not yet evaluated."""
+    found = {}
+    for node in _tree(path).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node.value
+    return found
+
+
+def _called(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _undocumented(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
+    """Not of a method that overrides, or of what a protocol of the type checker's says."""
+    for node in tree.body:
+        if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if not ast.get_docstring(node):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{inner}" for inner in _undocumented(node))
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def _length(node: ast.ClassDef) -> int:
+    assert node.end_lineno is not None
+    return node.end_lineno - node.lineno + 1
+
+
+@cache
+def _parsed(path: Path, _changed: int) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def _tree(path: Path) -> ast.Module:
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+def _imports(name: str, path: Path, ours: Container[str]) -> Iterator[Import]:
+    def walk(node: ast.AST, when_loaded: bool) -> Iterator[Import]:
+        for inner in ast.iter_child_nodes(node):
+            if isinstance(inner, ast.Import):
+                for alias in inner.names:
+                    yield Import(name, alias.name, inner.lineno, when_loaded)
+            elif isinstance(inner, ast.ImportFrom):
+                base = "." * inner.level + (inner.module or "")
+                for alias in inner.names:
+                    whole = f"{base}.{alias.name}"
+                    yield Import(name, whole if whole in ours else base, inner.lineno, when_loaded)
+            elif isinstance(inner, ast.If) and ast.unparse(inner.test) == "TYPE_CHECKING":
+                yield from walk(ast.Module(inner.orelse, []), when_loaded)
+            else:
+                later = isinstance(inner, Function | ast.Lambda)
+                yield from walk(inner, when_loaded and not later)
+
+    yield from walk(_tree(path), True)

@@ -1,0 +1,240 @@
+"""The house: who may know whom, what a request loads, and how large things may grow.
+
+docs/architecture.md says why. Each check reads the code's text, so that each is shown to go red on
+a copy of the tree that is broken on purpose.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import architecture
+from bench import core
+from bench.core import Asked
+from ops import ROOT
+from token_service.settings.variables import VARIABLES
+
+FUNCTION = ROOT / "functions" / "sts_token"
+PACKAGE = FUNCTION / "token_service"
+
+FLOORS = (
+    ("errors", "imports", "request_log", "token_service"),
+    ("settings",),
+    ("http",),
+    ("login",),
+    ("grant",),
+    ("signing",),
+    ("token", "oss_client"),
+    ("callback",),
+    # What looks at a whole configuration.
+    ("warnings", "faults", "misspelt"),
+    ("instance",),
+    ("routes",),
+    ("app",),
+    ("index",),
+    ("wsgi",),
+)
+"""From below; `token_service` is the package itself, which has the version. Imports lead down, also
+those within a function. docs/architecture.md draws the floors."""
+
+COMPUTED_IMPORTS = {
+    # The routes: one that is not asked is not loaded.
+    "token_service.app": 1,
+    # elsewhere("module:function"): a parser that few deployments need lies in its own room.
+    "token_service.settings.parsing": 1,
+    # The way to log in that AUTH names.
+    "token_service.settings.reading": 1,
+}
+"""The only ones that lead up: whoever asks for them does not know what they load."""
+
+OUR_OWN = {"sandbox", "ops", "bench", "tests"}
+FORMER = set(
+    "app assume_role cache callback_parameters callback_seals callbacks callers connection"
+    " content_types cors errors fc_event forms grants hook jwks keys limits logins messages"
+    " oss_keys oss_requests percent permissions policies presign request_log rsa settings"
+    " signing sts tokens uploads vendor_policies".split()
+)
+"""Top-level modules of 1.0.0, which hid packages of these names."""
+
+MAX_MODULE_LINES = 300
+MAX_CLASS_LINES = 150
+MAX_LINES = 6000
+"""Of the whole function, comments and docstrings counted."""
+MAX_VARIABLES = 40
+MAX_FIRST = 12
+"""Variables that everybody looks at."""
+MIN_MODULES = 3
+"""A folder holds as many, else it is a module."""
+
+
+@pytest.fixture(scope="module")
+def asked() -> dict[str, Asked]:
+    """Each route, asked once in a fresh process, as deployed."""
+    return core.ask_all()
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A copy of the function's code, to break."""
+    copy = tmp_path / "sts_token"
+    shutil.copytree(FUNCTION, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def write(folder: Path, module: str, text: str) -> None:
+    """Put text at the end of a module."""
+    with (folder / module).open("a", encoding="utf-8") as file:
+        file.write(f"\n\n{text}\n")
+
+
+def test_the_function_imports_nothing_of_what_is_not_deployed() -> None:
+    support = set(architecture.modules(ROOT / "tests" / "support"))
+    assert architecture.imports_of(FUNCTION, OUR_OWN | support) == []
+
+
+def test_an_import_of_the_sandbox_is_found_wherever_it_stands(broken: Path) -> None:
+    write(broken, "token_service/app.py", "def later():\n    from sandbox import ram")
+    (found,) = architecture.imports_of(broken, OUR_OWN)
+    assert found.endswith("imports sandbox")
+
+
+def test_imports_lead_down() -> None:
+    assert architecture.against_the_floors(FUNCTION, FLOORS) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("token_service/login/callers.py", "from token_service.grant.grants import Grant"),
+        ("token_service/login/callers.py", "def later():\n    from token_service import instance"),
+        ("token_service/errors.py", "import token_service.settings.values"),
+        ("token_service/oss_client.py", "from token_service.token import cache"),
+    ],
+    ids=["up", "up, in a function", "up, whole", "across"],
+)
+def test_an_import_that_leads_up_is_found(broken: Path, module: str, line: str) -> None:
+    write(broken, module, line)
+    assert len(architecture.against_the_floors(broken, FLOORS)) == 1
+
+
+def test_what_only_the_type_checker_imports_may_lead_up(broken: Path) -> None:
+    write(broken, "token_service/errors.py", "if TYPE_CHECKING:\n    import token_service.app")
+    assert architecture.against_the_floors(broken, FLOORS) == []
+
+
+def test_a_room_without_a_floor_is_found(broken: Path) -> None:
+    (broken / "token_service" / "attic").mkdir()
+    write(broken, "token_service/attic/box.py", "")
+    assert architecture.against_the_floors(broken, FLOORS) == ["attic has no floor"]
+
+
+def test_imports_go_in_no_circle() -> None:
+    assert architecture.circles(FUNCTION) == []
+
+
+def test_a_circle_is_found(broken: Path) -> None:
+    write(broken, "token_service/login/callers.py", "from token_service.login import logins")
+    assert any("login.callers" in line for line in architecture.circles(broken))
+
+
+def test_no_module_of_1_0_0_is_imported_by_its_old_name() -> None:
+    for folder in (FUNCTION, *(ROOT / name for name in OUR_OWN)):
+        assert architecture.imports_of(folder, FORMER) == []
+
+
+def test_an_old_name_is_found(broken: Path) -> None:
+    write(broken, "token_service/app.py", "def later():\n    import settings")
+    assert len(architecture.imports_of(broken, FORMER)) == 1
+
+
+def test_the_package_is_the_functions_only_name_beside_its_entry_points() -> None:
+    assert {name.partition(".")[0] for name in architecture.modules(FUNCTION)} == {
+        "index",
+        "wsgi",
+        "token_service",
+    }
+
+
+def test_only_declared_modules_compute_what_they_import() -> None:
+    assert architecture.computed_imports(FUNCTION) == COMPUTED_IMPORTS
+
+
+def test_what_the_catalogue_finds_elsewhere_is_there() -> None:
+    assert len(architecture.places_elsewhere(FUNCTION)) > 5
+    assert architecture.elsewhere_that_is_nowhere(FUNCTION) == []
+
+
+@pytest.mark.parametrize("place", ["http.cors:nothing", "http.nothing:origins"])
+def test_a_parser_that_is_nowhere_is_found(broken: Path, place: str) -> None:
+    write(broken, "token_service/settings/variables.py", f'_X = elsewhere("{place}")')
+    assert architecture.elsewhere_that_is_nowhere(broken) == [f'elsewhere("{place}") is nowhere']
+
+
+@pytest.mark.parametrize("folder", ["functions/sts_token", "sandbox", "ops"])
+def test_every_public_definition_has_a_docstring(folder: str) -> None:
+    assert architecture.without_docstring(ROOT / folder) == []
+
+
+def test_a_definition_without_a_docstring_is_found(broken: Path) -> None:
+    write(broken, "token_service/errors.py", 'class Odd:\n    """Odd."""\n    def f(self): ...')
+    assert architecture.without_docstring(broken) == ["token_service.errors.Odd.f"]
+
+
+def test_a_folder_holds_three_modules_at_least() -> None:
+    assert architecture.small_folders(FUNCTION, MIN_MODULES) == []
+
+
+def test_what_a_route_loads_is_what_the_golden_file_says(asked: dict[str, Asked]) -> None:
+    """A route that is not asked loads nothing, and a module more on a path is seen."""
+    expected = json.loads(core.GOLDEN.read_text(encoding="utf-8"))
+    found = {path: one.names for path, one in asked.items()}
+    differ = {
+        path: {
+            "new": sorted(set(found.get(path, ())) - set(expected.get(path, ()))),
+            "gone": sorted(set(expected.get(path, ())) - set(found.get(path, ()))),
+        }
+        for path in sorted({*found, *expected})
+        if found.get(path) != expected.get(path)
+    }
+    assert not differ, f"if it should be so: make core WRITE=1\n{json.dumps(differ, indent=1)}"
+
+
+def test_the_token_path_loads_what_is_only_for_others_never(asked: dict[str, Asked]) -> None:
+    names = asked["/"].names
+    only = ("callback", "oss_client", "faults", "misspelt", "signing.signer", "login.jwks")
+    foreign = [f"token_service.{name}" for name in only]
+    assert [name for name in names if name.startswith(tuple(foreign))] == []
+    routes = [name for name in names if name.startswith("token_service.routes.")]
+    assert routes == ["token_service.routes.token"]
+
+
+def test_the_token_path_is_read_in_an_afternoon(asked: dict[str, Asked]) -> None:
+    """`make core` prints it, module by module."""
+    lines = asked["/"].lines
+    assert lines <= core.MAX_TOKEN_PATH_LINES
+    path = {name: architecture.modules(FUNCTION)[name] for name in asked["/"].names}
+    assert architecture.longer(path, MAX_MODULE_LINES) == []
+    assert architecture.longer_classes(path, MAX_CLASS_LINES) == []
+
+
+def test_the_whole_function_is_read_in_a_day() -> None:
+    paths = architecture.modules(FUNCTION)
+    lines = sum(map(architecture.lines, paths.values()))
+    assert lines <= MAX_LINES
+    assert architecture.longer(paths, MAX_MODULE_LINES) == []
+
+
+def test_what_is_too_long_is_found(broken: Path) -> None:
+    write(broken, "token_service/app.py", "class Long:" + "\n    x = 1" * 150)
+    paths = {"app": broken / "token_service" / "app.py"}
+    assert architecture.longer_classes(paths, MAX_CLASS_LINES) == ["app.Long has 151 lines"]
+    assert len(architecture.longer(paths, MAX_MODULE_LINES)) == 1
+
+
+def test_settings_are_few() -> None:
+    assert len(VARIABLES) <= MAX_VARIABLES
+    assert sum(variable.first for variable in VARIABLES) <= MAX_FIRST
