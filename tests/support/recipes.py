@@ -1,0 +1,206 @@
+"""The four recipes of CONTRIBUTING.md, step by step: what is forgotten, a sentence each.
+
+Read from the tree's text, so that a copy of which a step is taken back can be judged too.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+import architecture
+
+FUNCTION = Path("functions", "sts_token", "token_service")
+
+PLATFORMS = ("ALIBABA_CLOUD_",)
+"""Set by Function Compute: nobody passes them on."""
+SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
+"""Refused in the cloud: a deployment has no use for it."""
+NOT_IN_THE_TEMPLATE = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT", "JWT_JWKS_FILE"}
+"""The region's own are right there; and its code holds no file of the operator's."""
+NOT_OFFERED = {"all_policy"}
+"""A template for a first test by hand, which the ROS template does not offer."""
+
+_WAY = {"names_callers", "brakes", "identify"}
+_IDENTIFY = {"caller", "warm"}
+
+
+class Route(NamedTuple):
+    """A row of ROUTES."""
+
+    path: str
+    methods: tuple[str, ...]
+    module: str
+    needs_login: bool
+
+
+def forgotten_of_a_setting(root: Path) -> list[str]:
+    """A variable of which a place does not know."""
+    wrong = []
+    for name in declared(root):
+        places = [_described(root), "sandbox/environment.py"]
+        if not name.startswith(PLATFORMS) and name not in SANDBOX_ONLY:
+            places.append("s.yaml")
+            if name not in NOT_IN_THE_TEMPLATE:
+                places.append("template.yml")
+        for place in places:
+            if not re.search(rf"\b{name}\b", _text(root / place)):
+                wrong.append(f"{name} is not in {place}")
+    passed_on = re.findall(r"^        ([A-Z_]+): \$\{env\(", _text(root / "s.yaml"), re.MULTILINE)
+    unknown = sorted(set(passed_on) - set(declared(root)))
+    return wrong + [f"{name} of s.yaml is not declared in variables.py" for name in unknown]
+
+
+def forgotten_of_a_policy(root: Path) -> list[str]:
+    """A template in policies/ that the README or the ROS template does not know, or only they."""
+    wrong = []
+    offered = yaml.safe_load(_text(root / "template.yml"))["Parameters"]
+    values = offered["PolicyFile"]["AllowedValues"]
+    names = {path.name.removesuffix(".json.j2") for path in (root / "policies").glob("*.json.j2")}
+    for name in sorted(names):
+        if not re.search(rf"^\| `{name}` \|", _text(root / "README.md"), re.MULTILINE):
+            wrong.append(f"{name} has no row in README.md")
+        if name not in {*values, *NOT_OFFERED}:
+            wrong.append(f"{name} is no value of PolicyFile in template.yml")
+        if name not in NOT_OFFERED and not re.search(
+            offered["PolicyChoices"]["AllowedPattern"], name
+        ):
+            wrong.append(f"{name} does not fit PolicyChoices in template.yml")
+    return wrong + [f"policies/ has no {name}" for name in sorted(set(values) - names)]
+
+
+def forgotten_of_a_route(root: Path) -> list[str]:
+    """A route without its module, its row in ROUTES or its row in the README."""
+    wrong = []
+    folder = root / FUNCTION / "routes"
+    routes = routes_of(root)
+    for path in sorted(folder.glob("*.py")):
+        if "answer" in architecture.functions(path) and path.stem not in {r.module for r in routes}:
+            wrong.append(f"routes/{path.name} answers, and has no row in ROUTES")
+    for route in routes:
+        path = folder / f"{route.module}.py"
+        answer = architecture.functions(path).get("answer") if path.exists() else None
+        if answer is None or len(answer.args.args) != 3:
+            wrong.append(f"routes/{path.name} has no answer(request, at, record)")
+    for one in architecture.imports(root / FUNCTION.parent):
+        is_route = one.imported.rpartition(".")[2] in {route.module for route in routes}
+        parents = {name.rpartition(".")[0] for name in (one.importer, one.imported)}
+        if is_route and parents == {"token_service.routes"}:
+            wrong.append(f"{one.place}: a route knows no other, and imports {one.imported}")
+    expected = [(r.path, r.methods, r.needs_login) for r in routes]
+    documented = [*_documented_routes(root)]
+    for row in expected:
+        if row not in documented:
+            wrong.append(f"README.md has no row for {row[0]}, with {', '.join(row[1])}, for whom")
+    for row in documented:
+        if row not in expected:
+            wrong.append(f"README.md has a row for {row[0]} that is not as ROUTES has it")
+    return wrong
+
+
+def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
+    """A module of login/ that AUTH does not name, or a word of AUTH without what it needs."""
+    wrong = []
+    words = auth_words(root)
+    paths = {path.stem: path for path in sorted((root / FUNCTION / "login").glob("*.py"))}
+    classes = {
+        name: node for path in paths.values() for name, node in architecture.classes(path).items()
+    }
+    for name, path in paths.items():
+        ways = [node for node in architecture.classes(path).values() if _is_way(node)]
+        if ways and name not in (*words, "ways"):
+            wrong.append(f"login/{name}.py is a way to log in, and no word of AUTH")
+    for word in words:
+        path = paths.get(word, root / "nowhere")
+        read = architecture.functions(path).get("read") if path.exists() else None
+        if read is None or len(read.args.args) != 1:
+            wrong.append(f"login/{word}.py has no read(reader)")
+            continue
+        settings = classes.get(_returned(read))
+        if settings is None or _WAY - architecture.members(settings):
+            wrong.append(f"login/{word}.py: what read() returns lacks some of {sorted(_WAY)}")
+            continue
+        (identify,) = (
+            node
+            for node in settings.body
+            if isinstance(node, ast.FunctionDef) and node.name == "identify"
+        )
+        teller = classes.get(_returned(identify))
+        if teller is None or _IDENTIFY - architecture.members(teller):
+            lacks = sorted(_IDENTIFY)
+            wrong.append(f"login/{word}.py: what identify() returns lacks some of {lacks}")
+    allowed = yaml.safe_load(_text(root / "template.yml"))["Parameters"]["Auth"]["AllowedValues"]
+    if sorted(allowed) != sorted(words):
+        wrong.append(f"Auth of template.yml takes {allowed}, AUTH {words}")
+    described = _text(root / _described(root))
+    wrong += [f"{_described(root)} does not name {w}" for w in words if f"`{w}`" not in described]
+    return wrong
+
+
+def declared(root: Path) -> list[str]:
+    """The names of the variables in the catalogue."""
+    tree = ast.parse(_text(root / FUNCTION / "settings" / "variables.py"))
+    calls = (node.value for node in tree.body if isinstance(node, ast.Assign))
+    return [
+        ast.literal_eval(call.args[0])
+        for call in calls
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Variable"
+    ]
+
+
+def routes_of(root: Path) -> list[Route]:
+    """ROUTES of app.py, evaluated."""
+    names = architecture.assigned(root / FUNCTION / "app.py")
+
+    def value(node: ast.expr) -> Any:
+        return value(names[node.id]) if isinstance(node, ast.Name) else node
+
+    found = []
+    for row in value(names["ROUTES"]).elts:
+        call = value(row)
+        path, methods, module = (ast.literal_eval(value(argument)) for argument in call.args)
+        more = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        found.append(Route(path, methods, module, more.get("needs_login", True)))
+    return found
+
+
+def auth_words(root: Path) -> list[str]:
+    """The ways to log in that AUTH's declaration names."""
+    auth = architecture.assigned(root / FUNCTION / "settings" / "variables.py")["AUTH"]
+    (call,) = (
+        node
+        for node in ast.walk(auth)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "one_of"
+    )
+    return [ast.literal_eval(word) for word in call.args]
+
+
+def _documented_routes(root: Path) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """The README's rows: path, methods, and whether they are for callers."""
+    table = _text(root / "README.md").partition("| path | methods | for | answers |")[2]
+    for line in table.partition("\n\n")[0].splitlines()[2:]:
+        path, methods, whom, _ = (cell.strip() for cell in line.strip("|").split("|"))
+        yield path.strip("`"), tuple(methods.split(", ")), whom == "callers"
+
+
+def _described(root: Path) -> str:
+    """Where a person reads what a variable means: what README's table is made of, or it itself."""
+    texts = "docs/variables.toml"
+    return texts if (root / texts).exists() else "README.md"
+
+
+def _is_way(node: ast.ClassDef) -> bool:
+    return architecture.members(node) >= {"names_callers", "identify"}
+
+
+def _returned(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    return ast.unparse(function.returns) if function.returns else ""
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,275 @@
+"""The four recipes of CONTRIBUTING.md: their steps are enough, and a forgotten one is missed.
+
+Each is followed on a copy of the tree, whose function is then asked; and followed again without one
+of its steps, which the check of that recipe must find.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import recipes
+from ops import ROOT
+from token_service.app import ROUTES, App, Route
+from token_service.http.messages import Request
+
+Env = dict[str, str]
+Step = Callable[[Path], None]
+
+_ROOM = "functions/sts_token/token_service"
+_HELLO = '''
+"""`/hello`."""
+
+def answer(request, at, record):
+    return {"StatusCode": 200, "Caller": at.caller(request, record).session_name}
+'''
+_HEADER = '''
+"""AUTH=header: a caller is whom a header names."""
+
+from __future__ import annotations
+from typing import NamedTuple
+from token_service.login.callers import named
+
+class Header(NamedTuple):
+    brakes: None = None
+    names_callers: bool = True
+
+    def identify(self, env) -> Header:
+        return self
+
+    def caller(self, request):
+        return named(request.headers["accept-encoding"])
+
+    def warm(self):
+        pass
+
+def read(reader) -> Header:
+    return Header()
+'''
+_TOKENS_ROW = "| `/` | GET, POST, HEAD, OPTIONS | callers |"
+
+
+class Recipe(NamedTuple):
+    """Its check, its steps by name, and how the function shows that it has what is new: in which
+    environment, at which path, with which member of the answer."""
+
+    check: Callable[[Path], list[str]]
+    steps: Mapping[str, Step]
+    env: Env
+    path: str
+    member: tuple[str, str]
+
+
+def create(place: str, text: str) -> Step:
+    """Write a new file."""
+
+    def step(root: Path) -> None:
+        (root / place).write_text(text, encoding="utf-8")
+
+    return step
+
+
+def insert(place: str, before: str, text: str) -> Step:
+    """Put text before what is there already."""
+
+    def step(root: Path) -> None:
+        old = (root / place).read_text(encoding="utf-8")
+        assert old.count(before) >= 1, (place, before)
+        (root / place).write_text(old.replace(before, text + before, 1), encoding="utf-8")
+
+    return step
+
+
+SETTING = Recipe(
+    recipes.forgotten_of_a_setting,
+    {
+        "the declaration": insert(
+            f"{_ROOM}/settings/variables.py",
+            "\nVARIABLES: ",
+            'UPLOAD_MAX_PARTS = Variable("UPLOAD_MAX_PARTS", Whole(1, 10000, "parts"), "1000")\n',
+        ),
+        "the text": insert(
+            "README.md", "| `HTTP_ERROR_STATUS`", "| `UPLOAD_MAX_PARTS` | of an upload | 1000 |\n"
+        ),
+        "s.yaml": insert(
+            "s.yaml",
+            "        HTTP_ERROR_STATUS: ",
+            "        UPLOAD_MAX_PARTS: ${env('UPLOAD_MAX_PARTS', '1000')}\n",
+        ),
+        "template.yml": insert(
+            "template.yml",
+            "        HTTP_ERROR_STATUS:\n",
+            "        UPLOAD_MAX_PARTS:\n          Ref: UploadMaxParts\n",
+        ),
+        "the sandbox's rule": insert(
+            "sandbox/environment.py", "HTTP_ERROR_STATUS JWT_AUDIENCE", "UPLOAD_MAX_PARTS "
+        ),
+    },
+    {"UPLOAD_MAX_PARTS": "10"},
+    "/health",
+    ("Status", "OK"),
+)
+
+POLICY = Recipe(
+    recipes.forgotten_of_a_policy,
+    {
+        "the template": create(
+            "policies/bucket_append_policy.json.j2",
+            '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:AppendObject",'
+            ' "Resource": "acs:oss:*:*:{{ bucket }}/{{ prefix }}*"}]}\n',
+        ),
+        "the row of README": insert(
+            "README.md", "| `all_policy` |", "| `bucket_append_policy` | | | |\n"
+        ),
+        "the value of PolicyFile": insert(
+            "template.yml", "      - bucket_read_policy\n", "      - bucket_append_policy\n"
+        ),
+        "the pattern of PolicyChoices": insert(
+            "template.yml", "^(bucket_(read|write", "^bucket_append_policy$|"
+        ),
+    },
+    {"POLICY_FILE": "bucket_append_policy"},
+    "/health",
+    ("Status", "OK"),
+)
+
+ROUTE = Recipe(
+    recipes.forgotten_of_a_route,
+    {
+        "the module": create(
+            f"{_ROOM}/routes/hello.py",
+            _HELLO,
+        ),
+        "the row of ROUTES": insert(
+            f"{_ROOM}/app.py", '    Route("/sts", ', '    Route("/hello", ("GET",), "hello"),\n'
+        ),
+        "the row of README": insert("README.md", _TOKENS_ROW, "| `/hello` | GET | callers | x |\n"),
+    },
+    {},
+    "/hello",
+    ("Caller", "anonymous"),
+)
+
+LOGIN = Recipe(
+    recipes.forgotten_of_a_way_to_log_in,
+    {
+        "the module": create(
+            f"{_ROOM}/login/header.py",
+            _HEADER,
+        ),
+        "the word of AUTH": insert(
+            f"{_ROOM}/settings/variables.py", '"anonymous"), "jwt"', '"header", '
+        ),
+        "the value of Auth": insert("template.yml", "      - anonymous\n", "      - header\n"),
+        "the text": insert("README.md", "`anonymous`: one for all", "`header`: as it says; "),
+    },
+    {"AUTH": "header"},
+    "/form",
+    ("Prefix", "uploads/gzip/"),
+)
+
+RECIPES = {"setting": SETTING, "policy": POLICY, "route": ROUTE, "login": LOGIN}
+EVERY_STEP = [
+    pytest.param(recipe, step, id=f"{name}: {step}")
+    for name, recipe in RECIPES.items()
+    for step in recipe.steps
+]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what the recipes touch."""
+    leave_out = shutil.ignore_patterns("__pycache__", "node_modules", "upgrade")
+    for name in ("functions", "policies", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=leave_out)
+    (tmp_path / "sandbox").mkdir()
+    for name in ("README.md", "s.yaml", "template.yml", "sandbox/environment.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def ask(tree: Path, env: Mapping[str, str], path: str) -> dict[str, Any]:
+    """What the tree's function answers, in a process of its own."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import index; "
+        "sys.stdout.write(index.handler(sys.stdin.read(), None)['body'])"
+    )
+    event = json.loads((ROOT / "tests" / "events" / "get_token.json").read_text())
+    event["requestContext"]["http"]["path"] = path
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, tree / "functions" / "sts_token"],
+        input=json.dumps(event),
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_nothing_is_forgotten(recipe: Recipe) -> None:
+    """What there is was made by the recipe, and is whole."""
+    assert recipe.check(ROOT) == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_its_steps_are_enough(recipe: Recipe, tree: Path, env: Env) -> None:
+    for step in recipe.steps.values():
+        step(tree)
+    assert recipe.check(tree) == []
+    name, value = recipe.member
+    answer = ask(tree, {**env, **recipe.env}, recipe.path)
+    assert answer.get(name) == value, answer
+
+
+@pytest.mark.parametrize(("recipe", "forgotten"), EVERY_STEP)
+def test_a_step_that_is_forgotten_is_missed(recipe: Recipe, forgotten: str, tree: Path) -> None:
+    for name, step in recipe.steps.items():
+        if name != forgotten:
+            step(tree)
+    assert recipe.check(tree) != []
+
+
+def test_a_route_that_imports_another_is_found(tree: Path) -> None:
+    with (tree / _ROOM / "routes" / "form.py").open("a", encoding="utf-8") as file:
+        file.write("\nfrom token_service.routes import token\n")
+    (found,) = recipes.forgotten_of_a_route(tree)
+    assert "a route knows no other" in found
+
+
+def test_a_readme_row_with_other_methods_is_found(tree: Path) -> None:
+    readme = tree / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    assert _TOKENS_ROW in text
+    readme.write_text(text.replace(_TOKENS_ROW, _TOKENS_ROW.replace("POST, ", "")), "utf-8")
+    assert len(recipes.forgotten_of_a_route(tree)) == 2
+
+
+@pytest.mark.parametrize("member", ["brakes: None = None", "names_callers: bool = True"])
+def test_a_way_to_log_in_that_lacks_a_member_is_found(member: str, tree: Path) -> None:
+    """The sandbox, doctor and explain ask for each of them."""
+    for step in LOGIN.steps.values():
+        step(tree)
+    module = tree / _ROOM / "login" / "header.py"
+    module.write_text(module.read_text().replace(member, "other: int = 0"))
+    assert len(recipes.forgotten_of_a_way_to_log_in(tree)) == 1
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_for_whom_a_route_is_holds(route: Route, env: Env) -> None:
+    """With AUTH=jwt a route for callers refuses who shows no login, and no other route does."""
+    app = App({**env, "AUTH": "jwt", "JWT_SECRET": "s" * 32})
+    query = {"object": "a.jpg"} if route.path == "/signed-url" else {}
+    request = Request(route.methods[0], route.path, {}, query, b"")
+    answer = json.loads(app.respond(lambda: request).body)
+    assert (answer.get("ErrorCode") == "MissingToken") == route.needs_login
