@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import architecture
+from architecture import FLOORS
 from bench import core
 from bench.core import Asked
 from ops import ROOT
@@ -20,26 +21,6 @@ from token_service.settings.variables import VARIABLES
 
 FUNCTION = ROOT / "functions" / "sts_token"
 PACKAGE = FUNCTION / "token_service"
-
-FLOORS = (
-    ("errors", "imports", "request_log", "token_service"),
-    ("settings",),
-    ("http",),
-    ("login",),
-    ("grant",),
-    ("signing",),
-    ("token", "oss_client"),
-    ("callback",),
-    # What looks at a whole configuration.
-    ("warnings", "faults", "misspelt"),
-    ("instance",),
-    ("routes",),
-    ("app",),
-    ("index",),
-    ("wsgi",),
-)
-"""From below; `token_service` is the package itself, which has the version. Imports lead down, also
-those within a function. docs/architecture.md draws the floors."""
 
 COMPUTED_IMPORTS = {
     # The routes: one that is not asked is not loaded.

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import architecture
+from architecture import FLOORS
+from token_service import __version__
+
 ROOT = Path(__file__).parents[1]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
@@ -41,6 +46,42 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert target.is_relative_to(ROOT.resolve()), link
         if anchor:
             assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_a_test_that_is_named_exists(name: str) -> None:
+    """An invariant without its test is a wish."""
+    found = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / name).read_text("utf-8"))
+    assert found
+    for path, test in found:
+        assert (ROOT / path).exists(), path
+        assert not test or test in architecture.functions(ROOT / path), f"{path}::{test}"
+
+
+def test_every_invariant_names_its_test() -> None:
+    table = ARCHITECTURE.partition("| invariant | enforced by |\n|---|---|\n")[2]
+    rows = [line.split("|") for line in table.splitlines()]
+    assert len(rows) > 20
+    for _, invariant, tests, _ in rows:
+        assert re.search(r"`tests/[\w/]+\.py::test_\w+`", tests), invariant
+
+
+def test_the_floors_are_drawn_as_they_are() -> None:
+    drawing = ARCHITECTURE.partition("```text\n")[2].partition("\n```")[0]
+    drawn = [tuple(line.partition("  ")[0].split()) for line in drawing.splitlines()]
+    assert [set(names) for names in reversed(drawn)] == [set(names) for names in FLOORS]
+
+
+def test_a_module_that_the_architecture_names_exists() -> None:
+    found = re.findall(r"\b([a-z_]+/[a-z0-9_]+\.py)\b", ARCHITECTURE.partition("## Invariants")[0])
+    assert len(found) > 20
+    for path in found:
+        assert (ROOT / "functions" / "sts_token" / "token_service" / path).exists(), path
+
+
+def test_the_version_is_one() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{__version__}"' in pyproject
 
 
 UNVERIFIED = {

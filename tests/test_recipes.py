@@ -22,7 +22,6 @@ from token_service.app import ROUTES, App, Route
 from token_service.http.messages import Request
 
 Env = dict[str, str]
-Step = Callable[[Path], None]
 
 _ROOM = "functions/sts_token/token_service"
 _HELLO = '''
@@ -57,6 +56,13 @@ def read(reader) -> Header:
 _TOKENS_ROW = "| `/` | GET, POST, HEAD, OPTIONS | callers |"
 
 
+class Step(NamedTuple):
+    """What is done to a tree, and in which file of it."""
+
+    place: str
+    take: Callable[[Path], None]
+
+
 class Recipe(NamedTuple):
     """Its check, its steps by name, and how the function shows that it has what is new: in which
     environment, at which path, with which member of the answer."""
@@ -71,21 +77,31 @@ class Recipe(NamedTuple):
 def create(place: str, text: str) -> Step:
     """Write a new file."""
 
-    def step(root: Path) -> None:
+    def take(root: Path) -> None:
         (root / place).write_text(text, encoding="utf-8")
 
-    return step
+    return Step(place, take)
+
+
+def append(place: str, text: str) -> Step:
+    """Put text at the end of what is there already."""
+
+    def take(root: Path) -> None:
+        with (root / place).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    return Step(place, take)
 
 
 def insert(place: str, before: str, text: str) -> Step:
     """Put text before what is there already."""
 
-    def step(root: Path) -> None:
+    def take(root: Path) -> None:
         old = (root / place).read_text(encoding="utf-8")
         assert old.count(before) >= 1, (place, before)
         (root / place).write_text(old.replace(before, text + before, 1), encoding="utf-8")
 
-    return step
+    return Step(place, take)
 
 
 SETTING = Recipe(
@@ -96,9 +112,7 @@ SETTING = Recipe(
             "\nVARIABLES: ",
             'UPLOAD_MAX_PARTS = Variable("UPLOAD_MAX_PARTS", Whole(1, 10000, "parts"), "1000")\n',
         ),
-        "the text": insert(
-            "README.md", "| `HTTP_ERROR_STATUS`", "| `UPLOAD_MAX_PARTS` | of an upload | 1000 |\n"
-        ),
+        "the text": append(recipes.described(ROOT), "\n[UPLOAD_MAX_PARTS]\n"),
         "s.yaml": insert(
             "s.yaml",
             "        HTTP_ERROR_STATUS: ",
@@ -169,7 +183,7 @@ LOGIN = Recipe(
             f"{_ROOM}/settings/variables.py", '"anonymous"), "jwt"', '"header", '
         ),
         "the value of Auth": insert("template.yml", "      - anonymous\n", "      - header\n"),
-        "the text": insert("README.md", "`anonymous`: one for all", "`header`: as it says; "),
+        "the text": append(recipes.described(ROOT), "\n# `header`: whom a header names\n"),
     },
     {"AUTH": "header"},
     "/form",
@@ -222,10 +236,22 @@ def test_nothing_is_forgotten(recipe: Recipe) -> None:
     assert recipe.check(ROOT) == []
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_contributing_says_which_files_a_step_touches(name: str) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    heading = {"login": "### A new way to log in\n"}.get(name, f"### A new {name}\n")
+    recipe = text.partition(heading)[2].partition("\n#")[0]
+    for step in RECIPES[name].steps.values():
+        # The one that a test makes up is <name> or <word> there.
+        place = Path(step.place)
+        known = place.name if (ROOT / place).exists() else f"{place.parent}/<"
+        assert known in recipe, step.place
+
+
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_its_steps_are_enough(recipe: Recipe, tree: Path, env: Env) -> None:
     for step in recipe.steps.values():
-        step(tree)
+        step.take(tree)
     assert recipe.check(tree) == []
     name, value = recipe.member
     answer = ask(tree, {**env, **recipe.env}, recipe.path)
@@ -236,7 +262,7 @@ def test_its_steps_are_enough(recipe: Recipe, tree: Path, env: Env) -> None:
 def test_a_step_that_is_forgotten_is_missed(recipe: Recipe, forgotten: str, tree: Path) -> None:
     for name, step in recipe.steps.items():
         if name != forgotten:
-            step(tree)
+            step.take(tree)
     assert recipe.check(tree) != []
 
 
@@ -259,7 +285,7 @@ def test_a_readme_row_with_other_methods_is_found(tree: Path) -> None:
 def test_a_way_to_log_in_that_lacks_a_member_is_found(member: str, tree: Path) -> None:
     """The sandbox, doctor and explain ask for each of them."""
     for step in LOGIN.steps.values():
-        step(tree)
+        step.take(tree)
     module = tree / _ROOM / "login" / "header.py"
     module.write_text(module.read_text().replace(member, "other: int = 0"))
     assert len(recipes.forgotten_of_a_way_to_log_in(tree)) == 1

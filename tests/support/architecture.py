@@ -13,6 +13,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = "token_service"
+FLOORS = (
+    ("errors", "imports", "request_log", "token_service"),
+    ("settings",),
+    ("http",),
+    ("login",),
+    ("grant",),
+    ("signing",),
+    ("token", "oss_client"),
+    ("callback",),
+    # What looks at a whole configuration.
+    ("warnings", "faults", "misspelt"),
+    ("instance",),
+    ("routes",),
+    ("app",),
+    ("index",),
+    ("wsgi",),
+)
+"""From below; `token_service` is the package itself, which has the version. Imports lead down, also
+those within a function. docs/architecture.md draws the floors."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

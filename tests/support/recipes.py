@@ -43,7 +43,7 @@ def forgotten_of_a_setting(root: Path) -> list[str]:
     """A variable of which a place does not know."""
     wrong = []
     for name in declared(root):
-        places = [_described(root), "sandbox/environment.py"]
+        places = [described(root), "sandbox/environment.py"]
         if not name.startswith(PLATFORMS) and name not in SANDBOX_ONLY:
             places.append("s.yaml")
             if name not in NOT_IN_THE_TEMPLATE:
@@ -137,9 +137,15 @@ def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
     allowed = yaml.safe_load(_text(root / "template.yml"))["Parameters"]["Auth"]["AllowedValues"]
     if sorted(allowed) != sorted(words):
         wrong.append(f"Auth of template.yml takes {allowed}, AUTH {words}")
-    described = _text(root / _described(root))
-    wrong += [f"{_described(root)} does not name {w}" for w in words if f"`{w}`" not in described]
-    return wrong
+    place = described(root)
+    text = _text(root / place)
+    return wrong + [f"{place} does not name {word}" for word in words if f"`{word}`" not in text]
+
+
+def described(root: Path) -> str:
+    """Where a person reads what a variable means: what README's table is made of, or it itself."""
+    texts = "docs/variables.toml"
+    return texts if (root / texts).exists() else "README.md"
 
 
 def declared(root: Path) -> list[str]:
@@ -186,12 +192,6 @@ def _documented_routes(root: Path) -> Iterator[tuple[str, tuple[str, ...], bool]
     for line in table.partition("\n\n")[0].splitlines()[2:]:
         path, methods, whom, _ = (cell.strip() for cell in line.strip("|").split("|"))
         yield path.strip("`"), tuple(methods.split(", ")), whom == "callers"
-
-
-def _described(root: Path) -> str:
-    """Where a person reads what a variable means: what README's table is made of, or it itself."""
-    texts = "docs/variables.toml"
-    return texts if (root / texts).exists() else "README.md"
 
 
 def _is_way(node: ast.ClassDef) -> bool:
