@@ -113,6 +113,12 @@ def test_a_room_without_a_floor_is_found(broken: Path) -> None:
     assert architecture.against_the_floors(broken, FLOORS) == ["attic has no floor"]
 
 
+def test_a_floor_of_a_room_that_is_gone_is_found(broken: Path) -> None:
+    (broken / "wsgi.py").unlink()
+    found = architecture.against_the_floors(broken, FLOORS)
+    assert found == ["wsgi has a floor, and is not there"]
+
+
 def test_imports_go_in_no_circle() -> None:
     assert architecture.circles(FUNCTION) == []
 

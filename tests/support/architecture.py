@@ -71,7 +71,9 @@ def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[st
     own matter; rooms of one floor do not know each other."""
     floor = {name: number for number, names in enumerate(floors) for name in names}
     ours = modules(folder)
-    wrong = [f"{name} has no floor" for name in sorted({room(name) for name in ours} - set(floor))]
+    rooms = {room(name) for name in ours}
+    wrong = [f"{name} has no floor" for name in sorted(rooms - set(floor))]
+    wrong += [f"{name} has a floor, and is not there" for name in sorted(set(floor) - rooms)]
     for one in imports(folder):
         upper, lower = room(one.importer), room(one.imported)
         known = one.imported in ours and upper in floor and lower in floor
