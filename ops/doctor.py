@@ -1,9 +1,9 @@
 """`python -m ops.doctor` (make doctor): before a deploy, says what is missing or wrong.
 
 The variables are those that a deploy would pass to the function: of the environment, else of .env,
-else what s.yaml falls back to. They are judged by the function's own settings.py. Nothing is
-changed, no value is shown, and nothing is sent but one bare GET to STS (for its clock) and, with
-JWT_JWKS_URL, one for the keys.
+else the catalogue's defaults, as which s.yaml has them too. They are judged by the function's own
+settings. Nothing is changed, no value is shown, and nothing is sent but one bare GET to STS (for
+its clock) and, with JWT_JWKS_URL, one for the keys.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops import ROOT, report, rights
+from ops import dotenv, misspelt, report, rights
+from ops.dotenv import Loaded
 from ops.entropy import is_weak
 from ops.report import Check, Finding, failed, judged, passed, skipped, warned
 from ops.smoke import contract, wire
@@ -46,10 +47,17 @@ MAX_VARIABLES_BYTES = 4096
 S_SECONDS = 20
 """For `s --version`, which starts Node.js."""
 
-_FALLBACK = r"^\s*\w+:\s*\$\{env\('([A-Z][A-Z0-9_]*)',\s*(.+)\)\}\s*$"
+DEFAULT_REGION = "cn-hangzhou"
+"""Where s.yaml deploys without REGION."""
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 """What Function Compute itself sets."""
 _LOGINS = ("AUTH", "JWT_")
+_DEPLOYED = frozenset(v.name for v in VARIABLES if not v.name.startswith(_PLATFORM))
+_CHANGES = {
+    "#": "a bare # begins a comment; put the value into single quotes",
+    "$": "`s` expands $, in quotes too; take a value without $, or set it in the environment only",
+    "endless": "it refers to itself, which `s` does not survive; take a value without $",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class Patient:
 
     shell: Mapping[str, str]
     variables: Mapping[str, str] = field(repr=False)
+    """Those that are not empty: an empty one is one that is not set, to s.yaml too."""
+    loaded: Loaded = field(repr=False)
     left_to_s_yaml: frozenset[str]
     """Not set, and worked out by s.yaml from what only it knows."""
     settings: Settings
@@ -73,7 +83,7 @@ class Patient:
 
 def main() -> int:
     """Examine and print the table: 0, or 1 if something must be mended."""
-    checks = examine(os.environ, ROOT)
+    checks = examine(os.environ, Path())
     print(report.table(checks))
     return int(report.has_failed(checks))
 
@@ -86,43 +96,19 @@ def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
 
 def read(shell: Mapping[str, str], folder: Path) -> Patient:
     """Put the variables together, and judge all of them."""
-    literal, worked_out = fallbacks(_text(folder / "s.yaml"))
-    variables = {**literal, **dotenv(_text(folder / ".env"))}
-    variables |= {name: value for name, value in shell.items() if value}
+    loaded = dotenv.load(folder, shell)
+    variables = {name: value for name, value in loaded.variables.items() if value}
+    left = frozenset[str]()
+    if (folder / "s.yaml").exists():
+        # It makes the role's name of the account's, which only it knows.
+        left = frozenset({"ROLE_ARN"} - variables.keys())
+        variables.setdefault("REGION", DEFAULT_REGION)
     # The region of the deploy is what the platform will set.
     if variables.get("REGION"):
         variables.setdefault("FC_REGION", variables["REGION"])
-    known = {variable.name for variable in VARIABLES}
-    left = frozenset(name for name in worked_out & known if not variables.get(name))
-    if variables.get("FC_REGION"):
-        left -= {"OSS_REGION"}
     examined = faults.examine(variables, with_credentials=False)
     found = {f.variable: f.message for f in examined.faults if f.variable not in left}
-    return Patient(shell, variables, left, examined.settings, found)
-
-
-def dotenv(text: str) -> dict[str, str]:
-    """Read a .env file's NAME=value lines, as Serverless Devs does before s.yaml."""
-    values = {}
-    for line in text.splitlines():
-        found = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.*?)\s*", line)
-        if found:
-            name, value = found.groups()
-            quoted = re.fullmatch(r"([\"'])(.*)\1", value)
-            values[name] = quoted[2] if quoted else value.partition(" #")[0].rstrip()
-    return values
-
-
-def fallbacks(s_yaml: str) -> tuple[dict[str, str], set[str]]:
-    """What ${env('NAME', fallback)} of s.yaml falls back to: plain values, and names of others."""
-    literal, worked_out = {}, set()
-    for name, fallback in re.findall(_FALLBACK, s_yaml, re.MULTILINE):
-        plain = re.fullmatch("'([^']*)'", fallback)
-        if plain:
-            literal[name] = plain[1]
-        else:
-            worked_out.add(name)
-    return literal, worked_out
+    return Patient(shell, variables, loaded, left, examined.settings, found)
 
 
 def _text(path: Path) -> str:
@@ -193,6 +179,33 @@ def _s_access(patient: Patient) -> Finding:
 
 
 # The function's variables
+
+
+def _env_file(patient: Patient) -> Finding:
+    """What of it arrives as it stands there. A comment after a blank is one, and no fault."""
+    loaded = patient.loaded
+    if loaded.path is None:
+        return passed("there is none")
+    read = _DEPLOYED.union(misspelt.S_YAMLS_OWN)
+    faults = [
+        f"{name}: {written} characters are written and {arrives} arrive: {_CHANGES[why]}"
+        for name, written, arrives, why in loaded.changes
+        if name in read
+    ]
+    if faults:
+        return failed("; ".join(faults))
+    return passed(f"{len(read.intersection(loaded.names))} variables; the environment wins")
+
+
+def _names(patient: Patient) -> Finding:
+    faults, others = list[str](), list[str]()
+    for name, meant in misspelt.find(patient.loaded.variables):
+        where = ".env" if name in patient.loaded.names else "the environment"
+        text = f"{name} ({where}): nothing reads it; is {meant} meant?"
+        (faults if misspelt.weakens(meant) else others).append(text)
+    if faults:
+        return failed("; ".join([*faults, *others]))
+    return warned("; ".join(others)) if others else passed("none is nearly one of ours")
 
 
 def _region(patient: Patient) -> Finding:
@@ -394,8 +407,8 @@ def _shell_signs(patient: Patient) -> Finding:
 def _passed_on(patient: Patient) -> Iterator[tuple[str, str]]:
     """The variables that a deploy sets."""
     for variable in sorted(VARIABLES, key=lambda variable: variable.name):
-        value = patient.variables.get(variable.name, "")
-        if value and not variable.name.startswith(_PLATFORM):
+        value = patient.variables.get(variable.name) or variable.default
+        if value and variable.name in _DEPLOYED:
             yield variable.name, value
 
 
@@ -422,6 +435,8 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("make", _make),
     ("s CLI", _s_cli),
     ("s access", _s_access),
+    ("env file", _env_file),
+    ("names", _names),
     ("region", _region),
     ("role", _role),
     ("bucket", _bucket),

@@ -6,12 +6,12 @@ Renders the policy as the function does, and asks the sandbox's evaluator about 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ops import dotenv
 from ops.configuration import settings_of
 from ops.operations import KEY, Operation, Place, operations
 from sandbox.oss.errors import OssError
@@ -51,7 +51,7 @@ class Row:
 
 
 def main(env: Mapping[str, str]) -> int:
-    """Explain what the environment says: 0, or 1 with one clear line on stderr."""
+    """Explain what these variables say: 0, or 1 with one clear line on stderr."""
     try:
         print("\n".join(explain(env)))
     except InvalidParameter as error:
@@ -204,4 +204,4 @@ def _notes(policy: Policy, judged: list[Row]) -> Iterator[str]:
 if __name__ == "__main__":
     # `| head` ends it without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(main(os.environ))
+    sys.exit(main(dotenv.environment("explain")))

@@ -19,11 +19,12 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from ops import dotenv, misspelt
 from sandbox import cloud, demo_login, gateway, oss, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
@@ -32,24 +33,18 @@ from sandbox.environment import (
     RULES,
     cloud_environment,
     ignored,
-    misspelt,
     public_key_url,
     sandbox_environment,
 )
 from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
+from token_service import faults
 from token_service.errors import Misconfiguration, ServiceError
 from token_service.grant import grants
 from token_service.grant.policies import Policies
 from token_service.login import callers
 from token_service.login.jwt import Jwt
-from token_service.settings.parsing import Reader
-from token_service.settings.reading import (
-    Settings,
-    read_access_key,
-    read_settings,
-    real_error_status,
-)
+from token_service.settings.reading import Settings, read_settings
 from token_service.settings.values import Endpoint
 
 log = logging.getLogger("sandbox")
@@ -72,6 +67,14 @@ class UsageError(Exception):
     """Raised for what the person at the keyboard can mend; the message says how."""
 
 
+class Unsound(Exception):
+    """Raised for variables that are wrong or missing: all of them."""
+
+    def __init__(self, faults: Sequence[Misconfiguration]) -> None:
+        self.faults = [fault.message for fault in faults]
+        super().__init__("; ".join(self.faults))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, or 1 with one clear line on stderr (or an error's JSON on stdout)."""
     options = _options(arguments)
@@ -85,10 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _clean()
         if command == "account-key":
             return _print_account_key()
-        for name, meant in misspelt(os.environ):
-            log.warning("%s is no variable of the function; is %s meant?", name, meant)
+        _check_names(options.given, options.make)
         port = _port(os.environ.get("PORT", ""))
-        if _in_cloud(os.environ):
+        if _in_cloud():
             return _run_in_cloud(port) if command == "run" else _token_of_cloud()
         given = _given(options.given, options.make)
         return {"run": _run, "token": _token}[command](port, given)
@@ -97,13 +99,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fault = f"{error}; choose another: make {command} PORT={other}"
     except (UsageError, cloud.Damaged) as error:
         fault = str(error)
+    except Unsound as error:
+        fault = "\n".join(error.faults)
     except ServiceError as error:
         code, fault = error.code, error.message
     if command == "token":
         # As the function answers, for who reads the output.
-        answer = {"StatusCode": 500, "ErrorCode": code, "ErrorMessage": fault}
-        print(json.dumps(answer))
-    print(f"make {command}: {fault}", file=sys.stderr)
+        message = "; ".join(fault.splitlines())
+        print(json.dumps({"StatusCode": 500, "ErrorCode": code, "ErrorMessage": message}))
+    for line in fault.splitlines():
+        print(f"make {command}: {line}", file=sys.stderr)
     return 1
 
 
@@ -124,7 +129,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _given(names: str, make_pid: int | None) -> frozenset[str]:
     """Which variables of the function are given, and are not just there. Raises UsageError."""
-    given = RULES.keys() & names.split()
+    return _on_command_line(RULES.keys() & names.split(), make_pid)
+
+
+def _on_command_line(given: Collection[str], make_pid: int | None) -> frozenset[str]:
     if make_pid is None:
         return frozenset(given)
     try:
@@ -132,6 +140,22 @@ def _given(names: str, make_pid: int | None) -> frozenset[str]:
     except OSError as error:
         names = ", ".join(sorted(given))
         raise UsageError(f"{names}: cannot read make's own command line: {error}") from None
+
+
+def _check_names(given: str, make_pid: int | None) -> None:
+    """Warn of names that are nearly a variable's. Raises UsageError for one that is given on
+    purpose and would have been a check."""
+    found = misspelt.find(os.environ)
+    named = _on_command_line({name for name, _ in found}.intersection(given.split()), make_pid)
+    wrong = []
+    for name, meant in found:
+        text = f"{name} is no variable of the function; is {meant} meant?"
+        if name in named and misspelt.weakens(meant):
+            wrong.append(text)
+        else:
+            log.warning("%s", text)
+    if wrong:
+        raise UsageError("\n".join(wrong))
 
 
 def _port(text: str) -> int:
@@ -142,15 +166,21 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _in_cloud(env: Mapping[str, str]) -> bool:
-    if env.get("CLOUD", "") not in ("", "0", "1"):
+def _in_cloud() -> bool:
+    """Whether the real STS is asked for, and then read .env. Raises UsageError."""
+    if os.environ.get("CLOUD", "") not in ("", "0", "1"):
         raise UsageError("CLOUD must be 1 (the real STS) or 0 (the sandbox's)")
-    if env.get("CLOUD") != "1":
+    if os.environ.get("CLOUD") != "1":
+        if Path(dotenv.NAME).exists():
+            log.warning(".env is not read: it is the deployment's file; CLOUD=1 reads it")
         return False
-    missing = [name for name in CLOUD_VARIABLES if not env.get(name)]
+    loaded = dotenv.load(Path(), os.environ)
+    if loaded.path is not None:
+        log.warning("%s", dotenv.told(loaded))
+        os.environ.update(loaded.variables)
+    missing = [name for name in CLOUD_VARIABLES if not os.environ.get(name)]
     if missing:
-        hint = "; .env is there: set -a; . ./.env; set +a" if Path(".env").exists() else ""
-        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment{hint}")
+        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment or in .env")
     return True
 
 
@@ -213,7 +243,7 @@ def _function(public_key: bytes | None = None) -> ASGIApp:
 
 
 def _token_of_cloud() -> int:
-    headers = _token_headers(cloud_environment(os.environ), None)
+    headers = _token_headers(_sound(cloud_environment(os.environ)), None)
     _cloud()
     return _print_token(headers)
 
@@ -322,15 +352,20 @@ def _token_headers(env: Mapping[str, str], jwt_secret: str | None) -> dict[str, 
 
 
 def _adopt(env: dict[str, str]) -> dict[str, str]:
-    """Make `env` ours, once it is sound. Raises Misconfiguration."""
-    settings = read_settings(env)
-    read_access_key(Reader(env))
-    real_error_status(env)
-    Policies(settings.policy_choices)
+    """Make `env` ours, once it is sound. Raises Unsound and Misconfiguration."""
+    Policies(read_settings(_sound(env)).policy_choices)
     # What was not taken is for nobody in this process.
     for name in os.environ.keys() - env.keys():
         del os.environ[name]
     os.environ.update(env)
+    return env
+
+
+def _sound(env: dict[str, str]) -> dict[str, str]:
+    """Return `env`. Raises Unsound, with all that is wrong."""
+    found = faults.examine(env).faults
+    if found:
+        raise Unsound(found)
     return env
 
 

@@ -9,14 +9,11 @@ CLOUD=1 all of them are.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sandbox import ROOT
 from token_service.errors import Misconfiguration
 
 ACCOUNT = "1234567890123456"
@@ -192,17 +189,6 @@ def _takes(name: str, env: Mapping[str, str], given: Collection[str]) -> bool:
     rule = RULES[name]
     accepted = rule.from_command_line if name in given else rule.from_environment
     return accepted(env[name])
-
-
-def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the names that are almost a variable's, each with that variable's: nobody reads them.
-
-    What variables there are is known from s.yaml, which passes all of them on.
-    """
-    text = (ROOT / "s.yaml").read_text(encoding="utf-8")
-    known = sorted({*re.findall(r"\benv\('(\w+)'", text), *CREDENTIALS})
-    meant = {name: difflib.get_close_matches(name, known, 1, 0.9) for name in sorted(names)}
-    return [(name, close[0]) for name, close in meant.items() if close and name not in known]
 
 
 def public_key_url(gateway_port: int) -> str:

@@ -1,11 +1,10 @@
-"""`python -m ops.smoke` (make smoke): reads the environment, prints the table."""
+"""`python -m ops.smoke` (make smoke): reads the environment and .env, prints the table."""
 
 from __future__ import annotations
 
-import os
 import sys
 
-from ops import report
+from ops import dotenv, report
 from ops.smoke.checks import run
 from ops.smoke.options import UsageError, read_options
 
@@ -13,7 +12,7 @@ from ops.smoke.options import UsageError, read_options
 def main() -> int:
     """Check the function at URL: 0; 1 if a line says FAIL or an argument is wrong; 130: Ctrl-C."""
     try:
-        options = read_options(os.environ)
+        options = read_options(dotenv.environment("smoke"))
     except UsageError as error:
         print(f"make smoke: {error}", file=sys.stderr)
         return 1

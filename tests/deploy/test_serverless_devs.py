@@ -21,7 +21,8 @@ import oss2
 import pytest
 import yaml
 
-from ops import ROOT
+from dotenv_rows import ROWS, SHELL, written
+from ops import ROOT, dotenv
 from running_cloud import Token, running_cloud
 from sandbox.cloud import Secrets
 from serverless_devs import ACCOUNT, KEY, Project, make_project
@@ -123,6 +124,27 @@ def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
     text = (folder / "s.yaml").read_text(encoding="utf-8")
     expected = serverless.rendered(text, inputs.dotenv_of("full"))["resources"]["sts_token"]
     assert found["props"] == expected["props"]
+
+
+def test_a_dotenv_file_is_read_as_ops_dotenv_reads_it(project: Project, tmp_path: Path) -> None:
+    """What is cut at # and what becomes of $, by the real command line."""
+    shutil.copyfile(ROOT / "s.yaml", tmp_path / "s.yaml")
+    (tmp_path / ".env").write_text(written(ROWS))
+    found = dataclasses.replace(project, folder=tmp_path).preview(**SHELL)
+    variables = found["props"]["environmentVariables"]
+    loaded = dotenv.load(tmp_path, project.environment(SHELL)).variables
+    for row in ROWS:
+        assert variables[row.name] == loaded[row.name] == row.arrives, row.text
+
+
+def test_a_dotenv_file_that_refers_to_itself_ends_serverless_devs(
+    project: Project, tmp_path: Path
+) -> None:
+    shutil.copyfile(ROOT / "s.yaml", tmp_path / "s.yaml")
+    (tmp_path / ".env").write_text("JWT_SECRET=a$JWT_SECRET\n")
+    done = dataclasses.replace(project, folder=tmp_path).run("preview")
+    assert done.returncode != 0
+    assert "Maximum call stack size exceeded" in done.stdout + done.stderr
 
 
 def test_a_domain_of_ones_own_is_https(project: Project, defaults: dict[str, Any]) -> None:

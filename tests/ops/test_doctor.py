@@ -410,6 +410,66 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
     assert examined(shell, tmp_path)["bucket"][0] == "FAIL"
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("JWT_SECRET={0}#{0}", "JWT_SECRET: 89 characters are written and 44 arrive: a bare #"),
+        ("JWT_SECRET='{0}$X_Y'", "JWT_SECRET: 48 characters are written and 44 arrive: `s` expand"),
+        ("TRIGGER_AUTH=a$TRIGGER_AUTH", "TRIGGER_AUTH: 14 characters"),
+    ],
+)
+def test_what_of_the_env_file_does_not_arrive_is_told_by_name_and_length(
+    shell: Env, tmp_path: Path, line: str, says: str
+) -> None:
+    """A secret that is cut to 44 of its 89 characters passed."""
+    del shell["JWT_SECRET"]
+    (tmp_path / ".env").write_text(f"JWT_SECRET={SECRET}\n{line.format(SECRET)}\nOTHER=a#b\n")
+    outcome, detail = examined(shell, tmp_path)["env file"]
+    assert outcome == "FAIL"
+    assert says in detail
+    assert SECRET not in detail
+    assert "OTHER" not in detail
+
+
+def test_a_whole_env_file_passes(shell: Env, tmp_path: Path) -> None:
+    assert examined(shell, tmp_path)["env file"] == ("PASS", "there is none")
+    (tmp_path / ".env").write_text("JWT_SECRET='a#b' # ours\nREGION=cn-beijing\nOTHER=x\n")
+    assert examined(shell, tmp_path)["env file"] == (
+        "PASS",
+        "1 variables; the environment wins",
+    )
+
+
+def test_an_empty_variable_of_the_shell_hides_the_files(shell: Env, tmp_path: Path) -> None:
+    """As for `s`: there it falls back to what s.yaml has."""
+    (tmp_path / ".env").write_text("BUCKET_NAME=of-the-file\n")
+    assert examined({**shell, "BUCKET_NAME": ""}, tmp_path)["bucket"][0] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant", "outcome"),
+    [
+        ("JWT_ISUER", "JWT_ISSUER", "FAIL"),
+        ("ALOWED_ORIGINS", "ALLOWED_ORIGINS", "FAIL"),
+        ("CALLER_TOKENS_PER_MINUT", "CALLER_TOKENS_PER_MINUTE", "FAIL"),
+        ("TRIGER_AUTH", "TRIGGER_AUTH", "FAIL"),
+        ("MAX_INSTANCE", "MAX_INSTANCES", "FAIL"),
+        ("POLICY_FIEL", "POLICY_FILE", "WARN"),
+        ("OBJECT_PREFX", "OBJECT_PREFIX", "WARN"),
+    ],
+)
+def test_a_misspelt_name_is_told_and_where_it_stands(
+    shell: Env, tmp_path: Path, name: str, meant: str, outcome: str
+) -> None:
+    text = f"nothing reads it; is {meant} meant?"
+    assert examined({**shell, name: "x"}, tmp_path)["names"] == (
+        outcome,
+        f"{name} (the environment): {text}",
+    )
+    (tmp_path / ".env").write_text(f"{name}=x\n")
+    assert examined(shell, tmp_path)["names"] == (outcome, f"{name} (.env): {text}")
+
+
 # The clock
 
 
@@ -445,11 +505,13 @@ def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
     if make is None:
         pytest.skip("`make doctor` is left out; missing: make")
     path = f"{shell['PATH']}:{os.environ['PATH']}"
+    paths, makefile = f"{ROOT}:{ROOT}/functions/sts_token", str(ROOT / "Makefile")
     for changes, status in (({}, 0), ({"BUCKET_NAME": "X"}, 2)):
         done = subprocess.run(
-            [make, "doctor", "READY=", f"BIN={Path(sys.executable).parent}"],
-            cwd=ROOT,
-            env={**shell, "PATH": path, **changes},
+            [make, "-f", makefile, "doctor", "READY=", f"BIN={Path(sys.executable).parent}"],
+            # There is no .env there: the checkout's is the developer's.
+            cwd=Path(__file__).parent,
+            env={**shell, "PATH": path, "PYTHONPATH": paths, **changes},
             capture_output=True,
             encoding="utf-8",
             timeout=30,

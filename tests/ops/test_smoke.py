@@ -273,8 +273,13 @@ def drip(server: socket.socket) -> None:
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command or (sys.executable, "-m", "ops.smoke"),
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **variables},
+        # There is no .env there: the checkout's is the developer's.
+        cwd=Path(__file__).parent,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}:{ROOT}/functions/sts_token",
+            **variables,
+        },
         capture_output=True,
         encoding="utf-8",
         timeout=30,
@@ -289,7 +294,7 @@ def test_make_smoke_prints_the_table_and_succeeds(
     if make is None:
         pytest.skip("`make smoke` is left out; missing: make")
     arguments = ("READY=", f"BIN={Path(sys.executable).parent}", f"URL={login_function.url}")
-    done = run(make, "smoke", *arguments, LOGIN=login)
+    done = run(make, "-f", str(ROOT / "Makefile"), "smoke", *arguments, LOGIN=login)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS  token" in done.stdout
     assert login not in done.stdout + done.stderr

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
+from ops import misspelt
 from sandbox import ROOT
 from sandbox.environment import (
     CREDENTIALS,
     RULES,
     cloud_environment,
     ignored,
-    misspelt,
     sandbox_environment,
 )
 from token_service.errors import Misconfiguration
@@ -254,14 +254,14 @@ def test_keys_for_logins_never_stand_beside_the_demo_secret(name: str, value: st
 
 
 def test_misspelt_names_are_found_and_others_left_alone() -> None:
-    assert misspelt(["OBJECT_PREFX", "ALOWED_ORIGINS", "ALIBABA_CLOUD_ACCES_KEY_ID"]) == [
+    assert misspelt.find(["OBJECT_PREFX", "ALOWED_ORIGINS", "ALIBABA_CLOUD_ACCES_KEY_ID"]) == [
         ("ALIBABA_CLOUD_ACCES_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID"),
         ("ALOWED_ORIGINS", "ALLOWED_ORIGINS"),
         ("OBJECT_PREFX", "OBJECT_PREFIX"),
     ]
     known = ["OBJECT_PREFIX", "AUTH", "ROLE_ARN", "ALIBABA_CLOUD_SECURITY_TOKEN", "FC_REGION"]
     others = ["AUTHOR", "PATH", "HOME", "PORT", "SANDBOX_DIR", "OSS_BUCKET", "AWS_REGION"]
-    assert misspelt([*known, *others]) == []
+    assert misspelt.find([*known, *others]) == []
 
 
 def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:

@@ -446,7 +446,10 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
         ({"HTTP_ERROR_STATUS": "nonsense"}, ["HTTP_ERROR_STATUS: ", "real"]),
         ({"ROLE_ARN": "nonsense"}, ["ROLE_ARN: ", "acs:ram::"]),
         ({"BUCKET_NAME": "My_Bucket"}, ["BUCKET_NAME: ", "3 to 63"]),
-        ({"UPLOAD_HOOK_URL": "http://127.0.0.1:9/hook"}, ["CALLBACK_URL: ", "not set"]),
+        (
+            {"UPLOAD_HOOK_URL": "http://127.0.0.1:9/hook", "UPLOAD_HOOK_SECRET": "h" * 32},
+            ["CALLBACK_URL: ", "not set"],
+        ),
         ({"SANDBOX_DIR": f"{__file__}/state"}, ["SANDBOX_DIR: ", "Not a directory"]),
         ({"CLOUD": "2"}, ["CLOUD must be 1"]),
         ({"CLOUD": "1"}, [*KEY, "ROLE_ARN"]),
@@ -466,6 +469,24 @@ def test_a_wrong_variable_is_one_line_that_names_it(
     done = finished(given(RUN, *variables), folder, **env)
     check_refused(done, "make run: ", *words)
     assert "own-secret" not in done.stderr
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    wrong = {"URL_EXPIRE_TIME": "soon", "POLICY_FILE": "x", "AUTH": "n0ne", "OBJECT_PREFIX": "up"}
+    done = finished(RUN, tmp_path / "state", PORT=str(free_port()), **wrong)
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    # Whether a policy is there is looked at when the rest is sound.
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["make run", "OBJECT_PREFIX"],
+        ["make run", "AUTH"],
+        ["make run", "URL_EXPIRE_TIME"],
+    ]
+    assert "1 to 604800" in lines[2]
+    assert not any(value in done.stderr for value in ("soon", "n0ne"))
+    answer = json.loads(finished(TOKEN, tmp_path / "state", **wrong).stdout)
+    assert "AUTH: " in answer["ErrorMessage"]
+    assert "URL_EXPIRE_TIME: " in answer["ErrorMessage"]
 
 
 def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: Path) -> None:
@@ -499,6 +520,46 @@ def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
     done = finished(TOKEN, tmp_path / "state", POLICY_FIEL="bucket_read_policy")
     assert "POLICY_FIEL is no variable of the function; is POLICY_FILE meant?" in done.stderr
     assert json.loads(done.stdout)["StatusCode"] == 200
+
+
+@pytest.mark.parametrize("command", [RUN, TOKEN])
+def test_a_misspelt_check_on_the_command_line_is_refused(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Nothing would read it, and logins of any issuer would pass."""
+    names = {"JWT_ISUER": "https://a.example", "ALOWED_ORIGINS": "https://b.example"}
+    done = finished(given(command, *names), tmp_path / "state", PORT=str(free_port()), **names)
+    assert done.returncode == 1
+    assert "JWT_ISUER is no variable of the function; is JWT_ISSUER meant?" in done.stderr
+    assert "ALOWED_ORIGINS is no variable of the function" in done.stderr
+    assert "example" not in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_misspelt_name_is_refused_by_make_itself_and_in_the_cloud_too(tmp_path: Path) -> None:
+    """The environment's is warned of; so is MAKEFLAGS', which is environment."""
+    done = finished(make("token", "JWT_ISUER=x", "CLOUD=1"), tmp_path / "state")
+    assert done.returncode != 0
+    assert "make token: JWT_ISUER is no variable" in done.stderr
+    done = finished(make("token"), tmp_path / "state", MAKEFLAGS="JWT_ISUER=x")
+    assert (done.returncode, "sandbox: JWT_ISUER is no" in done.stderr) == (0, True), done.stderr
+    done = finished(given(TOKEN, "POLICY_FIEL"), tmp_path / "state", POLICY_FIEL="x")
+    assert (done.returncode, "sandbox: POLICY_FIEL is no" in done.stderr) == (0, True)
+
+
+# .env is the deployment's file
+
+
+def test_without_cloud_the_env_file_is_not_read_and_one_line_says_so(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OBJECT_PREFIX=of-the-file/\nJWT_ISUER=x\n")
+    done = finished(TOKEN, tmp_path / "state")
+    line = "sandbox: .env is not read: it is the deployment's file; CLOUD=1 reads it"
+    assert done.stderr.splitlines().count(line) == 1
+    assert "JWT_ISUER" not in done.stderr
+    assert json.loads(done.stdout)["Scope"]["Prefix"] == "uploads/"
+    with running(tmp_path / "state") as sandbox:
+        assert sandbox.answer()["Scope"]["Prefix"] == "uploads/"
+        assert ".env is not read" in sandbox.stderr
 
 
 # The real STS, which another sandbox's plays here
@@ -545,6 +606,21 @@ def test_with_the_real_sts_nothing_of_the_sandbox_is_started(
         assert not are_free(sandbox.port, 1)
         assert are_free(sandbox.port + 1, 2)
     assert not (tmp_path / "state").exists()
+
+
+def test_with_the_real_sts_the_env_file_is_read_and_the_environment_wins(
+    tmp_path: Path, another_sts: dict[str, str]
+) -> None:
+    lines = {**another_sts, "OBJECT_PREFIX": "file/", "BUCKET_NAME": "of-the-file"}
+    del lines["CLOUD"]
+    (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in lines.items()))
+    done = finished(TOKEN, tmp_path / "state", CLOUD="1", BUCKET_NAME="my-bucket")
+    assert done.returncode == 0, done.stdout + done.stderr
+    scope = json.loads(done.stdout)["Scope"]
+    assert (scope["Bucket"], scope["Prefix"]) == ("my-bucket", "file/")
+    assert "sandbox: .env is read: 5 variables; the environment wins" in done.stderr
+    with running(tmp_path / "state", CLOUD="1", BUCKET_NAME="my-bucket") as sandbox:
+        assert sandbox.answer()["Scope"]["Prefix"] == "file/"
 
 
 def test_with_the_real_sts_nobody_signs_in_without_a_key(

@@ -1,4 +1,6 @@
-"""`make run` and its like as processes: started, waited for, ended, and searched for secrets."""
+"""`make run` and its like as processes: started, waited for, ended, and searched for secrets.
+
+They run beside their state, not in the checkout: a .env there is the developer's own."""
 
 from __future__ import annotations
 
@@ -38,7 +40,16 @@ def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
     """Nothing of the developer's own, no proxy either."""
-    return {"PATH": os.environ["PATH"], "SANDBOX_DIR": str(folder), **variables}
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'functions' / 'sts_token'}",
+        "SANDBOX_DIR": str(folder),
+        **variables,
+    }
+
+
+def _beside(folder: Path) -> Path:
+    return next(parent for parent in folder.parents if parent.is_dir())
 
 
 def free_port() -> int:
@@ -152,7 +163,12 @@ def running(
     with contextlib.ExitStack() as stack:
         stdout, stderr = (stack.enter_context(path.open("wb")) for path in outputs)
         process = subprocess.Popen(
-            command, cwd=ROOT, env=env, stdout=stdout, stderr=stderr, start_new_session=True
+            command,
+            cwd=_beside(folder),
+            env=env,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
         )
         sandbox = Sandbox(process, port, folder)
         try:
@@ -180,7 +196,7 @@ def finished(
     """Run a command that ends by itself; it has said no secret."""
     done = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=_beside(folder),
         env=environment(folder, **variables),
         capture_output=True,
         encoding="utf-8",
@@ -197,7 +213,14 @@ def make(*arguments: str) -> list[str]:
     found = shutil.which("make")
     if found is None:
         pytest.skip("`make run` is left out; missing: make")
-    return [found, *arguments, "READY=", f"BIN={Path(sys.executable).parent}"]
+    return [
+        found,
+        "-f",
+        str(ROOT / "Makefile"),
+        *arguments,
+        "READY=",
+        f"BIN={Path(sys.executable).parent}",
+    ]
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import yaml
 
-from ops.doctor import dotenv
+from ops import dotenv
 from ros_stack import Stack
 from tests.upgrade import serverless
 
@@ -38,7 +38,7 @@ REQUEST_ID = "1-6740c5a0-1b2c3d4e-5f6071829304"
 def dotenv_of(name: str) -> Env:
     """The lines of a .env; none for the name ""."""
     path = OLD / "environments" / f"{name}.env"
-    return dotenv(path.read_text("utf-8")) if name else {}
+    return dotenv.parse(path.read_text("utf-8")) if name else {}
 
 
 def environment(name: str, folder: Path = OLD) -> Env:
@@ -46,7 +46,7 @@ def environment(name: str, folder: Path = OLD) -> Env:
 
     `folder` is OLD for the deployment as it is, ROOT for one that takes the new files too.
     """
-    platform = dotenv((OLD / "platform.env").read_text("utf-8"))
+    platform = dotenv.parse((OLD / "platform.env").read_text("utf-8"))
     if name in BY_HAND:
         return {**platform, **dotenv_of(name)}
     if name in STACKS:

@@ -1,0 +1,143 @@
+"""`.env`, the deployment's file, read as Serverless Devs (`s`) reads it before s.yaml.
+
+`s` 3.1 bundles the npm packages dotenv 16.3.1, which parses, and dotenv-expand 10, which then
+expands `$NAME`, whatever the quotes. It does both twice: for the folder it is started in, and for
+that of s.yaml, which is the same one. What the environment has wins over the file; but where the
+file names it too, its `$` is expanded as well. tests/deploy/test_dotenv.py holds all of this
+against the real command line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+NAME = ".env"
+
+# JavaScript's \s, ^ and $: other sets than Python's.
+_SPACES = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+_S = rf"[{_SPACES}]"
+_START, _END = "(?:\\A|(?<=[\n\u2028\u2029]))", "(?=[\n\u2028\u2029]|\\Z)"
+_LINE = re.compile(
+    rf"{_START}{_S}*(?:export{_S}+)?([A-Za-z0-9_.-]+)(?:{_S}*={_S}*?|:{_S}+?)"
+    rf"({_S}*'(?:\\'|[^'])*'|{_S}*\"(?:\\\"|[^\"])*\"|{_S}*`(?:\\`|[^`])*`|[^#\r\n]+)?"
+    rf"{_S}*(#[^\n\r\u2028\u2029]*)?{_END}"
+)
+_QUOTED = re.compile(rf"{_START}(['\"`])([\s\S]*)\1{_END}")
+_REFERENCE = re.compile(r"(?<!\\)(\$\{?(\w+)(?::-([^}\\]*))?\}?)", re.ASCII)
+_READINGS = 2
+_MOST_ROUNDS = 100
+"""Of expanding one value; `s` itself goes on until its stack overflows."""
+
+
+class Entry(NamedTuple):
+    """One variable of the file; `cut` are the characters of it that a bare `#` takes away."""
+
+    name: str
+    value: str
+    cut: int
+
+
+class Change(NamedTuple):
+    """A variable that arrives otherwise than it stands there: lengths in characters, no value."""
+
+    name: str
+    written: int
+    arrives: int
+    why: str
+    """"#", "$", or "endless" for one that refers to itself: `s` ends with an error then."""
+
+
+class Loaded(NamedTuple):
+    """An environment with what a .env adds to it. `names` are those that it adds."""
+
+    variables: dict[str, str]
+    path: Path | None
+    """The file that was read; None where there is none."""
+    names: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
+    """Read `folder`'s .env, if it is there, into a copy of `environment`. Never raises."""
+    path = folder / NAME
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return Loaded(dict(environment), None, (), ())
+    entries = {entry.name: entry for entry in _entries(text)}
+    names = tuple(name for name in entries if name not in environment)
+    variables = {**{name: entry.value for name, entry in entries.items()}, **environment}
+    before, endless = dict(variables), set[str]()
+    for _ in range(_READINGS):
+        expanded = {}
+        for name in entries:
+            value = _expanded(variables[name], variables)
+            endless.update([name] if value is None else [])
+            expanded[name] = variables[name] if value is None else value
+        variables.update(expanded)
+    changes = []
+    for name, entry in entries.items():
+        cut = entry.cut if name in names else 0
+        arrives = len(variables[name])
+        if name in endless:
+            changes.append(Change(name, len(before[name]) + cut, arrives, "endless"))
+        elif variables[name] != before[name] or cut:
+            # What is cut and expanded would be wrong in quotes too.
+            why = "$" if variables[name] != before[name] else "#"
+            changes.append(Change(name, len(before[name]) + cut, arrives, why))
+    return Loaded(variables, path, names, tuple(changes))
+
+
+def told(loaded: Loaded) -> str:
+    """One line that says what was read, for a Loaded with a path."""
+    return f"{loaded.path} is read: {len(loaded.names)} variables; the environment wins"
+
+
+def environment(command: str) -> dict[str, str]:
+    """The environment with the .env of this folder, for `make <command>`; says so on stderr."""
+    loaded = load(Path(), os.environ)
+    if loaded.path is not None:
+        print(f"make {command}: {told(loaded)}", file=sys.stderr)
+    return loaded.variables
+
+
+def parse(text: str) -> dict[str, str]:
+    """Read the text of a .env, before anything in it is expanded."""
+    return {entry.name: entry.value for entry in _entries(text)}
+
+
+def _entries(text: str) -> Iterator[Entry]:
+    text = re.sub("\r\n?", "\n", text)
+    for found in _LINE.finditer(text):
+        written = (found[2] or "").strip(_SPACES)
+        value = _QUOTED.sub(lambda quoted: quoted[2], written)
+        if written.startswith('"'):
+            value = value.replace("\\n", "\n").replace("\\r", "\r")
+        is_cut = found[3] and value == written and text[found.start(3) - 1] not in _SPACES
+        yield Entry(found[1], value, len(found[3]) if is_cut else 0)
+
+
+def _expanded(value: str, variables: Mapping[str, str]) -> str | None:
+    """Expand the last `$` until there is none; None where that does not end."""
+    for _ in range(_MOST_ROUNDS):
+        dollars = [found.start() for found in re.finditer(r"(?<!\\)\$", value)]
+        found = _REFERENCE.search(value[dollars[-1] :]) if dollars else None
+        if found is None:
+            return value.replace("\\$", "$")
+        whole, name, default = found.groups()
+        value = _replaced(value, whole, variables.get(name) or default or "")
+    return None
+
+
+def _replaced(value: str, part: str, by: str) -> str:
+    """JavaScript's value.replace(part, by), to which $$, $&, $` and $' in `by` are special."""
+    before, _, after = value.partition(part)
+    special = {"$$": "$", "$&": part, "$`": before, "$'": after}
+    return before + re.sub(r"\$[$&`']", lambda found: special[found[0]], by) + after

@@ -1,0 +1,41 @@
+"""Misspelt names where a person types them: the shell, .env, make's command line.
+
+To the function's own variables come those of s.yaml. Not those of the sandbox and the tools (PORT,
+CALLER, URL): such short words are other programs' names too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from token_service import misspelt
+
+S_YAMLS_OWN = (
+    *("FUNCTION_NAME", "FUNCTION_ROLE_ARN", "LOG_PROJECT", "LOG_STORE", "MAX_INSTANCES"),
+    *("REGION", "TRIGGER_AUTH"),
+)
+"""What s.yaml reads and does not pass on to the function."""
+
+_LIKENESS = 0.9
+"""As token_service.misspelt."""
+_WEAKENING = (
+    *("AUTH", "JWT_", "LOGINS_", "DENIED_", "ALLOWED_ORIGINS", "CALLER_", "TOKEN_EXPIRE_"),
+    *("URL_EXPIRE_", "UPLOAD_MAX_", "UPLOAD_CONTENT_", "ENABLED_", "MAX_INSTANCES", "TRIGGER_AUTH"),
+)
+
+
+def find(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the names that nothing reads, each with the variable that may be meant."""
+    others = [name for name in names if name not in S_YAMLS_OWN]
+    found = dict(misspelt.find(others))
+    for name in others:
+        close = difflib.get_close_matches(name, S_YAMLS_OWN, 1, _LIKENESS)
+        if close:
+            found.setdefault(name, close[0])
+    return sorted(found.items())
+
+
+def weakens(variable: str) -> bool:
+    """Whether a check or a limit may be missing where this variable is not read."""
+    return variable.startswith(_WEAKENING)

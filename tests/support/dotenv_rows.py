@@ -1,0 +1,47 @@
+"""Lines of a .env, and what Serverless Devs makes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """What stands after `NAME=`, what arrives, and why that is less: "", "#" or "$"."""
+
+    name: str
+    text: str
+    arrives: str
+    why: str = ""
+
+
+SHELL = {"SHELLED": "in$$shell", "LOGINS_NOT_BEFORE": "a$SHELLED"}
+"""What the environment has besides."""
+
+ROWS = (
+    Row("ROLE_ARN", "ab#cd", "ab", "#"),
+    Row("BUCKET_NAME", "'ab#cd'", "ab#cd"),
+    Row("OBJECT_PREFIX", "pa$$word", "pa$", "$"),
+    Row("POLICY_CHOICES", "'pa$$word'", "pa$", "$"),
+    Row("JWT_SECRET", "pa$OSS_X-y", "pa-y", "$"),
+    # Twice read: what a backslash saves the first time is lost the second time.
+    Row("JWT_JWKS_URL", r"pa\$OSS_X-y", "pa-y", "$"),
+    Row("JWT_AUDIENCE", "a${NOPE:-dflt}b", "adfltb", "$"),
+    Row("ALLOWED_ORIGINS", r'"a\nb"', "a\nb"),
+    Row("DENIED_CALLERS", "`x#y`", "x#y"),
+    Row("CALLBACK_URL", "abc # comment", "abc"),
+    Row("CALLBACK_SECRET", "'un#balanced", "'un", "#"),
+    Row("UPLOAD_HOOK_URL", "a$", "a$"),
+    Row("UPLOAD_HOOK_SECRET", "$PATHX$", "$PATHX$"),
+    Row("OSS_ENDPOINT", "#all", "", "#"),
+    Row("STS_ENDPOINT", "a b 'c'", "a b 'c'"),
+    Row("URL_EXPIRE_TIME", "x$SHELLED", "xin", "$"),
+    Row("UPLOAD_MAX_BYTES", "  '5'  ", "5"),
+    # The environment's own is expanded too.
+    Row("LOGINS_NOT_BEFORE", "file", "ain", "$"),
+)
+
+
+def written(rows: Iterable[Row]) -> str:
+    """The text of a .env."""
+    return "".join(f"{row.name}={row.text}\n" for row in rows)
