@@ -13,7 +13,7 @@ override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(o
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
 .DEFAULT_GOAL := help
-.PHONY: help run token account-key explain import-config build template doctor smoke test fuzz check format bench core clean
+.PHONY: help run token account-key explain import-config build template doctor smoke test fuzz check format docs bench core clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ $(READY): requirements-dev.txt functions/sts_token/requirements.txt pyproject.to
 		echo "npm ci failed in $*; going on without. To see why: cd $* && npm ci" >&2; \
 	fi
 
-run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [CLOUD=1], or any variable of README
+run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [CLOUD=1], or any variable of docs/configuration.md
 	@exec $(BIN)/python -m sandbox run $(SANDBOX_GIVEN)
 
 token: $(READY) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]
@@ -70,6 +70,9 @@ check: $(READY) ## format, lint and types, changing nothing
 format: $(READY) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(READY) ## make the tables of variables: docs/configuration.md, and README's
+	@$(BIN)/python -m ops.reference
 
 bench: $(READY) ## measure the function beside its peers; beside an earlier one: BASE=commit
 	@if [ -n "$$BASE" ]; then exec $(BIN)/python -m bench.compare; fi; \

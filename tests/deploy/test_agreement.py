@@ -10,12 +10,15 @@ import pytest
 import yaml
 
 from configuration import configuration
-from ops import ROOT
+from ops import ROOT, doctor, misspelt, reference
 from ops.policies_described import offered
 from ros_stack import ACCOUNT, REGION, Stack
+from sandbox.environment import CREDENTIALS
 from token_service.app import ROUTES
 from token_service.errors import Misconfiguration
+from token_service.settings.parsing import Whole
 from token_service.settings.reading import real_error_status
+from token_service.settings.variables import VARIABLES
 
 Document = dict[str, Any]
 
@@ -23,6 +26,11 @@ BUILD_ONLY = {"JWT_JWKS_FILE"}
 """What is a file in the package: the template's code has none of the operator's."""
 SANDBOX_ONLY = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT"}
 """What `s local` needs beside the sandbox; in the cloud the region's own are right."""
+PLATFORMS = set(CREDENTIALS)
+"""What Function Compute sets."""
+NARROWER = {"UploadMaxBytes": 4_999_999_999}
+"""What the template takes at most, where its pattern for all of it would be long."""
+MADE_BY_THE_STACK = {"ROLE_ARN", "OSS_REGION"}
 
 _ENV = re.compile(r"\$\{env\('(\w+)', '?([^'{}]*?)'?\)(?: \* 1)?\}")
 
@@ -120,14 +128,45 @@ def test_the_variables_agree(props: Document, function: Document) -> None:
     assert all(isinstance(value, str) for value in theirs.values())
 
 
-def test_every_variable_of_the_readme_is_passed_on(props: Document) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("| variable | meaning | default |")[2].partition("\n\n")[0]
-    cells = "".join(line.split("|")[1] for line in table.splitlines()[2:])
-    names = set(re.findall(r"`([A-Z_]+)`", cells))
-    assert len(names) > 25
-    platforms = {name for name in names if name.startswith("ALIBABA_CLOUD_")}
-    assert names - platforms - {"CALLBACK_PUBLIC_KEY_URL"} == props["environmentVariables"].keys()
+def test_every_variable_of_the_catalogue_is_passed_on(props: Document) -> None:
+    """F1: one that is declared and not passed on could not be set by anybody."""
+    names = {variable.name for variable in VARIABLES} - PLATFORMS - {"CALLBACK_PUBLIC_KEY_URL"}
+    assert names == props["environmentVariables"].keys()
+
+
+def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document) -> None:
+    """Or nothing, for which the function has the same one."""
+    for variable in VARIABLES:
+        expression = props["environmentVariables"].get(variable.name)
+        if expression and variable.name not in ("ROLE_ARN", "OSS_REGION"):
+            assert _default(expression) in ("", variable.default), variable.name
+
+
+def test_every_variable_of_the_template_has_its_parameter(template: Document) -> None:
+    """By the same name; what it accepts and its default are the catalogue's."""
+    texts, _ = reference.load()
+    passed_on = Stack(template, BucketName="my-bucket").properties("Function")
+    for variable in VARIABLES:
+        if variable.name not in passed_on["EnvironmentVariables"].keys() - MADE_BY_THE_STACK:
+            continue
+        name = variable.name.title().replace("_", "")
+        parameter = template["Parameters"][name]
+        assert parameter.get("Default", "") in ("", variable.default), name
+        assert accepted_by_template(template, name, texts[variable.name].example), name
+        assert parameter.get("NoEcho", False) == variable.secret, name
+        if isinstance(variable.parse, Whole):
+            least, most = variable.parse.least, NARROWER.get(name, variable.parse.most)
+            for number in (least, least + 1, most - 1, most):
+                assert accepted_by_template(template, name, str(number)), (name, number)
+            for number in (least - 1, most + 1):
+                assert not accepted_by_template(template, name, str(number)), (name, number)
+
+
+def test_doctor_and_the_check_for_misspelt_names_know_s_yaml() -> None:
+    text = (ROOT / "s.yaml").read_text(encoding="utf-8")
+    own = set(re.findall(r"env\('(\w+)'", text)) - {variable.name for variable in VARIABLES}
+    assert own == set(misspelt.S_YAMLS_OWN)
+    assert _default(yaml.safe_load(text)["vars"]["region"]) == doctor.DEFAULT_REGION
 
 
 def test_by_default_a_token_does_not_open_everything(props: Document, function: Document) -> None:
@@ -165,7 +204,7 @@ def test_what_a_deployment_can_set_is_documented(props: Document) -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         found.update(re.findall(r"env\('(\w+)'", text))
     documented = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    # The function's own are the README's.
+    # The function's own are on docs/configuration.md.
     for name in found - props["environmentVariables"].keys():
         assert f"`{name}`" in documented, name
 

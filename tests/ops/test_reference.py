@@ -1,0 +1,95 @@
+"""The tables of variables say what the catalogue says, and were made again when it changed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ops import reference
+from ops.reference import PAGE, README, Texts
+from token_service.settings.parsing import Variable, Whole
+from token_service.settings.variables import JWT_ISSUER, TOKEN_EXPIRE_TIME, VARIABLES
+
+TEXTS, INTRODUCTION = reference.load()
+
+
+def test_every_variable_has_its_texts_and_nothing_else_has() -> None:
+    assert set(TEXTS) == {variable.name for variable in VARIABLES}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_one_line_in_each_language(name: str) -> None:
+    texts = TEXTS[name]
+    assert all(line and "\n" not in line for line in (texts.en, texts.zh))
+    assert re.search("[\u4e00-\u9fff]", texts.zh)
+    assert texts.en.isascii()
+    # Chinese has punctuation of its own.
+    assert not re.search("[\u4e00-\u9fff] ?[,;:?!.]", texts.zh)
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_an_example_is_sound_and_a_secrets_is_a_placeholder(variable: Variable[object]) -> None:
+    example = TEXTS[variable.name].example
+    assert variable.parse(example)
+    if variable.secret:
+        assert re.match("example-|replace-this-", example)
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_a_default_is_said_and_sound(variable: Variable[object]) -> None:
+    assert variable.default or TEXTS[variable.name].default_en
+    if variable.default:
+        assert variable.parse(variable.default)
+
+
+def test_the_readme_shows_at_most_twelve() -> None:
+    table = README.read_text("utf-8").partition(reference.BEGIN)[2].partition(reference.END)[0]
+    shown = re.findall(r"^\| `([A-Z_]+)` \|", table, re.M)
+    assert shown == [variable.name for variable in VARIABLES if variable.first]
+    assert len(shown) <= 12
+
+
+def test_the_tables_are_those_of_today() -> None:
+    """Else: make docs."""
+    assert PAGE.read_text("utf-8") == reference.page(TEXTS, INTRODUCTION)
+    readme = README.read_text("utf-8")
+    assert readme == reference.with_table(readme, TEXTS)
+
+
+@pytest.mark.parametrize("field", Texts._fields)
+def test_each_text_is_on_the_page(field: str) -> None:
+    """So that a changed one makes the test above red."""
+    changed = {**TEXTS, "JWT_ISSUER": TEXTS["JWT_ISSUER"]._replace(**{field: "Something else."})}
+    assert reference.page(changed, INTRODUCTION) != PAGE.read_text("utf-8")
+
+
+def test_a_changed_range_default_or_name_is_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = PAGE.read_text("utf-8")
+    other = Variable("TOKEN_EXPIRE_TIME", Whole(901, 43200, "seconds"), "901", first=True)
+    variables = [other if v is TOKEN_EXPIRE_TIME else v for v in VARIABLES]
+    monkeypatch.setattr(reference, "VARIABLES", variables)
+    changed = reference.page(TEXTS, INTRODUCTION)
+    assert "a whole number of seconds, 901 to 43200 | `901`" in changed
+    assert changed != page
+    monkeypatch.setattr(reference, "VARIABLES", [*VARIABLES, Variable("NEW", str)])
+    with pytest.raises(KeyError, match="NEW"):
+        reference.page(TEXTS, INTRODUCTION)
+
+
+def test_a_parser_that_takes_everything_needs_words() -> None:
+    texts = TEXTS["JWT_ISSUER"]._replace(accepts="")
+    with pytest.raises(ValueError, match="JWT_ISSUER"):
+        reference.accepts(JWT_ISSUER, texts)
+
+
+def test_a_readme_without_its_markers_is_told() -> None:
+    with pytest.raises(ValueError, match="until here"):
+        reference.with_table("# Nothing", TEXTS)
+
+
+def test_links_lead_from_the_root() -> None:
+    table = reference.with_table(f"{reference.BEGIN}{reference.END}", TEXTS)
+    assert "](policies)" in table
+    assert "](#each-user-a-folder-of-their-own)" in table
+    assert "](docs/callbacks.md)" in table
