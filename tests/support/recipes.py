@@ -25,6 +25,8 @@ NOT_IN_THE_TEMPLATE = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT", 
 """The region's own are right there; and its code holds no file of the operator's."""
 NOT_OFFERED = {"all_policy"}
 """A template for a first test by hand, which the ROS template does not offer."""
+# What its first comment begins with.
+_NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
 
 _WAY = {"names_callers", "brakes", "identify"}
 _IDENTIFY = {"caller", "warm"}
@@ -61,17 +63,20 @@ def forgotten_of_a_policy(root: Path) -> list[str]:
     wrong = []
     offered = yaml.safe_load(_text(root / "template.yml"))["Parameters"]
     values = offered["PolicyFile"]["AllowedValues"]
-    names = {path.name.removesuffix(".json.j2") for path in (root / "policies").glob("*.json.j2")}
-    for name in sorted(names):
+    names = {
+        path.name.removesuffix(".json.j2"): _NOT_OFFERED.match(_text(path)) is None
+        for path in sorted((root / "policies").glob("*.json.j2"))
+    }
+    for name, is_offered in names.items():
         if not re.search(rf"^\| `{name}` \|", _text(root / "README.md"), re.MULTILINE):
             wrong.append(f"{name} has no row in README.md")
-        if name not in {*values, *NOT_OFFERED}:
+        if name in NOT_OFFERED or not is_offered:
+            continue
+        if name not in values:
             wrong.append(f"{name} is no value of PolicyFile in template.yml")
-        if name not in NOT_OFFERED and not re.search(
-            offered["PolicyChoices"]["AllowedPattern"], name
-        ):
+        if not re.search(offered["PolicyChoices"]["AllowedPattern"], name):
             wrong.append(f"{name} does not fit PolicyChoices in template.yml")
-    return wrong + [f"policies/ has no {name}" for name in sorted(set(values) - names)]
+    return wrong + [f"policies/ has no {name}" for name in sorted(set(values) - names.keys())]
 
 
 def forgotten_of_a_route(root: Path) -> list[str]:
