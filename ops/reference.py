@@ -100,7 +100,7 @@ def with_table(readme: str, texts: Mapping[str, Texts]) -> str:
     return f"{before}{begin}\n\n{table}\n\n{end}{after}"
 
 
-def accepts(variable: Variable[Any], texts: Texts) -> str:
+def accepts(variable: Variable, texts: Texts) -> str:
     """What a variable accepts: what its parser says of a text that nothing accepts, else `accepts`.
 
     Raises ValueError for a parser that takes it, where the texts say nothing either.
@@ -118,7 +118,7 @@ def accepts(variable: Variable[Any], texts: Texts) -> str:
     raise ValueError(f"docs/variables.toml must say what {variable.name} accepts")
 
 
-def _default(variable: Variable[Any], texts: Texts) -> str:
+def _default(variable: Variable, texts: Texts) -> str:
     own = f"`{variable.default}`" if variable.default else ""
     between = " " if texts.default_en.startswith("(") else "; "
     return between.join(filter(None, (own, texts.default_en)))

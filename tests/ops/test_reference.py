@@ -29,7 +29,7 @@ def test_a_text_is_one_line_in_each_language(name: str) -> None:
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
-def test_an_example_is_sound_and_a_secrets_is_a_placeholder(variable: Variable[object]) -> None:
+def test_an_example_is_sound_and_a_secrets_is_a_placeholder(variable: Variable) -> None:
     example = TEXTS[variable.name].example
     assert variable.parse(example)
     if variable.secret:
@@ -37,7 +37,7 @@ def test_an_example_is_sound_and_a_secrets_is_a_placeholder(variable: Variable[o
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
-def test_a_default_is_said_and_sound(variable: Variable[object]) -> None:
+def test_a_default_is_said_and_sound(variable: Variable) -> None:
     assert variable.default or TEXTS[variable.name].default_en
     if variable.default:
         assert variable.parse(variable.default)

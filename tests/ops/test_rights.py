@@ -294,7 +294,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 def give(cloud: RunningCloud, without: str = "") -> None:
     """Give both roles just what is needed, but for one action of the function's."""
-    settings = cloud.app.instance.settings
+    settings = cloud.app.settings
     options = Options(settings.bucket, settings.prefix, settings.role_arn)
     found = rights(settings.policy_choices, PATHS, options)
     for arn, statements in (

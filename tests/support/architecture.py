@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 PACKAGE = "token_service"
 FLOORS = (
-    ("errors", "imports", "request_log", "token_service"),
+    ("base64url", "encoding", "errors", "imports", "request_log", "token_service"),
     ("settings",),
     ("http",),
     ("login",),

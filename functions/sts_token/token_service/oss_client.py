@@ -44,9 +44,7 @@ _DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9}
 
 class OssRefused(ServiceError):
     """Raised when OSS answered the function with an error: its code and message are passed on.
-
-    `oss_status` is OSS's HTTP status; `request_id` is OSS's, for the log.
-    """
+    `oss_status` is OSS's HTTP status; `request_id` is OSS's, for the log."""
 
     def __init__(self, oss_status: int, code: str, message: str, request_id: str = "") -> None:
         super().__init__(message)
@@ -71,10 +69,8 @@ class OssInvalidAnswer(ServiceError):
 
 
 class ObjectHead(NamedTuple):
-    """What OSS says of one object: size in bytes, etag without quotes.
-
-    `last_modified` is the header as it came, a date like `Tue, 24 Nov 2026 10:00:00 GMT`.
-    """
+    """What OSS says of one object: size in bytes, etag without quotes. `last_modified` is the
+    header as it came, a date like `Tue, 24 Nov 2026 10:00:00 GMT`."""
 
     size: int
     etag: str
@@ -99,11 +95,8 @@ class Page(NamedTuple):
 
 
 class OssClient:
-    """Asks about one bucket. Thread-safe. `end` is a time.monotonic() value, in seconds.
-
-    Every method raises OssRefused with OSS's own code and message, OssUnreachable,
-    OssInvalidAnswer.
-    """
+    """Asks about one bucket. Thread-safe. `end` is a time.monotonic() value, in seconds. Every
+    method raises OssRefused with OSS's own code and message, OssUnreachable, OssInvalidAnswer."""
 
     def __init__(self, endpoint: Endpoint, bucket: str, region: str) -> None:
         address, self._base = bucket_address(endpoint, bucket)
@@ -112,11 +105,9 @@ class OssClient:
         self._region = region
 
     def head(self, object_key: str, access_key: AccessKey, end: float) -> ObjectHead | None:
-        """HeadObject (needs oss:GetObject); None where there is no such object.
-
-        Nor is a symbolic link one: what it leads to, or whether to anything, is not its owner's to
-        know. OSS follows links as whoever asks, which is this function.
-        """
+        """HeadObject (needs oss:GetObject); None where there is no such object. Nor is a symbolic
+        link one: what it leads to, or whether to anything, is not its owner's to know. OSS follows
+        links as whoever asks, which is this function."""
         reply = self._request("HEAD", object_key, {}, access_key, end)
         if reply.headers.get("x-oss-object-type") == "Symlink":
             return None

@@ -1,7 +1,7 @@
 """Grant -> what a client hands to OSS, so that OSS calls back when the upload is done.
 
 A token, a signed URL and a form carry the same in three spellings. How a callback is verified lies
-in callbacks.py. The format is vendor documentation ("Callback"): at most 5 KB each, and names of
+in verify.py. The format is vendor documentation ("Callback"): at most 5 KB each, and names of
 variables in lower case.
 """
 
@@ -46,11 +46,8 @@ _CALLBACK_PATH = "(?:/[A-Za-z0-9._~-]{1,50}){0,4}/callback"
 
 
 class CallbackSettings(NamedTuple):
-    """Where OSS calls back after an upload, and what happens then.
-
-    Seals are made with CALLBACK_SECRET, the webhook's signatures with UPLOAD_HOOK_SECRET: both are
-    read at each use.
-    """
+    """Where OSS calls back after an upload, and what happens then. Seals are made with
+    CALLBACK_SECRET, the webhook's signatures with UPLOAD_HOOK_SECRET: both are read at each use."""
 
     url: Url
     public_key_url: Url | None
@@ -115,9 +112,7 @@ def callback_parameters(
     grant: Grant, expires: int, settings: CallbackSettings, secrets: tuple[bytes, ...]
 ) -> CallbackParameters:
     """Return the callback of what is given out for a grant until `expires` (unix seconds).
-
-    `secrets` are those of CALLBACK_SECRET. The same input makes the same output.
-    """
+    `secrets` are those of CALLBACK_SECRET. The same input makes the same output."""
     content = Seal(
         caller=grant.session_name,
         bucket=grant.bucket,

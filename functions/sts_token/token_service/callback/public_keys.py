@@ -1,12 +1,9 @@
 """The public keys that OSS signs its callbacks with, and where they may come from.
 
-OSS names the URL of its key in each callback. That URL is a stranger's word until the signature is
-verified, so nothing but the one host of the vendor is ever asked, by https, whatever it says.
-
-A copy of the vendor's key is bundled and tried first: it needs no fetch and no way out to the
-internet. A URL is fetched when the keys at hand do not verify, but not more often than once a
-minute (every 5 s while there are none), nor any URL within 5 s of another; a fetch that fails
-changes nothing, so the last good keys stay.
+OSS names the URL of its key in each callback. That is a stranger's word until the signature is
+verified, so only the one host of the vendor is ever asked, by https. A copy of the vendor's key is
+bundled and tried first. A URL is fetched when the keys at hand do not verify, at most once a minute
+(every 5 s while there are none), nor any within 5 s of another; a failed fetch changes nothing.
 """
 
 from __future__ import annotations
@@ -63,11 +60,9 @@ class OssKeys:
         self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:
-        """Accept a signature over any of the texts, by a key of `key_url` (as OSS sent it).
-
-        `end` is a time.monotonic() value, in seconds, for a fetch that may be needed. Raises
-        CallbackRefused.
-        """
+        """Accept a signature over any of the texts, by a key of `key_url` (as OSS sent it). `end`
+        is a time.monotonic() value, in seconds, for a fetch that may be needed. Raises
+        CallbackRefused."""
         url = self._accepted(key_url)
         if _any_verifies((*self._known(url), *self._bundled), signature, texts):
             return

@@ -44,10 +44,8 @@ def read_pem(text: str) -> tuple[PublicKey, ...]:
 
 def verifies_md5(key: PublicKey, signature: bytes, text: bytes) -> bool:
     """Whether `signature` is the key's over `text`: RSASSA-PKCS1-v1_5 with MD5 (RFC 8017, 8.2.2).
-
-    The whole encoded message is built and compared, not taken apart: a reader of its padding can
-    be led past bytes that it does not check.
-    """
+    The whole encoded message is built and compared, not taken apart: a reader of its padding can be
+    led past bytes that it does not check."""
     size = (key.modulus.bit_length() + 7) // 8
     number = int.from_bytes(signature, "big")
     if len(signature) != size or number >= key.modulus:

@@ -1,8 +1,8 @@
 """Grant -> seal and back: what the function itself puts into a callback, and trusts in it.
 
 OSS's signature alone is little: its key has 512 bits, the signed text has no time, and whoever
-holds a token may have OSS sign any callback at all. The seal says, under a secret of ours, who was
-given what and until when. It is no permission: OSS has let the upload in long before it is read.
+holds a token may have OSS sign any callback. The seal says, under a secret of ours, who was given
+what and until when. It is no permission: OSS has let the upload in before it is read.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ _FORM = r"([12])\.([A-Za-z0-9_-]{1,4000})\.([A-Za-z0-9_-]{43})"
 
 class CallbackRefused(ServiceError):
     """Raised for a callback that is not OSS's, or not of a grant of ours; says which check failed.
-
-    Nothing of what was sent is quoted: the message goes to the log.
-    """
+    Nothing of what was sent is quoted: the message goes to the log."""
 
     status = 403
     code = "CallbackRefused"
@@ -67,10 +65,8 @@ def seal(content: Seal, secret: bytes) -> str:
 
 
 def unseal(text: str, secrets: tuple[bytes, ...], now: float) -> Seal:
-    """Return what was sealed with one of the secrets; `now` is in unix seconds.
-
-    Raises CallbackRefused for anything else, and for a seal whose time has passed.
-    """
+    """Return what was sealed with one of the secrets; `now` is in unix seconds. Raises
+    CallbackRefused for anything else, and for a seal whose time has passed."""
     form = re.fullmatch(_FORM, text)
     if form is None or not _is_ours(form[1], form[2], form[3], secrets):
         raise CallbackRefused("the seal is not one of CALLBACK_SECRET")

@@ -1,12 +1,9 @@
 """OSS's callback after an upload -> verified Upload. What is done with it is not known here.
 
-Three questions, the cheap ones first, so that a stranger's request costs no fetch:
-is it about something that this function gave out (callback_seals.py)? has OSS signed it
-(oss_keys.py)? and is it true? The last one, since a client that holds a token writes the callback's
-text itself, and OSS signs whatever it says: what counts is what OSS says of the object.
-
-The signed text is vendor documentation ("Callback"): the decoded path, "?" and the query where
-there is one, a line feed, the body.
+Three questions, the cheap ones first: is it about something that this function gave out
+(seals.py)? has OSS signed it (public_keys.py)? and is it true? A client that holds a token has OSS
+sign whatever it likes: what counts is what OSS says of the object. The signed text is the decoded
+path, "?" and the query where there is one, a line feed, the body (vendor documentation).
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from urllib.parse import parse_qsl
 from token_service.callback.parameters import BODY_TYPE, CallbackSettings
 from token_service.callback.public_keys import OssKeys
 from token_service.callback.seals import CallbackRefused, unseal
+from token_service.callback.upload import Upload
 from token_service.encoding import compact
 from token_service.grant import object_keys
 from token_service.http.messages import Request
@@ -50,41 +48,6 @@ class Callback(NamedTuple):
     request_id: str
 
 
-class Upload(NamedTuple):
-    """A verified upload: size in bytes, etag without quotes, pixels where it is an image.
-
-    `id` is the same for the same upload, however often it is reported: 64 hex digits that no
-    uploader has a say in. `legacy_id` is how it was made before, for back ends that have stored
-    such ones; the next version is without it.
-    """
-
-    id: str
-    legacy_id: str
-    caller: str
-    bucket: str
-    object_key: str
-    size: int
-    etag: str
-    content_type: str
-    width: int | None
-    height: int | None
-
-    def members(self) -> dict[str, object]:
-        """For the answer, the hook and the log."""
-        return {
-            "Id": self.id,
-            "LegacyId": self.legacy_id,
-            "Caller": self.caller,
-            "Bucket": self.bucket,
-            "Object": self.object_key,
-            "Size": self.size,
-            "ETag": self.etag,
-            "ContentType": self.content_type,
-            "Width": self.width,
-            "Height": self.height,
-        }
-
-
 def verify(
     request: Request,
     settings: CallbackSettings,
@@ -95,9 +58,7 @@ def verify(
     end: float,
 ) -> Callback:
     """Verify the seal and OSS's signature; `now` is in unix seconds, `end` in monotonic ones.
-
-    Raises CallbackRefused.
-    """
+    Raises CallbackRefused."""
     fields = _fields(request)
     sealed = unseal(fields["seal"], secrets, now)
     if not sealed.covers(fields["bucket"], fields["object"]):
@@ -124,10 +85,8 @@ def verify(
 
 
 def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
-    """Compare a callback with what OSS says of the object, None where there is none.
-
-    Raises CallbackRefused where they differ: the callback is not true, or not any more.
-    """
+    """Compare a callback with what OSS says of the object, None where there is none. Raises
+    CallbackRefused where they differ: the callback is not true, or not any more."""
     if head is None:
         raise CallbackRefused("OSS has no such object")
     if (callback.size, callback.etag.upper()) != (head.size, head.etag.upper()):
@@ -164,7 +123,7 @@ def _hash(identity: list[object]) -> str:
 
 
 def _fields(request: Request) -> dict[str, str]:
-    """The fields of callback_parameters.BODY, each once. Raises CallbackRefused."""
+    """The fields of parameters.BODY, each once. Raises CallbackRefused."""
     if request.query:
         # The platform gives no raw query, and without it no signature can be verified.
         raise CallbackRefused("the URL has a query")

@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any
 
-from token_service.callback.verify import Upload
+from token_service.callback.upload import Upload
 from token_service.encoding import compact
 from token_service.errors import ServiceError
 from token_service.http.connection import ConnectionFault, Exchange, KeptConnection
@@ -35,11 +35,9 @@ class Webhook:
         self._connection = KeptConnection(url.endpoint)
 
     def deliver(self, upload: Upload, secret: bytes, end: float) -> dict[str, object]:
-        """Post an upload and return the hook's answer, a JSON object, for OSS to pass on.
-
-        `end` is a time.monotonic() value, in seconds. Raises HookFailed for every other answer:
-        not 2xx (no redirect is followed), not a JSON object, over 64 KB, or not in time.
-        """
+        """Post an upload and return the hook's answer, a JSON object, for OSS to pass on. `end` is
+        a time.monotonic() value, in seconds. Raises HookFailed for every other answer: not 2xx (no
+        redirect is followed), not a JSON object, over 64 KB, or not in time."""
         body = compact(upload.members()).encode()
         moment = str(int(time.time()))
         headers = {

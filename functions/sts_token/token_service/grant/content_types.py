@@ -30,9 +30,7 @@ def types(value: str) -> tuple[str, ...]:
 
 def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
     """Return the one type that a signed PUT is for; None where any is allowed and none is wished.
-
-    Raises InvalidParameter for a wish that is malformed or not allowed, or if one is needed.
-    """
+    Raises InvalidParameter for a wish that is malformed or not allowed, or if one is needed."""
     if wish is None and (not allowed or (len(allowed) == 1 and not is_pattern(allowed[0]))):
         return allowed[0] if allowed else None
     if wish is not None and re.fullmatch(_EXACT, wish) and _is_allowed(wish, allowed):
@@ -41,12 +39,9 @@ def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
 
 
 def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the exact types that a form allows; none: any.
-
-    Raises InvalidParameter for a wish that is malformed or not allowed, or if one is needed. It is
-    where a pattern is configured: "starts-with" would let "image/png,text/html" in, of which
-    browsers take the last.
-    """
+    """Return the exact types that a form allows; none: any. Raises InvalidParameter for a wish that
+    is malformed or not allowed, or if one is needed. It is where a pattern is configured:
+    "starts-with" would let "image/png,text/html" in, of which browsers take the last."""
     if wish is None and not any(map(is_pattern, allowed)):
         return allowed
     if wish is not None and re.fullmatch(_EXACT, wish) and _is_allowed(wish, allowed):

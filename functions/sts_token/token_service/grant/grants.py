@@ -26,10 +26,8 @@ class Grant(NamedTuple):
 
 def read_wishes(request: Request, names: Sequence[str] = _WISHES) -> dict[str, str]:
     """Collect the wishes of the query and of a JSON or form body; names not asked for are ignored.
-
     Raises InvalidParameter for a body that is neither; for a wish that is there twice in the body,
-    in two spellings of its name, or in the query and the body with two values.
-    """
+    in two spellings of its name, or in the query and the body with two values."""
     found = {name: request.query[name] for name in names if name in request.query}
     if request.method != "POST" and (not found or len(found) == len(request.query)):
         return found

@@ -1,6 +1,7 @@
 """RAM policy -> may this be done? For what the function's own key signs, which no STS narrows.
 
-Stricter than RAM, and never laxer: an Allow counts only without a Condition, since what the
+Written twice on purpose: the sandbox's evaluator judges what this lets through, and a judge must not
+share the accused's code. Stricter than RAM, and never laxer: an Allow counts only without a Condition, since what the
 condition would ask is not known yet; a Deny counts whatever its condition; and of a prefix,
 everything under it has to be allowed.
 """
@@ -35,10 +36,8 @@ class _Statement(NamedTuple):
 
 def require(policy: str, action: str, account: str, resource: str) -> None:
     """Do nothing where a policy allows an action. Raises NotAllowed, and PolicyError as `allows`.
-
     `resource` is bucket/key, or bucket/prefix and "*" for everything under a prefix; keys hold no
-    "*" of their own (keys.py). `account` owns the bucket.
-    """
+    "*" of their own (object_keys.py). `account` owns the bucket."""
     if not allows(policy, action, account, resource):
         raise NotAllowed(f"the policy of this grant does not allow {action} on the object")
 
@@ -49,11 +48,9 @@ def check(policy: str) -> None:
 
 
 def allows(policy: str, action: str, account: str, resource: str) -> bool:
-    """Whether a policy (JSON) allows an action on a resource, as in `require`.
-
-    Raises PolicyError for a policy of a shape that is not known here: a rule that is not
-    understood might be a Deny.
-    """
+    """Whether a policy (JSON) allows an action on a resource, as in `require`. Raises PolicyError
+    for a policy of a shape that is not known here: a rule that is not understood might be a
+    Deny."""
     allowed = False
     for statement in _parsed(policy):
         named = any(_matches(pattern, action.lower()) for pattern in statement.actions)
@@ -130,11 +127,9 @@ def _may_meet(pattern: str, resource: str) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a text fits a pattern: "*" is any characters, "/" too, "?" is one.
-
-    There is no escape and no variable. At most len(pattern) * len(text) steps: only the last star
-    is tried again, since an earlier one could do no better.
-    """
+    """Whether a text fits a pattern: "*" is any characters, "/" too, "?" is one. There is no escape
+    and no variable. At most len(pattern) * len(text) steps: only the last star is tried again,
+    since an earlier one could do no better."""
     at = place = resume = 0
     star = -1
     while at < len(text):

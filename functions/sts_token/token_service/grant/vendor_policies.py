@@ -1,10 +1,8 @@
 """The vendor's old policy files (.txt): JSON with $BUCKET_NAME and $OBJECT_PREFIX in it.
 
-With the vendor's sample a person replaced the two by hand, once, for everybody. Here each caller's
-own values are put in, into the parsed JSON, so that no value can leave its string. A file is
-accepted only where every Allow is bound to them: it was written before there were callers to keep
-apart, and would open everybody's objects or show everybody's names in silence. What shall be wider
-is written as a template of one's own (policies.py).
+In the vendor's sample a person replaced the two by hand. Here each caller's values are put into the
+parsed JSON, so that none can leave its string. A file is accepted only where every Allow is bound to
+them. What shall be wider is a template of one's own (policies.py).
 """
 
 from __future__ import annotations
@@ -54,11 +52,9 @@ class VendorPolicy:
         self._statements: list[dict[str, Any]] = document["Statement"]
 
     def render(self, bucket: str, prefix: str, object_key: str | None) -> str:
-        """Return the policy as JSON, for the prefix (ends with "/") or for one key under it.
-
-        What the policy allows on that key stays, on that key; listing does not. Raises
-        InvalidParameter for a key on which it allows nothing.
-        """
+        """Return the policy as JSON, for the prefix (ends with "/") or for one key under it. What
+        the policy allows on that key stays, on that key; listing does not. Raises InvalidParameter
+        for a key on which it allows nothing."""
         values = {"BUCKET_NAME": bucket, "OBJECT_PREFIX": prefix, "OBJECT_PREFIX/": prefix}
         statements = [_filled(statement, values) for statement in self._statements]
         if object_key is not None:
@@ -134,10 +130,8 @@ def _members(value: object, where: str) -> Iterable[tuple[str, object]]:
 
 
 def _lists_own_names(statement: Mapping[str, Any]) -> bool:
-    """Whether it allows to list, and a condition keeps it under the caller's prefix.
-
-    Conditions are ANDed, their values are ORed (vendor documentation of the policy grammar).
-    """
+    """Whether it allows to list, and a condition keeps it under the caller's prefix. Conditions are
+    ANDed, their values are ORed (vendor documentation of the policy grammar)."""
     if [action.lower() for action in statement["Action"]] != ["oss:listobjects"]:
         return False
     conditions = statement.get("Condition", {})

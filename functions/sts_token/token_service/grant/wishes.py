@@ -20,11 +20,9 @@ MAX_BODY_BYTES = 16 * 1024
 
 
 def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) -> dict[str, str]:
-    """Add the wishes of a POST's body to those of the query.
-
-    Raises InvalidParameter for a wish that is there twice in the body, in two spellings of its
-    name, or in the query and the body with two values.
-    """
+    """Add the wishes of a POST's body to those of the query. Raises InvalidParameter for a wish
+    that is there twice in the body, in two spellings of its name, or in the query and the body with
+    two values."""
     both = dict(wishes)
     pairs = _read_body(request) if request.method == "POST" else []
     for name in names:
@@ -114,10 +112,8 @@ def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
 
 def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
     """How long a token lives. By a wish it does not outlive its login, as far as STS can do that.
-
     Only whole multiples of STS's shortest session: each other number would be a call of STS, and
-    credentials that are kept for one never end later than a cut to that number allows.
-    """
+    credentials that are kept for one never end later than a cut to that number allows."""
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds

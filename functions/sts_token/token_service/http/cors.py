@@ -74,11 +74,8 @@ class Cors:
         }
 
     def preflight(self, request: Request) -> dict[str, str]:
-        """Return the headers that allow what a browser is about to send.
-
-        An OPTIONS without Origin is nobody's preflight, and gets none. Raises CorsRefused, which
-        names what failed.
-        """
+        """Return the headers that allow what a browser is about to send. An OPTIONS without Origin
+        is nobody's preflight, and gets none. Raises CorsRefused, which names what failed."""
         headers = request.headers
         if "origin" not in headers:
             return self._vary

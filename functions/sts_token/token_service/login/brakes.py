@@ -47,11 +47,8 @@ def read_brakes(reader: Reader) -> Brakes:
 
 
 def since(value: str) -> int:
-    """Read LOGINS_NOT_BEFORE. Raises Refused.
-
-    A brake that brakes nothing, or everything for ever, is a fault: milliseconds, a date of 8
-    digits, a time in the future.
-    """
+    """Read LOGINS_NOT_BEFORE. Raises Refused. A brake that brakes nothing, or everything for ever,
+    is a fault: milliseconds, a date of 8 digits, a time in the future."""
     seconds = whole(value, 1_000_000_000, int(time.time()) + CLOCK_SKEW_SECONDS)
     if seconds is None:
         raise Refused(
@@ -75,11 +72,9 @@ def denied(value: str) -> tuple[str, ...]:
 
 
 def apply(caller: Caller, brakes: Brakes) -> None:
-    """Let a caller pass, or raise.
-
-    Raises CallerDenied; ExpiredToken for a login made before LOGINS_NOT_BEFORE, which a new
-    sign-in mends; InvalidToken for one that does not say when it was made while that is set.
-    """
+    """Let a caller pass, or raise. Raises CallerDenied; ExpiredToken for a login made before
+    LOGINS_NOT_BEFORE, which a new sign-in mends; InvalidToken for one that does not say when it was
+    made while that is set."""
     if caller.segment in brakes.denied:
         raise CallerDenied(_DENIED)
     if not brakes.not_before or caller.login is None:

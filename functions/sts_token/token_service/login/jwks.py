@@ -71,10 +71,8 @@ class KeySet:
             self._refresh(self._url, "")
 
     def find(self, kid: object) -> PublicKey:
-        """Return the key of that id; without an id, the only key there is.
-
-        Raises InvalidToken for an id that is unknown, KeysUnreachable while there are no keys.
-        """
+        """Return the key of that id; without an id, the only key there is. Raises InvalidToken for
+        an id that is unknown, KeysUnreachable while there are no keys."""
         name = kid if isinstance(kid, str) else ""
         too_old = self._clock() - self._fetched > MAX_AGE_SECONDS
         if self._url is not None and (too_old or self._lookup(name) is None):

@@ -172,11 +172,9 @@ def _not_accepted(reason: str) -> ServiceError:
 
 
 def _import_jwt(*, with_cryptography: bool) -> ModuleType:
-    """Import PyJWT; for HS256 without what only the other algorithms use.
-
-    `cryptography` and the JWKS client are 40 of PyJWT's 50 ms, in a cold start that needs neither.
-    Without them PyJWT knows no algorithm but HMAC.
-    """
+    """Import PyJWT; for HS256 without what only the other algorithms use. `cryptography` and the
+    JWKS client are 40 of PyJWT's 50 ms, in a cold start that needs neither. Without them PyJWT
+    knows no algorithm but HMAC."""
     unused = {"jwt.jwks_client": {"PyJWKClient": None}, "cryptography": None}
     with stand_ins({} if with_cryptography or "jwt" in sys.modules else unused):
         import jwt

@@ -14,11 +14,9 @@ MAX_CALLERS = 10_000
 
 
 class RateLimit:
-    """At most `per_minute` of something for each caller; 0 is no limit. Thread-safe.
-
-    `what` is counted, for the refusal, and `variable` limits it, None: none does. Memory follows
-    what was given out in the last minute, not how many callers there ever were.
-    """
+    """At most `per_minute` of something for each caller; 0 is no limit. Thread-safe. `what` is
+    counted, for the refusal, and `variable` limits it, None: none does. Memory follows what was
+    given out in the last minute, not how many callers there ever were."""
 
     def __init__(
         self,

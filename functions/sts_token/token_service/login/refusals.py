@@ -45,10 +45,8 @@ class ExpiredToken(ServiceError):
 
 
 class RateLimited(ServiceError):
-    """Raised when a caller has had its share of this minute; `headers` say when to retry.
-
-    `what` is what is counted, like "new tokens"; `variable` sets the limit, None: nothing does.
-    """
+    """Raised when a caller has had its share of this minute; `headers` say when to retry. `what` is
+    what is counted, like "new tokens"; `variable` sets the limit, None: nothing does."""
 
     status = 429
     code = "Throttling.Caller"

@@ -37,10 +37,8 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
 
 
 def check(at: Instance) -> None:
-    """Raise ServiceError for what is wrong with the environment, as far as STS is not asked.
-
-    Of variables, all that is wrong at once.
-    """
+    """Raise ServiceError for what is wrong with the environment, as far as STS is not asked. Of
+    variables, all that is wrong at once."""
     found = faults.examine(at.env).faults
     if found:
         raise Misconfigurations(found)

@@ -62,11 +62,9 @@ def _listings_limit(_at: Instance) -> RateLimit:
 
 
 def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> Listing:
-    """Read the wishes `limit`, `marker` and `details` of a query; other names are ignored.
-
-    Raises InvalidParameter; ListingRefused where all callers share one folder (AUTH=anonymous):
-    a caller who may only write would see, and could report as their own, everybody's uploads.
-    """
+    """Read the wishes `limit`, `marker` and `details` of a query; other names are ignored. Raises
+    InvalidParameter; ListingRefused where all callers share one folder (AUTH=anonymous): a caller
+    who may only write would see, and could report as their own, everybody's uploads."""
     if caller.segment is None:
         raise ListingRefused("AUTH=anonymous: callers share a folder, so no one's own can be told")
     prefix = folder(caller, settings)
@@ -77,10 +75,8 @@ def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> List
 
 
 def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dict[str, object]:
-    """Return a page, newest first within it. Raises what OssClient raises.
-
-    `end` is a time.monotonic() value, in seconds.
-    """
+    """Return a page, newest first within it. Raises what OssClient raises. `end` is a
+    time.monotonic() value, in seconds."""
     page = client.list_objects(listing.prefix, listing.after, listing.limit, key, end)
     newest = sorted(page.objects, key=lambda found: found.last_modified, reverse=True)
     # Consoles make an empty object of the folder's own name.

@@ -41,10 +41,8 @@ class FormWish(NamedTuple):
 def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> FormWish:
-    """Check the wishes for a form; `object` and `policy` are the grant's.
-
-    Raises InvalidParameter for one that is malformed or would widen.
-    """
+    """Check the wishes for a form; `object` and `policy` are the grant's. Raises InvalidParameter
+    for one that is malformed or would widen."""
     return FormWish(
         seconds=lifetime(wishes.get("expires"), limits, key, login),
         max_bytes=_max_bytes(wishes.get("max_bytes"), limits.max_bytes),
@@ -61,9 +59,7 @@ def signed_form(
     more_fields: Mapping[str, str] = _NONE,
 ) -> dict[str, object]:
     """Sign a form for the grant's prefix or object at `now` (unix seconds); build the answer of it.
-
-    `more_fields` come with the form, and OSS refuses the form without them or with others.
-    """
+    `more_fields` come with the form, and OSS refuses the form without them or with others."""
     signer = Signer.at(now, key, settings.region)
     # OSS compares these with the fields of the same names: a signature serves its own form only.
     exact = {
@@ -108,15 +104,12 @@ def signed_form(
 
 
 def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
-    """What OSS holds a form to. All of them have to hold; there is no "or" between conditions.
+    """What OSS holds a form to: all of them; there is no "or" between conditions.
 
     "starts-with" looks at the key field as it was sent: OSS puts the file's name in afterwards
-    (vendor documentation). What comes in there can only lengthen the key, and OSS reads keys
-    literally, "../" too: so every object of the form lies under the prefix.
-
-    Where content types are bounded, two fields have to name the file's: what "$content-type"
-    looks at beside the field of that name, the file's own type say, is unverified, and
-    x-oss-content-type is what OSS stores in the first place (vendor documentation).
+    (vendor documentation). That can only lengthen the key, and OSS reads keys literally, "../" too.
+    Where content types are bounded, two fields have to name the file's: what "$content-type" looks
+    at is unverified, and x-oss-content-type is what OSS stores (vendor documentation).
     """
     conditions: list[object] = [
         ["eq", "$key", grant.object_key]
@@ -131,10 +124,8 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
 
 
 def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str, str]:
-    """The members that the front ends of the vendor's samples read, to make the fields of.
-
-    They send the token's field in any case, so without a token it is empty, not "undefined".
-    """
+    """The members that the front ends of the vendor's samples read, to make the fields of. They
+    send the token's field in any case, so without a token it is empty, not "undefined"."""
     names = {
         "policy": fields["policy"],
         "x_oss_signature_version": fields["x-oss-signature-version"],

@@ -73,11 +73,9 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
 
 
 def fault(process: str) -> str | None:
-    """Say what is wrong with an x-oss-process, or None. Nothing of it is quoted.
-
-    Accepted: `image/` and one or more operations of the table, separated by "/", each followed by
-    its parameters as `,name_value`, or by its one bare value.
-    """
+    """Say what is wrong with an x-oss-process, or None. Nothing of it is quoted. Accepted: `image/`
+    and one or more operations of the table, separated by "/", each followed by its parameters as
+    `,name_value`, or by its one bare value."""
     kind, *operations = process.split("/")
     if kind != "image" or not operations:
         return f"must be image/ and one or more of {', '.join(OPERATIONS)}"

@@ -1,6 +1,6 @@
 """Grant -> signed URL: one method on one object, for whoever holds the URL.
 
-Whether the caller may do it is permissions.py's matter, and which key signs is app.py's: the URL
+Whether the caller may do it is permissions.py's matter, and which key signs is the route's: the URL
 can do what that key may do on the object. Forms lie in forms.py.
 """
 
@@ -44,10 +44,8 @@ class UrlWish(NamedTuple):
 def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> UrlWish:
-    """Check the wishes for a URL; `object` and `policy` are the grant's.
-
-    Raises InvalidParameter for one that is missing, malformed, not of the method or would widen.
-    """
+    """Check the wishes for a URL; `object` and `policy` are the grant's. Raises InvalidParameter
+    for one that is missing, malformed, not of the method or would widen."""
     if "object" not in wishes:
         raise InvalidParameter("object", "must be given: a URL is for one object")
     method = wishes.get("method", "PUT").upper()
@@ -69,10 +67,8 @@ def read_wish(
 
 
 def shortened(wish: UrlWish, longest: int) -> UrlWish:
-    """Let a URL live no longer than `longest` seconds, which the session that signs it has left.
-
-    No wish is refused for it: how much is left depends on when the session began.
-    """
+    """Let a URL live no longer than `longest` seconds, which the session that signs it has left. No
+    wish is refused for it: how much is left depends on when the session began."""
     return wish._replace(seconds=min(wish.seconds, longest))
 
 
@@ -85,9 +81,7 @@ def signed_url(
     more_query: Mapping[str, str] = _NONE,
 ) -> dict[str, object]:
     """Sign a URL for the grant's object at `now` (unix seconds), and build the answer of it.
-
-    `more_query` are parameters that OSS shall get and that no client may leave out or change.
-    """
+    `more_query` are parameters that OSS shall get and that no client may leave out or change."""
     object_key = grant.object_key or ""
     signer = Signer.at(now, key, settings.region)
     parameters = {

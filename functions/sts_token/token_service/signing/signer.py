@@ -1,8 +1,7 @@
 """OSS signature V4 by the function's own key: what is signed, for how long, at which address.
 
-What a signed URL or a form holds lies in presign.py and forms.py. Nothing here asks anybody: URLs
-and forms are made while STS is down.
-Source: vendor documentation, and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
+What a signed URL or a form holds lies in signed_urls.py and forms.py. Source: vendor documentation,
+and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
 """
 
 from __future__ import annotations
@@ -28,11 +27,9 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 MAX_TEMPORARY_SECONDS = 3600
 """The longest life of what a temporary key signs: it dies with the key, whatever it says itself.
 
-When that is cannot be known. Function Compute injects the three variables and no expiration, its
-context has none either, and the security token is opaque. Such keys last 36 hours (vendor
-documentation), of which any part may be over; how early the platform replaces them is unverified,
-but it lets an invocation run for many hours on one. An hour is far inside of that. The only place
-that holds the choice.
+When that is cannot be known: Function Compute passes no expiration, and the security token is
+opaque. Such keys last 36 hours (vendor documentation), of which any part may be over; how early the
+platform replaces them is unverified. The only place that holds the choice.
 """
 
 
@@ -77,12 +74,9 @@ class Signer(NamedTuple):
     def request_signature(
         self, method: str, resource: str, query: str, headers: Mapping[str, str]
     ) -> str:
-        """Sign a request.
-
-        `resource` is /bucket/key, not encoded, whatever the URL's style; `query` is
-        `canonical_query` of all parameters but the signature; `headers` are those that V4 signs
-        (Content-Type, Content-MD5, x-oss-*), with names in lower case.
-        """
+        """Sign a request. `resource` is /bucket/key, not encoded, whatever the URL's style; `query`
+        is `canonical_query` of all parameters but the signature; `headers` are those that V4 signs
+        (Content-Type, Content-MD5, x-oss-*), with names in lower case."""
         lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
         canonical = f"{method}\n{quote(resource)}\n{query}\n{lines}\n\n{UNSIGNED_PAYLOAD}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()

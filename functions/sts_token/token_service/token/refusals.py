@@ -13,9 +13,7 @@ from token_service.token.assume_role import request_id
 
 class StsRefused(ServiceError):
     """Raised when STS answered with an error of its own: its code and message are passed on.
-
-    `request_id` is STS's, for the log.
-    """
+    `request_id` is STS's, for the log."""
 
     def __init__(self, status: int, code: str, message: str, request_id: str = "") -> None:
         super().__init__(message)
