@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops import dotenv, misspelt, report, rights
+from ops import dotenv, misspelt, policies_described, report, rights
 from ops.dotenv import Loaded
 from ops.entropy import is_weak
 from ops.report import Check, Finding, failed, judged, passed, skipped, warned
@@ -248,8 +248,10 @@ def _policies(patient: Patient) -> Finding:
     if elsewhere:
         return failed(f"{elsewhere[0]} is not deployed: put it into policies/, say policies/<file>")
     detail = f"{', '.join(sizes)} of {MAX_CHARACTERS} characters"
-    if "all_policy" in settings.policy_choices:
-        return warned(f"all_policy opens whatever the upload role may do; {detail}")
+    described = policies_described.bundled()
+    for name in settings.policy_choices:
+        if name in described and not described[name].is_confined:
+            return warned(f"{name} opens whatever the upload role may do; {detail}")
     return passed(detail)
 
 
