@@ -81,6 +81,13 @@ def test_the_readmes_table_says_what_each_policy_allows() -> None:
     assert sorted(rows) == sorted(wanted), "README.md's table of templates has rows of nothing"
 
 
+@pytest.mark.parametrize("name", offered())
+def test_the_readmes_table_has_a_column_for_all_that_a_policy_allows(name: str) -> None:
+    """Images are read as objects are, and copying is reading and writing."""
+    more = describe(name).allowed - {*WRITES, *READING, *COPYING}
+    assert not more, f"README.md's table, and readme_row, have no column for {more} of {name}"
+
+
 @pytest.fixture(scope="module")
 def parameters() -> dict[str, Any]:
     """Those of template.yml."""
