@@ -1,7 +1,6 @@
 """What the function itself asks OSS: what an object is, and which there are under a prefix.
 
-Signed in the headers (V4) with the function's own credentials, sent by connection.py. How OSS
-signs lies in signing.py. Answers are read with distrust: whoever answers decides what callers see.
+Signed in the headers (V4) with the function's own credentials. Answers are read with distrust.
 """
 
 from __future__ import annotations

@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 
 class Upload(NamedTuple):
-    """A verified upload: size in bytes, etag without quotes, pixels where it is an image.
-
-    `id` is the same for the same upload, however often it is reported: 64 hex digits that no
-    uploader has a say in. `legacy_id` is how it was made before, for back ends that have stored
-    such ones; the next version is without it.
-    """
+    """A verified upload: size in bytes, etag without quotes, pixels where it is an image. `id` is
+    the same for the same upload, however often it is reported: 64 hex digits that no uploader has a
+    say in. `legacy_id` is how it was made before, for back ends that have stored such ones; the
+    next version is without it."""
 
     id: str
     legacy_id: str

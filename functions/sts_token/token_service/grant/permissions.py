@@ -1,9 +1,8 @@
 """RAM policy -> may this be done? For what the function's own key signs, which no STS narrows.
 
-Written twice on purpose: the sandbox's evaluator judges what this lets through, and a judge must not
-share the accused's code. Stricter than RAM, and never laxer: an Allow counts only without a Condition, since what the
-condition would ask is not known yet; a Deny counts whatever its condition; and of a prefix,
-everything under it has to be allowed.
+Written twice on purpose: the sandbox's evaluator judges what this lets through, and a judge must
+not share the accused's code. Stricter than RAM, and never laxer: an Allow counts only without a
+Condition; a Deny whatever its condition; and of a prefix, everything under it has to be allowed.
 """
 
 from __future__ import annotations

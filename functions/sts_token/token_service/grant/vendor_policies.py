@@ -1,8 +1,8 @@
 """The vendor's old policy files (.txt): JSON with $BUCKET_NAME and $OBJECT_PREFIX in it.
 
-In the vendor's sample a person replaced the two by hand. Here each caller's values are put into the
-parsed JSON, so that none can leave its string. A file is accepted only where every Allow is bound to
-them. What shall be wider is a template of one's own (policies.py).
+In the vendor's sample a person replaced the two by hand. Here each caller's values are put into
+the parsed JSON, so that none can leave its string. A file is accepted only where every Allow is
+bound to them. What shall be wider is a template of one's own (policies.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
-"""What browsers ask before and along with a request from another origin's page.
-
-Everything that can be computed once is computed in __init__. Cookies are never used, so "*" is
-allowed and Access-Control-Allow-Credentials never sent. The bucket has CORS rules of its own.
-"""
+"""What browsers ask before and along with a request from another origin's page. Cookies are never
+used, so "*" is allowed. The bucket has CORS rules of its own."""
 
 from __future__ import annotations
 

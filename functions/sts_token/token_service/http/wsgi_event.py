@@ -1,9 +1,5 @@
-"""A WSGI environment of Function Compute 2.0's HTTP functions -> Request, and nothing else.
-
-What is in `environ` is PEP 3333 and the vendor's samples: `fc.context` is the context,
-`fc.request_uri` the URI as the client sent it, PATH_INFO the path inside the function,
-percent-decoded. What is no such environment is refused with InvalidEvent.
-"""
+"""A WSGI environment of Function Compute 2.0's HTTP functions -> Request (PEP 3333 and the vendor's
+samples: `fc.context`, `fc.request_uri`; PATH_INFO is percent-decoded)."""
 
 from __future__ import annotations
 

@@ -34,12 +34,10 @@ ANONYMOUS = Caller(segment=None, session_name="anonymous")
 
 
 def named(user_id: str) -> Caller:
-    """Return the caller of a verified user id, which may be any text.
-
-    An id of 1 to 64 of `[A-Za-z0-9_-]` is its own segment; any other becomes "~" and the lower-case
-    base32 of the first 20 bytes of its SHA-256. In the session's name, which has no "~", "@" takes
-    its place, and "." stands before an id of one character, which would be too short.
-    """
+    """Return the caller of a verified user id, which may be any text. An id of 1 to 64 of
+    `[A-Za-z0-9_-]` is its own segment; any other becomes "~" and the lower-case base32 of the first
+    20 bytes of its SHA-256. In the session's name, which has no "~", "@" takes its place, and "."
+    stands before an id of one character, which would be too short."""
     segment = user_id
     if not re.fullmatch("[A-Za-z0-9_-]{1,64}", user_id):
         # surrogatepass: JSON can spell half a surrogate pair, which has no UTF-8.

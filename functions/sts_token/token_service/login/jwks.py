@@ -1,8 +1,7 @@
 """The public keys that logins are signed with: a JWKS, bundled or fetched.
 
-Fetched keys are kept for an hour, then fetched again; at an unknown `kid` too, but never more
-often than once a minute (every 5 s while there are none). A fetch that fails changes nothing: the
-last good keys stay.
+Fetched keys are kept for an hour, then fetched again; at an unknown `kid` too, but at most once a
+minute (every 5 s while there are none). A fetch that fails changes nothing.
 """
 
 from __future__ import annotations

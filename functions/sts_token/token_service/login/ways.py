@@ -1,8 +1,5 @@
-"""What a way to log in has to offer, for the type checker: nothing is loaded of this.
-
-A way is a module of this folder, named by a word of AUTH, which has `read(Reader)` and returns an
-Auth. CONTRIBUTING.md has the recipe.
-"""
+"""What a way to log in offers, for the type checker only: a module of this folder, named by a word
+of AUTH, whose `read(Reader)` returns an Auth. CONTRIBUTING.md has the recipe."""
 
 from __future__ import annotations
 

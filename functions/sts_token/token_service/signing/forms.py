@@ -1,8 +1,5 @@
-"""Grant -> form: what a browser or mini program posts to OSS along with a file (PostObject, V4).
-
-OSS checks the fields against the policy inside of the form, which the function's own key signs.
-Whether the caller may upload there at all is permissions.py's matter.
-"""
+"""Grant -> form: what a browser or mini program posts to OSS with a file (PostObject, V4). OSS checks
+the fields against the policy inside of it, which the function's own key signs."""
 
 from __future__ import annotations
 
