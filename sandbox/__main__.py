@@ -88,9 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _clean()
         if command == "account-key":
             return _print_account_key()
+        _read_env_file()
         _check_names(options.given, options.make)
         port = _port(os.environ.get("PORT", ""))
-        if _in_cloud():
+        if _in_cloud(os.environ):
             return _run_in_cloud(port) if command == "run" else _token_of_cloud()
         given = _given(options.given, options.make)
         return {"run": _run, "token": _token}[command](port, given)
@@ -166,19 +167,24 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _in_cloud() -> bool:
-    """Whether the real STS is asked for, and then read .env. Raises UsageError."""
-    if os.environ.get("CLOUD", "") not in ("", "0", "1"):
+def _read_env_file() -> None:
+    """With CLOUD=1 make .env a part of the environment; else say that it is not read."""
+    if os.environ.get("CLOUD") == "1":
+        loaded = dotenv.load(Path(), os.environ)
+        if loaded.path is not None:
+            log.warning("%s", dotenv.told(loaded))
+            os.environ.update(loaded.variables)
+    elif Path(dotenv.NAME).exists():
+        log.warning(".env is not read: it is the deployment's file; CLOUD=1 reads it")
+
+
+def _in_cloud(env: Mapping[str, str]) -> bool:
+    """Whether the real STS is asked for. Raises UsageError."""
+    if env.get("CLOUD", "") not in ("", "0", "1"):
         raise UsageError("CLOUD must be 1 (the real STS) or 0 (the sandbox's)")
-    if os.environ.get("CLOUD") != "1":
-        if Path(dotenv.NAME).exists():
-            log.warning(".env is not read: it is the deployment's file; CLOUD=1 reads it")
+    if env.get("CLOUD") != "1":
         return False
-    loaded = dotenv.load(Path(), os.environ)
-    if loaded.path is not None:
-        log.warning("%s", dotenv.told(loaded))
-        os.environ.update(loaded.variables)
-    missing = [name for name in CLOUD_VARIABLES if not os.environ.get(name)]
+    missing = [name for name in CLOUD_VARIABLES if not env.get(name)]
     if missing:
         raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment or in .env")
     return True

@@ -613,12 +613,14 @@ def test_with_the_real_sts_the_env_file_is_read_and_the_environment_wins(
 ) -> None:
     lines = {**another_sts, "OBJECT_PREFIX": "file/", "BUCKET_NAME": "of-the-file"}
     del lines["CLOUD"]
+    lines["JWT_ISUER"] = "x"
     (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in lines.items()))
     done = finished(TOKEN, tmp_path / "state", CLOUD="1", BUCKET_NAME="my-bucket")
+    assert "JWT_ISUER is no variable of the function; is JWT_ISSUER meant?" in done.stderr
     assert done.returncode == 0, done.stdout + done.stderr
     scope = json.loads(done.stdout)["Scope"]
     assert (scope["Bucket"], scope["Prefix"]) == ("my-bucket", "file/")
-    assert "sandbox: .env is read: 5 variables; the environment wins" in done.stderr
+    assert "sandbox: .env is read: 6 variables; the environment wins" in done.stderr
     with running(tmp_path / "state", CLOUD="1", BUCKET_NAME="my-bucket") as sandbox:
         assert sandbox.answer()["Scope"]["Prefix"] == "file/"
 
