@@ -216,7 +216,7 @@ def test_the_whole_function_is_read_in_a_day() -> None:
 
 
 def test_what_is_too_long_is_found(broken: Path) -> None:
-    write(broken, "token_service/app.py", "class Long:" + "\n    x = 1" * 150)
+    write(broken, "token_service/app.py", "class Long:" + "\n    x = 1" * 150 + "\nx = 1" * 150)
     paths = {"app": broken / "token_service" / "app.py"}
     assert architecture.longer_classes(paths, MAX_CLASS_LINES) == ["app.Long has 151 lines"]
     assert len(architecture.longer(paths, MAX_MODULE_LINES)) == 1

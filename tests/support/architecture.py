@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 PACKAGE = "token_service"
 FLOORS = (
-    ("base64url", "encoding", "errors", "imports", "request_log", "token_service"),
-    ("settings",),
+    ("base64url", "encoding", "errors", "imports", "token_service"),
+    ("settings", "request_log"),
     ("http",),
     ("login",),
     ("grant",),

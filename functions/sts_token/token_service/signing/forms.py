@@ -1,5 +1,5 @@
-"""Grant -> form: what a browser or mini program posts to OSS (PostObject, V4). OSS checks the fields
-against the policy inside of it, which the function's own key signs."""
+"""Grant -> form: what a browser or mini program posts to OSS (PostObject, V4). OSS checks the
+fields against the policy inside of it, which the function's own key signs."""
 
 from __future__ import annotations
 
