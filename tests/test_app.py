@@ -212,11 +212,23 @@ def test_a_wrong_variable_is_named_at_health_too(ask: Ask, name: str, value: str
         assert error["ErrorMessage"].startswith(f"{name}: ")
 
 
-def test_health_renders_each_policy_of_the_choices(ask: Ask, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{{ bukket }}", "no JSON"])
+def test_health_renders_each_policy_and_tells_no_path(ask: Ask, tmp_path: Path, text: str) -> None:
     template = tmp_path / "own.json.j2"
-    template.write_text("{{ bukket }}")
+    template.write_text(text)
     error = body(ask("GET", "/health", {"POLICY_CHOICES": str(template)}))
     assert error["ErrorCode"] == "InvalidPolicy"
+    assert "own.json.j2" in error["ErrorMessage"]
+    assert str(tmp_path) not in json.dumps(error)
+
+
+@pytest.mark.parametrize("url", ["not a URL", "https://token.example.com/elsewhere?a=b#c"])
+def test_a_wrong_callback_url_is_refused_before_sts_is_asked(
+    ask: Ask, server: ScriptedSts, url: str
+) -> None:
+    error = body(ask("GET", "/", {"CALLBACK_URL": url, "CALLBACK_SECRET": "x" * 44}))
+    assert error["ErrorMessage"].startswith("CALLBACK_URL: ")
+    assert server.requests == []
 
 
 def test_health_says_nothing_secret_and_asks_no_sts(ask: Ask, server: ScriptedSts) -> None:
@@ -224,6 +236,7 @@ def test_health_says_nothing_secret_and_asks_no_sts(ask: Ask, server: ScriptedSt
     assert health.keys() == {"StatusCode", "Status", "Version", "Warnings"}
     assert (health["StatusCode"], health["Status"], health["Version"]) == (200, "OK", __version__)
     assert [warning.partition(":")[0] for warning in health["Warnings"]] == ["AUTH=anonymous"]
+    assert "bucket" not in str(health["Warnings"]).lower()
     assert server.requests == []
 
 

@@ -7,6 +7,7 @@ of its steps, which the check of that recipe must find.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,19 @@ def insert(place: str, before: str, text: str) -> Step:
     return Step(place, take)
 
 
+def insert_after(place: str, pattern: str, text: str) -> Step:
+    """Put text behind what a pattern finds, whatever has been added there since."""
+
+    def take(root: Path) -> None:
+        old = (root / place).read_text(encoding="utf-8")
+        found = re.search(pattern, old)
+        assert found, (place, pattern)
+        new = old[: found.end()] + text + old[found.end() :]
+        (root / place).write_text(new, encoding="utf-8")
+
+    return Step(place, take)
+
+
 SETTING = Recipe(
     recipes.forgotten_of_a_setting,
     {
@@ -146,8 +160,10 @@ POLICY = Recipe(
         "the value of PolicyFile": insert(
             "template.yml", "      - bucket_read_policy\n", "      - bucket_append_policy\n"
         ),
-        "the pattern of PolicyChoices": insert(
-            "template.yml", "^(bucket_(read|write", "^bucket_append_policy$|"
+        "the pattern of PolicyChoices": insert_after(
+            "template.yml",
+            r"\n  PolicyChoices:\n(    .*\n)*?    AllowedPattern: ['\"]?",
+            "^bucket_append_policy$|",
         ),
     },
     {"POLICY_FILE": "bucket_append_policy"},
@@ -179,8 +195,8 @@ LOGIN = Recipe(
             f"{_ROOM}/login/header.py",
             _HEADER,
         ),
-        "the word of AUTH": insert(
-            f"{_ROOM}/settings/variables.py", '"anonymous"), "jwt"', '"header", '
+        "the word of AUTH": insert_after(
+            f"{_ROOM}/settings/variables.py", r'\nAUTH = Variable\("AUTH", one_of\(', '"header", '
         ),
         "the value of Auth": insert("template.yml", "      - anonymous\n", "      - header\n"),
         "the text": append(recipes.described(ROOT), "\n# `header`: whom a header names\n"),

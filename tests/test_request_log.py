@@ -134,6 +134,22 @@ def test_what_is_no_event_is_one_line(lines: Lines, jwt_env: Env) -> None:
     assert (line["status"], line["error"]) == (400, "InvalidEvent")
 
 
+def test_a_misspelt_name_is_told_once_and_not_before_the_first_answer(
+    caplog: pytest.LogCaptureFixture, env: Env, make_event: Callable[..., bytes]
+) -> None:
+    def told() -> list[str]:
+        return [text for text in caplog.messages if "JWT_ISUER" in text]
+
+    event = make_event(path="/health")
+    with closing(App({**env, "JWT_ISUER": "not-to-be-logged"})) as app:
+        app.respond(lambda: fc_event.read(event))
+        assert told() == []
+        for _ in range(3):
+            app.respond(lambda: fc_event.read(event))
+    assert told() == ["JWT_ISUER is no variable of the function; is JWT_ISSUER meant?"]
+    assert "not-to-be-logged" not in caplog.text
+
+
 def test_nothing_secret_is_in_any_line(
     ask: Ask, caplog: pytest.LogCaptureFixture, jwt_env: Env
 ) -> None:

@@ -49,7 +49,7 @@ _BY_PATH = {route.path: route for route in ROUTES}
 class App(Instance):
     """The token service over one environment. Thread-safe; never raises from `respond`."""
 
-    _answers = 0
+    _has_answered = _has_read_names = False
 
     def respond(self, read: Callable[[], Request]) -> Response:
         """Read a request and answer it; whatever goes wrong becomes a JSON error."""
@@ -74,12 +74,13 @@ class App(Instance):
             headers = {**headers, **error.headers}
         record.status = status
         record.write()
-        self._answers += 1
-        if self._answers == 2:
+        if self._has_answered and not self._has_read_names:
             # Not before the first: it takes time that a cold start does not have.
+            self._has_read_names = True
             from token_service import misspelt
 
             misspelt.warn(self.env)
+        self._has_answered = True
         true_status = (route is not None and route.true_status) or self._real_error_status()
         return Response(
             status=status if true_status else 200,

@@ -10,12 +10,11 @@ log = logging.getLogger("sts_token")
 
 
 def of(settings: Settings) -> list[str]:
-    """Return the warnings, a sentence each; no secret is among what they name."""
+    """Return the warnings, a sentence each. Strangers read them: no value is in them."""
     found = []
     if not settings.auth.names_callers:
         found.append(
-            "AUTH=anonymous: whoever knows the URL gets a token for everything under "
-            f"{settings.prefix} of {settings.bucket}"
+            "AUTH=anonymous: whoever knows the URL gets a token for everything under OBJECT_PREFIX"
         )
     elif not settings.caller_tokens_per_minute:
         found.append(

@@ -82,7 +82,7 @@ class Policies:
         except Exception as error:  # noqa: BLE001 - a template is code, and may raise anything
             from token_service.grant.template_faults import failed
 
-            raise failed(name, error) from None
+            raise failed(os.path.basename(name), error) from None
         return _compact(name, text)
 
 
@@ -129,4 +129,4 @@ def _compact(name: str, text: str) -> str:
         pass
     from token_service.grant.template_faults import unsound
 
-    raise unsound(name, text, MAX_CHARACTERS)
+    raise unsound(os.path.basename(name), text, MAX_CHARACTERS)

@@ -28,9 +28,8 @@ def unreadable(
 
 def failed(name: str, error: Exception) -> PolicyError:
     """Say how a template failed to render."""
-    if isinstance(error, (TemplateError, TypeError)):
-        return PolicyError(f"template {name}: {error}")
-    return PolicyError(f"template {name}: {type(error).__name__}: {error}")
+    is_told = isinstance(error, (TemplateError, TypeError))
+    return PolicyError(f"template {name}: {'' if is_told else type(error).__name__ + ': '}{error}")
 
 
 def unsound(name: str, text: str, most: int) -> PolicyError:

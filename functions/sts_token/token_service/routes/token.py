@@ -13,11 +13,13 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     """Request -> Caller -> Grant -> policy -> Credentials -> token."""
     end = at.end(ANSWER_SECONDS)
     grant = at.grant(request, record, grants.read_wishes(request))
+    if at.settings.has_callbacks:
+        from token_service.routes.callback_of import callback_of, callback_settings
+
+        at.get(callback_settings)  # A wrong one costs no call of STS.
     credentials = at.credentials(grant, record, end)
     scope = None
     if at.settings.has_callbacks:
-        from token_service.routes.callback_of import callback_of
-
         callback = callback_of(grant, credentials.expires, at)
         scope = callback.scope() if callback else None
     return token(credentials, grant, at.settings, scope)
