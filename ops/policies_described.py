@@ -22,17 +22,14 @@ from ops.package import POLICIES
 from sandbox.ram import Policy, PolicyGrammarError
 from token_service.errors import ServiceError
 from token_service.grant.grants import Grant
-from token_service.grant.policies import Policies
+from token_service.grant.policies import NAME, SUFFIX, Policies
 
 WRITES = ("put, form upload", "append", "multipart upload", "resume (ListParts)", "abort")
 READS = ("get, signed GET URL", "head, does it exist")
 LISTS = ("list the folder",)
 """The columns of README's table, as operations.py names what SDKs do."""
 
-_SUFFIX = ".json.j2"
-_NAME = "[A-Za-z0-9_-]{1,64}"
-"""Any other is a path to the function, not a bundled policy's name."""
-_NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
+NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
 # Anybody's: what a policy allows does not hang on who they are.
 _ACCOUNT, _BUCKET, _PREFIX, _NEIGHBOUR = "1", "bucket", "uploads/alice/", "uploads/alice2/"
 
@@ -69,8 +66,8 @@ class Described(NamedTuple):
 
 def names() -> tuple[str, ...]:
     """The names of the bundled policies, sorted."""
-    found = (path.name.removesuffix(_SUFFIX) for path in POLICIES.glob(f"*{_SUFFIX}"))
-    return tuple(sorted(name for name in found if re.fullmatch(_NAME, name)))
+    found = (path.name.removesuffix(SUFFIX) for path in POLICIES.glob(f"*{SUFFIX}"))
+    return tuple(sorted(name for name in found if re.fullmatch(NAME, name)))
 
 
 def bundled() -> Mapping[str, Described]:
@@ -107,9 +104,9 @@ def describe(name: str) -> Described:
         is_confined=not any(
             allowed for row in judged for place, allowed in row.allowed.items() if place != "own"
         ),
-        is_offered=not _NOT_OFFERED.match(_text(name)),
+        is_offered=not NOT_OFFERED.match(_text(name)),
     )
 
 
 def _text(name: str) -> str:
-    return (POLICIES / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+    return (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8")

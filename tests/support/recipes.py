@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import yaml
 
 import architecture
+from ops.policies_described import NOT_OFFERED
+from token_service.grant.policies import SUFFIX
 
 FUNCTION = Path("functions", "sts_token", "token_service")
 
@@ -23,10 +25,6 @@ SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
 """Refused in the cloud: a deployment has no use for it."""
 NOT_IN_THE_TEMPLATE = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT", "JWT_JWKS_FILE"}
 """The region's own are right there; and its code holds no file of the operator's."""
-NOT_OFFERED = {"all_policy"}
-"""A template for a first test by hand, which the ROS template does not offer."""
-# What its first comment begins with.
-_NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
 
 _WAY = {"names_callers", "brakes", "identify"}
 _IDENTIFY = {"caller", "warm"}
@@ -64,13 +62,13 @@ def forgotten_of_a_policy(root: Path) -> list[str]:
     offered = yaml.safe_load(_text(root / "template.yml"))["Parameters"]
     values = offered["PolicyFile"]["AllowedValues"]
     names = {
-        path.name.removesuffix(".json.j2"): _NOT_OFFERED.match(_text(path)) is None
-        for path in sorted((root / "policies").glob("*.json.j2"))
+        path.name.removesuffix(SUFFIX): NOT_OFFERED.match(_text(path)) is None
+        for path in sorted((root / "policies").glob(f"*{SUFFIX}"))
     }
     for name, is_offered in names.items():
         if not re.search(rf"^\| `{name}` \|", _text(root / "README.md"), re.MULTILINE):
             wrong.append(f"{name} has no row in README.md")
-        if name in NOT_OFFERED or not is_offered:
+        if not is_offered:
             continue
         if name not in values:
             wrong.append(f"{name} is no value of PolicyFile in template.yml")

@@ -1,3 +1,8 @@
 """The token function: who asks, what they may do, and the credentials for it."""
 
+import os
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The folder of the entry points, which is the top of what is deployed."""
+
 __version__ = "1.1.0"

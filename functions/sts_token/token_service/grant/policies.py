@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError
 
+from token_service import TOP
 from token_service.encoding import compact_unicode
 from token_service.errors import Misconfiguration, PolicyError
 from token_service.grant import object_keys
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 2048
 """STS's limit on the Policy parameter (vendor documentation of AssumeRole)."""
 
-_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # In the package that is deployed the templates lie beside the code, in a checkout at its top.
-_BUNDLED = os.path.join(_TOP, "policies")
+_BUNDLED = os.path.join(TOP, "policies")
 if not os.path.isdir(_BUNDLED):
-    _BUNDLED = os.path.join(_TOP, "..", "..", "policies")
-_SUFFIX = ".json.j2"
-_NAME = r"[A-Za-z0-9_-]{1,64}"
+    _BUNDLED = os.path.join(TOP, "..", "..", "policies")
+SUFFIX = ".json.j2"
+NAME = r"[A-Za-z0-9_-]{1,64}"
+"""Of a bundled policy, as a pattern. Any other is the path of a template file."""
 
 
 def _json_escaped(value: object) -> str:
@@ -87,7 +88,7 @@ class Policies:
 
 
 def _load(environment: Environment, name: str, variable: str) -> Template | VendorPolicy:
-    path = os.path.join(_BUNDLED, name + _SUFFIX) if re.fullmatch(_NAME, name) else name
+    path = os.path.join(_BUNDLED, name + SUFFIX) if re.fullmatch(NAME, name) else name
     if not os.path.exists(path):
         # From the folder above policies/, which is the package's top: policies/own.txt.
         path = os.path.join(os.path.dirname(_BUNDLED), path)

@@ -8,8 +8,7 @@ import os
 from jinja2 import TemplateError
 
 from token_service.errors import Misconfiguration, PolicyError
-
-SUFFIX = ".json.j2"
+from token_service.grant.policies import SUFFIX
 
 
 def unreadable(

@@ -13,14 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from token_service import TOP
 from token_service.errors import Misconfiguration, ServiceError
 from token_service.http.connection import ConnectionFault, Exchange, KeptConnection
 from token_service.login.jwt import Jwt
 from token_service.login.refusals import InvalidToken
 from token_service.settings.addresses import Url
-
-# A bare name lies beside the entry points, which is where a package has it.
-_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 MAX_AGE_SECONDS = 3600.0
 MIN_INTERVAL_SECONDS = 60.0
@@ -110,7 +108,8 @@ class KeySet:
 
 def _read_file(path: str) -> dict[str, PublicKey]:
     try:
-        with open(os.path.join(_TOP, path), encoding="utf-8") as file:
+        # A bare name lies beside the entry points, which is where a package has it.
+        with open(os.path.join(TOP, path), encoding="utf-8") as file:
             return _parsed(file.read())
     except OSError as error:
         raise Misconfiguration("JWT_JWKS_FILE", f"cannot be read ({error.strerror})") from None
