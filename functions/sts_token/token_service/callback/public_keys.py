@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from token_service.callback.rsa_md5 import PublicKey, read_pem, verifies_md5
 from token_service.callback.seals import CallbackRefused
-from token_service.http.connection import ConnectionFault, Exchange, KeptConnection
+from token_service.http.connection import ConnectionFault
+from token_service.http.fetch import fetch
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint
 
@@ -31,7 +32,6 @@ C0fTXv+nvlmklvkcolvpvXLTjaxUHR3W9LXxQ2EHXAJfCB+6H2YF1k8CAwEAAQ==
 """OSS's key: it verifies the sample of the vendor's documentation. Whether OSS still signs with
 this one everywhere is unverified; another is fetched when one is named."""
 
-FETCH_SECONDS = 1.5
 MIN_INTERVAL_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 MAX_URLS = 8
@@ -122,21 +122,11 @@ class OssKeys:
         return may
 
     def _fetch(self, url: Url, end: float) -> None:
-        """Fetch once, over verified TLS, following no redirect; a failure changes nothing."""
-        deadline = min(end, time.monotonic() + FETCH_SECONDS)
-        headers = {"Accept": "*/*", "Connection": "close"}
-        connection = KeptConnection(url.endpoint)
+        """Fetch once; a failure changes nothing."""
         try:
-            reply = connection.request(
-                lambda: Exchange("GET", url.path, b"", headers, deadline, MAX_PEM_BYTES)
-            )
-            if reply.status != 200:
-                return
-            keys = read_pem(reply.body.decode("ascii"))
+            keys = read_pem(fetch(url, "*/*", end, MAX_PEM_BYTES).decode("ascii"))
         except (ConnectionFault, ValueError):
             return
-        finally:
-            connection.close()
         with self._lock:
             found = self._fetched.get(url)
             if found is not None:

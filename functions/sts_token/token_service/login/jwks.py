@@ -11,11 +11,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any, NamedTuple
 
 from token_service import TOP
 from token_service.errors import Misconfiguration, ServiceError
-from token_service.http.connection import ConnectionFault, Exchange, KeptConnection
+from token_service.http.connection import ConnectionFault
+from token_service.http.fetch import fetch
 from token_service.login.jwt import Jwt
 from token_service.login.refusals import InvalidToken
 from token_service.settings.addresses import Url
@@ -23,8 +25,6 @@ from token_service.settings.addresses import Url
 MAX_AGE_SECONDS = 3600.0
 MIN_INTERVAL_SECONDS = 60.0
 RETRY_SECONDS = 5.0
-FETCH_SECONDS = 1.5
-"""For a whole fetch; what STS may take after it is bounded by what is left of the request."""
 MAX_KEYS = 100
 
 Key = Any  # a public key object of the cryptography package
@@ -58,7 +58,7 @@ class KeySet:
         self._url = settings.keys_url
         self._lock = threading.Lock()
         self._keys: dict[str, PublicKey] = {}
-        self._fetched = self._tried = float("-inf")
+        self._fetched = self._tried = -inf
         if settings.keys_file:
             self._keys = _read_file(settings.keys_file)
 
@@ -97,7 +97,7 @@ class KeySet:
                 return
             self._tried = now
             try:
-                self._keys = _parsed(_fetched(url))
+                self._keys = _parsed(fetch(url, "application/json", inf).decode())
                 self._fetched = now
             except (ConnectionFault, ValueError) as error:
                 if not self._keys:
@@ -115,20 +115,6 @@ def _read_file(path: str) -> dict[str, PublicKey]:
         raise Misconfiguration("JWT_JWKS_FILE", f"cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise Misconfiguration("JWT_JWKS_FILE", str(error)) from None
-
-
-def _fetched(url: Url) -> str:
-    """Fetch once, over verified TLS, following no redirect. Raises ConnectionFault, ValueError."""
-    connection = KeptConnection(url.endpoint)
-    try:
-        headers = {"Accept": "application/json", "Connection": "close"}
-        deadline = time.monotonic() + FETCH_SECONDS
-        reply = connection.request(lambda: Exchange("GET", url.path, b"", headers, deadline))
-    finally:
-        connection.close()
-    if reply.status != 200:
-        raise ValueError(f"HTTP {reply.status}")
-    return reply.body.decode()
 
 
 def _parsed(text: str) -> dict[str, PublicKey]:

@@ -1,0 +1,28 @@
+"""What is fetched from a URL: public keys."""
+
+from __future__ import annotations
+
+import time
+
+from token_service.http.connection import MAX_ANSWER_BYTES, Exchange, KeptConnection
+from token_service.settings.addresses import Url
+
+FETCH_SECONDS = 1.5
+"""What STS or OSS may take after it is bounded by what is left of the request."""
+
+
+def fetch(url: Url, accept: str, end: float, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:
+    """Fetch once, over verified TLS, following no redirect; within 1.5 s and not beyond `end`, a
+    time.monotonic() value. Raises ConnectionFault, and ValueError for another status than 200."""
+    deadline = min(end, time.monotonic() + FETCH_SECONDS)
+    headers = {"Accept": accept, "Connection": "close"}
+    connection = KeptConnection(url.endpoint)
+    try:
+        reply = connection.request(
+            lambda: Exchange("GET", url.path, b"", headers, deadline, max_bytes)
+        )
+    finally:
+        connection.close()
+    if reply.status != 200:
+        raise ValueError(f"HTTP {reply.status}")
+    return reply.body
