@@ -81,9 +81,11 @@ class App(Instance):
 
             misspelt.warn(self.env)
         self._has_answered = True
-        true_status = (route is not None and route.true_status) or self._real_error_status()
+        has_true_status = route is not None and route.true_status
+        if status != 200 and not (has_true_status or self._real_error_status()):
+            status = 200
         return Response(
-            status=status if true_status else 200,
+            status=status,
             headers={**_HEADERS, **headers},
             body="" if method == "HEAD" else compact(answer),
         )
