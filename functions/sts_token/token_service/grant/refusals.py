@@ -1,8 +1,9 @@
-"""A wish that cannot be granted."""
+"""A wish that cannot be granted, and the check that three wishes share."""
 
 from __future__ import annotations
 
 from token_service.errors import ServiceError
+from token_service.settings.parsing import whole
 
 
 class InvalidParameter(ServiceError):
@@ -14,3 +15,11 @@ class InvalidParameter(ServiceError):
         super().__init__(f"{parameter}: {message}")
         name = parameter.title().replace("_", "").replace("-", "")
         self.code = f"InvalidParameter.{name}"
+
+
+def whole_wish(parameter: str, text: str, unit: str, least: int, most: int) -> int:
+    """Read a whole number from `least` to `most`, both included. Raises InvalidParameter."""
+    value = whole(text, least, most)
+    if value is None:
+        raise InvalidParameter(parameter, f"must be whole {unit}, {least} to {most}")
+    return value

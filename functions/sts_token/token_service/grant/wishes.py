@@ -8,10 +8,9 @@ from urllib.parse import parse_qsl
 
 from token_service.grant import new_names, object_keys
 from token_service.grant.grants import Grant
-from token_service.grant.refusals import InvalidParameter
+from token_service.grant.refusals import InvalidParameter, whole_wish
 from token_service.http.messages import Request
 from token_service.login.callers import Login
-from token_service.settings.parsing import whole
 from token_service.settings.reading import Settings
 from token_service.settings.values import MIN_SESSION_SECONDS
 
@@ -117,9 +116,7 @@ def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds
-    seconds = whole(wish, least, longest)
-    if seconds is None:
-        raise InvalidParameter("duration", f"must be whole seconds, {least} to {longest}")
+    seconds = whole_wish("duration", wish, "seconds", least, longest)
     if login is None or seconds <= login.seconds_left:
         return seconds
     return max(login.seconds_left // least, 1) * least

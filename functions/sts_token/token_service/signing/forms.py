@@ -11,9 +11,8 @@ from typing import NamedTuple
 from token_service.encoding import compact
 from token_service.grant import content_types
 from token_service.grant.grants import Grant
-from token_service.grant.refusals import InvalidParameter
+from token_service.grant.refusals import whole_wish
 from token_service.login.callers import Login
-from token_service.settings.parsing import whole
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
 from token_service.signing.limits import Limits
@@ -40,9 +39,10 @@ def read_wish(
 ) -> FormWish:
     """Check the wishes for a form; `object` and `policy` are the grant's. Raises InvalidParameter
     for one that is malformed or would widen."""
+    most, wish = limits.max_bytes, wishes.get("max_bytes")
     return FormWish(
         seconds=lifetime(wishes.get("expires"), limits, key, login),
-        max_bytes=_max_bytes(wishes.get("max_bytes"), limits.max_bytes),
+        max_bytes=most if wish is None else whole_wish("max_bytes", wish, "bytes", 1, most),
         content_types=content_types.narrowed(wishes.get("content_type"), limits.content_types),
     )
 
@@ -151,12 +151,3 @@ def _scope(grant: Grant, wish: FormWish, settings: Settings) -> dict[str, object
     if grant.object_key is not None:
         scope["Object"] = grant.object_key
     return scope
-
-
-def _max_bytes(wish: str | None, most: int) -> int:
-    if wish is None:
-        return most
-    wanted = whole(wish, 1, most)
-    if wanted is None:
-        raise InvalidParameter("max_bytes", f"must be whole bytes, 1 to {most}")
-    return wanted

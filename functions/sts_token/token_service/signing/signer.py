@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from token_service.grant.refusals import InvalidParameter
+from token_service.grant.refusals import whole_wish
 from token_service.login.callers import Login
-from token_service.settings.parsing import whole
 from token_service.settings.values import AccessKey, Endpoint
 from token_service.signing import percent
 from token_service.signing.limits import Limits
@@ -106,9 +105,7 @@ def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Log
         longest = min(longest, MAX_TEMPORARY_SECONDS)
     if wish is None:
         return min(limits.url_seconds, longest)
-    seconds = whole(wish, 1, longest)
-    if seconds is None:
-        raise InvalidParameter("expires", f"must be whole seconds, 1 to {longest}")
+    seconds = whole_wish("expires", wish, "seconds", 1, longest)
     return seconds if login is None else min(seconds, max(login.seconds_left, MIN_CUT_SECONDS))
 
 
