@@ -9,9 +9,10 @@ it is here. Names and kinds of values are vendor documentation; ranges are left 
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
+
+from token_service import base64url
 
 _NUMBER = "[0-9]{1,9}"
 _SIGNED = "-?[0-9]{1,9}"
@@ -25,11 +26,7 @@ droidsansfallback
 """
 
 
-def _encoded(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
-
-
-_FONT = f"(?:{'|'.join(map(_encoded, _FONTS.split()))})={{0,2}}"
+_FONT = f"(?:{'|'.join(base64url.encode(name.encode()) for name in _FONTS.split())})={{0,2}}"
 
 BARE = ""
 """The name of a value that stands for itself, as in `rotate,90`."""
