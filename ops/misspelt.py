@@ -6,7 +6,6 @@ CALLER, URL): such short words are other programs' names too.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from token_service import misspelt
@@ -17,8 +16,6 @@ S_YAMLS_OWN = (
 )
 """What s.yaml reads and does not pass on to the function."""
 
-_LIKENESS = 0.9
-"""As token_service.misspelt."""
 _WEAKENING = (
     *("AUTH", "JWT_", "LOGINS_", "DENIED_", "ALLOWED_ORIGINS", "CALLER_", "TOKEN_EXPIRE_"),
     *("URL_EXPIRE_", "UPLOAD_MAX_", "UPLOAD_CONTENT_", "ENABLED_", "MAX_INSTANCES", "TRIGGER_AUTH"),
@@ -27,13 +24,7 @@ _WEAKENING = (
 
 def find(names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the names that nothing reads, each with the variable that may be meant."""
-    others = [name for name in names if name not in S_YAMLS_OWN]
-    found = dict(misspelt.find(others))
-    for name in others:
-        close = difflib.get_close_matches(name, S_YAMLS_OWN, 1, _LIKENESS)
-        if close:
-            found.setdefault(name, close[0])
-    return sorted(found.items())
+    return misspelt.find(names, S_YAMLS_OWN)
 
 
 def weakens(variable: str) -> bool:

@@ -14,9 +14,9 @@ _LIKENESS = 0.9
 """Of difflib: one letter in ten."""
 
 
-def find(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the names that nobody reads, each with the variable that may be meant."""
-    known = sorted(variable.name for variable in VARIABLES)
+def find(names: Iterable[str], more: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Names that nobody reads, each with the variable, or the one of `more`, that is meant."""
+    known = sorted({variable.name for variable in VARIABLES}.union(more))
     found = []
     for name in sorted(set(names) - set(known)):
         close = difflib.get_close_matches(name, known, 1, _LIKENESS)
