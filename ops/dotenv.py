@@ -76,22 +76,17 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
     variables = {**{name: entry.value for name, entry in entries.items()}, **environment}
     before, endless = dict(variables), set[str]()
     for _ in range(_READINGS):
-        expanded = {}
-        for name in entries:
-            value = _expanded(variables[name], variables)
-            endless.update([name] if value is None else [])
-            expanded[name] = variables[name] if value is None else value
-        variables.update(expanded)
+        expanded = {name: _expanded(variables[name], variables) for name in entries}
+        endless.update(name for name, value in expanded.items() if value is None)
+        variables.update({name: value for name, value in expanded.items() if value is not None})
     changes = []
     for name, entry in entries.items():
         cut = entry.cut if name in names else 0
-        arrives = len(variables[name])
-        if name in endless:
-            changes.append(Change(name, len(before[name]) + cut, arrives, "endless"))
-        elif variables[name] != before[name] or cut:
-            # What is cut and expanded would be wrong in quotes too.
-            why = "$" if variables[name] != before[name] else "#"
-            changes.append(Change(name, len(before[name]) + cut, arrives, why))
+        # What is cut and expanded would be wrong in quotes too.
+        is_expanded = variables[name] != before[name]
+        why = "endless" if name in endless else "$" if is_expanded else "#" if cut else ""
+        if why:
+            changes.append(Change(name, len(before[name]) + cut, len(variables[name]), why))
     return Loaded(variables, path, names, tuple(changes))
 
 
