@@ -25,7 +25,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from ops import dotenv, misspelt
-from sandbox import cloud, demo_login, gateway, oss, private_url, sts
+from sandbox import cloud, demo_login, gateway, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
@@ -44,7 +44,7 @@ from token_service.grant import grants
 from token_service.grant.policies import Policies
 from token_service.login import callers
 from token_service.login.jwt import Jwt
-from token_service.settings.reading import Settings, read_settings
+from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
 
 log = logging.getLogger("sandbox")
@@ -190,20 +190,21 @@ def _in_cloud(env: Mapping[str, str]) -> bool:
     return True
 
 
-def _cloud() -> dict[str, str]:
-    """Return the function's environment for the real STS; say what nobody named."""
+def _cloud() -> Settings:
+    """Make the environment the function's for the real STS; say what nobody named."""
     unnamed = [name for name in ("BUCKET_NAME", "OSS_REGION") if not os.environ.get(name)]
-    env = _adopt(cloud_environment(os.environ))
+    env = cloud_environment(os.environ)
+    settings = _adopt(env)
     for name in unnamed:
         log.warning("%s is not set: %s is taken, which may not be yours", name, env[name])
-    return env
+    return settings
 
 
 def _run_in_cloud(port: int) -> int:
     listener = listen(port)
     if os.environ.get("ALLOWED_ORIGINS"):
         log.warning("ALLOWED_ORIGINS is not used: with CLOUD=1 no page may ask")
-    settings = read_settings(_cloud())
+    settings = _cloud()
     segment = private_url.make_segment()
     app = private_url.create_app(_function(), segment)
     url = f"http://127.0.0.1:{port}/{segment}/"
@@ -214,26 +215,14 @@ def _run_in_cloud(port: int) -> int:
 def _run(port: int, given: frozenset[str]) -> int:
     # Bound before anything is made: a second `make run` changes nothing.
     listeners = [listen(port + offset) for offset in range(3)]
-    env, folder, secrets = _sandbox("run", given, (port, port + 1, port + 2))
+    env, settings, folder, secrets = _sandbox("run", given, (port, port + 1, port + 2))
     made = cloud.create(env, folder, secrets)
-    jwt_secret = _demo_secret(env, secrets)
+    jwt_secret = _demo_secret(env, settings, secrets)
     signer = cloud.load_signer(folder, public_key_url(port))
     app = _function(signer.public_key)
-    settings = read_settings(env)
     if settings.auth.names_callers:
         app = demo_login.create_app(app, settings, jwt_secret)
-    oss_app = oss.create_app(
-        made.storage,
-        made.identities,
-        region=made.region,
-        default_bucket=made.bucket,
-        callback_signer=signer,
-    )
-    services = [
-        Service(app, listeners[0]),
-        Service(oss_app, listeners[1]),
-        Service(sts.create_app(made.identities), listeners[2]),
-    ]
+    services = [Service(app, listeners[0]), *cloud.services(made, signer, *listeners[1:])]
     asyncio.run(_until_told(services, _banner(port, settings, jwt_secret is not None)))
     return 0
 
@@ -249,7 +238,8 @@ def _function(public_key: bytes | None = None) -> ASGIApp:
 
 
 def _token_of_cloud() -> int:
-    headers = _token_headers(_sound(cloud_environment(os.environ)), None)
+    env = cloud_environment(os.environ)
+    headers = _token_headers(env, _sound(env), None)
     _cloud()
     return _print_token(headers)
 
@@ -258,8 +248,8 @@ def _token(port: int, given: frozenset[str]) -> int:
     listener = listen(0)
     sts_port: int = listener.getsockname()[1]
     # OSS_ENDPOINT is that of `make run`: the token is good there.
-    env, _, secrets = _sandbox("token", given, (port, port + 1, sts_port))
-    headers = _token_headers(env, _demo_secret(env, secrets))
+    env, settings, _, secrets = _sandbox("token", given, (port, port + 1, sts_port))
+    headers = _token_headers(env, settings, _demo_secret(env, settings, secrets))
     identities = cloud.identities(env, secrets)
     with in_background([Service(sts.create_app(identities), listener)]):
         return _print_token(headers)
@@ -288,8 +278,8 @@ def _clean() -> int:
 
 def _sandbox(
     command: str, given: frozenset[str], ports: tuple[int, int, int]
-) -> tuple[dict[str, str], Path, cloud.Secrets]:
-    """Return the function's environment, and the sandbox's folder and secrets.
+) -> tuple[dict[str, str], Settings, Path, cloud.Secrets]:
+    """Return the function's environment and settings, and the sandbox's folder and secrets.
 
     `ports` are those of the gateway, OSS and STS.
     """
@@ -306,12 +296,12 @@ def _sandbox(
         gateway_port=gateway_port,
     )
     _say_ignored(command, ignored(os.environ, given))
-    _adopt(env)
-    endpoint = read_settings(env).oss_endpoint
+    settings = _adopt(env)
+    endpoint = settings.oss_endpoint
     if endpoint in [Endpoint("https", host, oss_port) for host in ("localhost", "127.0.0.1")]:
         here = endpoint._replace(scheme="http")
         raise UsageError(f"OSS_ENDPOINT: the sandbox's OSS speaks http: {here}")
-    return env, folder, secrets
+    return env, settings, folder, secrets
 
 
 def _say_ignored(command: str, names: Sequence[str]) -> None:
@@ -334,15 +324,17 @@ def _secrets() -> tuple[Path, cloud.Secrets]:
         raise UsageError(f"SANDBOX_DIR: cannot use {folder}: {error.strerror}") from error
 
 
-def _demo_secret(env: Mapping[str, str], secrets: cloud.Secrets) -> str | None:
+def _demo_secret(env: Mapping[str, str], settings: Settings, secrets: cloud.Secrets) -> str | None:
     """What demo logins are signed with; None without logins, or with keys of the developer's."""
-    is_ours = read_settings(env).auth.names_callers and env.get("JWT_SECRET") == secrets.jwt_secret
+    is_ours = settings.auth.names_callers and env.get("JWT_SECRET") == secrets.jwt_secret
     return secrets.jwt_secret if is_ours else None
 
 
-def _token_headers(env: Mapping[str, str], jwt_secret: str | None) -> dict[str, str]:
+def _token_headers(
+    env: Mapping[str, str], settings: Settings, jwt_secret: str | None
+) -> dict[str, str]:
     """Return the headers that say who `make token` asks for. Raises UsageError."""
-    auth = read_settings(env).auth
+    auth = settings.auth
     caller = env.get("CALLER", "")
     if not isinstance(auth, Jwt):
         if caller:
@@ -357,22 +349,23 @@ def _token_headers(env: Mapping[str, str], jwt_secret: str | None) -> dict[str, 
     return {"Authorization": f"Bearer {login}"}
 
 
-def _adopt(env: dict[str, str]) -> dict[str, str]:
-    """Make `env` ours, once it is sound. Raises Unsound and Misconfiguration."""
-    Policies(read_settings(_sound(env)).policy_choices)
+def _adopt(env: dict[str, str]) -> Settings:
+    """Make `env` ours, once it is sound; return what it says. Raises Unsound, Misconfiguration."""
+    settings = _sound(env)
+    Policies(settings.policy_choices)
     # What was not taken is for nobody in this process.
     for name in os.environ.keys() - env.keys():
         del os.environ[name]
     os.environ.update(env)
-    return env
+    return settings
 
 
-def _sound(env: dict[str, str]) -> dict[str, str]:
-    """Return `env`. Raises Unsound, with all that is wrong."""
-    found = faults.examine(env).faults
-    if found:
-        raise Unsound(found)
-    return env
+def _sound(env: Mapping[str, str]) -> Settings:
+    """Read `env`. Raises Unsound, with all that is wrong."""
+    examined = faults.examine(env)
+    if examined.faults:
+        raise Unsound(examined.faults)
+    return examined.settings
 
 
 def _print_token(headers: Mapping[str, str]) -> int:

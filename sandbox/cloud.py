@@ -8,18 +8,20 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import socket
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import ROOT
+from sandbox import ROOT, oss, sts
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.oss import Storage
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
 from sandbox.ram import Policy
+from sandbox.servers import Service
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key, read_settings
 
@@ -190,6 +192,21 @@ def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Clou
         raise Damaged(folder / "oss") from None
     storage.create_bucket(settings.bucket, cors=store_rules([ANY_ORIGIN]))
     return Cloud(identities(function_env, made), storage, settings.region, settings.bucket)
+
+
+def services(
+    made: Cloud, signer: CallbackSigner, oss_listener: socket.socket, sts_listener: socket.socket
+) -> list[Service]:
+    """OSS and STS, each with the bound socket that it is served on."""
+    oss_app = oss.create_app(
+        made.storage,
+        made.identities,
+        region=made.region,
+        default_bucket=made.bucket,
+        callback_signer=signer,
+    )
+    sts_app = sts.create_app(made.identities)
+    return [Service(oss_app, oss_listener), Service(sts_app, sts_listener)]
 
 
 def _policy(*statements: object) -> Policy:

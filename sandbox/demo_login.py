@@ -18,6 +18,7 @@ from token_service.grant.refusals import InvalidParameter
 from token_service.http.cors import Cors
 from token_service.http.messages import Request as FunctionRequest
 from token_service.login.jwt import Jwt
+from token_service.routes import refusals
 from token_service.routes.refusals import MethodNotAllowed, NotFound
 from token_service.settings.reading import Settings
 
@@ -78,11 +79,7 @@ def create_app(function: ASGIApp, settings: Settings, secret: str | None) -> ASG
                 )
             return JSONResponse(answer(request), headers=headers)
         except ServiceError as error:
-            body = {
-                "StatusCode": error.status,
-                "ErrorCode": error.code,
-                "ErrorMessage": error.message,
-            }
+            body = refusals.members(error)
             return JSONResponse(body, error.status, {**headers, **error.headers})
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ import oss2
 
 from configuration import jwt_settings
 from running_oss import callback_key
-from sandbox import cloud, demo_login, gateway, oss, sts
+from sandbox import cloud, demo_login, gateway
 from sandbox.environment import public_key_url, sandbox_environment
 from sandbox.servers import Service, in_background, listen
 from token_service.app import App
@@ -123,18 +123,7 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
         app.warm()
 
     function = gateway.create_app(handler, initialize, public_key=signer.public_key)
-    oss_app = oss.create_app(
-        made.storage,
-        made.identities,
-        region=made.region,
-        default_bucket=made.bucket,
-        callback_signer=signer,
-    )
-    services = [
-        Service(function, listeners[0]),
-        Service(oss_app, listeners[1]),
-        Service(sts.create_app(made.identities), listeners[2]),
-    ]
+    services = [Service(function, listeners[0]), *cloud.services(made, signer, *listeners[1:])]
     with in_background(services):
         yield RunningCloud(app, made, env, f"http://127.0.0.1:{gateway_port}")
     app.close()
