@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import jwt
 
-from bench.client import BUCKET, CONTENT_TYPE, KEY, OBJECT, REGION, ROLE, SECRET, TOKEN
+from bench.client import CONTENT_TYPE, DEPLOYED, OBJECT, TOKEN
 from ops import ROOT
 
 CALLS = 20
 """Of each slice: few, so that the copies take turns every few milliseconds."""
 
-_JWT_SECRET = "benchmark-secret-of-32-bytes-and-more"
+JWT_SECRET = "benchmark-secret-of-32-bytes-and-more"
 _GOLDEN = ROOT / "tests" / "events" / "get_token.json"
 
 
@@ -42,13 +42,9 @@ SCENARIOS = (Scenario("anonymous", ""), Scenario("jwt", ", with a login"))
 def environment(scenario: Scenario, port: str) -> dict[str, str]:
     """The function's environment, and nothing of this shell's."""
     variables = {
+        **DEPLOYED,
         # As in Function Compute, whose keys are temporary.
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
         "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
-        "ROLE_ARN": ROLE,
-        "BUCKET_NAME": BUCKET,
-        "OSS_REGION": REGION,
         "STS_ENDPOINT": f"http://127.0.0.1:{port}",
         "POLICY_FILE": "bucket_read_write_policy",
         # More than the 900 s whose tokens the stub lets nobody keep.
@@ -58,7 +54,7 @@ def environment(scenario: Scenario, port: str) -> dict[str, str]:
         "AUTH": scenario.auth,
     }
     if scenario.auth == "jwt":
-        variables["JWT_SECRET"] = _JWT_SECRET
+        variables["JWT_SECRET"] = JWT_SECRET
     return variables
 
 
@@ -98,12 +94,13 @@ def _event(
     event["rawPath"] = event["requestContext"]["http"]["path"] = path
     event["queryParameters"] = query
     if scenario.auth == "jwt":
-        event["headers"]["Authorization"] = f"Bearer {_login(user, int(now))}"
+        event["headers"]["Authorization"] = f"Bearer {login(user, int(now))}"
     return json.dumps(event)
 
 
-def _login(user: str, now: int) -> str:
-    return jwt.encode({"sub": user, "iat": now, "exp": now + 3600}, _JWT_SECRET, "HS256")
+def login(user: str, now: int) -> str:
+    """A login for an hour, at `now` (unix seconds), by JWT_SECRET."""
+    return jwt.encode({"sub": user, "iat": now, "exp": now + 3600}, JWT_SECRET, "HS256")
 
 
 @cache

@@ -21,6 +21,13 @@ REGION = "cn-hangzhou"
 BUCKET = "benchmark-bucket"
 # As in Function Compute, whose keys are temporary: much of a signed URL is the token.
 TOKEN = "CAIS" + "A+/=" * 225
+DEPLOYED = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
+    "ROLE_ARN": ROLE,
+    "BUCKET_NAME": BUCKET,
+    "OSS_REGION": REGION,
+}
 OBJECT = "photos/2026/holiday.jpg"
 CONTENT_TYPE = "image/jpeg"
 # What bucket_read_write_policy renders to: the peers get it ready-made.
@@ -107,11 +114,7 @@ def _index(port: str, **variables: str) -> "Callable[[bytes, object], dict[str, 
 
     os.environ.update(
         {
-            "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
-            "ROLE_ARN": ROLE,
-            "BUCKET_NAME": BUCKET,
-            "OSS_REGION": REGION,
+            **DEPLOYED,
             "STS_ENDPOINT": f"http://127.0.0.1:{port}",
             "POLICY_FILE": "bucket_read_write_policy",
             "AUTH": "anonymous",

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-import jwt
-
 from bench import stub_cloud
-from bench.client import BUCKET, KEY, REGION, ROLE, SECRET, TOKEN
+from bench.calls import JWT_SECRET, login
+from bench.client import BUCKET, DEPLOYED, TOKEN
 from bench.stub_cloud import StubCloud
 from ops import ROOT
 from token_service.app import ROUTES
@@ -33,7 +32,7 @@ GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
 MAX_TOKEN_PATH_LINES = 2300
 """What `GET /` with a login may load of ours, comments and docstrings counted."""
 
-_SECRET = "a-secret-of-at-least-32-bytes-for-this"
+_CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
 _CALLBACK_URL = "https://app.example.com/callback"
 _OBJECT = "uploads/alice/a.jpg"
 # What a route needs beside a login; any other is asked with nothing more.
@@ -165,12 +164,11 @@ def _callback(function: Path, cloud: StubCloud) -> dict[str, Any]:
 
 
 def _event(path: str, *, needs_login: bool = True, method: str = "GET") -> dict[str, Any]:
-    now = int(time.time())
-    login = jwt.encode({"sub": "alice", "iat": now, "exp": now + 3600}, _SECRET, "HS256")
+    alice = login("alice", int(time.time()))
     return {
         "version": "v1",
         "rawPath": path,
-        "headers": {"Authorization": f"Bearer {login}"} if needs_login else {},
+        "headers": {"Authorization": f"Bearer {alice}"} if needs_login else {},
         "queryParameters": _QUERIES.get(path, {}),
         "body": "",
         "isBase64Encoded": False,
@@ -182,16 +180,12 @@ def _environment(cloud: StubCloud, *, with_callbacks: bool) -> dict[str, str]:
     """The least that a deployment sets; with the keys that Function Compute gives a role."""
     variables = {
         "SSL_CERT_FILE": str(cloud.certificate),
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
+        **DEPLOYED,
         "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
-        "ROLE_ARN": ROLE,
-        "BUCKET_NAME": BUCKET,
-        "OSS_REGION": REGION,
-        "JWT_SECRET": _SECRET,
+        "JWT_SECRET": JWT_SECRET,
     }
     if with_callbacks:
-        variables |= {"CALLBACK_URL": _CALLBACK_URL, "CALLBACK_SECRET": _SECRET}
+        variables |= {"CALLBACK_URL": _CALLBACK_URL, "CALLBACK_SECRET": _CALLBACK_SECRET}
     return variables
 
 
