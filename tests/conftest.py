@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import index
-from scripted_sts import scripted_sts, success
+from scripted_sts import ScriptedSts, scripted_sts, success
+from signed_logins import SECRET
 from token_service.app import App
 
 EVENTS = Path(__file__).parent / "events"
@@ -42,6 +43,19 @@ def env() -> Env:
         "STS_ENDPOINT": "http://127.0.0.1:9",
         "AUTH": "anonymous",
     }
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedSts]:
+    """An STS that issues credentials."""
+    with scripted_sts(success()) as server:
+        yield server
+
+
+@pytest.fixture
+def jwt_env(env: Env, server: ScriptedSts) -> Env:
+    """With logins, and an STS that answers."""
+    return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from scripted_sts import (
     raw,
     refusal,
     reset,
-    scripted_sts,
     success,
     then_close,
 )
@@ -36,12 +35,6 @@ from token_service.http.messages import Response
 Env = dict[str, str]
 MakeEvent = Callable[..., bytes]
 Ask = Callable[..., Response]
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedSts]:
-    with scripted_sts(success()) as server:
-        yield server
 
 
 @pytest.fixture

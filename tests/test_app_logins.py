@@ -25,17 +25,6 @@ Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedSts]:
-    with scripted_sts(success()) as server:
-        yield server
-
-
-@pytest.fixture
-def jwt_env(env: Env, server: ScriptedSts) -> Env:
-    return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
-
-
-@pytest.fixture
 def app(jwt_env: Env) -> Iterator[App]:
     with closing(App(jwt_env)) as app:
         yield app

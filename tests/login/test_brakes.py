@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripted_sts import ScriptedSts, scripted_sts, success
-from signed_logins import SECRET, login
+from scripted_sts import ScriptedSts
+from signed_logins import login
 from token_service.app import App
 from token_service.http import fc_event
 from token_service.instance import _parts
@@ -30,17 +30,6 @@ Ask = Callable[..., dict[str, Any]]
 NOW = int(time.time())
 ROUTES = ["/", "/sts", "/signed-url", "/form", "/uploads"]
 WISHES = {"object": "a.jpg"}
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedSts]:
-    with scripted_sts(success()) as server:
-        yield server
-
-
-@pytest.fixture
-def jwt_env(env: Env, server: ScriptedSts) -> Env:
-    return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_processes import A15
 from sandbox.oss import image_instructions
 from token_service.signing.image_operations import BARE, OPERATIONS, fault
 
@@ -68,16 +69,6 @@ def test_the_samples_of_the_docs_are_signed(name: str, process: str) -> None:
 )
 def test_what_the_vendor_shows_is_signed(process: str) -> None:
     assert fault(process) is None
-
-
-A15 = [
-    "image/Watermark,image_x",
-    "image/watermark,IMAGE_x",
-    "image/ watermark,image_x",
-    "image/blend,image_x",
-    "image/resize,w_1%7Csys/saveas,o_x",
-    "image/resize,w_1/sys/saveas,o_x",
-]
 
 
 @pytest.mark.parametrize("process", A15)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from configuration import Configuration, configuration
+from image_processes import A15
 from scripted_sts import scripted_sts, success
 from token_service.app import App
 from token_service.grant.grants import Grant
@@ -34,15 +35,6 @@ MakeEvent = Callable[..., bytes]
 Ask = Callable[..., dict[str, Any]]
 
 NOW = 1702743657
-# Processes that name another object in a way that a list of what is refused missed (finding A15).
-A15 = [
-    "image/Watermark,image_x",
-    "image/watermark,IMAGE_x",
-    "image/ watermark,image_x",
-    "image/blend,image_x",
-    "image/resize,w_1%7Csys/saveas,o_x",
-    "image/resize,w_1/sys/saveas,o_x",
-]
 KEY = AccessKey("LTAI5tFunctionKeyId", "function-access-key-secret", None)
 TEMPORARY = AccessKey("STS.FunctionKeyId", "temporary-secret", "CAIS/token+with=all&of it")
 DISPOSITION = "response-content-disposition"
