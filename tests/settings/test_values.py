@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configuration import configuration
+from token_service import warnings
 from token_service.errors import Misconfiguration
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
@@ -396,3 +397,15 @@ def test_plain_http_to_sts_stays_on_this_machine(host: str) -> None:
     except Misconfiguration:
         return
     assert endpoint.host in ("localhost", "::1") or endpoint.host.startswith("127.")
+
+
+@pytest.mark.parametrize("auth", ["anonymous", "jwt"])
+@pytest.mark.parametrize("per_minute", ["", "0", "5"])
+@pytest.mark.parametrize("choices", ["", "all_policy", "bucket_read_policy"])
+def test_what_is_unwise_is_what_is_warned_of(
+    env: Env, auth: str, per_minute: str, choices: str
+) -> None:
+    """A cold start asks the one, and loads the other only then."""
+    more = {"AUTH": auth, "CALLER_TOKENS_PER_MINUTE": per_minute, "POLICY_CHOICES": choices}
+    found = read_settings({**env, **more, "JWT_SECRET": "s" * 32})
+    assert found.is_unwise == bool(warnings.of(found))
