@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from token_service.encoding import compact
 
@@ -19,9 +19,8 @@ class Record:
     sts_ms = 0.0
     upload: Mapping[str, object] | None = None
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
-        self._began = clock()
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
 
     def write(self) -> None:
         """Log what is known, empty members left out; milliseconds with one decimal."""
@@ -37,7 +36,7 @@ class Record:
             "stsMs": round(self.sts_ms, 1),
             "stsRequestId": self.sts_request_id,
             "upload": self.upload or "",
-            "totalMs": round((self._clock() - self._began) * 1000, 1),
+            "totalMs": round((time.perf_counter() - self._began) * 1000, 1),
         }
         if log.isEnabledFor(logging.INFO):
             text = compact({name: value for name, value in line.items() if value != ""})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+_MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
+
 
 class Upload(NamedTuple):
     """A verified upload: size in bytes, etag without quotes, pixels where it is an image. `id` is
@@ -24,15 +26,4 @@ class Upload(NamedTuple):
 
     def members(self) -> dict[str, object]:
         """For the answer, the hook and the log."""
-        return {
-            "Id": self.id,
-            "LegacyId": self.legacy_id,
-            "Caller": self.caller,
-            "Bucket": self.bucket,
-            "Object": self.object_key,
-            "Size": self.size,
-            "ETag": self.etag,
-            "ContentType": self.content_type,
-            "Width": self.width,
-            "Height": self.height,
-        }
+        return dict(zip(_MEMBERS, self, strict=True))

@@ -47,20 +47,16 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
     if not text:
         return []
     if text.startswith("{"):
-        return _json_members(text)
+        try:
+            # As pairs: of a member that is there twice, a dict would keep the last.
+            members: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
+        except (ValueError, RecursionError):
+            raise InvalidParameter("body", "must be a JSON object") from None
+        return members
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "application/x-www-form-urlencoded":
         return list(parse_qsl(text, keep_blank_values=True))
     raise InvalidParameter("body", "must be a JSON object, or a form (x-www-form-urlencoded)")
-
-
-def _json_members(text: str) -> list[tuple[str, object]]:
-    try:
-        # As pairs: of a member that is there twice, a dict would keep the last.
-        members: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        raise InvalidParameter("body", "must be a JSON object") from None
-    return members
 
 
 def _text(name: str, value: object) -> str | None:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
-
 ANSWER_SECONDS = 4.5
 """For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
 CALLBACK_SECONDS = 4.0

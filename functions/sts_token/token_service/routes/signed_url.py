@@ -38,5 +38,6 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
         seconds = credentials.expires - int(now)
         if seconds < 1:
             raise StsInvalidAnswer("the session has ended already, or the clock here is wrong")
-        wish = signed_urls.shortened(wish, seconds)
+        # Shorter, not refused: how much is left depends on when the session began.
+        wish = wish._replace(seconds=min(wish.seconds, seconds))
     return signed_urls.signed_url(grant, wish, at.settings, key, now, more_query)

@@ -6,7 +6,7 @@ The prefix is the caller's whatever is asked for. A marker only says where in it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from token_service import base64url
@@ -68,10 +68,12 @@ def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> List
     if caller.segment is None:
         raise ListingRefused("AUTH=anonymous: callers share a folder, so no one's own can be told")
     prefix = folder(caller, settings)
-    details = _flag(query, "details")
-    most = MAX_DETAILED if details else MAX_KEYS
+    details = query.get("details", "0")
+    if details not in ("0", "1"):
+        raise InvalidParameter("details", "must be 0 or 1")
+    most = MAX_DETAILED if details == "1" else MAX_KEYS
     after = _opened(prefix, query.get("marker", ""))
-    return Listing(prefix, after, _limit(query, most), details)
+    return Listing(prefix, after, _limit(query, most), details == "1")
 
 
 def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dict[str, object]:
@@ -81,21 +83,20 @@ def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dic
     newest = sorted(page.objects, key=lambda found: found.last_modified, reverse=True)
     # Consoles make an empty object of the folder's own name.
     shown = [found for found in newest if found.key != listing.prefix]
-
-    def head(found: Object) -> ObjectHead | None:
-        return client.head(found.key, key, end) if listing.details else None
-
     answer: dict[str, object] = {
         "StatusCode": 200,
         "Prefix": listing.prefix,
-        "Uploads": [_entry(found, head) for found in shown],
+        "Uploads": [
+            _entry(found, client.head(found.key, key, end) if listing.details else None)
+            for found in shown
+        ],
     }
     if page.is_truncated and page.objects:
         answer["Marker"] = _marker(page, listing.prefix)
     return answer
 
 
-def _entry(found: Object, head: Callable[[Object], ObjectHead | None]) -> dict[str, object]:
+def _entry(found: Object, details: ObjectHead | None) -> dict[str, object]:
     entry: dict[str, object] = {
         "Key": found.key,
         "Size": found.size,
@@ -103,7 +104,6 @@ def _entry(found: Object, head: Callable[[Object], ObjectHead | None]) -> dict[s
         "ETag": found.etag,
     }
     # None also where it was deleted since it was listed.
-    details = head(found)
     if details is not None:
         entry["ContentType"] = details.content_type
     return entry
@@ -136,10 +136,3 @@ def _limit(query: Mapping[str, str], most: int) -> int:
             "limit", f"must be a whole number, 1 to {MAX_KEYS}, with details to {MAX_DETAILED}"
         )
     return limit
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    text = query.get(name, "0")
-    if text not in ("0", "1"):
-        raise InvalidParameter(name, "must be 0 or 1")
-    return text == "1"

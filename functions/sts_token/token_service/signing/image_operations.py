@@ -25,7 +25,6 @@ wqy-zenhei wqy-microhei fangzhengshusong fangzhengkaiti fangzhengheiti fangzheng
 droidsansfallback
 """
 
-
 _FONT = f"(?:{'|'.join(base64url.encode(name.encode()) for name in _FONTS.split())})={{0,2}}"
 
 BARE = ""

@@ -15,12 +15,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import NamedTuple
 
-from token_service.http.connection import (
-    ConnectionFault,
-    Exchange,
-    KeptConnection,
-    Reply,
-)
+from token_service.http.connection import ConnectionFault, Exchange, KeptConnection, Reply
 from token_service.settings.values import AccessKey, Endpoint, is_plain
 from token_service.token.vendor_request import AssumeRoleRequest
 
