@@ -72,6 +72,7 @@ def test_a_token_has_what_each_client_reads(ask: Ask) -> None:
         "Bucket": "my-bucket",
         "Region": "cn-hangzhou",
         "Endpoint": "https://oss-cn-hangzhou.aliyuncs.com",
+        "Cname": False,
         "Prefix": "uploads/",
         "Policy": "bucket_write_policy",
     }
@@ -226,7 +227,7 @@ def test_a_wrong_callback_url_is_refused_before_sts_is_asked(
 
 def test_health_says_nothing_secret_and_asks_no_sts(ask: Ask, server: ScriptedSts) -> None:
     health = body(ask("GET", "/health"))
-    assert health.keys() == {"StatusCode", "Status", "Version", "Warnings"}
+    assert health.keys() == {"StatusCode", "Status", "Version", "OssHost", "Warnings"}
     assert (health["StatusCode"], health["Status"], health["Version"]) == (200, "OK", __version__)
     assert [warning.partition(":")[0] for warning in health["Warnings"]] == ["AUTH=anonymous"]
     assert "bucket" not in str(health["Warnings"]).lower()

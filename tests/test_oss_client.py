@@ -129,11 +129,12 @@ def test_a_refusal_has_oss_code_and_no_secret(client: OssClient, key: AccessKey)
             "oss-cn-hangzhou-internal.aliyuncs.com",
             "my-bucket.oss-cn-hangzhou-internal.aliyuncs.com",
         ),
+        ("files.example.com", "files.example.com"),
         ("127.0.0.1", "127.0.0.1"),
         ("10.0.2.2", "10.0.2.2"),
     ],
 )
-def test_the_bucket_is_in_the_host_but_for_an_address(
+def test_the_bucket_is_in_the_host_but_for_an_address_and_its_own_domain(
     monkeypatch: pytest.MonkeyPatch, host: str, asked: str
 ) -> None:
     """OSS refuses it in the path."""
@@ -237,7 +238,6 @@ def test_an_error_of_the_servers_own_is_503() -> None:
         ask(answer(503, ERROR.encode()))
     error = caught.value
     assert (error.status, error.code, error.message) == (503, "SlowDown", "m ***")
-    assert (error.oss_status, error.request_id) == (503, "R1")
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_description_that_lacks_something_is_refused(lines: tuple[str, ...]) -
 def test_a_last_modified_that_is_no_date_is_refused(text: str) -> None:
     """A13: an upload's Id is made of it, so it must be what OSS says and nothing else."""
     with pytest.raises(OssInvalidAnswer, match="no sound Last-Modified") as caught:
-        oss_requests._http_date(text)
+        oss_requests._sound("Last-Modified", oss_requests._HTTP_DATE, text)
     assert not text or text not in caught.value.message
     if text.isascii():
         with pytest.raises(OssInvalidAnswer, match="no sound Last-Modified"):

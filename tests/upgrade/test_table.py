@@ -184,13 +184,14 @@ def a_forgotten_variable(env: dict[str, str]) -> None:
 
 
 def another_default_region(env: dict[str, str]) -> None:
-    env["OSS_REGION"] = "cn-beijing"
+    # With an internal endpoint of no region: one of another would be refused.
+    env.update(OSS_REGION="cn-beijing", OSS_INTERNAL_ENDPOINT="oss-accelerate.aliyuncs.com")
 
 
 SETTINGS: dict[Callable[[dict[str, str]], None], set[str]] = {
     another_default: {"TOKEN_EXPIRE_TIME"},
     a_forgotten_variable: {"UPLOAD_HOOK_URL", "UPLOAD_HOOK_SECRET"},
-    another_default_region: {"OSS_REGION"},
+    another_default_region: {"OSS_REGION", "OSS_INTERNAL_ENDPOINT"},
 }
 
 

@@ -16,14 +16,9 @@ from xml.etree.ElementTree import Element
 
 from token_service.errors import ServiceError
 from token_service.http.connection import ConnectionFault, Exchange, KeptConnection, Reply
+from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.values import AccessKey, Endpoint
-from token_service.signing.signer import (
-    ALGORITHM,
-    UNSIGNED_PAYLOAD,
-    Signer,
-    bucket_address,
-    canonical_query,
-)
+from token_service.signing.signer import ALGORITHM, UNSIGNED_PAYLOAD, Signer, canonical_query
 
 if TYPE_CHECKING:
     from token_service.instance import Instance
@@ -37,20 +32,18 @@ MAX_SIZE = 48_800_000_000_000
 
 _NOTHING_THERE = ("NoSuchKey", "SymlinkTargetNotExist", "InvalidTargetType")
 
-_HTTP_DATE = "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+_ETAG = '"?([A-Za-z0-9-]{1,128})"?'
+_HTTP_DATE = "([A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT)"
 _DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z"
 
 
 class OssRefused(ServiceError):
-    """Raised when OSS answered the function with an error: its code and message are passed on.
-    `oss_status` is OSS's HTTP status; `request_id` is OSS's, for the log."""
+    """Raised when OSS answered the function with an error: its code and message are passed on."""
 
-    def __init__(self, oss_status: int, code: str, message: str, request_id: str = "") -> None:
+    def __init__(self, oss_status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status = 503 if oss_status >= 500 else 500
-        self.oss_status = oss_status
         self.code = code
-        self.request_id = request_id
 
 
 class OssUnreachable(ServiceError):
@@ -117,9 +110,11 @@ class OssClient:
             raise error
         return ObjectHead(
             size=_size(reply.headers.get("content-length", "")),
-            etag=_etag(reply.headers.get("etag", "")),
+            etag=_sound("ETag", _ETAG, reply.headers.get("etag", "")),
             content_type=reply.headers.get("content-type", ""),
-            last_modified=_http_date(reply.headers.get("last-modified", "")),
+            last_modified=_sound(
+                "Last-Modified", _HTTP_DATE, reply.headers.get("last-modified", "")
+            ),
         )
 
     def list_objects(
@@ -198,8 +193,8 @@ def _page(body: bytes, prefix: str, limit: int) -> Page:
             Object(
                 key,
                 _size(_text(found, "Size")),
-                _etag(_text(found, "ETag")),
-                _date(_text(found, "LastModified")),
+                _sound("ETag", _ETAG, _text(found, "ETag")),
+                _sound("LastModified", _DATE, _text(found, "LastModified")) + "Z",
             )
         )
     if len(objects) > limit or _text(root, "EncodingType") != "url":
@@ -218,9 +213,7 @@ def _refusal(reply: Reply, access_key: AccessKey) -> Exception:
             message = message.replace(secret, "***")
     if code == "AccessDenied":
         message += " The function's own credentials need oss:GetObject and oss:ListObjects."
-    request_id = _text(root, "RequestId")
-    sound = re.fullmatch("[A-Za-z0-9-]{1,64}", request_id)
-    return OssRefused(reply.status, code, message.strip() or code, request_id if sound else "")
+    return OssRefused(reply.status, code, message.strip() or code)
 
 
 def _err_header(reply: Reply) -> bytes:
@@ -251,26 +244,15 @@ def _text(element: Element, name: str) -> str:
 
 
 def _size(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,14}", text) or int(text) > MAX_SIZE:
+    size = int(_sound("size", "([0-9]{1,14})", text))
+    if size > MAX_SIZE:
         raise OssInvalidAnswer("OSS's answer has no sound size")
-    return int(text)
+    return size
 
 
-def _etag(text: str) -> str:
-    form = re.fullmatch('"?([A-Za-z0-9-]{1,128})"?', text)
+def _sound(name: str, pattern: str, text: str) -> str:
+    """The pattern's group, if the whole text fits."""
+    form = re.fullmatch(pattern, text)
     if form is None:
-        raise OssInvalidAnswer("OSS's answer has no sound ETag")
+        raise OssInvalidAnswer(f"OSS's answer has no sound {name}")
     return form[1]
-
-
-def _http_date(text: str) -> str:
-    if not re.fullmatch(_HTTP_DATE, text):
-        raise OssInvalidAnswer("OSS's answer has no sound Last-Modified")
-    return text
-
-
-def _date(text: str) -> str:
-    form = re.fullmatch(_DATE, text)
-    if form is None:
-        raise OssInvalidAnswer("OSS's answer has no sound LastModified")
-    return f"{form[1]}Z"

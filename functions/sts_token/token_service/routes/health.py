@@ -26,12 +26,13 @@ class Misconfigurations(Misconfiguration):
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:  # noqa: ARG001
-    """Say OK, the version, and at most 10 warnings. Raises ServiceError for what is wrong."""
+    """Say OK, version, the function's own host of OSS, at most 10 warnings. Raises ServiceError."""
     check(at)
     return {
         "StatusCode": 200,
         "Status": "OK",
         "Version": __version__,
+        "OssHost": at.settings.oss_internal_endpoint.authority,
         "Warnings": warnings.of(at.settings)[:MAX_WARNINGS],
     }
 

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from token_service.settings.parsing import Refused
 from token_service.settings.values import DEFAULT_PORTS, Endpoint
 
-_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
+_HOST = r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
 # Whole numbers only: "127.evil.example" and "10.0.0.1.evil.example" are names like any other.
 LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|::1"
 _LOCAL = (
     rf"{LOOPBACK}|10(?:\.[0-9]{{1,3}}){{3}}|192\.168(?:\.[0-9]{{1,3}}){{2}}"
-    r"|172\.(?:1[6-9]|2[0-9]|3[01])(?:\.[0-9]{1,3}){2}"
+    r"|172\.(?:1[6-9]|2[0-9]|3[01])(?:\.[0-9]{1,3}){2}|(?:[a-z0-9-]+\.)+localhost"
 )
 _ENDPOINT = "must be a host name or https://host[:port], without path or user"
 _URL = "must be https://host[:port]/path, without user or fragment"
@@ -30,15 +30,18 @@ class Url(NamedTuple):
         return f"{self.endpoint}{self.path}"
 
 
-def endpoint(value: str) -> Endpoint:
+def endpoint(value: str, plain_http: str = LOOPBACK) -> Endpoint:
     """An https URL or a bare host name; plain http on loopback only. Raises Refused."""
-    return _endpoint(value, LOOPBACK)
+    found = _parsed(value if "://" in value else f"https://{value}", _ENDPOINT, plain_http)
+    if found.path not in ("", "/"):
+        raise Refused(_ENDPOINT)
+    return found.endpoint
 
 
 def local_endpoint(value: str) -> Endpoint:
     """The same, but plain http on private addresses too, where a phone finds a laptop's sandbox,
-    and an emulator its host. Raises Refused."""
-    return _endpoint(value, _LOCAL)
+    and an emulator its host, and for names under localhost. Raises Refused."""
+    return endpoint(value, _LOCAL)
 
 
 def url(value: str) -> Url:
@@ -48,13 +51,6 @@ def url(value: str) -> Url:
     if not re.fullmatch("/[!-~]*", found.path):
         raise Refused(_URL)
     return found
-
-
-def _endpoint(value: str, plain_http: str) -> Endpoint:
-    found = _parsed(value if "://" in value else f"https://{value}", _ENDPOINT, plain_http)
-    if found.path not in ("", "/"):
-        raise Refused(_ENDPOINT)
-    return found.endpoint
 
 
 def _parsed(value: str, accepts: str, plain_http: str) -> Url:

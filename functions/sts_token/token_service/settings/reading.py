@@ -17,13 +17,14 @@ from token_service.settings.values import AccessKey, Endpoint
 if TYPE_CHECKING:
     from token_service.login.ways import Auth
 
-DEFAULT_TOKENS_PER_MINUTE, DEFAULT_URLS_PER_MINUTE = 60, 6000
-"""Of one caller who has a name: STS takes 100 calls a second from a whole account."""
+DEFAULTS_PER_MINUTE = 60, 6000
+"""Tokens, and URLs, of a caller who has a name: STS takes 100 calls a second of an account."""
 
 
 class Settings(NamedTuple):
     """What a token needs, checked; no secret. `auth` are the settings of login/<AUTH>.py. Seconds
-    are 900 to 43200, a limit of 0 is none. The function itself reaches OSS by the internal one."""
+    are 900 to 43200, a limit of 0 is none. The function itself reaches OSS by the internal one;
+    `is_cname`: what clients reach is a domain of the operator's own, bound to the bucket."""
 
     auth: Auth
     role_arn: str
@@ -36,6 +37,7 @@ class Settings(NamedTuple):
     region: str
     oss_endpoint: Endpoint
     oss_internal_endpoint: Endpoint
+    is_cname: bool
     sts_endpoint: Endpoint
     allowed_origins: tuple[str, ...]
     caller_tokens_per_minute: int
@@ -56,17 +58,19 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 def read(reader: Reader) -> Settings:
     """Read Settings; what is wrong is the reader's matter."""
-    region = _region(reader)
+    has_own = reader.text(v.OSS_REGION) or not reader.text(v.FC_REGION)
+    region = reader.read(v.OSS_REGION if has_own else v.FC_REGION)
+    if v.OBJECT_PREFIX.name in reader.env and not reader.text(v.OBJECT_PREFIX):
+        # An empty one is not one that is not set: it would be the whole bucket.
+        reader.fault(v.OBJECT_PREFIX, "must not be empty")
     policy = reader.read(v.POLICY_FILE)
     seconds = reader.read(v.TOKEN_EXPIRE_TIME)
     auth: Auth = import_module(f"token_service.login.{reader.read(v.AUTH)}").read(reader)
-    oss = Endpoint("https", f"oss-{region}.aliyuncs.com", 443)
-    oss = reader.optional(v.OSS_ENDPOINT, oss)
+    bucket = reader.read(v.BUCKET_NAME)
+    oss, internal, is_cname = _oss_endpoints(reader, region, bucket)
     sts = Endpoint("https", f"sts.{region}.aliyuncs.com", 443)
     # Without names all callers are one, who shares with nobody.
-    tokens, urls = DEFAULT_TOKENS_PER_MINUTE, DEFAULT_URLS_PER_MINUTE
-    if not auth.names_callers:
-        tokens = urls = 0
+    tokens, urls = DEFAULTS_PER_MINUTE if auth.names_callers else (0, 0)
     return Settings(
         auth=auth,
         role_arn=reader.read(v.ROLE_ARN),
@@ -74,11 +78,12 @@ def read(reader: Reader) -> Settings:
         max_token_seconds=reader.optional(v.TOKEN_EXPIRE_TIME_MAX, seconds, least=seconds),
         policy=policy,
         policy_choices=tuple(dict.fromkeys([policy, *reader.optional(v.POLICY_CHOICES, ())])),
-        bucket=reader.read(v.BUCKET_NAME),
-        prefix=_prefix(reader),
+        bucket=bucket,
+        prefix=reader.optional(v.OBJECT_PREFIX, v.OBJECT_PREFIX.default),
         region=region,
         oss_endpoint=oss,
-        oss_internal_endpoint=reader.optional(v.OSS_INTERNAL_ENDPOINT, oss),
+        oss_internal_endpoint=internal,
+        is_cname=is_cname,
         sts_endpoint=reader.optional(v.STS_ENDPOINT, sts),
         allowed_origins=reader.optional(v.ALLOWED_ORIGINS, ()),
         caller_tokens_per_minute=reader.optional(v.CALLER_TOKENS_PER_MINUTE, tokens),
@@ -108,17 +113,16 @@ def real_error_status(env: Mapping[str, str]) -> bool:
     return bool(Reader(env).read(v.HTTP_ERROR_STATUS) == "real")
 
 
-def _region(reader: Reader) -> str:
-    # The platform's own stands in its place.
-    is_given = reader.text(v.OSS_REGION) or not reader.env.get("FC_REGION", "").strip()
-    variable = v.OSS_REGION if is_given else v.OSS_REGION._replace(name="FC_REGION")
-    region: str = reader.read(variable)
-    return region
+def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
+    """As oss_hosts.read, which is loaded where the region does not say it all. In the bucket's own
+    region the function takes the internal endpoint, unless OSS_INTERNAL_ENDPOINT says another: that
+    it is reached without a VPC is not verified on the real cloud."""
+    given = reader.text(v.OSS_ENDPOINT) or reader.text(v.OSS_INTERNAL_ENDPOINT)
+    if given or "finance" in region:
+        from token_service.settings import oss_hosts
 
-
-def _prefix(reader: Reader) -> str:
-    """An empty one is not one that is not set: it would be the whole bucket."""
-    if v.OBJECT_PREFIX.name in reader.env and not reader.text(v.OBJECT_PREFIX):
-        reader.fault(v.OBJECT_PREFIX, "must not be empty")
-    prefix: str = reader.optional(v.OBJECT_PREFIX, v.OBJECT_PREFIX.default)
-    return prefix
+        return oss_hosts.read(reader, region, bucket)
+    oss = internal = Endpoint("https", f"oss-{region}.aliyuncs.com", 443)
+    if reader.text(v.FC_REGION) == region:
+        internal = oss._replace(host=f"oss-{region}-internal.aliyuncs.com")
+    return oss, internal, False

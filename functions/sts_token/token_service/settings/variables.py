@@ -102,3 +102,5 @@ VARIABLES: tuple[Variable, ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Variable)
 )
 """All of them, in the order above."""
+FC_REGION = OSS_REGION._replace(name="FC_REGION")
+"""The platform's own, in the place of OSS_REGION where that is not set."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 from token_service.encoding import compact
@@ -13,17 +12,17 @@ from token_service.grant import content_types
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import whole_wish
 from token_service.login.callers import Login
+from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
 from token_service.signing.limits import Limits
-from token_service.signing.signer import ALGORITHM, Signer, bucket_url, lifetime
+from token_service.signing.signer import ALGORITHM, Signer, lifetime
 
 ACTION = "oss:PutObject"
 WISHES = ("policy", "object", "content_type", "max_bytes", "expires")
 
 _FILE_NAME = "${filename}"
 _TYPE_FIELDS = ("content-type", "x-oss-content-type")
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class FormWish(NamedTuple):
@@ -53,7 +52,7 @@ def signed_form(
     settings: Settings,
     key: AccessKey,
     now: float,
-    more_fields: Mapping[str, str] = _NONE,
+    more_fields: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
     """Sign a form for the grant's prefix or object at `now` (unix seconds); build the answer of it.
     `more_fields` come with the form, and OSS refuses the form without them or with others."""
@@ -64,7 +63,7 @@ def signed_form(
         "x-oss-credential": signer.credential,
         "x-oss-date": signer.timestamp,
         **({} if key.security_token is None else {"x-oss-security-token": key.security_token}),
-        **more_fields,
+        **(more_fields or {}),
     }
     expiration = signer.expiration(wish.seconds)
     policy = compact(
@@ -79,7 +78,8 @@ def signed_form(
     )
     encoded = base64.b64encode(policy.encode()).decode()
     signature = signer.signature(encoded)
-    host = bucket_url(settings.oss_endpoint, grant.bucket)
+    address, path = bucket_address(settings.oss_endpoint, grant.bucket)
+    host = f"{address}{path}"[:-1]
     fields = {
         "key": grant.object_key or f"{grant.prefix}{_FILE_NAME}",
         "success_action_status": "200",

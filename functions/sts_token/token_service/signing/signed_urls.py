@@ -7,7 +7,6 @@ can do what that key may do on the object. Forms lie in forms.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -15,10 +14,11 @@ from token_service.grant import content_types
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter
 from token_service.login.callers import Login
+from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
 from token_service.signing.limits import Limits
-from token_service.signing.signer import ALGORITHM, Signer, bucket_url, canonical_query, lifetime
+from token_service.signing.signer import ALGORITHM, Signer, canonical_query, lifetime
 
 MAX_VALUE_BYTES = 1024
 """Of each parameter that a caller adds to a download's URL, in UTF-8."""
@@ -28,8 +28,6 @@ ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObjec
 
 _DOWNLOAD = ("response-content-disposition", "x-oss-process")
 WISHES = ("policy", "object", "method", "content_type", "expires", *_DOWNLOAD)
-
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class UrlWish(NamedTuple):
@@ -66,19 +64,13 @@ def read_wish(
     )
 
 
-def shortened(wish: UrlWish, longest: int) -> UrlWish:
-    """Let a URL live no longer than `longest` seconds, which the session that signs it has left. No
-    wish is refused for it: how much is left depends on when the session began."""
-    return wish._replace(seconds=min(wish.seconds, longest))
-
-
 def signed_url(
     grant: Grant,
     wish: UrlWish,
     settings: Settings,
     key: AccessKey,
     now: float,
-    more_query: Mapping[str, str] = _NONE,
+    more_query: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
     """Sign a URL for the grant's object at `now` (unix seconds), and build the answer of it.
     `more_query` are parameters that OSS shall get and that no client may leave out or change."""
@@ -86,7 +78,7 @@ def signed_url(
     signer = Signer.at(now, key, settings.region)
     parameters = {
         **wish.query,
-        **more_query,
+        **(more_query or {}),
         "x-oss-credential": signer.credential,
         "x-oss-date": signer.timestamp,
         "x-oss-expires": str(wish.seconds),
@@ -99,10 +91,10 @@ def signed_url(
     signature = signer.request_signature(
         wish.method, f"/{grant.bucket}/{object_key}", query, signed
     )
-    address = bucket_url(settings.oss_endpoint, grant.bucket)
+    address, path = bucket_address(settings.oss_endpoint, grant.bucket)
     return {
         "StatusCode": 200,
-        "Url": f"{address}/{quote(object_key)}?{query}&x-oss-signature={signature}",
+        "Url": f"{address}{path}{quote(object_key)}?{query}&x-oss-signature={signature}",
         "Method": wish.method,
         "Headers": dict(wish.headers),
         "Expiration": signer.expiration(wish.seconds),

@@ -1,4 +1,4 @@
-"""OSS signature V4 by the function's own key: what is signed, for how long, at which address.
+"""OSS signature V4 by the function's own key: what is signed, and for how long.
 
 What a signed URL or a form holds lies in signed_urls.py and forms.py. Source: vendor documentation,
 and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from urllib.parse import quote
 
 from token_service.grant.refusals import whole_wish
 from token_service.login.callers import Login
-from token_service.settings.values import AccessKey, Endpoint
+from token_service.settings.values import AccessKey
 from token_service.signing import percent
 from token_service.signing.limits import Limits
 
@@ -107,25 +106,3 @@ def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Log
         return min(limits.url_seconds, longest)
     seconds = whole_wish("expires", wish, "seconds", 1, longest)
     return seconds if login is None else min(seconds, max(login.seconds_left, MIN_CUT_SECONDS))
-
-
-def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
-    """Where the bucket answers, and the path there that an object's key goes behind.
-
-    OSS takes the bucket in the host's name. An address or "localhost" has no names below it, so
-    there the bucket is the path's first segment, as the Python SDKs write it too; OSS itself
-    refuses that, the sandbox does not. Any other name is a domain of the operator's own that is
-    bound to the bucket and says nothing of it: so the Android and iOS SDKs read an endpoint. The
-    Python and JavaScript SDKs have to be told (`is_cname`, `use_cname`, `cname`).
-    """
-    if re.fullmatch(r"localhost|[0-9.]+|.*:.*", endpoint.host):
-        return endpoint, f"/{bucket}/"
-    if endpoint.host.endswith(".aliyuncs.com"):
-        return endpoint._replace(host=f"{bucket}.{endpoint.host}"), "/"
-    return endpoint, "/"
-
-
-def bucket_url(endpoint: Endpoint, bucket: str) -> str:
-    """The bucket's address as a URL, without a slash at the end."""
-    address, path = bucket_address(endpoint, bucket)
-    return f"{address}{path}"[:-1]

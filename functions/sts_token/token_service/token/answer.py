@@ -22,6 +22,7 @@ def token(
         "Bucket": grant.bucket,
         "Region": settings.region,
         "Endpoint": str(settings.oss_endpoint),
+        "Cname": settings.is_cname,
         "Prefix": grant.prefix,
         "Policy": grant.policy,
     }
