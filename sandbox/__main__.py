@@ -58,8 +58,9 @@ END_SECONDS = 2
 # As in the README.
 _PUT = (
     "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
-    "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken']); "
-    "print(oss2.Bucket(a, s['Endpoint'], s['Bucket']).put_object(sys.argv[1], 'Hello').status)"
+    "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken'], "
+    "auth_version='v4'); print(oss2.Bucket(a, s['Endpoint'], s['Bucket'], region=s['Region'])"
+    ".put_object(sys.argv[1], 'Hello').status)"
 )
 
 
@@ -167,6 +168,16 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _takes_v1(env: Mapping[str, str]) -> bool:
+    """Whether the sandbox's OSS takes signature V1. Raises UsageError."""
+    value = env.get("SIGNATURE_V1", "")
+    if value not in ("", "0", "1"):
+        raise UsageError(
+            "SIGNATURE_V1 must be 1 (OSS takes signature V1, as for old buckets) or 0 (it does not)"
+        )
+    return value == "1"
+
+
 def _read_env_file() -> None:
     """With CLOUD=1 make .env a part of the environment; else say that it is not read."""
     if os.environ.get("CLOUD") == "1":
@@ -213,6 +224,7 @@ def _run_in_cloud(port: int) -> int:
 
 
 def _run(port: int, given: frozenset[str]) -> int:
+    takes_v1 = _takes_v1(os.environ)
     # Bound before anything is made: a second `make run` changes nothing.
     listeners = [listen(port + offset) for offset in range(3)]
     env, settings, folder, secrets = _sandbox("run", given, (port, port + 1, port + 2))
@@ -222,8 +234,9 @@ def _run(port: int, given: frozenset[str]) -> int:
     app = _function(signer.public_key)
     if settings.auth.names_callers:
         app = demo_login.create_app(app, settings, jwt_secret)
-    services = [Service(app, listeners[0]), *cloud.services(made, signer, *listeners[1:])]
-    asyncio.run(_until_told(services, _banner(port, settings, jwt_secret is not None)))
+    oss_and_sts = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
+    banner = _banner(port, settings, jwt_secret is not None, takes_v1=takes_v1)
+    asyncio.run(_until_told([Service(app, listeners[0]), *oss_and_sts], banner))
     return 0
 
 
@@ -398,13 +411,14 @@ async def _until_told(services: Sequence[Service], banner: str) -> None:
     await serve(services, stop)
 
 
-def _banner(port: int, settings: Settings, has_demo_logins: bool) -> str:
+def _banner(port: int, settings: Settings, has_demo_logins: bool, *, takes_v1: bool) -> str:
     url = f"http://127.0.0.1:{port}/"
     return "\n".join(
         [
             "The cloud on this machine.",
             "",
             *_facts(url, settings),
+            *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
             "",
             *_first_commands(url, settings, has_demo_logins),
             "Ctrl-C ends it.",

@@ -195,15 +195,21 @@ def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Clou
 
 
 def services(
-    made: Cloud, signer: CallbackSigner, oss_listener: socket.socket, sts_listener: socket.socket
+    made: Cloud,
+    signer: CallbackSigner,
+    oss_listener: socket.socket,
+    sts_listener: socket.socket,
+    *,
+    takes_v1: bool = False,
 ) -> list[Service]:
-    """OSS and STS, each with the bound socket that it is served on."""
+    """OSS and STS, each with the bound socket that it is served on; `takes_v1` as in oss.Site."""
     oss_app = oss.create_app(
         made.storage,
         made.identities,
         region=made.region,
         default_bucket=made.bucket,
         callback_signer=signer,
+        takes_v1=takes_v1,
     )
     sts_app = sts.create_app(made.identities)
     return [Service(oss_app, oss_listener), Service(sts_app, sts_listener)]

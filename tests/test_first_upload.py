@@ -28,6 +28,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     choices = "bucket_write_policy,bucket_read_policy"
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
+        # The clients of old buckets are tried beside those of today.
+        SIGNATURE_V1="1",
         POLICY_FILE="bucket_read_write_policy",
         POLICY_CHOICES=choices,
     ) as cloud:

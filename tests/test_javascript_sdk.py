@@ -47,10 +47,21 @@ class Run:
 @pytest.fixture(scope="module")
 def oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
     with running_oss(tmp_path_factory.mktemp("oss")) as oss:
-        oss.storage.set_cors(BUCKET, store_rules([ANY_ORIGIN]))
-        oss.storage.create_bucket(CLOSED_BUCKET)
-        oss.oss2().put_object(f"{OUTSIDE}theirs", b"secret")
+        prepare(oss)
         yield oss
+
+
+@pytest.fixture(scope="module")
+def old_oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
+    with running_oss(tmp_path_factory.mktemp("old"), takes_v1=True) as oss:
+        prepare(oss)
+        yield oss
+
+
+def prepare(oss: Oss) -> None:
+    oss.storage.set_cors(BUCKET, store_rules([ANY_ORIGIN]))
+    oss.storage.create_bucket(CLOSED_BUCKET)
+    oss.oss2().put_object(f"{OUTSIDE}theirs", b"secret")
 
 
 def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
@@ -59,7 +70,7 @@ def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
     prefix = f"uploads/{where}-{version}/"
     grant = Grant(bucket, prefix, None, POLICY, 900, "phone")
     session = oss.session(Policies([POLICY]).render(grant))
-    job = {
+    job: dict[str, Any] = {
         "token": {
             "AccessKeyId": session.access_key_id,
             "AccessKeySecret": session.access_key_secret,
@@ -69,15 +80,18 @@ def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
         "bucket": bucket,
         "prefix": prefix,
         "outside": OUTSIDE,
-        "authorizationV4": version == "V4",
         "image": base64.b64encode(encoded(quarters())).decode(),
     }
+    if version != "default":
+        job["authorizationV4"] = version == "V4"
     return Run(run(f"{where}_upload.mjs", job), prefix, oss)
 
 
 @pytest.fixture(scope="module", params=["node-V1", "node-V4", "browser-V1", "browser-V4"])
-def used(request: pytest.FixtureRequest, oss: Oss) -> Run:
-    return use_token(oss, *request.param.split("-"))
+def used(request: pytest.FixtureRequest) -> Run:
+    where, version = request.param.split("-")
+    oss = request.getfixturevalue("old_oss" if version == "V1" else "oss")
+    return use_token(oss, where, version)
 
 
 def test_ali_oss_puts_and_gets(used: Run) -> None:
@@ -132,6 +146,14 @@ def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:
     answers = {name: outcome.get("error", {}).get("code") for name, outcome in refused.items()}
     assert len(answers) == 9
     assert answers == dict.fromkeys(answers, "AccessDenied")
+
+
+@pytest.mark.parametrize("where", ["node", "browser"])
+def test_ali_oss_is_told_the_line_that_makes_it_v4(oss: Oss, where: str) -> None:
+    """`default`: the option is left out, as an app that never heard of V4 leaves it out."""
+    refused = use_token(oss, where, "default").outcomes["put"]["error"]
+    assert (refused["status"], refused["code"]) == (403, "SignatureV1Refused")
+    assert "\nali-oss: authorizationV4: true, region: 'oss-cn-hangzhou' (" in refused["message"]
 
 
 def test_a_page_gets_nowhere_with_a_bucket_that_has_no_cors_rule(oss: Oss) -> None:

@@ -98,6 +98,8 @@ class Town:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
+        # Of the old way to sign nothing leads out either.
+        SIGNATURE_V1="1",
         AUTH="jwt",
         POLICY_FILE="bucket_read_write_policy",
         POLICY_CHOICES=",".join(offered()),

@@ -70,13 +70,15 @@ def create_app(
     default_bucket: str | None = None,
     clock: Callable[[], float] = time.time,
     callback_signer: CallbackSigner | None = None,
+    takes_v1: bool = False,
 ) -> ASGIApp:
     """Serve the buckets of `storage` to who holds keys in `identities`.
 
     `region` like cn-hangzhou; `default_bucket` is meant where neither host nor path name one;
-    `clock` returns unix seconds; without a `callback_signer` callbacks are not implemented.
+    `clock` returns unix seconds; without a `callback_signer` callbacks are not implemented;
+    `takes_v1`: signature V1 is taken, too.
     """
-    site = Site(storage, identities, region, default_bucket, clock, callback_signer)
+    site = Site(storage, identities, region, default_bucket, clock, callback_signer, takes_v1)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

@@ -1,5 +1,7 @@
 """Who sends a request or a form: finds the signature, the key and the token, checks all three.
 
+V1 is refused before anything of it is read, unless the site takes it.
+
 How a signature is computed lies in signatures.py, who holds which key in sandbox/identities.py.
 EC and texts are the vendor's; unverified are the codes of bad tokens (InvalidSecurityToken,
 SecurityTokenExpired), and the EC where it is "".
@@ -24,7 +26,7 @@ from sandbox.identities import (
     MissingSecurityToken,
 )
 from sandbox.oss.call import Site, Target
-from sandbox.oss.errors import OssError, access_denied, invalid_argument
+from sandbox.oss.errors import OssError, access_denied, invalid_argument, v1_refused
 from sandbox.oss.signatures import (
     UNSIGNED_PAYLOAD,
     V4_ALGORITHM,
@@ -129,9 +131,12 @@ def _claim(request: SignedRequest, site: Site) -> _Claim | None:
     v4_query = any(name in request.query for name in _V4_QUERY)
     if (header is not None) + v1_query + v4_query > 1:
         raise invalid_argument("Only one auth mechanism is allowed.")
+    v1_header = header is not None and header.startswith("OSS ")
+    if (v1_header or v1_query) and not site.takes_v1:
+        raise v1_refused(site.region)
     if header is not None and header.startswith(f"{V4_ALGORITHM} "):
         return _v4_header(request, header, site)
-    if header is not None and header.startswith("OSS "):
+    if header is not None and v1_header:
         return _v1_header(request, header, site)
     if header is not None:
         raise invalid_argument("Authorization header is invalid.", "Authorization")
@@ -145,10 +150,13 @@ def _form_claim(fields: Mapping[str, str], site: Site) -> _Claim | None:
     v4 = any(name in fields for name in (*_V4_QUERY, "x-oss-date"))
     if v1 and v4:
         raise invalid_argument("Only one auth mechanism is allowed.")
-    if v4:
-        return _v4_form(fields, site)
-    if not v1 and "policy" not in fields:
+    if v1 and not site.takes_v1:
+        raise v1_refused(site.region)
+    if not (v1 or v4) and "policy" not in fields:
         return None
+    # A policy alone is half a form of V1 where that is taken, and else half a form of V4.
+    if v4 or not site.takes_v1:
+        return _v4_form(fields, site)
     for name, ec in _V1_FIELDS.items():
         if not fields.get(name):
             message = "OSSAccessKeyId, policy and Signature must come together, none of them empty."

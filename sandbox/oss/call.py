@@ -18,7 +18,8 @@ from sandbox.oss.storage import Storage
 class Site:
     """The OSS of one region. `default_bucket` is what a host that names no bucket stands for.
 
-    Without a `callback_signer` it sends no callbacks.
+    Without a `callback_signer` it sends no callbacks. `takes_v1`: signature V1 counts, as it does
+    for old buckets of old accounts.
     """
 
     storage: Storage
@@ -27,6 +28,7 @@ class Site:
     default_bucket: str | None = None
     clock: Callable[[], float] = time.time
     callback_signer: CallbackSigner | None = None
+    takes_v1: bool = False
 
 
 @dataclass(frozen=True)

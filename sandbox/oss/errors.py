@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ops import client_signatures
+
 
 class OssError(Exception):
     """An answer that is an error. `details` are further elements of its XML (see xml.render)."""
@@ -40,6 +42,21 @@ def invalid_argument(message: str, name: str = "", value: str = "", ec: str = ""
     """Make the refusal of a parameter or header, which `name` and `value` quote."""
     details = {"ArgumentName": name, "ArgumentValue": value} if name else {}
     return OssError(400, "InvalidArgument", message, ec, details=details)
+
+
+def v1_refused(region: str) -> OssError:
+    """Make the refusal of signature V1, which names V4 and what to change.
+
+    Status, code and text are the sandbox's own: what OSS answers where V1 is closed is not
+    documented.
+    """
+    message = (
+        "Signature V1 is refused here, as it is for new accounts and new buckets. Sign with V4:",
+        *client_signatures.lines(region),
+        "Others: see the vendor's guide from V1 to V4. To play an old bucket, which takes V1: "
+        "make run SIGNATURE_V1=1. (This answer is the sandbox's own.)",
+    )
+    return OssError(403, "SignatureV1Refused", "\n".join(message))
 
 
 def bad_image(message: str, ec: str = "") -> OssError:

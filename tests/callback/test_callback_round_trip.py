@@ -113,11 +113,7 @@ def headers_of(token: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def by_oss2_v1(token: dict[str, Any], key: str) -> bytes:
-    return read(Token.of(token).oss2("v1").put_object(key, PICTURE, headers_of(token)))
-
-
-def by_oss2_v4(token: dict[str, Any], key: str) -> bytes:
+def by_oss2(token: dict[str, Any], key: str) -> bytes:
     return read(Token.of(token).oss2("v4").put_object(key, PICTURE, headers_of(token)))
 
 
@@ -226,7 +222,7 @@ def test_a_form_cannot_be_used_without_its_callback(world: World) -> None:
     assert world.heard() == []
 
 
-@pytest.mark.parametrize("upload", [by_oss2_v1, by_oss2_v4, by_oss2_in_parts, by_oss_v2])
+@pytest.mark.parametrize("upload", [by_oss2, by_oss2_in_parts, by_oss_v2])
 def test_an_upload_is_verified_passed_on_and_listed(world: World, upload: Upload) -> None:
     token = world.ask("/", "alice")
     key = f"{token['Scope']['Prefix']}{upload.__name__}.png"
@@ -252,7 +248,7 @@ def test_an_upload_is_verified_passed_on_and_listed(world: World, upload: Upload
 def test_a_hostile_file_name_arrives_as_it_is(world: World) -> None:
     token = world.ask("/", "alice")
     key = token["Scope"]["Prefix"] + HOSTILE_NAME
-    assert json.loads(by_oss2_v4(token, key)) == STORED
+    assert json.loads(by_oss2(token, key)) == STORED
     (heard,) = world.heard()
     assert (heard["Object"], heard["Size"]) == (key, len(PICTURE))
     assert key in world.uploads("alice")
@@ -260,7 +256,7 @@ def test_a_hostile_file_name_arrives_as_it_is(world: World) -> None:
 
 def test_a_token_for_one_object_reports_that_one(world: World) -> None:
     token = world.ask("/", "alice", object="one.png")
-    assert json.loads(by_oss2_v4(token, token["Scope"]["Object"])) == STORED
+    assert json.loads(by_oss2(token, token["Scope"]["Object"])) == STORED
     assert [heard["Object"] for heard in world.heard()] == ["uploads/alice/one.png"]
 
 
@@ -272,7 +268,7 @@ def test_uploads_of_the_same_bytes_are_two_once_a_second_has_passed(
     token = world.ask("/", "alice")
     for now in (1_800_000_000.0, 1_800_000_000.9, 1_800_000_001.0):
         moment.return_value = now
-        by_oss2_v4(token, "uploads/alice/again.png")
+        by_oss2(token, "uploads/alice/again.png")
     first, same, second = (heard["Id"] for heard in world.heard())
     assert first == same != second
 
@@ -287,7 +283,7 @@ def test_a_back_end_that_reads_as_documented_gets_what_was_verified_or_nothing(
     """A14: the hook hears of one object, and the same token overwrites it right after."""
     code = documented_code.python_with("callbacks.md", start)
     token = world.ask("/", "alice")
-    by_oss2_v4(token, "uploads/alice/swapped.png")
+    by_oss2(token, "uploads/alice/swapped.png")
     (upload,) = world.heard()
     names = {"upload": upload, "bucket": world.bucket, "safe": world.bucket}
     found = documented_code.run(code, **names)
@@ -342,7 +338,7 @@ def test_what_a_client_makes_oss_sign_is_not_believed(
     world: World, changes: dict[str, str]
 ) -> None:
     bob = world.ask("/", "bob")
-    by_oss2_v4(bob, "uploads/bob/photo.png")
+    by_oss2(bob, "uploads/bob/photo.png")
     world.hook.received.clear()
     token = world.ask("/", "alice")
     bucket = Token.of(token).oss2("v4")

@@ -63,12 +63,14 @@ ASKS: dict[str, Ask] = {
     "bucket's information": lambda b, p, _: b.get_bucket_info(),
     "change bucket's ACL": lambda b, p, _: b.put_bucket_acl("public-read"),
     "delete the bucket": lambda b, p, _: b.delete_bucket(),
-    "list the buckets": lambda b, p, _: oss2.Service(b.auth, b.endpoint).list_buckets(),
+    "list the buckets": lambda b, p, _: oss2.Service(
+        b.auth, b.endpoint, region=b.region
+    ).list_buckets(),
 }
 
 
 def at(bucket: oss2.Bucket, place: Place) -> oss2.Bucket:
-    return oss2.Bucket(bucket.auth, bucket.endpoint, place.bucket)
+    return oss2.Bucket(bucket.auth, bucket.endpoint, place.bucket, region=bucket.region)
 
 
 def is_allowed(ask: Ask, bucket: oss2.Bucket, place: Place, own: Place) -> bool:
@@ -107,7 +109,7 @@ def test_what_is_explained_is_what_a_real_sdk_gets(
     policy = Policy.parse(Policies([name]).render(grant))
     where = places(grant, "uploads2/")
     own = next(iter(where.values()))
-    bucket = cloud.token(**wishes).oss2("v1")
+    bucket = cloud.token(**wishes).oss2("v4")
     explained = {
         (row.operation, place): allowed
         for row in rows(policy, where, settings.role_arn.split(":")[3])

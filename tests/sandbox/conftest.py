@@ -17,6 +17,12 @@ def oss_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def oss(tmp_path: Path, oss_server: Server) -> Iterator[Oss]:
-    with running_oss(tmp_path / "oss", oss_server) as site:
+def takes_v1(request: pytest.FixtureRequest) -> bool:
+    """Whether OSS takes V1: for tests that are marked `signature_v1`."""
+    return request.node.get_closest_marker("signature_v1") is not None
+
+
+@pytest.fixture
+def oss(tmp_path: Path, oss_server: Server, takes_v1: bool) -> Iterator[Oss]:
+    with running_oss(tmp_path / "oss", oss_server, takes_v1=takes_v1) as site:
         yield site

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from itertools import product
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -24,11 +25,13 @@ from sandbox.oss.signatures import (
     v4_string_to_sign,
 )
 from sandbox.oss.xml import parse
+from signature_versions import every_version, with_v1
 
 MODES = ["V1 header", "V1 query", "V4 header", "V4 query"]
-every_mode = pytest.mark.parametrize("mode", MODES)
-in_header = pytest.mark.parametrize("mode", MODES[::2])
-in_query = pytest.mark.parametrize("mode", MODES[1::2])
+PARAMETERS = [*(pytest.param(mode, marks=with_v1) for mode in MODES[:2]), *MODES[2:]]
+every_mode = pytest.mark.parametrize("mode", PARAMETERS)
+in_header = pytest.mark.parametrize("mode", PARAMETERS[::2])
+in_query = pytest.mark.parametrize("mode", PARAMETERS[1::2])
 
 OTHER = "other-bucket"
 DENIED = (403, "AccessDenied", "0003-00000001")
@@ -273,6 +276,103 @@ def test_a_mismatch_tells_what_should_have_been_signed_and_no_secret(oss: Oss, m
         assert secret not in body.decode()
 
 
+# V1, where it is not taken
+
+REFUSED_V1 = (403, "SignatureV1Refused", "")
+
+
+@pytest.mark.parametrize("mode", MODES[:2])
+@pytest.mark.parametrize("holder", [root, session, wrong_secret, unknown_key, made_up_token])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
+def test_v1_is_refused_whoever_signs(
+    oss: Oss, mode: str, holder: Callable[[Oss], Who], method: str
+) -> None:
+    """The key plays no part: the answer is no way to find out which keys there are."""
+    answer = signed(oss, mode, method, who=holder(oss)).to(oss)
+    assert refusal(answer) == REFUSED_V1
+    assert oss.oss2().get_object("a").read() == b"secret bytes"
+
+
+def test_the_refusal_of_v1_names_the_line_of_each_client(oss: Oss) -> None:
+    message = parse(signed(oss, "V1 header").to(oss)[2], "Error").findtext("Message", "")
+    assert message == (
+        "Signature V1 is refused here, as it is for new accounts and new buckets. Sign with V4:\n"
+        'Android: conf.setSignVersion(SignVersion.V4); client.setRegion("cn-hangzhou")\n'
+        'iOS: conf.signVersion = OSSSignVersionV4; client.region = @"cn-hangzhou"\n'
+        "ali-oss: authorizationV4: true, region: 'oss-cn-hangzhou' (6.20 or newer)\n"
+        "oss2: StsAuth(..., auth_version='v4'), Bucket(..., region='cn-hangzhou') "
+        "(2.18.4 or newer)\n"
+        "ossutil 1: --sign-version v4 --region cn-hangzhou (1.7.12 or newer)\n"
+        'Go SDK 1: oss.AuthVersion(oss.AuthV4), oss.Region("cn-hangzhou") (3.0.2 or newer)\n'
+        "Others: see the vendor's guide from V1 to V4. To play an old bucket, which takes V1: "
+        "make run SIGNATURE_V1=1. (This answer is the sandbox's own.)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("authorization", "query"),
+    [
+        ("OSS LTAI5tRoot", ""),
+        ("OSS LTAI5tRoot:AAAA", ""),
+        ("OSS  LTAI5tRoot:AAAA", ""),
+        (None, "OSSAccessKeyId"),
+        (None, "OSSAccessKeyId=LTAI5tRoot"),
+        (None, "Signature=AAAA"),
+        (None, "%4FSSAccessKeyId=LTAI5tRoot&%53ignature=AAAA&Expires=9999999999"),
+    ],
+)
+def test_half_a_v1_signature_is_refused_as_v1(
+    oss: Oss, authorization: str | None, query: str
+) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+    assert refusal(Sent("GET", f"/{BUCKET}/a?{query}", headers).to(oss)) == REFUSED_V1
+
+
+@pytest.mark.parametrize("scheme", ["oss", "Oss", "OSS\t", "OSS1", "OSS4"])
+def test_no_other_spelling_of_v1s_scheme_is_let_in(oss: Oss, scheme: str) -> None:
+    request = signed(oss, "V1 header")
+    authorization = f"{scheme} {request.headers['authorization'].removeprefix('OSS ')}"
+    assert refusal(request.having(authorization=authorization).to(oss)) == INVALID
+
+
+@pytest.mark.parametrize("name", ["ossaccesskeyid", "OSSACCESSKEYID"])
+def test_no_other_spelling_of_v1s_parameters_is_a_signature(oss: Oss, name: str) -> None:
+    request = signed(oss, "V1 query").rewriting_path("OSSAccessKeyId", name)
+    request = request.rewriting_path("Signature", "signature")
+    assert refusal(request.to(oss)) == DENIED
+
+
+def test_v1_does_not_get_in_beside_v4(oss: Oss) -> None:
+    """V1 that holds with V4 that does not, and the other way round."""
+    for v1, v4 in product(MODES[:2], MODES[2:]):
+        for of_v1, of_v4 in ((root(oss), unknown_key(oss)), (unknown_key(oss), root(oss))):
+            one, other = signed(oss, v1, who=of_v1), signed(oss, v4, who=of_v4)
+            queries = [sent.path.partition("?")[2] for sent in (one, other)]
+            path = f"/{BUCKET}/a?{'&'.join(filter(None, queries))}"
+            both = Sent("GET", path, {**other.headers, **one.headers})
+            if v1 == "V1 header" and v4 == "V4 header":
+                # One of the two headers is left: V1's.
+                assert refusal(both.to(oss)) == REFUSED_V1
+            else:
+                assert refusal(both.to(oss)) == INVALID
+
+
+def test_v4_fields_do_not_make_a_v1_header_good(oss: Oss) -> None:
+    v4 = signed(oss, "V4 header")
+    kept = {name: value for name, value in v4.headers.items() if name != "authorization"}
+    request = signed(oss, "V1 header", headers=kept)
+    assert refusal(request.to(oss)) == REFUSED_V1
+
+
+def test_a_second_authorization_header_is_no_way_around(oss: Oss) -> None:
+    """Of V1, and good, beside one of V4 that nobody made; two headers count as one with a comma."""
+    request = signed(oss, "V4 header", who=unknown_key(oss))
+    v1 = signed(oss, "V1 header").headers["authorization"]
+    v4 = request.headers["authorization"]
+    assert refusal(request.having(authorization=f"{v1},{v4}").to(oss)) == REFUSED_V1
+    assert refusal(request.having(authorization=f"{v4},{v1}").to(oss)) == UNKNOWN
+
+
 # Times
 
 
@@ -320,6 +420,7 @@ def test_refuses_a_date_that_is_none(oss: Oss, mode: str, date: str) -> None:
     assert refusal(request.having(x_oss_date=raw).to(oss)) == DENIED
 
 
+@with_v1
 def test_v1_takes_the_time_from_x_oss_date_first(oss: Oss) -> None:
     now = formatdate(usegmt=True)
     request = signed(oss, "V1 header", headers={"x-oss-date": now})
@@ -350,7 +451,7 @@ def test_v4_takes_the_time_from_date_without_x_oss_date(oss: Oss) -> None:
 # Signed URLs
 
 
-@pytest.mark.parametrize("version", ["v1", "v4"])
+@every_version
 def test_a_signed_url_of_oss2_ends_when_it_says(oss: Oss, version: str) -> None:
     url = oss.oss2(version=version).sign_url("GET", "a", 60, slash_safe=True)
     request = Sent("GET", url.removeprefix(oss.endpoint), {})
@@ -389,6 +490,7 @@ def test_takes_a_v4_url_that_lasts_as_long_as_it_may(oss: Oss, expires: int) -> 
     assert signed(oss, "V4 query", expires=expires).to(oss)[0] == 200
 
 
+@with_v1
 @pytest.mark.parametrize("expires", ["", "soon", "-1", "1e12", "9" * 19, "\u0666\u0660"])
 def test_refuses_a_v1_url_whose_end_is_no_time(oss: Oss, expires: str) -> None:
     request = signed(oss, "V1 query").without_parameter("Expires")
@@ -399,7 +501,10 @@ def test_refuses_a_v1_url_whose_end_is_no_time(oss: Oss, expires: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "name"),
     [
-        *(("V1 query", name) for name in ("OSSAccessKeyId", "Expires", "Signature")),
+        *(
+            pytest.param("V1 query", name, marks=with_v1)
+            for name in ("OSSAccessKeyId", "Expires", "Signature")
+        ),
         *(
             ("V4 query", f"x-oss-{name}")
             for name in ("signature-version", "credential", "date", "expires", "signature")
@@ -492,7 +597,7 @@ def test_refuses_two_signatures_at_once(oss: Oss) -> None:
     [
         "",
         "OSS",
-        "OSS LTAI5tRoot",
+        pytest.param("OSS LTAI5tRoot", marks=with_v1),
         "oss LTAI5tRoot:AAAA",
         "OSS2 AccessKeyId:LTAI5tRoot,Signature:AAAA",
         "Basic TFRBSTV0Um9vdDo=",
@@ -688,7 +793,7 @@ def listing(oss: Oss, version: str, query: str, *, spelt: bool = False) -> Sent:
     return Sent("GET", f"/{BUCKET}/?{query}", {**headers, "authorization": authorization})
 
 
-@pytest.mark.parametrize("version", ["V1", "V4"])
+@pytest.mark.parametrize("version", [pytest.param("V1", marks=with_v1), "V4"])
 def test_of_a_repeated_parameter_the_first_is_judged_and_done(oss: Oss, version: str) -> None:
     for key in ("mine/a", "other/b"):
         oss.oss2().put_object(key, b"")
@@ -744,8 +849,9 @@ def test_finds_the_bucket_in_the_host(oss: Oss, mode: str, host: str) -> None:
 
 
 @pytest.fixture
-def with_default(tmp_path: Path, oss_server: Server) -> Iterator[Oss]:
-    with running_oss(tmp_path / "default", oss_server, default_bucket=BUCKET) as site:
+def with_default(tmp_path: Path, oss_server: Server, takes_v1: bool) -> Iterator[Oss]:
+    folder = tmp_path / "default"
+    with running_oss(folder, oss_server, default_bucket=BUCKET, takes_v1=takes_v1) as site:
         yield site
 
 

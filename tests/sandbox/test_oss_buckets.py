@@ -8,6 +8,7 @@ from oss2.exceptions import OssError
 from oss2.models import BucketCors, CorsRule
 
 from running_oss import BUCKET, Oss, policy
+from signature_versions import VERSIONS
 
 PREFLIGHT = {
     "Origin": "https://app.example",
@@ -17,7 +18,7 @@ PREFLIGHT = {
 }
 
 
-@pytest.fixture(params=["v1", "v4"])
+@pytest.fixture(params=VERSIONS)
 def bucket(request: pytest.FixtureRequest, oss: Oss) -> oss2.Bucket:
     return oss.oss2(version=request.param)
 

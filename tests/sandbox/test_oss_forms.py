@@ -29,9 +29,9 @@ from sandbox.oss.form_policy import FormPolicy
 from sandbox.oss.forms import FormReader
 from sandbox.oss.signatures import V4Scope, v4_signature
 from sandbox.oss.xml import parse
+from signature_versions import every_version, with_v1
 
 few = settings(max_examples=60)
-signatures = pytest.mark.parametrize("version", ["v1", "v4"])
 
 KEY = {"key": "user/a.jpg"}
 UNDER_USER = ["starts-with", "$key", "user/"]
@@ -66,7 +66,7 @@ def refused(oss: Oss, fields: dict[str, str], content: bytes = b"bytes") -> tupl
 # Who sends it
 
 
-@signatures
+@every_version
 def test_a_form_is_stored(oss: Oss, version: str) -> None:
     answer = send(oss.endpoint, FORMS[version](oss.root, [UNDER_USER], KEY), b"a photo")
     assert (answer.status_code, answer.content) == (204, b"")
@@ -76,7 +76,7 @@ def test_a_form_is_stored(oss: Oss, version: str) -> None:
     assert answer.headers["x-oss-hash-crc64ecma"] == str(oss.storage.get(BUCKET, KEY["key"]).crc64)
 
 
-@signatures
+@every_version
 def test_a_session_needs_its_token(oss: Oss, version: str) -> None:
     session = oss.session()
     form = FORMS[version](session, [UNDER_USER], KEY)
@@ -86,7 +86,7 @@ def test_a_session_needs_its_token(oss: Oss, version: str) -> None:
     assert send(oss.endpoint, form).status_code == 204
 
 
-@signatures
+@every_version
 def test_a_session_policy_is_enforced_on_the_expanded_key(oss: Oss, version: str) -> None:
     allowed = policy({"Action": "oss:PutObject", "Resource": f"acs:oss:*:*:{BUCKET}/user/*.jpg"})
     session = oss.session(allowed)
@@ -122,7 +122,7 @@ def test_the_policy_is_checked_before_the_file_name_is_filled_in(oss: Oss) -> No
     assert stored(oss, "user/b.png") == b"bytes"
 
 
-@signatures
+@every_version
 def test_an_altered_policy_is_refused(oss: Oss, version: str) -> None:
     form = FORMS[version](oss.root, [UNDER_USER], {"key": "theirs"})
     wide = {"expiration": iso(time.time() + 60), "conditions": [["starts-with", "$key", ""]]}
@@ -130,7 +130,7 @@ def test_an_altered_policy_is_refused(oss: Oss, version: str) -> None:
     assert refused(oss, form) == (403, "SignatureDoesNotMatch")
 
 
-@signatures
+@every_version
 def test_another_signature_is_refused(oss: Oss, version: str) -> None:
     form = FORMS[version](oss.root, [UNDER_USER], KEY)
     name = "Signature" if version == "v1" else "x-oss-signature"
@@ -138,6 +138,7 @@ def test_another_signature_is_refused(oss: Oss, version: str) -> None:
         assert refused(oss, {**form, name: signature}) == (403, "SignatureDoesNotMatch")
 
 
+@with_v1
 @pytest.mark.parametrize("names", [["OSSAccessKeyId"], ["policy"], ["Signature"]])
 @pytest.mark.parametrize("how", ["alone", "missing", "empty"])
 def test_the_three_fields_of_v1_come_together(oss: Oss, names: list[str], how: str) -> None:
@@ -161,6 +162,53 @@ def test_the_fields_of_v4_come_together(oss: Oss, name: str) -> None:
     form = v4_form(oss.root, [UNDER_USER], KEY)
     del form[name]
     assert refused(oss, form) == (400, "InvalidArgument")
+
+
+def test_a_v1_form_is_refused_where_v1_is_not_taken(oss: Oss) -> None:
+    of_the_account = v1_form(oss.root, [UNDER_USER], KEY)
+    of_a_session = v1_form(oss.session(), [UNDER_USER], KEY)
+    of_nobody = {**of_the_account, "OSSAccessKeyId": "LTAIx"}
+    for form in (of_the_account, of_a_session, of_nobody):
+        assert refused(oss, form) == (403, "SignatureV1Refused")
+
+
+@pytest.mark.parametrize("lacking", ["OSSAccessKeyId", "Signature", "policy"])
+def test_half_a_v1_form_is_refused_as_v1(oss: Oss, lacking: str) -> None:
+    form = v1_form(oss.root, [UNDER_USER], KEY)
+    del form[lacking]
+    assert refused(oss, form) == (403, "SignatureV1Refused")
+
+
+def test_the_names_of_v1s_fields_are_found_in_any_case(oss: Oss) -> None:
+    form = v1_form(oss.root, [UNDER_USER], KEY)
+    for change in (str.lower, str.upper):
+        spelt = {change(name): value for name, value in form.items()}
+        assert refused(oss, spelt) == (403, "SignatureV1Refused")
+
+
+def test_a_policy_without_a_signature_is_half_a_form_of_v4(oss: Oss) -> None:
+    form = v4_form(oss.root, [UNDER_USER], KEY)
+    answer = send(oss.endpoint, {**KEY, "policy": form["policy"]})
+    assert (answer.status_code, code(answer.content)) == (400, "InvalidArgument")
+    assert "signed by V4 needs x-oss-signature-version" in answer.text
+
+
+def test_a_v1_form_with_fields_of_v4_is_refused(oss: Oss) -> None:
+    v1, v4 = v1_form(oss.root, [UNDER_USER], KEY), v4_form(oss.root, [UNDER_USER], KEY)
+    for name in ("x-oss-signature-version", "x-oss-credential", "x-oss-date", "x-oss-signature"):
+        assert refused(oss, {**v1, name: v4[name]}) == (400, "InvalidArgument")
+        assert refused(oss, {**v4, "Signature": v1["Signature"]}) == (400, "InvalidArgument")
+
+
+def test_a_v1_form_is_refused_in_a_request_that_v4_signs(oss: Oss) -> None:
+    """The URL and the headers of a form are no signature: only its fields count."""
+    form = v1_form(oss.root, [UNDER_USER], KEY)
+    url = oss.oss2().sign_url("POST", "user/a.jpg", 60).partition("?")[2]
+    parts = [(f'name="{name}"', value.encode()) for name, value in form.items()]
+    body = multipart([*parts, ('name="file"; filename="a"', b"x")])
+    status, _, answered = oss.raw("POST", f"/{BUCKET}/?{url}", {"Content-Type": TYPE}, body)
+    assert (status, code(answered)) == (403, "SignatureV1Refused")
+    check_nothing_stored(oss)
 
 
 def test_two_signatures_are_refused(oss: Oss) -> None:
@@ -203,7 +251,7 @@ def test_a_v4_form_of_another_day_or_region_is_refused(oss: Oss) -> None:
 
 def test_headers_and_url_are_no_signature_of_a_form(oss: Oss) -> None:
     signed = oss.oss2().sign_url("POST", "a", 60).partition("?")[2]
-    for form, status in ((KEY, 403), (v1_form(oss.root, [UNDER_USER], KEY), 204)):
+    for form, status in ((KEY, 403), (v4_form(oss.root, [UNDER_USER], KEY), 204)):
         body = multipart(
             [
                 *((f'name="{name}"', value.encode()) for name, value in form.items()),
@@ -224,8 +272,9 @@ def test_nobody_may_send_a_form_to_a_private_bucket(oss: Oss) -> None:
 
 
 def test_a_key_that_nobody_holds_is_refused(oss: Oss) -> None:
-    form = v1_form(oss.root, [UNDER_USER], KEY)
-    assert refused(oss, {**form, "OSSAccessKeyId": "LTAIx"}) == (403, "InvalidAccessKeyId")
+    form = v4_form(oss.root, [UNDER_USER], KEY, bound=False)
+    credential = form["x-oss-credential"].replace(oss.root.access_key_id, "LTAIx")
+    assert refused(oss, {**form, "x-oss-credential": credential}) == (403, "InvalidAccessKeyId")
 
 
 def test_the_v4_signature_is_the_one_of_the_sandbox(oss: Oss) -> None:
@@ -272,7 +321,7 @@ def test_conditions(
 
 
 def test_a_failed_condition_is_quoted(oss: Oss) -> None:
-    form = v1_form(oss.root, [["eq", "$Success_Action_Status", "200"]], KEY)
+    form = v4_form(oss.root, [["eq", "$Success_Action_Status", "200"]], KEY)
     for status, number in (("201", "0006-00000227"), (None, "0006-00000226")):
         fields = form if status is None else {**form, "success_action_status": status}
         answer = send(oss.endpoint, fields)
@@ -281,7 +330,7 @@ def test_a_failed_condition_is_quoted(oss: Oss) -> None:
         assert ec(answer.content) == number
 
 
-@signatures
+@every_version
 def test_an_expired_policy_is_refused(oss: Oss, version: str) -> None:
     form = FORMS[version](oss.root, [UNDER_USER], KEY, expires=time.time() + 30)
     oss.clock.ahead = 31
@@ -351,7 +400,7 @@ def test_a_policy_that_is_no_base64_of_json_is_refused(text: str) -> None:
 
 
 def test_an_invalid_policy_is_refused_over_http(oss: Oss) -> None:
-    form = v1_form(oss.root, [], KEY)
+    form = v4_form(oss.root, [], KEY, bound=False)
     assert refused(oss, form) == (400, "InvalidPolicyDocument")
 
 
@@ -361,7 +410,7 @@ def test_a_dollar_may_be_escaped() -> None:
     assert made.conditions[0].values == ("\\$${a}",)
 
 
-@signatures
+@every_version
 @pytest.mark.parametrize(
     ("size", "status", "wanted"),
     [(0, 400, "EntityTooSmall"), (9, 400, "EntityTooSmall"), (101, 400, "EntityTooLarge")],
@@ -409,7 +458,7 @@ def test_names_of_fields_are_in_any_case(oss: Oss) -> None:
 
 
 def test_what_follows_the_file_is_ignored(oss: Oss) -> None:
-    form = v1_form(oss.root, [UNDER_USER], KEY)
+    form = v4_form(oss.root, [UNDER_USER], KEY)
     body = multipart(
         [
             *((f'name="{name}"', value.encode()) for name, value in form.items()),
@@ -425,7 +474,7 @@ def test_what_follows_the_file_is_ignored(oss: Oss) -> None:
 
 
 def test_a_signature_after_the_file_is_none(oss: Oss) -> None:
-    form = v1_form(oss.root, [UNDER_USER], KEY)
+    form = v4_form(oss.root, [UNDER_USER], KEY)
     body = multipart(
         [
             ('name="key"', b"user/a.jpg"),
@@ -578,7 +627,7 @@ def test_metadata_and_headers_are_kept(oss: Oss) -> None:
 def test_the_most_telling_content_type_wins(
     oss: Oss, fields: dict[str, str], part: str, wanted: str
 ) -> None:
-    form = v1_form(oss.root, [UNDER_USER], {**KEY, **fields})
+    form = v4_form(oss.root, [UNDER_USER], {**KEY, **fields})
     assert send(oss.endpoint, form, filename="noname", content_type=part).status_code == 204
     assert oss.storage.get(BUCKET, KEY["key"]).headers["content-type"] == wanted
 
@@ -601,7 +650,7 @@ def test_an_object_is_not_overwritten_where_that_is_forbidden(oss: Oss) -> None:
 
 def test_headers_of_the_request_are_not_those_of_the_object(oss: Oss) -> None:
     headers = {"x-oss-object-acl": "public-read", "x-oss-meta-a": "1", "Cache-Control": "x"}
-    form = v1_form(oss.root, [UNDER_USER], KEY)
+    form = v4_form(oss.root, [UNDER_USER], KEY)
     assert send(oss.endpoint, form, headers=headers).status_code == 204
     found = oss.storage.get(BUCKET, KEY["key"])
     assert found.acl == "default"
@@ -610,13 +659,13 @@ def test_headers_of_the_request_are_not_those_of_the_object(oss: Oss) -> None:
 
 def test_a_digest_of_the_whole_body_is_checked(oss: Oss) -> None:
     headers = {"Content-MD5": base64.b64encode(b"0" * 16).decode()}
-    answer = send(oss.endpoint, v1_form(oss.root, [UNDER_USER], KEY), headers=headers)
+    answer = send(oss.endpoint, v4_form(oss.root, [UNDER_USER], KEY), headers=headers)
     assert (answer.status_code, code(answer.content)) == (400, "InvalidDigest")
     check_nothing_stored(oss)
 
 
 def test_a_bucket_that_is_not_there_is_told(oss: Oss) -> None:
-    answer = send(oss.endpoint, v1_form(oss.root, [UNDER_USER], KEY), bucket="no-bucket")
+    answer = send(oss.endpoint, v4_form(oss.root, [UNDER_USER], KEY), bucket="no-bucket")
     assert (answer.status_code, code(answer.content)) == (404, "NoSuchBucket")
 
 
@@ -625,14 +674,14 @@ def test_a_bucket_that_is_not_there_is_told(oss: Oss) -> None:
 
 @pytest.mark.parametrize("asked", ["200", "204", "", "203", "500", "x"])
 def test_the_status_is_as_asked_or_204(oss: Oss, asked: str) -> None:
-    form = v1_form(oss.root, [UNDER_USER], {**KEY, "success_action_status": asked})
+    form = v4_form(oss.root, [UNDER_USER], {**KEY, "success_action_status": asked})
     answer = send(oss.endpoint, form)
     assert (answer.status_code, answer.content) == (200 if asked == "200" else 204, b"")
 
 
 def test_201_is_answered_with_a_document(oss: Oss) -> None:
     fields = {"key": "user/a b.jpg", "success_action_status": "201"}
-    answer = send(oss.endpoint, v1_form(oss.root, [UNDER_USER], fields))
+    answer = send(oss.endpoint, v4_form(oss.root, [UNDER_USER], fields))
     assert answer.status_code == 201
     root = parse(answer.content, "PostResponse")
     location = f"{oss.endpoint}/{BUCKET}/user/a%20b.jpg"
@@ -648,20 +697,20 @@ def test_201_is_answered_with_a_document(oss: Oss) -> None:
 def test_a_browser_is_sent_on_when_asked(oss: Oss) -> None:
     url = "https://app.example/done?a=1"
     fields = {**KEY, "success_action_redirect": url, "success_action_status": "201"}
-    answer = send(oss.endpoint, v1_form(oss.root, [UNDER_USER], fields))
+    answer = send(oss.endpoint, v4_form(oss.root, [UNDER_USER], fields))
     assert (answer.status_code, answer.headers["location"]) == (303, url)
 
 
 def test_pages_may_read_the_answer_as_the_bucket_says(oss: Oss) -> None:
     oss.storage.set_cors(BUCKET, cors.store_rules([cors.ANY_ORIGIN]))
-    good = v1_form(oss.root, [UNDER_USER], KEY)
+    good = v4_form(oss.root, [UNDER_USER], KEY)
     for form in (good, {**good, "Signature": "x"}):
         answer = send(oss.endpoint, form, headers={"Origin": "https://page.test"})
         assert answer.headers["access-control-allow-origin"] == "*"
 
 
 def test_the_bucket_may_be_in_the_host(oss: Oss) -> None:
-    form = v1_form(oss.root, [{"bucket": BUCKET}], {**KEY, "success_action_status": "201"})
+    form = v4_form(oss.root, [{"bucket": BUCKET}], {**KEY, "success_action_status": "201"})
     body = multipart(
         [
             *((f'name="{name}"', value.encode()) for name, value in form.items()),
@@ -677,7 +726,7 @@ def test_the_bucket_may_be_in_the_host(oss: Oss) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-@signatures
+@every_version
 def test_curl_sends_a_form(oss: Oss, tmp_path: Path, version: str) -> None:
     photo = tmp_path / "my photo.jpg"
     photo.write_bytes(random.Random(1).randbytes(3_000_000))  # noqa: S311

@@ -6,10 +6,10 @@ import asyncio
 import base64
 import encodings.aliases
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import formatdate
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes
@@ -27,7 +27,15 @@ from sandbox.oss.addressing import BUCKET_NAME, check_key, readings
 from sandbox.oss.call import Target
 from sandbox.oss.errors import OssError
 from sandbox.oss.objects import md5_of, wanted_range
-from sandbox.oss.signatures import OPERATION_SUBRESOURCES, v1_signature, v1_string_to_sign
+from sandbox.oss.signatures import (
+    OPERATION_SUBRESOURCES,
+    UNSIGNED_PAYLOAD,
+    V4_ALGORITHM,
+    V4Scope,
+    v4_canonical_request,
+    v4_signature,
+    v4_string_to_sign,
+)
 from sandbox.oss.xml import parse, render
 
 few = settings(max_examples=150)
@@ -114,16 +122,18 @@ class Service:
         body: bytes = b"",
     ) -> Answer:
         """One request on BUCKET by the account itself, which may do everything."""
-        given = {b"date": formatdate(usegmt=True).encode(), **(headers or {})}
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        given = {b"x-oss-date": moment.encode(), **(headers or {})}
         names = {name.decode(): value.decode("latin-1") for name, value in given.items()}
-        first: dict[str, str] = {}
-        for part in query.decode("latin-1").split("&") if query else ():
-            name, _, value = part.partition("=")
-            first.setdefault(unquote_plus(name), unquote_plus(value))
+        parts = [part.partition("=") for part in query.decode("latin-1").split("&") if part]
+        pairs = [(unquote_plus(n), unquote_plus(v), bool(equals)) for n, equals, v in parts]
         # A key that is no UTF-8 is refused before the signature counts.
         resource = f"/{BUCKET}/{key.decode('utf-8', 'replace')}"
-        text = v1_string_to_sign(method, resource, names, first, names["date"])
-        given[b"authorization"] = f"OSS {KEY_ID}:{v1_signature(text, SECRET)}".encode()
+        text = v4_canonical_request(method, resource, names, pairs, [], UNSIGNED_PAYLOAD)
+        scope = V4Scope(moment[:8], REGION)
+        signature = v4_signature(v4_string_to_sign(text, moment, scope), SECRET, scope)
+        credential = f"Credential={KEY_ID}/{scope}"
+        given[b"authorization"] = f"{V4_ALGORITHM} {credential},Signature={signature}".encode()
         path = f"/{BUCKET}/{quote_from_bytes(key)}".encode()
         answer = self.send(method, path, query, given, body)
         assert answer.code != "SignatureDoesNotMatch"
@@ -150,7 +160,9 @@ def running(folder: Path) -> Iterator[Service]:
     identities = Identities("1234567890123456", b"seal key", [root], [], clock)
     storage = Storage(folder, clock)
     storage.create_bucket(BUCKET)
-    yield Service(create_app(storage, identities, region=REGION, clock=clock), storage, folder)
+    # A stranger's V1 is read here too, and not just refused.
+    app = create_app(storage, identities, region=REGION, clock=clock, takes_v1=True)
+    yield Service(app, storage, folder)
     storage.close()
 
 

@@ -44,6 +44,7 @@ from sandbox.oss import images
 from sandbox.oss.errors import OssError
 from sandbox.oss.image_instructions import parse
 from sandbox.oss.images import process
+from signature_versions import every_version
 
 PHOTO = encoded(quarters(400, 200), "JPEG", quality=95)
 READ = policy({"Action": "oss:GetObject", "Resource": f"acs:oss:*:*:{BUCKET}/mine/*"})
@@ -76,7 +77,7 @@ def refusal(source: bytes, actions: str) -> OssError:
 # With the SDKs
 
 
-@pytest.mark.parametrize("version", ["v1", "v4"])
+@every_version
 def test_oss2_gets_a_thumbnail(
     oss: Oss, photo: SessionCredentials, version: str, tmp_path: Path
 ) -> None:
@@ -94,7 +95,7 @@ def test_oss2_gets_a_thumbnail(
     assert opened((tmp_path / "small").read_bytes()).size == (100, 50)
 
 
-@pytest.mark.parametrize("version", ["v1", "v4"])
+@every_version
 def test_a_url_signed_by_oss2_gets_a_thumbnail_and_no_other(
     oss: Oss, photo: SessionCredentials, version: str
 ) -> None:
@@ -130,7 +131,7 @@ def test_a_url_presigned_by_oss_v2_gets_a_thumbnail(oss: Oss, photo: SessionCred
         assert opened(answer.content).size == (200, 400)
 
 
-@pytest.mark.parametrize("version", ["v1", "v4"])
+@every_version
 def test_info_tells_size_and_format_in_strings(
     oss: Oss, photo: SessionCredentials, version: str
 ) -> None:
@@ -154,9 +155,8 @@ def test_a_public_image_needs_no_signature(oss: Oss, photo: SessionCredentials) 
 
 def test_processing_needs_the_right_to_read(oss: Oss, photo: SessionCredentials) -> None:
     for credentials, key in ((oss.session(WRITE), KEY), (photo, "theirs/a.jpg")):
-        for version in ("v1", "v4"):
-            with pytest.raises(oss2.exceptions.AccessDenied):
-                oss.oss2(credentials, version=version).get_object(key, process="image/info")
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            oss.oss2(credentials).get_object(key, process="image/info")
         wanted = oss_v2.GetObjectRequest(bucket=BUCKET, key=key, process="image/info")
         with pytest.raises(OperationError) as error:
             client_v2(oss, credentials).get_object(wanted)
@@ -284,7 +284,8 @@ def test_instructions_beside_another_operation_are_refused(oss: Oss, query: str)
     name, _, value = query.partition("=")
     params = {name: value, "x-oss-process": "image/info"}
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
-        url = oss.oss2().sign_url(method, "a", 60, params=params)
+        # oss2 adds the signature to what it is given.
+        url = oss.oss2().sign_url(method, "a", 60, params=dict(params))
         assert oss.raw(method, url[url.index("/", 8) :])[0] == 501
 
 

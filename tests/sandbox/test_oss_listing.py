@@ -17,9 +17,10 @@ from sandbox.oss.call import Call, Site, Target
 from sandbox.oss.listing import list_objects, list_objects_v2
 from sandbox.oss.storage import Storage, successor
 from sandbox.oss.xml import parse
+from signature_versions import VERSIONS
 
 
-@pytest.fixture(params=["v1", "v4"])
+@pytest.fixture(params=VERSIONS)
 def bucket(request: pytest.FixtureRequest, oss: Oss) -> oss2.Bucket:
     return oss.oss2(oss.session(), version=request.param)
 

@@ -14,11 +14,12 @@ from oss2.exceptions import OssError
 from oss2.models import PartInfo
 
 from running_oss import BUCKET, Oss
+from signature_versions import VERSIONS
 
 KB100 = 100 * 1024
 
 
-@pytest.fixture(params=["v1", "v4"])
+@pytest.fixture(params=VERSIONS)
 def bucket(request: pytest.FixtureRequest, oss: Oss) -> oss2.Bucket:
     return oss.oss2(oss.session(), version=request.param)
 

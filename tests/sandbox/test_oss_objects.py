@@ -13,6 +13,7 @@ import pytest
 from oss2.exceptions import OssError
 
 from running_oss import BUCKET, Oss, policy
+from signature_versions import VERSIONS
 
 ODD_KEYS = [
     "plain.txt",
@@ -29,7 +30,7 @@ ODD_KEYS = [
 ]
 
 
-@pytest.fixture(params=["v1", "v4"])
+@pytest.fixture(params=VERSIONS)
 def bucket(request: pytest.FixtureRequest, oss: Oss) -> oss2.Bucket:
     return oss.oss2(oss.session(), version=request.param)
 

@@ -102,12 +102,28 @@ def test_the_first_command_prints_a_token(sandbox: Sandbox) -> None:
 def test_the_token_opens_the_prefix_and_nothing_else(sandbox: Sandbox) -> None:
     token = Token.of(sandbox.answer())
     assert token.endpoint == f"http://127.0.0.1:{sandbox.port + 1}"
-    for signature in ("v1", "v4"):
-        bucket = token.oss2(signature)
-        assert bucket.put_object(f"{token.prefix}a", b"Hello").status == 200
-        for key in ("a", "uploads2/a"):
-            with pytest.raises(oss2.exceptions.AccessDenied):
-                bucket.put_object(key, b"Hello")
+    bucket = token.oss2("v4")
+    assert bucket.put_object(f"{token.prefix}a", b"Hello").status == 200
+    for key in ("a", "uploads2/a"):
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.put_object(key, b"Hello")
+
+
+def test_a_client_that_signs_with_v1_is_told_what_to_change(sandbox: Sandbox) -> None:
+    token = Token.of(sandbox.answer())
+    with pytest.raises(oss2.exceptions.ServerError) as error:
+        token.oss2("v1").put_object(f"{token.prefix}a", b"Hello")
+    assert (error.value.status, error.value.code) == (403, "SignatureV1Refused")
+    assert "auth_version='v4'" in error.value.message
+    assert "403 SignatureV1Refused" in sandbox.stderr
+
+
+def test_signature_v1_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path / "state", SIGNATURE_V1="1") as sandbox:
+        assert "V1 as for old buckets" in sandbox.stdout
+        token = Token.of(sandbox.answer())
+        for version in ("v1", "v4"):
+            assert token.oss2(version).put_object(f"{token.prefix}a", b"Hello").status == 200
 
 
 def test_localhost_works_as_well(sandbox: Sandbox) -> None:
@@ -237,7 +253,7 @@ def test_a_token_is_for_whoever_is_named(
     done = finished(TOKEN, users.folder, PORT=str(users.port), AUTH="jwt", **caller)
     token = Token.of(check_printed(done))
     assert token.prefix == prefix
-    assert token.oss2("v1").put_object(f"{prefix}a", b"Hello").status == 200
+    assert token.oss2("v4").put_object(f"{prefix}a", b"Hello").status == 200
 
 
 @pytest.mark.parametrize(
@@ -289,10 +305,12 @@ def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Pat
 
 def test_make_hands_variables_on_and_ends_with_all_its_processes(tmp_path: Path) -> None:
     port = free_port()
-    command = make("run", f"PORT={port}", "POLICY_FILE=bucket_read_write_policy")
+    variables = ("POLICY_FILE=bucket_read_write_policy", "SIGNATURE_V1=1")
+    command = make("run", f"PORT={port}", *variables)
     with running(tmp_path / "state", port, command) as sandbox:
         token = sandbox.answer()
         assert token["Scope"]["Policy"] == "bucket_read_write_policy"
+        assert Token.of(token).oss2("v1").put_object("uploads/a", b"Hello").status == 200
         again = finished(make("token", f"PORT={port}"), sandbox.folder)
         assert Token.of(json.loads(again.stdout)).endpoint == f"http://127.0.0.1:{port + 1}"
         # As Ctrl-C does it: everybody in the terminal's group is told.
@@ -439,6 +457,7 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
         ({"PORT": "65534"}, ["PORT", "65533"]),
         ({"PORT": "9" * 5000}, ["PORT", "65533"]),
         ({"PORT": "\uff17\uff10\uff18\uff10"}, ["PORT", "65533"]),
+        ({"SIGNATURE_V1": "yes"}, ["SIGNATURE_V1 must be 1", "or 0"]),
         ({"TOKEN_EXPIRE_TIME": "5"}, ["TOKEN_EXPIRE_TIME: ", "900"]),
         ({"AUTH": "nonsense"}, ["AUTH: ", "anonymous"]),
         ({"POLICY_FILE": "no_such_policy"}, ["POLICY_FILE: ", "bucket_write_policy"]),

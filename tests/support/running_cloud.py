@@ -93,7 +93,9 @@ class RunningCloud:
 
 @contextmanager
 def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
-    """Run it with these variables of the function set, as if on make's command line."""
+    """Run it with these variables of the function set, as if on make's command line; with
+    SIGNATURE_V1="1" its OSS takes V1."""
+    takes_v1 = variables.pop("SIGNATURE_V1", "") == "1"
     listeners = [listen(0), listen(0), listen(0)]
     gateway_port, oss_port, sts_port = (listener.getsockname()[1] for listener in listeners)
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,8 +125,8 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
         app.warm()
 
     function = gateway.create_app(handler, initialize, public_key=signer.public_key)
-    services = [Service(function, listeners[0]), *cloud.services(made, signer, *listeners[1:])]
-    with in_background(services):
+    oss_and_sts = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
+    with in_background([Service(function, listeners[0]), *oss_and_sts]):
         yield RunningCloud(app, made, env, f"http://127.0.0.1:{gateway_port}")
     app.close()
     made.storage.close()

@@ -87,7 +87,7 @@ class Oss:
         self,
         credentials: SessionCredentials | None = None,
         *,
-        version: str = "v1",
+        version: str = "v4",
         bucket: str = BUCKET,
     ) -> oss2.Bucket:
         """The real SDK; with the root key unless credentials are given."""
@@ -155,9 +155,16 @@ def running_server() -> Iterator[Server]:
 
 @contextmanager
 def running_oss(
-    folder: Path, server: Server | None = None, default_bucket: str | None = None
+    folder: Path,
+    server: Server | None = None,
+    default_bucket: str | None = None,
+    *,
+    takes_v1: bool = False,
 ) -> Iterator[Oss]:
-    """Serve an OSS with an empty bucket; in `server`, or in one of its own."""
+    """Serve an OSS with an empty bucket; in `server`, or in one of its own.
+
+    `takes_v1` is SIGNATURE_V1=1.
+    """
     with contextlib.ExitStack() as stack:
         if server is None:
             server = stack.enter_context(running_server())
@@ -175,5 +182,6 @@ def running_oss(
             default_bucket=default_bucket,
             clock=clock,
             callback_signer=callback_signer(),
+            takes_v1=takes_v1,
         )
         yield Oss(server.port, storage, identities, clock, folder, root, stack)

@@ -1,0 +1,50 @@
+"""Which signature each client of OSS uses by default, and the line that makes it V4.
+
+V1 is closed to new accounts since 2025-03-01 and to new buckets since 2025-09-01, "in phases"
+(vendor documentation: "Guide to upgrading from Signature V1 to Signature V4", which has the
+versions and most of the lines too). Knows no request: the sandbox and `make smoke` tell it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Client(NamedTuple):
+    """An SDK or tool. `default` is V1 or V4; `line` makes it V4, with REGION in it; "" if V4 is all
+    that it knows."""
+
+    name: str
+    default: str
+    line: str = ""
+
+    def v4(self, region: str) -> str:
+        """The line for a bucket of `region`, which is one like cn-hangzhou; "" as `line`."""
+        return self.line.replace("REGION", region)
+
+
+CLIENTS = (
+    # ClientConfiguration.java:45 of aliyun-oss-android-sdk 2.9.20; run too.
+    Client(
+        "Android",
+        "V1",
+        'conf.setSignVersion(SignVersion.V4); client.setRegion("REGION")',
+    ),
+    # OSSModel.m:342 of aliyun-oss-ios-sdk 2.11.1; OSSClient.m:152 refuses V4 without a region.
+    Client("iOS", "V1", 'conf.signVersion = OSSSignVersionV4; client.region = @"REGION"'),
+    Client("ali-oss", "V1", "authorizationV4: true, region: 'oss-REGION' (6.20 or newer)"),
+    Client(
+        "oss2",
+        "V1",
+        "StsAuth(..., auth_version='v4'), Bucket(..., region='REGION') (2.18.4 or newer)",
+    ),
+    Client("alibabacloud-oss-v2", "V4"),
+    Client("ossutil 1", "V1", "--sign-version v4 --region REGION (1.7.12 or newer)"),
+    Client("Go SDK 1", "V1", 'oss.AuthVersion(oss.AuthV4), oss.Region("REGION") (3.0.2 or newer)'),
+)
+"""Those of apps first; the others are for who works on the bucket."""
+
+
+def lines(region: str) -> list[str]:
+    """What to change, a line for each client that signs with V1 by default."""
+    return [f"{client.name}: {client.v4(region)}" for client in CLIENTS if client.line]
