@@ -23,7 +23,7 @@ class Client(NamedTuple):
         return self.line.replace("REGION", region)
 
 
-CLIENTS = (
+OF_APPS = (
     # ClientConfiguration.java:45 of aliyun-oss-android-sdk 2.9.20; run too.
     Client(
         "Android",
@@ -39,12 +39,15 @@ CLIENTS = (
         "StsAuth(..., auth_version='v4'), Bucket(..., region='REGION') (2.18.4 or newer)",
     ),
     Client("alibabacloud-oss-v2", "V4"),
+)
+"""What uploads with a token."""
+OTHERS = (
     Client("ossutil 1", "V1", "--sign-version v4 --region REGION (1.7.12 or newer)"),
     Client("Go SDK 1", "V1", 'oss.AuthVersion(oss.AuthV4), oss.Region("REGION") (3.0.2 or newer)'),
 )
-"""Those of apps first; the others are for who works on the bucket."""
+"""What works on the bucket."""
 
 
 def lines(region: str) -> list[str]:
     """What to change, a line for each client that signs with V1 by default."""
-    return [f"{client.name}: {client.v4(region)}" for client in CLIENTS if client.line]
+    return [f"{client.name}: {client.v4(region)}" for client in (*OF_APPS, *OTHERS) if client.line]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ops import client_signatures
 from ops.report import Check, Finding, Outcome, failed, judged, passed, skipped, warned
 from ops.smoke import acs3, clients, contract, fc2_client, wire
 from ops.smoke.contract import Document, NotADocument
@@ -360,10 +361,27 @@ def _upload(session: Session) -> list[Check]:
     from ops.smoke.upload import check_upload
 
     found = check_upload(document, session.options.key)
+    found += _signatures(document["Scope"]["Region"])
     if session.options.acl:
         uploaded = found[0].finding.outcome is Outcome.PASS
         found += check_acl(document, session.options.key, uploaded=uploaded)
     return found
+
+
+def _signatures(region: str) -> list[Check]:
+    """Which signature each client would use: the upload was signed with V4, an app's may not be."""
+    return [
+        Check(
+            f"OSS signature: {client.name}",
+            warned(
+                f"{client.default} by default, which new accounts and new buckets refuse; "
+                f"what makes it V4: {client.v4(region)}"
+            )
+            if client.line
+            else passed(f"{client.default} always"),
+        )
+        for client in client_signatures.OF_APPS
+    ]
 
 
 def _wants_login(session: Session) -> bool:

@@ -89,7 +89,7 @@ def _upload(bucket: oss2.Bucket, target: Target, key: str, written: list[str]) -
     refusal = refusal_of(partial(bucket.put_object, key, CONTENT))
     if refusal is None:
         written.append(key)
-        return passed(f"{key} in {target.bucket}")
+        return passed(f"{key} in {target.bucket}, signed with V4")
     policy = policies_described.bundled().get(target.policy)
     if refusal == DENIED and policy is not None and not policy.can_upload:
         return skipped(f"{target.policy} does not let anybody upload")

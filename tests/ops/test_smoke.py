@@ -45,6 +45,24 @@ def test_it_passes_against_the_function_that_anybody_may_call(function: RunningF
     table.check("clean-up", "WARN", "a token cannot delete", "smoke-test-")
 
 
+def test_it_says_which_signature_each_client_uses_and_what_makes_it_v4(
+    function: RunningFunction,
+) -> None:
+    table = smoke(function.url, UPLOAD="1")
+    table.check("upload", "PASS", "signed with V4")
+    lines = {
+        "Android": 'conf.setSignVersion(SignVersion.V4); client.setRegion("cn-hangzhou")',
+        "iOS": 'conf.signVersion = OSSSignVersionV4; client.region = @"cn-hangzhou"',
+        "ali-oss": "authorizationV4: true, region: 'oss-cn-hangzhou'",
+        "oss2": "StsAuth(..., auth_version='v4'), Bucket(..., region='cn-hangzhou')",
+    }
+    for client, line in lines.items():
+        table.check(f"OSS signature: {client}", "WARN", "V1 by default", line)
+    table.check("OSS signature: alibabacloud-oss-v2", "PASS", "V4 always")
+    without = smoke(function.url)
+    assert not [name for name in without.lines if name.startswith("OSS signature")]
+
+
 def test_it_passes_against_the_function_that_wants_logins(
     login_function: RunningFunction, login: str
 ) -> None:
