@@ -1,4 +1,4 @@
-"""The Python that the docs tell readers to use, as code that tests run."""
+"""The code that the docs tell readers to use, as code that tests run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from typing import Any
 DOCS = Path(__file__).parents[2] / "docs"
 
 
+def blocks(language: str, page: Path) -> list[str]:
+    """The blocks of a language, named as after the fence, in a page."""
+    found = re.findall(
+        rf"^( *)```{language}\n(.*?)^\1```$", page.read_text(encoding="utf-8"), re.M | re.S
+    )
+    return [textwrap.dedent(block) for _, block in found]
+
+
+def code_with(language: str, page: str, text: str) -> str:
+    """The one block of a language in a page of docs/ that has a text in it."""
+    (found,) = (block for block in blocks(language, DOCS / page) if text in block)
+    return found
+
+
 def python_with(page: str, text: str) -> str:
     """The one block of Python in a page of docs/ that has a text in it."""
-    blocks = re.findall(
-        r"^( *)```python\n(.*?)^\1```$", (DOCS / page).read_text(encoding="utf-8"), re.M | re.S
-    )
-    (found,) = (block for _, block in blocks if text in block)
-    return textwrap.dedent(found)
+    return code_with("python", page, text)
 
 
 def run(code: str, **names: object) -> dict[str, Any]:

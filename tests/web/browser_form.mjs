@@ -1,27 +1,15 @@
 // Forms posted to OSS by a page of Chromium, as an app does it with FormData: reads a job
 // {posts: [{url, fields, file: {name, type, text}}], chromium} as JSON on stdin, prints what came
-// of each post as JSON. The page comes from a server here: CORS applies.
+// of each post as JSON.
 
-import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
 
-import { chromium } from 'playwright-core';
+import { withPage } from './page.mjs';
 
 const job = await json(process.stdin);
-const server = createServer((_, response) => {
-  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
-  response.end('<!doctype html><title>Upload</title>');
-});
-await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
-const browser = await chromium.launch({
-  executablePath: job.chromium,
-  headless: true,
-  args: ['--no-sandbox'], // root, as in a container, has none
-});
-try {
-  const page = await browser.newPage();
-  await page.goto(`http://127.0.0.1:${server.address().port}/`);
-  const outcomes = await page.evaluate(async (posts) => {
+const files = { '/': ['text/html', '<!doctype html><title>Upload</title>'] };
+const outcomes = await withPage(job.chromium, files, (page) =>
+  page.evaluate(async (posts) => {
     const made = [];
     for (const { url, fields, file } of posts) {
       const form = new FormData();
@@ -35,9 +23,6 @@ try {
       }
     }
     return made;
-  }, job.posts);
-  console.log(JSON.stringify({ outcomes }));
-} finally {
-  await browser.close();
-  server.close();
-}
+  }, job.posts),
+);
+console.log(JSON.stringify({ outcomes }));

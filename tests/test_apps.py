@@ -1,0 +1,289 @@
+"""The JavaScript of docs/apps.md and docs/signed-urls.md, word for word, in Node and in Chromium:
+the real ali-oss, the function, and the sandbox's OSS."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from documented_code import code_with
+from javascript import need, run
+from running_cloud import RunningCloud, running_cloud
+
+UPLOAD = code_with("js", "apps.md", "new OSS(")
+SIGNED_URL = code_with("js", "signed-urls.md", "/signed-url?object")
+FORM = code_with("js", "signed-urls.md", "new FormData()")
+PLACES = ["node", "browser"]
+FOUR = [{"name": f"{name}.txt", "text": f"I am {name}"} for name in ("one", "two", "three", "four")]
+TEXTS = {file["name"]: file["text"].encode() for file in FOUR}
+REFUSED = {"StatusCode": 401, "ErrorCode": "ExpiredToken", "ErrorMessage": "the login has expired"}
+NO_ANSWER = {"status": 0}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
+    folder = tmp_path_factory.mktemp("cloud")
+    with running_cloud(
+        folder,
+        AUTH="jwt",
+        POLICY_CHOICES="bucket_write_policy,bucket_read_write_policy",
+        UPLOAD_MAX_BYTES="1000",
+    ) as cloud:
+        yield cloud
+
+
+@pytest.fixture(params=PLACES)
+def where(request: pytest.FixtureRequest) -> str:
+    place: str = request.param
+    need(f"the JavaScript of the docs in {place}", browser=place == "browser")
+    return place
+
+
+def use(where: str, *jobs: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Run code of the docs; see tests/web/app_use.mjs for the jobs and what comes of them."""
+    names = {"tokenUrl": "http://127.0.0.1:9/", "login": "x"}
+    full = [{"code": UPLOAD, "names": names, **job} for job in jobs]
+    outcomes: list[dict[str, Any]] = run("documented.mjs", {"where": where, "jobs": full})[
+        "outcomes"
+    ]
+    return outcomes
+
+
+def answer_of(cloud: RunningCloud, user: str = "alice", **wishes: str) -> dict[str, Any]:
+    """The token URL's answer to a user."""
+    answer = cloud.answer(access_token=cloud.login(user), **wishes)
+    assert answer["StatusCode"] == 200, answer
+    return answer
+
+
+def led(answer: dict[str, Any], **scope: object) -> dict[str, Any]:
+    """That answer, with members of its Scope changed."""
+    return {**answer, "Scope": {**answer["Scope"], **scope}}
+
+
+def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
+    """That token when its time is over: OSS refuses it, and it says itself that it has ended."""
+    role = cloud.cloud.identities.role(cloud.env["ROLE_ARN"])
+    assert role is not None
+    session = cloud.cloud.identities.assume(role, "phone", None, 0)
+    return {
+        **answer,
+        "AccessKeyId": session.access_key_id,
+        "AccessKeySecret": session.access_key_secret,
+        "SecurityToken": session.security_token,
+        "Expiration": answer["LastUpdated"],
+    }
+
+
+def short(answer: dict[str, Any]) -> dict[str, Any]:
+    """That token, still good, but said to have just the five minutes left at which one is new."""
+    end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 300))
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {**answer, "Expiration": end, "LastUpdated": now}
+
+
+def said(*answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the token URL says in turn."""
+    return [
+        {"status": 200, "body": json.dumps(answer)} if "StatusCode" in answer else answer
+        for answer in answers
+    ]
+
+
+def stored(cloud: RunningCloud, user: str) -> dict[str, bytes]:
+    """What lies in the folder of a user, by name."""
+    storage, prefix, found = cloud.cloud.storage, f"uploads/{user}/", {}
+    for info in storage.keys_from(
+        cloud.cloud.bucket, b"", inclusive=True, prefix=prefix.encode(), limit=100
+    ):
+        with storage.open(cloud.cloud.bucket, info.key) as opened:
+            data = b"".join(opened.chunks(0, opened.info.size))
+        found[info.key.removeprefix(prefix)] = data
+    return found
+
+
+def test_the_snippet_uploads(where: str, cloud: RunningCloud) -> None:
+    """With the function behind its URL, the login in a header, CORS and all."""
+    user = f"plain-{where}"
+    names = {"tokenUrl": f"{cloud.url}/", "login": cloud.login(user)}
+    (done,) = use(where, {"names": names, "files": FOUR})
+    assert done["code"] == {}, done
+    assert done["fetches"] == 1
+    assert stored(cloud, user) == TEXTS
+
+
+def test_uploads_that_start_with_an_ended_token_share_one_fetch(
+    where: str, cloud: RunningCloud
+) -> None:
+    """ali-sdk/ali-oss#1363, #1391: its own refresh serves one of them and fails the others."""
+    user = f"ended-{where}"
+    good = answer_of(cloud, user)
+    (done,) = use(where, {"answers": said(ended(cloud, good), good), "files": FOUR})
+    assert done["code"] == {}, done
+    # One to begin with, one for all four.
+    assert done["fetches"] == 2
+    assert stored(cloud, user) == TEXTS
+
+
+def test_the_ended_token_of_these_tests_opens_nothing(where: str, cloud: RunningCloud) -> None:
+    """Else the test before would pass with a snippet that never refreshes."""
+    user = f"never-{where}"
+    good = answer_of(cloud, user)
+    trusting = UPLOAD.replace("refreshSTSToken: fresh", "refreshSTSToken: () => keys")
+    assert trusting != UPLOAD
+    answers = said(ended(cloud, good), good)
+    (done,) = use(where, {"code": trusting, "answers": answers, "files": FOUR})
+    assert done["code"]["error"]["code"] == "SecurityTokenExpired"
+    assert stored(cloud, user) == {}
+
+
+def test_a_refresh_that_fails_fails_all_who_wait_and_the_next_upload_asks_again(
+    where: str, cloud: RunningCloud
+) -> None:
+    user = f"refused-{where}"
+    good = answer_of(cloud, user)
+    answers = said(ended(cloud, good), REFUSED, NO_ANSWER, good)
+    (done,) = use(where, {"answers": answers, "rounds": 3, "again": FOUR})
+    assert done["code"] == {}, done
+    refused, offline, fine = done["rounds"]
+    message = {"message": REFUSED["ErrorMessage"]}
+    assert refused == {"outcomes": [{"error": message}] * 4, "fetches": 2}
+    assert offline == {"outcomes": [{"error": {"message": "Failed to fetch"}}] * 4, "fetches": 3}
+    assert fine == {"outcomes": [{"value": 200}] * 4, "fetches": 4}
+    assert stored(cloud, user) == TEXTS
+
+
+def test_the_parts_of_one_upload_go_on_over_new_tokens(where: str, cloud: RunningCloud) -> None:
+    user = f"parts-{where}"
+    good = answer_of(cloud, user)
+    answers = said(
+        short(good), short(answer_of(cloud, user, policy="bucket_read_write_policy")), short(good)
+    )
+    prefix = good["Scope"]["Prefix"]
+    (done,) = use(where, {"answers": answers, "parts": 5, "prefix": prefix})
+    assert done["parts"] == {"value": 200}, done
+    assert done["fetches"] > 3
+    assert len(stored(cloud, user)["parts"]) == 5 * 100 * 1024
+
+
+def test_an_object_lies_under_the_prefix_of_the_token_that_it_is_sent_with(
+    where: str, cloud: RunningCloud
+) -> None:
+    """Another person logged in meanwhile: nothing of theirs goes to whoever was there before."""
+    before, after = f"before-{where}", f"after-{where}"
+    answers = said(ended(cloud, answer_of(cloud, before)), answer_of(cloud, after))
+    (done,) = use(where, {"answers": answers, "files": FOUR})
+    assert done["code"] == {}, done
+    assert (stored(cloud, before), stored(cloud, after)) == ({}, TEXTS)
+
+
+NO_TOKEN = {
+    "a refusal, as HTTP 200": (said(REFUSED), "the login has expired"),
+    "what is no answer of the function": (
+        [{"status": 429, "body": "<h1>Too many requests</h1>"}],
+        "No token: HTTP 429",
+    ),
+}
+
+
+def test_why_there_is_no_token_is_said(where: str) -> None:
+    jobs = [{"answers": answers, "files": FOUR} for answers, _ in NO_TOKEN.values()]
+    said_to_the_user = [done["code"] for done in use(where, *jobs)]
+    assert said_to_the_user == [{"error": {"message": text}} for _, text in NO_TOKEN.values()]
+
+
+def test_why_an_upload_is_refused_is_said(where: str, cloud: RunningCloud) -> None:
+    answer = led(answer_of(cloud, f"mine-{where}"), Prefix="uploads/theirs/")
+    (done,) = use(where, {"answers": said(answer), "files": FOUR})
+    assert done["code"]["error"]["code"] == "AccessDenied"
+    assert stored(cloud, "theirs") == {}
+
+
+SCOPES: dict[str, tuple[dict[str, object], str]] = {
+    "a region's endpoint": (
+        {"Endpoint": "https://oss-cn-hangzhou.aliyuncs.com", "Cname": False},
+        "https://sandbox-bucket.oss-cn-hangzhou.aliyuncs.com/uploads/alice/one.txt",
+    ),
+    "an answer without Cname": (
+        {"Endpoint": "https://oss-cn-hangzhou.aliyuncs.com"},
+        "https://sandbox-bucket.oss-cn-hangzhou.aliyuncs.com/uploads/alice/one.txt",
+    ),
+    "a domain of one's own": (
+        {"Endpoint": "https://files.example.com", "Cname": True},
+        "https://files.example.com/uploads/alice/one.txt",
+    ),
+    "the sandbox": (
+        {"Endpoint": "http://127.0.0.1:7081", "Cname": False},
+        "http://127.0.0.1:7081/sandbox-bucket/uploads/alice/one.txt",
+    ),
+    "the sandbox, playing a domain of one's own": (
+        {"Endpoint": "http://files.localhost:7081", "Cname": True},
+        "http://files.localhost:7081/uploads/alice/one.txt",
+    ),
+}
+
+
+def test_the_snippet_asks_where_the_scope_leads(where: str, cloud: RunningCloud) -> None:
+    """By https, from a page that is not https, and in Node. Nothing is sent here."""
+    answer = answer_of(cloud)
+    kept = {n: v for n, v in answer["Scope"].items() if n not in ("Endpoint", "Cname")}
+    jobs = [
+        {"answers": said({**answer, "Scope": {**kept, **scope}}), "files": FOUR[:1], "record": True}
+        for scope, _ in SCOPES.values()
+    ]
+    found = [(done["code"], done["urls"]) for done in use(where, *jobs)]
+    assert found == [({}, [url]) for _, url in SCOPES.values()]
+
+
+def test_the_sandbox_is_reached_by_localhost_too(where: str, cloud: RunningCloud) -> None:
+    user = f"localhost-{where}"
+    answer = answer_of(cloud, user)
+    local = answer["Scope"]["Endpoint"].replace("127.0.0.1", "localhost")
+    (done,) = use(where, {"answers": said(led(answer, Endpoint=local)), "files": FOUR})
+    assert done["code"] == {}, done
+    assert stored(cloud, user) == TEXTS
+
+
+def use_service(cloud: RunningCloud, code: str, user: str, text: str) -> dict[str, Any]:
+    """Run code of docs/signed-urls.md in a page; "" is nobody."""
+    need("the JavaScript of the docs in browser", browser=True)
+    names = {"service": cloud.url, "login": cloud.login(user) if user else "x"}
+    files = [{"name": "a.jpg", "type": "image/jpeg", "text": text}]
+    (done,) = use("browser", {"code": code, "names": names, "files": files})
+    outcome: dict[str, Any] = done["code"]
+    return outcome
+
+
+@pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
+def test_a_page_uploads_without_an_sdk(cloud: RunningCloud, code: str) -> None:
+    user = f"page-{len(code)}"
+    assert use_service(cloud, code, user, "a picture") == {}
+    assert stored(cloud, user) == {"a.jpg": b"a picture"}
+
+
+@pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
+def test_a_page_says_why_the_function_refuses(cloud: RunningCloud, code: str) -> None:
+    """It said "Cannot convert undefined or null to object"."""
+    reason = cloud.answer(path="/form", access_token="x")["ErrorMessage"]
+    assert use_service(cloud, code, "", "a picture") == {"error": {"message": reason}}
+
+
+OSS_REFUSES = {
+    "signed URL, without its headers": (
+        SIGNED_URL.replace("headers: Headers", "headers: {'Content-Type': 'text/html'}"),
+        "SignatureDoesNotMatch",
+    ),
+    "form, too large": (FORM, "EntityTooLarge"),
+}
+
+
+@pytest.mark.parametrize(("code", "reason"), OSS_REFUSES.values(), ids=OSS_REFUSES)
+def test_a_page_says_why_oss_refuses(cloud: RunningCloud, code: str, reason: str) -> None:
+    """Nobody looked at what the upload answered."""
+    outcome = use_service(cloud, code, "refused", "x" * 1001)
+    assert reason in outcome["error"]["message"]
+    assert stored(cloud, "refused") == {}

@@ -1,0 +1,39 @@
+// JavaScript that the docs tell readers to use, word for word, in Node or in a page of Chromium:
+// reads {where: "node" or "browser", jobs (see app_use.mjs), chromium: the browser's path} as JSON on
+// stdin, prints what came of each job as JSON. A page comes from a server here: CORS applies.
+
+import { setDefaultResultOrder } from 'node:dns';
+import { readFile } from 'node:fs/promises';
+import { json } from 'node:stream/consumers';
+
+import OSS from 'ali-oss';
+
+import { useCodes } from './app_use.mjs';
+import { withPage } from './page.mjs';
+
+// The sandbox listens on 127.0.0.1 only, and localhost may be ::1 first.
+setDefaultResultOrder('ipv4first');
+
+const here = (path) => readFile(new URL(path, import.meta.url));
+
+async function inPage(jobs, chromium) {
+  const files = {
+    '/': ['text/html', '<!doctype html><title>Upload</title><script src="/ali-oss.js"></script>'],
+    '/ali-oss.js': ['text/javascript', await here('node_modules/ali-oss/dist/aliyun-oss-sdk.min.js')],
+    '/app_use.mjs': ['text/javascript', await here('app_use.mjs')],
+  };
+  return withPage(chromium, files, (page) =>
+    page.evaluate(async (jobs) => {
+      const { useCodes } = await import('/app_use.mjs');
+      return useCodes(window.OSS, jobs, (bytes, name, type) => new File([bytes], name, { type }));
+    }, jobs),
+  );
+}
+
+// In Node ali-oss takes a Buffer.
+const inNode = (jobs) =>
+  useCodes(OSS, jobs, (bytes, name) => Object.assign(Buffer.from(bytes), { name }));
+
+const { where, jobs, chromium } = await json(process.stdin);
+const outcomes = await (where === 'browser' ? inPage(jobs, chromium) : inNode(jobs));
+console.log(JSON.stringify({ outcomes }));

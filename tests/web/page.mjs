@@ -1,0 +1,31 @@
+// A page of Chromium that comes from a server here, so from an origin other than OSS's: CORS applies.
+
+import { createServer } from 'node:http';
+
+import { chromium } from 'playwright-core';
+
+/**
+ * Open `/` of `files`, which has a type and a body for each path; call `use` with the page.
+ * `executablePath` is the browser's.
+ */
+export async function withPage(executablePath, files, use) {
+  const server = createServer((request, response) => {
+    const [type, body] = files[request.url] ?? [];
+    response.writeHead(body ? 200 : 404, { 'content-type': `${type ?? 'text/plain'}; charset=utf-8` });
+    response.end(body);
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  const browser = await chromium.launch({
+    executablePath,
+    headless: true,
+    args: ['--no-sandbox'], // root, as in a container, has none
+  });
+  try {
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${server.address().port}/`);
+    return await use(page);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
