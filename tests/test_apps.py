@@ -79,11 +79,17 @@ def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def timed(answer: dict[str, Any], updated: float, seconds: float) -> dict[str, Any]:
+    """That token, still good, but said to be made at `updated` and to live for so long."""
+    made, ends = (
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (updated, updated + seconds)
+    )
+    return {**answer, "LastUpdated": made, "Expiration": ends}
+
+
 def short(answer: dict[str, Any]) -> dict[str, Any]:
-    """That token, still good, but said to have just the five minutes left at which one is new."""
-    end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 300))
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {**answer, "Expiration": end, "LastUpdated": now}
+    """That token with just the five minutes left at which the next one is asked for."""
+    return timed(answer, time.time(), 300)
 
 
 def said(*answers: dict[str, Any]) -> list[dict[str, Any]]:
@@ -129,16 +135,24 @@ def test_uploads_that_start_with_an_ended_token_share_one_fetch(
     assert stored(cloud, user) == TEXTS
 
 
-def test_the_ended_token_of_these_tests_opens_nothing(where: str, cloud: RunningCloud) -> None:
-    """Else the test before would pass with a snippet that never refreshes."""
-    user = f"never-{where}"
+def test_by_its_own_refresh_ali_oss_would_fail_three_of_four(
+    where: str, cloud: RunningCloud
+) -> None:
+    """Why the snippet does it. Once this fails, ali-oss does it, and the snippet may be shorter."""
+    user = f"alone-{where}"
     good = answer_of(cloud, user)
-    trusting = UPLOAD.replace("refreshSTSToken: fresh", "refreshSTSToken: () => keys")
-    assert trusting != UPLOAD
+    own = (
+        UPLOAD.replace("refreshSTSToken: fresh", "refreshSTSToken: fetchToken")
+        .replace("refreshSTSTokenInterval: 0", "refreshSTSTokenInterval: 300000")
+        .replace("(await fresh()).scope", "scope")
+        # As when that interval is over.
+        .replace("const upload", "client.stsTokenFreshTime = 1;\nconst upload")
+    )
     answers = said(ended(cloud, good), good)
-    (done,) = use(where, {"code": trusting, "answers": answers, "files": FOUR})
-    assert done["code"]["error"]["code"] == "SecurityTokenExpired"
-    assert stored(cloud, user) == {}
+    (done,) = use(where, {"code": own, "answers": answers, "rounds": 1, "again": FOUR})
+    outcomes = done["rounds"][0]["outcomes"]
+    codes = [outcome["error"]["code"] for outcome in outcomes if "error" in outcome]
+    assert (codes, len(stored(cloud, user))) == (["SecurityTokenExpired"] * 3, 1), done
 
 
 def test_a_refresh_that_fails_fails_all_who_wait_and_the_next_upload_asks_again(
@@ -154,6 +168,15 @@ def test_a_refresh_that_fails_fails_all_who_wait_and_the_next_upload_asks_again(
     assert refused == {"outcomes": [{"error": message}] * 4, "fetches": 2}
     assert offline == {"outcomes": [{"error": {"message": "Failed to fetch"}}] * 4, "fetches": 3}
     assert fine == {"outcomes": [{"value": 200}] * 4, "fetches": 4}
+    assert stored(cloud, user) == TEXTS
+
+
+def test_a_device_whose_clock_is_wrong_asks_no_more_often(where: str, cloud: RunningCloud) -> None:
+    """Two hours ahead: by its own clock every token has ended before it is there."""
+    user = f"clock-{where}"
+    answers = said(timed(answer_of(cloud, user), time.time() - 7200, 900))
+    (done,) = use(where, {"answers": answers, "files": FOUR})
+    assert (done["code"], done["fetches"]) == ({}, 1)
     assert stored(cloud, user) == TEXTS
 
 
