@@ -63,8 +63,9 @@ _MAX_PARAMETERS = 100
 _ROLE_ARN = re.compile(r"acs:ram::[0-9]+:role/[A-Za-z0-9.@_-]{1,64}")
 _SESSION_NAME = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
-_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-_TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# ali-oss's STS client sends milliseconds (seen in 6.23.0, lib/sts.js).
+_TIMESTAMP = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?Z")
+_TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 Clock = Callable[[], float]
 
@@ -383,9 +384,9 @@ def _acs3_claim(call: _Call) -> _Claim:
 
 def _timestamp(text: str) -> float:
     try:
-        if _TIMESTAMP.fullmatch(text):
-            moment = datetime.strptime(text, _TIMESTAMP_FORMAT)
-            return moment.replace(tzinfo=timezone.utc).timestamp()
+        if found := _TIMESTAMP.fullmatch(text):
+            moment = datetime.strptime(found[1], _TIMESTAMP_FORMAT)
+            return moment.replace(tzinfo=timezone.utc).timestamp() + float(found[2] or 0)
     except ValueError:
         pass
     raise _Refusal("InvalidTimeStamp.Format")
@@ -453,7 +454,7 @@ def _required(values: Mapping[str, str], name: str) -> str:
 
 
 def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).strftime(_TIMESTAMP_FORMAT)
+    return datetime.fromtimestamp(moment, timezone.utc).strftime(f"{_TIMESTAMP_FORMAT}Z")
 
 
 def _success(

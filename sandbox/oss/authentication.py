@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from sandbox.identities import (
     ExpiredSecurityToken,
@@ -47,6 +48,25 @@ _V1_QUERY = ("OSSAccessKeyId", "Signature")
 _V4_QUERY = ("x-oss-signature-version", "x-oss-credential", "x-oss-signature")
 # What a form of V1 has all of, or none; the EC where one is missing.
 _V1_FIELDS = {"ossaccesskeyid": "", "policy": "0002-00000702", "signature": "0002-00000703"}
+
+
+class _Place(NamedTuple):
+    """Where a V4 credential stands, and how OSS refuses one of another region there."""
+
+    argument: str
+    region: str
+    region_ec: str
+    # Of anything else that is wrong with its scope.
+    ec: str = ""
+
+
+# Vendor documentation of each EC; of a URL and of a form the text is the same.
+_REGION = "The signing region in credential is invalid."
+_IN_HEADER = _Place(
+    "Credential", "Invalid signing region in Authorization header.", "0002-00000226"
+)
+_IN_URL = _Place("Credential", _REGION, "0002-00000228")
+_IN_FORM = _Place("x-oss-credential", _REGION, "0002-00000715", "0002-00000710")
 
 
 @dataclass(frozen=True)
@@ -178,7 +198,7 @@ def _v4_form(fields: Mapping[str, str], site: Site) -> _Claim:
     _check_version(fields["x-oss-signature-version"])
     timestamp, credential = fields["x-oss-date"], fields["x-oss-credential"]
     _check_period(_v4_date(timestamp), MAX_V4_EXPIRES, site)
-    scope = _scope(credential, timestamp, site, "x-oss-credential", "0002-00000710")
+    scope = _scope(credential, timestamp, site, _IN_FORM)
     text = fields["policy"]
 
     def attempts(secret: str, target: Target) -> list[_Attempt]:
@@ -235,9 +255,15 @@ def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
     values = {name: value for name, _, value in parts}
     if len(values) != len(parts) or not {"Credential", "Signature"} <= values.keys():
         raise invalid_argument("Authorization header is invalid.", "Authorization")
-    # Android sends no x-oss-date; its Date is in this form too.
-    timestamp = request.headers.get("x-oss-date", request.headers.get("date", ""))
-    _check_skew(_v4_date(timestamp), site)
+    # Without x-oss-date, Android's Date is in the same form; that of aliyun-oss-go-sdk (so of
+    # ossutil 1) is HTTP's, and that text is what it signs (seen in its auth.go).
+    timestamp = request.headers.get("x-oss-date")
+    if timestamp is None:
+        timestamp = request.headers.get("date", "")
+        moment = _any_date(timestamp)
+    else:
+        moment = _v4_date(timestamp)
+    _check_skew(moment, site)
     payload = request.headers.get("x-oss-content-sha256", UNSIGNED_PAYLOAD)
     if payload != UNSIGNED_PAYLOAD:
         raise invalid_argument(
@@ -248,7 +274,14 @@ def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
     additional = values.get("AdditionalHeaders")
     token = request.headers.get("x-oss-security-token")
     return _v4_claim(
-        request, values["Credential"], values["Signature"], token, timestamp, additional, site
+        request,
+        values["Credential"],
+        values["Signature"],
+        token,
+        timestamp,
+        additional,
+        site,
+        _IN_HEADER,
     )
 
 
@@ -273,6 +306,7 @@ def _v4_query(request: SignedRequest, site: Site) -> _Claim:
         timestamp,
         request.query.get("x-oss-additional-headers"),
         site,
+        _IN_URL,
     )
 
 
@@ -284,8 +318,9 @@ def _v4_claim(
     timestamp: str,
     additional: str | None,
     site: Site,
+    place: _Place,
 ) -> _Claim:
-    scope = _scope(credential, timestamp, site, "Credential", "")
+    scope = _scope(credential, timestamp, site, place)
     names = _additional(additional, request)
     pairs = [pair for pair in request.raw_query if pair[0] != "x-oss-signature"]
     # Documented is "name" for an empty value; ali-oss signs some as "name=".
@@ -315,14 +350,19 @@ def _v4_claim(
     return _Claim(access_key_id, token, signature, attempts, "0002-00000201")
 
 
-def _scope(credential: str, timestamp: str, site: Site, name: str, ec: str) -> V4Scope:
-    """Check what follows the key in `credential`, which the argument `name` held."""
-    scope = V4Scope(timestamp[:8], site.region)
-    if credential.partition("/")[2] != str(scope):
+def _scope(credential: str, timestamp: str, site: Site, place: _Place) -> V4Scope:
+    """Check what follows the key in `credential`; `timestamp` is a date in either form."""
+    day = time.strftime("%Y%m%d", time.gmtime(_any_date(timestamp)))
+    scope = V4Scope(day, site.region)
+    _, _, found = credential.partition("/")
+    if found != str(scope):
+        parts = found.split("/")
+        is_region = len(parts) == 4 and parts[1] != site.region
+        said, ec = (f"{place.region} ", place.region_ec) if is_region else ("", place.ec)
         raise invalid_argument(
-            f"The credential's scope must be {scope}: the day of x-oss-date, this region, "
+            f"{said}The credential's scope must be {scope}: the day of the request, this region, "
             "oss, aliyun_v4_request.",
-            name,
+            place.argument,
             credential,
             ec,
         )
@@ -421,6 +461,11 @@ def _http_date(text: str) -> float | None:
         return parsedate_to_datetime(text).timestamp() if text.endswith("GMT") else None
     except (ValueError, OverflowError):
         return None
+
+
+def _any_date(text: str) -> float | None:
+    moment = _v4_date(text)
+    return _http_date(text) if moment is None else moment
 
 
 def _v4_date(text: str) -> float | None:

@@ -121,7 +121,7 @@ def v4_canonical_request(
 
 
 def v4_string_to_sign(canonical_request: bytes, timestamp: str, scope: V4Scope) -> str:
-    """Return V4's string; `timestamp` is like 20231216T162057Z."""
+    """Return V4's string; `timestamp` is like 20231216T162057Z, or the Date header as it came."""
     digest = hashlib.sha256(canonical_request).hexdigest()
     return f"{V4_ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
 

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 from starlette.types import Message
 
+from javascript import need, run
 from sandbox import sts
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.ram import Policy
@@ -378,6 +379,26 @@ def test_refuses_a_timestamp_that_is_further_off(server: Sts, ahead: int) -> Non
         assume_role(server)
 
 
+def test_ali_osss_own_sts_client_is_let_in(server: Sts) -> None:
+    """It sends milliseconds, and is let in by the real STS: ali-oss 6.23.0, lib/sts.js line 62 and
+    test/node/sts.test.js."""
+    need("ali-oss in Node", browser=False)
+    job = {
+        "endpoint": f"http://127.0.0.1:{server.port}",
+        "key": "LTAI5tUser",
+        "secret": "user-secret",
+        "role": ROLE_ARN,
+    }
+    assert run("node_sts.mjs", job)["AccessKeyId"].startswith("STS.")
+
+
+def test_a_timestamp_with_a_fraction_is_late_by_the_same_rule(server: Sts) -> None:
+    fraction = timestamp()[:-1] + ".123456789Z"
+    assert rpc({"Timestamp": fraction}).to(server).status == 200
+    late = timestamp(-901)[:-1] + ".999Z"
+    assert rpc({"Timestamp": late}).to(server).refuses("InvalidTimeStamp.Expired")
+
+
 def test_refuses_a_used_nonce(server: Sts, monkeypatch: pytest.MonkeyPatch) -> None:
     nonce = str(uuid.uuid4())
     monkeypatch.setattr("aliyunsdkcore.utils.parameter_helper.get_uuid", lambda: nonce)
@@ -549,6 +570,10 @@ def test_a_bad_signature_is_told_what_the_server_signed(server: Sts) -> None:
         *(
             ("InvalidTimeStamp.Format", {"Timestamp": text})
             for text in ("now", "0", timestamp() + "\n", timestamp()[:-1], "2026-13-01T00:00:00Z")
+        ),
+        *(
+            ("InvalidTimeStamp.Format", {"Timestamp": timestamp()[:-1] + ending})
+            for ending in (".Z", ".12", ".1234567890Z", ",5Z", ".\u0661Z", ".5z", "+00:00")
         ),
         ("InvalidTimeStamp.Expired", {"Timestamp": "0001-01-01T00:00:00Z"}),
         ("InvalidParameter", {f"P{number}": "" for number in range(99)}),
