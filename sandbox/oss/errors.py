@@ -76,8 +76,11 @@ def malformed_xml(reason: str) -> OssError:
 
 
 def not_implemented(what: str) -> OssError:
-    """Make the refusal of what real OSS has and the sandbox has not."""
-    return OssError(501, "NotImplemented", f"The sandbox does not implement {what}.")
+    """Make the refusal of what real OSS has and the sandbox has not.
+
+    400 as in OSS's own example (EC 0017-00000245): after a 501, SDKs would ask again and again.
+    """
+    return OssError(400, "NotImplemented", f"The sandbox does not implement {what}.")
 
 
 def invalid_bucket_name(bucket: str) -> OssError:

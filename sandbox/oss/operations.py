@@ -1,8 +1,9 @@
 """The operations of OSS: which request asks for which, and what it needs to be allowed.
 
-What is not in the table is refused, so a sub-resource that nobody thought of is never taken for a
-plain read or write. The actions are vendor documentation; unverified is that an ACL set along
-with an upload needs oss:PutObjectAcl as well (the strict reading).
+What is not in the table is refused, and so is a parameter or a header that the operation does not
+know (known_names.py): what nobody thought of is never taken for a plain read or write. The actions
+are vendor documentation; unverified is that an ACL set along with an upload needs
+oss:PutObjectAcl as well (the strict reading).
 """
 
 from __future__ import annotations
@@ -17,11 +18,9 @@ from sandbox.oss import buckets, links, listing, multipart, objects
 from sandbox.oss.call import Call, Need, Site, Target
 from sandbox.oss.callbacks import names_in
 from sandbox.oss.errors import OssError, not_implemented
+from sandbox.oss.known_names import check_names, unknown_subresources
 from sandbox.oss.objects import Stored
 from sandbox.oss.signatures import OPERATION_SUBRESOURCES
-
-# What would change an operation's meaning, and is not there.
-_FOREIGN_HEADERS = ("x-oss-tagging",)
 
 
 class Body(Enum):
@@ -56,17 +55,24 @@ class Operation:
 
 
 def operation_of(call: Call) -> Operation:
-    """Return what a request asks for. Raises NotImplemented, MethodNotAllowed."""
-    _check_foreign(call)
+    """Return what a request asks for.
+
+    Raises NotImplemented, MethodNotAllowed, and InvalidArgument as check_names() does.
+    """
     level = "object" if call.key else "bucket" if call.bucket else "service"
     subresources = frozenset(OPERATION_SUBRESOURCES & call.query.keys())
     if "x-oss-process" in call.query:
         kind = call.query["x-oss-process"].partition("/")[0]
+        if call.method == "POST":
+            # Its instructions are in the body.
+            raise not_implemented("POST with x-oss-process, which saves what was made")
         if kind != "image":
             raise not_implemented(f"x-oss-process={kind}, only image/...")
         if subresources or level != "object" or call.method not in ("GET", "HEAD"):
             raise not_implemented("x-oss-process but in GET and HEAD of an object")
-    if level == "bucket" and call.query.get("list-type") == "2":
+    if level == "bucket" and "list-type" in call.query:
+        if call.query["list-type"] != "2":
+            raise not_implemented(f"list-type={call.query['list-type']}, only 2")
         subresources |= {"list-type"}
     copies = level == "object" and call.method == "PUT" and "x-oss-copy-source" in call.headers
     found = _OPERATIONS.get((level, call.method, subresources, copies))
@@ -74,32 +80,29 @@ def operation_of(call: Call) -> Operation:
         foreign = names_in(call.headers, call.query)
         if foreign and found.name not in (*WITH_CALLBACK, *_DEAF_TO_CALLBACKS):
             raise not_implemented(f"{foreign[0]} with {found.name}")
+        check_names(found.name, call)
         return found
-    if subresources or (level == "object" and call.method == "POST"):
-        asked = "&".join(sorted(subresources)) or "this POST"
+    asked_for = [*sorted(subresources), *unknown_subresources(call.query)]
+    if asked_for or (level == "object" and call.method == "POST"):
+        asked = "&".join(asked_for) or "this POST"
         raise not_implemented(f"{call.method} of {asked} on a {level}")
     message = "The specified method is not allowed against this resource."
     raise OssError(405, "MethodNotAllowed", message, details={"Method": call.method})
 
 
 def needs_of_form(call: Call) -> list[Need]:
-    """Return what PostObject needs to be allowed. Raises NotImplemented.
+    """Return what PostObject needs to be allowed. Raises as check_names() does.
 
     It is not in the table: what it works on is known when its form has been read.
     """
-    _check_foreign(call)
+    check_names("PostObject", call)
     return _write(call, b"")
-
-
-def _check_foreign(call: Call) -> None:
-    foreign = [name for name in _FOREIGN_HEADERS if name in call.headers]
-    if foreign:
-        raise not_implemented(foreign[0])
 
 
 def takes_form(target: Target, query: Mapping[str, str]) -> bool:
     """Whether a POST is PostObject, whose signature lies in its form."""
-    return bool(target.bucket) and not target.key and OPERATION_SUBRESOURCES.isdisjoint(query)
+    chosen = not OPERATION_SUBRESOURCES.isdisjoint(query) or unknown_subresources(query)
+    return bool(target.bucket) and not target.key and not chosen
 
 
 def _named(name: str) -> Needs:

@@ -31,15 +31,15 @@ RESPONSE_OVERRIDES = frozenset(
 )
 OPERATION_SUBRESOURCES = frozenset(
     """
-    accessPoint accessPointPolicy acl append asyncFetch bucketArchiveDirectRead bucketInfo cname
-    comp cors delete encryption endTime group httpsConfig inventory inventoryId lifecycle link live
-    location logging metaQuery objectInfo objectMeta partNumber policy position publicAccessBlock
-    qos qosInfo qosRequester redundancyTransition referer regionList replication
+    accessPoint accessPointPolicy acl append asyncFetch bucketArchiveDirectRead bucketInfo
+    cloudboxes cname comp cors delete encryption endTime group httpsConfig inventory inventoryId
+    lifecycle link live location logging metaQuery objectInfo objectMeta partNumber policy position
+    publicAccessBlock qos qosInfo qosRequester redundancyTransition referer regionList replication
     replicationLocation replicationProgress requestPayment requesterQosInfo resourceGroup
-    resourcePool resourcePoolBuckets resourcePoolInfo restore startTime stat status style styleName
-    symlink tagging transferAcceleration uploadId uploads versionId versioning versions vod website
-    worm wormExtend wormId x-oss-access-point-name x-oss-async-process
-    x-oss-redundancy-transition-taskid x-oss-target-redundancy-type
+    resourcePool resourcePoolBuckets resourcePoolInfo responseHeader restore rtc startTime stat
+    status style styleName symlink tagging transferAcceleration uploadId uploads versionId
+    versioning versions vod website worm wormExtend wormId x-oss-access-point-name
+    x-oss-async-process x-oss-redundancy-transition-taskid x-oss-target-redundancy-type
     x-oss-write-get-object-response
     """.split()
 )
@@ -50,13 +50,17 @@ V1_SUBRESOURCES = (
     | RESPONSE_OVERRIDES
     | frozenset(
         """
-        callback callback-var continuation-token security-token sequential x-oss-ac-forward-allow
-        x-oss-ac-source-ip x-oss-ac-subnet-mask x-oss-ac-vpc-id x-oss-process x-oss-request-payer
-        x-oss-traffic-limit
+        callback callback-var continuation-token security-token sequential withHashContext
+        x-oss-ac-forward-allow x-oss-ac-source-ip x-oss-ac-subnet-mask x-oss-ac-vpc-id
+        x-oss-enable-md5 x-oss-enable-sha1 x-oss-enable-sha256 x-oss-hash-ctx x-oss-md5-ctx
+        x-oss-process x-oss-request-payer x-oss-traffic-limit
         """.split()
     )
 )
-"""The query parameters that V1 signs (the list of oss2.auth); the others it leaves open."""
+"""The query parameters that V1 signs; the others it leaves open.
+
+The lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses.
+"""
 
 
 def v1_string_to_sign(

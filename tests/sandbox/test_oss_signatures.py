@@ -26,8 +26,18 @@ HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "content-md5", "x-oss-meta-a", "x-oss-meta-a-b", "range"]),
     VALUE,
 )
+GO_SDK = frozenset(
+    """
+    cloudboxes responseHeader rtc withHashContext x-oss-enable-md5 x-oss-enable-sha1
+    x-oss-enable-sha256 x-oss-hash-ctx x-oss-md5-ctx
+    """.split()
+)
+"""What aliyun-oss-go-sdk, and so ossutil 1, signs beyond it (signKeyList of oss/conn.go).
+
+Its udf* and img are left out: nothing asks for them any more.
+"""
 PARAMETERS = st.dictionaries(
-    st.sampled_from(sorted(V1_SUBRESOURCES)) | TEXT, TEXT | st.just(""), max_size=5
+    st.sampled_from(sorted(V1_SUBRESOURCES - GO_SDK)) | TEXT, TEXT | st.just(""), max_size=5
 )
 CREDENTIALS = oss2.credentials.StaticCredentialsProvider("key", "secret")
 
@@ -76,8 +86,8 @@ def test_signs_the_example_of_v4() -> None:
     )
 
 
-def test_v1_signs_the_query_parameters_that_oss2_signs() -> None:
-    assert oss2.auth.ProviderAuth._subresource_key_set == V1_SUBRESOURCES
+def test_v1_signs_the_query_parameters_that_the_sdks_sign() -> None:
+    assert oss2.auth.ProviderAuth._subresource_key_set | GO_SDK == V1_SUBRESOURCES
 
 
 def test_v1_signs_an_empty_value_as_a_bare_name() -> None:

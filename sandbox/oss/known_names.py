@@ -1,0 +1,138 @@
+"""Which parameters and x-oss- headers the sandbox knows; the others are refused, never ignored.
+
+To ignore one is to do something else than was asked for: to overwrite what must not be, to list
+all where a part was meant. Two kinds are passed over. A header of uploads that another step of a
+multipart upload, a read or a delete brings along: ali-oss sends its headers again as it completes.
+And a parameter with a value that no feature of an object has, which keeps caches away ("?t=1").
+Not verified on the real OSS: what it makes of names that it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sandbox.oss.call import Call
+from sandbox.oss.errors import OssError, invalid_argument, not_implemented
+from sandbox.oss.signatures import OPERATION_SUBRESOURCES, RESPONSE_OVERRIDES
+
+_ANYWHERE = frozenset(
+    """
+    Expires OSSAccessKeyId Signature security-token x-oss-additional-headers x-oss-content-sha256
+    x-oss-credential x-oss-date x-oss-expires x-oss-security-token x-oss-signature
+    x-oss-signature-version x-oss-user-agent
+    callback callback-var x-oss-callback x-oss-callback-var
+    """.split()
+)
+"""What signs, in headers, URLs and forms; and callbacks, which operations.py judges."""
+
+_MULTIPART = frozenset(
+    "InitiateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload".split()
+)
+_MAKE_OBJECTS = frozenset(
+    "PutObject PostObject CopyObject AppendObject PutSymlink InitiateMultipartUpload".split()
+)
+_ANY_META = "x-oss-meta-"
+# Which operations a header belongs to.
+_HEADERS: Mapping[str, frozenset[str]] = {
+    _ANY_META: _MAKE_OBJECTS,
+    "x-oss-object-acl": _MAKE_OBJECTS | {"CompleteMultipartUpload", "PutObjectAcl"},
+    "x-oss-storage-class": _MAKE_OBJECTS,
+    "x-oss-forbid-overwrite": _MAKE_OBJECTS - {"AppendObject"} | {"CompleteMultipartUpload"},
+    "x-oss-metadata-directive": frozenset({"CopyObject"}),
+    "x-oss-copy-source-range": frozenset({"UploadPartCopy"}),
+    **dict.fromkeys(
+        [
+            "x-oss-copy-source",
+            "x-oss-copy-source-if-match",
+            "x-oss-copy-source-if-none-match",
+            "x-oss-copy-source-if-modified-since",
+            "x-oss-copy-source-if-unmodified-since",
+        ],
+        frozenset({"CopyObject", "UploadPartCopy"}),
+    ),
+    "x-oss-symlink-target": frozenset({"PutSymlink"}),
+    "x-oss-complete-all": frozenset({"CompleteMultipartUpload"}),
+    "x-oss-acl": frozenset({"PutBucket", "PutBucketAcl"}),
+    "x-oss-range-behavior": frozenset({"GetObject", "HeadObject"}),
+    "x-oss-content-type": frozenset({"PostObject"}),
+}
+_CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+
+# Beside the sub-resources that choose the operation.
+_PARAMETERS: Mapping[str, frozenset[str]] = {
+    operation: frozenset(names.split())
+    for operation, names in {
+        "ListBuckets": "prefix marker max-keys",
+        "ListObjects": "prefix marker delimiter max-keys encoding-type",
+        "ListObjectsV2": "prefix delimiter start-after continuation-token max-keys fetch-owner "
+        "list-type encoding-type",
+        "ListMultipartUploads": "prefix delimiter key-marker upload-id-marker max-uploads "
+        "encoding-type",
+        "DeleteMultipleObjects": "encoding-type",
+        "ListParts": "max-parts part-number-marker encoding-type",
+    }.items()
+}
+_KNOWN_PARAMETERS = frozenset().union(
+    _ANYWHERE, OPERATION_SUBRESOURCES, RESPONSE_OVERRIDES, {"x-oss-process"}, *_PARAMETERS.values()
+)
+# What only keeps caches away may be a bare number: "?1700000000".
+_SUBRESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def unknown_subresources(query: Mapping[str, str]) -> list[str]:
+    """Return the parameters that would choose an operation, were they known.
+
+    They have no value ("?regions"), or a name of OSS's own (x-oss-).
+    """
+    return [
+        name
+        for name, value in query.items()
+        if name not in _KNOWN_PARAMETERS
+        and (name.lower().startswith("x-oss-") or (not value and _SUBRESOURCE.fullmatch(name)))
+    ]
+
+
+def check_names(operation: str, call: Call) -> None:
+    """Refuse what the sandbox does not know of an operation. Raises NotImplemented.
+
+    InvalidArgument for a value that x-oss-forbid-overwrite cannot have.
+    """
+    _check_parameters(operation, call)
+    for name, value in call.headers.items():
+        if name.startswith("x-oss-") and name not in _ANYWHERE:
+            _check_header(operation, call.method, name, value)
+    if call.method not in ("GET", "HEAD"):
+        for name in _CONDITIONS:
+            if name in call.headers:
+                raise _conditional(name, operation)
+
+
+def _check_parameters(operation: str, call: Call) -> None:
+    refused = unknown_subresources(call.query)
+    if not call.key and not refused:
+        # A bucket's listings are cut by what was forgotten here: nothing is passed over.
+        allowed = _PARAMETERS.get(operation, frozenset()) | OPERATION_SUBRESOURCES | _ANYWHERE
+        refused = sorted(call.query.keys() - allowed - RESPONSE_OVERRIDES)
+    if refused:
+        raise not_implemented(f"the parameter {refused[0]} with {operation}")
+
+
+def _check_header(operation: str, method: str, name: str, value: str) -> None:
+    belongs_to = _HEADERS.get(_ANY_META if name.startswith(_ANY_META) else name)
+    if belongs_to is None:
+        raise not_implemented(f"the header {name}")
+    if operation in belongs_to:
+        if name == "x-oss-storage-class" and value.lower() != "standard":
+            raise not_implemented(f"{name}: {value}, only Standard")
+        if name == "x-oss-forbid-overwrite" and value.lower() not in ("true", "false"):
+            raise invalid_argument(f"{name} must be true or false.", name, value)
+    elif method in ("PUT", "POST") and operation not in _MULTIPART:
+        raise not_implemented(f"the header {name} with {operation}")
+
+
+def _conditional(name: str, operation: str) -> OssError:
+    """Make the refusal of a condition on what is written (vendor documentation of the EC)."""
+    message = "A header you provided implies functionality that is not implemented."
+    written = f"{message} The sandbox knows no {name.title()} with {operation}."
+    return OssError(400, "NotImplemented", written, "0017-00000245")
