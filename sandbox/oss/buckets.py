@@ -13,6 +13,7 @@ from sandbox.oss.errors import (
     invalid_bucket_name,
     no_such_bucket,
 )
+from sandbox.oss.listing import max_keys
 from sandbox.oss.responses import document, empty, iso_date
 from sandbox.oss.storage import Bucket
 
@@ -20,9 +21,30 @@ BUCKET_ACLS = ("private", "public-read", "public-read-write")
 
 
 def list_buckets(call: Call, site: Site) -> Response:
-    """ListBuckets (GetService)."""
-    buckets = [("Bucket", _summary(bucket, site)) for bucket in site.storage.buckets()]
-    content = [("Owner", _owner(site)), ("Buckets", buckets)]
+    """ListBuckets (GetService): a page, in the order of the names."""
+    prefix, marker = call.query.get("prefix", ""), call.query.get("marker", "")
+    limit = max_keys(call.query, "max-keys")
+    found = [
+        bucket
+        for bucket in site.storage.buckets()
+        if bucket.name.startswith(prefix) and bucket.name > marker
+    ]
+    page = found[:limit]
+    content: list[tuple[str, object]] = []
+    # Left out where all are listed (vendor documentation).
+    if len(found) > limit or {"prefix", "marker", "max-keys"} & call.query.keys():
+        is_truncated = len(found) > limit
+        content += [
+            ("Prefix", prefix),
+            ("Marker", marker),
+            ("MaxKeys", limit),
+            ("IsTruncated", "true" if is_truncated else "false"),
+            ("NextMarker", page[-1].name if is_truncated else ""),
+        ]
+    content += [
+        ("Owner", _owner(site)),
+        ("Buckets", [("Bucket", _summary(bucket, site)) for bucket in page]),
+    ]
     return document("ListAllMyBucketsResult", content)
 
 
@@ -55,6 +77,13 @@ def get_bucket_info(call: Call, site: Site) -> Response:
         ("DataRedundancyType", "LRS"),
         ("Versioning", ""),
         ("Comment", ""),
+        # What oss2, alibabacloud-oss-v2 and the Go SDKs read, and what nobody configured here.
+        ("ServerSideEncryptionRule", [("SSEAlgorithm", "None")]),
+        ("AccessMonitor", "Disabled"),
+        ("BlockPublicAccess", "false"),
+        ("TransferAcceleration", "Disabled"),
+        ("CrossRegionReplication", "Disabled"),
+        ("ResourceGroupId", f"rg-sandbox{site.identities.account_id}"),
     ]
     return document("BucketInfo", [("Bucket", content)])
 
@@ -76,7 +105,8 @@ def put_bucket_acl(call: Call, site: Site) -> Response:
     acl = call.headers.get("x-oss-acl", "")
     _check_acl(acl)
     site.storage.set_bucket_acl(call.bucket, acl)
-    return empty()
+    # ali-oss's tests look for it (test/node/bucket.test.js).
+    return empty(headers={"location": f"/{call.bucket}"})
 
 
 def get_bucket_cors(call: Call, site: Site) -> Response:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
 
-from sandbox.oss.errors import OssError, malformed_xml
+from sandbox.oss.errors import OssError, invalid_argument, malformed_xml
 from sandbox.oss.xml import parse
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
@@ -19,13 +19,17 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: who may send what. Origins and headers may hold one "*" each."""
+    """One rule: who may send what. Origins and headers may hold one "*" each.
+
+    `vary` is the bucket's ResponseVary, which its rules share.
+    """
 
     origins: Sequence[str]
     methods: Sequence[str]
     headers: Sequence[str] = ()
     expose: Sequence[str] = ()
     max_age: int | None = None
+    vary: bool = False
 
     def allows(self, origin: str, method: str, headers: Sequence[str]) -> bool:
         """Whether a page of `origin` may send this; header names in any case."""
@@ -62,24 +66,38 @@ def store_rules(rules: Sequence[Rule]) -> str:
 
 
 def parse_rules(body: bytes) -> str:
-    """Read PutBucketCors's document into the text that a bucket keeps. Raises MalformedXML."""
-    rules = [_rule(element) for element in parse(body, "CORSConfiguration").findall("CORSRule")]
+    """Read PutBucketCors's document into the text that a bucket keeps.
+
+    Raises MalformedXML, InvalidArgument for MaxAgeSeconds.
+    """
+    document = parse(body, "CORSConfiguration")
+    vary = document.findtext("ResponseVary", "false").strip().lower()
+    if vary not in ("true", "false"):
+        raise malformed_xml("ResponseVary must be true or false")
+    rules = [_rule(element, vary == "true") for element in document.findall("CORSRule")]
     if not 1 <= len(rules) <= MAX_RULES:
         raise malformed_xml(f"from 1 to {MAX_RULES} CORSRule are accepted")
     return store_rules(rules)
 
 
-def rules_content(stored: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the stored rules as the content of GetBucketCors's document."""
-    content = []
-    for rule in _stored(stored):
+def rules_content(stored: str) -> list[tuple[str, object]]:
+    """Return the stored rules as the content of GetBucketCors's document; nothing without a rule.
+
+    Names of headers come back in lower case, as from real OSS (test_set_bucket_cors of
+    aliyun-oss-go-sdk and oss2).
+    """
+    rules = _stored(stored)
+    content: list[tuple[str, object]] = []
+    for rule in rules:
         elements = [("AllowedOrigin", origin) for origin in rule.origins]
         elements += [("AllowedMethod", method) for method in rule.methods]
-        elements += [("AllowedHeader", header) for header in rule.headers]
+        elements += [("AllowedHeader", header.lower()) for header in rule.headers]
         elements += [("ExposeHeader", header) for header in rule.expose]
         if rule.max_age is not None:
             elements.append(("MaxAgeSeconds", str(rule.max_age)))
         content.append(("CORSRule", elements))
+    if rules:
+        content.append(("ResponseVary", "true" if rules[0].vary else "false"))
     return content
 
 
@@ -122,7 +140,8 @@ def answer_headers(stored: str, request: Mapping[str, str], method: str) -> dict
 
 def _allow(rule: Rule, origin: str) -> dict[str, str]:
     if "*" in rule.origins:
-        return {"access-control-allow-origin": "*"}
+        always = {"vary": "Origin"} if rule.vary else {}
+        return {"access-control-allow-origin": "*", **always}
     return {"access-control-allow-origin": origin, "vary": "Origin"}
 
 
@@ -130,7 +149,7 @@ def _stored(stored: str) -> list[Rule]:
     return [Rule(**rule) for rule in json.loads(stored)]
 
 
-def _rule(element: ElementTree.Element) -> Rule:
+def _rule(element: ElementTree.Element, vary: bool) -> Rule:
     def texts(name: str) -> list[str]:
         found = [child.text or "" for child in element.findall(name)]
         if any(text.count("*") > 1 for text in found):
@@ -144,8 +163,12 @@ def _rule(element: ElementTree.Element) -> Rule:
         raise malformed_xml(
             f"a CORSRule needs AllowedOrigin, and AllowedMethod of {', '.join(METHODS)}"
         )
-    if len(ages) > 1 or not all(re.fullmatch("[0-9]{1,9}", age) for age in ages):
+    if len(ages) > 1:
         raise malformed_xml("MaxAgeSeconds must be one number")
+    for age in ages:
+        if not re.fullmatch("[0-9]{1,9}", age):
+            message = "MaxAgeSeconds must be a number of seconds, from 0 to 999999999."
+            raise invalid_argument(message, "MaxAgeSeconds", age)
     exposed = texts("ExposeHeader")
     # They go into the head of answers.
     if not all(_HEADER_NAME.fullmatch(name) for name in exposed):
@@ -156,6 +179,7 @@ def _rule(element: ElementTree.Element) -> Rule:
         texts("AllowedHeader"),
         exposed,
         int(ages[0]) if ages else None,
+        vary,
     )
 
 

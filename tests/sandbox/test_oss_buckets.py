@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import alibabacloud_oss_v2 as v2
 import oss2
 import pytest
 from oss2.exceptions import OssError
 from oss2.models import BucketCors, CorsRule
 
-from running_oss import BUCKET, Oss, policy
+from running_oss import BUCKET, REGION, Oss, policy, running_oss
 from signature_versions import VERSIONS
 
 PREFLIGHT = {
@@ -51,6 +55,115 @@ def test_a_bucket_is_made_described_and_deleted(oss: Oss, bucket: oss2.Bucket) -
     fresh.delete_bucket()
     with pytest.raises(oss2.exceptions.NoSuchBucket):
         fresh.put_object("a", b"x")
+
+
+def service(oss: Oss) -> oss2.Service:
+    bucket = oss.oss2(version="v4")
+    return oss2.Service(bucket.auth, oss.endpoint, region=REGION, session=oss.oss2_session())
+
+
+def test_buckets_are_listed_by_prefix_and_in_pages(oss: Oss) -> None:
+    """The parameters of ListBuckets in the vendor's documentation.
+
+    Who deletes "my buckets" by a prefix deleted all of them: TearDownSuite of aliyun-oss-go-sdk.
+    """
+    for name in ("mine-a", "mine-b", "mine-c", "other"):
+        oss.storage.create_bucket(name)
+    found = oss2.BucketIterator(service(oss), prefix="mine-", max_keys=2)
+    assert [bucket.name for bucket in found] == ["mine-a", "mine-b", "mine-c"]
+    page = service(oss).list_buckets(prefix="mine-", marker="mine-a", max_keys=1)
+    assert [bucket.name for bucket in page.buckets] == ["mine-b"]
+    assert (page.is_truncated, page.next_marker) == (True, "mine-b")
+    # As its IsBucketExist asks.
+    assert service(oss).list_buckets(prefix="mine-d", max_keys=1).buckets == []
+    everything = service(oss).list_buckets()
+    assert [bucket.name for bucket in everything.buckets] == [
+        *("mine-a", "mine-b", "mine-c", BUCKET, "other")
+    ]
+    assert everything.is_truncated is False
+
+
+def test_a_page_of_buckets_says_what_it_was_asked(oss: Oss) -> None:
+    """The elements of ListAllMyBucketsResult, which is shorter where all are listed."""
+    oss.storage.create_bucket("mine-a")
+    asked = v2.ListBucketsRequest(prefix="m", marker="a", max_keys=1)
+    page = oss.oss_v2().list_buckets(asked)
+    assert (page.prefix, page.marker, page.max_keys) == ("m", "a", 1)
+    assert (page.is_truncated, page.next_marker) == (True, "mine-a")
+
+
+@pytest.mark.parametrize("max_keys", ["0", "1001", "-1", "many"])
+def test_a_page_of_buckets_has_from_1_to_1000(oss: Oss, max_keys: str) -> None:
+    with pytest.raises(oss2.exceptions.OssError) as caught:
+        service(oss).list_buckets(params={"max-keys": max_keys})
+    assert (caught.value.status, caught.value.code) == (400, "InvalidArgument")
+
+
+def test_what_is_set_on_no_bucket_here_is_told_so(oss: Oss) -> None:
+    """The members of GetBucketInfo that the SDKs read: test_bucket_info of oss2 and the Go SDKs."""
+    info = oss.oss2(version="v4").get_bucket_info()
+    assert info.bucket_encryption_rule.sse_algorithm is None
+    assert (info.access_monitor, info.transfer_acceleration) == ("Disabled", "Disabled")
+    assert info.cross_region_replication == "Disabled"
+    assert info.resource_group_id.startswith("rg-")
+    found = oss.oss_v2().get_bucket_info(v2.GetBucketInfoRequest(BUCKET)).bucket_info
+    assert found.block_public_access is False
+
+
+def test_a_bucket_acl_is_answered_with_its_place(oss: Oss) -> None:
+    """test/node/bucket.test.js of ali-oss, putBucketACL()."""
+    result = oss.oss2(version="v4").put_bucket_acl("private")
+    assert result.headers["location"] == f"/{BUCKET}"
+
+
+MISSING = "no-such-bucket"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda bucket: bucket.get_bucket_info(),
+        lambda bucket: bucket.list_objects(),
+        lambda bucket: bucket.put_object("a", b"x"),
+        lambda bucket: bucket.get_object("a"),
+    ],
+)
+def test_a_bucket_is_missing_before_a_key_is_unknown(oss: Oss, operation: Any) -> None:
+    """test_is_bucket_exist and test_is_object_exist of alibabacloud-oss-v2, with an unknown key."""
+    auth = oss2.AuthV4("LTAI5tNobody", "guessed")
+
+    def stranger(name: str) -> oss2.Bucket:
+        session = oss.oss2_session()
+        return oss2.Bucket(auth, oss.endpoint, name, region=REGION, session=session)
+
+    with pytest.raises(oss2.exceptions.NoSuchBucket):
+        operation(stranger(MISSING))
+    with pytest.raises(oss2.exceptions.OssError) as caught:
+        operation(stranger(BUCKET))
+    assert caught.value.code == "InvalidAccessKeyId"
+    with pytest.raises(oss2.exceptions.OssError) as caught:
+        stranger(MISSING).create_bucket()
+    assert caught.value.code == "InvalidAccessKeyId"
+
+
+def test_a_request_that_may_be_for_the_bucket_of_the_host_is_not_told_of_another(
+    tmp_path: Path,
+) -> None:
+    # /uploads/a is a key of that bucket, or the key a of a bucket "uploads".
+    with running_oss(tmp_path, default_bucket=BUCKET) as oss:
+        auth = oss2.AuthV4("LTAI5tNobody", "guessed")
+        session = oss.oss2_session()
+        bucket = oss2.Bucket(auth, oss.endpoint, "uploads", region=REGION, session=session)
+        with pytest.raises(oss2.exceptions.OssError) as caught:
+            bucket.put_object("a", b"x")
+        assert caught.value.code == "InvalidAccessKeyId"
+
+
+def test_a_preflight_for_a_bucket_that_is_missing_says_so(oss: Oss) -> None:
+    """TestBucketCors of alibabacloud-oss-go-sdk-v2."""
+    status, _, body = oss.raw("OPTIONS", f"/{MISSING}/a", PREFLIGHT)
+    assert (status, b"<Code>NoSuchBucket</Code>" in body) == (404, True)
+    assert oss.raw("OPTIONS", "/", PREFLIGHT)[0] == 403
 
 
 @pytest.mark.parametrize("name", ["ab", "Upper", "-a-b", "a" * 64, "a_b"])
@@ -106,6 +219,46 @@ def test_cors_rules_are_kept(bucket: oss2.Bucket) -> None:
     bucket.delete_bucket_cors()
     with pytest.raises(oss2.exceptions.NoSuchCors):
         bucket.get_bucket_cors()
+
+
+def test_cors_rules_come_back_as_oss_keeps_them(oss: Oss) -> None:
+    """ResponseVary is kept, and names of headers are in lower case: TestSetBucketCORS of
+    aliyun-oss-go-sdk, test_set_bucket_cors of oss2."""
+    bucket = oss.oss2(version="v4")
+    made = CorsRule(["*"], ["GET"], ["X-Oss-Meta-A", "*"], ["ETag"], 60)
+    origin = {"Origin": "https://app.example"}
+    for vary in (True, False):
+        bucket.put_bucket_cors(BucketCors([made], vary))
+        found = bucket.get_bucket_cors()
+        assert found.response_vary is vary
+        assert found.rules[0].allowed_headers == ["x-oss-meta-a", "*"]
+        _, headers, _ = oss.raw("GET", f"/{BUCKET}/a", origin)
+        assert headers["access-control-allow-origin"] == "*"
+        assert ("vary" in headers) is vary
+
+
+def test_rules_that_were_kept_before_response_vary_are_read(oss: Oss) -> None:
+    oss.storage.set_cors(BUCKET, '[{"origins": ["*"], "methods": ["PUT"], "headers": ["*"]}]')
+    assert oss.raw("OPTIONS", f"/{BUCKET}/a", PREFLIGHT)[0] == 200
+    assert oss.oss2(version="v4").get_bucket_cors().response_vary is False
+
+
+@pytest.mark.parametrize("age", ["-1", "soon", "1e3", ""])
+def test_a_max_age_that_is_no_number_is_named(oss: Oss, age: str) -> None:
+    """test_set_bucket_cors of oss2 sends -1, and reads InvalidArgument and the argument's name."""
+    bucket = oss.oss2(version="v4")
+    with pytest.raises(OssError) as error:
+        bucket.put_bucket_cors(BucketCors([CorsRule(["*"], ["GET"], ["*"], [], age)]))
+    assert (error.value.status, error.value.code) == (400, "InvalidArgument")
+    assert error.value.details["ArgumentName"] == "MaxAgeSeconds"
+    with pytest.raises(oss2.exceptions.NoSuchCors):
+        bucket.get_bucket_cors()
+
+
+def test_a_response_vary_that_is_neither_is_refused(oss: Oss) -> None:
+    with pytest.raises(OssError) as error:
+        oss.oss2(version="v4").put_bucket_cors(BucketCors([rule()], "perhaps"))
+    assert (error.value.status, error.value.code) == (400, "MalformedXML")
 
 
 def test_a_preflight_is_answered_by_the_rules(oss: Oss) -> None:

@@ -54,17 +54,6 @@ def bucket(oss: Oss) -> oss2.Bucket:
     return made
 
 
-@pytest.fixture
-def sdk_v2(oss: Oss) -> v2.Client:
-    config = v2.config.load_default()
-    config.credentials_provider = v2.credentials.StaticCredentialsProvider(
-        oss.root.access_key_id, oss.root.access_key_secret
-    )
-    config.region, config.endpoint = REGION, oss.endpoint
-    config.use_path_style = True
-    return v2.Client(config)
-
-
 def cause(operation: Any, request: object) -> tuple[int, str]:
     with pytest.raises(OperationError) as caught:
         operation(request)
@@ -74,13 +63,13 @@ def cause(operation: Any, request: object) -> tuple[int, str]:
 
 
 def test_what_the_sdk_asks_of_a_feature_that_is_missing_is_refused(
-    bucket: oss2.Bucket, sdk_v2: v2.Client
+    oss: Oss, bucket: oss2.Bucket
 ) -> None:
     """What alibabacloud-oss-v2 sends for DescribeRegions, GetBucketAccessMonitor and others.
 
     They were answered with a listing, which it could not parse.
     """
-    name = bucket.bucket_name
+    name, sdk_v2 = bucket.bucket_name, oss.oss_v2()
     requests = [
         (sdk_v2.describe_regions, v2.DescribeRegionsRequest()),
         (sdk_v2.get_bucket_access_monitor, v2.GetBucketAccessMonitorRequest(name)),

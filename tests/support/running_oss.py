@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import alibabacloud_oss_v2 as v2
 import oss2
 import requests
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -102,6 +103,15 @@ class Oss:
                 auth_version=version,
             )
         return oss2.Bucket(auth, self.endpoint, bucket, region=REGION, session=self.oss2_session())
+
+    def oss_v2(self) -> v2.Client:
+        """The other real SDK, with the root key."""
+        config = v2.config.load_default()
+        config.credentials_provider = v2.credentials.StaticCredentialsProvider(
+            self.root.access_key_id, self.root.access_key_secret
+        )
+        config.region, config.endpoint, config.use_path_style = REGION, self.endpoint, True
+        return v2.Client(config)
 
     def oss2_session(self) -> object:
         """A connection pool, closed with all that came over it: oss2 leaves some answers unread."""
