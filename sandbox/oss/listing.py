@@ -30,7 +30,7 @@ class _Page:
 
 def list_objects(call: Call, site: Site) -> Response:
     """ListObjects: pages by `marker`."""
-    write = key_writer(call.query)
+    write = key_writer(call.query, lists=True)
     limit = max_keys(call.query, "max-keys")
     marker = call.query.get("marker", "")
     page = _page(site.storage, call, marker, limit)
@@ -50,7 +50,7 @@ def list_objects(call: Call, site: Site) -> Response:
 
 def list_objects_v2(call: Call, site: Site) -> Response:
     """ListObjectsV2: pages by an opaque continuation token, or begins after `start-after`."""
-    write = key_writer(call.query)
+    write = key_writer(call.query, lists=True)
     limit = max_keys(call.query, "max-keys")
     # oss2 sends an empty one for the first page.
     token = call.query.get("continuation-token", "")

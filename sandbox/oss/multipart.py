@@ -131,7 +131,9 @@ def complete(call: Call, site: Site, body: bytes) -> Stored:
     if call.headers.get("x-oss-complete-all", "").lower() == "yes":
         if body:
             raise invalid_argument(
-                "A body cannot come together with x-oss-complete-all.", "x-oss-complete-all"
+                "A body cannot come together with x-oss-complete-all.",
+                "x-oss-complete-all",
+                ec="0042-00000216",
             )
         chosen = stored
     else:
@@ -172,7 +174,7 @@ def abort(call: Call, site: Site) -> Response:
 
 def list_uploads(call: Call, site: Site) -> Response:
     """ListMultipartUploads: by key and upload id, grouped by a delimiter."""
-    write = key_writer(call.query)
+    write = key_writer(call.query, lists=True)
     limit = max_keys(call.query, "max-uploads", 1000)
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
     after = (call.query.get("key-marker", ""), call.query.get("upload-id-marker", ""))
@@ -199,8 +201,9 @@ def list_uploads(call: Call, site: Site) -> Response:
         *write.element(),
         ("KeyMarker", write(after[0])),
         ("UploadIdMarker", after[1]),
-        ("NextKeyMarker", write(last[0]) if truncated else ""),
-        ("NextUploadIdMarker", last[1] if truncated else ""),
+        # Of the last page too (test_multipart_upload_object_encoding_type, alibabacloud-oss-v2).
+        ("NextKeyMarker", write(last[0])),
+        ("NextUploadIdMarker", last[1]),
         ("Prefix", write(prefix)),
         ("Delimiter", write(delimiter)),
         ("MaxUploads", limit),

@@ -198,7 +198,7 @@ def deleted_keys(body: bytes) -> list[str]:
 def delete_objects(call: Call, site: Site, body: bytes) -> Response:
     """DeleteMultipleObjects: answers with what was deleted, or with nothing (Quiet)."""
     keys = deleted_keys(body)
-    write = key_writer(call.query)
+    write = key_writer(call.query, lists=True)
     quiet = parse(body, "Delete").findtext("Quiet", "false").strip().lower() == "true"
     site.storage.delete(call.bucket, keys)
     deleted = [] if quiet else [("Deleted", [("Key", write(key))]) for key in keys]

@@ -36,6 +36,12 @@ WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
 # oss2 asks in these, in resumable_upload, but not as it completes the upload (seen in 2.19.1): no
 # callback comes of it. Unverified: that real OSS lets it in.
 _DEAF_TO_CALLBACKS = ("InitiateMultipartUpload", "UploadPart", "ListParts")
+# The EC of an error that several operations share (vendor documentation; those of the others are
+# not known).
+_ECS = {
+    ("UploadPart", "NoSuchUpload"): "0042-00000104",
+    ("AbortMultipartUpload", "NoSuchUpload"): "0042-00000002",
+}
 
 Needs = Callable[[Call, bytes], list[Need]]
 
@@ -50,8 +56,12 @@ class Operation:
     body: Body = Body.NONE
 
     def perform(self, call: Call, site: Site, body: object) -> Response | Stored:
-        """Do it; `body` is what `self.body` says."""
-        return self.run(call, site) if self.body is Body.NONE else self.run(call, site, body)
+        """Do it; `body` is what `self.body` says. Raises OssError."""
+        try:
+            return self.run(call, site) if self.body is Body.NONE else self.run(call, site, body)
+        except OssError as error:
+            error.ec = error.ec or _ECS.get((self.name, error.code), "")
+            raise
 
 
 def operation_of(call: Call) -> Operation:

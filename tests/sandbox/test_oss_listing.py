@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oss2.exceptions import OssError
 
+from javascript import need, run
 from running_oss import BUCKET, Oss
 from sandbox.identities import Identities
 from sandbox.oss.call import Call, Site, Target
+from sandbox.oss.errors import OssError as RefusedByOss
 from sandbox.oss.listing import list_objects, list_objects_v2
 from sandbox.oss.storage import Storage, successor
 from sandbox.oss.xml import parse
@@ -161,3 +163,62 @@ def test_a_page_has_100_keys_unless_another_number_is_asked_for(oss: Oss) -> Non
         assert page.count(b"<Key>") == 100
         assert b"<IsTruncated>true</IsTruncated>" in page
         assert (b"<KeyCount>100</KeyCount>" in page) == bool(params)
+
+
+# XML has a line's end for a "\r" that is written as it is.
+CONTROLS = "ctl" + "".join(chr(code) for code in range(1, 32) if code != 13) + "&#x1;\x7f.txt"
+
+
+@pytest.mark.parametrize("reference", [True, False], ids=["as a reference", "as it is"])
+def test_a_key_with_control_characters_is_listed_and_deleted(oss: Oss, reference: bool) -> None:
+    """test_chinese::test_batch_delete_objects of oss2, which writes the characters as they are.
+
+    TestDeleteObjectsNormal of aliyun-oss-go-sdk writes references, which XML 1.0 knows not either.
+    """
+    bucket = oss.oss2(version="v4")
+    bucket.put_object(CONTROLS, b"x")
+    bucket.put_object("other", b"x")
+    assert [found.key for found in bucket.list_objects().object_list] == [CONTROLS, "other"]
+    if not reference:
+        assert bucket.batch_delete_objects([CONTROLS]).deleted_keys == [CONTROLS]
+    else:
+        key = "".join(f"&#{ord(c)};" if ord(c) % 2 else f"&#x{ord(c):02X};" for c in CONTROLS)
+        body = f"<Delete><Object><Key>{key}</Key></Object></Delete>".encode()
+        headers = {"Content-MD5": oss2.utils.content_md5(body)}
+        bucket._Bucket__do_bucket("POST", data=body, params={"delete": ""}, headers=headers)
+    assert [found.key for found in bucket.list_objects().object_list] == ["other"]
+
+
+def test_ali_oss_lists_and_deletes_a_key_with_control_characters(oss: Oss) -> None:
+    """Its test "should encode variant object keys", of list and listV2, on real OSS."""
+    need("ali-oss in Node", browser=False)
+    name = "ctl\x01\x0b\x1f.txt"
+    job = {
+        "endpoint": f"http://localhost:{oss.port}",
+        "key": oss.root.access_key_id,
+        "secret": oss.root.access_key_secret,
+        "bucket": BUCKET,
+        "name": name,
+    }
+    assert run("node_keys.mjs", job) == {"list": [name], "listV2": [name], "deleted": [name]}
+    assert oss.storage.find(BUCKET, name) is None
+
+
+@pytest.mark.parametrize("text", ["&#x1;", "\x01"])
+def test_control_characters_are_read_in_keys_and_nowhere_else(text: str) -> None:
+    assert parse(f"<a><Key>b{text}c</Key></a>".encode(), "a").findtext("Key") == "b\x01c"
+    for body in (f"<a><ETag>b{text}c</ETag></a>", f"<a>{text}<Key>b</Key></a>"):
+        with pytest.raises(RefusedByOss, match="MalformedXML"):
+            parse(body.encode(), "a")
+
+
+@pytest.mark.parametrize("text", ["&#0;", "&#x0;", "\0", "&#xFFFE;", "&#xD800;", "&#x110000;"])
+def test_what_is_no_character_of_a_key_is_refused(text: str) -> None:
+    with pytest.raises(RefusedByOss, match="MalformedXML"):
+        parse(f"<a><Key>b{text}c</Key></a>".encode(), "a")
+
+
+def test_a_key_in_another_encoding_is_read_as_it_is() -> None:
+    # In UTF-16 the bytes of a letter may be those of a control character.
+    body = '<?xml version="1.0" encoding="utf-16"?><a><Key>\u0141\u0501</Key></a>'
+    assert parse(body.encode("utf-16"), "a").findtext("Key") == "\u0141\u0501"

@@ -205,6 +205,22 @@ def test_an_upload_belongs_to_its_key(bucket: oss2.Bucket) -> None:
     assert [part.size for part in bucket.list_parts("theirs/a", upload_id).parts] == [1]
 
 
+def test_a_refusal_has_the_ec_to_look_up(bucket: oss2.Bucket) -> None:
+    """The vendor's pages of these EC."""
+    upload_id, parts = begun(bucket)
+    attempts: dict[str, Callable[[], object]] = {
+        "0042-00000104": lambda: bucket.upload_part("a", "no-such", 1, b"x"),
+        "0042-00000002": lambda: bucket.abort_multipart_upload("a", "no-such"),
+        "0042-00000216": lambda: bucket.complete_multipart_upload(
+            "a", upload_id, parts, {"x-oss-complete-all": "yes"}
+        ),
+    }
+    for ec, attempt in attempts.items():
+        with pytest.raises(OssError) as error:
+            attempt()
+        assert error.value.details["EC"] == ec
+
+
 def test_uploads_under_way_are_listed_page_by_page(bucket: oss2.Bucket) -> None:
     ids = {key: bucket.init_multipart_upload(key).upload_id for key in ("a/1", "a/2", "b", "c+ü")}
     page = bucket.list_multipart_uploads(max_uploads=3)
@@ -214,6 +230,9 @@ def test_uploads_under_way_are_listed_page_by_page(bucket: oss2.Bucket) -> None:
         key_marker=page.next_key_marker, upload_id_marker=page.next_upload_id_marker
     )
     assert [(found.key, found.upload_id) for found in rest.upload_list] == [("c+ü", ids["c+ü"])]
+    # Of the last page too: test_multipart_upload_object_encoding_type of alibabacloud-oss-v2.
+    assert not rest.is_truncated
+    assert (rest.next_key_marker, rest.next_upload_id_marker) == ("c+ü", ids["c+ü"])
     grouped = bucket.list_multipart_uploads(delimiter="/")
     assert grouped.prefix_list == ["a/"]
     assert [upload.key for upload in grouped.upload_list] == ["b", "c+ü"]
