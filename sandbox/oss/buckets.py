@@ -12,10 +12,12 @@ from sandbox.oss.errors import (
     invalid_argument,
     invalid_bucket_name,
     no_such_bucket,
+    not_implemented,
 )
 from sandbox.oss.listing import max_keys
 from sandbox.oss.responses import document, empty, iso_date
 from sandbox.oss.storage import Bucket
+from sandbox.oss.xml import parse
 
 BUCKET_ACLS = ("private", "public-read", "public-read-write")
 
@@ -48,10 +50,19 @@ def list_buckets(call: Call, site: Site) -> Response:
     return document("ListAllMyBucketsResult", content)
 
 
-def put_bucket(call: Call, site: Site) -> Response:
-    """PutBucket: one that exists is left as it is, but for an ACL that the request names."""
+def put_bucket(call: Call, site: Site, body: bytes) -> Response:
+    """PutBucket: one that exists is left as it is, but for an ACL that the request names.
+
+    Raises NotImplemented for a document that asks for another kind of bucket.
+    """
     if not BUCKET_NAME.fullmatch(call.bucket):
         raise invalid_bucket_name(call.bucket)
+    for element in parse(body, "CreateBucketConfiguration") if body else ():
+        only = _only_kind(site).get(element.tag, "")
+        if element.text != only:
+            raise not_implemented(
+                f"{element.tag} {element.text} of a bucket, only {only or 'none'}"
+            )
     acl = call.headers.get("x-oss-acl")
     if acl is not None:
         _check_acl(acl)
@@ -148,6 +159,14 @@ def _summary(bucket: Bucket, site: Site) -> list[tuple[str, str]]:
         ("IntranetEndpoint", f"oss-{site.region}-internal.aliyuncs.com"),
         ("StorageClass", "Standard"),
     ]
+
+
+def _only_kind(site: Site) -> dict[str, str]:
+    return {
+        "StorageClass": "Standard",
+        "DataRedundancyType": "LRS",
+        "LocationConstraint": f"oss-{site.region}",
+    }
 
 
 def _owner(site: Site) -> list[tuple[str, str]]:

@@ -183,8 +183,7 @@ _OPERATIONS = dict(
         _row("bucket", "GET", "cors", "GetBucketCors", buckets.get_bucket_cors),
         _row("bucket", "PUT", "cors", "PutBucketCors", buckets.put_bucket_cors, body=Body.DOCUMENT),
         _row("bucket", "DELETE", "cors", "DeleteBucketCors", buckets.delete_bucket_cors),
-        # Its document only chooses storage class and redundancy, which the sandbox has not.
-        _row("bucket", "PUT", "", "PutBucket", buckets.put_bucket),
+        _row("bucket", "PUT", "", "PutBucket", buckets.put_bucket, body=Body.DOCUMENT),
         _row("bucket", "DELETE", "", "DeleteBucket", buckets.delete_bucket),
         _row(
             "bucket",

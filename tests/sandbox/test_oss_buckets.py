@@ -116,6 +116,44 @@ def test_a_bucket_acl_is_answered_with_its_place(oss: Oss) -> None:
     assert result.headers["location"] == f"/{BUCKET}"
 
 
+@pytest.mark.parametrize(
+    ("storage_class", "redundancy"), [("IA", None), ("Archive", None), ("Standard", "ZRS")]
+)
+def test_a_bucket_of_another_kind_is_not_made(
+    oss: Oss, storage_class: str, redundancy: str | None
+) -> None:
+    """Both were passed over: GetBucketInfo said Standard and LRS."""
+    fresh = oss.oss2(bucket="fresh-bucket", version="v4")
+    config = oss2.models.BucketCreateConfig(storage_class, redundancy)
+    with pytest.raises(OssError) as error:
+        fresh.create_bucket(input=config)
+    assert (error.value.status, error.value.code) == (400, "NotImplemented")
+    assert oss.storage.bucket("fresh-bucket") is None
+    fresh.create_bucket(input=oss2.models.BucketCreateConfig("Standard", "LRS"))
+    assert fresh.get_bucket_info().storage_class == "Standard"
+
+
+@pytest.mark.parametrize(
+    ("element", "code"),
+    [
+        ("<LocationConstraint>oss-cn-hangzhou</LocationConstraint>", ""),
+        ("<LocationConstraint>oss-cn-beijing</LocationConstraint>", "NotImplemented"),
+        ("<Anything/>", "NotImplemented"),
+        ("<StorageClass>", "MalformedXML"),
+    ],
+)
+def test_the_document_of_a_new_bucket_is_read_whole(oss: Oss, element: str, code: str) -> None:
+    body = f"<CreateBucketConfiguration>{element}</CreateBucketConfiguration>"
+    bucket = oss.oss2(bucket="fresh-bucket", version="v4")
+    if not code:
+        bucket._Bucket__do_bucket("PUT", data=body)
+        return
+    with pytest.raises(OssError) as error:
+        bucket._Bucket__do_bucket("PUT", data=body)
+    assert error.value.code == code
+    assert oss.storage.bucket("fresh-bucket") is None
+
+
 MISSING = "no-such-bucket"
 
 

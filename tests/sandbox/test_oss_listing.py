@@ -190,7 +190,7 @@ def test_a_key_with_control_characters_is_listed_and_deleted(oss: Oss, reference
 
 
 def test_ali_oss_lists_and_deletes_a_key_with_control_characters(oss: Oss) -> None:
-    """Its test "should encode variant object keys", of list and listV2, on real OSS."""
+    """Its test "should encode variant object keys", of list and listV2."""
     need("ali-oss in Node", browser=False)
     name = "ctl\x01\x0b\x1f.txt"
     job = {
