@@ -58,11 +58,11 @@ def put_bucket(call: Call, site: Site, body: bytes) -> Response:
     if not BUCKET_NAME.fullmatch(call.bucket):
         raise invalid_bucket_name(call.bucket)
     for element in parse(body, "CreateBucketConfiguration") if body else ():
-        only = _only_kind(site).get(element.tag, "")
-        if element.text != only:
-            raise not_implemented(
-                f"{element.tag} {element.text} of a bucket, only {only or 'none'}"
-            )
+        text, only = (element.text or "").strip(), _only_kind(site).get(element.tag)
+        if only is None:
+            raise not_implemented(f"{element.tag} of a bucket")
+        if text not in ("", only):
+            raise not_implemented(f"{element.tag} {text} of a bucket, only {only}")
     acl = call.headers.get("x-oss-acl")
     if acl is not None:
         _check_acl(acl)
