@@ -318,19 +318,45 @@ def open_source(call: Call, site: Site) -> OpenObject:
     return opened
 
 
-def wanted_range(text: str, size: int) -> tuple[int, int] | None:
-    """Read a Range header into a start and an end (excluded); None unless it is one valid range.
+def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int] | None:
+    """Read one range of bytes into a start and an end (excluded); None unless it is valid.
 
-    OSS answers an invalid range with the whole object (vendor documentation).
+    A range that leaves an object of `size` bytes is not valid; with `clip` it is cut, if any of it
+    lies inside.
     """
     match = _RANGE.fullmatch(text.strip())
     if not match or not any(match.groups()):
         return None
     first, last = match.groups()
-    if not first:
-        return (max(size - int(last), 0), size) if int(last) and size else None
-    start, end = int(first), min(int(last) + 1, size) if last else size
-    return (start, end) if start < end else None
+    if first:
+        start, end = int(first), int(last) + 1 if last else size
+    else:
+        start, end = size - int(last), size
+    if clip:
+        start, end = max(start, 0), min(end, size)
+    return (start, end) if 0 <= start < end <= size else None
+
+
+def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
+    """Return which bytes to answer with; None for the whole object, as without a Range header.
+
+    An invalid range counts as none, unless x-oss-range-behavior is standard; of a list the first
+    counts (help.aliyun.com/document_detail/39571). Raises InvalidRange, NotImplemented.
+    """
+    if "x-oss-multi-range-behavior" in call.headers:
+        raise not_implemented("x-oss-multi-range-behavior")
+    if "range" not in call.headers:
+        return None
+    standard = call.headers.get("x-oss-range-behavior") == "standard"
+    found = wanted_range(call.headers["range"].partition(",")[0], size, clip=standard)
+    if found is None and standard:
+        raise OssError(
+            416,
+            "InvalidRange",
+            "The requested range cannot be satisfied.",
+            headers={"content-range": f"bytes */{size}"},
+        )
+    return found
 
 
 def _download(call: Call, info: ObjectInfo, opened: OpenObject | None) -> Response:
@@ -347,20 +373,11 @@ def _download(call: Call, info: ObjectInfo, opened: OpenObject | None) -> Respon
         headers["x-oss-next-append-position"] = str(info.size)
     headers.update(_overrides(call))
     start, end, status = 0, info.size, 200
-    asked = call.headers.get("range")
-    if asked is not None:
-        found = wanted_range(asked, info.size)
-        if found is not None:
-            start, end = found
-            status = 206
-            headers["content-range"] = f"bytes {start}-{end - 1}/{info.size}"
-        elif call.headers.get("x-oss-range-behavior") == "standard":
-            raise OssError(
-                416,
-                "InvalidRange",
-                "The requested range cannot be satisfied.",
-                headers={"content-range": f"bytes */{info.size}"},
-            )
+    found = _asked_range(call, info.size)
+    if found is not None:
+        start, end = found
+        status = 206
+        headers["content-range"] = f"bytes {start}-{end - 1}/{info.size}"
     headers["content-length"] = str(end - start)
     if opened is None:
         return empty(status, headers)
