@@ -113,9 +113,12 @@ def no_such_key(key: str) -> OssError:
 
 
 def no_such_upload(upload_id: str) -> OssError:
-    """Make the refusal of a multipart upload that is not (or no longer) there."""
+    """Make the refusal of a multipart upload that is not (or no longer) there.
+
+    UploadPart and UploadPartCopy have an EC of their own.
+    """
     message = (
         "The specified upload does not exist. The upload ID may be invalid, "
         "or the upload may have been aborted or completed."
     )
-    return OssError(404, "NoSuchUpload", message, details={"UploadId": upload_id})
+    return OssError(404, "NoSuchUpload", message, "0042-00000002", details={"UploadId": upload_id})

@@ -1,4 +1,8 @@
-"""Multipart uploads: begun, filled part by part, listed, completed or aborted."""
+"""Multipart uploads: begun, filled part by part, listed, completed or aborted.
+
+The EC of an error is from the vendor's page of that name, or from alibabacloud-oss-go-sdk-v2's
+client_integration_test.go, which runs against OSS.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from sandbox.oss.listing import group, max_keys
 from sandbox.oss.objects import (
     Stored,
     checksums,
+    given_acl,
     may_overwrite,
     object_acl,
     open_source,
@@ -25,6 +30,18 @@ from sandbox.oss.xml import key_writer, parse, text_of
 MAX_PART_NUMBER = 10_000
 MIN_PART_BYTES = 100 * 1024
 """What every part but the last has to have (vendor documentation)."""
+# What a client that encrypts needs to resume an upload (alibabacloud-oss-v2, ListPartsResult).
+_CLIENT_ENCRYPTION = {
+    f"x-oss-meta-client-side-encryption-{name}": f"ClientEncryption{element}"
+    for name, element in {
+        "key": "Key",
+        "start": "Start",
+        "cek-alg": "CekAlg",
+        "wrap-alg": "WrapAlg",
+        "data-size": "DataSize",
+        "part-size": "PartSize",
+    }.items()
+}
 
 
 def initiate(call: Call, site: Site) -> Response:
@@ -49,9 +66,7 @@ def initiate(call: Call, site: Site) -> Response:
 
 def upload_part(call: Call, site: Site, body: Staged) -> Response:
     """UploadPart."""
-    part = site.storage.put_part(
-        call.bucket, call.key, call.query["uploadId"], _part_number(call), body
-    )
+    part = _store_part(call, site, _part_number(call), body, "0042-00000104")
     headers = {"x-oss-hash-crc64ecma": str(body.crc64), "content-md5": body.content_md5}
     return empty(headers={"etag": f'"{part.etag}"', **headers})
 
@@ -74,9 +89,7 @@ def upload_part_copy(call: Call, site: Site) -> Response:
             for chunk in source.chunks(start, end):
                 staged.write(chunk)
             staged.finish()
-            part = site.storage.put_part(
-                call.bucket, call.key, call.query["uploadId"], number, staged
-            )
+            part = _store_part(call, site, number, staged, "0042-00000311")
         finally:
             staged.discard()
     content = [("LastModified", iso_date(part.modified)), ("ETag", f'"{part.etag}"')]
@@ -110,6 +123,10 @@ def list_parts(call: Call, site: Site) -> Response:
         ("MaxParts", limit),
         ("IsTruncated", "true" if len(parts) > limit else "false"),
     ]
+    encryption = site.storage.upload(call.bucket, call.key, upload_id).headers
+    for name, element_name in _CLIENT_ENCRYPTION.items():
+        if name in encryption:
+            content.append((element_name, encryption[name]))
     for part in parts[:limit]:
         element = [
             ("PartNumber", part.number),
@@ -124,28 +141,29 @@ def list_parts(call: Call, site: Site) -> Response:
 
 
 def complete(call: Call, site: Site, body: bytes) -> Stored:
-    """CompleteMultipartUpload, of the parts in the body or (x-oss-complete-all: yes) of all."""
+    """CompleteMultipartUpload, of the parts in the body or (x-oss-complete-all: yes) of all.
+
+    Without any part the object is empty: alibabacloud-oss-go-sdk-v2 uploads an empty stream so
+    (TestUploaderUploadFromTeeReader).
+    """
     write = key_writer(call.query)
     upload_id = call.query["uploadId"]
     stored = site.storage.parts(call.bucket, call.key, upload_id)
     if call.headers.get("x-oss-complete-all", "").lower() == "yes":
         if body:
-            raise invalid_argument(
-                "A body cannot come together with x-oss-complete-all.",
-                "x-oss-complete-all",
-                ec="0042-00000216",
-            )
+            # OSS's own spelling.
+            message = "Should not speficy both complete all header and http body."
+            raise invalid_argument(message, "x-oss-complete-all", "yes", "0042-00000216")
         chosen = stored
     else:
         chosen = _chosen(body, stored)
-    if not chosen:
-        raise malformed_xml("an object has at least one part")
     for part in chosen[:-1]:
         if part.size < MIN_PART_BYTES:
             raise OssError(
                 400,
                 "EntityTooSmall",
                 "Your proposed upload is smaller than the minimum allowed size.",
+                "0042-00000213",
                 details={
                     "MinSizeAllowed": str(MIN_PART_BYTES),
                     "ProposedSize": str(part.size),
@@ -153,7 +171,12 @@ def complete(call: Call, site: Site, body: bytes) -> Stored:
                 },
             )
     made = site.storage.complete_upload(
-        call.bucket, call.key, upload_id, chosen, overwrite=may_overwrite(call.headers)
+        call.bucket,
+        call.key,
+        upload_id,
+        chosen,
+        acl=given_acl(call.headers),
+        overwrite=may_overwrite(call.headers),
     )
     host = call.headers.get("host", "")
     content = [
@@ -201,7 +224,7 @@ def list_uploads(call: Call, site: Site) -> Response:
         *write.element(),
         ("KeyMarker", write(after[0])),
         ("UploadIdMarker", after[1]),
-        # Of the last page too (test_multipart_upload_object_encoding_type, alibabacloud-oss-v2).
+        # Also of the last page (alibabacloud-oss-python-sdk-v2, tests/integration/test_client.py).
         ("NextKeyMarker", write(last[0])),
         ("NextUploadIdMarker", last[1]),
         ("Prefix", write(prefix)),
@@ -231,9 +254,19 @@ def _is_after(key: str, upload_id: str, marker: tuple[str, str]) -> bool:
 def _part_number(call: Call) -> int:
     text = call.query["partNumber"]
     if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= MAX_PART_NUMBER:
-        message = f"Part number must be an integer from 1 to {MAX_PART_NUMBER}."
-        raise invalid_argument(message, "partNumber", text)
+        message = f"Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive."
+        raise invalid_argument(message, "PartNumber", text, "0017-00000220")
     return int(text)
+
+
+def _store_part(call: Call, site: Site, number: int, body: Staged, missing: str) -> Part:
+    """Store a part; `missing` is the EC where there is no such upload."""
+    try:
+        return site.storage.put_part(call.bucket, call.key, call.query["uploadId"], number, body)
+    except OssError as error:
+        if error.code == "NoSuchUpload":
+            error.ec = missing
+        raise
 
 
 def _chosen(body: bytes, stored: list[Part]) -> list[Part]:
@@ -252,6 +285,7 @@ def _chosen(body: bytes, stored: list[Part]) -> list[Part]:
                 400,
                 "InvalidPartOrder",
                 message + "Parts list must be specified in order by part number.",
+                "0042-00000209",
             )
         chosen.append(part)
     return chosen

@@ -117,7 +117,7 @@ def append_object(call: Call, site: Site, body: Staged) -> Response:
         body,
         position=int(position),
         headers=stored_headers(call.headers),
-        acl=object_acl(call.headers),
+        acl=given_acl(call.headers),
     )
     return empty(headers={**checksums(made), "x-oss-next-append-position": str(made.size)})
 
@@ -261,9 +261,15 @@ def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {"content-type": "application/octet-stream", **kept, **meta}
 
 
+def given_acl(headers: Mapping[str, str]) -> str | None:
+    """Return the ACL that a request gives, if it does. Raises InvalidArgument."""
+    acl = headers.get("x-oss-object-acl")
+    return None if acl is None else _checked_acl(acl)
+
+
 def object_acl(headers: Mapping[str, str]) -> str:
     """Return the ACL that a new object gets. Raises InvalidArgument."""
-    return _checked_acl(headers.get("x-oss-object-acl", "default"))
+    return given_acl(headers) or "default"
 
 
 def may_overwrite(headers: Mapping[str, str]) -> bool:

@@ -38,7 +38,7 @@ from pictures import (
     quarters,
     text,
 )
-from running_oss import BUCKET, REGION, Oss, policy
+from running_oss import BUCKET, Oss, policy
 from sandbox.identities import SessionCredentials
 from sandbox.oss import images
 from sandbox.oss.errors import OssError
@@ -57,15 +57,6 @@ def photo(oss: Oss) -> SessionCredentials:
     """A photo at KEY, and credentials that may read it."""
     oss.oss2().put_object(KEY, PHOTO, {"Content-Type": "image/jpeg"})
     return oss.session(READ)
-
-
-def client_v2(oss: Oss, credentials: SessionCredentials) -> oss_v2.Client:
-    config = oss_v2.config.load_default()
-    config.credentials_provider = oss_v2.credentials.StaticCredentialsProvider(
-        credentials.access_key_id, credentials.access_key_secret, credentials.security_token
-    )
-    config.region, config.endpoint = REGION, oss.endpoint
-    return oss_v2.Client(config)
 
 
 def refusal(source: bytes, actions: str) -> OssError:
@@ -118,7 +109,7 @@ def test_oss_v2_gets_a_thumbnail(oss: Oss, photo: SessionCredentials) -> None:
     wanted = oss_v2.GetObjectRequest(
         bucket=BUCKET, key=KEY, process="image/resize,m_fill,w_50,h_50"
     )
-    got = client_v2(oss, photo).get_object(wanted)
+    got = oss.oss_v2(photo).get_object(wanted)
     # Read to the end: there it compares CRCs.
     assert opened(got.body.content).size == (50, 50)
     assert (got.content_type, got.hash_crc64) == ("image/jpeg", None)
@@ -126,7 +117,7 @@ def test_oss_v2_gets_a_thumbnail(oss: Oss, photo: SessionCredentials) -> None:
 
 def test_a_url_presigned_by_oss_v2_gets_a_thumbnail(oss: Oss, photo: SessionCredentials) -> None:
     wanted = oss_v2.GetObjectRequest(bucket=BUCKET, key=KEY, process="image/rotate,90")
-    signed = client_v2(oss, photo).presign(wanted)
+    signed = oss.oss_v2(photo).presign(wanted)
     with requests.get(signed.url, headers=signed.signed_headers, timeout=10) as answer:
         assert opened(answer.content).size == (200, 400)
 
@@ -159,7 +150,7 @@ def test_processing_needs_the_right_to_read(oss: Oss, photo: SessionCredentials)
             oss.oss2(credentials).get_object(key, process="image/info")
         wanted = oss_v2.GetObjectRequest(bucket=BUCKET, key=key, process="image/info")
         with pytest.raises(OperationError) as error:
-            client_v2(oss, credentials).get_object(wanted)
+            oss.oss_v2(credentials).get_object(wanted)
         cause = error.value.unwrap()
         assert isinstance(cause, ServiceError)
         assert cause.code == "AccessDenied"

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import oss2
 import pytest
+from alibabacloud_oss_v2 import InitiateMultipartUploadRequest, ListPartsRequest
 from fastcrc import crc64
 from oss2.exceptions import OssError
 from oss2.models import PartInfo
 
 from running_oss import BUCKET, Oss
+from sandbox.oss.storage import multipart_etag
 from signature_versions import VERSIONS
 
 KB100 = 100 * 1024
@@ -118,6 +120,119 @@ def test_all_parts_can_be_completed_without_naming_them(bucket: oss2.Bucket) -> 
     assert bucket.get_object("a").read() == b"all"
 
 
+# The MD5 of each 100 KiB of sample/BingWallpaper-2015-11-07.jpg in aliyun/aliyun-oss-go-sdk.
+WALLPAPER = (
+    "251AD9D223371CF6380544DF72E106CB",
+    "215A888785362D10E3F5204BFAB1EEDF",
+    "547DF973F1622420B4D20B5E7C6D329C",
+    "B820869246C889A0AD3C54043F2B7E05",
+    "BCCAB4D694301EB00A03686D12F331A7",
+)
+
+
+def test_the_etag_is_the_one_that_oss_gave_the_vendors_picture() -> None:
+    """aliyun-oss-go-sdk 3.0.2, oss/download_test.go:206 and oss/multicopy_test.go:316."""
+    assert multipart_etag(WALLPAPER) == "2351E662233817A7AE974D8C5B0876DD-5"
+
+
+def test_the_etag_is_made_of_the_parts_etags(bucket: oss2.Bucket) -> None:
+    upload_id, done = begun(bucket, b"x" * KB100, b"y")
+    made = bucket.complete_multipart_upload("a", upload_id, done)
+    assert made.etag == bucket.head_object("a").etag == multipart_etag([p.etag for p in done])
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_no_parts_make_an_empty_object(bucket: oss2.Bucket, everything: bool) -> None:
+    """An empty stream: alibabacloud-oss-go-sdk-v2, TestUploaderUploadFromTeeReader."""
+    upload_id, _ = begun(bucket)
+    headers = {"x-oss-complete-all": "yes"} if everything else {}
+    bucket.complete_multipart_upload("a", upload_id, None if everything else [], headers)
+    assert bucket.head_object("a").content_length == 0
+    assert bucket.get_object("a").read() == b""
+    assert bucket.list_multipart_uploads().upload_list == []
+
+
+def test_an_empty_body_makes_nothing(bucket: oss2.Bucket) -> None:
+    upload_id, _ = begun(bucket, b"x")
+    with pytest.raises(oss2.exceptions.MalformedXml):
+        bucket.complete_multipart_upload("a", upload_id, None)
+    assert not bucket.object_exists("a")
+    assert len(bucket.list_parts("a", upload_id).parts) == 1
+
+
+def test_an_acl_that_comes_at_the_end_counts(bucket: oss2.Bucket) -> None:
+    """alibabacloud-oss-python-sdk-v2 (test_mutilpart_object_acl) and its Go sister.
+
+    A private upload into a public bucket was public, and nobody saw it.
+    """
+    upload_id, done = begun(bucket, b"x")
+    acl = {"x-oss-object-acl": "private"}
+    bucket.complete_multipart_upload("a", upload_id, done, headers=acl)
+    assert bucket.get_object_acl("a").acl == "private"
+    upload_id = bucket.init_multipart_upload("b", acl).upload_id
+    bucket.complete_multipart_upload("b", upload_id, [])
+    assert bucket.get_object_acl("b").acl == "private"
+
+
+def test_an_acl_that_does_not_exist_completes_nothing(bucket: oss2.Bucket) -> None:
+    upload_id, done = begun(bucket, b"x")
+    acl = {"x-oss-object-acl": "everybody"}
+    with pytest.raises(OssError) as error:
+        bucket.complete_multipart_upload("a", upload_id, done, headers=acl)
+    assert code(error) == (400, "InvalidArgument")
+    assert len(bucket.list_parts("a", upload_id).parts) == 1
+
+
+def test_each_refusal_has_the_vendors_ec(bucket: oss2.Bucket) -> None:
+    """The vendor's page of each name; alibabacloud-oss-go-sdk-v2, client_integration_test.go."""
+    bucket.put_object("source", b"x")
+    upload_id, done = begun(bucket, b"small", b"y")
+    both = {"x-oss-complete-all": "yes"}
+    refused: dict[str, Callable[[], object]] = {
+        "0042-00000104": lambda: bucket.upload_part("a", "gone", 1, b"x"),
+        "0042-00000311": lambda: bucket.upload_part_copy(BUCKET, "source", None, "a", "gone", 1),
+        "0042-00000002": lambda: bucket.abort_multipart_upload("a", "gone"),
+        "0042-00000213": lambda: bucket.complete_multipart_upload("a", upload_id, done),
+        "0042-00000216": lambda: bucket.complete_multipart_upload("a", upload_id, done, both),
+        "0017-00000220": lambda: bucket.upload_part("a", upload_id, 10_001, b"x"),
+    }
+    for ec, attempt in refused.items():
+        with pytest.raises(OssError) as error:
+            attempt()
+        assert error.value.ec == ec
+    for attempt in (
+        lambda: bucket.list_parts("a", "gone"),
+        lambda: bucket.complete_multipart_upload("a", "gone", done),
+    ):
+        with pytest.raises(oss2.exceptions.NoSuchUpload) as missing:
+            attempt()
+        assert missing.value.ec == "0042-00000002"
+
+
+def test_an_encrypted_upload_can_be_resumed_by_its_list_of_parts(oss: Oss) -> None:
+    """alibabacloud-oss-v2, ListPartsResult: it reads there what it needs to encrypt the rest."""
+    client = oss.oss_v2(oss.session())
+    metadata = {
+        f"client-side-encryption-{name}": value
+        for name, value in {
+            "key": "a2V5",
+            "start": "aXY=",
+            "cek-alg": "AES/CTR/NoPadding",
+            "wrap-alg": "RSA/NONE/PKCS1Padding",
+            "data-size": "300",
+            "part-size": "160",
+        }.items()
+    }
+    upload = client.initiate_multipart_upload(
+        InitiateMultipartUploadRequest(bucket=BUCKET, key="a", metadata=metadata)
+    )
+    found = client.list_parts(ListPartsRequest(bucket=BUCKET, key="a", upload_id=upload.upload_id))
+    assert (found.client_encryption_key, found.client_encryption_start) == ("a2V5", "aXY=")
+    assert found.client_encryption_cek_alg == "AES/CTR/NoPadding"
+    assert found.client_encryption_wrap_alg == "RSA/NONE/PKCS1Padding"
+    assert (found.client_encryption_data_size, found.client_encryption_part_size) == (300, 160)
+
+
 def test_an_abort_leaves_nothing(oss: Oss, bucket: oss2.Bucket) -> None:
     upload_id, _ = begun(bucket, b"x" * KB100, b"y")
     assert bucket.abort_multipart_upload("a", upload_id).status == 204
@@ -180,6 +295,8 @@ def test_refuses_parts_out_of_order(oss: Oss) -> None:
     body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
     status, _, answer = oss.raw("POST", url[url.index("/", 8) :], body=body)
     assert (status, b"InvalidPartOrder" in answer) == (400, True)
+    # help.aliyun.com/en/oss/user-guide/0042-00000209
+    assert b"<EC>0042-00000209</EC>" in answer
 
 
 @pytest.mark.parametrize("number", [0, 10_001])
@@ -230,9 +347,7 @@ def test_uploads_under_way_are_listed_page_by_page(bucket: oss2.Bucket) -> None:
         key_marker=page.next_key_marker, upload_id_marker=page.next_upload_id_marker
     )
     assert [(found.key, found.upload_id) for found in rest.upload_list] == [("c+ü", ids["c+ü"])]
-    # Of the last page too: test_multipart_upload_object_encoding_type of alibabacloud-oss-v2.
-    assert not rest.is_truncated
-    assert (rest.next_key_marker, rest.next_upload_id_marker) == ("c+ü", ids["c+ü"])
+    assert (rest.is_truncated, rest.next_key_marker) == (False, "c+ü")
     grouped = bucket.list_multipart_uploads(delimiter="/")
     assert grouped.prefix_list == ["a/"]
     assert [upload.key for upload in grouped.upload_list] == ["b", "c+ü"]

@@ -291,6 +291,19 @@ def test_appends_at_the_end_only(bucket: oss2.Bucket) -> None:
         bucket.append_object("normal", 0, b"x")
 
 
+def test_an_append_changes_the_acl_and_nothing_else_of_an_object(bucket: oss2.Bucket) -> None:
+    """aliyun-oss-go-sdk 3.0.2, oss/bucket_test.go, TestAppendObject."""
+    first = {"x-oss-object-acl": "public-read-write", "x-oss-meta-my": "one"}
+    second = {"x-oss-object-acl": "public-read", "x-oss-meta-my": "two", "x-oss-meta-mine": "x"}
+    bucket.append_object("log", 0, b"1", first)
+    bucket.append_object("log", 1, b"2", second)
+    assert bucket.get_object_acl("log").acl == "public-read"
+    bucket.append_object("log", 2, b"3")
+    assert bucket.get_object_acl("log").acl == "public-read"
+    headers = bucket.head_object("log").headers
+    assert (headers["x-oss-meta-my"], "x-oss-meta-mine" in headers) == ("one", False)
+
+
 def test_an_acl_opens_an_object_to_everybody(oss: Oss, bucket: oss2.Bucket) -> None:
     bucket.put_object("a", b"x")
     assert bucket.get_object_acl("a").acl == "default"

@@ -104,13 +104,18 @@ class Oss:
             )
         return oss2.Bucket(auth, self.endpoint, bucket, region=REGION, session=self.oss2_session())
 
-    def oss_v2(self) -> v2.Client:
-        """The other real SDK, with the root key."""
+    def oss_v2(self, credentials: SessionCredentials | None = None) -> v2.Client:
+        """The other real SDK, with a session's credentials, or with the root key."""
+        key = (self.root.access_key_id, self.root.access_key_secret, None)
+        if credentials is not None:
+            key = (
+                credentials.access_key_id,
+                credentials.access_key_secret,
+                credentials.security_token,
+            )
         config = v2.config.load_default()
-        config.credentials_provider = v2.credentials.StaticCredentialsProvider(
-            self.root.access_key_id, self.root.access_key_secret
-        )
-        config.region, config.endpoint, config.use_path_style = REGION, self.endpoint, True
+        config.credentials_provider = v2.credentials.StaticCredentialsProvider(*key)
+        config.region, config.endpoint = REGION, self.endpoint
         return v2.Client(config)
 
     def oss2_session(self) -> object:
