@@ -11,9 +11,10 @@ import socket
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Ctrl-C has to end everything within 3 s, uploads under way included.
 SHUTDOWN_SECONDS = 1
@@ -65,15 +66,35 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _dated(app: ASGIApp) -> ASGIApp:
+    """Say in each answer when it was made: uvicorn's own Date may be a second old.
+
+    Clients send it back as If-Unmodified-Since (ali-oss's tests do), where it must not lie before
+    the Last-Modified of what the answer tells of.
+    """
+
+    async def dated(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = (b"date", formatdate(usegmt=True).encode())
+                message = {**message, "headers": [date, *message.get("headers", [])]}
+            await send(message)
+
+        await app(scope, receive, send_dated)
+
+    return dated
+
+
 def _server(service: Service) -> _Server:
     config = uvicorn.Config(
-        service.app,
+        _dated(service.app),
         http="h11",
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     return _Server(config)

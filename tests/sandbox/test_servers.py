@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
+import time
+from contextlib import closing
+from email.utils import parsedate_to_datetime
 
-from sandbox.servers import listen
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from sandbox.servers import Service, in_background, listen
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
@@ -13,3 +20,22 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.proto == socket.IPPROTO_TCP
+
+
+def test_no_answer_is_dated_before_it_was_made() -> None:
+    """uvicorn's own Date lags by up to a second: what an upload made was newer than its answer."""
+
+    async def now(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(str(int(time.time())))(scope, receive, send)
+
+    service = Service(now, listen(0))
+    with in_background([service]):
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        with closing(connection):
+            # Over the turn of a second, wherever it lies.
+            for _ in range(24):
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                [date] = answer.headers.get_all("Date") or []
+                assert parsedate_to_datetime(date).timestamp() >= int(answer.read())
+                time.sleep(0.05)
