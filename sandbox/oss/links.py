@@ -17,7 +17,8 @@ from sandbox.oss.authorization import authorize
 from sandbox.oss.call import Call, Need, Site, Target
 from sandbox.oss.errors import OssError, invalid_argument
 from sandbox.oss.objects import checksums, may_overwrite, object_acl, stored_headers
-from sandbox.oss.responses import empty
+from sandbox.oss.responses import empty, http_date
+from sandbox.oss.storage import ObjectInfo
 
 TYPE = "Symlink"
 _TARGET = "x-oss-symlink-target"
@@ -50,21 +51,26 @@ def put_symlink(call: Call, site: Site) -> Response:
 
 
 def get_symlink(call: Call, site: Site) -> Response:
-    """GetSymlink: where a link leads, whether there is anything or not."""
+    """GetSymlink: where a link leads, whether there is anything or not, and its own metadata.
+
+    Unverified: the metadata. The vendor's page names x-oss-symlink-target and the common headers.
+    """
     info = site.storage.get(call.bucket, call.key)
     if info.type != TYPE:
         raise OssError(400, "NotSymlink", "The object is not a symbolic link.")
-    return empty(headers={"etag": f'"{info.etag}"', _TARGET: info.headers[_TARGET]})
+    times = {"last-modified": http_date(info.modified)}
+    return empty(headers={**info.headers, **times, "etag": f'"{info.etag}"'})
 
 
-def followed(call: Call, site: Site) -> Call:
-    """Return the call for what is to be read: the target, where the object is a link.
+def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
+    """Return the call for what is to be read: the target, where the object is a link; and the link.
 
+    The link is without the header that says where it leads (unverified: that OSS leaves it out).
     Raises AccessDenied, SymlinkTargetNotExist, InvalidTargetType for a link to a link.
     """
     info = site.storage.find(call.bucket, call.key)
     if info is None or info.type != TYPE:
-        return call
+        return call, None
     target = Target(call.bucket, unquote_to_bytes(info.headers[_TARGET]).decode())
     # Before it is looked at: a refusal does not tell whether it is there.
     authorize(call, [Need("oss:GetObject", target)], site)
@@ -75,4 +81,5 @@ def followed(call: Call, site: Site) -> Call:
         raise OssError(404, "SymlinkTargetNotExist", message, headers=headers)
     if found.type == TYPE:
         raise OssError(403, "InvalidTargetType", "The target is a link itself.", headers=headers)
-    return replace(call, target=target)
+    own = {name: value for name, value in info.headers.items() if name != _TARGET}
+    return replace(call, target=target), replace(info, headers=own)

@@ -149,11 +149,8 @@ def _delete_each(call: Call, body: bytes) -> list[Need]:
 
 
 def _get_object(call: Call, site: Site) -> Response:
-    read = links.followed(call, site)
-    response = objects.get_object(read, site)
-    if read is not call:
-        response.headers["x-oss-object-type"] = links.TYPE
-    return response
+    read, link = links.followed(call, site)
+    return objects.get_object(read, site, link)
 
 
 def _row(

@@ -33,6 +33,46 @@ def test_a_link_is_read_as_its_target(oss: Oss, alice: oss2.Bucket) -> None:
     assert listed == [("uploads/alice/link", "Symlink")]
 
 
+def test_a_link_is_told_of_with_its_own_headers(oss: Oss, alice: oss2.Bucket) -> None:
+    """HeadObject, help.aliyun.com/document_detail/31984; oss2's test_put_symlink; ali-oss's too."""
+    target = {"Content-Type": "text/css", "x-oss-meta-of": "target"}
+    alice.put_object("uploads/alice/a", b"hello", target)
+    oss.clock.ahead += 60
+    own = {"Content-Type": "text/html", "x-oss-meta-key1": "value1", "Cache-Control": "no-cache"}
+    alice.put_symlink("uploads/alice/a", "uploads/alice/link", own)
+    of_link = alice.head_object("uploads/alice/link")
+    of_target = alice.head_object("uploads/alice/a")
+    # As oss2's test says it.
+    assert (of_link.content_length, of_link.etag) == (5, "5D41402ABC4B2A76B9719D911017C592")
+    for read in (of_link, alice.get_object("uploads/alice/link")):
+        assert {name: read.headers[name] for name in own} == own
+        assert "x-oss-meta-of" not in read.headers
+        for name in ("ETag", "Content-MD5", "x-oss-hash-crc64ecma"):
+            assert read.headers[name] == of_target.headers[name]
+        assert read.last_modified == of_target.last_modified + 60
+    got = alice.get_symlink("uploads/alice/link").headers
+    assert {name: got[name] for name in own} == own
+
+
+def test_a_link_is_as_new_as_what_it_leads_to(oss: Oss, alice: oss2.Bucket) -> None:
+    """HeadObject, help.aliyun.com/document_detail/31984: "the later of the two"."""
+    alice.put_symlink("uploads/alice/a", "uploads/alice/link")
+    oss.clock.ahead += 60
+    alice.put_object("uploads/alice/a", b"new")
+    made = alice.head_object("uploads/alice/a").headers["Last-Modified"]
+    assert alice.head_object("uploads/alice/link").headers["Last-Modified"] == made
+    with pytest.raises(oss2.exceptions.NotModified):
+        alice.get_object("uploads/alice/link", headers={"If-Modified-Since": made})
+
+
+def test_a_link_to_a_log_is_no_log(alice: oss2.Bucket) -> None:
+    alice.append_object("uploads/alice/log", 0, b"1")
+    alice.put_symlink("uploads/alice/log", "uploads/alice/link")
+    headers = alice.head_object("uploads/alice/link").headers
+    assert headers["x-oss-object-type"] == "Symlink"
+    assert "x-oss-next-append-position" not in headers
+
+
 def test_a_link_leads_nobody_where_they_may_not_go(oss: Oss, alice: oss2.Bucket) -> None:
     for target in ("uploads/bob/secret", "uploads/bob/nothing"):
         alice.put_symlink(target, "uploads/alice/link")

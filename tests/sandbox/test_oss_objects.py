@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import oss2
 import pytest
 from oss2.exceptions import OssError
+from oss2.models import PartInfo
 
 from running_oss import BUCKET, Oss, policy
 from signature_versions import VERSIONS
@@ -63,6 +64,22 @@ def test_refuses_a_key_that_no_object_can_have(bucket: oss2.Bucket, key: str) ->
     with pytest.raises(OssError) as error:
         bucket.put_object(key, b"x")
     assert refusal(error) == (400, "InvalidObjectName")
+
+
+def test_gives_the_md5_of_what_one_request_uploaded(bucket: oss2.Bucket) -> None:
+    """alibabacloud-oss-go-sdk-v2, client_integration_test.go: TestGetObject, TestHeadObject.
+
+    Of an object made of parts there is none, TestUploaderWithSequential.
+    """
+    put = bucket.put_object("a", b"bytes")
+    for read in (bucket.get_object("a"), bucket.head_object("a")):
+        assert read.headers["Content-MD5"] == put.headers["Content-MD5"]
+    upload = bucket.init_multipart_upload("parts").upload_id
+    part = bucket.upload_part("parts", upload, 1, b"bytes")
+    bucket.complete_multipart_upload("parts", upload, [PartInfo(1, part.etag)])
+    bucket.append_object("log", 0, b"bytes")
+    for key in ("parts", "log"):
+        assert "Content-MD5" not in bucket.head_object(key).headers
 
 
 def test_gives_back_the_headers_of_an_object(bucket: oss2.Bucket) -> None:
