@@ -110,7 +110,10 @@ async def _answer(request: Request, site: Site) -> Response:
     _log(request, response)
     if request.method != "OPTIONS":
         rules = await run_in_threadpool(_likely_cors, request, headers, site)
-        response.headers.update(cors.answer_headers(rules, headers, request.method))
+        allowed = cors.answer_headers(rules, headers, request.method)
+        if "vary" in allowed:
+            response.headers.add_vary_header(allowed.pop("vary"))
+        response.headers.update(allowed)
     return response
 
 

@@ -310,6 +310,17 @@ def test_a_preflight_is_answered_by_the_rules(oss: Oss) -> None:
     assert headers["vary"] == "Origin"
 
 
+def test_a_compressed_answer_differs_by_its_origin_too(oss: Oss) -> None:
+    """Or a browser's cache gives one page's answer to another, or a compressed one to both."""
+    bucket = oss.oss2(version="v4")
+    bucket.put_bucket_cors(BucketCors([rule(methods="GET")]))
+    public = {"Content-Type": "text/plain", "x-oss-object-acl": "public-read"}
+    bucket.put_object("a", b"x" * 1024, public)
+    page = {"Origin": "https://app.example", "Accept-Encoding": "gzip"}
+    _, headers, _ = oss.raw("GET", f"/{BUCKET}/a", page)
+    assert headers["vary"] == "Accept-Encoding, Origin"
+
+
 @pytest.mark.parametrize(
     "change",
     [

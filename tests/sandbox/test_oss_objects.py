@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import hashlib
 import http.client
+import os
 from urllib.parse import unquote
 
 import oss2
@@ -166,6 +168,63 @@ def test_gives_an_object_only_if_the_conditions_hold(bucket: oss2.Bucket) -> Non
         bucket.get_object("a", headers={"If-None-Match": f'"{etag}"'})
     with pytest.raises(oss2.exceptions.NotModified):
         bucket.get_object("a", headers={"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"})
+
+
+def test_a_text_is_compressed_for_who_takes_gzip(bucket: oss2.Bucket) -> None:
+    """oss2's test_gzip_get, and alibabacloud.com/help/faq-detail/39645.htm.
+
+    A page whose progress bar needs Content-Length works without it, or not at all.
+    """
+    content = os.urandom(2_000_000)
+    bucket.put_object("a.txt", content, {"Content-Type": "text/plain; charset=utf-8"})
+    takes_gzip = {"Accept-Encoding": "gzip"}
+    totals = []
+    got = bucket.get_object(
+        "a.txt", headers=takes_gzip, progress_callback=lambda _, total: totals.append(total)
+    )
+    assert got.read() == content
+    assert set(totals) == {None}
+    for headers in (got.headers, bucket.head_object("a.txt", takes_gzip).headers):
+        assert (headers["Content-Encoding"], headers["Vary"]) == ("gzip", "Accept-Encoding")
+        assert [n for n in ("ETag", "Content-Length", "Accept-Ranges") if n in headers] == []
+        assert [n for n in ("Content-MD5", "x-oss-hash-crc64ecma") if n not in headers] == []
+    plain = bucket.get_object("a.txt")
+    assert (plain.read(), plain.content_length) == (content, len(content))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "request_headers", "compressed"),
+    [
+        ("text/css", 1024, {"Accept-Encoding": "gzip"}, True),
+        ("Application/JSON", 1024, {"Accept-Encoding": "gzip, deflate, br, zstd"}, True),
+        ("text/html", 1024, {"Accept-Encoding": "br, gzip;q=0.5"}, True),
+        ("text/css", 1023, {"Accept-Encoding": "gzip"}, False),
+        ("image/png", 5000, {"Accept-Encoding": "gzip"}, False),
+        ("text/css", 5000, {"Accept-Encoding": "identity"}, False),
+        ("text/css", 5000, {"Accept-Encoding": "xgzip, gzipped"}, False),
+        ("text/css", 5000, {"Accept-Encoding": "br, gzip;q=0"}, False),
+        ("text/css", 5000, {"Accept-Encoding": "gzip", "Range": "bytes=0-2999"}, False),
+    ],
+)
+def test_only_a_large_text_is_compressed(
+    oss: Oss, kind: str, size: int, request_headers: dict[str, str], compressed: bool
+) -> None:
+    """The types and the size are those of alibabacloud.com/help/faq-detail/39645.htm."""
+    public = {"Content-Type": kind, "x-oss-object-acl": "public-read"}
+    oss.oss2(version="v4").put_object("a", b"x" * size, public)
+    _, headers, body = oss.raw("GET", f"/{BUCKET}/a", request_headers)
+    assert ("content-encoding" in headers) == compressed
+    assert ("content-length" in headers) != compressed
+    if compressed:
+        assert gzip.decompress(body) == b"x" * size
+
+
+def test_what_was_stored_compressed_is_not_compressed_again(bucket: oss2.Bucket) -> None:
+    stored = gzip.compress(os.urandom(3000))
+    headers = {"Content-Type": "text/plain", "Content-Encoding": "gzip"}
+    bucket.put_object("a", stored, headers)
+    head = bucket.head_object("a", {"Accept-Encoding": "gzip"})
+    assert (head.headers["Content-Encoding"], head.content_length) == ("gzip", len(stored))
 
 
 def test_a_signed_url_may_name_the_headers_of_the_answer(oss: Oss) -> None:
