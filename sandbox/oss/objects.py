@@ -62,7 +62,6 @@ COMPRESSED_TYPES = frozenset(
 )
 MIN_COMPRESSED = 1024
 """Bytes of an object that is compressed on its way out, at least (vendor documentation)."""
-_GZIP = re.compile(r"(?i)(^|,)\s*gzip\s*(?!\s*;\s*q\s*=\s*0(\.0*)?\s*(,|$))(;|,|$)")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -459,8 +458,16 @@ def _is_compressed(call: Call, headers: Mapping[str, str], size: int) -> bool:
         size >= MIN_COMPRESSED
         and kind in COMPRESSED_TYPES
         and "content-encoding" not in headers
-        and _GZIP.search(call.headers.get("accept-encoding", "")) is not None
+        and _takes_gzip(call.headers.get("accept-encoding", ""))
     )
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for coding in accepted.lower().replace(" ", "").split(","):
+        name, _, weight = coding.partition(";")
+        if name == "gzip":
+            return re.fullmatch(r"q=0(\.0*)?", weight) is None
+    return False
 
 
 def _gzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
