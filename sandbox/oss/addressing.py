@@ -1,14 +1,15 @@
 """Which bucket and key a URL may mean. There can be several readings: the signature decides.
 
-Real OSS takes only the bucket in the host's first label. On a laptop that name resolves nowhere,
-so the SDKs put it first in the path (path style), or leave it out behind a custom domain.
+Real OSS takes only the bucket in the host's first label, or a domain that is bound to the bucket
+(CNAME). On a laptop the first resolves nowhere, so the SDKs put the bucket first in the path (path
+style).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import quote, unquote_to_bytes
 
 from sandbox.oss.call import Target
@@ -20,9 +21,16 @@ MAX_KEY_BYTES = 1023
 
 
 def readings(
-    host: str, raw_path: bytes, is_bucket: Callable[[str], bool], default_bucket: str | None
+    host: str,
+    raw_path: bytes,
+    is_bucket: Callable[[str], bool],
+    default_bucket: str | None,
+    cnames: Mapping[str, str],
 ) -> list[Target]:
     """Return what the URL may mean, the likeliest first; never empty.
+
+    A host in `cnames` (name -> bucket) has one reading: it is that bucket, and never the service or
+    another bucket, whatever its path begins with.
 
     `raw_path` is as sent, not decoded: SDKs write "/" in a key as it is or as %2F, so it is split
     at the first raw "/" and decoded once. Known buckets come before unknown ones, which are there
@@ -30,6 +38,9 @@ def readings(
     reading names a bucket, InvalidObjectName.
     """
     whole = raw_path.removeprefix(b"/")
+    bound = cnames.get(host_name(host))
+    if bound is not None:
+        return [Target(bound, _key(whole))]
     label = _bucket_label(host)
     first, _, rest = whole.partition(b"/")
     segment = first.decode("latin-1")
@@ -51,10 +62,17 @@ def readings(
     return targets if whole else [*targets, Target()]
 
 
-def object_url(host: str, target: Target) -> str:
+def object_url(host: str, target: Target, cnames: Mapping[str, str]) -> str:
     """Return the URL of an object in the style in which `host` was addressed."""
-    path = target.key if _bucket_label(host) == target.bucket else f"{target.bucket}/{target.key}"
+    in_host = target.bucket in (cnames.get(host_name(host)), _bucket_label(host))
+    path = target.key if in_host else f"{target.bucket}/{target.key}"
     return f"http://{host}/{quote(path)}"
+
+
+def host_name(host: str) -> str:
+    """Return the name in a Host header: in lower case, without the port."""
+    name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
+    return name.lower()
 
 
 def check_key(key: str) -> None:
@@ -70,11 +88,11 @@ def invalid_object_name() -> OssError:
 
 
 def _bucket_label(host: str) -> str:
-    name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
+    name = host_name(host)
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
-        label, _, rest = name.lower().partition(".")
+        label, _, rest = name.partition(".")
         return label if rest and BUCKET_NAME.fullmatch(label) else ""
     return ""
 

@@ -38,6 +38,7 @@ from sandbox.oss.operations import (
     operation_of,
     takes_form,
 )
+from sandbox.oss.public_endpoint import check_endpoint
 from sandbox.oss.request_sizes import MAX_OBJECT_BYTES, check_length, too_large
 from sandbox.oss.responses import common_headers, empty, error_response
 from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
@@ -71,14 +72,26 @@ def create_app(
     clock: Callable[[], float] = time.time,
     callback_signer: CallbackSigner | None = None,
     takes_v1: bool = False,
+    cnames: Mapping[str, str] | None = None,
+    is_public_closed: bool = False,
 ) -> ASGIApp:
     """Serve the buckets of `storage` to who holds keys in `identities`.
 
     `region` like cn-hangzhou; `default_bucket` is meant where neither host nor path name one;
     `clock` returns unix seconds; without a `callback_signer` callbacks are not implemented;
-    `takes_v1`: signature V1 is taken, too.
+    `takes_v1`, `cnames` and `is_public_closed` are those of Site.
     """
-    site = Site(storage, identities, region, default_bucket, clock, callback_signer, takes_v1)
+    site = Site(
+        storage,
+        identities,
+        region,
+        default_bucket,
+        clock,
+        callback_signer,
+        takes_v1=takes_v1,
+        cnames=cnames or {},
+        is_public_closed=is_public_closed,
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -213,6 +226,7 @@ def _accepted(
     needs_bucket = target.bucket and operation.name != "PutBucket"
     if needs_bucket and site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
+    check_endpoint(call, operation.name, site)
     # What a document adds to be allowed is known when it has been read.
     if operation.body is not Body.DOCUMENT:
         authorize(call, operation.needs(call, b""), site)
@@ -329,6 +343,7 @@ def _targets(request: Request, headers: Mapping[str, str], site: Site) -> list[T
         raw_path,
         lambda name: site.storage.bucket(name) is not None,
         site.default_bucket,
+        site.cnames,
     )
 
 

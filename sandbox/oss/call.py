@@ -19,7 +19,9 @@ class Site:
     """The OSS of one region. `default_bucket` is what a host that names no bucket stands for.
 
     Without a `callback_signer` it sends no callbacks. `takes_v1`: signature V1 counts, as it does
-    for old buckets of old accounts.
+    for old buckets of old accounts. `cnames` are the domains that are bound to a
+    bucket: names of hosts in lower case, without a port -> bucket. With `is_public_closed` all
+    other hosts take no data calls (public_endpoint.py).
     """
 
     storage: Storage
@@ -29,6 +31,8 @@ class Site:
     clock: Callable[[], float] = time.time
     callback_signer: CallbackSigner | None = None
     takes_v1: bool = False
+    cnames: Mapping[str, str] = field(default_factory=dict)
+    is_public_closed: bool = False
 
 
 @dataclass(frozen=True)

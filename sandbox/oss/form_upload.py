@@ -24,6 +24,7 @@ from sandbox.oss.form_policy import FormPolicy
 from sandbox.oss.forms import Form, FormReader, boundary_of
 from sandbox.oss.objects import Stored, check_body, check_redirect, post_object
 from sandbox.oss.operations import needs_of_form
+from sandbox.oss.public_endpoint import check_endpoint
 from sandbox.oss.request_sizes import MAX_OBJECT_BYTES, check_length, too_large
 from sandbox.oss.storage import READ_BYTES, Staged
 
@@ -116,6 +117,7 @@ def _accepted(
     call = Call(
         "POST", object_target, query, {**form.headers(), **own}, identity, client, request_id
     )
+    check_endpoint(call, "PostObject", site)
     authorize(call, needs_of_form(call), site)
     check_redirect(form.fields)
     callback = requested_by_form(form.fields, headers, query)

@@ -87,7 +87,7 @@ def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str])
     """
     made = _put(call, site, body)
     headers = {**checksums(made), "content-md5": body.content_md5}
-    location = object_url(call.headers.get("host", ""), call.target)
+    location = object_url(call.headers.get("host", ""), call.target, site.cnames)
     redirect = fields.get("success_action_redirect")
     status = fields.get("success_action_status")
     if redirect:

@@ -175,10 +175,13 @@ def running_oss(
     default_bucket: str | None = None,
     *,
     takes_v1: bool = False,
+    cname: str = "",
+    is_public_closed: bool = False,
 ) -> Iterator[Oss]:
     """Serve an OSS with an empty bucket; in `server`, or in one of its own.
 
-    `takes_v1` is SIGNATURE_V1=1.
+    `takes_v1` is SIGNATURE_V1=1; `cname` is the bucket's own domain; with `is_public_closed` data
+    calls need it.
     """
     with contextlib.ExitStack() as stack:
         if server is None:
@@ -198,5 +201,7 @@ def running_oss(
             clock=clock,
             callback_signer=callback_signer(),
             takes_v1=takes_v1,
+            cnames={cname: BUCKET} if cname else {},
+            is_public_closed=is_public_closed,
         )
         yield Oss(server.port, storage, identities, clock, folder, root, stack)

@@ -41,12 +41,14 @@ def send(
     query: str = "",
     *,
     signed_for: str = "",
+    host: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> Answer:
     """Send `path` and `query` as they are, under a signature for the key `signed_for`.
 
-    The path goes after the bucket, percent-encoded or not; no key is the bucket itself.
+    The path goes after the bucket, percent-encoded or not; no key is the bucket itself. A `host`
+    that is given names the bucket in place of the path.
     """
     named = {"x-oss-security-token": token.security_token}
     named.update({name.lower(): value for name, value in (headers or {}).items()})
@@ -56,7 +58,10 @@ def send(
     sign(token, method, f"/{token.bucket}/{signed_for}", named, decoded)
     connection = http.client.HTTPConnection(urlsplit(token.endpoint).netloc, timeout=10)
     try:
-        url = f"/{token.bucket}/{path}" + (f"?{query}" if query else "")
+        url = f"/{path}" if host else f"/{token.bucket}/{path}"
+        if host:
+            named["host"] = host
+        url += f"?{query}" if query else ""
         connection.request(method, url, body, named)
         answer = connection.getresponse()
         content = answer.read()
