@@ -34,7 +34,7 @@ $(READY): requirements-dev.txt functions/sts_token/requirements.txt pyproject.to
 		echo "npm ci failed in $*; going on without. To see why: cd $* && npm ci" >&2; \
 	fi
 
-run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [CLOUD=1], or any variable of docs/configuration.md
+run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [PUBLIC_ENDPOINT=closed] [CLOUD=1], or any variable of docs/configuration.md
 	@exec $(BIN)/python -m sandbox run $(SANDBOX_GIVEN)
 
 token: $(READY) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]

@@ -21,6 +21,7 @@ import sys
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -29,6 +30,7 @@ from sandbox import cloud, demo_login, gateway, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
+    CNAME,
     CREDENTIALS,
     RULES,
     cloud_environment,
@@ -51,7 +53,7 @@ log = logging.getLogger("sandbox")
 
 DEFAULT_PORT = 7080
 DEFAULT_CALLER = "alice"
-LAST_PORT = 65533
+LAST_PORT = 65535
 END_SECONDS = 2
 """For a clean end; then without what still waits in a thread: for STS, say."""
 
@@ -62,6 +64,16 @@ _PUT = (
     "auth_version='v4'); print(oss2.Bucket(a, s['Endpoint'], s['Bucket'], region=s['Region'])"
     ".put_object(sys.argv[1], 'Hello').status)"
 )
+
+
+class Ports(NamedTuple):
+    """Where everything listens, one behind the other; `internal` only where the public endpoint is
+    closed."""
+
+    gateway: int
+    oss: int
+    sts: int
+    internal: int | None = None
 
 
 class UsageError(Exception):
@@ -91,13 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _print_account_key()
         _read_env_file()
         _check_names(options.given, options.make)
-        port = _port(os.environ.get("PORT", ""))
+        ports = _ports(os.environ)
         if _in_cloud(os.environ):
-            return _run_in_cloud(port) if command == "run" else _token_of_cloud()
+            return _run_in_cloud(ports.gateway) if command == "run" else _token_of_cloud()
         given = _given(options.given, options.make)
-        return {"run": _run, "token": _token}[command](port, given)
+        return {"run": _run, "token": _token}[command](ports, given)
     except PortInUse as error:
-        other = 9000 if abs(error.port - 9000) > 2 else 9100
+        other = 9000 if abs(error.port - 9000) > 3 else 9100
         fault = f"{error}; choose another: make {command} PORT={other}"
     except (UsageError, cloud.Damaged) as error:
         fault = str(error)
@@ -160,12 +172,22 @@ def _check_names(given: str, make_pid: int | None) -> None:
         raise UsageError("\n".join(wrong))
 
 
-def _port(text: str) -> int:
-    if not text:
-        return DEFAULT_PORT
-    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= LAST_PORT:
-        raise UsageError(f"PORT must be a number from 1 to {LAST_PORT}: it and the two after it")
-    return int(text)
+def _ports(env: Mapping[str, str]) -> Ports:
+    """Read PORT, and whether there is one more for PUBLIC_ENDPOINT=closed. Raises UsageError."""
+    public = env.get("PUBLIC_ENDPOINT") or "open"
+    if public not in ("open", "closed"):
+        raise UsageError(
+            "PUBLIC_ENDPOINT must be closed (to data calls, as for an account opened today) or open"
+        )
+    is_closed = public == "closed"
+    if is_closed and env.get("CLOUD") == "1":
+        raise UsageError("PUBLIC_ENDPOINT=closed needs the sandbox's OSS; CLOUD=1 has the real one")
+    text = env.get("PORT") or str(DEFAULT_PORT)
+    more, number = (3, "three") if is_closed else (2, "two")
+    last = LAST_PORT - more
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= last:
+        raise UsageError(f"PORT must be a number from 1 to {last}: it and the {number} after it")
+    return Ports(*range(int(text), int(text) + 1 + more))
 
 
 def _takes_v1(env: Mapping[str, str]) -> bool:
@@ -223,20 +245,20 @@ def _run_in_cloud(port: int) -> int:
     return 0
 
 
-def _run(port: int, given: frozenset[str]) -> int:
+def _run(ports: Ports, given: frozenset[str]) -> int:
     takes_v1 = _takes_v1(os.environ)
     # Bound before anything is made: a second `make run` changes nothing.
-    listeners = [listen(port + offset) for offset in range(3)]
-    env, settings, folder, secrets = _sandbox("run", given, (port, port + 1, port + 2))
+    listeners = [listen(port) for port in ports if port is not None]
+    env, settings, folder, secrets = _sandbox("run", given, ports)
     made = cloud.create(env, folder, secrets)
     jwt_secret = _demo_secret(env, settings, secrets)
-    signer = cloud.load_signer(folder, public_key_url(port))
+    signer = cloud.load_signer(folder, public_key_url(ports.gateway))
     app = _function(signer.public_key)
     if settings.auth.names_callers:
         app = demo_login.create_app(app, settings, jwt_secret)
-    oss_and_sts = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
-    banner = _banner(port, settings, jwt_secret is not None, takes_v1=takes_v1)
-    asyncio.run(_until_told([Service(app, listeners[0]), *oss_and_sts], banner))
+    services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
+    banner = _banner(ports, settings, jwt_secret is not None, takes_v1=takes_v1)
+    asyncio.run(_until_told([Service(app, listeners[0]), *services], banner))
     return 0
 
 
@@ -257,11 +279,11 @@ def _token_of_cloud() -> int:
     return _print_token(headers)
 
 
-def _token(port: int, given: frozenset[str]) -> int:
+def _token(ports: Ports, given: frozenset[str]) -> int:
     listener = listen(0)
-    sts_port: int = listener.getsockname()[1]
     # OSS_ENDPOINT is that of `make run`: the token is good there.
-    env, settings, _, secrets = _sandbox("token", given, (port, port + 1, sts_port))
+    ports = ports._replace(sts=listener.getsockname()[1])
+    env, settings, _, secrets = _sandbox("token", given, ports)
     headers = _token_headers(env, settings, _demo_secret(env, settings, secrets))
     identities = cloud.identities(env, secrets)
     with in_background([Service(sts.create_app(identities), listener)]):
@@ -290,28 +312,26 @@ def _clean() -> int:
 
 
 def _sandbox(
-    command: str, given: frozenset[str], ports: tuple[int, int, int]
+    command: str, given: frozenset[str], ports: Ports
 ) -> tuple[dict[str, str], Settings, Path, cloud.Secrets]:
-    """Return the function's environment and settings, and the sandbox's folder and secrets.
-
-    `ports` are those of the gateway, OSS and STS.
-    """
-    gateway_port, oss_port, sts_port = ports
+    """Return the function's environment and settings, and the sandbox's folder and secrets."""
     folder, secrets = _secrets()
     env = sandbox_environment(
         os.environ,
         given,
         key=(secrets.access_key_id, secrets.access_key_secret),
-        oss_port=oss_port,
-        sts_port=sts_port,
+        oss_port=ports.oss,
+        sts_port=ports.sts,
         jwt_secret=secrets.jwt_secret,
         callback_secret=secrets.callback_secret,
-        gateway_port=gateway_port,
+        gateway_port=ports.gateway,
+        internal_port=ports.internal,
     )
     _say_ignored(command, ignored(os.environ, given))
     settings = _adopt(env)
     endpoint = settings.oss_endpoint
-    if endpoint in [Endpoint("https", host, oss_port) for host in ("localhost", "127.0.0.1")]:
+    names = ("localhost", "127.0.0.1", CNAME)
+    if endpoint in [Endpoint("https", host, ports.oss) for host in names]:
         here = endpoint._replace(scheme="http")
         raise UsageError(f"OSS_ENDPOINT: the sandbox's OSS speaks http: {here}")
     return env, settings, folder, secrets
@@ -411,19 +431,30 @@ async def _until_told(services: Sequence[Service], banner: str) -> None:
     await serve(services, stop)
 
 
-def _banner(port: int, settings: Settings, has_demo_logins: bool, *, takes_v1: bool) -> str:
-    url = f"http://127.0.0.1:{port}/"
+def _banner(ports: Ports, settings: Settings, has_demo_logins: bool, *, takes_v1: bool) -> str:
+    url = f"http://127.0.0.1:{ports.gateway}/"
+    is_closed = ports.internal is not None
     return "\n".join(
         [
             "The cloud on this machine.",
             "",
             *_facts(url, settings),
             *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
+            *(_endpoints(ports) if is_closed else ()),
             "",
-            *_first_commands(url, settings, has_demo_logins),
+            *_first_commands(url, settings, has_demo_logins, is_closed),
             "Ctrl-C ends it.",
         ]
     )
+
+
+def _endpoints(ports: Ports) -> list[str]:
+    """Which of OSS's addresses is for whom, where the public one is closed."""
+    return [
+        f"  clients    http://{CNAME}:{ports.oss}, the bucket's own domain (CNAME)",
+        f"  closed     http://127.0.0.1:{ports.oss}, the public endpoint: no data calls",
+        f"  internal   http://127.0.0.1:{ports.internal}, for the function's own calls",
+    ]
 
 
 def _cloud_banner(url: str, settings: Settings) -> str:
@@ -451,8 +482,13 @@ def _facts(url: str, settings: Settings) -> list[str]:
     ]
 
 
-def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list[str]:
-    """What a newcomer copies into another terminal."""
+def _first_commands(
+    url: str, settings: Settings, has_demo_logins: bool, is_closed: bool
+) -> list[str]:
+    """What a newcomer copies into another terminal.
+
+    No upload where the public endpoint is closed: Python may not find the bucket's own domain.
+    """
     if not settings.auth.names_callers:
         return [f"Try:  curl {url}"]
     if not has_demo_logins:
@@ -464,7 +500,7 @@ def _first_commands(url: str, settings: Settings, has_demo_logins: bool) -> list
         f"  LOGIN=$(curl -s '{login_url}' | cut -d '\"' -f 4)",
         f'  curl -s -H "Authorization: Bearer $LOGIN" {url} > token.json',
     ]
-    if _shows_isolation(settings):
+    if not is_closed and _shows_isolation(settings):
         alice, bob = (shlex.quote(f"{settings.prefix}{who}/hello.txt") for who in ("alice", "bob"))
         lines += [
             f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',

@@ -15,7 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from sandbox import ROOT, oss, sts
+from sandbox.environment import CNAME
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.oss import Storage
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
@@ -199,20 +202,35 @@ def services(
     signer: CallbackSigner,
     oss_listener: socket.socket,
     sts_listener: socket.socket,
+    internal_listener: socket.socket | None = None,
     *,
     takes_v1: bool = False,
 ) -> list[Service]:
-    """OSS and STS, each with the bound socket that it is served on; `takes_v1` as in oss.Site."""
-    oss_app = oss.create_app(
-        made.storage,
-        made.identities,
-        region=made.region,
-        default_bucket=made.bucket,
-        callback_signer=signer,
-        takes_v1=takes_v1,
-    )
-    sts_app = sts.create_app(made.identities)
-    return [Service(oss_app, oss_listener), Service(sts_app, sts_listener)]
+    """OSS and STS, each with the bound socket that it is served on.
+
+    With an `internal_listener` there are two endpoints of OSS, as for an account of today: a public
+    one, which is closed to data calls, and the region's internal one. `takes_v1` as in oss.Site.
+    """
+
+    def oss_app(is_public_closed: bool) -> ASGIApp:
+        return oss.create_app(
+            made.storage,
+            made.identities,
+            region=made.region,
+            default_bucket=made.bucket,
+            callback_signer=signer,
+            takes_v1=takes_v1,
+            cnames={CNAME: made.bucket},
+            is_public_closed=is_public_closed,
+        )
+
+    served = [
+        Service(oss_app(internal_listener is not None), oss_listener),
+        Service(sts.create_app(made.identities), sts_listener),
+    ]
+    if internal_listener is not None:
+        served.append(Service(oss_app(False), internal_listener))
+    return served
 
 
 def _policy(*statements: object) -> Policy:

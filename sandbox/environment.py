@@ -10,6 +10,7 @@ CLOUD=1 all of them are.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -19,6 +20,9 @@ from token_service.errors import Misconfiguration
 ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"
 BUCKET = "sandbox-bucket"
+CNAME = "files.localhost"
+"""The bucket's own domain. Browsers and curl take each name below localhost for loopback (RFC 6761,
+section 6.3); the C library, and so Python and Node.js, may know no such name."""
 PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
 CREDENTIALS = (
@@ -48,7 +52,9 @@ def _is_loopback(url: str) -> bool:
 
 
 def _is_local(url: str) -> bool:
-    return _is_in(url, (*_LOOPBACK, *_PRIVATE))
+    """For where clients send data: there a name below localhost is local too."""
+    is_below = re.fullmatch(r"([a-z0-9-]+\.)+localhost", _host(url))
+    return bool(is_below) or _is_in(url, (*_LOOPBACK, *_PRIVATE))
 
 
 def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
@@ -56,13 +62,21 @@ def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Ne
 
     Names are in none: nobody knows where they lead. But for localhost, which is loopback.
     """
-    text = url.strip()
+    host = _host(url)
     try:
-        host = urlsplit(text if "://" in text else f"https://{text}").hostname or ""
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         return False
     return any(address in network for network in networks)
+
+
+def _host(url: str) -> str:
+    """The host of a URL, or of what begins with it, in lower case; "" where there is none."""
+    text = url.strip()
+    try:
+        return urlsplit(text if "://" in text else f"https://{text}").hostname or ""
+    except ValueError:
+        return ""
 
 
 class Rule(NamedTuple):
@@ -91,8 +105,8 @@ RULES: Mapping[str, Rule] = {
         Rule(
             _none,
             _is_local,
-            "must be a loopback or private address, like http://10.0.2.2:7081; the sandbox does "
-            "not sign for the real OSS",
+            "must be a loopback or private address, like http://10.0.2.2:7081, or a name below "
+            "localhost; the sandbox does not sign for the real OSS",
         ),
     ),
     "STS_ENDPOINT": Rule(
@@ -133,23 +147,27 @@ def sandbox_environment(
     jwt_secret: str = "",
     callback_secret: str = "",
     gateway_port: int | None = None,
+    internal_port: int | None = None,
 ) -> dict[str, str]:
     """The function's variables for the sandbox: what RULES takes of `env`, and else what is made.
 
     `given` are the names in `env` that stand on the command line. At `gateway_port` the key of the
     sandbox's callbacks is served, None: nowhere. The credentials are always `key`.
+    With an `internal_port`, where OSS plays the region's internal endpoint, the public one is
+    closed, and clients go by the bucket's own domain.
 
     The keys that logins are verified with are one thing: `jwt_secret` is there only where nobody
     gave one. Raises Misconfiguration for what is given and not taken.
     """
     taken = _taken(env, given)
+    public = "127.0.0.1" if internal_port is None else CNAME
     made = {
         **_common(taken),
         **dict(zip(CREDENTIALS, key, strict=False)),
         "ROLE_ARN": f"acs:ram::{ACCOUNT}:role/sandbox-upload",
-        "OSS_ENDPOINT": f"http://127.0.0.1:{oss_port}",
+        "OSS_ENDPOINT": f"http://{public}:{oss_port}",
         # An emulator's address of this machine is none of the function's.
-        "OSS_INTERNAL_ENDPOINT": f"http://127.0.0.1:{oss_port}",
+        "OSS_INTERNAL_ENDPOINT": f"http://127.0.0.1:{internal_port or oss_port}",
         "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
         "CALLBACK_SECRET": callback_secret,
     }

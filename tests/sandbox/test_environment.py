@@ -145,6 +145,8 @@ def test_a_callback_url_beyond_loopback_is_taken_where_it_is_given_only(url: str
         ("OSS_ENDPOINT", "172.31.255.1"),
         ("OSS_INTERNAL_ENDPOINT", "http://localhost:7081"),
         ("OSS_INTERNAL_ENDPOINT", "http://[::1]:7081"),
+        ("OSS_ENDPOINT", "http://files.localhost:7081"),
+        ("OSS_ENDPOINT", "HTTP://My-Files.LOCALHOST"),
         ("STS_ENDPOINT", "http://127.0.0.1:7082"),
         ("STS_ENDPOINT", "localhost"),
     ],
@@ -162,6 +164,10 @@ def test_what_is_given_wins(name: str, value: str) -> None:
         ("OSS_ENDPOINT", "http://10.0.0.1.real.example"),
         ("OSS_ENDPOINT", "http://10.0.0.1@real.example"),
         ("OSS_INTERNAL_ENDPOINT", "http://[::1"),
+        *[("OSS_ENDPOINT", f"http://{host}") for host in ("localhost.real.example", "xlocalhost")],
+        ("OSS_ENDPOINT", "http://files.localhost@real.example"),
+        ("OSS_ENDPOINT", "http://real.example\\.localhost"),
+        ("STS_ENDPOINT", "http://sts.localhost:7082"),
         ("STS_ENDPOINT", "http://10.0.0.1"),
         ("STS_ENDPOINT", "127.1"),
     ],
@@ -212,6 +218,20 @@ def test_the_documented_rule_is_the_one_that_holds() -> None:
 
 
 # The sandbox's own
+
+
+def test_where_the_public_endpoint_is_closed_clients_and_function_have_one_each() -> None:
+    env = sandbox_environment({}, key=KEY, oss_port=7081, sts_port=7082, internal_port=7083)
+    settings = read_settings(env)
+    assert str(settings.oss_endpoint) == "http://files.localhost:7081"
+    assert str(settings.oss_internal_endpoint) == "http://127.0.0.1:7083"
+
+
+def test_an_endpoint_that_is_given_wins_over_the_buckets_own_domain() -> None:
+    """So that a person sees what a client of the closed endpoint is told."""
+    env = {"OSS_ENDPOINT": "http://127.0.0.1:7081"}
+    made = sandbox_environment(env, env, key=KEY, oss_port=7081, sts_port=7082, internal_port=7083)
+    assert made["OSS_ENDPOINT"] == "http://127.0.0.1:7081"
 
 
 def test_the_key_of_callbacks_is_found_at_the_gateway() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ from running_sandbox import (
     given,
     make,
     running,
+    running_by_make,
     secrets_of,
     wait_for,
 )
@@ -300,6 +302,48 @@ def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Pat
     assert finished(CLEAN, folder).returncode == 0
 
 
+# An account of today
+
+
+def test_a_closed_public_endpoint_is_told_at_the_start(tmp_path: Path) -> None:
+    with running(tmp_path / "state", AUTH="jwt", PUBLIC_ENDPOINT="closed") as sandbox:
+        lines = [" ".join(line.split()) for line in sandbox.stdout.splitlines()]
+        port = sandbox.port
+        own = f"http://files.localhost:{port + 1}"
+        assert f"OSS {own} bucket sandbox-bucket" in lines
+        assert f"clients {own}, the bucket's own domain (CNAME)" in lines
+        assert f"closed http://127.0.0.1:{port + 1}, the public endpoint: no data calls" in lines
+        assert f"internal http://127.0.0.1:{port + 3}, for the function's own calls" in lines
+        # Python may not find that name: no command is shown that would fail.
+        assert "put " not in sandbox.stdout
+        done = finished(TOKEN, sandbox.folder, PORT=str(port), PUBLIC_ENDPOINT="closed")
+        token = Token.of(check_printed(done))
+        assert token.endpoint == own
+        with pytest.raises(oss2.exceptions.OssError) as refused:
+            replace(token, endpoint=sandbox.endpoint).oss2("v4").put_object("uploads/a", b"Hello")
+        assert refused.value.code == "PublicEndpointForbidden"
+    assert are_free(port, 4)
+
+
+def test_an_open_sandbox_has_no_internal_endpoint(sandbox: Sandbox) -> None:
+    assert "internal" not in sandbox.stdout
+    assert are_free(sandbox.port + 3, 1)
+
+
+def test_make_hands_the_closed_endpoint_on(tmp_path: Path) -> None:
+    arguments = ("PUBLIC_ENDPOINT=closed",)
+    with running_by_make(tmp_path / "state", 0, *arguments) as sandbox:
+        endpoint = sandbox.answer()["Scope"]["Endpoint"]
+        assert endpoint == f"http://files.localhost:{sandbox.port + 1}"
+
+
+def test_a_bare_name_of_the_buckets_domain_is_no_https(tmp_path: Path) -> None:
+    port = free_port()
+    env = {"PORT": str(port), "OSS_ENDPOINT": f"files.localhost:{port + 1}"}
+    done = finished(given(RUN, "OSS_ENDPOINT"), tmp_path / "state", **env)
+    check_refused(done, "OSS_ENDPOINT: ", f"http://files.localhost:{port + 1}")
+
+
 # Through make
 
 
@@ -458,6 +502,9 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
         ({"PORT": "9" * 5000}, ["PORT", "65533"]),
         ({"PORT": "\uff17\uff10\uff18\uff10"}, ["PORT", "65533"]),
         ({"SIGNATURE_V1": "yes"}, ["SIGNATURE_V1 must be 1", "or 0"]),
+        ({"PUBLIC_ENDPOINT": "Closed"}, ["PUBLIC_ENDPOINT", "closed", "open"]),
+        ({"PUBLIC_ENDPOINT": "closed", "CLOUD": "1"}, ["PUBLIC_ENDPOINT=closed", "CLOUD=1"]),
+        ({"PUBLIC_ENDPOINT": "closed", "PORT": "65533"}, ["PORT", "65532", "three"]),
         ({"TOKEN_EXPIRE_TIME": "5"}, ["TOKEN_EXPIRE_TIME: ", "900"]),
         ({"AUTH": "nonsense"}, ["AUTH: ", "anonymous"]),
         ({"POLICY_FILE": "no_such_policy"}, ["POLICY_FILE: ", "bucket_write_policy"]),

@@ -33,6 +33,7 @@ class Token:
     region: str
     endpoint: str
     prefix: str
+    is_cname: bool = False
 
     @classmethod
     def of(cls, answer: dict[str, Any]) -> Token:
@@ -46,13 +47,20 @@ class Token:
             scope["Region"],
             scope["Endpoint"],
             scope["Prefix"],
+            scope.get("Cname", False),
         )
 
     def oss2(self, version: str, bucket: str = "") -> oss2.Bucket:
         auth = oss2.StsAuth(
             self.access_key_id, self.access_key_secret, self.security_token, auth_version=version
         )
-        return oss2.Bucket(auth, self.endpoint, bucket or self.bucket, region=self.region)
+        return oss2.Bucket(
+            auth,
+            self.endpoint,
+            bucket or self.bucket,
+            is_cname=self.is_cname,
+            region=self.region,
+        )
 
     def oss_v2(self) -> alibabacloud_oss_v2.Client:
         config = alibabacloud_oss_v2.config.load_default()
@@ -61,6 +69,7 @@ class Token:
         )
         config.region = self.region
         config.endpoint = self.endpoint
+        config.use_cname = self.is_cname
         return alibabacloud_oss_v2.Client(config)
 
 
@@ -92,12 +101,17 @@ class RunningCloud:
 
 
 @contextmanager
-def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
-    """Run it with these variables of the function set, as if on make's command line; with
-    SIGNATURE_V1="1" its OSS takes V1."""
+def running_cloud(
+    folder: Path, *, is_public_closed: bool = False, **variables: str
+) -> Iterator[RunningCloud]:
+    """Run it with these variables of the function set, as if on make's command line.
+
+    `is_public_closed` is PUBLIC_ENDPOINT=closed; with SIGNATURE_V1="1" its OSS takes V1.
+    """
     takes_v1 = variables.pop("SIGNATURE_V1", "") == "1"
-    listeners = [listen(0), listen(0), listen(0)]
-    gateway_port, oss_port, sts_port = (listener.getsockname()[1] for listener in listeners)
+    listeners = [listen(0) for _ in range(4 if is_public_closed else 3)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    gateway_port, oss_port, sts_port = ports[:3]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "callback_key.pem").write_bytes(callback_key())
     secrets = cloud.load_secrets(folder)
@@ -110,6 +124,7 @@ def running_cloud(folder: Path, **variables: str) -> Iterator[RunningCloud]:
         jwt_secret=secrets.jwt_secret,
         callback_secret=secrets.callback_secret,
         gateway_port=gateway_port,
+        internal_port=ports[3] if is_public_closed else None,
     )
     if not any(variables.get(name) for name in ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")):
         # Tests give secrets that are believed elsewhere; the sign-in stays the sandbox's.

@@ -24,7 +24,7 @@ class RunningFunction:
 @contextmanager
 def running_function(folder: Path, **variables: str) -> Iterator[RunningFunction]:
     """Run it with these variables set, on a free port of 127.0.0.1."""
-    with running_cloud(folder, **variables) as cloud:
+    with running_cloud(folder, is_public_closed=False, **variables) as cloud:
 
         def handler(event: bytes, context: object) -> dict[str, object]:
             return fc_event.write(cloud.app.respond(lambda: fc_event.read(event)))

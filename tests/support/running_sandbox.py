@@ -53,10 +53,10 @@ def _beside(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A port with two free ones behind it, where the system gives out none by itself."""
+    """A port with three free ones behind it, where the system gives out none by itself."""
     while True:
         port = random.randrange(10000, 30000)  # noqa: S311
-        if are_free(port):
+        if are_free(port, 4):
             return port
 
 
