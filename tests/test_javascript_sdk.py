@@ -4,6 +4,7 @@ with real CORS. The scripts that use it lie in tests/web."""
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from token_service.grant.grants import Grant
 from token_service.grant.policies import Policies
 
 CLOSED_BUCKET = "without-cors"
+CNAME = "files.localhost"
 OUTSIDE = "someone-else/"
 NAME = "hello ü+%2F.txt"
 LARGE = bytes(place % 251 for place in range(4 * 100 * 1024 + 5))
@@ -58,14 +60,25 @@ def old_oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
         yield oss
 
 
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
+    """One whose public endpoint takes no data calls: the bucket has a domain of its own."""
+    folder = tmp_path_factory.mktemp("closed")
+    with running_oss(folder, cname=CNAME, is_public_closed=True) as oss:
+        oss.storage.set_cors(BUCKET, store_rules([ANY_ORIGIN]))
+        yield oss
+
+
 def prepare(oss: Oss) -> None:
     oss.storage.set_cors(BUCKET, store_rules([ANY_ORIGIN]))
     oss.storage.create_bucket(CLOSED_BUCKET)
     oss.oss2().put_object(f"{OUTSIDE}theirs", b"secret")
 
 
-def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
-    """Run a script with a token for a folder of its own."""
+def use_token(
+    oss: Oss, where: str, version: str, bucket: str = BUCKET, host: str = "localhost"
+) -> Run:
+    """Run a script with a token for a folder of its own; `host` is OSS's, or CNAME."""
     need(f"ali-oss in {where}", browser=where == "browser")
     prefix = f"uploads/{where}-{version}/"
     grant = Grant(bucket, prefix, None, POLICY, 900, "phone")
@@ -76,7 +89,8 @@ def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
             "AccessKeySecret": session.access_key_secret,
             "SecurityToken": session.security_token,
         },
-        "endpoint": f"http://localhost:{oss.port}",
+        "endpoint": f"http://{host}:{oss.port}",
+        "cname": host == CNAME,
         "bucket": bucket,
         "prefix": prefix,
         "outside": OUTSIDE,
@@ -87,11 +101,16 @@ def use_token(oss: Oss, where: str, version: str, bucket: str = BUCKET) -> Run:
     return Run(run(f"{where}_upload.mjs", job), prefix, oss)
 
 
-@pytest.fixture(scope="module", params=["node-V1", "node-V4", "browser-V1", "browser-V4"])
+@pytest.fixture(
+    scope="module",
+    params=["node-V1", "node-V4", "browser-V1", "browser-V4", "node-cname", "browser-cname"],
+)
 def used(request: pytest.FixtureRequest) -> Run:
-    where, version = request.param.split("-")
-    oss = request.getfixturevalue("old_oss" if version == "V1" else "oss")
-    return use_token(oss, where, version)
+    where, way = request.param.split("-")
+    if way == "cname":
+        return use_token(request.getfixturevalue("closed"), where, "V4", host=CNAME)
+    oss = request.getfixturevalue("old_oss" if way == "V1" else "oss")
+    return use_token(oss, where, way)
 
 
 def test_ali_oss_puts_and_gets(used: Run) -> None:
@@ -163,6 +182,23 @@ def test_a_page_gets_nowhere_with_a_bucket_that_has_no_cors_rule(oss: Oss) -> No
     assert any("blocked by CORS policy" in line for line in page["console"])
     stored = oss.storage.keys_from(CLOSED_BUCKET, b"", inclusive=True, prefix=b"", limit=1)
     assert stored == []
+
+
+@pytest.mark.parametrize("where", ["node", "browser"])
+def test_ali_oss_is_told_that_the_public_endpoint_is_closed_and_asks_once(
+    closed: Oss, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "sandbox.oss"):
+        run = use_token(closed, where, "V4")
+    for step in ("put", "get", "multipart", "list", "listV2", "image"):
+        error = run.outcomes[step]["error"]
+        assert (error["code"], error["status"]) == ("PublicEndpointForbidden", 400), step
+    sent = [
+        line
+        for line in caplog.messages
+        if line.startswith("PUT ") and "hello" in line and run.prefix in line
+    ]
+    assert len(sent) == 1
 
 
 def test_what_is_missing_is_skipped_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

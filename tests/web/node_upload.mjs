@@ -5,6 +5,7 @@ import { json } from 'node:stream/consumers';
 
 import OSS from 'ali-oss';
 
+import './localhost_names.mjs';
 import { useToken } from './token_use.mjs';
 
 // The sandbox listens on 127.0.0.1 only, and localhost may be ::1 first.

@@ -1,5 +1,6 @@
 // What an app does with ali-oss and a token, the same in Node and in a page: each step's outcome.
-// The job: {token, endpoint, bucket, prefix, outside, authorizationV4}.
+// The job: {token, endpoint, cname, bucket, prefix, outside, authorizationV4}; with `cname` the
+// endpoint is the bucket's own domain.
 
 const PART = 100 * 1024; // the least that OSS accepts
 
@@ -15,7 +16,8 @@ export async function useToken(OSS, job, { blob, file }) {
       stsToken: job.token.SecurityToken,
       bucket: job.bucket,
       endpoint: job.endpoint,
-      sldEnable: true,
+      cname: job.cname,
+      sldEnable: !job.cname,
       region: 'oss-cn-hangzhou',
       authorizationV4: job.authorizationV4,
       timeout: 10000,
