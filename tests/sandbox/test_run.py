@@ -325,6 +325,18 @@ def test_a_closed_public_endpoint_is_told_at_the_start(tmp_path: Path) -> None:
     assert are_free(port, 4)
 
 
+def test_the_documented_commands_upload_by_the_buckets_own_domain(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("the page's curl is left out; missing: curl")
+    page = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    section = page.partition("\n## An account of today\n")[2]
+    commands = section.partition("```sh\n")[2].partition("```")[0]
+    with running(tmp_path / "state", PUBLIC_ENDPOINT="closed") as sandbox:
+        done = finished(["sh", "-c", commands.replace("7080", str(sandbox.port))], sandbox.folder)
+        assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+        assert "PUT /uploads/hello.txt 200" in sandbox.stderr
+
+
 def test_an_open_sandbox_has_no_internal_endpoint(sandbox: Sandbox) -> None:
     assert "internal" not in sandbox.stdout
     assert are_free(sandbox.port + 3, 1)
