@@ -106,15 +106,13 @@ class Oss:
 
     def oss_v2(self, credentials: SessionCredentials | None = None) -> v2.Client:
         """The other real SDK, with a session's credentials, or with the root key."""
-        key = (self.root.access_key_id, self.root.access_key_secret, None)
-        if credentials is not None:
-            key = (
-                credentials.access_key_id,
-                credentials.access_key_secret,
-                credentials.security_token,
-            )
+        key = credentials or self.root
         config = v2.config.load_default()
-        config.credentials_provider = v2.credentials.StaticCredentialsProvider(*key)
+        config.credentials_provider = v2.credentials.StaticCredentialsProvider(
+            key.access_key_id,
+            key.access_key_secret,
+            credentials.security_token if credentials else None,
+        )
         config.region, config.endpoint = REGION, self.endpoint
         return v2.Client(config)
 
