@@ -63,7 +63,7 @@ class World:
         return answered
 
     def token(self) -> Token:
-        return replace(Token.of(self.ask()), is_cname=True)
+        return Token.of(self.ask())
 
     @property
     def public_endpoint(self) -> str:
@@ -198,7 +198,7 @@ def test_a_callback_comes_and_the_function_looks_at_the_object(world: World) -> 
     """It asks OSS by the internal endpoint: by the public one it would be refused."""
     answered = world.ask()
     scope = answered["Scope"]
-    token = replace(Token.of(answered), is_cname=True)
+    token = Token.of(answered)
     headers = {"x-oss-callback": scope["Callback"], "x-oss-callback-var": scope["CallbackVar"]}
     put = token.oss2("v4").put_object(f"{FOLDER}a", b"Hello", headers)
     assert json.loads(put.resp.read()) == STORED
