@@ -52,6 +52,8 @@ DEFAULT_REGION = "cn-hangzhou"
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 """What Function Compute itself sets."""
 _LOGINS = ("AUTH", "JWT_")
+_MAINLAND = ("cn-", "rg-china-mainland")
+"""How the ids of its regions begin; that of Hong Kong begins so too."""
 _DEPLOYED = frozenset(v.name for v in VARIABLES if not v.name.startswith(_PLATFORM))
 _CHANGES = {
     "#": "a bare # begins a comment; put the value into single quotes",
@@ -213,6 +215,27 @@ def _region(patient: Patient) -> Finding:
     if wrong:
         return judged(wrong)
     return passed(settings.region)
+
+
+def _endpoints(patient: Patient) -> Finding:
+    """Source of the date: vendor documentation, "Regions and endpoints"."""
+    wrong, settings = patient.faults_of("OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT"), patient.settings
+    if wrong:
+        return judged(wrong)
+    if patient.faults_of("OSS_REGION", "FC_REGION", "BUCKET_NAME"):
+        return skipped("not known: region or bucket is wrong")
+    own = settings.oss_internal_endpoint
+    where = f"clients reach OSS at {settings.oss_endpoint}, the function itself at {own}"
+    if "-internal." in own.host:
+        where += " (not verified on the real cloud: that it does so without a VPC)"
+    is_public = settings.oss_endpoint.host.endswith(".aliyuncs.com")
+    if is_public and settings.region.startswith(_MAINLAND) and settings.region != "cn-hongkong":
+        return warned(
+            f"{where}. In mainland China OSS refuses accounts opened since 2025-03-20 there "
+            "(PublicEndpointForbidden): they need a domain of their own as OSS_ENDPOINT "
+            "(docs/deploy.md, A domain for the bucket)"
+        )
+    return passed(where)
 
 
 def _role(patient: Patient) -> Finding:
@@ -379,7 +402,7 @@ def _is_packed(name: str) -> bool:
 
 def _others(patient: Patient) -> Finding:
     apart = (
-        *("OSS_REGION", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
+        *("OSS_", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
         "CALLER_",
     )
     wrong = [
@@ -440,6 +463,7 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("env file", _env_file),
     ("names", _names),
     ("region", _region),
+    ("endpoints", _endpoints),
     ("role", _role),
     ("bucket", _bucket),
     ("policies", _policies),

@@ -161,7 +161,9 @@ def _health(session: Session) -> Finding:
     refusal = contract.refusal_of(document)
     if refusal is not None:
         return failed(f"the function reports {refusal}")
-    return judged([] if document.get("StatusCode") == 200 else ["StatusCode must be 200"])
+    own = document.get("OssHost")
+    where = f"the function itself reaches OSS by {own}" if isinstance(own, str) else ""
+    return judged([] if document.get("StatusCode") == 200 else ["StatusCode must be 200"], where)
 
 
 def _members(session: Session) -> Finding:

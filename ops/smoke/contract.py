@@ -108,6 +108,9 @@ def token_faults(document: Document) -> list[str]:
         faults.append("Scope must be an object: it tells the app where to upload")
     else:
         faults += [fault for name in SCOPE if (fault := _text_fault(scope, name, "Scope."))]
+        # Before 1.1.0 there was none.
+        if not isinstance(scope.get("Cname", False), bool):
+            faults.append("Scope.Cname must be true or false: SDKs are told by it")
     # ali-oss lower-cases each name's first letter and assigns all of them over its own options.
     others = sorted(name for name in document if name not in MEMBERS)
     if others:

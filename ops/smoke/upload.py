@@ -26,6 +26,9 @@ NAME = "smoke-test-"
 CONTENT = b"Written by `make smoke UPLOAD=1`; it can be deleted.\n"
 DENIED = "AccessDenied"
 """OSS's code for a refusal by a policy or an ACL."""
+CLOSED = "PublicEndpointForbidden"
+"""OSS's code for a call by the public endpoint that the account may not make (vendor documentation,
+EC 0048-00000401)."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,19 @@ class Target:
     endpoint: str
     prefix: str
     policy: str
+    is_cname: bool = False
 
     @classmethod
     def of(cls, token: Document) -> Target:
         """Read a token's Scope, which must be sound."""
         scope = token["Scope"]
         return cls(
-            scope["Bucket"], scope["Region"], scope["Endpoint"], scope["Prefix"], scope["Policy"]
+            scope["Bucket"],
+            scope["Region"],
+            scope["Endpoint"],
+            scope["Prefix"],
+            scope["Policy"],
+            scope.get("Cname", False),
         )
 
 
@@ -93,6 +102,12 @@ def _upload(bucket: oss2.Bucket, target: Target, key: str, written: list[str]) -
     policy = policies_described.bundled().get(target.policy)
     if refusal == DENIED and policy is not None and not policy.can_upload:
         return skipped(f"{target.policy} does not let anybody upload")
+    if refusal == CLOSED:
+        return failed(
+            f"{refusal}: the public endpoint is closed to accounts opened since 2025-03-20, in "
+            "mainland China; bind a domain of your own to the bucket, and give it as OSS_ENDPOINT "
+            "(docs/deploy.md, A domain for the bucket)"
+        )
     return failed(f"OSS refused the upload under the token's own prefix: {refusal}")
 
 
@@ -187,7 +202,12 @@ def key_auth(key: AccessKey) -> Any:
 def bucket_of(target: Target, auth: Any) -> oss2.Bucket:
     """The bucket as `auth` reaches it; raises oss2's ClientError for a name that is none."""
     return oss2.Bucket(
-        auth, target.endpoint, target.bucket, connect_timeout=GIVE_UP_SECONDS, region=target.region
+        auth,
+        target.endpoint,
+        target.bucket,
+        is_cname=target.is_cname,
+        connect_timeout=GIVE_UP_SECONDS,
+        region=target.region,
     )
 
 

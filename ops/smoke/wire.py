@@ -45,7 +45,9 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether plain http stays on this machine."""
-        return bool(re.fullmatch(r"localhost|127(?:\.[0-9]{1,3}){3}|::1", self.host))
+        return bool(
+            re.fullmatch(r"(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|::1", self.host)
+        )
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.base}/"

@@ -86,6 +86,7 @@ def lines_of(checks: list[Check]) -> dict[str, tuple[str, str]]:
 def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
     lines = examined(shell, tmp_path)
     assert lines.pop("clock")[0] == "SKIP"
+    assert lines.pop("endpoints")[0] == "WARN"
     assert {outcome for outcome, _ in lines.values()} == {"PASS"}, lines
     assert lines["s CLI"][1] == "3.1.10"
     assert "JWT_SECRET" in lines["logins"][1]
@@ -97,6 +98,9 @@ def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
         ("region", {"OSS_REGION": ""}, ["OSS_REGION", "cn-hangzhou"]),
         ("region", {"OSS_REGION": "oss-cn-hangzhou"}, ["OSS_REGION", "without 'oss-'"]),
         ("region", {"OSS_REGION": "", "REGION": "Hangzhou"}, ["FC_REGION"]),
+        ("endpoints", {"OSS_ENDPOINT": "oss-cn-hangzhou"}, ["OSS_ENDPOINT", "no host of OSS"]),
+        ("endpoints", {"OSS_ENDPOINT": "oss-cn-beijing.aliyuncs.com"}, ["bucket's region"]),
+        ("endpoints", {"OSS_INTERNAL_ENDPOINT": "b.oss-cn-hangzhou.aliyuncs.com"}, ["BUCKET_NAME"]),
         ("role", {"ROLE_ARN": ""}, ["ROLE_ARN", "not set"]),
         ("role", {"ROLE_ARN": "acs:ram::1:user/me"}, ["ROLE_ARN", ":role/"]),
         ("bucket", {"BUCKET_NAME": "My_Bucket"}, ["BUCKET_NAME"]),
@@ -560,3 +564,46 @@ def test_a_wrong_brake_is_one_fault_and_a_right_one_beside_wrong_logins_none(
     found = examined(right, tmp_path)
     assert found["logins"][0] == "FAIL"
     assert found["other variables"][0] == "PASS"
+
+
+NOT_VERIFIED = "not verified on the real cloud"
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "words"),
+    [
+        ({"REGION": ""}, "WARN", ["PublicEndpointForbidden", "OSS_ENDPOINT", "docs/deploy.md"]),
+        ({"OSS_REGION": "cn-north-2-gov-1"}, "WARN", ["PublicEndpointForbidden"]),
+        ({"OSS_REGION": "rg-china-mainland"}, "WARN", ["PublicEndpointForbidden"]),
+        ({"OSS_ENDPOINT": "oss-accelerate.aliyuncs.com"}, "WARN", ["PublicEndpointForbidden"]),
+        ({"OSS_REGION": "cn-hongkong"}, "PASS", ["at https://oss-cn-hongkong.aliyuncs.com"]),
+        ({"OSS_REGION": "ap-southeast-1"}, "PASS", ["at https://oss-ap-southeast-1.aliyuncs.com"]),
+        (
+            {"OSS_ENDPOINT": "files.example.com", "REGION": "cn-hangzhou"},
+            "PASS",
+            ["clients reach OSS at https://files.example.com", "-internal", NOT_VERIFIED],
+        ),
+        (
+            {
+                "OSS_ENDPOINT": "files.example.com",
+                "OSS_INTERNAL_ENDPOINT": "files.example.com",
+                "REGION": "cn-hangzhou",
+            },
+            "PASS",
+            ["the function itself at https://files.example.com"],
+        ),
+    ],
+)
+def test_the_public_endpoint_in_the_mainland_is_warned_of(
+    shell: Env, tmp_path: Path, changes: Env, outcome: str, words: list[str]
+) -> None:
+    """Accounts opened since 2025-03-20 are refused there; those outside of it are not concerned."""
+    found, detail = examined({**shell, **changes}, tmp_path)["endpoints"]
+    assert (found, [word for word in words if word not in detail]) == (outcome, []), detail
+    assert ("PublicEndpointForbidden" in detail) == (outcome == "WARN")
+    assert (NOT_VERIFIED in detail) == ("-internal" in detail)
+
+
+def test_endpoints_are_not_judged_by_a_region_that_is_wrong(shell: Env, tmp_path: Path) -> None:
+    lines = examined({**shell, "OSS_REGION": "oss-cn-hangzhou"}, tmp_path)
+    assert lines["endpoints"][0] == "SKIP"
