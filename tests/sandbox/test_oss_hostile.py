@@ -733,7 +733,7 @@ def test_cors_rules_are_refused_or_make_headers_that_can_be_sent(
     rules: list[tuple[str, list[tuple[str, str]]]], headers: dict[bytes, bytes]
 ) -> None:
     stored = read_or_code(lambda: cors.parse_rules(render("CORSConfiguration", rules)))
-    if stored == "MalformedXML":
+    if stored in ("MalformedXML", "InvalidArgument"):
         return
     assert 1 <= len(rules) <= 20
     again = cors.parse_rules(render("CORSConfiguration", cors.rules_content(stored)))
