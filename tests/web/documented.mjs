@@ -9,6 +9,7 @@ import { json } from 'node:stream/consumers';
 import OSS from 'ali-oss';
 
 import { useCodes } from './app_use.mjs';
+import './localhost_names.mjs';
 import { withPage } from './page.mjs';
 
 // The sandbox listens on 127.0.0.1 only, and localhost may be ::1 first.

@@ -1,0 +1,167 @@
+"""An account opened this week: README and docs/apps.md, word for word, where OSS takes no V1 and
+its public endpoint no data. And an account of before, where both are allowed: the same lines work.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from documented_code import blocks, code_with
+from javascript import need, run
+from running_sandbox import ROOT, Sandbox, environment, running
+
+ACCOUNTS = {
+    "of today": {"PUBLIC_ENDPOINT": "closed"},
+    "of before": {"SIGNATURE_V1": "1"},
+}
+# Browsers and curl find names below localhost by themselves; Python asks the C library.
+FINDS_NAMES = """
+import socket
+find = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *more, **options: find(
+    "127.0.0.1" if str(host).endswith(".localhost") else host, *more, **options)
+"""
+README = ROOT / "README.md"
+ANYBODY, USERS = "A first upload, in three lines", "Each user a folder of their own"
+
+
+@dataclass(frozen=True)
+class Account:
+    """`make run`, and as `users` the same with AUTH=jwt; `folder` is where a newcomer works."""
+
+    anybody: Sandbox
+    users: Sandbox
+    folder: Path
+    is_of_today: bool
+
+    def shell(self, commands: str, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
+        """Run commands of a document in that folder."""
+        # The second: Python reads its sitecustomize.py there.
+        known = environment(self.folder)
+        commands = commands.replace("7080", str(sandbox.port))
+        return subprocess.run(
+            ["sh", "-c", commands.replace(".venv/bin/python", sys.executable)],  # noqa: S607
+            cwd=self.folder,
+            env={**known, "PYTHONPATH": f"{self.folder}:{known['PYTHONPATH']}"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module", params=ACCOUNTS)
+def account(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Account]:
+    folder = tmp_path_factory.mktemp("newcomer")
+    (folder / "sitecustomize.py").write_text(FINDS_NAMES)
+    variables = ACCOUNTS[request.param]
+    with (
+        running(tmp_path_factory.mktemp("run") / "state", **variables) as anybody,
+        running(tmp_path_factory.mktemp("users") / "state", AUTH="jwt", **variables) as users,
+    ):
+        yield Account(anybody, users, folder, "PUBLIC_ENDPOINT" in variables)
+
+
+def commands(section: str) -> str:
+    """The first commands of a section of README."""
+    text = README.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2]
+    if shutil.which("curl") is None:
+        pytest.skip("the newcomer's curl is left out; missing: curl")
+    return text.partition("```sh\n")[2].partition("```")[0]
+
+
+def test_the_first_upload_is_stored(account: Account) -> None:
+    done = account.shell(commands(ANYBODY), account.anybody)
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+
+
+def test_a_signed_url_takes_the_upload(account: Account) -> None:
+    (account.folder / "hello.txt").write_text("Hello")
+    done = account.shell(commands("Signed URLs and forms"), account.anybody)
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+
+
+def test_alice_uploads_into_her_folder_and_not_into_bobs(account: Account) -> None:
+    done = account.shell(commands(USERS), account.users)
+    assert (done.returncode, done.stdout) == (1, "200\n"), done.stderr
+    assert "oss2.exceptions.AccessDenied: {'status': 403" in done.stderr.splitlines()[-1]
+
+
+def spoiled(old: str, new: str, account: Account) -> str:
+    """What OSS says to README's first upload, changed as it was before."""
+    before = commands(ANYBODY)
+    assert old in before
+    done = account.shell(before.replace(old, new), account.anybody)
+    return done.stdout + done.stderr
+
+
+def test_the_line_of_before_with_v1_works_for_old_buckets_only(account: Account) -> None:
+    said = spoiled(", auth_version='v4'", "", account)
+    assert ("SignatureV1Refused" in said, "200\n" in said) == (
+        account.is_of_today,
+        not account.is_of_today,
+    )
+
+
+def test_the_public_endpoint_takes_data_of_old_accounts_only(account: Account) -> None:
+    public = f"'http://127.0.0.1:{account.anybody.port + 1}'"
+    said = spoiled("s['Endpoint']", public, account).replace(", is_cname=s['Cname']", "")
+    assert ("PublicEndpointForbidden" in said, "200\n" in said) == (
+        account.is_of_today,
+        not account.is_of_today,
+    )
+
+
+SNIPPETS = {
+    "ali-oss in Node": ("node", "apps.md", "new OSS(", ("a.jpg", "b.jpg", "c.jpg", "d.jpg")),
+    "ali-oss in a page": ("browser", "apps.md", "new OSS(", ("a.jpg", "b.jpg", "c.jpg", "d.jpg")),
+    "a signed URL": ("browser", "signed-urls.md", "/signed-url?object", ("a.jpg",)),
+    "a form": ("browser", "signed-urls.md", "new FormData()", ("a.jpg",)),
+}
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_the_javascript_of_the_docs_uploads(account: Account, name: str) -> None:
+    where, page, text, files = SNIPPETS[name]
+    need(f"the JavaScript of the docs in {where}", browser=where == "browser")
+    user = name.replace(" ", "-")
+    login = account.users.answer(path=f"/sandbox/login?user={user}")["access_token"]
+    service = f"http://127.0.0.1:{account.users.port}"
+    job: dict[str, Any] = {
+        "code": code_with("js", page, text),
+        "names": {"tokenUrl": f"{service}/", "service": service, "login": login},
+        "files": [{"name": file, "type": "image/jpeg", "text": "a picture"} for file in files],
+    }
+    (done,) = run("documented.mjs", {"where": where, "jobs": [job]})["outcomes"]
+    assert done["code"] == {}, done
+    listed = account.users.answer(path=f"/uploads?access_token={login}")["Uploads"]
+    assert {found["Key"] for found in listed} == {f"uploads/{user}/{file}" for file in files}
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("kotlin", r"signVersion = SignVersion\.V4(.|\n)*setRegion\(.*Region.*\)"),
+        ("objc", r"signVersion = OSSSignVersionV4;(.|\n)*\.region = .*Region"),
+    ],
+)
+def test_what_no_test_can_run_signs_with_v4_and_goes_where_the_scope_leads(
+    language: str, line: str
+) -> None:
+    """Kotlin and Objective-C: by the names that test_mobile_snippets.py holds to the SDKs."""
+    uploads = [code for code in blocks(language, ROOT / "docs" / "apps.md") if "OSSClient" in code]
+    assert uploads
+    for code in uploads:
+        assert re.search(line, code)
+        assert '"Endpoint"' in code
