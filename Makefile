@@ -13,7 +13,7 @@ override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(o
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
 .DEFAULT_GOAL := help
-.PHONY: help run token account-key explain import-config build template doctor smoke test fuzz check format docs bench core clean
+.PHONY: help run token account-key explain import-config build template doctor smoke conform test fuzz check format docs bench core clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ doctor: $(READY) ## before a deploy: say what is missing or wrong
 smoke: $(READY) ## check a deployed function as its clients see it: make smoke URL=https://...
 	@$(BIN)/python -m ops.smoke
 
+conform: $(READY) ## try what is believed of the cloud: on a sandbox; on your own account: CLOUD=1
+	@$(BIN)/python -m ops.conform
+
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope
 
@@ -71,7 +74,7 @@ format: $(READY) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY) ## make the tables of variables: docs/configuration.md, and README's
+docs: $(READY) ## make docs/configuration.md, README's table, docs/assumptions.md
 	@$(BIN)/python -m ops.reference
 
 bench: $(READY) ## measure the function beside its peers; beside an earlier one: BASE=commit

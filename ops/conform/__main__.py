@@ -1,0 +1,95 @@
+"""`python -m ops.conform` (make conform): says what it will do, tries, cleans up, and reports."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ops import dotenv
+from ops.conform import register, transcript
+from ops.conform.account import Account, is_cloud, read_account
+from ops.conform.exchanges import MAX_CALLS, MAX_SECONDS, Exchanges
+from ops.conform.local_cloud import local_cloud
+from ops.conform.register import Assumption
+from ops.conform.runner import clean_up, probe_each, signals_interrupt
+from ops.conform.site import Site
+from ops.conform.verdicts import Finding, Verdict
+from ops.smoke.options import UsageError
+
+_TRANSCRIPT = "build/conform.txt"
+
+
+def main() -> int:
+    """Try everything: 0; 1 if something is refuted or left behind, or a variable is wrong;
+    130: Ctrl-C."""
+    try:
+        if not is_cloud(os.environ):
+            with signals_interrupt(), local_cloud() as account:
+                return run(account, "a sandbox of its own", os.environ)
+        env = dotenv.environment("conform")
+        account = read_account(env)
+        with signals_interrupt():
+            return run(account, "the cloud", env)
+    except UsageError as error:
+        print(f"make conform: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("make conform: interrupted", file=sys.stderr)
+        return 130
+
+
+def run(
+    account: Account,
+    where: str,
+    env: Mapping[str, str],
+    assumptions: Sequence[Assumption] | None = None,
+) -> int:
+    """Run the probes there; the exit status. Raises KeyboardInterrupt, after the clean-up."""
+    site = Site(account, Exchanges())
+    print(announcement(site, where), flush=True)
+    found: list[tuple[Assumption, Finding]] = []
+    left = ["what was written: the clean-up was broken off"]
+    try:
+        for assumption, finding in probe_each(site, assumptions or register.load()):
+            found.append((assumption, finding))
+            print(_shown(assumption, finding, site), flush=True)
+    finally:
+        left = clean_up(site)
+        path = Path(env.get("TRANSCRIPT") or _TRANSCRIPT)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(transcript.text(site, found, where), encoding="utf-8")
+        counts = Counter(finding.verdict for _, finding in found)
+        summary = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict)
+        notes = site.exchanges.notes
+        print(f"\n{summary}; {len(notes)} calls in {site.exchanges.seconds:.0f} s")
+        print(f"Without secrets and names, to be sent to us: {path}")
+        for one in left:
+            print(f"make conform: may be left in {account.bucket}: {one}", file=sys.stderr)
+    return int(bool(counts[Verdict.REFUTED] or left))
+
+
+def announcement(site: Site, where: str) -> str:
+    """What it is about to do, said before the first request."""
+    account = site.account
+    function = f"asks {account.function}, and has it and " if account.function else "has "
+    return (
+        f"make conform: tries what the project believes of the cloud, on {where}.\n"
+        f"It assumes {account.role_arn}, {function}OSS write small objects under\n"
+        f"{account.bucket}/{site.prefix} (by the function: a folder of that name, in the login's\n"
+        f"own), reads them, and deletes them. At most {MAX_CALLS} calls and {MAX_SECONDS} s.\n"
+        "It changes no policy, ACL of others, setting or bucket."
+    )
+
+
+def _shown(assumption: Assumption, finding: Finding, site: Site) -> str:
+    detail = transcript.masks(site)(finding.detail)
+    printable = "".join(char if char.isprintable() else " " for char in detail)
+    head = f"{finding.verdict.value:<10} {assumption.id:>2} {assumption.service:<4}"
+    return f"{head} {assumption.claim}\n{'':19}{printable}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

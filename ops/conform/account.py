@@ -1,0 +1,80 @@
+"""The environment -> Account: whose bucket and role are tried, and by whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ops.configuration import settings_of
+from ops.smoke.options import UsageError, read_options
+from ops.smoke.wire import Address
+from token_service.errors import Misconfiguration
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import read_access_key
+from token_service.settings.values import AccessKey, Endpoint
+
+NEEDED = (
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ROLE_ARN",
+    "BUCKET_NAME",
+    "OSS_REGION",
+)
+_OPTIONAL = ("OBJECT_PREFIX", "OSS_ENDPOINT", "STS_ENDPOINT")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the probes work. `key` is the operator's; `prefix` is OBJECT_PREFIX.
+
+    `public` is the region's public endpoint of OSS. `function` is a deployed one, None without.
+    """
+
+    key: AccessKey
+    role_arn: str
+    bucket: str
+    region: str
+    prefix: str
+    oss: Endpoint
+    public: Endpoint
+    sts: Endpoint
+    function: Address | None = None
+    login: str = field(default="", repr=False)
+
+
+def read_account(env: Mapping[str, str]) -> Account:
+    """Read what CLOUD=1 needs. Raises UsageError, which names all that is missing."""
+    missing = [name for name in NEEDED if not env.get(name, "").strip()]
+    if missing:
+        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment or in .env")
+    try:
+        # Who gets tokens makes no difference here.
+        settings = settings_of(
+            {**env, "AUTH": "anonymous"}, needed=NEEDED[2:], optional=(*_OPTIONAL, "AUTH")
+        )
+        key = read_access_key(Reader(env))
+    except Misconfiguration as error:
+        raise UsageError(error.message) from None
+    of_function = {name: env.get(name, "") for name in ("URL", "LOGIN")}
+    options = read_options(of_function) if of_function["URL"].strip() else None
+    return Account(
+        key=key,
+        role_arn=settings.role_arn,
+        bucket=settings.bucket,
+        region=settings.region,
+        prefix=settings.prefix,
+        oss=settings.oss_endpoint,
+        public=Endpoint("https", f"oss-{settings.region}.aliyuncs.com", 443),
+        sts=settings.sts_endpoint,
+        function=options.address if options else None,
+        login=options.login if options else "",
+    )
+
+
+def is_cloud(env: Mapping[str, str]) -> bool:
+    """Whether CLOUD=1. Raises UsageError for what is neither 1 nor 0."""
+    value = env.get("CLOUD", "").strip()
+    if not re.fullmatch("[01]?", value):
+        raise UsageError("CLOUD must be 1 (your own account) or 0 (the sandbox)")
+    return value == "1"

@@ -1,0 +1,131 @@
+"""Sends requests one by one, counts them, and notes of each what a stranger may read."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ops.smoke import wire
+from ops.smoke.wire import Address, Call, NoAnswer, Reply
+
+MAX_CALLS, MAX_SECONDS = 200, 180
+"""Of a whole run, clean-up included."""
+CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 70, 60
+"""What of these the probes leave."""
+
+_LONGEST = 2 * wire.GIVE_UP_SECONDS
+"""Seconds of one request: to connect, and to be answered."""
+_QUIET = re.compile(r"authorization|cookie|x-(oss|acs)-.*(token|signature|callback).*", re.I)
+"""Headers that are not noted."""
+
+
+class OverBudget(Exception):
+    """Raised in place of a request that would be one too many, or too late."""
+
+
+@dataclass(frozen=True)
+class Signed(Call):
+    """A call whose path and query are sent as they were signed, letter by letter."""
+
+    raw_target: str = field(default="/", repr=False)
+
+    def target(self, address: Address) -> str:  # noqa: ARG002 - the base is in it
+        """The request line's path and query."""
+        return self.raw_target
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the cloud; `code`, `ec` and `message` are an error's, "" where there are none.
+
+    `status` is 0 where there was no answer, and `message` then says why.
+    """
+
+    status: int
+    code: str = ""
+    ec: str = ""
+    message: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it did what was asked."""
+        return 200 <= self.status < 300 and self.status != 203
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether a policy or an ACL refused it."""
+        return self.status == 403 and self.code == "AccessDenied"
+
+    def __str__(self) -> str:
+        if not self.status:
+            return f"no answer ({self.message})"
+        return " ".join(filter(None, (str(self.status), self.code, self.ec and f"EC {self.ec}")))
+
+
+@dataclass(frozen=True)
+class Note:
+    """One exchange for the transcript: what was asked, with which headers, and the answer."""
+
+    about: int
+    asked: str
+    headers: Mapping[str, str]
+    answer: Answer
+
+
+class Exchanges:
+    """All requests of a run; `about` is the assumption that they are for, 0 for the clean-up."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._calls = MAX_CALLS - CLEAN_UP_CALLS
+        self._seconds = MAX_SECONDS - CLEAN_UP_SECONDS - _LONGEST
+        self.about = 0
+        self.notes: list[Note] = []
+
+    def begin_clean_up(self) -> None:
+        """Open what was kept for it."""
+        self.about = 0
+        self._calls = MAX_CALLS
+        self._seconds = MAX_SECONDS - _LONGEST
+
+    @property
+    def seconds(self) -> float:
+        """Since the first moment."""
+        return self._clock() - self._began
+
+    def send(self, asked: str, address: Address, call: Call) -> Answer:
+        """Send a request; `asked` is how the transcript names it. Raises OverBudget."""
+        if len(self.notes) >= self._calls or self.seconds > self._seconds:
+            raise OverBudget
+        try:
+            answer = _answer(wire.send(address, call))
+        except NoAnswer as error:
+            answer = Answer(0, message=str(error))
+        shown = {name: value for name, value in call.headers.items() if not _QUIET.fullmatch(name)}
+        self.notes.append(Note(self.about, asked, shown, answer))
+        return answer
+
+
+def _answer(reply: Reply) -> Answer:
+    headers = {name.lower(): value for name, value in reply.headers}
+    text = reply.body[:65536].decode("utf-8", "replace")
+    error = reply.status >= 300 or reply.status == 203
+
+    def found(name: str) -> str:
+        xml, json = rf"<{name}>([^<]*)</{name}>", rf'"(?:Error)?{name}"\s*:\s*"([^"]*)"'
+        match = re.search(xml, text) or re.search(json, text)
+        return match[1] if match and error else ""
+
+    return Answer(
+        reply.status,
+        found("Code")[:128],
+        headers.get("x-oss-ec", found("EC"))[:32] if error else "",
+        found("Message")[:300],
+        headers,
+        reply.body,
+    )

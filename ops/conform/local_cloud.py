@@ -1,0 +1,137 @@
+"""A sandbox of its own for `make conform`: STS, OSS and the function, in a folder that goes away.
+
+The operator's key there may do what docs/assumptions.md asks for, and no more.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from ops.conform.account import Account
+from ops.smoke.wire import Address
+from sandbox import cloud, gateway
+from sandbox.cloud import Cloud
+from sandbox.environment import public_key_url, sandbox_environment
+from sandbox.identities import AccessKey as HeldKey
+from sandbox.identities import Identities
+from sandbox.ram import Policy
+from sandbox.servers import Service, in_background, listen
+from token_service.app import App
+from token_service.http import fc_event
+from token_service.settings.reading import read_settings
+from token_service.settings.values import AccessKey
+
+_KEY = AccessKey("LTAI5tConformOperator", "conform-operators-secret", None)
+Wrap = Callable[[str, ASGIApp], ASGIApp]
+"""Puts something around a service, "oss", "sts" or "function": so that tests change answers."""
+
+
+def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
+    """The policy that the operator's key needs, as docs/assumptions.md has it."""
+    objects = f"acs:oss:*:*:{bucket}/{prefix}*conform-*"
+    listing = {"StringLike": {"oss:Prefix": f"{prefix}*conform-*"}}
+    on_bucket = f"acs:oss:*:*:{bucket}"
+    return {
+        "Version": "1",
+        "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role_arn},
+            {
+                "Effect": "Allow",
+                "Action": ["oss:DeleteObject", "oss:AbortMultipartUpload"],
+                "Resource": objects,
+            },
+            {
+                "Effect": "Allow",
+                "Action": "oss:ListObjects",
+                "Resource": on_bucket,
+                "Condition": listing,
+            },
+            {"Effect": "Allow", "Action": "oss:GetBucketInfo", "Resource": on_bucket},
+        ],
+    }
+
+
+@contextmanager
+def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]:
+    """Run it, with these variables of the function set; yields what the probes are told."""
+    around = wrap or (lambda _, app: app)
+    listeners = [listen(0), listen(0), listen(0)]
+    gateway_port, oss_port, sts_port = (listener.getsockname()[1] for listener in listeners)
+    url = f"http://127.0.0.1:{gateway_port}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = cloud.load_secrets(folder)
+        wanted = {
+            "ALLOWED_ORIGINS": "https://app.example.com",
+            "CALLBACK_URL": f"{url}/callback",
+            "TOKEN_EXPIRE_TIME_MAX": "7200",
+            **variables,
+        }
+        env = sandbox_environment(
+            wanted,
+            wanted.keys(),
+            key=(made.access_key_id, made.access_key_secret),
+            oss_port=oss_port,
+            sts_port=sts_port,
+            jwt_secret=made.jwt_secret,
+            callback_secret=made.callback_secret,
+            gateway_port=gateway_port,
+        )
+        created = _with_operator(cloud.create(env, folder, made), env)
+        signer = cloud.load_signer(folder, public_key_url(gateway_port))
+        app = App(env)
+
+        def handler(event: bytes, context: object) -> dict[str, object]:  # noqa: ARG001
+            return fc_event.write(app.respond(lambda: fc_event.read(event)))
+
+        function = gateway.create_app(handler, lambda _: app.warm(), public_key=signer.public_key)
+        oss, sts = cloud.services(created, signer, *listeners[1:])
+        services = [
+            Service(around("function", function), listeners[0]),
+            replace(oss, app=around("oss", oss.app)),
+            replace(sts, app=around("sts", sts.app)),
+        ]
+        settings = read_settings(env)
+        try:
+            with in_background(services):
+                yield Account(
+                    key=_KEY,
+                    role_arn=settings.role_arn,
+                    bucket=settings.bucket,
+                    region=settings.region,
+                    prefix=settings.prefix,
+                    oss=settings.oss_endpoint,
+                    public=settings.oss_endpoint,
+                    sts=settings.sts_endpoint,
+                    function=Address("http", "127.0.0.1", gateway_port, ""),
+                )
+        finally:
+            app.close()
+            created.storage.close()
+
+
+def _with_operator(made: Cloud, env: Mapping[str, str]) -> Cloud:
+    """The same cloud with the operator's key, which the upload role trusts."""
+    settings = read_settings(env)
+    account = made.identities.account_id
+    function = made.identities.find(env["ALIBABA_CLOUD_ACCESS_KEY_ID"], None)
+    arn = f"acs:ram::{account}:user/conform"
+    policy = Policy.parse(json.dumps(rights(settings.bucket, settings.prefix, settings.role_arn)))
+    role = made.identities.role(settings.role_arn)
+    if role is None:
+        raise LookupError(settings.role_arn)
+    keys = [
+        HeldKey(
+            function.access_key_id, function.access_key_secret, function.arn, function.policies
+        ),
+        HeldKey(_KEY.access_key_id, _KEY.access_key_secret, arn, (policy,)),
+    ]
+    trusting = replace(role, trusted=(*role.trusted, arn))
+    return replace(made, identities=Identities(account, b"conform", keys, [trusting]))

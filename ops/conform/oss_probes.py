@@ -1,0 +1,334 @@
+"""Probes of OSS: each says which requests it sends, and which answer means what.
+
+A probe first sees that what it builds on works (its control); where that fails, nothing was tried.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import struct
+from datetime import datetime, timezone
+
+from PIL import Image
+
+from ops.conform.exchanges import Answer
+from ops.conform.site import Site, token_of
+from ops.conform.verdicts import Finding, NotTried, Verdict, judged
+from token_service.settings.values import AccessKey
+
+TEXT = b"conform"
+V1_ENDS = datetime(2025, 9, 1, tzinfo=timezone.utc)
+"""Since then new buckets refuse V1 (vendor documentation)."""
+
+
+def allow(site: Site, actions: str, *names: str) -> dict[str, object]:
+    """A statement: these actions of OSS, on what these names match below the throw-away prefix."""
+    bucket = f"acs:oss:*:*:{site.account.bucket}/{site.prefix}"
+    return {
+        "Effect": "Allow",
+        "Action": [f"oss:{action}" for action in actions.split()],
+        "Resource": [bucket + name for name in names],
+    }
+
+
+def works(answer: Answer, what: str) -> Answer:
+    """Return a control's answer. Raises NotTried where it was refused."""
+    if not answer.is_good:
+        raise NotTried(f"{what} was answered {answer}, so nothing can be told")
+    return answer
+
+
+def acl_in_put(site: Site) -> Finding:
+    """PUT and form with x-oss-object-acl: private, by a session that may oss:PutObject alone.
+
+    AccessDenied to both: PutObjectAcl is asked for. Any success: it is not.
+    """
+    key = site.session(allow(site, "PutObject", "acl/*"))
+    works(site.oss(key, "PUT", "acl/plain", body=TEXT), "an upload without an ACL")
+    header = {"x-oss-object-acl": "private"}
+    put = site.oss(key, "PUT", "acl/put", headers=header, body=TEXT)
+    form = site.form(key, "acl/form", fields=header.items())
+    return _refused({"a PUT": put, "a form": form}, "AccessDenied for want of PutObjectAcl")
+
+
+def link_rights(site: Site) -> Finding:
+    """A link in one folder to an object of another, read by a session of the first folder.
+
+    AccessDenied: the target's rights are the reader's. The object's bytes: a link opens a folder.
+    """
+    other = site.session(allow(site, "PutObject GetObject", "link/other/*"))
+    works(site.oss(other, "PUT", "link/other/target", body=TEXT), "the target's upload")
+    works(site.oss(other, "GET", "link/other/target"), "reading the target itself")
+    own = site.session(allow(site, "PutObject GetObject", "link/own/*"))
+    works(site.oss(own, "PUT", "link/own/plain", body=TEXT), "an upload beside the link")
+    works(site.oss(own, "GET", "link/own/plain"), "reading beside the link")
+    target = {"x-oss-symlink-target": f"{site.prefix}link/other/target".replace("/", "%2F")}
+    link = site.oss(own, "PUT", "link/own/link", query={"symlink": ""}, headers=target)
+    if link.is_denied:
+        return Finding(Verdict.CONFIRMED, "the link itself is refused")
+    works(link, "making the link")
+    found = site.oss(own, "GET", "link/own/link")
+    return _refused({"reading through the link": found}, "AccessDenied through the link")
+
+
+def signed_size(site: Site) -> Finding:
+    """PUT by a URL that signs content-length 7 as an additional header, with 7 and with 8 bytes.
+
+    The first is stored. The second refused: the URL binds the size.
+    """
+    key = site.session(allow(site, "PutObject", "size/*"))
+
+    def put(name: str, body: bytes) -> Answer:
+        length = {"content-length": "7"}
+        names = ("content-length",)
+        return site.oss(key, "PUT", name, headers=length, additional=names, body=body)
+
+    works(put("size/as-signed", TEXT), "the signed size")
+    answer = put("size/other", TEXT + b"!")
+    return _refused({"another size": answer}, f"another size is refused: {answer}")
+
+
+def forbid_overwrite(site: Site) -> Finding:
+    """PUT by URLs that sign x-oss-forbid-overwrite: true: twice with the header, once without.
+
+    200, then 409 FileAlreadyExists; and 403 without the header, whose absence breaks the signature.
+    """
+    key = site.session(allow(site, "PutObject", "once/*"))
+    header = {"x-oss-forbid-overwrite": "true"}
+    works(site.oss(key, "PUT", "once/a", headers=header, body=TEXT), "the first upload")
+    again = site.oss(key, "PUT", "once/a", headers=header, body=TEXT)
+    without = site.oss(key, "PUT", "once/a", headers=header, sent={}, body=TEXT)
+    faults = []
+    if (again.status, again.code) != (409, "FileAlreadyExists"):
+        faults.append(f"the second upload was answered {again}")
+    if without.status != 403:
+        faults.append(f"an upload without the signed header was answered {without}")
+    return judged(faults, "409 FileAlreadyExists, and 403 without the header")
+
+
+def additional_header(site: Site) -> Finding:
+    """GET by a URL that signs `range` as an additional header, with that header and without it.
+
+    Without it: refused. Bytes: a header that was signed can be left out.
+    """
+    key = site.session(allow(site, "PutObject GetObject", "additional/*"))
+    works(site.oss(key, "PUT", "additional/a", body=TEXT), "an upload")
+    header, names = {"range": "bytes=0-1"}, ("range",)
+    with_it = site.oss(key, "GET", "additional/a", headers=header, additional=names)
+    works(with_it, "the request as signed")
+    without = site.oss(key, "GET", "additional/a", headers=header, additional=names, sent={})
+    return _refused({"the header left out": without}, f"refused without it: {without}")
+
+
+def foreign_token(site: Site) -> Finding:
+    """PUT with the key of one session and the token of another.
+
+    403 InvalidSecurityToken is what the sandbox answers, and the project's texts name.
+    """
+    one = site.session(allow(site, "PutObject", "token/*"))
+    works(site.oss(one, "PUT", "token/own", body=TEXT), "an upload with its own token")
+    other = site.session(allow(site, "PutObject", "token/*"))
+    mixed = AccessKey(one.access_key_id, one.access_key_secret, other.security_token)
+    answer = site.oss(mixed, "PUT", "token/mixed", body=TEXT)
+    sound = (answer.status, answer.code) == (403, "InvalidSecurityToken")
+    return judged([] if sound else [f"answered {answer}"], str(answer))
+
+
+def form_conditions(site: Site) -> Finding:
+    """A form signed by V4 whose policy has no condition on version, credential and date.
+
+    Refused: the conditions are needed. Stored: they are not.
+    """
+    key = site.session(allow(site, "PutObject", "form/*"))
+    works(site.form(key, "form/bound"), "a form with the conditions")
+    answer = site.form(key, "form/unbound", version="V4 unbound")
+    return _refused({"a form without them": answer}, f"refused: {answer}")
+
+
+def form_field_twice(site: Site) -> Finding:
+    """A form with one field given twice. Refused, or one of the two counts."""
+    key = site.session(allow(site, "PutObject", "form/*"))
+    fields = [("success_action_status", "200")]
+    works(site.form(key, "form/once", fields=fields), "a form with the field once")
+    answer = site.form(key, "form/twice", fields=fields * 2)
+    return _refused({"a field given twice": answer}, f"refused: {answer}")
+
+
+def form_redirect(site: Site) -> Finding:
+    """A form with success_action_redirect: answered 303, with the URL as it was given."""
+    key = site.session(allow(site, "PutObject", "form/*"))
+    url = "https://example.com/done?a=b"
+    answer = site.form(key, "form/redirect", fields=[("success_action_redirect", url)])
+    location = answer.headers.get("location", "")
+    sound = (answer.status, location) == (303, url)
+    return judged([] if sound else [f"answered {answer}, Location {location}"], "303 to the URL")
+
+
+def form_content_type(site: Site) -> Finding:
+    """Forms whose policy wants text/plain in $content-type.
+
+    The field text/plain with a file that says image/png is stored, the other way round refused: so
+    the condition looks at the field.
+    """
+    key = site.session(allow(site, "PutObject", "form/*"))
+    conditions = [["in", "$content-type", ["text/plain"]]]
+
+    def send(name: str, field: str, file_type: str) -> Answer:
+        fields = [("content-type", field)]
+        return site.form(key, f"form/{name}", conditions, fields, file_type=file_type)
+
+    works(send("both", "text/plain", "text/plain"), "a form in which both are text/plain")
+    by_field = send("by-field", "text/plain", "image/png")
+    by_file = send("by-file", "image/png", "text/plain")
+    faults = [] if by_field.is_good else [f"the field alone was answered {by_field}"]
+    if by_file.is_good:
+        faults.append("the file's own type alone was enough")
+    return judged(faults, "the field counts, the file's own type does not")
+
+
+def multipart_callback(site: Site) -> Finding:
+    """InitiateMultipartUpload with x-oss-callback: let in, and nobody is called."""
+    key = site.session(allow(site, "PutObject AbortMultipartUpload", "multipart/*"))
+
+    def start(name: str, headers: dict[str, str]) -> Answer:
+        answer = site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
+        upload = re.search(rb"<UploadId>([^<]+)</UploadId>", answer.body)
+        if upload:
+            site.uploads[upload[1].decode()] = site.prefix + name
+        return answer
+
+    works(start("multipart/plain", {}), "a start without the header")
+    header = {"x-oss-callback": _callback("https://example.com/callback", "a=b")}
+    answer = start("multipart/callback", header)
+    return judged([] if answer.is_good else [f"answered {answer}"], "let in")
+
+
+def callback_variable(site: Site) -> Finding:
+    """PutObject with a callback to the function whose body has a variable that OSS does not know.
+
+    Refused with 400 before anything is stored. 200 or 203: OSS went on with it.
+    """
+    if site.account.function is None:
+        raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
+    key = site.session(allow(site, "PutObject", "callback/*"))
+    url = f"{site.account.function}callback"
+    # It is not sealed, so the function refuses it: that OSS called is all there is to see.
+    known = site.oss(
+        key,
+        "PUT",
+        "callback/known",
+        headers={"x-oss-callback": _callback(url, "bucket=${bucket}")},
+        body=TEXT,
+    )
+    if known.status not in (200, 203):
+        raise NotTried(f"a callback with a variable of OSS's was answered {known}")
+    header = {"x-oss-callback": _callback(url, "bucket=${bucket}&x=${nosuchvariable}")}
+    answer = site.oss(key, "PUT", "callback/unknown", headers=header, body=TEXT)
+    return judged([] if answer.status == 400 else [f"answered {answer}"], f"refused: {answer}")
+
+
+def callback_key(site: Site) -> Finding:
+    """An upload with the function's own token and callback, all of it verified by the function.
+
+    200 with the function's Status OK: it has OSS's key. 203: it did not believe OSS's signature.
+    """
+    token = token_of(site.function("GET", "/"))
+    if token.get("StatusCode") != 200:
+        raise NotTried(f"the function gives no token: {token.get('ErrorCode', 'no JSON')}; LOGIN?")
+    scope = token["Scope"]
+    if not isinstance(scope, dict) or "Callback" not in scope:
+        raise NotTried("the function has no CALLBACK_URL, so there are no callbacks")
+    if scope.get("Bucket") != site.account.bucket:
+        raise NotTried("the function's bucket is another one than BUCKET_NAME")
+    members = (token[n] for n in ("AccessKeyId", "AccessKeySecret", "SecurityToken"))
+    key = AccessKey(*map(str, members))
+    header = {"x-oss-callback": scope["Callback"], "x-oss-callback-var": scope["CallbackVar"]}
+    name = f"{scope['Prefix']}{site.mark}/callback"
+    answer = site.oss(key, "PUT", name, headers=header, body=TEXT)
+    if answer.status not in (200, 203):
+        raise NotTried(f"the upload was answered {answer}")
+    sound = answer.status == 200 and b'"OK"' in answer.body
+    return judged([] if sound else [f"answered {answer}: {answer.message}"], "verified")
+
+
+def image_actions(site: Site) -> Finding:
+    """GET of a picture with 16 actions, and with 17: the first is done, the second refused."""
+    key = _with_picture(site)
+    process = {"x-oss-process": "image" + "/rotate,90" * 16}
+    works(site.oss(key, "GET", "image/a.png", query=process), "16 actions")
+    more = {"x-oss-process": "image" + "/rotate,90" * 17}
+    answer = site.oss(key, "GET", "image/a.png", query=more)
+    return _refused({"17 actions": answer}, f"refused: {answer}")
+
+
+def image_percent(site: Site) -> Finding:
+    """GET of a picture of 20 pixels with resize,w_5,p_50: 5 wide, so p does not count, or else."""
+    key = _with_picture(site)
+    process = {"x-oss-process": "image/resize,w_5,p_50/format,png"}
+    answer = works(site.oss(key, "GET", "image/a.png", query=process), "resizing")
+    if not answer.body.startswith(b"\x89PNG") or len(answer.body) < 24:
+        raise NotTried("what came is no PNG")
+    (width,) = struct.unpack(">I", answer.body[16:20])
+    return judged([] if width == 5 else [f"{width} pixels wide"], "5 pixels wide, as w says")
+
+
+def v1_refused(site: Site) -> Finding:
+    """PUT signed by V1 in the header and in the URL, and a form; to a bucket made since 2025-09.
+
+    All refused and nothing stored; how, is noted. A bucket that is older may take V1.
+    """
+    info = site.oss(site.account.key, "GET", "", query={"bucketInfo": ""})
+    date = re.search(rb"<CreationDate>([^<]{19})", works(info, "GetBucketInfo").body)
+    if date is None:
+        raise NotTried("GetBucketInfo says no CreationDate")
+    made = datetime.fromisoformat(date[1].decode()).replace(tzinfo=timezone.utc)
+    if made < V1_ENDS:
+        raise NotTried(f"the bucket was made in {made:%Y-%m}: needs one made since 2025-09")
+    key = site.session(allow(site, "PutObject", "v1/*"))
+    works(site.oss(key, "PUT", "v1/by-v4", body=TEXT), "an upload by V4")
+    answers = {
+        "a header signed by V1": site.oss_v1(key, "v1/header", in_header=True),
+        "a URL signed by V1": site.oss_v1(key, "v1/url", in_header=False),
+        "a form signed by V1": site.form(key, "v1/form", version="V1"),
+    }
+    said = ", ".join(f"{name}: {answer}" for name, answer in answers.items())
+    return _refused(answers, f"refused ({said})")
+
+
+def public_endpoint(site: Site) -> Finding:
+    """HEAD of an object by the region's public endpoint, where that is closed to the account.
+
+    400 PublicEndpointForbidden, EC 0048-00000401 is what the project's tools look for.
+    """
+    key = site.session(allow(site, "PutObject GetObject", "public/*"))
+    answer = site.oss(key, "GET", "public/none", endpoint=site.account.public)
+    if answer.code == "NoSuchKey" or answer.is_good or answer.is_denied:
+        raise NotTried("the public endpoint is open to this account: needs one where it is closed")
+    seen = (answer.status, answer.code, answer.ec)
+    sound = seen == (400, "PublicEndpointForbidden", "0048-00000401")
+    return judged([] if sound else [f"answered {answer}"], str(answer))
+
+
+def _refused(answers: dict[str, Answer], detail: str) -> Finding:
+    """REFUTED by what was let in. Raises NotTried for an answer that is no refusal of OSS's."""
+    for name, answer in answers.items():
+        if not answer.status or answer.status >= 500 or (answer.status >= 400 and not answer.code):
+            raise NotTried(f"{name}: {answer}")
+    faults = [f"{name} was let in ({a})" for name, a in answers.items() if a.status < 400]
+    return judged(faults, detail)
+
+
+def _callback(url: str, body: str) -> str:
+    document = json.dumps({"callbackUrl": url, "callbackBody": body})
+    return base64.b64encode(document.encode()).decode()
+
+
+def _with_picture(site: Site) -> AccessKey:
+    key = site.session(allow(site, "PutObject GetObject", "image/*"))
+    file = io.BytesIO()
+    Image.new("RGB", (20, 20), "white").save(file, "PNG")
+    works(site.oss(key, "PUT", "image/a.png", body=file.getvalue()), "a picture's upload")
+    return key

@@ -1,0 +1,168 @@
+"""Probes of RAM, STS and Function Compute, in the manner of oss_probes.py."""
+
+from __future__ import annotations
+
+from ops.conform.exchanges import Answer
+from ops.conform.oss_probes import TEXT, allow, works
+from ops.conform.site import Site, token_of
+from ops.conform.verdicts import Finding, NotTried, Verdict, judged
+
+_ORIGIN = "https://conform.invalid"
+_OLD = "2020-01-01T00:00:00Z"
+
+
+def resource_case(site: Site) -> Finding:
+    """PUT of case/… by a session whose policy opens Case/…
+
+    AccessDenied: RAM tells cases apart in resources. Stored: it does not.
+    """
+    key = site.session(allow(site, "PutObject", "Case/*"))
+    works(site.oss(key, "PUT", "Case/a", body=TEXT), "an upload in the policy's own case")
+    answer = site.oss(key, "PUT", "case/a", body=TEXT)
+    return _denied(answer, "another case")
+
+
+def policy_variable(site: Site) -> Finding:
+    """PUT of a key with ${acs:AccessId} in it, by a session whose policy has the same text.
+
+    Stored: RAM takes the text as it stands. Refused, there or by STS: it means something.
+    """
+    name = "variable/${acs:AccessId}/a"
+    plain = site.session(allow(site, "PutObject", "variable/*"))
+    works(site.oss(plain, "PUT", name, body=TEXT), "such a key, under a star")
+    reply = site.assume_role([allow(site, "PutObject", name)])
+    if reply.key is None:
+        return Finding(Verdict.REFUTED, f"STS refuses the policy: {reply.answer}")
+    answer = site.oss(reply.key, "PUT", name, body=TEXT)
+    return judged([] if answer.is_good else [f"answered {answer}"], "taken as it stands")
+
+
+def absent_condition_key(site: Site) -> Finding:
+    """PUT under a policy that allows where oss:Prefix is not "x", which a PUT does not have.
+
+    AccessDenied: a condition on what is not there is false. Stored: StringNotLike is true then.
+    """
+    condition = {"Condition": {"StringNotLike": {"oss:Prefix": "x"}}}
+    plain = site.session(allow(site, "PutObject", "condition/*"))
+    works(site.oss(plain, "PUT", "condition/plain", body=TEXT), "an upload without a condition")
+    key = site.session({**allow(site, "PutObject", "condition/*"), **condition})
+    return _denied(site.oss(key, "PUT", "condition/a", body=TEXT), "the absent key")
+
+
+def sts_statuses(site: Site) -> Finding:
+    """AssumeRole with a wrong signature, an old time, a parameter left out, and a nonce twice.
+
+    HTTP 400 each, with the codes that the sandbox's STS has.
+    """
+    nonce = {"SignatureNonce": f"conform-{site.mark}"}
+    works(site.sts(nonce), "AssumeRole")
+    answers = {
+        "SignatureDoesNotMatch": site.sts({}, signature="AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        "InvalidTimeStamp.Expired": site.sts({"Timestamp": _OLD}),
+        "SignatureNonceUsed": site.sts(nonce),
+        "MissingParameter": site.sts({"RoleArn": None}),
+    }
+    faults = []
+    for code, answer in answers.items():
+        if not answer.status or answer.code.startswith("Throttling"):
+            raise NotTried(f"{code}: {answer}")
+        # "MissingParameter.RoleArn" would be the same code, more exactly.
+        if answer.status != 400 or not answer.code.startswith(code):
+            faults.append(f"{code} was expected: {answer}")
+    return judged(faults, "400 each")
+
+
+def plain_http(site: Site) -> Finding:
+    """GET /health of the function by http://. An answer of the function's: it listens there too."""
+    answer = site.function("GET", "/health", plain=True)
+    sound = token_of(answer).get("StatusCode") is not None
+    return judged([] if sound else [f"plain http: {answer}"], "the function answers plain HTTP")
+
+
+def platform_cors(site: Site) -> Finding:
+    """A preflight and a GET of an origin that nobody allowed.
+
+    No Access-Control-Allow-Origin: what a browser is told is the function's own. That origin in
+    it: the platform adds CORS of its own. "*" may be the function's ALLOWED_ORIGINS.
+    """
+    ask = {"Origin": _ORIGIN, "Access-Control-Request-Method": "GET"}
+    answers = (
+        site.function("OPTIONS", "/", ask),
+        site.function("GET", "/health", {"Origin": _ORIGIN}),
+    )
+    allowed = [answer.headers.get("access-control-allow-origin", "") for answer in answers]
+    if not all(answer.status for answer in answers):
+        raise NotTried(" and ".join(map(str, answers)))
+    if set(allowed) == {"*"}:
+        raise NotTried("ALLOWED_ORIGINS of the function is *, so nothing can be told")
+    faults = [f"{origin} is allowed" for origin in allowed if origin]
+    return judged(faults[:1], "the function's answer has no header of CORS but its own")
+
+
+def empty_variables(site: Site) -> Finding:
+    """GET /health of a function that s.yaml or template.yml deployed: both pass empty variables on.
+
+    200: empty is as not set. 500 names a variable that arrived as something else.
+    """
+    return _healthy(site.function("GET", "/health"))
+
+
+def preinstalled(site: Site) -> Finding:
+    """GET / of a function that template.yml deployed, whose code brings no SDK of STS.
+
+    A token, or a refusal by STS, says that the SDK is there. An answer that is not the function's
+    says that it could not start.
+    """
+    members = token_of(site.function("GET", "/"))
+    if members.get("StatusCode") == 401:
+        raise NotTried("the function wants a login, before it loads anything: LOGIN=…")
+    if members.get("StatusCode") == 200:
+        return Finding(Verdict.CONFIRMED, "a token, made with what the runtime brings")
+    said = members.get("ErrorCode") or "no answer of the function"
+    return Finding(Verdict.REFUTED, f"no token: {said}")
+
+
+def session_hours(site: Site) -> Finding:
+    """GET /?duration=7200: a session that a role of the function begins may last two hours."""
+    answer = site.function("GET", "/", query={"duration": "7200"})
+    members = token_of(answer)
+    code = str(members.get("ErrorCode", ""))
+    if code.startswith("InvalidParameter.duration") or members.get("StatusCode") in (401, 403):
+        raise NotTried(f"{code}: needs LOGIN for AUTH=jwt, and TOKEN_EXPIRE_TIME_MAX=7200")
+    if members.get("StatusCode") == 200:
+        return Finding(Verdict.CONFIRMED, f"until {members.get('Expiration')}")
+    return Finding(Verdict.REFUTED, f"refused: {code or answer}")
+
+
+def internal_endpoint(site: Site) -> Finding:
+    """GET /uploads of a function whose /health names the internal endpoint, through which it asks.
+
+    A listing: it is reached without a VPC. 503 OssUnreachable: it is not.
+    """
+    health = site.function("GET", "/health")
+    if b"-internal.aliyuncs.com" not in health.body:
+        raise NotTried("/health does not say that the function uses the internal endpoint")
+    members = token_of(site.function("GET", "/uploads", query={"limit": "1"}))
+    if members.get("StatusCode") == 200:
+        return Finding(Verdict.CONFIRMED, "the listing came through it")
+    code = str(members.get("ErrorCode", "no JSON"))
+    if code == "OssUnreachable":
+        return Finding(Verdict.REFUTED, code)
+    raise NotTried(f"the listing was answered {code}")
+
+
+def _healthy(answer: Answer) -> Finding:
+    members = token_of(answer)
+    if not answer.status:
+        raise NotTried(str(answer))
+    sound = members.get("StatusCode") == 200
+    said = str(members.get("ErrorMessage", answer))
+    return judged([] if sound else [f"/health: {said}"], "/health is OK")
+
+
+def _denied(answer: Answer, what: str) -> Finding:
+    if answer.is_denied:
+        return Finding(Verdict.CONFIRMED, f"{what}: AccessDenied")
+    if answer.is_good:
+        return Finding(Verdict.REFUTED, f"{what} was let in")
+    raise NotTried(f"{what}: {answer}")

@@ -1,0 +1,46 @@
+"""All probes by their names, which docs/assumptions.toml gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ops.conform import oss_probes as oss
+from ops.conform import other_probes as other
+from ops.conform.site import Site
+from ops.conform.verdicts import Finding
+
+Probe = Callable[[Site], Finding]
+"""Raises NotTried, OverBudget."""
+
+PROBES: Mapping[str, Probe] = {
+    probe.__name__: probe
+    for probe in (
+        oss.acl_in_put,
+        oss.link_rights,
+        oss.signed_size,
+        oss.forbid_overwrite,
+        oss.additional_header,
+        oss.foreign_token,
+        oss.form_conditions,
+        oss.form_field_twice,
+        oss.form_redirect,
+        oss.form_content_type,
+        oss.multipart_callback,
+        oss.callback_variable,
+        oss.callback_key,
+        oss.image_actions,
+        oss.image_percent,
+        oss.v1_refused,
+        oss.public_endpoint,
+        other.resource_case,
+        other.policy_variable,
+        other.absent_condition_key,
+        other.sts_statuses,
+        other.plain_http,
+        other.platform_cors,
+        other.empty_variables,
+        other.preinstalled,
+        other.session_hours,
+        other.internal_endpoint,
+    )
+}

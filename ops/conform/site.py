@@ -1,0 +1,329 @@
+"""What probes ask the cloud with: signed requests to OSS, STS and the function, in a few words.
+
+All that is written lies under `prefix`, and is noted to be deleted. Keys are those of probes:
+"link/target" is `prefix` + "link/target".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from email.utils import formatdate
+from typing import NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+import oss2
+
+from ops.conform.account import Account
+from ops.conform.exchanges import Answer, Exchanges, Signed
+from ops.conform.verdicts import NotTried
+from ops.smoke.wire import Address, Call
+from sandbox.sts_signatures import rpc_signature, rpc_string_to_sign
+from token_service.settings.values import AccessKey, Endpoint
+from token_service.signing.signer import (
+    ALGORITHM,
+    UNSIGNED_PAYLOAD,
+    Signer,
+    bucket_address,
+    canonical_query,
+)
+
+NAME = "conform-"
+"""What the throw-away prefix begins with, below OBJECT_PREFIX."""
+_BOUNDARY = "conform-9431149156168"
+_SECONDS = 300
+
+
+class Reply(NamedTuple):
+    """What AssumeRole said: `key` is None where it refused."""
+
+    answer: Answer
+    key: AccessKey | None
+
+
+class Site:
+    """The account, as probes see it. Every request raises OverBudget."""
+
+    def __init__(self, account: Account, exchanges: Exchanges) -> None:
+        self.account = account
+        self.exchanges = exchanges
+        self.mark = f"{NAME}{secrets.token_hex(8)}"
+        self.prefix = f"{account.prefix}{self.mark}/"
+        self.written: dict[str, None] = {}
+        """Whole object keys, in their order, that may be there."""
+        self.uploads: dict[str, str] = {}
+        """Multipart uploads that may be open: their ids, and their whole keys."""
+        self.secrets: set[str] = set()
+        """Of all sessions: what no transcript may hold."""
+
+    def may_write(self, key: str) -> str:
+        """Note that an object may be there; returns the whole key. For keys with `mark` only."""
+        whole = key if self.mark in key else self.prefix + key
+        self.written[whole] = None
+        return whole
+
+    # STS
+
+    def session(self, *statements: Mapping[str, object]) -> AccessKey:
+        """Credentials of the role, under a session policy. Raises NotTried where STS refuses."""
+        reply = self.assume_role(statements)
+        if reply.key is None:
+            raise NotTried(f"STS gives no session: {reply.answer}")
+        return reply.key
+
+    def assume_role(self, statements: Iterable[Mapping[str, object]]) -> Reply:
+        """AssumeRole, with the operator's key."""
+        policy = json.dumps({"Version": "1", "Statement": list(statements)})
+        answer = self.sts({"Policy": policy})
+        try:
+            given = json.loads(answer.body)["Credentials"]
+            key = AccessKey(given["AccessKeyId"], given["AccessKeySecret"], given["SecurityToken"])
+        except (ValueError, KeyError, TypeError):
+            return Reply(answer, None)
+        self.secrets.update(filter(None, key))
+        return Reply(answer, key)
+
+    def sts(self, parameters: Mapping[str, str | None], signature: str = "") -> Answer:
+        """AssumeRole with some parameters changed, None: left out; or with another signature."""
+        account = self.account
+        standard = {
+            "Action": "AssumeRole",
+            "Version": "2015-04-01",
+            "Format": "JSON",
+            "AccessKeyId": account.key.access_key_id,
+            "SignatureMethod": "HMAC-SHA1",
+            "SignatureVersion": "1.0",
+            "SignatureNonce": secrets.token_hex(16),
+            "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "SecurityToken": account.key.security_token,
+            "RoleArn": account.role_arn,
+            "RoleSessionName": "conform",
+            "DurationSeconds": "900",
+            **parameters,
+        }
+        sent = {name: value for name, value in standard.items() if value is not None}
+        text = rpc_string_to_sign("POST", sent)
+        sent["Signature"] = signature or rpc_signature(text, account.key.access_key_secret)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode(sent, quote_via=quote).encode()
+        changed = " ".join(name for name in parameters if name != "Policy")
+        asked = f"STS POST AssumeRole {changed or sent.get('Policy', '')}".rstrip()
+        return self.exchanges.send(asked, _at(account.sts), Call("POST", "/", {}, headers, body))
+
+    # OSS
+
+    def oss(
+        self,
+        key: AccessKey,
+        method: str,
+        name: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        additional: Iterable[str] = (),
+        sent: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        endpoint: Endpoint | None = None,
+    ) -> Answer:
+        """Send a request that is signed by V4 in its URL, with `headers` signed.
+
+        `name` is an object key of the probe, "" the bucket itself. `additional` names headers that
+        are signed beside those that V4 signs anyway. `sent` are the headers that are really sent,
+        where those are others.
+        """
+        whole = self._whole(method, name)
+        query, headers = query or {}, dict(headers or {})
+        address, path = bucket_address(endpoint or self.account.oss, self.account.bucket)
+        line = _signed_query(
+            Signer.at(time.time(), key, self.account.region),
+            method,
+            f"/{self.account.bucket}/{whole}",
+            query,
+            {n.lower(): v for n, v in headers.items()},
+            sorted(additional),
+        )
+        asked = f"OSS {method} /{whole}{_shown(query)} (URL signed by V4)"
+        real = dict(headers if sent is None else sent)
+        # The body has its own length, whatever was signed.
+        real.pop("content-length", None)
+        if not body and method == "PUT":
+            real.setdefault("Content-Length", "0")
+        target = f"{path}{quote(whole)}?{line}"
+        return self.exchanges.send(asked, _at(address), Signed(method, "/", {}, real, body, target))
+
+    def oss_v1(self, key: AccessKey, name: str, *, in_header: bool) -> Answer:
+        """PutObject that oss2 signs by V1, in the URL or in the header Authorization."""
+        whole = self._whole("PUT", name)
+        endpoint = self.account.oss
+        address, path = bucket_address(endpoint, self.account.bucket)
+        provider = oss2.credentials.StaticCredentialsProvider(*key)
+        auth = oss2.ProviderAuth(provider)
+        is_cname = (address, path) == (endpoint, "/")
+        bucket = oss2.Bucket(auth, str(endpoint), self.account.bucket, is_cname=is_cname)
+        headers = {"Content-Type": "text/plain"}
+        if in_header:
+            request = oss2.http.Request("PUT", "http://unused", headers=headers)
+            request.headers["date"] = formatdate(usegmt=True)
+            auth._sign_request(request, self.account.bucket, whole)
+            names = ("content-type", "date", "authorization", "x-oss-security-token")
+            headers = {n: request.headers[n] for n in names if n in request.headers}
+            target = path + quote(whole)
+        else:
+            url = urlsplit(bucket.sign_url("PUT", whole, 60, headers=headers, slash_safe=True))
+            target = f"{url.path}?{url.query}"
+        where = "header" if in_header else "URL"
+        call = Signed("PUT", "/", {}, headers, b"conform", target)
+        return self.exchanges.send(f"OSS PUT /{whole} ({where} signed by V1)", _at(address), call)
+
+    def form(
+        self,
+        key: AccessKey,
+        name: str,
+        conditions: Iterable[object] = (),
+        fields: Iterable[tuple[str, str]] = (),
+        *,
+        file_type: str = "text/plain",
+        version: str = "V4",
+    ) -> Answer:
+        """PostObject, signed by V4 with the conditions that V4 is documented with, or by V1.
+
+        version "V4 unbound": without those conditions.
+        """
+        whole = self._whole("PUT", name)
+        signer = Signer.at(time.time(), key, self.account.region)
+        bound = {
+            "x-oss-signature-version": ALGORITHM,
+            "x-oss-credential": signer.credential,
+            "x-oss-date": signer.timestamp,
+        }
+        policy = {
+            "expiration": signer.expiration(_SECONDS).replace("Z", ".000Z"),
+            "conditions": [
+                {"bucket": self.account.bucket},
+                ["eq", "$key", whole],
+                *([{n: v} for n, v in bound.items()] if version == "V4" else []),
+                *conditions,
+            ],
+        }
+        text = base64.b64encode(json.dumps(policy).encode()).decode()
+        if version == "V1":
+            digest = hmac.digest(key.access_key_secret.encode(), text.encode(), "sha1")
+            signature = base64.b64encode(digest).decode()
+            signed = {"OSSAccessKeyId": key.access_key_id, "Signature": signature}
+        else:
+            signed = {**bound, "x-oss-signature": signer.signature(text)}
+        if key.security_token:
+            signed["x-oss-security-token"] = key.security_token
+        body = _multipart([("key", whole), ("policy", text), *signed.items(), *fields], file_type)
+        address, path = bucket_address(self.account.oss, self.account.bucket)
+        shown = " ".join(f"{n}={v}" for n, v in fields)
+        asked = f"OSS POST form key={whole} {shown} ({version})"
+        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+        return self.exchanges.send(asked, _at(address), Call("POST", path, {}, headers, body))
+
+    def _whole(self, method: str, name: str) -> str:
+        if not name:
+            return ""
+        if method in ("PUT", "POST"):
+            return self.may_write(name)
+        return name if self.mark in name else self.prefix + name
+
+    # The function
+
+    def function(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        plain: bool = False,
+    ) -> Answer:
+        """Ask the deployed function, with LOGIN where there is one. Raises NotTried without URL.
+
+        `plain`: by http://, and then without a login.
+        """
+        address = self.account.function
+        if address is None:
+            raise NotTried("needs a deployed function: URL=https://…")
+        own = dict(headers or {})
+        if plain and address.scheme == "https":
+            address = replace(address, scheme="http", port=80)
+        if self.account.login and not plain:
+            own["Authorization"] = f"Bearer {self.account.login}"
+        call = Call(method, path, {**address.query, **(query or {})}, own)
+        asked = f"FC {method} {path}{_shown(query or {})}"
+        answer = self.exchanges.send(asked, address, call)
+        if path == "/":
+            # A token, which no transcript may hold.
+            members = token_of(answer)
+            names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
+            self.secrets.update(str(members[name]) for name in names if name in members)
+        return answer
+
+
+def token_of(answer: Answer) -> dict[str, object]:
+    """The members of the function's answer, {} for what is no JSON object."""
+    try:
+        members = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return members if isinstance(members, dict) else {}
+
+
+def _at(endpoint: Endpoint) -> Address:
+    return Address(endpoint.scheme, endpoint.host, endpoint.port, "")
+
+
+def _shown(query: Mapping[str, str]) -> str:
+    pairs = (f"{name}={value}" if value else name for name, value in query.items())
+    return f"?{'&'.join(pairs)}" if query else ""
+
+
+def _signed_query(
+    signer: Signer,
+    method: str,
+    resource: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+    additional: list[str],
+) -> str:
+    """The query of a URL that is signed by V4 (vendor documentation); names in lower case."""
+    parameters = {
+        **query,
+        "x-oss-signature-version": ALGORITHM,
+        "x-oss-credential": signer.credential,
+        "x-oss-date": signer.timestamp,
+        "x-oss-expires": str(_SECONDS),
+    }
+    if signer.key.security_token:
+        parameters["x-oss-security-token"] = signer.key.security_token
+    if additional:
+        parameters["x-oss-additional-headers"] = ";".join(additional)
+    line = canonical_query(parameters)
+    lines = "".join(
+        f"{name}:{headers[name].strip()}\n"
+        for name in sorted(headers)
+        if name.startswith("x-oss-") or name in ("content-type", "content-md5", *additional)
+    )
+    names = ";".join(additional)
+    canonical = f"{method}\n{quote(resource)}\n{line}\n{lines}\n{names}\n{UNSIGNED_PAYLOAD}"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"{ALGORITHM}\n{signer.timestamp}\n{signer.scope}\n{digest}"
+    return f"{line}&x-oss-signature={signer.signature(text)}"
+
+
+def _multipart(fields: Iterable[tuple[str, str]], file_type: str) -> bytes:
+    parts = [
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields
+    ]
+    file = 'Content-Disposition: form-data; name="file"; filename="conform.txt"'
+    parts.append(f"--{_BOUNDARY}\r\n{file}\r\nContent-Type: {file_type}\r\n\r\nconform\r\n")
+    return "".join([*parts, f"--{_BOUNDARY}--\r\n"]).encode()

@@ -1,0 +1,84 @@
+"""What was asked and answered, as a text that may be given away: no secret, no name of the account.
+
+Keys, tokens, logins and signatures are never noted (exchanges.py); what an answer may quote of them
+is masked here, as are the bucket, the account's id, the role, the folders and the function's host.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+from ops.conform.exchanges import Note
+from ops.conform.register import Assumption
+from ops.conform.site import Site
+from ops.conform.verdicts import Finding
+from token_service import __version__
+
+_SHAPES = (
+    (re.compile(r"LTAI[A-Za-z0-9]+"), "KEY"),
+    (re.compile(r"STS\.[A-Za-z0-9]+"), "KEY"),
+    (re.compile(r"CAIS[A-Za-z0-9+/=%_-]+"), "TOKEN"),
+    (re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9._-]+"), "LOGIN"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "SIGNATURE"),
+    (re.compile(r"\b[0-9]{16}\b"), "ACCOUNT"),
+)
+"""What secrets look like, whoever they are from."""
+
+
+def masks(site: Site) -> Callable[[str], str]:
+    """Make the function that takes out of a text what is nobody else's business."""
+    account = site.account
+    role = account.role_arn.split(":")
+    named = {
+        **dict.fromkeys((*filter(None, account.key), *site.secrets, account.login), "SECRET"),
+        account.role_arn.rpartition("/")[2]: "ROLE",
+        role[3]: "ACCOUNT",
+        account.bucket: "BUCKET",
+    }
+    if account.function is not None:
+        named[account.function.host] = "FUNCTION"
+    if not account.oss.host.endswith(".aliyuncs.com"):
+        named[account.oss.host] = "ENDPOINT"
+    named = {**{quote(text, safe=""): mask for text, mask in named.items()}, **named}
+    ordered = sorted(filter(None, named), key=len, reverse=True)
+    folder = re.compile(rf"[^\s\"'=<>]*{re.escape(site.mark)}")
+
+    def masked(text: str) -> str:
+        text = folder.sub("PREFIX", text)
+        for name in ordered:
+            text = text.replace(name, named[name])
+        for shape, mask in _SHAPES:
+            text = shape.sub(mask, text)
+        return text
+
+    return masked
+
+
+def text(site: Site, found: Sequence[tuple[Assumption, Finding]], where: str) -> str:
+    """The whole transcript; `where` says what was asked: a sandbox or the cloud."""
+    masked = masks(site)
+    notes = site.exchanges.notes
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    lines = [
+        f"make conform, version {__version__}, {made}, {where}, region {site.account.region}",
+        f"{len(notes)} calls in {site.exchanges.seconds:.0f} s",
+    ]
+    for assumption, finding in found:
+        lines += ["", f"{assumption.id}  {finding.verdict.value}: {assumption.claim}"]
+        lines.append(f"    {finding.detail}")
+        lines += [_line(note) for note in notes if note.about == assumption.id]
+    lines += ["", "clean-up", *(_line(note) for note in notes if not note.about), ""]
+    return "\n".join(_printable(masked(line)) for line in lines)
+
+
+def _line(note: Note) -> str:
+    headers = "".join(f" {name}: {value};" for name, value in note.headers.items())
+    said = f" {note.answer.message}" if note.answer.status and note.answer.message else ""
+    return f"    {note.asked}{headers} -> {note.answer}{said}"
+
+
+def _printable(line: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in line)
