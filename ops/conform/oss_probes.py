@@ -315,7 +315,7 @@ def public_endpoint(site: Site) -> Finding:
 def _refused(answers: dict[str, Answer], detail: str) -> Finding:
     """REFUTED by what was let in. Raises NotTried for an answer that is no refusal of OSS's."""
     for name, answer in answers.items():
-        if not answer.status or answer.status >= 500 or (answer.status >= 400 and not answer.code):
+        if answer.status >= 400 and not answer.code:
             raise NotTried(f"{name}: {answer}")
     faults = [f"{name} was let in ({a})" for name, a in answers.items() if a.status < 400]
     return judged(faults, detail)

@@ -7,12 +7,13 @@ import hashlib
 import re
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import unquote
 from xml.sax.saxutils import escape, unescape
 
-from ops.conform.exchanges import OverBudget
+from ops.conform.exchanges import Answer, OverBudget
 from ops.conform.probes import PROBES
 from ops.conform.register import Assumption
 from ops.conform.site import Site
@@ -58,23 +59,27 @@ def clean_up(site: Site) -> list[str]:
 
 
 def _cleaned_up(site: Site) -> list[str]:
-    left = []
-    own = site.account.key
+    own, left = site.account.key, []
     for upload, key in site.uploads.items():
-        answer = site.oss(own, "DELETE", key, query={"uploadId": upload})
-        if not answer.is_good and answer.code != "NoSuchUpload":
-            left.append(f"a multipart upload of {key}: {answer}")
+        abort = partial(site.oss, own, "DELETE", key, query={"uploadId": upload})
+        left += _fault(f"a multipart upload of {key}", abort)
     if not site.written:
         return left
-    left += _deleted(site, list(site.written))
+    fault = _deleted(site, list(site.written))
     query = {"list-type": "2", "prefix": site.prefix, "max-keys": "1000", "encoding-type": "url"}
-    answer = site.oss(own, "GET", "", query=query)
-    if not answer.is_good:
-        return [*left, f"{site.prefix}: it cannot be listed, so look yourself: {answer}"]
-    found = re.findall(r"<Key>([^<]+)</Key>", answer.body.decode("utf-8", "replace"))
-    keys = [unquote(unescape(key)) for key in found]
+    listed: list[str] = []
+
+    def look() -> Answer:
+        answer = site.oss(own, "GET", "", query=query)
+        found = re.findall(r"<Key>([^<]+)</Key>", answer.body.decode("utf-8", "replace"))
+        listed.extend(unquote(unescape(key)) for key in found)
+        return answer
+
+    unseen = _fault(f"{site.prefix} cannot be listed, so look yourself", look)
     # Whatever the listing says, nothing else is touched.
-    return left + _deleted(site, [key for key in keys if key.startswith(site.prefix)])
+    again = _deleted(site, [key for key in listed if key.startswith(site.prefix)])
+    is_seen = not unseen and all(key.startswith(site.prefix) for key in site.written)
+    return [*left, *([] if is_seen else fault), *unseen, *again]
 
 
 def _deleted(site: Site, keys: Sequence[str]) -> list[str]:
@@ -84,9 +89,17 @@ def _deleted(site: Site, keys: Sequence[str]) -> list[str]:
     body = f"<Delete><Quiet>true</Quiet>{objects}</Delete>".encode()
     digest = hashlib.md5(body, usedforsecurity=False).digest()
     headers = {"Content-MD5": base64.b64encode(digest).decode()}
-    query = {"delete": ""}
-    answer = site.oss(site.account.key, "POST", "", query=query, headers=headers, body=body)
-    return [] if answer.is_good else [f"{', '.join(keys)}: {answer}"]
+    delete = partial(site.oss, site.account.key, "POST", "", query={"delete": ""}, headers=headers)
+    return _fault(", ".join(keys), partial(delete, body=body))
+
+
+def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
+    """Why something may be left; nothing where the request did what it should."""
+    try:
+        answer = ask()
+    except NotTried as reason:
+        return [f"{what}: {reason}"]
+    return [] if answer.is_good or answer.code == "NoSuchUpload" else [f"{what}: {answer}"]
 
 
 @contextmanager

@@ -38,6 +38,7 @@ NAME = "conform-"
 """What the throw-away prefix begins with, below OBJECT_PREFIX."""
 _BOUNDARY = "conform-9431149156168"
 _SECONDS = 300
+_BUSY = (0, 500, 502, 503, 504)
 
 
 class Reply(NamedTuple):
@@ -48,7 +49,11 @@ class Reply(NamedTuple):
 
 
 class Site:
-    """The account, as probes see it. Every request raises OverBudget."""
+    """The account, as probes see it.
+
+    Every request raises OverBudget; one to STS or OSS raises NotTried where no answer came, or one
+    that says that they are busy.
+    """
 
     def __init__(self, account: Account, exchanges: Exchanges) -> None:
         self.account = account
@@ -114,7 +119,7 @@ class Site:
         body = urlencode(sent, quote_via=quote).encode()
         changed = " ".join(name for name in parameters if name != "Policy")
         asked = f"STS POST AssumeRole {changed or sent.get('Policy', '')}".rstrip()
-        return self.exchanges.send(asked, _at(account.sts), Call("POST", "/", {}, headers, body))
+        return self._asked(asked, account.sts, Call("POST", "/", {}, headers, body))
 
     # OSS
 
@@ -155,7 +160,7 @@ class Site:
         if not body and method == "PUT":
             real.setdefault("Content-Length", "0")
         target = f"{path}{quote(whole)}?{line}"
-        return self.exchanges.send(asked, _at(address), Signed(method, "/", {}, real, body, target))
+        return self._asked(asked, address, Signed(method, "/", {}, real, body, target))
 
     def oss_v1(self, key: AccessKey, name: str, *, in_header: bool) -> Answer:
         """PutObject that oss2 signs by V1, in the URL or in the header Authorization."""
@@ -179,7 +184,7 @@ class Site:
             target = f"{url.path}?{url.query}"
         where = "header" if in_header else "URL"
         call = Signed("PUT", "/", {}, headers, b"conform", target)
-        return self.exchanges.send(f"OSS PUT /{whole} ({where} signed by V1)", _at(address), call)
+        return self._asked(f"OSS PUT /{whole} ({where} signed by V1)", address, call)
 
     def form(
         self,
@@ -225,7 +230,15 @@ class Site:
         shown = " ".join(f"{n}={v}" for n, v in fields)
         asked = f"OSS POST form key={whole} {shown} ({version})"
         headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        return self.exchanges.send(asked, _at(address), Call("POST", path, {}, headers, body))
+        return self._asked(asked, address, Call("POST", path, {}, headers, body))
+
+    def _asked(self, asked: str, endpoint: Endpoint, call: Call) -> Answer:
+        address = Address(endpoint.scheme, endpoint.host, endpoint.port, "")
+        answer = self.exchanges.send(asked, address, call)
+        if answer.status in _BUSY or answer.code.startswith("Throttling"):
+            # The network's, or of a bad day: no word on what is believed.
+            raise NotTried(f"{asked}: {answer}")
+        return answer
 
     def _whole(self, method: str, name: str) -> str:
         if not name:
@@ -275,10 +288,6 @@ def token_of(answer: Answer) -> dict[str, object]:
     except ValueError:
         return {}
     return members if isinstance(members, dict) else {}
-
-
-def _at(endpoint: Endpoint) -> Address:
-    return Address(endpoint.scheme, endpoint.host, endpoint.port, "")
 
 
 def _shown(query: Mapping[str, str]) -> str:

@@ -70,7 +70,9 @@ def text(site: Site, found: Sequence[tuple[Assumption, Finding]], where: str) ->
         lines += ["", f"{assumption.id}  {finding.verdict.value}: {assumption.claim}"]
         lines.append(f"    {finding.detail}")
         lines += [_line(note) for note in notes if note.about == assumption.id]
-    lines += ["", "clean-up", *(_line(note) for note in notes if not note.about), ""]
+    judged = {0, *(assumption.id for assumption, _ in found)}
+    lines += ["", *(_line(note) for note in notes if note.about not in judged), "clean-up"]
+    lines += [*(_line(note) for note in notes if not note.about), ""]
     return "\n".join(_printable(masked(line)) for line in lines)
 
 

@@ -1,0 +1,419 @@
+"""`make conform`: what it says, how it is bounded, what it leaves, and what it never shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from answers import answering, refused_by_oss
+from ops.conform import __main__ as command
+from ops.conform import exchanges, page, probes, register, runner, transcript
+from ops.conform.account import NEEDED, Account, read_account
+from ops.conform.exchanges import MAX_CALLS, MAX_SECONDS, Exchanges, OverBudget
+from ops.conform.local_cloud import local_cloud, rights
+from ops.conform.register import Assumption
+from ops.conform.runner import clean_up, probe_each
+from ops.conform.site import Site
+from ops.conform.verdicts import Finding, Verdict
+from ops.smoke.options import UsageError
+from ops.smoke.wire import Address, Call, NoAnswer
+from token_service.settings.values import AccessKey
+
+NEEDS_MORE = {"internal_endpoint", "public_endpoint"}
+"""A function in the bucket's region, an account that the public endpoint is closed to."""
+CLOUD = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOperator",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "the-operators-secret",
+    "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
+    "BUCKET_NAME": "my-bucket",
+    "OSS_REGION": "cn-beijing",
+}
+
+
+def refusing_v1(name: str, app: ASGIApp) -> ASGIApp:
+    """As a bucket of today."""
+
+    def answer(request: Request, body: bytes) -> Response | None:
+        in_header = request.headers.get("authorization", "").startswith("OSS ")
+        by_v1 = in_header or "OSSAccessKeyId" in request.query_params or b'"OSSAccessKeyId"' in body
+        return refused_by_oss(403, "SignatureVersionNotSupported") if by_v1 else None
+
+    return answering(app, answer) if name == "oss" else app
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Account]:
+    with local_cloud(refusing_v1) as account:
+        yield account
+
+
+def assumption(probe: str) -> Assumption:
+    (found,) = (one for one in register.load() if one.probe == probe)
+    return found
+
+
+def run(account: Account, folder: Path, *chosen: Assumption) -> int:
+    env = {"TRANSCRIPT": str(folder / "conform.txt")}
+    return command.run(account, "a sandbox", env, chosen or None)
+
+
+@pytest.fixture(scope="module")
+def whole(
+    account: Account, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Site, list[tuple[Assumption, Finding]], list[str]]:
+    """Everything, run once."""
+    site = Site(account, Exchanges())
+    found = list(probe_each(site, register.load()))
+    return site, found, clean_up(site)
+
+
+def test_nothing_is_refuted_and_all_that_can_be_tried_is(whole: Any) -> None:
+    _, found, _ = whole
+    verdicts = {one.probe: finding for one, finding in found if one.probe}
+    assert {p: f for p, f in verdicts.items() if f.verdict is Verdict.REFUTED} == {}
+    tried = {p for p, f in verdicts.items() if f.verdict is Verdict.CONFIRMED}
+    assert tried == set(probes.PROBES) - NEEDS_MORE
+
+
+def test_every_assumption_is_listed_and_what_is_not_tried_has_its_reason(whole: Any) -> None:
+    _, found, _ = whole
+    assert [one for one, _ in found] == list(register.load())
+    for one, finding in found:
+        if not one.probe:
+            assert finding.verdict is Verdict.NOT_TRIED
+            assert one.why in finding.detail
+            assert one.command in finding.detail
+
+
+def test_nothing_is_left(whole: Any, account: Account) -> None:
+    site, _, left = whole
+    assert left == []
+    assert len(site.written) > 20
+    assert len(site.uploads) == 2
+    query = {"list-type": "2", "prefix": site.prefix}
+    assert b"<Key>" not in site.oss(account.key, "GET", "", query=query).body
+
+
+def test_it_keeps_well_within_its_bounds(whole: Any) -> None:
+    site, _, _ = whole
+    assert len(site.exchanges.notes) < MAX_CALLS - exchanges.CLEAN_UP_CALLS
+    assert (MAX_CALLS, MAX_SECONDS) == (200, 180)
+
+
+def test_the_operators_rights_are_those_of_the_page() -> None:
+    """local_cloud gives its key these and no others, so they are enough."""
+    text = page.PAGE.read_text("utf-8")
+    (written,) = re.findall(r"```json\n(.*?)```", text, re.S)
+    assert json.loads(written) == rights("BUCKET", "uploads/", "acs:ram::ACCOUNT:role/ROLE")
+
+
+def test_the_page_is_that_of_today() -> None:
+    """Else: make docs."""
+    assert page.PAGE.read_text("utf-8") == page.page(register.load())
+
+
+def test_no_secret_and_no_name_is_in_the_transcript(whole: Any, account: Account) -> None:
+    site, found, _ = whole
+    named = replace(
+        account,
+        role_arn=account.role_arn,
+        login="eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl",
+        function=Address("https", "my-function.example.com", 443, ""),
+    )
+    site.account = named
+    # What a faulty server might say of what it was sent.
+    quoting = " ".join([*site.secrets, *filter(None, account.key), named.login, account.bucket])
+    first, finding = found[0]
+    worst = [(first, finding._replace(detail=f"{quoting} my-function.example.com")), *found[1:]]
+    text = transcript.text(site, worst, "a sandbox")
+    site.account = account
+    assert len(site.secrets) > 50
+    for secret in (*site.secrets, *filter(None, account.key), named.login):
+        assert secret not in text
+    for name in (account.bucket, "1234567890123456", "sandbox-upload", "my-function", site.mark):
+        assert name not in text
+    assert not re.search(
+        r"[Ss]ignature=|[Aa]uthorization:|security-token|LTAI|STS\.|[0-9a-f]{64}", text
+    )
+    # And still says what was done.
+    assert "PUT PREFIX/acl/put (URL signed by V4) x-oss-object-acl: private; -> 403" in text
+
+
+def test_each_request_is_in_the_transcript(whole: Any) -> None:
+    site, found, _ = whole
+    text = transcript.text(site, found, "a sandbox")
+    assert text.count(" -> ") >= len(site.exchanges.notes)
+    assert "clean-up\n    OSS DELETE" in text
+
+
+def test_a_refuted_belief_is_exit_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.oss.objects.may_overwrite", lambda _: True)
+    with local_cloud() as account:
+        assert run(account, tmp_path, assumption("forbid_overwrite")) == 1
+    shown = capsys.readouterr()
+    assert "refuted     4" in shown.out
+    assert "0 confirmed, 1 refuted, 0 not tried" in shown.out
+    assert "refuted: A signed x-oss-forbid-overwrite" in (tmp_path / "conform.txt").read_text()
+
+
+def test_it_says_first_what_it_will_do(
+    account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(account, tmp_path, assumption("signed_size")) == 0
+    before, _, after = capsys.readouterr().out.partition("confirmed")
+    assert account.bucket in before
+    assert account.role_arn in before
+    assert "At most 200 calls and 180 s" in before
+    assert "1 confirmed, 0 refuted, 0 not tried" in after
+    assert account.key.access_key_secret not in before + after
+
+
+def interrupted(account: Account, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Site:
+    """A run whose probe ends so, in the middle of its work."""
+    sites = []
+
+    def probe(site: Site) -> Finding:
+        sites.append(site)
+        key = site.session({"Effect": "Allow", "Action": "oss:*", "Resource": "*"})
+        assert site.oss(key, "PUT", "half/done", body=b"x").is_good
+        raise error
+
+    monkeypatch.setattr(runner, "PROBES", {"signed_size": probe})
+    with pytest.raises(type(error)):
+        command.run(account, "a sandbox", {"TRANSCRIPT": "/dev/null"}, [assumption("signed_size")])
+    return sites[0]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a fault of a probe")])
+def test_it_cleans_up_after_an_interruption(
+    error: BaseException, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = interrupted(account, monkeypatch, error)
+    assert list(site.written) == [f"{site.prefix}half/done"]
+    query = {"list-type": "2", "prefix": site.prefix}
+    assert b"<Key>" not in site.oss(account.key, "GET", "", query=query).body
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_with_a_clean_up(number: int, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from ops.conform import __main__ as command, runner\n"
+        "def probe(site):\n"
+        "    key = site.session({'Effect': 'Allow', 'Action': 'oss:*', 'Resource': '*'})\n"
+        "    site.oss(key, 'PUT', 'half/done', body=b'x')\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    signal.pause()\n"
+        "runner.PROBES = dict.fromkeys(runner.PROBES, probe)\n"
+        "sys.exit(command.main())\n"
+    )
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": ":".join(path for path in sys.path if path),
+        "TRANSCRIPT": str(tmp_path / "conform.txt"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    text = (tmp_path / "conform.txt").read_text()
+    assert "PUT PREFIX/half/done" in text
+    assert re.search(r"clean-up\n    OSS POST /\?delete .* -> 200\n    OSS GET .* -> 200", text)
+
+
+def test_a_clean_up_that_fails_names_what_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def undeletable(request: Request, _: bytes) -> Response | None:
+        is_delete = "delete" in request.query_params
+        return refused_by_oss(403, "AccessDenied") if is_delete else None
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, undeletable) if name == "oss" else app
+
+    with local_cloud(wrap) as account:
+        assert run(account, tmp_path, assumption("signed_size")) == 1
+    told = capsys.readouterr().err
+    assert "may be left in sandbox-bucket: uploads/conform-" in told
+    assert "size/as-signed" in told
+
+
+def test_a_bad_day_does_not_end_the_clean_up(account: Account) -> None:
+    """The first request to delete is answered 503: what the listing shows goes all the same."""
+    busy = [refused_by_oss(503, "ServiceUnavailable")]
+
+    def once(request: Request, _: bytes) -> Response | None:
+        return busy.pop() if busy and "delete" in request.query_params else None
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, once) if name == "oss" else app
+
+    with local_cloud(wrap) as unlucky:
+        site = Site(unlucky, Exchanges())
+        list(probe_each(site, [assumption("signed_size")]))
+        assert clean_up(site) == []
+        query = {"list-type": "2", "prefix": site.prefix}
+        assert b"<Key>" not in site.oss(unlucky.key, "GET", "", query=query).body
+
+
+def test_what_a_listing_makes_up_is_not_deleted() -> None:
+    """Nothing outside the throw-away prefix is touched, whatever an answer says."""
+    deleted: list[bytes] = []
+
+    def lying(request: Request, body: bytes) -> Response | None:
+        if "delete" in request.query_params:
+            deleted.append(body)
+        if "list-type" in request.query_params:
+            return Response(
+                "<ListBucketResult><Key>uploads/alice/photo.jpg</Key></ListBucketResult>"
+            )
+        return None
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, lying) if name == "oss" else app
+
+    with local_cloud(wrap) as account:
+        site = Site(account, Exchanges())
+        list(probe_each(site, [assumption("signed_size")]))
+        clean_up(site)
+    assert len(deleted) == 1
+    assert b"alice" not in deleted[0]
+
+
+def test_all_that_is_written_lies_under_the_prefix(whole: Any) -> None:
+    site, _, _ = whole
+    # The function's own token opens its caller's folder: that object has the same mark.
+    assert all(site.mark in key for key in site.written)
+    puts = [note.asked for note in site.exchanges.notes if re.match("OSS (PUT|POST)", note.asked)]
+    assert len(puts) > 30
+    assert all(site.mark in asked or "?delete" in asked for asked in puts)
+
+
+def bounded(account: Account, calls: int, seconds: float) -> tuple[Site, list[Finding]]:
+    """Run everything with a limit that is soon reached."""
+    now = [0.0]
+    counted = Exchanges(clock=lambda: now[0])
+    site = Site(account, counted)
+    send = counted.send
+
+    def sent(asked: str, address: Address, call: Call) -> exchanges.Answer:
+        answer = send(asked, address, call)
+        now[0] += seconds
+        return answer
+
+    counted.send = sent  # type: ignore[method-assign]
+    counted._calls = min(calls, counted._calls)
+    return site, [finding for _, finding in probe_each(site, register.load())]
+
+
+@pytest.mark.parametrize(("calls", "seconds"), [(20, 0.0), (1000, 6.0)], ids=["calls", "seconds"])
+def test_a_limit_ends_the_probes_and_leaves_enough_for_the_clean_up(
+    calls: int, seconds: float, account: Account
+) -> None:
+    site, found = bounded(account, calls, seconds)
+    assert len(site.exchanges.notes) <= 20
+    assert found[0].verdict is Verdict.CONFIRMED
+    late = [finding.detail for finding in found if "used up" in finding.detail]
+    assert len(late) > 15
+    assert clean_up(site) == []
+
+
+def test_the_clean_up_is_bounded_too(account: Account) -> None:
+    site = Site(account, Exchanges())
+    list(probe_each(site, [assumption("signed_size")]))
+    site.exchanges.begin_clean_up()
+    site.exchanges._calls = 0
+    with pytest.raises(OverBudget):
+        site.oss(account.key, "GET", "")
+    assert clean_up(site) == []
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_each_missing_variable_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        read_account({key: value for key, value in CLOUD.items() if key != name})
+
+
+def test_all_missing_variables_are_named_at_once_and_nothing_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (*NEEDED, "URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUD", "1")
+    assert command.main() == 1
+    told = capsys.readouterr()
+    assert all(name in told.err for name in NEEDED)
+    assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CLOUD", "yes"), ("ROLE_ARN", "upload"), ("OSS_ENDPOINT", "ftp://x"), ("URL", "x y")],
+)
+def test_a_wrong_variable_is_named(
+    name: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, text in {**CLOUD, "CLOUD": "1", name: value}.items():
+        monkeypatch.setenv(variable, text)
+    assert command.main() == 1
+    assert name in capsys.readouterr().err
+
+
+def test_the_account_is_read_as_the_function_reads_it() -> None:
+    account = read_account({**CLOUD, "OBJECT_PREFIX": "in/", "URL": "https://f.example.com/sts"})
+    assert str(account.oss) == "https://oss-cn-beijing.aliyuncs.com"
+    assert str(account.sts) == "https://sts.cn-beijing.aliyuncs.com"
+    assert account.prefix == "in/"
+    assert str(account.function) == "https://f.example.com/"
+    own = read_account({**CLOUD, "OSS_ENDPOINT": "https://files.example.com"})
+    assert str(own.oss) == "https://files.example.com"
+    assert str(own.public) == "https://oss-cn-beijing.aliyuncs.com"
+    temporary = read_account({**CLOUD, "ALIBABA_CLOUD_SECURITY_TOKEN": "CAIStoken"})
+    assert temporary.key == AccessKey("LTAI5tOperator", "the-operators-secret", "CAIStoken")
+
+
+def test_without_cloud_the_operators_variables_are_not_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {**CLOUD, "TRANSCRIPT": str(tmp_path / "conform.txt")}.items():
+        monkeypatch.setenv(name, value)
+    chosen = assumption("signed_size")
+    monkeypatch.setattr(register, "load", lambda: (chosen,))
+    assert command.main() == 0
+    shown = capsys.readouterr().out
+    assert "my-bucket" not in shown
+    assert "sandbox-bucket" in shown
+
+
+def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) -> None:
+    """A probe asks by http://: what it sends there, everybody on the way can read."""
+    sent: list[tuple[Address, Call]] = []
+
+    def send(address: Address, call: Call) -> Any:
+        sent.append((address, call))
+        raise NoAnswer("nobody there")
+
+    monkeypatch.setattr("ops.smoke.wire.send", send)
+    function = Address("https", "f.example.com", 443, "")
+    site = Site(replace(account, function=function, login="eyJlogin"), Exchanges())
+    site.function("GET", "/health")
+    site.function("GET", "/health", plain=True)
+    (first, with_login), (second, plain) = sent
+    assert (first.scheme, second.scheme, second.port) == ("https", "http", 80)
+    assert with_login.headers == {"Authorization": "Bearer eyJlogin"}
+    assert plain.headers == {}

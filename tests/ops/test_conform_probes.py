@@ -1,0 +1,446 @@
+"""Each probe confirms what the sandbox does, and refutes it where the sandbox does otherwise."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from answers import Answer, answering, function_answer, refused_by_oss
+from ops.conform import register
+from ops.conform.account import Account
+from ops.conform.exchanges import Exchanges
+from ops.conform.local_cloud import local_cloud
+from ops.conform.probes import PROBES
+from ops.conform.runner import clean_up, probe_each
+from ops.conform.site import Site
+from ops.conform.verdicts import Finding, Verdict
+from sandbox import ram, sts
+from sandbox.identities import Role
+from sandbox.oss import (
+    authentication,
+    callbacks,
+    form_policy,
+    forms,
+    image_instructions,
+    links,
+    objects,
+    operations,
+)
+from sandbox.oss.authorization import authorize
+from sandbox.oss.errors import OssError
+from sandbox.oss.signatures import v4_canonical_request
+
+ASSUMPTIONS = {one.probe: one for one in register.load() if one.probe}
+Patch = pytest.MonkeyPatch
+
+
+def found(probe: str, account: Account) -> Finding:
+    """What this probe alone finds; nothing of it is left."""
+    site = Site(account, Exchanges())
+    ((_, finding),) = probe_each(site, [ASSUMPTIONS[probe]])
+    assert clean_up(site) == []
+    return finding
+
+
+def wrapped(service: str, other: Answer) -> AbstractContextManager[Account]:
+    """A sandbox in which `other` answers for one service."""
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, other) if name == service else app
+
+    return local_cloud(wrap)
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Account]:
+    with local_cloud() as account:
+        yield account
+
+
+def without_acl(patch: Patch) -> None:
+    """As the vendor's table has it: PutObject is enough."""
+
+    def lenient(call: Any, needs: Any, site: Any) -> None:
+        authorize(call, [need for need in needs if need.action != "oss:PutObjectAcl"], site)
+
+    for module in ("app", "form_upload"):
+        patch.setattr(f"sandbox.oss.{module}.authorize", lenient)
+
+
+def supplied(header: str, value: str, patch: Patch) -> None:
+    """A signature that holds whatever this header says, or if it is there."""
+
+    def canonical(method: Any, resource: Any, headers: Mapping[str, str], *rest: Any) -> bytes:
+        # What is done to the bucket is the clean-up.
+        more = {} if resource.endswith("/") else {header: value}
+        return v4_canonical_request(method, resource, {**headers, **more}, *rest)
+
+    patch.setattr(authentication, "v4_canonical_request", canonical)
+    patch.setattr(authentication, "_additional", lambda text, _: text.split(";") if text else [])
+
+
+def forgetful_form(patch: Patch) -> None:
+    """The last of two fields counts."""
+    real = forms.FormReader._begin_value
+
+    def begin(self: forms.FormReader) -> None:
+        known, self._fields = self._fields, {}
+        real(self)
+        self._fields = known
+        if self.form is not None:
+            self.form = replace(self.form, fields=known)
+
+    patch.setattr(forms.FormReader, "_begin_value", begin)
+
+
+def type_of_file(patch: Patch) -> None:
+    """Conditions look at what the file's part says."""
+    real = forms.FormReader._begin_value
+
+    def begin(self: forms.FormReader) -> None:
+        real(self)
+        if self.form is not None:
+            self._fields["content-type"] = self.form.content_type
+
+    patch.setattr(forms.FormReader, "_begin_value", begin)
+
+
+def caseless(patch: Patch) -> None:
+    real = ram._fields_match
+    patch.setattr(
+        ram,
+        "_fields_match",
+        lambda pattern, fields: real(
+            tuple(map(str.lower, pattern)), [field.lower() for field in fields]
+        ),
+    )
+
+
+def with_variables(patch: Patch) -> None:
+    real = ram._fields_match
+
+    def match(pattern: tuple[str, ...], fields: list[str]) -> bool:
+        filled = tuple(one.replace("${acs:AccessId}", "STS.somebody") for one in pattern)
+        return real(filled, fields)
+
+    patch.setattr(ram, "_fields_match", match)
+
+
+def refused_variables(patch: Patch) -> None:
+    """STS takes no policy with a dollar sign."""
+    real = ram.Policy.parse
+
+    def parse(text: str) -> ram.Policy:
+        if "$" in text:
+            raise ram.PolicyGrammarError("a variable")
+        return real(text)
+
+    patch.setattr(ram.Policy, "parse", parse)
+
+
+def true_when_absent(patch: Patch) -> None:
+    real = ram._Condition.holds
+
+    def holds(self: Any, context: Mapping[str, str]) -> bool:
+        return real(self, context) or self.key not in context
+
+    patch.setattr(ram._Condition, "holds", holds)
+
+
+def status_of_sts(code: str, patch: Patch) -> None:
+    patch.setitem(sts._ERRORS, code, (403, sts._ERRORS[code][1]))
+
+
+def one_hour(patch: Patch) -> None:
+    """As AWS has it for chained sessions."""
+
+    def duration(text: str, role: Role) -> int:
+        if int(text) > 3600:
+            raise sts._Refusal("InvalidParameter.DurationSeconds", longest="1hr")
+        return int(text)
+
+    patch.setattr(sts, "_duration", duration)
+
+
+def unknown_key(patch: Patch) -> None:
+    error = OssError(403, "InvalidAccessKeyId", "No such key.", "0002-00000002")
+    patch.setattr(authentication, "_unknown", lambda _: error)
+
+
+def percent_counts(patch: Patch) -> None:
+    real = image_instructions.Resize
+
+    def resize(**given: Any) -> image_instructions.Resize:
+        return real(**{**given, "width": 10})
+
+    patch.setattr(image_instructions, "Resize", resize)
+
+
+def other_signature(patch: Patch) -> None:
+    wrong = base64.b64encode(bytes(256)).decode()
+    patch.setattr("sandbox.oss.callback_signer.CallbackSigner.sign", lambda *_: wrong)
+
+
+def patches(module: Any, name: str, value: Any) -> Callable[[Patch], None]:
+    return lambda patch: patch.setattr(module, name, value)
+
+
+def nothing(*_: object) -> None:
+    """In place of a check."""
+
+
+FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
+    ("acl_in_put", without_acl, "a PUT was let in"),
+    ("link_rights", patches(links, "authorize", nothing), "through the link was let in"),
+    ("signed_size", partial(supplied, "content-length", "7"), "another size was let in"),
+    ("forbid_overwrite", patches(objects, "may_overwrite", lambda _: True), "the second upload"),
+    ("forbid_overwrite", partial(supplied, "x-oss-forbid-overwrite", "true"), "without the signed"),
+    ("additional_header", partial(supplied, "range", "bytes=0-1"), "left out was let in"),
+    ("foreign_token", unknown_key, "403 InvalidAccessKeyId"),
+    ("form_conditions", patches(form_policy, "BOUND_BY_V4", ()), "without them was let in"),
+    ("form_field_twice", forgetful_form, "given twice was let in"),
+    ("form_content_type", type_of_file, "the file's own type alone was enough"),
+    ("multipart_callback", patches(operations, "_DEAF_TO_CALLBACKS", ()), "NotImplemented"),
+    ("callback_variable", patches(callbacks, "_check_template", nothing), "203"),
+    ("callback_key", other_signature, "203"),
+    ("image_actions", patches(image_instructions, "MAX_ACTIONS", 99), "17 actions was let in"),
+    ("image_percent", percent_counts, "10 pixels wide"),
+    ("resource_case", caseless, "another case was let in"),
+    ("policy_variable", with_variables, "AccessDenied"),
+    ("policy_variable", refused_variables, "STS refuses the policy"),
+    ("absent_condition_key", true_when_absent, "the absent key was let in"),
+    ("sts_statuses", partial(status_of_sts, "SignatureDoesNotMatch"), "403 SignatureDoesNotMatch"),
+    ("sts_statuses", partial(status_of_sts, "InvalidTimeStamp.Expired"), "403 InvalidTimeStamp"),
+    ("sts_statuses", partial(status_of_sts, "SignatureNonceUsed"), "403 SignatureNonceUsed"),
+    ("sts_statuses", partial(status_of_sts, "MissingParameter"), "403 MissingParameter"),
+]
+"""A rule of the sandbox that is another one, and what the probe says then."""
+
+
+@pytest.mark.parametrize(
+    ("probe", "flip", "said"), FLIPS, ids=[f"{probe}: {said}" for probe, _, said in FLIPS]
+)
+def test_a_rule_that_is_another_one_is_refuted(
+    probe: str, flip: Callable[[Patch], None], said: str, account: Account, monkeypatch: Patch
+) -> None:
+    assert found(probe, account).verdict is Verdict.CONFIRMED
+    flip(monkeypatch)
+    finding = found(probe, account)
+    assert finding.verdict is Verdict.REFUTED, finding
+    assert said in finding.detail
+
+
+def is_v1(request: Request, body: bytes) -> bool:
+    in_header = request.headers.get("authorization", "").startswith("OSS ")
+    return in_header or "OSSAccessKeyId" in request.query_params or b'"OSSAccessKeyId"' in body
+
+
+def v1(answer: Callable[[], Response]) -> Answer:
+    return lambda request, body: answer() if is_v1(request, body) else None
+
+
+def public(answer: Callable[[], Response]) -> Answer:
+    return lambda request, _: answer() if request.url.path.endswith("/public/none") else None
+
+
+def at(path: str, answer: Callable[[Request], Response]) -> Answer:
+    return lambda request, _: answer(request) if request.url.path == path else None
+
+
+def redirected(code: int, location: str) -> Answer:
+    def answer(_: Request, body: bytes) -> Response | None:
+        headers = {"location": location}
+        return Response("", code, headers) if b"success_action_redirect" in body else None
+
+    return answer
+
+
+def echoed(request: Request) -> Response:
+    origin = request.headers.get("origin", "")
+    return Response("{}", 200, {"access-control-allow-origin": origin})
+
+
+def internal(uploads: Response) -> Answer:
+    """A function in the bucket's region, whose listings are answered so."""
+    health = function_answer(200, OssHost="oss-cn-hangzhou-internal.aliyuncs.com")
+    answers = {"/health": health, "/uploads": uploads}
+    return lambda request, _: answers.get(request.url.path)
+
+
+CLOSED = ("PublicEndpointForbidden", "0048-00000401")
+ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
+    ("v1_refused", "oss", v1(lambda: refused_by_oss(403, "X")), Verdict.CONFIRMED, "403 X"),
+    ("v1_refused", "oss", v1(lambda: Response("", 200)), Verdict.REFUTED, "header signed by V1"),
+    (
+        "public_endpoint",
+        "oss",
+        public(lambda: refused_by_oss(400, *CLOSED)),
+        Verdict.CONFIRMED,
+        "400 Public",
+    ),
+    (
+        "public_endpoint",
+        "oss",
+        public(lambda: refused_by_oss(403, *CLOSED)),
+        Verdict.REFUTED,
+        "403 Public",
+    ),
+    (
+        "public_endpoint",
+        "oss",
+        public(lambda: refused_by_oss(400, "Closed")),
+        Verdict.REFUTED,
+        "400 Closed",
+    ),
+    (
+        "form_redirect",
+        "oss",
+        redirected(302, "https://example.com/done?a=b"),
+        Verdict.REFUTED,
+        "302",
+    ),
+    (
+        "form_redirect",
+        "oss",
+        redirected(303, "https://example.com/done?a=b&etag=x"),
+        Verdict.REFUTED,
+        "etag=x",
+    ),
+    (
+        "plain_http",
+        "function",
+        at("/health", lambda _: Response("", 301, {"location": "https://x/"})),
+        Verdict.REFUTED,
+        "301",
+    ),
+    ("platform_cors", "function", at("/", echoed), Verdict.REFUTED, "conform.invalid is allowed"),
+    (
+        "empty_variables",
+        "function",
+        at("/health", lambda _: function_answer(500, ErrorMessage="JWT_ISSUER: null")),
+        Verdict.REFUTED,
+        "JWT_ISSUER",
+    ),
+    (
+        "preinstalled",
+        "function",
+        at("/", lambda _: Response("ImportModuleError", 502)),
+        Verdict.REFUTED,
+        "no answer of the function",
+    ),
+    (
+        "internal_endpoint",
+        "function",
+        internal(function_answer(200, Objects=[])),
+        Verdict.CONFIRMED,
+        "came through",
+    ),
+    (
+        "internal_endpoint",
+        "function",
+        internal(function_answer(503, ErrorCode="OssUnreachable")),
+        Verdict.REFUTED,
+        "OssUnreachable",
+    ),
+]
+"""Who answers what in place of the sandbox, and what the probe says then."""
+
+
+@pytest.mark.parametrize(
+    ("probe", "service", "other", "verdict", "said"),
+    ANSWERS,
+    ids=[f"{probe}: {said}" for probe, _, _, _, said in ANSWERS],
+)
+def test_another_answer_is_judged_by_what_it_means(
+    probe: str, service: str, other: Answer, verdict: Verdict, said: str
+) -> None:
+    with wrapped(service, other) as account:
+        finding = found(probe, account)
+    assert finding.verdict is verdict, finding
+    assert said in finding.detail
+
+
+def test_a_variable_that_does_not_arrive_empty_is_refuted() -> None:
+    with local_cloud(JWT_JWKS_URL="null", URL_EXPIRE_TIME="null") as account:
+        finding = found("empty_variables", account)
+    assert finding.verdict is Verdict.REFUTED
+    assert "URL_EXPIRE_TIME" in finding.detail
+
+
+def test_a_session_that_ends_after_an_hour_is_refuted(monkeypatch: Patch) -> None:
+    one_hour(monkeypatch)
+    # A function of its own: it serves a token again that it has already.
+    with local_cloud() as account:
+        finding = found("session_hours", account)
+    assert finding.verdict is Verdict.REFUTED
+    assert "InvalidParameter.DurationSeconds" in finding.detail
+
+
+def test_a_short_token_by_choice_tells_nothing() -> None:
+    with local_cloud(TOKEN_EXPIRE_TIME_MAX="3600") as account:
+        finding = found("session_hours", account)
+    assert finding.verdict is Verdict.NOT_TRIED
+    assert "TOKEN_EXPIRE_TIME_MAX=7200" in finding.detail
+
+
+def test_each_probe_can_be_refuted() -> None:
+    """A probe that cannot is a defect."""
+    refuted = {"session_hours"} | {probe for probe, _, _ in FLIPS}
+    refuted |= {probe for probe, _, _, verdict, _ in ANSWERS if verdict is Verdict.REFUTED}
+    assert refuted == set(PROBES)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_no_answer_refutes_nothing(probe: str) -> None:
+    """A network that fails says nothing of the cloud."""
+    busy = refused_by_oss(503, "ServiceUnavailable")
+    with wrapped("oss", lambda *_: busy) as account:
+        site = Site(replace(account, function=None), Exchanges())
+        ((_, finding),) = probe_each(site, [ASSUMPTIONS[probe]])
+    is_sts_alone = probe == "sts_statuses"
+    assert finding.verdict is (Verdict.CONFIRMED if is_sts_alone else Verdict.NOT_TRIED), finding
+
+
+@pytest.mark.parametrize(
+    ("probe", "answer", "reason"),
+    [
+        ("v1_refused", b"<CreationDate>2024-01-01T00:00:00.000Z</CreationDate>", "since 2025-09"),
+        ("v1_refused", b"<Nothing/>", "CreationDate"),
+    ],
+)
+def test_an_old_bucket_does_not_tell(probe: str, answer: bytes, reason: str) -> None:
+    def old(request: Request, _: bytes) -> Response | None:
+        return Response(answer) if "bucketInfo" in request.query_params else None
+
+    with wrapped("oss", old) as account:
+        finding = found(probe, account)
+    assert finding.verdict is Verdict.NOT_TRIED
+    assert reason in finding.detail
+
+
+def test_a_control_that_fails_tells_nothing() -> None:
+    """A role that may not do what the probe builds on refuses for another reason."""
+
+    def denied(request: Request, _: bytes) -> Response | None:
+        return refused_by_oss(403, "AccessDenied") if request.method in ("PUT", "POST") else None
+
+    with wrapped("oss", denied) as account:
+        site = Site(account, Exchanges())
+        (_, finding), *_ = probe_each(site, [ASSUMPTIONS["acl_in_put"]])
+    assert finding.verdict is Verdict.NOT_TRIED
+    assert "nothing can be told" in finding.detail
+
+
+def test_an_origin_that_everybody_has_tells_nothing() -> None:
+    with local_cloud(ALLOWED_ORIGINS="*") as account:
+        finding = found("platform_cors", account)
+    assert finding.verdict is Verdict.NOT_TRIED

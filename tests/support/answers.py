@@ -1,0 +1,45 @@
+"""Puts other answers in front of an application: what a cloud that behaves otherwise would say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Answer = Callable[[Request, bytes], Response | None]
+"""Another answer to a request and its body; None: the application's own."""
+
+
+def answering(app: ASGIApp, other: Answer) -> ASGIApp:
+    """The application, but for what `other` answers."""
+
+    async def changed(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
+        response = other(Request(scope), body)
+        if response is not None:
+            await response(scope, receive, send)
+            return
+        left = [body]
+
+        async def again() -> dict[str, object]:
+            if left:
+                return {"type": "http.request", "body": left.pop(), "more_body": False}
+            return dict(await receive())
+
+        await app(scope, again, send)
+
+    return changed
+
+
+def refused_by_oss(status: int, code: str, ec: str = "") -> Response:
+    """An error in OSS's form."""
+    xml = f"<Error><Code>{code}</Code><Message>No.</Message><EC>{ec}</EC></Error>"
+    return Response(xml, status, {"x-oss-ec": ec} if ec else {}, "application/xml")
+
+
+def function_answer(status: int, **members: object) -> Response:
+    """An answer in the function's form."""
+    return Response(json.dumps({"StatusCode": status, **members}), 200)
