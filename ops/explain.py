@@ -28,10 +28,10 @@ _OPTIONAL = ("AUTH", "OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ROLE_ARN
 _REQUESTS_OWN = {"oss:Prefix", "oss:Delimiter"}
 """The condition keys that a request itself decides."""
 _ANYWHERE = Place.in_folder("bucket", "")
-_UNVERIFIED = (
-    "?  not verified on the real OSS: a token without PutObjectAcl may be able to",
-    "   make an object public. What holds is the bucket's BlockPublicAccess;",
-    "   `make smoke UPLOAD=1 ACL=1` tries it (docs/deploy.md).",
+_OPEN = (
+    "?  not verified on the real OSS (assumption 1): a token without PutObjectAcl",
+    "   may be able to make an object public. What holds is BlockPublicAccess;",
+    "   `make smoke UPLOAD=1 ACL=1` tries it there, `make conform CLOUD=1` the rule.",
 )
 
 
@@ -40,14 +40,14 @@ class Row:
     """One operation: the RAM actions it needs, and whether it is allowed in each place.
 
     None where places make no difference: what is done to a bucket does not depend on folders.
-    `unverified` are the places where it is refused for want of an action that the real OSS may not
+    `open` are the places where it is refused for want of an action that the real OSS may not
     ask for.
     """
 
     operation: str
     actions: tuple[str, ...]
     allowed: dict[str, bool | None]
-    unverified: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
 
 
 def main(env: Mapping[str, str]) -> int:
@@ -118,17 +118,17 @@ def rows(policy: Policy, where: Mapping[str, Place], account_id: str) -> Iterato
     for operation in operations():
         needs = operation.needs(_ANYWHERE, _ANYWHERE)
         allowed: dict[str, bool | None] = {}
-        unverified = set()
+        open_places = set()
         for name, place in where.items():
             if operation.on_bucket and name not in ("root", "other"):
                 allowed[name] = None
                 continue
             refused = _refused(policy, operation, place, own, account_id)
             allowed[name] = not refused
-            if refused and refused <= operation.unverified:
-                unverified.add(name)
+            if refused and refused <= operation.assumed:
+                open_places.add(name)
         actions = tuple(dict.fromkeys(need.action for need in needs))
-        yield Row(operation.name, actions, allowed, frozenset(unverified))
+        yield Row(operation.name, actions, allowed, frozenset(open_places))
 
 
 def _refused(
@@ -181,7 +181,7 @@ def _table(judged: list[Row]) -> Iterator[str]:
     yield _line("allowed in", names, "needs (oss:)")
     words = {True: "yes", False: "no", None: ""}
     for row in judged:
-        cells = ["?" if name in row.unverified else words[row.allowed[name]] for name in names]
+        cells = ["?" if name in row.open else words[row.allowed[name]] for name in names]
         actions = [action.removeprefix("oss:") for action in row.actions]
         yield _line(row.operation, cells, *actions)
 
@@ -193,8 +193,8 @@ def _line(operation: str, cells: list[str], *actions: str) -> str:
 
 
 def _notes(policy: Policy, judged: list[Row]) -> Iterator[str]:
-    if any(row.unverified for row in judged):
-        yield from _UNVERIFIED
+    if any(row.open for row in judged):
+        yield from _OPEN
     keys = {condition.key for s in policy.statements for condition in s.conditions}
     if keys - _REQUESTS_OWN:
         unmet = ", ".join(sorted(keys - _REQUESTS_OWN))

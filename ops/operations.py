@@ -38,14 +38,13 @@ class Operation:
 
     `needs` is asked for the place it is done in, and the place that is the caller's own.
     `on_bucket`: it is done to a bucket as a whole, so that folders do not matter.
-    `unverified`: RAM actions among its needs that the real OSS may not ask for: nobody here has
-    seen it refuse for want of them.
+    `assumed`: RAM actions among its needs that the real OSS may not ask for.
     """
 
     name: str
     needs: Callable[[Place, Place], list[Need]]
     on_bucket: bool = False
-    unverified: frozenset[str] = frozenset()
+    assumed: frozenset[str] = frozenset()
 
 
 def operations() -> tuple[Operation, ...]:
@@ -134,8 +133,8 @@ def _table() -> Iterator[Operation]:
     yield _on_object("delete", "DELETE")
     yield Operation("delete several", _delete_several)
     # The vendor's table of PutObject's permissions asks for oss:PutObject alone, the sandbox for
-    # both: which of the two the real OSS does has not been seen.
-    yield Operation("put with an ACL", _put_with_acl, unverified=frozenset({"oss:PutObjectAcl"}))
+    # both; which of the two is right is not verified on the real OSS (assumption 1).
+    yield Operation("put with an ACL", _put_with_acl, assumed=frozenset({"oss:PutObjectAcl"}))
     yield _on_object("change the ACL", "PUT acl")
     yield _on_object("read the ACL", "GET acl")
     yield _on_bucket("bucket's information", "GET bucketInfo")

@@ -74,6 +74,7 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
     _check_complete(folder)
     for path in sorted(folder.rglob("*"), reverse=True):
         unwanted = path.name in _NOISE or (path.suffix == ".so" and not native)
+        # No byte code: not verified on the real cloud (assumption 37) is that it would be used.
         if path.name == "__pycache__" or path == folder / "bin":
             shutil.rmtree(path)
         elif unwanted and path.is_file():

@@ -1,8 +1,8 @@
 """What ROS knows of resources: the vendor's specifications, read out of the ros-cdk wheels.
 
 The wheels hold JavaScript that was generated from the specifications. It is read here as text and
-never run. Whether the service agrees with it in all is unverified; it is what the vendor's own
-CDK checks by. Templates are held against it by ros_template.py.
+never run. That the service agrees with it in all is not verified on the real cloud (assumption 30);
+it is what the vendor's own CDK checks by. Templates are held against it by ros_template.py.
 """
 
 from __future__ import annotations

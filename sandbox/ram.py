@@ -6,7 +6,8 @@ The function has an evaluator of its own, token_service/grant/permissions.py. It
 purpose: this one judges what that one lets through, and a judge that shared its code would share
 its faults. tests/grant/test_permissions.py holds each against the other.
 
-Facts are vendor documentation of RAM and OSS; where it is silent, the docstring says "unverified".
+Facts are vendor documentation of RAM and OSS. Where it is silent, the docstring says so. Not
+verified on the real RAM (assumption 6): that upper and lower case differ in a resource.
 """
 
 from __future__ import annotations
@@ -141,8 +142,8 @@ class _Condition:
 
     The latter follows from the vendor's sample that denies NotIpAddress of two networks, and
     means everybody who is in neither. A key that the access does not have, or whose value is not
-    of the operator's kind, makes the condition false, with a negative operator too. Unverified
-    for negative operators: the conservative reading for an Allow.
+    of the operator's kind, makes the condition false, with a negative operator too. Not verified on
+    the real RAM (assumption 8) for negative operators: the conservative reading for an Allow.
     """
 
     operator: str
@@ -172,8 +173,8 @@ def matches(pattern: str, text: str) -> bool:
     """Whether `text` fits `pattern`: "*" is any characters, "/" too, "?" is one of any kind.
 
     Nothing else is special: there is no escape, and RAM documents no variables, so "${...}" is
-    literal (unverified). Takes at most len(pattern) * len(text) steps: only the last star is ever
-    tried again, because an earlier one could not do better.
+    literal: not verified on the real RAM (assumption 7). Takes at most len(pattern) * len(text)
+    steps: only the last star is ever tried again, because an earlier one could not do better.
     """
     at = place = 0
     star, resume = -1, 0

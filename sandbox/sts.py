@@ -1,9 +1,10 @@
 """The sandbox's STS: AssumeRole over HTTP, checked as the real one does.
 
 The signatures lie in sts_signatures.py, keys, roles and sessions in identities.py. Codes and
-messages are vendor documentation; unverified are the HTTP statuses of gateway errors (parameters,
-signature, timestamp, nonce, security token) and the texts of MissingParameter, InvalidParameter
-and RequestEntityTooLarge. ExternalId and SourceIdentity are ignored: no role here asks for them.
+messages are vendor documentation; the texts of MissingParameter, InvalidParameter and
+RequestEntityTooLarge are ours. Not verified on the real STS (assumption 23): the HTTP statuses of
+gateway errors (parameters, signature, timestamp, nonce, security token). ExternalId and
+SourceIdentity are ignored: no role here asks for them.
 """
 
 from __future__ import annotations

@@ -85,11 +85,11 @@ def test_the_version_is_one() -> None:
 
 
 UNVERIFIED = {
-    "README.md": "Not verified on the real OSS",
-    "docs/policies.md": "what nobody here has seen on the real OSS",
-    "docs/signed-urls.md": "it is not verified that the real OSS refuses that",
-    "docs/deploy.md": "*unverified* what the real OSS does",
-    "docs/sandbox.md": "which the real OSS may not ask for (not verified)",
+    "README.md": "Not verified on the real OSS (assumption 1)",
+    "docs/policies.md": "where the answer is not verified on the real OSS (assumption 1)",
+    "docs/signed-urls.md": "it is not verified on the real OSS (assumption 1) that it refuses",
+    "docs/deploy.md": "which is not verified on the real OSS (assumption 1)",
+    "docs/sandbox.md": "which is not verified on the real OSS (assumption 1)",
 }
 
 

@@ -1,9 +1,10 @@
 """Whether a token can make an object public: tries it, looks without a signature, takes it back.
 
 The vendor's table of PutObject's permissions asks for oss:PutObject alone, and an upload may carry
-x-oss-object-acl: only the real OSS can say what it does. What holds in any case is the bucket's
-BlockPublicAccess. The object is one fixed text, and it is made private again whatever happens in
-between: an interruption waits for that. Nothing but SIGKILL leaves it public without a word.
+x-oss-object-acl: what comes of it is not verified on the real OSS (assumption 1). What holds in
+any case is the bucket's BlockPublicAccess. The object is one fixed text, and it is made private
+again whatever happens in between: an interruption waits for that. Nothing but SIGKILL leaves it
+public without a word.
 """
 
 from __future__ import annotations

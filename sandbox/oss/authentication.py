@@ -3,8 +3,10 @@
 V1 is refused before anything of it is read, unless the site takes it.
 
 How a signature is computed lies in signatures.py, who holds which key in sandbox/identities.py.
-EC and texts are the vendor's; unverified are the codes of bad tokens (InvalidSecurityToken,
-SecurityTokenExpired), and the EC where it is "".
+EC and texts are the vendor's; for an EC of "" no page was found. Not verified on the real OSS: the
+codes of bad tokens, InvalidSecurityToken (assumption 9) and SecurityTokenExpired (assumption 10);
+that a header named as an additional one must be sent (assumption 5), and so binds its value, as
+content-length a size (assumption 3).
 """
 
 from __future__ import annotations

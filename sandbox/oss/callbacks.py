@@ -1,8 +1,9 @@
 """Upload callbacks: what a request asks for, read and checked before anything is stored.
 
 How they are sent lies in delivery.py. Parameters, limits and codes are vendor documentation.
-Unverified: that an unknown system variable is refused, that a custom one that nobody set is
-empty, how values other than text are spelt in a JSON body, and the EC where it is "".
+Not verified on the real OSS: that an unknown system variable is refused (assumption 16), that a
+custom one that nobody set is empty, and how values other than text are spelt in a JSON body
+(assumption 17). For an EC of "" no page was found.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sending an upload callback: within OSS's time, and judged as OSS judges.
 
-The headers, the limits and the reasons are vendor documentation. Unverified: that
-each of several URLs has its own five seconds, and the reason given where a server cannot be
-reached in time. The sandbox calls loopback addresses and nobody else.
+The headers, the limits and the reasons are vendor documentation. Not verified on the real OSS
+(assumption 18): that each of several URLs has its own five seconds. The reason given where a server
+cannot be reached in time is ours. The sandbox calls loopback addresses and nobody else.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The documents, matching modes and codes are vendor documentation. A field that the policy does not
 mention is let in, as the vendor's own samples do (success_action_status, x-oss-content-type).
-Unverified: a V4 policy without the conditions that bind version, credential and date is refused.
+Not verified on the real OSS (assumption 11): a V4 policy without the conditions that bind version,
+credential and date is refused.
 """
 
 from __future__ import annotations

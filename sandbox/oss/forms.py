@@ -1,8 +1,8 @@
 """PostObject's form: taken apart while it comes in, so that its file never lies in memory.
 
 What the form may hold is said by its policy (form_policy.py), who sends it by its signature
-(authentication.py). Limits and codes are vendor documentation; unverified is that a field that
-comes twice is refused, and the code where a field's value is too long.
+(authentication.py). Limits and codes are vendor documentation. Not verified on the real OSS
+(assumption 12): that a field that comes twice is refused.
 """
 
 from __future__ import annotations

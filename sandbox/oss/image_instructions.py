@@ -1,8 +1,8 @@
 """What an x-oss-process=image/... asks for, as values; drawing it lies in images.py.
 
 Names, ranges, defaults and ECs are vendor documentation (the pages of image processing, and of
-its error codes 0040-*), as is the message of a wrong value. Unverified are the words of the other
-messages, and what an EC of "" stands beside.
+its error codes 0040-*), as is the message of a wrong value. The words of the other messages are
+ours; for an EC of "" no page was found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
 MAX_CHARACTERS = 4096
 MAX_ACTIONS = 16
-"""More are refused as too long (EC 0017-00000288); where real OSS draws the line is unverified."""
+"""More are refused as too long (EC 0017-00000288). Not verified on the real OSS (assumption 20):
+where it draws the line."""
 
 MAX_TEXT_BYTES = 64
 MAX_SIDE = 16384
@@ -54,7 +55,8 @@ class Resize:
 
     `long` and `short` are the longer and the shorter side; they count where neither `width` nor
     `height` is given. `limit` leaves a source alone that would be enlarged on either side, but by
-    `percent` (which modes it does so in is unverified). `color` fills what mode "pad" adds.
+    `percent`; in which modes is not verified on the real OSS (assumption 21). `color` fills what
+    mode "pad" adds.
     """
 
     mode: str = "lfit"
@@ -171,7 +173,7 @@ def _resize(made: Instructions, arguments: Sequence[str]) -> Instructions:
         height=_side(values, "h", "0040-00000313"),
         long=_side(values, "l", "0040-00000314"),
         short=_side(values, "s", "0040-00000315"),
-        # Beside a side it does not count: unverified.
+        # Beside a side it does not count: not verified on the real OSS (assumption 22).
         percent=None if sides else percent,
         limit=_switch(values, "limit", True, "0040-00000319"),
         color=_color(values, "FFFFFF", ""),

@@ -1,8 +1,9 @@
 """Single steps of image processing, drawn: resize, crop, rotate, watermark.
 
-Each takes a decoded image and makes another. Limits are vendor documentation. Unverified are the
-corners of a turned image, the look of a shadow, and how long text is cut off. The only font is the
-one that comes with Pillow, which has ASCII: other characters are drawn as boxes.
+Each takes a decoded image and makes another. Limits are vendor documentation. Not verified on the
+real OSS (assumption 21): the corners of a turned image, the look of a shadow, and how long text is
+cut off. The only font is the one that comes with Pillow, which has ASCII: other characters are
+drawn as boxes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ Limits are vendor documentation but for MAX_DECODED_PIXELS and MAX_FRAMES, which
 can hold. One image is drawn at a time, so that these bound the memory of the whole process: to
 1.3 GB, measured at their worst. Metadata (EXIF, colour profiles) does not go along.
 
-Unverified: the default quality, and which code goes with which limit.
+Not verified on the real OSS (assumption 21): the default quality, and which code goes with which
+limit.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A link names a key of its own bucket, which need not be there. Whoever reads through it needs
 oss:GetObject on both (vendor documentation: permissions on the target are checked when the link is
-read, not when it is made; unverified that they are the requester's alone).
+read, not when it is made). Not verified on the real OSS (assumption 2): that they are the
+requester's alone.
 """
 
 from __future__ import annotations

@@ -83,7 +83,8 @@ def put_object(call: Call, site: Site, body: Staged) -> Stored:
 def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str]) -> Stored:
     """PostObject; `fields` say how it is to be answered.
 
-    Unverified: the status of a redirect, and that nothing is added to its URL.
+    Not verified on the real OSS (assumption 13): the status of a redirect, and that nothing is
+    added to its URL.
     """
     made = _put(call, site, body)
     headers = {**checksums(made), "content-md5": body.content_md5}
@@ -294,7 +295,10 @@ def object_acl(headers: Mapping[str, str]) -> str:
 
 
 def may_overwrite(headers: Mapping[str, str]) -> bool:
-    """Whether x-oss-forbid-overwrite leaves it open."""
+    """Whether x-oss-forbid-overwrite leaves it open.
+
+    Not verified on the real OSS (assumption 4): that it holds where a URL signs it.
+    """
     return headers.get("x-oss-forbid-overwrite", "false").lower() != "true"
 
 

@@ -2,8 +2,8 @@
 
 What is not in the table is refused, and so is a parameter or a header that the operation does not
 know (known_names.py): what nobody thought of is never taken for a plain read or write. The actions
-are vendor documentation; unverified is that an ACL set along with an upload needs
-oss:PutObjectAcl as well (the strict reading).
+are vendor documentation. Not verified on the real OSS (assumption 1): that an ACL set along with an
+upload needs oss:PutObjectAcl as well (the strict reading).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Body(Enum):
 WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
 """What may be followed by a callback (vendor documentation), beside PostObject."""
 # oss2 asks in these, in resumable_upload, but not as it completes the upload (seen in 2.19.1): no
-# callback comes of it. Unverified: that real OSS lets it in.
+# callback comes of it. Not verified on the real OSS (assumption 15): that it is let in.
 _DEAF_TO_CALLBACKS = ("InitiateMultipartUpload", "UploadPart", "ListParts")
 # The EC of an error that several operations share (vendor documentation; those of the others are
 # not known).

@@ -141,7 +141,7 @@ def own_template(folder: Path, **members: object) -> str:
     return str(file)
 
 
-NOT_VERIFIED = "not verified on the real OSS"
+NOT_VERIFIED = "not verified on the real OSS (assumption 1)"
 
 
 def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:

@@ -1,0 +1,145 @@
+"""What nobody has seen on the real cloud is in the register; each text that relies on it says so.
+
+docs/assumptions.toml names the files; the files name the entries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops import ROOT
+from ops.conform import register
+from ops.conform.probes import PROBES
+from ops.conform.register import SERVICES, Assumption
+
+ASSUMPTIONS = register.load()
+KNOWN = {one.id: one for one in ASSUMPTIONS}
+
+_MARK = re.compile(
+    r"\b(unverified|not verified|(?:not|nowhere) documented|"
+    r"(?:nobody|no one)(?: here)? has seen|has not been seen|not seen here|not yet seen)\b|\[U\b",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\(assumptions? (N|[0-9]+(?:(?:, | and )[0-9]+)*)\)")
+_NEAR = 300
+"""Characters from the mark to its number."""
+# The register itself, what it is made into, its tool; and what was once true.
+_LEFT_OUT = re.compile(
+    r"docs/assumptions\.|ops/conform/|CHANGELOG\.md|tests/upgrade/[0-9a-f]{7}/|tests/.*\.py$"
+)
+_ENDINGS = {".py", ".md", ".yml", ".yaml", ".toml", ".txt", ".j2", ".js", ".mjs", ".html", ""}
+_FOLDERS = {".git", ".venv", "node_modules", "build", "dist", "__pycache__", ".sandbox"}
+
+
+def files(root: Path) -> Iterator[Path]:
+    """Every text of the project."""
+    for path in sorted(root.iterdir()):
+        if path.is_dir():
+            if path.name not in _FOLDERS and not path.name.endswith("_cache"):
+                yield from files(path)
+        elif path.suffix in _ENDINGS and path.name != ".env":
+            yield path
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Paths below the root, and their texts."""
+    for path in files(ROOT):
+        name = path.relative_to(ROOT).as_posix()
+        if not _LEFT_OUT.match(name):
+            yield name, path.read_text(encoding="utf-8")
+
+
+def flat(text: str) -> str:
+    """As one line, without what begins a comment's lines."""
+    return re.sub(r"\s*\n\s*(?:#+ |//+ |\* |> )?\s*", " ", text)
+
+
+def faults(text: str) -> list[str]:
+    """Marks of a text that name no entry of the register, and names of entries that are none."""
+    line = flat(text)
+    marks = list(_MARK.finditer(line))
+    # Before the next one begins.
+    ends = [*(mark.start() for mark in marks[1:]), len(line)]
+    found = []
+    for mark, end in zip(marks, ends, strict=bool(marks)):
+        if not _NUMBER.search(line, mark.end(), min(end, mark.end() + _NEAR)):
+            found.append(line[max(mark.start() - 40, 0) : mark.end() + 60])
+    return found + [f"(assumption {number})" for number in named(text) - KNOWN.keys()]
+
+
+def named(text: str) -> set[int]:
+    """The entries that a text names."""
+    found = (match[1] for match in _NUMBER.finditer(flat(text)) if match[1] != "N")
+    return {int(number) for numbers in found for number in re.findall("[0-9]+", numbers)}
+
+
+def test_every_mark_names_its_entry() -> None:
+    wrong = {name: found for name, text in texts() if (found := faults(text))}
+    assert wrong == {}
+
+
+def test_the_files_that_rely_on_an_entry_are_those_that_name_it() -> None:
+    naming: dict[int, set[str]] = {number: set() for number in KNOWN}
+    for name, text in texts():
+        for number in named(text) & KNOWN.keys():
+            naming[number].add(name)
+    assert naming == {one.id: set(one.depends) for one in ASSUMPTIONS}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is not verified on the real OSS.",
+        "# unverified: that it\n    # does.",
+        "Not verified on the real OSS (assumption 999).",
+        "It is unverified; and that other thing is not verified either (assumption 1).",
+        "Whether it does is not documented.",
+        "what nobody here has seen",
+        "a fact [U]",
+        "not verified (assumption one)",
+    ],
+)
+def test_a_mark_without_its_entry_is_found(text: str) -> None:
+    assert faults(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Not verified on the real OSS (assumption 1): that it does.",
+        "# unverified: that it\n    # does (assumption\n    # 1).",
+        "That is not verified on the real OSS, nor is this (assumptions 1, 2 and 3).",
+        "jwt.get_unverified_header(login)",
+        "marked so: not verified on the real cloud (assumption N)",
+    ],
+)
+def test_a_mark_with_its_entry_is_none(text: str) -> None:
+    assert faults(text) == []
+
+
+def test_ids_are_given_once_and_in_order() -> None:
+    """An entry that is confirmed goes; its id is not given to another."""
+    ids = [one.id for one in ASSUMPTIONS]
+    assert ids == sorted(set(ids))
+    assert ids[0] >= 1
+
+
+@pytest.mark.parametrize("one", ASSUMPTIONS, ids=lambda one: str(one.id))
+def test_an_entry_is_whole(one: Assumption) -> None:
+    assert one.service in SERVICES
+    assert one.claim.endswith(".")
+    assert "\n" not in one.claim + one.source
+    assert one.source
+    assert one.depends
+    assert list(one.depends) == sorted(set(one.depends))
+    # A probe, or why there is none and what to do.
+    assert bool(one.probe) is not bool(one.why and one.command)
+    assert bool(one.why) is bool(one.command)
+
+
+def test_each_probe_is_of_one_entry() -> None:
+    assert sorted(one.probe for one in ASSUMPTIONS if one.probe) == sorted(PROBES)
