@@ -36,9 +36,9 @@ BODY = "&".join(
         f"seal={_SEAL}",
     )
 )
-"""What OSS fills in and signs. URL-encoded: OSS then encodes each value, so that no file name can
-end its own; how it escapes one inside JSON is nowhere documented. No content type: OSS itself is
-asked for that, because a client that holds a token writes this text as it likes."""
+"""What OSS fills in and signs. URL-encoded: OSS then encodes each value, so that no file name ends
+its own; how it escapes in JSON is not verified on the real OSS (assumption 17). No content type:
+OSS itself is asked for that, because a client that holds a token writes this text as it likes."""
 
 
 # No percent-encoding: what OSS signs is then the same text before and after decoding.

@@ -28,8 +28,8 @@ MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs
 C0fTXv+nvlmklvkcolvpvXLTjaxUHR3W9LXxQ2EHXAJfCB+6H2YF1k8CAwEAAQ==
 -----END PUBLIC KEY-----
 """
-"""OSS's key: it verifies the sample of the vendor's documentation. Whether OSS still signs with
-this one everywhere is unverified; another is fetched when one is named."""
+"""OSS's key: it verifies the sample of the vendor's documentation. That OSS signs with this one is
+not verified on the real OSS (assumption 19); another is fetched when one is named."""
 
 MIN_INTERVAL_SECONDS = 60.0
 RETRY_SECONDS = 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 MAX_BYTES = 1023
 """OSS's limit on a key's length in UTF-8 (vendor documentation)."""
 
-# "*" and "?" are wildcards in a RAM policy. "$" would open a policy variable; whether RAM has any
-# is unverified, so it stays out of everything that a policy embeds. A set, not a pattern: to
-# compile that takes 1 ms of a cold start.
+# "*" and "?" are wildcards in a RAM policy. "$" would open a policy variable; that RAM has none is
+# not verified on the real RAM (assumption 7), so it stays out of all that a policy embeds. A set,
+# not a pattern: to compile that takes 1 ms of a cold start.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
 

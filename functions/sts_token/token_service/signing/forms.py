@@ -105,8 +105,8 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
 
     "starts-with" looks at the key field as it was sent: OSS puts the file's name in afterwards
     (vendor documentation). That can only lengthen the key, and OSS reads keys literally, "../" too.
-    Where content types are bounded, two fields have to name the file's: what "$content-type" looks
-    at is unverified, and x-oss-content-type is what OSS stores (vendor documentation).
+    Where content types are bounded, two fields have to name the file's: x-oss-content-type is what
+    OSS stores; what "$content-type" looks at is not verified on the real OSS (assumption 14).
     """
     conditions: list[object] = [
         ["eq", "$key", grant.object_key]

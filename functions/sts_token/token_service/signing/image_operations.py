@@ -3,8 +3,8 @@
 OSS processes as whoever signed. Some operations read other objects of the bucket (a watermark that
 is an image) or save what they made (sys/saveas, blindwatermark), and "|" begins another process
 (vendor documentation). Others may be unknown here; and how leniently OSS reads another case, a
-blank, or what is encoded twice is not documented. So nothing counts but what is listed, spelled as
-it is here. Names and kinds of values are vendor documentation; ranges are left to OSS.
+blank, or a second encoding is not documented (assumption 21). So nothing counts but what is listed,
+spelled as it is here. Names and kinds of values are vendor documentation; ranges are left to OSS.
 """
 
 from __future__ import annotations

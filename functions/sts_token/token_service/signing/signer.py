@@ -26,8 +26,8 @@ MAX_TEMPORARY_SECONDS = 3600
 """The longest life of what a temporary key signs: it dies with the key, whatever it says itself.
 
 When that is cannot be known: Function Compute passes no expiration, and the security token is
-opaque. Such keys last 36 hours (vendor documentation), of which any part may be over; how early the
-platform replaces them is unverified. The only place that holds the choice.
+opaque. Such keys last 36 hours (vendor documentation), of which any part may be over; how early
+they are replaced is not verified on the real cloud (assumption 34). Only this holds the choice.
 """
 
 
