@@ -125,7 +125,8 @@ def _answer(reply: Reply) -> Answer:
         reply.status,
         found("Code")[:128],
         headers.get("x-oss-ec", found("EC"))[:32] if error else "",
-        found("Message")[:300],
+        # STS goes on with the whole request, its token too.
+        found("Message").partition("server string to sign")[0],
         headers,
         reply.body,
     )

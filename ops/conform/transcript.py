@@ -23,9 +23,12 @@ _SHAPES = (
     (re.compile(r"CAIS[A-Za-z0-9+/=%_-]+"), "TOKEN"),
     (re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9._-]+"), "LOGIN"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SIGNATURE"),
-    (re.compile(r"\b[0-9]{16}\b"), "ACCOUNT"),
+    (re.compile(r"[0-9]{14,20}"), "ACCOUNT"),
+    (re.compile(r"user/[^\s\"',;<>]+"), "user/NAME"),
+    (re.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"), "ADDRESS"),
 )
-"""What secrets look like, whoever they are from."""
+"""What secrets and names look like, whoever they are from."""
+_MAX_MESSAGE = 300
 
 
 def masks(site: Site) -> Callable[[str], str]:
@@ -68,18 +71,19 @@ def text(site: Site, found: Sequence[tuple[Assumption, Finding]], where: str) ->
     ]
     for assumption, finding in found:
         lines += ["", f"{assumption.id}  {finding.verdict.value}: {assumption.claim}"]
-        lines.append(f"    {finding.detail}")
-        lines += [_line(note) for note in notes if note.about == assumption.id]
+        lines.append(f"    {masked(finding.detail)}")
+        lines += [_line(note, masked) for note in notes if note.about == assumption.id]
     judged = {0, *(assumption.id for assumption, _ in found)}
-    lines += ["", *(_line(note) for note in notes if note.about not in judged), "clean-up"]
-    lines += [*(_line(note) for note in notes if not note.about), ""]
-    return "\n".join(_printable(masked(line)) for line in lines)
+    lines += ["", *(_line(note, masked) for note in notes if note.about not in judged), "clean-up"]
+    lines += [*(_line(note, masked) for note in notes if not note.about), ""]
+    return "\n".join(map(_printable, lines))
 
 
-def _line(note: Note) -> str:
+def _line(note: Note, masked: Callable[[str], str]) -> str:
     headers = "".join(f" {name}: {value};" for name, value in note.headers.items())
-    said = f" {note.answer.message}" if note.answer.status and note.answer.message else ""
-    return f"    {note.asked}{headers} -> {note.answer}{said}"
+    # Cut when it is masked: half a secret would not be known for one.
+    said = f" {masked(note.answer.message)[:_MAX_MESSAGE]}" if note.answer.status else ""
+    return f"    {masked(f'{note.asked}{headers} -> {note.answer}')}{said}".rstrip()
 
 
 def _printable(line: str) -> str:

@@ -28,7 +28,7 @@ from ops.conform.runner import clean_up, probe_each
 from ops.conform.site import Site
 from ops.conform.verdicts import Finding, Verdict
 from ops.smoke.options import UsageError
-from ops.smoke.wire import Address, Call, NoAnswer
+from ops.smoke.wire import Address, Call, NoAnswer, Reply
 from token_service.settings.values import AccessKey
 
 NEEDS_MORE = {"internal_endpoint", "public_endpoint"}
@@ -149,6 +149,40 @@ def test_no_secret_and_no_name_is_in_the_transcript(whole: Any, account: Account
     )
     # And still says what was done.
     assert "PUT PREFIX/acl/put (URL signed by V4) x-oss-object-acl: private; -> 403" in text
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "LTAI5tSomebodyElse",
+        "STS.NUgYrLnoC37mZZCNnAbez",
+        "CAISjgJ1q6Ft5B2yfSjIr4uT",
+        "acs:ram::1098765432109876:user/alice",
+        "300109876543210987",
+        "203.0.113.7",
+        "eyJhbGciOi.eyJzdWIi.c2lnbmF0",
+    ],
+)
+@pytest.mark.parametrize("before", ["", "x" * 290])
+def test_what_a_message_quotes_is_masked_and_then_cut(
+    quoted: str, before: str, account: Account
+) -> None:
+    site = Site(account, Exchanges())
+    answer = exchanges.Answer(403, "NoPermission", message=f"{before} {quoted} said so")
+    site.exchanges.notes.append(exchanges.Note(0, "STS POST AssumeRole", {}, answer))
+    text = transcript.text(site, [], "a sandbox")
+    assert "403 NoPermission" in text
+    # Not the beginning of it either.
+    assert quoted[-6:] not in text
+    assert quoted.removeprefix("acs:ram::")[:5] not in text
+
+
+def test_of_a_wrong_signature_no_request_is_noted() -> None:
+    """STS answers with the string to sign, in which the operator's own token is."""
+    message = "Specified signature is not matched with our calculation. server string to sign is:A"
+    body = json.dumps({"Code": "SignatureDoesNotMatch", "Message": message}).encode()
+    answer = exchanges._answer(Reply(400, (), body, 0.0, 0.0))
+    assert answer.message == "Specified signature is not matched with our calculation. "
 
 
 def test_each_request_is_in_the_transcript(whole: Any) -> None:
