@@ -12,7 +12,7 @@ from ops.smoke.wire import Address, Call, NoAnswer, Reply
 
 MAX_CALLS, MAX_SECONDS = 200, 180
 """Of a whole run, clean-up included."""
-CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 70, 60
+CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 30, 60
 """What of these the probes leave."""
 
 _LONGEST = 2 * wire.GIVE_UP_SECONDS
