@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 BUILD_ONLY = {"JWT_JWKS_FILE"}
 """What is a file in the package: the template's code has none of the operator's."""
-SANDBOX_ONLY = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT"}
+SANDBOX_ONLY = {"STS_ENDPOINT"}
 """What `s local` needs beside the sandbox; in the cloud the region's own are right."""
 PLATFORMS = set(CREDENTIALS)
 """What Function Compute sets."""
@@ -240,6 +240,44 @@ def test_the_outputs_say_how_to_begin(template: Document) -> None:
     )
     anonymous = Stack(template, BucketName="my-bucket", Auth="anonymous").outputs()
     assert anonymous["FirstCall"] == f"curl -s '{outputs['TokenUrl']}'"
+
+
+def test_a_domain_of_the_bucket_goes_to_the_function_and_is_bound_if_wished(
+    template: Document,
+) -> None:
+    given = {"BucketName": "my-bucket", "OssEndpoint": "files.example.com"}
+    stack = Stack(template, **given)
+    assert stack.outputs()["Endpoint"] == "https://files.example.com"
+    variables = stack.properties("Function")["EnvironmentVariables"]
+    assert variables["OSS_ENDPOINT"] == "files.example.com"
+    assert "BucketDomain" not in stack
+    bound = Stack(template, **given, BindOssEndpoint=True)
+    assert bound.properties("BucketDomain") == {
+        "BucketName": "my-bucket",
+        "DomainName": "files.example.com",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_accepted"),
+    [
+        ("OssEndpoint", "", True),
+        ("OssEndpoint", "files.example.com", True),
+        ("OssEndpoint", "oss-accelerate.aliyuncs.com", True),
+        ("OssEndpoint", "https://files.example.com", False),
+        ("OssEndpoint", "oss-cn-hangzhou", False),
+        ("OssEndpoint", "files.example.com/x", False),
+        ("OssEndpoint", "Files.example.com", False),
+        ("OssEndpoint", "files.example.com.", False),
+        ("OssEndpoint", "a" * 60 + ".example.com", False),
+        ("OssInternalEndpoint", "https://oss-cn-hangzhou.aliyuncs.com", True),
+        ("OssInternalEndpoint", "http://oss-cn-hangzhou.aliyuncs.com", False),
+    ],
+)
+def test_an_endpoint_is_a_host_with_a_dot(
+    template: Document, name: str, value: str, is_accepted: bool
+) -> None:
+    assert accepted_by_template(template, name, value) is is_accepted
 
 
 # What a parameter accepts

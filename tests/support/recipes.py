@@ -23,7 +23,7 @@ PLATFORMS = ("ALIBABA_CLOUD_",)
 """Set by Function Compute: nobody passes them on."""
 SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
 """Refused in the cloud: a deployment has no use for it."""
-NOT_IN_THE_TEMPLATE = {"OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT", "STS_ENDPOINT", "JWT_JWKS_FILE"}
+NOT_IN_THE_TEMPLATE = {"STS_ENDPOINT", "JWT_JWKS_FILE"}
 """The region's own are right there; and its code holds no file of the operator's."""
 
 _WAY = {"names_callers", "brakes", "identify"}
