@@ -129,6 +129,8 @@ def test_finance_and_government_regions_have_the_hosts_that_the_vendor_lists(
         ("aliyuncs.com", NO_HOST),
         ("a.my-bucket.oss-cn-hangzhou.aliyuncs.com", NO_HOST),
         ("oss-cn-hangzhou.x.aliyuncs.com", NO_HOST),
+        ("oss-cn-hangzhou.aliyuncs.com.evil.aliyuncs.com", NO_HOST),
+        ("my-bucket.oss-cn-hangzhou.aliyuncs.com.aliyuncs.com", NO_HOST),
         ("other.oss-cn-hangzhou.aliyuncs.com", OTHER_BUCKET),
         ("my-bucket2.oss-cn-hangzhou.aliyuncs.com", OTHER_BUCKET),
         ("oss-cn-hangzhou.oss-cn-hangzhou.aliyuncs.com", OTHER_BUCKET),
