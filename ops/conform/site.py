@@ -25,14 +25,9 @@ from ops.conform.exchanges import Answer, Exchanges, Signed
 from ops.conform.verdicts import NotTried
 from ops.smoke.wire import Address, Call
 from sandbox.sts_signatures import rpc_signature, rpc_string_to_sign
+from token_service.settings.oss_hosts import bucket_address, is_cname
 from token_service.settings.values import AccessKey, Endpoint
-from token_service.signing.signer import (
-    ALGORITHM,
-    UNSIGNED_PAYLOAD,
-    Signer,
-    bucket_address,
-    canonical_query,
-)
+from token_service.signing.signer import ALGORITHM, UNSIGNED_PAYLOAD, Signer, canonical_query
 
 NAME = "conform-"
 """What the throw-away prefix begins with, below OBJECT_PREFIX."""
@@ -169,8 +164,8 @@ class Site:
         address, path = bucket_address(endpoint, self.account.bucket)
         provider = oss2.credentials.StaticCredentialsProvider(*key)
         auth = oss2.ProviderAuth(provider)
-        is_cname = (address, path) == (endpoint, "/")
-        bucket = oss2.Bucket(auth, str(endpoint), self.account.bucket, is_cname=is_cname)
+        name = self.account.bucket
+        bucket = oss2.Bucket(auth, str(endpoint), name, is_cname=is_cname(endpoint))
         headers = {"Content-Type": "text/plain"}
         if in_header:
             request = oss2.http.Request("PUT", "http://unused", headers=headers)
