@@ -227,7 +227,7 @@ def _endpoints(patient: Patient) -> Finding:
     own = settings.oss_internal_endpoint
     where = f"clients reach OSS at {settings.oss_endpoint}, the function itself at {own}"
     if "-internal." in own.host:
-        where += " (not verified on the real cloud: that it does so without a VPC)"
+        where += " (not verified on the real cloud (assumption 33): that it does so without a VPC)"
     is_public = settings.oss_endpoint.host.endswith(".aliyuncs.com")
     if is_public and settings.region.startswith(_MAINLAND) and settings.region != "cn-hongkong":
         return warned(

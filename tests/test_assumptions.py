@@ -32,14 +32,14 @@ _LEFT_OUT = re.compile(
     r"docs/assumptions\.|ops/conform/|CHANGELOG\.md|tests/upgrade/[0-9a-f]{7}/|tests/.*\.py$"
 )
 _ENDINGS = {".py", ".md", ".yml", ".yaml", ".toml", ".txt", ".j2", ".js", ".mjs", ".html", ""}
-_FOLDERS = {".git", ".venv", "node_modules", "build", "dist", "__pycache__", ".sandbox"}
+_FOLDERS = {"node_modules", "build", "dist", "__pycache__"}
 
 
 def files(root: Path) -> Iterator[Path]:
     """Every text of the project."""
     for path in sorted(root.iterdir()):
         if path.is_dir():
-            if path.name not in _FOLDERS and not path.name.endswith("_cache"):
+            if path.name == ".ci" or not (path.name in _FOLDERS or path.name[0] == "."):
                 yield from files(path)
         elif path.suffix in _ENDINGS and path.name != ".env":
             yield path

@@ -26,11 +26,12 @@ from sandbox.servers import Service, in_background, listen
 from token_service.app import App
 from token_service.http import fc_event
 from token_service.settings.reading import read_settings
-from token_service.settings.values import AccessKey
+from token_service.settings.values import AccessKey, Endpoint
 
 _KEY = AccessKey("LTAI5tConformOperator", "conform-operators-secret", None)
 Wrap = Callable[[str, ASGIApp], ASGIApp]
-"""Puts something around a service, "oss", "sts" or "function": so that tests change answers."""
+"""Puts something around a service, so that tests change answers: around "oss", "sts", "function",
+or "public", which is OSS by its public endpoint."""
 
 
 def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
@@ -62,8 +63,9 @@ def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
 def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]:
     """Run it, with these variables of the function set; yields what the probes are told."""
     around = wrap or (lambda _, app: app)
-    listeners = [listen(0), listen(0), listen(0)]
-    gateway_port, oss_port, sts_port = (listener.getsockname()[1] for listener in listeners)
+    listeners = [listen(0) for _ in range(4)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    gateway_port, oss_port, sts_port, internal_port = ports
     url = f"http://127.0.0.1:{gateway_port}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -83,6 +85,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
             jwt_secret=made.jwt_secret,
             callback_secret=made.callback_secret,
             gateway_port=gateway_port,
+            internal_port=internal_port,
         )
         created = _with_operator(cloud.create(env, folder, made), env)
         signer = cloud.load_signer(folder, public_key_url(gateway_port))
@@ -92,9 +95,11 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
             return fc_event.write(app.respond(lambda: fc_event.read(event)))
 
         function = gateway.create_app(handler, lambda _: app.warm(), public_key=signer.public_key)
-        oss, sts = cloud.services(created, signer, *listeners[1:])
+        # As for an account of today: the public endpoint is closed.
+        public, sts, oss = cloud.services(created, signer, *listeners[1:])
         services = [
             Service(around("function", function), listeners[0]),
+            replace(public, app=around("public", public.app)),
             replace(oss, app=around("oss", oss.app)),
             replace(sts, app=around("sts", sts.app)),
         ]
@@ -107,8 +112,9 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
                     bucket=settings.bucket,
                     region=settings.region,
                     prefix=settings.prefix,
-                    oss=settings.oss_endpoint,
-                    public=settings.oss_endpoint,
+                    # By an address: not every machine resolves the domain's name.
+                    oss=settings.oss_internal_endpoint,
+                    public=Endpoint("http", "127.0.0.1", oss_port),
                     sts=settings.sts_endpoint,
                     function=Address("http", "127.0.0.1", gateway_port, ""),
                 )

@@ -6,6 +6,7 @@ A probe first sees that what it builds on works (its control); where that fails,
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -192,17 +193,9 @@ def form_content_type(site: Site) -> Finding:
 def multipart_callback(site: Site) -> Finding:
     """InitiateMultipartUpload with x-oss-callback: let in, and nobody is called."""
     key = site.session(allow(site, "PutObject AbortMultipartUpload", "multipart/*"))
-
-    def start(name: str, headers: dict[str, str]) -> Answer:
-        answer = site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
-        upload = re.search(rb"<UploadId>([^<]+)</UploadId>", answer.body)
-        if upload:
-            site.uploads[upload[1].decode()] = site.prefix + name
-        return answer
-
-    works(start("multipart/plain", {}), "a start without the header")
+    works(_start(site, key, "multipart/plain", {}), "a start without the header")
     header = {"x-oss-callback": _callback("https://example.com/callback", "a=b")}
-    answer = start("multipart/callback", header)
+    answer = _start(site, key, "multipart/callback", header)
     return judged([] if answer.is_good else [f"answered {answer}"], "let in")
 
 
@@ -312,6 +305,115 @@ def public_endpoint(site: Site) -> Finding:
     return judged([] if sound else [f"answered {answer}"], str(answer))
 
 
+def unknown_header(site: Site) -> Finding:
+    """PUT with a header x-oss-… that nobody has documented: refused, or passed over."""
+    key = site.session(allow(site, "PutObject", "unknown/*"))
+    works(site.oss(key, "PUT", "unknown/plain", body=TEXT), "an upload without it")
+    answer = site.oss(key, "PUT", "unknown/a", headers={"x-oss-conform-unknown": "1"}, body=TEXT)
+    return _refused({"the unknown header": answer}, f"refused: {answer}")
+
+
+def write_condition(site: Site) -> Finding:
+    """AppendObject and InitiateMultipartUpload with If-None-Match: refused, as PutObject does."""
+    key = site.session(allow(site, "PutObject", "condition-on-write/*"))
+    header = {"if-none-match": "*"}
+    append = {"append": "", "position": "0"}
+    name = "condition-on-write/plain"
+    works(site.oss(key, "POST", name, query=append, body=TEXT), "an append without it")
+    put = site.oss(key, "PUT", "condition-on-write/put", headers=header, body=TEXT)
+    if put.is_good:
+        raise NotTried("PutObject takes If-None-Match, which is documented otherwise")
+    name = "condition-on-write/append"
+    answers = {"AppendObject": site.oss(key, "POST", name, query=append, headers=header, body=TEXT)}
+    answers["a multipart start"] = _start(site, key, "condition-on-write/parts", header)
+    return _refused(answers, "refused")
+
+
+def control_characters(site: Site) -> Finding:
+    """A listing, not URL-encoded, with a key that has the character 1: as it is, or a reference."""
+    name = "control/a\x01b"
+    key = site.session(allow(site, "PutObject", "control/*"))
+    works(site.oss(key, "PUT", name, body=TEXT), "such a key's upload")
+    query = {"list-type": "2", "prefix": f"{site.prefix}control/"}
+    answer = works(site.oss(site.account.key, "GET", "", query=query), "the listing")
+    found = re.search(rb"control/(a[^<]*b)</Key>", answer.body)
+    if found is None:
+        raise NotTried("the listing does not show the key")
+    is_plain = found[1] == b"a\x01b"
+    return judged([] if is_plain else [f"written as {found[1].decode()}"], "as it is")
+
+
+def link_headers(site: Site) -> Finding:
+    """HEAD of a link with metadata of its own, and GetSymlink.
+
+    The CRC is the target's, where it leads is not told, and GetSymlink has the metadata as well.
+    """
+    key = site.session(allow(site, "PutObject GetObject", "tells/*"))
+    put = works(site.oss(key, "PUT", "tells/target", body=TEXT), "the target's upload")
+    own = {
+        "x-oss-symlink-target": f"{site.prefix}tells/target".replace("/", "%2F"),
+        "x-oss-meta-own": "link",
+    }
+    link = site.oss(key, "PUT", "tells/link", query={"symlink": ""}, headers=own)
+    works(link, "making the link")
+    head = works(site.oss(key, "HEAD", "tells/link"), "HEAD of the link").headers
+    symlink = works(site.oss(key, "GET", "tells/link", query={"symlink": ""}), "GetSymlink").headers
+    crc = "x-oss-hash-crc64ecma"
+    faults = []
+    if head.get(crc) != put.headers.get(crc):
+        faults.append("the CRC is not the target's")
+    if "x-oss-symlink-target" in head:
+        faults.append("HEAD tells where the link leads")
+    if symlink.get("x-oss-meta-own") != "link":
+        faults.append("GetSymlink has no metadata")
+    return judged(faults, "the target's CRC, not its name; GetSymlink has the metadata")
+
+
+def range_answer(site: Site) -> Finding:
+    """GET of a range of a text of 2 KiB, taking gzip: the whole's Content-MD5, not compressed."""
+    key, whole = _with_text(site, {"content-type": "text/plain"})
+    sent = {"range": "bytes=0-1", "accept-encoding": "gzip"}
+    part = site.oss(key, "GET", "gzip/a", sent=sent)
+    if part.status != 206:
+        raise NotTried(f"the range was answered {part}")
+    faults = []
+    if "content-encoding" in part.headers:
+        faults.append("the range is compressed")
+    if part.headers.get("content-md5") != whole:
+        faults.append("the range has not the whole's Content-MD5")
+    return judged(faults, "not compressed, with the whole's Content-MD5")
+
+
+def compressed_type(site: Site) -> Finding:
+    """GET, taking gzip, of 2 KiB with response-content-type=text/plain; and with an own encoding.
+
+    The first is compressed, since the answer's type counts; the second keeps its encoding.
+    """
+    key, _ = _with_text(site, {"content-type": "application/octet-stream"})
+    gzip, query = {"accept-encoding": "gzip"}, {"response-content-type": "text/plain"}
+    asked = site.oss(key, "GET", "gzip/a", query=query, sent=gzip)
+    works(asked, "the download as text")
+    encoded = {"content-type": "text/plain", "content-encoding": "conform"}
+    key, _ = _with_text(site, encoded)
+    own = works(site.oss(key, "GET", "gzip/a", sent=gzip), "the download with an encoding")
+    faults = []
+    if asked.headers.get("content-encoding") != "gzip":
+        faults.append("the stored type counts, not the answer's")
+    if own.headers.get("content-encoding") != "conform":
+        faults.append("what was stored with an encoding is compressed")
+    return judged(faults, "the answer's type counts; a stored encoding stays")
+
+
+def appendable_copy(site: Site) -> Finding:
+    """CopyObject of an appendable object: stored, or refused."""
+    key = site.session(allow(site, "PutObject GetObject", "append/*"))
+    append = {"append": "", "position": "0"}
+    works(site.oss(key, "POST", "append/a", query=append, body=TEXT), "an append")
+    source = f"/{site.account.bucket}/{site.prefix}append/a"
+    answer = site.oss(key, "PUT", "append/copy", headers={"x-oss-copy-source": source})
+    return judged([] if answer.is_good else [f"refused: {answer}"], "copied")
+
+
 def _refused(answers: dict[str, Answer], detail: str) -> Finding:
     """REFUTED by what was let in. Raises NotTried for an answer that is no refusal of OSS's."""
     for name, answer in answers.items():
@@ -324,6 +426,24 @@ def _refused(answers: dict[str, Answer], detail: str) -> Finding:
 def _callback(url: str, body: str) -> str:
     document = json.dumps({"callbackUrl": url, "callbackBody": body})
     return base64.b64encode(document.encode()).decode()
+
+
+def _start(site: Site, key: AccessKey, name: str, headers: dict[str, str]) -> Answer:
+    """InitiateMultipartUpload, noted to be aborted."""
+    answer = site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
+    upload = re.search(rb"<UploadId>([^<]+)</UploadId>", answer.body)
+    if upload:
+        site.uploads[upload[1].decode()] = site.prefix + name
+    return answer
+
+
+def _with_text(site: Site, headers: dict[str, str]) -> tuple[AccessKey, str]:
+    """Who may read gzip/a, a text of 2 KiB; and its MD5 in base64."""
+    key = site.session(allow(site, "PutObject GetObject", "gzip/*"))
+    text = b"conform\n" * 256
+    works(site.oss(key, "PUT", "gzip/a", headers=headers, body=text), "a text's upload")
+    digest = hashlib.md5(text, usedforsecurity=False).digest()
+    return key, base64.b64encode(digest).decode()
 
 
 def _with_picture(site: Site) -> AccessKey:

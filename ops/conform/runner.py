@@ -83,14 +83,19 @@ def _cleaned_up(site: Site) -> list[str]:
 
 
 def _deleted(site: Site, keys: Sequence[str]) -> list[str]:
+    # XML cannot hold every key.
+    odd = [key for key in keys if not key.isprintable()]
+    own = site.account.key
+    left = [line for key in odd for line in _fault(key, partial(site.oss, own, "DELETE", key))]
+    keys = [key for key in keys if key.isprintable()]
     if not keys:
-        return []
+        return left
     objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
     body = f"<Delete><Quiet>true</Quiet>{objects}</Delete>".encode()
     digest = hashlib.md5(body, usedforsecurity=False).digest()
     headers = {"Content-MD5": base64.b64encode(digest).decode()}
-    delete = partial(site.oss, site.account.key, "POST", "", query={"delete": ""}, headers=headers)
-    return _fault(", ".join(keys), partial(delete, body=body))
+    delete = partial(site.oss, own, "POST", "", query={"delete": ""}, headers=headers)
+    return left + _fault(", ".join(keys), partial(delete, body=body))
 
 
 def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:

@@ -48,7 +48,7 @@ def v1_refused(region: str) -> OssError:
     """Make the refusal of signature V1, which names V4 and what to change.
 
     Status, code and text are the sandbox's own: what OSS answers where V1 is closed is not
-    documented.
+    documented (assumption 24).
     """
     message = (
         "Signature V1 is refused here, as it is for new accounts and new buckets. Sign with V4:",

@@ -4,7 +4,7 @@ To ignore one is to do something else than was asked for: to overwrite what must
 all where a part was meant. Two kinds are passed over. A header of uploads that another step of a
 multipart upload, a read or a delete brings along: ali-oss sends its headers again as it completes.
 And a parameter with a value that no feature of an object has, which keeps caches away ("?t=1").
-Not verified on the real OSS: what it makes of names that it does not know.
+Not verified on the real OSS (assumption 39): what it makes of names that it does not know.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ def put_symlink(call: Call, site: Site) -> Response:
 def get_symlink(call: Call, site: Site) -> Response:
     """GetSymlink: where a link leads, whether there is anything or not, and its own metadata.
 
-    Unverified: the metadata. The vendor's page names x-oss-symlink-target and the common headers.
+    Not verified on the real OSS (assumption 42): the metadata. The vendor's page
+    names x-oss-symlink-target and the common headers.
     """
     info = site.storage.get(call.bucket, call.key)
     if info.type != TYPE:
@@ -66,7 +67,8 @@ def get_symlink(call: Call, site: Site) -> Response:
 def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
     """Return the call for what is to be read: the target, where the object is a link; and the link.
 
-    The link is without the header that says where it leads (unverified: that OSS leaves it out).
+    The link is without the header that says where it leads (not verified on the
+    real OSS (assumption 42): that it is left out).
     Raises AccessDenied, SymlinkTargetNotExist, InvalidTargetType for a link to a link.
     """
     info = site.storage.find(call.bucket, call.key)

@@ -394,8 +394,8 @@ def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
     """Return what OSS says of an object that was read through `link`.
 
     Size, ETag, Content-MD5 and storage class are the object's, the time is the later one, all else
-    is the link's (HeadObject, help.aliyun.com/document_detail/31984). Unverified: that the CRC is
-    the object's too. SDKs compare it with the bytes.
+    is the link's (HeadObject, help.aliyun.com/document_detail/31984). Not verified on the real
+    OSS (assumption 42): that the CRC is the object's too. SDKs compare it with the bytes.
     """
     if link is None:
         return info
@@ -406,7 +406,8 @@ def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
 def _content_md5(info: ObjectInfo) -> dict[str, str]:
     """Return the header, which objects of one upload have (go-sdk-v2's integration tests).
 
-    Unverified: that an answer with a range has it too, of the whole object.
+    Not verified on the real OSS (assumption 43): that an answer with a range has it too, of the
+    whole object.
     """
     if info.type != "Normal":
         return {}
@@ -454,8 +455,8 @@ def _download(
 def _is_compressed(call: Call, headers: Mapping[str, str], size: int) -> bool:
     """Whether OSS compresses the answer: a text of 1 KiB, for who takes gzip (faq-detail/39645).
 
-    Unverified: that a range is never compressed, nor what was stored with a Content-Encoding; and
-    that it is the type in the answer that counts.
+    Not verified on the real OSS: that a range is never compressed (assumption 43), nor what was
+    stored with a Content-Encoding; and that the type in the answer counts (assumption 44).
     """
     kind = headers["content-type"].partition(";")[0].strip().lower()
     return (

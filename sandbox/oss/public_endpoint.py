@@ -3,7 +3,8 @@
 Status, code and EC are vendor documentation (doc-detail/31836, use-amazon-s3-sdks-to-access-oss),
 which names uploads and downloads as data calls. The message, that listings are refused, and that
 what is on buckets is not (its creation, information, ACL), are what a user of such an account
-reports. Not verified on the real OSS: that each call that names an object is one of data, that a
+reports. Not verified on the real OSS (assumption
+25): that each call that names an object is one of data, that a
 preflight is answered all the same, and that who sends a request is checked first.
 """
 

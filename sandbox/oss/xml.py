@@ -128,8 +128,8 @@ class ListedKey(str):
 
     That is no XML 1.0, and expat refuses it: encoding-type=url is for such keys. ali-oss, which
     does not ask for it, reads the key ("should encode variant object keys" in its tests). Not
-    verified on the real OSS: that it writes no reference (&#x1;), which older parsers of ali-oss
-    took as well.
+    verified on the real OSS (assumption 41): that it writes no reference (&#x1;), which
+    older parsers of ali-oss took as well.
     """
 
     __slots__ = ()

@@ -276,27 +276,42 @@ def internal(uploads: Response) -> Answer:
     return lambda request, _: answers.get(request.url.path)
 
 
+def of(name: str, response: Response, method: str = "PUT") -> Answer:
+    """What one object is answered."""
+
+    def answer(request: Request, _: bytes) -> Response | None:
+        is_it = request.url.path.endswith(name) and request.method == method
+        return response if is_it and "symlink" not in request.query_params else None
+
+    return answer
+
+
+def conditional_write(request: Request, _: bytes) -> Response | None:
+    is_it = request.method == "POST" and "if-none-match" in request.headers
+    return Response("") if is_it else None
+
+
+def referenced(request: Request, _: bytes) -> Response | None:
+    """A listing with a reference for the control character."""
+    prefix = request.query_params.get("prefix", "")
+    text = f"<ListBucketResult><Key>{prefix}a&#x1;b</Key></ListBucketResult>"
+    return Response(text) if prefix.endswith("control/") else None
+
+
 CLOSED = ("PublicEndpointForbidden", "0048-00000401")
 ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
     ("v1_refused", "oss", v1(lambda: refused_by_oss(403, "X")), Verdict.CONFIRMED, "403 X"),
     ("v1_refused", "oss", v1(lambda: Response("", 200)), Verdict.REFUTED, "header signed by V1"),
     (
         "public_endpoint",
-        "oss",
-        public(lambda: refused_by_oss(400, *CLOSED)),
-        Verdict.CONFIRMED,
-        "400 Public",
-    ),
-    (
-        "public_endpoint",
-        "oss",
+        "public",
         public(lambda: refused_by_oss(403, *CLOSED)),
         Verdict.REFUTED,
         "403 Public",
     ),
     (
         "public_endpoint",
-        "oss",
+        "public",
         public(lambda: refused_by_oss(400, "Closed")),
         Verdict.REFUTED,
         "400 Closed",
@@ -315,6 +330,39 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         Verdict.REFUTED,
         "etag=x",
     ),
+    *[
+        ("unknown_header", "oss", of("unknown/a", Response("")), Verdict.REFUTED, "let in"),
+        ("write_condition", "oss", conditional_write, Verdict.REFUTED, "AppendObject was let in"),
+        ("control_characters", "oss", referenced, Verdict.REFUTED, "written as a&#x1;b"),
+        (
+            "link_headers",
+            "oss",
+            of("tells/link", Response("", 200, {"x-oss-symlink-target": "x"}), "HEAD"),
+            Verdict.REFUTED,
+            "HEAD tells where",
+        ),
+        (
+            "range_answer",
+            "oss",
+            of("gzip/a", Response("co", 206, {"content-encoding": "gzip"}), "GET"),
+            Verdict.REFUTED,
+            "the range is compressed",
+        ),
+        (
+            "compressed_type",
+            "oss",
+            of("gzip/a", Response("co"), "GET"),
+            Verdict.REFUTED,
+            "the stored type counts",
+        ),
+        (
+            "appendable_copy",
+            "oss",
+            of("append/copy", refused_by_oss(400, "ObjectNotAppendable")),
+            Verdict.REFUTED,
+            "refused: 400",
+        ),
+    ],
     (
         "plain_http",
         "function",
@@ -403,7 +451,11 @@ def test_each_probe_can_be_refuted() -> None:
 def test_no_answer_refutes_nothing(probe: str) -> None:
     """A network that fails says nothing of the cloud."""
     busy = refused_by_oss(503, "ServiceUnavailable")
-    with wrapped("oss", lambda *_: busy) as account:
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, lambda *_: busy) if name in ("oss", "public") else app
+
+    with local_cloud(wrap) as account:
         site = Site(replace(account, function=None), Exchanges())
         ((_, finding),) = probe_each(site, [ASSUMPTIONS[probe]])
     is_sts_alone = probe == "sts_statuses"
@@ -438,6 +490,11 @@ def test_a_control_that_fails_tells_nothing() -> None:
         (_, finding), *_ = probe_each(site, [ASSUMPTIONS["acl_in_put"]])
     assert finding.verdict is Verdict.NOT_TRIED
     assert "nothing can be told" in finding.detail
+
+
+def test_an_account_whose_public_endpoint_is_open_tells_nothing(account: Account) -> None:
+    finding = found("public_endpoint", replace(account, public=account.oss))
+    assert finding.verdict is Verdict.NOT_TRIED
 
 
 def test_an_origin_that_everybody_has_tells_nothing() -> None:

@@ -17,7 +17,7 @@ from token_service.settings.parsing import Reader, Variable
 from token_service.settings.values import Endpoint
 
 _PATH_STYLE = r"localhost|[0-9.]+|.*:.*"
-# Public or internal, of IPv6 too (dual-stack), and of a VPC (PrivateLink).
+# Public, internal, dual-stack; PrivateLink's form is not verified on the real OSS (assumption 48).
 _OF_OSS = (
     r"(?:(?P<bucket>[^.]+)\.)?(?:oss-(?P<name>[^.]+?)(?P<internal>-internal)?|(?P<dual>[^.]+)\.oss"
     r"|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)\.aliyuncs\.com"
@@ -29,8 +29,8 @@ _FINANCE = {
     "cn-shenzhen-finance-1": "cn-szfinance",
     "cn-beijing-finance-1": "cn-beijing-finance-1-pub",
 }
-"""What stands for the region in the public hosts of the finance cloud. Those with the region's own
-name are internal, of buckets that no phone reaches."""
+"""What stands for the region in the public hosts of the finance cloud; not verified on the real OSS
+(assumption 47). Those with the region's own name are internal, of buckets that no phone reaches."""
 
 
 def read(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:

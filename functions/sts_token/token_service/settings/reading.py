@@ -116,7 +116,7 @@ def real_error_status(env: Mapping[str, str]) -> bool:
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
     """As oss_hosts.read, which is loaded where the region does not say it all. In the bucket's own
     region the function takes the internal endpoint, unless OSS_INTERNAL_ENDPOINT says another: that
-    it is reached without a VPC is not verified on the real cloud."""
+    it is reached without a VPC is not verified on the real cloud (assumption 33)."""
     given = reader.text(v.OSS_ENDPOINT) or reader.text(v.OSS_INTERNAL_ENDPOINT)
     if given or "finance" in region:
         from token_service.settings import oss_hosts
