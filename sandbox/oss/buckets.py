@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from sandbox.oss import overwrite
 from sandbox.oss.addressing import BUCKET_NAME
 from sandbox.oss.call import Call, Site
 from sandbox.oss.cors import parse_rules, rules_content
@@ -138,6 +139,29 @@ def put_bucket_cors(call: Call, site: Site, body: bytes) -> Response:
 def delete_bucket_cors(call: Call, site: Site) -> Response:
     """DeleteBucketCors."""
     site.storage.set_cors(call.bucket, "[]")
+    return empty(204)
+
+
+def get_bucket_overwrite_config(call: Call, site: Site) -> Response:
+    """GetBucketOverwriteConfig; code and status where there is none are what the vendor's SDK for
+    Kotlin expects of the real OSS (its BucketOverwriteConfigTest)."""
+    content = overwrite.rules_content(existing(call, site).overwrite)
+    if not content:
+        message = "The bucket has no overwrite configuration."
+        raise OssError(404, "NoSuchBucketOverwriteConfig", message)
+    return document("OverwriteConfiguration", content)
+
+
+def put_bucket_overwrite_config(call: Call, site: Site, body: bytes) -> Response:
+    """PutBucketOverwriteConfig: all rules at once."""
+    rules = overwrite.parse_rules(body, site.identities.account_id)
+    site.storage.set_overwrite_rules(call.bucket, rules)
+    return empty()
+
+
+def delete_bucket_overwrite_config(call: Call, site: Site) -> Response:
+    """DeleteBucketOverwriteConfig: all rules."""
+    site.storage.set_overwrite_rules(call.bucket, "[]")
     return empty(204)
 
 

@@ -90,7 +90,7 @@ def invalid_bucket_name(bucket: str) -> OssError:
 
 
 def file_already_exists() -> OssError:
-    """Make the refusal to overwrite, where x-oss-forbid-overwrite asks for it."""
+    """Make the refusal to overwrite, where x-oss-forbid-overwrite or a rule of the bucket asks."""
     message = "The object you specified already exists and can not be overwritten."
     return OssError(409, "FileAlreadyExists", message)
 

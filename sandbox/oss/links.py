@@ -17,7 +17,8 @@ from sandbox.oss.addressing import check_key, invalid_object_name
 from sandbox.oss.authorization import authorize
 from sandbox.oss.call import Call, Need, Site, Target
 from sandbox.oss.errors import OssError, invalid_argument
-from sandbox.oss.objects import checksums, may_overwrite, object_acl, stored_headers
+from sandbox.oss.objects import checksums, object_acl, stored_headers
+from sandbox.oss.overwrite import may_overwrite
 from sandbox.oss.responses import empty, http_date
 from sandbox.oss.storage import ObjectInfo
 
@@ -43,7 +44,7 @@ def put_symlink(call: Call, site: Site) -> Response:
             staged,
             headers={**stored_headers(call.headers), _TARGET: quote(target)},
             acl=object_acl(call.headers),
-            overwrite=may_overwrite(call.headers),
+            overwrite=may_overwrite(call, site),
             kind=TYPE,
         )
     finally:

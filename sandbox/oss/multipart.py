@@ -17,12 +17,12 @@ from sandbox.oss.objects import (
     Stored,
     checksums,
     given_acl,
-    may_overwrite,
     object_acl,
     open_source,
     stored_headers,
     wanted_range,
 )
+from sandbox.oss.overwrite import is_forbidden, may_overwrite
 from sandbox.oss.responses import document, empty, iso_date
 from sandbox.oss.storage import Part, Staged, Upload, invalid_part
 from sandbox.oss.xml import key_writer, parse, text_of
@@ -46,7 +46,7 @@ _CLIENT_ENCRYPTION = {
 
 def initiate(call: Call, site: Site) -> Response:
     """InitiateMultipartUpload: a key that must not be overwritten is looked at here already."""
-    if not may_overwrite(call.headers) and site.storage.find(call.bucket, call.key) is not None:
+    if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
         raise file_already_exists()
     write = key_writer(call.query)
     upload = site.storage.create_upload(
@@ -176,7 +176,7 @@ def complete(call: Call, site: Site, body: bytes) -> Stored:
         upload_id,
         chosen,
         acl=given_acl(call.headers),
-        overwrite=may_overwrite(call.headers),
+        overwrite=may_overwrite(call, site),
     )
     host = call.headers.get("host", "")
     content = [

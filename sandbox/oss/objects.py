@@ -28,6 +28,7 @@ from sandbox.oss.errors import (
 )
 from sandbox.oss.image_instructions import Instructions
 from sandbox.oss.image_instructions import parse as parse_process
+from sandbox.oss.overwrite import may_overwrite
 from sandbox.oss.responses import document, empty, http_date, iso_date
 from sandbox.oss.signatures import RESPONSE_OVERRIDES
 from sandbox.oss.storage import ObjectInfo, OpenObject, Staged
@@ -121,7 +122,7 @@ def _put(call: Call, site: Site, body: Staged) -> ObjectInfo:
         body,
         headers=stored_headers(call.headers),
         acl=object_acl(call.headers),
-        overwrite=may_overwrite(call.headers),
+        overwrite=may_overwrite(call, site),
     )
 
 
@@ -137,6 +138,7 @@ def append_object(call: Call, site: Site, body: Staged) -> Response:
         position=int(position),
         headers=stored_headers(call.headers),
         acl=given_acl(call.headers),
+        overwrite=may_overwrite(call, site),
     )
     return empty(headers={**checksums(made), "x-oss-next-append-position": str(made.size)})
 
@@ -164,7 +166,7 @@ def copy_object(call: Call, site: Site) -> Response:
                 if directive == "COPY"
                 else stored_headers(call.headers),
                 acl=object_acl(call.headers),
-                overwrite=may_overwrite(call.headers),
+                overwrite=may_overwrite(call, site),
             )
         finally:
             staged.discard()
@@ -292,14 +294,6 @@ def given_acl(headers: Mapping[str, str]) -> str | None:
 def object_acl(headers: Mapping[str, str]) -> str:
     """Return the ACL that a new object gets. Raises InvalidArgument."""
     return given_acl(headers) or "default"
-
-
-def may_overwrite(headers: Mapping[str, str]) -> bool:
-    """Whether x-oss-forbid-overwrite leaves it open.
-
-    Not verified on the real OSS (assumption 4): that it holds where a URL signs it.
-    """
-    return headers.get("x-oss-forbid-overwrite", "false").lower() != "true"
 
 
 def checksums(info: ObjectInfo) -> dict[str, str]:

@@ -180,6 +180,28 @@ _OPERATIONS = dict(
         _row("bucket", "GET", "cors", "GetBucketCors", buckets.get_bucket_cors),
         _row("bucket", "PUT", "cors", "PutBucketCors", buckets.put_bucket_cors, body=Body.DOCUMENT),
         _row("bucket", "DELETE", "cors", "DeleteBucketCors", buckets.delete_bucket_cors),
+        _row(
+            "bucket",
+            "GET",
+            "overwriteConfig",
+            "GetBucketOverwriteConfig",
+            buckets.get_bucket_overwrite_config,
+        ),
+        _row(
+            "bucket",
+            "PUT",
+            "overwriteConfig",
+            "PutBucketOverwriteConfig",
+            buckets.put_bucket_overwrite_config,
+            body=Body.DOCUMENT,
+        ),
+        _row(
+            "bucket",
+            "DELETE",
+            "overwriteConfig",
+            "DeleteBucketOverwriteConfig",
+            buckets.delete_bucket_overwrite_config,
+        ),
         _row("bucket", "PUT", "", "PutBucket", buckets.put_bucket, body=Body.DOCUMENT),
         _row("bucket", "DELETE", "", "DeleteBucket", buckets.delete_bucket),
         _row(

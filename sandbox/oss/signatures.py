@@ -33,12 +33,12 @@ OPERATION_SUBRESOURCES = frozenset(
     """
     accessPoint accessPointPolicy acl append asyncFetch bucketArchiveDirectRead bucketInfo
     cloudboxes cname comp cors delete encryption endTime group httpsConfig inventory inventoryId
-    lifecycle link live location logging metaQuery objectInfo objectMeta partNumber policy position
-    publicAccessBlock qos qosInfo qosRequester redundancyTransition referer regionList replication
-    replicationLocation replicationProgress requestPayment requesterQosInfo resourceGroup
-    resourcePool resourcePoolBuckets resourcePoolInfo responseHeader restore rtc startTime stat
-    status style styleName symlink tagging transferAcceleration uploadId uploads versionId
-    versioning versions vod website worm wormExtend wormId x-oss-access-point-name
+    lifecycle link live location logging metaQuery objectInfo objectMeta overwriteConfig partNumber
+    policy position publicAccessBlock qos qosInfo qosRequester redundancyTransition referer
+    regionList replication replicationLocation replicationProgress requestPayment requesterQosInfo
+    resourceGroup resourcePool resourcePoolBuckets resourcePoolInfo responseHeader restore rtc
+    startTime stat status style styleName symlink tagging transferAcceleration uploadId uploads
+    versionId versioning versions vod website worm wormExtend wormId x-oss-access-point-name
     x-oss-async-process x-oss-redundancy-transition-taskid x-oss-target-redundancy-type
     x-oss-write-get-object-response
     """.split()
@@ -59,7 +59,8 @@ V1_SUBRESOURCES = (
 )
 """The query parameters that V1 signs; the others it leaves open.
 
-The lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses.
+The lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses; and
+overwriteConfig, which alibabacloud-oss-v2 signs.
 """
 
 

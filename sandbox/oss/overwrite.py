@@ -1,0 +1,142 @@
+"""Whether a request may overwrite an object that exists: the bucket's rules, and the header.
+
+Vendor documentation: PutBucketOverwriteConfig, and "Prevent file overwrites" (user guide). A rule
+matches by prefix, suffix and who asks; a write that any rule matches is refused with
+FileAlreadyExists. PutObject and AppendObject are named there. Not verified on the real OSS: that
+copies, forms, links and CompleteMultipartUpload are bound as well, that InitiateMultipartUpload is
+not (it stores nothing), that AppendObject is refused on every object that exists, and which EC the
+refusal has. There, several first writes at once may pass more than one (documented); here one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from xml.etree import ElementTree
+
+from sandbox.identities import Identity
+from sandbox.oss.call import Call, Site
+from sandbox.oss.errors import malformed_xml, not_implemented
+from sandbox.oss.xml import parse
+from sandbox.ram import matches
+
+MAX_RULES = 100
+MAX_AFFIX = 1023
+"""Characters of a prefix or a suffix."""
+
+# The sessions of roles, as in a bucket policy: arn:sts::<account>:assumed-role/<role>/<session>.
+_SESSIONS = re.compile(r"arn:sts::[0-9*]+:[a-z*-]+/[A-Za-z0-9.*_-]+/[A-Za-z0-9.@*_-]+")
+
+
+@dataclass(frozen=True)
+class OverwriteRule:
+    """One rule. Without `principals` it is for everybody, the account too; in them, "*" stands for
+    any characters."""
+
+    id: str
+    prefix: str = ""
+    suffix: str = ""
+    principals: Sequence[str] = ()
+
+    def binds(self, key: str, principal: str) -> bool:
+        """Whether `principal` cannot overwrite `key`."""
+        by_key = key.startswith(self.prefix) and key.endswith(self.suffix)
+        by_whom = not self.principals or any(matches(p, principal) for p in self.principals)
+        return by_key and by_whom
+
+
+def of_role(role_arn: str) -> str:
+    """Return what stands for all sessions of a role (acs:ram::ACCOUNT:role/NAME) in a rule."""
+    return _of_session(f"{role_arn}/*")
+
+
+def may_overwrite(call: Call, site: Site) -> bool:
+    """Whether neither the request nor a rule of the bucket forbids it."""
+    bucket = site.storage.bucket(call.bucket)
+    rules = read_rules(bucket.overwrite) if bucket else []
+    principal = _principal(call.identity)
+    return not is_forbidden(call.headers) and not any(r.binds(call.key, principal) for r in rules)
+
+
+def is_forbidden(headers: Mapping[str, str]) -> bool:
+    """Whether x-oss-forbid-overwrite says so.
+
+    Not verified on the real OSS (assumption 4): that it holds where a URL signs it.
+    """
+    return headers.get("x-oss-forbid-overwrite", "false").lower() == "true"
+
+
+def store_rules(rules: Sequence[OverwriteRule]) -> str:
+    """Return the text that a bucket keeps."""
+    return json.dumps([asdict(rule) for rule in rules])
+
+
+def read_rules(stored: str) -> list[OverwriteRule]:
+    """Read that text."""
+    return [OverwriteRule(**rule) for rule in json.loads(stored)]
+
+
+def parse_rules(body: bytes, account: str) -> str:
+    """Read PutBucketOverwriteConfig's document into the text that a bucket keeps.
+
+    Raises MalformedXML, and NotImplemented for principals whom the sandbox does not know: it has
+    the account (by its id), sessions of roles, and "*". Not verified on the real OSS: that a
+    document without rules, and two rules of one ID, are MalformedXML.
+    """
+    elements = parse(body, "OverwriteConfiguration").findall("Rule")
+    if not 1 <= len(elements) <= MAX_RULES:
+        raise malformed_xml(f"from 1 to {MAX_RULES} Rule are accepted")
+    rules = [_rule(element, account) for element in elements]
+    if len({rule.id for rule in rules}) < len(rules):
+        raise malformed_xml("the ID of each Rule must be its own")
+    return store_rules(rules)
+
+
+def rules_content(stored: str) -> list[tuple[str, object]]:
+    """Return the stored rules as the content of GetBucketOverwriteConfig's document."""
+    content: list[tuple[str, object]] = []
+    for rule in read_rules(stored):
+        elements: list[tuple[str, object]] = [("ID", rule.id), ("Action", "forbid")]
+        elements += [(n, v) for n, v in (("Prefix", rule.prefix), ("Suffix", rule.suffix)) if v]
+        if rule.principals:
+            elements.append(("Principals", [("Principal", name) for name in rule.principals]))
+        content.append(("Rule", elements))
+    return content
+
+
+def _rule(element: ElementTree.Element, account: str) -> OverwriteRule:
+    def text(name: str) -> str:
+        found = element.findall(name)
+        if len(found) > 1:
+            raise malformed_xml(f"a Rule may have one {name}")
+        return (found[0].text or "") if found else ""
+
+    if text("Action").strip() != "forbid":
+        raise malformed_xml("the Action of a Rule must be forbid")
+    prefix, suffix = text("Prefix"), text("Suffix")
+    if max(len(prefix), len(suffix)) > MAX_AFFIX:
+        raise malformed_xml(f"Prefix and Suffix may have {MAX_AFFIX} characters")
+    principals = [(found.text or "").strip() for found in element.findall("Principals/Principal")]
+    for name in principals:
+        if name not in ("*", account) and not _SESSIONS.fullmatch(name):
+            raise not_implemented(
+                f"the Principal {name!r} of a rule, only *, {account} and "
+                "arn:sts::<account>:assumed-role/<role>/<session>"
+            )
+    return OverwriteRule(text("ID").strip() or str(uuid.uuid4()), prefix, suffix, principals)
+
+
+def _principal(identity: Identity | None) -> str:
+    """Who asks, as rules name them; "" for nobody, and for users, who have no id here."""
+    if identity is None or ":user/" in identity.arn:
+        return ""
+    return _of_session(identity.arn) if ":role/" in identity.arn else identity.account_id
+
+
+def _of_session(arn: str) -> str:
+    """acs:ram::ACCOUNT:role/ROLE/SESSION, as a bucket policy spells it."""
+    account, _, session = arn.removeprefix("acs:ram::").partition(":role/")
+    return f"arn:sts::{account}:assumed-role/{session}"
