@@ -20,13 +20,16 @@ from starlette.types import ASGIApp
 from sandbox import ROOT, oss, sts
 from sandbox.environment import CNAME
 from sandbox.identities import AccessKey, Identities, Role
-from sandbox.oss import Storage
+from sandbox.oss import Storage, overwrite
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
 from sandbox.ram import Policy
 from sandbox.servers import Service
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key, read_settings
+
+RULE_ID = "uploads-are-kept"
+"""Of the rule that template.yml gives the bucket; the sandbox's has the same one."""
 
 
 class Damaged(Exception):
@@ -183,7 +186,9 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
 def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Cloud:
     """Make what the function's (already checked) environment names.
 
-    Pages of any origin may upload to the bucket: they need a token all the same. Raises Damaged.
+    Pages of any origin may upload to the bucket: they need a token all the same. With OVERWRITE=no
+    the bucket has the rule of template.yml against overwriting, and else not; other rules that it
+    was given stay. Raises Damaged.
     """
     settings = read_settings(function_env)
     try:
@@ -194,6 +199,12 @@ def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Clou
     except sqlite3.DatabaseError:
         raise Damaged(folder / "oss") from None
     storage.create_bucket(settings.bucket, cors=store_rules([ANY_ORIGIN]))
+    found = storage.bucket(settings.bucket)
+    rules = [r for r in overwrite.read_rules(found.overwrite) if r.id != RULE_ID] if found else []
+    if function_env.get("OVERWRITE", "").strip() == "no":
+        role = overwrite.of_role(settings.role_arn)
+        rules.append(overwrite.OverwriteRule(RULE_ID, settings.prefix, principals=[role]))
+    storage.set_overwrite_rules(settings.bucket, overwrite.store_rules(rules))
     return Cloud(identities(function_env, made), storage, settings.region, settings.bucket)
 
 

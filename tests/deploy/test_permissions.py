@@ -6,13 +6,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops.policies_described import offered
 from ros_stack import ACCOUNT, REGION, Stack
+from sandbox import cloud
+from sandbox.environment import sandbox_environment
 from sandbox.identities import Identity, Role
+from sandbox.oss.overwrite import read_rules
 from sandbox.ram import Access, Effect, evaluate
 from token_service.grant.grants import Grant
 from token_service.grant.policies import Policies
@@ -36,6 +40,7 @@ oss:DeleteObjectVersion oss:PostProcessTask oss:ListMultipartUploads oss:ListObj
 oss:ListBuckets oss:PutBucket oss:DeleteBucket oss:GetBucketInfo oss:GetBucketAcl oss:PutBucketAcl
 oss:PutBucketPolicy oss:GetBucketPolicy oss:PutBucketCors oss:PutBucketLifecycle
 oss:PutBucketPublicAccessBlock oss:PutBucketReplication oss:PutBucketLogging
+oss:PutBucketOverwriteConfig oss:DeleteBucketOverwriteConfig oss:PutBucketVersioning
 sts:GetCallerIdentity ram:PassRole ram:CreateAccessKey ram:AttachPolicyToRole
 log:GetLogStoreLogs log:DeleteLogStore log:CreateProject fc:InvokeFunction
 """.split()
@@ -244,6 +249,39 @@ def test_pages_upload_only_from_the_origins_that_are_named(template: Template) -
     (rule,) = stack.properties("Bucket")["CORSConfiguration"]["CORSRule"]
     assert rule["AllowedOrigin"] == origins.split(",")
     assert "DELETE" not in rule["AllowedMethod"]
+
+
+def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
+    template: Template, tmp_path: Path
+) -> None:
+    """It binds the stack's own upload role: what it does with real SDKs is shown in the sandbox."""
+    assert "OverwriteRule" not in Stack(template, BucketName=BUCKET)
+    stack = Stack(template, BucketName=BUCKET, ObjectPrefix="photos/", Overwrite="no")
+    made = stack.properties("OverwriteRule")
+    env = {
+        **sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=1, sts_port=2),
+        "BUCKET_NAME": made["Bucket"],
+        "OBJECT_PREFIX": "photos/",
+        "OVERWRITE": "no",
+        "ROLE_ARN": UPLOAD_ROLE,
+    }
+    sandbox = cloud.create(env, tmp_path, cloud.load_secrets(tmp_path))
+    found = sandbox.storage.bucket(BUCKET)
+    sandbox.storage.close()
+    assert found is not None
+    (theirs,), (ours,) = read_rules(found.overwrite), made["Rule"]
+    assert (ours["Id"], ours["Action"], ours["Prefix"]) == (theirs.id, "forbid", theirs.prefix)
+    assert ours["Principals"]["Principal"] == theirs.principals
+    assert ours.keys() == {"Id", "Action", "Prefix", "Principals"}
+
+
+def test_the_bucket_has_no_versioning_which_would_end_the_rule(template: Template) -> None:
+    """OSS ignores rules against overwriting where versioning is on, or was (vendor documentation).
+
+    Whoever adds a parameter for versioning adds a rule that refuses it together with Overwrite=no.
+    """
+    stack = Stack(template, BucketName=BUCKET, Overwrite="no")
+    assert "VersioningConfiguration" not in stack.properties("Bucket")
 
 
 def test_secrets_are_not_echoed(template: Template) -> None:

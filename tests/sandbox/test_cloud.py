@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import oss2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -21,6 +22,7 @@ from running_cloud import running_cloud
 from sandbox import cloud
 from sandbox.environment import ACCOUNT, sandbox_environment
 from sandbox.identities import Identities, Identity
+from sandbox.oss.overwrite import OverwriteRule, read_rules, store_rules
 from sandbox.ram import Access
 
 ROLE_ARN = f"acs:ram::{ACCOUNT}:role/sandbox-upload"
@@ -335,3 +337,48 @@ def test_the_buckets_own_rules_outlive_a_run(tmp_path: Path) -> None:
         made.storage.set_cors("sandbox-bucket", "[]")
         made.storage.close()
     assert rules == []
+
+
+# OVERWRITE=no
+
+
+def test_with_overwrite_no_a_token_cannot_overwrite_in_its_folder(tmp_path: Path) -> None:
+    with running_cloud(tmp_path, OVERWRITE="no", POLICY_FILE="all_policy") as running:
+        bucket = running.token().oss2("v4")
+        bucket.put_object("uploads/a", b"first")
+        with pytest.raises(oss2.exceptions.ServerError) as caught:
+            bucket.put_object("uploads/a", b"second")
+        assert (caught.value.status, caught.value.code) == (409, "FileAlreadyExists")
+        assert bucket.get_object("uploads/a").read() == b"first"
+
+
+def test_with_overwrite_no_who_holds_another_key_still_overwrites(tmp_path: Path) -> None:
+    """The rule names the upload role: the function's own URLs are bound by what it signs."""
+    with running_cloud(tmp_path, OVERWRITE="no") as running:
+        running.token().oss2("v4").put_object("uploads/a", b"first")
+        names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+        function = tuple(running.env[name] for name in names)
+        for key in (function, cloud.load_secrets(tmp_path).account_key):
+            auth = oss2.AuthV4(*key)
+            endpoint, region = running.env["OSS_ENDPOINT"], running.cloud.region
+            oss2.Bucket(auth, endpoint, running.cloud.bucket, region=region).put_object(
+                "uploads/a", b"second"
+            )
+
+
+def test_the_rule_comes_and_goes_with_overwrite_and_others_stay(tmp_path: Path) -> None:
+    own = OverwriteRule("own", "elsewhere/")
+    found = []
+    for value in ("", "no", "no", "yes"):
+        variables = {"OVERWRITE": value}
+        env = sandbox_environment(
+            variables, variables, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082
+        )
+        storage = cloud.create(env, tmp_path, cloud.load_secrets(tmp_path)).storage
+        bucket = storage.bucket("sandbox-bucket")
+        assert bucket is not None
+        found.append([rule.id for rule in read_rules(bucket.overwrite)])
+        if not value:
+            storage.set_overwrite_rules("sandbox-bucket", store_rules([own]))
+        storage.close()
+    assert found == [[], ["own", cloud.RULE_ID], ["own", cloud.RULE_ID], ["own"]]
