@@ -362,7 +362,8 @@ def _upload(session: Session) -> list[Check]:
     from ops.smoke.acl import check_acl
     from ops.smoke.upload import check_upload
 
-    found = check_upload(document, session.options.key)
+    options = session.options
+    found = check_upload(document, options.key, is_insert_only=options.is_insert_only)
     found += _signatures(document["Scope"]["Region"])
     if session.options.acl:
         uploaded = found[0].finding.outcome is Outcome.PASS

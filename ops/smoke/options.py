@@ -45,6 +45,8 @@ class Options:
     upload: bool
     acl: bool
     """Whether the upload is also tried with a public ACL."""
+    is_insert_only: bool
+    """OVERWRITE=no: a second upload of the same name must be refused."""
     sign: bool
     fc2: Fc2Function | None
     key: AccessKey | None
@@ -52,13 +54,15 @@ class Options:
 
 
 def read_options(env: Mapping[str, str]) -> Options:
-    """Read URL, LOGIN, ORIGIN, UPLOAD, ACL, SIGN, FC2 and the operator's key. Raises UsageError."""
+    """Read URL, LOGIN, ORIGIN, UPLOAD, ACL, SIGN, FC2, the operator's key, and OVERWRITE, which is
+    the function's. Raises UsageError."""
     options = Options(
         address=_address(env.get("URL", "").strip()),
         login=_login(env.get("LOGIN", "").strip()),
         origin=_origin(env.get("ORIGIN", "").strip()),
         upload=_flag(env, "UPLOAD"),
         acl=_flag(env, "ACL"),
+        is_insert_only=env.get("OVERWRITE", "").strip() == "no",
         sign=_flag(env, "SIGN"),
         fc2=_fc2(env.get("FC2", "").strip()),
         key=_key(env),

@@ -29,6 +29,7 @@ DENIED = "AccessDenied"
 CLOSED = "PublicEndpointForbidden"
 """OSS's code for a call by the public endpoint that the account may not make (vendor documentation,
 EC 0048-00000401)."""
+_EXISTS = "FileAlreadyExists"
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,15 @@ class Target:
         )
 
 
-def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
-    """Upload, try the neighbours, and clean up; five lines. Never raises."""
-    names = ("upload", "neighbour: write", "neighbour: read", "neighbour: list", "clean-up")
+def check_upload(
+    token: Document, key: AccessKey | None, *, is_insert_only: bool = False
+) -> list[Check]:
+    """Upload twice, try the neighbours, and clean up; six lines. Never raises.
+
+    `is_insert_only`: OVERWRITE=no, so the second upload must be refused.
+    """
+    neighbour = ("neighbour: write", "neighbour: read", "neighbour: list")
+    names = ("upload", "overwriting", *neighbour, "clean-up")
     scope = token["Scope"]
     fault = _endpoint_fault(scope["Endpoint"])
     if "Object" in scope:
@@ -76,10 +83,11 @@ def check_upload(token: Document, key: AccessKey | None) -> list[Check]:
     written: list[str] = []
     return [
         Check(names[0], _upload(bucket, target, f"{target.prefix}{mark}.txt", written)),
-        Check(names[1], _write(bucket, target, mark, written)),
-        Check(names[2], _read(bucket, target, mark)),
-        Check(names[3], _list(bucket, target, mark)),
-        Check(names[4], clean_up(target, written, key)),
+        Check(names[1], _overwrite(bucket, written, is_insert_only)),
+        Check(names[2], _write(bucket, target, mark, written)),
+        Check(names[3], _read(bucket, target, mark)),
+        Check(names[4], _list(bucket, target, mark)),
+        Check(names[5], clean_up(target, written, key)),
     ]
 
 
@@ -109,6 +117,23 @@ def _upload(bucket: oss2.Bucket, target: Target, key: str, written: list[str]) -
             "(docs/deploy.md, A domain for the bucket)"
         )
     return failed(f"OSS refused the upload under the token's own prefix: {refusal}")
+
+
+def _overwrite(bucket: oss2.Bucket, written: list[str], is_insert_only: bool) -> Finding:
+    """Upload again under the name that was just written."""
+    if not written:
+        return skipped("nothing was written")
+    refusal = refusal_of(partial(bucket.put_object, written[0], CONTENT))
+    if refusal == _EXISTS:
+        return passed("a second upload of the same name is refused")
+    if refusal is not None:
+        return failed(f"cannot be judged: {refusal}")
+    if is_insert_only:
+        return failed(
+            "OVERWRITE=no, and a token replaced what was there: the bucket has no rule against it, "
+            "or it has versioning (docs/deploy.md, Insert-only)"
+        )
+    return passed("a token may replace what it uploaded, as OVERWRITE=yes says")
 
 
 def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -> Finding:

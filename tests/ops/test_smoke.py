@@ -45,6 +45,25 @@ def test_it_passes_against_the_function_that_anybody_may_call(function: RunningF
     table.check("clean-up", "WARN", "a token cannot delete", "smoke-test-")
 
 
+@pytest.mark.parametrize(
+    ("deployed", "given", "outcome", "says"),
+    [
+        ("yes", "", "PASS", "may replace"),
+        ("no", "", "PASS", "refused"),
+        ("no", "no", "PASS", "refused"),
+        # As a bucket without the stack's rule.
+        ("yes", "no", "FAIL", "a token replaced what was there"),
+    ],
+)
+def test_it_says_whether_a_token_overwrites(
+    tmp_path: Path, deployed: str, given: str, outcome: str, says: str
+) -> None:
+    with running_function(tmp_path, OVERWRITE=deployed) as running:
+        table = smoke(running.url, UPLOAD="1", OVERWRITE=given)
+    table.check("overwriting", outcome, says)
+    assert table.failed == ({"overwriting"} if outcome == "FAIL" else set())
+
+
 def test_it_says_which_signature_each_client_uses_and_what_makes_it_v4(
     function: RunningFunction,
 ) -> None:

@@ -480,6 +480,7 @@ def scope(**members: object) -> Fault:
 def test_a_token_that_opens_nothing(function: RunningFunction) -> None:
     table = smoke_with(function, scope(Prefix="elsewhere/"), UPLOAD="1")
     table.check("upload", "FAIL", "AccessDenied")
+    table.check("overwriting", "SKIP", "nothing was written")
 
 
 def test_a_token_that_oss_does_not_know_is_no_proof_of_refusal(function: RunningFunction) -> None:
