@@ -324,6 +324,20 @@ def _logins(patient: Patient) -> Finding:
     return passed("JWT_JWKS_FILE has keys" if settings.auth.keys_file else "JWT_SECRET")
 
 
+def _overwriting(patient: Patient) -> Finding:
+    """For the operator to compare with the bucket: nothing here can look at it."""
+    wrong = patient.faults_of("OVERWRITE")
+    if wrong:
+        return judged(wrong)
+    if patient.variables.get("OVERWRITE") != "no":
+        return passed("an upload may replace what exists")
+    return passed(
+        "refused by what the function signs. Tokens need the bucket's rule (the stack's "
+        "Overwrite=no), which does nothing where the bucket has versioning; of several first "
+        "writes at once more than one may pass"
+    )
+
+
 def _limits(patient: Patient) -> Finding:
     wrong, settings = patient.faults_of("CALLER_"), patient.settings
     if wrong:
@@ -403,7 +417,7 @@ def _is_packed(name: str) -> bool:
 def _others(patient: Patient) -> Finding:
     apart = (
         *("OSS_", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
-        "CALLER_",
+        *("CALLER_", "OVERWRITE"),
     )
     wrong = [
         text for name, text in patient.faults.items() if not name.startswith((*apart, *_LOGINS))
@@ -470,6 +484,7 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("roles", _roles),
     ("logins", _logins),
     ("rate limits", _limits),
+    ("overwriting", _overwriting),
     ("secrets", _secrets),
     ("other variables", _others),
     ("variables' size", _size),

@@ -554,6 +554,24 @@ def test_a_missing_rate_limit_is_warned_of(
     assert says in found[1]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "may replace what exists"),
+        ({"OVERWRITE": "yes"}, "may replace what exists"),
+        ({"OVERWRITE": "no"}, "Tokens need the bucket's rule"),
+    ],
+)
+def test_it_says_what_keeps_a_token_from_overwriting(
+    shell: Env, tmp_path: Path, given: Env, says: str
+) -> None:
+    level, detail = examined({**shell, **given}, tmp_path)["overwriting"]
+    assert (level, says in detail) == ("PASS", True)
+    # What the rule does not do.
+    is_told = "versioning" in detail and "more than one may pass" in detail
+    assert is_told is (given == {"OVERWRITE": "no"})
+
+
 def test_a_wrong_brake_is_one_fault_and_a_right_one_beside_wrong_logins_none(
     shell: Env, tmp_path: Path
 ) -> None:
