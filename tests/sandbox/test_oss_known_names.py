@@ -17,6 +17,7 @@ from alibabacloud_oss_v2.exceptions import OperationError, ServiceError
 from post_forms import BOUNDARY, v4_form
 from running_oss import BUCKET, REGION, Oss
 from sandbox.oss.xml import parse
+from signature_versions import with_v1
 
 NOT_IMPLEMENTED = (400, "NotImplemented")
 
@@ -124,6 +125,7 @@ def test_what_only_keeps_caches_away_from_an_object_is_passed_over(
     assert (status, body) == (200, b"x")
 
 
+@with_v1
 def test_v1_signs_what_ossutil_asks_and_is_told_that_it_is_missing(oss: Oss) -> None:
     """`ossutil lcb` sends ?cloudboxes, which aliyun-oss-go-sdk's conn.go signs in V1."""
     auth = oss2.ProviderAuth(
