@@ -1,0 +1,174 @@
+"""RAM's policies judged a second time: naively, and from the vendor's documentation alone.
+
+sandbox/ram.py judges for the sandbox. This module was written without a look at it, each rule from
+the page that its comment names: what passes both has to be wrong twice, in the same way. Where the
+two disagree the documentation decides; never copy a rule from one into the other.
+
+The pages, at www.alibabacloud.com/help/en:
+structure   ram/policy-structure-and-syntax
+elements    ram/policy-elements
+operators   ram/conditional-operator
+evaluation  ram/policy-evaluation-process
+addresses   ram/access-alibaba-cloud-resources-by-using-a-specific-ip-address-or-cidr-block
+oss         oss/user-guide/ram-policy-overview
+
+Not verified on the real OSS, since no page says it: a condition on a key that the request does not
+have does not hold, nor one on a value that cannot be read as the operator's type, even where the
+operator is a negative one; a resource is compared field by field, with wildcards in each field, and
+with case; which letters beside ASCII ones StringEqualsIgnoreCase takes for equal.
+
+A document is taken as sound: what RAM refuses is for sandbox/ram.py to say.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import operator
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+ALLOW, EXPLICIT_DENY, IMPLICIT_DENY = "ALLOW", "EXPLICIT_DENY", "IMPLICIT_DENY"
+
+
+def judge(
+    policies: list[Any], action: str, resource: str, context: Mapping[str, str], session: Any = None
+) -> str:
+    """The decision about one access: ALLOW, EXPLICIT_DENY or IMPLICIT_DENY.
+
+    policies: a role's, as parsed JSON. resource: `acs:oss:{region}:{owner}:{bucket}[/{key}]`.
+    session: the policy that AssumeRole was given, if any.
+    """
+    # evaluation: "If Explicit Deny or Implicit Deny is returned, the evaluation ends. [...] If
+    # Allow is returned, the evaluation continues", with the policies of the identity.
+    if session is not None:
+        decision = judge([session], action, resource, context)
+        if decision != ALLOW:
+            return decision
+    effects = [
+        statement["Effect"]
+        for policy in policies
+        for statement in policy["Statement"]
+        if applies(statement, action, resource, context)
+    ]
+    # evaluation, structure: a Deny of any policy overrides every Allow; what none allows is denied.
+    if "Deny" in effects:
+        return EXPLICIT_DENY
+    return ALLOW if "Allow" in effects else IMPLICIT_DENY
+
+
+def applies(statement: Any, action: str, resource: str, context: Mapping[str, str]) -> bool:
+    # elements: NotAction covers "all operations except for those specified".
+    if "NotAction" in statement:
+        if any(same_action(pattern, action) for pattern in listed(statement["NotAction"])):
+            return False
+    elif not any(same_action(pattern, action) for pattern in listed(statement["Action"])):
+        return False
+    if not any(same_resource(pattern, resource) for pattern in listed(statement["Resource"])):
+        return False
+    # elements: "A condition block is met only if all of its conditions are met", and a condition
+    # "only if all the requirements for the keys are met".
+    return all(
+        key in context and holds(name, [as_text(value) for value in listed(values)], context[key])
+        for name, keys in statement.get("Condition", {}).items()
+        for key, values in keys.items()
+    )
+
+
+def listed(value: Any) -> list[Any]:
+    """structure: one value stands for a list of it."""
+    return value if isinstance(value, list) else [value]
+
+
+def as_text(value: Any) -> str:
+    """structure: values are in quotation marks; a bare number or Boolean is taken as if it were."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def like(pattern: str, text: str) -> bool:
+    """structure, operators: `*` is any number of characters, none included; `?` is one."""
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return like(pattern[1:], text) or (text != "" and like(pattern, text[1:]))
+    return text != "" and pattern[0] in ("?", text[0]) and like(pattern[1:], text[1:])
+
+
+def same_action(pattern: str, action: str) -> bool:
+    """elements: "in most cases, the value of the Action element is not case-sensitive"."""
+    return like(pattern.lower(), action.lower())
+
+
+def same_resource(pattern: str, resource: str) -> bool:
+    """elements, oss: `acs:oss:{region}:{owner}:{bucket}/{key}`, or "*" for all resources."""
+    if pattern == "*":
+        return True
+    # Only the last field, with the key, may have a colon in it.
+    return all(map(like, pattern.split(":", 4), resource.split(":", 4)))
+
+
+def holds(name: str, wanted: list[str], actual: str) -> bool:
+    # elements: "If the value in a request matches any of the values, the condition is met".
+    # addresses: NotIpAddress with two values holds for an address "other than" both.
+    test = TESTS[name.replace("Not", "")]
+    try:
+        return any(test(actual, value) for value in wanted) != ("Not" in name)
+    except ValueError:
+        return False
+
+
+def number(text: str) -> Fraction:
+    if not (text.isascii() and text.lstrip("-").replace(".", "", 1).isdecimal()):
+        raise ValueError(text)
+    return Fraction(text)
+
+
+def date(text: str) -> datetime:
+    """elements: ISO 8601, as in 2012-11-11T23:59:59Z."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
+
+
+def boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+def bits(address: str) -> str:
+    """An address as 32 or 128 digits; the first one says which."""
+    read = ipaddress.ip_address(address)
+    return f"{read.version}:{int(read):0{read.max_prefixlen}b}"
+
+
+def in_block(address: str, block: str) -> bool:
+    """addresses: a block as in 192.0.2.0/24, or one address."""
+    network, _, length = block.partition("/")
+    digits = len("4:") + int(length) if length else None
+    return bits(address)[:digits] == bits(network)[:digits]
+
+
+def reading(read: Callable[[str], Any], compare: Callable[[Any, Any], bool]) -> Any:
+    return lambda actual, wanted: compare(read(actual), read(wanted))
+
+
+# operators: with case, without, and with wildcards (and case); the others by what they say.
+TESTS: dict[str, Callable[[str, str], bool]] = {
+    "StringEquals": operator.eq,
+    "StringEqualsIgnoreCase": reading(str.lower, operator.eq),
+    "StringLike": lambda actual, wanted: like(wanted, actual),
+    "Bool": reading(boolean, operator.eq),
+    "IpAddress": in_block,
+    **{
+        f"{kind}{comparison}": reading(read, compare)
+        for kind, read in (("Numeric", number), ("Date", date))
+        for comparison, compare in (
+            ("Equals", operator.eq),
+            ("LessThan", operator.lt),
+            ("LessThanEquals", operator.le),
+            ("GreaterThan", operator.gt),
+            ("GreaterThanEquals", operator.ge),
+        )
+    },
+}
