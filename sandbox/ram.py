@@ -164,9 +164,10 @@ class _Condition:
 
 @dataclass(frozen=True)
 class _Operator:
-    read: Callable[[str], Any]  # raises ValueError
+    read: Callable[[str], Any]  # the access's value, and the policy's; raises ValueError
     fits: Callable[[Any, Any], bool]  # the access's value, the policy's value
     negative: bool = False
+    read_wanted: Callable[[str], Any] | None = None  # where the policy's value is another kind
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -216,7 +217,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def _inside(actual: Any, wanted: Any) -> bool:
-    return actual.version == wanted.version and bool(actual.subnet_of(wanted))
+    return actual in wanted
 
 
 def _like(actual: str, wanted: str) -> bool:
@@ -237,8 +238,8 @@ _OPERATORS = {
     "StringLike": _Operator(str, _like),
     "StringNotLike": _Operator(str, _like, negative=True),
     "Bool": _Operator(_bool, operator.eq),
-    "IpAddress": _Operator(_network, _inside),
-    "NotIpAddress": _Operator(_network, _inside, negative=True),
+    "IpAddress": _Operator(ipaddress.ip_address, _inside, read_wanted=_network),
+    "NotIpAddress": _Operator(ipaddress.ip_address, _inside, True, _network),
 }
 for _kind, _read in (("Numeric", _number), ("Date", _date)):
     _OPERATORS[f"{_kind}Equals"] = _Operator(_read, operator.eq)
@@ -288,8 +289,9 @@ def _conditions(value: object) -> tuple[_Condition, ...]:
         for key, values in _members(keys, name).items():
             if key not in _CONDITION_KEYS and not _TAG_KEYS.fullmatch(key):
                 raise PolicyGrammarError("unknown condition key")
+            read = _OPERATORS[name].read_wanted or _OPERATORS[name].read
             try:
-                wanted = tuple(_OPERATORS[name].read(text) for text in _scalars(values, name))
+                wanted = tuple(read(text) for text in _scalars(values, name))
             except ValueError as error:
                 raise PolicyGrammarError(f"{name}: {error}") from None
             conditions.append(_Condition(name, key, wanted))

@@ -355,9 +355,11 @@ def test_listing_without_a_condition_shows_everybodys_names() -> None:
         ("IpAddress", "2001:db8::/32", "2001:db8::1", True),
         ("IpAddress", "::/0", "10.0.0.1", False),
         ("IpAddress", "10.0.0.0/8", "unknown", False),
+        ("IpAddress", "10.0.0.0/8", "10.0.0.0/9", False),
         ("NotIpAddress", "10.0.0.0/8", "11.0.0.1", True),
         ("NotIpAddress", ["10.0.0.0/8", "11.0.0.0/8"], "11.0.0.1", False),
         ("NotIpAddress", "10.0.0.0/8", "unknown", False),
+        ("NotIpAddress", "10.0.0.0/8", "11.0.0.0/9", False),
     ],
 )
 def test_what_conditions_mean(operator: str, wanted: Any, actual: str, holds: bool) -> None:
