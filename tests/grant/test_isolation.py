@@ -1,4 +1,4 @@
-"""What rendered policies allow, judged by the sandbox's evaluator: the prefix, and nothing else."""
+"""What rendered policies allow, by two judges that agree: the prefix, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from ops.policies_described import describe, offered
-from sandbox.ram import Access, Effect, Policy
+from sandbox.ram import Access, Effect
 from token_service.grant import grants, new_names
 from token_service.grant import object_keys as keys
 from token_service.grant.grants import Grant
@@ -19,6 +19,7 @@ from token_service.grant.policies import Policies
 from token_service.login import callers
 from token_service.login.callers import Caller
 from token_service.settings.reading import read_settings
+from two_judges import Judges
 
 NAMES = offered()
 POLICIES = Policies(NAMES)
@@ -57,8 +58,9 @@ SEGMENTS = st.text(st.sampled_from("aA/.*?\"'\\${}%é\u0301:,[] ") | st.characte
 
 
 def effect(grant: Grant, action: str, resource: str, **context: str) -> Effect:
-    policy = Policy.parse(POLICIES.render(grant))
-    return policy.evaluate(Access(action, f"acs:oss:*:1:{resource}", context))
+    return Judges(POLICIES.render(grant)).evaluate(
+        Access(action, f"acs:oss:*:1:{resource}", context)
+    )
 
 
 def granted(name: str, prefix: str, object_key: str | None = None) -> Grant:
@@ -157,7 +159,7 @@ few_hundred = profile(max_examples=max(300, profile().max_examples))
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
     """What a caller's token may do there, of all that there is to do."""
-    policy = Policy.parse(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
+    judges = Judges(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
     accesses = [
         Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})
         for action in ACTIONS
@@ -170,7 +172,7 @@ def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[
         for asked in (prefix, prefix + key, prefix[:-1])
         for d in ("", "/")
     ]
-    return [a.action for a in accesses if policy.evaluate(a) is Effect.ALLOW]
+    return [a.action for a in accesses if judges.evaluate(a) is Effect.ALLOW]
 
 
 @few_hundred

@@ -9,11 +9,12 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ops.policies_described import names
-from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
+from sandbox.ram import Access, Effect, PolicyGrammarError
 from token_service.errors import PolicyError
 from token_service.grant.grants import Grant
 from token_service.grant.permissions import NotAllowed, allows, check, require
 from token_service.grant.policies import Policies
+from two_judges import Judges
 
 ACCOUNT = "1234567890123456"
 BUCKET = "my-bucket"
@@ -208,11 +209,11 @@ def test_nothing_is_allowed_that_rams_evaluator_denies(
     """Of a key, and of every key of a prefix, whatever the conditions of its use will be."""
     text = policy(*made)
     try:
-        evaluator = Policy.parse(text)
+        judges = Judges(text)
     except PolicyGrammarError:
         assume(False)
     access = Access(action, f"acs:oss:*:{ACCOUNT}:my-bucket/a/{prefix}{tail}", context)
-    judged = evaluator.evaluate(access)
+    judged = judges.evaluate(access)
     for path in (f"my-bucket/a/{prefix}{tail}", f"my-bucket/a/{prefix}*"):
         if allows(text, action, ACCOUNT, path):
             assert judged is Effect.ALLOW

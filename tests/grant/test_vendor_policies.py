@@ -1,5 +1,5 @@
-"""The vendor's .txt policies: what is accepted opens a caller's prefix at most, judged by the
-sandbox's evaluator; what would open more is refused before a token is made of it."""
+"""The vendor's .txt policies: what is accepted opens a caller's prefix at most, by two judges that
+agree; what would open more is refused before a token is made of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sandbox.ram import Access, Effect, Policy
+from sandbox.ram import Access, Effect
 from token_service.grant import object_keys as keys
 from token_service.grant.refusals import InvalidParameter
 from token_service.grant.vendor_policies import VendorPolicy
+from two_judges import Judges
 
 BUCKET = "my-bucket"
 PREFIX = "uploads/alice/"
@@ -285,7 +286,7 @@ def test_whatever_is_accepted_opens_nothing_outside_the_prefix(
         vendors = policy(*statements)
     except ValueError:
         return
-    whole = Policy.parse(vendors.render(BUCKET, prefix, None))
+    whole = Judges(vendors.render(BUCKET, prefix, None))
     for action in ("oss:GetObject", "oss:PutObject", "oss:GetBucketAcl"):
         for beside in (f"u/{segment}{other}", other):
             if not beside.startswith(prefix):
@@ -298,7 +299,7 @@ def test_whatever_is_accepted_opens_nothing_outside_the_prefix(
 
     on_key = allows(whole, "oss:GetObject", f"{BUCKET}/{key}")
     try:
-        one = Policy.parse(vendors.render(BUCKET, prefix, key))
+        one = Judges(vendors.render(BUCKET, prefix, key))
     except InvalidParameter:
         assert not on_key
         return
@@ -308,12 +309,12 @@ def test_whatever_is_accepted_opens_nothing_outside_the_prefix(
     assert not lists(one, prefix)
 
 
-def allows(judged: Policy, action: str, resource: str, **context: str) -> bool:
+def allows(judged: Judges, action: str, resource: str, **context: str) -> bool:
     access = Access(action, f"acs:oss:*:1:{resource}", context)
     return judged.evaluate(access) is Effect.ALLOW
 
 
-def lists(judged: Policy, prefix: str) -> bool:
+def lists(judged: Judges, prefix: str) -> bool:
     listing = {"oss:Prefix": prefix, "oss:Delimiter": ""}
     return allows(judged, "oss:ListObjects", BUCKET, **listing)
 

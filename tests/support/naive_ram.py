@@ -15,7 +15,8 @@ oss         oss/user-guide/ram-policy-overview
 Not verified on the real OSS, since no page says it: a condition on a key that the request does not
 have does not hold, nor one on a value that cannot be read as the operator's type, even where the
 operator is a negative one; a resource is compared field by field, with wildcards in each field, and
-with case; which letters beside ASCII ones StringEqualsIgnoreCase takes for equal.
+with case; which letters beside ASCII ones StringEqualsIgnoreCase takes for equal; and a number is
+digits, with a point among them and a minus before them at most.
 
 A document is taken as sound: what RAM refuses is for sandbox/ram.py to say.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import operator
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from fractions import Fraction
@@ -120,13 +122,15 @@ def holds(name: str, wanted: list[str], actual: str) -> bool:
 
 
 def number(text: str) -> Fraction:
-    if not (text.isascii() and text.lstrip("-").replace(".", "", 1).isdecimal()):
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
         raise ValueError(text)
     return Fraction(text)
 
 
 def date(text: str) -> datetime:
-    """elements: ISO 8601, as in 2012-11-11T23:59:59Z."""
+    """elements: ISO 8601, as in 2012-11-11T23:59:59Z; to the letter, since strptime reads more."""
+    if not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}(Z|[+-]\d\d:\d\d)", text):
+        raise ValueError(text)
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
 
 

@@ -1,0 +1,42 @@
+"""Policies that two programs judge, which have to agree: sandbox/ram.py and naive_ram.py."""
+
+from __future__ import annotations
+
+import json
+
+import naive_ram
+from sandbox.identities import Identity
+from sandbox.ram import Access, Effect, Policy
+
+
+class Judges:
+    """A role's policies, and the session policy if there is one, each as JSON.
+
+    Raises PolicyGrammarError for what the sandbox takes for no policy.
+    """
+
+    def __init__(self, *policies: str, session: str | None = None) -> None:
+        self._documents = [json.loads(policy) for policy in policies]
+        self._session = None if session is None else json.loads(session)
+        self._identity = Identity(
+            "",
+            "",
+            "acs:ram::1:role/upload/session",
+            tuple(map(Policy.parse, policies)),
+            None if session is None else Policy.parse(session),
+        )
+
+    def verdicts(self, access: Access) -> tuple[Effect, Effect]:
+        """What the sandbox says, and what the naive evaluator says."""
+        decision = self._identity.decide(access)
+        sandbox = Effect.ALLOW if decision.allowed else Effect(decision.no_permission_type)
+        naive = naive_ram.judge(
+            self._documents, access.action, access.resource, access.context, self._session
+        )
+        return sandbox, Effect[naive]
+
+    def evaluate(self, access: Access) -> Effect:
+        """What both say; an AssertionError where they disagree."""
+        sandbox, naive = self.verdicts(access)
+        assert sandbox is naive, f"the sandbox says {sandbox}, the naive evaluator {naive}"
+        return sandbox
