@@ -62,7 +62,7 @@ test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope
 
 fuzz: $(READY) ## hunt for what the tests have not met: 10,000 examples a property
-	@echo "Hypothesis with 10,000 examples a property, where a test names no number of its own: about 10 minutes on 2 cores."
+	@echo "Hypothesis with 10,000 examples a property, where a test names no number of its own, and a million pairs of policies and access: about 15 minutes on 2 cores."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
 
 check: $(READY) ## format, lint and types, changing nothing

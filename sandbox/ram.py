@@ -4,7 +4,8 @@ Who is bound by which policy lies in identities.py; which access an operation ne
 
 The function has an evaluator of its own, token_service/grant/permissions.py. It is written twice on
 purpose: this one judges what that one lets through, and a judge that shared its code would share
-its faults. tests/grant/test_permissions.py holds each against the other.
+its faults. tests/grant/test_permissions.py holds each against the other. A third, naive one in the
+tests judges this judge: tests/support/naive_ram.py.
 
 Facts are vendor documentation of RAM and OSS. Where it is silent, the docstring says so. Not
 verified on the real RAM (assumption 6): that upper and lower case differ in a resource.

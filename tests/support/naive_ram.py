@@ -23,6 +23,7 @@ A document is taken as sound: what RAM refuses is for sandbox/ram.py to say.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import operator
@@ -89,13 +90,15 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+@functools.lru_cache(1000)
+def expression(pattern: str) -> re.Pattern[str]:
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern), re.DOTALL)
+
+
 def like(pattern: str, text: str) -> bool:
     """structure, operators: `*` is any number of characters, none included; `?` is one."""
-    if not pattern:
-        return not text
-    if pattern[0] == "*":
-        return like(pattern[1:], text) or (text != "" and like(pattern, text[1:]))
-    return text != "" and pattern[0] in ("?", text[0]) and like(pattern[1:], text[1:])
+    return expression(pattern).fullmatch(text) is not None
 
 
 def same_action(pattern: str, action: str) -> bool:
