@@ -7,23 +7,19 @@ what and until when. It is no permission: OSS has let the upload in before it is
 
 from __future__ import annotations
 
-import hmac
 import json
-import re
 from typing import NamedTuple
 
-from token_service import base64url
 from token_service.encoding import compact_unicode
 from token_service.errors import ServiceError
+from token_service.signing import sealing
 
 UPLOAD_SECONDS = 3600
 """How long a seal outlives what it came with. OSS checks credentials when an upload begins, and
 calls back when it has ended: in an hour the largest single upload (5 GB) passes at 12 Mbit/s. An
 upload in parts takes longer, but ends with a request whose credentials have to be valid."""
 
-# What the secret signs is only ever this, should somebody use one secret for two things.
-_CONTEXTS = {"1": b"callback seal 1\n", "2": b"callback seal 2\n"}
-_FORM = r"([12])\.([A-Za-z0-9_-]{1,4000})\.([A-Za-z0-9_-]{43})"
+_KIND = "callback"
 
 
 class CallbackRefused(ServiceError):
@@ -60,30 +56,16 @@ def seal(content: Seal, secret: bytes) -> str:
     # Version 1 as long as it says it all: an earlier version of this function reads no other.
     version = "1" if content.issued is None else "2"
     members = content[:5] if version == "1" else content
-    payload = base64url.encode(compact_unicode(members).encode())
-    return f"{version}.{payload}.{base64url.encode(_mac(version, payload, secret))}"
+    return sealing.seal(compact_unicode(members).encode(), _KIND, version, secret)
 
 
 def unseal(text: str, secrets: tuple[bytes, ...], now: float) -> Seal:
     """Return what was sealed with one of the secrets; `now` is in unix seconds. Raises
     CallbackRefused for anything else, and for a seal whose time has passed."""
-    form = re.fullmatch(_FORM, text)
-    if form is None or not _is_ours(form[1], form[2], form[3], secrets):
+    opened = sealing.unseal(text, _KIND, "12", secrets)
+    if opened is None:
         raise CallbackRefused("the seal is not one of CALLBACK_SECRET")
-    content = Seal(*json.loads(base64url.decode(form[2])))
+    content = Seal(*json.loads(opened))
     if now >= content.expires:
         raise CallbackRefused("the seal has expired")
     return content
-
-
-def _is_ours(version: str, payload: str, mac: str, secrets: tuple[bytes, ...]) -> bool:
-    try:
-        given = base64url.decode(mac)
-    except ValueError:
-        return False
-    # All of them, whichever fits: how long it takes tells nothing.
-    return sum(hmac.compare_digest(_mac(version, payload, secret), given) for secret in secrets) > 0
-
-
-def _mac(version: str, payload: str, secret: bytes) -> bytes:
-    return hmac.digest(secret, _CONTEXTS[version] + payload.encode(), "sha256")
