@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -21,6 +21,8 @@ from token_service.signing.limits import Limits
 
 ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+_SIGNED = ("content-type", "content-md5")
+"""The headers beside x-oss-* that V4 signs wherever they are sent."""
 
 MAX_TEMPORARY_SECONDS = 3600
 """The longest life of what a temporary key signs: it dies with the key, whatever it says itself.
@@ -69,16 +71,50 @@ class Signer(NamedTuple):
             key = hmac.digest(key, part.encode(), "sha256")
         return hmac.digest(key, text.encode(), "sha256").hex()
 
+    def presigned(
+        self,
+        method: str,
+        resource: str,
+        seconds: int,
+        parameters: Mapping[str, str],
+        headers: Mapping[str, str],
+    ) -> str:
+        """Sign a URL that is good for `seconds`, and return its query. `parameters` are those of
+        the operation, `headers` what has to be sent exactly so; `resource` as below."""
+        signed = {name.lower(): value for name, value in headers.items()}
+        own = {
+            "x-oss-additional-headers": _additional(signed),
+            "x-oss-security-token": self.key.security_token or "",
+        }
+        query = canonical_query(
+            {
+                **parameters,
+                **{name: value for name, value in own.items() if value},
+                "x-oss-credential": self.credential,
+                "x-oss-date": self.timestamp,
+                "x-oss-expires": str(seconds),
+                "x-oss-signature-version": ALGORITHM,
+            }
+        )
+        return f"{query}&x-oss-signature={self.request_signature(method, resource, query, signed)}"
+
     def request_signature(
         self, method: str, resource: str, query: str, headers: Mapping[str, str]
     ) -> str:
         """Sign a request. `resource` is /bucket/key, not encoded, whatever the URL's style; `query`
-        is `canonical_query` of all parameters but the signature; `headers` are those that V4 signs
-        (Content-Type, Content-MD5, x-oss-*), with names in lower case."""
+        is `canonical_query` of all parameters but the signature; `headers` are those to sign, with
+        names in lower case. What V4 does not sign by itself is an additional header."""
         lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
-        canonical = f"{method}\n{quote(resource)}\n{query}\n{lines}\n\n{UNSIGNED_PAYLOAD}"
+        names = _additional(headers)
+        canonical = f"{method}\n{quote(resource)}\n{query}\n{lines}\n{names}\n{UNSIGNED_PAYLOAD}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         return self.signature(f"{ALGORITHM}\n{self.timestamp}\n{self.scope}\n{digest}")
+
+
+def _additional(names: Iterable[str]) -> str:
+    """Of headers in lower case those that V4 signs only where they are named, as it names them."""
+    found = (name for name in names if name not in _SIGNED and not name.startswith("x-oss-"))
+    return ";".join(sorted(found))
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
