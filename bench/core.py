@@ -25,7 +25,7 @@ from bench.calls import JWT_SECRET, login
 from bench.client import BUCKET, DEPLOYED, TOKEN
 from bench.stub_cloud import StubCloud
 from ops import ROOT
-from token_service.app import ROUTES
+from token_service.app import CALLBACK, ROUTES, Route
 
 FUNCTION = ROOT / "functions" / "sts_token"
 GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
@@ -33,10 +33,11 @@ MAX_TOKEN_PATH_LINES = 2300
 """What `GET /` with a login may load of ours, comments and docstrings counted."""
 
 _CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
+_MULTIPART_SECRET = "another-secret-of-32-bytes-at-the-least"
 _CALLBACK_URL = "https://app.example.com/callback"
 _OBJECT = "uploads/alice/a.jpg"
 # What a route needs beside a login; any other is asked with nothing more.
-_QUERIES = {"/signed-url": {"object": "a.jpg"}}
+_QUERIES = {"/signed-url": {"object": "a.jpg"}, "/multipart": {"object": "a.jpg", "size": "1"}}
 
 
 class CoreError(Exception):
@@ -77,10 +78,7 @@ def ask_all(function: Path = FUNCTION) -> dict[str, Asked]:
         tempfile.TemporaryDirectory() as folder,
         stub_cloud.running(Path(folder)) as cloud,
     ):
-        return {
-            route.path: _ask(function, cloud, route.path, needs_login=route.needs_login)
-            for route in ROUTES
-        }
+        return {route.path: _ask(function, cloud, route) for route in ROUTES}
 
 
 def golden(asked: dict[str, Asked]) -> str:
@@ -134,10 +132,11 @@ def _ms(asked: Asked) -> float:
     return sum(module.ms for module in asked.modules)
 
 
-def _ask(function: Path, cloud: StubCloud, path: str, *, needs_login: bool) -> Asked:
-    if path == "/callback":
+def _ask(function: Path, cloud: StubCloud, route: Route) -> Asked:
+    if route == CALLBACK:
         return _run(function, cloud, _callback(function, cloud), with_callbacks=True)
-    return _run(function, cloud, _event(path, needs_login=needs_login))
+    event = _event(route.path, needs_login=route.needs_login, method=route.methods[0])
+    return _run(function, cloud, event)
 
 
 def _callback(function: Path, cloud: StubCloud) -> dict[str, Any]:
@@ -183,6 +182,7 @@ def _environment(cloud: StubCloud, *, with_callbacks: bool) -> dict[str, str]:
         **DEPLOYED,
         "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
         "JWT_SECRET": JWT_SECRET,
+        "MULTIPART_SECRET": _MULTIPART_SECRET,
     }
     if with_callbacks:
         variables |= {"CALLBACK_URL": _CALLBACK_URL, "CALLBACK_SECRET": _CALLBACK_SECRET}

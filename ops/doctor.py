@@ -37,6 +37,7 @@ from token_service.settings.reading import Settings, read_secrets
 from token_service.settings.variables import (
     CALLBACK_SECRET,
     JWT_SECRET,
+    MULTIPART_SECRET,
     UPLOAD_HOOK_SECRET,
     UPLOAD_HOOK_URL,
     VARIABLES,
@@ -289,6 +290,7 @@ def _roles(patient: Patient) -> Finding:
         log_store=f"acs:log:*:*:project/{project}/logstore/{store}" if project else "",
         has_callbacks=settings.has_callbacks,
         names_callers=settings.auth.names_callers,
+        has_multipart=bool(variables.get(MULTIPART_SECRET.name)),
     )
     if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
         return skipped("not known: bucket or policies are wrong")
@@ -397,6 +399,7 @@ def _used_secrets(patient: Patient) -> dict[str, tuple[bytes, ...]]:
     settings, used = patient.settings, []
     if settings.auth.names_callers:
         used.append(JWT_SECRET)
+    used.append(MULTIPART_SECRET)
     if settings.has_callbacks:
         used.append(CALLBACK_SECRET)
         if patient.variables.get(UPLOAD_HOOK_URL.name):

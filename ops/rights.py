@@ -15,7 +15,7 @@ from sandbox.ram import matches
 from token_service.grant import permissions
 from token_service.grant.grants import Grant
 from token_service.grant.policies import Policies
-from token_service.signing import forms, signed_urls
+from token_service.signing import forms, multipart, signed_urls
 
 _PUT, _GET = forms.ACTION, signed_urls.ACTIONS["GET"]
 
@@ -24,7 +24,8 @@ class Options(NamedTuple):
     """What else decides which rights are needed.
 
     `prefix` is OBJECT_PREFIX. `upload_role` is the upload role's ARN, `log_store` the logstore's,
-    "" where there are no logs. `names_callers`: AUTH gives callers names.
+    "" where there are no logs. `names_callers`: AUTH gives callers names. `has_multipart`: there is
+    a MULTIPART_SECRET.
     """
 
     bucket: str
@@ -33,6 +34,7 @@ class Options(NamedTuple):
     log_store: str = ""
     has_callbacks: bool = True
     names_callers: bool = True
+    has_multipart: bool = True
 
 
 class Statement(NamedTuple):
@@ -169,6 +171,16 @@ _ROWS = (
         _objects,
         "forms: the function role signs them",
         lambda facts: facts.can_write,
+    ),
+    *(
+        _Row(
+            ("/multipart",),
+            action,
+            _objects,
+            "resumable uploads: the function role signs them",
+            lambda facts: facts.can_write and facts.options.has_multipart,
+        )
+        for action in dict.fromkeys(multipart.ACTIONS.values())
     ),
     _Row(
         ("/callback",),

@@ -324,6 +324,7 @@ def _sandbox(
         sts_port=ports.sts,
         jwt_secret=secrets.jwt_secret,
         callback_secret=secrets.callback_secret,
+        multipart_secret=secrets.multipart_secret,
         gateway_port=ports.gateway,
         internal_port=ports.internal,
     )

@@ -61,6 +61,11 @@ class Secrets:
         return hmac.digest(bytes.fromhex(self.seal_key), b"callback seals", "sha256").hex()
 
     @property
+    def multipart_secret(self) -> str:
+        """What seals resumable uploads where MULTIPART_SECRET is not given; it follows likewise."""
+        return hmac.digest(bytes.fromhex(self.seal_key), b"multipart seals", "sha256").hex()
+
+    @property
     def account_key(self) -> tuple[str, str]:
         """The id and the secret of the account's own key; they follow from the seal key too."""
         digest = hmac.digest(bytes.fromhex(self.seal_key), b"account key", "sha256").hex()
@@ -144,7 +149,7 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
 
     The role may do everything under the prefix, and nothing outside: what a token may do is then
     up to its policy, and no policy can lead further. The key itself signs URLs and forms, and
-    lists uploads: it may put, get and list there, and no more.
+    lists uploads: it may put, in parts too, get and list there, and no more.
     """
     # As the function reads them: it strips blanks.
     settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
@@ -162,7 +167,16 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
         "Condition": {"StringLike": {"oss:Prefix": f"{settings.prefix}*"}},
     }
     may_sign = _policy(
-        {"Effect": "Allow", "Action": ["oss:PutObject", "oss:GetObject"], "Resource": objects},
+        {
+            "Effect": "Allow",
+            "Action": [
+                "oss:PutObject",
+                "oss:ListParts",
+                "oss:AbortMultipartUpload",
+                "oss:GetObject",
+            ],
+            "Resource": objects,
+        },
         list_objects,
     )
     may_upload = _policy({"Effect": "Allow", "Action": "oss:*", "Resource": objects}, list_objects)

@@ -114,8 +114,10 @@ RULES: Mapping[str, Rule] = {
     ),
     # What a signature, and each answer, would name.
     **dict.fromkeys(("ROLE_ARN", "BUCKET_NAME"), _GIVEN),
-    # What makes a login, a callback's seal, or a webhook's signature that production believes.
-    **dict.fromkeys(("JWT_SECRET", "CALLBACK_SECRET", "UPLOAD_HOOK_SECRET"), _GIVEN),
+    # What makes a login, a seal, or a webhook's signature that production believes.
+    **dict.fromkeys(
+        ("JWT_SECRET", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET"), _GIVEN
+    ),
     # What the function fetches, believes or calls.
     **dict.fromkeys(
         ("JWT_JWKS_FILE", "JWT_JWKS_URL", "CALLBACK_PUBLIC_KEY_URL", "UPLOAD_HOOK_URL"), _GIVEN
@@ -146,6 +148,7 @@ def sandbox_environment(
     sts_port: int,
     jwt_secret: str = "",
     callback_secret: str = "",
+    multipart_secret: str = "",
     gateway_port: int | None = None,
     internal_port: int | None = None,
 ) -> dict[str, str]:
@@ -170,6 +173,7 @@ def sandbox_environment(
         "OSS_INTERNAL_ENDPOINT": f"http://127.0.0.1:{internal_port or oss_port}",
         "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
         "CALLBACK_SECRET": callback_secret,
+        "MULTIPART_SECRET": multipart_secret,
     }
     if gateway_port is not None:
         made["CALLBACK_PUBLIC_KEY_URL"] = public_key_url(gateway_port)
@@ -185,7 +189,7 @@ def _is_believed_elsewhere(taken: Mapping[str, str]) -> bool:
     every demo login. Of another STS nobody knows what its tokens open; seals and webhooks are made
     with a secret of somebody's own, or sent to somebody's own back end."""
     hook = taken.get("UPLOAD_HOOK_URL", "")
-    given = ("STS_ENDPOINT", "CALLBACK_SECRET", "UPLOAD_HOOK_SECRET")
+    given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     return any(taken.get(name) for name in given) or bool(hook and not _is_loopback(hook))
 
 

@@ -105,8 +105,10 @@ def wanted_of_the_upload_role() -> Allowed:
 def wanted_of_the_function_role() -> Allowed:
     return {
         ("sts:AssumeRole", UPLOAD_ROLE),
-        # Signed URLs and forms, GET /uploads.
+        # Signed URLs, forms and resumable uploads; GET /uploads.
         ("oss:PutObject", "folder"),
+        ("oss:ListParts", "folder"),
+        ("oss:AbortMultipartUpload", "folder"),
         ("oss:GetObject", "folder"),
         ("oss:ListObjects", "listing the folder"),
         ("log:PostLogStoreLogs", LOG_STORE),

@@ -49,6 +49,23 @@ def test_a_caller_gets_so_many_tokens_a_minute_and_no_more(clock: Clock) -> None
     )
 
 
+def test_several_at_once_are_counted_each_and_refused_as_one(clock: Clock) -> None:
+    limit = RateLimit(5, "signed URLs and forms", "CALLER_URLS_PER_MINUTE", clock)
+    limit.take("alice", 2)
+    clock.now += 10
+    limit.take("alice", 2)
+    with pytest.raises(RateLimited) as error:
+        limit.take("alice", 3)
+    # When the first two are a minute old; the refused ones have not counted.
+    assert error.value.headers == {"Retry-After": "50"}
+    limit.take("alice", 1)
+    with pytest.raises(RateLimited) as error:
+        limit.take("alice", 5)
+    assert error.value.headers == {"Retry-After": "60"}
+    clock.now += 50
+    limit.take("alice", 2)
+
+
 def test_one_callers_limit_is_not_anothers(clock: Clock) -> None:
     limit = RateLimit(1, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     limit.take("alice")

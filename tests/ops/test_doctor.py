@@ -153,6 +153,12 @@ def test_a_fault_is_one_line_that_names_it(
             "a/*; oss:ListObjects with oss:Prefix a/*",
         ),
         (
+            {"AUTH": "anonymous", "MULTIPART_SECRET": ANOTHER},
+            "the function role needs sts:AssumeRole on the upload role; oss:PutObject, "
+            "oss:ListParts, oss:AbortMultipartUpload on uploads/*. The upload role needs "
+            "oss:PutObject, oss:ListParts, oss:AbortMultipartUpload on uploads/*",
+        ),
+        (
             {"AUTH": "anonymous", **CALLBACKS, "POLICY_FILE": "all_policy"},
             "the function role needs sts:AssumeRole on the upload role; oss:PutObject, "
             "oss:GetObject on uploads/*. The upload role needs what a token under all_policy is "
@@ -258,7 +264,9 @@ def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path
 # Secrets
 
 
-@pytest.mark.parametrize("name", ["JWT_SECRET", "CALLBACK_SECRET", "UPLOAD_HOOK_SECRET"])
+@pytest.mark.parametrize(
+    "name", ["JWT_SECRET", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET"]
+)
 @pytest.mark.parametrize("weak", ["a" * 40, "password" * 4, "0123456789abcdef" * 2])
 def test_a_secret_without_entropy_is_a_fault_and_is_not_shown(
     shell: Env, tmp_path: Path, name: str, weak: str
@@ -304,6 +312,9 @@ def test_one_secret_for_two_purposes_is_a_warning(shell: Env, tmp_path: Path) ->
     assert outcome == "WARN"
     assert "JWT_SECRET and CALLBACK_SECRET" in detail
     assert "JWT_SECRET and UPLOAD_HOOK_SECRET" in detail
+    seals = {"MULTIPART_SECRET": CALLBACKS["CALLBACK_SECRET"]}
+    outcome, detail = examined({**shell, **CALLBACKS, **seals}, tmp_path)["secrets"]
+    assert (outcome, "MULTIPART_SECRET and CALLBACK_SECRET" in detail) == ("WARN", True)
     weak = dict.fromkeys(("JWT_SECRET", "CALLBACK_SECRET"), "a" * 40)
     outcome, detail = examined({**shell, **CALLBACKS, **weak}, tmp_path)["secrets"]
     assert outcome == "FAIL"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ops import misspelt
 from sandbox import ROOT
+from sandbox.cloud import Secrets
 from sandbox.environment import (
     CREDENTIALS,
     RULES,
@@ -28,6 +29,7 @@ KEY = ("LTAIsandbox", "sandbox-secret")
 
 SECRET = "demo-secret-of-more-than-32-bytes"
 SEALS = "callback-secret-of-more-than-32-bytes"
+PARTS = "multipart-secret-of-more-than-32-bytes"
 
 REAL = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tREALKEYREALKEY",
@@ -43,6 +45,7 @@ REAL = {
     "JWT_JWKS_URL": "https://login.real.example/keys",
     "CALLBACK_URL": "https://token.real.example/callback",
     "CALLBACK_SECRET": "real-callback-secret-of-more-than-32-bytes",
+    "MULTIPART_SECRET": "real-multipart-secret-of-more-than-32-bytes",
     "CALLBACK_PUBLIC_KEY_URL": "http://127.0.0.1:9/real.pem",
     "UPLOAD_HOOK_URL": "https://api.real.example/uploaded",
     "UPLOAD_HOOK_SECRET": "real-hook-secret-of-more-than-32-bytes",
@@ -62,6 +65,7 @@ def made(*names: str, **env: str) -> dict[str, str]:
         sts_port=7082,
         jwt_secret=SECRET,
         callback_secret=SEALS,
+        multipart_secret=PARTS,
     )
 
 
@@ -249,6 +253,14 @@ def test_callbacks_are_sealed_by_a_secret_of_the_sandboxs_own() -> None:
     )
 
 
+def test_resumable_uploads_are_sealed_by_another_secret_of_the_sandboxs_own() -> None:
+    kept = Secrets("id", "secret", "5e" * 32)
+    assert len({kept.multipart_secret, kept.callback_secret, kept.jwt_secret}) == 3
+    assert made(MULTIPART_SECRET="r" * 32)["MULTIPART_SECRET"] == PARTS
+    given = made("MULTIPART_SECRET", MULTIPART_SECRET="o" * 32)
+    assert given["MULTIPART_SECRET"] == "o" * 32
+
+
 def test_pages_of_any_origin_may_ask_unless_the_developer_says_which() -> None:
     assert read_settings(made()).allowed_origins == ("*",)
     origin = "http://localhost:5173"
@@ -316,6 +328,7 @@ def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:
     ("name", "value"),
     [
         ("CALLBACK_SECRET", "r" * 32),
+        ("MULTIPART_SECRET", "r" * 32),
         ("UPLOAD_HOOK_SECRET", "r" * 32),
         ("UPLOAD_HOOK_URL", "https://api.real.example/uploaded"),
         ("STS_ENDPOINT", "http://127.0.0.1:9"),

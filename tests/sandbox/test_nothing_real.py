@@ -51,6 +51,7 @@ REAL_KEY = {
 SECRETS = {
     "JWT_SECRET": "real-login-secret-of-more-than-32-bytes",
     "CALLBACK_SECRET": "real-callback-secret-of-more-than-32-bytes",
+    "MULTIPART_SECRET": "real-multipart-secret-of-more-than-32-bytes",
     "UPLOAD_HOOK_SECRET": "real-hook-secret-of-more-than-32-bytes",
 }
 SHELL = {

@@ -123,6 +123,7 @@ def running_cloud(
         sts_port=sts_port,
         jwt_secret=secrets.jwt_secret,
         callback_secret=secrets.callback_secret,
+        multipart_secret=secrets.multipart_secret,
         gateway_port=gateway_port,
         internal_port=ports[3] if is_public_closed else None,
     )

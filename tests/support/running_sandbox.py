@@ -79,7 +79,8 @@ def secrets_of(folder: Path) -> list[str]:
     except ValueError:
         return []
     made = Secrets(**kept)
-    return [*kept.values(), made.jwt_secret, made.callback_secret, *made.account_key]
+    derived = (made.jwt_secret, made.callback_secret, made.multipart_secret)
+    return [*kept.values(), *derived, *made.account_key]
 
 
 @dataclass(frozen=True)

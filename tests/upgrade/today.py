@@ -18,7 +18,12 @@ from token_service.settings.reading import (
     read_settings,
     real_error_status,
 )
-from token_service.settings.variables import CALLBACK_SECRET, JWT_SECRET, UPLOAD_HOOK_SECRET
+from token_service.settings.variables import (
+    CALLBACK_SECRET,
+    JWT_SECRET,
+    MULTIPART_SECRET,
+    UPLOAD_HOOK_SECRET,
+)
 from token_service.signing import limits as signing_limits
 
 _PLATFORM = {"FC_REGION"}
@@ -53,6 +58,7 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
     made = read_settings(seen)
     key = read_access_key(Reader(seen))
     limits = signing_limits.read(Reader(seen))
+    Reader(seen).text(MULTIPART_SECRET)
     logins = made.auth if isinstance(made.auth, Jwt) else None
     callback = parameters.read(Reader(seen)) if made.has_callbacks else None
     by_secret = logins is not None and not logins.keys_file and logins.keys_url is None

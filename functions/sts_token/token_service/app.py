@@ -39,6 +39,7 @@ ROUTES = (
     Route("/sts", _ANY, "token"),
     Route("/signed-url", _ANY, "signed_url"),
     Route("/form", _ANY, "form"),
+    Route("/multipart", ("POST", "OPTIONS"), "multipart"),
     CALLBACK,
     Route("/uploads", ("GET", "HEAD", "OPTIONS"), "uploads"),
     Route("/health", _ANY, "health", needs_login=False, true_status=True),

@@ -65,6 +65,7 @@ def examine(env: Mapping[str, str], *, with_credentials: bool = True) -> Examine
     reader.read(v.HTTP_ERROR_STATUS)
     settings = reading.read(reader)
     limits.read(reader)
+    reader.optional(v.MULTIPART_SECRET, ())
     if settings.has_callbacks:
         parameters.read(reader)
     if with_credentials:

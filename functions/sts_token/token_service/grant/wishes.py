@@ -60,7 +60,10 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
 
 
 def _text(name: str, value: object) -> str | None:
-    """A wish of a body as text, None for JSON's null, which is no wish."""
+    """A wish of a body as text, None for JSON's null, which is no wish. Numbers of parts may be a
+    list."""
+    if name == "parts" and isinstance(value, list):
+        return ",".join(map(str, value))
     if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
         raise InvalidParameter(name, "must be text or a whole number")
     return None if value is None else str(value)

@@ -32,8 +32,8 @@ class RateLimit:
         # When each caller was given something within the last minute, oldest first.
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def take(self, caller: str) -> None:
-        """Count one. Raises RateLimited, which says when to come back."""
+    def take(self, caller: str, number: int = 1) -> None:
+        """Count some, `per_minute` at the most. Raises RateLimited: it says when to come back."""
         if not self._per_minute:
             return
         now = self._clock()
@@ -42,12 +42,13 @@ class RateLimit:
             self._times[caller] = times
             while times and not _is_within(times[0], now):
                 times.popleft()
-            if len(times) >= self._per_minute:
-                wait = WINDOW_SECONDS - (now - times[0])
+            over = len(times) + number - self._per_minute
+            if over > 0:
+                wait = WINDOW_SECONDS - (now - times[over - 1])
                 from token_service.login.refusals import RateLimited
 
                 raise RateLimited(self._what, self._per_minute, wait, self._variable)
-            times.append(now)
+            times.extend([now] * number)
             self._evict(now)
 
     def _evict(self, now: float) -> None:

@@ -11,15 +11,15 @@ from token_service.signing import limits
 from token_service.signing.limits import Limits
 
 
-def require(action: str, grant: Grant, at: Instance) -> None:
+def require(action: str, grant: Grant, at: Instance, number: int = 1) -> None:
     """Refuse what a token of the grant could not do, since the function's own key could; count
-    what may be signed. Raises NotAllowed, RateLimited."""
+    the `number` of what is signed. Raises NotAllowed, RateLimited."""
     # That of the prefix, rendered once for each caller and not for each object.
     policy = at.policies.render(grant._replace(object_key=None))
     keys = grant.object_key or f"{grant.prefix}*"
     account = at.settings.role_arn.split(":")[3]
     permissions.require(policy, action, account, f"{grant.bucket}/{keys}")
-    at.get(_urls_limit).take(grant.session_name)
+    at.get(_urls_limit).take(grant.session_name, number)
 
 
 def read_limits(at: Instance) -> Limits:

@@ -83,6 +83,7 @@ URL_EXPIRE_TIME = Variable("URL_EXPIRE_TIME", _SIGNATURE, "900")
 URL_EXPIRE_TIME_MAX = Variable("URL_EXPIRE_TIME_MAX", _SIGNATURE)
 UPLOAD_MAX_BYTES = Variable("UPLOAD_MAX_BYTES", _BYTES, "1073741824")
 UPLOAD_CONTENT_TYPES = Variable("UPLOAD_CONTENT_TYPES", elsewhere("grant.content_types:types"))
+MULTIPART_SECRET = Variable("MULTIPART_SECRET", secrets, secret=True, missing=_A_SECRET)
 # Callbacks
 CALLBACK_URL = Variable(
     "CALLBACK_URL",

@@ -1,0 +1,57 @@
+"""`/multipart`: a resumable upload by signed URLs, without credentials in the client."""
+
+from __future__ import annotations
+
+import time
+
+from token_service.grant import grants
+from token_service.http.messages import Request
+from token_service.instance import Instance
+from token_service.request_log import Record
+from token_service.routes.callback_of import callback_of
+from token_service.routes.refusals import NotFound
+from token_service.routes.signing_rights import read_limits, require
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import read_secrets
+from token_service.settings.variables import JWT_ISSUER, MULTIPART_SECRET
+from token_service.signing import multipart
+from token_service.signing.multipart import Step, Urls
+from token_service.signing.signer import Signer, lifetime
+
+
+def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
+    """Sign the start of an upload, or what goes on with one, with the function's own key."""
+    wishes = grants.read_wishes(request, multipart.WISHES)
+    grant = at.grant(request, record, wishes)
+    secrets, issuer = _secrets(at), Reader(at.env).text(JWT_ISSUER)
+    key, limits, now = at.access_key(), at.get(read_limits), time.time()
+    step = Step("start")
+    if "Upload" in wishes:
+        upload = multipart.unseal(wishes["Upload"], secrets, grant, limits, issuer, now)
+        step = multipart.read_step(wishes, upload, at.settings.caller_urls_per_minute)
+    else:
+        upload = multipart.read_start(wishes, grant, limits, issuer, now)
+    grant = grant._replace(object_key=upload.key)
+    seconds = lifetime(wishes.get("expires"), limits, key, grant.login)
+    seconds = min(seconds, upload.expires - int(now))
+    require(multipart.ACTIONS[step.operation], grant, at, len(step.parts) or 1)
+    signer = Signer.at(now, key, at.settings.region)
+    urls = Urls(signer, at.settings.oss_endpoint, upload, seconds)
+    if step.operation == "start":
+        signed = {"Upload": multipart.seal(upload, secrets[0]), **multipart.started(urls)}
+    else:
+        callback = callback_of(grant, int(now) + seconds, at)
+        signed = multipart.continued(step, urls, callback.query() if callback else {})
+    return {
+        "StatusCode": 200,
+        **signed,
+        "Expiration": signer.expiration(seconds),
+        "Object": upload.key,
+        "Scope": {"Bucket": grant.bucket, "Region": at.settings.region, "Policy": grant.policy},
+    }
+
+
+def _secrets(at: Instance) -> tuple[bytes, ...]:
+    if not Reader(at.env).text(MULTIPART_SECRET):
+        raise NotFound("no multipart uploads here: MULTIPART_SECRET is not set")
+    return read_secrets(at.env, MULTIPART_SECRET)

@@ -1,0 +1,580 @@
+"""POST /multipart: one sealed object in parts, over the sandbox's OSS, which verifies it all."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_mock import MockerFixture
+
+from running_cloud import RunningCloud, running_cloud
+from token_service.app import App
+from token_service.http.messages import Request, Response
+from token_service.signing import sealing
+from token_service.signing.multipart import MAX_PARTS, PART_BYTES, UPLOAD_SECONDS
+
+SECRET = "j" * 32
+MOST = 3 * PART_BYTES
+SIZE = 2 * PART_BYTES + 1000
+
+Answer = dict[str, Any]
+
+
+def login(user: str = "alice") -> str:
+    return jwt.encode({"sub": user, "exp": int(time.time()) + 300}, SECRET, "HS256")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
+    variables: dict[str, Any] = {
+        "POLICY_CHOICES": "bucket_read_policy",
+        "UPLOAD_MAX_BYTES": str(MOST),
+        "URL_EXPIRE_TIME_MAX": "604800",
+        "CALLER_URLS_PER_MINUTE": "0",
+    }
+    folder = tmp_path_factory.mktemp("cloud")
+    with running_cloud(folder, AUTH="jwt", JWT_SECRET=SECRET, **variables) as running:
+        # Only now is it known where the function answers.
+        running.env["CALLBACK_URL"] = f"{running.url}/callback"
+        yield running
+
+
+def respond(app: App, user: str, wishes: Mapping[str, object]) -> Response:
+    headers = {"authorization": f"Bearer {login(user)}"}
+    request = Request("POST", "/multipart", {}, headers, json.dumps(wishes).encode())
+    return app.respond(lambda: request)
+
+
+def ask(cloud: RunningCloud | App, user: str = "alice", /, **wishes: object) -> Answer:
+    app = cloud if isinstance(cloud, App) else cloud.app
+    answer: Answer = json.loads(respond(app, user, wishes).body)
+    return answer
+
+
+def granted(cloud: RunningCloud | App, user: str = "alice", /, **wishes: object) -> Answer:
+    answer = ask(cloud, user, **wishes)
+    assert answer["StatusCode"] == 200, answer
+    return answer
+
+
+def refused(cloud: RunningCloud | App, user: str = "alice", /, **wishes: object) -> tuple[int, str]:
+    answer = ask(cloud, user, **wishes)
+    return answer["StatusCode"], answer["ErrorCode"]
+
+
+def send(
+    signed: Answer, body: bytes | None = None, url: str = "", **headers: str
+) -> tuple[int, str, str]:
+    """Status, text and ETag of what OSS answers to just what was signed, and `headers`."""
+    target = urlsplit(url or signed["Url"])
+    connection = HTTPConnection(target.netloc, timeout=30)
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(
+        signed["Method"], f"{target.path}?{target.query}", body, {**signed["Headers"], **more}
+    )
+    reply = connection.getresponse()
+    text = reply.read().decode()
+    connection.close()
+    return reply.status, text, reply.getheader("ETag", "")
+
+
+class Upload:
+    """An upload that has begun."""
+
+    def __init__(self, cloud: RunningCloud, name: str, size: int = SIZE, **wishes: object) -> None:
+        self.cloud = cloud
+        self.answer = granted(cloud, object=name, size=size, **wishes)
+        status, text, _ = send(self.answer)
+        assert status == 200, text
+        (self.id,) = re.findall("<UploadId>(.*)</UploadId>", text)
+
+    @property
+    def step(self) -> dict[str, str]:
+        return {"Upload": self.answer["Upload"], "upload_id": self.id}
+
+    def part(self, number: int) -> Answer:
+        (part,) = granted(self.cloud, **self.step, parts=[number])["Parts"]
+        assert isinstance(part, dict)
+        return part
+
+    def put(self, *numbers: int) -> dict[int, str]:
+        """ETags by number."""
+        tags = {}
+        for part in granted(self.cloud, **self.step, parts=list(numbers))["Parts"]:
+            status, text, tags[part["Number"]] = send(part, b"x" * part["Size"])
+            assert status == 200, text
+        return tags
+
+    def complete(self, tags: Mapping[int, str]) -> tuple[int, str]:
+        return send(granted(self.cloud, **self.step, action="complete"), completion(tags))[:2]
+
+
+def completion(tags: Mapping[int, str]) -> bytes:
+    parts = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
+        for number, tag in sorted(tags.items())
+    )
+    return f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+
+
+def size_of(cloud: RunningCloud, key: str) -> int | None:
+    found = cloud.cloud.storage.find(cloud.cloud.bucket, key)
+    return None if found is None else found.size
+
+
+# It works
+
+
+def test_an_upload_in_parts_is_one_object(cloud: RunningCloud) -> None:
+    upload = Upload(cloud, "whole.mp4", content_type="video/mp4")
+    answer = upload.answer
+    assert (answer["PartSize"], answer["PartCount"], answer["Size"]) == (PART_BYTES, 3, SIZE)
+    assert answer["Headers"]["Content-Type"] == "video/mp4"
+    assert answer["Object"] == "uploads/alice/whole.mp4"
+    assert answer["Scope"]["Bucket"] == cloud.cloud.bucket
+    assert upload.part(3)["Size"] == 1000
+    status, text = upload.complete(upload.put(1, 2, 3))
+    assert status == 200, text
+    found = cloud.cloud.storage.find(cloud.cloud.bucket, answer["Object"])
+    assert found is not None
+    assert (found.size, found.headers["content-type"]) == (SIZE, "video/mp4")
+
+
+def test_what_was_sent_is_listed_from_any_number_on(cloud: RunningCloud) -> None:
+    upload = Upload(cloud, "listed")
+    upload.put(1, 3)
+    for after, numbers in (("", ["1", "3"]), ("1", ["3"]), ("3", [])):
+        wish = {"after": after} if after else {}
+        listing = granted(cloud, **upload.step, action="list", **wish)
+        status, text, _ = send(listing)
+        assert (status, listing["Method"]) == (200, "GET")
+        assert re.findall("<PartNumber>(.*?)</PartNumber>", text) == numbers
+
+
+def test_an_aborted_upload_is_gone(cloud: RunningCloud) -> None:
+    upload = Upload(cloud, "aborted")
+    tags = upload.put(1)
+    abort = granted(cloud, **upload.step, action="abort")
+    assert (send(abort)[0], abort["Method"]) == (204, "DELETE")
+    status, text = upload.complete(tags)
+    assert (status, "NoSuchUpload" in text) == (404, True)
+
+
+def test_it_goes_on_after_a_new_login_and_a_rotation_of_the_secret(
+    cloud: RunningCloud, mocker: MockerFixture
+) -> None:
+    upload = Upload(cloud, "rotated")
+    old = cloud.app.env["MULTIPART_SECRET"]
+    mocker.patch.dict(cloud.app.env, MULTIPART_SECRET=f"{'n' * 32},{old}")
+    assert upload.complete(upload.put(1, 2, 3))[0] == 200
+
+
+def test_parts_are_a_list_or_a_text_in_a_body_or_the_query(cloud: RunningCloud) -> None:
+    upload = Upload(cloud, "spelled")
+    for parts in ([2, 1], "2,1", " 2 , 1"):
+        answer = granted(cloud, **upload.step, parts=parts)
+        assert [part["Number"] for part in answer["Parts"]] == [2, 1]
+    query = {"access_token": login(), "parts": "2,1", **upload.step}
+    request = Request("POST", "/multipart", query)
+    answer = json.loads(cloud.app.respond(lambda: request).body)
+    assert [part["Number"] for part in answer["Parts"]] == [2, 1]
+
+
+def test_a_callback_goes_with_the_completion_and_with_nothing_else(cloud: RunningCloud) -> None:
+    upload = Upload(cloud, "called-back", PART_BYTES)
+    tags = upload.put(1)
+    others: list[Answer] = [{"parts": "1"}, {"action": "list"}, {"action": "abort"}]
+    for wishes in others:
+        assert "callback" not in json.dumps(granted(cloud, **upload.step, **wishes))
+    signed = granted(cloud, **upload.step, action="complete")
+    without = re.sub("&callback-var=[^&]*", "", signed["Url"])
+    assert send(signed, completion(tags), without)[0] == 403
+    status, text, _ = send(signed, completion(tags))
+    assert status == 200, text
+    told = json.loads(text)
+    assert (told["Object"], told["Caller"]) == ("uploads/alice/called-back", "alice")
+    assert told["Size"] == PART_BYTES
+
+
+# What is sealed cannot be altered
+
+
+def test_any_character_of_a_seal_counts(cloud: RunningCloud) -> None:
+    upload = Upload(cloud, "altered")
+    text = str(upload.answer["Upload"])
+    expected = respond(cloud.app, "alice", {**upload.step, "Upload": "x", "parts": [1]}).body
+
+    @given(st.integers(0, len(text) - 1), st.characters(codec="utf-8"))
+    def altered(place: int, character: str) -> None:
+        changed = text[:place] + character + text[place + 1 :]
+        body = respond(cloud.app, "alice", {**upload.step, "Upload": changed, "parts": [1]}).body
+        assert (body == expected) == (changed != text)
+
+    altered()
+
+
+@given(text=st.text())
+def test_no_text_is_a_seal(cloud: RunningCloud, text: str) -> None:
+    assert refused(cloud, Upload=text, upload_id="A", parts=[1]) == (403, "UploadRefused")
+
+
+def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
+    cloud: RunningCloud, mocker: MockerFixture
+) -> None:
+    upload = Upload(cloud, "refused")
+    wishes = {**upload.step, "parts": [1]}
+    version, _, rest = str(upload.answer["Upload"]).partition(".")
+    assert version == "1"
+    answers = [
+        ask(cloud, "bob", **wishes),
+        ask(cloud, **{**wishes, "Upload": f"2.{rest}"}),
+        ask(cloud, **{**wishes, "Upload": ""}),
+    ]
+    for changes in (
+        {"JWT_ISSUER": "https://other.example"},
+        {"BUCKET_NAME": "another-bucket"},
+        {"OBJECT_PREFIX": "elsewhere/"},
+        {"MULTIPART_SECRET": "n" * 32},
+        # Today's limits hold for what was begun yesterday.
+        {"UPLOAD_MAX_BYTES": str(SIZE - 1)},
+    ):
+        app = App({**cloud.env, **changes})
+        issuer = {"iss": changes["JWT_ISSUER"]} if "JWT_ISSUER" in changes else {}
+        shown = {"sub": "alice", "exp": int(time.time()) + 300, **issuer}
+        token = jwt.encode(shown, SECRET, "HS256")
+        request = Request(
+            "POST", "/multipart", {"access_token": token}, {}, json.dumps(wishes).encode()
+        )
+        answers.append(json.loads(app.respond(partial(lambda asked: asked, request)).body))
+        app.close()
+    later = time.time() + UPLOAD_SECONDS
+    mocker.patch("token_service.routes.multipart.time.time", return_value=later)
+    answers.append(ask(cloud, **wishes))
+    assert [answer for answer in answers if answer != answers[0]] == []
+    assert answers[0]["StatusCode"] == 403
+    assert answers[0]["ErrorCode"] == "UploadRefused"
+    mocker.stopall()
+    granted(cloud, **wishes)
+
+
+def test_urls_end_with_the_seal(cloud: RunningCloud, mocker: MockerFixture) -> None:
+    upload = Upload(cloud, "ends")
+    clock = "token_service.routes.multipart.time.time"
+    mocker.patch(clock, return_value=int(time.time()) + UPLOAD_SECONDS - 60)
+    (part,) = granted(cloud, **upload.step, parts=[1], expires=600)["Parts"]
+    left = int(re.findall("x-oss-expires=([0-9]+)", part["Url"])[0])
+    assert 50 <= left <= 60
+
+
+def test_a_callback_seal_is_no_upload(cloud: RunningCloud) -> None:
+    """Should an operator use one secret for two things."""
+    secret = cloud.env["MULTIPART_SECRET"].encode()
+    text = str(Upload(cloud, "purpose").answer["Upload"])
+    content = sealing.unseal(text, "multipart", "1", (secret,))
+    assert content is not None
+    other = sealing.seal(content, "callback", "1", secret)
+    assert refused(cloud, Upload=other, upload_id="A", parts=[1]) == (403, "UploadRefused")
+
+
+# What is signed cannot be used for anything else
+
+
+@pytest.mark.parametrize("length", [0, 1, 999, 1001, PART_BYTES])
+def test_a_part_has_its_size_and_no_other(cloud: RunningCloud, length: int) -> None:
+    upload = Upload(cloud, "sized")
+    status, text, _ = send(upload.part(3), b"x" * length)
+    assert (status, "SignatureDoesNotMatch" in text) == (403, True)
+
+
+def test_a_part_without_a_length_is_refused(cloud: RunningCloud) -> None:
+    part = Upload(cloud, "chunked").part(3)
+    target = urlsplit(part["Url"])
+    connection = HTTPConnection(target.netloc, timeout=30)
+    body = iter([b"x" * 1000])
+    connection.request(
+        "PUT",
+        f"{target.path}?{target.query}",
+        body,
+        encode_chunked=True,
+        headers={"Transfer-Encoding": "chunked"},
+    )
+    assert connection.getresponse().status in (400, 403, 411)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("partNumber=3", "partNumber=1"),
+        ("partNumber=3", "partNumber=4"),
+        ("/parted?", "/other?"),
+        ("x-oss-additional-headers=content-length", "x-oss-additional-headers=host"),
+        ("x-oss-additional-headers=content-length&", ""),
+        ("uploadId=", "uploadId=A"),
+        ("partNumber=3&", ""),
+    ],
+)
+def test_an_altered_url_of_a_part_is_refused(cloud: RunningCloud, old: str, new: str) -> None:
+    part = Upload(cloud, "parted").part(3)
+    assert old in part["Url"]
+    for length in (1000, PART_BYTES):
+        status, text, _ = send(part, b"x" * length, part["Url"].replace(old, new))
+        assert status in (400, 403, 404), text
+
+
+def test_a_completion_with_another_keys_upload_id_completes_nothing(cloud: RunningCloud) -> None:
+    one, other = Upload(cloud, "one"), Upload(cloud, "two")
+    tags = one.put(1, 2, 3)
+    signed = granted(cloud, **{**other.step, "upload_id": one.id}, action="complete")
+    status, text, _ = send(signed, completion(tags))
+    assert (status, "NoSuchUpload" in text) == (404, True)
+    assert size_of(cloud, "uploads/alice/two") is None
+
+
+@pytest.mark.parametrize("action", ["list", "complete", "abort"])
+def test_a_url_of_one_operation_does_no_other(cloud: RunningCloud, action: str) -> None:
+    upload = Upload(cloud, "operation")
+    signed = granted(cloud, **upload.step, action=action)
+    for method in {"GET", "POST", "PUT", "DELETE"} - {signed["Method"]}:
+        assert send({**signed, "Method": method}, b"")[0] in (400, 403), method
+    for more in ("&x-oss-complete-all=yes", "&acl", "&x-oss-process=image/info"):
+        assert send(signed, b"", signed["Url"] + more)[0] in (400, 403), more
+    assert send(signed, b"", x_oss_complete_all="yes")[0] in (400, 403)
+    assert send(signed, b"", x_oss_object_acl="public-read")[0] in (400, 403)
+
+
+def test_the_type_of_a_start_is_the_sealed_one(cloud: RunningCloud) -> None:
+    start = granted(cloud, object="typed", size=SIZE, content_type="image/png")
+    assert send({**start, "Headers": {**start["Headers"], "Content-Type": "text/html"}})[0] == 403
+    assert send({**start, "Headers": {}})[0] == 403
+    assert send(start)[0] == 200
+
+
+def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCloud) -> None:
+    """Were a part's size to follow from the upload's: the many parts of a small size that one seal
+    allows, and the large ones of the other, would be in one upload more than either allows."""
+    sizes = [MOST, MOST - 1, SIZE, PART_BYTES + 1, PART_BYTES, 1]
+    uploads = [Upload(cloud, "mixed", size) for size in sizes]
+    first = uploads[0]
+    largest: dict[int, int] = {}
+    for upload in uploads:
+        count = upload.answer["PartCount"]
+        step = {**upload.step, "upload_id": first.id}
+        for part in granted(cloud, **step, parts=list(range(1, count + 1)))["Parts"]:
+            largest[part["Number"]] = max(part["Size"], largest.get(part["Number"], 0))
+    assert sum(largest.values()) == MOST
+    # And one of them takes none of the other's numbers.
+    step = {**uploads[-1].step, "upload_id": first.id}
+    assert refused(cloud, **step, parts=[2]) == (400, "InvalidParameter.Parts")
+
+
+# Wishes
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [0],
+        [4],
+        [1, 1],
+        [1, "01"],
+        [-1],
+        [1.0],
+        ["x"],
+        [True],
+        [None],
+        [[1]],
+        "",
+        ",",
+        "1,",
+        "1 2",
+        "1;2",
+        "\u0661",
+        {"1": 1},
+        list(range(1, MAX_PARTS + 2)),
+        [10**40],
+    ],
+    ids=str,
+)
+def test_other_numbers_of_parts_are_refused(cloud: RunningCloud, parts: object) -> None:
+    upload = Upload(cloud, "numbers")
+    assert refused(cloud, **upload.step, parts=parts) == (400, "InvalidParameter.Parts")
+
+
+@given(parts=st.lists(st.integers(-2, 6) | st.text(max_size=3), max_size=6))
+def test_parts_are_signed_each_once_or_not_at_all(
+    cloud: RunningCloud, sealed: Answer, parts: list[object]
+) -> None:
+    answer = ask(cloud, **sealed, parts=parts)
+    sound = bool(parts) and all(part in (1, 2, 3) for part in parts)
+    if sound and len(set(map(str, parts))) == len(parts):
+        assert [part["Number"] for part in answer["Parts"]] == parts
+    elif answer["StatusCode"] == 200:
+        # A text may be a number, or several.
+        numbers = [part["Number"] for part in answer["Parts"]]
+        assert len(set(numbers)) == len(numbers)
+        assert set(numbers) <= {1, 2, 3}
+    else:
+        assert answer["ErrorCode"] == "InvalidParameter.Parts"
+
+
+@pytest.fixture(scope="module")
+def sealed(cloud: RunningCloud) -> Answer:
+    return Upload(cloud, "sealed").step
+
+
+@pytest.mark.parametrize(
+    "upload_id",
+    ["", "a b", "a/b", "a&b", "a=b", "a%41", "\u00e9", "\u0661", "a" * 65, "a\n", "..", "a-b", "*"],
+    ids=ascii,
+)
+def test_another_upload_id_is_refused(cloud: RunningCloud, sealed: Answer, upload_id: str) -> None:
+    wishes = {**sealed, "upload_id": upload_id, "action": "abort"}
+    assert refused(cloud, **wishes) == (400, "InvalidParameter.UploadId")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "code"),
+    [
+        ({}, "Action"),
+        ({"action": "start"}, "Action"),
+        ({"action": "list", "parts": [1]}, "Action"),
+        ({"action": "abort", "after": "1"}, "After"),
+        ({"action": "list", "after": "4"}, "After"),
+        ({"action": "list", "after": "x"}, "After"),
+        ({"action": "list", "object": "a"}, "Object"),
+        ({"action": "list", "size": "1"}, "Size"),
+        ({"action": "list", "content_type": "image/png"}, "ContentType"),
+        ({"action": "list", "expires": "604801"}, "Expires"),
+        ({"action": "list", "policy": "all_policy"}, "Policy"),
+    ],
+)
+def test_a_step_with_other_wishes_is_refused(
+    cloud: RunningCloud, sealed: Answer, wishes: Answer, code: str
+) -> None:
+    assert refused(cloud, **sealed, **wishes) == (400, f"InvalidParameter.{code}")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "code"),
+    [
+        ({"size": "1"}, "Object"),
+        ({"object": "a"}, "Size"),
+        ({"object": "a", "size": "0"}, "Size"),
+        ({"object": "a", "size": "-1"}, "Size"),
+        ({"object": "a", "size": "1e3"}, "Size"),
+        ({"object": "a", "size": str(MOST + 1)}, "Size"),
+        ({"object": "../a", "size": "1"}, "Object"),
+        ({"object": "a/", "size": "1"}, "Object"),
+        ({"object": "a", "size": "1", "content_type": "x"}, "ContentType"),
+        ({"object": "a", "size": "1", "upload_id": "A"}, "UploadId"),
+        ({"object": "a", "size": "1", "parts": [1]}, "Parts"),
+        ({"object": "a", "size": "1", "action": "list"}, "Action"),
+        ({"object": "a", "size": [1]}, "Size"),
+    ],
+)
+def test_a_start_with_other_wishes_is_refused(
+    cloud: RunningCloud, wishes: Answer, code: str
+) -> None:
+    assert refused(cloud, **wishes) == (400, f"InvalidParameter.{code}")
+
+
+def test_an_empty_object_is_sent_to_signed_url(cloud: RunningCloud) -> None:
+    assert "/signed-url" in ask(cloud, object="a", size=0)["ErrorMessage"]
+
+
+# Who may, and how often
+
+
+@pytest.mark.parametrize("wishes", [{"action": "list"}, {"action": "abort"}, {"parts": [1]}])
+def test_what_the_policy_does_not_allow_is_not_signed(
+    cloud: RunningCloud, sealed: Answer, wishes: Answer
+) -> None:
+    granted(cloud, **sealed, **wishes)
+    reading = {**sealed, **wishes, "policy": "bucket_read_policy"}
+    assert refused(cloud, **reading) == (403, "NotAllowed")
+
+
+def test_a_policy_for_reading_starts_nothing(cloud: RunningCloud) -> None:
+    wishes = {"object": "a", "size": 1, "policy": "bucket_read_policy"}
+    assert refused(cloud, **wishes) == (403, "NotAllowed")
+
+
+@pytest.fixture
+def limited(cloud: RunningCloud) -> Iterator[App]:
+    app = App({**cloud.env, "CALLER_URLS_PER_MINUTE": "5"})
+    yield app
+    app.close()
+
+
+def test_each_url_of_a_part_counts(limited: App, sealed: Answer) -> None:
+    granted(limited, **sealed, parts=[1, 2, 3])
+    assert refused(limited, **sealed, parts=[1, 2, 3]) == (429, "Throttling.Caller")
+    granted(limited, **sealed, parts=[1, 2])
+    assert refused(limited, **sealed, action="list") == (429, "Throttling.Caller")
+
+
+def test_a_call_for_more_parts_than_a_minute_has_is_told_so(
+    cloud: RunningCloud, sealed: Answer
+) -> None:
+    app = App({**cloud.env, "CALLER_URLS_PER_MINUTE": "2"})
+    answer = ask(app, **sealed, parts=[1, 2, 3])
+    assert answer["ErrorCode"] == "InvalidParameter.Parts"
+    assert "1 to 2 (CALLER_URLS_PER_MINUTE)" in answer["ErrorMessage"]
+    app.close()
+
+
+def test_a_denied_caller_goes_on_with_nothing(cloud: RunningCloud, sealed: Answer) -> None:
+    app = App({**cloud.env, "DENIED_CALLERS": "alice"})
+    assert refused(app, **sealed, parts=[1])[0] == 403
+    app.close()
+
+
+# Without the secret
+
+
+@pytest.mark.parametrize("wishes", [{}, {"object": "a", "size": 1}, {"Upload": "x"}])
+def test_without_its_secret_there_is_no_such_route_and_health_is_sound(
+    cloud: RunningCloud, wishes: Answer
+) -> None:
+    app = App({**cloud.env, "MULTIPART_SECRET": ""})
+    answer = ask(app, **wishes)
+    assert (answer["StatusCode"], answer["ErrorCode"]) == (404, "NotFound")
+    assert "MULTIPART_SECRET" in answer["ErrorMessage"]
+    health = app.respond(lambda: Request("GET", "/health"))
+    assert json.loads(health.body)["Status"] == "OK"
+    app.close()
+
+
+@pytest.mark.parametrize("secret", ["s" * 31, f"{'s' * 32},short"])
+def test_a_secret_that_is_too_short_is_a_fault_that_health_names(
+    cloud: RunningCloud, secret: str
+) -> None:
+    app = App({**cloud.env, "MULTIPART_SECRET": secret})
+    health = app.respond(lambda: Request("GET", "/health"))
+    for told in (json.loads(health.body), ask(app, object="a", size=1)):
+        assert (told["StatusCode"], told["ErrorCode"]) == (500, "Misconfiguration")
+        assert told["ErrorMessage"].startswith("MULTIPART_SECRET: ")
+        assert secret not in told["ErrorMessage"]
+    app.close()
+
+
+def test_neither_sts_nor_oss_is_asked(cloud: RunningCloud, sealed: Answer) -> None:
+    """Nothing listens there."""
+    nobody = {"STS_ENDPOINT": "http://127.0.0.1:9", "OSS_INTERNAL_ENDPOINT": "http://127.0.0.1:9"}
+    app = App({**cloud.env, **nobody})
+    granted(app, object="a", size=1)
+    for wishes in ({"parts": [1]}, {"action": "list"}, {"action": "complete"}):
+        granted(app, **sealed, **wishes)
+    app.close()
