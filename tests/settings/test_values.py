@@ -14,10 +14,10 @@ from token_service.errors import Misconfiguration
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
     Settings,
+    error_status,
     read_access_key,
     read_secrets,
     read_settings,
-    real_error_status,
 )
 from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET, VARIABLES
 
@@ -356,11 +356,10 @@ def test_an_error_does_not_show_a_secret_pasted_into_the_wrong_variable(env: Env
         assert "Pasted" not in str(caught.value)
 
 
-def test_error_statuses_are_ok_or_real() -> None:
-    assert not real_error_status({})
-    assert real_error_status({"HTTP_ERROR_STATUS": "real"})
+def test_error_statuses_are_ok_or_real(env: Env) -> None:
+    assert error_status({"HTTP_ERROR_STATUS": " real\n"}) == "real"
     with pytest.raises(Misconfiguration, match="HTTP_ERROR_STATUS: must be one of ok, real"):
-        real_error_status({"HTTP_ERROR_STATUS": "404"})
+        read_settings({**env, "HTTP_ERROR_STATUS": "404"})
 
 
 NAMES = [variable.name for variable in VARIABLES]

@@ -13,10 +13,10 @@ from token_service.callback import parameters
 from token_service.login.jwt import Jwt
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
+    error_status,
     read_access_key,
     read_secrets,
     read_settings,
-    real_error_status,
 )
 from token_service.settings.variables import (
     CALLBACK_SECRET,
@@ -54,7 +54,6 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
     wrong environment.
     """
     seen = _Recorder(env)
-    real = real_error_status(seen)
     made = read_settings(seen)
     key = read_access_key(Reader(seen))
     limits = signing_limits.read(Reader(seen))
@@ -97,7 +96,7 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "CALLBACK_PUBLIC_KEY_URL": _text(callback.public_key_url) if callback else None,
         "UPLOAD_HOOK_URL": _text(hook),
         "UPLOAD_HOOK_SECRET": _texts(read_secrets(seen, UPLOAD_HOOK_SECRET)) if hook else None,
-        "HTTP_ERROR_STATUS": "real" if real else "ok",
+        "HTTP_ERROR_STATUS": error_status(seen) or "ok",
     }
     new = seen.asked - known.keys() - _PLATFORM
     return {**known, **{name: env.get(name, "") for name in new}}

@@ -11,7 +11,7 @@ from token_service.errors import Misconfiguration
 from token_service.http.messages import Request, Response
 from token_service.instance import Instance
 from token_service.request_log import Record
-from token_service.settings.reading import real_error_status
+from token_service.settings.reading import error_status
 
 _HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
@@ -22,12 +22,14 @@ _HEADERS = {
 
 
 class Route(NamedTuple):
-    """A path, its methods, and the module of routes/ that answers; whether a caller must say who
-    they are; and whether errors have their true HTTP status: no phone asks there."""
+    """A path, its methods, and the module of routes/ that answers; the word of ENABLED_ROUTES that
+    keeps it open, None: it cannot be closed; whether a caller must say who they are; and whether
+    errors have their true HTTP status: no phone asks there."""
 
     path: str
     methods: tuple[str, ...]
     module: str
+    word: str | None = None
     needs_login: bool = True
     true_status: bool = False
 
@@ -35,13 +37,13 @@ class Route(NamedTuple):
 _ANY = ("GET", "POST", "HEAD", "OPTIONS")
 CALLBACK = Route("/callback", ("POST",), "callback", needs_login=False, true_status=True)
 ROUTES = (
-    Route("/", _ANY, "token"),
-    Route("/sts", _ANY, "token"),
-    Route("/signed-url", _ANY, "signed_url"),
-    Route("/form", _ANY, "form"),
-    Route("/multipart", ("POST", "OPTIONS"), "multipart"),
+    Route("/", _ANY, "token", "token"),
+    Route("/sts", _ANY, "token", "token"),
+    Route("/signed-url", _ANY, "signed_url", "signed-url"),
+    Route("/form", _ANY, "form", "form"),
+    Route("/multipart", ("POST", "OPTIONS"), "multipart", "multipart"),
     CALLBACK,
-    Route("/uploads", ("GET", "HEAD", "OPTIONS"), "uploads"),
+    Route("/uploads", ("GET", "HEAD", "OPTIONS"), "uploads", "uploads"),
     Route("/health", _ANY, "health", needs_login=False, true_status=True),
 )
 _BY_PATH = {route.path: route for route in ROUTES}
@@ -50,7 +52,7 @@ _BY_PATH = {route.path: route for route in ROUTES}
 class App(Instance):
     """The token service over one environment. Thread-safe; never raises from `respond`."""
 
-    _has_answered = _has_read_names = False
+    _answers = 0
 
     def respond(self, read: Callable[[], Request]) -> Response:
         """Read a request and answer it; whatever goes wrong becomes a JSON error."""
@@ -75,15 +77,14 @@ class App(Instance):
             headers = {**headers, **error.headers}
         record.status = status
         record.write()
-        if self._has_answered and not self._has_read_names:
-            # Not before the first: it takes time that a cold start does not have.
-            self._has_read_names = True
+        self._answers = answers = self._answers + 1
+        if answers == 2:
+            # Not at the first: it takes time that a cold start does not have.
             from token_service import misspelt
 
             misspelt.warn(self.env)
-        self._has_answered = True
         has_true_status = route is not None and route.true_status
-        if status != 200 and not (has_true_status or self._real_error_status()):
+        if status != 200 and not (has_true_status or error_status(self.env) == "real"):
             status = 200
         return Response(
             status=status,
@@ -100,6 +101,10 @@ class App(Instance):
 
             raise refusals.no_route(record, route, _BY_PATH)
         record.route = route.path
+        if route.word and route.word not in self.settings.enabled_routes:
+            from token_service.routes.refusals import RouteDisabled
+
+            raise RouteDisabled(route.word)
         module = import_module(f"token_service.routes.{route.module}")
         answer: dict[str, object] = module.answer(request, self, record)
         return answer
@@ -119,12 +124,6 @@ class App(Instance):
 
         made = self.get(cors.of)
         return made.preflight(request) if preflight else made.headers(request)
-
-    def _real_error_status(self) -> bool:
-        try:
-            return real_error_status(self.env)
-        except Misconfiguration:
-            return False
 
 
 def _find(path: str) -> Route | None:

@@ -62,7 +62,6 @@ class Examined(NamedTuple):
 def examine(env: Mapping[str, str], *, with_credentials: bool = True) -> Examined:
     """Read everything. Never raises."""
     reader = _Collector(env)
-    reader.read(v.HTTP_ERROR_STATUS)
     settings = reading.read(reader)
     limits.read(reader)
     reader.optional(v.MULTIPART_SECRET, ())

@@ -18,12 +18,7 @@ from token_service.login.callers import Caller
 from token_service.login.rate_limit import RateLimit
 from token_service.request_log import Record
 from token_service.settings.parsing import Reader
-from token_service.settings.reading import (
-    Settings,
-    read_access_key,
-    read_settings,
-    real_error_status,
-)
+from token_service.settings.reading import Settings, read_access_key, read_settings
 from token_service.settings.values import AccessKey
 from token_service.token.assume_role import Credentials, RoleRequest, StsClient
 from token_service.token.cache import MAX_ENTRIES, MAX_OF_ONE_CALLER, CredentialsCache
@@ -143,7 +138,6 @@ class Instance:
 
 
 def _parts(at: Instance) -> _Parts:
-    real_error_status(at.env)
     settings = read_settings(at.env)
     if settings.is_unwise:
         from token_service import warnings

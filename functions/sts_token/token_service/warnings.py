@@ -20,6 +20,11 @@ def of(settings: Settings) -> list[str]:
         found.append(
             "CALLER_TOKENS_PER_MINUTE=0: one caller can spend the STS calls of the whole account"
         )
+    if settings.has_unbound_tokens:
+        found.append(
+            "UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES and OVERWRITE=no do not bind tokens, and a "
+            "signed PUT may be of any size: leave token out of ENABLED_ROUTES"
+        )
     if "all_policy" in settings.policy_choices:
         found.append("all_policy: tokens may do whatever the upload role may, in every folder")
     return found

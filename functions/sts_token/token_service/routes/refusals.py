@@ -30,6 +30,16 @@ class MethodNotAllowed(ServiceError):
     code = "MethodNotAllowed"
 
 
+class RouteDisabled(ServiceError):
+    """Raised when the operator has closed the route; `word` is what would open it."""
+
+    status = 403
+    code = "RouteDisabled"
+
+    def __init__(self, word: str) -> None:
+        super().__init__(f"closed here; it answers where ENABLED_ROUTES has {word}")
+
+
 def no_route(record: Record, route: Route | None, paths: Iterable[str]) -> ServiceError:
     """The error of a path that no route has, or of a method that its route does not answer."""
     if route is None:

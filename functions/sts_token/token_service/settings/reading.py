@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from token_service.settings import variables as v
 from token_service.settings.parsing import Reader, Variable
-from token_service.settings.values import AccessKey, Endpoint
+from token_service.settings.values import ROUTE_WORDS, AccessKey, Endpoint
 
 if TYPE_CHECKING:
     from token_service.login.ways import Auth
@@ -24,7 +24,8 @@ DEFAULTS_PER_MINUTE = 60, 6000
 class Settings(NamedTuple):
     """What a token needs, checked; no secret. `auth` are the settings of login/<AUTH>.py. Seconds
     are 900 to 43200, a limit of 0 is none. The function itself reaches OSS by the internal one;
-    `is_cname`: what clients reach is a domain of the operator's own, bound to the bucket."""
+    `is_cname`: what clients reach is a domain of the operator's own, bound to the bucket. Tokens
+    are unbound where uploads have limits (signing/limits.py) and `token` is not closed."""
 
     auth: Auth
     role_arn: str
@@ -43,12 +44,14 @@ class Settings(NamedTuple):
     caller_tokens_per_minute: int
     caller_urls_per_minute: int
     has_callbacks: bool
+    enabled_routes: tuple[str, ...]
+    has_unbound_tokens: bool
 
     @property
     def is_unwise(self) -> bool:
         """Whether there is something to warn of (warnings.py)."""
         is_limited = self.auth.names_callers and self.caller_tokens_per_minute
-        return not is_limited or "all_policy" in self.policy_choices
+        return not is_limited or self.has_unbound_tokens or "all_policy" in self.policy_choices
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -63,12 +66,15 @@ def read(reader: Reader) -> Settings:
     if v.OBJECT_PREFIX.name in reader.env and not reader.text(v.OBJECT_PREFIX):
         # An empty one is not one that is not set: it would be the whole bucket.
         reader.fault(v.OBJECT_PREFIX, "must not be empty")
+    reader.read(v.HTTP_ERROR_STATUS)
     policy = reader.read(v.POLICY_FILE)
     seconds = reader.read(v.TOKEN_EXPIRE_TIME)
     auth: Auth = import_module(f"token_service.login.{reader.read(v.AUTH)}").read(reader)
     bucket = reader.read(v.BUCKET_NAME)
     oss, internal, is_cname = _oss_endpoints(reader, region, bucket)
     sts = Endpoint("https", f"sts.{region}.aliyuncs.com", 443)
+    enabled = reader.optional(v.ENABLED_ROUTES, ROUTE_WORDS)
+    has_limits = reader.text(v.UPLOAD_MAX_BYTES) or reader.text(v.UPLOAD_CONTENT_TYPES)
     # Without names all callers are one, who shares with nobody.
     tokens, urls = DEFAULTS_PER_MINUTE if auth.names_callers else (0, 0)
     return Settings(
@@ -89,6 +95,9 @@ def read(reader: Reader) -> Settings:
         caller_tokens_per_minute=reader.optional(v.CALLER_TOKENS_PER_MINUTE, tokens),
         caller_urls_per_minute=reader.optional(v.CALLER_URLS_PER_MINUTE, urls),
         has_callbacks=bool(reader.text(v.CALLBACK_URL) or reader.text(v.UPLOAD_HOOK_URL)),
+        enabled_routes=enabled,
+        has_unbound_tokens="token" in enabled
+        and bool(has_limits or reader.text(v.OVERWRITE) == "no"),
     )
 
 
@@ -108,9 +117,9 @@ def read_secrets(env: Mapping[str, str], variable: Variable) -> tuple[bytes, ...
     return secrets
 
 
-def real_error_status(env: Mapping[str, str]) -> bool:
-    """Whether errors have a real HTTP status, wrong settings too. Raises Misconfiguration."""
-    return bool(Reader(env).read(v.HTTP_ERROR_STATUS) == "real")
+def error_status(env: Mapping[str, str]) -> str:
+    """HTTP_ERROR_STATUS as it stands there, sound or not: wrong settings are answered too."""
+    return Reader(env).text(v.HTTP_ERROR_STATUS)
 
 
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:

@@ -8,6 +8,8 @@ MIN_SESSION_SECONDS, MAX_SESSION_SECONDS = 900, 43200
 """STS's (vendor documentation of AssumeRole, DurationSeconds), where the role allows that much."""
 MAX_SIGNATURE_SECONDS, MAX_OBJECT_BYTES = 604800, 5 * 1024**3
 """OSS's, of signature V4 and of an upload in one piece (vendor documentation)."""
+ROUTE_WORDS = ("token", "signed-url", "form", "multipart", "uploads")
+"""What ENABLED_ROUTES may say. OSS asks /callback and the operator /health: these stay open."""
 CLOCK_SKEW_SECONDS = 30
 """How far the clocks of two machines may be apart. Ours to choose."""
 DEFAULT_PORTS = {"https": 443, "http": 80}

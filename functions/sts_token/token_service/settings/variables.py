@@ -23,12 +23,19 @@ _A_SECRET = "not set; must be a secret of at least 32 bytes"  # noqa: S105 - a m
 _URL = elsewhere("settings.addresses:url")
 _ENDPOINT = elsewhere("settings.addresses:endpoint")
 _OSS_ENDPOINT = elsewhere("settings.addresses:local_endpoint")
+_PREFIX = elsewhere("grant.new_names:prefix")
 _ROLE = "acs:ram::<account id>:role/<role name>"
 _BUCKET = "3 to 63 of a-z, 0-9 and inner '-'"
 _REGION = "a region id like cn-hangzhou, without 'oss-'"
 _SESSION = Whole(values.MIN_SESSION_SECONDS, values.MAX_SESSION_SECONDS, "seconds")
 _SIGNATURE = Whole(1, values.MAX_SIGNATURE_SECONDS, "seconds")
 _BYTES = Whole(1, values.MAX_OBJECT_BYTES, "bytes")
+
+
+def _needed(name: str, pattern: str, accepts: str) -> Variable:
+    parse, missing = matching(pattern, accepts), f"not set; must be {accepts}"
+    return Variable(name, parse, first=True, missing=missing)
+
 
 # The function's credentials
 ACCESS_KEY_ID = Variable("ALIBABA_CLOUD_ACCESS_KEY_ID", _PLAIN, missing=_BY_PLATFORM)
@@ -37,27 +44,10 @@ ACCESS_KEY_SECRET = Variable(
 )
 SECURITY_TOKEN = Variable("ALIBABA_CLOUD_SECURITY_TOKEN", _PLAIN, secret=True)
 # Where uploads go, and what a token opens
-ROLE_ARN = Variable(
-    "ROLE_ARN",
-    matching(r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}", _ROLE),
-    first=True,
-    missing=f"not set; must be {_ROLE}",
-)
-BUCKET_NAME = Variable(
-    "BUCKET_NAME",
-    matching(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", _BUCKET),
-    first=True,
-    missing=f"not set; must be {_BUCKET}",
-)
-OBJECT_PREFIX = Variable(
-    "OBJECT_PREFIX", elsewhere("grant.new_names:prefix"), "uploads/", first=True
-)
-OSS_REGION = Variable(
-    "OSS_REGION",
-    matching(r"(?!oss-)[a-z]{2,}(?:-[a-z0-9]+)+", _REGION),
-    first=True,
-    missing=f"not set; must be {_REGION}",
-)
+ROLE_ARN = _needed("ROLE_ARN", r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}", _ROLE)
+BUCKET_NAME = _needed("BUCKET_NAME", r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", _BUCKET)
+OBJECT_PREFIX = Variable("OBJECT_PREFIX", _PREFIX, "uploads/", first=True)
+OSS_REGION = _needed("OSS_REGION", r"(?!oss-)[a-z]{2,}(?:-[a-z0-9]+)+", _REGION)
 OSS_ENDPOINT = Variable("OSS_ENDPOINT", _OSS_ENDPOINT)
 OSS_INTERNAL_ENDPOINT = Variable("OSS_INTERNAL_ENDPOINT", _OSS_ENDPOINT)
 STS_ENDPOINT = Variable("STS_ENDPOINT", _ENDPOINT)
@@ -78,11 +68,13 @@ DENIED_CALLERS = Variable("DENIED_CALLERS", elsewhere("login.brakes:denied"))
 ALLOWED_ORIGINS = Variable("ALLOWED_ORIGINS", elsewhere("http.cors:origins"), first=True)
 CALLER_TOKENS_PER_MINUTE = Variable("CALLER_TOKENS_PER_MINUTE", Whole(0, 9999, zero="no limit"))
 CALLER_URLS_PER_MINUTE = Variable("CALLER_URLS_PER_MINUTE", Whole(0, 99999, zero="no limit"))
+ENABLED_ROUTES = Variable("ENABLED_ROUTES", elsewhere("signing.limits:routes"))
 # Signed URLs and forms
 URL_EXPIRE_TIME = Variable("URL_EXPIRE_TIME", _SIGNATURE, "900")
 URL_EXPIRE_TIME_MAX = Variable("URL_EXPIRE_TIME_MAX", _SIGNATURE)
 UPLOAD_MAX_BYTES = Variable("UPLOAD_MAX_BYTES", _BYTES, "1073741824")
 UPLOAD_CONTENT_TYPES = Variable("UPLOAD_CONTENT_TYPES", elsewhere("grant.content_types:types"))
+OVERWRITE = Variable("OVERWRITE", one_of("yes", "no"), "yes")
 MULTIPART_SECRET = Variable("MULTIPART_SECRET", secrets, secret=True, missing=_A_SECRET)
 # Callbacks
 CALLBACK_URL = Variable(

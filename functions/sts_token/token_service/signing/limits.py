@@ -5,25 +5,46 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from token_service.settings import variables as v
-from token_service.settings.parsing import Reader
+from token_service.settings.parsing import Reader, Refused, texts
+from token_service.settings.values import MAX_OBJECT_BYTES, ROUTE_WORDS
 
 
 class Limits(NamedTuple):
-    """How long URLs and forms live, in seconds, 1 to 604800; how large a form's file is, in bytes,
-    1 to 5 GiB; and exact content types, or one pattern like "image/*": empty, any."""
+    """How long URLs and forms live, in seconds, 1 to 604800. How large an object is at the most, in
+    bytes, 1 to 5 GiB: a form's, and a URL's, which `needs_size` where no upload may be unbound.
+    Exact content types, or one pattern like "image/*": empty, any. Whether type or size are bound,
+    so that browsers are told too what to do with them; whether an object may be replaced."""
 
     url_seconds: int
     max_url_seconds: int
     max_bytes: int
+    max_url_bytes: int
+    needs_size: bool
     content_types: tuple[str, ...]
+    binds_content: bool
+    may_overwrite: bool
 
 
 def read(reader: Reader) -> Limits:
     """Read the variables of signed URLs and forms."""
     seconds = reader.read(v.URL_EXPIRE_TIME)
+    content_types = reader.optional(v.UPLOAD_CONTENT_TYPES, ())
+    is_size_bound = bool(reader.text(v.UPLOAD_MAX_BYTES))
     return Limits(
         url_seconds=seconds,
         max_url_seconds=reader.optional(v.URL_EXPIRE_TIME_MAX, seconds, least=seconds),
         max_bytes=reader.read(v.UPLOAD_MAX_BYTES),
-        content_types=reader.optional(v.UPLOAD_CONTENT_TYPES, ()),
+        max_url_bytes=reader.optional(v.UPLOAD_MAX_BYTES, MAX_OBJECT_BYTES),
+        needs_size=is_size_bound and "token" not in reader.optional(v.ENABLED_ROUTES, ROUTE_WORDS),
+        content_types=content_types,
+        binds_content=is_size_bound or bool(content_types),
+        may_overwrite=reader.read(v.OVERWRITE) == "yes",
     )
+
+
+def routes(value: str) -> tuple[str, ...]:
+    """Read ENABLED_ROUTES: one of the words at the least. Raises Refused."""
+    found = texts(value)
+    if not found or not set(found) <= set(ROUTE_WORDS):
+        raise Refused(f"must be one or more of {', '.join(ROUTE_WORDS)}, separated by commas")
+    return found
