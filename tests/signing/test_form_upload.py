@@ -97,8 +97,21 @@ def test_curl_uploads_one_object(cloud: RunningCloud, tmp_path: Path) -> None:
     assert stored(cloud, "uploads/photos/\u7167\u7247 +%.png") == ("image/png", b"Hello")
 
 
-def test_the_front_ends_of_the_vendors_samples_upload(cloud: RunningCloud, tmp_path: Path) -> None:
+def test_the_front_ends_of_the_vendors_samples_upload_where_nothing_is_bound(
+    cloud: RunningCloud, tmp_path: Path
+) -> None:
+    """They send no Content-Disposition, which a limit makes a condition."""
     data = form_for(cloud)
+    assert curl(data["host"], front_end(data), tmp_path, content_type="image/png")[0] == 403
+    assert keys(cloud) == []
+    with running_cloud(tmp_path) as unbound:
+        data = form_for(unbound)
+        assert curl(data["host"], front_end(data), tmp_path, content_type="image/png")[0] == 200
+        assert keys(unbound) == ["uploads/photo.png"]
+
+
+def front_end(data: Form) -> dict[str, str]:
+    """The fields that they make of an answer."""
     fields = {
         "success_action_status": "200",
         "policy": data["policy"],
@@ -110,8 +123,7 @@ def test_the_front_ends_of_the_vendors_samples_upload(cloud: RunningCloud, tmp_p
     }
     if data["security_token"]:
         fields["x-oss-security-token"] = data["security_token"]
-    assert curl(data["host"], fields, tmp_path, content_type="image/png")[0] == 200
-    assert keys(cloud) == ["uploads/photo.png"]
+    return fields
 
 
 def test_a_temporary_keys_form_carries_its_token(

@@ -12,6 +12,7 @@ from token_service.settings.parsing import Refused, texts
 
 TYPE_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 """Each half of a content type, as a pattern (RFC 6838)."""
+_MEDIA = ("image", "audio", "video")
 # Parameters as well, as in "text/plain; charset=utf-8".
 _EXACT = rf"{TYPE_NAME}/{TYPE_NAME}(?:; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+){{0,4}}"
 
@@ -54,10 +55,28 @@ def is_pattern(content_type: str) -> bool:
     return content_type.endswith("/*")
 
 
+def is_media(content_type: str) -> bool:
+    """Whether it is of images, audio or video, and none that browsers read as XML: SVG, and
+    whatever else ends with +xml, can run scripts (WHATWG MIME Sniffing, "XML MIME type")."""
+    kind, _, name = base(content_type).partition("/")
+    return kind in _MEDIA and not name.endswith("+xml")
+
+
+def base(content_type: str) -> str:
+    """Return a content type without its parameters, in lower case, as browsers compare it."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def _is_allowed(wish: str, allowed: tuple[str, ...]) -> bool:
     return not allowed or any(
-        wish == one or (is_pattern(one) and wish.startswith(one[:-1])) for one in allowed
+        wish == one or (is_pattern(one) and wish.startswith(one[:-1]) and _is_meant(wish, one))
+        for one in allowed
     )
+
+
+def _is_meant(wish: str, pattern: str) -> bool:
+    """Whoever allows image/* thinks of pictures: SVG has to be named."""
+    return pattern[:-2] not in _MEDIA or is_media(wish)
 
 
 def _refusal(allowed: tuple[str, ...]) -> InvalidParameter:

@@ -83,17 +83,26 @@ def _folded(name: str) -> str:
 
 
 def narrowed(grant: Grant, wishes: Mapping[str, str], settings: Settings) -> Grant:
-    """Narrow a grant by `object`, `policy` and `duration`. Raises InvalidParameter."""
+    """Narrow a grant by `object` (or `name` and `ext`), `policy` and `duration`. Raises
+    InvalidParameter."""
     # Only a signed URL has a method.
     is_new = wishes.get("method", "PUT").upper() not in ("GET", "HEAD")
     policy = wishes.get("policy", grant.policy)
     if policy not in settings.policy_choices:
         raise InvalidParameter("policy", f"must be one of {', '.join(settings.policy_choices)}")
     return grant._replace(
-        object_key=_object_key(grant.prefix, wishes.get("object"), is_new=is_new),
+        object_key=_object_key(grant.prefix, _name(wishes), is_new=is_new),
         policy=policy,
         seconds=_seconds(wishes.get("duration"), settings, grant.login),
     )
+
+
+def _name(wishes: Mapping[str, str]) -> str | None:
+    if "name" not in wishes and "ext" not in wishes:
+        return wishes.get("object")
+    from token_service.grant import auto_names
+
+    return auto_names.wished(wishes)
 
 
 def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:

@@ -8,29 +8,32 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from token_service.encoding import compact
-from token_service.grant import content_types
+from token_service.grant import auto_names, content_types
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import whole_wish
 from token_service.login.callers import Login
 from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
+from token_service.signing import upload_headers
 from token_service.signing.limits import Limits
 from token_service.signing.signer import ALGORITHM, Signer, lifetime
 
 ACTION = "oss:PutObject"
-WISHES = ("policy", "object", "content_type", "max_bytes", "expires")
+WISHES = ("policy", *auto_names.WISHES, *upload_headers.WISHES, "max_bytes", "expires")
 
 _FILE_NAME = "${filename}"
 _TYPE_FIELDS = ("content-type", "x-oss-content-type")
 
 
 class FormWish(NamedTuple):
-    """What a form accepts: bytes at most, and exact content types; none: any."""
+    """What a form accepts: bytes at most, exact content types (none: any), and fields that OSS
+    refuses the form without."""
 
     seconds: int
     max_bytes: int
     content_types: tuple[str, ...]
+    fields: Mapping[str, str]
 
 
 def read_wish(
@@ -39,10 +42,15 @@ def read_wish(
     """Check the wishes for a form; `object` and `policy` are the grant's. Raises InvalidParameter
     for one that is malformed or would widen."""
     most, wish = limits.max_bytes, wishes.get("max_bytes")
+    types = content_types.narrowed(wishes.get("content_type"), limits.content_types)
     return FormWish(
         seconds=lifetime(wishes.get("expires"), limits, key, login),
         max_bytes=most if wish is None else whole_wish("max_bytes", wish, "bytes", 1, most),
-        content_types=content_types.narrowed(wishes.get("content_type"), limits.content_types),
+        content_types=types,
+        fields={
+            name.lower(): value
+            for name, value in upload_headers.beside_type(wishes, types, limits).items()
+        },
     )
 
 
@@ -63,6 +71,7 @@ def signed_form(
         "x-oss-credential": signer.credential,
         "x-oss-date": signer.timestamp,
         **({} if key.security_token is None else {"x-oss-security-token": key.security_token}),
+        **wish.fields,
         **(more_fields or {}),
     }
     expiration = signer.expiration(wish.seconds)
@@ -95,6 +104,7 @@ def signed_form(
         "Fields": fields,
         "Expiration": expiration,
         "Prefix": grant.prefix,
+        **({} if grant.object_key is None else {"Object": grant.object_key}),
         **_vendor_names(fields, grant.prefix, host),
         "Scope": _scope(grant, wish, settings),
     }

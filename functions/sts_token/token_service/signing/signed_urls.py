@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from token_service.grant import content_types
+from token_service.grant import auto_names, extensions
 from token_service.grant.grants import Grant
-from token_service.grant.refusals import InvalidParameter
+from token_service.grant.refusals import InvalidParameter, whole_wish
 from token_service.login.callers import Login
 from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
+from token_service.signing import upload_headers
 from token_service.signing.limits import Limits
-from token_service.signing.signer import ALGORITHM, Signer, canonical_query, lifetime
+from token_service.signing.signer import Signer, lifetime
 
 MAX_VALUE_BYTES = 1024
 """Of each parameter that a caller adds to a download's URL, in UTF-8."""
@@ -26,17 +27,21 @@ MAX_VALUE_BYTES = 1024
 ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObject"}
 """The methods that are signed, and what each needs to be allowed."""
 
-_DOWNLOAD = ("response-content-disposition", "x-oss-process")
-WISHES = ("policy", "object", "method", "content_type", "expires", *_DOWNLOAD)
+_UPLOAD = (*upload_headers.WISHES, "size")
+DISPOSITION = "response-content-disposition"
+_DOWNLOAD = (DISPOSITION, "x-oss-process")
+WISHES = ("policy", *auto_names.WISHES, "method", "expires", *_UPLOAD, *_DOWNLOAD)
 
 
 class UrlWish(NamedTuple):
-    """What a URL is to do; `headers` must be sent along exactly so, `query` is part of the URL."""
+    """What a URL is to do; `headers` must be sent along exactly so, `query` is part of the URL, and
+    a `size`, in bytes, is that of the body."""
 
     method: str
     seconds: int
     headers: Mapping[str, str]
     query: Mapping[str, str]
+    size: int | None
 
 
 def read_wish(
@@ -44,23 +49,22 @@ def read_wish(
 ) -> UrlWish:
     """Check the wishes for a URL; `object` and `policy` are the grant's. Raises InvalidParameter
     for one that is missing, malformed, not of the method or would widen."""
-    if "object" not in wishes:
-        raise InvalidParameter("object", "must be given: a URL is for one object")
+    if "object" not in wishes and "name" not in wishes:
+        raise InvalidParameter("object", "must be given, or name=auto: a URL is for one object")
     method = wishes.get("method", "PUT").upper()
     if method not in ACTIONS:
         raise InvalidParameter("method", f"must be one of {', '.join(ACTIONS)}")
-    headers = {}
-    if method == "PUT":
-        content_type = content_types.exact(wishes.get("content_type"), limits.content_types)
-        if content_type is not None:
-            headers["Content-Type"] = content_type
-    elif "content_type" in wishes:
-        raise InvalidParameter("content_type", "is for PUT only")
+    is_upload = method == "PUT"
+    foreign = {"PUT": _DOWNLOAD, "GET": _UPLOAD}.get(method, (*_UPLOAD, *_DOWNLOAD))
+    for name in foreign:
+        if name in wishes:
+            raise InvalidParameter(name, f"is for {'PUT' if name in _UPLOAD else 'GET'} only")
     return UrlWish(
         method=method,
-        seconds=lifetime(wishes.get("expires"), limits, key if method == "PUT" else None, login),
-        headers=headers,
-        query={name: _value(name, wishes[name], method) for name in _DOWNLOAD if name in wishes},
+        seconds=lifetime(wishes.get("expires"), limits, key if is_upload else None, login),
+        headers=upload_headers.upload_headers(wishes, limits) if is_upload else {},
+        query=_download(wishes) if method == "GET" else {},
+        size=_size(wishes.get("size"), limits) if is_upload else None,
     )
 
 
@@ -76,27 +80,22 @@ def signed_url(
     `more_query` are parameters that OSS shall get and that no client may leave out or change."""
     object_key = grant.object_key or ""
     signer = Signer.at(now, key, settings.region)
-    parameters = {
-        **wish.query,
-        **(more_query or {}),
-        "x-oss-credential": signer.credential,
-        "x-oss-date": signer.timestamp,
-        "x-oss-expires": str(wish.seconds),
-        "x-oss-signature-version": ALGORITHM,
-    }
-    if key.security_token is not None:
-        parameters["x-oss-security-token"] = key.security_token
-    query = canonical_query(parameters)
-    signed = {name.lower(): value for name, value in wish.headers.items()}
-    signature = signer.request_signature(
-        wish.method, f"/{grant.bucket}/{object_key}", query, signed
+    # A size is signed, and not among Headers: a browser sets it by itself, and lets no page do so.
+    size = {} if wish.size is None else {"Content-Length": str(wish.size)}
+    query = signer.presigned(
+        wish.method,
+        f"/{grant.bucket}/{object_key}",
+        wish.seconds,
+        {**wish.query, **(more_query or {})},
+        {**wish.headers, **size},
     )
     address, path = bucket_address(settings.oss_endpoint, grant.bucket)
     return {
         "StatusCode": 200,
-        "Url": f"{address}{path}{quote(object_key)}?{query}&x-oss-signature={signature}",
+        "Url": f"{address}{path}{quote(object_key)}?{query}",
         "Method": wish.method,
         "Headers": dict(wish.headers),
+        **({} if wish.size is None else {"Size": wish.size}),
         "Expiration": signer.expiration(wish.seconds),
         "Object": object_key,
         # As in a token: nothing else may stand at the top.
@@ -104,9 +103,32 @@ def signed_url(
     }
 
 
-def _value(name: str, value: str, method: str) -> str:
-    if method != "GET":
-        raise InvalidParameter(name, "is for GET only")
+def _size(wish: str | None, limits: Limits) -> int | None:
+    if wish is None and limits.needs_size:
+        most = limits.max_url_bytes
+        raise InvalidParameter("size", f"must be given: the body's bytes, 0 to {most}")
+    return None if wish is None else whole_wish("size", wish, "bytes", 0, limits.max_url_bytes)
+
+
+def _download(wishes: Mapping[str, str]) -> dict[str, str]:
+    """A browser stores what it gets, unless it is to be shown and runs nothing: then it is of the
+    type that the name says, whatever was stored."""
+    found = {name: _value(name, wishes[name]) for name in _DOWNLOAD if name in wishes}
+    disposition = found.setdefault(DISPOSITION, "attachment")
+    kind = disposition.partition(";")[0].strip().lower()
+    if kind == "attachment":
+        return found
+    shown = extensions.shown_as(wishes["object"])
+    if kind == "inline" and shown is not None:
+        return {**found, "response-content-type": shown}
+    raise InvalidParameter(
+        DISPOSITION,
+        "must begin with attachment; inline is for names that end like a picture's, a sound's or a "
+        f"video's: {', '.join(extensions.SHOWN)}",
+    )
+
+
+def _value(name: str, value: str) -> str:
     if name == "x-oss-process":
         # Imported where it is needed: hardly any URL is for a picture.
         from token_service.signing import image_operations

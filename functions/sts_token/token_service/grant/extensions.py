@@ -1,0 +1,66 @@
+"""Content types, and how the names of their files end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from token_service.grant import content_types
+
+EXTENSION = "[a-z0-9]{1,8}"
+"""What stands behind the last dot of a name that is made here, as a pattern."""
+
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_EXTENSIONS = {
+    "image/jpeg": "jpg jpeg",
+    "image/tiff": "tif tiff",
+    "image/svg+xml": "svg",
+    "image/x-icon": "ico",
+    "audio/mpeg": "mp3",
+    "audio/mp4": "m4a mp4",
+    "audio/ogg": "ogg oga opus",
+    "audio/x-m4a": "m4a",
+    "audio/x-wav": "wav",
+    "video/mp4": "mp4 m4v",
+    "video/ogg": "ogv",
+    "video/quicktime": "mov",
+    "video/x-matroska": "mkv",
+    "text/plain": "txt log",
+    "text/html": "html htm",
+    "text/markdown": "md",
+    "text/javascript": "js",
+    "application/gzip": "gz",
+    "application/javascript": "js",
+    "application/msword": "doc",
+    "application/octet-stream": "bin",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.ms-powerpoint": "ppt",
+    f"{_OFFICE}.presentationml.presentation": "pptx",
+    f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
+    f"{_OFFICE}.wordprocessingml.document": "docx",
+}
+"""Where it is not the second half of the type, as in image/png."""
+
+
+def of(content_type: str) -> tuple[str, ...]:
+    """Return the extensions of an exact type, without dots; none are known: empty."""
+    base = content_types.base(content_type)
+    half = base.partition("/")[2]
+    return tuple(_EXTENSIONS.get(base, half if re.fullmatch(EXTENSION, half) else "").split())
+
+
+SHOWN: Mapping[str, str] = {
+    extension: content_type
+    for content_type in """
+        image/jpeg image/png image/gif image/webp image/avif image/bmp image/heic
+        audio/mpeg audio/x-m4a audio/wav audio/ogg audio/aac audio/flac
+        video/mp4 video/webm video/quicktime
+    """.split()
+    for extension in of(content_type)
+}
+"""The extensions of what runs nothing in a browser, each with its type."""
+
+
+def shown_as(name: str) -> str | None:
+    """Return the type that a browser may show an object of this name as; None: as none."""
+    return SHOWN.get(name.rpartition(".")[2].lower())
