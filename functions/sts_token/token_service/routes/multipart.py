@@ -23,7 +23,10 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     """Sign the start of an upload, or what goes on with one, with the function's own key."""
     wishes = grants.read_wishes(request, multipart.WISHES)
     grant = at.grant(request, record, wishes)
-    secrets, issuer = _secrets(at), Reader(at.env).text(JWT_ISSUER)
+    reader = Reader(at.env)
+    if not reader.text(MULTIPART_SECRET):
+        raise NotFound("no multipart uploads here: MULTIPART_SECRET is not set")
+    secrets, issuer = read_secrets(at.env, MULTIPART_SECRET), reader.text(JWT_ISSUER)
     key, limits, now = at.access_key(), at.get(read_limits), time.time()
     step = Step("start")
     if "Upload" in wishes:
@@ -37,21 +40,18 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     require(multipart.ACTIONS[step.operation], grant, at, len(step.parts) or 1)
     signer = Signer.at(now, key, at.settings.region)
     urls = Urls(signer, at.settings.oss_endpoint, upload, seconds)
+    callback = callback_of(grant, int(now) + seconds, at)
+    signed = multipart.signed(step, urls, limits, callback.query() if callback else {})
     if step.operation == "start":
-        signed = {"Upload": multipart.seal(upload, secrets[0]), **multipart.started(urls)}
-    else:
-        callback = callback_of(grant, int(now) + seconds, at)
-        signed = multipart.continued(step, urls, callback.query() if callback else {})
+        signed["Upload"] = multipart.seal(upload, secrets[0])
     return {
         "StatusCode": 200,
         **signed,
         "Expiration": signer.expiration(seconds),
         "Object": upload.key,
+        "Size": upload.size,
+        "PartSize": upload.part_size,
+        "PartCount": upload.part_count,
+        "UploadExpiration": signer.expiration(upload.expires - int(now)),
         "Scope": {"Bucket": grant.bucket, "Region": at.settings.region, "Policy": grant.policy},
     }
-
-
-def _secrets(at: Instance) -> tuple[bytes, ...]:
-    if not Reader(at.env).text(MULTIPART_SECRET):
-        raise NotFound("no multipart uploads here: MULTIPART_SECRET is not set")
-    return read_secrets(at.env, MULTIPART_SECRET)
