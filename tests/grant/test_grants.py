@@ -152,9 +152,8 @@ def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:
 
 def test_what_is_no_wish_here_may_be_there_as_often_as_it_likes() -> None:
     for request in (
-        post(b'{"x": 1, "x": 2, "Object": "a", "OBJECT": "b"}'),
-        post(b"x=1&x=2&Object=a&OBJECT=b", FORM),
-        post(b'{"content_type": "a", "Content-Type": "b"}'),
+        post(b'{"x": 1, "x": 2, "_": "a"}'),
+        post(b"x=1&x=2&X=a&timestamp=b", FORM),
     ):
         assert grants.read_wishes(request) == {}
 

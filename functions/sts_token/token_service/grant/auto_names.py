@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from token_service.grant.extensions import EXTENSION
 from token_service.grant.refusals import InvalidParameter
 
-WISHES = ("object", "name", "ext")
-"""The wishes that say what an object is called."""
-
 
 def wished(wishes: Mapping[str, str]) -> str | None:
     """Return the name that an object is wished to have, under the prefix; None: none is wished. A

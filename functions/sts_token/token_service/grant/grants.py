@@ -9,7 +9,8 @@ from token_service.http.messages import Request
 from token_service.login.callers import Caller, Login
 from token_service.settings.reading import Settings
 
-_WISHES = ("policy", "object", "duration")
+TOKEN_WISHES = ("policy", "object", "duration")
+LOGIN = "access_token"
 
 
 class Grant(NamedTuple):
@@ -24,12 +25,12 @@ class Grant(NamedTuple):
     login: Login | None = None
 
 
-def read_wishes(request: Request, names: Sequence[str] = _WISHES) -> dict[str, str]:
-    """Collect the wishes of the query and of a JSON or form body; names not asked for are ignored.
-    Raises InvalidParameter for a body that is neither; for a wish that is there twice in the body,
-    in two spellings of its name, or in the query and the body with two values."""
+def read_wishes(request: Request, names: Sequence[str] = TOKEN_WISHES) -> dict[str, str]:
+    """Collect the wishes of the query and of a JSON or form body. Raises InvalidParameter for a
+    body that is neither; for a wish that is there twice in the body, in another spelling of its
+    name, or in the query and the body with two values; for one of another route."""
     found = {name: request.query[name] for name in names if name in request.query}
-    if request.method != "POST" and (not found or len(found) == len(request.query)):
+    if request.method != "POST" and len(found) + (LOGIN in request.query) == len(request.query):
         return found
     from token_service.grant import wishes
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from token_service.grant import new_names, object_keys
+from token_service.grant import new_names, object_keys, wish_names
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter, whole_wish
 from token_service.http.messages import Request
@@ -20,8 +20,8 @@ MAX_BODY_BYTES = 16 * 1024
 
 def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) -> dict[str, str]:
     """Add the wishes of a POST's body to those of the query. Raises InvalidParameter for a wish
-    that is there twice in the body, in two spellings of its name, or in the query and the body with
-    two values."""
+    that is there twice in the body, or in the query and the body with two values, and what
+    wish_names.check refuses."""
     both = dict(wishes)
     pairs = _read_body(request) if request.method == "POST" else []
     for name in names:
@@ -31,8 +31,7 @@ def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) ->
         for text in values:
             if text is not None and both.setdefault(name, text) != text:
                 raise InvalidParameter(name, "the query and the body must not differ")
-    if both:
-        _check_spellings(both, names, [*request.query, *(key for key, _ in pairs)])
+    wish_names.check([*request.query, *(key for key, _ in pairs)], names)
     return both
 
 
@@ -67,19 +66,6 @@ def _text(name: str, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
         raise InvalidParameter(name, "must be text or a whole number")
     return None if value is None else str(value)
-
-
-def _check_spellings(wishes: Mapping[str, str], names: Sequence[str], given: Sequence[str]) -> None:
-    """Refuse a wish whose name is there in another spelling too: another reader takes that one."""
-    known = {_folded(name): name for name in names}
-    for spelling in given:
-        name = known.get(_folded(spelling), spelling)
-        if name != spelling and name in wishes:
-            raise InvalidParameter(name, "must be given once, not in another spelling too")
-
-
-def _folded(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")
 
 
 def narrowed(grant: Grant, wishes: Mapping[str, str], settings: Settings) -> Grant:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from token_service.grant import grants
+from token_service.grant import grants, wish_names
 from token_service.http.messages import Request
 from token_service.instance import Instance
 from token_service.request_log import Record
@@ -15,7 +15,7 @@ from token_service.signing import forms
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     """Sign a form with the function's own key."""
-    wishes = grants.read_wishes(request, forms.WISHES)
+    wishes = grants.read_wishes(request, wish_names.FORM)
     grant = at.grant(request, record, wishes)
     key = at.access_key()
     wish = forms.read_wish(wishes, at.get(read_limits), key, grant.login)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from token_service.grant import grants
+from token_service.grant import grants, wish_names
 from token_service.http.messages import ANSWER_SECONDS, Request
 from token_service.instance import Instance
 from token_service.request_log import Record
@@ -18,7 +18,7 @@ from token_service.token.refusals import StsInvalidAnswer
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     """Sign an upload with the function's own key, a download with the caller's own session."""
     end = at.end(ANSWER_SECONDS)
-    wishes = grants.read_wishes(request, signed_urls.WISHES)
+    wishes = grants.read_wishes(request, wish_names.SIGNED_URL)
     grant = at.grant(request, record, wishes)
     key = at.access_key()
     wish = signed_urls.read_wish(wishes, at.get(read_limits), key, grant.login)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from token_service import base64url
 from token_service.errors import ServiceError
-from token_service.grant import object_keys
+from token_service.grant import object_keys, wish_names
 from token_service.grant.grants import folder
 from token_service.grant.refusals import InvalidParameter
 from token_service.http.messages import ANSWER_SECONDS, Request
@@ -62,11 +62,12 @@ def _listings_limit(_at: Instance) -> RateLimit:
 
 
 def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> Listing:
-    """Read the wishes `limit`, `marker` and `details` of a query; other names are ignored. Raises
-    InvalidParameter; ListingRefused where all callers share one folder (AUTH=anonymous): a caller
-    who may only write would see, and could report as their own, everybody's uploads."""
+    """Read the wishes `limit`, `marker` and `details` of a query. Raises InvalidParameter, and
+    ListingRefused where all callers share one folder (AUTH=anonymous): a caller who may only write
+    would see, and could report as their own, everybody's uploads."""
     if caller.segment is None:
         raise ListingRefused("AUTH=anonymous: callers share a folder, so no one's own can be told")
+    wish_names.check(query, wish_names.UPLOADS)
     prefix = folder(caller, settings)
     details = query.get("details", "0")
     if details not in ("0", "1"):

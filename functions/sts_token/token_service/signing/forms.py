@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from token_service.encoding import compact
-from token_service.grant import auto_names, content_types
+from token_service.grant import content_types
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import whole_wish
 from token_service.login.callers import Login
@@ -20,7 +20,6 @@ from token_service.signing.limits import Limits
 from token_service.signing.signer import ALGORITHM, Signer, lifetime
 
 ACTION = "oss:PutObject"
-WISHES = ("policy", *auto_names.WISHES, *upload_headers.WISHES, "max_bytes", "expires")
 
 _FILE_NAME = "${filename}"
 _TYPE_FIELDS = ("content-type", "x-oss-content-type")

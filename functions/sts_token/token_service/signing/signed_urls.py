@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from token_service.grant import auto_names, extensions
+from token_service.grant import extensions
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter, whole_wish
+from token_service.grant.wish_names import DOWNLOAD, UPLOAD
 from token_service.login.callers import Login
 from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.reading import Settings
@@ -27,10 +28,7 @@ MAX_VALUE_BYTES = 1024
 ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObject"}
 """The methods that are signed, and what each needs to be allowed."""
 
-_UPLOAD = (*upload_headers.WISHES, "size")
-DISPOSITION = "response-content-disposition"
-_DOWNLOAD = (DISPOSITION, "x-oss-process")
-WISHES = ("policy", *auto_names.WISHES, "method", "expires", *_UPLOAD, *_DOWNLOAD)
+DISPOSITION, _ = DOWNLOAD
 
 
 class UrlWish(NamedTuple):
@@ -55,10 +53,10 @@ def read_wish(
     if method not in ACTIONS:
         raise InvalidParameter("method", f"must be one of {', '.join(ACTIONS)}")
     is_upload = method == "PUT"
-    foreign = {"PUT": _DOWNLOAD, "GET": _UPLOAD}.get(method, (*_UPLOAD, *_DOWNLOAD))
+    foreign = {"PUT": DOWNLOAD, "GET": UPLOAD}.get(method, (*UPLOAD, *DOWNLOAD))
     for name in foreign:
         if name in wishes:
-            raise InvalidParameter(name, f"is for {'PUT' if name in _UPLOAD else 'GET'} only")
+            raise InvalidParameter(name, f"is for {'PUT' if name in UPLOAD else 'GET'} only")
     return UrlWish(
         method=method,
         seconds=lifetime(wishes.get("expires"), limits, key if is_upload else None, login),
@@ -113,7 +111,7 @@ def _size(wish: str | None, limits: Limits) -> int | None:
 def _download(wishes: Mapping[str, str]) -> dict[str, str]:
     """A browser stores what it gets, unless it is to be shown and runs nothing: then it is of the
     type that the name says, whatever was stored."""
-    found = {name: _value(name, wishes[name]) for name in _DOWNLOAD if name in wishes}
+    found = {name: _value(name, wishes[name]) for name in DOWNLOAD if name in wishes}
     disposition = found.setdefault(DISPOSITION, "attachment")
     kind = disposition.partition(";")[0].strip().lower()
     if kind == "attachment":

@@ -13,8 +13,6 @@ from token_service.grant import content_types, extensions
 from token_service.grant.refusals import InvalidParameter
 from token_service.signing.limits import Limits
 
-WISHES = ("content_type", "disposition", "ext")
-"""The wishes that these headers are made of."""
 FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}
 """OSS stores nothing where there is an object (vendor documentation of PutObject)."""
 

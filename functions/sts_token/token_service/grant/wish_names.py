@@ -1,0 +1,65 @@
+"""The wishes of each route, and names that are not among a route's own.
+
+Clients add parameters of their own, and those are ignored. But a wish that is ignored because it
+belongs to another route, or is misspelt, was meant to narrow something: that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from token_service.grant.grants import LOGIN, TOKEN_WISHES
+from token_service.grant.refusals import InvalidParameter
+
+NAMED = ("object", "name", "ext")
+UPLOAD = ("content_type", "disposition", "size")
+DOWNLOAD = ("response-content-disposition", "x-oss-process")
+SIGNED_URL = ("policy", *NAMED, "method", "expires", *UPLOAD, *DOWNLOAD)
+FORM = ("policy", *NAMED, "expires", "content_type", "disposition", "max_bytes")
+UPLOADS = ("limit", "marker", "details")
+ROUTES: Mapping[str, Sequence[str]] = {
+    "/": TOKEN_WISHES,
+    "/signed-url": SIGNED_URL,
+    "/form": FORM,
+    "/uploads": UPLOADS,
+}
+
+_LIKENESS = 0.8
+"""Of difflib: "objct" is 0.91, and two letters that changed places are 0.83."""
+_LEAST_LETTERS = 5
+"""Of a name that others may be too much like: "text" is like "ext", and is none of ours."""
+_CLIENTS_OWN = ("market",)
+"""What apps add to all of their requests, although it is like one of ours."""
+_MOST = 64
+"""Names that are compared; a body may have thousands."""
+
+
+def check(given: Iterable[str], own: Sequence[str]) -> None:
+    """Raise InvalidParameter for a name that is not one of a route's `own` wishes, and is another
+    route's, or almost one of its own; another spelling of either (`maxBytes`) is that name."""
+    strange = [name for name in given if name not in own and name not in (LOGIN, *_CLIENTS_OWN)]
+    if not strange:
+        return
+    folded = {_folded(name): name for name in own}
+    paths: dict[str, list[str]] = {}
+    for path, names in ROUTES.items():
+        for name in names:
+            paths.setdefault(_folded(name), []).append(path)
+    for name in map(_folded, strange):
+        if name in folded:
+            raise InvalidParameter(folded[name], "must be given once, and in no other spelling")
+        if name in paths:
+            wish = next(one for one in ROUTES[paths[name][0]] if _folded(one) == name)
+            where = ", ".join(paths[name])
+            raise InvalidParameter(wish, f"is no wish of this route, but of {where}")
+    # Imported where it is needed: few clients add anything.
+    import difflib
+
+    long = [name for name in folded if len(name) >= _LEAST_LETTERS]
+    for name in map(_folded, strange[:_MOST]):
+        for meant in difflib.get_close_matches(name, long, 1, _LIKENESS):
+            raise InvalidParameter(folded[meant], "must be spelled so; a name was almost this one")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,90 @@
+"""Wishes that are not a route's own."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from token_service.app import App
+from token_service.grant import wish_names
+from token_service.grant.grants import TOKEN_WISHES
+from token_service.grant.refusals import InvalidParameter
+from token_service.http.messages import Request
+
+Env = dict[str, str]
+
+
+def as_is(request: Request) -> Request:
+    return request
+
+
+ADDED_BY_CLIENTS = """
+    _ t ts timestamp v version nonce callback sign signature market channel platform os lang device
+    appid text next resize sort access_token project filename username
+""".split()
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "message"),
+    [
+        ("/signed-url", "max_bytes", "max_bytes: is no wish of this route, but of /form"),
+        ("/signed-url", "maxBytes", "max_bytes: is no wish of this route, but of /form"),
+        ("/signed-url", "duration", "duration: is no wish of this route, but of /"),
+        ("/form", "method", "method: is no wish of this route, but of /signed-url"),
+        ("/", "expires", "expires: is no wish of this route, but of /signed-url, /form"),
+        ("/", "name", "name: is no wish of this route, but of /signed-url, /form"),
+        ("/uploads", "object", "object: is no wish of this route, but of /, /signed-url, /form"),
+        ("/signed-url", "objct", "object: must be spelled so"),
+        ("/signed-url", "obejct", "object: must be spelled so"),
+        ("/signed-url", "Object", "object: must be given once, and in no other spelling"),
+        ("/form", "max_byte", "max_bytes: must be spelled so"),
+        ("/form", "content-type", "content_type: must be given once, and in no other spelling"),
+        ("/", "durations", "duration: must be spelled so"),
+        ("/uploads", "limits", "limit: must be spelled so"),
+    ],
+)
+def test_a_wish_that_is_not_the_routes_is_refused_by_name(
+    env: Env, path: str, name: str, message: str
+) -> None:
+    secret = {"AUTH": "jwt", "JWT_SECRET": "s" * 32}
+    app = App({**env, **(secret if path == "/uploads" else {})})
+    asked = [Request("GET", path, {name: "1"})]
+    if path != "/uploads":
+        asked.append(Request("POST", path, body=json.dumps({name: "1"}).encode()))
+    for request in asked:
+        with pytest.raises(InvalidParameter) as caught:
+            wish_names.check(request.query or json.loads(request.body), wish_names.ROUTES[path])
+        assert caught.value.message.startswith(message)
+        if path != "/uploads":
+            answer = json.loads(app.respond(functools.partial(as_is, request)).body)
+            assert answer["ErrorCode"] == caught.value.code
+            assert answer["ErrorMessage"] == caught.value.message
+
+
+@pytest.mark.parametrize("own", wish_names.ROUTES.values(), ids=wish_names.ROUTES)
+def test_what_clients_add_on_their_own_is_ignored(own: tuple[str, ...]) -> None:
+    wish_names.check([*ADDED_BY_CLIENTS, *own, *own], own)
+
+
+def test_each_route_knows_its_own_wishes() -> None:
+    assert wish_names.ROUTES["/"] == TOKEN_WISHES
+    for own in wish_names.ROUTES.values():
+        assert len(set(own)) == len(own)
+
+
+@given(st.lists(st.text() | st.sampled_from(["objec", "OBJECT", "", "-", "\ud800"]), max_size=200))
+def test_whatever_else_is_sent_is_ignored_or_refused_by_a_known_name(given_: list[str]) -> None:
+    known = {name for own in wish_names.ROUTES.values() for name in own}
+    assert refused_name(given_) in {None, *known}
+
+
+def refused_name(given_: list[str]) -> str | None:
+    try:
+        wish_names.check(given_, wish_names.FORM)
+    except InvalidParameter as error:
+        return error.message.partition(":")[0]
+    return None
