@@ -24,7 +24,7 @@ from ops.dotenv import Loaded
 from ops.entropy import is_weak
 from ops.report import Check, Finding, failed, judged, passed, skipped, warned
 from ops.smoke import contract, wire
-from token_service import faults
+from token_service import faults, warnings
 from token_service.app import ROUTES
 from token_service.errors import Misconfiguration, PolicyError
 from token_service.grant import grants
@@ -34,6 +34,7 @@ from token_service.login.jwks import KeysUnreachable
 from token_service.login.jwt import Jwt
 from token_service.login.logins import Logins
 from token_service.settings.reading import Settings, read_secrets
+from token_service.settings.values import ROUTE_WORDS
 from token_service.settings.variables import (
     CALLBACK_SECRET,
     JWT_SECRET,
@@ -365,6 +366,14 @@ def _limits(patient: Patient) -> Finding:
     )
 
 
+def _bounds(patient: Patient) -> Finding:
+    settings = patient.settings
+    if settings.has_unbound_tokens:
+        return warned(warnings.UNBOUND)
+    closed = [word for word in ROUTE_WORDS if word not in settings.enabled_routes]
+    return passed(f"closed: {', '.join(closed)}" if closed else "none are set; all routes answer")
+
+
 def _secrets(patient: Patient) -> Finding:
     """What the function uses, each of a list; a damaged one is its own variable's fault."""
     used = _used_secrets(patient)
@@ -488,6 +497,7 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("logins", _logins),
     ("rate limits", _limits),
     ("overwriting", _overwriting),
+    ("upload limits", _bounds),
     ("secrets", _secrets),
     ("other variables", _others),
     ("variables' size", _size),

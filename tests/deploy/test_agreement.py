@@ -338,6 +338,12 @@ def accepted_by_function(template: Document, name: str, value: str) -> bool:
         ("JwtJwksUrl", ["https://a.b/keys.json?x=1"], ["http://a.b/keys", "https://a.b/ü", "a.b"]),
         ("HttpErrorStatus", ["ok", "real"], ["true"]),
         ("Auth", ["jwt", "anonymous"], ["none"]),
+        (
+            "EnabledRoutes",
+            ["", "token", "signed-url,form,multipart,uploads"],
+            [",", "tokens", "token,", "token,health", "callback"],
+        ),
+        ("Overwrite", ["", "yes", "no"], ["No", "true", "never"]),
         ("UrlExpireTime", ["", "1", "99999", "604800"], ["0", "604801", "700000", "1e3"]),
         ("UrlExpireTimeMax", ["", "900", "604800"], ["0", "604801", "x"]),
         ("UploadMaxBytes", ["", "1", "4999999999"], ["0", "5368709121", "1GB"]),

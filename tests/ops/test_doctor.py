@@ -583,6 +583,25 @@ def test_it_says_what_keeps_a_token_from_overwriting(
     assert is_told is (given == {"OVERWRITE": "no"})
 
 
+@pytest.mark.parametrize(
+    ("given", "level", "says"),
+    [
+        ({}, "PASS", "none are set"),
+        ({"ENABLED_ROUTES": "form,uploads"}, "PASS", "closed: token, signed-url, multipart"),
+        ({"UPLOAD_MAX_BYTES": "10"}, "WARN", "do not bind tokens"),
+        ({"OVERWRITE": "no", "ENABLED_ROUTES": "token"}, "WARN", "leave token out"),
+        ({"OVERWRITE": "no", "ENABLED_ROUTES": "form"}, "PASS", "closed: token"),
+    ],
+)
+def test_limits_that_tokens_go_around_are_warned_of(
+    shell: Env, tmp_path: Path, given: Env, level: str, says: str
+) -> None:
+    """A5."""
+    found = examined({**shell, **given}, tmp_path)["upload limits"]
+    assert found[0] == level
+    assert says in found[1]
+
+
 def test_a_wrong_brake_is_one_fault_and_a_right_one_beside_wrong_logins_none(
     shell: Env, tmp_path: Path
 ) -> None:

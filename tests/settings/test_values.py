@@ -204,6 +204,12 @@ def test_policy_choices_add_to_the_default_policy(env: Env) -> None:
         ("CALLER_URLS_PER_MINUTE", "1e3", "0 (no limit) to 99999"),
         ("LOGINS_NOT_BEFORE", "1700000000", "must be empty with AUTH=anonymous"),
         ("DENIED_CALLERS", "alice", "must be empty with AUTH=anonymous"),
+        ("ENABLED_ROUTES", ",", "must be one or more of token, signed-url, form, multipart"),
+        ("ENABLED_ROUTES", " , ,", "must be one or more of token"),
+        ("ENABLED_ROUTES", "token,health", "uploads, separated by commas"),
+        ("ENABLED_ROUTES", "Token", "must be one or more of token"),
+        ("OVERWRITE", "No", "must be one of yes, no"),
+        ("OVERWRITE", "false", "must be one of yes, no"),
         ("URL_EXPIRE_TIME", "0", "1 to 604800"),
         ("URL_EXPIRE_TIME", "604801", "1 to 604800"),
         ("URL_EXPIRE_TIME", "1.5", "1 to 604800"),
@@ -398,13 +404,34 @@ def test_plain_http_to_sts_stays_on_this_machine(host: str) -> None:
     assert endpoint.host in ("localhost", "::1") or endpoint.host.startswith("127.")
 
 
+LIMITS = (
+    {"UPLOAD_MAX_BYTES": "1073741824"},
+    {"UPLOAD_CONTENT_TYPES": "image/*"},
+    {"OVERWRITE": "no"},
+)
+
+
 @pytest.mark.parametrize("auth", ["anonymous", "jwt"])
 @pytest.mark.parametrize("per_minute", ["", "0", "5"])
 @pytest.mark.parametrize("choices", ["", "all_policy", "bucket_read_policy"])
+@pytest.mark.parametrize("limits", [{}, *LIMITS])
 def test_what_is_unwise_is_what_is_warned_of(
-    env: Env, auth: str, per_minute: str, choices: str
+    env: Env, auth: str, per_minute: str, choices: str, limits: Env
 ) -> None:
     """A cold start asks the one, and loads the other only then."""
     more = {"AUTH": auth, "CALLER_TOKENS_PER_MINUTE": per_minute, "POLICY_CHOICES": choices}
-    found = read_settings({**env, **more, "JWT_SECRET": "s" * 32})
+    found = read_settings({**env, **more, **limits, "JWT_SECRET": "s" * 32})
     assert found.is_unwise == bool(warnings.of(found))
+
+
+def test_limits_that_do_not_bind_tokens_are_warned_of(env: Env) -> None:
+    """A5. A default is no limit: nobody has set it."""
+    for limits, closed, warned in (
+        *(({**limits}, {}, True) for limits in LIMITS),
+        *(({**limits}, {"ENABLED_ROUTES": "form,token"}, True) for limits in LIMITS),
+        *(({**limits}, {"ENABLED_ROUTES": "form"}, False) for limits in LIMITS),
+        ({}, {}, False),
+        ({"OVERWRITE": "yes"}, {}, False),
+    ):
+        found = read_settings({**env, **limits, **closed})
+        assert (warnings.UNBOUND in warnings.of(found)) == warned, (limits, closed)

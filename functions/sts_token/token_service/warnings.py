@@ -8,6 +8,11 @@ from token_service.settings.reading import Settings
 
 log = logging.getLogger("sts_token")
 
+UNBOUND = (
+    "UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES and OVERWRITE=no do not bind tokens, and a signed PUT "
+    "may be of any size: leave token out of ENABLED_ROUTES"
+)
+
 
 def of(settings: Settings) -> list[str]:
     """Return the warnings, a sentence each. Strangers read them: no value is in them."""
@@ -21,10 +26,7 @@ def of(settings: Settings) -> list[str]:
             "CALLER_TOKENS_PER_MINUTE=0: one caller can spend the STS calls of the whole account"
         )
     if settings.has_unbound_tokens:
-        found.append(
-            "UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES and OVERWRITE=no do not bind tokens, and a "
-            "signed PUT may be of any size: leave token out of ENABLED_ROUTES"
-        )
+        found.append(UNBOUND)
     if "all_policy" in settings.policy_choices:
         found.append("all_policy: tokens may do whatever the upload role may, in every folder")
     return found

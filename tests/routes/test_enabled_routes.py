@@ -1,0 +1,83 @@
+"""Routes that the operator has closed."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from token_service.app import CALLBACK, ROUTES, App, Route
+from token_service.http.messages import Request, Response
+from token_service.settings.values import ROUTE_WORDS
+
+Env = dict[str, str]
+
+CLOSABLE = [route for route in ROUTES if route.word]
+
+
+def respond(env: Env, request: Request) -> Response:
+    with closing(App(env)) as app:
+        return app.respond(lambda: request)
+
+
+def answer(env: Env, request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(respond(env, request).body)
+    return found
+
+
+@pytest.fixture
+def jwt(env: Env) -> Env:
+    """Nobody has a login: an open route answers MissingToken."""
+    return {**env, "AUTH": "jwt", "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": "https://a.example"}
+
+
+@pytest.mark.parametrize("route", CLOSABLE, ids=lambda route: route.path)
+@pytest.mark.parametrize("word", ROUTE_WORDS)
+def test_a_route_answers_where_its_word_is_there(jwt: Env, route: Route, word: str) -> None:
+    found = answer({**jwt, "ENABLED_ROUTES": word}, Request("GET", route.path))
+    assert found["ErrorCode"] == ("MissingToken" if word == route.word else "RouteDisabled")
+    if word != route.word:
+        assert found["StatusCode"] == 403
+        assert f"ENABLED_ROUTES has {route.word}" in found["ErrorMessage"]
+
+
+@pytest.mark.parametrize("route", CLOSABLE, ids=lambda route: route.path)
+@pytest.mark.parametrize("value", ["", "  ", ",".join(ROUTE_WORDS)])
+def test_by_default_all_routes_answer(jwt: Env, route: Route, value: str) -> None:
+    found = answer({**jwt, "ENABLED_ROUTES": value}, Request("GET", route.path))
+    assert found["ErrorCode"] == "MissingToken"
+
+
+def test_every_route_that_a_client_asks_can_be_closed() -> None:
+    assert {route.word for route in CLOSABLE} <= set(ROUTE_WORDS)
+    assert {route.path for route in ROUTES if not route.word} == {CALLBACK.path, "/health"}
+
+
+def test_what_oss_and_the_operator_ask_stays_open(env: Env) -> None:
+    closed = {**env, "ENABLED_ROUTES": "uploads"}
+    assert answer(closed, Request("GET", "/health"))["Status"] == "OK"
+    assert "CALLBACK_URL" in answer(closed, Request("POST", "/callback"))["ErrorMessage"]
+    assert answer(closed, Request("GET", "/"))["ErrorCode"] == "RouteDisabled"
+
+
+def test_a_page_gets_to_read_that_a_route_is_closed(jwt: Env) -> None:
+    closed = {**jwt, "ENABLED_ROUTES": "uploads"}
+    headers = {"origin": "https://a.example", "access-control-request-method": "POST"}
+    preflight = respond(closed, Request("OPTIONS", "/form", headers=headers))
+    assert preflight.status == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    refused = respond(closed, Request("POST", "/form", headers={"origin": "https://a.example"}))
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert json.loads(refused.body)["ErrorCode"] == "RouteDisabled"
+
+
+def test_a_closed_route_looks_at_nothing(jwt: Env) -> None:
+    """Neither at a login nor at wishes; and what else is wrong with the settings comes first."""
+    closed = {**jwt, "ENABLED_ROUTES": "uploads"}
+    bad = Request("POST", "/signed-url", {"access_token": "x"}, body=b"\xff")
+    assert answer(closed, bad)["ErrorCode"] == "RouteDisabled"
+    for wrong in ({"ENABLED_ROUTES": ","}, {"BUCKET_NAME": ""}):
+        found = answer({**closed, **wrong}, Request("GET", "/form"))
+        assert found["ErrorCode"] == "Misconfiguration"
