@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from token_service.grant import grants
+from token_service.grant import grants, wish_names
 from token_service.http.messages import Request
 from token_service.instance import Instance
 from token_service.request_log import Record
@@ -21,7 +21,7 @@ from token_service.signing.signer import Signer, lifetime
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     """Sign the start of an upload, or what goes on with one, with the function's own key."""
-    wishes = grants.read_wishes(request, multipart.WISHES)
+    wishes = grants.read_wishes(request, wish_names.MULTIPART)
     grant = at.grant(request, record, wishes)
     reader = Reader(at.env)
     if not reader.text(MULTIPART_SECRET):

@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 from token_service.encoding import compact_unicode
 from token_service.errors import ServiceError
-from token_service.grant import auto_names
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter, whole_wish
+from token_service.grant.wish_names import MULTIPART_START, MULTIPART_STEP
 from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.parsing import whole
 from token_service.settings.values import Endpoint
@@ -39,9 +39,6 @@ UPLOAD_SECONDS = 7 * 24 * 3600
 _PUT, _LIST, _ABORT = "oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"
 ACTIONS = {"start": _PUT, "parts": _PUT, "list": _LIST, "complete": _PUT, "abort": _ABORT}
 """What is signed, and what each needs to be allowed."""
-_START = (*auto_names.WISHES, "size", *upload_headers.WISHES)
-_LATER = ("upload_id", "parts", "action", "after")
-WISHES = ("policy", "expires", *dict.fromkeys(_START), "Upload", *_LATER)
 
 _KIND, _VERSION = "multipart", "1"
 
@@ -106,7 +103,7 @@ def read_start(
 ) -> Upload:
     """Check the wishes for a new upload; its name and `policy` are the grant's. Raises
     InvalidParameter for one that is missing, malformed, not of a start or would widen."""
-    _refuse(wishes, _LATER, "goes with the Upload that the start has answered")
+    _refuse(wishes, MULTIPART_STEP, "goes with the Upload that the start has answered")
     if grant.object_key is None:
         raise InvalidParameter("object", "must be given, or name=auto: an upload is of one object")
     if wishes.get("size", "0") == "0":
@@ -148,7 +145,7 @@ def unseal(
 def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Step:
     """Check the wishes for an upload that has begun; `per_minute` is CALLER_URLS_PER_MINUTE, 0: no
     limit. Raises InvalidParameter."""
-    _refuse(wishes, _START, "is for the start; Upload says it already")
+    _refuse(wishes, MULTIPART_START, "is for the start; Upload says it already")
     upload_id, action = wishes.get("upload_id", ""), wishes.get("action")
     if not re.fullmatch("[A-Za-z0-9]{1,64}", upload_id):
         raise InvalidParameter("upload_id", "must be OSS's UploadId, 1 to 64 of A-Z, a-z and 0-9")
