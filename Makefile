@@ -13,7 +13,7 @@ override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(o
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
 .DEFAULT_GOAL := help
-.PHONY: help run token account-key explain import-config build template doctor smoke conform test fuzz check format docs bench core clean
+.PHONY: help run token account-key explain import-config build template doctor smoke conform test test-web fuzz check format docs bench core clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,10 @@ conform: $(READY) ## try what is believed of the cloud: on a sandbox; on your ow
 	@$(BIN)/python -m ops.conform
 
 test: $(READY) $(WEB) ## run the tests
-	@$(BIN)/python -m pytest -n 4 --dist loadscope
+	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow_web"
+
+test-web: $(READY) $(WEB) ## run what takes long in a browser
+	@$(BIN)/python -m pytest -n 1 -m slow_web
 
 fuzz: $(READY) ## hunt for what the tests have not met: 10,000 examples a property
 	@echo "Hypothesis with 10,000 examples a property, where a test names no number of its own, and a million pairs of policies and access: about 15 minutes on 2 cores."

@@ -1,0 +1,64 @@
+// The resumable upload of docs/resumable-uploads.md, word for word, in a page of Chromium, which is
+// interrupted: by a reload, then by a lost connection. Reads {code, multipartUrl, logins (one for each
+// of three times), file: {name, type, parts, partSize, rest}, stopAfter (parts that are answered before
+// each interruption), chromium} as JSON on stdin. Prints, as JSON, what came of each of the three times,
+// and which parts it sent, and which of them OSS had answered by then.
+
+import { json } from 'node:stream/consumers';
+
+import { withPage } from './page.mjs';
+
+const job = await json(process.stdin);
+const files = { '/': ['text/html', '<!doctype html><title>Upload</title>'] };
+
+const use = ({ code, multipartUrl, login, file: { name, type, parts, partSize, rest } }) => {
+  // Each part begins with its own number, so that none can take another's place. What follows is the
+  // same bytes for all, which a browser keeps once.
+  const filler = new Blob([new Uint8Array(partSize - 4)]);
+  const blocks = Array.from({ length: parts }, (_, index) => {
+    const number = new Uint8Array(4);
+    new DataView(number.buffer).setUint32(0, index + 1);
+    return new Blob([number, index < parts - 1 ? filler : filler.slice(0, rest - 4)]);
+  });
+  const file = new File(blocks, name, { type, lastModified: 1 });
+  const AsyncFunction = (async () => {}).constructor;
+  return new AsyncFunction('multipartUrl', 'login', 'file', code)(multipartUrl, login, file).then(
+    () => 'done',
+    (error) => `${error}`,
+  );
+};
+
+const times = await withPage(job.chromium, files, async (page) => {
+  const times = [];
+  for (const [time, login] of job.logins.entries()) {
+    const [sent, taken, failed] = [[], [], []];
+    let interrupt;
+    const interrupted = new Promise((resolve) => (interrupt = resolve));
+    const partOf = (request) =>
+      request.method() === 'PUT' && Number(new URL(request.url()).searchParams.get('partNumber'));
+    const begin = (request) => partOf(request) && sent.push(partOf(request));
+    const note = (response) => {
+      const number = partOf(response.request());
+      if (!number || response.status() !== 200) return;
+      taken.push(number);
+      if (taken.length === job.stopAfter[time]) interrupt('interrupted');
+    };
+    const lose = (request) => failed.push(`${request.url()}: ${request.failure().errorText}`);
+    page.on('request', begin);
+    page.on('requestfailed', lose);
+    page.on('response', note);
+    const used = page.evaluate(use, { ...job, login }).catch((error) => `${error}`);
+    const outcome = await Promise.race([used, interrupted]);
+    // The second time there is a network's end, and the page sees its errors.
+    if (time === 1) await page.context().setOffline(true);
+    if (time !== 0 && outcome === 'interrupted') await used;
+    await page.context().setOffline(false);
+    await page.reload();
+    page.off('request', begin);
+    page.off('requestfailed', lose);
+    page.off('response', note);
+    times.push({ outcome, error: time === 0 ? '' : await used, sent, taken, failed });
+  }
+  return times;
+});
+console.log(JSON.stringify({ times }));
