@@ -30,6 +30,8 @@ DEPLOYED = {
 }
 OBJECT = "photos/2026/holiday.jpg"
 CONTENT_TYPE = "image/jpeg"
+PARTS = 100
+"""Of one call of /multipart."""
 # What bucket_read_write_policy renders to: the peers get it ready-made.
 POLICY = (
     '{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:PutObject","oss:ListParts",'
@@ -222,6 +224,36 @@ def url_handler(port: str) -> "Callable[[], object]":
     return call
 
 
+def url_parts(port: str) -> "Callable[[], object]":
+    """Ours: the signed URLs of a call for many parts, from the production handler."""
+    import json
+
+    handle = _index(
+        port,
+        ALIBABA_CLOUD_SECURITY_TOKEN=TOKEN,
+        MULTIPART_SECRET="a-secret-of-32-bytes-or-more-here",
+    )
+
+    def ask(**wishes: str) -> "dict[str, object]":
+        event = json.loads(_event("/multipart", **wishes))
+        event["requestContext"]["http"]["method"] = "POST"
+        answer: dict[str, object] = json.loads(
+            str(handle(json.dumps(event).encode(), None)["body"])
+        )
+        assert answer["StatusCode"] == 200, answer
+        return answer
+
+    begun = ask(object=OBJECT, size=str(PARTS * 5 * 1024 * 1024), content_type=CONTENT_TYPE)
+    numbers = ",".join(map(str, range(1, PARTS + 1)))
+
+    def call() -> object:
+        return ask(
+            Upload=str(begun["Upload"]), upload_id="0004B9894A22E5B1888A1E29F8236E2D", parts=numbers
+        )
+
+    return call
+
+
 def url_ours(_: str) -> "Callable[[], object]":
     """Ours: from the wishes to a signed URL, without the handler around it."""
     _find_ours()
@@ -288,6 +320,7 @@ CLIENTS = {
     "tea": tea,
     "url_ours": url_ours,
     "url_handler": url_handler,
+    "url_parts": url_parts,
     "url_oss2": url_oss2,
     "url_oss_v2": url_oss_v2,
 }
