@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sandbox.oss.errors import OssError
+from sandbox.oss.errors import OssError, invalid_argument
 
 MAX_OBJECT_BYTES = 5 * 1024**3
 """Bytes of one request: 5 GB (vendor documentation of PutObject and PostObject)."""
 
 
 def check_length(headers: Mapping[str, str]) -> None:
-    """Raise MissingContentLength or EntityTooLarge by what an upload's head says."""
+    """Raise MissingContentLength or EntityTooLarge by what an upload's head says, InvalidArgument
+    where it says two things: a signed Content-Length would not be the body's.
+
+    Unverified is that OSS refuses that too. RFC 9112 (6.1) lets a server do so; nginx does it since
+    1.21.1.
+    """
     length = headers.get("content-length")
+    if length is not None and "transfer-encoding" in headers:
+        message = "Content-Length and Transfer-Encoding must not come together."
+        raise invalid_argument(message, "Transfer-Encoding")
     if length is None and "transfer-encoding" not in headers:
         message = "You must provide the Content-Length HTTP header."
         raise OssError(411, "MissingContentLength", message)

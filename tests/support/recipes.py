@@ -158,7 +158,7 @@ def declared(root: Path) -> list[str]:
     return [
         ast.literal_eval(call.args[0])
         for call in calls
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Variable"
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("Variable", "_needed")
     ]
 
 
@@ -172,7 +172,7 @@ def routes_of(root: Path) -> list[Route]:
     found = []
     for row in value(names["ROUTES"]).elts:
         call = value(row)
-        path, methods, module = (ast.literal_eval(value(argument)) for argument in call.args)
+        path, methods, module, *_ = (ast.literal_eval(value(argument)) for argument in call.args)
         more = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
         found.append(Route(path, methods, module, more.get("needs_login", True)))
     return found

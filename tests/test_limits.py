@@ -1,0 +1,463 @@
+"""Limits that hold: what UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES bind.
+
+The attacker has a login, and what the function answers: URLs and forms, which they alter as they
+like. After each test the bucket holds nothing but images of 10 bytes at the most.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import post_forms
+from javascript import need, run
+from running_cloud import RunningCloud, running_cloud
+
+MOST = 10
+TYPE = "image/png"
+NAME = "a.png"
+KEY = f"uploads/{NAME}"
+LIMITS: dict[str, Any] = {
+    "UPLOAD_MAX_BYTES": str(MOST),
+    "UPLOAD_CONTENT_TYPES": TYPE,
+    "ENABLED_ROUTES": "signed-url,form,uploads",
+}
+Answer = dict[str, Any]
+
+
+class Stored(NamedTuple):
+    """An object, as far as a limit can bind it."""
+
+    key: str
+    size: int
+    content_type: str
+    disposition: str
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud"), **LIMITS) as cloud:
+        yield cloud
+
+
+@pytest.fixture(autouse=True)
+def nothing_else_is_stored(cloud: RunningCloud) -> Iterator[None]:
+    yield
+    check_and_empty(cloud)
+
+
+def stored(cloud: RunningCloud) -> list[Stored]:
+    """What lies in the bucket."""
+    storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
+    found = storage.keys_from(bucket, b"", inclusive=True, prefix=b"", limit=1000)
+    return [
+        Stored(
+            info.key,
+            info.size,
+            info.headers.get("content-type", ""),
+            info.headers.get("content-disposition", ""),
+        )
+        for info in found
+    ]
+
+
+def check_and_empty(cloud: RunningCloud) -> None:
+    storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
+    found = stored(cloud)
+    storage.delete(bucket, [one.key for one in found])
+    for one in found:
+        assert one.key.startswith("uploads/"), one
+        assert one.size <= MOST, one
+        assert one.content_type == TYPE, one
+        assert one.disposition == "attachment", one
+    assert storage.uploads(bucket, "") == []
+
+
+def ask(cloud: RunningCloud, path: str, **wishes: str) -> Answer:
+    answer = cloud.answer(path=path, **wishes)
+    assert answer["StatusCode"] == 200, answer
+    return answer
+
+
+def url_for(cloud: RunningCloud, size: int = MOST, **wishes: str) -> Answer:
+    return ask(cloud, "/signed-url", **{"object": NAME, "size": str(size), **wishes})
+
+
+def send(url: str, headers: Mapping[str, str], body: bytes, method: str = "PUT") -> tuple[int, str]:
+    """As it stands, with a Content-Length unless headers have one or another framing."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    framed = {name.lower() for name in headers} & {"content-length", "transfer-encoding"}
+    try:
+        connection.putrequest(method, f"{parts.path}?{parts.query}", skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value.encode("latin-1", "replace"))
+        if not framed:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode("utf-8", "replace")
+    finally:
+        connection.close()
+
+
+def test_no_token_goes_around_the_limits(cloud: RunningCloud) -> None:
+    for path in ("/", "/sts"):
+        for method in ("GET", "POST"):
+            assert cloud.answer(method, path)["ErrorCode"] == "RouteDisabled"
+    assert not [text for text in cloud.answer(path="/health")["Warnings"] if "bind" in text]
+
+
+# By curl
+
+CURL = "-s -S -o /dev/null -w %{http_code} --max-time 10".split()
+
+
+def curl(answer: Answer, file: Path, *options: str, **headers: str) -> int:
+    """PUT a file as `curl --upload-file` does; `headers` replace or add."""
+    sent = {**answer["Headers"], **{k.replace("_", "-"): v for k, v in headers.items()}}
+    for name, value in sent.items():
+        options += ("--header", f"{name}: {value}" if value else f"{name}:")
+    done = subprocess.run(
+        ["curl", *CURL, "--upload-file", str(file), *options, answer["Url"]],  # noqa: S607
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("size", [0, 1, MOST - 1, MOST])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_curl_stores_the_size_that_was_signed_and_no_other(
+    cloud: RunningCloud, tmp_path: Path, size: int, more: int
+) -> None:
+    if size + more < 0:
+        more = 2
+    (file := tmp_path / "file").write_bytes(b"x" * (size + more))
+    status = curl(url_for(cloud, size), file)
+    assert status == (403 if more else 200)
+    assert [one.size for one in stored(cloud)] == ([] if more else [size])
+
+
+@pytest.mark.parametrize(
+    "wish", ["", "-1", "1e1", "11", "5368709120", "5368709121", "10.0", "0x0a", " 10", "\u0661"]
+)
+def test_no_other_size_is_signed(cloud: RunningCloud, wish: str) -> None:
+    answer = cloud.answer(path="/signed-url", object=NAME, size=wish)
+    assert answer["ErrorCode"] == "InvalidParameter.Size"
+
+
+def test_no_url_is_signed_without_a_size_or_for_another_type(cloud: RunningCloud) -> None:
+    for wishes, code in (
+        ({}, "InvalidParameter.Size"),
+        ({"size": "1", "content_type": "text/html"}, "InvalidParameter.ContentType"),
+        ({"size": "1", "content_type": "image/svg+xml"}, "InvalidParameter.ContentType"),
+        ({"size": "1", "max_bytes": "99"}, "InvalidParameter.MaxBytes"),
+        ({"size": "1", "disposition": "none"}, "InvalidParameter.Disposition"),
+    ):
+        assert cloud.answer(path="/signed-url", object=NAME, **wishes)["ErrorCode"] == code
+
+
+def test_curl_stores_nothing_of_unknown_length(cloud: RunningCloud, tmp_path: Path) -> None:
+    (file := tmp_path / "file").write_bytes(b"x" * MOST)
+    chunked = {"Transfer_Encoding": "chunked"}
+    assert curl(url_for(cloud), file, **chunked) in (400, 403)
+    assert curl(url_for(cloud), file, Content_Length="") in (400, 403, 411)
+    assert stored(cloud) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Type", "text/html"),
+        ("Content-Type", "image/PNG"),
+        ("Content-Type", "image/png; charset=utf-8"),
+        ("Content-Type", ""),
+        ("Content-Disposition", "inline"),
+        ("Content-Disposition", "ATTACHMENT"),
+        ("Content-Disposition", ""),
+        ("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+        ("x-oss-object-acl", "public-read"),
+        ("x-oss-meta-a", "b"),
+        ("x-oss-forbid-overwrite", "false"),
+        ("x-oss-copy-source", "/sandbox-bucket/uploads/b.png"),
+        ("x-oss-symlink-target", "b.png"),
+        ("x-oss-storage-class", "Standard"),
+    ],
+)
+def test_curl_stores_nothing_with_another_header(
+    cloud: RunningCloud, tmp_path: Path, name: str, value: str
+) -> None:
+    (file := tmp_path / "file").write_bytes(b"x" * MOST)
+    assert curl(url_for(cloud), file, **{name.replace("-", "_"): value}) in (400, 403)
+    assert stored(cloud) == []
+
+
+def test_what_the_uploader_may_still_say_is_no_limit(cloud: RunningCloud, tmp_path: Path) -> None:
+    """docs/security.md names these four."""
+    (file := tmp_path / "file").write_bytes(b"x" * MOST)
+    free = {"Cache_Control": "no-cache", "Content_Encoding": "br", "Content_Language": "en"}
+    assert curl(url_for(cloud), file, Expires="0", **free) == 200
+
+
+# By a socket
+
+
+CHUNKED = b"3e8\r\n" + b"x" * 1000 + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "body", "most"),
+    [
+        (["Content-Length: 10"], b"x" * 1000, MOST),
+        (["Content-Length: 10", "Content-Length: 1000"], b"x" * 1000, 0),
+        (["Content-Length: 10", "Transfer-Encoding: chunked"], CHUNKED, 0),
+        (["Transfer-Encoding: chunked", "Content-Length: 10"], CHUNKED, 0),
+        (["Transfer-Encoding: chunked"], CHUNKED, 0),
+        (["Content-Length: 10, 1000"], b"x" * 1000, 0),
+        (["Content-Length: +10"], b"x" * 1000, 0),
+    ],
+)
+def test_no_framing_of_the_body_gets_more_in(
+    cloud: RunningCloud, lengths: list[str], body: bytes, most: int
+) -> None:
+    """A body that is longer than its head says is cut, and two lengths are refused."""
+    answer = url_for(cloud)
+    parts = urlsplit(answer["Url"])
+    headers = [f"{name}: {value}" for name, value in answer["Headers"].items()]
+    head = [f"PUT {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}", *headers, *lengths]
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as sock:
+        sock.sendall("\r\n".join([*head, "Connection: close", "", ""]).encode() + body)
+        status = int(sock.recv(4096).split()[1])
+    assert (status == 200) == bool(most)
+    assert sum(one.size for one in stored(cloud)) == most
+
+
+# By ali-oss's signer
+
+
+def test_alioss_signs_the_same(cloud: RunningCloud) -> None:
+    """Of the function's key: what we sign is what it signs of the same size and headers."""
+    need("signing by ali-oss", browser=False)
+    answer = url_for(cloud)
+    ours = dict(parse_qsl(urlsplit(answer["Url"]).query))
+    key, secret = (cloud.env[f"ALIBABA_CLOUD_ACCESS_KEY_{name}"] for name in ("ID", "SECRET"))
+    endpoint = cloud.env["OSS_ENDPOINT"]
+    job = {
+        "method": "PUT",
+        "expires": int(ours["x-oss-expires"]),
+        "headers": {**answer["Headers"], "Content-Length": str(MOST)},
+        "name": KEY,
+        "additional": ours["x-oss-additional-headers"].split(";"),
+    }
+    connection = {"endpoint": endpoint, "key": key, "secret": secret}
+    made = run("node_signer.mjs", {**connection, "bucket": cloud.cloud.bucket, "jobs": [job]})
+    (url,) = made["urls"]
+    theirs = dict(parse_qsl(urlsplit(url).query))
+    assert theirs.keys() == ours.keys()
+    same = ("x-oss-additional-headers", "x-oss-credential", "x-oss-expires")
+    assert [theirs[name] for name in same] == [ours[name] for name in same]
+    assert send(url, answer["Headers"], b"x" * (MOST + 1))[0] == 403
+    assert send(url, answer["Headers"], b"x" * (MOST - 1))[0] == 403
+    assert send(url, {**answer["Headers"], "Content-Type": "text/html"}, b"x" * MOST)[0] == 403
+    assert send(url, answer["Headers"], b"x" * MOST)[0] == 200
+
+
+# By a browser
+
+
+def test_a_page_stores_blobs_of_the_signed_size_and_no_others(cloud: RunningCloud) -> None:
+    need("signed PUTs in a browser", browser=True)
+    expected, puts = [], []
+    for by in ("fetch", "xhr"):
+        for size, sent in ((0, 0), (1, 1), (MOST, MOST), (MOST, 9), (MOST, MOST + 1), (0, 1)):
+            answer = url_for(cloud, size, object=f"{by}-{size}-{sent}.png")
+            put = {"url": answer["Url"], "headers": answer["Headers"], "by": by}
+            puts.append({**put, "size": sent, "type": TYPE})
+            expected.append(200 if size == sent else 403)
+        answer = url_for(cloud, object=f"{by}.png")
+        put = {"url": answer["Url"], "by": by, "size": MOST}
+        attached = {"Content-Disposition": "attachment"}
+        for headers, kind, status in (
+            # The Blob's own type, where the page names none.
+            (attached, TYPE, 200),
+            (attached, "text/html", 403),
+            ({"Content-Type": TYPE}, TYPE, 400),
+            ({**attached, "Content-Type": "text/html"}, TYPE, 403),
+            # Browsers keep these to themselves: OSS sees the true length.
+            ({**answer["Headers"], "Content-Length": "999"}, TYPE, 200),
+        ):
+            puts.append({**put, "headers": headers, "type": kind})
+            expected.append(status)
+    assert run("browser_put.mjs", {"puts": puts})["statuses"] == expected
+
+
+# By whatever comes to mind
+
+NAMES = """
+    append position uploads uploadId partNumber acl symlink tagging x-oss-process callback
+    x-oss-additional-headers x-oss-security-token
+""".split()
+HEADERS = ("Content-Type", "Content-Disposition", "Content-Length", "Transfer-Encoding", "x-oss-a")
+VALUES = st.sampled_from(
+    ["", "0", "1", "10", "11", TYPE, "text/html", "inline", "attachment", "content-length"]
+) | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12)
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["drop", "set", "add", "header", "no header", "path", "method"]),
+        st.integers(0, 20),
+        st.sampled_from(NAMES),
+        st.sampled_from(HEADERS),
+        VALUES,
+    ),
+    max_size=3,
+)
+OFTEN = settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+
+
+@OFTEN
+@given(CHANGES, st.integers(0, MOST), st.integers(0, 2 * MOST))
+def test_no_altered_url_stores_anything_else(
+    cloud: RunningCloud, changes: list[tuple[str, int, str, str, str]], size: int, sent: int
+) -> None:
+    answer = url_for(cloud, size)
+    parts = urlsplit(answer["Url"])
+    path, method = parts.path, "PUT"
+    pairs, headers = parse_qsl(parts.query), dict(answer["Headers"])
+    for kind, place, name, header, value in changes:
+        at = place % max(len(pairs), 1)
+        if kind == "drop" and pairs:
+            del pairs[at]
+        elif kind == "set" and pairs:
+            pairs[at] = (pairs[at][0], value)
+        elif kind == "add":
+            pairs.append((name, value))
+        elif kind == "header":
+            headers[header] = value
+        elif kind == "no header":
+            headers.pop(header, None)
+        elif kind == "path":
+            path += quote(value)
+        else:
+            method = "POST" if place % 2 else "PUT"
+    url = f"http://{parts.netloc}{path}?{urlencode(pairs)}"
+    try:
+        status, text = send(url, headers, b"x" * sent, method)
+    except (OSError, http.client.HTTPException):
+        # A head that is no HTTP, or a length that the body does not have.
+        status, text = 0, ""
+    found = stored(cloud)
+    check_and_empty(cloud)
+    assert all(one.key == KEY and one.size == size for one in found), (status, text)
+
+
+FIELDS = (
+    "content-type x-oss-content-type Content-Disposition key policy x-oss-signature x-oss-date"
+    " x-oss-credential x-oss-object-acl x-oss-forbid-overwrite x-oss-storage-class cache-control"
+    " success_action_status callback x-oss-meta-a file"
+).split()
+
+
+@OFTEN
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["set", "drop", "case"]),
+            st.sampled_from(FIELDS),
+            VALUES | st.sampled_from(["${filename}", "uploads/b", "theirs/b", "uploads/../b"]),
+        ),
+        max_size=3,
+    ),
+    st.integers(0, 2 * MOST),
+    st.sampled_from(["", TYPE, "text/html"]),
+)
+def test_no_altered_form_stores_anything_else(
+    cloud: RunningCloud, changes: list[tuple[str, str, str]], sent: int, own_type: str
+) -> None:
+    form = ask(cloud, "/form")
+    fields = dict(form["Fields"])
+    for kind, name, value in changes:
+        if kind == "drop":
+            fields.pop(name, None)
+        else:
+            fields[name.upper() if kind == "case" else name] = value
+    reply = post_forms.send(
+        cloud.env["OSS_ENDPOINT"],
+        fields,
+        b"x" * sent,
+        filename="b.png",
+        content_type=own_type,
+        bucket=cloud.cloud.bucket,
+    )
+    found = stored(cloud)
+    check_and_empty(cloud)
+    assert len(found) <= 1, reply.text
+
+
+def test_a_form_as_it_is_stores_an_image(cloud: RunningCloud) -> None:
+    form = ask(cloud, "/form", name="auto", ext="png")
+    bucket = cloud.cloud.bucket
+    endpoint = cloud.env["OSS_ENDPOINT"]
+    assert post_forms.send(endpoint, form["Fields"], b"x" * MOST, bucket=bucket).status_code == 200
+    assert [one.key for one in stored(cloud)] == [form["Object"]] == [form["Fields"]["key"]]
+    more = post_forms.send(endpoint, form["Fields"], b"x" * (MOST + 1), bucket=bucket)
+    assert "EntityTooLarge" in more.text
+
+
+@pytest.mark.parametrize("path", ["/signed-url", "/form"])
+def test_a_name_is_made_here_and_ends_as_the_type_does(cloud: RunningCloud, path: str) -> None:
+    wishes = {"size": "1"} if path == "/signed-url" else {}
+    one, other = (ask(cloud, path, name="auto", ext="png", **wishes) for _ in range(2))
+    assert one["Object"] != other["Object"]
+    for extension in ("jpg", "html", "svg"):
+        refused = cloud.answer(path=path, name="auto", ext=extension, **wishes)
+        assert refused["ErrorMessage"] == "ext: must be one of png"
+    for wrong in ({"object": "a"}, {"name": "mine"}):
+        refused = cloud.answer(path=path, **{"name": "auto", **wishes, **wrong})
+        assert refused["StatusCode"] == 400, wrong
+
+
+# Insert only
+
+
+@pytest.fixture(scope="module")
+def insert_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud"), OVERWRITE="no") as cloud:
+        yield cloud
+
+
+def test_nothing_that_is_there_is_replaced(insert_only: RunningCloud) -> None:
+    """A7: overwriting is deleting."""
+    url = ask(insert_only, "/signed-url", object="a")
+    form = ask(insert_only, "/form", object="a")
+    endpoint, bucket = insert_only.env["OSS_ENDPOINT"], insert_only.cloud.bucket
+
+    def posted(fields: Mapping[str, str]) -> int:
+        return post_forms.send(endpoint, fields, b"form", bucket=bucket).status_code
+
+    name = "x-oss-forbid-overwrite"
+    assert url["Headers"] == {name: "true"}
+    assert form["Fields"][name] == "true"
+    for headers in ({}, {name: "false"}, {name: ""}, {name: "TRUE"}):
+        assert send(url["Url"], headers, b"url")[0] == 403
+    without = {field: value for field, value in form["Fields"].items() if field != name}
+    for fields in (without, {**without, name: "false"}, {**without, name: ""}):
+        assert posted(fields) == 403
+    assert stored(insert_only) == []
+    assert send(url["Url"], url["Headers"], b"url")[0] == 200
+    assert send(url["Url"], url["Headers"], b"")[0] == 409
+    assert posted(form["Fields"]) == 409
+    assert [one.size for one in stored(insert_only)] == [3]
+    assert insert_only.answer(path="/health")["Warnings"]
