@@ -13,9 +13,11 @@ from urllib.parse import quote
 import pytest
 from pytest_mock import MockerFixture
 
+from javascript import need, run
 from running_cloud import RunningCloud, running_cloud
 from token_service.http.messages import Request
 
+DISPOSITION = "response-content-disposition"
 NAME = "photos/\u7167\u7247 +%2F.jpg"
 
 
@@ -86,6 +88,29 @@ def test_a_download_gets_the_name_that_was_wished_for(cloud: RunningCloud) -> No
     status, text = get(url_for(cloud, "named.txt", **wishes))
     assert status == 200
     assert f"content-disposition: {disposition}\n" in text
+
+
+PAGE = "<!doctype html><title>Upload</title><script>document.title = 'It runs'</script>"
+
+
+def test_a_page_that_was_uploaded_runs_in_no_browser(cloud: RunningCloud) -> None:
+    """A10, with a token's freedom: whatever type and disposition it was stored with."""
+    need("opening a download in a browser", browser=True)
+    store = cloud.token().oss2("v4")
+    stored_as = {"Content-Type": "text/html", "Content-Disposition": "inline"}
+    urls, get = [], {"method": "GET"}
+    for name in ("page.html", "photo.jpg"):
+        store.put_object(f"uploads/{name}", PAGE, headers=stored_as)
+        urls.append(url_for(cloud, name, **get)["Url"])
+    urls.append(url_for(cloud, "photo.jpg", **get, **{DISPOSITION: "inline; filename=a"})["Url"])
+    shown = run("browser_open.mjs", {"urls": urls})["outcomes"]
+    assert shown[:2] == ["download", "download"]
+    # Taken for a picture, and a broken one.
+    assert "Upload" not in shown[2]
+    assert "It runs" not in shown[2]
+    # What it does where nothing is signed into the URL: a token's holder can make such ones.
+    open_url = store.sign_url("GET", "uploads/page.html", 60, slash_safe=True)
+    assert run("browser_open.mjs", {"urls": [open_url]})["outcomes"] == ["It runs"]
 
 
 def test_an_expired_url_is_refused(cloud: RunningCloud, mocker: MockerFixture) -> None:
