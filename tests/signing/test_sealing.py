@@ -15,13 +15,13 @@ SECRET, OLD = b"s" * 32, b"o" * 32
 
 
 def test_a_seal_is_the_content_and_an_hmac_of_purpose_version_and_content() -> None:
-    mac = hmac.digest(SECRET, b"callback seal 1\neyJhIjoxfQ", "sha256")
-    expected = f"1.eyJhIjoxfQ.{urlsafe_b64encode(mac).decode().rstrip('=')}"
-    assert seal(b'{"a":1}', "callback", "1", SECRET) == expected
+    mac = hmac.digest(SECRET, b"callback seal 1\nWyJhIiwxXQ", "sha256")
+    expected = f"1.WyJhIiwxXQ.{urlsafe_b64encode(mac).decode().rstrip('=')}"
+    assert seal(["a", 1], "callback", "1", SECRET) == expected
 
 
-@given(st.binary(min_size=1, max_size=4000))
-def test_what_is_sealed_is_opened_by_a_retired_secret_too(content: bytes) -> None:
+@given(st.lists(st.none() | st.integers() | st.text(st.characters(codec="utf-8"))))
+def test_what_is_sealed_is_opened_by_a_retired_secret_too(content: list[object]) -> None:
     text = seal(content, "callback", "1", OLD)
     assert unseal(text, "callback", "12", (SECRET, OLD)) == content
 
@@ -32,14 +32,14 @@ def test_what_is_sealed_is_opened_by_a_retired_secret_too(content: bytes) -> Non
     ids=["another purpose", "another version", "another secret"],
 )
 def test_a_seal_opens_for_nothing_else(kind: str, versions: str, secret: bytes) -> None:
-    text = seal(b"content", "callback", "1", SECRET)
-    assert unseal(text, "callback", "1", (SECRET,)) == b"content"
+    text = seal(["content"], "callback", "1", SECRET)
+    assert unseal(text, "callback", "1", (SECRET,)) == ["content"]
     assert unseal(text, kind, versions, (secret,)) is None
 
 
 def test_a_mac_has_one_spelling() -> None:
     """Its last character has two bits that are none of the MAC: lax readers pass over them."""
-    text = seal(b"content", "callback", "1", SECRET)
+    text = seal(["content"], "callback", "1", SECRET)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     opened = [last for last in alphabet if unseal(text[:-1] + last, "callback", "1", (SECRET,))]
     assert opened == [text[-1]]

@@ -7,10 +7,8 @@ what and until when. It is no permission: OSS has let the upload in before it is
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
-from token_service.encoding import compact_unicode
 from token_service.errors import ServiceError
 from token_service.signing import sealing
 
@@ -18,8 +16,6 @@ UPLOAD_SECONDS = 3600
 """How long a seal outlives what it came with. OSS checks credentials when an upload begins, and
 calls back when it has ended: in an hour the largest single upload (5 GB) passes at 12 Mbit/s. An
 upload in parts takes longer, but ends with a request whose credentials have to be valid."""
-
-_KIND = "callback"
 
 
 class CallbackRefused(ServiceError):
@@ -56,16 +52,16 @@ def seal(content: Seal, secret: bytes) -> str:
     # Version 1 as long as it says it all: an earlier version of this function reads no other.
     version = "1" if content.issued is None else "2"
     members = content[:5] if version == "1" else content
-    return sealing.seal(compact_unicode(members).encode(), _KIND, version, secret)
+    return sealing.seal(members, "callback", version, secret)
 
 
 def unseal(text: str, secrets: tuple[bytes, ...], now: float) -> Seal:
     """Return what was sealed with one of the secrets; `now` is in unix seconds. Raises
     CallbackRefused for anything else, and for a seal whose time has passed."""
-    opened = sealing.unseal(text, _KIND, "12", secrets)
+    opened = sealing.unseal(text, "callback", "12", secrets)
     if opened is None:
         raise CallbackRefused("the seal is not one of CALLBACK_SECRET")
-    content = Seal(*json.loads(opened))
+    content = Seal(*opened)
     if now >= content.expires:
         raise CallbackRefused("the seal has expired")
     return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from token_service.grant import grants, wish_names
 from token_service.http.messages import Request
@@ -15,7 +16,7 @@ from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_secrets
 from token_service.settings.variables import JWT_ISSUER, MULTIPART_SECRET
 from token_service.signing import multipart
-from token_service.signing.multipart import Step, Urls
+from token_service.signing.multipart import Step
 from token_service.signing.signer import Signer, lifetime
 
 
@@ -39,9 +40,9 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     seconds = min(seconds, upload.expires - int(now))
     require(multipart.ACTIONS[step.operation], grant, at, len(step.parts) or 1)
     signer = Signer.at(now, key, at.settings.region)
-    urls = Urls(signer, at.settings.oss_endpoint, upload, seconds)
+    sign = partial(signer.url, at.settings.oss_endpoint, upload.bucket, upload.key, seconds)
     callback = callback_of(grant, int(now) + seconds, at)
-    signed = multipart.signed(step, urls, limits, callback.query() if callback else {})
+    signed = multipart.signed(step, upload, sign, limits, callback.query() if callback else {})
     if step.operation == "start":
         signed["Upload"] = multipart.seal(upload, secrets[0])
     return {

@@ -1,6 +1,5 @@
-"""Grant -> a resumable upload: a seal that the client keeps, and the signed URLs that start the
-upload, send its parts, list them, complete and abort it (vendor documentation,
-"InitiateMultipartUpload" and the four after it).
+"""Grant -> a resumable upload: a seal that the client keeps, and the signed URLs of its requests
+(vendor documentation, "InitiateMultipartUpload" and the four after it).
 
 What has to be known at the next call is in the seal. The function's own key signs, each URL for the
 sealed key, and none to read an object. That OSS holds a part to a signed content-length, and a
@@ -9,23 +8,17 @@ completion to x-oss-forbid-overwrite and a callback in its query, is not verifie
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import quote
 
-from token_service.encoding import compact_unicode
 from token_service.errors import ServiceError
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter, whole_wish
 from token_service.grant.wish_names import MULTIPART_START, MULTIPART_STEP
-from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.parsing import whole
-from token_service.settings.values import Endpoint
 from token_service.signing import sealing, upload_headers
 from token_service.signing.limits import Limits
-from token_service.signing.signer import Signer
 
 PART_BYTES = 5 * 1024 * 1024
 """Of every part but the last, in every upload; OSS takes 100 KiB to 5 GiB, and 10,000 parts. One
@@ -34,13 +27,11 @@ parts of the one with the large parts of the other, to more than either allows."
 MAX_PARTS = 100
 """Of one call: what is signed while a client waits."""
 UPLOAD_SECONDS = 7 * 24 * 3600
-"""The life of a seal. In a bucket of template.yml OSS removes parts of that age."""
+"""The life of a seal, and of parts in a bucket of template.yml."""
 
 _PUT, _LIST, _ABORT = "oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"
 ACTIONS = {"start": _PUT, "parts": _PUT, "list": _LIST, "complete": _PUT, "abort": _ABORT}
 """What is signed, and what each needs to be allowed."""
-
-_KIND, _VERSION = "multipart", "1"
 
 
 class UploadRefused(ServiceError):
@@ -53,8 +44,8 @@ class UploadRefused(ServiceError):
 
 class Upload(NamedTuple):
     """What is sealed: whose upload (JWT_ISSUER or "", the session's name), where to, how many bytes
-    in all and in each part but the last, of which type and disposition, None where that is open;
-    `expires` is in unix seconds."""
+    in all and in each part but the last, with which headers (Content-Type, Content-Disposition)
+    OSS is to store it; `expires` is in unix seconds."""
 
     issuer: str
     caller: str
@@ -62,8 +53,7 @@ class Upload(NamedTuple):
     key: str
     size: int
     part_size: int
-    content_type: str | None
-    disposition: str | None
+    headers: Mapping[str, str]
     expires: int
 
     @property
@@ -73,8 +63,7 @@ class Upload(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What of an upload is asked for: an operation of ACTIONS; numbers of parts; and for "list" the
-    number after which to go on."""
+    """An operation of ACTIONS; for "parts" their numbers, for "list" the number to go on after."""
 
     operation: str
     upload_id: str = ""
@@ -82,20 +71,8 @@ class Step(NamedTuple):
     after: str = ""
 
 
-class Urls(NamedTuple):
-    """Signs the requests of one upload, at one moment, for `seconds`."""
-
-    signer: Signer
-    endpoint: Endpoint
-    upload: Upload
-    seconds: int
-
-    def signed(self, method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-        """Return the URL of a request that has to be sent with exactly these headers."""
-        bucket, key = self.upload.bucket, self.upload.key
-        address, path = bucket_address(self.endpoint, bucket)
-        signed = self.signer.presigned(method, f"/{bucket}/{key}", self.seconds, query, headers)
-        return f"{address}{path}{quote(key)}?{signed}"
+Sign = Callable[[str, Mapping[str, str], Mapping[str, str]], str]
+"""Makes a URL of the sealed object: of a method, a query, and what headers must be sent."""
 
 
 def read_start(
@@ -103,12 +80,12 @@ def read_start(
 ) -> Upload:
     """Check the wishes for a new upload; its name and `policy` are the grant's. Raises
     InvalidParameter for one that is missing, malformed, not of a start or would widen."""
-    _refuse(wishes, MULTIPART_STEP, "goes with the Upload that the start has answered")
+    for name in sorted(wishes.keys() & MULTIPART_STEP):
+        raise InvalidParameter(name, "goes with the Upload that the start has answered")
     if grant.object_key is None:
         raise InvalidParameter("object", "must be given, or name=auto: an upload is of one object")
     if wishes.get("size", "0") == "0":
         raise InvalidParameter("size", "must be given, 1 or more; /signed-url puts empty objects")
-    headers = upload_headers.upload_headers(wishes, limits)
     return Upload(
         issuer=issuer,
         caller=grant.session_name,
@@ -116,15 +93,14 @@ def read_start(
         key=grant.object_key,
         size=whole_wish("size", wishes["size"], "bytes", 1, limits.max_url_bytes),
         part_size=PART_BYTES,
-        content_type=headers.get("Content-Type"),
-        disposition=headers.get("Content-Disposition"),
+        headers=upload_headers.upload_headers(wishes, limits),
         expires=int(now) + UPLOAD_SECONDS,
     )
 
 
 def seal(upload: Upload, secret: bytes) -> str:
     """Return the upload as the client keeps it."""
-    return sealing.seal(compact_unicode(upload).encode(), _KIND, _VERSION, secret)
+    return sealing.seal(upload, "multipart", "1", secret)
 
 
 def unseal(
@@ -132,9 +108,9 @@ def unseal(
 ) -> Upload:
     """Return what was sealed for this caller, where it could be started today as well. Raises
     UploadRefused."""
-    opened = sealing.unseal(text, _KIND, _VERSION, secrets)
+    opened = sealing.unseal(text, "multipart", "1", secrets)
     if opened is not None:
-        upload = Upload(*json.loads(opened))
+        upload = Upload(*opened)
         whose = (issuer, grant.session_name, grant.bucket)
         is_theirs = upload[:3] == whose and upload.key.startswith(grant.prefix)
         if is_theirs and now < upload.expires and _is_within(upload, limits):
@@ -145,7 +121,8 @@ def unseal(
 def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Step:
     """Check the wishes for an upload that has begun; `per_minute` is CALLER_URLS_PER_MINUTE, 0: no
     limit. Raises InvalidParameter."""
-    _refuse(wishes, MULTIPART_START, "is for the start; Upload says it already")
+    for name in sorted(wishes.keys() & MULTIPART_START):
+        raise InvalidParameter(name, "is for the start; Upload says it already")
     upload_id, action = wishes.get("upload_id", ""), wishes.get("action")
     if not re.fullmatch("[A-Za-z0-9]{1,64}", upload_id):
         raise InvalidParameter("upload_id", "must be OSS's UploadId, 1 to 64 of A-Z, a-z and 0-9")
@@ -162,15 +139,15 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
 
 
 def signed(
-    step: Step, urls: Urls, limits: Limits, callback: Mapping[str, str]
+    step: Step, upload: Upload, sign: Sign, limits: Limits, callback: Mapping[str, str]
 ) -> dict[str, object]:
     """Sign what a step is for: the URLs of parts, or one request. `callback` are the parameters by
     which OSS calls back once the upload is complete."""
     query, headers = {"uploadId": step.upload_id}, {}
     if step.operation == "parts":
-        return {"Parts": [_part(number, query, urls) for number in step.parts]}
+        return {"Parts": [_part(number, query, upload, sign) for number in step.parts]}
     if step.operation == "start":
-        query, headers = {"uploads": ""}, _headers(urls.upload, limits)
+        query, headers = {"uploads": ""}, dict(upload.headers)
     elif step.operation == "complete":
         query.update(callback)
         # Named, since what clients send with a text by themselves would not be what is signed.
@@ -179,38 +156,27 @@ def signed(
     elif step.after:
         query["part-number-marker"] = step.after
     method = {"list": "GET", "abort": "DELETE"}.get(step.operation, "POST")
-    return {"Url": urls.signed(method, query, headers), "Method": method, "Headers": headers}
+    return {"Url": sign(method, query, headers), "Method": method, "Headers": headers}
 
 
-def _part(number: int, query: Mapping[str, str], urls: Urls) -> dict[str, object]:
-    size = min(PART_BYTES, urls.upload.size - (number - 1) * PART_BYTES)
-    query = {**query, "partNumber": str(number)}
+def _part(number: int, query: Mapping[str, str], upload: Upload, sign: Sign) -> dict[str, object]:
+    size = min(PART_BYTES, upload.size - (number - 1) * PART_BYTES)
     # Not in Headers: what sends a body says its length by itself, and lets no page do so.
-    url = urls.signed("PUT", query, {"Content-Length": str(size)})
+    url = sign("PUT", {**query, "partNumber": str(number)}, {"Content-Length": str(size)})
     return {"Number": number, "Url": url, "Method": "PUT", "Headers": {}, "Size": size}
 
 
-def _headers(upload: Upload, limits: Limits) -> dict[str, str]:
-    """Those of the start. Raises InvalidParameter for a type or disposition not allowed today."""
-    wishes = {"content_type": upload.content_type, "disposition": upload.disposition}
-    given = {name: value for name, value in wishes.items() if value is not None}
-    return upload_headers.upload_headers(given, limits)
-
-
 def _is_within(upload: Upload, limits: Limits) -> bool:
+    """Whether it could be started today as it was; of overwriting its end is told anew."""
+    sealed, forbid = upload.headers, upload_headers.FORBID_OVERWRITE
+    names = {"content_type": "Content-Type", "disposition": "Content-Disposition"}
+    wishes = {wish: sealed[name] for wish, name in names.items() if name in sealed}
     try:
-        headers = _headers(upload, limits)
+        today = upload_headers.upload_headers(wishes, limits)
     except InvalidParameter:
         return False
-    sealed = (upload.content_type, upload.disposition, upload.part_size)
-    today = (headers.get("Content-Type"), headers.get("Content-Disposition"), PART_BYTES)
-    return sealed == today and upload.size <= limits.max_url_bytes
-
-
-def _refuse(wishes: Mapping[str, str], names: Iterable[str], why: str) -> None:
-    for name in names:
-        if name in wishes:
-            raise InvalidParameter(name, why)
+    has_same = {**sealed, **forbid} == {**today, **forbid} and upload.part_size == PART_BYTES
+    return has_same and upload.size <= limits.max_url_bytes
 
 
 def _numbers(text: str, count: int, per_minute: int) -> tuple[int, ...]:
@@ -218,8 +184,7 @@ def _numbers(text: str, count: int, per_minute: int) -> tuple[int, ...]:
     most = min(MAX_PARTS, per_minute or MAX_PARTS)
     found = tuple(dict.fromkeys(number for number in numbers if number is not None))
     if len(found) != len(numbers) or len(found) > most:
-        limit = "" if most == MAX_PARTS else " (CALLER_URLS_PER_MINUTE)"
-        raise InvalidParameter(
-            "parts", f"must be 1 to {most}{limit} numbers of parts, 1 to {count}, each once"
-        )
+        why = "" if most == MAX_PARTS else " (CALLER_URLS_PER_MINUTE)"
+        text = f"must be 1 to {most}{why} numbers of parts, 1 to {count}, each once"
+        raise InvalidParameter("parts", text)
     return found

@@ -1,27 +1,29 @@
-"""Bytes of ours that come back through strangers' hands: sealed under a secret, not hidden."""
+"""What comes back to us through strangers' hands: sealed under a secret, not hidden."""
 
 from __future__ import annotations
 
 import hmac
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from token_service import base64url
+from token_service.encoding import compact_unicode
 
 _FORM = r"([0-9])\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{43})"
 
 
-def seal(content: bytes, kind: str, version: str, secret: bytes) -> str:
-    """Return version, content and MAC as ASCII text of `[A-Za-z0-9._-]`: it survives headers, URLs
-    and forms. `kind` is what is sealed, like "callback", and `version` a digit: what the secret
-    signs is only ever a seal of that kind, should somebody use one secret for two things."""
-    payload = base64url.encode(content)
+def seal(content: Sequence[object], kind: str, version: str, secret: bytes) -> str:
+    """Return version, content as JSON, and MAC: ASCII of `[A-Za-z0-9._-]`, for headers, URLs and
+    forms. The secret signs `kind` and `version`, a digit, too: should it be used for two things."""
+    payload = base64url.encode(compact_unicode(content).encode())
     return f"{version}.{payload}.{_mac(kind, version, payload, secret)}"
 
 
 def unseal(
     text: str, kind: str, versions: Collection[str], secrets: tuple[bytes, ...]
-) -> bytes | None:
+) -> list[Any] | None:
     """Return what was sealed with one of the secrets, None for anything else. Each character
     counts: a text with one altered is no other spelling of the same seal."""
     form = re.fullmatch(_FORM, text)
@@ -30,7 +32,7 @@ def unseal(
     macs = [_mac(kind, form[1], form[2], secret) for secret in secrets]
     # All of them, whichever fits: how long it takes tells nothing.
     fits = sum(hmac.compare_digest(mac, form[3]) for mac in macs)
-    return base64url.decode(form[2]) if fits else None
+    return json.loads(base64url.decode(form[2])) if fits else None
 
 
 def _mac(kind: str, version: str, payload: str, secret: bytes) -> str:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import quote
 
 from token_service.grant import extensions
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter, whole_wish
 from token_service.grant.wish_names import DOWNLOAD, UPLOAD
 from token_service.login.callers import Login
-from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
 from token_service.signing import upload_headers
@@ -80,17 +78,11 @@ def signed_url(
     signer = Signer.at(now, key, settings.region)
     # A size is signed, and not among Headers: a browser sets it by itself, and lets no page do so.
     size = {} if wish.size is None else {"Content-Length": str(wish.size)}
-    query = signer.presigned(
-        wish.method,
-        f"/{grant.bucket}/{object_key}",
-        wish.seconds,
-        {**wish.query, **(more_query or {})},
-        {**wish.headers, **size},
-    )
-    address, path = bucket_address(settings.oss_endpoint, grant.bucket)
+    query, headers = {**wish.query, **(more_query or {})}, {**wish.headers, **size}
+    where = settings.oss_endpoint, grant.bucket, object_key
     return {
         "StatusCode": 200,
-        "Url": f"{address}{path}{quote(object_key)}?{query}",
+        "Url": signer.url(*where, wish.seconds, wish.method, query, headers),
         "Method": wish.method,
         "Headers": dict(wish.headers),
         **({} if wish.size is None else {"Size": wish.size}),

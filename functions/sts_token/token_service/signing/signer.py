@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from token_service.grant.refusals import whole_wish
 from token_service.login.callers import Login
-from token_service.settings.values import AccessKey
+from token_service.settings.oss_hosts import bucket_address
+from token_service.settings.values import AccessKey, Endpoint
 from token_service.signing import percent
 from token_service.signing.limits import Limits
 
@@ -70,32 +71,35 @@ class Signer(NamedTuple):
         key = _signing_key(self.key.access_key_secret, self.scope)
         return hmac.digest(key, text.encode(), "sha256").hex()
 
-    def presigned(
+    def url(
         self,
-        method: str,
-        resource: str,
+        endpoint: Endpoint,
+        bucket: str,
+        object_key: str,
         seconds: int,
+        method: str,
         parameters: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> str:
-        """Sign a URL that is good for `seconds`, and return its query. `parameters` are those of
-        the operation, `headers` what has to be sent exactly so; `resource` as below."""
+        """Sign a URL of an object that is good for `seconds`. `parameters` are those of the
+        operation, `headers` what has to be sent exactly so."""
         signed = {name.lower(): value for name, value in headers.items()}
-        own = {
-            "x-oss-additional-headers": _additional(signed),
-            "x-oss-security-token": self.key.security_token or "",
-        }
+        more, token = _additional(signed), self.key.security_token
         query = canonical_query(
             {
                 **parameters,
-                **{name: value for name, value in own.items() if value},
+                **({"x-oss-additional-headers": more} if more else {}),
+                **({"x-oss-security-token": token} if token else {}),
                 "x-oss-credential": self.credential,
                 "x-oss-date": self.timestamp,
                 "x-oss-expires": str(seconds),
                 "x-oss-signature-version": ALGORITHM,
             }
         )
-        return f"{query}&x-oss-signature={self.request_signature(method, resource, query, signed)}"
+        resource = f"/{bucket}/{object_key}"
+        signature = self.request_signature(method, resource, query, signed)
+        address, path = bucket_address(endpoint, bucket)
+        return f"{address}{path}{quote(object_key)}?{query}&x-oss-signature={signature}"
 
     def request_signature(
         self, method: str, resource: str, query: str, headers: Mapping[str, str]
