@@ -121,6 +121,8 @@ def _guarded(check: Callable[[Session], Finding], session: Session) -> Finding:
     try:
         if check in _ON_A_TOKEN and _wants_login(session):
             return skipped("no token without a login, and no LOGIN")
+        if check in (_members, *_ON_A_TOKEN) and _code(session) == "RouteDisabled":
+            return skipped("there are no tokens: ENABLED_ROUTES closes them")
         return check(session)
     except (NoAnswer, NotADocument) as error:
         return failed(str(error))
@@ -389,11 +391,15 @@ def _signatures(region: str) -> list[Check]:
 
 def _wants_login(session: Session) -> bool:
     """Whether there is no token for want of a login."""
+    return _code(session) == "MissingToken" and not session.options.login
+
+
+def _code(session: Session) -> object:
+    """The first token's ErrorCode."""
     try:
-        code = session.document().get("ErrorCode")
+        return session.document().get("ErrorCode")
     except (NoAnswer, NotADocument):
-        return False
-    return code == "MissingToken" and not session.options.login
+        return None
 
 
 def _cannot_ask(session: Session) -> Finding | None:

@@ -116,6 +116,15 @@ def test_a_function_with_real_error_statuses_is_sound_but_for_android(tmp_path: 
     table.check("failures", "WARN", "HTTP 404", "Android")
 
 
+def test_a_function_without_tokens_is_sound(tmp_path: Path) -> None:
+    with running_function(tmp_path, ENABLED_ROUTES="signed-url,form") as running:
+        table = smoke(running.url, UPLOAD="1")
+    assert not table.failed, table.text
+    for line in ("token", "expiration", "Android", "page", "upload"):
+        table.check(line, "SKIP")
+    assert "ENABLED_ROUTES closes them" in table.text
+
+
 def test_a_misconfigured_function_is_named_by_its_health(tmp_path: Path) -> None:
     with running_function(tmp_path) as running:
         del running.cloud.env["ROLE_ARN"]

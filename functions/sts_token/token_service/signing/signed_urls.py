@@ -26,7 +26,7 @@ MAX_VALUE_BYTES = 1024
 ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObject"}
 """The methods that are signed, and what each needs to be allowed."""
 
-DISPOSITION, _ = DOWNLOAD
+DISPOSITION = DOWNLOAD[0]
 
 
 class UrlWish(NamedTuple):
