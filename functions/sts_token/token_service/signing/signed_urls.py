@@ -27,6 +27,7 @@ ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObjec
 """The methods that are signed, and what each needs to be allowed."""
 
 DISPOSITION = DOWNLOAD[0]
+_FOREIGN = {"PUT": DOWNLOAD, "GET": UPLOAD, "HEAD": (*UPLOAD, *DOWNLOAD)}
 
 
 class UrlWish(NamedTuple):
@@ -51,8 +52,7 @@ def read_wish(
     if method not in ACTIONS:
         raise InvalidParameter("method", f"must be one of {', '.join(ACTIONS)}")
     is_upload = method == "PUT"
-    foreign = {"PUT": DOWNLOAD, "GET": UPLOAD}.get(method, (*UPLOAD, *DOWNLOAD))
-    for name in foreign:
+    for name in _FOREIGN[method]:
         if name in wishes:
             raise InvalidParameter(name, f"is for {'PUT' if name in UPLOAD else 'GET'} only")
     return UrlWish(

@@ -84,20 +84,20 @@ class Signer(NamedTuple):
         """Sign a URL of an object that is good for `seconds`. `parameters` are those of the
         operation, `headers` what has to be sent exactly so."""
         signed = {name.lower(): value for name, value in headers.items()}
-        more, token = _additional(signed), self.key.security_token
-        query = canonical_query(
-            {
-                **parameters,
-                **({"x-oss-additional-headers": more} if more else {}),
-                **({"x-oss-security-token": token} if token else {}),
-                "x-oss-credential": self.credential,
-                "x-oss-date": self.timestamp,
-                "x-oss-expires": str(seconds),
-                "x-oss-signature-version": ALGORITHM,
-            }
-        )
-        resource = f"/{bucket}/{object_key}"
-        signature = self.request_signature(method, resource, query, signed)
+        pairs = {
+            **parameters,
+            "x-oss-credential": self.credential,
+            "x-oss-date": self.timestamp,
+            "x-oss-expires": str(seconds),
+            "x-oss-signature-version": ALGORITHM,
+        }
+        names = _additional(signed)
+        if names:
+            pairs["x-oss-additional-headers"] = names
+        if self.key.security_token is not None:
+            pairs["x-oss-security-token"] = self.key.security_token
+        query = canonical_query(pairs)
+        signature = self.request_signature(method, f"/{bucket}/{object_key}", query, signed)
         address, path = bucket_address(endpoint, bucket)
         return f"{address}{path}{quote(object_key)}?{query}&x-oss-signature={signature}"
 
@@ -125,7 +125,7 @@ def _signing_key(secret: str, scope: str) -> bytes:
 
 def _additional(names: Iterable[str]) -> str:
     """Of headers in lower case those that V4 signs only where they are named, as it names them."""
-    found = (name for name in names if name not in _SIGNED and not name.startswith("x-oss-"))
+    found = [name for name in names if name not in _SIGNED and not name.startswith("x-oss-")]
     return ";".join(sorted(found))
 
 

@@ -22,8 +22,9 @@ def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
     Content-Disposition and x-oss-forbid-overwrite, each where limits or wishes say so. Raises
     InvalidParameter."""
     found = content_types.exact(wishes.get("content_type"), limits.content_types)
-    headers = {} if found is None else {"Content-Type": found}
-    return {**headers, **beside_type(wishes, tuple(headers.values()), limits)}
+    if found is None:
+        return beside_type(wishes, (), limits)
+    return {"Content-Type": found, **beside_type(wishes, (found,), limits)}
 
 
 def beside_type(wishes: Mapping[str, str], types: Sequence[str], limits: Limits) -> dict[str, str]:
