@@ -15,7 +15,7 @@ from javascript import need, run
 from running_cloud import RunningCloud, running_cloud
 
 UPLOAD = code_with("js", "apps.md", "new OSS(")
-SIGNED_URL = code_with("js", "signed-urls.md", "/signed-url?object")
+SIGNED_URL = code_with("js", "signed-urls.md", "/signed-url?$")
 FORM = code_with("js", "signed-urls.md", "new FormData()")
 PLACES = ["node", "browser"]
 FOUR = [{"name": f"{name}.txt", "text": f"I am {name}"} for name in ("one", "two", "three", "four")]
@@ -296,17 +296,20 @@ def test_a_page_says_why_the_function_refuses(cloud: RunningCloud, code: str) ->
 
 
 OSS_REFUSES = {
-    "signed URL, without its headers": (
-        SIGNED_URL.replace("headers: Headers", "headers: {'Content-Type': 'text/html'}"),
+    "signed URL, with another type": (
+        SIGNED_URL.replace("headers: Headers", "headers: {...Headers, 'Content-Type': 'a/b'}"),
         "SignatureDoesNotMatch",
+        1,
     ),
-    "form, too large": (FORM, "EntityTooLarge"),
+    "form, too large": (FORM, "EntityTooLarge", 1001),
 }
 
 
-@pytest.mark.parametrize(("code", "reason"), OSS_REFUSES.values(), ids=OSS_REFUSES)
-def test_a_page_says_why_oss_refuses(cloud: RunningCloud, code: str, reason: str) -> None:
+@pytest.mark.parametrize(("code", "reason", "size"), OSS_REFUSES.values(), ids=OSS_REFUSES)
+def test_a_page_says_why_oss_refuses(
+    cloud: RunningCloud, code: str, reason: str, size: int
+) -> None:
     """Nobody looked at what the upload answered."""
-    outcome = use_service(cloud, code, "refused", "x" * 1001)
+    outcome = use_service(cloud, code, "refused", "x" * size)
     assert reason in outcome["error"]["message"]
     assert stored(cloud, "refused") == {}
