@@ -11,12 +11,14 @@ MAX_DETAIL = 400
 
 
 class Outcome(Enum):
-    """FAIL is what must be mended; WARN should be looked at; SKIP says why it was not checked."""
+    """FAIL is what must be mended; WARN should be looked at; SKIP says why it was not checked; NOTE
+    is only said, and not counted."""
 
     PASS = "PASS"  # noqa: S105 - not a password
     FAIL = "FAIL"
     WARN = "WARN"
     SKIP = "SKIP"
+    NOTE = "NOTE"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ def warned(detail: str) -> Finding:
 def skipped(detail: str) -> Finding:
     """Not checked, and why."""
     return Finding(Outcome.SKIP, detail)
+
+
+def noted(detail: str) -> Finding:
+    """Good to know; nothing was checked."""
+    return Finding(Outcome.NOTE, detail)
 
 
 def judged(faults: Sequence[str], detail: str = "") -> Finding:

@@ -21,6 +21,9 @@ from token_service.settings.values import Endpoint
 GIVE_UP_SECONDS = 10.0
 """For a whole exchange: twice what an answer may take, so that a late one is seen to be late."""
 MAX_ANSWER_BYTES = 1024 * 1024
+UNRESOLVED = "the name cannot be resolved"
+UNTRUSTED = "the certificate cannot be trusted"
+"""Beginnings of what NoAnswer says."""
 
 
 class NoAnswer(Exception):
@@ -197,11 +200,11 @@ def _certificate_end(sock: object) -> float | None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate cannot be trusted: {error.verify_message}"
+        return f"{UNTRUSTED}: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return "it does not speak TLS as it should"
     if isinstance(error, socket.gaierror):
-        return "the name cannot be resolved"
+        return UNRESOLVED
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"
     if isinstance(error, http.client.IncompleteRead):

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.responses import Response
 
+from certificates import certificate, server_context
+from faulty_proxy import Exchange, faulty, sound
+from localhost_names import localhost_names
 from ops.report import Outcome
 from ops.smoke import contract, upload
 from running_cloud import running_cloud
@@ -42,7 +45,8 @@ def test_a_closed_public_endpoint_is_named_with_what_to_do() -> None:
     for word in ("PublicEndpointForbidden", "OSS_ENDPOINT", "docs/deploy.md", "2025-03-20"):
         assert word in first.finding.detail
     # What was refused for that reason says nothing of policies.
-    assert all("cannot be judged" in check.finding.detail for check in neighbours)
+    assert {check.finding.outcome for check in neighbours} == {Outcome.SKIP}
+    assert {check.finding.detail for check in neighbours} == {"OSS takes no data calls there"}
 
 
 def test_it_uploads_by_a_domain_of_the_bucket(
@@ -68,12 +72,82 @@ def test_it_uploads_by_a_domain_of_the_bucket(
     assert without[0].finding.outcome is Outcome.FAIL
 
 
+@pytest.mark.parametrize(
+    ("host", "is_own", "words"),
+    [
+        (
+            "files.localhost",
+            True,
+            'write "127.0.0.1 files.localhost" into /etc/hosts '
+            "(docs/sandbox.md, An account of today)",
+        ),
+        (
+            "files.example.com",
+            True,
+            "is the CNAME record there? (docs/deploy.md, A domain for the bucket)",
+        ),
+        ("oss-cn-hangzhou.aliyuncs.com", False, ""),
+    ],
+)
+def test_a_name_that_cannot_be_resolved_is_said_once_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, host: str, is_own: bool, words: str
+) -> None:
+    def find(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    scheme = "http" if host.endswith(".localhost") else "https"
+    lines = upload.check_upload(token(f"{scheme}://{host}", Cname=is_own), None)
+    first, *others = [check.finding for check in lines]
+    assert first.outcome is Outcome.FAIL
+    # As oss2 asks.
+    asked = host if is_own else f"my-bucket.{host}"
+    said = f"OSS cannot be reached: {scheme}://{asked}: the name cannot be resolved"
+    assert first.detail == (f"{said}: {words}" if words else said)
+    reasons = [finding.detail for finding in others]
+    assert reasons == ["no upload reached OSS"] * 3 + ["nothing was written"]
+    assert {finding.outcome for finding in others} == {Outcome.SKIP}
+
+
+def test_a_certificate_for_another_name_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a domain's is before there is one of its own: OSS then shows that of aliyuncs.com."""
+    pem = certificate(tmp_path, "oss.example.com")
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(variable, str(pem))
+    with localhost_names(), faulty("http://127.0.0.1:9", sound, tls=server_context(pem)) as url:
+        here = f"https://files.localhost:{urlsplit(url).port}"
+        first, *_ = upload.check_upload(token(here, Cname=True), None)
+    assert first.finding.outcome is Outcome.FAIL
+    for word in ("certificate", "files.localhost", "mismatch", "does OSS have a certificate for"):
+        assert word in first.finding.detail
+
+
+def test_a_server_that_gives_no_whole_answer_is_said_to_take_the_connection() -> None:
+    def hang_up(_: Exchange) -> None:
+        raise ConnectionError
+
+    with faulty("http://127.0.0.1:9", sound, before=hang_up) as url:
+        here = f"http://127.0.0.1:{urlsplit(url).port}"
+        first, *_ = upload.check_upload(token(here), None)
+    said = f"OSS cannot be reached: {here} takes the connection, and gives no whole answer"
+    assert first.finding.detail == said
+
+
+def test_an_emulators_address_is_called_by_its_name() -> None:
+    first, *others = upload.check_upload(token("http://10.0.2.2:7081"), None)
+    assert first.finding.outcome is Outcome.FAIL
+    assert "this machine as an Android emulator sees it" in first.finding.detail
+    assert {check.finding.outcome for check in others} == {Outcome.SKIP}
+
+
 @pytest.mark.parametrize("value", ["true", 1, None, "files.example.com"])
 def test_a_cname_that_is_no_boolean_is_a_fault(value: object) -> None:
     faults = contract.token_faults(token("https://files.example.com", Cname=value))
     assert "Scope.Cname must be true or false: SDKs are told by it" in faults
-    for sound in (True, False):
-        made = token("https://files.example.com", Cname=sound)
+    for is_own in (True, False):
+        made = token("https://files.example.com", Cname=is_own)
         assert not any("Cname" in fault for fault in contract.token_faults(made))
 
 
