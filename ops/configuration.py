@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from token_service import faults
 from token_service.settings.reading import Settings
+from token_service.settings.values import Endpoint
+
+_MAINLAND = ("cn-", "rg-china-mainland")
+"""How the ids of its regions begin; that of Hong Kong begins so too."""
 
 
 def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequence[str]) -> Settings:
@@ -20,3 +24,9 @@ def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequenc
         if fault.variable in needed or is_set:
             raise fault
     return examined.settings
+
+
+def is_public_in_mainland(endpoint: Endpoint, region: str) -> bool:
+    """Whether OSS refuses data calls there to who began to use it on 2025-03-20 or later."""
+    is_mainland = region.startswith(_MAINLAND) and region != "cn-hongkong"
+    return is_mainland and endpoint.host.endswith(".aliyuncs.com")

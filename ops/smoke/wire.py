@@ -20,6 +20,7 @@ from token_service.settings.values import Endpoint
 
 GIVE_UP_SECONDS = 10.0
 """For a whole exchange: twice what an answer may take, so that a late one is seen to be late."""
+LOOK_UP_SECONDS = 3.0
 MAX_ANSWER_BYTES = 1024 * 1024
 UNRESOLVED = "the name cannot be resolved"
 UNTRUSTED = "the certificate cannot be trusted"
@@ -152,6 +153,24 @@ def reach(address: Address) -> float | None:
         raise NoAnswer(_late() if isinstance(error, TimeoutError) else _reason(error)) from None
     finally:
         connection.close()
+
+
+def unresolved(host: str) -> str:
+    """Why a name is not found, "" where it is; within LOOK_UP_SECONDS."""
+    said = [f"no answer of DNS within {LOOK_UP_SECONDS:g} s"]
+
+    def look_up() -> None:
+        # It has no time-out of its own.
+        try:
+            socket.getaddrinfo(host, None)
+            said.append("")
+        except (OSError, UnicodeError):
+            said.append(UNRESOLVED)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(LOOK_UP_SECONDS)
+    return said[-1]
 
 
 def _late() -> str:
