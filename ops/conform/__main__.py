@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ops import dotenv
@@ -20,6 +22,9 @@ from ops.conform.verdicts import Finding, Verdict
 from ops.smoke.options import UsageError
 
 _TRANSCRIPT = "build/conform.txt"
+_CLOUD = "the cloud"
+_OF_SANDBOX = {Verdict.CONFIRMED: "holds here"}
+"""The sandbox is ours: that it behaves as we believe confirms nothing."""
 
 
 def main() -> int:
@@ -27,18 +32,30 @@ def main() -> int:
     130: Ctrl-C."""
     try:
         if not is_cloud(os.environ):
-            with signals_interrupt(), local_cloud() as account:
+            with signals_interrupt(), _errors_only(), local_cloud() as account:
                 return run(account, "a sandbox of its own", os.environ)
         env = dotenv.environment("conform")
         account = read_account(env)
         with signals_interrupt():
-            return run(account, "the cloud", env)
+            return run(account, _CLOUD, env)
     except UsageError as error:
         print(f"make conform: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("make conform: interrupted", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Not the function's warnings: that of the sandbox answers everybody on purpose."""
+    log, handler = logging.getLogger("sts_token"), logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def run(
@@ -55,17 +72,14 @@ def run(
     try:
         for assumption, finding in probe_each(site, assumptions or register.load()):
             found.append((assumption, finding))
-            print(_shown(assumption, finding, site), flush=True)
+            print(_shown(assumption, finding, site, where), flush=True)
     finally:
         left = clean_up(site)
         path = Path(env.get("TRANSCRIPT") or _TRANSCRIPT)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(transcript.text(site, found, where), encoding="utf-8")
         counts = Counter(finding.verdict for _, finding in found)
-        summary = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict)
-        notes = site.exchanges.notes
-        print(f"\n{summary}; {len(notes)} calls in {site.exchanges.seconds:.0f} s")
-        print(f"Without secrets and names, to be sent to us: {path}")
+        print("\n" + _summary(counts, site, where, path))
         for one in left:
             print(f"make conform: may be left in {account.bucket}: {one}", file=sys.stderr)
     return int(bool(counts[Verdict.REFUTED] or left))
@@ -80,15 +94,39 @@ def announcement(site: Site, where: str) -> str:
         f"It assumes {account.role_arn}, {function}OSS write small objects under\n"
         f"{account.bucket}/{site.prefix} (by the function: a folder of that name, in the login's\n"
         f"own), reads them, and deletes them. At most {MAX_CALLS} calls and {MAX_SECONDS} s.\n"
-        "It changes no policy, ACL of others, setting or bucket."
+        "It touches no other object, makes and deletes no bucket, and leaves policies, roles and\n"
+        "settings as they are."
     )
 
 
-def _shown(assumption: Assumption, finding: Finding, site: Site) -> str:
+def _summary(counts: Counter[Verdict], site: Site, where: str, path: Path) -> str:
+    calls = f"{len(site.exchanges.notes)} calls in {site.exchanges.seconds:.0f} s"
+    if where == _CLOUD:
+        verdicts = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict)
+        return (
+            f"{verdicts}; {calls}\n"
+            f"Transcript, without secrets and names: {path}. Please read it and add it to an issue."
+        )
+    others = (Verdict.REFUTED, Verdict.NOT_TRIED)
+    verdicts = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in others)
+    return (
+        f"{verdicts}; {calls}; transcript: {path}\n"
+        f"{counts[Verdict.CONFIRMED]} of {counts.total()} are so in the sandbox. That says nothing "
+        "about the real cloud: make conform CLOUD=1 asks it (docs/assumptions.md)."
+    )
+
+
+def _shown(assumption: Assumption, finding: Finding, site: Site, where: str) -> str:
+    """One line for what was so; with what was seen, or why nothing was, for the rest."""
+    verdict = finding.verdict.value
+    if where != _CLOUD:
+        verdict = _OF_SANDBOX.get(finding.verdict, verdict)
+    head = f"{verdict:<10} {assumption.id:>2} {assumption.service:<4} {assumption.claim}"
+    if finding.verdict is Verdict.CONFIRMED:
+        return head
     detail = transcript.masks(site)(finding.detail)
     printable = "".join(char if char.isprintable() else " " for char in detail)
-    head = f"{finding.verdict.value:<10} {assumption.id:>2} {assumption.service:<4}"
-    return f"{head} {assumption.claim}\n{'':19}{printable}"
+    return f"{head}\n{'':19}{printable}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ops.configuration import settings_of
+from ops.configuration import is_public_in_mainland, settings_of
 from ops.smoke.options import UsageError, read_options
 from ops.smoke.wire import Address
 from token_service.errors import Misconfiguration
@@ -47,7 +47,10 @@ def read_account(env: Mapping[str, str]) -> Account:
     """Read what CLOUD=1 needs. Raises UsageError, which names all that is missing."""
     missing = [name for name in NEEDED if not env.get(name, "").strip()]
     if missing:
-        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment or in .env")
+        hint = (
+            "" if env.get("OSS_ENDPOINT", "").strip() else _hint(env.get("OSS_REGION", "").strip())
+        )
+        raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment or in .env{hint}")
     try:
         # Who gets tokens makes no difference here.
         settings = settings_of(
@@ -65,11 +68,24 @@ def read_account(env: Mapping[str, str]) -> Account:
         region=settings.region,
         prefix=settings.prefix,
         oss=settings.oss_endpoint,
-        public=Endpoint("https", f"oss-{settings.region}.aliyuncs.com", 443),
+        public=_public(settings.region),
         sts=settings.sts_endpoint,
         function=options.address if options else None,
         login=options.login if options else "",
     )
+
+
+def _hint(region: str) -> str:
+    if region and not is_public_in_mainland(_public(region), region):
+        return ""
+    return (
+        "; in mainland China OSS_ENDPOINT too, a domain of the bucket, if you began to use OSS on "
+        "2025-03-20 or later (docs/deploy.md, A domain for the bucket)"
+    )
+
+
+def _public(region: str) -> Endpoint:
+    return Endpoint("https", f"oss-{region}.aliyuncs.com", 443)
 
 
 def is_cloud(env: Mapping[str, str]) -> bool:

@@ -200,7 +200,8 @@ def test_a_refuted_belief_is_exit_status_1(
         assert run(account, tmp_path, assumption("forbid_overwrite")) == 1
     shown = capsys.readouterr()
     assert "refuted     4" in shown.out
-    assert "0 confirmed, 1 refuted, 0 not tried" in shown.out
+    assert "1 refuted, 0 not tried" in shown.out
+    assert "0 of 1 are so in the sandbox" in shown.out
     assert "refuted: A signed x-oss-forbid-overwrite" in (tmp_path / "conform.txt").read_text()
 
 
@@ -208,12 +209,61 @@ def test_it_says_first_what_it_will_do(
     account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(account, tmp_path, assumption("signed_size")) == 0
-    before, _, after = capsys.readouterr().out.partition("confirmed")
+    before, _, after = capsys.readouterr().out.partition("holds here")
     assert account.bucket in before
     assert account.role_arn in before
     assert "At most 200 calls and 180 s" in before
-    assert "1 confirmed, 0 refuted, 0 not tried" in after
+    assert "0 refuted, 0 not tried" in after
     assert account.key.access_key_secret not in before + after
+
+
+def test_what_the_sandbox_does_confirms_nothing(
+    account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(account, tmp_path, assumption("signed_size")) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[-1] == (
+        "1 of 1 are so in the sandbox. That says nothing about the real cloud: "
+        "make conform CLOUD=1 asks it (docs/assumptions.md)."
+    )
+    assert "confirmed" not in shown
+    assert "issue" not in shown
+
+
+def test_what_the_cloud_does_is_a_line_each_with_a_transcript_to_give_away(
+    account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the real one: only what is said of it."""
+    env = {"TRANSCRIPT": str(tmp_path / "conform.txt")}
+    by_hand = next(one for one in register.load() if not one.probe)
+    confirmed = assumption("signed_size")
+    assert command.run(account, "the cloud", env, (confirmed, by_hand)) == 0
+    lines = capsys.readouterr().out.partition("as they are.\n")[2].splitlines()
+    assert lines[:2] == [
+        f"confirmed  {confirmed.id:>2} {confirmed.service:<4} {confirmed.claim}",
+        f"not tried  {by_hand.id:>2} {by_hand.service:<4} {by_hand.claim}",
+    ]
+    assert by_hand.why in lines[2]
+    assert lines[4].startswith("1 confirmed, 0 refuted, 1 not tried; ")
+    assert lines[5:] == [
+        f"Transcript, without secrets and names: {env['TRANSCRIPT']}. "
+        "Please read it and add it to an issue."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_said"),
+    [
+        ({"OSS_REGION": ""}, True),
+        ({"ROLE_ARN": ""}, True),
+        ({"ROLE_ARN": "", "OSS_REGION": "cn-hongkong"}, False),
+        ({"ROLE_ARN": "", "OSS_ENDPOINT": "files.example.com"}, False),
+    ],
+)
+def test_a_mainland_region_may_need_a_domain_too(changes: dict[str, str], is_said: bool) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_account({**CLOUD, **changes})
+    assert ("in mainland China OSS_ENDPOINT too" in str(caught.value)) is is_said
 
 
 def interrupted(account: Account, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Site:
@@ -264,6 +314,8 @@ def test_a_signal_ends_it_with_a_clean_up(number: int, tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 130, done.stderr
+    # That anybody may call the sandbox's own function is no news.
+    assert done.stderr == "make conform: interrupted\n"
     text = (tmp_path / "conform.txt").read_text()
     assert "PUT PREFIX/half/done" in text
     assert re.search(r"clean-up\n    OSS POST /\?delete .* -> 200\n    OSS GET .* -> 200", text)
