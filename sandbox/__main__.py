@@ -26,6 +26,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp
 
 from ops import dotenv, misspelt
+from ops.smoke.wire import unresolved
 from sandbox import cloud, demo_login, gateway, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
@@ -61,8 +62,8 @@ END_SECONDS = 2
 _PUT = (
     "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
     "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken'], "
-    "auth_version='v4'); print(oss2.Bucket(a, s['Endpoint'], s['Bucket'], region=s['Region'])"
-    ".put_object(sys.argv[1], 'Hello').status)"
+    "auth_version='v4'); print(oss2.Bucket(a, s['Endpoint'], s['Bucket'], region=s['Region'], "
+    "is_cname=s['Cname']).put_object(sys.argv[1], 'Hello').status)"
 )
 
 
@@ -254,8 +255,7 @@ def _run(ports: Ports, given: frozenset[str]) -> int:
     jwt_secret = _demo_secret(env, settings, secrets)
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))
     app = _function(signer.public_key)
-    if settings.auth.names_callers:
-        app = demo_login.create_app(app, settings, jwt_secret)
+    app = demo_login.create_app(app, settings, jwt_secret)
     services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
     banner = _banner(ports, settings, jwt_secret is not None, takes_v1=takes_v1)
     asyncio.run(_until_told([Service(app, listeners[0]), *services], banner))
@@ -434,27 +434,27 @@ async def _until_told(services: Sequence[Service], banner: str) -> None:
 
 def _banner(ports: Ports, settings: Settings, has_demo_logins: bool, *, takes_v1: bool) -> str:
     url = f"http://127.0.0.1:{ports.gateway}/"
-    is_closed = ports.internal is not None
     return "\n".join(
         [
             "The cloud on this machine.",
             "",
-            *_facts(url, settings),
+            *_facts(url, settings, _others(ports)),
             *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
-            *(_endpoints(ports) if is_closed else ()),
             "",
-            *_first_commands(url, settings, has_demo_logins, is_closed),
+            *_first_commands(url, settings, has_demo_logins, ports),
             "Ctrl-C ends it.",
         ]
     )
 
 
-def _endpoints(ports: Ports) -> list[str]:
-    """Which of OSS's addresses is for whom, where the public one is closed."""
+def _others(ports: Ports) -> list[tuple[str, str, str]]:
+    """OSS's addresses where the public one is closed: name, address, and for whom it is."""
+    if ports.internal is None:
+        return []
     return [
-        f"  clients    http://{CNAME}:{ports.oss}, the bucket's own domain (CNAME)",
-        f"  closed     http://127.0.0.1:{ports.oss}, the public endpoint: no data calls",
-        f"  internal   http://127.0.0.1:{ports.internal}, for the function's own calls",
+        ("domain", f"http://{CNAME}:{ports.oss}", "the bucket's own domain (CNAME)"),
+        ("closed", f"http://127.0.0.1:{ports.oss}", "the public endpoint: no data calls"),
+        ("internal", f"http://127.0.0.1:{ports.internal}", "for the function's own calls"),
     ]
 
 
@@ -473,23 +473,35 @@ def _cloud_banner(url: str, settings: Settings) -> str:
     )
 
 
-def _facts(url: str, settings: Settings) -> list[str]:
+def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] = ()) -> list[str]:
+    """Where everything is: under OSS where tokens lead, and then each other address of it."""
     auth = "jwt" if settings.auth.names_callers else "anonymous"
+    oss = str(settings.oss_endpoint)
+    role = "".join(f"; {role}" for _, address, role in others if address == oss)
     return [
         f"  token URL  {url}",
-        f"  OSS        {settings.oss_endpoint}  bucket {settings.bucket}",
+        f"  OSS        {oss}  bucket {settings.bucket}{role}",
+        *(f"  {name:<9}  {address}, {role}" for name, address, role in others if address != oss),
         f"  STS        {settings.sts_endpoint}",
         f"  tokens     AUTH={auth}, {settings.policy}, prefix {settings.prefix}",
     ]
 
 
-def _first_commands(
-    url: str, settings: Settings, has_demo_logins: bool, is_closed: bool
-) -> list[str]:
-    """What a newcomer copies into another terminal.
+def _first_commands(url: str, settings: Settings, has_demo_logins: bool, ports: Ports) -> list[str]:
+    """What a newcomer copies into another terminal; an upload only where it would succeed."""
+    host = settings.oss_endpoint.host
+    is_found = not host.endswith(".localhost") or not unresolved(host)
+    hint = f'Python and Node.js may not find {host}: write "127.0.0.1 {host}" into /etc/hosts'
+    takes_data = ports.internal is None or host == CNAME
+    return [
+        *([] if is_found else [hint, ""]),
+        *_commands(url, settings, has_demo_logins, can_upload=is_found and takes_data),
+    ]
 
-    No upload where the public endpoint is closed: Python may not find the bucket's own domain.
-    """
+
+def _commands(
+    url: str, settings: Settings, has_demo_logins: bool, *, can_upload: bool
+) -> list[str]:
     if not settings.auth.names_callers:
         return [f"Try:  curl {url}"]
     if not has_demo_logins:
@@ -501,7 +513,7 @@ def _first_commands(
         f"  LOGIN=$(curl -s '{login_url}' | cut -d '\"' -f 4)",
         f'  curl -s -H "Authorization: Bearer $LOGIN" {url} > token.json',
     ]
-    if not is_closed and _shows_isolation(settings):
+    if can_upload and _shows_isolation(settings):
         alice, bob = (shlex.quote(f"{settings.prefix}{who}/hello.txt") for who in ("alice", "bob"))
         lines += [
             f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',

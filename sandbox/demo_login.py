@@ -50,13 +50,16 @@ def make_login(user_id: str, settings: Jwt, secret: str) -> str:
 def create_app(function: ASGIApp, settings: Settings, secret: str | None) -> ASGIApp:
     """Answer PATH, and leave everything else to `function`.
 
-    `secret` is None where logins are verified by keys of the developer's own: then PATH is 404.
+    `secret` is None where logins are verified by keys of the developer's own: then PATH is 404, as
+    with AUTH=anonymous.
     Pages may read the answers by the same rule as the function's, ALLOWED_ORIGINS.
     """
     cors = Cors(settings.allowed_origins)
 
     def answer(request: Request) -> dict[str, object]:
-        if not isinstance(settings.auth, Jwt) or secret is None:
+        if not isinstance(settings.auth, Jwt):
+            raise NotFound("there is no sign-in with AUTH=anonymous; start with make run AUTH=jwt")
+        if secret is None:
             raise NotFound(
                 "no demo logins: the sandbox does not sign with keys of your own "
                 "(JWT_SECRET, JWT_JWKS_FILE or JWT_JWKS_URL is set)"

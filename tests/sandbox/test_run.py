@@ -249,7 +249,10 @@ def test_with_keys_of_ones_own_the_sandbox_signs_no_login(tmp_path: Path) -> Non
 
 
 def test_where_all_share_a_folder_nobody_signs_in(sandbox: Sandbox) -> None:
-    assert sandbox.answer(path="/sandbox/login?user=alice")["StatusCode"] == 404
+    status, error = sandbox.ask("/sandbox/login?user=alice")
+    assert (status, error["ErrorCode"]) == (404, "NotFound")
+    assert "there is no sign-in with AUTH=anonymous" in error["ErrorMessage"]
+    assert "make run AUTH=jwt" in error["ErrorMessage"]
 
 
 @pytest.mark.parametrize(
@@ -316,16 +319,38 @@ def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Pat
 # An account of today
 
 
+def finds_names(folder: Path, *, finds: bool) -> str:
+    """A PYTHONPATH under which Python finds names below localhost, or does not, on any machine."""
+    address = "'127.0.0.1'" if finds else "'no-such-name.invalid'"
+    code = (
+        "import socket\n"
+        "find = socket.getaddrinfo\n"
+        "socket.getaddrinfo = lambda host, *more, **options: find(\n"
+        f"    {address} if str(host).endswith('.localhost') else host, *more, **options)\n"
+    )
+    (folder / "sitecustomize.py").write_text(code)
+    return f"{folder}:{environment(folder)['PYTHONPATH']}"
+
+
+HINT = 'Python and Node.js may not find files.localhost: write "127.0.0.1 files.localhost" into'
+
+
+def facts(sandbox: Sandbox) -> list[str]:
+    return [" ".join(line.split()) for line in sandbox.stdout.splitlines()]
+
+
 def test_a_closed_public_endpoint_is_told_at_the_start(tmp_path: Path) -> None:
-    with running(tmp_path / "state", AUTH="jwt", PUBLIC_ENDPOINT="closed") as sandbox:
-        lines = [" ".join(line.split()) for line in sandbox.stdout.splitlines()]
-        port = sandbox.port
+    path = finds_names(tmp_path, finds=False)
+    variables = {"AUTH": "jwt", "PUBLIC_ENDPOINT": "closed", "PYTHONPATH": path}
+    with running(tmp_path / "state", **variables) as sandbox:
+        port, lines = sandbox.port, facts(sandbox)
         own = f"http://files.localhost:{port + 1}"
-        assert f"OSS {own} bucket sandbox-bucket" in lines
-        assert f"clients {own}, the bucket's own domain (CNAME)" in lines
+        assert f"OSS {own} bucket sandbox-bucket; the bucket's own domain (CNAME)" in lines
         assert f"closed http://127.0.0.1:{port + 1}, the public endpoint: no data calls" in lines
         assert f"internal http://127.0.0.1:{port + 3}, for the function's own calls" in lines
-        # Python may not find that name: no command is shown that would fail.
+        assert sandbox.stdout.count(own) == 1
+        # No command is shown that would fail.
+        assert f"{HINT} /etc/hosts" in lines
         assert "put " not in sandbox.stdout
         done = finished(TOKEN, sandbox.folder, PORT=str(port), PUBLIC_ENDPOINT="closed")
         token = Token.of(check_printed(done))
@@ -334,6 +359,34 @@ def test_a_closed_public_endpoint_is_told_at_the_start(tmp_path: Path) -> None:
             replace(token, endpoint=sandbox.endpoint).oss2("v4").put_object("uploads/a", b"Hello")
         assert refused.value.code == "PublicEndpointForbidden"
     assert are_free(port, 4)
+
+
+def test_where_the_buckets_own_domain_is_found_the_first_commands_upload_by_it(
+    tmp_path: Path,
+) -> None:
+    path = finds_names(tmp_path, finds=True)
+    variables = {"AUTH": "jwt", "PUBLIC_ENDPOINT": "closed", "PYTHONPATH": path}
+    with running(tmp_path / "state", **variables) as sandbox:
+        assert HINT not in sandbox.stdout
+        commands = sandbox.stdout.partition("Try, as alice:")[2].partition("Ctrl-C")[0]
+        done = in_a_shell(f"export PYTHONPATH={path}\n{commands}", tmp_path)
+        assert (done.returncode, done.stdout) == (1, "200\n"), done.stderr
+        assert "AccessDenied" in done.stderr.splitlines()[-1]
+
+
+def test_the_line_of_oss_says_where_tokens_lead_and_no_address_is_there_twice(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    public = f"http://127.0.0.1:{port + 1}"
+    variables = {"AUTH": "jwt", "PUBLIC_ENDPOINT": "closed", "OSS_ENDPOINT": public}
+    with running(tmp_path / "state", port, given(RUN, "OSS_ENDPOINT"), **variables) as sandbox:
+        lines = facts(sandbox)
+        assert f"OSS {public} bucket sandbox-bucket; the public endpoint: no data calls" in lines
+        assert f"domain http://files.localhost:{port + 1}, the bucket's own domain (CNAME)" in lines
+        assert sandbox.stdout.count(public) == 1
+        # It would be refused.
+        assert "put " not in sandbox.stdout
 
 
 def test_the_documented_commands_upload_by_the_buckets_own_domain(tmp_path: Path) -> None:
