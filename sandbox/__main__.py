@@ -178,7 +178,7 @@ def _ports(env: Mapping[str, str]) -> Ports:
     public = env.get("PUBLIC_ENDPOINT") or "open"
     if public not in ("open", "closed"):
         raise UsageError(
-            "PUBLIC_ENDPOINT must be closed (to data calls, as for an account opened today) or open"
+            "PUBLIC_ENDPOINT must be closed (to data calls, as for who is new to OSS) or open"
         )
     is_closed = public == "closed"
     if is_closed and env.get("CLOUD") == "1":
