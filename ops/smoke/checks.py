@@ -376,7 +376,7 @@ def _upload(session: Session) -> list[Check]:
 def _signatures(region: str) -> list[Check]:
     """Which signature each client would use: the upload was signed with V4, an app's may not be."""
     head = (
-        "new accounts and new buckets take V4 only (docs/sandbox.md, Signatures); your clients use"
+        "new accounts and new buckets take V4 only (docs/sandbox.md, Signatures); what clients use:"
     )
     lines = {"OSS signature": head}
     for client in client_signatures.OF_APPS:
