@@ -38,13 +38,13 @@ ADDED_BY_CLIENTS = """
         ("/", "expires", "expires: is no wish of this route, but of /signed-url, /form"),
         ("/", "name", "name: is no wish of this route, but of /signed-url, /form"),
         ("/uploads", "object", "object: is no wish of this route, but of /, /signed-url, /form"),
-        ("/signed-url", "objct", "object: must be spelled so"),
-        ("/signed-url", "obejct", "object: must be spelled so"),
+        ("/signed-url", "objct", "object: is misspelt"),
+        ("/signed-url", "obejct", "object: is misspelt"),
         ("/signed-url", "Object", "object: must be given once, and in no other spelling"),
-        ("/form", "max_byte", "max_bytes: must be spelled so"),
+        ("/form", "max_byte", "max_bytes: is misspelt"),
         ("/form", "content-type", "content_type: must be given once, and in no other spelling"),
-        ("/", "durations", "duration: must be spelled so"),
-        ("/uploads", "limits", "limit: must be spelled so"),
+        ("/", "durations", "duration: is misspelt"),
+        ("/uploads", "limits", "limit: is misspelt"),
     ],
 )
 def test_a_wish_that_is_not_the_routes_is_refused_by_name(

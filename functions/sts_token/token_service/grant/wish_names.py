@@ -63,7 +63,7 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
     long = [name for name in folded if len(name) >= _LEAST_LETTERS]
     for name in map(_folded, strange[:_MOST]):
         for meant in difflib.get_close_matches(name, long, 1, _LIKENESS):
-            raise InvalidParameter(folded[meant], "must be spelled so; a name was almost this one")
+            raise InvalidParameter(folded[meant], "is misspelt in another name of the request")
 
 
 def _folded(name: str) -> str:
