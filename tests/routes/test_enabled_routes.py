@@ -36,7 +36,7 @@ def jwt(env: Env) -> Env:
 @pytest.mark.parametrize("route", CLOSABLE, ids=lambda route: route.path)
 @pytest.mark.parametrize("word", ROUTE_WORDS)
 def test_a_route_answers_where_its_word_is_there(jwt: Env, route: Route, word: str) -> None:
-    found = answer({**jwt, "ENABLED_ROUTES": word}, Request("GET", route.path))
+    found = answer({**jwt, "ENABLED_ROUTES": word}, Request(route.methods[0], route.path))
     assert found["ErrorCode"] == ("MissingToken" if word == route.word else "RouteDisabled")
     if word != route.word:
         assert found["StatusCode"] == 403
@@ -46,7 +46,7 @@ def test_a_route_answers_where_its_word_is_there(jwt: Env, route: Route, word: s
 @pytest.mark.parametrize("route", CLOSABLE, ids=lambda route: route.path)
 @pytest.mark.parametrize("value", ["", "  ", ",".join(ROUTE_WORDS)])
 def test_by_default_all_routes_answer(jwt: Env, route: Route, value: str) -> None:
-    found = answer({**jwt, "ENABLED_ROUTES": value}, Request("GET", route.path))
+    found = answer({**jwt, "ENABLED_ROUTES": value}, Request(route.methods[0], route.path))
     assert found["ErrorCode"] == "MissingToken"
 
 

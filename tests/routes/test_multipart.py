@@ -267,6 +267,18 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
     granted(cloud, **wishes)
 
 
+def test_a_seal_of_parts_of_another_size_is_refused(
+    cloud: RunningCloud, mocker: MockerFixture
+) -> None:
+    """Should the size of parts change: those of an earlier seal are not mixed with today's."""
+    mocker.patch("token_service.signing.multipart.PART_BYTES", 2 * PART_BYTES)
+    begun = granted(cloud, object="mixed", size=SIZE)
+    assert begun["PartCount"] == 2
+    mocker.stopall()
+    step = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
+    assert refused(cloud, **step) == (403, "UploadRefused")
+
+
 def test_urls_end_with_the_seal(cloud: RunningCloud, mocker: MockerFixture) -> None:
     upload = Upload(cloud, "ends")
     clock = "token_service.routes.multipart.time.time"

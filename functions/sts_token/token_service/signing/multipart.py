@@ -22,8 +22,8 @@ from token_service.signing.limits import Limits
 
 PART_BYTES = 5 * 1024 * 1024
 """Of every part but the last, in every upload; OSS takes 100 KiB to 5 GiB, and 10,000 parts. One
-size for all: if it followed from the upload's, two seals of one object could be mixed, the many
-parts of the one with the large parts of the other, to more than either allows."""
+size for all: did it follow from the upload's, the many parts of one seal and the large ones of
+another of the same object could be mixed, to more than either allows."""
 MAX_PARTS = 100
 """Of one call: what is signed while a client waits."""
 UPLOAD_SECONDS = 7 * 24 * 3600
@@ -50,9 +50,9 @@ class Upload(NamedTuple):
     issuer: str
     caller: str
     bucket: str
+    part_size: int
     key: str
     size: int
-    part_size: int
     headers: Mapping[str, str]
     expires: int
 
@@ -90,9 +90,9 @@ def read_start(
         issuer=issuer,
         caller=grant.session_name,
         bucket=grant.bucket,
+        part_size=PART_BYTES,
         key=grant.object_key,
         size=whole_wish("size", wishes["size"], "bytes", 1, limits.max_url_bytes),
-        part_size=PART_BYTES,
         headers=upload_headers.upload_headers(wishes, limits),
         expires=int(now) + UPLOAD_SECONDS,
     )
@@ -111,8 +111,8 @@ def unseal(
     opened = sealing.unseal(text, "multipart", "1", secrets)
     if opened is not None:
         upload = Upload(*opened)
-        whose = (issuer, grant.session_name, grant.bucket)
-        is_theirs = upload[:3] == whose and upload.key.startswith(grant.prefix)
+        whose = (issuer, grant.session_name, grant.bucket, PART_BYTES)
+        is_theirs = upload[:4] == whose and upload.key.startswith(grant.prefix)
         if is_theirs and now < upload.expires and _is_within(upload, limits):
             return upload
     raise UploadRefused("Upload: not one of yours that is still good; start the upload anew")
@@ -175,8 +175,7 @@ def _is_within(upload: Upload, limits: Limits) -> bool:
         today = upload_headers.upload_headers(wishes, limits)
     except InvalidParameter:
         return False
-    has_same = {**sealed, **forbid} == {**today, **forbid} and upload.part_size == PART_BYTES
-    return has_same and upload.size <= limits.max_url_bytes
+    return {**sealed, **forbid} == {**today, **forbid} and upload.size <= limits.max_url_bytes
 
 
 def _numbers(text: str, count: int, per_minute: int) -> tuple[int, ...]:
