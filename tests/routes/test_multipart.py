@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -516,6 +517,22 @@ def test_what_the_policy_does_not_allow_is_not_signed(
     granted(cloud, **sealed, **wishes)
     reading = {**sealed, **wishes, "policy": "bucket_read_policy"}
     assert refused(cloud, **reading) == (403, "NotAllowed")
+
+
+def test_listing_and_aborting_need_rights_of_their_own(
+    cloud: RunningCloud, sealed: Answer, tmp_path: Path
+) -> None:
+    own = tmp_path / "putting.json.j2"
+    own.write_text(
+        '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:PutObject",'
+        ' "Resource": "acs:oss:*:*:{{ bucket }}/{{ keys }}"}]}'
+    )
+    app = App({**cloud.env, "POLICY_FILE": str(own)})
+    granted(app, **sealed, parts=[1])
+    granted(app, **sealed, action="complete")
+    for action in ("list", "abort"):
+        assert refused(app, **sealed, action=action) == (403, "NotAllowed")
+    app.close()
 
 
 def test_a_policy_for_reading_starts_nothing(cloud: RunningCloud) -> None:
