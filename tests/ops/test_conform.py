@@ -195,7 +195,7 @@ def test_each_request_is_in_the_transcript(whole: Any) -> None:
 def test_a_refuted_belief_is_exit_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sandbox.oss.objects.may_overwrite", lambda _: True)
+    monkeypatch.setattr("sandbox.oss.objects.may_overwrite", lambda *_: True)
     with local_cloud() as account:
         assert run(account, tmp_path, assumption("forbid_overwrite")) == 1
     shown = capsys.readouterr()

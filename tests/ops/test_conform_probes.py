@@ -202,7 +202,7 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     ("acl_in_put", without_acl, "a PUT was let in"),
     ("link_rights", patches(links, "authorize", nothing), "through the link was let in"),
     ("signed_size", partial(supplied, "content-length", "7"), "another size was let in"),
-    ("forbid_overwrite", patches(objects, "may_overwrite", lambda _: True), "the second upload"),
+    ("forbid_overwrite", patches(objects, "may_overwrite", lambda *_: True), "the second upload"),
     ("forbid_overwrite", partial(supplied, "x-oss-forbid-overwrite", "true"), "without the signed"),
     ("additional_header", partial(supplied, "range", "bytes=0-1"), "left out was let in"),
     ("foreign_token", unknown_key, "403 InvalidAccessKeyId"),
