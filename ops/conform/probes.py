@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ops.conform import limit_probes as limit
 from ops.conform import oss_probes as oss
 from ops.conform import other_probes as other
 from ops.conform.site import Site
@@ -39,6 +40,13 @@ PROBES: Mapping[str, Probe] = {
         oss.range_answer,
         oss.compressed_type,
         oss.appendable_copy,
+        limit.part_size,
+        limit.completion_overwrite,
+        limit.completion_callback,
+        limit.signed_disposition,
+        limit.form_exact,
+        limit.response_headers,
+        limit.two_framings,
         other.resource_case,
         other.policy_variable,
         other.absent_condition_key,

@@ -2,10 +2,11 @@
 
 Vendor documentation: PutBucketOverwriteConfig, and "Prevent file overwrites" (user guide). A rule
 matches by prefix, suffix and who asks; a write that any rule matches is refused with
-FileAlreadyExists. PutObject and AppendObject are named there. Not verified on the real OSS: that
-copies, forms, links and CompleteMultipartUpload are bound as well, that InitiateMultipartUpload is
-not (it stores nothing), that AppendObject is refused on every object that exists, and which EC the
-refusal has. There, several first writes at once may pass more than one (documented); here one.
+FileAlreadyExists. PutObject and AppendObject are named there. Not verified on the real OSS
+(assumption 56): that copies, forms, links and CompleteMultipartUpload are bound as well, that
+InitiateMultipartUpload is not (it stores nothing), that AppendObject is refused on every object
+that exists, and which EC the refusal has. There, several first writes at once may pass more than
+one (documented); here one.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ def parse_rules(body: bytes, account: str) -> str:
     """Read PutBucketOverwriteConfig's document into the text that a bucket keeps.
 
     Raises MalformedXML, and NotImplemented for principals whom the sandbox does not know: it has
-    the account (by its id), sessions of roles, and "*". Not verified on the real OSS: that a
-    document without rules, and two rules of one ID, are MalformedXML.
+    the account (by its id), sessions of roles, and "*". Not verified on the real OSS (assumption
+    58): that a document without rules, and two rules of one ID, are MalformedXML.
     """
     elements = parse(body, "OverwriteConfiguration").findall("Rule")
     if not 1 <= len(elements) <= MAX_RULES:

@@ -14,8 +14,8 @@ def check_length(headers: Mapping[str, str]) -> None:
     """Raise MissingContentLength or EntityTooLarge by what an upload's head says, InvalidArgument
     where it says two things: a signed Content-Length would not be the body's.
 
-    Unverified is that OSS refuses that too. RFC 9112 (6.1) lets a server do so; nginx does it since
-    1.21.1.
+    Unverified is that OSS refuses that too (assumption 55). RFC 9112 (6.1) lets a server do so;
+    nginx does it since 1.21.1.
     """
     length = headers.get("content-length")
     if length is not None and "transfer-encoding" in headers:

@@ -101,7 +101,7 @@ def test_nothing_is_left(whole: Any, account: Account) -> None:
     site, _, left = whole
     assert left == []
     assert len(site.written) > 20
-    assert len(site.uploads) == 2
+    assert len(site.uploads) == 6
     query = {"list-type": "2", "prefix": site.prefix}
     assert b"<Key>" not in site.oss(account.key, "GET", "", query=query).body
 

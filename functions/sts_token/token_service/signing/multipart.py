@@ -2,8 +2,8 @@
 (vendor documentation, "InitiateMultipartUpload" and the four after it).
 
 What has to be known at the next call is in the seal. The function's own key signs, each URL for the
-sealed key, and none to read an object. That OSS holds a part to a signed content-length, and a
-completion to x-oss-forbid-overwrite and a callback in its query, is not verified on the real OSS.
+sealed key, none to read an object. That OSS holds parts to a signed content-length, completions to
+x-oss-forbid-overwrite and a callback is not verified on the real OSS (assumptions 49, 50 and 51).
 """
 
 from __future__ import annotations

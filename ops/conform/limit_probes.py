@@ -1,0 +1,202 @@
+"""Probes of what the limits on uploads stand on, in the manner of oss_probes.py."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ops.conform.exchanges import Answer
+from ops.conform.oss_probes import TEXT, _callback, _refused, _start, allow, works
+from ops.conform.site import Site
+from ops.conform.verdicts import Finding, NotTried, Verdict, judged
+from token_service.settings.values import AccessKey
+
+_FORBID = {"x-oss-forbid-overwrite": "true"}
+_REFUSED = (409, "FileAlreadyExists")
+_XML = {"content-type": "application/xml"}
+
+
+def part_size(site: Site) -> Finding:
+    """UploadPart by URLs that sign content-length 7 as an additional header, with 7 and 8 bytes.
+
+    The first is taken. The second refused: the URL binds the part's size.
+    """
+    key = site.session(allow(site, "PutObject", "part-size/*"))
+    upload = _begun(site, key, "part-size/a")
+
+    def put(number: str, body: bytes) -> Answer:
+        query = {"partNumber": number, "uploadId": upload.id}
+        length = {"content-length": "7"}
+        return site.oss(
+            key, "PUT", upload.name, query=query, headers=length, additional=length, body=body
+        )
+
+    works(put("1", TEXT), "a part of the signed size")
+    answer = put("2", TEXT + b"!")
+    return _refused({"a part of another size": answer}, f"another size is refused: {answer}")
+
+
+def completion_overwrite(site: Site) -> Finding:
+    """CompleteMultipartUpload twice of one key, by URLs that sign x-oss-forbid-overwrite: true; the
+    second with the header, then without it.
+
+    200, then 409 FileAlreadyExists; and 403 without the header, whose absence breaks the signature.
+    """
+    key = site.session(allow(site, "PutObject", "complete/*"))
+    headers = {**_XML, **_FORBID}
+    first = _with_part(site, key, "complete/a")
+    works(_completed(site, key, first, headers), "the end of the first upload")
+    second = _with_part(site, key, "complete/a")
+    again = _completed(site, key, second, headers)
+    if (again.status, again.code) != _REFUSED:
+        return Finding(Verdict.REFUTED, f"the end of the second upload was answered {again}")
+    without = _completed(site, key, second, headers, sent=_XML)
+    fault = f"the end without the signed header was answered {without}"
+    sound = without.status == 403
+    return judged([] if sound else [fault], "409 FileAlreadyExists, and 403 without the header")
+
+
+def completion_callback(site: Site) -> Finding:
+    """CompleteMultipartUpload by a URL that signs a callback to the function in its query.
+
+    203: OSS called, and the function refused what it has not sealed. 200: nobody was called.
+    """
+    if site.account.function is None:
+        raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
+    key = site.session(allow(site, "PutObject", "complete/*"))
+    callback = _callback(f"{site.account.function}callback", "bucket=${bucket}")
+    # The function's host is in it, and the transcript shows queries.
+    site.secrets.add(callback)
+    header = {"x-oss-callback": callback}
+    known = site.oss(key, "PUT", "complete/put", headers=header, body=TEXT)
+    if known.status != 203:
+        raise NotTried(f"a PUT with a callback was answered {known}, so nothing can be told")
+    upload = _with_part(site, key, "complete/callback")
+    answer = _completed(site, key, upload, _XML, {"callback": callback})
+    return judged([] if answer.status == 203 else [f"answered {answer}"], "OSS called")
+
+
+def signed_disposition(site: Site) -> Finding:
+    """PUT by URLs that sign content-disposition as an additional header: with it, with another
+    value and without it.
+
+    The first is stored. The others refused: the URL binds what a browser does with the object.
+    """
+    key = site.session(allow(site, "PutObject", "disposition/*"))
+
+    def put(name: str, sent: dict[str, str]) -> Answer:
+        signed = {"content-disposition": "attachment"}
+        name = f"disposition/{name}"
+        return site.oss(key, "PUT", name, headers=signed, additional=signed, sent=sent, body=TEXT)
+
+    works(put("as-signed", {"content-disposition": "attachment"}), "the signed value")
+    answers = {
+        "another value": put("other", {"content-disposition": "inline"}),
+        "the header left out": put("none", {}),
+    }
+    return _refused(answers, "refused with another value, and without it")
+
+
+def form_exact(site: Site) -> Finding:
+    """Forms whose policy has exact conditions on x-oss-forbid-overwrite and content-disposition:
+    with both fields, twice; and with one of them left out, or with another value.
+
+    The first is stored, the second 409 FileAlreadyExists, the others refused.
+    """
+    key = site.session(allow(site, "PutObject", "form/*"))
+    whole = {**_FORBID, "content-disposition": "attachment"}
+    others = {"x-oss-forbid-overwrite": "false", "content-disposition": "inline"}
+
+    def send(name: str, fields: dict[str, str]) -> Answer:
+        conditions = [{field: value} for field, value in whole.items()]
+        return site.form(key, f"form/{name}", conditions, fields.items())
+
+    works(send("exact", whole), "a form with both fields")
+    again = send("exact", whole)
+    if (again.status, again.code) != _REFUSED:
+        return Finding(Verdict.REFUTED, f"the second form was answered {again}")
+    answers = {}
+    for field, other in others.items():
+        rest = {n: v for n, v in whole.items() if n != field}
+        answers[f"a form without {field}"] = send(f"no-{field}", rest)
+        answers[f"another {field}"] = send(f"other-{field}", {**rest, field: other})
+    return _refused(answers, "both conditions hold, and 409 FileAlreadyExists")
+
+
+def response_headers(site: Site) -> Finding:
+    """GET of an object that is stored as a page to show, by a URL that signs
+    response-content-disposition and response-content-type.
+
+    The answer has what the URL says, and not what was stored.
+    """
+    key = site.session(allow(site, "PutObject GetObject", "shown/*"))
+    stored = {"content-disposition": "inline", "content-type": "text/html"}
+    works(site.oss(key, "PUT", "shown/a", headers=stored, body=TEXT), "an upload")
+    # OSS's own domains may say "attachment" of themselves: with the name it is ours.
+    wanted = {
+        "content-disposition": 'attachment; filename="conform.txt"',
+        "content-type": "image/png",
+    }
+    query = {f"response-{name}": value for name, value in wanted.items()}
+    found = works(site.oss(key, "GET", "shown/a", query=query), "the download").headers
+    faults = [f"{n}: {found.get(n)}" for n, value in wanted.items() if found.get(n) != value]
+    return judged(faults, "the answer has what the URL says")
+
+
+def two_framings(site: Site) -> Finding:
+    """PUT of a chunked body with a Content-Length too, which is signed: as many bytes as the chunks
+    have with their frames.
+
+    Refused, or stored with the frames: the signed size holds. Stored without: chunks go around it.
+    """
+    key = site.session(allow(site, "PutObject GetObject", "framing/*"))
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(TEXT), TEXT)
+    signed = {"content-length": str(len(body))}
+
+    def put(name: str, sent: dict[str, str]) -> Answer:
+        return site.oss(key, "PUT", name, headers=signed, additional=signed, sent=sent, body=body)
+
+    works(put("framing/plain", {}), "the same bytes, not chunked")
+    answer = put("framing/both", {"transfer-encoding": "chunked"})
+    if answer.status >= 400:
+        return Finding(Verdict.CONFIRMED, f"refused: {answer}")
+    found = works(site.oss(key, "HEAD", "framing/both"), "HEAD of it").headers
+    size = found.get("content-length", "")
+    fault = f"{size} bytes were stored where {len(body)} were signed"
+    return judged([] if size == str(len(body)) else [fault], "stored with the signed size")
+
+
+class _Upload(NamedTuple):
+    """A multipart upload of a probe's key; `etag` is that of its one part."""
+
+    id: str
+    name: str
+    etag: str = ""
+
+
+def _begun(site: Site, key: AccessKey, name: str) -> _Upload:
+    """Begin one. Raises ValueError for an answer without one UploadId."""
+    answer = works(_start(site, key, name, {}), "the start of an upload in parts")
+    (upload,) = re.findall("<UploadId>([^<]+)</UploadId>", answer.body.decode())
+    return _Upload(upload, name)
+
+
+def _with_part(site: Site, key: AccessKey, name: str) -> _Upload:
+    upload = _begun(site, key, name)
+    query = {"partNumber": "1", "uploadId": upload.id}
+    part = works(site.oss(key, "PUT", name, query=query, body=TEXT), "a part")
+    return upload._replace(etag=part.headers["etag"])
+
+
+def _completed(
+    site: Site,
+    key: AccessKey,
+    upload: _Upload,
+    headers: dict[str, str],
+    query: dict[str, str] | None = None,
+    sent: dict[str, str] | None = None,
+) -> Answer:
+    part = f"<Part><PartNumber>1</PartNumber><ETag>{upload.etag}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>".encode()
+    query = {"uploadId": upload.id, **(query or {})}
+    return site.oss(key, "POST", upload.name, query=query, headers=headers, sent=sent, body=body)

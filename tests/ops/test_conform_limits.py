@@ -1,0 +1,176 @@
+"""The probes of limits: as test_conform_probes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from answers import Answer, refused_by_oss
+from conform_probes import ASSUMPTIONS, Patch, found, nothing, patches, supplied, wrapped
+from ops.conform import limit_probes, transcript
+from ops.conform.account import Account
+from ops.conform.exchanges import Exchanges
+from ops.conform.local_cloud import local_cloud
+from ops.conform.probes import PROBES
+from ops.conform.runner import probe_each
+from ops.conform.site import Site
+from ops.conform.verdicts import Verdict
+from sandbox.oss import app, authentication, callbacks, form_policy, multipart, objects
+from sandbox.oss.signatures import v4_canonical_request
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Account]:
+    with local_cloud() as account:
+        yield account
+
+
+def supplied_at_the_end(patch: Patch) -> None:
+    """The signature of a completion holds whether x-oss-forbid-overwrite is there or not."""
+
+    def canonical(method: Any, resource: Any, headers: Any, query: Any, *rest: Any) -> bytes:
+        is_end = method == "POST" and any(name == "uploadId" for name, *_ in query)
+        more = {"x-oss-forbid-overwrite": "true"} if is_end else {}
+        return v4_canonical_request(method, resource, {**headers, **more}, query, *rest)
+
+    patch.setattr(authentication, "v4_canonical_request", canonical)
+
+
+def not_in_query(patch: Patch) -> None:
+    """Callbacks are read from headers only."""
+    real = callbacks.requested
+    patch.setattr(app, "requested", lambda headers, _: real(headers, {}))
+
+
+def given_fields(patch: Patch) -> None:
+    """A field that is left out is as its condition has it."""
+    real = form_policy.FormPolicy.check
+
+    def check(self: form_policy.FormPolicy, fields: Mapping[str, str], *rest: object) -> None:
+        wanted = {one.name: one.values[0] for one in self.conditions}
+        real(self, {**wanted, **fields}, *rest)  # type: ignore[arg-type]
+
+    patch.setattr(form_policy.FormPolicy, "check", check)
+
+
+def any_value(patch: Patch) -> None:
+    """A field with a condition has to be there, whatever it says."""
+    patch.setattr(form_policy.Condition, "holds", lambda *_: True)
+
+
+FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
+    ("part_size", partial(supplied, "content-length", "7"), "another size was let in"),
+    (
+        "completion_overwrite",
+        patches(multipart, "may_overwrite", lambda *_: True),
+        "the end of the second upload",
+    ),
+    ("completion_overwrite", supplied_at_the_end, "without the signed header was answered 200"),
+    ("completion_callback", not_in_query, "answered 200"),
+    (
+        "signed_disposition",
+        partial(supplied, "content-disposition", "attachment"),
+        "another value was let in (200); the header left out was let in",
+    ),
+    ("form_exact", patches(objects, "may_overwrite", lambda *_: True), "the second form"),
+    (
+        "form_exact",
+        given_fields,
+        "without x-oss-forbid-overwrite was let in (204); a form without content-disposition was",
+    ),
+    (
+        "form_exact",
+        any_value,
+        "another x-oss-forbid-overwrite was let in (204); another content-disposition was let in",
+    ),
+    (
+        "response_headers",
+        patches(objects, "_overrides", lambda _: {}),
+        "content-disposition: inline; content-type: text/html",
+    ),
+    ("two_framings", patches(app, "check_length", nothing), "7 bytes were stored where 17"),
+]
+"""A rule of the sandbox that is another one, and what the probe says then."""
+
+
+@pytest.mark.parametrize(
+    ("probe", "flip", "said"), FLIPS, ids=[f"{probe}: {said}" for probe, _, said in FLIPS]
+)
+def test_a_rule_that_is_another_one_is_refuted(
+    probe: str, flip: Callable[[Patch], None], said: str, account: Account, monkeypatch: Patch
+) -> None:
+    assert found(probe, account).verdict is Verdict.CONFIRMED
+    flip(monkeypatch)
+    finding = found(probe, account)
+    assert finding.verdict is Verdict.REFUTED, finding
+    assert said in finding.detail
+
+
+def test_each_probe_of_limits_can_be_refuted() -> None:
+    """A probe that cannot is a defect."""
+    here = {n for n, probe in PROBES.items() if probe.__module__ == limit_probes.__name__}
+    assert {probe for probe, _, _ in FLIPS} == here
+
+
+def both(chunked: Response, size: int = 0) -> Answer:
+    """What framing/both is answered: `chunked` to its PUT, and then this size."""
+
+    def answer(request: Request, _: bytes) -> Response | None:
+        if not request.url.path.endswith("framing/both"):
+            return None
+        is_head = request.method == "HEAD"
+        return Response("", 200, {"content-length": str(size)}) if is_head else chunked
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        both(Response("<html>400 Bad Request</html>", 400)),
+        both(refused_by_oss(403, "SignatureDoesNotMatch")),
+        both(Response(""), 17),
+    ],
+    ids=["a gateway's refusal", "a refusal of OSS's", "stored with the frames"],
+)
+def test_what_takes_no_more_than_the_signed_size_confirms_it(other: Answer) -> None:
+    with wrapped("oss", other) as account:
+        assert found("two_framings", account).verdict is Verdict.CONFIRMED
+
+
+def test_a_download_that_oss_itself_makes_an_attachment_confirms_nothing() -> None:
+    """As its own domains do with pages."""
+
+    def forced(request: Request, _: bytes) -> Response | None:
+        headers = {"content-disposition": "attachment", "content-type": "image/png"}
+        is_it = request.method == "GET" and request.url.path.endswith("shown/a")
+        return Response("conform", 200, headers) if is_it else None
+
+    with wrapped("oss", forced) as account:
+        assert found("response_headers", account).verdict is Verdict.REFUTED
+
+
+def test_a_function_that_oss_does_not_call_tells_nothing_of_completions() -> None:
+    def uncalled(request: Request, _: bytes) -> Response | None:
+        return Response("") if "x-oss-callback" in request.headers else None
+
+    with wrapped("oss", uncalled) as account:
+        finding = found("completion_callback", account)
+    assert finding.verdict is Verdict.NOT_TRIED
+    assert "a PUT with a callback was answered 200" in finding.detail
+
+
+def test_the_transcript_does_not_have_the_callback_with_the_functions_host(
+    account: Account,
+) -> None:
+    site = Site(account, Exchanges())
+    judged = list(probe_each(site, [ASSUMPTIONS["completion_callback"]]))
+    text = transcript.text(site, judged, "a sandbox")
+    assert "callback=SECRET" in text
+    # The beginning of {"callbackUrl": "http in base64.
+    assert "eyJjYWxsYmFja1VybCI6" not in text

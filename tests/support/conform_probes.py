@@ -1,0 +1,62 @@
+"""What the tests of `make conform`'s probes share: one probe alone, and rules that are others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp
+
+from answers import Answer, answering
+from ops.conform import register
+from ops.conform.account import Account
+from ops.conform.exchanges import Exchanges
+from ops.conform.local_cloud import local_cloud
+from ops.conform.runner import clean_up, probe_each
+from ops.conform.site import Site
+from ops.conform.verdicts import Finding
+from sandbox.oss import authentication
+from sandbox.oss.signatures import v4_canonical_request
+
+ASSUMPTIONS = {one.probe: one for one in register.load() if one.probe}
+Patch = pytest.MonkeyPatch
+
+
+def found(probe: str, account: Account) -> Finding:
+    """What this probe alone finds; nothing of it is left."""
+    site = Site(account, Exchanges())
+    ((_, finding),) = probe_each(site, [ASSUMPTIONS[probe]])
+    assert clean_up(site) == []
+    return finding
+
+
+def wrapped(service: str, other: Answer) -> AbstractContextManager[Account]:
+    """A sandbox in which `other` answers for one service."""
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, other) if name == service else app
+
+    return local_cloud(wrap)
+
+
+def supplied(header: str, value: str, patch: Patch) -> None:
+    """A signature that holds whatever this header says, or if it is there."""
+
+    def canonical(method: Any, resource: Any, headers: Mapping[str, str], *rest: Any) -> bytes:
+        # What is done to the bucket is the clean-up.
+        more = {} if resource.endswith("/") else {header: value}
+        return v4_canonical_request(method, resource, {**headers, **more}, *rest)
+
+    patch.setattr(authentication, "v4_canonical_request", canonical)
+    patch.setattr(authentication, "_additional", lambda text, _: text.split(";") if text else [])
+
+
+def patches(module: Any, name: str, value: Any) -> Callable[[Patch], None]:
+    """What puts another value in the place of a module's."""
+    return lambda patch: patch.setattr(module, name, value)
+
+
+def nothing(*_: object) -> None:
+    """In place of a check."""
