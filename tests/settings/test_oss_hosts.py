@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,58 @@ def test_finance_and_government_regions_have_the_hosts_that_the_vendor_lists(
     assert str(here.oss_internal_endpoint) == f"https://{host}-internal.aliyuncs.com"
 
 
+HOSTS_OF_FINANCE = [
+    # The vendor's table: region, hosts of clients, hosts of the function.
+    (
+        "cn-hangzhou-finance",
+        "oss-cn-hzfinance cn-hangzhou-finance.oss",
+        "oss-cn-hzjbp-a-internal oss-cn-hzjbp-b-internal oss-cn-hzfinance-internal",
+    ),
+    (
+        "cn-shanghai-finance-1",
+        "oss-cn-shanghai-finance-1-pub cn-shanghai-finance.oss",
+        "oss-cn-shanghai-finance-1-internal oss-cn-shanghai-finance-1-pub-internal",
+    ),
+    (
+        "cn-shenzhen-finance-1",
+        "oss-cn-szfinance cn-shenzhen-finance.oss",
+        "oss-cn-shenzhen-finance-1-internal oss-cn-szfinance-internal",
+    ),
+    (
+        "cn-beijing-finance-1",
+        "oss-cn-beijing-finance-1-pub",
+        "oss-cn-beijing-finance-1-internal oss-cn-beijing-finance-1-pub-internal",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("region", "of_clients", "of_functions"), HOSTS_OF_FINANCE, ids=lambda text: text.split()[0]
+)
+def test_a_finance_region_has_the_hosts_of_the_vendors_table_and_no_others(
+    env: Env, region: str, of_clients: str, of_functions: str
+) -> None:
+    env["OSS_REGION"] = region
+    every = {
+        name
+        for _, *both in HOSTS_OF_FINANCE
+        for names in both
+        for name in names.split()
+        # Nor what the table has for no region.
+    } | {"oss-cn-hzjbp", "oss-cn-hzjbp-a", "oss-cn-hangzhou-finance-internal", "oss-cn-hzjbp-c"}
+    every |= {f"{row[0]}.oss" for row in HOSTS_OF_FINANCE}
+    taken: dict[str, set[str]] = {"OSS_ENDPOINT": set(), "OSS_INTERNAL_ENDPOINT": set()}
+    for variable, names in taken.items():
+        for name in every:
+            try:
+                read_settings({**env, variable: f"{name}.aliyuncs.com"})
+            except Misconfiguration:
+                continue
+            names.add(name)
+    assert taken["OSS_ENDPOINT"] == set(of_clients.split())
+    assert taken["OSS_INTERNAL_ENDPOINT"] == {*of_clients.split(), *of_functions.split()}
+
+
 # What is refused, by name
 
 
@@ -129,6 +182,32 @@ def test_finance_and_government_regions_have_the_hosts_that_the_vendor_lists(
         ("aliyuncs.com", NO_HOST),
         ("a.my-bucket.oss-cn-hangzhou.aliyuncs.com", NO_HOST),
         ("oss-cn-hangzhou.x.aliyuncs.com", NO_HOST),
+        # What looks like OSS's, and is not.
+        ("oss-cn-hangzhou.aliyuncs.co", NO_HOST),
+        ("oss-cn-hangzhou.aliyuncs.com.cn", NO_HOST),
+        ("oss-cn-hangzhou.aliyun.com", NO_HOST),
+        ("oss-cn-hangzhou.alyuncs.com", NO_HOST),
+        ("my-bucket.oss-ap-southeast-1-internal.alyuncs.com", NO_HOST),
+        ("oss-us-west-1.example.com", NO_HOST),
+        ("aliyuncs.example.com", NO_HOST),
+        ("my-bucket.oss-cn-hangzhou.aliyuncs.com.evil.example", NO_HOST),
+        # Addresses that are not a sandbox's.
+        ("8.8.8.8", NO_HOST),
+        ("169.254.169.254", NO_HOST),
+        ("100.118.28.49", NO_HOST),
+        ("172.32.0.1", NO_HOST),
+        ("0.0.0.1", NO_HOST),
+        ("127.0.0.256", NO_HOST),
+        ("10.0.0.01", NO_HOST),
+        ("127.1", NO_HOST),
+        ("1.2.3.4.5", NO_HOST),
+        ("999.999.999.999", NO_HOST),
+        ("1", NO_HOST),
+        ("2130706433", NO_HOST),
+        ("0x7f.1", NO_HOST),
+        ("0x7f.0.0.0x1", NO_HOST),
+        ("vpc100-oss-cn-hangzhou.aliyuncs.com", INTERNAL),
+        ("cn-hangzhou-internal.oss.aliyuncs.com", OTHER_REGION),
         ("oss-cn-hangzhou.aliyuncs.com.evil.aliyuncs.com", NO_HOST),
         ("my-bucket.oss-cn-hangzhou.aliyuncs.com.aliyuncs.com", NO_HOST),
         ("other.oss-cn-hangzhou.aliyuncs.com", OTHER_BUCKET),
@@ -163,6 +242,12 @@ def test_what_no_client_could_use_is_refused(env: Env, value: str, message: str)
         ("evil-oss-cn-hangzhou-internal.aliyuncs.com", NO_HOST),
         ("other.oss-cn-hangzhou-internal.aliyuncs.com", OTHER_BUCKET),
         ("oss-cn-beijing-internal.aliyuncs.com", OTHER_REGION),
+        ("vpc100-oss-cn-beijing.aliyuncs.com", OTHER_REGION),
+        ("oss-accelerate-internal.aliyuncs.com", OTHER_REGION),
+        ("vpc100-oss-accelerate.aliyuncs.com", OTHER_REGION),
+        ("oss-cn-hangzhou-internal-internal.aliyuncs.com", OTHER_REGION),
+        ("8.8.8.8", NO_HOST),
+        ("oss-cn-hangzhou-internal.aliyuncs.com.cn", NO_HOST),
         ("ep-bp1.oss.cn-beijing.privatelink.aliyuncs.com", OTHER_REGION),
     ],
 )
@@ -209,6 +294,10 @@ def test_a_finance_regions_internal_host_is_not_its_public_one(env: Env, host: s
         "http://localhost.example.com",
         "http://oss-cn-hangzhou.aliyuncs.com",
         "http://127.0.0.1.localhost.evil.example",
+        "http://8.8.8.8",
+        "http://10.0.0.256",
+        "http://x.notlocalhost",
+        "http://notlocalhost",
     ],
 )
 def test_what_is_no_plain_host_is_refused_before_it_is_judged(env: Env, value: str) -> None:
@@ -220,14 +309,16 @@ def test_what_is_no_plain_host_is_refused_before_it_is_judged(env: Env, value: s
 @pytest.mark.parametrize(
     "host",
     [
-        "my-bucket.oss-cn-hangzhou.aliyuncs.com.evil.example",
-        "oss-cn-hangzhou.aliyuncs.com.evil.example",
         "evil-aliyuncs.com",
         "localhost.evil.example",
         "127.0.0.1.evil.example",
+        "oss-files.example.com",
+        "oss-eu-files.example.com",
+        "oss.example.com",
+        "files.example.c0m",
     ],
 )
-def test_what_only_looks_like_oss_is_another_domain(env: Env, host: str) -> None:
+def test_what_has_only_a_part_of_such_a_name_is_another_domain(env: Env, host: str) -> None:
     settings = read_settings({**env, "OSS_ENDPOINT": host})
     assert settings.is_cname
     assert url(settings) == f"https://{host}/"
@@ -259,7 +350,7 @@ def test_whatever_is_taken_leads_to_the_bucket_and_nothing_else(host: str) -> No
         assert (address, path) == (settings.oss_endpoint, "/")
     else:
         assert path == "/my-bucket/"
-        assert re.fullmatch(r"localhost|[0-9.]+|::1", address.host)
+        assert address.host == "localhost" or ip_address(address.host).is_private
 
 
 @given(
@@ -304,6 +395,10 @@ def test_the_bucket_in_front_changes_nothing(region: str, bucket: str, form: str
         (
             {"OSS_INTERNAL_ENDPOINT": "ep-bp1.oss.cn-hangzhou.privatelink.aliyuncs.com"},
             "ep-bp1.oss.cn-hangzhou.privatelink.aliyuncs.com",
+        ),
+        (
+            {"OSS_INTERNAL_ENDPOINT": "my-bucket.vpc100-oss-cn-hangzhou.aliyuncs.com"},
+            "vpc100-oss-cn-hangzhou.aliyuncs.com",
         ),
     ],
 )

@@ -11,11 +11,10 @@ from token_service.settings.values import DEFAULT_PORTS, Endpoint
 
 _HOST = r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
 # Whole numbers only: "127.evil.example" and "10.0.0.1.evil.example" are names like any other.
-LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|::1"
-_LOCAL = (
-    rf"{LOOPBACK}|10(?:\.[0-9]{{1,3}}){{3}}|192\.168(?:\.[0-9]{{1,3}}){{2}}"
-    r"|172\.(?:1[6-9]|2[0-9]|3[01])(?:\.[0-9]{1,3}){2}|(?:[a-z0-9-]+\.)+localhost"
-)
+_BYTE = r"\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+LOOPBACK = rf"localhost|127(?:{_BYTE}){{3}}|::1"
+LOCAL_ADDRESS = rf"{LOOPBACK}|(?:10{_BYTE}|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:{_BYTE}){{2}}"
+LOCAL = rf"{LOCAL_ADDRESS}|(?:[a-z0-9-]+\.)+localhost"
 _ENDPOINT = "must be a host name or https://host[:port], without path or user"
 _URL = "must be https://host[:port]/path, without user or fragment"
 
@@ -39,16 +38,14 @@ def endpoint(value: str, plain_http: str = LOOPBACK) -> Endpoint:
 
 
 def local_endpoint(value: str) -> Endpoint:
-    """The same, but plain http on private addresses too, where a phone finds a laptop's sandbox,
-    and an emulator its host, and for names under localhost. Raises Refused."""
-    return endpoint(value, _LOCAL)
+    """The same; plain http on private addresses (of a laptop), and under localhost, too."""
+    return endpoint(value, LOCAL)
 
 
 def url(value: str) -> Url:
     """An https URL; plain http on loopback only. Raises Refused."""
     found = _parsed(value, _URL, LOOPBACK)
-    # It becomes a request line.
-    if not re.fullmatch("/[!-~]*", found.path):
+    if not re.fullmatch("/[!-~]*", found.path):  # It becomes a request line.
         raise Refused(_URL)
     return found
 

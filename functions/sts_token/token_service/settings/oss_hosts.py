@@ -1,11 +1,10 @@
 """What a host of OSS means, and whether it can be meant: the one place that reads one.
 
-An address or `localhost` has no names below it, so the bucket is the path's first segment, as the
-Python SDKs write it too (path style): OSS itself refuses that, the sandbox does not. A host of
-aliyuncs.com is OSS's own, with the bucket in front. Any other, `*.localhost` too, is a domain that
-is bound to the bucket and says nothing of it (CNAME): so the Android and iOS SDKs read an endpoint.
-The Python and JavaScript SDKs have to be told (`is_cname`, `use_cname`, `cname`).
-Source: vendor documentation ("Regions and endpoints", February 2026).
+A local address has no names below it, so the bucket is the path's first segment, as the Python
+SDKs write it (path style): OSS itself refuses that, the sandbox does not. A host of aliyuncs.com is
+OSS's own, with the bucket in front. Any other, `*.localhost` too, is a domain that is bound to the
+bucket (CNAME): so the Android and iOS SDKs read an endpoint. Those of Python and JavaScript have to
+be told (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
 """
 
 from __future__ import annotations
@@ -13,40 +12,43 @@ from __future__ import annotations
 import re
 
 from token_service.settings import variables as v
+from token_service.settings.addresses import LOCAL, LOCAL_ADDRESS
 from token_service.settings.parsing import Reader, Variable
 from token_service.settings.values import Endpoint
 
-_PATH_STYLE = r"localhost|[0-9.]+|.*:.*"
-# Public, internal, dual-stack; PrivateLink's form is not verified on the real OSS (assumption 48).
+# vpc100- is of old VPCs; PrivateLink's form is not verified on the real OSS (assumption 48).
 _OF_OSS = (
-    r"(?:(?P<bucket>[^.]+)\.)?(?:oss-(?P<name>[^.]+?)(?P<internal>-internal)?|(?P<dual>[^.]+)\.oss"
-    r"|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)\.aliyuncs\.com"
+    r"(?:(?P<bucket>[^.]+)\.)?(?:oss-(?P<internal>[^.]+)-internal|vpc100-oss-(?P<vpc>[^.]+)|oss-"
+    r"(?P<public>[^.]+)|(?P<dual>[^.]+)\.oss|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)"
+    r"\.aliyuncs\.com"
 )
-_ANYWHERE = ("accelerate", "accelerate-overseas")
+# What looks like OSS's own, and numbers, which are addresses: 8.8.8.8, 0x7f.1.
+_FALSE = r"(?:^|\.)(?:aliyun(?:cs)?|oss-(?:cn-|[a-z]{2}-[a-z]+-\d)[^.]*)(?:\.|$)|\.\d[^.]*$"
+# Names in public, dual-stack and internal hosts; not verified on the real OSS (assumption 47).
 _FINANCE = {
-    "cn-hangzhou-finance": "cn-hzfinance",
-    "cn-shanghai-finance-1": "cn-shanghai-finance-1-pub",
-    "cn-shenzhen-finance-1": "cn-szfinance",
-    "cn-beijing-finance-1": "cn-beijing-finance-1-pub",
+    "cn-hangzhou-finance": ("cn-hzfinance", "cn-hangzhou-finance", "cn-hzjbp-a", "cn-hzjbp-b"),
+    "cn-shanghai-finance-1": ("cn-shanghai-finance-1-pub", "cn-shanghai-finance"),
+    "cn-shenzhen-finance-1": ("cn-szfinance", "cn-shenzhen-finance"),
+    "cn-beijing-finance-1": ("cn-beijing-finance-1-pub", ""),
 }
-"""What stands for the region in the public hosts of the finance cloud; not verified on the real OSS
-(assumption 47). Those with the region's own name are internal, of buckets that no phone reaches."""
+
+
+def public(region: str, suffix: str = "") -> Endpoint:
+    """The region's public endpoint; with "-internal" the internal one of the same buckets."""
+    return Endpoint("https", f"oss-{_FINANCE.get(region, [region])[0]}{suffix}.aliyuncs.com", 443)
 
 
 def read(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
     """Read where clients reach OSS, where the function does, and whether the first is a CNAME."""
-    name = _FINANCE.get(region, region)
-    public = Endpoint("https", f"oss-{name}.aliyuncs.com", 443)
-    oss = internal = _read(reader, v.OSS_ENDPOINT, public, region, bucket)
-    is_local = is_path_style(oss) or oss.host.endswith(".localhost")
-    if reader.text(v.FC_REGION) == region and not is_local:
-        internal = public._replace(host=f"oss-{name}-internal.aliyuncs.com")
+    oss = internal = _read(reader, v.OSS_ENDPOINT, public(region), region, bucket)
+    if reader.text(v.FC_REGION) == region and not re.fullmatch(LOCAL, oss.host):
+        internal = public(region, "-internal")
     return oss, _read(reader, v.OSS_INTERNAL_ENDPOINT, internal, region, bucket), is_cname(oss)
 
 
 def is_path_style(endpoint: Endpoint) -> bool:
     """Whether the bucket is in the path there."""
-    return re.fullmatch(_PATH_STYLE, endpoint.host) is not None
+    return re.fullmatch(LOCAL_ADDRESS, endpoint.host) is not None
 
 
 def is_cname(endpoint: Endpoint) -> bool:
@@ -67,22 +69,23 @@ def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
 def _read(reader: Reader, which: Variable, other: Endpoint, region: str, bucket: str) -> Endpoint:
     """Read one of the two; the bucket in front of its own host is dropped."""
     endpoint: Endpoint = reader.optional(which, other)
-    if is_path_style(endpoint) or is_cname(endpoint):
+    if is_path_style(endpoint) or (is_cname(endpoint) and not re.search(_FALSE, endpoint.host)):
         return endpoint
-    is_for_clients, name = which is v.OSS_ENDPOINT, _FINANCE.get(region, region)
-    names = (*_ANYWHERE, name) if is_for_clients else (*_ANYWHERE, name, region)
+    name, dual, *more = _FINANCE.get(region, (region, region))
+    known = {"private": (region,), "vpc": (region,), "internal": (name, *(more or [region]))}
+    known |= {"public": (name, "accelerate", "accelerate-overseas"), "dual": (dual,)}
     found = re.fullmatch(_OF_OSS, endpoint.host)
     if found is None:
         fault = "is no host of OSS"
     elif found["bucket"] not in (None, bucket):
         fault = "has another bucket in front than BUCKET_NAME"
-    elif is_for_clients and (found["internal"] or found["private"]):
+    elif which is v.OSS_ENDPOINT and found.lastgroup not in ("public", "dual"):
         fault = "is an internal host, which no phone reaches (OSS_INTERNAL_ENDPOINT takes it)"
-    elif found["name"] not in names and region not in found.group("dual", "private"):
+    elif found[found.lastindex or 0] not in known[found.lastgroup or ""]:
         fault = "is no host of the bucket's region (OSS_REGION)"
     else:
         return endpoint._replace(host=endpoint.host[found.end("bucket") + 1 :])
-    internal = "" if is_for_clients else f"oss-{name}-internal.aliyuncs.com, "
-    accepts = f"{internal}oss-{name}.aliyuncs.com, an acceleration host, or a domain of your own"
+    internal = "" if which is v.OSS_ENDPOINT else f"{public(region, '-internal').host}, "
+    accepts = f"{internal}{public(region).host}, an acceleration host, or a domain of your own"
     reader.fault(which, f"{fault}; must be {accepts} that is bound to the bucket")
     return other
