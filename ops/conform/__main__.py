@@ -44,6 +44,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print("make conform: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Python writes what is left in stdout's buffer as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("make conform: its output was closed, so it was broken off", file=sys.stderr)
+        return 1
 
 
 @contextmanager
@@ -64,7 +69,12 @@ def run(
     env: Mapping[str, str],
     assumptions: Sequence[Assumption] | None = None,
 ) -> int:
-    """Run the probes there; the exit status. Raises KeyboardInterrupt, after the clean-up."""
+    """Run the probes there; the exit status.
+
+    Raises UsageError before the first request; KeyboardInterrupt and BrokenPipeError after the
+    clean-up.
+    """
+    path = _writable(env.get("TRANSCRIPT") or _TRANSCRIPT)
     site = Site(account, Exchanges())
     print(announcement(site, where), flush=True)
     found: list[tuple[Assumption, Finding]] = []
@@ -74,15 +84,28 @@ def run(
             found.append((assumption, finding))
             print(_shown(assumption, finding, site, where), flush=True)
     finally:
-        left = clean_up(site)
-        path = Path(env.get("TRANSCRIPT") or _TRANSCRIPT)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            left = clean_up(site)
+        finally:
+            # First, and not on stdout: that may be closed.
+            for one in left:
+                print(f"make conform: may be left in {account.bucket}: {one}", file=sys.stderr)
         path.write_text(transcript.text(site, found, where), encoding="utf-8")
         counts = Counter(finding.verdict for _, finding in found)
-        print("\n" + _summary(counts, site, where, path))
-        for one in left:
-            print(f"make conform: may be left in {account.bucket}: {one}", file=sys.stderr)
+        print("\n" + _summary(counts, site, where, path), flush=True)
     return int(bool(counts[Verdict.REFUTED] or left))
+
+
+def _writable(name: str) -> Path:
+    """Make the folder and the file, before anything is asked. Raises UsageError."""
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        fault = f"{path} cannot be written ({error.strerror})"
+        raise UsageError(f"TRANSCRIPT must name a file to write; {fault}") from None
+    return path
 
 
 def announcement(site: Site, where: str) -> str:

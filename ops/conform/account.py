@@ -10,6 +10,8 @@ from ops.configuration import is_public_in_mainland, settings_of
 from ops.smoke.options import UsageError, read_options
 from ops.smoke.wire import Address
 from token_service.errors import Misconfiguration
+from token_service.settings.addresses import LOCAL
+from token_service.settings.oss_hosts import public
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key
 from token_service.settings.values import AccessKey, Endpoint
@@ -61,14 +63,21 @@ def read_account(env: Mapping[str, str]) -> Account:
         raise UsageError(error.message) from None
     of_function = {name: env.get(name, "") for name in ("URL", "LOGIN")}
     options = read_options(of_function) if of_function["URL"].strip() else None
+    if options and options.address.scheme == "http" and not options.address.is_loopback:
+        raise UsageError(
+            "URL must be https://, or http:// on loopback: everybody on the way could read the "
+            "login and the token"
+        )
+    oss = settings.oss_endpoint
+    is_local = re.fullmatch(LOCAL, oss.host)
     return Account(
         key=key,
         role_arn=settings.role_arn,
         bucket=settings.bucket,
         region=settings.region,
         prefix=settings.prefix,
-        oss=settings.oss_endpoint,
-        public=_public(settings.region),
+        oss=oss,
+        public=oss if is_local else public(settings.region),
         sts=settings.sts_endpoint,
         function=options.address if options else None,
         login=options.login if options else "",
@@ -76,7 +85,7 @@ def read_account(env: Mapping[str, str]) -> Account:
 
 
 def _hint(region: str) -> str:
-    if region and not is_public_in_mainland(_public(region), region):
+    if region and not is_public_in_mainland(public(region), region):
         return ""
     return (
         "; in mainland China OSS_ENDPOINT too, a domain of the bucket, if you began to use OSS on "

@@ -236,6 +236,8 @@ def callback_key(site: Site) -> Finding:
         raise NotTried("the function has no CALLBACK_URL, so there are no callbacks")
     if scope.get("Bucket") != site.account.bucket:
         raise NotTried("the function's bucket is another one than BUCKET_NAME")
+    if not str(scope["Prefix"]).startswith(site.account.prefix):
+        raise NotTried("the function's Scope.Prefix does not begin with OBJECT_PREFIX")
     members = (token[n] for n in ("AccessKeyId", "AccessKeySecret", "SecurityToken"))
     key = AccessKey(*map(str, members))
     header = {"x-oss-callback": scope["Callback"], "x-oss-callback-var": scope["CallbackVar"]}
@@ -429,12 +431,8 @@ def _callback(url: str, body: str) -> str:
 
 
 def _start(site: Site, key: AccessKey, name: str, headers: dict[str, str]) -> Answer:
-    """InitiateMultipartUpload, noted to be aborted."""
-    answer = site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
-    upload = re.search(rb"<UploadId>([^<]+)</UploadId>", answer.body)
-    if upload:
-        site.uploads[upload[1].decode()] = site.prefix + name
-    return answer
+    """InitiateMultipartUpload, which site.py notes to be aborted."""
+    return site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
 
 
 def _with_text(site: Site, headers: dict[str, str]) -> tuple[AccessKey, str]:

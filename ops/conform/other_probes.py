@@ -75,6 +75,9 @@ def plain_http(site: Site) -> Finding:
 
     The function's own answer to the second: it listens there too.
     """
+    function = site.account.function
+    if function is not None and function.scheme == "http":
+        raise NotTried("URL is http:// itself: needs the https:// URL of a deployed function")
     if not site.function("GET", "/health").status:
         raise NotTried("the function cannot be reached at all")
     answer = site.function("GET", "/health", plain=True)

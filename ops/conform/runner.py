@@ -7,7 +7,7 @@ import hashlib
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from urllib.parse import unquote
@@ -19,7 +19,8 @@ from ops.conform.register import Assumption
 from ops.conform.site import Site
 from ops.conform.verdicts import Finding, NotTried, Verdict
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_USED_UP = "the calls or the seconds of this run are used up"
 
 
 def probe_each(
@@ -39,7 +40,7 @@ def _tried(site: Site, assumption: Assumption) -> Finding:
     except NotTried as reason:
         return Finding(Verdict.NOT_TRIED, str(reason))
     except OverBudget:
-        return Finding(Verdict.NOT_TRIED, "the calls or the seconds of this run are used up")
+        return Finding(Verdict.NOT_TRIED, _USED_UP)
     except (KeyError, ValueError, TypeError) as error:
         detail = f"an answer was not of the form that is documented ({type(error).__name__})"
         return Finding(Verdict.NOT_TRIED, detail)
@@ -52,10 +53,9 @@ def clean_up(site: Site) -> list[str]:
     """
     with _signals_ignored():
         site.exchanges.begin_clean_up()
-        try:
-            return _cleaned_up(site)
-        except OverBudget:
-            return [f"{site.prefix}: the calls or the seconds of this run are used up"]
+        left = _cleaned_up(site)
+    late = "no answer came, so it may still be made after the clean-up; look again later"
+    return [*left, *(f"{what}: {late}" for what in filter(None, site.unanswered))]
 
 
 def _cleaned_up(site: Site) -> list[str]:
@@ -65,7 +65,11 @@ def _cleaned_up(site: Site) -> list[str]:
         left += _fault(f"a multipart upload of {key}", abort)
     if not site.written:
         return left
-    fault = _deleted(site, list(site.written))
+    # No listing of the prefix shows the ones, and XML cannot hold the others.
+    apart = [key for key in site.written if not (_is_below(site, key) and key.isprintable())]
+    left += _deleted(site, apart)
+    together = [key for key in site.written if key not in apart]
+    fault = _deleted_together(site, together) if together else []
     query = {"list-type": "2", "prefix": site.prefix, "max-keys": "1000", "encoding-type": "url"}
     listed: list[str] = []
 
@@ -76,26 +80,29 @@ def _cleaned_up(site: Site) -> list[str]:
         return answer
 
     unseen = _fault(f"{site.prefix} cannot be listed, so look yourself", look)
-    # Whatever the listing says, nothing else is touched.
-    again = _deleted(site, [key for key in listed if key.startswith(site.prefix)])
-    is_seen = not unseen and all(key.startswith(site.prefix) for key in site.written)
-    return [*left, *([] if is_seen else fault), *unseen, *again]
+    # Whatever the listing says, nothing else is touched. One key may be why none was deleted.
+    again = together if unseen and fault else [key for key in listed if _is_below(site, key)]
+    return [*left, *unseen, *_deleted(site, again)]
 
 
-def _deleted(site: Site, keys: Sequence[str]) -> list[str]:
-    # XML cannot hold every key.
-    odd = [key for key in keys if not key.isprintable()]
+def _is_below(site: Site, key: str) -> bool:
+    return key.startswith(site.prefix)
+
+
+def _deleted(site: Site, keys: Iterable[str]) -> list[str]:
+    """Delete one by one."""
     own = site.account.key
-    left = [line for key in odd for line in _fault(key, partial(site.oss, own, "DELETE", key))]
-    keys = [key for key in keys if key.isprintable()]
-    if not keys:
-        return left
+    return [line for key in keys for line in _fault(key, partial(site.oss, own, "DELETE", key))]
+
+
+def _deleted_together(site: Site, keys: Iterable[str]) -> list[str]:
     objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
     body = f"<Delete><Quiet>true</Quiet>{objects}</Delete>".encode()
     digest = hashlib.md5(body, usedforsecurity=False).digest()
     headers = {"Content-MD5": base64.b64encode(digest).decode()}
-    delete = partial(site.oss, own, "POST", "", query={"delete": ""}, headers=headers)
-    return left + _fault(", ".join(keys), partial(delete, body=body))
+    own, query = site.account.key, {"delete": ""}
+    delete = partial(site.oss, own, "POST", "", query=query, headers=headers, body=body)
+    return _fault("", delete)
 
 
 def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
@@ -104,6 +111,8 @@ def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
         answer = ask()
     except NotTried as reason:
         return [f"{what}: {reason}"]
+    except OverBudget:
+        return [f"{what}: {_USED_UP}"]
     return [] if answer.is_good or answer.code == "NoSuchUpload" else [f"{what}: {answer}"]
 
 
@@ -123,7 +132,7 @@ def _signals_ignored() -> Iterator[None]:
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that they do not skip the clean-up."""
+    """Let the other signals do what Ctrl-C does, so that they do not skip the clean-up."""
 
     def interrupt(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)

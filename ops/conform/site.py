@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import oss2
 
 from ops.conform.account import Account
-from ops.conform.exchanges import Answer, Exchanges, Signed
+from ops.conform.exchanges import Answer, Exchanges, OverBudget, Signed
 from ops.conform.verdicts import NotTried
 from ops.smoke.wire import Address, Call
 from sandbox.sts_signatures import rpc_signature, rpc_string_to_sign
@@ -33,6 +34,7 @@ NAME = "conform-"
 """What the throw-away prefix begins with, below OBJECT_PREFIX."""
 _BOUNDARY = "conform-9431149156168"
 _SECONDS = 300
+_UPLOAD = "a multipart upload of "
 _BUSY = (0, 500, 502, 503, 504)
 
 
@@ -59,6 +61,8 @@ class Site:
         """Whole object keys, in their order, that may be there."""
         self.uploads: dict[str, str] = {}
         """Multipart uploads that may be open: their ids, and their whole keys."""
+        self.unanswered: list[str] = []
+        """What was sent, and may still be made: no answer came, or none yet."""
         self.secrets: set[str] = set()
         """Of all sessions: what no transcript may hold."""
 
@@ -155,7 +159,10 @@ class Site:
         if not body and method == "PUT":
             real.setdefault("Content-Length", "0")
         target = f"{path}{quote(whole)}?{line}"
-        return self._asked(asked, address, Signed(method, "/", {}, real, body, target))
+        writes = whole if method in ("PUT", "POST") else ""
+        if writes and "uploads" in query:
+            writes = f"{_UPLOAD}{whole}"
+        return self._asked(asked, address, Signed(method, "/", {}, real, body, target), writes)
 
     def oss_v1(self, key: AccessKey, name: str, *, in_header: bool) -> Answer:
         """PutObject that oss2 signs by V1, in the URL or in the header Authorization."""
@@ -179,7 +186,7 @@ class Site:
             target = f"{url.path}?{url.query}"
         where = "header" if in_header else "URL"
         call = Signed("PUT", "/", {}, headers, b"conform", target)
-        return self._asked(f"OSS PUT /{whole} ({where} signed by V1)", address, call)
+        return self._asked(f"OSS PUT /{whole} ({where} signed by V1)", address, call, whole)
 
     def form(
         self,
@@ -225,11 +232,23 @@ class Site:
         shown = " ".join(f"{n}={v}" for n, v in fields)
         asked = f"OSS POST form key={whole} {shown} ({version})"
         headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        return self._asked(asked, address, Call("POST", path, {}, headers, body))
+        return self._asked(asked, address, Call("POST", path, {}, headers, body), whole)
 
-    def _asked(self, asked: str, endpoint: Endpoint, call: Call) -> Answer:
+    def _asked(self, asked: str, endpoint: Endpoint, call: Call, writes: str = "") -> Answer:
+        """`writes` is the whole key that the request makes, with _UPLOAD in front of an upload."""
         address = Address(endpoint.scheme, endpoint.host, endpoint.port, "")
-        answer = self.exchanges.send(asked, address, call)
+        # Before it is sent: an interruption comes in the middle.
+        self.unanswered.append(writes)
+        try:
+            answer = self.exchanges.send(asked, address, call)
+        except OverBudget:
+            self.unanswered.remove(writes)
+            raise
+        upload = re.search(rb"<UploadId>([^<]+)</UploadId>", answer.body)
+        if upload and writes.startswith(_UPLOAD):
+            self.uploads[upload[1].decode()] = writes.removeprefix(_UPLOAD)
+        if answer.status or not writes:
+            self.unanswered.remove(writes)
         if answer.status in _BUSY or answer.code.startswith("Throttling"):
             # The network's, or of a bad day: no word on what is believed.
             raise NotTried(f"{asked}: {answer}")

@@ -27,12 +27,13 @@ from ops.conform.register import Assumption
 from ops.conform.runner import clean_up, probe_each
 from ops.conform.site import Site
 from ops.conform.verdicts import Finding, Verdict
+from ops.smoke import wire
 from ops.smoke.options import UsageError
 from ops.smoke.wire import Address, Call, NoAnswer, Reply
 from token_service.settings.values import AccessKey
 
-NEEDS_MORE = {"internal_endpoint"}
-"""A function in the bucket's region."""
+NEEDS_MORE = {"internal_endpoint", "plain_http"}
+"""A function in the bucket's region, and one that is asked by https."""
 CLOUD = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOperator",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "the-operators-secret",
@@ -292,7 +293,10 @@ def test_it_cleans_up_after_an_interruption(
     assert b"<Key>" not in site.oss(account.key, "GET", "", query=query).body
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_it_with_a_clean_up(number: int, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
@@ -325,7 +329,7 @@ def test_a_clean_up_that_fails_names_what_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def undeletable(request: Request, _: bytes) -> Response | None:
-        is_delete = "delete" in request.query_params
+        is_delete = request.method == "DELETE" or "delete" in request.query_params
         return refused_by_oss(403, "AccessDenied") if is_delete else None
 
     def wrap(name: str, app: ASGIApp) -> ASGIApp:
@@ -418,13 +422,25 @@ def test_a_limit_ends_the_probes_and_leaves_enough_for_the_clean_up(
     assert clean_up(site) == []
 
 
-def test_the_clean_up_is_bounded_too(account: Account) -> None:
-    site = Site(account, Exchanges())
-    list(probe_each(site, [assumption("signed_size")]))
-    site.exchanges.begin_clean_up()
-    site.exchanges._calls = 0
+@pytest.mark.parametrize("bound", ["calls", "seconds"])
+def test_the_clean_up_is_bounded_too_and_names_what_it_did_not_reach(
+    bound: str, account: Account
+) -> None:
+    now = [0.0]
+    site = Site(account, Exchanges(clock=lambda: now[0]))
+    list(probe_each(site, [assumption("signed_size"), assumption("multipart_callback")]))
+    done = list(site.exchanges.notes)
+    before, now[0] = now[0], MAX_SECONDS if bound == "seconds" else 0.0
+    if bound == "calls":
+        site.exchanges.notes.extend(done[:1] * (MAX_CALLS - len(done)))
+    used_up = "the calls or the seconds of this run are used up"
+    left = clean_up(site)
+    assert f"a multipart upload of {site.prefix}multipart/plain: {used_up}" in left
+    assert f"{site.prefix}size/as-signed: {used_up}" in left
     with pytest.raises(OverBudget):
         site.oss(account.key, "GET", "")
+    # With what it needs nothing is left.
+    now[0], site.exchanges.notes = before, done
     assert clean_up(site) == []
 
 
@@ -503,3 +519,192 @@ def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) 
     assert (first.scheme, second.scheme, second.port) == ("https", "http", 80)
     assert with_login.headers == {"Authorization": "Bearer eyJlogin"}
     assert plain.headers == {}
+
+
+@pytest.mark.parametrize("url", ["http://f.example.com", "http://localhost.example.com/sts"])
+@pytest.mark.parametrize("login", ["", "eyJlogin"])
+def test_a_function_is_not_asked_by_plain_http(url: str, login: str) -> None:
+    """Each request but one would carry the login, and GET / is answered with a token."""
+    with pytest.raises(UsageError, match=r"^URL must be https://, or http:// on loopback"):
+        read_account({**CLOUD, "URL": url, "LOGIN": login})
+
+
+def test_on_loopback_plain_http_is_read_by_nobody() -> None:
+    account = read_account({**CLOUD, "URL": "http://127.0.0.1:9000", "LOGIN": "eyJlogin"})
+    assert str(account.function) == "http://127.0.0.1:9000/"
+
+
+def broken_off(
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    probe: str,
+    part: str,
+    error: Exception | None,
+) -> tuple[Site, list[str]]:
+    """Run a probe whose request with this in its target is done, but not answered."""
+    real = wire.send
+
+    def send(address: Address, call: Call) -> Reply:
+        reply = real(address, call)
+        if re.search(part, call.target(address)):
+            raise error or KeyboardInterrupt
+        return reply
+
+    monkeypatch.setattr(wire, "send", send)
+    site = Site(account, Exchanges())
+    if error is None:
+        with pytest.raises(KeyboardInterrupt):
+            list(probe_each(site, [assumption(probe)]))
+    else:
+        list(probe_each(site, [assumption(probe)]))
+    return site, clean_up(site)
+
+
+@pytest.mark.parametrize("error", [None, NoAnswer("too late")], ids=["Ctrl-C", "no answer"])
+@pytest.mark.parametrize(
+    ("probe", "part", "what"),
+    [
+        ("multipart_callback", "[?&]uploads", "a multipart upload of {}multipart/plain"),
+        ("signed_size", "size/as-signed", "{}size/as-signed"),
+        ("form_redirect", "/sandbox-bucket/$", "{}form/redirect"),
+    ],
+)
+def test_what_had_no_answer_is_named_although_nothing_is_seen_of_it(
+    error: NoAnswer | None,
+    probe: str,
+    part: str,
+    what: str,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may come into being after the clean-up has looked; and an upload has no key to look at."""
+    site, left = broken_off(account, monkeypatch, probe, part, error)
+    late = "no answer came, so it may still be made after the clean-up; look again later"
+    assert f"{what.format(site.prefix)}: {late}" in left
+
+
+def test_a_key_that_cannot_be_deleted_is_named_alone(account: Account) -> None:
+    """OSS refuses the whole list for it."""
+
+    def denied(request: Request, body: bytes) -> Response | None:
+        is_it = b"size/other" in body or request.url.path.endswith("size/other")
+        is_delete = request.method == "DELETE" or "delete" in request.query_params
+        return refused_by_oss(403, "AccessDenied") if is_it and is_delete else None
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, denied) if name == "oss" else app
+
+    with local_cloud(wrap) as other:
+        site = Site(other, Exchanges())
+        key = site.session({"Effect": "Allow", "Action": "oss:*", "Resource": "*"})
+        for name in ("size/a", "size/other", "size/b"):
+            assert site.oss(key, "PUT", name, body=b"x").is_good
+        assert clean_up(site) == [f"{site.prefix}size/other: 403 AccessDenied"]
+        query = {"list-type": "2", "prefix": site.prefix}
+        listing = site.oss(key, "GET", "", query=query).body
+    assert re.findall(rb"size/[a-z]+(?=</Key>)", listing) == [b"size/other"]
+
+
+def test_where_nothing_can_be_listed_keys_are_deleted_one_by_one() -> None:
+    def denied(request: Request, _: bytes) -> Response | None:
+        is_it = {"delete", "list-type"} & request.query_params.keys()
+        return refused_by_oss(403, "AccessDenied") if is_it else None
+
+    def wrap(name: str, app: ASGIApp) -> ASGIApp:
+        return answering(app, denied) if name == "oss" else app
+
+    with local_cloud(wrap) as account:
+        site = Site(account, Exchanges())
+        list(probe_each(site, [assumption("signed_size")]))
+        (told,) = clean_up(site)
+        key = site.session({"Effect": "Allow", "Action": "oss:*", "Resource": "*"})
+        found = site.oss(key, "GET", "size/as-signed")
+    assert told == f"{site.prefix} cannot be listed, so look yourself: 403 AccessDenied"
+    assert found.code == "NoSuchKey"
+
+
+@pytest.mark.parametrize("name", ["", "file/below"])
+def test_a_transcript_that_cannot_be_written_is_told_before_anything_is_asked(
+    name: str, account: Account, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"^TRANSCRIPT must name a file to write; .* cannot be"):
+        command.run(account, "a sandbox", {"TRANSCRIPT": str(tmp_path / name)}, ())
+
+
+def test_a_closed_output_loses_neither_the_transcript_nor_what_is_left(tmp_path: Path) -> None:
+    """As in `make conform | head -1`."""
+    code = (
+        "import sys\n"
+        "from ops.conform import __main__ as command\n"
+        "clean_up = command.clean_up\n"
+        "command.clean_up = lambda site: [*clean_up(site), 'something']\n"
+        "sys.exit(command.main())\n"
+    )
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": ":".join(path for path in sys.path if path),
+        "TRANSCRIPT": str(tmp_path / "conform.txt"),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        assert started.stdout.readline().startswith("make conform: tries")
+        started.stdout.close()
+        told = started.stderr.read()
+    assert started.returncode == 1
+    assert "may be left in sandbox-bucket: something" in told
+    assert "its output was closed" in told
+    assert "Traceback" not in told
+    assert "Exception" not in told
+    assert "clean-up\n" in (tmp_path / "conform.txt").read_text()
+
+
+def test_a_domain_of_ones_own_is_not_in_the_transcript(account: Account) -> None:
+    own = account.oss._replace(host="files.my-company.example")
+    site = Site(replace(account, oss=own), Exchanges())
+    answer = exchanges.Answer(403, "AccessDenied", message="at files.my-company.example")
+    site.exchanges.notes.append(exchanges.Note(0, "OSS GET /", {}, answer))
+    text = transcript.text(site, [], "the cloud")
+    assert "my-company" not in text
+    assert "at ENDPOINT" in text
+
+
+def test_the_env_file_of_the_deployment_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in CLOUD.items()))
+    for name in (*NEEDED, "URL", "LOGIN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUD", "1")
+    accounts: list[Account] = []
+
+    def run(account: Account, where: str, env: object) -> int:
+        accounts.append(account)
+        return len(where) * bool(env)
+
+    monkeypatch.setattr(command, "run", run)
+    assert command.main() == len("the cloud")
+    assert accounts == [read_account(CLOUD)]
+
+
+@pytest.mark.parametrize(
+    ("more", "public"),
+    [
+        ({"OSS_REGION": "cn-shenzhen-finance-1"}, "https://oss-cn-szfinance.aliyuncs.com"),
+        ({"OSS_ENDPOINT": "http://127.0.0.1:7081"}, "http://127.0.0.1:7081"),
+        ({"OSS_ENDPOINT": "http://files.localhost:7081"}, "http://files.localhost:7081"),
+        ({"OSS_ENDPOINT": "files.example.com"}, "https://oss-cn-beijing.aliyuncs.com"),
+    ],
+)
+def test_the_public_endpoint_is_the_vendors_but_never_asked_for_a_sandbox(
+    more: dict[str, str], public: str
+) -> None:
+    assert str(read_account({**CLOUD, **more}).public) == public

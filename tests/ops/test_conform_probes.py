@@ -22,7 +22,9 @@ from ops.conform.local_cloud import local_cloud
 from ops.conform.probes import PROBES
 from ops.conform.runner import probe_each
 from ops.conform.site import Site
-from ops.conform.verdicts import Verdict
+from ops.conform.verdicts import Finding, Verdict
+from ops.smoke import wire
+from ops.smoke.wire import Address, Call
 from sandbox import ram, sts
 from sandbox.identities import Role
 from sandbox.oss import (
@@ -322,13 +324,6 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
             "refused: 400",
         ),
     ],
-    (
-        "plain_http",
-        "function",
-        at("/health", lambda _: Response("", 301, {"location": "https://x/"})),
-        Verdict.REFUTED,
-        "301",
-    ),
     ("platform_cors", "function", at("/", echoed), Verdict.REFUTED, "conform.invalid is allowed"),
     (
         "empty_variables",
@@ -402,7 +397,7 @@ def test_a_short_token_by_choice_tells_nothing() -> None:
 def test_each_probe_can_be_refuted() -> None:
     """A probe that cannot is a defect. Those of limits: test_conform_limits.py."""
     here = {n for n, probe in PROBES.items() if probe.__module__ != limit_probes.__name__}
-    refuted = {"session_hours"} | {probe for probe, _, _ in FLIPS}
+    refuted = {"session_hours", "plain_http"} | {probe for probe, _, _ in FLIPS}
     refuted |= {probe for probe, _, _, verdict, _ in ANSWERS if verdict is Verdict.REFUTED}
     assert refuted == here
 
@@ -461,3 +456,51 @@ def test_an_origin_that_everybody_has_tells_nothing() -> None:
     with local_cloud(ALLOWED_ORIGINS="*") as account:
         finding = found("platform_cors", account)
     assert finding.verdict is Verdict.NOT_TRIED
+
+
+def by_https(account: Account, monkeypatch: Patch, plain: wire.Reply | None = None) -> Finding:
+    """What plain_http finds of a function by https; `plain`: another answer to http://."""
+    real = wire.send
+
+    def send(address: Address, call: Call) -> wire.Reply:
+        if address.scheme == "http" and plain is not None:
+            return plain
+        assert address.host == "f.example.com"
+        assert account.function is not None
+        return real(account.function, call)
+
+    monkeypatch.setattr(wire, "send", send)
+    function = Address("https", "f.example.com", 443, "")
+    return found("plain_http", replace(account, function=function))
+
+
+def test_a_function_that_answers_plain_http_is_seen(account: Account, monkeypatch: Patch) -> None:
+    assert by_https(account, monkeypatch).verdict is Verdict.CONFIRMED
+
+
+def test_one_that_does_not_answer_plain_http_is_seen(account: Account, monkeypatch: Patch) -> None:
+    moved = wire.Reply(301, (("location", "https://x/"),), b"", 0, 0)
+    finding = by_https(account, monkeypatch, moved)
+    assert finding.verdict is Verdict.REFUTED
+    assert "301" in finding.detail
+
+
+def test_a_url_that_is_plain_http_itself_tells_nothing(account: Account) -> None:
+    """The two requests would be one and the same."""
+    finding = found("plain_http", account)
+    assert finding.verdict is Verdict.NOT_TRIED
+    assert "needs the https:// URL" in finding.detail
+
+
+@pytest.mark.parametrize("prefix", ["", "other/"])
+def test_a_prefix_that_is_not_the_operators_is_not_written_to(prefix: str) -> None:
+    """An answer of the function says where: what is outside of OBJECT_PREFIX is not touched."""
+    scope = {"Bucket": "sandbox-bucket", "Prefix": prefix, "Callback": "a", "CallbackVar": "b"}
+    key = dict.fromkeys(("AccessKeyId", "AccessKeySecret", "SecurityToken"), "x")
+    token = function_answer(200, Scope=scope, **key)
+    with wrapped("function", at("/", lambda _: token)) as account:
+        site = Site(account, Exchanges())
+        ((_, finding),) = probe_each(site, [ASSUMPTIONS["callback_key"]])
+    assert finding.verdict is Verdict.NOT_TRIED
+    assert "does not begin with OBJECT_PREFIX" in finding.detail
+    assert not site.written
