@@ -74,8 +74,10 @@ def operation_of(call: Call) -> Operation:
     if "x-oss-process" in call.query:
         kind = call.query["x-oss-process"].partition("/")[0]
         if call.method == "POST":
-            # Its instructions are in the body.
-            raise not_implemented("POST with x-oss-process, which saves what was made")
+            # Instructions are in the body but for SelectObject, which has its kind here.
+            is_select = kind in ("csv", "json")
+            saves = "POST with x-oss-process, which saves what was made"
+            raise not_implemented(f"SelectObject ({kind})" if is_select else saves)
         if kind != "image":
             raise not_implemented(f"x-oss-process={kind}, only image/...")
         if subresources or level != "object" or call.method not in ("GET", "HEAD"):
@@ -94,8 +96,9 @@ def operation_of(call: Call) -> Operation:
         return found
     asked_for = [*sorted(subresources), *unknown_subresources(call.query)]
     if asked_for or (level == "object" and call.method == "POST"):
-        asked = "&".join(asked_for) or "this POST"
-        raise not_implemented(f"{call.method} of {asked} on a {level}")
+        asked = f" of {'&'.join(asked_for)}" if asked_for else ""
+        article = "an" if level == "object" else "a"
+        raise not_implemented(f"{call.method}{asked} on {article} {level}")
     message = "The specified method is not allowed against this resource."
     raise OssError(405, "MethodNotAllowed", message, details={"Method": call.method})
 

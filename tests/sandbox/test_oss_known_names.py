@@ -105,6 +105,8 @@ def test_what_the_sdk_asks_of_a_feature_that_is_missing_is_refused(
         ("DELETE", f"/{BUCKET}/a", {"legalHold": ""}),
         ("GET", f"/{BUCKET}/a", {"x-oss-traffic-limit": "819200"}),
         ("PUT", f"/{BUCKET}/a", {"x-oss-nobody-knows": "1"}),
+        ("PUT", f"/{BUCKET}/a", {"X-OSS-Nobody-Knows": "1"}),
+        ("GET", f"/{BUCKET}/a", {"X-Oss-Traffic-Limit": "819200"}),
         ("POST", f"/{BUCKET}/a", {"uploads": "", "sequential": ""}),
         ("POST", f"/{BUCKET}/a", {"seal": "", "position": "3"}),
     ],
@@ -264,3 +266,32 @@ def test_the_refusal_of_a_save_as_names_it(bucket: oss2.Bucket) -> None:
         bucket.process_object("a", "image/resize,w_1|sys/saveas,o_YQ,b_YQ")
     assert (caught.value.status, caught.value.code) == NOT_IMPLEMENTED
     assert "POST with x-oss-process, which saves what was made" in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_an_append_does_not_pass_over_forbid_overwrite(
+    oss: Oss, bucket: oss2.Bucket, value: str
+) -> None:
+    """It is documented of the other uploads alone."""
+    header, params = {"x-oss-forbid-overwrite": value}, {"append": "", "position": "0"}
+    assert send(oss, "POST", f"/{BUCKET}/new", params, header, b"x")[:2] == NOT_IMPLEMENTED
+    assert oss.storage.find(BUCKET, "new") is None
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"x-oss-process": "csv/select"}, "SelectObject (csv)"),
+        ({"x-oss-process": "json/select"}, "SelectObject (json)"),
+        ({"x-oss-process": "image/x"}, "POST with x-oss-process, which saves what was made"),
+        ({}, "POST on an object"),
+        ({"retention": ""}, "POST of retention on an object"),
+    ],
+)
+def test_a_post_that_is_missing_is_told_by_its_name(
+    oss: Oss, bucket: oss2.Bucket, query: dict[str, str], message: str
+) -> None:
+    with pytest.raises(oss2.exceptions.OssError) as caught:
+        bucket._do("POST", bucket.bucket_name, "a", params=query, data=b"")
+    assert (caught.value.status, caught.value.code) == NOT_IMPLEMENTED
+    assert caught.value.message == f"The sandbox does not implement {message}."
