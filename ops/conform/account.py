@@ -93,10 +93,6 @@ def _hint(region: str) -> str:
     )
 
 
-def _public(region: str) -> Endpoint:
-    return Endpoint("https", f"oss-{region}.aliyuncs.com", 443)
-
-
 def is_cloud(env: Mapping[str, str]) -> bool:
     """Whether CLOUD=1. Raises UsageError for what is neither 1 nor 0."""
     value = env.get("CLOUD", "").strip()
