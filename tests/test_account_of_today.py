@@ -126,7 +126,7 @@ def test_the_public_endpoint_takes_data_of_old_accounts_only(account: Account) -
 SNIPPETS = {
     "ali-oss in Node": ("node", "apps.md", "new OSS(", ("a.jpg", "b.jpg", "c.jpg", "d.jpg")),
     "ali-oss in a page": ("browser", "apps.md", "new OSS(", ("a.jpg", "b.jpg", "c.jpg", "d.jpg")),
-    "a signed URL": ("browser", "signed-urls.md", "/signed-url?object", ("a.jpg",)),
+    "a signed URL": ("browser", "signed-urls.md", "/signed-url?$", ("a.jpg",)),
     "a form": ("browser", "signed-urls.md", "new FormData()", ("a.jpg",)),
 }
 

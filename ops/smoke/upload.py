@@ -95,13 +95,11 @@ def check_upload(
     own = f"{target.prefix}{mark}.txt"
     refusal = refusal_of(partial(bucket.put_object, own, CONTENT))
     written = [] if refusal else [own]
-    findings = [
-        _upload(target, own, refusal),
-        _overwrite(bucket, written, is_insert_only),
-    ]
+    findings = [_upload(target, own, refusal)]
     if refusal in _SAYS_NOTHING_OF_POLICIES:
-        findings += [skipped(_SAYS_NOTHING_OF_POLICIES[refusal])] * 3
+        findings += [skipped(_SAYS_NOTHING_OF_POLICIES[refusal])] * 4
     else:
+        findings.append(_overwrite(bucket, written, is_insert_only))
         findings.append(_write(bucket, target, mark, written))
         findings += [_read(bucket, target, mark), _list(bucket, target, mark)]
     findings.append(clean_up(target, written, key))

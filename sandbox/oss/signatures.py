@@ -17,6 +17,9 @@ from urllib.parse import quote
 
 V4_ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+BLANKS = " \t"
+"""Around a header's value; what is between is signed (RFC 9110, 5.5). Python's strip() takes bytes
+of latin-1 too, which are stored: a type, or a disposition, that nobody signed."""
 
 RESPONSE_OVERRIDES = frozenset(
     f"response-{name}"
@@ -77,7 +80,7 @@ def v1_string_to_sign(
     """
     lines = [method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
     own = sorted(name for name in headers if name.startswith("x-oss-"))
-    lines += [f"{name}:{headers[name].strip()}" for name in own]
+    lines += [f"{name}:{headers[name].strip(BLANKS)}" for name in own]
     signed = sorted(V1_SUBRESOURCES & query.keys())
     tail = "&".join(f"{name}={query[name]}" if query[name] else name for name in signed)
     full = f"{resource}?{tail}" if tail else resource
@@ -119,7 +122,7 @@ def v4_canonical_request(
     line = "&".join(f"{n}={v}" if v or equals else n for n, v, equals in pairs)
     own = {name for name in headers if name.startswith("x-oss-")}
     own |= {"content-type", "content-md5"} & headers.keys()
-    signed = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(own | set(names)))
+    signed = "".join(f"{name}:{headers[name].strip(BLANKS)}\n" for name in sorted(own | set(names)))
     path = quote(resource, safe="/")
     text = "\n".join((method, path, line, signed, ";".join(names), payload))
     return text.encode("latin-1", "replace")

@@ -38,6 +38,7 @@ def test_a_put_has_one_type(wish: str | None, allowed: tuple[str, ...], result: 
         ("image/SVG+xml", ("image/*",)),
         ("image/svg+xml; charset=utf-8", ("image/*",)),
         ("image/x+xml", ("image/*",)),
+        ("IMAGE/svg+xml", ("IMAGE/*",)),
         ("video/x+xml", ("video/*",)),
         ("image/*", ("image/*",)),
         (None, IMAGES),

@@ -105,7 +105,7 @@ def test_a_name_that_cannot_be_resolved_is_said_once_with_what_to_do(
     said = f"OSS cannot be reached: {scheme}://{asked}: the name cannot be resolved"
     assert first.detail == (f"{said}: {words}" if words else said)
     reasons = [finding.detail for finding in others]
-    assert reasons == ["no upload reached OSS"] * 3 + ["nothing was written"]
+    assert reasons == ["no upload reached OSS"] * 4 + ["nothing was written"]
     assert {finding.outcome for finding in others} == {Outcome.SKIP}
 
 

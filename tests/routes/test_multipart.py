@@ -417,8 +417,9 @@ def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCl
         {"1": 1},
         list(range(1, MAX_PARTS + 2)),
         [10**40],
+        [json.loads('{"a":' * 700 + "1" + "}" * 700)],
     ],
-    ids=str,
+    ids=lambda parts: str(parts)[:40],
 )
 def test_other_numbers_of_parts_are_refused(cloud: RunningCloud, parts: object) -> None:
     upload = Upload(cloud, "numbers")

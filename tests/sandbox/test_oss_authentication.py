@@ -791,6 +791,16 @@ def test_refuses_a_header_that_was_added_after_signing(
     assert oss.storage.find(BUCKET, "new") is None
 
 
+@every_mode
+@pytest.mark.parametrize("blank", ["\xa0", "\x85"])
+def test_only_blanks_of_ascii_are_around_a_value(oss: Oss, mode: str, blank: str) -> None:
+    """Stored with another one, a type is no type any more, and a browser guesses."""
+    request = signed(oss, mode, "PUT", "new", headers={"content-type": "image/png"})
+    altered = {**request.headers, "content-type": f"image/png{blank}"}
+    assert refusal(replace(request, headers=altered).to(oss)) == mismatch(mode)
+    assert oss.storage.find(BUCKET, "new") is None
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", [f"/{BUCKET}/a", f"/{BUCKET}/not-there"])
 def test_refuses_who_does_not_sign(oss: Oss, method: str, path: str) -> None:

@@ -536,7 +536,7 @@ def test_secrets_are_kept_for_the_owner_and_never_said(sandbox: Sandbox) -> None
     file = sandbox.folder / "secrets.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     secrets = secrets_of(sandbox.folder)
-    assert len(secrets) == 7
+    assert len(secrets) == 8
     for secret in secrets:
         assert secret not in sandbox.stdout + sandbox.stderr
         assert secret not in json.dumps(sandbox.answer())

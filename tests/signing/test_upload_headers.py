@@ -86,8 +86,8 @@ def test_an_extension_is_one_of_the_types(env: Env) -> None:
     types = ("image/png", "image/jpeg")
     for extension in ("png", "jpg", "jpeg"):
         beside_type({"ext": extension}, types, bound)
-    with pytest.raises(InvalidParameter, match="ext: must be one of png, jpg, jpeg"):
+    with pytest.raises(InvalidParameter, match="ext: must be left out or png or jpg or jpeg"):
         beside_type({"ext": "html"}, types, bound)
-    with pytest.raises(InvalidParameter, match="must be one of none"):
+    with pytest.raises(InvalidParameter, match=r"ext: must be left out$"):
         upload_headers({"ext": "bin", "content_type": "application/x-nobody-knows"}, bound)
     beside_type({"ext": "html"}, (), limits(env, UPLOAD_MAX_BYTES="10"))

@@ -9,8 +9,8 @@ from token_service.settings.reading import Settings
 log = logging.getLogger("sts_token")
 
 UNBOUND = (
-    "UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES and OVERWRITE=no do not bind tokens, and a signed PUT "
-    "may be of any size: leave token out of ENABLED_ROUTES"
+    "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not bind tokens, OVERWRITE=no by a bucket's rule "
+    "only, and a signed PUT may be of any size: leave token out of ENABLED_ROUTES"
 )
 
 

@@ -107,15 +107,8 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
 
 def _legacy_id(callback: Callback) -> str:
     """It has `request` in it, which a client may make up: one stored object, many of these."""
-    return _hash(
-        [
-            callback.bucket,
-            callback.object_key,
-            callback.etag.upper(),
-            callback.size,
-            callback.request_id,
-        ]
-    )
+    of = callback
+    return _hash([of.bucket, of.object_key, of.etag.upper(), of.size, of.request_id])
 
 
 def _hash(identity: list[object]) -> str:

@@ -76,7 +76,7 @@ def _is_allowed(wish: str, allowed: tuple[str, ...]) -> bool:
 
 def _is_meant(wish: str, pattern: str) -> bool:
     """Whoever allows image/* thinks of pictures: SVG has to be named."""
-    return pattern[:-2] not in _MEDIA or is_media(wish)
+    return pattern[:-2].lower() not in _MEDIA or is_media(wish)
 
 
 def _refusal(allowed: tuple[str, ...]) -> InvalidParameter:

@@ -21,6 +21,8 @@ _EXTENSIONS = {
     "video/mp4": "mp4 m4v",
     "video/quicktime": "mov",
     "text/plain": "txt log",
+    "text/html": "html htm",
+    "text/javascript": "js mjs",
     "application/msword": "doc",
     "application/octet-stream": "bin",
     "application/vnd.ms-excel": "xls",

@@ -29,22 +29,24 @@ ROUTES: Mapping[str, Sequence[str]] = {
     "/uploads": UPLOADS,
 }
 
-_LIKENESS = 0.8
-"""Of difflib: "objct" is 0.91, and two letters that changed places are 0.83."""
-_LEAST_LETTERS = 5
+_LIKENESS = 0.81
+"""Of difflib: "objct" is 0.91, two letters that changed places are 0.83, "resize" for size 0.8."""
+_LEAST_LETTERS = 4
 """Of a name that others may be too much like: "text" is like "ext", and is none of ours."""
-_CLIENTS_OWN = ("market",)
-"""What apps add to all of their requests, although it is like one of ours."""
-_MOST = 64
-"""Names that are compared; a body may have thousands."""
+_CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
+"""What apps add to their requests, although it is like one of ours; what begins with "_", too."""
+_MOST = 64  # strange names of a request: each is compared with all
 
 
 def check(given: Iterable[str], own: Sequence[str]) -> None:
     """Raise InvalidParameter for a name that is not one of a route's `own` wishes, and is another
     route's, or almost one of its own; another spelling of either (`maxBytes`) is that name."""
-    strange = [name for name in given if name not in own and name not in (LOGIN, *_CLIENTS_OWN)]
+    known = {LOGIN, *_CLIENTS_OWN, *own}
+    strange = [name for name in given if name not in known and name[:1] != "_"]
     if not strange:
         return
+    if len(strange) > _MOST:
+        raise InvalidParameter("body", f"must have at most {_MOST} names that are no wish")
     folded = {_folded(name): name for name in own}
     paths: dict[str, list[str]] = {}
     for path, names in ROUTES.items():
@@ -61,7 +63,7 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
     import difflib
 
     long = [name for name in folded if len(name) >= _LEAST_LETTERS]
-    for name in map(_folded, strange[:_MOST]):
+    for name in map(_folded, strange):
         for meant in difflib.get_close_matches(name, long, 1, _LIKENESS):
             raise InvalidParameter(folded[meant], "is misspelt in another name of the request")
 

@@ -62,7 +62,7 @@ def _text(name: str, value: object) -> str | None:
     """A wish of a body as text, None for JSON's null, which is no wish. Numbers of parts may be a
     list."""
     if name == "parts" and isinstance(value, list):
-        return ",".join(map(str, value))
+        return ",".join(str(one) if type(one) in (int, str) else "" for one in value)
     if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
         raise InvalidParameter(name, "must be text or a whole number")
     return None if value is None else str(value)

@@ -95,8 +95,7 @@ def signed_url(
 
 def _size(wish: str | None, limits: Limits) -> int | None:
     if wish is None and limits.needs_size:
-        most = limits.max_url_bytes
-        raise InvalidParameter("size", f"must be given: the body's bytes, 0 to {most}")
+        raise InvalidParameter("size", f"must be given: bytes, 0 to {limits.max_url_bytes}")
     return None if wish is None else whole_wish("size", wish, "bytes", 0, limits.max_url_bytes)
 
 
@@ -105,7 +104,8 @@ def _download(wishes: Mapping[str, str]) -> dict[str, str]:
     type that the name says, whatever was stored."""
     found = {name: _value(name, wishes[name]) for name in DOWNLOAD if name in wishes}
     disposition = found.setdefault(DISPOSITION, "attachment")
-    kind = disposition.partition(";")[0].strip().lower()
+    # Blanks of ASCII only: a browser that meets another one knows no such kind, and shows it.
+    kind = disposition.partition(";")[0].strip(" \t").lower()
     if kind == "attachment":
         return found
     shown = extensions.shown_as(wishes["object"])

@@ -37,7 +37,7 @@ def beside_type(wishes: Mapping[str, str], types: Sequence[str], limits: Limits)
     if limits.content_types and "ext" in wishes:
         known = [extension for one in types for extension in extensions.of(one)]
         if wishes["ext"] not in known:
-            raise InvalidParameter("ext", f"must be one of {', '.join(known) or 'none'}")
+            raise InvalidParameter("ext", " or ".join(["must be left out", *known]))
     return headers if limits.may_overwrite else {**headers, **FORBID_OVERWRITE}
 
 
