@@ -1,15 +1,17 @@
 """Limits that hold: what UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES bind.
 
-The attacker has a login, and what the function answers: URLs and forms, which they alter as they
-like. After each test the bucket holds nothing but images of 10 bytes at the most.
+The attacker has a login, and what the function answers: URLs, forms and seals, which they alter as
+they like. After each test the bucket holds nothing but images of 10 bytes at the most.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
+import re
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 import post_forms
 from javascript import need, run
 from running_cloud import RunningCloud, running_cloud
+from token_service import base64url
 
 MOST = 10
 TYPE = "image/png"
@@ -29,7 +32,7 @@ KEY = f"uploads/{NAME}"
 LIMITS: dict[str, Any] = {
     "UPLOAD_MAX_BYTES": str(MOST),
     "UPLOAD_CONTENT_TYPES": TYPE,
-    "ENABLED_ROUTES": "signed-url,form,uploads",
+    "ENABLED_ROUTES": "signed-url,form,multipart,uploads",
 }
 Answer = dict[str, Any]
 
@@ -82,8 +85,12 @@ def check_and_empty(cloud: RunningCloud) -> None:
     assert storage.uploads(bucket, "") == []
 
 
+def answered(cloud: RunningCloud, path: str, **wishes: str) -> Answer:
+    return cloud.answer("POST" if path == "/multipart" else "GET", path, **wishes)
+
+
 def ask(cloud: RunningCloud, path: str, **wishes: str) -> Answer:
-    answer = cloud.answer(path=path, **wishes)
+    answer = answered(cloud, path, **wishes)
     assert answer["StatusCode"] == 200, answer
     return answer
 
@@ -108,6 +115,46 @@ def send(url: str, headers: Mapping[str, str], body: bytes, method: str = "PUT")
         return reply.status, reply.read().decode("utf-8", "replace")
     finally:
         connection.close()
+
+
+def start_for(cloud: RunningCloud, size: int = MOST) -> Answer:
+    return ask(cloud, "/multipart", object=NAME, size=str(size))
+
+
+def begin(cloud: RunningCloud, size: int = MOST) -> dict[str, str]:
+    """An upload in parts that OSS has begun: the wishes that go with each later one."""
+    start = start_for(cloud, size)
+    status, text = send(start["Url"], start["Headers"], b"", start["Method"])
+    assert status == 200, text
+    (upload_id,) = re.findall("<UploadId>(.*)</UploadId>", text)
+    return {"Upload": start["Upload"], "upload_id": upload_id}
+
+
+def part_for(cloud: RunningCloud, size: int = MOST) -> Answer:
+    """The one part of an upload that has begun."""
+    part: Answer = ask(cloud, "/multipart", **begin(cloud, size), parts="1")["Parts"][0]
+    return part
+
+
+def completion(*parts: tuple[int, str]) -> bytes:
+    each = [f"<Part><PartNumber>{n}</PartNumber><ETag>{tag}</ETag></Part>" for n, tag in parts]
+    return f"<CompleteMultipartUpload>{''.join(each)}</CompleteMultipartUpload>".encode()
+
+
+def finish(cloud: RunningCloud) -> None:
+    """Complete each upload that has parts, with all of them, by a new seal: none stays open."""
+    storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
+    for upload in storage.uploads(bucket, ""):
+        assert upload.key == KEY, upload
+        found = storage.parts(bucket, KEY, upload.id)
+        if not found:
+            storage.abort_upload(bucket, KEY, upload.id)
+            continue
+        seal = start_for(cloud)["Upload"]
+        end = ask(cloud, "/multipart", Upload=seal, upload_id=upload.id, action="complete")
+        body = completion(*[(part.number, part.etag) for part in found])
+        status, text = send(end["Url"], end["Headers"], body, "POST")
+        assert status == 200, (upload, found, text)
 
 
 def test_no_token_goes_around_the_limits(cloud: RunningCloud) -> None:
@@ -152,12 +199,16 @@ def test_curl_stores_the_size_that_was_signed_and_no_other(
 @pytest.mark.parametrize(
     "wish", ["", "-1", "1e1", "11", "5368709120", "5368709121", "10.0", "0x0a", " 10", "\u0661"]
 )
-def test_no_other_size_is_signed(cloud: RunningCloud, wish: str) -> None:
-    answer = cloud.answer(path="/signed-url", object=NAME, size=wish)
+@pytest.mark.parametrize("path", ["/signed-url", "/multipart"])
+def test_no_other_size_is_signed(cloud: RunningCloud, path: str, wish: str) -> None:
+    answer = answered(cloud, path, object=NAME, size=wish)
     assert answer["ErrorCode"] == "InvalidParameter.Size"
 
 
-def test_no_url_is_signed_without_a_size_or_for_another_type(cloud: RunningCloud) -> None:
+@pytest.mark.parametrize("path", ["/signed-url", "/multipart"])
+def test_no_url_is_signed_without_a_size_or_for_another_type(
+    cloud: RunningCloud, path: str
+) -> None:
     for wishes, code in (
         ({}, "InvalidParameter.Size"),
         ({"size": "1", "content_type": "text/html"}, "InvalidParameter.ContentType"),
@@ -165,7 +216,7 @@ def test_no_url_is_signed_without_a_size_or_for_another_type(cloud: RunningCloud
         ({"size": "1", "max_bytes": "99"}, "InvalidParameter.MaxBytes"),
         ({"size": "1", "disposition": "none"}, "InvalidParameter.Disposition"),
     ):
-        assert cloud.answer(path="/signed-url", object=NAME, **wishes)["ErrorCode"] == code
+        assert answered(cloud, path, object=NAME, **wishes)["ErrorCode"] == code
 
 
 def test_curl_stores_nothing_of_unknown_length(cloud: RunningCloud, tmp_path: Path) -> None:
@@ -176,25 +227,25 @@ def test_curl_stores_nothing_of_unknown_length(cloud: RunningCloud, tmp_path: Pa
     assert stored(cloud) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("Content-Type", "text/html"),
-        ("Content-Type", "image/PNG"),
-        ("Content-Type", "image/png; charset=utf-8"),
-        ("Content-Type", ""),
-        ("Content-Disposition", "inline"),
-        ("Content-Disposition", "ATTACHMENT"),
-        ("Content-Disposition", ""),
-        ("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
-        ("x-oss-object-acl", "public-read"),
-        ("x-oss-meta-a", "b"),
-        ("x-oss-forbid-overwrite", "false"),
-        ("x-oss-copy-source", "/sandbox-bucket/uploads/b.png"),
-        ("x-oss-symlink-target", "b.png"),
-        ("x-oss-storage-class", "Standard"),
-    ],
-)
+OTHER_HEADERS = [
+    ("Content-Type", "text/html"),
+    ("Content-Type", "image/PNG"),
+    ("Content-Type", "image/png; charset=utf-8"),
+    ("Content-Type", ""),
+    ("Content-Disposition", "inline"),
+    ("Content-Disposition", "ATTACHMENT"),
+    ("Content-Disposition", ""),
+    ("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+    ("x-oss-object-acl", "public-read"),
+    ("x-oss-meta-a", "b"),
+    ("x-oss-forbid-overwrite", "false"),
+    ("x-oss-copy-source", "/sandbox-bucket/uploads/b.png"),
+    ("x-oss-symlink-target", "b.png"),
+    ("x-oss-storage-class", "Standard"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OTHER_HEADERS)
 def test_curl_stores_nothing_with_another_header(
     cloud: RunningCloud, tmp_path: Path, name: str, value: str
 ) -> None:
@@ -228,11 +279,16 @@ CHUNKED = b"3e8\r\n" + b"x" * 1000 + b"\r\n0\r\n\r\n"
         (["Content-Length: +10"], b"x" * 1000, 0),
     ],
 )
+@pytest.mark.parametrize("of", [url_for, part_for])
 def test_no_framing_of_the_body_gets_more_in(
-    cloud: RunningCloud, lengths: list[str], body: bytes, most: int
+    cloud: RunningCloud,
+    lengths: list[str],
+    body: bytes,
+    most: int,
+    of: Callable[[RunningCloud], Answer],
 ) -> None:
     """A body that is longer than its head says is cut, and two lengths are refused."""
-    answer = url_for(cloud)
+    answer = of(cloud)
     parts = urlsplit(answer["Url"])
     headers = [f"{name}: {value}" for name, value in answer["Headers"].items()]
     head = [f"PUT {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}", *headers, *lengths]
@@ -240,6 +296,7 @@ def test_no_framing_of_the_body_gets_more_in(
         sock.sendall("\r\n".join([*head, "Connection: close", "", ""]).encode() + body)
         status = int(sock.recv(4096).split()[1])
     assert (status == 200) == bool(most)
+    finish(cloud)
     assert sum(one.size for one in stored(cloud)) == most
 
 
@@ -327,15 +384,13 @@ OFTEN = settings(
 )
 
 
-@OFTEN
-@given(CHANGES, st.integers(0, MOST), st.integers(0, 2 * MOST))
-def test_no_altered_url_stores_anything_else(
-    cloud: RunningCloud, changes: list[tuple[str, int, str, str, str]], size: int, sent: int
-) -> None:
-    answer = url_for(cloud, size)
+def send_altered(
+    answer: Answer, changes: list[tuple[str, int, str, str, str]], body: bytes
+) -> tuple[int, str]:
+    """Send a signed request with these changes; 0 where that gets no answer."""
     parts = urlsplit(answer["Url"])
-    path, method = parts.path, "PUT"
-    pairs, headers = parse_qsl(parts.query), dict(answer["Headers"])
+    path, method = parts.path, answer["Method"]
+    pairs, headers = parse_qsl(parts.query, keep_blank_values=True), dict(answer["Headers"])
     for kind, place, name, header, value in changes:
         at = place % max(len(pairs), 1)
         if kind == "drop" and pairs:
@@ -354,13 +409,21 @@ def test_no_altered_url_stores_anything_else(
             method = "POST" if place % 2 else "PUT"
     url = f"http://{parts.netloc}{path}?{urlencode(pairs)}"
     try:
-        status, text = send(url, headers, b"x" * sent, method)
+        return send(url, headers, body, method)
     except (OSError, http.client.HTTPException):
         # A head that is no HTTP, or a length that the body does not have.
-        status, text = 0, ""
+        return 0, ""
+
+
+@OFTEN
+@given(CHANGES, st.integers(0, MOST), st.integers(0, 2 * MOST))
+def test_no_altered_url_stores_anything_else(
+    cloud: RunningCloud, changes: list[tuple[str, int, str, str, str]], size: int, sent: int
+) -> None:
+    reply = send_altered(url_for(cloud, size), changes, b"x" * sent)
     found = stored(cloud)
     check_and_empty(cloud)
-    assert all(one.key == KEY and one.size == size for one in found), (status, text)
+    assert all(one.key == KEY and one.size == size for one in found), reply
 
 
 FIELDS = (
@@ -416,17 +479,145 @@ def test_a_form_as_it_is_stores_an_image(cloud: RunningCloud) -> None:
     assert "EntityTooLarge" in more.text
 
 
-@pytest.mark.parametrize("path", ["/signed-url", "/form"])
+@pytest.mark.parametrize("path", ["/signed-url", "/form", "/multipart"])
 def test_a_name_is_made_here_and_ends_as_the_type_does(cloud: RunningCloud, path: str) -> None:
-    wishes = {"size": "1"} if path == "/signed-url" else {}
+    wishes = {} if path == "/form" else {"size": "1"}
     one, other = (ask(cloud, path, name="auto", ext="png", **wishes) for _ in range(2))
     assert one["Object"] != other["Object"]
     for extension in ("jpg", "html", "svg"):
-        refused = cloud.answer(path=path, name="auto", ext=extension, **wishes)
+        refused = answered(cloud, path, name="auto", ext=extension, **wishes)
         assert refused["ErrorMessage"] == "ext: must be one of png"
     for wrong in ({"object": "a"}, {"name": "mine"}):
-        refused = cloud.answer(path=path, **{"name": "auto", **wishes, **wrong})
+        refused = answered(cloud, path, **{"name": "auto", **wishes, **wrong})
         assert refused["StatusCode"] == 400, wrong
+
+
+# In parts
+
+
+@pytest.mark.parametrize("size", [1, MOST - 1, MOST])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_an_upload_in_parts_has_the_size_that_is_sealed(
+    cloud: RunningCloud, size: int, more: int
+) -> None:
+    part = part_for(cloud, size)
+    status, text = send(part["Url"], part["Headers"], b"x" * (size + more))
+    assert status == (403 if more else 200), text
+    finish(cloud)
+    assert [one.size for one in stored(cloud)] == ([] if more else [size])
+
+
+def test_no_upload_in_parts_has_a_second_part(cloud: RunningCloud) -> None:
+    """Nor by another seal of the object, whichever upload it is used for, nor one part twice."""
+    one, other = begin(cloud), begin(cloud, MOST - 1)
+    for begun in ({**one, "Upload": other["Upload"]}, {**other, "Upload": one["Upload"]}):
+        (part,) = ask(cloud, "/multipart", **begun, parts="1")["Parts"]
+        assert send(part["Url"], part["Headers"], b"x" * part["Size"])[0] == 200
+        for parts in ("2", "1,2", "1,1", "0"):
+            answer = answered(cloud, "/multipart", **begun, parts=parts)
+            assert answer["ErrorCode"] == "InvalidParameter.Parts"
+        second = part["Url"].replace("partNumber=1", "partNumber=2")
+        assert send(second, part["Headers"], b"x" * part["Size"])[0] == 403
+    storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
+    (found,) = storage.parts(bucket, KEY, one["upload_id"])
+    end = ask(cloud, "/multipart", **one, action="complete")
+    twice = completion(*[(found.number, found.etag)] * 2)
+    assert send(end["Url"], end["Headers"], twice, "POST")[0] == 400
+    finish(cloud)
+    assert [one.key for one in stored(cloud)] == [KEY]
+
+
+@pytest.mark.parametrize(("name", "value"), OTHER_HEADERS)
+def test_no_other_header_changes_what_an_upload_in_parts_stores(
+    cloud: RunningCloud, name: str, value: str
+) -> None:
+    def sent(answer: Answer, body: bytes) -> int:
+        headers = {**answer["Headers"], name: value}
+        kept = {header: text for header, text in headers.items() if text}
+        return send(answer["Url"], kept, body, answer["Method"])[0]
+
+    storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
+    assert sent(start_for(cloud), b"") in (400, 403)
+    assert storage.uploads(bucket, "") == []
+    begun = begin(cloud)
+    (part,) = ask(cloud, "/multipart", **begun, parts="1")["Parts"]
+    sent(part, b"x" * MOST)
+    assert send(part["Url"], part["Headers"], b"x" * MOST)[0] == 200
+    (found,) = storage.parts(bucket, KEY, begun["upload_id"])
+    end = ask(cloud, "/multipart", **begun, action="complete")
+    sent(end, completion((found.number, found.etag)))
+    finish(cloud)
+    assert [one.size for one in stored(cloud)] == [MOST]
+
+
+MEMBERS = ("issuer", "caller", "bucket", "part_size", "key", "size", "headers", "expires")
+SEALED = st.sampled_from(
+    [
+        ("size", MOST + 1),
+        ("size", -1),
+        ("part_size", MOST + 1),
+        ("part_size", 1),
+        ("key", "uploads/b.png"),
+        ("key", "theirs/a.png"),
+        ("headers", {}),
+        ("headers", {"Content-Type": "text/html", "Content-Disposition": "attachment"}),
+        ("headers", {"Content-Type": TYPE, "Content-Disposition": "inline"}),
+        ("expires", 2**40),
+    ]
+)
+
+
+@OFTEN
+@given(st.lists(SEALED, min_size=1, max_size=3), st.sampled_from("12"), st.integers(0, 2))
+def test_no_altered_seal_goes_on(
+    cloud: RunningCloud, changes: list[tuple[str, Any]], version: str, length: int
+) -> None:
+    """Its MAC is that of the true seal, but for the last character, or missing."""
+    _, payload, mac = start_for(cloud)["Upload"].split(".")
+    sealed = dict(zip(MEMBERS, json.loads(base64url.decode(payload)), strict=True))
+    changed = {**sealed, **dict(changes)}
+    altered = base64url.encode(json.dumps([*changed.values()]).encode())
+    seal = f"{version}.{altered}.{mac[: (0, 42, 43)[length]]}"
+    for wishes in ({"parts": "1"}, {"action": "complete"}):
+        answer = answered(cloud, "/multipart", Upload=seal, upload_id="A", **wishes)
+        assert answer["ErrorCode"] == "UploadRefused"
+
+
+@OFTEN
+@given(
+    st.sampled_from(["start", "parts", "complete"]),
+    CHANGES,
+    st.integers(1, MOST),
+    st.integers(0, 2 * MOST),
+)
+def test_no_altered_url_of_an_upload_in_parts_stores_anything_else(
+    cloud: RunningCloud,
+    step: str,
+    changes: list[tuple[str, int, str, str, str]],
+    size: int,
+    sent: int,
+) -> None:
+    storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
+    body = b"x" * sent
+    if step == "start":
+        reply = send_altered(start_for(cloud, size), changes, body)
+        for upload in storage.uploads(bucket, ""):
+            begun = {"Upload": start_for(cloud, size)["Upload"], "upload_id": upload.id}
+            (part,) = ask(cloud, "/multipart", **begun, parts="1")["Parts"]
+            send(part["Url"], part["Headers"], b"x" * size)
+    else:
+        begun = begin(cloud, size)
+        (part,) = ask(cloud, "/multipart", **begun, parts="1")["Parts"]
+        if step == "complete":
+            send(part["Url"], part["Headers"], b"x" * size)
+            (found,) = storage.parts(bucket, KEY, begun["upload_id"])
+            part = ask(cloud, "/multipart", **begun, action="complete")
+            body = completion((found.number, found.etag))
+        reply = send_altered(part, changes, body)
+    finish(cloud)
+    objects = stored(cloud)
+    check_and_empty(cloud)
+    assert all(one.key == KEY and one.size == size for one in objects), reply
 
 
 # Insert only
