@@ -90,6 +90,12 @@ def test_no_crowd_of_names_hides_a_misspelt_one() -> None:
     assert refused_name([*crowd, "y", "objct"]) == "body"
 
 
+def test_a_misspelt_wish_is_found_among_many_other_names() -> None:
+    others = [f"app_{number}" for number in range(40)]
+    for given_ in (["objct", *others], [*others, "objct"]):
+        assert refused_name(given_) == "object"
+
+
 def refused_name(given_: list[str]) -> str | None:
     try:
         wish_names.check(given_, wish_names.FORM)

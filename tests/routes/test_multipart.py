@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -10,7 +11,7 @@ from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 import pytest
@@ -20,6 +21,7 @@ from pytest_mock import MockerFixture
 
 from running_cloud import RunningCloud, running_cloud
 from token_service.app import App
+from token_service.callback import seals
 from token_service.http.messages import Request, Response
 from token_service.signing import sealing
 from token_service.signing.multipart import MAX_PARTS, PART_BYTES, UPLOAD_SECONDS
@@ -27,6 +29,7 @@ from token_service.signing.multipart import MAX_PARTS, PART_BYTES, UPLOAD_SECOND
 SECRET = "j" * 32
 MOST = 3 * PART_BYTES
 SIZE = 2 * PART_BYTES + 1000
+STEPS = ("list", "complete", "abort")
 
 Answer = dict[str, Any]
 
@@ -354,7 +357,7 @@ def test_a_completion_with_another_keys_upload_id_completes_nothing(cloud: Runni
     assert size_of(cloud, "uploads/alice/two") is None
 
 
-@pytest.mark.parametrize("action", ["list", "complete", "abort"])
+@pytest.mark.parametrize("action", STEPS)
 def test_a_url_of_one_operation_does_no_other(cloud: RunningCloud, action: str) -> None:
     upload = Upload(cloud, "operation")
     signed = granted(cloud, **upload.step, action=action)
@@ -536,6 +539,32 @@ def test_listing_and_aborting_need_rights_of_their_own(
     app.close()
 
 
+def test_a_policy_is_asked_for_the_sealed_object_and_no_more(
+    cloud: RunningCloud, tmp_path: Path
+) -> None:
+    own = tmp_path / "images.json.j2"
+    own.write_text(
+        '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:*",'
+        ' "Resource": "acs:oss:*:*:{{ bucket }}/*.png"}]}'
+    )
+    app = App({**cloud.env, "POLICY_FILE": str(own)})
+    for name, status in (("a.png", 200), ("a.gif", 403)):
+        step = {"Upload": granted(cloud, object=name, size=1)["Upload"], "upload_id": "A"}
+        wishes: list[Answer] = [{"parts": [1]}, *({"action": one} for one in STEPS)]
+        assert {ask(app, **step, **wish)["StatusCode"] for wish in wishes} == {status}
+    app.close()
+
+
+def test_the_callback_of_a_completion_is_sealed_for_the_one_object(cloud: RunningCloud) -> None:
+    upload = Upload(cloud, "sealed-callback")
+    signed = granted(cloud, **upload.step, action="complete")
+    query = dict(parse_qsl(urlsplit(signed["Url"]).query))
+    secrets = (cloud.env["CALLBACK_SECRET"].encode(),)
+    (text,) = json.loads(base64.b64decode(query["callback-var"])).values()
+    sealed = seals.unseal(text, secrets, time.time())
+    assert (sealed.key, sealed.is_prefix) == ("uploads/alice/sealed-callback", False)
+
+
 def test_a_policy_for_reading_starts_nothing(cloud: RunningCloud) -> None:
     wishes = {"object": "a", "size": 1, "policy": "bucket_read_policy"}
     assert refused(cloud, **wishes) == (403, "NotAllowed")
@@ -650,6 +679,18 @@ def test_what_is_begun_under_other_limits_does_not_go_on(cloud: RunningCloud, st
     sound = {"size": 10, "content_type": "image/png", "disposition": "attachment"}
     begun = granted(cloud, object="before.png", **sound)
     granted(strict, Upload=begun["Upload"], upload_id="A", parts=[1])
+
+
+def test_what_is_begun_without_a_disposition_does_not_go_on_under_limits(
+    cloud: RunningCloud, strict: App
+) -> None:
+    app = App({**cloud.env, "UPLOAD_MAX_BYTES": ""})
+    begun = granted(app, object="a.png", size=10, content_type="image/png")
+    assert begun["Headers"] == {"Content-Type": "image/png"}
+    step = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
+    granted(app, **step)
+    assert refused(strict, **step) == (403, "UploadRefused")
+    app.close()
 
 
 def test_without_overwriting_a_completion_replaces_nothing(

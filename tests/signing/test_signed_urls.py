@@ -173,6 +173,7 @@ def with_size(answer: dict[str, Any]) -> Env:
                 "x_oss_process": "image/resize,m_lfit,w_100/quality,q_80",
             },
         ),
+        ("photos/1.jpg", {"method": "GET", "x_oss_process": "image/info"}),
         ("photos/1.jpg", {"method": "HEAD"}),
     ],
 )

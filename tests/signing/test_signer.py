@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from sandbox.oss import signatures
 from token_service.grant.refusals import InvalidParameter
 from token_service.settings.parsing import Reader
-from token_service.settings.values import AccessKey
+from token_service.settings.values import AccessKey, Endpoint
 from token_service.signing import limits
 from token_service.signing.signer import (
     ALGORITHM,
@@ -99,6 +101,19 @@ def test_signs_what_the_sandbox_verifies(key: str, query: dict[str, str]) -> Non
     scope = signatures.V4Scope("20231216", "cn-hangzhou")
     text = signatures.v4_string_to_sign(canonical, signer.timestamp, scope)
     assert made == signatures.v4_signature(text, KEY.access_key_secret, scope)
+
+
+def test_additional_headers_are_named_and_signed_in_one_order() -> None:
+    """Whatever the order in which a route gives them."""
+    signer = Signer.at(1702743657, KEY, "cn-hangzhou")
+    endpoint = Endpoint("https", "oss-cn-hangzhou.aliyuncs.com", 443)
+    headers = {"Content-Length": "1", "Content-Type": "image/png", "Content-Disposition": "inline"}
+    made = [
+        signer.url(endpoint, "bucket", "a", 60, "PUT", {}, dict(pairs))
+        for pairs in itertools.permutations(headers.items())
+    ]
+    assert len(set(made)) == 1
+    assert "x-oss-additional-headers=content-disposition%3Bcontent-length&" in made[0]
 
 
 def test_an_expiration_is_twenty_characters_of_utc() -> None:
