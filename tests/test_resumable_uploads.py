@@ -86,13 +86,16 @@ def test_200_megabytes_go_up_although_interrupted_twice(cloud: RunningCloud) -> 
     check(cloud, 41, [10, 15])
 
 
-def by_uppy(cloud: RunningCloud, size: int, break_at: int = 0) -> dict[str, Any]:
+def by_uppy(cloud: RunningCloud, *sizes: int, break_at: int = 0) -> dict[str, Any]:
+    """Files of one name, and of these sizes."""
     need("Uppy in a page", browser=True)
     job = {
         "code": UPPY,
         "multipartUrl": f"{cloud.url}/multipart",
         "login": cloud.login("alice"),
-        "files": [{"name": f"uppy-{size}.png", "type": "image/png", "size": size}],
+        "files": [
+            {"name": f"uppy-{sizes[0]}.png", "type": "image/png", "size": size} for size in sizes
+        ],
         "breakAt": break_at,
     }
     return run("uppy.mjs", job)
@@ -107,6 +110,20 @@ def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
     found = cloud.cloud.storage.find(cloud.cloud.bucket, key)
     assert found is not None
     assert (found.size, found.headers["content-type"]) == (size, "image/png")
+    assert made["kept"] == []
+
+
+def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
+    """Each by its own Upload; what is stored is one of them."""
+    sizes = [REST, 2 * PART_BYTES + 1]
+    made = by_uppy(cloud, *sizes)
+    name = f"uppy-{REST}.png"
+    key = f"uploads/alice/{name}"
+    assert made["first"]["successful"] == [{"name": name, "key": key}] * 2, made
+    found = cloud.cloud.storage.find(cloud.cloud.bucket, key)
+    assert found is not None
+    assert found.size in sizes
+    assert made["kept"] == []
 
 
 def test_uppy_goes_on_after_a_part_that_failed(cloud: RunningCloud) -> None:

@@ -1,7 +1,7 @@
 // The real @uppy/aws-s3 with the options of docs/resumable-uploads.md, word for word, in a page of
 // Chromium. Reads {code, multipartUrl, login, files: [{name, type, size}], breakAt: the part whose first
 // request gets no answer, chromium} as JSON on stdin. Prints, as JSON, what Uppy said of each file, the
-// parts that were sent, and how often a page asked for a random UUID.
+// parts that were sent, how often a page asked for a random UUID, and the names of what it still keeps.
 
 import { json } from 'node:stream/consumers';
 
@@ -36,8 +36,8 @@ const use = async ({ code, multipartUrl, login, files }) => {
     if (answer.StatusCode !== 200) throw new Error(answer.ErrorMessage);
     return answer;
   };
-  const options = new Function(`${code}; return resumable;`)()(ask);
-  const uppy = new window.Uppy().use(window.AwsS3, options);
+  const uppy = new window.Uppy();
+  uppy.use(window.AwsS3, new Function(`${code}; return resumable;`)()(uppy, ask));
   for (const { name, type, size } of files) {
     uppy.addFile({ name, type, data: new Blob([new Uint8Array(size).fill(7)], { type }) });
   }
@@ -47,7 +47,7 @@ const use = async ({ code, multipartUrl, login, files }) => {
   });
   const first = outcome(await uppy.upload());
   const retried = first.failed.length ? outcome(await uppy.retryAll()) : null;
-  return { first, retried, uuids };
+  return { first, retried, uuids, kept: Object.keys(localStorage) };
 };
 
 const outcome = await withPage(job.chromium, files, async (page) => {
