@@ -259,6 +259,11 @@ def test_what_the_uploader_may_still_say_is_no_limit(cloud: RunningCloud, tmp_pa
     (file := tmp_path / "file").write_bytes(b"x" * MOST)
     free = {"Cache_Control": "no-cache", "Content_Encoding": "br", "Content_Language": "en"}
     assert curl(url_for(cloud), file, Expires="0", **free) == 200
+    start = start_for(cloud)
+    named = {name.replace("_", "-"): value for name, value in free.items()}
+    headers = {**start["Headers"], **named, "Expires": "0"}
+    assert send(start["Url"], headers, b"", "POST")[0] == 200
+    finish(cloud)
 
 
 # By a socket

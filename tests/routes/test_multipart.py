@@ -693,6 +693,19 @@ def test_what_is_begun_without_a_disposition_does_not_go_on_under_limits(
     app.close()
 
 
+def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
+    cloud: RunningCloud, strict: App
+) -> None:
+    """Nothing ties an upload_id to a seal. docs/security.md says so, and to abort what is open."""
+    upload = Upload(cloud, "wider.png", content_type="text/html")
+    tags = upload.put(1, 3)
+    new = granted(strict, object="wider.png", size=10)
+    step = {"Upload": new["Upload"], "upload_id": upload.id}
+    signed = granted(strict, **step, action="complete")
+    assert send(signed, completion(tags))[0] == 200
+    assert size_of(cloud, "uploads/alice/wider.png") == PART_BYTES + 1000
+
+
 def test_without_overwriting_a_completion_replaces_nothing(
     cloud: RunningCloud, strict: App
 ) -> None:
