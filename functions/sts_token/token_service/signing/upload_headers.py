@@ -37,7 +37,7 @@ def beside_type(wishes: Mapping[str, str], types: Sequence[str], limits: Limits)
     if limits.content_types and "ext" in wishes:
         known = [extension for one in types for extension in extensions.of(one)]
         if wishes["ext"] not in known:
-            raise InvalidParameter("ext", " or ".join(["must be left out", *known]))
+            raise InvalidParameter("ext", f"must be {' or '.join([*known, 'left out'])}")
     return headers if limits.may_overwrite else {**headers, **FORBID_OVERWRITE}
 
 
