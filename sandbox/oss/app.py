@@ -39,7 +39,7 @@ from sandbox.oss.operations import (
     takes_form,
 )
 from sandbox.oss.public_endpoint import check_endpoint
-from sandbox.oss.request_sizes import MAX_OBJECT_BYTES, check_length, too_large
+from sandbox.oss.request_sizes import MAX_OBJECT_BYTES, check_length, check_size, too_large
 from sandbox.oss.responses import common_headers, empty, error_response
 from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
@@ -282,6 +282,7 @@ async def _read_object(request: Request, headers: Mapping[str, str], site: Site)
             if staged.size > MAX_OBJECT_BYTES:
                 raise too_large(MAX_OBJECT_BYTES)
         await run_in_threadpool(staged.write, bytes(pending))
+        check_size(headers, staged.size)
     except BaseException:
         staged.discard()
         raise

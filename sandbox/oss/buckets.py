@@ -87,7 +87,6 @@ def get_bucket_info(call: Call, site: Site) -> Response:
         ("Owner", _owner(site)),
         ("AccessControlList", [("Grant", bucket.acl)]),
         ("DataRedundancyType", "LRS"),
-        ("Versioning", ""),
         ("Comment", ""),
         # What oss2, alibabacloud-oss-v2 and the Go SDKs read, and what nobody configured here.
         ("ServerSideEncryptionRule", [("SSEAlgorithm", "None")]),

@@ -112,7 +112,9 @@ def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
     names = [name.strip() for name in asked.split(",") if name.strip()]
     for rule in _stored(stored) if origin else ():
         if rule.allows(origin, method, names):
-            headers = {**_allow(rule, origin), "access-control-allow-methods": ",".join(METHODS)}
+            # Those of the rule (alibabacloud-oss-v2, tests/integration/test_bucket_cors_client.py).
+            methods = ", ".join(rule.methods)
+            headers = {**_allow(rule, origin), "access-control-allow-methods": methods}
             if asked:
                 headers["access-control-allow-headers"] = asked
             if rule.max_age is not None:

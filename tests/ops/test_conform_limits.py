@@ -93,7 +93,7 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
         patches(objects, "_overrides", lambda _: {}),
         "content-disposition: inline; content-type: text/html",
     ),
-    ("two_framings", patches(app, "check_length", nothing), "7 bytes were stored where 17"),
+    ("two_framings", patches(app, "check_size", nothing), "7 bytes were stored where 17"),
 ]
 """A rule of the sandbox that is another one, and what the probe says then."""
 

@@ -437,3 +437,13 @@ def test_takes_a_chunked_upload(bucket: oss2.Bucket) -> None:
 
     bucket.put_object("a", chunks())
     assert bucket.get_object("a").read() == b"123456789"
+
+
+@pytest.mark.parametrize(("length", "status"), [("5", 200), ("4", 400), ("6", 400)])
+def test_a_length_beside_chunks_must_be_theirs(oss: Oss, length: str, status: int) -> None:
+    """ali-oss sends both for a stream (object.test.js, "should add object with readstream")."""
+    oss.storage.set_bucket_acl(BUCKET, "public-read-write")
+    headers = {"Transfer-Encoding": "chunked", "Content-Length": length}
+    body = b"5\r\nhello\r\n0\r\n\r\n"
+    assert oss.raw("PUT", f"/{BUCKET}/both", headers, body)[0] == status
+    assert (oss.storage.find(BUCKET, "both") is not None) == (status == 200)
