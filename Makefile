@@ -62,7 +62,7 @@ test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow_web"
 
 test-web: $(READY) $(WEB) ## run what takes long in a browser
-	@$(BIN)/python -m pytest -n 1 -m slow_web
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow_web
 
 fuzz: $(READY) ## hunt for what the tests have not met: 10,000 examples a property
 	@echo "Hypothesis with 10,000 examples a property, where a test names no number of its own, and a million pairs of policies and access: about 15 minutes on 2 cores."

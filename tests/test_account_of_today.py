@@ -131,7 +131,13 @@ SNIPPETS = {
 }
 
 
-@pytest.mark.parametrize("name", SNIPPETS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if SNIPPETS[name][0] == "node" else pytest.mark.slow_web)
+        for name in SNIPPETS
+    ],
+)
 def test_the_javascript_of_the_docs_uploads(account: Account, name: str) -> None:
     where, page, text, files = SNIPPETS[name]
     need(f"the JavaScript of the docs in {where}", browser=where == "browser")

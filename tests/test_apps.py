@@ -17,7 +17,8 @@ from running_cloud import RunningCloud, running_cloud
 UPLOAD = code_with("js", "apps.md", "new OSS(")
 SIGNED_URL = code_with("js", "signed-urls.md", "/signed-url?$")
 FORM = code_with("js", "signed-urls.md", "new FormData()")
-PLACES = ["node", "browser"]
+# What takes long in a page runs by `make test-web`.
+PLACES = ["node", pytest.param("browser", marks=pytest.mark.slow_web)]
 FOUR = [{"name": f"{name}.txt", "text": f"I am {name}"} for name in ("one", "two", "three", "four")]
 TEXTS = {file["name"]: file["text"].encode() for file in FOUR}
 REFUSED = {"StatusCode": 401, "ErrorCode": "ExpiredToken", "ErrorMessage": "the login has expired"}

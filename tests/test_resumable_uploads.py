@@ -101,6 +101,7 @@ def by_uppy(cloud: RunningCloud, *sizes: int, break_at: int = 0) -> dict[str, An
     return run("uppy.mjs", job)
 
 
+@pytest.mark.slow_web
 def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
     size = PART_BYTES + REST
     made = by_uppy(cloud, size)
@@ -113,6 +114,7 @@ def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
     assert made["kept"] == []
 
 
+@pytest.mark.slow_web
 def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
     """Each by its own Upload; what is stored is one of them."""
     sizes = [REST, 2 * PART_BYTES + 1]
@@ -126,6 +128,7 @@ def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
     assert made["kept"] == []
 
 
+@pytest.mark.slow_web
 def test_uppy_goes_on_after_a_part_that_failed(cloud: RunningCloud) -> None:
     size = 2 * PART_BYTES + REST
     made = by_uppy(cloud, size, break_at=2)
