@@ -103,7 +103,11 @@ def use_token(
 
 @pytest.fixture(
     scope="module",
-    params=["node-V1", "node-V4", "browser-V1", "browser-V4", "node-cname", "browser-cname"],
+    params=[
+        *("node-V1", "node-V4", "node-cname", "browser-V4"),
+        pytest.param("browser-V1", marks=pytest.mark.slow_web),
+        pytest.param("browser-cname", marks=pytest.mark.slow_web),
+    ],
 )
 def used(request: pytest.FixtureRequest) -> Run:
     where, way = request.param.split("-")
