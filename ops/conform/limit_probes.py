@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from ops.conform.exchanges import Answer
-from ops.conform.oss_probes import TEXT, _callback, _refused, _start, allow, works
+from ops.conform.oss_probes import TEXT, allow, callback_of, refused, started, works
 from ops.conform.site import Site
 from ops.conform.verdicts import Finding, NotTried, Verdict, judged
 from token_service.settings.values import AccessKey
@@ -33,7 +33,7 @@ def part_size(site: Site) -> Finding:
 
     works(put("1", TEXT), "a part of the signed size")
     answer = put("2", TEXT + b"!")
-    return _refused({"a part of another size": answer}, f"another size is refused: {answer}")
+    return refused({"a part of another size": answer}, f"another size is refused: {answer}")
 
 
 def completion_overwrite(site: Site) -> Finding:
@@ -64,7 +64,7 @@ def completion_callback(site: Site) -> Finding:
     if site.account.function is None:
         raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
     key = site.session(allow(site, "PutObject", "complete/*"))
-    callback = _callback(f"{site.account.function}callback", "bucket=${bucket}")
+    callback = callback_of(f"{site.account.function}callback", "bucket=${bucket}")
     # The function's host is in it, and the transcript shows queries.
     site.secrets.add(callback)
     header = {"x-oss-callback": callback}
@@ -94,7 +94,7 @@ def signed_disposition(site: Site) -> Finding:
         "another value": put("other", {"content-disposition": "inline"}),
         "the header left out": put("none", {}),
     }
-    return _refused(answers, "refused with another value, and without it")
+    return refused(answers, "refused with another value, and without it")
 
 
 def form_exact(site: Site) -> Finding:
@@ -120,7 +120,7 @@ def form_exact(site: Site) -> Finding:
         rest = {n: v for n, v in whole.items() if n != field}
         answers[f"a form without {field}"] = send(f"no-{field}", rest)
         answers[f"another {field}"] = send(f"other-{field}", {**rest, field: other})
-    return _refused(answers, "both conditions hold, and 409 FileAlreadyExists")
+    return refused(answers, "both conditions hold, and 409 FileAlreadyExists")
 
 
 def response_headers(site: Site) -> Finding:
@@ -176,7 +176,7 @@ class _Upload(NamedTuple):
 
 def _begun(site: Site, key: AccessKey, name: str) -> _Upload:
     """Begin one. Raises ValueError for an answer without one UploadId."""
-    answer = works(_start(site, key, name, {}), "the start of an upload in parts")
+    answer = works(started(site, key, name, {}), "the start of an upload in parts")
     (upload,) = re.findall("<UploadId>([^<]+)</UploadId>", answer.body.decode())
     return _Upload(upload, name)
 

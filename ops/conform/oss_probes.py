@@ -52,7 +52,7 @@ def acl_in_put(site: Site) -> Finding:
     header = {"x-oss-object-acl": "private"}
     put = site.oss(key, "PUT", "acl/put", headers=header, body=TEXT)
     form = site.form(key, "acl/form", fields=header.items())
-    return _refused({"a PUT": put, "a form": form}, "AccessDenied for want of PutObjectAcl")
+    return refused({"a PUT": put, "a form": form}, "AccessDenied for want of PutObjectAcl")
 
 
 def link_rights(site: Site) -> Finding:
@@ -72,7 +72,7 @@ def link_rights(site: Site) -> Finding:
         return Finding(Verdict.CONFIRMED, "the link itself is refused")
     works(link, "making the link")
     found = site.oss(own, "GET", "link/own/link")
-    return _refused({"reading through the link": found}, "AccessDenied through the link")
+    return refused({"reading through the link": found}, "AccessDenied through the link")
 
 
 def signed_size(site: Site) -> Finding:
@@ -89,7 +89,7 @@ def signed_size(site: Site) -> Finding:
 
     works(put("size/as-signed", TEXT), "the signed size")
     answer = put("size/other", TEXT + b"!")
-    return _refused({"another size": answer}, f"another size is refused: {answer}")
+    return refused({"another size": answer}, f"another size is refused: {answer}")
 
 
 def forbid_overwrite(site: Site) -> Finding:
@@ -121,7 +121,7 @@ def additional_header(site: Site) -> Finding:
     with_it = site.oss(key, "GET", "additional/a", headers=header, additional=names)
     works(with_it, "the request as signed")
     without = site.oss(key, "GET", "additional/a", headers=header, additional=names, sent={})
-    return _refused({"the header left out": without}, f"refused without it: {without}")
+    return refused({"the header left out": without}, f"refused without it: {without}")
 
 
 def foreign_token(site: Site) -> Finding:
@@ -146,7 +146,7 @@ def form_conditions(site: Site) -> Finding:
     key = site.session(allow(site, "PutObject", "form/*"))
     works(site.form(key, "form/bound"), "a form with the conditions")
     answer = site.form(key, "form/unbound", version="V4 unbound")
-    return _refused({"a form without them": answer}, f"refused: {answer}")
+    return refused({"a form without them": answer}, f"refused: {answer}")
 
 
 def form_field_twice(site: Site) -> Finding:
@@ -155,7 +155,7 @@ def form_field_twice(site: Site) -> Finding:
     fields = [("success_action_status", "200")]
     works(site.form(key, "form/once", fields=fields), "a form with the field once")
     answer = site.form(key, "form/twice", fields=fields * 2)
-    return _refused({"a field given twice": answer}, f"refused: {answer}")
+    return refused({"a field given twice": answer}, f"refused: {answer}")
 
 
 def form_redirect(site: Site) -> Finding:
@@ -193,9 +193,9 @@ def form_content_type(site: Site) -> Finding:
 def multipart_callback(site: Site) -> Finding:
     """InitiateMultipartUpload with x-oss-callback: let in, and nobody is called."""
     key = site.session(allow(site, "PutObject AbortMultipartUpload", "multipart/*"))
-    works(_start(site, key, "multipart/plain", {}), "a start without the header")
-    header = {"x-oss-callback": _callback("https://example.com/callback", "a=b")}
-    answer = _start(site, key, "multipart/callback", header)
+    works(started(site, key, "multipart/plain", {}), "a start without the header")
+    header = {"x-oss-callback": callback_of("https://example.com/callback", "a=b")}
+    answer = started(site, key, "multipart/callback", header)
     return judged([] if answer.is_good else [f"answered {answer}"], "let in")
 
 
@@ -213,12 +213,12 @@ def callback_variable(site: Site) -> Finding:
         key,
         "PUT",
         "callback/known",
-        headers={"x-oss-callback": _callback(url, "bucket=${bucket}")},
+        headers={"x-oss-callback": callback_of(url, "bucket=${bucket}")},
         body=TEXT,
     )
     if known.status not in (200, 203):
         raise NotTried(f"a callback with a variable of OSS's was answered {known}")
-    header = {"x-oss-callback": _callback(url, "bucket=${bucket}&x=${nosuchvariable}")}
+    header = {"x-oss-callback": callback_of(url, "bucket=${bucket}&x=${nosuchvariable}")}
     answer = site.oss(key, "PUT", "callback/unknown", headers=header, body=TEXT)
     return judged([] if answer.status == 400 else [f"answered {answer}"], f"refused: {answer}")
 
@@ -256,7 +256,7 @@ def image_actions(site: Site) -> Finding:
     works(site.oss(key, "GET", "image/a.png", query=process), "16 actions")
     more = {"x-oss-process": "image" + "/rotate,90" * 17}
     answer = site.oss(key, "GET", "image/a.png", query=more)
-    return _refused({"17 actions": answer}, f"refused: {answer}")
+    return refused({"17 actions": answer}, f"refused: {answer}")
 
 
 def image_percent(site: Site) -> Finding:
@@ -290,7 +290,7 @@ def v1_refused(site: Site) -> Finding:
         "a form signed by V1": site.form(key, "v1/form", version="V1"),
     }
     said = ", ".join(f"{name}: {answer}" for name, answer in answers.items())
-    return _refused(answers, f"refused ({said})")
+    return refused(answers, f"refused ({said})")
 
 
 def public_endpoint(site: Site) -> Finding:
@@ -312,7 +312,7 @@ def unknown_header(site: Site) -> Finding:
     key = site.session(allow(site, "PutObject", "unknown/*"))
     works(site.oss(key, "PUT", "unknown/plain", body=TEXT), "an upload without it")
     answer = site.oss(key, "PUT", "unknown/a", headers={"x-oss-conform-unknown": "1"}, body=TEXT)
-    return _refused({"the unknown header": answer}, f"refused: {answer}")
+    return refused({"the unknown header": answer}, f"refused: {answer}")
 
 
 def write_condition(site: Site) -> Finding:
@@ -327,8 +327,8 @@ def write_condition(site: Site) -> Finding:
         raise NotTried("PutObject takes If-None-Match, which is documented otherwise")
     name = "condition-on-write/append"
     answers = {"AppendObject": site.oss(key, "POST", name, query=append, headers=header, body=TEXT)}
-    answers["a multipart start"] = _start(site, key, "condition-on-write/parts", header)
-    return _refused(answers, "refused")
+    answers["a multipart start"] = started(site, key, "condition-on-write/parts", header)
+    return refused(answers, "refused")
 
 
 def control_characters(site: Site) -> Finding:
@@ -416,7 +416,7 @@ def appendable_copy(site: Site) -> Finding:
     return judged([] if answer.is_good else [f"refused: {answer}"], "copied")
 
 
-def _refused(answers: dict[str, Answer], detail: str) -> Finding:
+def refused(answers: dict[str, Answer], detail: str) -> Finding:
     """REFUTED by what was let in. Raises NotTried for an answer that is no refusal of OSS's."""
     for name, answer in answers.items():
         if answer.status >= 400 and not answer.code:
@@ -425,12 +425,13 @@ def _refused(answers: dict[str, Answer], detail: str) -> Finding:
     return judged(faults, detail)
 
 
-def _callback(url: str, body: str) -> str:
+def callback_of(url: str, body: str) -> str:
+    """A callback as OSS takes it, in a header or the query: JSON in base64."""
     document = json.dumps({"callbackUrl": url, "callbackBody": body})
     return base64.b64encode(document.encode()).decode()
 
 
-def _start(site: Site, key: AccessKey, name: str, headers: dict[str, str]) -> Answer:
+def started(site: Site, key: AccessKey, name: str, headers: dict[str, str]) -> Answer:
     """InitiateMultipartUpload, which site.py notes to be aborted."""
     return site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
 
