@@ -16,7 +16,7 @@ from ops.conform.exchanges import Exchanges
 from ops.conform.local_cloud import local_cloud
 from ops.conform.runner import clean_up, probe_each
 from ops.conform.site import Site
-from ops.conform.verdicts import Finding
+from ops.conform.verdicts import Finding, Verdict
 from sandbox.oss import authentication
 from sandbox.oss.signatures import v4_canonical_request
 
@@ -30,6 +30,17 @@ def found(probe: str, account: Account) -> Finding:
     ((_, finding),) = probe_each(site, [ASSUMPTIONS[probe]])
     assert clean_up(site) == []
     return finding
+
+
+def check_flip(
+    probe: str, flip: Callable[[Patch], None], said: str, account: Account, patch: Patch
+) -> None:
+    """The sandbox confirms a belief, and refutes it once it plays by another rule."""
+    assert found(probe, account).verdict is Verdict.CONFIRMED
+    flip(patch)
+    finding = found(probe, account)
+    assert finding.verdict is Verdict.REFUTED, finding
+    assert said in finding.detail
 
 
 def wrapped(service: str, other: Answer) -> AbstractContextManager[Account]:
