@@ -6,9 +6,9 @@ import { chromium } from 'playwright-core';
 
 /**
  * Open `/` of `files`, which has a type and a body for each path; call `use` with the page.
- * `executablePath` is the browser's.
+ * `executablePath` is the browser's; `prepare` gets the page before anything is loaded.
  */
-export async function withPage(executablePath, files, use) {
+export async function withPage(executablePath, files, use, prepare = () => {}) {
   const server = createServer((request, response) => {
     const [type, body] = files[request.url] ?? [];
     response.writeHead(body ? 200 : 404, { 'content-type': `${type ?? 'text/plain'}; charset=utf-8` });
@@ -22,6 +22,7 @@ export async function withPage(executablePath, files, use) {
   });
   try {
     const page = await browser.newPage();
+    prepare(page);
     await page.goto(`http://127.0.0.1:${server.address().port}/`);
     return await use(page);
   } finally {
