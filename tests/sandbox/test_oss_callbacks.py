@@ -82,7 +82,7 @@ def app() -> Iterator[AppServer]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in real OSS, but with less patience."""
-    monkeypatch.setattr(delivery, "LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(delivery, "LIMIT_SECONDS", 1)
 
 
 def put(oss: Oss, headers: dict[str, str], content: bytes = b"bytes") -> tuple[int, str, str]:
