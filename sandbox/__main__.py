@@ -14,38 +14,32 @@ import json
 import logging
 import os
 import re
-import shlex
 import shutil
 import signal
 import sys
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
 from ops import dotenv, misspelt
-from ops.smoke.wire import unresolved
-from sandbox import cloud, demo_login, gateway, private_url, sts
+from sandbox import banner, cloud, demo_login, gateway, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
     CNAME,
     CREDENTIALS,
     RULES,
+    Ports,
     cloud_environment,
     ignored,
     public_key_url,
-    sandbox_environment,
 )
-from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
 from token_service import faults
 from token_service.errors import Misconfiguration, ServiceError
-from token_service.grant import grants
 from token_service.grant.policies import Policies
-from token_service.login import callers
 from token_service.login.jwt import Jwt
 from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
@@ -57,24 +51,6 @@ DEFAULT_CALLER = "alice"
 LAST_PORT = 65535
 END_SECONDS = 2
 """For a clean end; then without what still waits in a thread: for STS, say."""
-
-# As in the README.
-_PUT = (
-    "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
-    "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken'], "
-    "auth_version='v4'); print(oss2.Bucket(a, s['Endpoint'], s['Bucket'], region=s['Region'], "
-    "is_cname=s['Cname']).put_object(sys.argv[1], 'Hello').status)"
-)
-
-
-class Ports(NamedTuple):
-    """Where everything listens, one behind the other; `internal` only where the public endpoint is
-    closed."""
-
-    gateway: int
-    oss: int
-    sts: int
-    internal: int | None = None
 
 
 class UsageError(Exception):
@@ -242,7 +218,7 @@ def _run_in_cloud(port: int) -> int:
     segment = private_url.make_segment()
     app = private_url.create_app(_function(), segment)
     url = f"http://127.0.0.1:{port}/{segment}/"
-    asyncio.run(_until_told([Service(app, listener)], _cloud_banner(url, settings)))
+    asyncio.run(_until_told([Service(app, listener)], banner.of_cloud(url, settings)))
     return 0
 
 
@@ -257,8 +233,8 @@ def _run(ports: Ports, given: frozenset[str]) -> int:
     app = _function(signer.public_key)
     app = demo_login.create_app(app, settings, jwt_secret)
     services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
-    banner = _banner(ports, settings, jwt_secret is not None, takes_v1=takes_v1)
-    asyncio.run(_until_told([Service(app, listeners[0]), *services], banner))
+    text = banner.of_sandbox(ports, settings, jwt_secret is not None, takes_v1=takes_v1)
+    asyncio.run(_until_told([Service(app, listeners[0]), *services], text))
     return 0
 
 
@@ -316,18 +292,7 @@ def _sandbox(
 ) -> tuple[dict[str, str], Settings, Path, cloud.Secrets]:
     """Return the function's environment and settings, and the sandbox's folder and secrets."""
     folder, secrets = _secrets()
-    env = sandbox_environment(
-        os.environ,
-        given,
-        key=(secrets.access_key_id, secrets.access_key_secret),
-        oss_port=ports.oss,
-        sts_port=ports.sts,
-        jwt_secret=secrets.jwt_secret,
-        callback_secret=secrets.callback_secret,
-        multipart_secret=secrets.multipart_secret,
-        gateway_port=ports.gateway,
-        internal_port=ports.internal,
-    )
+    env = secrets.environment(os.environ, given, ports)
     _say_ignored(command, ignored(os.environ, given))
     settings = _adopt(env)
     endpoint = settings.oss_endpoint
@@ -412,7 +377,7 @@ def _print_token(headers: Mapping[str, str]) -> int:
     return 0 if json.loads(body)["StatusCode"] == 200 else 1
 
 
-async def _until_told(services: Sequence[Service], banner: str) -> None:
+async def _until_told(services: Sequence[Service], text: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -428,116 +393,8 @@ async def _until_told(services: Sequence[Service], banner: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     # Not before: whoever has read it may end us.
-    print(banner, flush=True)
+    print(text, flush=True)
     await serve(services, stop)
-
-
-def _banner(ports: Ports, settings: Settings, has_demo_logins: bool, *, takes_v1: bool) -> str:
-    url = f"http://127.0.0.1:{ports.gateway}/"
-    return "\n".join(
-        [
-            "The cloud on this machine.",
-            "",
-            *_facts(url, settings, _others(ports)),
-            *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
-            "",
-            *_first_commands(url, settings, has_demo_logins, ports),
-            "Ctrl-C ends it.",
-        ]
-    )
-
-
-def _others(ports: Ports) -> list[tuple[str, str, str]]:
-    """OSS's addresses where the public one is closed: name, address, and for whom it is."""
-    if ports.internal is None:
-        return []
-    return [
-        ("domain", f"http://{CNAME}:{ports.oss}", "the bucket's own domain (CNAME)"),
-        ("closed", f"http://127.0.0.1:{ports.oss}", "the public endpoint: no data calls"),
-        ("internal", f"http://127.0.0.1:{ports.internal}", "for the function's own calls"),
-    ]
-
-
-def _cloud_banner(url: str, settings: Settings) -> str:
-    """With the URL once: who copies the output elsewhere has one place to blank."""
-    return "\n".join(
-        [
-            "The token function, with the real STS.",
-            "",
-            *_facts(url, settings),
-            "",
-            "Try:  curl with that token URL. Whoever knows it gets real tokens; pages do not.",
-            "It is printed here only, and the next run has another.",
-            "Ctrl-C ends it.",
-        ]
-    )
-
-
-def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] = ()) -> list[str]:
-    """Where everything is: under OSS where tokens lead, and then each other address of it."""
-    auth = "jwt" if settings.auth.names_callers else "anonymous"
-    oss = str(settings.oss_endpoint)
-    role = "".join(f"; {role}" for _, address, role in others if address == oss)
-    return [
-        f"  token URL  {url}",
-        f"  OSS        {oss}  bucket {settings.bucket}{role}",
-        *(f"  {name:<9}  {address}, {role}" for name, address, role in others if address != oss),
-        f"  STS        {settings.sts_endpoint}",
-        f"  tokens     AUTH={auth}, {settings.policy}, prefix {settings.prefix}",
-    ]
-
-
-def _first_commands(url: str, settings: Settings, has_demo_logins: bool, ports: Ports) -> list[str]:
-    """What a newcomer copies into another terminal; an upload only where it would succeed."""
-    host = settings.oss_endpoint.host
-    is_found = not host.endswith(".localhost") or not unresolved(host)
-    hint = f'Python and Node.js may not find {host}: write "127.0.0.1 {host}" into /etc/hosts'
-    takes_data = ports.internal is None or host == CNAME
-    return [
-        *([] if is_found else [hint, ""]),
-        *_commands(url, settings, has_demo_logins, can_upload=is_found and takes_data),
-    ]
-
-
-def _commands(
-    url: str, settings: Settings, has_demo_logins: bool, *, can_upload: bool
-) -> list[str]:
-    if not settings.auth.names_callers:
-        return [f"Try:  curl {url}"]
-    if not has_demo_logins:
-        return [f"Try:  curl -H 'Authorization: Bearer <JWT of your app>' {url}"]
-    login_url = f"{url.rstrip('/')}{demo_login.PATH}?user=alice"
-    lines = [
-        "Try, as alice:",
-        "",
-        f"  LOGIN=$(curl -s '{login_url}' | cut -d '\"' -f 4)",
-        f'  curl -s -H "Authorization: Bearer $LOGIN" {url} > token.json',
-    ]
-    if can_upload and _shows_isolation(settings):
-        alice, bob = (shlex.quote(f"{settings.prefix}{who}/hello.txt") for who in ("alice", "bob"))
-        lines += [
-            f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',
-            f"  put {alice}    # 200",
-            f"  put {bob}      # AccessDenied: not hers",
-        ]
-    return [*lines, ""]
-
-
-def _shows_isolation(settings: Settings) -> bool:
-    """Whether alice may upload into her folder, and not into bob's: the commands say so."""
-    grant = grants.decide(callers.named("alice"), {}, settings)
-    try:
-        policy = Policy.parse(Policies(settings.policy_choices).render(grant))
-    except PolicyGrammarError:
-        # The sandbox's STS will refuse it, and say why.
-        return False
-    account = settings.role_arn.split(":")[3]
-
-    def may_put(who: str) -> bool:
-        resource = f"acs:oss:*:{account}:{settings.bucket}/{settings.prefix}{who}/hello.txt"
-        return policy.evaluate(Access("oss:PutObject", resource, {})) is Effect.ALLOW
-
-    return may_put("alice") and not may_put("bob")
 
 
 if __name__ == "__main__":

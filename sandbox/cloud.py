@@ -11,14 +11,14 @@ import secrets
 import socket
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from sandbox import ROOT, oss, sts
-from sandbox.environment import CNAME
+from sandbox.environment import CNAME, Ports, sandbox_environment
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.oss import Storage, overwrite
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
@@ -70,6 +70,23 @@ class Secrets:
         """The id and the secret of the account's own key; they follow from the seal key too."""
         digest = hmac.digest(bytes.fromhex(self.seal_key), b"account key", "sha256").hex()
         return f"LTAI5t{digest[:18]}", digest[18:48]
+
+    def environment(
+        self, variables: Mapping[str, str], given: Collection[str], ports: Ports
+    ) -> dict[str, str]:
+        """The function's variables where everything listens on `ports` (sandbox_environment)."""
+        return sandbox_environment(
+            variables,
+            given,
+            key=(self.access_key_id, self.access_key_secret),
+            oss_port=ports.oss,
+            sts_port=ports.sts,
+            jwt_secret=self.jwt_secret,
+            callback_secret=self.callback_secret,
+            multipart_secret=self.multipart_secret,
+            gateway_port=ports.gateway,
+            internal_port=ports.internal,
+        )
 
     def __repr__(self) -> str:
         return "Secrets(***)"

@@ -79,6 +79,16 @@ def _host(url: str) -> str:
         return ""
 
 
+class Ports(NamedTuple):
+    """Where everything listens, one behind the other; `internal` only where the public endpoint is
+    closed."""
+
+    gateway: int
+    oss: int
+    sts: int
+    internal: int | None = None
+
+
 class Rule(NamedTuple):
     """Which values of a variable the sandbox takes, by where the variable stands.
 

@@ -24,6 +24,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.environment import PUBLIC_KEY_PATH
+from token_service.app import App
+from token_service.http import fc_event
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 # The platform sets these itself, and drops them from an answer.
@@ -88,6 +90,15 @@ def create_app(
         await response(scope, receive, send)
 
     return app
+
+
+def of_app(app: App, *, public_key: bytes | None = None) -> ASGIApp:
+    """Serve an App of this process, as `create_app` serves the entry point's handler."""
+
+    def handler(event: bytes, context: object) -> dict[str, object]:  # noqa: ARG001
+        return fc_event.write(app.respond(lambda: fc_event.read(event)))
+
+    return create_app(handler, lambda _: app.warm(), public_key=public_key)
 
 
 def _is_this_machine(host: str) -> bool:

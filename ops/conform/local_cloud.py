@@ -18,13 +18,12 @@ from ops.conform.account import Account
 from ops.smoke.wire import Address
 from sandbox import cloud, gateway
 from sandbox.cloud import Cloud
-from sandbox.environment import public_key_url, sandbox_environment
+from sandbox.environment import Ports, public_key_url
 from sandbox.identities import AccessKey as HeldKey
 from sandbox.identities import Identities
 from sandbox.ram import Policy
 from sandbox.servers import Service, in_background, listen
 from token_service.app import App
-from token_service.http import fc_event
 from token_service.settings.reading import read_settings
 from token_service.settings.values import AccessKey, Endpoint
 
@@ -64,9 +63,8 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
     """Run it, with these variables of the function set; yields what the probes are told."""
     around = wrap or (lambda _, app: app)
     listeners = [listen(0) for _ in range(4)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    gateway_port, oss_port, sts_port, internal_port = ports
-    url = f"http://127.0.0.1:{gateway_port}"
+    ports = Ports(*(listener.getsockname()[1] for listener in listeners))
+    url = f"http://127.0.0.1:{ports.gateway}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         made = cloud.load_secrets(folder)
@@ -76,25 +74,11 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
             "TOKEN_EXPIRE_TIME_MAX": "7200",
             **variables,
         }
-        env = sandbox_environment(
-            wanted,
-            wanted.keys(),
-            key=(made.access_key_id, made.access_key_secret),
-            oss_port=oss_port,
-            sts_port=sts_port,
-            jwt_secret=made.jwt_secret,
-            callback_secret=made.callback_secret,
-            gateway_port=gateway_port,
-            internal_port=internal_port,
-        )
+        env = made.environment(wanted, wanted.keys(), ports)
         created = _with_operator(cloud.create(env, folder, made), env)
-        signer = cloud.load_signer(folder, public_key_url(gateway_port))
+        signer = cloud.load_signer(folder, public_key_url(ports.gateway))
         app = App(env)
-
-        def handler(event: bytes, context: object) -> dict[str, object]:  # noqa: ARG001
-            return fc_event.write(app.respond(lambda: fc_event.read(event)))
-
-        function = gateway.create_app(handler, lambda _: app.warm(), public_key=signer.public_key)
+        function = gateway.of_app(app, public_key=signer.public_key)
         # As for an account of today: the public endpoint is closed.
         public, sts, oss = cloud.services(created, signer, *listeners[1:])
         services = [
@@ -114,9 +98,9 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
                     prefix=settings.prefix,
                     # By an address: not every machine resolves the domain's name.
                     oss=settings.oss_internal_endpoint,
-                    public=Endpoint("http", "127.0.0.1", oss_port),
+                    public=Endpoint("http", "127.0.0.1", ports.oss),
                     sts=settings.sts_endpoint,
-                    function=Address("http", "127.0.0.1", gateway_port, ""),
+                    function=Address("http", "127.0.0.1", ports.gateway, ""),
                 )
         finally:
             app.close()

@@ -15,10 +15,9 @@ import oss2
 from configuration import jwt_settings
 from running_oss import callback_key
 from sandbox import cloud, demo_login, gateway
-from sandbox.environment import public_key_url, sandbox_environment
+from sandbox.environment import Ports, public_key_url
 from sandbox.servers import Service, in_background, listen
 from token_service.app import App
-from token_service.http import fc_event
 from token_service.http.messages import Request
 
 
@@ -110,39 +109,20 @@ def running_cloud(
     """
     takes_v1 = variables.pop("SIGNATURE_V1", "") == "1"
     listeners = [listen(0) for _ in range(4 if is_public_closed else 3)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    gateway_port, oss_port, sts_port = ports[:3]
+    ports = Ports(*(listener.getsockname()[1] for listener in listeners))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "callback_key.pem").write_bytes(callback_key())
     secrets = cloud.load_secrets(folder)
-    env = sandbox_environment(
-        variables,
-        variables.keys(),
-        key=(secrets.access_key_id, secrets.access_key_secret),
-        oss_port=oss_port,
-        sts_port=sts_port,
-        jwt_secret=secrets.jwt_secret,
-        callback_secret=secrets.callback_secret,
-        multipart_secret=secrets.multipart_secret,
-        gateway_port=gateway_port,
-        internal_port=ports[3] if is_public_closed else None,
-    )
+    env = secrets.environment(variables, variables.keys(), ports)
     if not any(variables.get(name) for name in ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")):
         # Tests give secrets that are believed elsewhere; the sign-in stays the sandbox's.
         env["JWT_SECRET"] = secrets.jwt_secret
     made = cloud.create(env, folder, secrets)
-    signer = cloud.load_signer(folder, public_key_url(gateway_port))
+    signer = cloud.load_signer(folder, public_key_url(ports.gateway))
     app = App(env)
-
-    def handler(event: bytes, context: object) -> dict[str, object]:
-        return fc_event.write(app.respond(lambda: fc_event.read(event)))
-
-    def initialize(context: object) -> None:
-        app.warm()
-
-    function = gateway.create_app(handler, initialize, public_key=signer.public_key)
+    function = gateway.of_app(app, public_key=signer.public_key)
     oss_and_sts = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
     with in_background([Service(function, listeners[0]), *oss_and_sts]):
-        yield RunningCloud(app, made, env, f"http://127.0.0.1:{gateway_port}")
+        yield RunningCloud(app, made, env, f"http://127.0.0.1:{ports.gateway}")
     app.close()
     made.storage.close()

@@ -1,0 +1,133 @@
+"""What `make run` says at its start: where everything is, and what to try first."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from ops.smoke.wire import unresolved
+from sandbox import demo_login
+from sandbox.environment import CNAME, Ports
+from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
+from token_service.grant import grants
+from token_service.grant.policies import Policies
+from token_service.login import callers
+from token_service.settings.reading import Settings
+
+# As in the README.
+_PUT = (
+    "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
+    "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken'], "
+    "auth_version='v4'); print(oss2.Bucket(a, s['Endpoint'], s['Bucket'], region=s['Region'], "
+    "is_cname=s['Cname']).put_object(sys.argv[1], 'Hello').status)"
+)
+
+
+def of_sandbox(ports: Ports, settings: Settings, has_demo_logins: bool, *, takes_v1: bool) -> str:
+    """The banner of `make run`: facts, then commands to copy."""
+    url = f"http://127.0.0.1:{ports.gateway}/"
+    return "\n".join(
+        [
+            "The cloud on this machine.",
+            "",
+            *_facts(url, settings, _others(ports)),
+            *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
+            "",
+            *_first_commands(url, settings, has_demo_logins, ports),
+            "Ctrl-C ends it.",
+        ]
+    )
+
+
+def _others(ports: Ports) -> list[tuple[str, str, str]]:
+    """OSS's addresses where the public one is closed: name, address, and for whom it is."""
+    if ports.internal is None:
+        return []
+    return [
+        ("domain", f"http://{CNAME}:{ports.oss}", "the bucket's own domain (CNAME)"),
+        ("closed", f"http://127.0.0.1:{ports.oss}", "the public endpoint: no data calls"),
+        ("internal", f"http://127.0.0.1:{ports.internal}", "for the function's own calls"),
+    ]
+
+
+def of_cloud(url: str, settings: Settings) -> str:
+    """With the URL once: who copies the output elsewhere has one place to blank."""
+    return "\n".join(
+        [
+            "The token function, with the real STS.",
+            "",
+            *_facts(url, settings),
+            "",
+            "Try:  curl with that token URL. Whoever knows it gets real tokens; pages do not.",
+            "It is printed here only, and the next run has another.",
+            "Ctrl-C ends it.",
+        ]
+    )
+
+
+def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] = ()) -> list[str]:
+    """Where everything is: under OSS where tokens lead, and then each other address of it."""
+    auth = "jwt" if settings.auth.names_callers else "anonymous"
+    oss = str(settings.oss_endpoint)
+    role = "".join(f"; {role}" for _, address, role in others if address == oss)
+    return [
+        f"  token URL  {url}",
+        f"  OSS        {oss}  bucket {settings.bucket}{role}",
+        *(f"  {name:<9}  {address}, {role}" for name, address, role in others if address != oss),
+        f"  STS        {settings.sts_endpoint}",
+        f"  tokens     AUTH={auth}, {settings.policy}, prefix {settings.prefix}",
+    ]
+
+
+def _first_commands(url: str, settings: Settings, has_demo_logins: bool, ports: Ports) -> list[str]:
+    """What a newcomer copies into another terminal; an upload only where it would succeed."""
+    host = settings.oss_endpoint.host
+    is_found = not host.endswith(".localhost") or not unresolved(host)
+    hint = f'Python and Node.js may not find {host}: write "127.0.0.1 {host}" into /etc/hosts'
+    takes_data = ports.internal is None or host == CNAME
+    return [
+        *([] if is_found else [hint, ""]),
+        *_commands(url, settings, has_demo_logins, can_upload=is_found and takes_data),
+    ]
+
+
+def _commands(
+    url: str, settings: Settings, has_demo_logins: bool, *, can_upload: bool
+) -> list[str]:
+    if not settings.auth.names_callers:
+        return [f"Try:  curl {url}"]
+    if not has_demo_logins:
+        return [f"Try:  curl -H 'Authorization: Bearer <JWT of your app>' {url}"]
+    login_url = f"{url.rstrip('/')}{demo_login.PATH}?user=alice"
+    lines = [
+        "Try, as alice:",
+        "",
+        f"  LOGIN=$(curl -s '{login_url}' | cut -d '\"' -f 4)",
+        f'  curl -s -H "Authorization: Bearer $LOGIN" {url} > token.json',
+    ]
+    if can_upload and _shows_isolation(settings):
+        alice, bob = (shlex.quote(f"{settings.prefix}{who}/hello.txt") for who in ("alice", "bob"))
+        lines += [
+            f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',
+            f"  put {alice}    # 200",
+            f"  put {bob}      # AccessDenied: not hers",
+        ]
+    return [*lines, ""]
+
+
+def _shows_isolation(settings: Settings) -> bool:
+    """Whether alice may upload into her folder, and not into bob's: the commands say so."""
+    grant = grants.decide(callers.named("alice"), {}, settings)
+    try:
+        policy = Policy.parse(Policies(settings.policy_choices).render(grant))
+    except PolicyGrammarError:
+        # The sandbox's STS will refuse it, and say why.
+        return False
+    account = settings.role_arn.split(":")[3]
+
+    def may_put(who: str) -> bool:
+        resource = f"acs:oss:*:{account}:{settings.bucket}/{settings.prefix}{who}/hello.txt"
+        return policy.evaluate(Access("oss:PutObject", resource, {})) is Effect.ALLOW
+
+    return may_put("alice") and not may_put("bob")
