@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A stamp, so that the second run starts at once.
 READY := $(VENV)/.ready
-WEB := tests/web/node_modules/.ready tests/deploy/node_modules/.ready
+WEB := web/node_modules/.ready tests/deploy/node_modules/.ready
 
 # The names of the variables on make's own command line, for the sandbox, which takes some from there
 # only. Just names: what is in the values cannot break the command.

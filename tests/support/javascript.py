@@ -18,13 +18,15 @@ from typing import Any
 import pytest
 
 WEB = Path(__file__).resolve().parents[1] / "web"
+PAGE = Path(__file__).resolve().parents[2] / "web"
+"""Its package.json pins the npm packages of the page and of the tests; tests/web links to them."""
 LEAST_NODE = 20
 """playwright-core 1.65 refuses to start on an older one."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def need(what: str, browser: bool, folder: Path = WEB) -> None:
+def need(what: str, browser: bool, folder: Path = PAGE) -> None:
     """Skip the test, or fail it where CI is set, unless all that its script needs is there.
 
     `folder` is that of the package.json whose packages it uses.
@@ -58,9 +60,10 @@ def _missing(browser: bool, folder: Path) -> Iterator[str]:
     found = re.match(r"v(\d+)\.", _version("node"))
     if not found or int(found[1]) < LEAST_NODE:
         yield f"Node.js {LEAST_NODE} or newer (apt-get install nodejs npm, or https://nodejs.org)"
-    pins = json.loads((folder / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    manifest = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    pins = {**manifest.get("dependencies", {}), **manifest.get("devDependencies", {})}
     if any(_installed(folder, name) != version for name, version in pins.items()):
-        place = f"{folder.parent.name}/{folder.name}"
+        place = folder.relative_to(PAGE.parent)
         yield f"the npm packages of {place} (npm ci there, which make test does)"
     if browser and _browser() is None:
         yield "Chromium (apt-get install chromium)"
