@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from documented_code import code_with
 from javascript import PAGE, need, run
 from running_cloud import RunningCloud, running_cloud
 
@@ -205,3 +206,44 @@ def compiled(folder: Path, text: str) -> str:
         check=False,
     )
     return done.stdout
+
+
+def documented(cloud: RunningCloud, login: str, text: str, size: int = 9) -> dict[str, Any]:
+    need("a block of docs/web.md", browser=False)
+    code = code_with("js", "web.md", text)
+    job = {"code": code, "tokenUrl": cloud.url, "login": login, "size": size}
+    return run("client_documented.mjs", job)
+
+
+def test_the_documented_form_uploads(cloud: RunningCloud, login: str) -> None:
+    found = documented(cloud, login, "client.postForm(file,")
+    assert found["logged"] == ["stored as uploads/alice/photo.jpg"]
+    assert stored(cloud, "photo.jpg") == 9
+
+
+def test_the_documented_parts_upload(cloud: RunningCloud, login: str) -> None:
+    size = 5 * 1024 * 1024 + 1
+    found = documented(cloud, login, "client.uploadParts(", size)
+    assert found["logged"] == ["0 %", "50 %", "100 %"]
+    assert stored(cloud, "photo.jpg") == size
+
+
+def test_the_documented_mini_program_uploads(cloud: RunningCloud, login: str) -> None:
+    found = documented(cloud, login, "wx.uploadFile")
+    assert found["stored"]["status"] == 200
+    assert found["stored"]["key"].endswith(".jpg")
+    assert "policy" in found["fields"]
+    assert "file" not in found["fields"]
+
+
+@pytest.mark.slow_web
+@pytest.mark.parametrize("way", ["multipart", "signed-url", "form", "token"])
+def test_the_documented_uppy_uploads_in_each_way(cloud: RunningCloud, login: str, way: str) -> None:
+    need("Uppy in a page", browser=True)
+    code = code_with("js", "web.md", "uppy.use(AwsS3")
+    assert "client.uppy('multipart', wishes)" in code
+    code = code.replace("client.uppy('multipart', wishes)", f"client.uppy('{way}', wishes, sign)")
+    size = {"multipart": 5 * 1024 * 1024 + 7, "token": 70, "signed-url": 71, "form": 72}[way]
+    job = {"code": code, "tokenUrl": cloud.url, "login": login, "size": size}
+    assert run("client_uppy.mjs", job) == {"keys": ["uploads/alice/photo.jpg"], "errors": []}
+    assert stored(cloud, "photo.jpg") == size
