@@ -135,7 +135,7 @@ def test_another_method_is_405(ask: Ask, method: str) -> None:
 
 def test_errors_have_a_real_status_where_the_operator_asks(ask: Ask) -> None:
     """Android loses the body of anything but 200, so it is not the default."""
-    assert ask("GET", "/nothing", {"HTTP_ERROR_STATUS": "real"}).status == 404
+    assert ask("GET", "/nothing", {"HTTP_ERROR_STATUS": " real\n"}).status == 404
 
 
 def test_an_error_has_no_credential_and_no_success(ask: Ask) -> None:
@@ -143,7 +143,7 @@ def test_an_error_has_no_credential_and_no_success(ask: Ask) -> None:
     assert error == {
         "StatusCode": 400,
         "ErrorCode": "InvalidParameter.Policy",
-        "ErrorMessage": "policy: must be one of bucket_write_policy",
+        "ErrorMessage": "policy: must be one of bucket_write_policy (POLICY_CHOICES)",
     }
 
 

@@ -491,7 +491,7 @@ def test_a_name_is_made_here_and_ends_as_the_type_does(cloud: RunningCloud, path
     assert one["Object"] != other["Object"]
     for extension in ("jpg", "html", "svg"):
         refused = answered(cloud, path, name="auto", ext=extension, **wishes)
-        assert refused["ErrorMessage"] == "ext: must be png or left out"
+        assert refused["ErrorMessage"] == "ext: must be png or left out (UPLOAD_CONTENT_TYPES)"
     for wrong in ({"object": "a"}, {"name": "mine"}):
         refused = answered(cloud, path, **{"name": "auto", **wishes, **wrong})
         assert refused["StatusCode"] == 400, wrong

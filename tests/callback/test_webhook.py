@@ -21,7 +21,7 @@ from requests.structures import CaseInsensitiveDict
 from documented_code import python_with, run
 from scripted_sts import Move, answer, drip, hang, raw, reset, scripted_sts, then_close
 from token_service.callback import webhook
-from token_service.callback.upload import Upload
+from token_service.callback.verify import Upload
 from token_service.callback.webhook import HookFailed, Webhook
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint

@@ -68,12 +68,13 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 
 
 def refused(text: str, logins: Logins = HS256) -> str:
-    """Why a login is refused; the message never quotes it."""
+    """Why a login is refused, and the hint for the log; neither quotes it."""
     with pytest.raises(InvalidToken) as error:
         logins.verified(with_login(text))
     assert error.value.status == 401
-    assert text not in error.value.message or not text
-    return error.value.message
+    said = f"{error.value.message}; {error.value.hint}"
+    assert text not in said or not text
+    return said
 
 
 @pytest.fixture

@@ -169,14 +169,6 @@ def test_a_listing_is_read_only(cloud: RunningCloud) -> None:
     assert cloud.answer("POST", "/uploads", access_token=login("a"))["StatusCode"] == 405
 
 
-def test_anonymous_callers_get_no_listing(env: dict[str, str]) -> None:
-    """They share one folder: a caller who may only write would see everybody's uploads."""
-    with closing(App(env)) as made:
-        response = made.respond(lambda: Request("GET", "/uploads"))
-    assert json.loads(response.body)["ErrorCode"] == "ListingRefused"
-    assert json.loads(response.body)["StatusCode"] == 403
-
-
 def over(env: dict[str, str], move: Move) -> Response:
     """What is answered while OSS does this."""
     with scripted_sts(move) as server:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from configuration import configuration
 from token_service import warnings
 from token_service.errors import Misconfiguration
+from token_service.grant.policies import Policies
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
     Settings,
-    error_status,
     read_access_key,
     read_secrets,
     read_settings,
@@ -363,7 +363,7 @@ def test_an_error_does_not_show_a_secret_pasted_into_the_wrong_variable(env: Env
 
 
 def test_error_statuses_are_ok_or_real(env: Env) -> None:
-    assert error_status({"HTTP_ERROR_STATUS": " real\n"}) == "real"
+    read_settings({**env, "HTTP_ERROR_STATUS": " real\n"})
     with pytest.raises(Misconfiguration, match="HTTP_ERROR_STATUS: must be one of ok, real"):
         read_settings({**env, "HTTP_ERROR_STATUS": "404"})
 
@@ -411,6 +411,10 @@ LIMITS = (
 )
 
 
+def warned_of(settings: Settings) -> list[str]:
+    return warnings.of(settings, Policies(settings.policy_choices))
+
+
 @pytest.mark.parametrize("auth", ["anonymous", "jwt"])
 @pytest.mark.parametrize("per_minute", ["", "0", "5"])
 @pytest.mark.parametrize("choices", ["", "all_policy", "bucket_read_policy"])
@@ -421,7 +425,7 @@ def test_what_is_unwise_is_what_is_warned_of(
     """A cold start asks the one, and loads the other only then."""
     more = {"AUTH": auth, "CALLER_TOKENS_PER_MINUTE": per_minute, "POLICY_CHOICES": choices}
     found = read_settings({**env, **more, **limits, "JWT_SECRET": "s" * 32})
-    assert found.is_unwise == bool(warnings.of(found))
+    assert found.is_unwise == bool(warned_of(found))
 
 
 def test_limits_that_do_not_bind_tokens_are_warned_of(env: Env) -> None:
@@ -434,4 +438,4 @@ def test_limits_that_do_not_bind_tokens_are_warned_of(env: Env) -> None:
         ({"OVERWRITE": "yes"}, {}, False),
     ):
         found = read_settings({**env, **limits, **closed})
-        assert (warnings.UNBOUND in warnings.of(found)) == warned, (limits, closed)
+        assert (warnings.UNBOUND in warned_of(found)) == warned, (limits, closed)

@@ -13,13 +13,13 @@ from token_service.callback import parameters
 from token_service.login.jwt import Jwt
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
-    error_status,
     read_access_key,
     read_secrets,
     read_settings,
 )
 from token_service.settings.variables import (
     CALLBACK_SECRET,
+    HTTP_ERROR_STATUS,
     JWT_SECRET,
     MULTIPART_SECRET,
     UPLOAD_HOOK_SECRET,
@@ -96,7 +96,7 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "CALLBACK_PUBLIC_KEY_URL": _text(callback.public_key_url) if callback else None,
         "UPLOAD_HOOK_URL": _text(hook),
         "UPLOAD_HOOK_SECRET": _texts(read_secrets(seen, UPLOAD_HOOK_SECRET)) if hook else None,
-        "HTTP_ERROR_STATUS": error_status(seen) or "ok",
+        "HTTP_ERROR_STATUS": Reader(seen).text(HTTP_ERROR_STATUS) or "ok",
     }
     new = seen.asked - known.keys() - _PLATFORM
     return {**known, **{name: env.get(name, "") for name in new}}

@@ -11,7 +11,8 @@ from token_service.errors import Misconfiguration
 from token_service.http.messages import Request, Response
 from token_service.instance import Instance
 from token_service.request_log import Record
-from token_service.settings.reading import error_status
+from token_service.settings.parsing import Reader
+from token_service.settings.variables import HTTP_ERROR_STATUS
 
 _HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
@@ -72,7 +73,7 @@ class App(Instance):
         except Exception as caught:  # noqa: BLE001 - the last resort: a client gets JSON, always
             from token_service.routes import refusals
 
-            error = refusals.refusal(caught, record, is_callback=route is CALLBACK)
+            error = refusals.refusal(caught, record, self, is_callback=route is CALLBACK)
             answer, status = refusals.members(error), error.status
             headers = {**headers, **error.headers}
         record.status = status
@@ -84,7 +85,9 @@ class App(Instance):
 
             misspelt.warn(self.env)
         has_true_status = route is not None and route.true_status
-        if status != 200 and not (has_true_status or error_status(self.env) == "real"):
+        # As it stands there, sound or not: wrong settings are answered too.
+        is_true = has_true_status or Reader(self.env).text(HTTP_ERROR_STATUS) == "real"
+        if status != 200 and not is_true:
             status = 200
         return Response(
             status=status,
@@ -102,9 +105,9 @@ class App(Instance):
             raise refusals.no_route(record, route, _BY_PATH)
         record.route = route.path
         if route.word and route.word not in self.settings.enabled_routes:
-            from token_service.routes.refusals import RouteDisabled
+            from token_service.routes import refusals
 
-            raise RouteDisabled(route.word)
+            raise refusals.disabled(route.word, request, self, record)
         module = import_module(f"token_service.routes.{route.module}")
         answer: dict[str, object] = module.answer(request, self, record)
         return answer

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class ServiceError(Exception):
     """Base of all errors. `status` is the body's StatusCode, `code` its ErrorCode, `message` its
-    ErrorMessage; `headers` are added to the answer, `members` to its JSON."""
+    ErrorMessage, `hint` the rest of it, which not all may read (routes/refusals.py); `headers` are
+    added to the answer, `members` to its JSON."""
 
     status = 500
     code = "InternalError"
-    members: Mapping[str, object] = MappingProxyType({})
+    members: Mapping[str, object] = _NONE
     sts_request_id = ""
 
-    def __init__(self, message: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, message: str, hint: str = "", headers: Mapping[str, str] = _NONE) -> None:
         super().__init__(message)
-        self.message = message
-        self.headers = headers or {}
+        self.message, self.hint, self.headers = message, hint, headers
 
 
 class InvalidEvent(ServiceError):

@@ -139,17 +139,18 @@ class Instance:
 
 def _parts(at: Instance) -> _Parts:
     settings = read_settings(at.env)
+    policies = Policies(settings.policy_choices)
     if settings.is_unwise:
         from token_service import warnings
 
-        warnings.write(settings)
+        warnings.write(settings, policies)
     # Callers without names are one, who takes nothing from others.
     share = MAX_OF_ONE_CALLER if settings.auth.names_callers else MAX_ENTRIES
     per_minute = settings.caller_tokens_per_minute
     return _Parts(
         settings,
         settings.auth.identify(at.env),
-        Policies(settings.policy_choices),
+        policies,
         StsClient(settings.sts_endpoint, settings.region),
         RateLimit(per_minute, "new tokens", "CALLER_TOKENS_PER_MINUTE"),
         CredentialsCache(share=share),

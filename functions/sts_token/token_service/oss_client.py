@@ -148,29 +148,22 @@ class OssClient:
         end: float,
     ) -> Reply:
         line = canonical_query(query)
-        headers = self._signed_headers(method, object_key, line, access_key)
         path = self._base + quote(object_key)
-        try:
-            target = f"{path}?{line}" if line else path
-            return self._connection.request(
-                lambda: Exchange(method, target, b"", headers, end, MAX_PAGE_BYTES)
-            )
-        except ConnectionFault as fault:
-            raise OssUnreachable(f"OSS cannot be reached: {fault}") from None
-
-    def _signed_headers(
-        self, method: str, object_key: str, query: str, access_key: AccessKey
-    ) -> dict[str, str]:
+        target = f"{path}?{line}" if line else path
         signer = Signer.at(time.time(), access_key, self._region)
         headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "x-oss-date": signer.timestamp}
         if access_key.security_token is not None:
             headers["x-oss-security-token"] = access_key.security_token
         resource = f"/{self._bucket}/{object_key}"
-        signature = signer.request_signature(method, resource, query, headers)
-        headers["Authorization"] = (
-            f"{ALGORITHM} Credential={signer.credential},Signature={signature}"
-        )
-        return headers
+        signature = signer.request_signature(method, resource, line, headers)
+        credential = f"Credential={signer.credential},Signature={signature}"
+        headers["Authorization"] = f"{ALGORITHM} {credential}"
+        try:
+            return self._connection.request(
+                lambda: Exchange(method, target, b"", headers, end, MAX_PAGE_BYTES)
+            )
+        except ConnectionFault as fault:
+            raise OssUnreachable(f"OSS cannot be reached: {fault}") from None
 
 
 def oss_of(at: Instance) -> OssClient:

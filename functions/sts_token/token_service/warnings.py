@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from token_service.errors import ServiceError
+from token_service.grant import grants, permissions
+from token_service.grant.policies import Policies
+from token_service.login.callers import ANONYMOUS
 from token_service.settings.reading import Settings
 
 log = logging.getLogger("sts_token")
@@ -12,15 +16,18 @@ UNBOUND = (
     "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not bind tokens, OVERWRITE=no by a bucket's rule "
     "only, and a signed PUT may be of any size: leave token out of ENABLED_ROUTES"
 )
+LISTED = "POLICY_FILE lets list: whoever knows the URL sees everybody's uploads"
 
 
-def of(settings: Settings) -> list[str]:
+def of(settings: Settings, policies: Policies) -> list[str]:
     """Return the warnings, a sentence each. Strangers read them: no value is in them."""
     found = []
     if not settings.auth.names_callers:
         found.append(
             "AUTH=anonymous: whoever knows the URL gets a token for everything under OBJECT_PREFIX"
         )
+        if is_listed(settings, policies):
+            found.append(LISTED)
     elif not settings.caller_tokens_per_minute:
         found.append(
             "CALLER_TOKENS_PER_MINUTE=0: one caller can spend the STS calls of the whole account"
@@ -32,7 +39,22 @@ def of(settings: Settings) -> list[str]:
     return found
 
 
-def write(settings: Settings) -> None:
+def is_listed(settings: Settings, policies: Policies, with_details: bool = False) -> bool:
+    """Whether, where callers have no names, the policy of one who wishes for none lets list the
+    folder that all share, and read it `with_details`. What is not understood does not."""
+    grant = grants.decide(ANONYMOUS, {}, settings)
+    account, names = settings.role_arn.split(":")[3], f"{grant.prefix}*"
+    try:
+        policy = policies.render(grant)
+        path = f"{grant.bucket}/{names}"
+        if with_details and not permissions.allows(policy, "oss:GetObject", account, path):
+            return False
+        return permissions.allows(policy, "oss:ListObjects", account, grant.bucket, names)
+    except ServiceError:
+        return False
+
+
+def write(settings: Settings, policies: Policies) -> None:
     """Write them into the log."""
-    for text in of(settings):
+    for text in of(settings, policies):
         log.warning("%s", text)

@@ -40,11 +40,8 @@ class Seal(NamedTuple):
 
     def covers(self, bucket: str, object_key: str) -> bool:
         """Whether an object is what was granted. A prefix is a folder, and no object in it."""
-        if bucket != self.bucket:
-            return False
-        if not self.is_prefix:
-            return object_key == self.key
-        return object_key.startswith(self.key) and object_key != self.key
+        is_under = object_key.startswith(self.key) and object_key != self.key
+        return bucket == self.bucket and (is_under if self.is_prefix else object_key == self.key)
 
 
 def seal(content: Seal, secret: bytes) -> str:

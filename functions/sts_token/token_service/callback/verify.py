@@ -18,7 +18,6 @@ from urllib.parse import parse_qsl
 from token_service.callback.parameters import BODY_TYPE, CallbackSettings
 from token_service.callback.public_keys import OssKeys
 from token_service.callback.seals import CallbackRefused, unseal
-from token_service.callback.upload import Upload
 from token_service.encoding import compact
 from token_service.grant import object_keys
 from token_service.http.messages import Request
@@ -31,6 +30,7 @@ MAX_HEADER_CHARACTERS = 2048
 _FIELDS = ("bucket", "object", "etag", "size", "height", "width", "request", "seal")
 _ETAG = "[A-Za-z0-9-]{1,128}"
 _NUMBER = "[0-9]{1,19}"
+_MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
 
 
 class Callback(NamedTuple):
@@ -46,6 +46,28 @@ class Callback(NamedTuple):
     width: int | None
     height: int | None
     request_id: str
+
+
+class Upload(NamedTuple):
+    """A verified upload: size in bytes, etag without quotes, pixels where it is an image. `id` is
+    the same for the same upload, however often it is reported: 64 hex digits that no uploader has a
+    say in. `legacy_id` is how it was made before, for back ends that have stored such ones; the
+    next version is without it."""
+
+    id: str
+    legacy_id: str
+    caller: str
+    bucket: str
+    object_key: str
+    size: int
+    etag: str
+    content_type: str
+    width: int | None
+    height: int | None
+
+    def members(self) -> dict[str, object]:
+        """For the answer, the hook and the log."""
+        return dict(zip(_MEMBERS, self, strict=True))
 
 
 def verify(

@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any
 
-from token_service.callback.upload import Upload
+from token_service.callback.verify import Upload
 from token_service.encoding import compact
 from token_service.errors import ServiceError
 from token_service.http.connection import ConnectionFault, Exchange, KeptConnection

@@ -32,11 +32,10 @@ def types(value: str) -> tuple[str, ...]:
 def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
     """Return the one type that a signed PUT is for; None where any is allowed and none is wished.
     Raises InvalidParameter for a wish that is malformed or not allowed, or if one is needed."""
-    if wish is None and (not allowed or (len(allowed) == 1 and not is_pattern(allowed[0]))):
-        return allowed[0] if allowed else None
-    if wish is not None and re.fullmatch(_EXACT, wish) and _is_allowed(wish, allowed):
-        return wish
-    raise _refusal(allowed)
+    found = narrowed(wish, allowed)
+    if len(found) > 1:
+        raise _refusal(allowed)
+    return found[0] if found else None
 
 
 def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,5 +79,9 @@ def _is_meant(wish: str, pattern: str) -> bool:
 
 
 def _refusal(allowed: tuple[str, ...]) -> InvalidParameter:
-    accepts = f"one of {', '.join(allowed)}" if allowed else "a content type like image/jpeg"
-    return InvalidParameter("content_type", f"must be {accepts}")
+    if not allowed:
+        return InvalidParameter("content_type", "must be a content type like image/jpeg")
+    accepts = f"one of {', '.join(allowed)}"
+    if is_pattern(allowed[0]):
+        accepts = f"one exact type that begins with {allowed[0][:-1]}, and not SVG"
+    return InvalidParameter("content_type", f"must be {accepts}", "UPLOAD_CONTENT_TYPES")

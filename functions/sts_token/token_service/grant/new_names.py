@@ -61,10 +61,7 @@ def _joins_nothing(name: str) -> bool:
 
 def _has_encoded_dots(name: str) -> bool:
     """Each round makes it shorter, so there is an end to it."""
-    while "%" in name:
-        decoded = unquote(name)
-        if decoded == name:
-            return False
+    while (decoded := unquote(name)) != name:
         if has_dots(decoded):
             return True
         name = decoded

@@ -2,7 +2,8 @@
 
 Written twice on purpose: the sandbox's evaluator judges what this lets through, and a judge must
 not share the accused's code. Stricter than RAM, and never laxer: an Allow counts only without a
-Condition; a Deny whatever its condition; and of a prefix, everything under it has to be allowed.
+Condition, or to list with that of the bundled policies; a Deny whatever its condition; and of a
+prefix, everything under it has to be allowed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import json
 from functools import lru_cache
 from typing import NamedTuple
 
+from token_service.encoding import compact
 from token_service.errors import PolicyError, ServiceError
 
+READERS = "bucket_read_policy or bucket_read_write_policy"
+"""The bundled policies that let read and list; those that let write are the others."""
+_WRITERS = "bucket_write_policy or bucket_read_write_policy"
 _MEMBERS = frozenset(("Effect", "Action", "NotAction", "Resource", "Condition"))
 
 
@@ -30,7 +35,8 @@ class _Statement(NamedTuple):
     excludes_actions: bool
     """They are those of NotAction."""
     resources: tuple[str, ...]
-    has_condition: bool
+    condition: str
+    """As JSON, "" where there is none."""
 
 
 def require(policy: str, action: str, account: str, resource: str) -> None:
@@ -38,7 +44,11 @@ def require(policy: str, action: str, account: str, resource: str) -> None:
     `resource` is bucket/key, or bucket/prefix and "*" for everything under a prefix; keys hold no
     "*" of their own (object_keys.py). `account` owns the bucket."""
     if not allows(policy, action, account, resource):
-        raise NotAllowed(f"the policy of this grant does not allow {action} on the object")
+        others = READERS if action == "oss:GetObject" else _WRITERS
+        raise NotAllowed(
+            f"the policy of this grant does not allow {action} on the object; {others} would "
+            "(POLICY_FILE, or POLICY_CHOICES and the wish policy)"
+        )
 
 
 def check(policy: str) -> None:
@@ -46,19 +56,23 @@ def check(policy: str) -> None:
     _parsed(policy)
 
 
-def allows(policy: str, action: str, account: str, resource: str) -> bool:
-    """Whether a policy (JSON) allows an action on a resource, as in `require`. Raises PolicyError
-    for a policy of a shape that is not known here: a rule that is not understood might be a
-    Deny."""
-    allowed = False
+def allows(policy: str, action: str, account: str, resource: str, names: str = "") -> bool:
+    """Whether a policy (JSON) allows an action on a resource, as in `require`. To list, the
+    resource is a bucket, and `names` a prefix and "*": an Allow may have them as its condition,
+    and a Deny of anything under them counts. Raises PolicyError for a policy of a shape that is
+    not known here: a rule that is not understood might be a Deny."""
+    allowed, conditions, denied = False, [""], resource
+    if names:
+        denied = f"{resource}/{names}"
+        conditions += [compact({"StringLike": {"oss:Prefix": one}}) for one in (names, [names])]
     for statement in _parsed(policy):
         named = any(_matches(pattern, action.lower()) for pattern in statement.actions)
         if named == statement.excludes_actions:
             continue
         if not statement.allows:
-            if any(_may_meet(pattern, resource) for pattern in statement.resources):
+            if any(_may_meet(pattern, denied) for pattern in statement.resources):
                 return False
-        elif not statement.has_condition:
+        elif statement.condition in conditions:
             allowed |= any(_covers(one, account, resource) for one in statement.resources)
     return allowed
 
@@ -85,7 +99,7 @@ def _statement(value: object) -> _Statement:
         actions=tuple(action.lower() for action in actions),
         excludes_actions="NotAction" in value,
         resources=_texts(value.get("Resource"), "Resource"),
-        has_condition="Condition" in value,
+        condition=compact(value["Condition"]) if "Condition" in value else "",
     )
 
 

@@ -11,15 +11,16 @@ class InvalidParameter(ServiceError):
 
     status = 400
 
-    def __init__(self, parameter: str, message: str) -> None:
-        super().__init__(f"{parameter}: {message}")
+    def __init__(self, parameter: str, message: str, by: str = "") -> None:
+        """`by` is what sets the limit, and could allow it: a variable."""
+        super().__init__(f"{parameter}: {message}{by and f' ({by})'}")
         name = parameter.title().replace("_", "").replace("-", "")
         self.code = f"InvalidParameter.{name}"
 
 
-def whole_wish(parameter: str, text: str, unit: str, least: int, most: int) -> int:
+def whole_wish(parameter: str, text: str, unit: str, least: int, most: int, by: str = "") -> int:
     """Read a whole number from `least` to `most`, both included. Raises InvalidParameter."""
     value = whole(text, least, most)
     if value is None:
-        raise InvalidParameter(parameter, f"must be whole {unit}, {least} to {most}")
+        raise InvalidParameter(parameter, f"must be whole {unit}, {least} to {most}", by)
     return value

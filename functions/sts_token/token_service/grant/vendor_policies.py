@@ -60,7 +60,8 @@ class VendorPolicy:
         if object_key is not None:
             statements = [s for s in statements if _narrow(s, f"{bucket}/{object_key}")]
             if not any(statement["Effect"] == "Allow" for statement in statements):
-                raise InvalidParameter("object", "the policy allows nothing on it")
+                by = "POLICY_FILE or POLICY_CHOICES"
+                raise InvalidParameter("object", "the policy allows nothing on it", by)
         return json.dumps({"Version": "1", "Statement": statements}, ensure_ascii=False)
 
 

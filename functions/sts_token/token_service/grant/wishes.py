@@ -75,7 +75,8 @@ def narrowed(grant: Grant, wishes: Mapping[str, str], settings: Settings) -> Gra
     is_new = wishes.get("method", "PUT").upper() not in ("GET", "HEAD")
     policy = wishes.get("policy", grant.policy)
     if policy not in settings.policy_choices:
-        raise InvalidParameter("policy", f"must be one of {', '.join(settings.policy_choices)}")
+        choices = ", ".join(settings.policy_choices)
+        raise InvalidParameter("policy", f"must be one of {choices}", "POLICY_CHOICES")
     return grant._replace(
         object_key=_object_key(grant.prefix, _name(wishes), is_new=is_new),
         policy=policy,
@@ -110,7 +111,7 @@ def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds
-    seconds = whole_wish("duration", wish, "seconds", least, longest)
+    seconds = whole_wish("duration", wish, "seconds", least, longest, "TOKEN_EXPIRE_TIME_MAX")
     if login is None or seconds <= login.seconds_left:
         return seconds
     return max(login.seconds_left // least, 1) * least

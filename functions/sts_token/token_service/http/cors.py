@@ -19,8 +19,6 @@ MAX_AGE_SECONDS = 600
 """How long a browser may keep a preflight's answer: Chromium's own limit is 7,200."""
 # Date: a client that sees how far its clock is off can mend it, or OSS refuses its signatures.
 _EXPOSED = "Date, X-Fc-Request-Id"
-
-
 # In lower case, as browsers send them.
 _ORIGIN = r"\*|https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?"
 
@@ -37,7 +35,7 @@ def origins(value: str) -> tuple[str, ...]:
 
 
 class CorsRefused(ServiceError):
-    """Raised for a preflight of what ALLOWED_ORIGINS does not let a browser send."""
+    """Raised for a preflight of what a browser may not send."""
 
     status = 403
     code = "CorsRefused"
@@ -76,15 +74,16 @@ class Cors:
         if "origin" not in headers:
             return self._vary
         faults = []
-        if not self._allows(headers["origin"]):
-            faults.append("the origin is not one of ALLOWED_ORIGINS")
+        hint = "" if self._allows(headers["origin"]) else "ALLOWED_ORIGINS does not name it"
+        if hint:
+            faults.append("the origin is not allowed")
         if headers.get("access-control-request-method", "GET") not in METHODS:
             faults.append(f"the method must be one of {', '.join(METHODS)}")
         asked = texts(headers.get("access-control-request-headers", "").lower())
         if not set(asked) <= set(REQUEST_HEADERS):
             faults.append(f"headers must be among {', '.join(REQUEST_HEADERS)}")
         if faults:
-            raise CorsRefused("; ".join(faults), headers=dict(self._vary))
+            raise CorsRefused("; ".join(faults), hint, self._vary)
         return {**self.headers(request), **self._preflight}
 
     def _allows(self, origin: str) -> bool:

@@ -91,19 +91,16 @@ class KeySet:
             if fresh and name and self._lookup(name) is not None:
                 return
             wait = MIN_INTERVAL_SECONDS if self._keys else RETRY_SECONDS
-            if 0 <= now - self._tried < wait:
-                if not self._keys:
-                    raise KeysUnreachable("the keys of JWT_JWKS_URL cannot be fetched")
-                return
-            self._tried = now
-            try:
-                self._keys = _parsed(fetch(url, "application/json", inf).decode())
-                self._fetched = now
-            except (ConnectionFault, ValueError) as error:
-                if not self._keys:
-                    raise KeysUnreachable(
-                        f"the keys of JWT_JWKS_URL cannot be fetched: {error}"
-                    ) from None
+            fault = ""
+            if not 0 <= now - self._tried < wait:
+                self._tried = now
+                try:
+                    self._keys = _parsed(fetch(url, "application/json", inf).decode())
+                    self._fetched = now
+                except (ConnectionFault, ValueError) as error:
+                    fault = f": {error}"
+            if not self._keys:
+                raise KeysUnreachable(f"the keys of JWT_JWKS_URL cannot be fetched{fault}")
 
 
 def _read_file(path: str) -> dict[str, PublicKey]:
@@ -111,10 +108,9 @@ def _read_file(path: str) -> dict[str, PublicKey]:
         # A bare name lies beside the entry points, which is where a package has it.
         with open(os.path.join(TOP, path), encoding="utf-8") as file:
             return _parsed(file.read())
-    except OSError as error:
-        raise Misconfiguration("JWT_JWKS_FILE", f"cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise Misconfiguration("JWT_JWKS_FILE", str(error)) from None
+    except (OSError, ValueError) as error:
+        fault = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+        raise Misconfiguration("JWT_JWKS_FILE", fault) from None
 
 
 def _parsed(text: str) -> dict[str, PublicKey]:

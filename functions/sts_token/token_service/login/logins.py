@@ -71,9 +71,8 @@ class Logins:
     def caller(self, request: Request) -> Caller:
         """Return who a request's login names. Raises what `verified` raises."""
         found = self.verified(request)
-        segment, session_name, _ = found.caller
         left = found.expires - int(time.time())
-        return Caller(segment, session_name, Login(found.user_id, found.issued, left))
+        return found.caller._replace(login=Login(found.user_id, found.issued, left))
 
     def verified(self, request: Request) -> _Verified:
         """Return the login of a request, once it is verified. Raises MissingToken, InvalidToken,

@@ -67,6 +67,6 @@ def of(error: Exception, jwt: Any, settings: Jwt) -> ServiceError:
     reason = _REASONS.get(type(error).__name__, "it is malformed")
     if isinstance(error, jwt.MissingRequiredClaimError):
         reason = f"it lacks the claim {error.claim}"
-    elif isinstance(error, jwt.InvalidAudienceError) and not settings.audience:
-        reason = "it has an audience (aud), and JWT_AUDIENCE names none"
-    return InvalidToken(f"the login is not accepted: {reason}")
+    is_open = isinstance(error, jwt.InvalidAudienceError) and not settings.audience
+    hint = "it has an audience (aud), and JWT_AUDIENCE names none" if is_open else ""
+    return InvalidToken(f"the login is not accepted: {reason}", hint)

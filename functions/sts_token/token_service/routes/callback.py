@@ -23,7 +23,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     end = at.end(CALLBACK_SECONDS)
     settings = at.get(callback_settings)
     if settings is None:
-        raise NotFound("no callbacks here: CALLBACK_URL is not set")
+        raise NotFound("no callbacks here", "CALLBACK_URL is not set")
     callback = verify.verify(
         request,
         settings,

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from token_service.errors import ServiceError
+from token_service.http.messages import Request
+from token_service.instance import Instance
 from token_service.request_log import Record
 
 if TYPE_CHECKING:
@@ -17,7 +21,7 @@ log = logging.getLogger("sts_token")
 
 
 class NotFound(ServiceError):
-    """Raised when no route has the request's path."""
+    """Raised when no route has the request's path, or what it needs is not set."""
 
     status = 404
     code = "NotFound"
@@ -31,13 +35,17 @@ class MethodNotAllowed(ServiceError):
 
 
 class RouteDisabled(ServiceError):
-    """Raised when the operator has closed the route; `word` is what would open it."""
+    """Raised when the operator has closed the route."""
 
     status = 403
     code = "RouteDisabled"
 
-    def __init__(self, word: str) -> None:
-        super().__init__(f"closed here; it answers where ENABLED_ROUTES has {word}")
+
+def disabled(word: str, request: Request, at: Instance, record: Record) -> ServiceError:
+    """The error of a closed route that `word` would open. Who asks is found out, for the hint."""
+    with suppress(ServiceError):
+        at.caller(request, record)
+    return RouteDisabled("closed here", f"it answers where ENABLED_ROUTES has {word}")
 
 
 def no_route(record: Record, route: Route | None, paths: Iterable[str]) -> ServiceError:
@@ -49,18 +57,24 @@ def no_route(record: Record, route: Route | None, paths: Iterable[str]) -> Servi
     return MethodNotAllowed(f"must be one of {methods}", headers={"Allow": methods})
 
 
-def refusal(error: Exception, record: Record, *, is_callback: bool) -> ServiceError:
+def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool) -> ServiceError:
     """Note an error in the request's record and, where it is the operator's, in the log; return
-    what a client is told."""
+    what a client is told. A hint names what the operator would change: with AUTH=jwt only who is
+    logged in reads it."""
     if not isinstance(error, ServiceError):
         # The type and the place only: a message may quote what a stranger sent, or a secret.
-        log.error("unexpected %s at %s", type(error).__name__, _place(error))
+        *_, (frame, line) = walk_tb(error.__traceback__)
+        log.error("unexpected %s at %s:%d", type(error).__name__, frame.f_code.co_name, line)
         record.error = ServiceError.code
         return ServiceError("unexpected fault; the log says where")
     record.error = error.code
     record.sts_request_id = error.sts_request_id or record.sts_request_id
+    told = f"{error.message}; {error.hint}" if error.hint else error.message
     if is_callback or error.status < 500:
-        record.reason = error.message
+        record.reason = told
+    # Where the settings are wrong, it is that error, and has no hint.
+    if error.hint and (record.caller or not at.settings.auth.names_callers):
+        error.message = told
     if error.status >= 500:
         log.warning("%s: %s", error.code, error.message)
     return error
@@ -74,10 +88,3 @@ def members(error: ServiceError) -> dict[str, object]:
         "ErrorMessage": error.message,
         **error.members,
     }
-
-
-def _place(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "?"

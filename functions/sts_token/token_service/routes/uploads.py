@@ -9,31 +9,32 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from token_service import base64url
+from token_service import base64url, warnings
 from token_service.errors import ServiceError
 from token_service.grant import object_keys, wish_names
 from token_service.grant.grants import folder
-from token_service.grant.refusals import InvalidParameter
+from token_service.grant.permissions import READERS
+from token_service.grant.refusals import InvalidParameter, whole_wish
 from token_service.http.messages import ANSWER_SECONDS, Request
 from token_service.instance import Instance
 from token_service.login.callers import Caller
 from token_service.login.rate_limit import RateLimit
 from token_service.oss_client import MAX_KEYS, Object, ObjectHead, OssClient, Page, oss_of
 from token_service.request_log import Record
-from token_service.settings.parsing import whole
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
 
 LISTINGS_PER_MINUTE = 60
 """Of one caller. Each asks OSS once, with details 21 times."""
-DEFAULT_LIMIT = 20
+DEFAULT_LIMIT = "20"
 """Objects on a page, where the caller does not say."""
 MAX_DETAILED = 20
 """With details each object is one request more, and all of it has 5 s."""
 
 
 class ListingRefused(ServiceError):
-    """Raised for a listing where callers share a folder: each would see everybody's uploads."""
+    """Raised for a listing where callers share a folder, and the policy does not let each of them
+    see everybody's uploads."""
 
     status = 403
     code = "ListingRefused"
@@ -49,10 +50,18 @@ class Listing(NamedTuple):
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
-    """List what lies in the caller's own folder, asked for with the function's own key."""
+    """List what lies in the caller's own folder, asked for with the function's own key. In one that
+    all share (AUTH=anonymous) a caller who may only write would see, and could report as their own,
+    everybody's uploads: there it does what the policy allows of everybody, and no more."""
     end = at.end(ANSWER_SECONDS)
     caller = at.caller(request, record)
     listing = decide(caller, request.query, at.settings)
+    is_own = caller.segment is not None
+    if not is_own and not warnings.is_listed(at.settings, at.policies, listing.details):
+        raise ListingRefused(
+            "AUTH=anonymous: callers share a folder, so no one's own can be told; "
+            f"{READERS} as POLICY_FILE lets everybody list it"
+        )
     at.get(_listings_limit).take(caller.session_name)
     return read(listing, at.get(oss_of), at.access_key(), end)
 
@@ -62,11 +71,7 @@ def _listings_limit(_at: Instance) -> RateLimit:
 
 
 def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> Listing:
-    """Read the wishes `limit`, `marker` and `details` of a query. Raises InvalidParameter, and
-    ListingRefused where all callers share one folder (AUTH=anonymous): a caller who may only write
-    would see, and could report as their own, everybody's uploads."""
-    if caller.segment is None:
-        raise ListingRefused("AUTH=anonymous: callers share a folder, so no one's own can be told")
+    """Read the wishes `limit`, `marker` and `details` of a query. Raises InvalidParameter."""
     wish_names.check(query, wish_names.UPLOADS)
     prefix = folder(caller, settings)
     details = query.get("details", "0")
@@ -74,7 +79,8 @@ def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> List
         raise InvalidParameter("details", "must be 0 or 1")
     most = MAX_DETAILED if details == "1" else MAX_KEYS
     after = _opened(prefix, query.get("marker", ""))
-    return Listing(prefix, after, _limit(query, most), details == "1")
+    limit = whole_wish("limit", query.get("limit", DEFAULT_LIMIT), "numbers of objects", 1, most)
+    return Listing(prefix, after, limit, details == "1")
 
 
 def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dict[str, object]:
@@ -98,16 +104,14 @@ def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dic
 
 
 def _entry(found: Object, details: ObjectHead | None) -> dict[str, object]:
-    entry: dict[str, object] = {
+    return {
         "Key": found.key,
         "Size": found.size,
         "LastModified": found.last_modified,
         "ETag": found.etag,
+        # None also where it was deleted since it was listed.
+        **({} if details is None else {"ContentType": details.content_type}),
     }
-    # None also where it was deleted since it was listed.
-    if details is not None:
-        entry["ContentType"] = details.content_type
-    return entry
 
 
 def _marker(page: Page, prefix: str) -> str:
@@ -127,13 +131,3 @@ def _opened(prefix: str, marker: str) -> str:
     except ValueError:
         raise InvalidParameter("marker", "must be the Marker of the page before") from None
     return key
-
-
-def _limit(query: Mapping[str, str], most: int) -> int:
-    text = query.get("limit", str(DEFAULT_LIMIT))
-    limit = whole(text, 1, most)
-    if limit is None:
-        raise InvalidParameter(
-            "limit", f"must be a whole number, 1 to {MAX_KEYS}, with details to {MAX_DETAILED}"
-        )
-    return limit

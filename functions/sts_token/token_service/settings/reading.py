@@ -117,11 +117,6 @@ def read_secrets(env: Mapping[str, str], variable: Variable) -> tuple[bytes, ...
     return secrets
 
 
-def error_status(env: Mapping[str, str]) -> str:
-    """HTTP_ERROR_STATUS as it stands there, sound or not: wrong settings are answered too."""
-    return Reader(env).text(v.HTTP_ERROR_STATUS)
-
-
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
     """As oss_hosts.read, which is loaded where the region does not say it all. In the bucket's own
     region the function takes the internal endpoint, unless OSS_INTERNAL_ENDPOINT says another: that

@@ -40,11 +40,11 @@ def read_wish(
 ) -> FormWish:
     """Check the wishes for a form; `object` and `policy` are the grant's. Raises InvalidParameter
     for one that is malformed or would widen."""
-    most, wish = limits.max_bytes, wishes.get("max_bytes")
+    most, wish = limits.max_bytes, wishes.get("max_bytes", str(limits.max_bytes))
     types = content_types.narrowed(wishes.get("content_type"), limits.content_types)
     return FormWish(
         seconds=lifetime(wishes.get("expires"), limits, key, login),
-        max_bytes=most if wish is None else whole_wish("max_bytes", wish, "bytes", 1, most),
+        max_bytes=whole_wish("max_bytes", wish, "bytes", 1, most, "UPLOAD_MAX_BYTES"),
         content_types=types,
         fields={
             name.lower(): value
@@ -97,15 +97,23 @@ def signed_form(
     }
     if len(wish.content_types) == 1:
         fields.update(dict.fromkeys(_TYPE_FIELDS, wish.content_types[0]))
+    one = {} if grant.object_key is None else {"Object": grant.object_key}
     return {
         "StatusCode": 200,
         "Url": f"{host}/",
         "Fields": fields,
         "Expiration": expiration,
         "Prefix": grant.prefix,
-        **({} if grant.object_key is None else {"Object": grant.object_key}),
+        **one,
         **_vendor_names(fields, grant.prefix, host),
-        "Scope": _scope(grant, wish, settings),
+        "Scope": {
+            "Bucket": grant.bucket,
+            "Region": settings.region,
+            "Policy": grant.policy,
+            "MaxBytes": wish.max_bytes,
+            **({"ContentTypes": list(wish.content_types)} if wish.content_types else {}),
+            **one,
+        },
     }
 
 
@@ -146,17 +154,3 @@ def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str
     if "callback" in fields:
         names["callback"] = fields["callback"]
     return names
-
-
-def _scope(grant: Grant, wish: FormWish, settings: Settings) -> dict[str, object]:
-    scope: dict[str, object] = {
-        "Bucket": grant.bucket,
-        "Region": settings.region,
-        "Policy": grant.policy,
-        "MaxBytes": wish.max_bytes,
-    }
-    if wish.content_types:
-        scope["ContentTypes"] = list(wish.content_types)
-    if grant.object_key is not None:
-        scope["Object"] = grant.object_key
-    return scope

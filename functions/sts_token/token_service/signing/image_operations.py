@@ -83,7 +83,8 @@ def fault(process: str) -> str | None:
         if name == "watermark" and not any(text.startswith("text_") for text in arguments):
             return "watermark must have a text: an image would be another object"
         if not _are_sound(arguments, parameters):
-            return f"{name} must have {_described(parameters)}"
+            accepts = [f"{name}_" if name != BARE else "a value alone" for name in parameters]
+            return f"{name} takes {', '.join(accepts) or 'no parameters'}, as OSS documents it"
     return None
 
 
@@ -99,13 +100,3 @@ def _is_sound(argument: str, parameters: Mapping[str, str]) -> bool:
     name, _, value = argument.partition("_")
     pattern = parameters.get(name) if name != BARE else None
     return pattern is not None and re.fullmatch(pattern, value) is not None
-
-
-def _described(parameters: Mapping[str, str]) -> str:
-    """What an operation takes, for whoever has spelled it wrong."""
-    if not parameters:
-        return "no parameters"
-    bare = ["one value of its kind"] if BARE in parameters else []
-    names = [f"{name}_" for name in parameters if name != BARE]
-    listed = [f"one or more of {', '.join(names)} with a value of its kind"] if names else []
-    return ", or ".join(bare + listed)

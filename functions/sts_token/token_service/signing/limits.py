@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from token_service.grant.refusals import whole_wish
 from token_service.settings import variables as v
 from token_service.settings.parsing import Reader, Refused, texts
 from token_service.settings.values import MAX_OBJECT_BYTES, ROUTE_WORDS
@@ -23,6 +24,11 @@ class Limits(NamedTuple):
     content_types: tuple[str, ...]
     binds_content: bool
     may_overwrite: bool
+
+    def size(self, wish: str, least: int) -> int:
+        """Read the wish `size`, in bytes. Raises InvalidParameter."""
+        by = "UPLOAD_MAX_BYTES" if self.max_url_bytes < MAX_OBJECT_BYTES else ""
+        return whole_wish("size", wish, "bytes", least, self.max_url_bytes, by)
 
 
 def read(reader: Reader) -> Limits:

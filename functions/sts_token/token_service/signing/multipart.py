@@ -92,7 +92,7 @@ def read_start(
         bucket=grant.bucket,
         part_size=PART_BYTES,
         key=grant.object_key,
-        size=whole_wish("size", wishes["size"], "bytes", 1, limits.max_url_bytes),
+        size=limits.size(wishes["size"], 1),
         headers=upload_headers.upload_headers(wishes, limits),
         expires=int(now) + UPLOAD_SECONDS,
     )

@@ -6,12 +6,13 @@ can do what that key may do on the object. Forms lie in forms.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from token_service.grant import extensions
 from token_service.grant.grants import Grant
-from token_service.grant.refusals import InvalidParameter, whole_wish
+from token_service.grant.refusals import InvalidParameter
 from token_service.grant.wish_names import DOWNLOAD, UPLOAD
 from token_service.login.callers import Login
 from token_service.settings.reading import Settings
@@ -95,8 +96,9 @@ def signed_url(
 
 def _size(wish: str | None, limits: Limits) -> int | None:
     if wish is None and limits.needs_size:
-        raise InvalidParameter("size", f"must be given: bytes, 0 to {limits.max_url_bytes}")
-    return None if wish is None else whole_wish("size", wish, "bytes", 0, limits.max_url_bytes)
+        accepts = f"must be given: bytes, 0 to {limits.max_url_bytes}"
+        raise InvalidParameter("size", accepts, "UPLOAD_MAX_BYTES")
+    return None if wish is None else limits.size(wish, 0)
 
 
 def _download(wishes: Mapping[str, str]) -> dict[str, str]:
@@ -126,12 +128,9 @@ def _value(name: str, value: str) -> str:
         fault = image_operations.fault(value)
         if fault:
             raise InvalidParameter(name, fault)
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise InvalidParameter(name, "must be valid Unicode, without lone surrogates") from None
-    # OSS makes a header of the one; the other has no use for them.
-    if not 1 <= size <= MAX_VALUE_BYTES or any(c < " " or c == "\x7f" for c in value):
+    size = len(value.encode("utf-8", "surrogatepass"))
+    # OSS makes a header of the one; the other has no use for them. Half a pair has no UTF-8.
+    if not 1 <= size <= MAX_VALUE_BYTES or re.search("[\0-\x1f\x7f\ud800-\udfff]", value):
         raise InvalidParameter(
             name, f"must be 1 to {MAX_VALUE_BYTES} bytes of UTF-8, without control characters"
         )

@@ -150,10 +150,10 @@ def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Log
     A wish (`expires`) is cut to what is left of the login, but not below a minute. Raises
     InvalidParameter for one that is malformed or longer than the operator allows.
     """
-    longest = limits.max_url_seconds
-    if key is not None and key.security_token is not None:
-        longest = min(longest, MAX_TEMPORARY_SECONDS)
+    longest, by = limits.max_url_seconds, "URL_EXPIRE_TIME_MAX"
+    if key is not None and key.security_token is not None and longest > MAX_TEMPORARY_SECONDS:
+        longest, by = MAX_TEMPORARY_SECONDS, "the function's key is a temporary one"
     if wish is None:
         return min(limits.url_seconds, longest)
-    seconds = whole_wish("expires", wish, "seconds", 1, longest)
+    seconds = whole_wish("expires", wish, "seconds", 1, longest, by)
     return seconds if login is None else min(seconds, max(login.seconds_left, MIN_CUT_SECONDS))

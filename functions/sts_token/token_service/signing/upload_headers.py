@@ -37,7 +37,8 @@ def beside_type(wishes: Mapping[str, str], types: Sequence[str], limits: Limits)
     if limits.content_types and "ext" in wishes:
         known = [extension for one in types for extension in extensions.of(one)]
         if wishes["ext"] not in known:
-            raise InvalidParameter("ext", f"must be {' or '.join([*known, 'left out'])}")
+            accepts = " or ".join([*known, "left out"])
+            raise InvalidParameter("ext", f"must be {accepts}", "UPLOAD_CONTENT_TYPES")
     return headers if limits.may_overwrite else {**headers, **FORBID_OVERWRITE}
 
 
