@@ -77,7 +77,7 @@ format: $(READY) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY) ## make docs/configuration.md, README's table, docs/assumptions.md
+docs: $(READY) ## make docs/configuration.md, README's table, docs/assumptions.md, docs/errors.md
 	@$(BIN)/python -m ops.reference
 
 bench: $(READY) ## measure the function beside its peers; beside an earlier one: BASE=commit

@@ -2,7 +2,7 @@
 
 Made of the catalogue (settings/variables.py) and of what a person reads (docs/variables.toml):
 docs/configuration.md whole, and in README.md what stands between the two markers. Also
-docs/assumptions.md, of its register (conform/page.py).
+docs/assumptions.md, of its register (conform/page.py), and docs/errors.md (errors_page.py).
 tests/ops/test_reference.py goes red where they were not made again.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from ops import ROOT
+from ops import ROOT, errors_page
 from ops.conform import page as assumptions
 from token_service.settings.parsing import Refused, Variable, Whole
 from token_service.settings.variables import VARIABLES
@@ -45,15 +45,16 @@ class Texts(NamedTuple):
 
 
 def main() -> int:
-    """Write both files, and docs/assumptions.md, and say which one changed."""
+    """Write all of them, and say which one changed."""
     texts, introduction = load()
     readme = README.read_text(encoding="utf-8")
     for path, text in ((PAGE, page(texts, introduction)), (README, with_table(readme, texts))):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"{path.relative_to(ROOT)} is new")
-    if assumptions.write():
-        print(f"{assumptions.PAGE.relative_to(ROOT)} is new")
+    for made in (assumptions, errors_page):
+        if made.write():
+            print(f"{made.PAGE.relative_to(ROOT)} is new")
     return 0
 
 
