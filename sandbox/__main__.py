@@ -24,7 +24,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from ops import dotenv, misspelt
-from sandbox import banner, cloud, demo_login, gateway, private_url, sts
+from sandbox import banner, cloud, demo_login, gateway, page, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
@@ -232,6 +232,7 @@ def _run(ports: Ports, given: frozenset[str]) -> int:
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))
     app = _function(signer.public_key)
     app = demo_login.create_app(app, settings, jwt_secret)
+    app = page.create_app(app, settings, has_demo_logins=jwt_secret is not None)
     services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
     text = banner.of_sandbox(ports, settings, jwt_secret is not None, takes_v1=takes_v1)
     asyncio.run(_until_told([Service(app, listeners[0]), *services], text))

@@ -62,9 +62,9 @@ def create_app(
         return handler(json.dumps(event).encode(), context)
 
     async def answer(request: Request) -> Response:
-        if not _is_this_machine(request.headers.get("host", "")):
-            message = "the gateway answers by an IP address or localhost, not by another name"
-            return _platform_error(403, "ForbiddenHost", message)
+        refusal = refusal_of_host(request)
+        if refusal is not None:
+            return refusal
         is_key = request.method in ("GET", "HEAD") and request.scope["path"] == PUBLIC_KEY_PATH
         if is_key and public_key is not None:
             return Response(public_key, media_type="application/x-pem-file")
@@ -99,6 +99,14 @@ def of_app(app: App, *, public_key: bytes | None = None) -> ASGIApp:
         return fc_event.write(app.respond(lambda: fc_event.read(event)))
 
     return create_app(handler, lambda _: app.warm(), public_key=public_key)
+
+
+def refusal_of_host(request: Request) -> Response | None:
+    """What a request gets that asks for this machine by a stranger's name; None for others."""
+    if _is_this_machine(request.headers.get("host", "")):
+        return None
+    message = "the gateway answers by an IP address or localhost, not by another name"
+    return _platform_error(403, "ForbiddenHost", message)
 
 
 def _is_this_machine(host: str) -> bool:

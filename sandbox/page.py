@@ -1,0 +1,139 @@
+"""Serves the page at /app/: the built one (dist/web/), or until that is there the small one
+(web/small/), and to both the client (web/client/) at /app/client/.
+
+It stands in front of the function and is no part of it. No page of another origin reads what is
+served here, or shows it in a frame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sandbox import ROOT, demo_login, gateway
+from token_service.settings.oss_hosts import bucket_address
+from token_service.settings.reading import Settings
+
+PATH = "/app/"
+REFUSALS_PATH = "/sandbox/refusals"
+_METHODS = ("GET", "HEAD")
+# Ours, since the machine's own table may say otherwise; what is not here is not served.
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+# Below a folder of ours, without a dot in front: so no "..", no empty segment, no other separator.
+_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def create_app(
+    function: ASGIApp,
+    settings: Settings,
+    *,
+    has_demo_logins: bool,
+    shows_refusals: Callable[[Scope], bool] = lambda _: False,
+    root: Path = ROOT,
+) -> ASGIApp:
+    """Answer GET and HEAD of everything below PATH, and leave the rest to `function`.
+
+    `shows_refusals` says of a request whether REFUSALS_PATH would answer it; in `root` are
+    dist/web/, web/small/ and web/client/.
+    """
+    built = root / "dist" / "web"
+    page = StaticFiles(directory=built, check_dir=False)
+    # Both, since who opened the small page may ask for its script when the other is built.
+    page.all_directories = [built, root / "web" / "small"]
+    client = StaticFiles(directory=root / "web" / "client", check_dir=False)
+    headers = _headers(settings)
+
+    def config(scope: Scope) -> dict[str, object]:
+        return {
+            "appServer": "/",
+            "signIn": demo_login.PATH if has_demo_logins else "",
+            "refusals": REFUSALS_PATH if shows_refusals(scope) else "",
+            "fullPage": (built / "index.html").is_file(),
+        }
+
+    async def answer(request: Request) -> Response:
+        refusal = gateway.refusal_of_host(request)
+        if refusal is not None:
+            return refusal
+        if request.method not in _METHODS:
+            allow = ", ".join(_METHODS)
+            return PlainTextResponse(f"must be one of {allow}\n", 405, {"Allow": allow})
+        path: str = request.scope["path"]
+        if not path.startswith(PATH):
+            return RedirectResponse(PATH)
+        name = path.removeprefix(PATH) or "index.html"
+        if name == "config.json":
+            return JSONResponse(config(request.scope), headers={"Cache-Control": "no-store"})
+        files, _, rest = name.partition("/")
+        if files == "client":
+            return await _file(client, rest, request.scope)
+        return await _file(page, name, request.scope)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if f"{scope['path']}/".startswith(PATH):
+            response = await answer(Request(scope))
+            response.headers.update(headers)
+            await response(scope, receive, send)
+        else:
+            await function(scope, receive, send)
+
+    return app
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    """What each answer has; the page's own server and every other one may be asked for tokens, and
+    pictures come from the bucket."""
+    oss, _ = bucket_address(settings.oss_endpoint, settings.bucket)
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        f"img-src 'self' blob: data: {oss}; "
+        f"connect-src 'self' {oss} https: http://127.0.0.1:* http://localhost:*; "
+        "media-src blob:; manifest-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+async def _file(files: StaticFiles, name: str, scope: Scope) -> Response:
+    """The file of that name, which is no link to elsewhere; else 404."""
+    suffix = PurePosixPath(name).suffix
+    if suffix not in _TYPES or not _NAME.fullmatch(name):
+        return _not_found()
+    try:
+        response = await files.get_response(name, scope)
+    except (HTTPException, OSError):
+        # Also one that cannot be read, or that leads in a circle.
+        return _not_found()
+    if response.status_code == 200:
+        response.headers["Content-Type"] = _TYPES[suffix]
+    # What is not kept at all shows another page as soon as that is built.
+    response.headers["Cache-Control"] = "no-store" if suffix == ".html" else "no-cache"
+    return response
+
+
+def _not_found() -> Response:
+    return PlainTextResponse("the page has no such file\n", 404, {"Cache-Control": "no-store"})
