@@ -38,8 +38,7 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
-# Below a folder of ours, without a dot in front: so no "..", no empty segment, no other separator.
-_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 
 
 def create_app(
@@ -60,7 +59,7 @@ def create_app(
     # Both, since who opened the small page may ask for its script when the other is built.
     page.all_directories = [built, root / "web" / "small"]
     client = StaticFiles(directory=root / "web" / "client", check_dir=False)
-    headers = _headers(settings)
+    headers = headers_of(settings)
 
     def config(scope: Scope) -> dict[str, object]:
         return {
@@ -99,7 +98,7 @@ def create_app(
     return app
 
 
-def _headers(settings: Settings) -> dict[str, str]:
+def headers_of(settings: Settings) -> dict[str, str]:
     """What each answer has; the page's own server and every other one may be asked for tokens, and
     pictures come from the bucket."""
     oss, _ = bucket_address(settings.oss_endpoint, settings.bucket)
@@ -118,10 +117,15 @@ def _headers(settings: Settings) -> dict[str, str]:
     }
 
 
+def is_name(name: str) -> bool:
+    """Whether a file can be called so: each segment is plain, and has no dot in front."""
+    return re.fullmatch(f"(?:{_SEGMENT}/)*{_SEGMENT}", name) is not None
+
+
 async def _file(files: StaticFiles, name: str, scope: Scope) -> Response:
     """The file of that name, which is no link to elsewhere; else 404."""
     suffix = PurePosixPath(name).suffix
-    if suffix not in _TYPES or not _NAME.fullmatch(name):
+    if suffix not in _TYPES or not is_name(name):
         return _not_found()
     try:
         response = await files.get_response(name, scope)
