@@ -24,7 +24,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from ops import dotenv, misspelt
-from sandbox import banner, cloud, demo_login, gateway, page, private_url, sts
+from sandbox import banner, browsers, cloud, demo_login, gateway, page, private_url, sts
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
@@ -216,7 +216,7 @@ def _run_in_cloud(port: int) -> int:
         log.warning("ALLOWED_ORIGINS is not used: with CLOUD=1 no page may ask")
     settings = _cloud()
     segment = private_url.make_segment()
-    app = private_url.create_app(_function(), segment)
+    app = private_url.create_app(browsers.create_app(_function(), None), segment)
     url = f"http://127.0.0.1:{port}/{segment}/"
     asyncio.run(_until_told([Service(app, listener)], banner.of_cloud(url, settings)))
     return 0
@@ -230,7 +230,7 @@ def _run(ports: Ports, given: frozenset[str]) -> int:
     made = cloud.create(env, folder, secrets)
     jwt_secret = _demo_secret(env, settings, secrets)
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))
-    app = _function(signer.public_key)
+    app = browsers.create_app(_function(signer.public_key), page.PATH)
     app = demo_login.create_app(app, settings, jwt_secret)
     app = page.create_app(app, settings, has_demo_logins=jwt_secret is not None)
     services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)

@@ -1,0 +1,125 @@
+"""Who opens the function's URL in a browser gets a line that says what it is for, and no keys.
+
+A browser asks for text/html by name. Apps, curl, and a page's own requests do not: they get JSON as
+ever. What is deployed has no such line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox import gateway
+
+_OURS = "/sandbox/"
+# What Java's HttpURLConnection sends by itself, in front of *, which is no browser: seen with
+# Java 17. Newer ones ask for */*.
+_JAVA = "text/html, image/gif, image/jpeg, *"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    # Of this URL, which may hold a login.
+    "Referrer-Policy": "no-referrer",
+    "Vary": "Accept, Accept-Language",
+    "X-Content-Type-Options": "nosniff",
+}
+_HTML = """<!doctype html>
+<html lang="{language}">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<main>
+<h1>{title}</h1>
+<p>{text}</p>
+{link}</main>
+</html>
+"""
+_TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "title": "This address is for apps",
+        "text": "It answers them with JSON, which may hold keys: so a browser is not shown it. "
+        "To see the JSON, ask with <code>curl</code>.",
+        "link": "To upload by hand, open <a href='{}'>the page</a>.",
+    },
+    "zh-CN": {
+        "title": "此地址供应用程序调用",
+        "text": "它以 JSON 应答，其中可能含有密钥，因此不在浏览器中显示。"
+        "如需查看 JSON，请使用 <code>curl</code>。",
+        "link": "如需手动上传，请打开<a href='{}'>上传页面</a>。",
+    },
+}
+
+
+def create_app(function: ASGIApp, page: str | None) -> ASGIApp:
+    """Answer browsers' GET and HEAD, and leave everything else to `function`, the gateway.
+
+    `page` is the path of the page that uploads; None where there is none.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if request.method not in ("GET", "HEAD") or scope["path"].startswith(_OURS):
+            await function(scope, receive, send)
+        # A stranger's name is refused by the gateway.
+        elif is_browser(request.headers) and gateway.refusal_of_host(request) is None:
+            await _line(request.headers, page)(scope, receive, send)
+        else:
+            await function(scope, receive, _varying(send))
+
+    return app
+
+
+def is_browser(headers: Headers) -> bool:
+    """Whether Accept lists text/html by name, and not with q=0."""
+    accept = ",".join(headers.getlist("accept"))
+    if accept.startswith(_JAVA):
+        return False
+    return _qualities(accept).get("text/html", 0) > 0
+
+
+def _line(headers: Headers, page: str | None) -> Response:
+    language = "zh-CN" if _prefers_chinese(headers) else "en"
+    texts = _TEXTS[language]
+    link = "" if page is None else f"<p>{texts['link'].format(page)}</p>\n"
+    body = _HTML.format(language=language, title=texts["title"], text=texts["text"], link=link)
+    return HTMLResponse(body, headers=_HEADERS)
+
+
+def _prefers_chinese(headers: Headers) -> bool:
+    qualities = _qualities(",".join(headers.getlist("accept-language")))
+    best = {"en": 0.0, "zh": 0.0}
+    for tag, quality in qualities.items():
+        language = tag.partition("-")[0]
+        if language in best:
+            best[language] = max(best[language], quality)
+    return best["zh"] > best["en"]
+
+
+def _qualities(listed: str) -> dict[str, float]:
+    """What a header lists, in lower case, and its q; one that is no number counts as 1."""
+    qualities: dict[str, float] = {}
+    for entry in listed.lower().split(","):
+        name, *parameters = (part.strip() for part in entry.split(";"))
+        found = [re.fullmatch(r"q\s*=\s*([01](?:\.[0-9]*)?)", text) for text in parameters]
+        quality = next((float(match[1]) for match in found if match), 1.0)
+        qualities[name] = max(quality, qualities.get(name, 0))
+    return qualities
+
+
+def _varying(send: Send) -> Send:
+    """Say that the answer is another one for a browser."""
+
+    async def varying(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).add_vary_header("Accept")
+        await send(message)
+
+    return varying
