@@ -31,6 +31,7 @@ from sandbox.environment import (
     CNAME,
     CREDENTIALS,
     RULES,
+    RUN_POLICY,
     Ports,
     cloud_environment,
     ignored,
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     # A line for each request, as the function has them.
     logging.getLogger("sandbox.oss").setLevel(logging.INFO)
+    if command == "run":
+        banner.hold_log()
     code = Misconfiguration.code
     try:
         if command == "clean":
@@ -94,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fault = "\n".join(error.faults)
     except ServiceError as error:
         code, fault = error.code, error.message
+    banner.release_log()
     if command == "token":
         # As the function answers, for who reads the output.
         message = "; ".join(fault.splitlines())
@@ -234,7 +238,8 @@ def _run(ports: Ports, given: frozenset[str]) -> int:
     app = demo_login.create_app(app, settings, jwt_secret)
     app = page.create_app(app, settings, has_demo_logins=jwt_secret is not None)
     services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
-    text = banner.of_sandbox(ports, settings, jwt_secret is not None, takes_v1=takes_v1)
+    link = banner.link_on(sys.stdout, os.environ)
+    text = banner.of_sandbox(ports, settings, jwt_secret is not None, takes_v1=takes_v1, link=link)
     asyncio.run(_until_told([Service(app, listeners[0]), *services], text))
     return 0
 
@@ -294,6 +299,8 @@ def _sandbox(
     """Return the function's environment and settings, and the sandbox's folder and secrets."""
     folder, secrets = _secrets()
     env = secrets.environment(os.environ, given, ports)
+    if command == "run" and not env.get("POLICY_FILE", "").strip():
+        env["POLICY_FILE"] = RUN_POLICY
     _say_ignored(command, ignored(os.environ, given))
     settings = _adopt(env)
     endpoint = settings.oss_endpoint
@@ -395,6 +402,7 @@ async def _until_told(services: Sequence[Service], text: str) -> None:
         loop.add_signal_handler(number, end)
     # Not before: whoever has read it may end us.
     print(text, flush=True)
+    banner.release_log()
     await serve(services, stop)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from logging.handlers import MemoryHandler
+from typing import TextIO
 
 from ops.smoke.wire import unresolved
-from sandbox import demo_login
+from sandbox import demo_login, page
 from sandbox.environment import CNAME, Ports
 from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
 from token_service.grant import grants
 from token_service.grant.policies import Policies
 from token_service.login import callers
+from token_service.settings import variables
 from token_service.settings.reading import Settings
 
 # As in the README.
@@ -24,20 +28,66 @@ _PUT = (
 )
 
 
-def of_sandbox(ports: Ports, settings: Settings, has_demo_logins: bool, *, takes_v1: bool) -> str:
-    """The banner of `make run`: facts, then commands to copy."""
+def of_sandbox(
+    ports: Ports,
+    settings: Settings,
+    has_demo_logins: bool,
+    *,
+    takes_v1: bool,
+    link: Callable[[str], str] = str,
+) -> str:
+    """The banner of `make run`: facts, then commands to copy. `link` makes a URL one to click."""
     url = f"http://127.0.0.1:{ports.gateway}/"
+    token_url, *facts = _facts(url, settings, _others(ports))
     return "\n".join(
         [
-            "The cloud on this machine.",
-            "",
-            *_facts(url, settings, _others(ports)),
+            f"  page       {link(url + page.PATH[1:])}  in a browser: upload, and see it",
+            token_url,
+            _deployed(settings),
+            *facts,
             *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
             "",
             *_first_commands(url, settings, has_demo_logins, ports),
             "Ctrl-C ends it.",
         ]
     )
+
+
+def hold_log() -> None:
+    """Keep what is logged until release_log(), so that the banner is the first to be read."""
+    root = logging.getLogger()
+    root.handlers = [
+        MemoryHandler(1000, flushLevel=logging.CRITICAL + 1, target=handler)
+        for handler in root.handlers
+    ]
+
+
+def release_log() -> None:
+    """Let out what was kept, and from now on everything at once."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, MemoryHandler) and handler.target is not None:
+            root.removeHandler(handler)
+            root.addHandler(handler.target)
+            handler.close()
+
+
+def link_on(stream: TextIO, env: Mapping[str, str]) -> Callable[[str], str]:
+    """What makes a URL one to click (OSC 8) where `stream` is a terminal; else the URL stays."""
+    if not stream.isatty() or env.get("NO_COLOR") or env.get("TERM") == "dumb":
+        return str
+    return lambda url: f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
+
+
+def _deployed(settings: Settings) -> str:
+    """What a deployment has where nobody sets it; what that is here, and what plays it."""
+    defaults = (variables.AUTH.default, variables.POLICY_FILE.default)
+    auth, policy = defaults
+    here = ("jwt" if settings.auth.names_callers else "anonymous", settings.policy)
+    plays = (
+        "as here" if here == defaults else f"`make run AUTH={auth} POLICY_FILE={policy}` plays that"
+    )
+    return f"  deployed   AUTH={auth}, no reading by default; {plays}"
 
 
 def _others(ports: Ports) -> list[tuple[str, str, str]]:

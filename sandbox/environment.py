@@ -23,6 +23,8 @@ BUCKET = "sandbox-bucket"
 CNAME = "files.localhost"
 """The bucket's own domain. Browsers and curl take each name below localhost for loopback (RFC 6761,
 section 6.3); the C library, and so Python and Node.js, may know no such name."""
+RUN_POLICY = "bucket_read_write_policy"
+"""POLICY_FILE of `make run` where nobody sets one: a newcomer sees what was uploaded."""
 PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
 CREDENTIALS = (

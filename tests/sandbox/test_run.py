@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -91,6 +92,85 @@ def test_a_run_prints_the_token_url_and_a_first_command(sandbox: Sandbox) -> Non
     for port in (sandbox.port + 1, sandbox.port + 2):
         assert f"http://127.0.0.1:{port}" in sandbox.stdout
     assert "AUTH=anonymous" in sandbox.stdout
+
+
+def test_the_first_lines_are_the_page_the_token_url_and_what_is_deployed(sandbox: Sandbox) -> None:
+    url = f"http://127.0.0.1:{sandbox.port}/"
+    page, token_url, deployed = sandbox.stdout.splitlines()[:3]
+    assert page.split()[:2] == ["page", f"{url}app/"]
+    assert token_url == f"  token URL  {url}"
+    assert "AUTH=jwt, no reading by default" in deployed
+    assert "`make run AUTH=jwt POLICY_FILE=bucket_write_policy` plays that" in deployed
+    # To what is no terminal, no order to one.
+    assert "\x1b" not in sandbox.stdout
+
+
+def test_the_command_of_the_third_line_plays_what_is_deployed(tmp_path: Path) -> None:
+    """A token for who signed in, that opens a folder of one's own to write, and not to read."""
+    arguments = ("AUTH=jwt", "POLICY_FILE=bucket_write_policy")
+    with running_by_make(tmp_path / "state", 0, *arguments) as sandbox:
+        assert sandbox.stdout.splitlines()[2].endswith("no reading by default; as here")
+        login = sandbox.answer(path="/sandbox/login?user=alice")["access_token"]
+        bucket = Token.of(sandbox.answer(path=f"/?access_token={login}")).oss2("v4")
+        bucket.put_object("uploads/alice/a", b"Hello")
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.get_object("uploads/alice/a")
+
+
+@pytest.mark.parametrize("variables", [{}, {"POLICY_FILE": " "}])
+def test_a_newcomer_reads_what_was_uploaded(tmp_path: Path, variables: dict[str, str]) -> None:
+    with running(tmp_path / "state", **variables) as sandbox:
+        assert sandbox.answer()["Scope"]["Policy"] == "bucket_read_write_policy"
+        bucket = sandbox.bucket()
+        bucket.put_object("uploads/a", b"Hello")
+        assert bucket.get_object("uploads/a").read() == b"Hello"
+        listed = bucket.list_objects_v2(prefix="uploads/").object_list
+        assert [found.key for found in listed] == ["uploads/a"]
+        # What is deployed by default is printed by default.
+        printed = finished(TOKEN, sandbox.folder, PORT=str(sandbox.port))
+        assert check_printed(printed)["Scope"]["Policy"] == "bucket_write_policy"
+
+
+def on_a_terminal(folder: Path, **variables: str) -> list[str]:
+    """The lines of `make run` where both of its outputs are one terminal."""
+    port = free_port()
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        make("run", f"PORT={port}"),
+        cwd=folder,
+        env=environment(folder / "state", **{"TERM": "xterm", **variables}),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while b"Ctrl-C ends it." not in said:
+            said += os.read(ours, 1000)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(10)
+        os.close(ours)
+    return said.decode().replace(str(port), "7080").splitlines()
+
+
+def test_on_a_terminal_the_first_line_is_the_page_and_a_link(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=1\n")
+    url = "http://127.0.0.1:7080/app/"
+    lines = on_a_terminal(tmp_path)
+    assert f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\" in lines[0]
+    assert lines[1] == "  token URL  http://127.0.0.1:7080/"
+    # What is warned of comes after it.
+    assert not any(".env" in line for line in lines[:3])
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_who_wants_no_colour_gets_a_plain_line(tmp_path: Path, variables: dict[str, str]) -> None:
+    lines = on_a_terminal(tmp_path, **variables)
+    assert lines[0].split()[:2] == ["page", "http://127.0.0.1:7080/app/"]
+    assert not any("\x1b" in line for line in lines)
 
 
 def test_the_first_command_prints_a_token(sandbox: Sandbox) -> None:
@@ -292,7 +372,7 @@ def test_a_token_for_nobody_is_one_line_that_says_what_it_needs(
 
 
 def test_what_oss_answers_is_a_line_without_signature_or_token(tmp_path: Path) -> None:
-    with running(tmp_path / "state") as sandbox:
+    with running(tmp_path / "state", POLICY_FILE="bucket_write_policy") as sandbox:
         token = Token.of(sandbox.answer())
         token.oss2("v4").put_object("uploads/a b", b"Hello")
         with pytest.raises(oss2.exceptions.AccessDenied):
