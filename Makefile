@@ -13,7 +13,7 @@ override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(o
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
 .DEFAULT_GOAL := help
-.PHONY: help run token account-key explain import-config build template doctor smoke conform test test-web fuzz check format docs bench core clean
+.PHONY: help run token account-key explain import-config build template web doctor smoke conform test test-web fuzz check format docs bench core clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ $(READY): requirements-dev.txt functions/sts_token/requirements.txt pyproject.to
 	fi
 
 run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [PUBLIC_ENDPOINT=closed] [CLOUD=1], or any variable of docs/configuration.md
-	@exec $(BIN)/python -m sandbox run $(SANDBOX_GIVEN)
+	@exec $(BIN)/python -m sandbox run $(if $(filter no,$(BUILD_PAGE)),,--build-page) $(SANDBOX_GIVEN)
 
 token: $(READY) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]
 	@exec $(BIN)/python -m sandbox token $(SANDBOX_GIVEN)
@@ -48,6 +48,9 @@ explain: $(READY) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alic
 
 import-config: $(READY) ## turn the vendor's CONFIG=config.json into .env
 	@$(BIN)/python -m ops.import_config
+
+web: ## build the page that uploads into dist/web, for static hosting; needs Node.js and npm
+	@$(PYTHON) -m sandbox.page_build
 
 doctor: $(READY) ## before a deploy: say what is missing or wrong
 	@$(BIN)/python -m ops.doctor

@@ -24,7 +24,18 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from ops import dotenv, misspelt
-from sandbox import banner, browsers, cloud, demo_login, gateway, page, private_url, sts
+from sandbox import (
+    ROOT,
+    banner,
+    browsers,
+    cloud,
+    demo_login,
+    gateway,
+    page,
+    page_build,
+    private_url,
+    sts,
+)
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
@@ -87,7 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _in_cloud(os.environ):
             return _run_in_cloud(ports.gateway) if command == "run" else _token_of_cloud()
         given = _given(options.given, options.make)
-        return {"run": _run, "token": _token}[command](ports, given)
+        if command == "run":
+            return _run(ports, given, builds_page=options.build_page)
+        return _token(ports, given)
     except PortInUse as error:
         other = 9000 if abs(error.port - 9000) > 3 else 9100
         fault = f"{error}; choose another: make {command} PORT={other}"
@@ -115,6 +128,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="",
         metavar="NAMES",
         help="the variables, separated by blanks, that whoever starts this named on purpose",
+    )
+    parser.add_argument(
+        "--build-page", action="store_true", help="with run: build the page in the background"
     )
     parser.add_argument(
         "--make", type=int, metavar="PID", help="take only those that are arguments of that process"
@@ -226,7 +242,7 @@ def _run_in_cloud(port: int) -> int:
     return 0
 
 
-def _run(ports: Ports, given: frozenset[str]) -> int:
+def _run(ports: Ports, given: frozenset[str], *, builds_page: bool) -> int:
     takes_v1 = _takes_v1(os.environ)
     # Bound before anything is made: a second `make run` changes nothing.
     listeners = [listen(port) for port in ports if port is not None]
@@ -240,7 +256,9 @@ def _run(ports: Ports, given: frozenset[str]) -> int:
     services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
     link = banner.link_on(sys.stdout, os.environ)
     text = banner.of_sandbox(ports, settings, jwt_secret is not None, takes_v1=takes_v1, link=link)
-    asyncio.run(_until_told([Service(app, listeners[0]), *services], text))
+    public = {name: value for name, value in os.environ.items() if name not in RULES}
+    builder = page_build.beside(ROOT, public) if builds_page else contextlib.nullcontext()
+    asyncio.run(_until_told([Service(app, listeners[0]), *services], text, builder))
     return 0
 
 
@@ -385,7 +403,11 @@ def _print_token(headers: Mapping[str, str]) -> int:
     return 0 if json.loads(body)["StatusCode"] == 200 else 1
 
 
-async def _until_told(services: Sequence[Service], text: str) -> None:
+async def _until_told(
+    services: Sequence[Service],
+    text: str,
+    beside: contextlib.AbstractContextManager[None] | None = None,
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -403,7 +425,8 @@ async def _until_told(services: Sequence[Service], text: str) -> None:
     # Not before: whoever has read it may end us.
     print(text, flush=True)
     banner.release_log()
-    await serve(services, stop)
+    with beside or contextlib.nullcontext():
+        await serve(services, stop)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,205 @@
+"""Builds the page, web/page -> dist/web: by itself (make web), and beside `make run`.
+
+It needs Node.js and npm, and of Python the standard library only. One build at a time: others wait,
+and a build that is beside a run then looks whether it is needed still. What it starts ends with it,
+and with the run, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sandbox import ROOT
+
+LEAST_NODE = 20
+_SOURCES = ("web/page", "web/client", "web/build.mjs", "web/package-lock.json", "docs/errors.json")
+_COMMAND = "make web"
+
+log = logging.getLogger("sandbox.page")
+
+
+class Failed(Exception):
+    """Raised where the page is not built; the message says why, in one line."""
+
+
+def is_needed(root: Path) -> bool:
+    """Whether no page is built, or only one that is older than what it is made of."""
+    # The one file of it that a build always writes, and copies from nowhere.
+    built = _written(root / "dist" / "web" / "config.json")
+    if not built or not (root / "dist" / "web" / "index.html").is_file():
+        return True
+    sources = (root / name for name in _SOURCES)
+    files = (file for source in sources for file in (source, *source.rglob("*")))
+    return any(_written(file) > built for file in files)
+
+
+def build(root: Path, *, quiet: bool) -> None:
+    """Build the page; `quiet`: only where it is needed, and what npm and Node.js say is kept back.
+
+    Raises Failed, and OSError where it cannot be written.
+    """
+    missing = _missing()
+    if missing:
+        raise Failed(missing)
+    web, dist = root / "web", root / "dist"
+    dist.mkdir(exist_ok=True)
+    with (dist / ".web.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if quiet and not is_needed(root):
+            return
+        # npm writes this file last.
+        installed = _written(web / "node_modules" / ".package-lock.json")
+        if installed < _written(web / "package-lock.json"):
+            _run(["npm", "ci", "--omit=dev", "--loglevel=error"], web, quiet=quiet)
+        _run(["node", "build.mjs"], web, quiet=quiet)
+
+
+@contextlib.contextmanager
+def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Build the page while the block runs, where it is needed, and say how that ends.
+
+    `env` is for npm and Node.js: with a proxy and a registry, and without secrets.
+    """
+    log.setLevel(logging.INFO)
+    if not is_needed(root):
+        yield
+        return
+    is_built = (root / "dist" / "web" / "index.html").is_file()
+    shown = "the page that was built before" if is_built else "a small page"
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        log.info("/app/ shows %s: to build the whole one, install Node.js and npm", shown)
+        yield
+        return
+    kept = {name: value for name, value in env.items() if not name.startswith("MAKE")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.page_build", "--beside"],
+        cwd=root,
+        env={**kept, "PYTHONPATH": str(ROOT)},
+        # The build ends when nobody holds the other end.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        # A group of its own, so that all of it ends at once.
+        start_new_session=True,
+    )
+    log.info("/app/ shows %s while the whole one is built in the background, by npm", shown)
+    has_ended = threading.Event()
+
+    def tell() -> None:
+        assert process.stdout is not None  # noqa: S101 - a pipe
+        reason = process.stdout.read().strip()
+        if process.wait() == 0:
+            log.info("the page is built: reload /app/")
+        elif not has_ended.is_set():
+            log.warning(
+                "the page is not built, /app/ still shows %s: %s; to see why: %s",
+                shown,
+                reason,
+                _COMMAND,
+            )
+
+    thread = threading.Thread(target=tell, name="page build", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        thread.join()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def main(arguments: list[str], root: Path) -> int:
+    """Build the page of the checkout `root`: 0, or 1 with one line that says why not."""
+    is_beside = arguments == ["--beside"]
+    if is_beside:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        build(root, quiet=is_beside)
+    except (Failed, OSError) as error:
+        print(error if is_beside else f"{_COMMAND}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _end_with_parent() -> None:
+    """End with all that was started when the other end of stdin is gone: killed, too."""
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _missing() -> str:
+    """What the build needs and does not find; "" if nothing."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return (
+            f"it needs Node.js {LEAST_NODE} or newer and npm "
+            "(apt-get install nodejs npm, or https://nodejs.org)"
+        )
+    said = subprocess.run([node, "--version"], capture_output=True, encoding="utf-8", check=False)
+    found = re.match(r"v(\d+)\.", said.stdout)
+    if found and int(found[1]) < LEAST_NODE:
+        return f"it needs Node.js {LEAST_NODE} or newer; this is {said.stdout.strip()}"
+    return ""
+
+
+def _run(command: list[str], folder: Path, *, quiet: bool) -> None:
+    """Raises Failed where it fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = _reason(done.stdout) if quiet else ""
+        raise Failed(" ".join(command[:2]) + " failed" + (f": {reason}" if reason else ""))
+
+
+def _reason(output: str) -> str:
+    """The line that says most: of the network, else the first error, else the last one."""
+    lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
+    telling = (
+        [line for line in lines if "reason:" in line]
+        or [line for line in lines if re.search(r"\b(?:error|Error|ERROR)\b(?! code)", line)]
+        or lines[-1:]
+    )
+    text = "".join(c for c in "".join(telling[:1]) if c.isprintable())
+    # A registry's URL may have a password.
+    return re.sub(r"^npm error |(?<=//)[^/@ ]*@", "", text)[:300]
+
+
+def _written(file: Path) -> float:
+    """When it was last written; 0 where it is not there."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Path.cwd()))
