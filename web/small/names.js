@@ -1,0 +1,17 @@
+// Names and sizes of files as text that a person reads. Both pages use it.
+
+// What turns the direction of text, is of no width, or ends a line; not the joiners of emoji and scripts.
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const JOINERS = '\u200c\u200d';
+
+/** A name that anybody may have chosen, with the characters that deceive written as `\u{202e}`. */
+export const shown = (name) =>
+  name.replace(UNSEEN, (one) => (JOINERS.includes(one) ? one : `\\u{${one.codePointAt(0).toString(16)}}`));
+
+/** A size in bytes, like `1.5 MB`. */
+export function size(bytes) {
+  const units = ['B', 'KB', 'MB', 'GB'];
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
+  const value = bytes / 1000 ** power;
+  return `${value < 10 && power ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
