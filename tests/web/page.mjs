@@ -6,12 +6,15 @@ import { chromium } from 'playwright-core';
 
 /**
  * Open `/` of `files`, which has a type and a body for each path; call `use` with the page.
- * `executablePath` is the browser's; `prepare` gets the page before anything is loaded.
+ * `executablePath` is the browser's; `prepare` gets the page before anything is loaded. `headers` go
+ * with each answer; `context` is what playwright makes the page with: a language, a device.
  */
-export async function withPage(executablePath, files, use, prepare = () => {}) {
+export async function withPage(
+  executablePath, files, use, prepare = () => {}, { headers = {}, ...context } = {},
+) {
   const server = createServer((request, response) => {
     const [type, body] = files[request.url] ?? [];
-    response.writeHead(body ? 200 : 404, { 'content-type': `${type ?? 'text/plain'}; charset=utf-8` });
+    response.writeHead(body ? 200 : 404, { ...headers, 'content-type': `${type ?? 'text/plain'}; charset=utf-8` });
     response.end(body);
   });
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
@@ -21,8 +24,8 @@ export async function withPage(executablePath, files, use, prepare = () => {}) {
     args: ['--no-sandbox'], // root, as in a container, has none
   });
   try {
-    const page = await browser.newPage();
-    prepare(page);
+    const page = await browser.newPage(context);
+    await prepare(page);
     await page.goto(`http://127.0.0.1:${server.address().port}/`);
     return await use(page);
   } finally {

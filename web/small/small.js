@@ -55,8 +55,10 @@ const TEXTS = {
 const language = navigator.languages.find((one) => /^(en|zh)\b/i.test(one))?.slice(0, 2).toLowerCase() ?? 'en';
 const texts = TEXTS[language];
 const element = (id) => document.getElementById(id);
-const say = (text) => {
+/** Say a sentence; `isSeen`: it stands in the list already, and is for screen readers. */
+const say = (text, isSeen = false) => {
   element('said').textContent = text;
+  element('said').classList.toggle('heard', isSeen);
 };
 
 const failure = (code, message) => Object.assign(new Error(message), { code });
@@ -153,14 +155,14 @@ async function upload(at, file, item) {
     const stored = texts.stored(signed.Object, size(file.size));
     added(item, 'p', { textContent: stored });
     if (status === 203) added(item, 'p', { textContent: texts.serverNotTold });
-    say(`${name}: ${stored}`);
+    say(`${name}: ${stored}`, true);
     await preview(at.client, item, object, signed);
   } catch (error) {
     progress.remove();
     const text = sentence(error, at.config);
     added(item, 'p', { className: 'bad', textContent: text });
     added(item, 'button', { type: 'button', textContent: texts.again, onclick: () => upload(at, file, item) });
-    say(`${name}: ${text}`);
+    say(`${name}: ${text}`, true);
   }
   item.ariaBusy = 'false';
 }

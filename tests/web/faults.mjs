@@ -1,0 +1,34 @@
+// What is wrong with a page that seems to work: what the console says, what the Content-Security-Policy
+// stopped, and what axe-core finds in both themes.
+
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+/** Note errors and warnings of a page from now on: call it before anything is loaded. */
+export async function watch(page) {
+  const found = [];
+  page.on('console', (message) => {
+    if (['error', 'warning', 'assert'].includes(message.type())) found.push(message.text());
+  });
+  page.on('pageerror', (error) => found.push(String(error)));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) =>
+      console.error(`policy: ${effectiveDirective} ${blockedURI}`));
+  });
+  return found;
+}
+
+/** What was noted, and what axe-core finds in the page as it is now, light and dark. */
+export async function faultsOf(page, noted) {
+  const found = [...noted];
+  // Not a script in the document, which the page's policy would refuse.
+  await page.evaluate(await readFile(AXE, 'utf8'));
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    const { violations } = await page.evaluate(() => window.axe.run());
+    for (const { id, nodes } of violations) found.push(`${colorScheme}: ${id}: ${nodes[0].html}`);
+  }
+  return found;
+}
