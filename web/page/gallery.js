@@ -1,0 +1,153 @@
+// What lies in the caller's folder, with thumbnails that OSS makes; and what this page has just stored.
+
+import { shown, size } from '../small/names.js';
+import { made } from './elements.js';
+import { sentence } from './sentences.js';
+import { isPicture, isUnreadable, read } from './stored.js';
+
+const PAGE = 24; // objects that are listed at once
+const AT_ONCE = 4; // thumbnails that are fetched at once
+const THUMBNAIL = 'image/auto-orient,1/resize,m_fill,w_240,h_240';
+const CALLBACK_FAILED = 203; // stored, and the server that was to be told was not
+
+/** Mount the view into `root`. */
+export function mount(root, at) {
+  const note = made('p', { id: 'uploads-note', class: 'hint', role: 'status' });
+  const list = made('ul', { id: 'uploads' });
+  const more = made('button', { id: 'more', type: 'button', hidden: true }, at.t('gallery.more'));
+  const title = made('h2', { id: 'uploads-title' }, at.t('gallery.title'));
+  root.append(made('section', { class: 'card', 'aria-labelledby': title.id }, title, note, list, more));
+
+  let view; // what belongs to one server and one caller; another one after 'changed'
+  const begin = () => {
+    view = { items: new Map(), prefix: undefined, marker: undefined, notes: {}, thumbnails: thumbnails(at, say) };
+    list.replaceChildren();
+    more.hidden = true;
+    say({});
+  };
+  /** Say why something is not seen, `notes` by what it is about; what is said already is not said again. */
+  const say = (notes) => {
+    Object.assign(view.notes, notes);
+    const sentences = Object.values(view.notes).filter(Boolean);
+    note.textContent = sentences.join(' ') || (view.items.size ? '' : at.t('gallery.none'));
+  };
+
+  const load = async () => {
+    const current = view;
+    more.disabled = true;
+    try {
+      const marker = current.marker ? { marker: current.marker } : {};
+      const { Uploads, Prefix, Marker } = await at.client().ask('uploads', { limit: PAGE, ...marker });
+      if (current !== view) return;
+      Object.assign(current, { prefix: Prefix, marker: Marker });
+      Uploads.forEach(({ Key, Size, LastModified }) => put({ key: Key, size: Size, time: new Date(LastModified) }));
+      say({ list: '' });
+    } catch (error) {
+      if (current !== view) return;
+      const { text, todo } = sentence(at, error);
+      say({ list: `${at.t('gallery.unlisted')} ${text} ${todo}` });
+    }
+    more.hidden = !current.marker;
+    more.disabled = false;
+  };
+
+  /** Show an object, or show it anew: the newest first. */
+  const put = (entry) => {
+    const { items } = view;
+    items.get(entry.key)?.element.remove();
+    const item = { ...entry, element: itemOf(at, entry, view) };
+    items.set(entry.key, item);
+    const older = [...items.values()].filter((other) => other !== item && other.time <= item.time)
+      .sort((one, other) => other.time - one.time)[0];
+    list.insertBefore(item.element, older?.element ?? null);
+  };
+
+  at.on('changed', begin);
+  at.on('ways', () => {
+    begin();
+    if (at.session.needed) say({ list: at.t('gallery.signIn') });
+    else load();
+  });
+  at.on('uploaded', ({ key, name, size: bytes, status, answer }) => {
+    view.prefix ??= at.scope?.Prefix ?? (key.endsWith(name) ? key.slice(0, -name.length) : undefined);
+    put({ key, size: bytes, time: new Date(), told: toldOf(at, status, answer) });
+    say({});
+  });
+  more.addEventListener('click', load);
+  begin();
+}
+
+/** What came of an upload's callback: {text, answer}; undefined without one. */
+function toldOf(at, status, answer = '') {
+  if (status === CALLBACK_FAILED) {
+    const message = answer.match(/<Message>([^<]*)<\/Message>/)?.[1];
+    const { text, todo } = sentence(at, { code: 'CallbackFailed', message, status });
+    return { text: `${at.t('gallery.notTold')} ${text} ${todo}` };
+  }
+  // OSS's own answers are XML, or empty.
+  return answer.trim().startsWith('{') ? { answer: answer.trim() } : undefined;
+}
+
+function itemOf(at, { key, size: bytes, time, told }, view) {
+  const name = shown(key.slice((view.prefix ?? '').length));
+  const when = new Intl.DateTimeFormat(at.language, { dateStyle: 'medium', timeStyle: 'short' }).format(time);
+  const frame = made('span', { class: 'frame', 'aria-hidden': 'true' }, endingOf(key));
+  const button = made('button', { type: 'button', class: 'thumbnail' }, frame,
+    made('bdi', { class: 'name' }, name), made('span', { class: 'hint' }, `${size(bytes)} · ${when}`));
+  button.addEventListener('click', async () => {
+    const { open } = await import('./viewer.js');
+    open(at, { prefix: view.prefix ?? '', key, name, size: bytes }, button);
+  });
+  const item = made('li', {}, button);
+  if (told?.text) item.append(made('p', { class: 'fault' }, told.text));
+  if (told?.answer) {
+    item.append(made('details', {}, made('summary', {}, at.t('gallery.answer')),
+      made('pre', { tabIndex: 0 }, told.answer)));
+  }
+  if (isPicture(key) && view.prefix !== undefined) view.thumbnails.add(view.prefix, key, frame);
+  return item;
+}
+
+/** How a name ends, for what has no picture. */
+const endingOf = (key) => key.match(/\.([A-Za-z0-9]{1,5})$/)?.[1].toUpperCase() ?? '—';
+
+/** Fetch thumbnails as they come into sight, few at once; and none any more when reading is not allowed. */
+function thumbnails(at, say) {
+  const waiting = [];
+  let running = 0;
+  let isStopped = false;
+  const next = async () => {
+    if (isStopped || running >= AT_ONCE || !waiting.length) return;
+    running += 1;
+    const { prefix, key, frame } = waiting.shift();
+    try {
+      const src = URL.createObjectURL(await read(at, prefix, key, THUMBNAIL));
+      const release = () => URL.revokeObjectURL(src);
+      frame.replaceChildren(made('img', { alt: '', src, onload: release, onerror: release }));
+    } catch (error) {
+      if (isUnreadable(error) && !isStopped) {
+        isStopped = true;
+        const { text, todo } = sentence(at, error);
+        say({ read: `${at.t('gallery.unreadable')} ${text} ${todo}` });
+      }
+      // Else it is one picture: its frame shows how its name ends.
+    }
+    running -= 1;
+    next();
+  };
+  const sight = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      sight.unobserve(target);
+      waiting.push(wanted.get(target));
+      next();
+    }
+  }, { rootMargin: '200px' });
+  const wanted = new WeakMap();
+  return {
+    add(prefix, key, frame) {
+      wanted.set(frame, { prefix, key, frame });
+      sight.observe(frame);
+    },
+  };
+}

@@ -1,0 +1,27 @@
+// An error as a sentence, and what to do about it: docs/errors.json in the page's language.
+
+const LONGEST = 400; // characters of a server's own words
+const OWN_WORDS = ['Network']; // of these the browser's message says less than the sentence
+
+/**
+ * What happened and what to do, for an error of the function, STS, OSS or the network; with the server's
+ * own words, which name the wish or the variable that is meant.
+ * @param {{errors: object, t: function}} at
+ * @param {{code?: string, message?: string, status?: number}} error `status` is an HTTP status, 0 for none
+ * @returns {{text: string, todo: string}}
+ */
+export function sentence(at, { code = '', message = '', status = 0 }) {
+  const entry = entryOf(at.errors, code, status);
+  if (!entry) return { text: at.t('error.unknown', { message: message || code || status }), todo: at.t('error.try') };
+  const words = OWN_WORDS.includes(code) ? '' : message.slice(0, LONGEST);
+  return { text: words ? at.t('error.said', { what: entry.what, words }) : entry.what, todo: entry.do };
+}
+
+function entryOf(errors, code, status) {
+  // Object.hasOwn: a server may say "constructor".
+  const known = [code, code.split('.')[0]].find((one) => Object.hasOwn(errors, one));
+  if (known) return errors[known];
+  if (status === 429) return errors['Throttling.User'];
+  if (status >= 500) return errors.ServiceUnavailable;
+  return undefined;
+}

@@ -1,0 +1,122 @@
+// One stored object, large: shrunk, with a watermark and a quality that OSS computes; and its download.
+// Loaded when the first one is opened.
+
+import { size } from '../small/names.js';
+import { made } from './elements.js';
+import { sentence } from './sentences.js';
+import { download, isPicture, read } from './stored.js';
+
+const SHOWN_WIDTH = 1600; // pixels, where the person chose no width
+const WIDTHS = [1600, 800, 400];
+const QUALITIES = [90, 75, 50, 25]; // percent
+const MARK_BYTES = 64; // of a watermark's text in UTF-8: the most that OSS takes
+const MARK = 'size_40,color_FFFFFF,shadow_60,g_se,x_20,y_20';
+const WAIT_MS = 500; // after a key, before OSS is asked
+
+/** Show `entry` ({prefix, key, name, size in bytes}); the focus goes back to `opener` at the end. */
+export function open(at, entry, opener) {
+  const t = (key, values) => at.t(`viewer.${key}`, values);
+  const picture = isPicture(entry.key);
+  const close = made('button', { type: 'button', id: 'close-viewer', 'aria-label': t('close') }, '✕');
+  const title = made('h2', { id: 'viewer-title' }, made('bdi', {}, entry.name));
+  const image = made('img', { alt: t('alt', { name: entry.name }), hidden: true });
+  const said = made('p', { class: 'hint', role: 'status' });
+  const save = made('button', { type: 'button', id: 'download', class: 'primary' });
+  const mark = made('input', { id: 'watermark', type: 'text', maxLength: MARK_BYTES, autocomplete: 'off' });
+  const width = select('width', t('widthAsIs'), WIDTHS.map((pixels) => [pixels, `${pixels} px`]));
+  const quality = select('quality', t('qualityAsIs'), QUALITIES.map((percent) => [percent, `${percent} %`]));
+  const options = made('div', { class: 'options', hidden: !picture },
+    ...[['watermark', mark], ['width', width], ['quality', quality]].map(([name, input]) =>
+      made('label', { class: 'field' }, made('span', {}, t(name)), input)));
+  const dialog = made('dialog', { id: 'viewer', 'aria-labelledby': title.id },
+    made('div', { class: 'head' }, title, close), made('div', { class: 'picture' }, image), said, options,
+    made('p', { class: 'line' }, save));
+
+  /** What OSS is to do; '' for nothing. */
+  const wished = () => [
+    width.value && `resize,w_${width.value}`,
+    quality.value && `quality,q_${quality.value}`,
+    mark.value.trim() && `watermark,text_${base64url(fitting(mark.value.trim()))},${MARK}`,
+  ].filter(Boolean).join('/');
+  const processOf = (actions) => actions && `image/auto-orient,1/${actions}`;
+
+  const fail = (error) => {
+    const { text, todo } = sentence(at, error);
+    said.textContent = `${text} ${todo}`;
+  };
+  let src;
+  let turn = 0;
+  const show = async () => {
+    const mine = (turn += 1);
+    const actions = wished();
+    save.textContent = t(actions ? 'downloadShown' : 'download');
+    if (!picture) {
+      said.textContent = t('noPicture', { size: size(entry.size) });
+      return;
+    }
+    said.textContent = t('loading');
+    // Only to be seen: a picture as it is may be of any size.
+    const shown = width.value ? actions : [`resize,w_${SHOWN_WIDTH}`, actions].filter(Boolean).join('/');
+    try {
+      const blob = await read(at, entry.prefix, entry.key, processOf(shown));
+      if (mine !== turn) return;
+      URL.revokeObjectURL(src);
+      src = URL.createObjectURL(blob);
+      image.src = src;
+      await image.decode();
+      if (mine !== turn) return;
+      image.hidden = false;
+      said.textContent = t('facts', { width: image.naturalWidth, height: image.naturalHeight,
+        size: size(blob.size), whole: size(entry.size) });
+    } catch (error) {
+      if (mine !== turn) return;
+      image.hidden = true;
+      if (error.code) fail(error);
+      else said.textContent = t('undecodable');
+    }
+  };
+
+  let timer;
+  options.addEventListener('input', ({ target }) => {
+    clearTimeout(timer);
+    timer = setTimeout(show, target === mark ? WAIT_MS : 0);
+  });
+  save.addEventListener('click', async () => {
+    save.disabled = true;
+    await download(at, entry.prefix, entry.key, entry.key.split('/').at(-1), processOf(wished())).catch(fail);
+    save.disabled = false;
+  });
+  close.addEventListener('click', () => dialog.close());
+  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close());
+  // Escape closes it as well: the browser does that, and keeps the focus inside until then.
+  dialog.addEventListener('close', () => {
+    turn += 1;
+    clearTimeout(timer);
+    URL.revokeObjectURL(src);
+    dialog.remove();
+    opener.focus();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  show();
+}
+
+function select(id, first, choices) {
+  const options = [['', first], ...choices].map(([value, text]) => made('option', { value }, text));
+  return made('select', { id }, ...options);
+}
+
+/** As much of a text as OSS takes, in whole characters. */
+function fitting(text) {
+  let kept = '';
+  for (const one of text) {
+    if (new TextEncoder().encode(kept + one).length > MARK_BYTES) break;
+    kept += one;
+  }
+  return kept;
+}
+
+function base64url(text) {
+  const bytes = new TextEncoder().encode(text);
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
+}
