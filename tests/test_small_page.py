@@ -1,5 +1,5 @@
-"""The small page, which needs no build and no npm, in Chromium against a sandbox as a process of its
-own. The script that drives it is tests/web/small_page.mjs."""
+"""The small page, which needs no build and no npm, in Chromium against a sandbox as a process of
+its own. The script that drives it is tests/web/small_page.mjs."""
 
 from __future__ import annotations
 

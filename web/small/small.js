@@ -202,12 +202,14 @@ async function start() {
   element('sign-in').onsubmit = async (event) => {
     event.preventDefault();
     const user = element('user').value;
+    let held = login(config, user);
     try {
-      await login(config, user);
+      await held;
     } catch (error) {
       return say(sentence(error, config));
     }
-    at.client = connect({ url, login: () => login(config, user) });
+    // Another one when the server takes it no more.
+    at.client = connect({ url, login: (again) => (held = again ? login(config, user) : held) });
     element('pick').hidden = false;
     return say(texts.signedIn(shown(user)));
   };
