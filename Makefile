@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A stamp, so that the second run starts at once.
+# Stamps, so that the second run starts at once: for tests and checks, and for everything else. Where
+# the first is there it stands for both.
 READY := $(VENV)/.ready
+READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready
 
 # The names of the variables on make's own command line, for the sandbox, which takes some from there
@@ -12,53 +14,68 @@ WEB := web/node_modules/.ready tests/deploy/node_modules/.ready
 override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
+# The targets that `make help` shows.
+HASHES := \#\#
+HERE := $(firstword $(MAKEFILE_LIST))
+TARGETS := $(shell awk -F: '/^[a-z-]+:.*$(HASHES) / {print $$1}' $(HERE))
+override HELP = awk -F ':.*$(HASHES) ' '/^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
 .DEFAULT_GOAL := help
-.PHONY: help run token account-key explain import-config build template web doctor smoke conform test test-web fuzz check format docs bench core clean
+.PHONY: $(TARGETS)
+# What is none of them ends all, before anything is done: with -n too, and where a file is named so.
+UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run,$(MAKECMDGOALS))
+ifneq ($(UNKNOWN),)
+$(shell $(HELP) >&2)
+$(error There is no target $(firstword $(UNKNOWN)): see the list above)
+endif
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@$(HELP)
 
-$(READY): requirements-dev.txt functions/sts_token/requirements.txt pyproject.toml
-	@echo "Setting up $(VENV) (once, about a minute) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.10")'
-	@$(PYTHON) -m venv $(VENV) || { echo "No venv module? On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "token_service.pth").write_text("$(CURDIR)/functions/sts_token\n")'
+PINS := functions/sts_token/requirements.txt requirements-run.txt pyproject.toml
+# Older Pythons must understand this line; ops/install.py does the rest.
+NEW_ENOUGH = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.10")'
+
+$(VENV)/.ready-run: $(PINS)
+	$(NEW_ENOUGH)
+	@$(PYTHON) -m ops.install pip $(VENV) requirements-run.txt "make run"
+	@touch $@
+
+$(READY): requirements-dev.txt $(PINS)
+	$(NEW_ENOUGH)
+	@$(PYTHON) -m ops.install pip $(VENV) requirements-dev.txt "tests and checks"
 	@touch $@
 
 # Without npm, or where this fails, the tests say what they leave out.
 %/node_modules/.ready: %/package.json %/package-lock.json %/.npmrc
-	@if command -v npm >/dev/null; then \
-		echo "Setting up $*, npm packages for the tests (once, a few seconds) ..."; \
-		{ cd $* && npm ci --silent && touch node_modules/.ready; } || \
-		echo "npm ci failed in $*; going on without. To see why: cd $* && npm ci" >&2; \
-	fi
+	@if ! command -v npm >/dev/null; then :; \
+		elif $(PYTHON) -m ops.install npm $*; then touch $@; \
+		else echo "Going on without." >&2; fi
 
-run: $(READY) ## start the sandbox: [PORT=9000] [AUTH=jwt] [PUBLIC_ENDPOINT=closed] [CLOUD=1], or any variable of docs/configuration.md
+run: $(READY_RUN) ## start the sandbox: [PORT=9000] [AUTH=jwt] [PUBLIC_ENDPOINT=closed] [CLOUD=1], or any variable of docs/configuration.md
 	@exec $(BIN)/python -m sandbox run $(if $(filter no,$(BUILD_PAGE)),,--build-page) $(SANDBOX_GIVEN)
 
-token: $(READY) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]
+token: $(READY_RUN) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]
 	@exec $(BIN)/python -m sandbox token $(SANDBOX_GIVEN)
 
-account-key: $(READY) ## print the key of the sandbox's account, which may do everything there
+account-key: $(READY_RUN) ## print the key of the sandbox's account, which may do everything there
 	@$(BIN)/python -m sandbox account-key
 
-explain: $(READY) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
+explain: $(READY_RUN) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
 	@$(BIN)/python -m ops.explain
 
-import-config: $(READY) ## turn the vendor's CONFIG=config.json into .env
+import-config: $(READY_RUN) ## turn the vendor's CONFIG=config.json into .env
 	@$(BIN)/python -m ops.import_config
 
 web: ## build the page that uploads into dist/web, for static hosting; needs Node.js and npm
 	@$(PYTHON) -m sandbox.page_build
 
-doctor: $(READY) ## before a deploy: say what is missing or wrong
+doctor: $(READY_RUN) ## before a deploy: say what is missing or wrong
 	@$(BIN)/python -m ops.doctor
 
-smoke: $(READY) ## check a deployed function as its clients see it: make smoke URL=https://...
+smoke: $(if $(FC2),$(READY),$(READY_RUN)) ## check a deployed function as its clients see it: make smoke URL=https://...
 	@$(BIN)/python -m ops.smoke
 
-conform: $(READY) ## try what is believed of the cloud: on a sandbox; on your own account: CLOUD=1
+conform: $(READY_RUN) ## try what is believed of the cloud: on a sandbox; on your own account: CLOUD=1
 	@$(BIN)/python -m ops.conform
 
 test: $(READY) $(WEB) ## run the tests
@@ -80,7 +97,7 @@ format: $(READY) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY) ## make docs/configuration.md, README's table, docs/assumptions.md, docs/errors.md
+docs: $(READY_RUN) ## make docs/configuration.md, README's table, docs/assumptions.md, docs/errors.md
 	@$(BIN)/python -m ops.reference
 
 bench: $(READY) ## measure the function beside its peers; beside an earlier one: BASE=commit
@@ -91,10 +108,10 @@ bench: $(READY) ## measure the function beside its peers; beside an earlier one:
 core: $(READY) ## what each route loads of ours, in lines and ms; WRITE=1: as its golden file
 	@$(BIN)/python -m bench.core
 
-build: $(READY) ## make the package that s.yaml deploys, and serve it once
+build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once
 	@$(BIN)/python -m ops.build
 
-template: $(READY) ## make dist/template.yml, the whole deployment in one file
+template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
 	@$(BIN)/python -m ops.template
 
 clean: ## remove what the sandbox stored

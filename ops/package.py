@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ops import ROOT
+from ops.install import why
 
 FUNCTION = ROOT / "functions" / "sts_token"
 POLICIES = ROOT / "policies"
@@ -161,4 +162,5 @@ def _install(requirements: Sequence[str], folder: Path, python: str = RUNTIME) -
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise PackageError("pip cannot fetch the packages:\n" + "\n".join(lines or [done.stderr]))
+        lines = [*(lines or [done.stderr]), why(done.stderr)]
+        raise PackageError("pip cannot fetch the packages:\n" + "\n".join(filter(None, lines)))

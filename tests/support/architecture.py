@@ -123,6 +123,20 @@ def computed_imports(folder: Path) -> dict[str, int]:
     return found
 
 
+def reached(module: str, found: Mapping[str, Path]) -> set[str]:
+    """What a module leads to by its imports and theirs, also those within functions: the modules
+    of `found`, and beyond them the names as they are imported."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            if name in found:
+                waiting += [one.imported for one in _imports(name, found[name], found)]
+    return seen
+
+
 def elsewhere_that_is_nowhere(folder: Path) -> list[str]:
     """What elsewhere("module:function") names, and is no function there."""
     wrong = []

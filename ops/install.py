@@ -1,0 +1,167 @@
+"""Sets up what make's targets need: `.venv` by pip, `node_modules` by npm.
+
+    python3 -m ops.install pip .venv requirements-run.txt "make run"
+    python3 -m ops.install npm web
+
+It needs the standard library only. Where it fails it says whether that was the network, the index,
+the disk or the folder, and what helps; the whole output is kept in `.venv/setup.log`, npm's in
+`.venv/npm.log`. What is half installed counts as nothing: the Makefile's stamp is made afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_NETWORK = re.compile(
+    # Python's and pip's words, then npm's.
+    r"NewConnectionError|timed out|TimeoutError|name resolution|Name or service not known"
+    r"|nodename nor servname|getaddrinfo|Connection refused|Connection reset|Connection aborted"
+    r"|Network is unreachable|No route to host|ProxyError|SSLError|SSL certificate"
+    r"|CERTIFICATE_VERIFY|Failed to connect"
+    r"|HTTP error [45]\d\d|(403|407) Client Error|5\d\d Server Error"
+    r"|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH"
+    r"|SOCKET_TIMEOUT|SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF|UNABLE_TO_GET_ISSUER"
+    r"|npm error code E(403|407|5\d\d)",
+    re.IGNORECASE,
+)
+_HOST = re.compile(r"host='([\w.-]+)'|request to \w+://(?:[^@/\s]*@)?([\w.-]+)")
+_UNWRITABLE = re.compile(r"Permission denied|Read-only file system|\bEACCES\b|\bEROFS\b")
+_FULL = re.compile(r"No space left on device|\bENOSPC\b")
+_NO_VENV = re.compile(r"ensurepip|No module named '?venv")
+_OTHER_VERSIONS = re.compile(r"requirement (\S+) .*\(from versions: (?!none\))")
+_NO_VERSION = re.compile(r"requirement (\S+) .*\(from versions: none\)")
+_NPM_NO_VERSION = re.compile(r"code (?:ETARGET|E404)\b(?:.|\n)*?(?:found for |')([^\s']+)")
+
+
+class Failed(Exception):
+    """Raised when something cannot be set up; the message says why and what helps."""
+
+
+def why(output: str) -> str:
+    """Say what was wrong, and what helps, from the output of venv, pip or npm. "" if unknown.
+
+    A version that the index does not have is told from an index that cannot be reached: pip ends
+    both with "Could not find a version that satisfies the requirement".
+    """
+    if _FULL.search(output):
+        return "The disk is full."
+    if _UNWRITABLE.search(output):
+        return (
+            f"This folder, or one in it, cannot be written to: {Path.cwd()}\n"
+            "Take a checkout of your own. Where .venv is another user's (by sudo?), remove it."
+        )
+    found = _OTHER_VERSIONS.search(output) or _NPM_NO_VERSION.search(output)
+    if not found and _NETWORK.search(output):
+        host = _HOST.search(output)
+        name = host[1] or host[2] if host else "the index"
+        return (
+            f"This was the network: {name} does not answer.\n"
+            "  a proxy:   export HTTPS_PROXY=http://<host>:<port>\n"
+            "  a mirror:  export PIP_INDEX_URL=https://<mirror>/simple/\n"
+            "             export npm_config_registry=https://<mirror>/   (for npm)\n"
+            "Then run make again."
+        )
+    found = found or _NO_VERSION.search(output)
+    if found:
+        return (
+            f"The network is fine, but the index does not have {found[1]}.\n"
+            "A mirror may lag behind (PIP_INDEX_URL, npm_config_registry): try another, or none.\n"
+            f"Else there is no such version, or none for this Python ({sys.version.split()[0]})."
+        )
+    return ""
+
+
+def python(folder: Path, requirements: str, purpose: str) -> None:
+    """Make the virtual environment `folder`, where it is not there, and install the requirements.
+
+    `purpose` says for what, as "make run". Raises Failed.
+    """
+    print(f"Setting up {folder} for {purpose} (once, half a minute or more) ...", flush=True)
+    if not _works(folder):
+        said = _run([sys.executable, "-m", "venv", str(folder)])
+        if said is not None and _NO_VENV.search(said) and not _UNWRITABLE.search(said):
+            raise Failed(
+                "This Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv"
+            )
+        if said is not None:
+            raise Failed(f"{why(said) or _last(said)}\nThere is no virtual environment {folder}.")
+    log = folder / "setup.log"
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    log.unlink(missing_ok=True)
+    said = _run([*pip, "--quiet", "--log", str(log), "-r", requirements])
+    if said is not None:
+        # The log has what --quiet leaves out, as an index's 403.
+        whole = log.read_text(encoding="utf-8", errors="replace") if log.exists() else said
+        raise Failed(f"{_last(said)}\n{why(whole)}\nThe whole output of pip: {log}")
+    for site in folder.glob("lib/python*/site-packages"):
+        (site / "token_service.pth").write_text(f"{ROOT / 'functions' / 'sts_token'}\n")
+
+
+def npm(folder: Path) -> None:
+    """Install a folder's npm packages as its lock file has them. Raises Failed.
+
+    The Makefile asks for it only where there is npm.
+    """
+    print(f"Setting up {folder}, npm packages (once, a few seconds) ...", flush=True)
+    said = _run(["npm", "ci", "--loglevel=error"], folder)
+    if said is not None:
+        log = ROOT / ".venv" / "npm.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(said, encoding="utf-8")
+        reason = why(said) or _last(said)
+        raise Failed(f"npm ci failed in {folder}. {reason}\nThe whole output of npm: {log}")
+
+
+def main(arguments: list[str]) -> int:
+    """Set up what the command line says; 1 where that fails, and why on stderr."""
+    try:
+        if arguments[0] == "npm":
+            npm(Path(arguments[1]))
+        else:
+            python(Path(arguments[1]), arguments[2], arguments[3])
+    except Failed as error:
+        print(re.sub(r"\n{2,}", "\n", str(error)), file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error}\n{why(str(error))}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _works(folder: Path) -> bool:
+    """Not where it was half made, or its Python is gone."""
+    program = folder / "bin" / "python"
+    return program.exists() and _run([str(program), "-m", "pip", "--version"]) is None
+
+
+def _run(command: list[str], folder: Path | None = None) -> str | None:
+    """Run it; what it said where it failed, else None."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return done.stdout if done.returncode else None
+
+
+def _last(output: str) -> str:
+    """The lines that say what failed: those of errors, else the last ones. Three at most."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"ERROR|Error|error|npm error", line)]
+    return "\n".join(line[:200] for line in (errors[:3] or lines[-3:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
