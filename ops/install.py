@@ -98,6 +98,8 @@ def python(folder: Path, requirements: str, purpose: str) -> None:
         # The log has what --quiet leaves out, as an index's 403.
         whole = log.read_text(encoding="utf-8", errors="replace") if log.exists() else said
         raise Failed(f"{_last(said)}\n{why(whole)}\nThe whole output of pip: {log}")
+    # Of what went well it has megabytes.
+    log.unlink(missing_ok=True)
     for site in folder.glob("lib/python*/site-packages"):
         (site / "token_service.pth").write_text(f"{ROOT / 'functions' / 'sts_token'}\n")
 
