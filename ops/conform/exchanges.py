@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ops.smoke import wire
 from ops.smoke.wire import Address, Call, NoAnswer, Reply
 
-MAX_CALLS, MAX_SECONDS = 200, 180
+MAX_CALLS, MAX_SECONDS = 240, 180
 """Of a whole run, clean-up included."""
 CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 30, 60
 """What of these the probes leave."""

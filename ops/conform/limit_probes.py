@@ -76,6 +76,59 @@ def completion_callback(site: Site) -> Finding:
     return judged([] if answer.status == 203 else [f"answered {answer}"], "OSS called")
 
 
+def completion_repeated(site: Site) -> Finding:
+    """CompleteMultipartUpload twice of one upload, as after a lost answer. 404 NoSuchUpload."""
+    key = site.session(allow(site, "PutObject", "complete/*"))
+    upload = _with_part(site, key, "complete/twice")
+    works(_completed(site, key, upload, _XML), "the first completion")
+    again = _completed(site, key, upload, _XML)
+    sound = (again.status, again.code) == (404, "NoSuchUpload")
+    return judged([] if sound else [f"the second one was answered {again}"], "404 NoSuchUpload")
+
+
+def empty_completion(site: Site) -> Finding:
+    """CompleteMultipartUpload of an upload without parts. 200, and an ETag that ends with -0."""
+    key = site.session(allow(site, "PutObject GetObject", "complete/*"))
+    upload = _begun(site, key, "complete/empty")
+    answer = _completed(site, key, upload, _XML)
+    if not answer.is_good:
+        return Finding(Verdict.REFUTED, f"it was answered {answer}")
+    found = works(site.oss(key, "HEAD", upload.name), "HEAD of it").headers.get("etag", "")
+    return judged([] if found.strip('"').endswith("-0") else [f"ETag {found}"], f"ETag {found}")
+
+
+def start_overwrite(site: Site) -> Finding:
+    """InitiateMultipartUpload with x-oss-forbid-overwrite: true, of a name that is new and of one
+    that is not.
+
+    409 FileAlreadyExists to the second. An UploadId: what is there is looked at in the end only.
+    """
+    key = site.session(allow(site, "PutObject", "start/*"))
+    works(started(site, key, "start/new", _FORBID), "a start under a new name")
+    works(site.oss(key, "PUT", "start/old", body=TEXT), "an upload")
+    again = started(site, key, "start/old", _FORBID)
+    sound = (again.status, again.code) == _REFUSED
+    return judged([] if sound else [f"the start was answered {again}"], "409 FileAlreadyExists")
+
+
+def start_headers(site: Site) -> Finding:
+    """InitiateMultipartUpload with Content-Type, Content-Disposition and Cache-Control; then a part
+    and the end. HEAD has all three as they were sent.
+    """
+    key = site.session(allow(site, "PutObject GetObject", "start/*"))
+    wanted = {
+        "cache-control": "max-age=7",
+        # OSS's own domains may say "attachment" of themselves: with the name it is ours.
+        "content-disposition": 'attachment; filename="conform.txt"',
+        "content-type": "text/x-conform",
+    }
+    upload = _with_part(site, key, "start/headers", wanted)
+    works(_completed(site, key, upload, _XML), "the end of the upload")
+    found = works(site.oss(key, "HEAD", upload.name), "HEAD of it").headers
+    faults = [f"{n}: {found.get(n)}" for n, value in wanted.items() if found.get(n) != value]
+    return judged(faults, "the object has the headers of the start")
+
+
 def signed_disposition(site: Site) -> Finding:
     """PUT by URLs that sign content-disposition as an additional header: with it, with another
     value and without it.
@@ -167,25 +220,27 @@ def two_framings(site: Site) -> Finding:
 
 
 class _Upload(NamedTuple):
-    """A multipart upload of a probe's key; `etag` is that of its one part."""
+    """A multipart upload of a probe's key; `etags` are those of its parts."""
 
     id: str
     name: str
-    etag: str = ""
+    etags: tuple[str, ...] = ()
 
 
-def _begun(site: Site, key: AccessKey, name: str) -> _Upload:
+def _begun(site: Site, key: AccessKey, name: str, headers: dict[str, str] | None = None) -> _Upload:
     """Begin one. Raises ValueError for an answer without one UploadId."""
-    answer = works(started(site, key, name, {}), "the start of an upload in parts")
+    answer = works(started(site, key, name, headers or {}), "the start of an upload in parts")
     (upload,) = re.findall("<UploadId>([^<]+)</UploadId>", answer.body.decode())
     return _Upload(upload, name)
 
 
-def _with_part(site: Site, key: AccessKey, name: str) -> _Upload:
-    upload = _begun(site, key, name)
+def _with_part(
+    site: Site, key: AccessKey, name: str, headers: dict[str, str] | None = None
+) -> _Upload:
+    upload = _begun(site, key, name, headers)
     query = {"partNumber": "1", "uploadId": upload.id}
     part = works(site.oss(key, "PUT", name, query=query, body=TEXT), "a part")
-    return upload._replace(etag=part.headers["etag"])
+    return upload._replace(etags=(part.headers["etag"],))
 
 
 def _completed(
@@ -196,7 +251,10 @@ def _completed(
     query: dict[str, str] | None = None,
     sent: dict[str, str] | None = None,
 ) -> Answer:
-    part = f"<Part><PartNumber>1</PartNumber><ETag>{upload.etag}</ETag></Part>"
-    body = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>".encode()
+    parts = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+        for number, etag in enumerate(upload.etags, 1)
+    )
+    body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
     query = {"uploadId": upload.id, **(query or {})}
     return site.oss(key, "POST", upload.name, query=query, headers=headers, sent=sent, body=body)

@@ -45,7 +45,11 @@ _CLIENT_ENCRYPTION = {
 
 
 def initiate(call: Call, site: Site) -> Response:
-    """InitiateMultipartUpload: a key that must not be overwritten is looked at here already."""
+    """InitiateMultipartUpload: a key that must not be overwritten is looked at here already.
+
+    Not verified on the real OSS (assumptions 61 and 62): that, and that the object gets the headers
+    of the start.
+    """
     if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
         raise file_already_exists()
     write = key_writer(call.query)
@@ -144,7 +148,7 @@ def complete(call: Call, site: Site, body: bytes) -> Stored:
     """CompleteMultipartUpload, of the parts in the body or (x-oss-complete-all: yes) of all.
 
     Without any part the object is empty: alibabacloud-oss-go-sdk-v2 uploads an empty stream so
-    (TestUploaderUploadFromTeeReader).
+    (TestUploaderUploadFromTeeReader). Its ETag is not verified on the real OSS (assumption 64).
     """
     write = key_writer(call.query)
     upload_id = call.query["uploadId"]

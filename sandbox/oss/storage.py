@@ -675,7 +675,8 @@ def multipart_etag(parts: Sequence[str]) -> str:
     """Return the ETag of an object made of parts with these ETags.
 
     It is the MD5 of their text; S3 takes their bytes. The vendor's Go SDK has a known answer
-    (download_test.go). An object that an earlier version of the sandbox made keeps its ETag.
+    (download_test.go); for no parts it is not verified on the real OSS (assumption 64). An object
+    that an earlier version of the sandbox made keeps its ETag.
     """
     return f"{_md5(''.join(parts))}-{len(parts)}"
 

@@ -29,7 +29,16 @@ from ops.conform.probes import PROBES
 from ops.conform.runner import probe_each
 from ops.conform.site import Site
 from ops.conform.verdicts import Verdict
-from sandbox.oss import app, authentication, callbacks, form_policy, multipart, objects
+from sandbox.oss import (
+    app,
+    authentication,
+    callbacks,
+    form_policy,
+    multipart,
+    objects,
+    storage,
+)
+from sandbox.oss.errors import malformed_xml
 from sandbox.oss.signatures import v4_canonical_request
 
 
@@ -72,6 +81,16 @@ def any_value(patch: Patch) -> None:
     patch.setattr(form_policy.Condition, "holds", lambda *_: True)
 
 
+def raises_malformed(*_: object) -> None:
+    """As S3 answers a completion without parts."""
+    raise malformed_xml("no parts")
+
+
+def kept(patch: Patch) -> None:
+    """A completed upload goes on."""
+    patch.setattr(storage.Storage, "_drop_upload", nothing)
+
+
 FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     ("part_size", partial(supplied, "content-length", "7"), "another size was let in"),
     (
@@ -81,6 +100,23 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     ),
     ("completion_overwrite", supplied_at_the_end, "without the signed header was answered 200"),
     ("completion_callback", not_in_query, "answered 200"),
+    ("completion_repeated", kept, "the second one was answered 200"),
+    (
+        "empty_completion",
+        patches(storage, "multipart_etag", lambda _: "D41D8CD98F00B204E9800998ECF8427E"),
+        'ETag "D41D8CD98F00B204E9800998ECF8427E"',
+    ),
+    (
+        "empty_completion",
+        patches(multipart, "_chosen", raises_malformed),
+        "it was answered 400 MalformedXML",
+    ),
+    ("start_overwrite", patches(multipart, "is_forbidden", lambda _: False), "was answered 200"),
+    (
+        "start_headers",
+        patches(multipart, "stored_headers", lambda _: {"content-type": "text/plain"}),
+        "cache-control: None; content-disposition: None; content-type: text/plain",
+    ),
     (
         "signed_disposition",
         partial(supplied, "content-disposition", "attachment"),

@@ -16,7 +16,7 @@ from token_service.settings.addresses import LOCAL, LOCAL_ADDRESS
 from token_service.settings.parsing import Reader, Variable
 from token_service.settings.values import Endpoint
 
-# vpc100- is of old VPCs; PrivateLink's form is not verified on the real OSS (assumption 48).
+# vpc100- (old VPCs), PrivateLink's form: not verified on the real OSS (assumptions 48 and 63).
 _OF_OSS = (
     r"(?:(?P<bucket>[^.]+)\.)?(?:oss-(?P<internal>[^.]+)-internal|vpc100-oss-(?P<vpc>[^.]+)|oss-"
     r"(?P<public>[^.]+)|(?P<dual>[^.]+)\.oss|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)"
