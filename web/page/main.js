@@ -1,0 +1,146 @@
+// The page: makes `at`, what all views share, and mounts them.
+
+import { connect } from '../client/oss_upload.js';
+
+import * as gallery from './gallery.js';
+import { makeSession } from './session.js';
+import * as session from './session.js';
+import * as settings from './settings.js';
+import * as uploader from './uploader.js';
+import * as why from './why.js';
+
+const LANGUAGES = { en: 'English', zh: '中文' };
+
+async function start() {
+  const kept = settings.read();
+  const language = kept.language ?? (/^zh\b/i.test(navigator.language) ? 'zh' : 'en');
+  const [config, words] = await Promise.all([readConfig(), wordsOf(language)]);
+  const at = makeAt(config, kept, language, words);
+  translate(document, at);
+  document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+  document.title = at.t('title');
+  offerLanguages(at);
+  sayOffline(at);
+  document.getElementById('page').hidden = false;
+  session.mount(document.getElementById('session'), at);
+  uploader.mount(document.getElementById('uploader-card'), at);
+  gallery.mount(document.getElementById('gallery-view'), at);
+  why.mount(document.getElementById('why-view'), at);
+  settings.mount(document.getElementById('settings'), at);
+}
+
+/** Each language is a bundle of its own, and only one is loaded. */
+const wordsOf = (language) => language === 'zh' ? import('texts:zh') : import('texts:en');
+
+async function readConfig() {
+  const fallback = { appServer: '', signIn: '', refusals: '', fullPage: true };
+  try {
+    const response = await fetch('config.json', { cache: 'no-store' });
+    return response.ok ? { ...fallback, ...await response.json() } : fallback;
+  } catch {
+    return fallback;
+  }
+}
+
+/**
+ * What the views share:
+ * - `config` (config.json), `settings` (what the person chose), `language`, `t(key, values)`, `errors`
+ *   (docs/errors.json in this language), `uppyWords` (Uppy's texts in it)
+ * - `session`: who is signed in; the login itself never leaves it but for the client
+ * - `client()`: today's client; another one after 'changed'
+ * - `on(event, handler)`, `emit(event, detail)`: 'changed' (server or login), 'ways' (which are open),
+ *   'scope' (what a token's Scope says), 'uploaded', 'refused', 'request', 'ran' (an upload began)
+ */
+function makeAt(config, kept, language, words) {
+  const handlers = {};
+  let client;
+  const at = {
+    config,
+    settings: kept,
+    language,
+    errors: words.errors,
+    uppyWords: words.uppy,
+    ways: {},
+    t: (key, values = {}) => (words.texts[key] ?? key)
+      .replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole),
+    on: (event, handler) => (handlers[event] ??= []).push(handler),
+    emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
+    client: () => (client ??= connect({
+      url: kept.appServer,
+      login: () => at.session.login(),
+      headers: at.headers,
+      request: (url, init) => ask(at, url, init),
+    })),
+    change() {
+      client = undefined;
+      at.emit('changed');
+    },
+  };
+  // Tags the page's own requests for the panel that says why; a random name, new with each load.
+  at.headers = config.refusals ? { 'X-Sandbox-Session': hex(16) } : {};
+  at.session = makeSession(at);
+  return at;
+}
+
+const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
+  (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** The client's requests, each noted for the panel: never its query, headers or body. */
+async function ask(at, url, { method, headers, body, signal }) {
+  const { pathname: path, origin } = new URL(url, document.baseURI);
+  const server = origin === new URL(at.settings.appServer).origin ? 'function' : 'OSS';
+  const response = await fetch(url, { method, headers, body, signal });
+  const text = await response.text();
+  const [status, code] = server === 'function' ? answered(text, response.status) : [response.status];
+  if (status === 401) at.session.end();
+  at.emit('request', { server, method, path, status, code });
+  return { status: response.status, text, header: (name) => response.headers.get(name) };
+}
+
+function answered(text, status) {
+  try {
+    const { StatusCode, ErrorCode } = JSON.parse(text);
+    return [StatusCode ?? status, ErrorCode];
+  } catch {
+    return [status];
+  }
+}
+
+/** Fill in the texts of what has data-t, data-t-label or data-t-placeholder. */
+function translate(root, at) {
+  const put = (attribute, set) => root.querySelectorAll(`[${attribute}]`).forEach((element) =>
+    set(element, at.t(element.getAttribute(attribute))));
+  put('data-t', (element, text) => { element.textContent = text; });
+  put('data-t-label', (element, text) => element.setAttribute('aria-label', text));
+  put('data-t-placeholder', (element, text) => { element.placeholder = text; });
+}
+
+function offerLanguages(at) {
+  const group = document.getElementById('language');
+  for (const [code, name] of Object.entries(LANGUAGES)) {
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.lang = code;
+    button.textContent = name;
+    button.setAttribute('aria-pressed', code === at.language);
+    button.addEventListener('click', () => {
+      if (code === at.language) return;
+      settings.keep(at, { language: code });
+      location.reload();
+    });
+    group.append(button);
+  }
+}
+
+function sayOffline(at) {
+  const notice = document.getElementById('offline');
+  const say = () => {
+    notice.hidden = navigator.onLine;
+    at.emit(navigator.onLine ? 'online' : 'offline');
+  };
+  window.addEventListener('online', say);
+  window.addEventListener('offline', say);
+  notice.hidden = navigator.onLine;
+}
+
+start();

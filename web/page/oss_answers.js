@@ -1,0 +1,41 @@
+// What OSS answered to Uppy's requests. Uppy tells neither the status (203: the callback failed) nor the
+// text (the callback's own answer), so the page's XMLHttpRequest keeps them.
+
+const LONGEST = 10_000; // characters of a text that is kept
+const answers = new Map(); // path of an object -> the last answer
+
+/** The last answer for a key or a URL: {status, text, key, isCompletion}. */
+export function answerOf(where = '') {
+  for (const [path, answer] of answers) {
+    if (where && (path.endsWith(`/${where}`) || where.includes(path))) return answer;
+  }
+  return undefined;
+}
+
+/** Note each answer of OSS from now on, and tell it as 'request'. */
+export function watchOss(at) {
+  window.XMLHttpRequest = class extends XMLHttpRequest {
+    open(method, url, ...more) {
+      super.open(method, url, ...more);
+      this.addEventListener('loadend', () => note(at, this, method, new URL(url, document.baseURI)));
+    }
+
+    send(body) {
+      // A form goes to the bucket; which object it is for stands in it.
+      this.object = body instanceof FormData ? body.get('key') : '';
+      super.send(body);
+    }
+  };
+}
+
+function note(at, { status, responseText, responseType, object }, method, url) {
+  if (!status) return;
+  const text = responseType ? '' : responseText.slice(0, LONGEST);
+  const path = decodeURIComponent(url.pathname) + object;
+  const [, code] = text.match(/<Code>([^<]*)<\/Code>/) ?? [];
+  const isCompletion = method === 'POST' && url.searchParams.has('uploadId') && status < 300;
+  answers.delete(path);
+  answers.set(path, { status, text, isCompletion });
+  if (answers.size > 100) answers.delete(answers.keys().next().value);
+  at.emit('request', { server: 'OSS', method, path, status, code });
+}

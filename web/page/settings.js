@@ -1,0 +1,98 @@
+// The server, what a token of it is for, and what the person chose; which is kept but for what is secret.
+
+import { sentence } from './sentences.js';
+import { probe } from './ways.js';
+
+const KEPT = 'oss-upload-page';
+const DEFAULTS = { way: 'signed-url', resumable: true, naming: 'own' };
+
+/** What was kept; {} where the browser keeps nothing. */
+export function read() {
+  try {
+    return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(KEPT)) };
+  } catch {
+    return { ...DEFAULTS };
+  }
+}
+
+/** Change settings, and keep them for the next time. */
+export function keep(at, change) {
+  Object.assign(at.settings, change);
+  const { way, resumable, naming, language, user, server } = at.settings;
+  try {
+    localStorage.setItem(KEPT, JSON.stringify({ way, resumable, naming, language, user, server }));
+  } catch {
+    // Private mode: it is chosen anew next time.
+  }
+}
+
+/** The server's URL without what is nobody's to keep: a login in its query. Throws TypeError. */
+function address(text) {
+  const url = new URL(text, document.baseURI);
+  if (!/^https?:$/.test(url.protocol)) throw new TypeError('http or https');
+  url.username = url.password = url.search = url.hash = '';
+  return url.href;
+}
+
+/** Mount the card; then ask the server what is open. */
+export function mount(root, at) {
+  const input = root.querySelector('#server');
+  const fault = root.querySelector('#server-fault');
+  const use = (text) => {
+    try {
+      at.settings.appServer = address(text);
+    } catch {
+      say(at.t('settings.noUrl'));
+      return input.focus();
+    }
+    input.value = at.settings.appServer;
+    at.change();
+  };
+  const say = (text) => {
+    fault.textContent = text;
+    fault.hidden = !text;
+  };
+  root.querySelector('#server-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    use(input.value.trim());
+    keep(at, { server: at.config.appServer ? undefined : at.settings.appServer });
+  });
+  at.on('changed', async () => {
+    say('');
+    const client = at.client();
+    const { ways, needsLogin, fault } = await probe(client);
+    if (client !== at.client()) return;
+    at.ways = ways;
+    at.session.say(needsLogin);
+    say(fault ? spoken(at, fault) : '');
+    at.emit('ways');
+    if (!fault && !needsLogin) showScope(root, at, client);
+  });
+  const server = at.config.appServer || at.settings.server;
+  if (server) use(server);
+  else say(at.t('settings.which'));
+}
+
+const spoken = (at, error) => {
+  const { text, todo } = sentence(at, error);
+  return `${text} ${todo}`;
+};
+
+async function showScope(root, at, client) {
+  const facts = root.querySelector('#scope');
+  facts.hidden = true;
+  if (at.ways.token !== 'open') return;
+  const token = await client.token().catch((error) => at.emit('refused', { where: 'function', ...error }));
+  if (!token || client !== at.client()) return;
+  at.scope = token.Scope;
+  at.emit('scope', token);
+  const { Bucket, Region, Prefix, Policy } = token.Scope;
+  const rows = { bucket: Bucket, region: Region, prefix: Prefix, policy: Policy };
+  facts.replaceChildren(...Object.entries(rows).filter(([, value]) => value).flatMap(([name, value]) => {
+    const [term, fact] = [document.createElement('dt'), document.createElement('dd')];
+    term.textContent = at.t(`settings.${name}`);
+    fact.textContent = value;
+    return [term, fact];
+  }));
+  facts.hidden = false;
+}

@@ -1,0 +1,71 @@
+// The four ways to upload: which are open, how the token way signs, and the code that just ran.
+
+export const WAYS = ['token', 'signed-url', 'form', 'multipart'];
+
+/** What is refused before anything is signed or STS is asked; a closed way answers something else. */
+const PROBES = {
+  token: ['', { duration: 'x' }, 'GET'],
+  'signed-url': ['signed-url', { method: 'X' }, 'GET'],
+  form: ['form', { max_bytes: 'x' }, 'GET'],
+  multipart: ['multipart', {}, 'POST'],
+};
+const CLOSED = ['RouteDisabled', 'NotFound'];
+const NO_SERVER = ['Network', 'InvalidAnswer'];
+
+/**
+ * Ask once which ways are open.
+ * @returns {Promise<{ways: Object<string, 'open' | 'closed'>, needsLogin: boolean, fault?: Error}>} `fault`
+ *   is why no way is known: no server there, or it takes this caller not at all.
+ */
+export async function probe(client) {
+  const answers = await Promise.all(WAYS.map((way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error)));
+  const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
+  const isFault = ({ code, status }) => NO_SERVER.includes(code) || status === 403 && !CLOSED.includes(code)
+    || status >= 429;
+  return {
+    ways: Object.fromEntries(WAYS.map((way, at) => [way, open(answers[at])])),
+    needsLogin: answers.some(({ status }) => status === 401),
+    fault: answers.every(isFault) ? answers[0] : undefined,
+  };
+}
+
+let loading; // ali-oss, once
+
+/** For the client's way 'token': a URL of OSS, signed by ali-oss with the token, V4. */
+export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope },
+  { method, key, query, headers, seconds }) {
+  const { default: OSS } = await (loading ??= import('ali-oss'));
+  const oss = new OSS({
+    accessKeyId: AccessKeyId,
+    accessKeySecret: AccessKeySecret,
+    stsToken: SecurityToken,
+    bucket: Scope.Bucket,
+    region: `oss-${Scope.Region}`,
+    endpoint: Scope.Endpoint,
+    cname: Scope.Cname,
+    sldEnable: !Scope.Cname && Scope.Endpoint.startsWith('http:'), // the sandbox
+    secure: Scope.Endpoint.startsWith('https:'),
+    authorizationV4: true,
+  });
+  return oss.signatureUrlV4(method, seconds, { headers, queries: query }, key);
+}
+
+/** Upload into another user's folder with one's own token: what OSS says is told as any refusal. */
+export async function tryFolderOf(at, user) {
+  try {
+    const token = await at.client().token();
+    const key = `${token.Scope.Prefix.replace(/[^/]+\/$/, '')}${user}/not-mine.txt`;
+    const headers = { 'Content-Type': 'text/plain' };
+    const url = await sign(token, { method: 'PUT', key, query: {}, headers, seconds: 60 });
+    const response = await fetch(url, { method: 'PUT', headers: { ...headers, ...at.headers }, body: 'mine?' });
+    const text = await response.text();
+    const [, code] = text.match(/<Code>([^<]*)<\/Code>/) ?? [];
+    const [, message] = text.match(/<Message>([^<]*)<\/Message>/) ?? [];
+    at.emit('request', { server: 'OSS', method: 'PUT', path: key, status: response.status, code });
+    if (response.ok) at.emit('uploaded', { key, name: key, size: 5, status: response.status });
+    else at.emit('refused', { where: 'OSS', status: response.status, code, message, name: key });
+  } catch (error) {
+    const { code = 'Network', status = 0, message } = error;
+    at.emit('refused', { where: 'function', status, code, message, name: user });
+  }
+}
