@@ -37,5 +37,6 @@ const sign = (token, { method, key, query, headers, seconds }) => new OSS({
   cname: token.Scope.Cname,
   sldEnable: !token.Scope.Cname && token.Scope.Endpoint.startsWith('http:'), // the sandbox
   authorizationV4: true,
+  refreshSTSTokenInterval: Infinity, // the client renews the token
 }).signatureUrlV4(method, seconds, { headers, queries: query }, key);
 `;

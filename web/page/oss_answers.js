@@ -25,6 +25,12 @@ export function watchOss(at) {
       this.object = body instanceof FormData ? body.get('key') : '';
       super.send(body);
     }
+
+    getResponseHeader(name) {
+      // Of a header that CORS hides, the browser's own makes an error on the console.
+      const lines = this.getAllResponseHeaders().split('\r\n').map((line) => line.split(': '));
+      return lines.find(([other]) => other.toLowerCase() === name.toLowerCase())?.slice(1).join(': ') ?? null;
+    }
   };
 }
 

@@ -13,6 +13,8 @@ import { WAYS, sign } from './ways.js';
 const MIB = 1024 * 1024;
 /** What a reload finds again, in the browser's own storage; a larger file is asked for again. */
 const KEPT = { maxFileSize: 100 * MIB, maxTotalSize: 500 * MIB };
+/** A part of every upload but its last: what /multipart signs for, and OSS takes. */
+const PART = 5 * MIB;
 /** Of OSS and the function: the next try has a new token, or a new URL. */
 const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityToken', 'RequestExpired'];
 const SILENT = { debug() {}, warn() {}, error() {} }; // errors are said on the page
@@ -55,8 +57,10 @@ export function mount(root, at) {
     locale: { strings: { dropHint: at.t('upload.drop') } },
   });
   uppy.use(AwsS3, {
-    shouldUseMultipart: ({ meta }) => meta.way === 'multipart' || meta.way === 'token' && meta.resumable,
-    getChunkSize: () => 5 * MIB,
+    // One part is not worth three requests, where there is a choice.
+    shouldUseMultipart: ({ meta: { way, resumable }, size }) =>
+      way === 'multipart' || way === 'token' && resumable && size > PART,
+    getChunkSize: () => PART,
     allowedMetaFields: false,
     limit: 3,
     generateObjectKey(file) {

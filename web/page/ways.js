@@ -46,6 +46,7 @@ export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope 
     sldEnable: !Scope.Cname && Scope.Endpoint.startsWith('http:'), // the sandbox
     secure: Scope.Endpoint.startsWith('https:'),
     authorizationV4: true,
+    refreshSTSTokenInterval: Infinity, // the client renews it; without this word of it ali-oss warns
   });
   return oss.signatureUrlV4(method, seconds, { headers, queries: query }, key);
 }
