@@ -3,6 +3,7 @@
 import { connect } from '../client/oss_upload.js';
 
 import * as gallery from './gallery.js';
+import { uploads } from './kept.js';
 import { makeSession } from './session.js';
 import * as session from './session.js';
 import * as settings from './settings.js';
@@ -67,8 +68,9 @@ function makeAt(config, kept, language, words) {
     emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
     client: () => (client ??= connect({
       url: kept.appServer,
-      login: () => at.session.login(),
+      login: (again) => at.session.login(again),
       headers: at.headers,
+      store: uploads,
       request: (url, init) => ask(at, url, init),
     })),
     change() {
@@ -92,7 +94,6 @@ async function ask(at, url, { method, headers, body, signal }) {
   const response = await fetch(url, { method, headers, body, signal });
   const text = await response.text();
   const [status, code] = server === 'function' ? answered(text, response.status) : [response.status];
-  if (status === 401) at.session.end();
   at.emit('request', { server, method, path, status, code });
   return { status: response.status, text, header: (name) => response.headers.get(name) };
 }

@@ -6,7 +6,7 @@ import { tryFolderOf } from './ways.js';
 
 const EARLY_MS = 60_000;
 
-/** Make `at.session`: `user`, and `login()` for the client; `end()` when the server has refused it. */
+/** Make `at.session`: `user`, and `login()` for the client. */
 export function makeSession(at) {
   let login = '';
   let until = Infinity; // by this device's clock
@@ -18,14 +18,10 @@ export function makeSession(at) {
     get until() {
       return login ? until : undefined;
     },
-    /** The login, renewed when it has ended; '' for nobody. May wait for the person. */
-    login() {
-      if (!login || Date.now() < until - EARLY_MS) return login;
+    /** The login, renewed when it has ended or the server refuses it; '' for nobody. May wait for the person. */
+    login(isRefused = false) {
+      if (!login || (!isRefused && Date.now() < until - EARLY_MS)) return login;
       return renewing ??= renew().finally(() => { renewing = undefined; });
-    },
-    /** The server takes it no more: the next one who asks gets a new one. */
-    end() {
-      if (login) until = 0;
     },
     async signIn(user) {
       take(await fetchLogin(user), user);

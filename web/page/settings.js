@@ -1,15 +1,16 @@
 // The server, what a token of it is for, and what the person chose; which is kept but for what is secret.
 
+import * as kept from './kept.js';
 import { sentence } from './sentences.js';
 import { probe } from './ways.js';
 
-const KEPT = 'oss-upload-page';
+const NAME = 'oss-upload-page';
 const DEFAULTS = { way: 'signed-url', resumable: true, naming: 'own' };
 
-/** What was kept; {} where the browser keeps nothing. */
+/** What was kept, or how it is at first. */
 export function read() {
   try {
-    return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(KEPT)) };
+    return { ...DEFAULTS, ...JSON.parse(kept.get(NAME)) };
   } catch {
     return { ...DEFAULTS };
   }
@@ -19,11 +20,7 @@ export function read() {
 export function keep(at, change) {
   Object.assign(at.settings, change);
   const { way, resumable, naming, language, user, server } = at.settings;
-  try {
-    localStorage.setItem(KEPT, JSON.stringify({ way, resumable, naming, language, user, server }));
-  } catch {
-    // Private mode: it is chosen anew next time.
-  }
+  kept.set(NAME, JSON.stringify({ way, resumable, naming, language, user, server }));
 }
 
 /** The server's URL without what is nobody's to keep: a login in its query. Throws TypeError. */

@@ -6,6 +6,7 @@ import Dashboard from '@uppy/dashboard';
 
 import { codeOf } from './code.js';
 import { answerOf, watchOss } from './oss_answers.js';
+import { uploads } from './kept.js';
 import { sentence } from './sentences.js';
 import * as settings from './settings.js';
 import { WAYS, sign } from './ways.js';
@@ -112,11 +113,13 @@ export function mount(root, at) {
     }
   });
   uppy.on('upload-success', (file, { body, status }) => {
+    uploads.remove(file.id);
     const answer = answerOf(body.key);
     at.emit('uploaded', { key: body.key, name: file.name, size: file.size,
       status: answer?.status ?? status, answer: answer?.text });
   });
   uppy.on('file-added', () => root.classList.add('has-files'));
+  uppy.on('file-removed', ({ id }) => uploads.remove(id));
   uppy.on('file-removed', () => root.classList.toggle('has-files', uppy.getFiles().length > 0));
   uppy.on('cancel-all', () => root.classList.remove('has-files'));
   uppy.on('restored', () => root.classList.toggle('has-files', uppy.getFiles().length > 0));
@@ -146,6 +149,8 @@ export function mount(root, at) {
   });
 
   watchOss(at);
+  sayRefusals(root.querySelector('#refusal'), at);
+  showSpeed(root.querySelector('#speed'), uppy, at);
   offerWays(root, at);
   offerNames(root, at);
   pickFiles(root, uppy);
@@ -209,6 +214,36 @@ async function remember(uppy) {
   }
   dashboard.setOptions({ disabled: false });
 }
+
+/** The last refusal, as a sentence of what happened and one of what to do, until the next upload. */
+function sayRefusals(place, at) {
+  at.on('refused', (refused) => {
+    const { text, todo } = sentence(at, refused);
+    const [what, action] = [document.createElement('strong'), document.createElement('span')];
+    what.textContent = refused.name ? at.t('refused', { name: refused.name, text }) : text;
+    action.textContent = todo;
+    place.replaceChildren(what, action);
+  });
+  at.on('ran', () => place.replaceChildren());
+}
+
+/** Bytes in a second, over the last few seconds; Uppy says the rest: how much, and the time that is left. */
+function showSpeed(place, uppy, at) {
+  let samples = []; // [ms, bytes], all files
+  const sent = () => uppy.getFiles().reduce((sum, { progress }) => sum + (progress.bytesUploaded || 0), 0);
+  const isBusy = () => uppy.getFiles().some(({ progress, isPaused, error }) =>
+    progress.uploadStarted && !progress.uploadComplete && !isPaused && !error);
+  setInterval(() => {
+    samples = isBusy() ? [...samples, [Date.now(), sent()]].slice(-6) : [];
+    const [[from, before] = [], [to, now] = []] = [samples[0], samples.at(-1)];
+    place.hidden = samples.length < 2 || now < before;
+    if (!place.hidden) {
+      place.textContent = at.t('upload.speed', { speed: size((now - before) / (to - from) * 1000) });
+    }
+  }, 1000);
+}
+
+const size = (bytes) => bytes < MIB ? `${Math.round(bytes / 1024)} KB` : `${(bytes / MIB).toFixed(1)} MB`;
 
 function pickFiles(root, uppy) {
   for (const [button, field] of [['#take-photo', '#photo-input'], ['#choose', '#file-input']]) {
