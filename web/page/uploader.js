@@ -149,7 +149,6 @@ export function mount(root, at) {
   });
 
   watchOss(at);
-  sayRefusals(root.querySelector('#refusal'), at);
   showSpeed(root.querySelector('#speed'), uppy, at);
   offerWays(root, at);
   offerNames(root, at);
@@ -213,18 +212,6 @@ async function remember(uppy) {
     // Not loaded, or no storage: uploads work, and a reload forgets them.
   }
   dashboard.setOptions({ disabled: false });
-}
-
-/** The last refusal, as a sentence of what happened and one of what to do, until the next upload. */
-function sayRefusals(place, at) {
-  at.on('refused', (refused) => {
-    const { text, todo } = sentence(at, refused);
-    const [what, action] = [document.createElement('strong'), document.createElement('span')];
-    what.textContent = refused.name ? at.t('refused', { name: refused.name, text }) : text;
-    action.textContent = todo;
-    place.replaceChildren(what, action);
-  });
-  at.on('ran', () => place.replaceChildren());
 }
 
 /** Bytes in a second, over the last few seconds; Uppy says the rest: how much, and the time that is left. */
