@@ -31,6 +31,7 @@ const { metafile } = await build({
   legalComments: 'linked',
   logLevel: 'warning',
   chunkNames: '[name]-[hash]',
+  loader: { '.svg': 'dataurl' },
   plugins: [{ name: 'page', setup: page }],
 });
 await Promise.all([
