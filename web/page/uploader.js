@@ -20,8 +20,19 @@ const PART = 5 * MIB;
 const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityToken', 'RequestExpired'];
 const SILENT = { debug() {}, warn() {}, error() {} }; // errors are said on the page
 
-/** Uppy that says an error as a sentence, and knows an upload that only its callback failed. */
-class SpeakingUppy extends Uppy {
+/** Uppy that says an error as a sentence, knows an upload whose callback alone failed, and a file again. */
+class PageUppy extends Uppy {
+  /** A file that a reload could not keep is asked for again: it is known by name and size. */
+  addFiles(files) {
+    const ghosts = this.getFiles().filter(({ isGhost }) => isGhost);
+    const isNew = ({ name, data }) => {
+      const ghost = ghosts.find((one) => one.name === name && one.size === data.size);
+      if (ghost) this.setFileState(ghost.id, { data, isGhost: false });
+      return !ghost;
+    };
+    super.addFiles(files.filter(isNew));
+  }
+
   emit(event, ...args) {
     if (event !== 'upload-error' || !this.opts.onFailure) return super.emit(event, ...args);
     const success = this.opts.onFailure(...args);
@@ -38,21 +49,21 @@ export function mount(root, at) {
   const resting = new Set(); // files that the network's end has paused
 
   const transport = (way) => (transports[way] ??= at.client().uppy(way, wishesOf, sign));
-  const uppy = new SpeakingUppy({
+  const uppy = new PageUppy({
     id: 'page',
     logger: SILENT,
     locale: at.uppyWords,
-    onBeforeFileAdded: (file, files) => reselected(uppy, file, files),
     onFailure: (file, error) => failed(file, error),
   });
   uppy.use(Dashboard, {
     target: root.querySelector('#uploader'),
     inline: true,
     width: '100%',
-    height: 380,
+    height: 420,
     theme: 'auto',
     proudlyDisplayPoweredByUppy: false,
     showRemoveButtonAfterComplete: true,
+    singleFileFullScreen: false,
     disabled: true,
     note: null,
     locale: { strings: { dropHint: at.t('upload.drop') } },
@@ -193,15 +204,6 @@ function wishesOf({ meta: { object }, name, size, type }) {
   return { ...named, size, content_type: type || 'application/octet-stream' };
 }
 
-/** A file that a reload could not keep is chosen again: it is known by name and size. */
-function reselected(uppy, file, files) {
-  const ghost = Object.values(files).find((one) =>
-    one.isGhost && one.name === file.name && one.size === file.size && one.id !== file.id);
-  if (!ghost) return !(file.id in files) || files[file.id].isGhost;
-  uppy.setFileState(ghost.id, { data: file.data, isGhost: false });
-  return false;
-}
-
 /** Files and what was sent of them outlive a reload; nothing may be added before they are back. */
 async function remember(uppy) {
   const dashboard = uppy.getPlugin('Dashboard');
@@ -218,7 +220,7 @@ async function remember(uppy) {
 function showSpeed(place, uppy, at) {
   let samples = []; // [ms, bytes], all files
   const sent = () => uppy.getFiles().reduce((sum, { progress }) => sum + (progress.bytesUploaded || 0), 0);
-  const isBusy = () => uppy.getFiles().some(({ progress, isPaused, error }) =>
+  const isBusy = () => !uppy.getState().recoveredState && uppy.getFiles().some(({ progress, isPaused, error }) =>
     progress.uploadStarted && !progress.uploadComplete && !isPaused && !error);
   setInterval(() => {
     samples = isBusy() ? [...samples, [Date.now(), sent()]].slice(-6) : [];
