@@ -17,7 +17,8 @@ export function watchOss(at) {
   window.XMLHttpRequest = class extends XMLHttpRequest {
     open(method, url, ...more) {
       super.open(method, url, ...more);
-      this.addEventListener('loadend', () => note(at, this, method, new URL(url, document.baseURI)));
+      // Before whoever opens it: 'load' comes to listeners in their order.
+      this.addEventListener('load', () => note(at, this, method, new URL(url, document.baseURI)));
     }
 
     send(body) {
@@ -35,7 +36,6 @@ export function watchOss(at) {
 }
 
 function note(at, { status, responseText, responseType, object }, method, url) {
-  if (!status) return;
   const text = responseType ? '' : responseText.slice(0, LONGEST);
   const path = decodeURIComponent(url.pathname) + object;
   const [, code] = text.match(/<Code>([^<]*)<\/Code>/) ?? [];

@@ -45,7 +45,7 @@ export function mount(root, at) {
   const transports = {}; // way -> what the client of today makes for Uppy
   const running = new Map(); // file's id -> the transport it began with
   const byKey = new Map(); // key asked for or given -> file's id
-  const again = new Map(); // file's id -> how often it was begun anew by itself
+  const again = new Set(); // files that went on by themselves with a new token
   const resting = new Set(); // files that the network's end has paused
 
   const transport = (way) => (transports[way] ??= at.client().uppy(way, wishesOf, sign));
@@ -100,31 +100,32 @@ export function mount(root, at) {
     if (!error.status && answer?.isCompletion) {
       return { status: answer.status, body: { key } };
     }
+    if (ENDED.includes(code) && !again.has(file.id)) {
+      again.add(file.id);
+      at.client().forget();
+      setTimeout(() => uppy.retryUpload(file.id).catch(() => {}));
+      return undefined;
+    }
+    if (code === 'Network') resting.add(file.id); // begun again once the network is back
     at.emit('refused', { where: error.body === undefined ? 'function' : 'OSS', status, code, message,
       name: file?.name });
     const { text, todo } = sentence(at, { code, status, message });
     error.message = `${text} ${todo}`;
-    if (ENDED.includes(code) && !again.get(file.id)) {
-      again.set(file.id, 1);
-      at.client().forget();
-      setTimeout(() => uppy.retryUpload(file.id).catch(() => {}));
-    }
     return undefined;
   };
 
   // What a file is uploaded as is decided when its upload begins, and stays.
   uppy.on('upload', (_, files) => {
-    const names = new Set(uppy.getFiles().map(({ meta }) => meta.object));
     for (const file of files) {
-      if (file.s3Multipart) continue;
-      const meta = begun(file, at, names);
-      uppy.setFileMeta(file.id, meta);
-      names.add(meta.object);
-      at.emit('ran', { ...meta, name: file.name, size: file.size, type: file.type });
+      const others = new Set(uppy.getFiles().filter(({ id }) => id !== file.id).map(({ meta }) => meta.object));
+      if (!file.s3Multipart) uppy.setFileMeta(file.id, begun(file, at, others));
+      const { meta, name, size, type } = uppy.getFile(file.id);
+      at.emit('ran', { ...meta, name, size, type });
     }
   });
   uppy.on('upload-success', (file, { body, status }) => {
     uploads.remove(file.id);
+    again.delete(file.id);
     const answer = answerOf(body.key);
     at.emit('uploaded', { key: body.key, name: file.name, size: file.size,
       status: answer?.status ?? status, answer: answer?.text });
