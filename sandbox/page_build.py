@@ -62,7 +62,7 @@ def build(root: Path, *, quiet: bool) -> None:
         installed = _written(web / "node_modules" / ".package-lock.json")
         if installed < _written(web / "package-lock.json"):
             _run(["npm", "ci", "--omit=dev", "--loglevel=error"], web, quiet=quiet)
-        _run(["node", "build.mjs"], web, quiet=quiet)
+        _run(["node", "web/build.mjs"], root, quiet=quiet)
 
 
 @contextlib.contextmanager

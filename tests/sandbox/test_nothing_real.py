@@ -313,6 +313,7 @@ def test_everybody_else_is_refused_before_sts_is_asked(
         (404, ask(in_cloud, "/sts")),
         (404, ask(in_cloud, OBJECT)),
         (404, ask(in_cloud, "/sandbox/login?user=ceo")),
+        (404, ask(in_cloud, "/app/")),
         (404, ask(in_cloud, f"/{'0' * 32}/")),
         (403, ask(in_cloud, known, Origin="https://evil.example")),
         (403, ask(in_cloud, known, Origin=f"http://127.0.0.1:{in_cloud.port}")),
@@ -332,6 +333,11 @@ def test_everybody_else_is_refused_before_sts_is_asked(
 def test_there_is_no_demo_sign_in(in_cloud: Sandbox) -> None:
     # The function's own answer.
     assert in_cloud.answer(path="/sandbox/login?user=ceo")["StatusCode"] == 404
+
+
+def test_there_is_no_page(in_cloud: Sandbox) -> None:
+    for path in ("/app/", "/app/config.json"):
+        assert in_cloud.answer(path=path)["StatusCode"] == 404
 
 
 def test_each_run_has_another_url(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ mkdir -p node_modules && echo > node_modules/.package-lock.json
 NODE = """#!/bin/sh
 if [ "$1" = --version ]; then echo v20.11.0; exit; fi
 echo "node $*" >> "$LOG"
-mkdir -p ../dist/web && echo page > ../dist/web/index.html && echo '{}' > ../dist/web/config.json
+mkdir -p dist/web && echo page > dist/web/index.html && echo "{}" > dist/web/config.json
 """
 HANGING = """#!/bin/sh
 if [ "$1" = --version ]; then echo v20.11.0; exit; fi
@@ -125,8 +125,8 @@ def test_packages_are_installed_once_and_without_those_of_the_tests(checkout: Ch
     page_build.build(checkout.root, quiet=False)
     assert [line.partition(";")[0] for line in checkout.asked] == [
         "npm ci --omit=dev --loglevel=error",
-        "node build.mjs",
-        "node build.mjs",
+        "node web/build.mjs",
+        "node web/build.mjs",
     ]
     sooner(checkout.root / "web" / "node_modules" / ".package-lock.json", 10)
     page_build.build(checkout.root, quiet=False)
@@ -210,7 +210,7 @@ exit 1
             "npm ci failed: request to http://a.example/xtend failed, reason: getaddrinfo",
         ),
         ("npm", "#!/bin/sh\nexit 1\n", "npm ci failed"),
-        ("node", BROKEN, 'node build.mjs failed: [31mX [ERROR] Could not resolve "uppy"'),
+        ("node", BROKEN, 'node web/build.mjs failed: [31mX [ERROR] Could not resolve "uppy"'),
         ("node", "#!/bin/sh\necho v18.1.0\n", "it needs Node.js 20 or newer; this is v18.1.0"),
     ],
 )
@@ -241,10 +241,10 @@ def test_two_builds_at_once_are_one(checkout: Checkout, caplog: pytest.LogCaptur
     waiting = NODE.replace("mkdir -p", f"while [ ! -e {go} ]; do sleep 0.05; done; mkdir -p", 1)
     checkout.program("node", waiting)
     with beside(checkout), beside(checkout):
-        wait_for(lambda: "node build.mjs" in checkout.asked)
+        wait_for(lambda: "node web/build.mjs" in checkout.asked)
         go.touch()
         wait_for(lambda: len(said(caplog)) == 4)
-    assert checkout.asked.count("node build.mjs") == 1
+    assert checkout.asked.count("node web/build.mjs") == 1
     assert said(caplog)[2:] == ["the page is built: reload /app/"] * 2
 
 
@@ -333,4 +333,4 @@ def test_make_web_builds_it_and_fails_where_that_fails(copy: Checkout, tmp_path:
     assert done.returncode != 0
     # What Node.js says is there to be read.
     assert b"Could not resolve" in done.stdout
-    assert b"make web: node build.mjs failed\n" in done.stderr
+    assert b"make web: node web/build.mjs failed\n" in done.stderr
