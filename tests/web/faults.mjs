@@ -20,14 +20,16 @@ export async function watch(page) {
   return found;
 }
 
-/** What was noted, and what axe-core finds in the page as it is now, light and dark. */
-export async function faultsOf(page, noted) {
+/** What was noted, and what axe-core finds as the page is now, light and dark; `within` is a selector. */
+export async function faultsOf(page, noted, within = 'html') {
   const found = [...noted];
   // Not a script in the document, which the page's policy would refuse.
   await page.evaluate(await readFile(AXE, 'utf8'));
   for (const colorScheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme });
-    const { violations } = await page.evaluate(() => window.axe.run());
+    // Without motion: a colour on its way from one theme to the other is of neither.
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    const { violations } = await page.evaluate((parts) => window.axe.run(parts), within);
     for (const { id, nodes } of violations) found.push(`${colorScheme}: ${id}: ${nodes[0].html}`);
   }
   return found;

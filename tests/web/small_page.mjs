@@ -1,8 +1,7 @@
 // The small page (web/small) in Chromium, served under the policy that the sandbox serves it under: reads
-// {config, files: [{name, type, base64}], input, user, device, locale, lostPuts, offersFullPage,
-// chromium} as JSON on
-// stdin. `input` is the one that takes the files, `user` signs in before, `lostPuts` uploads get no answer,
-// and then "try again" is pressed. Prints, as JSON, what is seen of each file, what is said, and what
+// {config, files: [{name, type, base64}], input, user, device, locale, lostPuts, offersFullPage, chromium} as
+// JSON on stdin. `input` is the one that takes the files, `user` signs in before, `lostPuts` uploads get no
+// answer, and then "try again" is pressed. Prints, as JSON, what is seen of each file, what is said, and what
 // nobody should find: faults (console, policy, axe), and all text that a secret could be in.
 
 import { readFile } from 'node:fs/promises';
@@ -12,12 +11,9 @@ import { devices } from 'playwright-core';
 
 import { faultsOf, watch } from './faults.mjs';
 import { withPage } from './page.mjs';
+import { POLICY } from './policy.mjs';
 
 const TYPES = { html: 'text/html', css: 'text/css', js: 'text/javascript' };
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
-  + " connect-src 'self' https: http://127.0.0.1:* http://localhost:*; media-src blob:; manifest-src 'self';"
-  + " base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 const CHECK_MS = 3000; // how often the page asks whether the full one is there
 
 const job = await json(process.stdin);
@@ -45,6 +41,13 @@ const settled = (number) => {
   const pictures = [...document.querySelectorAll('#files img')];
   return items.length === number && items.every((one) => one.ariaBusy === 'false')
     && pictures.every((one) => one.complete);
+};
+
+/** What answers none of the first PUTs. */
+const losing = (lost) => (route) => {
+  if (route.request().method() !== 'PUT' || lost === 0) return route.fallback();
+  lost -= 1;
+  return route.abort('connectionreset');
 };
 
 let watched;
@@ -90,12 +93,8 @@ const use = async (page) => {
 
 const prepare = async (page) => {
   watched = await watch(page);
-  let lost = job.lostPuts ?? 0;
-  await page.route('**/*', (route) => {
-    if (route.request().method() !== 'PUT' || lost === 0) return route.fallback();
-    lost -= 1;
-    return route.abort('connectionreset');
-  });
+  // Only where it is asked for: a page with a route gets no preflights.
+  if (job.lostPuts) await page.route('**/*', losing(job.lostPuts));
   if (job.offersFullPage) {
     await page.clock.install();
     let asked = 0;

@@ -1,0 +1,149 @@
+// What the full page shows of uploads, in Chromium: reads {folder: the built page, config, refusals: what the
+// sandbox tells, user, way, upload: {name, type, base64}, open: a name in the gallery, more, mark, width,
+// chromium} as JSON on stdin. Prints, as JSON, the gallery, the viewer and the panel as they are seen, what
+// is wrong with the page (faults.mjs), and all text that a secret could be in.
+
+import { readFile, readdir } from 'node:fs/promises';
+import { json } from 'node:stream/consumers';
+
+import { faultsOf, watch } from './faults.mjs';
+import { withPage } from './page.mjs';
+import { POLICY } from './policy.mjs';
+
+const TYPES = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' };
+const VIEWS = '#gallery-view, #why-view, #refusal, #viewer';
+
+const job = await json(process.stdin);
+const files = { '/config.json': ['application/json', JSON.stringify(job.config)] };
+for (const name of await readdir(job.folder)) {
+  const type = TYPES[name.split('.').at(-1)];
+  if (type) files[name === 'index.html' ? '/' : `/${name}`] = [type, await readFile(`${job.folder}/${name}`)];
+}
+
+// Run in the page.
+const gallery = () => ({
+  note: document.getElementById('uploads-note').textContent,
+  more: !document.getElementById('more').hidden,
+  items: [...document.querySelectorAll('#uploads > li')].map((item) => ({
+    name: item.querySelector('.name').textContent,
+    picture: [...item.querySelectorAll('img')].map((one) => [one.naturalWidth, one.naturalHeight]),
+    told: [...item.querySelectorAll('.fault, pre')].map((one) => one.textContent),
+  })),
+});
+const viewer = () => ({
+  size: [...document.querySelectorAll('#viewer img:not([hidden])')].map((one) => [one.naturalWidth, one.naturalHeight]),
+  said: document.querySelector('#viewer [role=status]').textContent,
+  title: document.querySelector('#viewer h2').textContent,
+});
+/** The colour at a place of the viewer's picture, 0 to 1 from the left and the top, and the lightest of all. */
+const lightest = () => {
+  const image = document.querySelector('#viewer img');
+  const canvas = Object.assign(document.createElement('canvas'), { width: image.naturalWidth, height: image.naturalHeight });
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  let most = 0;
+  for (let at = 0; at < data.length; at += 4) most = Math.max(most, Math.min(data[at], data[at + 1], data[at + 2]));
+  return most;
+};
+const texts = () => [document.documentElement.outerHTML, JSON.stringify({ ...localStorage, ...sessionStorage }),
+  document.getElementById('why')?.textContent ?? '', location.href];
+
+/** Press the download, which this tab or another gets: its name and its bytes. */
+async function downloaded(page) {
+  const coming = new Promise((resolve) => {
+    page.once('download', resolve);
+    page.context().once('page', (tab) => tab.once('download', resolve));
+  });
+  await page.click('#download');
+  const download = await coming;
+  return { name: download.suggestedFilename(), base64: (await readFile(await download.path())).toString('base64') };
+}
+
+let watched;
+let session;
+const use = async (page) => {
+  const outcome = {};
+  await page.waitForSelector('#page:not([hidden])');
+  if (job.user) {
+    await page.fill('#user', job.user);
+    await page.click('#sign-in button');
+    await page.waitForSelector('#signed-in:not([hidden])');
+  }
+  await page.waitForFunction(() => document.getElementById('uploads-note').textContent
+    || document.querySelector('#uploads li'));
+  if (job.more) {
+    await page.click('#more');
+    await page.waitForFunction((number) => document.querySelectorAll('#uploads > li').length === number, job.more);
+  }
+  if (job.upload) {
+    if (job.way) await page.check(`#way [value=${job.way}]`, { force: true });
+    const { name, type, base64 } = job.upload;
+    await page.waitForSelector('#file-input');
+    await page.waitForTimeout(0);
+    await page.setInputFiles('#file-input', { name, mimeType: type, buffer: Buffer.from(base64, 'base64') });
+    await page.click('.uppy-StatusBar-actionBtn--upload');
+    await page.waitForSelector(job.isRefused ? '#refusal p' : '#uploads > li');
+  }
+  // Thumbnails are fetched when they come into sight.
+  if (job.pictures || job.scroll) await page.locator('#uploads').scrollIntoViewIfNeeded();
+  if (job.pictures) {
+    await page.waitForFunction((number) => [...document.querySelectorAll('#uploads img')]
+      .filter((one) => one.complete && one.naturalWidth).length >= number, job.pictures);
+  }
+  if (job.waitFor) await page.waitForFunction((text) => document.body.innerText.includes(text), job.waitFor);
+  outcome.gallery = await page.evaluate(gallery);
+  outcome.refusal = await page.locator('#refusal').innerText();
+  outcome.why = await page.locator('#why').isVisible() ? await page.locator('#why-list').innerText() : null;
+  outcome.session = session ?? null;
+  outcome.faults = await faultsOf(page, watched, VIEWS);
+  outcome.open = await page.evaluate(texts);
+  if (job.view) {
+    const button = page.locator('#uploads button').filter({ hasText: job.view });
+    await button.click();
+    await page.waitForSelector('#viewer');
+    const settled = () => page.waitForFunction(() => /\d/.test(document.querySelector('#viewer [role=status]').textContent));
+    await settled();
+    outcome.first = await page.evaluate(viewer);
+    outcome.darkest = await page.evaluate(lightest);
+    const changed = async (act) => {
+      const before = await page.locator('#viewer [role=status]').textContent();
+      await act();
+      await page.waitForFunction((text) => {
+        const now = document.querySelector('#viewer [role=status]').textContent;
+        return now !== text && /\d/.test(now);
+      }, before);
+    };
+    await changed(() => page.selectOption('#width', '400'));
+    outcome.narrow = await page.evaluate(viewer);
+    await changed(() => page.selectOption('#quality', '25'));
+    await changed(() => page.fill('#watermark', '水印 Mark'));
+    outcome.marked = await page.evaluate(viewer);
+    outcome.lightest = await page.evaluate(lightest);
+    outcome.faults.push(...await faultsOf(page, [], VIEWS));
+    outcome.open.push(...await page.evaluate(texts));
+    const changedFile = await downloaded(page);
+    await page.fill('#watermark', '');
+    for (const id of ['#quality', '#width']) await page.selectOption(id, '');
+    await page.waitForFunction(() => document.getElementById('download').textContent.includes('original'));
+    outcome.files = [changedFile, await downloaded(page)];
+    await page.keyboard.press('Escape');
+    outcome.isClosed = await page.locator('#viewer').count() === 0;
+    outcome.isBack = await button.evaluate((one) => one === document.activeElement);
+  }
+  return outcome;
+};
+
+const prepare = async (page) => {
+  watched = await watch(page);
+  // Only where it is asked for: a page with a route gets no preflights. (It needs none where the sandbox
+  // serves page and function.)
+  if (!job.config.refusals) return;
+  await page.route('**/refusals?*', (route) => {
+    session = new URL(route.request().url()).searchParams.get('session');
+    return job.refusals ? route.fulfill({ json: { Requests: job.refusals } }) : route.fulfill({ status: 404 });
+  });
+};
+
+const context = { locale: job.locale ?? 'en-GB', headers: { 'content-security-policy': POLICY } };
+console.log(JSON.stringify(await withPage(job.chromium, files, use, prepare, context)));
