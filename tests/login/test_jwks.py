@@ -252,8 +252,11 @@ def test_without_any_keys_the_fault_is_said_and_the_fetch_soon_tried_again(
 ) -> None:
     with scripted_sts(fault, serve(ONE)) as server:
         keys = from_server(server, clock)
-        for _ in range(5):
-            with pytest.raises(KeysUnreachable, match="JWT_JWKS_URL cannot be fetched") as error:
+        # The first says why; the others did not try.
+        for end in (": .+", *["$"] * 4):
+            with pytest.raises(
+                KeysUnreachable, match=f"JWT_JWKS_URL cannot be fetched{end}"
+            ) as error:
                 keys.find("one")
         assert error.value.status == 503
         assert server.connections == 1

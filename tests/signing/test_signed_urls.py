@@ -348,6 +348,10 @@ def test_parameters_of_the_operator_are_signed_into_the_url(settings: Configurat
         ),
         ({"object": "a", "method": "GET", "x-oss-process": "\ud800"}, "XOssProcess"),
         (
+            {"object": "a", "method": "GET", DISPOSITION: "attachment; filename=\ud800"},
+            "ResponseContentDisposition",
+        ),
+        (
             {"object": "a", "method": "GET", "x-oss-process": "image/info" + "/info" * 300},
             "XOssProcess",
         ),
