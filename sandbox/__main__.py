@@ -31,6 +31,7 @@ from sandbox import (
     cloud,
     demo_login,
     gateway,
+    log_lines,
     page,
     page_build,
     private_url,
@@ -81,9 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, or 1 with one clear line on stderr (or an error's JSON on stdout)."""
     options = _options(arguments)
     command: str = options.command
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
-    # A line for each request, as the function has them.
-    logging.getLogger("sandbox.oss").setLevel(logging.INFO)
+    log_lines.set_up()
     if command == "run":
         banner.hold_log()
     code = Misconfiguration.code

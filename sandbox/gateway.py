@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.environment import PUBLIC_KEY_PATH
+from sandbox.log_lines import asked, path_of
 from token_service.app import App
 from token_service.http import fc_event
 
@@ -75,6 +76,7 @@ def create_app(
                 return _platform_error(413, "RequestEntityTooLarge", "the body exceeds 32 MB")
         request_id = str(uuid.uuid4())
         event = build_event(request, bytes(body), request_id)
+        asked.set((request.method, path_of(_raw_path(request))))
         try:
             response = _response(await run_in_threadpool(invoke, event, Context(request_id)))
         except Exception:
@@ -128,11 +130,10 @@ def build_event(request: Request, body: bytes, request_id: str) -> dict[str, obj
     headers = _joined((name.title(), value) for name, value in request.headers.items())
     headers = {n: v for n, v in headers.items() if not n.lower().startswith("x-fc-")}
     host = request.headers.get("host", "")
-    raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
     text, is_base64 = _body(body)
     return {
         "version": "v1",
-        "rawPath": raw_path.decode("latin-1"),
+        "rawPath": _raw_path(request).decode("latin-1"),
         "headers": headers,
         "queryParameters": _joined(parse_qsl(request.url.query, keep_blank_values=True)),
         "body": text,
@@ -153,6 +154,11 @@ def build_event(request: Request, body: bytes, request_id: str) -> dict[str, obj
             "timeEpoch": str(int(now.timestamp() * 1000)),
         },
     }
+
+
+def _raw_path(request: Request) -> bytes:
+    raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    return raw_path
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import hmac
+import logging
 import re
 import threading
 import time
@@ -27,6 +28,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from sandbox import refusals
 from sandbox.identities import (
     MAX_SESSION_POLICY,
     DisabledAccessKey,
@@ -41,6 +43,7 @@ from sandbox.identities import (
     SessionCredentials,
     UnknownAccessKey,
 )
+from sandbox.log_lines import RequestLine, path_of
 from sandbox.ram import Access, Policy, PolicyGrammarError
 from sandbox.sts_signatures import (
     ACS3,
@@ -69,6 +72,8 @@ _TIMESTAMP = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}
 _TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 Clock = Callable[[], float]
+
+log = logging.getLogger("sandbox.sts")
 
 
 _ERRORS = {
@@ -134,11 +139,15 @@ _NOT_ALLOWED = (
 
 
 class _Refusal(Exception):
-    """An answer that is an error: one of _ERRORS, and what its message leaves open."""
+    """An answer that is an error: one of _ERRORS, and what its message leaves open.
 
-    def __init__(self, code: str, **details: str) -> None:
+    `why` is for who runs the sandbox: no part of the answer.
+    """
+
+    def __init__(self, code: str, *, why: str = "", **details: str) -> None:
         super().__init__(code)
         self.code = code
+        self.why = why
         self.status, message = _ERRORS[code]
         self.message = message.format(**details)
 
@@ -239,6 +248,15 @@ async def _answer(
         identity = _authenticated(call, identities, nonces, now)
         role, credentials = _assume_role(call, identity, identities, now)
     except _Refusal as refusal:
+        # What succeeds is told by who asked: the function.
+        line = RequestLine(
+            request.method,
+            path_of(request.scope.get("raw_path") or b"/"),
+            refusal.status,
+            refusal.code,
+            why=refusal.why,
+        )
+        log.info(line)
         return _error(refusal, request_id, request.headers.get("host", ""), xml)
     return _success(request_id, role, call.parameters["RoleSessionName"], credentials, xml)
 
@@ -413,9 +431,14 @@ def _assume_role(
         "acs:SourceIp": call.client,
         "acs:UserAgent": call.headers.get("user-agent", ""),
     }
-    may = identity.decide(Access("sts:AssumeRole", role.arn, context)).allowed
-    if not may or not role.trusts(identity):
-        raise _Refusal("NoPermission", reason=_NOT_ALLOWED)
+    access = Access("sts:AssumeRole", role.arn, context)
+    decision = identity.decide(access)
+    if not decision.allowed:
+        why = str(refusals.of(identity, access, decision))
+        raise _Refusal("NoPermission", reason=_NOT_ALLOWED, why=why)
+    if not role.trusts(identity):
+        why = f"the trust policy of {role.arn} does not name {identity.arn}"
+        raise _Refusal("NoPermission", reason=_NOT_ALLOWED, why=why)
     return role, identities.assume(role, session_name, policy, seconds)
 
 

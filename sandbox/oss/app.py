@@ -6,7 +6,6 @@ That order is the whole of this module. An error in any step is an answer of OSS
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.identities import Identities
+from sandbox.log_lines import RequestLine, path_of
 from sandbox.oss import cors
 from sandbox.oss.addressing import check_key, readings
 from sandbox.oss.authentication import SignedRequest, authenticate
@@ -108,19 +108,23 @@ async def _answer(request: Request, site: Site) -> Response:
     began = time.monotonic()
     request_id = secrets.token_hex(12).upper()
     headers = _headers(request.scope)
+    error: OssError | None = None
     try:
         response = await _done(request, headers, request_id, site)
-    except OssError as error:
+    except OssError as caught:
+        error = caught
         await _drain(request)
-        response = _refusal(error, request, headers, request_id)
     except ClientDisconnect:
         raise
     except Exception:
         log.exception("an operation failed")
-        internal = OssError(500, "InternalError", "We encountered an internal error.")
-        response = _refusal(internal, request, headers, request_id)
+        error = OssError(500, "InternalError", "We encountered an internal error.")
+    if error is not None:
+        response = _refusal(error, request, headers, request_id)
+    # For request_notes.py.
+    request.state.error = error
     response.headers.update(common_headers(request_id, time.monotonic() - began))
-    _log(request, response)
+    _log(request, response.status_code, error)
     if request.method != "OPTIONS":
         rules = await run_in_threadpool(_likely_cors, request, headers, site)
         allowed = cors.answer_headers(rules, headers, request.method)
@@ -130,13 +134,15 @@ async def _answer(request: Request, site: Site) -> Response:
     return response
 
 
-def _log(request: Request, response: Response) -> None:
-    """Without the query, which may hold a signature; the path is as sent, so percent-encoded."""
-    raw_path: bytes = request.scope.get("raw_path") or b"/"
-    path = "".join(c if " " < c < "\x7f" else "?" for c in raw_path.decode("latin-1"))
-    code = re.search(rb"<Code>(\w+)</Code>", response.body) if response.status_code > 299 else None
-    said = f" {code[1].decode()}" if code else ""
-    log.info("%s %s %d%s", request.method, path, response.status_code, said)
+def _log(request: Request, status: int, error: OssError | None) -> None:
+    """Without the query, which may hold a signature."""
+    path = path_of(request.scope.get("raw_path") or b"/")
+    code, why = "", ""
+    if error is not None:
+        code = error.code
+        # Of other messages the values: a form's conditions may hold its security token.
+        why = str(error.refusal or error.message.partition("[")[0]) if status == 403 else ""
+    log.info(RequestLine(request.method, path, status, code, why=why))
 
 
 async def _done(

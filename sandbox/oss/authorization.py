@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from sandbox import refusals
 from sandbox.identities import Identity
 from sandbox.oss.call import Call, Need, Site
 from sandbox.oss.errors import OssError, access_denied
 from sandbox.ram import Access
 
+_BY_ACL = "You have no right to access this object because of bucket acl."
 # What an ACL opens to everybody, signed or not (vendor documentation).
 _OPEN_TO_ALL = {
     "public-read": {"oss:GetObject"},
@@ -33,9 +35,11 @@ def authorize(call: Call, needs: Iterable[Need], site: Site) -> None:
 
 
 def _refusal(call: Call, identity: Identity | None, need: Need, site: Site) -> OssError | None:
-    if identity is None:
-        return access_denied("You have no right to access this object because of bucket acl.")
     resource = need.resource(site.identities.account_id)
+    if identity is None:
+        error = access_denied(_BY_ACL)
+        error.refusal = refusals.of_nobody(need.action, resource)
+        return error
     context = {
         "acs:AccessId": identity.access_key_id,
         "acs:CurrentTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(site.clock())),
@@ -44,7 +48,8 @@ def _refusal(call: Call, identity: Identity | None, need: Need, site: Site) -> O
         "acs:UserAgent": call.headers.get("user-agent", ""),
         **need.context,
     }
-    decision = identity.decide(Access(need.action, resource, context))
+    access = Access(need.action, resource, context)
+    decision = identity.decide(access)
     if decision.allowed:
         return None
     by_session = decision.policy_type == "SessionPolicy"
@@ -58,9 +63,16 @@ def _refusal(call: Call, identity: Identity | None, need: Need, site: Site) -> O
     message, ec = (
         ("Access denied by authorizer's policy.", "0003-00000301")
         if by_session
-        else ("You have no right to access this object because of bucket acl.", "0003-00000001")
+        else (_BY_ACL, "0003-00000001")
     )
-    return OssError(403, "AccessDenied", message, ec, details={"AccessDeniedDetail": detail})
+    return OssError(
+        403,
+        "AccessDenied",
+        message,
+        ec,
+        details={"AccessDeniedDetail": detail},
+        refusal=refusals.of(identity, access, decision),
+    )
 
 
 def _is_open(need: Need, site: Site) -> bool:

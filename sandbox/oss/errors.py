@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ops import client_signatures
+from sandbox.refusals import Refusal
 
 
 class OssError(Exception):
-    """An answer that is an error. `details` are further elements of its XML (see xml.render)."""
+    """An answer that is an error. `details` are further elements of its XML (see xml.render).
+
+    `refusal` is for who runs the sandbox: no part of the answer.
+    """
 
     def __init__(
         self,
@@ -23,6 +27,7 @@ class OssError(Exception):
         *,
         details: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
+        refusal: Refusal | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.status = status
@@ -31,6 +36,7 @@ class OssError(Exception):
         self.ec = ec
         self.details = dict(details or {})
         self.headers = dict(headers or {})
+        self.refusal = refusal
 
 
 def access_denied(message: str, ec: str = "0003-00000001", **details: str) -> OssError:

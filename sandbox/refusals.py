@@ -1,0 +1,60 @@
+"""What was refused, and whose policy refused it: for who runs the sandbox, never for a client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.identities import Decision, Identity
+from sandbox.ram import Access
+
+ACL = "ACL"
+"""The policy type of a request that nobody signed: only an ACL could have let it in."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One action that was refused.
+
+    `action` and `resource` as in ram.Access; `policy_type` and `reason` as policy_type and
+    no_permission_type of identities.Decision, or ACL; `policy` says in words whose policy it was.
+    `prefix` is what a listing asked for, None for all else.
+    """
+
+    action: str
+    resource: str
+    policy_type: str
+    policy: str
+    reason: str
+    prefix: str | None = None
+
+    def __str__(self) -> str:
+        verb = "denied" if self.reason == "ExplicitDeny" else "not allowed"
+        prefix = "" if self.prefix is None else f" with oss:Prefix={self.prefix}"
+        return f"{self.action} on {self.resource}{prefix} is {verb} by {self.policy}"
+
+
+def of(identity: Identity, access: Access, decision: Decision, policy_name: str = "") -> Refusal:
+    """Say it of a decision that is no; `policy_name` is the session policy's, where it is known."""
+    return Refusal(
+        access.action,
+        access.resource,
+        decision.policy_type,
+        _whose(identity, decision, policy_name),
+        decision.no_permission_type,
+        access.context.get("oss:Prefix"),
+    )
+
+
+def of_nobody(action: str, resource: str) -> Refusal:
+    """Say it of a request that is not signed."""
+    whose = "the ACL of the bucket or the object (the request is not signed)"
+    return Refusal(action, resource, ACL, whose, "ImplicitDeny")
+
+
+def _whose(identity: Identity, decision: Decision, policy_name: str) -> str:
+    if decision.policy_type == "SessionPolicy":
+        return "the session policy of the token" + (f" ({policy_name})" if policy_name else "")
+    kind, _, name = identity.arn.split(":", 4)[4].partition("/")
+    if kind == "role":
+        return f"the policies of the upload role ({name.partition('/')[0]})"
+    return f"the policies of the function's key ({kind} {name})"
