@@ -74,12 +74,13 @@ def create_app(
     takes_v1: bool = False,
     cnames: Mapping[str, str] | None = None,
     is_public_closed: bool = False,
+    callback_urls: frozenset[str] | None = None,
 ) -> ASGIApp:
     """Serve the buckets of `storage` to who holds keys in `identities`.
 
     `region` like cn-hangzhou; `default_bucket` is meant where neither host nor path name one;
     `clock` returns unix seconds; without a `callback_signer` callbacks are not implemented;
-    `takes_v1`, `cnames` and `is_public_closed` are those of Site.
+    `takes_v1`, `cnames`, `is_public_closed` and `callback_urls` are those of Site.
     """
     site = Site(
         storage,
@@ -91,6 +92,7 @@ def create_app(
         takes_v1=takes_v1,
         cnames=cnames or {},
         is_public_closed=is_public_closed,
+        callback_urls=callback_urls,
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -238,7 +240,7 @@ def _accepted(
         authorize(call, operation.needs(call, b""), site)
     with_callback = operation.name in WITH_CALLBACK
     callback = requested(headers, query) if with_callback else None
-    check_callback(callback, site.callback_signer)
+    check_callback(callback, site)
     return call, operation, callback
 
 
@@ -277,7 +279,9 @@ async def _read_document(request: Request) -> bytes:
 async def _read_object(request: Request, headers: Mapping[str, str], site: Site) -> Staged:
     """Take an object's bytes in, a piece at a time, whatever their number."""
     check_length(headers)
-    staged = await run_in_threadpool(site.storage.stage)
+    # Refused before a byte is read, where the head says how many come.
+    size = int(headers.get("content-length", 0))
+    staged = await run_in_threadpool(site.storage.stage, size)
     pending = bytearray()
     try:
         async for chunk in request.stream():

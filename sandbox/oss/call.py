@@ -21,7 +21,8 @@ class Site:
     Without a `callback_signer` it sends no callbacks. `takes_v1`: signature V1 counts, as it does
     for old buckets of old accounts. `cnames` are the domains that are bound to a
     bucket: names of hosts in lower case, without a port -> bucket. With `is_public_closed` all
-    other hosts take no data calls (public_endpoint.py).
+    other hosts take no data calls (public_endpoint.py). Callbacks go to `callback_urls` only; None:
+    to all of loopback.
     """
 
     storage: Storage
@@ -33,6 +34,7 @@ class Site:
     takes_v1: bool = False
     cnames: Mapping[str, str] = field(default_factory=dict)
     is_public_closed: bool = False
+    callback_urls: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, urlsplit
 
-from sandbox.oss.callback_signer import CallbackSigner
+from sandbox.oss.call import Site
 from sandbox.oss.encoded import decode_base64, parse_json
 from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
@@ -104,10 +104,21 @@ def requested_by_form(
     return _callback(text, custom) if text else None
 
 
-def check_callback(callback: Callback | None, signer: CallbackSigner | None) -> None:
-    """Refuse a callback that nobody could sign. Raises NotImplemented."""
-    if callback is not None and signer is None:
+def check_callback(callback: Callback | None, site: Site) -> None:
+    """Refuse a callback that nobody could sign, or that is not for who asks from elsewhere.
+
+    Raises NotImplemented, InvalidArgument.
+    """
+    if callback is None:
+        return
+    if site.callback_signer is None:
         raise not_implemented("callbacks where it was given no key to sign them")
+    if site.callback_urls is not None:
+        for url in callback.urls:
+            # Else a stranger reached each server of this machine.
+            if url.geturl() not in site.callback_urls:
+                message = "From the network the sandbox calls CALLBACK_URL and no other URL."
+                raise invalid_argument(message, "callbackUrl", url.geturl())
 
 
 def _callback(text: str, custom: Mapping[str, str]) -> Callback | None:

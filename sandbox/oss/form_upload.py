@@ -121,7 +121,7 @@ def _accepted(
     authorize(call, needs_of_form(call), site)
     check_redirect(form.fields)
     callback = requested_by_form(form.fields, headers, query)
-    check_callback(callback, site.callback_signer)
+    check_callback(callback, site)
     return call, policy, callback
 
 

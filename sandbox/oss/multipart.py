@@ -88,7 +88,7 @@ def upload_part_copy(call: Call, site: Site) -> Response:
                     "The range must lie in the source.", "x-oss-copy-source-range", asked
                 )
             start, end = found
-        staged = site.storage.stage()
+        staged = site.storage.stage(end - start)
         try:
             for chunk in source.chunks(start, end):
                 staged.write(chunk)

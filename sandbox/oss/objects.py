@@ -153,7 +153,7 @@ def copy_object(call: Call, site: Site) -> Response:
             directive,
         )
     with open_source(call, site) as source:
-        staged = site.storage.stage()
+        staged = site.storage.stage(source.info.size)
         try:
             for chunk in source.chunks(0, source.info.size):
                 staged.write(chunk)

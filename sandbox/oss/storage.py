@@ -21,7 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from sandbox.oss.errors import (
     no_such_key,
     no_such_upload,
 )
+from sandbox.oss.room import FILE_BYTES, Limits, Room
 
 READ_BYTES = 1 << 20
 
@@ -115,13 +116,16 @@ class Part:
 class Staged:
     """Bytes on their way in: written as they come, and named by nothing until they are stored."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, room: Room) -> None:
+        room.take(FILE_BYTES)
+        self._room = room
         self._path = path
         self._file = path.open("xb")
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.crc64 = 0
         self.size = 0
         self.stored = False
+        self._discarded = False
 
     @property
     def name(self) -> str:
@@ -139,11 +143,13 @@ class Staged:
         return base64.b64encode(self._md5.digest()).decode()
 
     def write(self, chunk: bytes | bytearray) -> None:
-        """Append bytes."""
+        """Append bytes. Raises EntityTooLarge, SandboxFull; then none of them is written."""
+        self._room.check_object(self.size + len(chunk))
+        self._room.take(len(chunk))
+        self.size += len(chunk)
         self._file.write(chunk)
         self._md5.update(chunk)
         self.crc64 = crc64.xz(chunk, self.crc64)
-        self.size += len(chunk)
 
     def finish(self) -> None:
         """Bring the bytes to disk."""
@@ -158,10 +164,12 @@ class Staged:
             os.close(folder)
 
     def discard(self) -> None:
-        """Remove the bytes, unless they have been stored."""
-        if not self.stored:
+        """Remove the bytes, unless they have been stored or removed."""
+        if not self.stored and not self._discarded:
+            self._discarded = True
             self._file.close()
             self._path.unlink(missing_ok=True)
+            self._room.give_back(self.size + FILE_BYTES)
 
 
 class OpenObject:
@@ -203,12 +211,14 @@ class OpenObject:
 
 
 class Storage:
-    """One folder of buckets. Raises OssError where OSS would.
+    """One folder of buckets, which may hold no more than `limits`. Raises OssError where OSS would.
 
     Making one raises sqlite3.DatabaseError for an index that is damaged.
     """
 
-    def __init__(self, root: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, root: Path, clock: Callable[[], float] = time.time, limits: Limits | None = None
+    ) -> None:
         self._data = root / "data"
         self._data.mkdir(parents=True, exist_ok=True)
         self._clock = clock
@@ -226,6 +236,7 @@ class Storage:
             self._index.execute("PRAGMA foreign_keys=ON")
             self._index.executescript(_SCHEMA)
             self._sweep()
+            self._room = Room(root, self._data, limits)
         except BaseException:
             self.close()
             raise
@@ -289,9 +300,14 @@ class Storage:
 
     # Objects
 
-    def stage(self) -> Staged:
-        """Begin to take bytes in; the caller stores or discards them."""
-        return Staged(self._data / secrets.token_hex(16))
+    def stage(self, size: int = 0) -> Staged:
+        """Begin to take bytes in; the caller stores or discards them.
+
+        Raises EntityTooLarge, SandboxFull where `size` bytes, if that is known, cannot be stored.
+        """
+        self._room.check_object(size)
+        self._room.check(size)
+        return Staged(self._data / secrets.token_hex(16), self._room)
 
     def put(
         self,
@@ -336,8 +352,8 @@ class Storage:
         """Append finished bytes at `position`, which has to be the object's size.
 
         `headers` count where the object is made, an `acl` always (aliyun-oss-go-sdk, its
-        TestAppendObject). Raises PositionNotEqualToLength, ObjectNotAppendable; unless `overwrite`,
-        FileAlreadyExists.
+        TestAppendObject). Raises PositionNotEqualToLength, ObjectNotAppendable, EntityTooLarge;
+        unless `overwrite`, FileAlreadyExists.
         """
         with self._transaction():
             old = self._find(bucket, key)
@@ -353,6 +369,7 @@ class Storage:
                     "Position is not equal to file length",
                     headers={"x-oss-next-append-position": str(size)},
                 )
+            self._room.check_object(size + staged.size)
             made = ObjectInfo(
                 key,
                 size + staged.size,
@@ -438,7 +455,8 @@ class Storage:
     def create_upload(
         self, bucket: str, key: str, *, headers: Mapping[str, str], acl: str
     ) -> Upload:
-        """Begin a multipart upload."""
+        """Begin a multipart upload. Raises SandboxFull, NoSuchBucket."""
+        self._room.check(FILE_BYTES)
         upload = Upload(secrets.token_hex(16).upper(), key, self._clock(), acl, headers)
         with self._transaction():
             if self.bucket(bucket) is None:
@@ -473,13 +491,22 @@ class Storage:
         return [_upload(row) for row in rows]
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, staged: Staged) -> Part:
-        """Store finished bytes as a part, in place of one of that number. Raises NoSuchUpload."""
+        """Store finished bytes as a part, in place of one of that number.
+
+        Raises NoSuchUpload; EntityTooLarge where all parts together would be too large.
+        """
         part = Part(number, staged.size, staged.etag, staged.crc64, self._clock(), staged.name)
         with self._transaction():
             self.upload(bucket, key, upload_id)
             obsolete = self._rows(
                 "SELECT file FROM parts WHERE upload = ? AND number = ?", upload_id, number
             )
+            [(others,)] = self._rows(
+                "SELECT coalesce(sum(size), 0) FROM parts WHERE upload = ? AND number <> ?",
+                upload_id,
+                number,
+            )
+            self._room.check_object(others + part.size)
             self._index.execute(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -515,9 +542,10 @@ class Storage:
         """Make an object of these parts (as parts() returned them), and drop the others.
 
         Without parts it is empty; without an `acl` the upload's counts. Raises NoSuchUpload,
-        InvalidPart if a part has changed since, FileAlreadyExists.
+        InvalidPart if a part has changed since, FileAlreadyExists, EntityTooLarge.
         """
         upload = self.upload(bucket, key, upload_id)
+        self._room.check_object(sum(part.size for part in parts))
         files = tuple((part.file, part.size) for part in parts)
         try:
             # Outside the transaction: it reads everything that was uploaded.
@@ -636,7 +664,11 @@ class Storage:
                 if self._leases[name]:
                     self._condemned.add(name)
                     continue
-            (self._data / name).unlink(missing_ok=True)
+            path = self._data / name
+            with suppress(FileNotFoundError):
+                size = path.stat().st_size
+                path.unlink()
+                self._room.give_back(size + FILE_BYTES)
 
     def _release(self, info: ObjectInfo) -> None:
         with self._lock:
@@ -658,7 +690,9 @@ class Storage:
             named = {name for (name,) in self._rows("SELECT file FROM parts")}
             for (files,) in self._rows("SELECT files FROM objects"):
                 named.update(name for name, _ in json.loads(files))
-            self._remove(path.name for path in self._data.iterdir() if path.name not in named)
+            for path in self._data.iterdir():
+                if path.name not in named:
+                    path.unlink(missing_ok=True)
         fcntl.flock(self._folder_lock, fcntl.LOCK_SH)
 
 

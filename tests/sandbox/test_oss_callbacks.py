@@ -32,7 +32,16 @@ from PIL import Image
 from app_server import AppServer, Received, app_server
 from post_forms import FORMS, send, v4_form
 from running_cloud import running_cloud
-from running_oss import BUCKET, PUBLIC_KEY_URL, REGION, Oss, callback_key, callback_signer, policy
+from running_oss import (
+    BUCKET,
+    PUBLIC_KEY_URL,
+    REGION,
+    Oss,
+    callback_key,
+    callback_signer,
+    policy,
+    running_oss,
+)
 from sandbox.identities import Identities
 from sandbox.oss import Storage, create_app, delivery
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
@@ -784,3 +793,37 @@ def test_the_whole_sandbox_signs_with_the_key_that_it_serves(tmp_path: Path) -> 
             key = session.get(url, timeout=10)
         assert received.is_signed_by(key.content)
         assert b"PRIVATE" not in key.content
+
+
+# From the network (LAN=1)
+
+
+def test_from_the_network_only_the_functions_own_url_is_called(
+    tmp_path: Path, app: AppServer
+) -> None:
+    """A stranger could send requests to each server of this machine, and read the answers."""
+    with running_oss(tmp_path, callback_urls=frozenset([app.url])) as oss:
+        assert oss.oss2().put_object("mine", b"x", headers=headers_for(app.url)).status == 200
+        for url in (
+            f"{app.url}x",
+            app.url.replace("127.0.0.1", "localhost"),
+            f"{app.url};{app.url}x",
+            app.url.partition("://")[2] + "/",
+        ):
+            status, code, message = put(oss, headers_for(url))
+            assert (status, code) == (400, "InvalidArgument"), url
+            assert "CALLBACK_URL" in message
+        session = oss.session()
+        form = v4_form(session, [], {"key": "a", "callback": callback(f"{app.url}x")})
+        assert send(oss.endpoint, form).status_code == 400
+        assert oss.storage.find(BUCKET, "a") is None
+    assert len(app.received) == 1
+
+
+def test_from_the_network_nothing_is_called_where_there_is_no_such_url(
+    tmp_path: Path, app: AppServer
+) -> None:
+    with running_oss(tmp_path, callback_urls=frozenset()) as oss:
+        assert put(oss, headers_for(app.url))[:2] == (400, "InvalidArgument")
+        assert oss.oss2().put_object("a", b"x").status == 200
+    assert app.received == []

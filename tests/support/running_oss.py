@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.identities import AccessKey, Identities, Role, SessionCredentials
 from sandbox.oss import Storage, create_app
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
+from sandbox.oss.room import Limits
 from sandbox.ram import Policy
 from sandbox.servers import Service, in_background, listen
 
@@ -175,11 +176,13 @@ def running_oss(
     takes_v1: bool = False,
     cname: str = "",
     is_public_closed: bool = False,
+    limits: Limits | None = None,
+    callback_urls: frozenset[str] | None = None,
 ) -> Iterator[Oss]:
-    """Serve an OSS with an empty bucket; in `server`, or in one of its own.
+    """Serve an OSS with a bucket; in `server`, or in one of its own.
 
     `takes_v1` is SIGNATURE_V1=1; `cname` is the bucket's own domain; with `is_public_closed` data
-    calls need it.
+    calls need it; `limits` and `callback_urls` are those of LAN=1.
     """
     with contextlib.ExitStack() as stack:
         if server is None:
@@ -188,7 +191,7 @@ def running_oss(
         root = AccessKey("LTAI5tRoot", "root-secret", f"acs:ram::{ACCOUNT}:root", None)
         role = Role(ROLE_ARN, (), (Policy.parse(EVERYTHING),), 43200)
         identities = Identities(ACCOUNT, b"seal key", [root], [role], clock)
-        storage = Storage(folder, clock)
+        storage = Storage(folder, clock, limits)
         stack.callback(storage.close)
         storage.create_bucket(BUCKET)
         server.app = create_app(
@@ -201,5 +204,6 @@ def running_oss(
             takes_v1=takes_v1,
             cnames={cname: BUCKET} if cname else {},
             is_public_closed=is_public_closed,
+            callback_urls=callback_urls,
         )
         yield Oss(server.port, storage, identities, clock, folder, root, stack)
