@@ -51,7 +51,7 @@ $(READY): requirements-dev.txt $(PINS)
 		elif $(PYTHON) -m ops.install npm $*; then touch $@; \
 		else echo "Going on without." >&2; fi
 
-run: $(READY_RUN) ## start the sandbox: [PORT=9000] [AUTH=jwt] [PUBLIC_ENDPOINT=closed] [CLOUD=1], or any variable of docs/configuration.md
+run: $(READY_RUN) ## start the sandbox: [PORT=9000] [AUTH=jwt] [LAN=1] [PUBLIC_ENDPOINT=closed] [CLOUD=1], or any variable of docs/configuration.md
 	@exec $(BIN)/python -m sandbox run $(if $(filter no,$(BUILD_PAGE)),,--build-page) $(SANDBOX_GIVEN)
 
 token: $(READY_RUN) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1]

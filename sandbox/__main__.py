@@ -31,6 +31,7 @@ from sandbox import (
     cloud,
     demo_login,
     gateway,
+    lan,
     log_lines,
     page,
     page_build,
@@ -40,7 +41,6 @@ from sandbox import (
 from sandbox.command_line import given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
-    CNAME,
     CREDENTIALS,
     RULES,
     RUN_POLICY,
@@ -55,7 +55,6 @@ from token_service.errors import Misconfiguration, ServiceError
 from token_service.grant.policies import Policies
 from token_service.login.jwt import Jwt
 from token_service.settings.reading import Settings
-from token_service.settings.values import Endpoint
 
 log = logging.getLogger("sandbox")
 
@@ -94,12 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _read_env_file()
         _check_names(options.given, options.make)
         ports = _ports(os.environ)
+        lan_address = _lan_address(command, options.given, options.make)
         if _in_cloud(os.environ):
             return _run_in_cloud(ports.gateway) if command == "run" else _token_of_cloud()
         given = _given(options.given, options.make)
         if command == "run":
-            return _run(ports, given, builds_page=options.build_page)
-        return _token(ports, given)
+            return _run(ports, given, lan_address, builds_page=options.build_page)
+        return _token(ports, given, lan_address)
     except PortInUse as error:
         other = 9000 if abs(error.port - 9000) > 3 else 9100
         fault = f"{error}; choose another: make {command} PORT={other}"
@@ -186,6 +186,19 @@ def _ports(env: Mapping[str, str]) -> Ports:
     return Ports(*range(int(text), int(text) + 1 + more))
 
 
+def _lan_address(command: str, given: str, make_pid: int | None) -> str:
+    """Read LAN, and refuse HOST. Raises UsageError, Misconfiguration."""
+    names = {*RULES, "LAN", "HOST"}.intersection(given.split())
+    named = _on_command_line(names if names & {"LAN", "HOST"} else (), make_pid)
+    if lan.is_ignored(os.environ, named):
+        log.warning(
+            "LAN is not taken from the environment, since it opens this machine to others: "
+            "make %s LAN=1",
+            command,
+        )
+    return lan.read(os.environ, named)
+
+
 def _takes_v1(env: Mapping[str, str]) -> bool:
     """Whether the sandbox's OSS takes signature V1. Raises UsageError."""
     value = env.get("SIGNATURE_V1", "")
@@ -241,20 +254,28 @@ def _run_in_cloud(port: int) -> int:
     return 0
 
 
-def _run(ports: Ports, given: frozenset[str], *, builds_page: bool) -> int:
+def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: bool) -> int:
     takes_v1 = _takes_v1(os.environ)
     # Bound before anything is made: a second `make run` changes nothing.
     listeners = [listen(port) for port in ports if port is not None]
-    env, settings, folder, secrets = _sandbox("run", given, ports)
-    made = cloud.create(env, folder, secrets)
+    lan_listeners = lan.listeners(lan_address, ports)
+    env, settings, folder, secrets = _sandbox("run", given, ports, lan_address)
+    made = cloud.create(env, folder, secrets, lan.LIMITS if lan_address else None)
     jwt_secret = _demo_secret(env, settings, secrets)
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))
     app = browsers.create_app(_function(signer.public_key), page.PATH)
     app = demo_login.create_app(app, settings, jwt_secret)
     app = page.create_app(app, settings, has_demo_logins=jwt_secret is not None)
     services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
-    link = banner.link_on(sys.stdout, os.environ)
-    text = banner.of_sandbox(ports, settings, jwt_secret is not None, takes_v1=takes_v1, link=link)
+    services += lan.services(app, made, signer, env, lan_listeners, takes_v1=takes_v1)
+    text = banner.of_sandbox(
+        ports,
+        settings,
+        jwt_secret is not None,
+        takes_v1=takes_v1,
+        link=banner.link_on(sys.stdout, os.environ),
+        phone=lan.lines(lan_address, ports, settings, sys.stdout),
+    )
     public = {name: value for name, value in os.environ.items() if name not in RULES}
     builder = page_build.beside(ROOT, public) if builds_page else contextlib.nullcontext()
     asyncio.run(_until_told([Service(app, listeners[0]), *services], text, builder))
@@ -278,11 +299,11 @@ def _token_of_cloud() -> int:
     return _print_token(headers)
 
 
-def _token(ports: Ports, given: frozenset[str]) -> int:
+def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
     listener = listen(0)
     # OSS_ENDPOINT is that of `make run`: the token is good there.
     ports = ports._replace(sts=listener.getsockname()[1])
-    env, settings, _, secrets = _sandbox("token", given, ports)
+    env, settings, _, secrets = _sandbox("token", given, ports, lan_address)
     headers = _token_headers(env, settings, _demo_secret(env, settings, secrets))
     identities = cloud.identities(env, secrets)
     with in_background([Service(sts.create_app(identities), listener)]):
@@ -311,20 +332,17 @@ def _clean() -> int:
 
 
 def _sandbox(
-    command: str, given: frozenset[str], ports: Ports
+    command: str, given: frozenset[str], ports: Ports, lan_address: str
 ) -> tuple[dict[str, str], Settings, Path, cloud.Secrets]:
     """Return the function's environment and settings, and the sandbox's folder and secrets."""
     folder, secrets = _secrets()
-    env = secrets.environment(os.environ, given, ports)
+    variables, named = lan.variables(os.environ, given, lan_address, ports)
+    env = secrets.environment(variables, named, ports)
     if command == "run" and not env.get("POLICY_FILE", "").strip():
         env["POLICY_FILE"] = RUN_POLICY
     _say_ignored(command, ignored(os.environ, given))
     settings = _adopt(env)
-    endpoint = settings.oss_endpoint
-    names = ("localhost", "127.0.0.1", CNAME)
-    if endpoint in [Endpoint("https", host, ports.oss) for host in names]:
-        here = endpoint._replace(scheme="http")
-        raise UsageError(f"OSS_ENDPOINT: the sandbox's OSS speaks http: {here}")
+    lan.check_endpoint(settings.oss_endpoint, lan_address, ports)
     return env, settings, folder, secrets
 
 

@@ -35,8 +35,12 @@ def of_sandbox(
     *,
     takes_v1: bool,
     link: Callable[[str], str] = str,
+    phone: Sequence[str] = (),
 ) -> str:
-    """The banner of `make run`: facts, then commands to copy. `link` makes a URL one to click."""
+    """The banner of `make run`: facts, then commands to copy, and the way for a `phone`.
+
+    `link` makes a URL one to click.
+    """
     url = f"http://127.0.0.1:{ports.gateway}/"
     token_url, *facts = _facts(url, settings, _others(ports))
     return "\n".join(
@@ -48,6 +52,7 @@ def of_sandbox(
             *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
             "",
             *_first_commands(url, settings, has_demo_logins, ports),
+            *phone,
             "Ctrl-C ends it.",
         ]
     )

@@ -23,6 +23,7 @@ from sandbox.identities import AccessKey, Identities, Role
 from sandbox.oss import Storage, overwrite
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
+from sandbox.oss.room import Limits
 from sandbox.ram import Policy
 from sandbox.servers import Service
 from token_service.settings.parsing import Reader
@@ -214,16 +215,19 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
     return Identities(account, bytes.fromhex(made.seal_key), [key, owner], [role])
 
 
-def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Cloud:
+def create(
+    function_env: Mapping[str, str], folder: Path, made: Secrets, limits: Limits | None = None
+) -> Cloud:
     """Make what the function's (already checked) environment names.
 
+    What is stored may not exceed `limits`.
     Pages of any origin may upload to the bucket: they need a token all the same. With OVERWRITE=no
     the bucket has the rule of template.yml against overwriting, and else not; other rules that it
     was given stay. Raises Damaged.
     """
     settings = read_settings(function_env)
     try:
-        storage = Storage(folder / "oss")
+        storage = Storage(folder / "oss", limits=limits)
     except sqlite3.OperationalError:
         # Locked, or a full disk: nothing that `make clean` should mend.
         raise
@@ -237,6 +241,28 @@ def create(function_env: Mapping[str, str], folder: Path, made: Secrets) -> Clou
         rules.append(overwrite.OverwriteRule(RULE_ID, settings.prefix, principals=[role]))
     storage.set_overwrite_rules(settings.bucket, overwrite.store_rules(rules))
     return Cloud(identities(function_env, made), storage, settings.region, settings.bucket)
+
+
+def oss_app(
+    made: Cloud,
+    signer: CallbackSigner,
+    *,
+    takes_v1: bool = False,
+    is_public_closed: bool = False,
+    callback_urls: frozenset[str] | None = None,
+) -> ASGIApp:
+    """OSS; the options are those of oss.Site."""
+    return oss.create_app(
+        made.storage,
+        made.identities,
+        region=made.region,
+        default_bucket=made.bucket,
+        callback_signer=signer,
+        takes_v1=takes_v1,
+        cnames={CNAME: made.bucket},
+        is_public_closed=is_public_closed,
+        callback_urls=callback_urls,
+    )
 
 
 def services(
@@ -253,25 +279,14 @@ def services(
     With an `internal_listener` there are two endpoints of OSS, as for an account of today: a public
     one, which is closed to data calls, and the region's internal one. `takes_v1` as in oss.Site.
     """
-
-    def oss_app(is_public_closed: bool) -> ASGIApp:
-        return oss.create_app(
-            made.storage,
-            made.identities,
-            region=made.region,
-            default_bucket=made.bucket,
-            callback_signer=signer,
-            takes_v1=takes_v1,
-            cnames={CNAME: made.bucket},
-            is_public_closed=is_public_closed,
-        )
-
+    is_closed = internal_listener is not None
+    public = oss_app(made, signer, takes_v1=takes_v1, is_public_closed=is_closed)
     served = [
-        Service(oss_app(internal_listener is not None), oss_listener),
+        Service(public, oss_listener),
         Service(sts.create_app(made.identities), sts_listener),
     ]
     if internal_listener is not None:
-        served.append(Service(oss_app(False), internal_listener))
+        served.append(Service(oss_app(made, signer, takes_v1=takes_v1), internal_listener))
     return served
 
 

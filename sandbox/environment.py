@@ -35,10 +35,10 @@ CREDENTIALS = (
 """The function's key: id, secret, and the token of a temporary one."""
 CLOUD_VARIABLES = (*CREDENTIALS[:2], "ROLE_ARN")
 """What CLOUD=1 cannot do without."""
-_LOGIN_KEYS = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
+LOGIN_KEYS = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
 
 _LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
-_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 def _any(value: str) -> bool:  # noqa: ARG001 - one signature for all
@@ -56,7 +56,7 @@ def _is_loopback(url: str) -> bool:
 def _is_local(url: str) -> bool:
     """For where clients send data: there a name below localhost is local too."""
     is_below = re.fullmatch(r"([a-z0-9-]+\.)+localhost", _host(url))
-    return bool(is_below) or _is_in(url, (*_LOOPBACK, *_PRIVATE))
+    return bool(is_below) or _is_in(url, (*_LOOPBACK, *PRIVATE))
 
 
 def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
@@ -189,20 +189,21 @@ def sandbox_environment(
     }
     if gateway_port is not None:
         made["CALLBACK_PUBLIC_KEY_URL"] = public_key_url(gateway_port)
-    if not _is_believed_elsewhere(taken):
+    if not believed_elsewhere(taken):
         made["ALLOWED_ORIGINS"] = "*"
-        if not any(taken.get(name) for name in _LOGIN_KEYS):
+        if not any(taken.get(name) for name in LOGIN_KEYS):
             made["JWT_SECRET"] = jwt_secret
     return _overlaid(made, taken)
 
 
-def _is_believed_elsewhere(taken: Mapping[str, str]) -> bool:
-    """Whether somebody else may believe what the function makes: that is not for every page, or
-    every demo login. Of another STS nobody knows what its tokens open; seals and webhooks are made
-    with a secret of somebody's own, or sent to somebody's own back end."""
-    hook = taken.get("UPLOAD_HOOK_URL", "")
+def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
+    """Which variables make that somebody else may believe what the function makes: that is not for
+    every page, or every demo login. Of another STS nobody knows what its tokens open; seals and
+    webhooks are made with a secret of somebody's own, or sent to somebody's own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
-    return any(taken.get(name) for name in given) or bool(hook and not _is_loopback(hook))
+    found = [name for name in given if taken.get(name)]
+    hook = taken.get("UPLOAD_HOOK_URL", "")
+    return [*found, "UPLOAD_HOOK_URL"] if hook and not _is_loopback(hook) else found
 
 
 def ignored(env: Mapping[str, str], given: Collection[str] = ()) -> list[str]:

@@ -40,7 +40,7 @@ def create_app(function: ASGIApp, segment: str) -> ASGIApp:
         before, _, after = scope["raw_path"].partition(b"/")
         first, _, rest = after.partition(b"/")
         if refusal is None and (before or not hmac.compare_digest(first, expected)):
-            refusal = _error(404, "NotFound", "nothing is served here")
+            refusal = error(404, "NotFound", "nothing is served here")
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -53,16 +53,17 @@ def create_app(function: ASGIApp, segment: str) -> ASGIApp:
 def _refusal(headers: Headers) -> JSONResponse | None:
     hosts = headers.getlist("host")
     if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
-        return _error(403, "ForbiddenHost", "Host must be localhost, 127.0.0.1 or [::1]")
+        return error(403, "ForbiddenHost", "Host must be localhost, 127.0.0.1 or [::1]")
     # A browser sends the second with every request, and "none" where a person typed the URL.
     sites = headers.getlist("sec-fetch-site")
     if "origin" in headers or not {"none", "same-origin"}.issuperset(sites):
-        return _error(
+        return error(
             403, "ForbiddenOrigin", "with CLOUD=1 no page may ask: leave out Origin, Sec-Fetch-Site"
         )
     return None
 
 
-def _error(status: int, code: str, message: str) -> JSONResponse:
+def error(status: int, code: str, message: str) -> JSONResponse:
+    """An answer in the function's form that no cache keeps."""
     answer = {"StatusCode": status, "ErrorCode": code, "ErrorMessage": message}
     return JSONResponse(answer, status, {"Cache-Control": "no-store"})

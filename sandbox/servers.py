@@ -1,4 +1,4 @@
-"""Several HTTP servers in one process, on loopback only: started together, stopped together.
+"""Several HTTP servers in one process, on loopback (but for lan.py): started and stopped together.
 
 What they serve lives elsewhere (gateway.py, sts.py, oss/).
 """
@@ -42,14 +42,14 @@ class Service:
         return port
 
 
-def listen(port: int) -> socket.socket:
-    """Bind 127.0.0.1:`port` (0: any free port). Raises PortInUse."""
+def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
+    """Bind `port` (0: any free port) of an IPv4 address of this machine. Raises PortInUse."""
     # TCP by name, or asyncio leaves Nagle's algorithm on: an answer then waits 40 ms for its body.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # Without it a restart within a minute would fail on connections in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((address, port))
         listener.listen(2048)
     except (OSError, OverflowError) as error:
         listener.close()
@@ -95,6 +95,8 @@ def _server(service: Service) -> _Server:
         access_log=False,
         server_header=False,
         date_header=False,
+        # Who asks is the socket's peer, whatever FORWARDED_ALLOW_IPS is in the shell.
+        proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     return _Server(config)

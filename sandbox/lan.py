@@ -1,0 +1,253 @@
+"""`make run LAN=1`: a phone on the same Wi-Fi reaches gateway and OSS at this machine's address.
+
+So does everybody else in that network. They get what a phone needs and no more: not STS, not what
+the sandbox tells of itself, and nothing by another name than the address, so that no page of a
+stranger is of one origin with us (DNS rebinding). What they can store is limited.
+"""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import os
+import shutil
+import socket
+from collections.abc import Collection, Mapping, Sequence
+from typing import TextIO
+
+import segno
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sandbox import cloud, demo_login, private_url
+from sandbox.environment import LOGIN_KEYS, PRIVATE, Ports, believed_elsewhere
+from sandbox.oss.callback_signer import CallbackSigner
+from sandbox.oss.room import Limits
+from sandbox.servers import Service, listen
+from token_service.callback.parameters import callback_url
+from token_service.errors import Misconfiguration
+from token_service.settings.reading import Settings
+from token_service.settings.values import Endpoint
+
+LIMITS = Limits(object_bytes=100 * 1024**2, total_bytes=1024**3)
+"""100 MB a file and 1 GB in all: of whoever is in the network."""
+EMULATOR = "10.0.2.2"
+"""Where the Android emulator sees this machine's loopback."""
+NETWORKS = PRIVATE
+_ACCEPTS = (
+    "must be 1 (the address of the default route), a private IPv4 address of this machine like "
+    "192.168.1.5 (in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16), or 0 (this machine only)"
+)
+_DOCUMENTATION_ADDRESS = ("203.0.113.1", 9)
+
+
+def read(env: Mapping[str, str], given: Collection[str]) -> str:
+    """The address that LAN means, "" where it is not asked for.
+
+    `given` are the names in `env` that stand on the command line. Elsewhere LAN does not count: it
+    opens this machine to others. Raises Misconfiguration, also for what cannot come with LAN.
+    """
+    if "HOST" in given:
+        raise Misconfiguration(
+            "HOST",
+            "is no variable of the sandbox, which listens on 127.0.0.1; LAN=1 lets a phone in your "
+            "network reach it",
+        )
+    text = env.get("LAN", "").strip() if "LAN" in given else ""
+    if text in ("", "0"):
+        return ""
+    _check(env, given)
+    return _of_default_route() if text == "1" else _own(text)
+
+
+def is_ignored(env: Mapping[str, str], given: Collection[str]) -> bool:
+    """Whether LAN is set where it does not count."""
+    return "LAN" not in given and env.get("LAN", "").strip() not in ("", "0")
+
+
+def _of_default_route() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: a UDP socket that is connected has only looked up its route. To an
+            # address for documentation (RFC 5737), so that the default route it is.
+            probe.connect(_DOCUMENTATION_ADDRESS)
+        except OSError:
+            raise Misconfiguration(
+                "LAN",
+                "this machine has no default route, so it is in no network; join the Wi-Fi, or "
+                "give an address: LAN=192.168.…",
+            ) from None
+        address: str = probe.getsockname()[0]
+    if not _is_private(address):
+        raise Misconfiguration(
+            "LAN",
+            f"{address}, the address of the default route, is not private; {_ACCEPTS}",
+        )
+    return address
+
+
+def _own(text: str) -> str:
+    if not _is_private(text):
+        raise Misconfiguration("LAN", _ACCEPTS)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((text, 0))
+        except OSError:
+            message = f"{text} is no address of this machine; {_ACCEPTS}"
+            raise Misconfiguration("LAN", message) from None
+    return text
+
+
+def _is_private(text: str) -> bool:
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return any(address in network for network in NETWORKS)
+
+
+def _check(env: Mapping[str, str], given: Collection[str]) -> None:
+    """Refuse what strangers in the network must not get, or what no phone could use."""
+    if env.get("CLOUD") == "1":
+        raise Misconfiguration("LAN", "CLOUD=1 gives real tokens, to this machine only")
+    if env.get("PUBLIC_ENDPOINT") == "closed":
+        raise Misconfiguration(
+            "LAN",
+            "PUBLIC_ENDPOINT=closed cannot come with it: uploads would need files.localhost, which "
+            "a phone does not find",
+        )
+    set_here = {name: env[name] for name in given if env.get(name, "").strip()}
+    if "OSS_ENDPOINT" in set_here:
+        raise Misconfiguration("LAN", "sets OSS_ENDPOINT by itself; leave that out")
+    real = [name for name in LOGIN_KEYS if name in set_here] + believed_elsewhere(set_here)
+    if real:
+        raise Misconfiguration(
+            "LAN",
+            f"{real[0]} cannot come with it: others in the network would get what is believed "
+            "elsewhere too",
+        )
+
+
+def variables(
+    env: Mapping[str, str], given: Collection[str], address: str, ports: Ports
+) -> tuple[Mapping[str, str], Collection[str]]:
+    """`env` and `given` with the OSS_ENDPOINT that a phone reaches; as they are without address."""
+    if not address:
+        return env, given
+    endpoint = f"http://{address}:{ports.oss}"
+    return {**env, "OSS_ENDPOINT": endpoint}, {*given, "OSS_ENDPOINT"}
+
+
+def check_endpoint(endpoint: Endpoint, address: str, ports: Ports) -> None:
+    """Refuse an OSS_ENDPOINT where clients would find nothing. Raises Misconfiguration."""
+    host = endpoint.host
+    is_here = host in ("127.0.0.1", "localhost", EMULATOR, address) or host.endswith(".localhost")
+    if not is_here or endpoint.port not in (ports.oss, ports.internal):
+        raise Misconfiguration(
+            "OSS_ENDPOINT",
+            f"the sandbox's OSS does not listen on {endpoint.authority}: it is at "
+            f"http://127.0.0.1:{ports.oss}. LAN=1 lets a phone in your network reach it; a phone "
+            f"by cable has adb reverse, the Android emulator http://{EMULATOR}:{ports.oss}",
+        )
+    if endpoint.scheme != "http":
+        here = endpoint._replace(scheme="http")
+        raise Misconfiguration("OSS_ENDPOINT", f"the sandbox's OSS speaks http: {here}")
+
+
+# What listens there
+
+
+def listeners(address: str, ports: Ports) -> list[socket.socket]:
+    """Bind the gateway's and OSS's port there; none without an address. Raises PortInUse."""
+    return [listen(port, address) for port in (ports.gateway, ports.oss)] if address else []
+
+
+def services(
+    gateway: ASGIApp,
+    made: cloud.Cloud,
+    signer: CallbackSigner,
+    env: Mapping[str, str],
+    bound: Sequence[socket.socket],
+    *,
+    takes_v1: bool = False,
+) -> list[Service]:
+    """Gateway and OSS for the network, on what listeners() bound; `env` is the function's."""
+    if not bound:
+        return []
+    own = env.get("CALLBACK_URL", "").strip()
+    urls = frozenset([str(callback_url(own))] if own else [])
+    oss = cloud.oss_app(made, signer, takes_v1=takes_v1, callback_urls=urls)
+    return [
+        Service(_by_address_only(app, listener), listener)
+        for app, listener in zip((_without_own_routes(gateway), oss), bound, strict=True)
+    ]
+
+
+def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
+    """Answer requests for the listener's own address and port, and none by another name."""
+    address, port = listener.getsockname()
+    expected = f"{address}:{port}"
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        # A target with a host of its own, which would be meant in place of Host, has no such path.
+        is_path = scope["raw_path"].startswith(b"/")
+        if is_path and Headers(scope=scope).getlist("host") == [expected]:
+            await app(scope, receive, send)
+        else:
+            refusal = private_url.error(403, "ForbiddenHost", f"Host must be {expected}")
+            await refusal(scope, receive, send)
+
+    return guarded
+
+
+def _without_own_routes(app: ASGIApp) -> ASGIApp:
+    """Leave out all under /sandbox/ but the sign-in. Callbacks and their key go by loopback."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if f"{path}/".startswith("/sandbox/") and path.rstrip("/") != demo_login.PATH:
+            await private_url.error(404, "NotFound", "nothing is served here")(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return guarded
+
+
+# What is said at the start
+
+
+def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> list[str]:
+    """How a phone gets there, and who else; `stream` is where that goes. None without address."""
+    if not address:
+        return []
+    url = f"http://{address}:{ports.gateway}/app/"
+    named = settings.auth.names_callers
+    who = "and sign in there as anybody" if named else "and all share one folder"
+    return [
+        f"On a phone in the same network: {url}",
+        f"Everybody in this network can reach it, {who}.",
+        *_qr_lines(url, stream),
+        "",
+    ]
+
+
+def _qr_lines(url: str, stream: TextIO) -> list[str]:
+    """The URL as a QR code with its quiet zone, where the terminal has room for it; else nothing.
+
+    Black on white by its own colours, since no one knows the terminal's. With NO_COLOR it is right
+    on a dark terminal, and inverted on a light one, which most phones read too.
+    """
+    code = segno.make_qr(url)
+    width, _ = code.symbol_size()
+    if not stream.isatty() or shutil.get_terminal_size().columns < width:
+        return []
+    drawn = io.StringIO()
+    code.terminal(drawn, compact=True)
+    rows = drawn.getvalue().splitlines()
+    try:
+        drawn.getvalue().encode(stream.encoding)
+    except UnicodeEncodeError:
+        return []
+    if os.environ.get("NO_COLOR"):
+        return ["", *rows]
+    return ["", *(f"\x1b[38;5;231;48;5;16m{row}\x1b[0m" for row in rows)]
