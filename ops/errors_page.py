@@ -49,7 +49,8 @@ _HEAD = """\
 Each error code, who caused it, and what to do. The message beside a code says more: which
 parameter, which variable. It names the variable that would allow what was refused, with `AUTH=jwt`
 only to who is logged in; the function's log always has it (`reason`). A code that is not listed,
-with a dot and more behind it, is explained at the part before the dot.
+with a dot and more behind it, is explained at the part before the dot. *Documented* are codes that
+neither the function nor the sandbox has.
 
 Programs read the same from [errors.json](errors.json).
 """
@@ -84,5 +85,6 @@ def _section(source: str, rows: dict[str, Any]) -> Iterator[str]:
         if source in (row["from"], *row.get("also", ())):
             en, zh = row["en"], row["zh"]
             texts = f"{en['what']} {en['do']} | {zh['what']}{zh['do']}".replace("*", "\\*")
-            yield f"| `{code}` | {WHO[row['who']]} | {texts} |"
+            known = f" ([documented]({row['documented']}))" if "documented" in row else ""
+            yield f"| `{code}`{known} | {WHO[row['who']]} | {texts} |"
     yield ""
