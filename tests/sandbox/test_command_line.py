@@ -67,7 +67,7 @@ def ask(tmp_path: Path, request: pytest.FixtureRequest) -> Ask:
 
 def test_what_stands_on_the_command_line_is_given(ask: Ask) -> None:
     said = ask("JWT_SECRET=a", "ROLE_ARN:=b", "BUCKET_NAME = c", PORT="9000", AUTH="jwt")
-    assert said["given"] == ["BIN", "BUCKET_NAME", "JWT_SECRET", "READY", "ROLE_ARN"]
+    assert said["given"] == ["BIN", "BUCKET_NAME", "BUILD_PAGE", "JWT_SECRET", "READY", "ROLE_ARN"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_both_at_once_is_given_and_the_command_line_wins(ask: Ask) -> None:
 def test_no_value_breaks_the_command_or_names_another_variable(ask: Ask) -> None:
     said = ask(*(f"{name}={value}" for name, value in VALUES.items()), "it's=1")
     assert isinstance(said["values"], dict)
-    assert said["given"] == ["BIN", "CALLER", "JWT_ISSUER", "READY"]
+    assert said["given"] == ["BIN", "BUILD_PAGE", "CALLER", "JWT_ISSUER", "READY"]
     # To make a $ is written as $$.
     assert said["values"]["CALLER"] == VALUES["CALLER"].replace("$$", "$")
     assert said["values"]["JWT_ISSUER"] == VALUES["JWT_ISSUER"]
