@@ -1,0 +1,62 @@
+// The page of dist/web, from a server that is not the function's, as on static hosting: a login is given to
+// it, an upload in parts is stopped in the middle, and everything that it keeps or shows is read. Reads
+// {folder, server, login, way, chromium} as JSON on stdin; prints {sent, kept, shown, asked} as JSON: numbers
+// of parts that OSS answered, what is in the browser's storage, in the document and its fields, and the URLs
+// of the function that were asked.
+
+import { readFile, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { json } from 'node:stream/consumers';
+
+import { withPage } from './page.mjs';
+
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json' };
+const PARTS = 4;
+
+const job = await json(process.stdin);
+const names = (await readdir(job.folder)).filter((name) => path.extname(name) in TYPES);
+const files = Object.fromEntries(await Promise.all(names.map(async (name) =>
+  [`/${name}`, [TYPES[path.extname(name)], await readFile(path.join(job.folder, name))]])));
+files['/'] = files['/index.html'];
+
+const storage = async () => {
+  const opened = indexedDB.open('uppy-blobs');
+  const db = await new Promise((resolve) => { opened.onsuccess = () => resolve(opened.result); });
+  const all = (name) => new Promise((resolve) => {
+    const found = db.transaction(name).objectStore(name).getAll();
+    found.onsuccess = () => resolve(found.result);
+  });
+  const stores = await Promise.all(Array.from(db.objectStoreNames, all));
+  return JSON.stringify([stores, { ...localStorage }, { ...sessionStorage }, document.cookie, location.href]);
+};
+const document_ = () => document.documentElement.outerHTML
+  + Array.from(document.querySelectorAll('input'), ({ value }) => value).join('\n');
+
+const seen = await withPage(job.chromium, files, async (page) => {
+  const [sent, asked] = [[], []];
+  page.on('response', (response) => {
+    const number = new URL(response.url()).searchParams.get('partNumber');
+    if (number && response.request().method() === 'PUT' && response.ok()) sent.push(Number(number));
+  });
+  page.on('request', (request) => {
+    if (request.url().startsWith(job.server)) asked.push(request.url());
+  });
+  await page.fill('#server', job.server);
+  await page.click('#server-form button');
+  await page.fill('#login', job.login);
+  await page.click('#give-login button');
+  await page.locator('#signed-in').waitFor();
+  await page.check(`#way input[value=${job.way}]`, { force: true });
+  await page.setInputFiles('#file-input', {
+    name: 'film.mp4',
+    mimeType: 'video/mp4',
+    buffer: Buffer.alloc((PARTS - 1) * 5 * 1024 * 1024 + 1, 7),
+  });
+  // One part after the other: while this one waits, nothing moves.
+  await page.route(`**/*partNumber=${PARTS}*`, () => {});
+  await page.locator('.uppy-StatusBar-actionBtn--upload').click();
+  await page.waitForRequest((request) => request.url().includes(`partNumber=${PARTS}`));
+  await page.waitForTimeout(1000); // the store writes what is new twice a second
+  return { sent, asked, kept: await page.evaluate(storage), shown: await page.evaluate(document_) };
+});
+console.log(JSON.stringify(seen));
