@@ -78,13 +78,16 @@ def drive(sandbox: Sandbox, folder: Path, **job: Any) -> dict[str, Any]:
 def test_all_of_the_callers_own_uploads_are_seen_page_by_page(
     sandbox: Sandbox, folder: Path
 ) -> None:
-    found = drive(sandbox, folder, user="alice", more=30, pictures=4)["gallery"]
+    outcome = drive(sandbox, folder, user="alice", more=30, pictures=4, leaves=True)
+    found = outcome["gallery"]
     names = {item["name"] for item in found["items"]}
     assert names == {*ORDINARY, HOSTILE[0], r"\u{202e}gpj.exe", *HOSTILE[2:]}
     assert not found["more"]
     assert found["note"] == ""
     pictures = [item["picture"] for item in found["items"] if item["picture"]]
     assert [[240, 240]] in pictures
+    # Who signs out leaves nothing behind.
+    assert outcome["left"] == {"note": "Sign in to see your uploads.", "more": False, "items": []}
 
 
 def test_a_picture_is_seen_large_with_a_watermark_and_downloaded(

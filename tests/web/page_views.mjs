@@ -1,5 +1,5 @@
 // What the full page shows of uploads, in Chromium: reads {folder: the built page, config, refusals: what the
-// sandbox tells, user, way, upload: {name, type, base64}, open: a name in the gallery, more, mark, width,
+// sandbox tells, user, way, upload: {name, type, base64}, view: a name in the gallery, more, leaves,
 // chromium} as JSON on stdin. Prints, as JSON, the gallery, the viewer and the panel as they are seen, what
 // is wrong with the page (faults.mjs), and all text that a secret could be in.
 
@@ -130,6 +130,11 @@ const use = async (page) => {
     await page.keyboard.press('Escape');
     outcome.isClosed = await page.locator('#viewer').count() === 0;
     outcome.isBack = await button.evaluate((one) => one === document.activeElement);
+  }
+  if (job.leaves) {
+    await page.click('#sign-out');
+    await page.waitForSelector('#sign-in:not([hidden])');
+    outcome.left = await page.evaluate(gallery);
   }
   return outcome;
 };

@@ -20,6 +20,7 @@ export function mount(root, at) {
 
   let view; // what belongs to one server and one caller; another one after 'changed'
   const begin = () => {
+    view?.thumbnails.stop();
     view = { items: new Map(), prefix: undefined, marker: undefined, notes: {}, thumbnails: thumbnails(at, say) };
     list.replaceChildren();
     more.hidden = true;
@@ -68,8 +69,8 @@ export function mount(root, at) {
     if (at.session.needed) say({ list: at.t('gallery.signIn') });
     else load();
   });
-  at.on('uploaded', ({ key, name, size: bytes, status, answer }) => {
-    view.prefix ??= at.scope?.Prefix ?? (key.endsWith(name) ? key.slice(0, -name.length) : undefined);
+  at.on('uploaded', ({ key, object, size: bytes, status, answer }) => {
+    view.prefix ??= at.scope?.Prefix ?? (object && key.endsWith(object) ? key.slice(0, -object.length) : undefined);
     put({ key, size: bytes, time: new Date(), told: toldOf(at, status, answer) });
     say({});
   });
@@ -92,11 +93,12 @@ function itemOf(at, { key, size: bytes, time, told }, view) {
   const name = shown(key.slice((view.prefix ?? '').length));
   const when = new Intl.DateTimeFormat(at.language, { dateStyle: 'medium', timeStyle: 'short' }).format(time);
   const frame = made('span', { class: 'frame', 'aria-hidden': 'true' }, endingOf(key));
-  const button = made('button', { type: 'button', class: 'thumbnail' }, frame,
+  const disabled = view.prefix === undefined; // what it is called to the function is not known
+  const button = made('button', { type: 'button', class: 'thumbnail', disabled }, frame,
     made('bdi', { class: 'name' }, name), made('span', { class: 'hint' }, `${size(bytes)} · ${when}`));
   button.addEventListener('click', async () => {
     const { open } = await import('./viewer.js');
-    open(at, { prefix: view.prefix ?? '', key, name, size: bytes }, button);
+    open(at, { prefix: view.prefix, key, name, size: bytes }, button);
   });
   const item = made('li', {}, button);
   if (told?.text) item.append(made('p', { class: 'fault' }, told.text));
@@ -104,7 +106,7 @@ function itemOf(at, { key, size: bytes, time, told }, view) {
     item.append(made('details', {}, made('summary', {}, at.t('gallery.answer')),
       made('pre', { tabIndex: 0 }, told.answer)));
   }
-  if (isPicture(key) && view.prefix !== undefined) view.thumbnails.add(view.prefix, key, frame);
+  if (isPicture(key) && !disabled) view.thumbnails.add(view.prefix, key, frame);
   return item;
 }
 
@@ -148,6 +150,10 @@ function thumbnails(at, say) {
     add(prefix, key, frame) {
       wanted.set(frame, { prefix, key, frame });
       sight.observe(frame);
+    },
+    stop() {
+      isStopped = true;
+      sight.disconnect();
     },
   };
 }

@@ -6,8 +6,8 @@ import { made } from './elements.js';
 import { sentence } from './sentences.js';
 import { download, isPicture, read } from './stored.js';
 
-const SHOWN_WIDTH = 1600; // pixels, where the person chose no width
-const WIDTHS = [1600, 800, 400];
+const SHOWN_WIDTH = 1600; // pixels, where the person chose none; a smaller picture stays as it is
+const WIDTHS = [800, 400];
 const QUALITIES = [90, 75, 50, 25]; // percent
 const MARK_BYTES = 64; // of a watermark's text in UTF-8: the most that OSS takes
 const MARK = 'size_40,color_FFFFFF,shadow_60,g_se,x_20,y_20';
@@ -23,7 +23,7 @@ export function open(at, entry, opener) {
   const said = made('p', { class: 'hint', role: 'status' });
   const save = made('button', { type: 'button', id: 'download', class: 'primary' });
   const mark = made('input', { id: 'watermark', type: 'text', maxLength: MARK_BYTES, autocomplete: 'off' });
-  const width = select('width', t('widthAsIs'), WIDTHS.map((pixels) => [pixels, `${pixels} px`]));
+  const width = select('width', t('widest', { width: SHOWN_WIDTH }), WIDTHS.map((pixels) => [pixels, `${pixels} px`]));
   const quality = select('quality', t('qualityAsIs'), QUALITIES.map((percent) => [percent, `${percent} %`]));
   const options = made('div', { class: 'options', hidden: !picture },
     ...[['watermark', mark], ['width', width], ['quality', quality]].map(([name, input]) =>
@@ -32,13 +32,14 @@ export function open(at, entry, opener) {
     made('div', { class: 'head' }, title, close), made('div', { class: 'picture' }, image), said, options,
     made('p', { class: 'line' }, save));
 
-  /** What OSS is to do; '' for nothing. */
-  const wished = () => [
-    width.value && `resize,w_${width.value}`,
+  const isChanged = () => Boolean(width.value || quality.value || mark.value.trim());
+  /** What OSS is to do: what is downloaded is what is seen. As it is, a picture may be of any size. */
+  const processOf = () => [
+    'image/auto-orient,1',
+    `resize,w_${width.value || SHOWN_WIDTH}`,
     quality.value && `quality,q_${quality.value}`,
     mark.value.trim() && `watermark,text_${base64url(fitting(mark.value.trim()))},${MARK}`,
   ].filter(Boolean).join('/');
-  const processOf = (actions) => actions && `image/auto-orient,1/${actions}`;
 
   const fail = (error) => {
     const { text, todo } = sentence(at, error);
@@ -48,17 +49,14 @@ export function open(at, entry, opener) {
   let turn = 0;
   const show = async () => {
     const mine = (turn += 1);
-    const actions = wished();
-    save.textContent = t(actions ? 'downloadShown' : 'download');
+    save.textContent = t(isChanged() ? 'downloadShown' : 'download');
     if (!picture) {
       said.textContent = t('noPicture', { size: size(entry.size) });
       return;
     }
     said.textContent = t('loading');
-    // Only to be seen: a picture as it is may be of any size.
-    const shown = width.value ? actions : [`resize,w_${SHOWN_WIDTH}`, actions].filter(Boolean).join('/');
     try {
-      const blob = await read(at, entry.prefix, entry.key, processOf(shown));
+      const blob = await read(at, entry.prefix, entry.key, processOf());
       if (mine !== turn) return;
       URL.revokeObjectURL(src);
       src = URL.createObjectURL(blob);
@@ -83,7 +81,8 @@ export function open(at, entry, opener) {
   });
   save.addEventListener('click', async () => {
     save.disabled = true;
-    await download(at, entry.prefix, entry.key, entry.key.split('/').at(-1), processOf(wished())).catch(fail);
+    const process = isChanged() ? processOf() : undefined;
+    await download(at, entry.prefix, entry.key, entry.key.split('/').at(-1), process).catch(fail);
     save.disabled = false;
   });
   close.addEventListener('click', () => dialog.close());
