@@ -36,6 +36,7 @@ from sandbox import (
     page,
     page_build,
     private_url,
+    request_notes,
     sts,
 )
 from sandbox.command_line import given_to_make
@@ -265,9 +266,16 @@ def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: 
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))
     app = browsers.create_app(_function(signer.public_key), page.PATH)
     app = demo_login.create_app(app, settings, jwt_secret)
-    app = page.create_app(app, settings, has_demo_logins=jwt_secret is not None)
-    services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
-    services += lan.services(app, made, signer, env, lan_listeners, takes_v1=takes_v1)
+    app = page.create_app(
+        app,
+        settings,
+        has_demo_logins=jwt_secret is not None,
+        shows_refusals=request_notes.is_from_here,
+    )
+    notes = request_notes.RequestNotes()
+    app = request_notes.create_app(app, notes)
+    services = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1, notes=notes)
+    services += lan.services(app, made, signer, env, lan_listeners, takes_v1=takes_v1, notes=notes)
     text = banner.of_sandbox(
         ports,
         settings,

@@ -25,6 +25,7 @@ from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 from sandbox.oss.cors import ANY_ORIGIN, store_rules
 from sandbox.oss.room import Limits
 from sandbox.ram import Policy
+from sandbox.request_notes import RequestNotes
 from sandbox.servers import Service
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key, read_settings
@@ -250,9 +251,10 @@ def oss_app(
     takes_v1: bool = False,
     is_public_closed: bool = False,
     callback_urls: frozenset[str] | None = None,
+    notes: RequestNotes | None = None,
 ) -> ASGIApp:
-    """OSS; the options are those of oss.Site."""
-    return oss.create_app(
+    """OSS; its answers to pages go to `notes`, the other options are those of oss.Site."""
+    app = oss.create_app(
         made.storage,
         made.identities,
         region=made.region,
@@ -263,6 +265,7 @@ def oss_app(
         is_public_closed=is_public_closed,
         callback_urls=callback_urls,
     )
+    return app if notes is None else notes.watched(app, "OSS")
 
 
 def services(
@@ -273,20 +276,23 @@ def services(
     internal_listener: socket.socket | None = None,
     *,
     takes_v1: bool = False,
+    notes: RequestNotes | None = None,
 ) -> list[Service]:
     """OSS and STS, each with the bound socket that it is served on.
 
     With an `internal_listener` there are two endpoints of OSS, as for an account of today: a public
-    one, which is closed to data calls, and the region's internal one. `takes_v1` as in oss.Site.
+    one, which is closed to data calls, and the region's internal one. `takes_v1` as in oss.Site;
+    OSS's answers to pages go to `notes`.
     """
     is_closed = internal_listener is not None
-    public = oss_app(made, signer, takes_v1=takes_v1, is_public_closed=is_closed)
+    public = oss_app(made, signer, takes_v1=takes_v1, is_public_closed=is_closed, notes=notes)
     served = [
         Service(public, oss_listener),
         Service(sts.create_app(made.identities), sts_listener),
     ]
     if internal_listener is not None:
-        served.append(Service(oss_app(made, signer, takes_v1=takes_v1), internal_listener))
+        internal = oss_app(made, signer, takes_v1=takes_v1, notes=notes)
+        served.append(Service(internal, internal_listener))
     return served
 
 

@@ -19,10 +19,11 @@ import segno
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox import cloud, demo_login, private_url
+from sandbox import cloud, demo_login, page, private_url
 from sandbox.environment import LOGIN_KEYS, PRIVATE, Ports, believed_elsewhere
 from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.oss.room import Limits
+from sandbox.request_notes import RequestNotes
 from sandbox.servers import Service, listen
 from token_service.callback.parameters import callback_url
 from token_service.errors import Misconfiguration
@@ -170,13 +171,14 @@ def services(
     bound: Sequence[socket.socket],
     *,
     takes_v1: bool = False,
+    notes: RequestNotes | None = None,
 ) -> list[Service]:
     """Gateway and OSS for the network, on what listeners() bound; `env` is the function's."""
     if not bound:
         return []
     own = env.get("CALLBACK_URL", "").strip()
     urls = frozenset([str(callback_url(own))] if own else [])
-    oss = cloud.oss_app(made, signer, takes_v1=takes_v1, callback_urls=urls)
+    oss = cloud.oss_app(made, signer, takes_v1=takes_v1, callback_urls=urls, notes=notes)
     return [
         Service(_by_address_only(app, listener), listener)
         for app, listener in zip((_without_own_routes(gateway), oss), bound, strict=True)
@@ -220,7 +222,7 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
     """How a phone gets there, and who else; `stream` is where that goes. None without address."""
     if not address:
         return []
-    url = f"http://{address}:{ports.gateway}/app/"
+    url = f"http://{address}:{ports.gateway}{page.PATH}"
     named = settings.auth.names_callers
     who = "and sign in there as anybody" if named else "and all share one folder"
     return [

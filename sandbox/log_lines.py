@@ -58,14 +58,19 @@ class RequestLine:
 
 
 def path_of(raw_path: bytes) -> str:
-    """A path to be read: decoded, and cut.
+    """A path to be read: decoded(), and a space is percent-encoded too."""
+    return _escaped(decoded(raw_path), keep="")
 
-    What could move the cursor, reorder the line or end it, and a space, is percent-encoded. What
-    follows a "?" is left out: whoever encoded that too may have meant a query, and a secret in it.
+
+def decoded(raw_path: bytes) -> str:
+    """A path decoded and cut; what could move the cursor, reorder the line or end it stays encoded.
+
+    What follows a "?" is left out: whoever encoded that too may have meant a query, and a secret in
+    it.
     """
     whole = unquote_to_bytes(raw_path).decode("utf-8", "surrogateescape")
     text = whole.partition("?")[0][:MAX_PATH]
-    return _escaped(text if text == whole else f"{text}…", keep="")
+    return safe(text if text == whole else f"{text}…")
 
 
 def safe(text: str) -> str:

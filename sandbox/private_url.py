@@ -50,9 +50,14 @@ def create_app(function: ASGIApp, segment: str) -> ASGIApp:
     return app
 
 
-def _refusal(headers: Headers) -> JSONResponse | None:
+def is_loopback_host(headers: Headers) -> bool:
+    """Whether there is one Host, and it is loopback by name or address."""
     hosts = headers.getlist("host")
-    if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
+    return len(hosts) == 1 and bool(_LOOPBACK.fullmatch(hosts[0]))
+
+
+def _refusal(headers: Headers) -> JSONResponse | None:
+    if not is_loopback_host(headers):
         return error(403, "ForbiddenHost", "Host must be localhost, 127.0.0.1 or [::1]")
     # A browser sends the second with every request, and "none" where a person typed the URL.
     sites = headers.getlist("sec-fetch-site")

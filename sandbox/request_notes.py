@@ -1,0 +1,169 @@
+"""What became of a page's own requests: `GET /sandbox/refusals?session=…` tells the page.
+
+A page sends a random id with its requests, in SESSION_HEADER; without it nothing is kept. Of a
+request are kept time, server, method, path, status, code, and which policy refused what of it:
+never a header, a query or a body, and so no credentials.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.log_lines import MAX_PATH, decoded, safe
+from sandbox.oss.errors import OssError
+from sandbox.private_url import is_loopback_host
+from token_service.grant.refusals import InvalidParameter
+from token_service.routes import refusals
+from token_service.routes.refusals import MethodNotAllowed
+
+PATH = "/sandbox/refusals"
+SESSION_HEADER = "x-sandbox-session"
+MAX_SESSIONS = 64
+MAX_REQUESTS = 100
+"""Of one session; of both the oldest goes."""
+_MAX_BODY = 64 * 1024
+_SESSION = re.compile("[0-9a-f]{32}")
+
+Note = dict[str, object]
+
+
+class RequestNotes:
+    """The requests of the sessions, by session. For one event loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._sessions: OrderedDict[str, deque[Note]] = OrderedDict()
+
+    def of(self, session: str) -> list[Note]:
+        """The notes of a session, newest last; none of one that is not known."""
+        return list(self._sessions.get(session, ()))
+
+    def add(self, session: str, **note: object) -> None:
+        """Keep a request; the members are those of _noted(), without the empty ones."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
+        kept = self._sessions.setdefault(session, deque(maxlen=MAX_REQUESTS))
+        kept.append({"Time": moment, **{name: value for name, value in note.items() if value}})
+        self._sessions.move_to_end(session)
+        while len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+
+    def watched(self, app: ASGIApp, server: str) -> ASGIApp:
+        """Serve `app`, and keep what it answers to who has a session."""
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            session = _session(scope)
+            if session is None:
+                await app(scope, receive, send)
+                return
+            status = 0
+            body = bytearray()
+            state: dict[str, object] = {}
+
+            async def send_noted(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                elif message["type"] == "http.response.body":
+                    if len(body) <= _MAX_BODY:
+                        body.extend(message.get("body", b"")[: _MAX_BODY + 1])
+                    # Before the client has it all, and asks.
+                    if not message.get("more_body", False):
+                        error = state.get("error")
+                        self.add(session, **_noted(scope, server, status, bytes(body), error))
+                await send(message)
+
+            await app({**scope, "state": state}, receive, send_noted)
+
+        return watched
+
+
+def create_app(app: ASGIApp, notes: RequestNotes) -> ASGIApp:
+    """Answer PATH to this machine alone, and leave everything else to `app`, which is watched."""
+    watched = notes.watched(app, "function")
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == PATH and is_from_here(scope):
+            await _answer(scope, notes)(scope, receive, send)
+        else:
+            await watched(scope, receive, send)
+
+    return serve
+
+
+def is_from_here(scope: Scope) -> bool:
+    """Whether a request comes from this machine, and for this machine by name: no stranger's page
+    whose name leads here (DNS rebinding)."""
+    peer, _ = scope.get("client") or ("", 0)
+    try:
+        is_peer = ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        return False
+    return is_peer and is_loopback_host(Headers(scope=scope))
+
+
+def _session(scope: Scope) -> str | None:
+    given = Headers(scope=scope).getlist(SESSION_HEADER)
+    return given[0] if len(given) == 1 and _SESSION.fullmatch(given[0]) else None
+
+
+def _answer(scope: Scope, notes: RequestNotes) -> Response:
+    # No page of another origin may read it: there is no CORS header.
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    error: InvalidParameter | MethodNotAllowed
+    if scope["method"] not in ("GET", "HEAD"):
+        error = MethodNotAllowed("must be GET or HEAD", headers={"Allow": "GET, HEAD"})
+    else:
+        query = scope["query_string"].decode("latin-1")
+        given = [value for name, value in parse_qsl(query, True) if name == "session"]
+        if len(given) == 1 and _SESSION.fullmatch(given[0]):
+            return JSONResponse({"Requests": notes.of(given[0])}, headers=headers)
+        error = InvalidParameter("session", "must be 32 lower-case hexadecimal digits, once")
+    return JSONResponse(refusals.members(error), error.status, {**headers, **error.headers})
+
+
+def _noted(scope: Scope, server: str, status: int, body: bytes, error: object) -> Note:
+    note: Note = {
+        "Server": server,
+        "Method": scope["method"][:16],
+        "Path": decoded(scope.get("raw_path") or b"/"),
+        "Status": status,
+    }
+    if isinstance(error, OssError):
+        note["Code"] = error.code
+        if error.refusal is not None:
+            note["Refusal"] = {
+                "Action": error.refusal.action,
+                "Resource": safe(error.refusal.resource.partition("?")[0])[:MAX_PATH],
+                "PolicyType": error.refusal.policy_type,
+                "Policy": error.refusal.policy,
+                "Reason": error.refusal.reason,
+            }
+    elif server == "function":
+        said = _json(body)
+        # The true status: by HTTP it is 200, for phones.
+        if isinstance(said.get("StatusCode"), int):
+            note["Status"] = said["StatusCode"]
+        code = said.get("ErrorCode")
+        if isinstance(code, str):
+            note["Code"] = code[:MAX_PATH]
+    return note
+
+
+def _json(body: bytes) -> Mapping[str, object]:
+    if len(body) > _MAX_BODY:
+        return {}
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
