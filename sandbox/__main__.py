@@ -36,6 +36,7 @@ from sandbox import (
     page,
     page_build,
     private_url,
+    proxy_hint,
     request_notes,
     sts,
 )
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_names(options.given, options.make)
         ports = _ports(os.environ)
         lan_address = _lan_address(command, options.given, options.make)
+        if command == "run" and (hint := proxy_hint.hint(os.environ, lan_address)):
+            log.warning("%s", hint)
         if _in_cloud(os.environ):
             return _run_in_cloud(ports.gateway) if command == "run" else _token_of_cloud()
         given = _given(options.given, options.make)

@@ -1,0 +1,41 @@
+"""Says what to export where a proxy would be asked for 127.0.0.1, by curl and by the SDKs."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from collections.abc import Mapping
+
+_PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_HERE = ("127.0.0.1", "localhost")
+
+
+def hint(env: Mapping[str, str], lan_address: str = "") -> str:
+    """One line with the command to copy; "" where there is no proxy, or it is not asked for us.
+
+    With LAN the tokens lead to `lan_address`, so that is named too. The line has the
+    variable and not its value, which may hold a password.
+    """
+    proxies = [name for name in _PROXIES if env.get(name)]
+    # curl and Python take the one in lower case first.
+    excepted = env.get("no_proxy") or env.get("NO_PROXY") or ""
+    entries = [entry.strip() for entry in excepted.split(",") if entry.strip()]
+    hosts = [*_HERE, lan_address] if lan_address else _HERE
+    missing = [host for host in hosts if not any(_covers(entry, host) for entry in entries)]
+    addresses = [host for host in missing if host != "localhost"]
+    if not proxies or not addresses:
+        return ""
+    value = shlex.quote(",".join([*entries, *missing]))
+    return (
+        f"{proxies[0]} is set, so curl and SDKs may ask the proxy for {addresses[0]}; "
+        f"before you use them: export NO_PROXY={value} no_proxy={value}"
+    )
+
+
+def _covers(entry: str, host: str) -> bool:
+    if entry == "*" or entry.lower().lstrip(".") == host:
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
