@@ -51,6 +51,7 @@ from sandbox.environment import (
     ignored,
     public_key_url,
 )
+from sandbox.lost_folder import is_lost
 from sandbox.servers import PortInUse, Service, in_background, listen, serve
 from token_service import faults
 from token_service.errors import Misconfiguration, ServiceError
@@ -311,6 +312,7 @@ def _token_of_cloud() -> int:
 
 
 def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
+    _check_folder(ports)
     listener = listen(0)
     # OSS_ENDPOINT is that of `make run`: the token is good there.
     ports = ports._replace(sts=listener.getsockname()[1])
@@ -323,6 +325,7 @@ def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
 
 def _print_account_key() -> int:
     """Print the key of the sandbox's account, as a shell's assignments."""
+    _check_folder(_ports(os.environ))
     _, secrets = _secrets()
     names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
     for name, value in zip(names, secrets.account_key, strict=True):
@@ -367,6 +370,15 @@ def _say_ignored(command: str, names: Sequence[str]) -> None:
         ", ".join(names),
         f"; make {command} {possible[0]}=... gives one here" if possible else "",
     )
+
+
+def _check_folder(ports: Ports) -> None:
+    folder = cloud.state_folder(os.environ)
+    if is_lost(folder, ports.gateway):
+        raise UsageError(
+            f"a sandbox runs on port {ports.gateway} and {folder} is not there (any more): end it "
+            "and start `make run` again, or give the SANDBOX_DIR or PORT that it has"
+        )
 
 
 def _secrets() -> tuple[Path, cloud.Secrets]:

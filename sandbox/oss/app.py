@@ -153,6 +153,7 @@ async def _done(
     if request.method == "OPTIONS":
         rules = await run_in_threadpool(_preflight_cors, request, headers, site)
         return empty(headers=cors.preflight(rules, headers))
+    site.storage.check_there()
     if request.method == "POST":
         query = _first(_query(request.scope))
         target = await run_in_threadpool(_likely_target, request, headers, site)

@@ -14,6 +14,7 @@ import base64
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import secrets
 import sqlite3
@@ -38,6 +39,8 @@ from sandbox.oss.errors import (
 from sandbox.oss.room import FILE_BYTES, Limits, Room
 
 READ_BYTES = 1 << 20
+
+log = logging.getLogger("sandbox.oss")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (
@@ -210,6 +213,11 @@ class OpenObject:
                     yield chunk
 
 
+def _file_id(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 class Storage:
     """One folder of buckets, which may hold no more than `limits`. Raises OssError where OSS would.
 
@@ -227,8 +235,10 @@ class Storage:
         self._lock = threading.RLock()
         self._leases: Counter[str] = Counter()
         self._condemned: set[str] = set()
+        self._index_path = root / "index.sqlite3"
+        self._said_gone = False
         self._index = sqlite3.connect(
-            root / "index.sqlite3", check_same_thread=False, isolation_level=None, timeout=10
+            self._index_path, check_same_thread=False, isolation_level=None, timeout=10
         )
         try:
             self._index.execute("PRAGMA journal_mode=WAL")
@@ -237,9 +247,32 @@ class Storage:
             self._index.executescript(_SCHEMA)
             self._sweep()
             self._room = Room(root, self._data, limits)
+            self._index_id = _file_id(self._index_path)
         except BaseException:
             self.close()
             raise
+
+    def check_there(self) -> None:
+        """Raise InternalError where the folder was removed under us: what was stored is gone, and
+        what the open index still says is not so."""
+        try:
+            is_there = self._data.is_dir() and _file_id(self._index_path) == self._index_id
+        except FileNotFoundError:
+            is_there = False
+        if is_there:
+            return
+        if not self._said_gone:
+            self._said_gone = True
+            log.error(
+                "%s was removed while the sandbox ran, with all that was stored: end it (Ctrl-C) "
+                "and start `make run` again",
+                self._data.parent,
+            )
+        raise OssError(
+            500,
+            "InternalError",
+            "The sandbox's folder was removed while it ran. End make run and start it again.",
+        )
 
     def close(self) -> None:
         """Close the index; nothing may be called afterwards."""

@@ -1,0 +1,26 @@
+"""Notices that the folder of a sandbox that runs was removed, before other secrets are made in it."""
+
+from __future__ import annotations
+
+import http.client
+from pathlib import Path
+
+from sandbox.environment import PUBLIC_KEY_PATH
+
+
+def is_lost(folder: Path, gateway_port: int) -> bool:
+    """Whether `folder` has no secrets while a sandbox runs at that port: it would refuse whatever
+    is made with new ones."""
+    return not (folder / "secrets.json").exists() and _is_sandbox(gateway_port)
+
+
+def _is_sandbox(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("HEAD", PUBLIC_KEY_PATH)
+        answer = connection.getresponse()
+        return answer.status == 200 and answer.getheader("content-type") == "application/x-pem-file"
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
