@@ -1,4 +1,4 @@
-"""Notices that the folder of a sandbox that runs was removed, before other secrets are made in it."""
+"""Notices that a running sandbox lost its folder, before other secrets are made in it."""
 
 from __future__ import annotations
 
