@@ -270,6 +270,7 @@ def test_what_does_not_fit_is_refused_before_a_file_is_made(
     check_full(lambda: storage.stage(FILE))
     check_full(lambda: staged.write(bytes(FILE)))
     assert (len(list((tmp_path / "data").iterdir())), staged.size) == (files, 0)
+    staged.discard()
 
 
 def test_what_is_deleted_counts_while_somebody_reads_it(storage: Storage) -> None:
