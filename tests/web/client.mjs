@@ -143,11 +143,12 @@ const cases = {
     const wishes = { object: 'parts.bin', size: BIG, content_type: 'application/x-test' };
     const cut = (number, url) => /partNumber=2/.test(url) ? { status: 403, text: '<Code>AccessDenied</Code>' } : undefined;
     const first = client({ store, before: cut });
-    const broken = await outcome(first.uploadParts(file(BIG), wishes));
+    const broken = await outcome(first.uploadParts(file(BIG), wishes, { id: 'a' }));
     const kept = [...held.values()].join();
     const progress = [];
     const second = client({ store });
-    const done = await second.uploadParts(file(BIG), wishes, { onProgress: (part) => progress.push(part) });
+    const done = await second.uploadParts(file(BIG), wishes, {
+      id: 'a', onProgress: (part) => progress.push(part) });
     return { broken, first: parts(first.sent), second: parts(second.sent), done, progress, left: held.size,
       keepsUrl: /https?:/.test(kept), keepsLogin: kept.includes(job.login) };
   },
@@ -160,7 +161,7 @@ const cases = {
     await made.abortParts('x');
     const last = made.sent.at(-1);
     await made.abortParts('x');
-    return { stopped: stopped.name, method: last.method, isLast: made.sent.at(-1) === last };
+    return { stopped: stopped.code, method: last.method, isLast: made.sent.at(-1) === last };
   },
   async '203'() {
     const callback = '<Error><Code>CallbackFailed</Code><Message>Error status : 502.</Message></Error>';
@@ -188,6 +189,90 @@ const cases = {
     { Endpoint: 'http://192.168.1.5:7081', Bucket: 'b', Cname: false },
     { Endpoint: 'http://files.localhost:7081', Bucket: 'b', Cname: true },
   ].map(scopeUrl),
+  async 'parts without an id'() {
+    const held = new Map();
+    const store = { get: (id) => held.get(id) ?? null, set: (id, text) => held.set(id, text), remove() {} };
+    const before = (_, url) => /partNumber=2/.test(url) ? { status: 403, text: '' } : undefined;
+    const stopped = await outcome(client({ store, before }).uploadParts(new Blob([file(BIG)]), { object: 'b' }));
+    return { stopped: stopped.code, kept: held.size };
+  },
+  async 'what is kept is spoilt'() {
+    const held = new Map([['a', 'no JSON'], ['b', '{"Upload":"forged","upload_id":"x"}']]);
+    const store = { get: (id) => held.get(id) ?? null, set: (id, text) => held.set(id, text),
+      remove: (id) => held.delete(id) };
+    const made = client({ store });
+    const first = await made.uploadParts(file(3), { object: 'spoilt.bin' }, { id: 'a' });
+    const forged = await outcome(made.uploadParts(file(3), { object: 'spoilt.bin' }, { id: 'b' }));
+    const anew = await made.uploadParts(file(3), { object: 'spoilt.bin' }, { id: 'b' });
+    return [first.status, forged.code, anew.status];
+  },
+  async 'two files of one name'() {
+    const made = client();
+    const options = made.uppy('multipart', ({ name }) => ({ object: name }));
+    const keys = [];
+    for (const [id, size] of [['1', BIG], ['2', 3]]) {
+      const key = options.generateObjectKey({ id, size, name: 'same.bin', type: '' });
+      keys.push((await options.signRequest({ method: 'POST', key })).key);
+    }
+    const step = { method: 'PUT', uploadId: 'x', partNumber: 2 };
+    const [large, small] = await Promise.all(keys.map((key) => outcome(options.signRequest({ ...step, key }))));
+    return { keys, large: /partNumber=2/.test(large.value?.url), small: small.code };
+  },
+  async 'an empty file'() {
+    const options = client().uppy('multipart', () => ({ object: 'empty.txt' }));
+    const key = options.generateObjectKey({ id: '1', size: 0, type: 'text/plain' });
+    const { url, headers } = await options.signRequest({ method: 'PUT', key });
+    return (await fetch(url, { method: 'PUT', headers, body: '' })).status;
+  },
+  async 'a sign that leads elsewhere'() {
+    const told = [];
+    for (const url of ['https://evil.example/', job.url.replace('//', '//evil.')]) {
+      const options = client().uppy('token', () => ({ object: 'a' }), () => `${url}?Signature=1`);
+      const key = options.generateObjectKey({ id: '1', size: 1 });
+      told.push((await outcome(options.signRequest({ method: 'PUT', key }))).code);
+    }
+    const options = client().uppy('token', () => ({ name: 'auto' }), () => job.url);
+    const unnamed = await outcome(options.signRequest({ method: 'PUT', key: '1' }));
+    return [...told, unnamed.code];
+  },
+  async 'half of a character'() {
+    const made = client();
+    const object = 'a\ud800.txt';
+    const { code } = await outcome(made.ask('signed-url', { object }));
+    const posted = await outcome(made.ask('signed-url', { object }, 'POST'));
+    return { code, posted: posted.code, status: posted.status };
+  },
+  async 'answers that tell what they were sent'() {
+    const told = [];
+    const echoes = [
+      ({ headers }) => ({ status: 429, text: JSON.stringify({ ErrorCode: headers.Authorization, ErrorMessage: 'x' }) }),
+      ({ headers }) => ({ status: 502, text: `<pre>${headers.Authorization}</pre>` }),
+      ({ headers }) => { throw new Error(`no way to ${job.url} with ${headers.Authorization}`); },
+    ];
+    for (const echo of echoes) {
+      told.push((await outcome(client({ before: (_, __, asked) => echo(asked) }).token())).all);
+    }
+    const isOss = (url) => !url.startsWith(job.url);
+    const before = (_, url) => isOss(url) ? { status: 403, text: `<Code>SignatureDoesNotMatch</Code>${url}` } : undefined;
+    told.push((await outcome(client({ before }).uploadParts(file(1), { object: 'a' }))).all);
+    return told;
+  },
+  // The last one: a mini program has none of these.
+  async 'a mini program has little'() {
+    const few = ['URL', 'URLSearchParams', 'fetch', 'FormData', 'Headers', 'AbortController', 'localStorage'];
+    const had = few.map((name) => [name, globalThis[name]]);
+    const { at } = Array.prototype;
+    for (const name of few) delete globalThis[name];
+    delete Array.prototype.at; // ES2022
+    const answer = JSON.stringify({ StatusCode: 200, Url: 'https://b.example/', Fields: { key: 'k' }, Object: 'k' });
+    const made = connect({ url: job.url, request: async () => ({ status: 200, text: answer }) });
+    const uploadFile = ({ success }) => success({ statusCode: 200, data: '' });
+    const { key } = await made.postForm('wxfile://a', { object: 'ü' }, uploadFile);
+    const where = scopeUrl({ Endpoint: 'https://oss-cn-hangzhou.aliyuncs.com', Bucket: 'b' });
+    Object.assign(globalThis, Object.fromEntries(had.filter(([, one]) => one)));
+    Object.defineProperty(Array.prototype, 'at', { value: at, configurable: true, writable: true });
+    return { key, where };
+  },
   'is an error': () => new UploadError('a', 1, 'b') instanceof Error,
 };
 

@@ -31,6 +31,6 @@ const wx = {
 
 const AsyncFunction = (async () => {}).constructor;
 const file = new File([new Uint8Array(job.size)], 'photo.jpg', { type: 'image/jpeg' });
-const names = { tokenUrl: job.tokenUrl, login: job.login, file, wx, tempFilePath: 'wxfile://tmp.jpg', console: told };
+const names = { tokenUrl: job.tokenUrl, login: job.login, callerId: 'alice', file, wx, tempFilePath: 'wxfile://tmp.jpg', console: told };
 const stored = await new AsyncFunction(...Object.keys(names), `${code}; return stored;`)(...Object.values(names));
 console.log(JSON.stringify({ stored, logged, fields }));

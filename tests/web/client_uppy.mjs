@@ -20,7 +20,8 @@ const bundled = await build({
         ${rest}
         uppy.addFile({ name: 'photo.jpg', type: 'image/jpeg', data: new Blob([new Uint8Array(size)]) });
         const { successful, failed } = await uppy.upload();
-        return { keys: successful.map(({ response }) => response.body.key), errors: failed.map(({ error }) => error) };
+        return { keys: successful.map(({ response }) => response.body.key), errors: failed.map(({ error }) => error),
+          kept: Object.keys(localStorage) };
       };`,
     resolveDir: path.join(import.meta.dirname, '..', '..', 'web'),
   },

@@ -3,17 +3,23 @@ export type Wishes = Record<string, unknown>;
 
 /** What the function or OSS refused, or what got no answer. It never holds a URL, a login or a token. */
 export class UploadError extends Error {
-  constructor(code: string, status: number, message: string, retryable?: boolean);
-  /** ErrorCode of the function, Code of OSS's XML, 'Network' (no answer) or 'InvalidAnswer'. */
+  constructor(code: string, status: number, message: string, retryable?: boolean, seconds?: number);
+  /**
+   * ErrorCode of the function, Code of OSS's XML, 'Network' (no answer), 'Aborted' (by `signal`),
+   * 'Throttling' (429 of the platform), 'InvalidAnswer' (neither the function's nor OSS's).
+   */
   code: string;
   /** The body's StatusCode, or the HTTP status; 0 where there was no answer. */
   status: number;
   /** Whether the same request may succeed later: no answer, 429, 503, the platform's 5xx. */
   retryable: boolean;
+  /** How long to wait at least, as Retry-After says; 0 to 60. */
+  seconds: number;
 }
 
 /** What `request` gets and answers; fetch's names. */
 export interface Asked {
+  /** GET, POST, PUT or DELETE. */
   method: string;
   headers: Record<string, string>;
   body?: unknown;
@@ -134,6 +140,8 @@ export type UploadFile = (options: {
 }) => unknown;
 
 export interface Client {
+  /** Where uploads in parts are remembered; an upload by Uppy under its file's id until you remove it. */
+  store: Store;
   /** A token. One request for all who wait; asked for anew when 300 s (or half of its life) are left. */
   token(wishes?: Wishes): Promise<Token>;
   /** Have the next token asked for anew: OSS said that this one has ended, or somebody else signed in. */
@@ -143,16 +151,17 @@ export interface Client {
   /** A page of the caller's own uploads. */
   uploads(wishes?: { limit?: number; marker?: string; details?: 0 | 1 }): Promise<Listing>;
   /**
-   * Options of @uppy/aws-s3 for one way. `wishesOf` says what a file is asked for with: `object` (under the
-   * prefix) or `name: 'auto'` and `ext`, `size`, `content_type`. 'token' needs `object` and `sign`.
+   * Options of @uppy/aws-s3 for one way. `wishesOf` says what a file is asked for with: `object` (its name
+   * under the prefix) or `name: 'auto'` and `ext`; its size and type are added. 'token' needs `object`.
    */
+  uppy(way: 'token', wishesOf: (file: UppyFile) => Wishes, sign: Sign): AwsS3Options;
   uppy(way: Way, wishesOf: (file: UppyFile) => Wishes, sign?: Sign): AwsS3Options;
   /** Upload by a form; in a mini program `file` is a path, and `uploadFile` its own. */
   postForm(file: Blob, wishes: Wishes): Promise<Stored>;
   postForm(file: string, wishes: Wishes, uploadFile: UploadFile): Promise<Stored>;
-  /** Upload in parts; called again with the same `id`, it sends only what is missing. */
+  /** Upload in parts of 5 MiB; called again with the same `id`, it sends only what is missing. */
   uploadParts(file: Blob, wishes: Wishes, options?: {
-    /** Default: name, size and time of a File. */
+    /** What it is remembered by in `store`: one file, one caller, one object. Without it: not at all. */
     id?: string;
     /** 0 to 1, after each part. */
     onProgress?(done: number): void;

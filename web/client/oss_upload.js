@@ -2,26 +2,28 @@
 
 const SPARE_SECONDS = 300; // what is left of a token when another is asked for
 const TRIES = 4;
-const AT_ONCE = 4; // parts
 const FIRST_WAIT_MS = 500;
+const PARTS_AT_ONCE = 4;
+const PART = 5 * 1024 * 1024; // what /multipart signs for
 const SIGNED_SECONDS = 900;
 const ACTIONS = { GET: 'list', POST: 'complete', DELETE: 'abort' };
-const XML = { 'Content-Type': 'application/xml' };
+const GONE = ['NoSuchUpload', 'UploadRefused']; // an upload in parts that does not go on
+const BINARY = 'application/octet-stream';
 
 /** What the function or OSS refused, or what got no answer. It never holds a URL, a login or a token. */
 export class UploadError extends Error {
-  constructor(code, status, message, retryable = false) {
+  constructor(code, status, message, retryable = false, seconds = 0) {
     super(message);
-    Object.assign(this, { name: 'UploadError', code, status, retryable });
+    Object.assign(this, { name: 'UploadError', code, status, retryable, seconds });
   }
 }
 
 /** Where a token's objects are: the bucket's own domain, or its host, or by an address its path. */
 export function scopeUrl({ Endpoint, Bucket, Cname }) {
-  const { protocol, host, hostname } = new URL(Endpoint);
-  if (Cname) return `${protocol}//${host}/`;
-  const isAddress = /^[\d.]+$|^\[|(^|\.)localhost$/.test(hostname);
-  return isAddress ? `${protocol}//${host}/${Bucket}/` : `${protocol}//${Bucket}.${host}/`;
+  const [, scheme, host, name] = /^(https?:\/\/)((.+?)(?::\d+)?)\/*$/.exec(Endpoint);
+  if (Cname) return `${scheme}${host}/`;
+  const isAddress = /^[\d.]+$|^\[|(^|\.)localhost$/.test(name);
+  return isAddress ? `${scheme}${host}/${Bucket}/` : `${scheme}${Bucket}.${host}/`;
 }
 
 /** A client of one function, for one caller. See oss_upload.d.ts for the options. */
@@ -37,33 +39,31 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
         return await send();
       } catch (error) {
         if (!error.retryable || tries === TRIES) throw error;
-        const longest = FIRST_WAIT_MS * 2 ** tries;
-        await sleep(Math.max(random() * longest, (error.seconds ?? 0) * 1000));
+        await sleep(error.seconds * 1000 + random() * FIRST_WAIT_MS * 2 ** tries);
       }
     }
   };
   const sent = async (to, options) => {
     try {
-      return await request(to, options);
-    } catch (error) {
-      if (error?.name === 'AbortError') throw error;
-      throw new UploadError('Network', 0, 'there was no answer', true);
-    }
+      if (!options.signal?.aborted) return await request(to, options);
+    } catch { /* what it says may hold the URL */ }
+    if (options.signal?.aborted) throw new UploadError('Aborted', 0, 'it was aborted');
+    throw new UploadError('Network', 0, 'there was no answer', true);
   };
   const asked = async (path, wishes, method, isAgain = false) => {
     const held = typeof login === 'function' ? await login(isAgain) : login;
     const headers = { ...more, ...(held && { Authorization: `Bearer ${held}` }) };
     const pairs = Object.entries({ ...always, ...wishes }).filter(([, value]) => value !== undefined);
-    const query = pairs.map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
     const isPost = method === 'POST';
+    const query = isPost ? '' : pairs.map((pair) => pair.map(encoded).join('=')).join('&');
     if (isPost) headers['Content-Type'] = 'application/json';
-    const to = `${base}${path}${isPost || !query ? '' : `?${query}`}`;
     const body = isPost ? JSON.stringify(Object.fromEntries(pairs)) : undefined;
-    const answer = read(await sent(to, { method, headers, body }));
-    if (!(answer instanceof UploadError)) return answer;
-    const mayAsk = answer.status === 401 && typeof login === 'function' && !isAgain;
-    if (mayAsk) return asked(path, wishes, method, true);
-    throw answer;
+    try {
+      return answerOf(await sent(`${base}${path}${query && '?'}${query}`, { method, headers, body }));
+    } catch (error) {
+      if (error.status !== 401 || typeof login !== 'function' || isAgain) throw error;
+      return asked(path, wishes, method, true);
+    }
   };
   const ask = (path, wishes = {}, method = path === 'multipart' ? 'POST' : 'GET') =>
     patiently(() => asked(path, wishes, method));
@@ -82,37 +82,39 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     return fresh.answer;
   };
 
-  /** One request of OSS, signed. `of` is what it is signed for, by the way. */
+  /** One request of OSS, signed, by the way. `step` is Uppy's: {method, key, uploadId, partNumber}. */
   const signers = {
     async token(wishes, { method, key, uploadId, partNumber }, sign) {
       const held = await token();
       const { Prefix, Callback, CallbackVar } = held.Scope;
-      const isStart = method === 'POST' && !uploadId;
+      if (!uploadId && !wishes.object) throw new UploadError('InvalidParameter.Object', 400, 'no object');
+      const isEnd = uploadId ? method === 'POST' : method === 'PUT';
+      const type = uploadId ? isEnd && 'application/xml' : wishes.content_type;
+      const object = uploadId ? key : `${Prefix}${wishes.object}`;
       const query = {
-        ...(isStart && { uploads: '' }),
+        ...(method === 'POST' && !uploadId && { uploads: '' }),
         ...(uploadId && { uploadId }),
         ...(partNumber && { partNumber: `${partNumber}` }),
       };
-      const ends = Callback && (uploadId ? method === 'POST' : method === 'PUT');
       const headers = {
-        ...(uploadId ? method === 'POST' && XML : { 'Content-Type': wishes.content_type }),
-        ...(ends && { 'x-oss-callback': Callback, 'x-oss-callback-var': CallbackVar }),
+        ...(type && { 'Content-Type': type }),
+        ...(isEnd && Callback && { 'x-oss-callback': Callback }),
+        ...(isEnd && CallbackVar && { 'x-oss-callback-var': CallbackVar }),
       };
-      const object = uploadId ? key : `${Prefix}${wishes.object}`;
-      const url = await sign(held, { method, key: object, query, headers, seconds: SIGNED_SECONDS });
-      return { url, headers, key: object };
+      const signed = await sign(held, { method, key: object, query, headers, seconds: SIGNED_SECONDS });
+      if (signed.startsWith(scopeUrl(held.Scope))) return { url: signed, headers, key: object };
+      throw new UploadError('InvalidAnswer', 0, 'sign() made a URL that is not of Scope: use its Endpoint');
     },
-    async 'signed-url'({ size, ...wishes }) {
-      const { Url, Headers, Object: key } = await ask('signed-url', { method: 'PUT', size, ...wishes });
+    async 'signed-url'(wishes) {
+      const { Url, Headers, Object: key } = await ask('signed-url', { method: 'PUT', ...wishes });
       return { url: Url, headers: Headers, key };
     },
     async form({ size: _, ...wishes }) {
       const { Url, Fields, Object: key } = await ask('form', wishes);
-      return { url: Url, fields: Fields, headers: {}, key };
+      return { url: Url, fields: Fields, key };
     },
     async multipart(wishes, { method, uploadId, partNumber, after }, _, Upload) {
-      const action = ACTIONS[method];
-      const step = partNumber ? { parts: [partNumber] } : { action, ...(after && { after }) };
+      const step = partNumber ? { parts: [partNumber] } : { action: ACTIONS[method], after };
       const answer = await ask('multipart', uploadId ? { Upload, upload_id: uploadId, ...step } : wishes);
       const { Url, Headers } = answer.Parts?.[0] ?? answer;
       return { url: Url, headers: Headers, key: answer.Object, answer };
@@ -121,34 +123,35 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
 
   /** Options of @uppy/aws-s3 6: Uppy sends, this signs. See oss_upload.d.ts. */
   const uppy = (way, wishesOf, sign) => {
-    const files = new Map(); // what Uppy calls a file until it has its key -> the file
-    const sealed = new Map(); // object key -> its Upload
+    const files = new Map(); // file's id, which Uppy has for a key until it is told one -> the file
+    const sealed = new Map(); // key of an upload in parts -> its Upload
     return {
       shouldUseMultipart: way === 'multipart',
-      getChunkSize: () => 5 * 1024 * 1024,
+      getChunkSize: () => PART,
       generateObjectKey(file) {
         files.set(file.id, file);
-        const { key } = file.s3Multipart ?? {};
-        if (key) sealed.set(key, store.get(file.id));
+        if (file.s3Multipart) sealed.set(file.s3Multipart.key, store.get(file.id));
         return file.id;
       },
       async signRequest(step) {
-        const { key, uploadId } = step;
-        const file = files.get(key);
-        const wishes = file && wishesOf(file);
-        const signed = await signers[way](wishes, step, sign, sealed.get(key));
-        if (way === 'multipart' && !uploadId) {
-          sealed.set(signed.key, signed.answer.Upload);
-          store.set(file.id, signed.answer.Upload);
+        const { method, key, uploadId } = step;
+        const file = files.get(key) ?? {};
+        const wishes = uploadId ? {} : { content_type: file.type || BINARY, size: file.size, ...wishesOf(file) };
+        // Nothing has no parts.
+        const by = way === 'multipart' && method === 'PUT' && !uploadId ? 'signed-url' : way;
+        const { answer, ...signed } = await signers[by](wishes, step, sign, sealed.get(key));
+        if (by === 'multipart' && !uploadId) {
+          if (sealed.has(signed.key)) signed.key = key; // another file of that name
+          sealed.set(signed.key, answer.Upload);
+          store.set(file.id, answer.Upload);
         }
-        const { url: to, key: object, fields, headers } = signed;
-        return { url: to, key: object, fields, headers: { ...headers, ...more } };
+        return { ...signed, headers: { ...signed.headers, ...more } };
       },
     };
   };
 
   const toOss = (method, { url: to, headers }, body, signal) => patiently(async () =>
-    stored(await sent(to, { method, headers: { ...headers, ...more }, body, signal })));
+    storedOf(await sent(to, { method, headers: { ...headers, ...more }, body, signal })));
 
   /** Upload by a form, without Uppy; `uploadFile` is that of a mini program, and `file` a path there. */
   const postForm = async (file, wishes, uploadFile) => {
@@ -159,30 +162,34 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
       form.append('file', file); // the last one: OSS reads nothing behind it
       return { key, ...(await toOss('POST', { url: to }, form)) };
     }
-    const { statusCode, data } = await new Promise((success, fail) => {
-      uploadFile({ url: to, filePath: file, name: 'file', formData: fields, success,
+    const once = () => new Promise((success, fail) => {
+      uploadFile({ url: to, filePath: file, name: 'file', formData: fields, header: more, success,
         fail: () => fail(new UploadError('Network', 0, 'there was no answer', true)) });
     });
-    return { key, ...stored({ status: statusCode, text: data }) };
+    return { key, ...(await patiently(async () => {
+      const { statusCode, data } = await once();
+      return storedOf({ status: statusCode, text: data });
+    })) };
   };
 
   /** Upload in parts, without Uppy; called again with the same `id`, it sends only what is missing. */
-  const uploadParts = async (file, wishes, { id = nameOf(file), onProgress, signal } = {}) => {
-    const begun = JSON.parse(store.get(id) ?? 'null') ?? {};
+  const uploadParts = async (file, wishes, { id, onProgress, signal } = {}) => {
+    const begun = id ? begunAs(id) : {};
     const step = async (method, detail, body) => {
-      const request = { method, uploadId: begun.upload_id, ...detail };
-      const signed = await signers.multipart(wishes, request, undefined, begun.Upload);
       try {
+        const request = { method, uploadId: begun.upload_id, ...detail };
+        const all = { content_type: file.type || BINARY, size: file.size, ...wishes };
+        const signed = await signers.multipart(all, request, undefined, begun.Upload);
         return { ...(await toOss(method, signed, body, signal)), ...signed };
       } catch (error) {
-        if (error.code === 'NoSuchUpload') store.remove(id); // completed, aborted or removed
+        if (id && GONE.includes(error.code)) store.remove(id);
         throw error;
       }
     };
     if (!begun.Upload) {
-      const { text, answer } = await step('POST', {});
+      const { text, answer } = await step('POST');
       Object.assign(begun, { Upload: answer.Upload, upload_id: within(text, 'UploadId')[0] });
-      store.set(id, JSON.stringify(begun));
+      if (id) store.set(id, JSON.stringify(begun));
     }
     const list = async () => {
       const tags = new Map();
@@ -191,42 +198,51 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
         const numbers = within(text, 'PartNumber').map(Number);
         within(text, 'ETag').forEach((tag, at) => tags.set(numbers[at], tag));
         if (within(text, 'IsTruncated')[0] !== 'true') return { tags, ...answer };
-        after = numbers.at(-1);
+        after = numbers[numbers.length - 1];
       }
     };
-    const { tags: done, PartCount, PartSize } = await list();
+    const { tags: done, PartCount } = await list();
     const left = Array.from({ length: PartCount }, (_, at) => at + 1).filter((number) => !done.has(number));
-    let sentParts = done.size;
-    onProgress?.(sentParts / PartCount);
-    const worker = async () => {
-      for (let number; (number = left.shift()) !== undefined;) {
-        const from = (number - 1) * PartSize;
-        await step('PUT', { partNumber: number }, file.slice(from, from + PartSize)).catch((error) => {
-          left.length = 0; // the others end with the part that they send
-          throw error;
-        });
-        onProgress?.((sentParts += 1) / PartCount);
+    let ready = done.size;
+    onProgress?.(ready / PartCount);
+    const send = async () => {
+      for (let number; (number = left.shift());) {
+        await step('PUT', { partNumber: number }, file.slice((number - 1) * PART, number * PART));
+        onProgress?.((ready += 1) / PartCount);
       }
     };
-    const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker));
-    for (const { status, reason } of ended) if (status === 'rejected') throw reason;
+    const sending = () => send().catch((error) => {
+      left.length = 0; // the others end with the part that they send
+      return error;
+    });
+    const fault = (await Promise.all(Array.from({ length: PARTS_AT_ONCE }, sending))).find(Boolean);
+    if (fault) throw fault;
     const part = ([number, tag]) => `<Part><PartNumber>${number}</PartNumber><ETag>${tag}</ETag></Part>`;
     const parts = Array.from((await list()).tags, part).join('');
-    const xml = `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`;
-    const { key, status, text } = await step('POST', {}, xml);
-    store.remove(id);
+    const { key, status, text } =
+      await step('POST', {}, `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`);
+    if (id) store.remove(id);
     return { key, status, text };
   };
 
   /** Give up what uploadParts began, and have OSS remove its parts. */
   const abortParts = async (id) => {
-    const { Upload, upload_id: uploadId } = JSON.parse(store.get(id) ?? '{}');
+    const { Upload, upload_id: uploadId } = begunAs(id);
     if (!Upload) return;
-    await toOss('DELETE', await signers.multipart({}, { method: 'DELETE', uploadId }, undefined, Upload));
     store.remove(id);
+    await toOss('DELETE', await signers.multipart({}, { method: 'DELETE', uploadId }, undefined, Upload));
+  };
+
+  const begunAs = (id) => {
+    try {
+      return JSON.parse(store.get(id)) ?? {};
+    } catch {
+      return {}; // not written by this
+    }
   };
 
   return {
+    store,
     ask,
     token,
     forget: () => tokens.clear(),
@@ -238,32 +254,41 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
   };
 }
 
-/** The function's answer, or what it refused: by the body's StatusCode, or as the platform says it. */
-function read({ status, text, header }) {
+/** The function's answer. Throws UploadError: by the body's StatusCode, or what the platform answered. */
+function answerOf({ status, text, header }) {
+  const seconds = Math.min(Math.max(Number(header?.('Retry-After')) || 0, 0), 60);
   let answer;
   try {
     answer = JSON.parse(text);
   } catch { /* a proxy's page, say */ }
-  if (answer?.StatusCode === 200) return answer;
-  const isOurs = Number.isInteger(answer?.StatusCode);
-  const told = isOurs ? answer.StatusCode : status;
+  const told = answer?.StatusCode;
+  if (told === 200) return answer;
   // Of ours 500 is a wrong configuration, which stays; of the platform's own every 5xx may pass.
-  const retryable = told === 429 || (isOurs ? told === 503 : told >= 500);
-  const code = answer?.ErrorCode ?? (told === 429 ? 'Throttling' : 'InvalidAnswer');
-  const message = answer?.ErrorMessage ?? 'the answer is none of the function\'s';
-  const error = new UploadError(code, told, message, retryable);
-  const seconds = Number(header?.('Retry-After'));
-  return Object.assign(error, { seconds: seconds > 0 ? Math.min(seconds, 60) : 0 });
+  if (told && answer.ErrorCode) {
+    throw new UploadError(answer.ErrorCode, told, answer.ErrorMessage, told === 429 || told === 503, seconds);
+  }
+  const code = status === 429 ? 'Throttling' : 'InvalidAnswer';
+  const message = `HTTP ${status}, and no answer of the token function`;
+  throw new UploadError(code, status, message, status === 429 || status >= 500, seconds);
 }
 
 /** OSS's answer to an upload; 203 is one: stored, and the callback failed. Throws UploadError. */
-function stored({ status, text }) {
+function storedOf({ status, text }) {
   if (status >= 200 && status < 300) return { status, text };
-  const code = within(text, 'Code')[0] ?? 'InvalidAnswer';
-  throw new UploadError(code, status, within(text, 'Message')[0] ?? '', status === 429 || status >= 500);
+  const [code = 'InvalidAnswer'] = within(text, 'Code');
+  const [message = `HTTP ${status}, and no answer of OSS`] = within(text, 'Message');
+  throw new UploadError(code, status, message, status === 429 || status >= 500);
 }
 
 const within = (xml, name) => Array.from(`${xml}`.matchAll(`<${name}>(.*?)</${name}>`), ([, text]) => text);
+
+function encoded(text) {
+  try {
+    return encodeURIComponent(text);
+  } catch {
+    throw new UploadError('InvalidParameter', 400, 'a wish has half of a character (a lone surrogate)');
+  }
+}
 
 async function fetched(url, options) {
   const response = await fetch(url, options);
@@ -271,25 +296,19 @@ async function fetched(url, options) {
   return { status: response.status, text: await response.text(), header };
 }
 
-const nameOf = ({ name, size, lastModified }) => `${name} ${size} ${lastModified}`;
-
 const slept = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 /** Where an upload is remembered over a reload: the browser's storage where there is one. */
 function keptText() {
-  const prefix = 'oss_upload ';
-  const { localStorage: kept } = globalThis;
-  if (!kept) {
-    const held = new Map();
-    return {
-      get: (id) => held.get(id) ?? null,
-      set: (id, text) => held.set(id, text),
-      remove: (id) => held.delete(id),
-    };
-  }
+  const held = new Map();
+  let kept;
+  try {
+    kept = localStorage;
+  } catch { /* none, or it is not allowed */ }
+  const name = (id) => `oss_upload ${id}`;
   return {
-    get: (id) => kept.getItem(prefix + id),
-    set: (id, text) => kept.setItem(prefix + id, text),
-    remove: (id) => kept.removeItem(prefix + id),
+    get: (id) => (kept ? kept.getItem(name(id)) : held.get(id) ?? null),
+    set: (id, text) => (kept ? kept.setItem(name(id), text) : held.set(id, text)),
+    remove: (id) => (kept ? kept.removeItem(name(id)) : held.delete(id)),
   };
 }
