@@ -3,7 +3,7 @@
 const quoted = (text) => `'${String(text).replace(/[\\']/g, '\\$&').replace(/\n/g, '\\n')}'`;
 
 /** JavaScript that does what the page did for one file. */
-export function codeOf({ way, object = 'photo.jpg', resumable, type = 'image/jpeg' }, at) {
+function codeOf({ way, object = 'photo.jpg', resumable, type = 'image/jpeg' }, at) {
   const login = at.session.user ? `,\n  login: () => '${at.t('code.login')}'` : '';
   const name = object ? `object: ${quoted(object)}` : "name: 'auto', ext: 'jpg'";
   const isMultipart = way === 'multipart' || way === 'token' && resumable;
@@ -40,3 +40,34 @@ const sign = (token, { method, key, query, headers, seconds }) => new OSS({
   refreshSTSTokenInterval: Infinity, // the client renews the token
 }).signatureUrlV4(method, seconds, { headers, queries: query }, key);
 `;
+
+/** Mount the card: the code of the last upload, or of the way that is chosen. */
+export function showCode(root, at) {
+  const code = root.querySelector('#code code');
+  let last = {};
+  const show = () => { code.textContent = codeOf({ ...last, way: at.settings.way }, at); };
+  at.on('ran', (ran) => {
+    last = ran;
+    code.textContent = codeOf(ran, at);
+  });
+  at.on('way', show);
+  root.querySelector('#copy-code').addEventListener('click', async () => {
+    const isCopied = await copy(code);
+    root.querySelector('#copied').textContent = at.t(isCopied ? 'code.copied' : 'code.marked');
+  });
+}
+
+/** Copy an element's text, or mark it where a page may not copy. */
+async function copy(element) {
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  getSelection().removeAllRanges();
+  getSelection().addRange(range);
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    // Not a secure context: the old way, of what is marked.
+    return document.execCommand('copy');
+  }
+}

@@ -47,10 +47,11 @@ async function readConfig() {
  * What the views share:
  * - `config` (config.json), `settings` (what the person chose), `language`, `t(key, values)`, `errors`
  *   (docs/errors.json in this language), `uppyWords` (Uppy's texts in it)
+ * - `ways`: 'open' or 'closed' by the way's name; `scope`: what the server says of bucket and folder
  * - `session`: who is signed in; the login itself never leaves it but for the client
  * - `client()`: today's client; another one after 'changed'
  * - `on(event, handler)`, `emit(event, detail)`: 'changed' (server or login), 'ways' (which are open),
- *   'scope' (what a token's Scope says), 'uploaded', 'refused', 'request', 'ran' (an upload began)
+ *   'token' (one came), 'uploaded', 'refused', 'request', 'ran' (an upload began)
  */
 function makeAt(config, kept, language, words) {
   const handlers = {};
@@ -74,7 +75,7 @@ function makeAt(config, kept, language, words) {
       request: (url, init) => ask(at, url, init),
     })),
     change() {
-      client = undefined;
+      client = at.scope = undefined;
       at.emit('changed');
     },
   };

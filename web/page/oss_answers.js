@@ -4,12 +4,9 @@
 const LONGEST = 10_000; // characters of a text that is kept
 const answers = new Map(); // path of an object -> the last answer
 
-/** The last answer for a key or a URL: {status, text, key, isCompletion}. */
-export function answerOf(where = '') {
-  for (const [path, answer] of answers) {
-    if (where && (path.endsWith(`/${where}`) || where.includes(path))) return answer;
-  }
-  return undefined;
+/** The last answer for a key: {status, text, completed: the UploadId of a completion}. */
+export function answerOf(key = '') {
+  return key ? Array.from(answers).find(([path]) => path.endsWith(`/${key}`))?.[1] : undefined;
 }
 
 /** Note each answer of OSS from now on, and tell it as 'request'. */
@@ -39,9 +36,9 @@ function note(at, { status, responseText, responseType, object }, method, url) {
   const text = responseType ? '' : responseText.slice(0, LONGEST);
   const path = decodeURIComponent(url.pathname) + object;
   const [, code] = text.match(/<Code>([^<]*)<\/Code>/) ?? [];
-  const isCompletion = method === 'POST' && url.searchParams.has('uploadId') && status < 300;
+  const completed = method === 'POST' && status < 300 ? url.searchParams.get('uploadId') : null;
   answers.delete(path);
-  answers.set(path, { status, text, isCompletion });
+  answers.set(path, { status, text, completed });
   if (answers.size > 100) answers.delete(answers.keys().next().value);
   at.emit('request', { server: 'OSS', method, path, status, code });
 }

@@ -145,9 +145,12 @@ export function mount(root, at) {
 
 function showTimeLeft(at) {
   const place = document.getElementById('time-left');
-  let token; // until when, by this device's clock
-  at.on('changed', () => { token = undefined; });
-  at.on('scope', ({ Expiration, LastUpdated }) => {
+  let known; // the last token's Expiration, by the server's clock
+  let token; // the same by this device's
+  at.on('changed', () => { known = token = undefined; });
+  at.on('token', ({ Expiration, LastUpdated }) => {
+    if (Expiration === known) return;
+    known = Expiration;
     token = Date.now() + Date.parse(Expiration) - Date.parse(LastUpdated);
     show();
   });

@@ -2,7 +2,7 @@
 
 import * as kept from './kept.js';
 import { sentence } from './sentences.js';
-import { probe } from './ways.js';
+import { askScope, probe } from './ways.js';
 
 const NAME = 'oss-upload-page';
 const DEFAULTS = { way: 'signed-url', resumable: true, naming: 'own' };
@@ -78,12 +78,12 @@ const spoken = (at, error) => {
 async function showScope(root, at, client) {
   const facts = root.querySelector('#scope');
   facts.hidden = true;
-  if (at.ways.token !== 'open') return;
-  const token = await client.token().catch((error) => at.emit('refused', { where: 'function', ...error }));
-  if (!token || client !== at.client()) return;
-  at.scope = token.Scope;
-  at.emit('scope', token);
-  const { Bucket, Region, Prefix, Policy } = token.Scope;
+  const answer = await askScope(client, at.ways)
+    .catch(({ code, status, message }) => at.emit('refused', { where: 'function', code, status, message }));
+  if (!answer || client !== at.client()) return;
+  at.scope = answer.Scope;
+  if (answer.LastUpdated) at.emit('token', answer);
+  const { Bucket, Region, Prefix, Policy } = answer.Scope;
   const rows = { bucket: Bucket, region: Region, prefix: Prefix, policy: Policy };
   facts.replaceChildren(...Object.entries(rows).filter(([, value]) => value).flatMap(([name, value]) => {
     const [term, fact] = [document.createElement('dt'), document.createElement('dd')];

@@ -4,11 +4,11 @@ import AwsS3 from '@uppy/aws-s3';
 import Uppy from '@uppy/core';
 import Dashboard from '@uppy/dashboard';
 
-import { codeOf } from './code.js';
-import { answerOf, watchOss } from './oss_answers.js';
+import { begun, callerOf, offerNames, offerWays, wishesOf } from './choices.js';
+import { showCode } from './code.js';
 import { uploads } from './kept.js';
+import { answerOf, watchOss } from './oss_answers.js';
 import { sentence } from './sentences.js';
-import * as settings from './settings.js';
 import { WAYS, sign } from './ways.js';
 
 const MIB = 1024 * 1024;
@@ -16,8 +16,10 @@ const MIB = 1024 * 1024;
 const KEPT = { maxFileSize: 100 * MIB, maxTotalSize: 500 * MIB };
 /** A part of every upload but its last: what /multipart signs for, and OSS takes. */
 const PART = 5 * MIB;
-/** Of OSS and the function: the next try has a new token, or a new URL. */
+/** Of OSS: the next try has a new token, or a new URL. */
 const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityToken', 'RequestExpired'];
+/** Of OSS and the function: an upload in parts that is there no more; the next try begins another one. */
+const GONE = ['NoSuchUpload', 'UploadRefused'];
 const SILENT = { debug() {}, warn() {}, error() {} }; // errors are said on the page
 
 /** Uppy that says an error as a sentence, knows an upload whose callback alone failed, and a file again. */
@@ -34,9 +36,11 @@ class PageUppy extends Uppy {
   }
 
   emit(event, ...args) {
-    if (event !== 'upload-error' || !this.opts.onFailure) return super.emit(event, ...args);
-    const success = this.opts.onFailure(...args);
-    return success ? super.emit('upload-success', args[0], success) : super.emit(event, ...args);
+    if (event !== 'upload-error') return super.emit(event, ...args);
+    // It is not failed yet: what to do comes first.
+    const { isAgain, success } = this.opts.onFailure(...args);
+    if (success) super.emit('upload-success', args[0], success);
+    else if (!isAgain) super.emit(event, ...args);
   }
 }
 
@@ -48,12 +52,16 @@ export function mount(root, at) {
   const again = new Set(); // files that went on by themselves with a new token
   const resting = new Set(); // files that the network's end has paused
 
-  const transport = (way) => (transports[way] ??= at.client().uppy(way, wishesOf, sign));
+  const signed = (token, request) => {
+    at.emit('token', token);
+    return sign(token, request);
+  };
+  const transport = (way) => (transports[way] ??= at.client().uppy(way, wishesOf, signed));
   const uppy = new PageUppy({
     id: 'page',
     logger: SILENT,
     locale: at.uppyWords,
-    onFailure: (file, error) => failed(file, error),
+    onFailure: (...failure) => failed(...failure),
   });
   uppy.use(Dashboard, {
     target: root.querySelector('#uploader'),
@@ -86,32 +94,31 @@ export function mount(root, at) {
       const { key, uploadId } = request;
       const file = uppy.getFiles().find(({ s3Multipart: known }) => known && known.uploadId === uploadId);
       const id = file?.id ?? byKey.get(key);
-      const signed = await running.get(id).signRequest(request);
-      if (signed.key) byKey.set(signed.key, id);
-      return signed;
+      await resumed(uppy, id);
+      const answer = await running.get(id).signRequest(request);
+      if (answer.key) byKey.set(answer.key, id);
+      return answer;
     },
   });
 
-  const failed = (file, error) => {
-    const key = uppy.getFile(file.id)?.s3Multipart?.key;
-    const answer = answerOf(key);
+  const failed = ({ id, name }, error) => {
+    const { key, uploadId } = uppy.getFile(id)?.s3Multipart ?? {};
     const { code, status, message } = nameOf(error);
     // The object is there, and whoever was called back said something that is none of OSS's XML.
-    if (!error.status && answer?.isCompletion) {
-      return { status: answer.status, body: { key } };
-    }
-    if (ENDED.includes(code) && !again.has(file.id)) {
-      again.add(file.id);
+    const answer = answerOf(key);
+    if (uploadId && answer?.completed === uploadId) return { success: { status: answer.status, body: { key } } };
+    if ([...ENDED, ...GONE].includes(code) && !again.has(id)) {
+      again.add(id);
       at.client().forget();
-      setTimeout(() => uppy.retryUpload(file.id).catch(() => {}));
-      return undefined;
+      if (GONE.includes(code)) uppy.setFileState(id, { s3Multipart: undefined });
+      setTimeout(() => uppy.retryUpload(id).catch(() => {}));
+      return { isAgain: true };
     }
-    if (code === 'Network') resting.add(file.id); // begun again once the network is back
-    at.emit('refused', { where: error.body === undefined ? 'function' : 'OSS', status, code, message,
-      name: file?.name });
+    if (code === 'Network') resting.add(id); // begun again once the network is back
+    at.emit('refused', { where: error.body === undefined ? 'function' : 'OSS', status, code, message, name });
     const { text, todo } = sentence(at, { code, status, message });
     error.message = `${text} ${todo}`;
-    return undefined;
+    return {};
   };
 
   // What a file is uploaded as is decided when its upload begins, and stays.
@@ -127,7 +134,7 @@ export function mount(root, at) {
     uploads.remove(file.id);
     again.delete(file.id);
     const answer = answerOf(body.key);
-    at.emit('uploaded', { key: body.key, name: file.name, size: file.size,
+    at.emit('uploaded', { key: body.key, object: file.meta.object, name: file.name, size: file.size,
       status: answer?.status ?? status, answer: answer?.text });
   });
   uppy.on('file-added', () => root.classList.add('has-files'));
@@ -169,7 +176,16 @@ export function mount(root, at) {
   remember(uppy);
 }
 
-const callerOf = (at) => `${at.settings.appServer} ${at.session.user}`;
+/** Once a file is not paused; Uppy begins one that waited for its turn even so. */
+const resumed = (uppy, id) => new Promise((resolve) => {
+  const look = () => {
+    if (uppy.getFile(id)?.isPaused) return;
+    uppy.off('state-update', look);
+    resolve();
+  };
+  uppy.on('state-update', look);
+  look();
+});
 
 /** What Uppy's errors and the client's have in common. */
 function nameOf({ code, status = 0, message, body = '' }) {
@@ -177,32 +193,6 @@ function nameOf({ code, status = 0, message, body = '' }) {
   const [, ossMessage] = body?.match(/<Message>([^<]*)<\/Message>/) ?? [];
   if (ossCode === 'AccessDenied' && /expired/i.test(ossMessage)) return { code: 'RequestExpired', status, message };
   return { code: ossCode ?? (code === 'NETWORK' ? 'Network' : code), status, message: ossMessage ?? message };
-}
-
-/** How a file is uploaded: its way, its name under the prefix ('' for one that the server makes). */
-function begun(file, at, names) {
-  const { way, resumable, naming } = at.settings;
-  const caller = callerOf(at);
-  const made = way === 'multipart' && !file.size ? 'signed-url' : way; // parts have at least a byte
-  if (naming === 'server' && made !== 'token') return { way: made, resumable, caller, object: '' };
-  const wished = document.getElementById('object-name').value.trim();
-  const name = !wished ? file.name : wished.endsWith('/') ? `${wished}${file.name}` : wished;
-  return { way: made, resumable, caller, object: free(name, names) };
-}
-
-/** A name that no other file here has: photo.jpg, photo-2.jpg. */
-function free(name, taken) {
-  const [, stem, ending] = name.match(/^(.*?)(\.[^./]*)?$/s);
-  let found = name;
-  for (let number = 2; taken.has(found); number += 1) found = `${stem}-${number}${ending ?? ''}`;
-  return found;
-}
-
-/** What the client asks the function for. */
-function wishesOf({ meta: { object }, name, size, type }) {
-  const [, ext] = name.match(/\.([A-Za-z0-9]{1,10})$/) ?? [];
-  const named = object ? { object } : { name: 'auto', ...(ext ? { ext: ext.toLowerCase() } : {}) };
-  return { ...named, size, content_type: type || 'application/octet-stream' };
 }
 
 /** Files and what was sent of them outlive a reload; nothing may be added before they are back. */
@@ -251,87 +241,3 @@ function pickFiles(root, uppy) {
   }
 }
 
-function offerWays(root, at) {
-  const group = root.querySelector('#way');
-  const resumable = root.querySelector('#resumable');
-  const server = root.querySelector('[name=naming][value=server]');
-  const inputs = WAYS.map((way) => {
-    const [label, input, name] = ['label', 'input', 'span'].map((tag) => document.createElement(tag));
-    Object.assign(input, { type: 'radio', name: 'way', value: way });
-    name.textContent = at.t(`way.${way}`);
-    label.append(input, name);
-    group.append(label);
-    input.addEventListener('change', () => {
-      settings.keep(at, { way });
-      show();
-      at.emit('way');
-    });
-    return input;
-  });
-  const show = () => {
-    const { way } = at.settings;
-    for (const input of inputs) {
-      const isClosed = at.ways[input.value] === 'closed';
-      input.checked = input.value === way;
-      input.disabled = isClosed;
-      input.parentElement.classList.toggle('closed', isClosed);
-      input.nextElementSibling.textContent = at.t(`way.${input.value}`);
-      if (isClosed) input.nextElementSibling.textContent += ` ${at.t('way.closed')}`;
-    }
-    root.querySelector('#way-note').textContent = at.t(`way.${way}.note`);
-    resumable.disabled = way !== 'token';
-    resumable.checked = way === 'multipart' || way === 'token' && at.settings.resumable;
-    server.disabled = way === 'token';
-    const naming = way === 'token' ? 'own' : at.settings.naming;
-    root.querySelector(`[name=naming][value=${naming}]`).checked = true;
-    root.querySelector('#object-name').disabled = naming === 'server';
-  };
-  resumable.addEventListener('change', () => settings.keep(at, { resumable: resumable.checked }));
-  at.on('ways', () => {
-    const open = WAYS.filter((way) => at.ways[way] === 'open');
-    if (open.length && at.ways[at.settings.way] === 'closed') at.settings.way = open[0];
-    show();
-    at.emit('way');
-  });
-  at.on('naming', show);
-  show();
-}
-
-function offerNames(root, at) {
-  for (const input of root.querySelectorAll('[name=naming]')) {
-    input.addEventListener('change', () => {
-      settings.keep(at, { naming: input.value });
-      at.emit('naming');
-    });
-  }
-}
-
-function showCode(root, at) {
-  const code = root.querySelector('#code code');
-  let last = {};
-  const show = () => { code.textContent = codeOf({ ...last, way: at.settings.way }, at); };
-  at.on('ran', (ran) => {
-    last = ran;
-    code.textContent = codeOf(ran, at);
-  });
-  at.on('way', show);
-  root.querySelector('#copy-code').addEventListener('click', async () => {
-    const isCopied = await copy(code);
-    root.querySelector('#copied').textContent = at.t(isCopied ? 'code.copied' : 'code.marked');
-  });
-}
-
-/** Copy an element's text, or mark it where a page may not copy. */
-async function copy(element) {
-  const range = document.createRange();
-  range.selectNodeContents(element);
-  getSelection().removeAllRanges();
-  getSelection().addRange(range);
-  try {
-    await navigator.clipboard.writeText(element.textContent);
-    return true;
-  } catch {
-    // Not a secure context: the old way, of what is marked.
-    return document.execCommand('copy');
-  }
-}

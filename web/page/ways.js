@@ -29,6 +29,20 @@ export async function probe(client) {
   };
 }
 
+/** What each way answers a Scope to, without STS: of an upload that nobody sends. */
+const SCOPES = {
+  'signed-url': { method: 'PUT', name: 'auto' },
+  form: {},
+  multipart: { name: 'auto', size: 1 },
+};
+
+/** Bucket, region and more: a token's answer, or where that way is closed what another one says. */
+export async function askScope(client, ways) {
+  if (ways.token === 'open') return client.token();
+  const way = Object.keys(SCOPES).find((one) => ways[one] === 'open');
+  return way && client.ask(way, SCOPES[way]);
+}
+
 let loading; // ali-oss, once
 
 /** For the client's way 'token': a URL of OSS, signed by ali-oss with the token, V4. */
