@@ -152,8 +152,8 @@ export function mount(root, at) {
     }
   });
   at.on('offline', () => {
-    for (const { id, isPaused, progress } of uppy.getFiles()) {
-      if (!progress.uploadStarted || progress.uploadComplete || isPaused) continue;
+    for (const { id, isPaused, error, progress } of uppy.getFiles()) {
+      if (!progress.uploadStarted || progress.uploadComplete || isPaused || error) continue;
       resting.add(id);
       uppy.pauseResume(id);
     }
