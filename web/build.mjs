@@ -43,7 +43,8 @@ await Promise.all([
 ]);
 const sizes = await weigh(metafile);
 for (const { name, bytes, limit } of sizes) {
-  console.log(`${`${(bytes / 1024).toFixed(1)} KB`.padStart(9)}  ${name}${limit ? ` (at most ${limit / 1024} KB)` : ''}`);
+  const most = limit ? ` (at most ${limit / 1024} KB)` : '';
+  console.log(`${(bytes / 1024).toFixed(1).padStart(6)} KB  ${name}${most}`);
 }
 const heavy = sizes.filter(({ bytes, limit }) => limit && bytes > limit);
 if (heavy.length) {
@@ -90,7 +91,9 @@ async function textsOf(language) {
   }
   const uppy = language === 'en' ? 'export const uppy = undefined;'
     : "export { default as uppy } from '@uppy/locales/lib/zh_CN.js';";
-  return `export const texts = ${JSON.stringify(texts)};\nexport const errors = ${JSON.stringify(errors)};\n${uppy}`;
+  return `export const texts = ${JSON.stringify(texts)};
+    export const errors = ${JSON.stringify(errors)};
+    ${uppy}`;
 }
 
 async function textFiles(language) {

@@ -10,7 +10,12 @@ import { json } from 'node:stream/consumers';
 
 import { withPage } from './page.mjs';
 
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json' };
+const TYPES = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.json': 'application/json',
+};
 const PARTS = 4;
 
 const job = await json(process.stdin);

@@ -3,7 +3,10 @@
 import * as settings from './settings.js';
 import { WAYS } from './ways.js';
 
-/** How a file is uploaded: its way, its name under the prefix ('' for one that the server makes). */
+/**
+ * How a file is uploaded: its way, and its name under the prefix, which is none of `names`; '' for one that the
+ * server makes.
+ */
 export function begun(file, at, names) {
   const { way, resumable, naming } = at.settings;
   const caller = callerOf(at);
@@ -11,7 +14,7 @@ export function begun(file, at, names) {
   if (naming === 'server' && made !== 'token') return { way: made, resumable, caller, object: '' };
   const wished = document.getElementById('object-name').value.trim();
   const name = !wished ? file.name : wished.endsWith('/') ? `${wished}${file.name}` : wished;
-  return { way: made, resumable, caller, object: free(name, names) };
+  return { way: made, resumable, caller, object: free(name, new Set(names)) };
 }
 
 /** A name that no other file here has: photo.jpg, photo-2.jpg. */

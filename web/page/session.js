@@ -18,7 +18,7 @@ export function makeSession(at) {
     get until() {
       return login ? until : undefined;
     },
-    /** The login, renewed when it has ended or the server refuses it; '' for nobody. May wait for the person. */
+    /** The login, '' for nobody; renewed when it has ended or is refused, which may wait for the person. */
     login(isRefused = false) {
       if (!login || (!isRefused && Date.now() < until - EARLY_MS)) return login;
       return renewing ??= renew().finally(() => { renewing = undefined; });
@@ -170,6 +170,6 @@ function span(at, milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   if (seconds <= 0) return at.t('left.ended');
   if (seconds < 60) return at.t('left.seconds', { n: seconds });
-  const minutes = Math.floor(seconds / 60);
-  return minutes < 120 ? at.t('left.minutes', { n: minutes }) : at.t('left.hours', { n: Math.floor(minutes / 60) });
+  const n = Math.floor(seconds / 60);
+  return n < 120 ? at.t('left.minutes', { n }) : at.t('left.hours', { n: Math.floor(n / 60) });
 }

@@ -106,7 +106,9 @@ export function mount(root, at) {
     const { code, status, message } = nameOf(error);
     // The object is there, and whoever was called back said something that is none of OSS's XML.
     const answer = answerOf(key);
-    if (uploadId && answer?.completed === uploadId) return { success: { status: answer.status, body: { key } } };
+    if (uploadId && answer?.completed === uploadId) {
+      return { success: { status: answer.status, body: { key } } };
+    }
     if ([...ENDED, ...GONE].includes(code) && !again.has(id)) {
       again.add(id);
       at.client().forget();
@@ -124,7 +126,7 @@ export function mount(root, at) {
   // What a file is uploaded as is decided when its upload begins, and stays.
   uppy.on('upload', (_, files) => {
     for (const file of files) {
-      const others = new Set(uppy.getFiles().filter(({ id }) => id !== file.id).map(({ meta }) => meta.object));
+      const others = uppy.getFiles().filter(({ id }) => id !== file.id).map(({ meta }) => meta.object);
       if (!file.s3Multipart) uppy.setFileMeta(file.id, begun(file, at, others));
       const { meta, name, size, type } = uppy.getFile(file.id);
       at.emit('ran', { ...meta, name, size, type });
@@ -148,7 +150,8 @@ export function mount(root, at) {
     // What somebody began is not ended by somebody else.
     const caller = callerOf(at);
     for (const { id, meta, progress } of uppy.getFiles()) {
-      if (meta.caller && meta.caller !== caller && at.session.user && !progress.uploadComplete) uppy.removeFile(id);
+      const isOthers = at.session.user && meta.caller && meta.caller !== caller;
+      if (isOthers && !progress.uploadComplete) uppy.removeFile(id);
     }
   });
   at.on('offline', () => {
@@ -191,8 +194,9 @@ const resumed = (uppy, id) => new Promise((resolve) => {
 function nameOf({ code, status = 0, message, body = '' }) {
   const [, ossCode] = body?.match(/<Code>([^<]*)<\/Code>/) ?? [];
   const [, ossMessage] = body?.match(/<Message>([^<]*)<\/Message>/) ?? [];
-  if (ossCode === 'AccessDenied' && /expired/i.test(ossMessage)) return { code: 'RequestExpired', status, message };
-  return { code: ossCode ?? (code === 'NETWORK' ? 'Network' : code), status, message: ossMessage ?? message };
+  const isLate = ossCode === 'AccessDenied' && /expired/i.test(ossMessage); // of a signed URL
+  const named = isLate ? 'RequestExpired' : ossCode ?? (code === 'NETWORK' ? 'Network' : code);
+  return { code: named, status, message: ossMessage ?? message };
 }
 
 /** Files and what was sent of them outlive a reload; nothing may be added before they are back. */
@@ -211,8 +215,9 @@ async function remember(uppy) {
 function showSpeed(place, uppy, at) {
   let samples = []; // [ms, bytes], all files
   const sent = () => uppy.getFiles().reduce((sum, { progress }) => sum + (progress.bytesUploaded || 0), 0);
-  const isBusy = () => !uppy.getState().recoveredState && uppy.getFiles().some(({ progress, isPaused, error }) =>
-    progress.uploadStarted && !progress.uploadComplete && !isPaused && !error);
+  const isSent = ({ progress, isPaused, error }) =>
+    progress.uploadStarted && !progress.uploadComplete && !isPaused && !error;
+  const isBusy = () => !uppy.getState().recoveredState && uppy.getFiles().some(isSent);
   setInterval(() => {
     samples = isBusy() ? [...samples, [Date.now(), sent()]].slice(-6) : [];
     const [[from, before] = [], [to, now] = []] = [samples[0], samples.at(-1)];
@@ -230,7 +235,8 @@ function pickFiles(root, uppy) {
     const input = root.querySelector(field);
     root.querySelector(button).addEventListener('click', () => input.click());
     input.addEventListener('change', () => {
-      const files = Array.from(input.files, (data) => ({ source: 'page', name: data.name, type: data.type, data }));
+      const fileOf = (data) => ({ source: 'page', name: data.name, type: data.type, data });
+      const files = Array.from(input.files, fileOf);
       input.value = ''; // the same one can be chosen again
       try {
         uppy.addFiles(files);

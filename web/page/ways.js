@@ -18,7 +18,8 @@ const NO_SERVER = ['Network', 'InvalidAnswer'];
  *   is why no way is known: no server there, or it takes this caller not at all.
  */
 export async function probe(client) {
-  const answers = await Promise.all(WAYS.map((way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error)));
+  const ask = (way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error);
+  const answers = await Promise.all(WAYS.map(ask));
   const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
   const isFault = ({ code, status }) => NO_SERVER.includes(code) || status === 403 && !CLOSED.includes(code)
     || status >= 429;
@@ -72,7 +73,8 @@ export async function tryFolderOf(at, user) {
     const key = `${token.Scope.Prefix.replace(/[^/]+\/$/, '')}${user}/not-mine.txt`;
     const headers = { 'Content-Type': 'text/plain' };
     const url = await sign(token, { method: 'PUT', key, query: {}, headers, seconds: 60 });
-    const response = await fetch(url, { method: 'PUT', headers: { ...headers, ...at.headers }, body: 'mine?' });
+    const sent = { method: 'PUT', headers: { ...headers, ...at.headers }, body: 'mine?' };
+    const response = await fetch(url, sent);
     const text = await response.text();
     const [, code] = text.match(/<Code>([^<]*)<\/Code>/) ?? [];
     const [, message] = text.match(/<Message>([^<]*)<\/Message>/) ?? [];
