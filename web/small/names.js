@@ -8,10 +8,10 @@ const JOINERS = '\u200c\u200d';
 export const shown = (name) =>
   name.replace(UNSEEN, (one) => (JOINERS.includes(one) ? one : `\\u{${one.codePointAt(0).toString(16)}}`));
 
-/** A size in bytes, like `1.5 MB`. */
+/** A size in bytes, like `1.5 MB`, of 1024 as Uppy's. */
 export function size(bytes) {
   const units = ['B', 'KB', 'MB', 'GB'];
-  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
-  const value = bytes / 1000 ** power;
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
+  const value = bytes / 1024 ** power;
   return `${value < 10 && power ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }
