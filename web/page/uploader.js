@@ -171,6 +171,7 @@ export function mount(root, at) {
   });
 
   watchOss(at);
+  mendList(root.querySelector('#uploader'));
   showSpeed(root.querySelector('#speed'), uppy, at);
   offerWays(root, at);
   offerNames(root, at);
@@ -209,6 +210,14 @@ async function remember(uppy) {
     // Not loaded, or no storage: uploads work, and a reload forgets them.
   }
   dashboard.setOptions({ disabled: false });
+}
+
+/** Where there is one file alone, Uppy forgets to say that it is of a list. */
+function mendList(place) {
+  new MutationObserver(() => {
+    const list = place.querySelector('.uppy-Dashboard-files:not([role])');
+    if (list) list.setAttribute('role', 'list');
+  }).observe(place, { childList: true, subtree: true });
 }
 
 /** Bytes in a second, over the last few seconds; Uppy says the rest: how much, and the time that is left. */
