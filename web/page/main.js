@@ -92,12 +92,18 @@ const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
 async function ask(at, url, { method, headers, body, signal }) {
   const { pathname: path, origin } = new URL(url, document.baseURI);
   const server = origin === new URL(at.settings.appServer).origin ? 'function' : 'OSS';
-  const response = await fetch(url, { method, headers, body, signal });
+  // A function elsewhere does not know our header, and would refuse it in the preflight.
+  const isKnown = server === 'OSS' || origin === location.origin;
+  const sent = isKnown ? headers : without(headers, at.headers);
+  const response = await fetch(url, { method, headers: sent, body, signal });
   const text = await response.text();
   const [status, code] = server === 'function' ? answered(text, response.status) : [response.status];
   at.emit('request', { server, method, path, status, code });
   return { status: response.status, text, header: (name) => response.headers.get(name) };
 }
+
+const without = (headers, left) =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !Object.hasOwn(left, name)));
 
 function answered(text, status) {
   try {

@@ -61,9 +61,13 @@ export function mount(root, at) {
     if (client !== at.client()) return;
     at.ways = ways;
     at.session.say(needsLogin);
-    say(fault ? spoken(at, fault) : '');
+    if (fault) return say(spoken(at, fault));
     at.emit('ways');
-    if (!fault && !needsLogin) showScope(root, at, client);
+    return needsLogin || showScope(root, at, client);
+  });
+  at.on('online', () => {
+    // It was opened without a network.
+    if (at.settings.appServer && !Object.keys(at.ways).length) at.change();
   });
   const server = at.config.appServer || at.settings.server;
   if (server) use(server);

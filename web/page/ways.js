@@ -19,7 +19,9 @@ const NO_SERVER = ['Network', 'InvalidAnswer'];
  */
 export async function probe(client) {
   const ask = (way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error);
-  const answers = await Promise.all(WAYS.map(ask));
+  const first = await ask(WAYS[0]);
+  if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first }; // asked once only
+  const answers = [first, ...await Promise.all(WAYS.slice(1).map(ask))];
   const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
   const isFault = ({ code, status }) => NO_SERVER.includes(code) || status === 403 && !CLOSED.includes(code)
     || status >= 429;
