@@ -147,11 +147,11 @@ export function mount(root, at) {
 
   at.on('changed', () => {
     for (const way of WAYS) delete transports[way];
-    // What somebody began is not ended by somebody else.
+    // What somebody began is not ended by somebody else, nor seen.
     const caller = callerOf(at);
-    for (const { id, meta, progress } of uppy.getFiles()) {
+    for (const { id, meta } of uppy.getFiles()) {
       const isOthers = at.session.user && meta.caller && meta.caller !== caller;
-      if (isOthers && !progress.uploadComplete) uppy.removeFile(id);
+      if (isOthers) uppy.removeFile(id);
     }
   });
   at.on('offline', () => {
