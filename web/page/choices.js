@@ -4,8 +4,8 @@ import * as settings from './settings.js';
 import { WAYS } from './ways.js';
 
 /**
- * How a file is uploaded: its way, and its name under the prefix, which is none of `names`; '' for one that the
- * server makes.
+ * How a file is uploaded: its way, and its name under the prefix, which is none of `names`; '' for one that
+ * the server makes.
  */
 export function begun(file, at, names) {
   const { way, resumable, naming } = at.settings;
