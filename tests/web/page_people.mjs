@@ -1,0 +1,35 @@
+// Two people at one page that `make run` serves: reads {url, way, files, ...} as JSON on stdin (more:
+// full_page.mjs). Alice uploads `files` and tries bob's folder; then bob signs in. Prints, as JSON, what each
+// of them saw, and what nobody should find.
+
+import { json } from 'node:stream/consumers';
+
+import { withTab } from './full_page.mjs';
+
+const job = await json(process.stdin);
+
+const outcome = await withTab(job, async (tab, url) => {
+  const { page } = tab;
+  const text = (selector) => page.locator(selector).innerText();
+  await tab.goto(url);
+  const before = { note: await text('#uploads-note'), signIn: await page.locator('#sign-in').isVisible() };
+  await tab.signIn('alice');
+  await tab.way(job.way);
+  await tab.send(job.files);
+  await tab.done();
+  const alice = { uploads: await tab.uploads(), scope: await text('#scope'), left: await text('#time-left') };
+  await page.click('#try-bob');
+  await page.waitForSelector('#refusal p');
+  alice.refusal = await text('#refusal');
+  await tab.look();
+  await page.waitForTimeout(1000); // until the panel has asked
+  alice.why = await page.locator('#why').isVisible() ? await text('#why-list') : '';
+  await page.click('#sign-out');
+  await page.waitForSelector('#sign-in:not([hidden])');
+  const between = await tab.uploads();
+  await tab.signIn('bob');
+  await page.waitForSelector('#uploads-note:not(:empty)');
+  const bob = { uploads: await tab.uploads(), scope: await text('#scope'), files: await text('#uploader') };
+  return { before, alice, between, bob };
+});
+console.log(JSON.stringify(outcome));

@@ -1,0 +1,39 @@
+// Uploads that do not come to pass, by the page that `make run` serves: reads {url, user, way, files, ...} as
+// JSON on stdin (more: full_page.mjs). Prints, as JSON, which ways are closed, the sentence of the refusal,
+// the panel, and what nobody should find. Without `files` it looks at the ways only.
+
+import { json } from 'node:stream/consumers';
+
+import { withTab } from './full_page.mjs';
+
+const job = await json(process.stdin);
+
+const outcome = await withTab(job, async (tab, url) => {
+  const { page } = tab;
+  await tab.goto(url);
+  if (job.user) await tab.signIn(job.user);
+  const found = {
+    title: await page.title(),
+    language: await page.evaluate(() => document.documentElement.lang),
+    ways: await page.evaluate(() => [...document.querySelectorAll('#way label')].map((label) =>
+      [label.querySelector('input').value, label.querySelector('input').disabled, label.innerText])),
+    texts: await page.locator('body').innerText(),
+    loaded: tab.sent.map(({ path }) => path).filter((path) => /^\/app\/(en|zh)-/.test(path)),
+  };
+  if (job.other) {
+    await page.click(`#language [lang=${job.other}]`);
+    await page.waitForFunction((code) => document.documentElement.lang.startsWith(code), job.other);
+    await tab.ready();
+    found.other = await page.locator('body').innerText();
+  }
+  if (job.files) {
+    if (job.way) await tab.way(job.way);
+    await tab.send(job.files);
+    await page.waitForSelector('#refusal p');
+    found.refusal = await page.locator('#refusal').innerText();
+    await page.waitForTimeout(1000); // until the panel has asked
+    found.why = await page.locator('#why').isVisible() ? await page.locator('#why-list').innerText() : '';
+  }
+  return found;
+});
+console.log(JSON.stringify(outcome));

@@ -1,0 +1,55 @@
+// Uploads by the page that `make run` serves: reads {url, user, way, resumable, files, object, pictures,
+// view, ...} as JSON on stdin (more: full_page.mjs). Prints, as JSON, the list of what is stored, the
+// requests, the sentence of a refusal, and what nobody should find.
+
+import { readFile } from 'node:fs/promises';
+import { json } from 'node:stream/consumers';
+
+import { withTab } from './full_page.mjs';
+
+const job = await json(process.stdin);
+
+const outcome = await withTab(job, async (tab, url) => {
+  const { page } = tab;
+  await tab.goto(url);
+  const found = { secure: await page.evaluate(() => isSecureContext) };
+  if (job.user) await tab.signIn(job.user);
+  await tab.way(job.way);
+  if (job.resumable === false) await page.uncheck('#resumable');
+  await tab.send(job.files);
+  await tab.done();
+  found.uploads = await tab.uploads(job.pictures);
+  found.parts = tab.parts();
+  found.requests = tab.requests();
+  found.code = await page.locator('#code').innerText();
+  if (job.view) found.viewed = await view(page, job.view);
+  return found;
+});
+console.log(JSON.stringify(outcome));
+
+/** Open one, mark it, and download it as it is. */
+async function view(page, name) {
+  await page.locator('#uploads button').filter({ hasText: name }).click();
+  const said = page.locator('#viewer [role=status]');
+  const settled = async (act) => {
+    const before = act && await said.textContent();
+    await act?.();
+    await page.waitForFunction((text) => {
+      const now = document.querySelector('#viewer [role=status]')?.textContent;
+      return now !== text && /\d/.test(now);
+    }, before);
+    return said.textContent();
+  };
+  const plain = await settled();
+  const marked = await settled(() => page.fill('#watermark', 'Mark'));
+  await settled(() => page.fill('#watermark', ''));
+  // In a tab of its own, or not, as the browser likes.
+  const download = new Promise((done) => {
+    page.on('download', done);
+    page.context().on('page', (tab) => tab.on('download', done));
+  });
+  await page.click('#download');
+  const file = await readFile(await (await download).path());
+  await page.keyboard.press('Escape');
+  return { plain, marked, name: (await download).suggestedFilename(), base64: file.toString('base64') };
+}
