@@ -84,6 +84,9 @@ test: $(READY) $(WEB) ## run the tests
 test-web: $(READY) $(WEB) ## run what takes long in a browser
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow_web
 
+screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, all others for the eye; needs Chromium
+	@PYTHONPATH=tests/support $(BIN)/python -m screenshots
+
 fuzz: $(READY) ## hunt for what the tests have not met: 10,000 examples a property
 	@echo "Hypothesis with 10,000 examples a property, where a test names no number of its own, and a million pairs of policies and access: about 15 minutes on 2 cores."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10

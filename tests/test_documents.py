@@ -48,6 +48,14 @@ def test_every_link_leads_somewhere(document: Path) -> None:
             assert anchor in anchors(target), link
 
 
+def test_readme_shows_two_small_pictures_of_the_page() -> None:
+    """`make screenshots` makes them."""
+    shown = re.findall(r'<img src="([^"]+)" width="\d+" alt="([^"]+)">', prose(ROOT / "README.md"))
+    assert len(shown) == 2
+    for path, _ in shown:
+        assert (ROOT / path).stat().st_size < 150_000
+
+
 @pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
 def test_a_test_that_is_named_exists(name: str) -> None:
     """An invariant without its test is a wish."""
