@@ -71,7 +71,7 @@ export function makeSession(at) {
   return session;
 }
 
-/** The claims of a JWT, unverified: the server verifies. {} for what is none. */
+/** The claims of a JWT as they stand: it is the server that verifies. {} for what is none. */
 function claimsOf(text) {
   try {
     const bytes = atob(text.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
