@@ -300,6 +300,7 @@ def test_alice_cannot_open_bobs_folder_and_bob_sees_nothing_of_hers(
 # Languages
 
 
+@slow_web
 @pytest.mark.parametrize(("locale", "other"), [("zh-CN", "en"), ("en-GB", "zh")])
 def test_the_page_speaks_the_browsers_language_and_loads_no_other(
     anybody: Sandbox, locale: str, other: str

@@ -229,6 +229,7 @@ def test_no_error_holds_a_login_or_a_url(came_to: dict[str, Any], login: str) ->
     )
 
 
+@pytest.mark.slow_web
 def test_the_types_are_those_of_the_module(tmp_path: Path) -> None:
     """By TypeScript, strict: a use of all there is, and that a wrong one is seen."""
     need("TypeScript", browser=False)
