@@ -50,6 +50,7 @@ async function readConfig() {
  * - `ways`: 'open' or 'closed' by the way's name; `scope`: what the server says of bucket and folder
  * - `session`: who is signed in; the login itself never leaves it but for the client
  * - `client()`: today's client; another one after 'changed'
+ * - `untagged()`: a client whose requests the panel is not told, for what nobody asked the page to do
  * - `on(event, handler)`, `emit(event, detail)`: 'changed' (server or login), 'ways' (which are open),
  *   'token' (one came), 'uploaded', 'refused', 'request', 'ran' (an upload began)
  */
@@ -67,13 +68,8 @@ function makeAt(config, kept, language, words) {
       .replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole),
     on: (event, handler) => (handlers[event] ??= []).push(handler),
     emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
-    client: () => (client ??= connect({
-      url: kept.appServer,
-      login: (again) => at.session.login(again),
-      headers: at.headers,
-      store: uploads,
-      request: (url, init) => ask(at, url, init),
-    })),
+    client: () => (client ??= clientOf(at, at.headers)),
+    untagged: () => clientOf(at, {}),
     change() {
       client = at.scope = undefined;
       at.emit('changed');
@@ -84,6 +80,14 @@ function makeAt(config, kept, language, words) {
   at.session = makeSession(at);
   return at;
 }
+
+const clientOf = (at, headers) => connect({
+  url: at.settings.appServer,
+  login: (again) => at.session.login(again),
+  headers,
+  store: uploads,
+  request: (url, init) => ask(at, url, init),
+});
 
 const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
   (byte) => byte.toString(16).padStart(2, '0')).join('');

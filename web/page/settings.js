@@ -57,7 +57,7 @@ export function mount(root, at) {
   at.on('changed', async () => {
     say('');
     const client = at.client();
-    const { ways, needsLogin, fault } = await probe(client);
+    const { ways, needsLogin, fault } = await probe(at.untagged());
     if (client !== at.client()) return;
     at.ways = ways;
     at.session.say(needsLogin);
