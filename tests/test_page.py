@@ -90,6 +90,18 @@ def is_stored(sandbox: Sandbox, name: str, content: bytes, user: str = "") -> bo
     return stored == content
 
 
+@slow_web
+def test_what_is_wrong_beside_is_found(anybody: Sandbox) -> None:
+    """Planted: a token in each place, a script, a warning, and a picture without a text."""
+    url = f"http://127.0.0.1:{anybody.port}/app/"
+    found = run("page_refusals.mjs", {"url": url, "planted": True})
+    wanted = {"storage", "database", "panel", "document", "fields", "address"}
+    assert wanted <= set(found["open"])
+    faults = "\n".join(found["faults"])
+    for part in ("policy: script-src", "planted", "light: image-alt", "dark: image-alt"):
+        assert part in faults
+
+
 # The four ways
 
 
@@ -310,6 +322,8 @@ def test_the_page_speaks_the_browsers_language_and_loads_no_other(
     assert found["language"].startswith(language)
     titles = {"en": "Upload", "zh": "上传"}
     assert found["title"] == titles[language]
+    assert " 200" in found["why"]
+    assert " 40" not in found["why"], "what nobody asked the page to do is no refusal to tell"
     assert len(found["loaded"]) == 1
     assert found["loaded"][0].startswith(f"/app/{language}-")
     words = {"en": "Send pictures and files", "zh": "上传照片和文件"}

@@ -4,6 +4,7 @@
 
 import { json } from 'node:stream/consumers';
 
+import { faultsOf } from './faults.mjs';
 import { withTab } from './full_page.mjs';
 
 const job = await json(process.stdin);
@@ -13,6 +14,7 @@ const outcome = await withTab(job, async (tab, url) => {
   const text = (selector) => page.locator(selector).innerText();
   await tab.goto(url);
   const before = { note: await text('#uploads-note'), signIn: await page.locator('#sign-in').isVisible() };
+  tab.noted.push(...await faultsOf(page, []));
   await tab.signIn('alice');
   await tab.way(job.way);
   await tab.send(job.files);

@@ -1,5 +1,5 @@
-// Uploads that do not come to pass, by the page that `make run` serves: reads {url, user, way, files, ...} as
-// JSON on stdin (more: full_page.mjs). Prints, as JSON, which ways are closed, the sentence of the refusal,
+// Uploads that do not come to pass, by the page that `make run` serves: reads {url, user, way, files, other: a language, planted, ...}
+// as JSON on stdin (more: full_page.mjs). Prints, as JSON, which ways are closed, the sentence of the refusal,
 // the panel, and what nobody should find. Without `files` it looks at the ways only.
 
 import { json } from 'node:stream/consumers';
@@ -20,7 +20,10 @@ const outcome = await withTab(job, async (tab, url) => {
     texts: await page.locator('body').innerText(),
     loaded: tab.sent.map(({ path }) => path).filter((path) => /^\/app\/(en|zh)-/.test(path)),
   };
+  if (job.planted) await page.evaluate(plant);
   if (job.other) {
+    await page.waitForSelector('#why-list li');
+    found.why = await page.locator('#why-list').innerText();
     await page.click(`#language [lang=${job.other}]`);
     await page.waitForFunction((code) => document.documentElement.lang.startsWith(code), job.other);
     await tab.ready();
@@ -37,3 +40,20 @@ const outcome = await withTab(job, async (tab, url) => {
   return found;
 });
 console.log(JSON.stringify(outcome));
+
+/** Runs in the page: one of each fault that is looked for. */
+async function plant() {
+  const token = await (await fetch('/')).text();
+  localStorage.setItem('planted', token);
+  const opening = indexedDB.open('planted');
+  await new Promise((done) => {
+    opening.onupgradeneeded = () => opening.result.createObjectStore('tokens', { keyPath: 'id' }).put({ id: 1, token });
+    opening.onsuccess = done;
+  });
+  opening.result.close();
+  document.getElementById('user').value = JSON.parse(token).AccessKeySecret;
+  document.getElementById('why').append(token, Object.assign(document.createElement('img'), { src: 'mark.svg' }));
+  history.replaceState(null, '', `?key=${JSON.parse(token).AccessKeySecret}`);
+  document.body.append(Object.assign(document.createElement('script'), { textContent: '1' }));
+  console.warn('planted');
+}

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { json } from 'node:stream/consumers';
 
+import { faultsOf } from './faults.mjs';
 import { withTab } from './full_page.mjs';
 
 const job = await json(process.stdin);
@@ -22,13 +23,14 @@ const outcome = await withTab(job, async (tab, url) => {
   found.parts = tab.parts();
   found.requests = tab.requests();
   found.code = await page.locator('#code').innerText();
-  if (job.view) found.viewed = await view(page, job.view);
+  if (job.view) found.viewed = await view(tab, job.view);
   return found;
 });
 console.log(JSON.stringify(outcome));
 
 /** Open one, mark it, and download it as it is. */
-async function view(page, name) {
+async function view(tab, name) {
+  const { page } = tab;
   await page.locator('#uploads button').filter({ hasText: name }).click();
   const said = page.locator('#viewer [role=status]');
   const settled = async (act) => {
@@ -42,6 +44,8 @@ async function view(page, name) {
   };
   const plain = await settled();
   const marked = await settled(() => page.fill('#watermark', 'Mark'));
+  tab.noted.push(...await faultsOf(page, []));
+  await tab.look();
   await settled(() => page.fill('#watermark', ''));
   // In a tab of its own, or not, as the browser likes.
   const download = new Promise((done) => {
