@@ -30,7 +30,9 @@ export async function faultsOf(page, noted, within = 'html') {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
     const { violations } = await page.evaluate((parts) => window.axe.run(parts), within);
-    for (const { id, nodes } of violations) found.push(`${colorScheme}: ${id}: ${nodes[0].html}`);
+    for (const { id, nodes: [{ html, any: [check] }] } of violations) {
+      found.push(`${colorScheme}: ${id}: ${html} ${check?.message ?? ''}`);
+    }
   }
   return found;
 }

@@ -44,7 +44,8 @@ async function view(tab, name) {
   };
   const plain = await settled();
   const marked = await settled(() => page.fill('#watermark', 'Mark'));
-  tab.noted.push(...await faultsOf(page, []));
+  // What is behind it is dimmed.
+  tab.noted.push(...await faultsOf(page, [], '#viewer'));
   await tab.look();
   await settled(() => page.fill('#watermark', ''));
   // In a tab of its own, or not, as the browser likes.
