@@ -28,6 +28,7 @@ export async function faultsOf(page, noted, within = 'html') {
   for (const colorScheme of ['light', 'dark']) {
     // Without motion: a colour on its way from one theme to the other is of neither.
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.waitForFunction((theme) => matchMedia(`(prefers-color-scheme: ${theme})`).matches, colorScheme);
     await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
     const { violations } = await page.evaluate((parts) => window.axe.run(parts), within);
     for (const { id, nodes: [{ html, any: [check] }] } of violations) {

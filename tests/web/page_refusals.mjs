@@ -1,6 +1,6 @@
-// Uploads that do not come to pass, by the page that `make run` serves: reads {url, user, way, files, other: a language, planted, ...}
-// as JSON on stdin (more: full_page.mjs). Prints, as JSON, which ways are closed, the sentence of the refusal,
-// the panel, and what nobody should find. Without `files` it looks at the ways only.
+// Uploads that do not come to pass, by the page that `make run` serves: reads {url, user, way, files, other:
+// a language, planted, ...} as JSON on stdin (more: full_page.mjs). Prints, as JSON, which ways are closed,
+// the sentence of the refusal, the panel, and what nobody should find. Without `files` it looks at the ways.
 
 import { json } from 'node:stream/consumers';
 
