@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
 from javascript import PAGE, need, run
@@ -193,3 +195,31 @@ def test_an_upload_that_is_kept_for_a_reload_keeps_no_secret(
     for text in (seen["kept"], seen["shown"], *seen["asked"]):
         assert not SECRET.search(text)
         assert login not in text
+
+
+@pytest.fixture(scope="module")
+def session() -> dict[str, Any]:
+    need("the page's session", browser=False)
+
+    def login(user: str, seconds: int) -> str:
+        now = int(time.time())
+        claims = {"sub": user, "iat": now, "exp": now + seconds}
+        return jwt.encode(claims, "a secret of this test, long enough", algorithm="HS256")
+
+    logins = {"alice": login("alice", 3600), "bob": login("bob", 3600)}
+    return {**run("page_session.mjs", {**logins, "lateAlice": login("alice", 1)}), "given": logins}
+
+
+def test_a_login_is_for_the_server_that_it_was_given_for(session: dict[str, Any]) -> None:
+    assert session["elsewhere"] == {"user": "", "login": ""}
+    assert session["before"] == session["given"]["alice"]
+    # Nor does that of the other one come to the first.
+    assert session["back"] == ""
+
+
+def test_an_upload_that_waits_for_a_login_goes_on_with_its_own_persons(
+    session: dict[str, Any],
+) -> None:
+    logins = session["given"]
+    assert session["own"] == {"waiting": logins["alice"], "user": "alice", "changes": 1}
+    assert session["others"] == {"waiting": "", "user": "bob", "changes": 2}

@@ -83,7 +83,7 @@ function makeAt(config, kept, language, words) {
 
 const clientOf = (at, headers) => connect({
   url: at.settings.appServer,
-  login: (again) => at.session.login(again),
+  login: at.session.logins(),
   headers,
   store: uploads,
   request: (url, init) => ask(at, url, init),

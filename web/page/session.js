@@ -6,36 +6,59 @@ import { tryFolderOf } from './ways.js';
 
 const EARLY_MS = 60_000;
 
-/** Make `at.session`: `user`, and `login()` for the client. */
+/**
+ * Make `at.session`: `user`, and `logins()` for a client. A login is one person's and for one server: it goes
+ * to no other, and a client of somebody who left gets none of who came.
+ */
 export function makeSession(at) {
-  let login = '';
-  let until = Infinity; // by this device's clock
-  let renewing;
-  let given; // resolves what waits for a login that only the person has
+  // Who is here: {server, login, user, until by this device's clock, given: what waits for the person}.
+  let held = filled({}, '', '');
+  const begin = (login, user) => {
+    held.given?.('');
+    held = filled({ server: at.settings.appServer }, login, user);
+    return held;
+  };
+  const current = () => (held.server === at.settings.appServer ? held : begin('', ''));
   const session = {
-    user: '',
+    get user() {
+      return current().user;
+    },
     needed: false,
     get until() {
+      const { login, until } = current();
       return login ? until : undefined;
     },
-    /** The login, '' for nobody; renewed when it has ended or is refused, which may wait for the person. */
-    login(isRefused = false) {
-      if (!login || (!isRefused && Date.now() < until - EARLY_MS)) return login;
-      return renewing ??= renew().finally(() => { renewing = undefined; });
+    /**
+     * What gives a client the login of who is here now, '' for nobody; renewed when it has ended or is
+     * refused, which may wait for the person.
+     */
+    logins() {
+      const mine = current();
+      return (isRefused = false) => {
+        const isLasting = !isRefused && Date.now() < mine.until - EARLY_MS;
+        if (!mine.login || isLasting || mine !== current()) return mine.login;
+        return mine.renewing ??= renew(mine).finally(() => { mine.renewing = undefined; });
+      };
     },
     async signIn(user) {
-      take(await fetchLogin(user), user);
+      const server = at.settings.appServer;
+      const login = await fetchLogin(server, user);
+      if (server !== at.settings.appServer) return;
+      begin(login, user);
       at.change();
     },
     give(text) {
-      const waiting = given;
-      take(text, userOf(text));
-      given = undefined;
-      if (waiting) waiting(text);
-      else at.change();
+      const { given, user } = current();
+      if (given && user && userOf(text) === user) {
+        filled(held, text, user).given = undefined;
+        return given(text);
+      }
+      // Whoever it is, it is not known to be the one whose uploads wait.
+      begin(text, userOf(text));
+      return at.change();
     },
     signOut() {
-      take('', '');
+      begin('', '');
       at.change();
     },
     /** Set by the view: whether a login is needed. */
@@ -43,25 +66,14 @@ export function makeSession(at) {
   };
   at.session = session;
 
-  const take = (text, user) => {
-    const { exp, iat } = claimsOf(text);
-    login = text;
-    // Its life by the server's clock, from now on by this one.
-    until = exp ? Date.now() + (exp - (iat ?? Date.now() / 1000)) * 1000 : Infinity;
-    session.user = user;
-  };
-
-  const renew = async () => {
-    if (at.config.signIn) {
-      take(await fetchLogin(session.user), session.user);
-      return login;
-    }
+  const renew = async (mine) => {
+    if (at.config.signIn) return filled(mine, await fetchLogin(mine.server, mine.user), mine.user).login;
     session.say(true);
-    return new Promise((resolve) => { given = resolve; });
+    return new Promise((resolve) => { mine.given = resolve; });
   };
 
-  const fetchLogin = async (user) => {
-    const url = new URL(at.config.signIn, at.settings.appServer);
+  const fetchLogin = async (server, user) => {
+    const url = new URL(at.config.signIn, server);
     url.searchParams.set('user', user);
     const response = await fetch(url, { cache: 'no-store' });
     const { access_token, ErrorCode, ErrorMessage } = await response.json();
@@ -69,6 +81,13 @@ export function makeSession(at) {
     throw Object.assign(new Error(ErrorMessage), { code: ErrorCode, status: response.status });
   };
   return session;
+}
+
+/** A person with this login; its life is by the server's clock, from now on by this one. */
+function filled(person, login, user) {
+  const { exp, iat } = claimsOf(login);
+  const until = exp ? Date.now() + (exp - (iat ?? Date.now() / 1000)) * 1000 : Infinity;
+  return Object.assign(person, { login, user, until });
 }
 
 /** The claims of a JWT as they stand: it is the server that verifies. {} for what is none. */

@@ -1,0 +1,36 @@
+// The page's session without a browser: whose login which client gets. Reads {alice, bob, lateAlice} as JSON
+// on stdin: logins, the last one near its end; prints what each client got.
+
+import { json } from 'node:stream/consumers';
+
+import { makeSession } from '../../web/page/session.js';
+
+const job = await json(process.stdin);
+
+function page() {
+  const at = { config: { signIn: '' }, settings: { appServer: 'https://one.example/' }, changes: 0 };
+  at.change = () => { at.changes += 1; };
+  at.session = makeSession(at);
+  return at;
+}
+
+const moved = page();
+moved.session.give(job.alice);
+const ofAlice = moved.session.logins();
+moved.settings.appServer = 'https://two.example/';
+const elsewhere = { user: moved.session.user, login: await moved.session.logins()() };
+moved.session.give(job.bob);
+const before = await ofAlice(true);
+moved.settings.appServer = 'https://one.example/';
+const back = await moved.session.logins()();
+
+/** A client waits for its person, and `login` is given. */
+async function given(login) {
+  const at = page();
+  at.session.give(job.lateAlice);
+  const waiting = at.session.logins()();
+  at.session.give(login);
+  return { waiting: await waiting, user: at.session.user, changes: at.changes };
+}
+
+console.log(JSON.stringify({ elsewhere, before, back, own: await given(job.alice), others: await given(job.bob) }));
