@@ -197,6 +197,19 @@ def test_an_upload_that_is_kept_for_a_reload_keeps_no_secret(
         assert login not in text
 
 
+@pytest.mark.slow_web
+def test_who_comes_next_sees_no_file_of_who_left_and_no_other_server_gets_a_login(
+    built: tuple[Path, str], cloud: RunningCloud
+) -> None:
+    need("who leaves the page", browser=True)
+    logins = {user: cloud.login(user) for user in ("alice", "bob")}
+    seen = run("page_leaves.mjs", {"folder": str(built[0]), "server": f"{cloud.url}/", **logins})
+    assert seen["own"]
+    assert not (seen["left"] or seen["reloaded"] or seen["others"])
+    assert seen["asked"]
+    assert seen["stolen"] == []
+
+
 @pytest.fixture(scope="module")
 def session() -> dict[str, Any]:
     need("the page's session", browser=False)

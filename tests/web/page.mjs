@@ -1,8 +1,25 @@
 // A page of Chromium that comes from a server here, so from an origin other than OSS's: CORS applies.
 
+import { readFile, readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import path from 'node:path';
 
 import { chromium } from 'playwright-core';
+
+const TYPES = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.json': 'application/json',
+};
+
+/** The built page of a folder, as withPage() serves it. */
+export async function filesOf(folder) {
+  const names = (await readdir(folder)).filter((name) => path.extname(name) in TYPES);
+  const files = Object.fromEntries(await Promise.all(names.map(async (name) =>
+    [`/${name}`, [TYPES[path.extname(name)], await readFile(path.join(folder, name))]])));
+  return { ...files, '/': files['/index.html'] };
+}
 
 /**
  * Open `/` of `files`, which has a type and a body for each path; call `use` with the page.

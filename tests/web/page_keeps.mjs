@@ -4,25 +4,14 @@
 // of parts that OSS answered, what is in the browser's storage, in the document and its fields, and the URLs
 // of the function that were asked.
 
-import { readFile, readdir } from 'node:fs/promises';
-import path from 'node:path';
 import { json } from 'node:stream/consumers';
 
-import { withPage } from './page.mjs';
+import { filesOf, withPage } from './page.mjs';
 
-const TYPES = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.json': 'application/json',
-};
 const PARTS = 4;
 
 const job = await json(process.stdin);
-const names = (await readdir(job.folder)).filter((name) => path.extname(name) in TYPES);
-const files = Object.fromEntries(await Promise.all(names.map(async (name) =>
-  [`/${name}`, [TYPES[path.extname(name)], await readFile(path.join(job.folder, name))]])));
-files['/'] = files['/index.html'];
+const files = await filesOf(job.folder);
 
 const storage = async () => {
   const opened = indexedDB.open('uppy-blobs');

@@ -51,6 +51,10 @@ export function showCode(root, at) {
     code.textContent = codeOf(ran, at);
   });
   at.on('way', show);
+  at.on('changed', () => {
+    last = {};
+    show();
+  });
   root.querySelector('#copy-code').addEventListener('click', async () => {
     const isCopied = await copy(code);
     root.querySelector('#copied').textContent = at.t(isCopied ? 'code.copied' : 'code.marked');

@@ -72,11 +72,13 @@ function makeAt(config, kept, language, words) {
     untagged: () => clientOf(at, {}),
     change() {
       client = at.scope = undefined;
+      at.headers = tag();
       at.emit('changed');
     },
   };
-  // Tags the page's own requests for the panel that says why; a random name, new with each load.
-  at.headers = config.refusals ? { 'X-Sandbox-Session': hex(16) } : {};
+  // Tags the page's own requests for the panel that says why; a random name, another one for who comes next.
+  const tag = () => (config.refusals ? { 'X-Sandbox-Session': hex(16) } : {});
+  at.headers = tag();
   at.session = makeSession(at);
   return at;
 }

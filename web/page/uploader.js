@@ -145,14 +145,26 @@ export function mount(root, at) {
   uppy.on('cancel-all', () => root.classList.remove('has-files'));
   uppy.on('restored', () => root.classList.toggle('has-files', uppy.getFiles().length > 0));
 
-  at.on('changed', () => {
-    for (const way of WAYS) delete transports[way];
-    // What somebody began is not ended by somebody else, nor seen.
+  // What somebody chose or began is not uploaded for somebody else, nor seen.
+  let isKnown = false; // who is here: nobody before the server was asked, and while a login is awaited
+  const keepOwn = () => {
     const caller = callerOf(at);
     for (const { id, meta } of uppy.getFiles()) {
-      const isOthers = at.session.user && meta.caller && meta.caller !== caller;
-      if (isOthers) uppy.removeFile(id);
+      if (!meta.caller) uppy.setFileMeta(id, { caller });
+      else if (meta.caller !== caller) uppy.removeFile(id);
     }
+  };
+  const keepOwnOfKnown = () => isKnown && keepOwn();
+  uppy.on('file-added', keepOwnOfKnown);
+  uppy.on('restored', keepOwnOfKnown);
+  at.on('changed', () => {
+    for (const way of WAYS) delete transports[way];
+    keepOwnOfKnown();
+    isKnown = false;
+  });
+  at.on('ways', () => {
+    isKnown = !at.session.needed;
+    keepOwnOfKnown();
   });
   at.on('offline', () => {
     for (const { id, isPaused, error, progress } of uppy.getFiles()) {

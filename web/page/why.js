@@ -30,7 +30,7 @@ export function mount(root, at) {
     list.replaceChildren(...lines.map((request) => lineOf(at, request)));
   };
   let timer;
-  for (const event of ['request', 'refused', 'uploaded']) {
+  for (const event of ['request', 'refused', 'uploaded', 'changed']) {
     at.on(event, () => {
       clearTimeout(timer);
       timer = setTimeout(show, WAIT_MS);
