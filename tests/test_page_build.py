@@ -205,7 +205,7 @@ def test_who_comes_next_sees_no_file_of_who_left_and_no_other_server_gets_a_logi
     logins = {user: cloud.login(user) for user in ("alice", "bob")}
     seen = run("page_leaves.mjs", {"folder": str(built[0]), "server": f"{cloud.url}/", **logins})
     assert seen["own"]
-    assert not (seen["left"] or seen["reloaded"] or seen["others"])
+    assert not any(seen[when] for when in ("left", "reloaded", "others"))
     assert seen["asked"]
     assert seen["stolen"] == []
 
