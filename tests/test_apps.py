@@ -289,6 +289,7 @@ def test_a_page_uploads_without_an_sdk(cloud: RunningCloud, code: str) -> None:
     assert stored(cloud, user) == {"a.jpg": b"a picture"}
 
 
+@pytest.mark.slow_web
 @pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
 def test_a_page_says_why_the_function_refuses(cloud: RunningCloud, code: str) -> None:
     """It said "Cannot convert undefined or null to object"."""
@@ -306,6 +307,7 @@ OSS_REFUSES = {
 }
 
 
+@pytest.mark.slow_web
 @pytest.mark.parametrize(("code", "reason", "size"), OSS_REFUSES.values(), ids=OSS_REFUSES)
 def test_a_page_says_why_oss_refuses(
     cloud: RunningCloud, code: str, reason: str, size: int
