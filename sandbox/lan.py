@@ -23,7 +23,7 @@ from sandbox import cloud, demo_login, page, private_url
 from sandbox.environment import LOGIN_KEYS, PRIVATE, Ports, believed_elsewhere
 from sandbox.oss.callback_signer import CallbackSigner
 from sandbox.oss.room import Limits
-from sandbox.request_notes import RequestNotes
+from sandbox.request_notes import FROM_NETWORK, RequestNotes
 from sandbox.servers import Service, listen
 from token_service.callback.parameters import callback_url
 from token_service.errors import Misconfiguration
@@ -194,7 +194,7 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
         # A target with a host of its own, which would be meant in place of Host, has no such path.
         is_path = scope["raw_path"].startswith(b"/")
         if is_path and Headers(scope=scope).getlist("host") == [expected]:
-            await app(scope, receive, send)
+            await app({**scope, FROM_NETWORK: True}, receive, send)
         else:
             refusal = private_url.error(403, "ForbiddenHost", f"Host must be {expected}")
             await refusal(scope, receive, send)

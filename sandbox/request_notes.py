@@ -28,6 +28,8 @@ from token_service.routes.refusals import MethodNotAllowed
 
 PATH = "/sandbox/refusals"
 SESSION_HEADER = "x-sandbox-session"
+FROM_NETWORK = "sandbox.from_network"
+"""In the ASGI scope, True: it came in by a listener that is open to others (lan.py)."""
 MAX_SESSIONS = 64
 MAX_REQUESTS = 100
 """Of one session; of both the oldest goes."""
@@ -58,11 +60,12 @@ class RequestNotes:
             self._sessions.popitem(last=False)
 
     def watched(self, app: ASGIApp, server: str) -> ASGIApp:
-        """Serve `app`, and keep what it answers to who has a session."""
+        """Serve `app`, and keep what it answers to who has a session. One begins on this machine
+        only: a stranger in the network (LAN=1) would push out the page's own."""
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             session = _session(scope)
-            if session is None:
+            if session is None or (scope.get(FROM_NETWORK) and session not in self._sessions):
                 await app(scope, receive, send)
                 return
             status = 0

@@ -29,6 +29,7 @@ from running_cloud import Token
 from running_sandbox import RUN, TOKEN, Sandbox, finished, free_port, given, make, running
 from sandbox import lan
 from sandbox.environment import Ports
+from sandbox.request_notes import MAX_SESSIONS, PATH, SESSION_HEADER
 from sandbox.servers import PortInUse, Service, in_background, listen
 from token_service.errors import Misconfiguration
 from token_service.settings.reading import read_settings
@@ -308,6 +309,22 @@ def test_a_phone_signs_in_and_uploads_by_the_address(sandbox: Sandbox) -> None:
 def test_of_the_sandboxs_own_routes_there_is_the_sign_in_only(sandbox: Sandbox, path: str) -> None:
     answer = ask(sandbox, path)
     assert (answer.status_code, answer.json()["ErrorCode"]) == (404, "NotFound")
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_no_stranger_pushes_out_what_is_noted_of_the_page_here(
+    sandbox: Sandbox, offset: int
+) -> None:
+    ours = f"{offset:032x}"
+    here, oss = f"http://127.0.0.1:{sandbox.port}", f"http://{ADDRESS}:{sandbox.port + 1}/"
+    requests.get(here, headers={SESSION_HEADER: ours}, timeout=10)
+    url = f"http://{ADDRESS}:{sandbox.port + offset}/"
+    for number in range(MAX_SESSIONS):
+        requests.get(url, headers={SESSION_HEADER: f"f{number:031x}"}, timeout=10)
+    # The page's own go to that address as well, where OSS_ENDPOINT leads.
+    requests.get(oss, headers={SESSION_HEADER: ours}, timeout=10)
+    notes = requests.get(f"{here}{PATH}?session={ours}", timeout=10).json()["Requests"]
+    assert [note["Server"] for note in notes] == ["function", "OSS"]
 
 
 def test_sts_is_not_there(sandbox: Sandbox) -> None:
