@@ -236,3 +236,10 @@ def test_an_upload_that_waits_for_a_login_goes_on_with_its_own_persons(
     logins = session["given"]
     assert session["own"] == {"waiting": logins["alice"], "user": "alice", "changes": 1}
     assert session["others"] == {"waiting": "", "user": "bob", "changes": 2}
+
+
+def test_what_a_hostile_server_calls_a_url_is_not_opened() -> None:
+    need("the page's downloads", browser=False)
+    urls = ["http://127.0.0.1/a", "javascript:alert(1)", " javascript:alert(1)", "data:text/html,a"]
+    opened = run("page_stored.mjs", {"urls": urls})
+    assert opened == {url: {"code": "InvalidAnswer"} for url in urls} | {urls[0]: urls[0]}

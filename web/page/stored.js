@@ -44,7 +44,14 @@ export async function download(at, prefix, key, name, process) {
   Object.assign(document.createElement('a'), { href, target: '_blank', rel: 'noopener noreferrer' }).click();
 }
 
+/** A URL of the object, signed. Throws what is no answer of the function, a `javascript:` say. */
 async function urlOf(at, prefix, key, wishes) {
+  const url = await signedOf(at, prefix, key, wishes);
+  if (/^https?:/i.test(url)) return url;
+  throw Object.assign(new Error('no URL of an object'), { code: 'InvalidAnswer', status: 0 });
+}
+
+async function signedOf(at, prefix, key, wishes) {
   const object = key.slice(prefix.length);
   if (at.ways['signed-url'] !== 'closed' || at.ways.token === 'closed') {
     return (await at.client().ask('signed-url', { object, method: 'GET', ...wishes })).Url;
