@@ -83,6 +83,7 @@ def test_a_fault_that_may_pass_is_tried_again_and_waited_for(came_to: dict[str, 
         ("broken", "Misconfiguration", 500, 1),
         ("proxy", "InvalidAnswer", 200, 1),
         ("cut", "InvalidAnswer", 200, 1),
+        ("no text", "InvalidAnswer", 200, 1),
     ],
 )
 def test_a_fault_that_stays_is_told_after_few_requests(

@@ -103,6 +103,7 @@ const cases = {
       broken: { status: 200, text: '{"StatusCode":500,"ErrorCode":"Misconfiguration","ErrorMessage":"X: no"}' },
       proxy: { status: 200, text: '<html>sign in to the hotel</html>' },
       cut: { status: 200, text: '{"StatusCode":20' },
+      'no text': { status: 200, text: '{"StatusCode":403,"ErrorCode":{"toString":1},"ErrorMessage":[]}' },
     })) {
       const made = client({ before: () => answer });
       const { code, status, retryable } = await outcome(made.ask('form'));

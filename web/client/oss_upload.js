@@ -264,8 +264,9 @@ function answerOf({ status, text, header }) {
   const told = answer?.StatusCode;
   if (told === 200) return answer;
   // Of ours 500 is a wrong configuration, which stays; of the platform's own every 5xx may pass.
-  if (told && answer.ErrorCode) {
-    throw new UploadError(answer.ErrorCode, told, answer.ErrorMessage, told === 429 || told === 503, seconds);
+  if (told && typeof answer.ErrorCode === 'string') {
+    const said = typeof answer.ErrorMessage === 'string' ? answer.ErrorMessage : '';
+    throw new UploadError(answer.ErrorCode, told, said, told === 429 || told === 503, seconds);
   }
   const code = status === 429 ? 'Throttling' : 'InvalidAnswer';
   const message = `HTTP ${status}, and no answer of the token function`;
