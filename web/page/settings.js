@@ -56,6 +56,7 @@ export function mount(root, at) {
   });
   at.on('changed', async () => {
     say('');
+    root.querySelector('#scope').hidden = true;
     const client = at.client();
     const { ways, needsLogin, fault } = await probe(at.untagged());
     if (client !== at.client()) return;
@@ -84,7 +85,7 @@ async function showScope(root, at, client) {
   facts.hidden = true;
   const answer = await askScope(client, at.ways)
     .catch(({ code, status, message }) => at.emit('refused', { where: 'function', code, status, message }));
-  if (!answer || client !== at.client()) return;
+  if (!answer?.Scope || client !== at.client()) return;
   at.scope = answer.Scope;
   if (answer.LastUpdated) at.emit('token', answer);
   const { Bucket, Region, Prefix, Policy } = answer.Scope;
