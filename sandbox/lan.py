@@ -32,6 +32,8 @@ from token_service.settings.values import Endpoint
 
 LIMITS = Limits(object_bytes=100 * 1024**2, total_bytes=1024**3)
 """100 MB a file and 1 GB in all: of whoever is in the network."""
+MAX_BODY_BYTES = 64 * 1024
+"""Of a request to the gateway; wishes and logins have far less."""
 EMULATOR = "10.0.2.2"
 """Where the Android emulator sees this machine's loopback."""
 NETWORKS = PRIVATE
@@ -82,7 +84,8 @@ def _of_default_route() -> str:
     if not _is_private(address):
         raise Misconfiguration(
             "LAN",
-            f"{address}, the address of the default route, is not private; {_ACCEPTS}",
+            f"{address}, the address of the default route, is not private (10.0.0.0/8, "
+            "172.16.0.0/12, 192.168.0.0/16); choose another of this machine: LAN=192.168.…",
         )
     return address
 
@@ -203,16 +206,26 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
 
 
 def _without_own_routes(app: ASGIApp) -> ASGIApp:
-    """Leave out all under /sandbox/ but the sign-in. Callbacks and their key go by loopback."""
+    """Leave out all under /sandbox/ but the sign-in, and large bodies, which the gateway holds in
+    memory. Callbacks and their key go by loopback."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if f"{path}/".startswith("/sandbox/") and path.rstrip("/") != demo_login.PATH:
             await private_url.error(404, "NotFound", "nothing is served here")(scope, receive, send)
+        elif not _has_small_body(Headers(scope=scope)):
+            text = f"with LAN a body has a Content-Length of {MAX_BODY_BYTES} at most"
+            await private_url.error(413, "RequestEntityTooLarge", text)(scope, receive, send)
         else:
             await app(scope, receive, send)
 
     return guarded
+
+
+def _has_small_body(headers: Headers) -> bool:
+    length = headers.get("content-length", "0")
+    is_said = "transfer-encoding" not in headers and length.isdigit()
+    return is_said and int(length) <= MAX_BODY_BYTES
 
 
 # What is said at the start

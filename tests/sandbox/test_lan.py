@@ -133,7 +133,9 @@ def test_a_default_route_that_is_not_private_is_refused(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setattr(socket, "socket", type("Of", (Route,), {"address": address}))
-    with pytest.raises(Misconfiguration, match=rf"^LAN: {address}, .* is not private; must be 1"):
+    with pytest.raises(
+        Misconfiguration, match=rf"^LAN: {address}, .* not private .*; choose another"
+    ):
         read("1")
 
 
@@ -325,6 +327,18 @@ def test_no_stranger_pushes_out_what_is_noted_of_the_page_here(
     requests.get(oss, headers={SESSION_HEADER: ours}, timeout=10)
     notes = requests.get(f"{here}{PATH}?session={ours}", timeout=10).json()["Requests"]
     assert [note["Server"] for note in notes] == ["function", "OSS"]
+
+
+def test_the_network_fills_no_memory_with_bodies(sandbox: Sandbox) -> None:
+    """The gateway takes bodies of 32 MB into memory, before it knows who sends them."""
+    url = f"http://{ADDRESS}:{sandbox.port}/multipart"
+    sizes = [lan.MAX_BODY_BYTES, lan.MAX_BODY_BYTES + 1]
+    bodies: list[bytes | Iterator[bytes]] = [bytes(size) for size in sizes]
+    bodies.append(iter([b"without a ", b"Content-Length"]))
+    answers = [requests.post(url, data=body, timeout=10) for body in bodies]
+    assert [answer.json()["StatusCode"] == 413 for answer in answers] == [False, True, True]
+    here = requests.post(url.replace(ADDRESS, "127.0.0.1"), data=bodies[1], timeout=10)
+    assert here.json()["StatusCode"] != 413
 
 
 def test_sts_is_not_there(sandbox: Sandbox) -> None:
