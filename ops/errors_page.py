@@ -48,9 +48,9 @@ _HEAD = """\
 
 Each error code, who caused it, and what to do. The message beside a code says more: which
 parameter, which variable. It names the variable that would allow what was refused, with `AUTH=jwt`
-only to who is logged in; the function's log always has it (`reason`). A code that is not listed,
-with a dot and more behind it, is explained at the part before the dot. *Documented* are codes that
-neither the function nor the sandbox has.
+only to callers who are logged in; the function's log always has it (`reason`). A code that is not
+listed, with a dot and more behind it, is explained at the part before the dot. *Documented*: the
+vendor's documentation has this code; the function and the sandbox never answer it.
 
 Programs read the same from [errors.json](errors.json).
 """

@@ -253,7 +253,7 @@ class Storage:
             raise
 
     def check_there(self) -> None:
-        """Raise InternalError where the folder was removed under us: what was stored is gone, and
+        """Raise SandboxGone where the folder was removed under us: what was stored is gone, and
         what the open index still says is not so."""
         try:
             is_there = self._data.is_dir() and _file_id(self._index_path) == self._index_id
@@ -270,7 +270,7 @@ class Storage:
             )
         raise OssError(
             500,
-            "InternalError",
+            "SandboxGone",
             "The sandbox's folder was removed while it ran. End make run and start it again.",
         )
 

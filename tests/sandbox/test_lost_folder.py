@@ -26,7 +26,7 @@ def test_a_removed_folder_is_said_once_and_nothing_else_breaks(tmp_path: Path) -
         for ask in (lambda: bucket.put_object("uploads/b", b"Hello"), bucket.get_bucket_info):
             with pytest.raises(oss2.exceptions.ServerError) as error:
                 ask()
-            assert (error.value.status, error.value.code) == (500, "InternalError")
+            assert (error.value.status, error.value.code) == (500, "SandboxGone")
             assert "was removed while it ran" in error.value.message
         # A page reads why.
         answer = requests.get(
