@@ -166,6 +166,10 @@ export function mount(root, at) {
     isKnown = !at.session.needed;
     keepOwnOfKnown();
   });
+  // The same file may go by another way then.
+  at.on('way', () => {
+    for (const { id, progress } of uppy.getFiles()) if (progress.uploadComplete) uppy.removeFile(id);
+  });
   at.on('offline', () => {
     for (const { id, isPaused, error, progress } of uppy.getFiles()) {
       if (!progress.uploadStarted || progress.uploadComplete || isPaused || error) continue;
