@@ -307,6 +307,7 @@ def test_alice_cannot_open_bobs_folder_and_bob_sees_nothing_of_hers(
     assert found["between"] == bob["uploads"] == []
     assert "uploads/bob/" in bob["scope"]
     assert "photo.jpg" not in bob["files"]
+    assert found["elsewhere"] == {"signIn": False, "scope": False}
 
 
 # Languages

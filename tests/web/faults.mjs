@@ -30,6 +30,7 @@ export async function faultsOf(page, noted, within = 'html') {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.waitForFunction((theme) => matchMedia(`(prefers-color-scheme: ${theme})`).matches, colorScheme);
     await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    await page.waitForTimeout(300); // on a busy machine what :has() colours comes later than the frame
     const { violations } = await page.evaluate((parts) => window.axe.run(parts), within);
     for (const { id, nodes: [{ html, any: [check] }] } of violations) {
       found.push(`${colorScheme}: ${id}: ${html} ${check?.message ?? ''}`);

@@ -19,7 +19,7 @@ const outcome = await withTab(job, async (tab, url) => {
   await tab.way(job.way);
   await tab.send(job.files);
   await tab.done();
-  const alice = { uploads: await tab.uploads(), scope: await text('#scope'), left: await text('#time-left') };
+  const alice = { uploads: await tab.uploads(1), scope: await text('#scope'), left: await text('#time-left') };
   await page.click('#try-bob');
   await page.waitForSelector('#refusal p');
   alice.refusal = await text('#refusal');
@@ -32,6 +32,13 @@ const outcome = await withTab(job, async (tab, url) => {
   await tab.signIn('bob');
   await page.waitForSelector('#uploads-note:not(:empty)');
   const bob = { uploads: await tab.uploads(), scope: await text('#scope'), files: await text('#uploader') };
-  return { before, alice, between, bob };
+  // The same function by another name is another server: its logins are not the page's to make.
+  await page.fill('#server', url.replace('127.0.0.1', 'localhost').replace('app/', ''));
+  await page.click('#server-form button');
+  await page.waitForSelector('#give-login:not([hidden])');
+  await page.waitForTimeout(1500); // until the ways of that server are known
+  const elsewhere = { signIn: await page.locator('#sign-in').isVisible(),
+    scope: await page.locator('#scope').isVisible() };
+  return { before, alice, between, bob, elsewhere };
 });
 console.log(JSON.stringify(outcome));

@@ -70,6 +70,11 @@ function makeAt(config, kept, language, words) {
     emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
     client: () => (client ??= clientOf(at, at.headers)),
     untagged: () => clientOf(at, {}),
+    /** The sandbox's own sign-in; '' where the app server is another one, whose login is pasted. */
+    get signIn() {
+      const isOurs = originOf(kept.appServer) === originOf(config.appServer);
+      return isOurs ? config.signIn : '';
+    },
     change() {
       client = at.scope = undefined;
       at.headers = tag();
@@ -82,6 +87,8 @@ function makeAt(config, kept, language, words) {
   at.session = makeSession(at);
   return at;
 }
+
+const originOf = (url) => (url ? new URL(url, document.baseURI).origin : '');
 
 const clientOf = (at, headers) => connect({
   url: at.settings.appServer,

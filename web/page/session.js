@@ -67,13 +67,13 @@ export function makeSession(at) {
   at.session = session;
 
   const renew = async (mine) => {
-    if (at.config.signIn) return filled(mine, await fetchLogin(mine.server, mine.user), mine.user).login;
+    if (at.signIn) return filled(mine, await fetchLogin(mine.server, mine.user), mine.user).login;
     session.say(true);
     return new Promise((resolve) => { mine.given = resolve; });
   };
 
   const fetchLogin = async (server, user) => {
-    const url = new URL(at.config.signIn, server);
+    const url = new URL(at.signIn, server);
     url.searchParams.set('user', user);
     const response = await fetch(url, { cache: 'no-store' });
     const { access_token, ErrorCode, ErrorMessage } = await response.json();
@@ -113,10 +113,10 @@ export function mount(root, at) {
     session.needed = needed;
     root.hidden = !needed && !session.user;
     signedIn.hidden = needed || !session.user;
-    signIn.hidden = !needed || !at.config.signIn;
-    give.hidden = !needed || Boolean(at.config.signIn);
+    signIn.hidden = !needed || !at.signIn;
+    give.hidden = !needed || Boolean(at.signIn);
     part('#who').textContent = session.user;
-    part('#session-note').textContent = at.t(!needed ? 'session.in' : at.config.signIn ? 'session.note'
+    part('#session-note').textContent = at.t(!needed ? 'session.in' : at.signIn ? 'session.note'
       : 'session.give');
   };
 
@@ -154,7 +154,7 @@ export function mount(root, at) {
     part('#try-bob').hidden = at.ways.token !== 'open';
     part('#try-bob').textContent = at.t('session.try', { user: other() });
     // A name is no secret, and the demo sign-in asks for nothing else.
-    if (session.needed && at.config.signIn && at.settings.user && !part('#user').value) {
+    if (session.needed && at.signIn && at.settings.user && !part('#user').value) {
       part('#user').value = at.settings.user;
       enter(at.settings.user);
     }
