@@ -79,10 +79,10 @@ conform: $(READY_RUN) ## try what is believed of the cloud: on a sandbox; on you
 	@$(BIN)/python -m ops.conform
 
 test: $(READY) $(WEB) ## run the tests
-	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow_web"
+	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow"
 
-test-web: $(READY) $(WEB) ## run what takes long: in a browser, a compiler, an installation
-	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow_web
+test-web: $(READY) $(WEB) ## run what takes long: in a browser, with a compiler, of packages, with many examples
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
 
 screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, all others for the eye; needs Chromium
 	@PYTHONPATH=tests/support $(BIN)/python -m screenshots

@@ -134,7 +134,7 @@ SNIPPETS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if SNIPPETS[name][0] == "node" else pytest.mark.slow_web)
+        pytest.param(name, marks=() if SNIPPETS[name][0] == "node" else pytest.mark.slow)
         for name in SNIPPETS
     ],
 )

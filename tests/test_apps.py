@@ -18,7 +18,7 @@ UPLOAD = code_with("js", "apps.md", "new OSS(")
 SIGNED_URL = code_with("js", "signed-urls.md", "/signed-url?$")
 FORM = code_with("js", "signed-urls.md", "new FormData()")
 # What takes long in a page runs by `make test-web`.
-PLACES = ["node", pytest.param("browser", marks=pytest.mark.slow_web)]
+PLACES = ["node", pytest.param("browser", marks=pytest.mark.slow)]
 FOUR = [{"name": f"{name}.txt", "text": f"I am {name}"} for name in ("one", "two", "three", "four")]
 TEXTS = {file["name"]: file["text"].encode() for file in FOUR}
 REFUSED = {"StatusCode": 401, "ErrorCode": "ExpiredToken", "ErrorMessage": "the login has expired"}
@@ -289,7 +289,7 @@ def test_a_page_uploads_without_an_sdk(cloud: RunningCloud, code: str) -> None:
     assert stored(cloud, user) == {"a.jpg": b"a picture"}
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
 def test_a_page_says_why_the_function_refuses(cloud: RunningCloud, code: str) -> None:
     """It said "Cannot convert undefined or null to object"."""
@@ -307,7 +307,7 @@ OSS_REFUSES = {
 }
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "reason", "size"), OSS_REFUSES.values(), ids=OSS_REFUSES)
 def test_a_page_says_why_oss_refuses(
     cloud: RunningCloud, code: str, reason: str, size: int

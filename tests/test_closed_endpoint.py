@@ -181,7 +181,7 @@ def form_arguments(world: World, folder: Path, url: str = "") -> list[str]:
     return [*strings, "--form", f"file=@{folder / 'hello.txt'}", url or form["Url"]]
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_a_page_posts_a_form(world: World) -> None:
     need("the browser's form upload", browser=True)
     form = world.ask("/form")

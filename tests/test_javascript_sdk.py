@@ -105,8 +105,8 @@ def use_token(
     scope="module",
     params=[
         *("node-V1", "node-V4", "node-cname", "browser-V4"),
-        pytest.param("browser-V1", marks=pytest.mark.slow_web),
-        pytest.param("browser-cname", marks=pytest.mark.slow_web),
+        pytest.param("browser-V1", marks=pytest.mark.slow),
+        pytest.param("browser-cname", marks=pytest.mark.slow),
     ],
 )
 def used(request: pytest.FixtureRequest) -> Run:
@@ -171,7 +171,7 @@ def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:
     assert answers == dict.fromkeys(answers, "AccessDenied")
 
 
-@pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow_web)])
+@pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow)])
 def test_ali_oss_is_told_the_line_that_makes_it_v4(oss: Oss, where: str) -> None:
     """`default`: the option is left out, as an app that never heard of V4 leaves it out."""
     refused = use_token(oss, where, "default").outcomes["put"]["error"]
@@ -179,7 +179,7 @@ def test_ali_oss_is_told_the_line_that_makes_it_v4(oss: Oss, where: str) -> None
     assert "\nali-oss: authorizationV4: true, region: 'oss-cn-hangzhou' (" in refused["message"]
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_a_page_gets_nowhere_with_a_bucket_that_has_no_cors_rule(oss: Oss) -> None:
     page = use_token(oss, "browser", "V4", CLOSED_BUCKET).outcomes
     assert page["put"]["error"]["status"] == -1
@@ -189,7 +189,7 @@ def test_a_page_gets_nowhere_with_a_bucket_that_has_no_cors_rule(oss: Oss) -> No
     assert stored == []
 
 
-@pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow_web)])
+@pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow)])
 def test_ali_oss_is_told_that_the_public_endpoint_is_closed_and_asks_once(
     closed: Oss, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:

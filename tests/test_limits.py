@@ -338,7 +338,7 @@ def test_alioss_signs_the_same(cloud: RunningCloud) -> None:
 # By a browser
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_a_page_stores_blobs_of_the_signed_size_and_no_others(cloud: RunningCloud) -> None:
     need("signed PUTs in a browser", browser=True)
     expected, puts = [], []

@@ -29,7 +29,7 @@ PHONE = "Pixel 7"
 WAYS = ["signed-url", "form", "token", "multipart"]
 READ_WRITE = "bucket_read_write_policy"
 
-slow_web = pytest.mark.slow_web
+slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def is_stored(sandbox: Sandbox, name: str, content: bytes, user: str = "") -> bo
     return stored == content
 
 
-@slow_web
+@slow
 def test_what_is_wrong_beside_is_found(anybody: Sandbox) -> None:
     """Planted: a token in each place, a script, a warning, and a picture without a text."""
     url = f"http://127.0.0.1:{anybody.port}/app/"
@@ -113,7 +113,7 @@ def test_a_newcomer_uploads_a_picture_and_sees_it(anybody: Sandbox, photo: dict[
     assert is_stored(anybody, "photo.jpg", JPEG)
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("way", WAYS)
 def test_on_a_phone_each_way_uploads_a_picture(
     users: Sandbox, photo: dict[str, str], way: str
@@ -129,7 +129,7 @@ def test_on_a_phone_each_way_uploads_a_picture(
     assert base64.b64decode(viewed["base64"]) == JPEG
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_uploads_a_large_file(anybody: Sandbox, tmp_path: Path, way: str) -> None:
     name = f"{way}.bin"
@@ -140,7 +140,7 @@ def test_each_way_uploads_a_large_file(anybody: Sandbox, tmp_path: Path, way: st
     assert is_stored(anybody, name, Path(file["path"]).read_bytes())
 
 
-@slow_web
+@slow
 def test_a_token_uploads_a_large_file_at_once_where_that_is_chosen(
     anybody: Sandbox, tmp_path: Path
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_token_uploads_a_large_file_at_once_where_that_is_chosen(
 HOSTILE = ["<img src=x onerror=alert(1)>.txt", "\"'&quot;`.txt", "照片 1+2%41.txt"]
 
 
-@slow_web
+@slow
 def test_hostile_names_are_text_and_several_files_go_at_once(users: Sandbox) -> None:
     files = [{"name": name, "type": "text/plain", "text": name} for name in HOSTILE]
     job: dict[str, Any] = {"way": "signed-url", "user": "<b>&eve"}
@@ -161,7 +161,7 @@ def test_hostile_names_are_text_and_several_files_go_at_once(users: Sandbox) -> 
     assert {upload["name"] for upload in found["uploads"]} == set(HOSTILE)
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("name", ["\u202egpj.txt", "${1}.txt"])
 def test_a_name_that_is_refused_is_shown_as_what_it_is(anybody: Sandbox, name: str) -> None:
     files = [{"name": name, "type": "text/plain", "text": "x"}]
@@ -171,7 +171,7 @@ def test_a_name_that_is_refused_is_shown_as_what_it_is(anybody: Sandbox, name: s
     assert "\u202e" not in found["refusal"]
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("way", ["token", "multipart"])
 def test_nothing_needs_a_secure_context(anybody: Sandbox, tmp_path: Path, way: str) -> None:
     file = noise(tmp_path, 2 * PART, f"insecure-{way}.bin")
@@ -186,7 +186,7 @@ def test_nothing_needs_a_secure_context(anybody: Sandbox, tmp_path: Path, way: s
 SIZE = 5 * PART
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("way", ["token", "multipart"])
 @pytest.mark.parametrize("kind", ["pause", "offline", "reload"])
 def test_an_upload_goes_on_and_no_part_is_sent_twice(
@@ -209,7 +209,7 @@ def once_each(found: dict[str, Any]) -> None:
     assert set(sent) <= set(range(1, 100))
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("way", ["token", "multipart"])
 def test_a_file_that_is_too_large_to_keep_is_asked_for_and_goes_on(
     anybody: Sandbox, tmp_path: Path, way: str
@@ -223,7 +223,7 @@ def test_a_file_that_is_too_large_to_keep_is_asked_for_and_goes_on(
     assert is_stored(anybody, name, Path(file["path"]).read_bytes())
 
 
-@slow_web
+@slow
 def test_an_ended_token_is_renewed(anybody: Sandbox, tmp_path: Path) -> None:
     file = noise(tmp_path, SIZE, "token.bin")
     found = drive("page_breaks", anybody, way="token", files=[file], **{"kind": "token"}, refused=3)
@@ -233,7 +233,7 @@ def test_an_ended_token_is_renewed(anybody: Sandbox, tmp_path: Path) -> None:
     assert is_stored(anybody, "token.bin", Path(file["path"]).read_bytes())
 
 
-@slow_web
+@slow
 def test_an_ended_login_is_renewed(users: Sandbox, tmp_path: Path) -> None:
     file = noise(tmp_path, SIZE, "login.bin")
     job: dict[str, Any] = {"kind": "login", "user": "renewed"}
@@ -243,7 +243,7 @@ def test_an_ended_login_is_renewed(users: Sandbox, tmp_path: Path) -> None:
     assert is_stored(users, "login.bin", Path(file["path"]).read_bytes(), "renewed")
 
 
-@slow_web
+@slow
 def test_the_platforms_own_429_is_waited_out(anybody: Sandbox, tmp_path: Path) -> None:
     file = noise(tmp_path, SIZE, "platform.bin")
     job: dict[str, Any] = {"kind": "platform", "refused": 3}
@@ -256,7 +256,7 @@ def test_the_platforms_own_429_is_waited_out(anybody: Sandbox, tmp_path: Path) -
 # Refusals
 
 
-@slow_web
+@slow
 def test_a_closed_way_is_shown_as_closed(tmp_path: Path) -> None:
     built_page()
     with running(tmp_path / "state", ENABLED_ROUTES="signed-url,form") as sandbox:
@@ -268,7 +268,7 @@ def test_a_closed_way_is_shown_as_closed(tmp_path: Path) -> None:
     assert [closed["signed-url"][0], closed["form"][0]] == [False, False]
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_refused_upload_is_a_sentence_that_says_what_to_do(tmp_path: Path, way: str) -> None:
     built_page()
@@ -286,7 +286,7 @@ def test_a_refused_upload_is_a_sentence_that_says_what_to_do(tmp_path: Path, way
     assert "notes.txt" in found["why"] or way != "token"
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize("device", [None, PHONE])
 def test_alice_cannot_open_bobs_folder_and_bob_sees_nothing_of_hers(
     tmp_path: Path, photo: dict[str, str], device: str | None
@@ -313,7 +313,7 @@ def test_alice_cannot_open_bobs_folder_and_bob_sees_nothing_of_hers(
 # Languages
 
 
-@slow_web
+@slow
 @pytest.mark.parametrize(("locale", "other"), [("zh-CN", "en"), ("en-GB", "zh")])
 def test_the_page_speaks_the_browsers_language_and_loads_no_other(
     anybody: Sandbox, locale: str, other: str

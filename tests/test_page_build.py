@@ -179,7 +179,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
         yield running
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["token", "multipart"])
 def test_an_upload_that_is_kept_for_a_reload_keeps_no_secret(
     built: tuple[Path, str], cloud: RunningCloud, way: str
@@ -197,7 +197,7 @@ def test_an_upload_that_is_kept_for_a_reload_keeps_no_secret(
         assert login not in text
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_who_comes_next_sees_no_file_of_who_left_and_no_other_server_gets_a_login(
     built: tuple[Path, str], cloud: RunningCloud
 ) -> None:

@@ -19,7 +19,7 @@ from pictures import encoded, opened, quarters
 from running_cloud import Token
 from running_sandbox import Sandbox, free_port, running
 
-pytestmark = pytest.mark.slow_web
+pytestmark = pytest.mark.slow
 
 JPEG = encoded(quarters(1000, 500), "JPEG")
 DARK = encoded(quarters(2000, 1000).point(lambda value: value // 4), "JPEG")

@@ -82,7 +82,7 @@ def test_a_page_goes_on_after_a_reload_and_a_lost_connection(cloud: RunningCloud
     check(cloud, 16, [2, 3])
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_200_megabytes_go_up_although_interrupted_twice(cloud: RunningCloud) -> None:
     check(cloud, 41, [10, 15])
 
@@ -102,7 +102,7 @@ def by_uppy(cloud: RunningCloud, *sizes: int, break_at: int = 0) -> dict[str, An
     return run("uppy.mjs", job)
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
     size = PART_BYTES + REST
     made = by_uppy(cloud, size)
@@ -115,7 +115,7 @@ def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
     assert made["kept"] == []
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
     """Each by its own Upload; what is stored is one of them."""
     sizes = [REST, 2 * PART_BYTES + 1]
@@ -129,7 +129,7 @@ def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
     assert made["kept"] == []
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_uppy_goes_on_after_a_part_that_failed(cloud: RunningCloud) -> None:
     size = 2 * PART_BYTES + REST
     made = by_uppy(cloud, size, break_at=2)

@@ -71,7 +71,7 @@ def test_a_picture_is_uploaded_and_seen_as_oss_shrinks_it(sandbox: Sandbox) -> N
     assert found["said"].startswith("photo.jpg: Stored as ")
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_a_phone_takes_a_photo_with_targets_that_a_thumb_hits(sandbox: Sandbox) -> None:
     found = drive(sandbox, picture("image.jpg"), input="#take-photo", device="Pixel 7")
     assert found["files"][0]["pictures"] == [[800, 500]]
@@ -79,7 +79,7 @@ def test_a_phone_takes_a_photo_with_targets_that_a_thumb_hits(sandbox: Sandbox) 
     assert found["target"]["height"] >= 44
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_names_that_are_markup_or_deceive_are_shown_as_text(sandbox: Sandbox) -> None:
     """Of two pictures with one name both are stored, and no name is run."""
     found = drive(sandbox, *map(picture, [*HOSTILE, "photo.jpg", "photo.jpg"]))
@@ -95,7 +95,7 @@ def test_names_that_are_markup_or_deceive_are_shown_as_text(sandbox: Sandbox) ->
     assert len(keys) == len(HOSTILE) + 2
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_what_is_no_picture_is_stored_and_said(sandbox: Sandbox) -> None:
     found = drive(sandbox, picture(body=b"no picture"))
     lines = found["files"][0]["lines"]
@@ -103,14 +103,14 @@ def test_what_is_no_picture_is_stored_and_said(sandbox: Sandbox) -> None:
     assert lines[2] == "OSS could not make a small picture of it."
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_an_upload_without_an_answer_is_tried_again(sandbox: Sandbox) -> None:
     found = drive(sandbox, picture(), lostPuts=1)
     assert found["first"][0]["lines"][1].startswith("There was no answer. Check the network")
     assert found["files"][0]["pictures"] == [[800, 500]]
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_chinese_is_spoken_to_who_reads_it(sandbox: Sandbox) -> None:
     found = drive(sandbox, picture("照片.jpg"), locale="zh-CN")
     assert found["language"] == "zh-CN"
@@ -120,12 +120,12 @@ def test_chinese_is_spoken_to_who_reads_it(sandbox: Sandbox) -> None:
         assert word not in found["text"]
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_the_full_page_is_offered_once_it_is_built(sandbox: Sandbox) -> None:
     assert not drive(sandbox, offersFullPage=True)["offeredAtOnce"]
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_who_signs_in_uploads_to_their_folder_and_a_refused_read_is_said(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -230,7 +230,7 @@ def test_no_error_holds_a_login_or_a_url(came_to: dict[str, Any], login: str) ->
     )
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_the_types_are_those_of_the_module(tmp_path: Path) -> None:
     """By TypeScript, strict: a use of all there is, and that a wrong one is seen."""
     need("TypeScript", browser=False)
@@ -288,7 +288,7 @@ def test_the_documented_mini_program_uploads(cloud: RunningCloud, login: str) ->
     assert "file" not in found["fields"]
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["multipart", "signed-url", "form", "token"])
 def test_the_documented_uppy_uploads_in_each_way(cloud: RunningCloud, login: str, way: str) -> None:
     need("Uppy in a page", browser=True)

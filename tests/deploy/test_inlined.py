@@ -39,6 +39,8 @@ from sandbox.identities import Identities
 from sandbox.oss import Storage
 from sandbox.servers import Service, in_background, listen
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a-login-secret-of-32-characters-or-more"
 BUCKET = "my-bucket"
 PREINSTALLED = (

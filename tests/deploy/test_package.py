@@ -19,6 +19,8 @@ from ops.package import FUNCTION, POLICIES, PackageError, pinned, replace_compil
 from ops.policies_described import names
 from signed_logins import jwk, jwks
 
+pytestmark = pytest.mark.slow
+
 
 def digests(folder: Path) -> dict[str, tuple[str, float]]:
     return {

@@ -170,6 +170,7 @@ HOSTILE_KEYS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(HOSTILE_KEYS | JSON) | JSON)
 def test_hostile_keys_are_refused_and_never_break(keys: object) -> None:
     with pytest.raises(ValueError, match=r"key|JWKS"):

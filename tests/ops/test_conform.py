@@ -296,6 +296,7 @@ def test_it_cleans_up_after_an_interruption(
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_it_with_a_clean_up(number: int, tmp_path: Path) -> None:
     code = (

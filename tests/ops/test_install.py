@@ -124,7 +124,7 @@ def settings(url: str) -> dict[str, str]:
 # pip
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_where_the_network_fails_it_says_so_and_the_next_run_goes_on(checkout: Path) -> None:
     with_pip(checkout)
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_a_proxy_that_refuses_counts_as_the_network(checkout: Path) -> None:
     assert "This was the network" in done.stderr
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
     with_pip(checkout)
     with index() as url:

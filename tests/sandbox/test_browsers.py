@@ -202,7 +202,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_in_chromium_the_token_url_shows_a_line_that_leads_to_the_page(sandbox: Sandbox) -> None:
     need("the token URL in Chromium", browser=True)
     shown = javascript.run("browser_click.mjs", {"url": sandbox.token_url})

@@ -358,7 +358,7 @@ def test_one_token_of_the_real_sts_is_still_printed(tmp_path: Path, real_sts: Sc
 # Strangers' pages in a real browser
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) -> None:
     need("a stranger's page in Chromium", browser=True)
     with running_by_make(tmp_path / "state", 0, **SHELL) as sandbox:
@@ -371,7 +371,7 @@ def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) ->
     assert own not in json.dumps(done["pages"]["evil.example"])
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_in_chromium_no_page_reads_a_real_token(in_cloud: Sandbox, real_sts: ScriptedSts) -> None:
     """Not even one that knows the URL, or whose name is bound to this machine."""
     need("a stranger's page in Chromium", browser=True)

@@ -153,6 +153,7 @@ def test_keys_never_become_file_names(tmp_path: Path, storage: Storage) -> None:
     assert outside == set()
 
 
+@pytest.mark.slow
 def test_an_upload_takes_little_memory(tmp_path: Path) -> None:
     script = """
 import resource, sys

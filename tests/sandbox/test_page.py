@@ -309,7 +309,7 @@ def test_no_other_origin_reads_it_or_frames_it(site: Site, path: str) -> None:
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_in_chromium_a_strangers_page_gets_nothing_of_it(tmp_path: Path) -> None:
     need("a stranger's page in Chromium", browser=True)
     with running(tmp_path / "state") as sandbox:

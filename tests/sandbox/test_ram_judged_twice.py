@@ -188,6 +188,7 @@ def disagreements(role: list[Any], session: Any, seed: int) -> Iterator[tuple[Ac
 half = profile(max_examples=max(150, profile().max_examples // 2))
 
 
+@pytest.mark.slow
 @half
 @given(ROLES, SEEDS)
 def test_both_evaluators_say_the_same_of_a_role(role: list[Any], seed: int) -> None:
@@ -196,6 +197,7 @@ def test_both_evaluators_say_the_same_of_a_role(role: list[Any], seed: int) -> N
         pytest.fail(f"{access}: {verdicts}")
 
 
+@pytest.mark.slow
 @half
 @given(ROLES, POLICIES, SEEDS)
 def test_both_evaluators_say_the_same_of_a_session(

@@ -93,7 +93,7 @@ def test_a_download_gets_the_name_that_was_wished_for(cloud: RunningCloud) -> No
 PAGE = "<!doctype html><title>Upload</title><script>document.title = 'It runs'</script>"
 
 
-@pytest.mark.slow_web
+@pytest.mark.slow
 def test_a_page_that_was_uploaded_runs_in_no_browser(cloud: RunningCloud) -> None:
     """A10, with a token's freedom: whatever type and disposition it was stored with."""
     need("opening a download in a browser", browser=True)

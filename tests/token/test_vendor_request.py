@@ -115,6 +115,7 @@ def test_what_is_signed_is_encoded_by_percent_whoever_loads_the_sdk(first: str) 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "core"), [("3.1.0", "2.14.0"), ("3.1.3", "2.16.1")])
 def test_both_versions_of_the_sdk_build_the_same_request(
     tmp_path: Path, version: str, core: str
