@@ -4,6 +4,7 @@ import { shown, size } from '../small/names.js';
 import { made } from './elements.js';
 import { sentence } from './sentences.js';
 import { isPicture, isUnreadable, read } from './stored.js';
+import { elementOf } from './xml.js';
 
 const PAGE = 24; // objects that are listed at once
 const AT_ONCE = 4; // thumbnails that are fetched at once
@@ -81,7 +82,7 @@ export function mount(root, at) {
 /** What came of an upload's callback: {text, answer}; undefined without one. */
 function toldOf(at, status, answer = '') {
   if (status === CALLBACK_FAILED) {
-    const message = answer.match(/<Message>([^<]*)<\/Message>/)?.[1];
+    const message = elementOf(answer, 'Message');
     const { text, todo } = sentence(at, { code: 'CallbackFailed', message, status });
     return { text: `${at.t('gallery.notTold')} ${text} ${todo}` };
   }

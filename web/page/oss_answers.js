@@ -1,6 +1,8 @@
 // What OSS answered to Uppy's requests. Uppy tells neither the status (203: the callback failed) nor the
 // text (the callback's own answer), so the page's XMLHttpRequest keeps them.
 
+import { elementOf } from './xml.js';
+
 const LONGEST = 10_000; // characters of a text that is kept
 const answers = new Map(); // path of an object -> the last answer
 
@@ -35,7 +37,7 @@ export function watchOss(at) {
 function note(at, { status, responseText, responseType, object }, method, url) {
   const text = responseType ? '' : responseText.slice(0, LONGEST);
   const path = decodeURIComponent(url.pathname) + object;
-  const [, code] = text.match(/<Code>([^<]*)<\/Code>/) ?? [];
+  const code = elementOf(text, 'Code');
   const completed = method === 'POST' && status < 300 ? url.searchParams.get('uploadId') : null;
   answers.delete(path);
   answers.set(path, { status, text, completed });

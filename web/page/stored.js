@@ -2,6 +2,7 @@
 // token. No URL with a signature stays in the document: pictures are fetched, and shown from memory.
 
 import { sign } from './ways.js';
+import { elementOf } from './xml.js';
 
 const PICTURE = /\.(jpe?g|png|gif|webp|bmp|avif|heic|tiff?)$/i;
 const TOKEN_SECONDS = 300;
@@ -29,10 +30,9 @@ export async function read(at, prefix, key, process) {
   }
   const { status } = response;
   const text = response.ok ? '' : await response.text();
-  const part = (name) => text.match(`<${name}>([^<]*)</${name}>`)?.[1];
-  const code = part('Code');
+  const code = elementOf(text, 'Code');
   at.emit('request', { server: 'OSS', method: 'GET', path: key, status, code });
-  if (!response.ok) throw Object.assign(new Error(part('Message') ?? ''), { code, status });
+  if (!response.ok) throw Object.assign(new Error(elementOf(text, 'Message') ?? ''), { code, status });
   return response.blob();
 }
 

@@ -10,6 +10,7 @@ import { uploads } from './kept.js';
 import { answerOf, watchOss } from './oss_answers.js';
 import { sentence } from './sentences.js';
 import { WAYS, sign } from './ways.js';
+import { elementOf } from './xml.js';
 
 const MIB = 1024 * 1024;
 /** What a reload finds again, in the browser's own storage; a larger file is asked for again. */
@@ -209,8 +210,7 @@ const resumed = (uppy, id) => new Promise((resolve) => {
 
 /** What Uppy's errors and the client's have in common. */
 function nameOf({ code, status = 0, message, body = '' }) {
-  const [, ossCode] = body?.match(/<Code>([^<]*)<\/Code>/) ?? [];
-  const [, ossMessage] = body?.match(/<Message>([^<]*)<\/Message>/) ?? [];
+  const [ossCode, ossMessage] = ['Code', 'Message'].map((name) => elementOf(body ?? '', name));
   const isLate = ossCode === 'AccessDenied' && /expired/i.test(ossMessage); // of a signed URL
   const named = isLate ? 'RequestExpired' : ossCode ?? (code === 'NETWORK' ? 'Network' : code);
   return { code: named, status, message: ossMessage ?? message };

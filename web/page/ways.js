@@ -1,5 +1,7 @@
 // The four ways to upload: which are open, how the token way signs, and the code that just ran.
 
+import { elementOf } from './xml.js';
+
 export const WAYS = ['token', 'signed-url', 'form', 'multipart'];
 
 /** What is refused before anything is signed or STS is asked; a closed way answers something else. */
@@ -78,8 +80,7 @@ export async function tryFolderOf(at, user) {
     const sent = { method: 'PUT', headers: { ...headers, ...at.headers }, body: 'mine?' };
     const response = await fetch(url, sent);
     const text = await response.text();
-    const [, code] = text.match(/<Code>([^<]*)<\/Code>/) ?? [];
-    const [, message] = text.match(/<Message>([^<]*)<\/Message>/) ?? [];
+    const [code, message] = ['Code', 'Message'].map((name) => elementOf(text, name));
     at.emit('request', { server: 'OSS', method: 'PUT', path: key, status: response.status, code });
     if (response.ok) at.emit('uploaded', { key, name: key, size: 5, status: response.status });
     else at.emit('refused', { where: 'OSS', status: response.status, code, message, name: key });

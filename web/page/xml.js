@@ -1,0 +1,4 @@
+// OSS's errors, as far as the page reads them.
+
+/** The text of the first element of a name in OSS's XML; undefined where there is none. */
+export const elementOf = (xml, name) => xml.match(`<${name}>([^<]*)</${name}>`)?.[1];
