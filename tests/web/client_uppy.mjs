@@ -1,7 +1,6 @@
-// The Uppy block of docs/web.md, word for word but for its way, in a page of Chromium. Reads {code, tokenUrl,
-// login, size, chromium} as JSON on stdin; prints what Uppy said of the file.
+// The Uppy block of docs/web.md, word for word but for its way, in a page of Chromium; `sign` is that of the
+// page. Reads {code, tokenUrl, login, size, chromium} as JSON on stdin; prints what Uppy said of the file.
 
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { json } from 'node:stream/consumers';
 
@@ -9,14 +8,13 @@ import { build } from 'esbuild';
 
 import { withPage } from './page.mjs';
 
-const OSS = path.join(import.meta.dirname, 'node_modules', 'ali-oss', 'dist', 'aliyun-oss-sdk.min.js');
-
 const job = await json(process.stdin);
 const [, imports, rest] = job.code.match(/^((?:import [^\n]*\n)+)(.*)$/s);
 const bundled = await build({
   stdin: {
     contents: `${imports}
-      window.use = async (tokenUrl, login, sign, size) => {
+      import { sign } from './page/ways.js';
+      window.use = async ({ tokenUrl, login, size }) => {
         ${rest}
         uppy.addFile({ name: 'photo.jpg', type: 'image/jpeg', data: new Blob([new Uint8Array(size)]) });
         const { successful, failed } = await uppy.upload();
@@ -31,22 +29,8 @@ const bundled = await build({
   logLevel: 'error',
 });
 const files = {
-  '/': ['text/html', '<!doctype html><title>Uppy</title><script src="/oss.js"></script><script src="/uppy.js"></script>'],
-  '/oss.js': ['text/javascript', await readFile(OSS)],
+  '/': ['text/html', '<!doctype html><title>Uppy</title><script src="/uppy.js"></script>'],
   '/uppy.js': ['text/javascript', bundled.outputFiles[0].contents],
 };
-const use = ({ tokenUrl, login, size }) => {
-  const sign = ({ AccessKeyId, AccessKeySecret, SecurityToken, Scope }, { method, key, query, headers, seconds }) =>
-    new window.OSS({
-      accessKeyId: AccessKeyId,
-      accessKeySecret: AccessKeySecret,
-      stsToken: SecurityToken,
-      bucket: Scope.Bucket,
-      region: `oss-${Scope.Region}`,
-      endpoint: Scope.Endpoint,
-      sldEnable: true, // by an address
-      authorizationV4: true,
-    }).signatureUrlV4(method, seconds, { headers, queries: query }, key);
-  return window.use(tokenUrl, login, sign, size);
-};
+const use = (job) => window.use(job);
 console.log(JSON.stringify(await withPage(job.chromium, files, (page) => page.evaluate(use, job))));
