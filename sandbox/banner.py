@@ -12,6 +12,7 @@ from typing import TextIO
 from ops.smoke.wire import unresolved
 from sandbox import demo_login, page
 from sandbox.environment import CNAME, Ports
+from sandbox.log_lines import is_coloured
 from sandbox.ram import Access, Effect, Policy, PolicyGrammarError
 from token_service.grant import grants
 from token_service.grant.policies import Policies
@@ -79,7 +80,7 @@ def release_log() -> None:
 
 def link_on(stream: TextIO, env: Mapping[str, str]) -> Callable[[str], str]:
     """What makes a URL one to click (OSC 8) where `stream` is a terminal; else the URL stays."""
-    if not stream.isatty() or env.get("NO_COLOR") or env.get("TERM") == "dumb":
+    if not is_coloured(stream, env):
         return str
     return lambda url: f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
 

@@ -17,12 +17,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox import ROOT, demo_login, gateway
+from sandbox import ROOT, demo_login, gateway, request_notes
 from token_service.settings.oss_hosts import bucket_address
 from token_service.settings.reading import Settings
 
 PATH = "/app/"
-REFUSALS_PATH = "/sandbox/refusals"
 _METHODS = ("GET", "HEAD")
 # Ours, since the machine's own table may say otherwise; what is not here is not served.
 _TYPES = {
@@ -51,7 +50,7 @@ def create_app(
 ) -> ASGIApp:
     """Answer GET and HEAD of everything below PATH, and leave the rest to `function`.
 
-    `shows_refusals` says of a request whether REFUSALS_PATH would answer it; in `root` are
+    `shows_refusals` says of a request whether request_notes.PATH would answer it; in `root` are
     dist/web/, web/small/ and web/client/.
     """
     built = root / "dist" / "web"
@@ -65,7 +64,7 @@ def create_app(
         return {
             "appServer": "/",
             "signIn": demo_login.PATH if has_demo_logins else "",
-            "refusals": REFUSALS_PATH if shows_refusals(scope) else "",
+            "refusals": request_notes.PATH if shows_refusals(scope) else "",
             "fullPage": (built / "index.html").is_file(),
         }
 
