@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -19,6 +17,7 @@ from starlette.responses import PlainTextResponse
 
 import javascript
 from javascript import need
+from raw_http import Answer, ask
 from running_sandbox import running
 from sandbox import page
 from sandbox.environment import sandbox_environment
@@ -37,20 +36,6 @@ BUILT = {"index.html": "<p>built", "main-1.js": "built", "config.json": SECRET}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Status, headers and body as they came."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def json(self) -> dict[str, Any]:
-        decoded: dict[str, Any] = json.loads(self.body)
-        return decoded
-
-
-@dataclass(frozen=True)
 class Site:
     """The page in front of a function that answers "function"; `root` is its checkout."""
 
@@ -59,13 +44,8 @@ class Site:
 
     def ask(self, path: str, *lines: str, method: str = "GET", host: str = "") -> Answer:
         """Ask by hand, byte for byte; `lines` are headers."""
-        named = [f"Host: {host or f'127.0.0.1:{self.port}'}", *lines, "Connection: close"]
-        head = "\r\n".join([f"{method} {path} HTTP/1.1", *named, "", ""])
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sock:
-            sock.sendall(head.encode("latin-1"))
-            reply = http.client.HTTPResponse(sock, method=method)
-            reply.begin()
-            return Answer(reply.status, reply.headers, reply.read())
+        named = [f"Host: {host or f'127.0.0.1:{self.port}'}", *lines]
+        return ask(self.port, method, path, *named, encoding="latin-1")
 
     def build(self) -> None:
         """As `make web` does it."""

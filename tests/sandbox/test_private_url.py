@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,26 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raw_http import Answer, ask
 from sandbox import gateway, private_url
 from sandbox.environment import PUBLIC_KEY_PATH
 from sandbox.servers import Service, in_background, listen
 
 SEGMENT = "0123456789abcdef0123456789abcdef"
 HERE = f"/{SEGMENT}"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Status, headers and body as they came."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def json(self) -> dict[str, Any]:
-        decoded: dict[str, Any] = json.loads(self.body)
-        return decoded
 
 
 @dataclass(frozen=True)
@@ -46,13 +31,8 @@ class Site:
     def ask(self, path: str, *lines: str, method: str = "GET", host: str | None = None) -> Answer:
         """Ask by hand, byte for byte; `lines` are headers."""
         self.events.clear()
-        named = [f"Host: {self.host if host is None else host}", *lines, "Connection: close"]
-        head = "\r\n".join([f"{method} {path} HTTP/1.1", *named, "", ""])
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sock:
-            sock.sendall(head.encode("utf-8", "surrogateescape"))
-            reply = http.client.HTTPResponse(sock, method=method)
-            reply.begin()
-            return Answer(reply.status, reply.headers, reply.read())
+        named = [f"Host: {self.host if host is None else host}", *lines]
+        return ask(self.port, method, path, *named)
 
     @property
     def host(self) -> str:
