@@ -81,7 +81,7 @@ conform: $(READY_RUN) ## try what is believed of the cloud: on a sandbox; on you
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow"
 
-test-web: $(READY) $(WEB) ## run what takes long: in a browser, with a compiler, of packages, with many examples
+test-web: $(READY) $(WEB) ## run what takes long: browsers, compilers, s, packages, many processes, many examples
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
 
 screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, all others for the eye; needs Chromium

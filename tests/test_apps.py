@@ -282,6 +282,7 @@ def use_service(cloud: RunningCloud, code: str, user: str, text: str) -> dict[st
     return outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
 def test_a_page_uploads_without_an_sdk(cloud: RunningCloud, code: str) -> None:
     user = f"page-{len(code)}"

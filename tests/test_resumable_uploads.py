@@ -77,6 +77,7 @@ def check(cloud: RunningCloud, parts: int, stop_after: list[int]) -> None:
     assert found.headers["content-type"] == "video/mp4"
 
 
+@pytest.mark.slow
 def test_a_page_goes_on_after_a_reload_and_a_lost_connection(cloud: RunningCloud) -> None:
     # Enough parts that some are left when the network has ended.
     check(cloud, 16, [2, 3])

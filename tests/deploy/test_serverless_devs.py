@@ -28,6 +28,9 @@ from sandbox.cloud import Secrets
 from serverless_devs import ACCOUNT, KEY, Project, make_project
 from tests.upgrade import inputs, serverless
 
+# Each starts `s`, most of them more than once.
+pytestmark = pytest.mark.slow
+
 EVENT = ROOT / "tests" / "events" / "get_token.json"
 
 

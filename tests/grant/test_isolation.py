@@ -6,6 +6,7 @@ import re
 import unicodedata
 from urllib.parse import quote
 
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
@@ -175,6 +176,7 @@ def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[
     return [a.action for a in accesses if judges.evaluate(a) is Effect.ALLOW]
 
 
+@pytest.mark.slow
 @few_hundred
 @given(PAIRS, SEGMENTS)
 @example(("\u00e9", "e\u0301"), "x")

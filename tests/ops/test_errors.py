@@ -6,6 +6,7 @@ import ast
 import copy
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def of_client(folder: Path = CLIENT) -> set[str]:
     return {code for line in lines for code in given.findall(line)}
 
 
+@cache
 def in_code() -> dict[str, set[str]]:
     """Every code that our own code has, with where it comes from."""
     sources = of_sandbox()

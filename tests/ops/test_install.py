@@ -147,6 +147,7 @@ def test_where_the_network_fails_it_says_so_and_the_next_run_goes_on(checkout: P
     assert make(checkout, "run", env=settings(REFUSES)).stdout == "it ran\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["2.0", "none at all"])
 def test_a_version_that_does_not_exist_is_no_fault_of_the_network(
     checkout: Path, version: str
@@ -160,6 +161,7 @@ def test_a_version_that_does_not_exist_is_no_fault_of_the_network(
     assert "This was the network" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_proxy_that_refuses_counts_as_the_network(checkout: Path) -> None:
     with_pip(checkout)
     with index(status=403) as url:
@@ -343,6 +345,7 @@ def ours() -> dict[str, Path]:
     return found
 
 
+@pytest.mark.slow
 def test_a_target_that_needs_no_tests_imports_only_what_make_run_installs() -> None:
     smaller = {name for name, needs in TARGETS if "$(READY_RUN)" in needs}
     assert smaller == set(MODULES)

@@ -491,6 +491,7 @@ def test_what_is_said_last_shows_no_secret(
     assert secrets[0] not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_ended_make_smoke_leaves_nothing_public(
     open_function: RunningFunction, number: signal.Signals

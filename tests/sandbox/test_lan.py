@@ -190,6 +190,7 @@ def test_where_uploads_need_a_name_that_no_phone_finds_it_is_refused(own: str) -
         read(own, PUBLIC_ENDPOINT="closed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "token"])
 @pytest.mark.parametrize("value", ["1", "yes", ADDRESS])
 def test_lan_does_not_count_in_the_environment(tmp_path: Path, name: str, value: str) -> None:
@@ -252,6 +253,7 @@ def test_with_lan_its_own_address_is_one_of_them() -> None:
         lan.check_endpoint(Endpoint("http", "192.168.1.6", 7081), "192.168.1.5", PORTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", [RUN, TOKEN])
 def test_it_is_refused_before_anything_is_made(tmp_path: Path, base: tuple[str, ...]) -> None:
     port = free_port()

@@ -234,6 +234,7 @@ def test_an_emulators_address_is_taken_from_the_command_line(tmp_path: Path) -> 
     assert json.loads(done.stdout)["Scope"]["Endpoint"] == "http://10.0.2.2:7081"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name in SHELL if name.startswith("ALIBABA") or name.endswith("ENDPOINT")]
 )

@@ -167,6 +167,7 @@ def test_on_a_terminal_the_first_line_is_the_page_and_a_link(tmp_path: Path) -> 
     assert not any(".env" in line for line in lines[:3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_who_wants_no_colour_gets_a_plain_line(tmp_path: Path, variables: dict[str, str]) -> None:
     lines = on_a_terminal(tmp_path, **variables)
@@ -304,6 +305,7 @@ STRANGE = """{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:P
   "Condition": {"Bool": {"acs:MFAPresent": "true"}}}]}"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["bucket_read_policy", "all_policy", "strange.json.j2"])
 def test_no_upload_is_shown_that_would_not_end_as_it_says(tmp_path: Path, policy: str) -> None:
     """A reader cannot upload, all_policy writes into bob's folder too; of the last nobody knows."""
@@ -353,6 +355,7 @@ def test_a_token_is_for_whoever_is_named(
     assert token.oss2("v4").put_object(f"{prefix}a", b"Hello").status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -390,6 +393,7 @@ def test_what_oss_answers_is_a_line_without_signature_or_token(tmp_path: Path) -
         assert secret not in said
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with running(folder) as sandbox:
@@ -445,6 +449,7 @@ def test_a_closed_public_endpoint_is_told_at_the_start(tmp_path: Path) -> None:
     assert are_free(port, 4)
 
 
+@pytest.mark.slow
 def test_where_the_buckets_own_domain_is_found_the_first_commands_upload_by_it(
     tmp_path: Path,
 ) -> None:
@@ -566,6 +571,7 @@ def test_a_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> Non
         assert time.monotonic() - began < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_it_within_3_s_whatever_is_half_way(
     tmp_path: Path, number: signal.Signals
@@ -587,6 +593,7 @@ def test_a_signal_ends_it_within_3_s_whatever_is_half_way(
         assert len(list((again.folder / "oss" / "data").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_signal_ends_it_within_3_s_while_sts_does_not_answer(tmp_path: Path) -> None:
     with (
         scripted_sts(hang) as server,
@@ -652,6 +659,7 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -697,6 +705,7 @@ def test_a_wrong_variable_is_one_line_that_names_it(
     assert "own-secret" not in done.stderr
 
 
+@pytest.mark.slow
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     wrong = {"URL_EXPIRE_TIME": "soon", "POLICY_FILE": "x", "AUTH": "n0ne", "OBJECT_PREFIX": "up"}
     done = finished(RUN, tmp_path / "state", PORT=str(free_port()), **wrong)
@@ -715,6 +724,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "URL_EXPIRE_TIME: " in answer["ErrorMessage"]
 
 
+@pytest.mark.slow
 def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: Path) -> None:
     """A bare host is https: right for OSS, and for nothing on this machine."""
     port = free_port()
@@ -725,6 +735,7 @@ def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: P
     check_refused_token(done, "OSS_ENDPOINT: ", f"http://localhost:{port + 1}")
 
 
+@pytest.mark.slow
 def test_a_template_that_cannot_be_rendered_is_refused_at_once(tmp_path: Path) -> None:
     own = tmp_path / "own.json.j2"
     own.write_text('{"Version": "1", "Statement": [{{ bukcet }}]}')
@@ -735,6 +746,7 @@ def test_a_template_that_cannot_be_rendered_is_refused_at_once(tmp_path: Path) -
     assert json.loads(done.stdout)["ErrorCode"] == "InvalidPolicy"
 
 
+@pytest.mark.slow
 def test_damaged_secrets_are_one_line_and_json(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{")
     done = finished(TOKEN, tmp_path)
@@ -748,6 +760,7 @@ def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["StatusCode"] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [RUN, TOKEN])
 def test_a_misspelt_check_on_the_command_line_is_refused(
     tmp_path: Path, command: tuple[str, ...]
@@ -762,6 +775,7 @@ def test_a_misspelt_check_on_the_command_line_is_refused(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 def test_a_misspelt_name_is_refused_by_make_itself_and_in_the_cloud_too(tmp_path: Path) -> None:
     """The environment's is warned of; so is MAKEFLAGS', which is environment."""
     done = finished(make("token", "JWT_ISUER=x", "CLOUD=1"), tmp_path / "state")
@@ -776,6 +790,7 @@ def test_a_misspelt_name_is_refused_by_make_itself_and_in_the_cloud_too(tmp_path
 # .env is the deployment's file
 
 
+@pytest.mark.slow
 def test_without_cloud_the_env_file_is_not_read_and_one_line_says_so(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("OBJECT_PREFIX=of-the-file/\nJWT_ISUER=x\n")
     done = finished(TOKEN, tmp_path / "state")
@@ -834,6 +849,7 @@ def test_with_the_real_sts_nothing_of_the_sandbox_is_started(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 def test_with_the_real_sts_the_env_file_is_read_and_the_environment_wins(
     tmp_path: Path, another_sts: dict[str, str]
 ) -> None:
@@ -897,6 +913,7 @@ def test_token_asks_the_real_sts(tmp_path: Path, another_sts: dict[str, str]) ->
     assert "own-secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -920,6 +937,7 @@ def test_token_prints_the_refusal_and_fails(
         assert secret not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "word"),
     [

@@ -238,6 +238,7 @@ def test_an_expired_form_is_refused(
     assert keys(cloud) == []
 
 
+@pytest.mark.slow
 def test_a_page_uploads_by_formdata(cloud: RunningCloud) -> None:
     need("a form in a browser", browser=True)
     form = form_for(cloud, content_type="text/plain")
