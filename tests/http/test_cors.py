@@ -52,10 +52,11 @@ def test_a_page_may_send_a_login_and_a_json_body(ask: Ask) -> None:
     assert response.headers["Vary"] == "Origin"
 
 
-def test_a_page_reads_the_answer_and_the_servers_time(ask: Ask) -> None:
+def test_a_page_reads_the_answer_the_servers_time_and_when_to_ask_again(ask: Ask) -> None:
     response, _ = ask(origin=ORIGIN)
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert "Date" in response.headers["Access-Control-Expose-Headers"]
+    exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"Date", "Retry-After"} <= set(exposed)
     assert response.headers["Vary"] == "Origin"
 
 

@@ -17,8 +17,8 @@ METHODS = ("GET", "POST", "HEAD")
 REQUEST_HEADERS = ("authorization", "content-type")
 MAX_AGE_SECONDS = 600
 """How long a browser may keep a preflight's answer: Chromium's own limit is 7,200."""
-# Date: a client that sees how far its clock is off can mend it, or OSS refuses its signatures.
-_EXPOSED = "Date, X-Fc-Request-Id"
+# Date: a client mends its clock by it, or OSS refuses its signatures. Retry-After: of our 429.
+_EXPOSED = "Date, Retry-After, X-Fc-Request-Id"
 # In lower case, as browsers send them.
 _ORIGIN = r"\*|https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?"
 
