@@ -25,6 +25,7 @@ _SERVERS = {
     "sts_token": "function",
     "sandbox.gateway": "gateway",
     "sandbox.oss": "OSS",
+    "sandbox.page": "page",
     "sandbox.sts": "STS",
 }
 _WIDTH = max(map(len, _SERVERS.values()))

@@ -78,7 +78,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
     is_built = (root / "dist" / "web" / "index.html").is_file()
     shown = "the page that was built before" if is_built else "a small page"
     if shutil.which("npm") is None or shutil.which("node") is None:
-        log.info("/app/ shows %s: to build the whole one, install Node.js and npm", shown)
+        log.info("/app/ shows %s: to build the full page, install Node.js and npm", shown)
         yield
         return
     kept = {name: value for name, value in env.items() if not name.startswith("MAKE")}
@@ -95,7 +95,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
         # A group of its own, so that all of it ends at once.
         start_new_session=True,
     )
-    log.info("/app/ shows %s while the whole one is built in the background, by npm", shown)
+    log.info("/app/ shows %s while the full page is built in the background, by npm", shown)
     has_ended = threading.Event()
 
     def tell() -> None:

@@ -153,7 +153,7 @@ def test_it_is_said_that_it_begins_and_that_it_is_done(
         wait_for(lambda: len(said(caplog)) == 2)
         assert checkout.built().exists()
     begins, done = said(caplog)
-    assert "/app/ shows a small page while the whole one is built in the background" in begins
+    assert "/app/ shows a small page while the full page is built in the background" in begins
     assert done == "the page is built: reload /app/"
     assert checkout.asked[0].endswith("secret=; make=")
 
@@ -185,7 +185,7 @@ def test_without_npm_it_is_said_what_builds_it(
     with beside(checkout):
         pass
     (line,) = said(caplog)
-    assert line == "/app/ shows a small page: to build the whole one, install Node.js and npm"
+    assert line == "/app/ shows a small page: to build the full page, install Node.js and npm"
 
 
 OFFLINE = """#!/bin/sh
@@ -302,7 +302,7 @@ def test_the_page_is_built_where_that_is_asked_for_and_else_not(
 ) -> None:
     with running(tmp_path / "alone", **variables(copy)) as sandbox:
         assert sandbox.ask("/app/config.json")[1]["fullPage"] is False
-        assert "the whole one" not in sandbox.stderr
+        assert "the full page" not in sandbox.stderr
     assert copy.asked == []
     with running(tmp_path / "built", 0, (*RUN, "--build-page"), **variables(copy)) as sandbox:
         wait_for(lambda: "the page is built" in sandbox.stderr)
