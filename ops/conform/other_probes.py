@@ -157,6 +157,22 @@ def internal_endpoint(site: Site) -> Finding:
     raise NotTried(f"the listing was answered {code}")
 
 
+def platform_headers(site: Site) -> Finding:
+    """GET / with a key of nobody's in headers x-fc-access-key-*, and without.
+
+    A token for both: the platform's own headers are what a custom runtime sees. Only for the one
+    without: those of a client get through, and its requests are signed with what it sent.
+    """
+    if token_of(site.function("GET", "/")).get("StatusCode") != 200:
+        raise NotTried("the function gives no token: needs LOGIN for AUTH=jwt")
+    names = ("Access-Key-Id", "Access-Key-Secret", "Security-Token")
+    answer = site.function("GET", "/", {f"X-Fc-{name}": f"{site.mark}-{name}" for name in names})
+    members = token_of(answer)
+    sound = members.get("StatusCode") == 200
+    said = str(members.get("ErrorCode", answer))
+    return judged([] if sound else [f"a client's own: {said}"], "a token, whatever was sent")
+
+
 def _healthy(answer: Answer) -> Finding:
     members = token_of(answer)
     if not answer.status:

@@ -61,5 +61,6 @@ PROBES: Mapping[str, Probe] = {
         other.preinstalled,
         other.session_hours,
         other.internal_endpoint,
+        other.platform_headers,
     )
 }

@@ -264,6 +264,13 @@ def referenced(request: Request, _: bytes) -> Response | None:
     return Response(text) if prefix.endswith("control/") else None
 
 
+def let_through(request: Request) -> Response:
+    """A custom runtime that sees what a client sends as x-fc-*."""
+    if "x-fc-security-token" in request.headers:
+        return function_answer(500, ErrorCode="InvalidAccessKeyId.NotFound")
+    return function_answer(200)
+
+
 CLOSED = ("PublicEndpointForbidden", "0048-00000401")
 ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
     ("v1_refused", "oss", v1(lambda: refused_by_oss(403, "X")), Verdict.CONFIRMED, "403 X"),
@@ -357,6 +364,13 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         internal(function_answer(503, ErrorCode="OssUnreachable")),
         Verdict.REFUTED,
         "OssUnreachable",
+    ),
+    (
+        "platform_headers",
+        "function",
+        at("/", let_through),
+        Verdict.REFUTED,
+        "a client's own: InvalidAccessKeyId.NotFound",
     ),
 ]
 """Who answers what in place of the sandbox, and what the probe says then."""

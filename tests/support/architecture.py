@@ -29,7 +29,7 @@ FLOORS = (
     ("routes",),
     ("app",),
     ("index",),
-    ("wsgi",),
+    ("wsgi", "server"),
 )
 """From below; `token_service` is the package itself, which has the version. Imports lead down, also
 those within a function. docs/architecture.md draws the floors."""

@@ -1,0 +1,147 @@
+"""HTTP/1.1 for a custom runtime: kept alive, a thread for each connection, all of it bounded."""
+
+from __future__ import annotations
+
+import io
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import responses
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any
+from urllib.parse import unquote
+
+from token_service.http.messages import Response
+from token_service.http.wsgi_event import MAX_BODY_BYTES
+
+MAX_CONNECTIONS = 200
+"""As many threads. One more takes the place of what is idle for longest, or waits."""
+IDLE_SECONDS, REQUEST_SECONDS = 1000.0, 10.0
+"""The vendor asks for 15 minutes at least; and a request has 10 s (`timeout` in s.yaml)."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+Answer = Callable[[Any], Response]
+"""Answers a WSGI environment, or None for what is no request. Never raises."""
+
+
+def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
+    """Listen on all addresses, call `ready`, and serve until SIGTERM or SIGINT; answer what came
+    till then, and return. For the main thread, before there is another."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    with _Server(("0.0.0.0", port), _Handler) as server:  # noqa: S104 - the platform asks for it
+        server.answer = answer
+        ready()
+        threading.Thread(target=server.serve_forever).start()
+        signal.sigwait(_SIGNALS)
+        server.shutdown()
+
+
+class _Server(ThreadingTCPServer):
+    allow_reuse_address, request_queue_size, is_ending = True, 1024, False
+    answer: Answer
+
+    def server_activate(self) -> None:
+        # The connections, and until when each may wait for what its client sends.
+        self.until: dict[Any, float] = {}
+        super().server_activate()
+
+    def service_actions(self) -> None:
+        now, is_full = time.monotonic(), len(self.until) >= MAX_CONNECTIONS
+        for connection, end in list(self.until.items()):
+            is_idle = end > now + REQUEST_SECONDS
+            if self.is_ending or end < now or (is_full and is_idle):
+                _stop_reading(connection)
+                is_full = is_full and not is_idle
+
+    def get_request(self) -> tuple[Any, Any]:
+        while len(self.until) >= MAX_CONNECTIONS:
+            self.service_actions()
+            time.sleep(0.01)
+        connection, address = super().get_request()
+        self.until[connection] = time.monotonic() + REQUEST_SECONDS
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.until.pop(request, None)
+
+    def server_close(self) -> None:
+        self.is_ending = True
+        self.service_actions()
+        super().server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = default_request_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
+
+    def handle_one_request(self) -> None:
+        # Put in anew: the first of them is idle for longest.
+        del self.server.until[self.connection]
+        self.server.until[self.connection] = time.monotonic() + IDLE_SECONDS
+        if self.server.is_ending:
+            _stop_reading(self.connection)
+        self.close_connection = not self.rfile.peek(1)  # type: ignore[attr-defined]
+        if not self.close_connection:
+            self.server.until[self.connection] = time.monotonic() + REQUEST_SECONDS
+            super().handle_one_request()
+
+    def do_GET(self) -> None:
+        given, length = self.headers, ",".join(self.headers.get_all("Content-Length", ["0"]))
+        # What another reader may take for no request, or for two.
+        if given.defects or "Transfer-Encoding" in given or not re.fullmatch("[0-9]{1,9}", length):
+            return self.send_error(400)
+        body = self.rfile.read(min(int(length), MAX_BODY_BYTES + 1))
+        left = int(length) - len(body)
+        while left and (more := self.rfile.read(min(left, MAX_BODY_BYTES))):
+            left -= len(more)
+        path, _, query = self.path.partition("?")
+        environ = {
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": unquote(path, "latin-1"),
+            "QUERY_STRING": query,
+            "CONTENT_LENGTH": length,
+            "wsgi.input": io.BytesIO(body),
+        }
+        # None with "_": it would pass for another's.
+        for name in {name.upper() for name in given if "_" not in name}:
+            environ["HTTP_" + name.replace("-", "_")] = ",".join(given.get_all(name, []))
+        self._send(self.server.answer(environ))
+
+    do_HEAD = do_POST = do_OPTIONS = do_PUT = do_DELETE = do_PATCH = do_GET
+
+    def send_error(self, *_: object) -> None:
+        self.close_connection = True
+        self._send(self.server.answer(None))
+
+    def _send(self, response: Response) -> None:
+        self.close_connection |= self.server.is_ending
+        headers = {
+            **response.headers,
+            "Content-Length": len(response.body),
+            "Connection": "close" if self.close_connection else "keep-alive",
+        }
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        status = f"{response.status} {responses.get(response.status, 'Unknown')}"
+        self.connection.settimeout(REQUEST_SECONDS)
+        self.wfile.write(f"HTTP/1.1 {status}\r\n{lines}\r\n{response.body}".encode("latin-1"))
+        self.connection.settimeout(None)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: request_log.py has a line for each."""
+
+
+def _stop_reading(connection: socket.socket) -> None:
+    # What has come is read and answered all the same; then the connection ends.
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)

@@ -1,0 +1,274 @@
+"""server.py as a custom runtime starts it: many requests at a time, and hostile clients."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from custom_runtime import CustomRuntime, custom_runtime, document, received
+from scripted_sts import ScriptedSts, scripted_sts, success
+
+PLATFORM_KEY = ("STS.PlatformKeyId", "platform-key-secret", "platform-security-token")
+STRANGERS_KEY = ("STS.StrangersKeyId", "strangers-key-secret", "strangers-security-token")
+Env = dict[str, str]
+
+
+def key_headers(key: tuple[str, str, str], separator: str = "-") -> list[str]:
+    names = ("x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token")
+    return [f"{n.replace('-', separator)}: {value}" for n, value in zip(names, key, strict=True)]
+
+
+def head(*lines: str, method: str = "GET", path: str = "/") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: f", *lines, "", ""]).encode("latin-1")
+
+
+def answers(data: bytes) -> list[dict[str, object]]:
+    """The JSON of every answer in what came back."""
+    parts = data.decode().split("\r\n\r\n")[1:]
+    return [json.JSONDecoder().raw_decode(part)[0] for part in parts]
+
+
+@pytest.fixture
+def env(env: Env) -> Env:
+    """With tokens that differ by what is asked."""
+    return {**env, "TOKEN_EXPIRE_TIME_MAX": "3600"}
+
+
+@pytest.fixture
+def runtime(env: Env, server: ScriptedSts) -> Iterator[CustomRuntime]:
+    with custom_runtime({**env, "STS_ENDPOINT": server.url}) as runtime:
+        yield runtime
+
+
+def test_requests_on_one_connection_are_answered_and_logged(runtime: CustomRuntime) -> None:
+    connection = runtime.connect()
+    for number, path in enumerate(["/", "/sts?policy=x&policy=y", "/caf%C3%A9"]):
+        connection.request("GET", path, headers={"x-fc-request-id": f"r{number}"})
+        response = connection.getresponse()
+        assert response.headers["Connection"] == "keep-alive"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert not {"Server", "Date"} & set(response.headers)
+        document(response)
+    connection.close()
+    assert runtime.end() == 0
+    first, second, third = runtime.logged
+    assert (first["requestId"], first["route"], first["stsRequestId"]) == ("r0", "/", "R")
+    assert (second["requestId"], second["error"]) == ("r1", "InvalidParameter.Policy")
+    assert (third["requestId"], third["error"]) == ("r2", "NotFound")
+
+
+def test_a_body_is_read_and_one_that_is_too_long_is_refused(runtime: CustomRuntime) -> None:
+    connection = runtime.connect()
+    for body, code in [
+        (b'{"policy": "x"}', "InvalidParameter.Policy"),
+        (b"\xff" * (1 << 20), "InvalidParameter.Body"),
+        (b"[", "InvalidParameter.Body"),
+    ]:
+        connection.request("POST", "/", body, {"Content-Type": "application/json"})
+        assert document(connection.getresponse())["ErrorCode"] == code
+    connection.request("HEAD", "/health")
+    assert connection.getresponse().read() == b""
+    connection.close()
+
+
+def test_one_instance_answers_requests_at_the_same_time(env: Env) -> None:
+    together = threading.Barrier(20)
+
+    def meet(sock: socket.socket) -> bool:
+        together.wait(20)
+        return success()(sock)
+
+    with (
+        scripted_sts(meet) as sts,
+        custom_runtime({**env, "STS_ENDPOINT": sts.url}) as runtime,
+        ThreadPoolExecutor(20) as clients,
+    ):
+        paths = [f"/?duration={900 + number}" for number in range(20)]
+        assert {answer["StatusCode"] for answer in clients.map(runtime.get, paths)} == {200}
+
+
+def test_the_key_that_comes_with_a_request_signs_it(
+    runtime: CustomRuntime, server: ScriptedSts
+) -> None:
+    runtime.send(head(*key_headers(PLATFORM_KEY), "Connection: close"))
+    sent = server.requests[-1]
+    assert (sent["AccessKeyId"], sent["SecurityToken"]) == (PLATFORM_KEY[0], PLATFORM_KEY[2])
+
+
+def test_a_strangers_key_signs_nothing_for_others(
+    runtime: CustomRuntime, server: ScriptedSts, env: Env
+) -> None:
+    """As if the platform let a client's own x-fc-* through."""
+    spoofed = head(*key_headers(STRANGERS_KEY), path="/?duration=901")
+    runtime.send(spoofed + head("Connection: close", path="/?duration=902"))
+    assert [sent["AccessKeyId"] for sent in server.requests] == [
+        STRANGERS_KEY[0],
+        env["ALIBABA_CLOUD_ACCESS_KEY_ID"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        key_headers(STRANGERS_KEY, "_"),
+        [*key_headers(PLATFORM_KEY), *key_headers(STRANGERS_KEY)],
+        [*key_headers(STRANGERS_KEY), *key_headers(PLATFORM_KEY)],
+        key_headers(STRANGERS_KEY)[:2],
+    ],
+    ids=["underscores", "second", "first", "not whole"],
+)
+def test_a_key_that_may_be_a_strangers_signs_nothing(
+    runtime: CustomRuntime, server: ScriptedSts, env: Env, lines: list[str]
+) -> None:
+    runtime.send(head(*lines, "Connection: close"))
+    assert server.requests[-1]["AccessKeyId"] == env["ALIBABA_CLOUD_ACCESS_KEY_ID"]
+
+
+@pytest.mark.parametrize("path", ["/initialize", "/pre-stop", "/invoke"])
+def test_what_the_platform_may_call_does_nothing_for_a_stranger(
+    runtime: CustomRuntime, path: str
+) -> None:
+    data = runtime.send(
+        head("Content-Length: 0", "x-fc-control-path: /initialize", method="POST", path=path)
+        + head("Connection: close", path=path)
+    )
+    assert [answer["ErrorCode"] for answer in answers(data)] == ["NotFound", "NotFound"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Content-Length: 4"],
+        ["Content-Length: 4", "Content-Length: 4"],
+        ["Content-Length: +4"],
+        ["Content-Length: 0x4"],
+        ["Content-Length: \xb2"],
+        ["Content-Length: 4\r\n 4"],
+        ["Content-Length: 99999999999999999999"],
+        ["Transfer-Encoding : chunked"],
+        ["no header", "Content-Length: 4"],
+    ],
+)
+def test_a_body_never_becomes_a_request_of_its_own(
+    runtime: CustomRuntime, lines: list[str]
+) -> None:
+    """A gateway that reads the length otherwise would pass on one's answer as another's."""
+    smuggled = head(*key_headers(STRANGERS_KEY), "Connection: close")
+    data = runtime.send(head(*lines, method="POST") + b"0\r\n\r\n" + smuggled)
+    (answer,) = answers(data)
+    assert answer["ErrorCode"] == "InvalidEvent"
+    assert b"Connection: close" in data
+
+
+RUBBISH = [
+    b"\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 40 + b"\r\n\r\n",
+    b"GET\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET / HTTP/1.1 x\r\n\r\n",
+    b"GET x HTTP/1.1\r\n\r\n",
+    b"BREW / HTTP/1.1\r\n\r\n",
+    b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+    b"GET / HTTP/1.1\r\nA: " + b"b" * 70000 + b"\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf",
+    hashlib.shake_256(b"noise").digest(3000),
+]
+
+
+def test_no_rubbish_ends_it_or_shows_its_insides(runtime: CustomRuntime) -> None:
+    for rubbish in RUBBISH:
+        with socket.create_connection(("127.0.0.1", runtime.port), timeout=20) as sock:
+            sock.sendall(rubbish)
+            sock.shutdown(socket.SHUT_WR)
+            data = received(sock)
+        assert b"Traceback" not in data
+        assert all(answer["ErrorCode"] == "InvalidEvent" for answer in answers(data)), rubbish
+    assert runtime.get()["Code"] == "Success"
+    assert runtime.end() == 0
+    assert not [line for line in runtime.lines if "Traceback" in line]
+
+
+def test_clients_that_go_away_leave_nothing_in_the_log(runtime: CustomRuntime) -> None:
+    for data in (b"", b"GET / HT", head("Content-Length: 9", method="POST"), head()):
+        sock = socket.create_connection(("127.0.0.1", runtime.port))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.sendall(data)
+        sock.close()
+    assert runtime.get()["Code"] == "Success"
+    assert runtime.end() == 0
+    assert not [line for line in runtime.lines if "Traceback" in line]
+
+
+@pytest.mark.parametrize("sent", [b"GET / HT", head("Content-Length: 99", method="POST")])
+def test_a_slow_client_is_not_waited_for(env: Env, server: ScriptedSts, sent: bytes) -> None:
+    variables = {**env, "STS_ENDPOINT": server.url}
+    with custom_runtime(variables, REQUEST_SECONDS=0.2, IDLE_SECONDS=60) as runtime:
+        stop = threading.Event()
+
+        def drip(sock: socket.socket) -> None:
+            while not stop.wait(0.05):
+                sock.sendall(b"x")
+
+        with socket.create_connection(("127.0.0.1", runtime.port), timeout=20) as sock:
+            sock.sendall(sent)
+            dripping = threading.Thread(target=drip, args=(sock,), daemon=True)
+            dripping.start()
+            data = received(sock)
+            stop.set()
+            dripping.join()
+        assert all(answer["ErrorCode"] == "InvalidEvent" for answer in answers(data))
+        assert runtime.get()["Code"] == "Success"
+
+
+def test_what_is_idle_for_too_long_is_closed(env: Env, server: ScriptedSts) -> None:
+    variables = {**env, "STS_ENDPOINT": server.url}
+    with custom_runtime(variables, REQUEST_SECONDS=0.1, IDLE_SECONDS=0.2) as runtime:
+        (answer,) = answers(runtime.send(head()))
+        assert answer["Code"] == "Success"
+
+
+def test_idle_connections_make_room_for_others(env: Env, server: ScriptedSts) -> None:
+    variables = {**env, "STS_ENDPOINT": server.url}
+    with custom_runtime(variables, MAX_CONNECTIONS=3) as runtime:
+        kept = []
+        for _ in range(9):
+            kept.append(runtime.connect())
+            kept[-1].request("GET", "/")
+            assert document(kept[-1].getresponse())["Code"] == "Success"
+        assert runtime.end() == 0
+        for connection in kept:
+            connection.close()
+
+
+def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def wait(sock: socket.socket) -> bool:
+        asked.set()
+        go_on.wait(20)
+        return success()(sock)
+
+    with (
+        scripted_sts(wait) as sts,
+        custom_runtime({**env, "STS_ENDPOINT": sts.url}) as runtime,
+        ThreadPoolExecutor(2) as threads,
+        socket.create_connection(("127.0.0.1", runtime.port), timeout=20) as idle,
+    ):
+        under_way = threads.submit(runtime.send, head("x-fc-request-id: last"))
+        assert asked.wait(20)
+        ended = threads.submit(runtime.end)
+        # The idle one is closed at once, the other when it is answered.
+        assert received(idle) == b""
+        go_on.set()
+        (answer,) = answers(under_way.result())
+        assert answer["Code"] == "Success"
+        assert ended.result() == 0
+    assert runtime.logged[-1]["requestId"] == "last"

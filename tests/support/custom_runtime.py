@@ -1,0 +1,109 @@
+"""server.py in a process of its own, as a custom runtime starts it, and what it logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+
+from ops import ROOT
+
+FUNCTION = ROOT / "functions" / "sts_token"
+# As `python server.py`, with some of the numbers of http_server.py changed.
+_START = f"""
+import json, runpy, sys
+sys.path.insert(0, {str(FUNCTION)!r})
+from token_service.http import http_server
+vars(http_server).update(json.loads(sys.argv[1]))
+runpy.run_path({str(FUNCTION / "server.py")!r}, run_name="__main__")
+"""
+
+
+@dataclass
+class CustomRuntime:
+    """A running server; `lines` are its log, once it has ended."""
+
+    port: int
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def logged(self) -> list[dict[str, Any]]:
+        """The lines of requests."""
+        return [json.loads(line) for line in self.lines if line.startswith("{")]
+
+    def connect(self) -> HTTPConnection:
+        """A connection of a client's."""
+        return HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def get(self, path: str = "/", **headers: str) -> dict[str, Any]:
+        """The JSON that a GET is answered with; `x_fc_request_id` is the header x-fc-request-id."""
+        connection = self.connect()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", path, headers=named)
+        answer = document(connection.getresponse())
+        connection.close()
+        return answer
+
+    def send(self, data: bytes) -> bytes:
+        """Everything that comes back for bytes, until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
+            sock.sendall(data)
+            return received(sock)
+
+    def end(self) -> int:
+        """Have it end as the platform does; its exit code."""
+        self.process.terminate()
+        out, _ = self.process.communicate(timeout=30)
+        self.lines += out.splitlines()
+        return self.process.returncode
+
+
+def document(response: HTTPResponse) -> dict[str, Any]:
+    """An answer's JSON."""
+    decoded: dict[str, Any] = json.loads(response.read())
+    return decoded
+
+
+def received(sock: socket.socket) -> bytes:
+    """Everything that comes until the other side closes."""
+    data = b""
+    while more := sock.recv(65536):
+        data += more
+    return data
+
+
+@contextmanager
+def custom_runtime(env: Mapping[str, str], **changes: float) -> Iterator[CustomRuntime]:
+    """Start it on a free port, with `changes` to the numbers of http_server.py."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, json.dumps(changes)],
+        env={"PATH": os.environ["PATH"], **env, "FC_SERVER_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    runtime = CustomRuntime(port, process)
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.02)
+        yield runtime
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
