@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
 from certificates import certificate, server_context
-from scripted_sts import scripted_sts, success
-from token_service.http.connection import ConnectionFault, Exchange, KeptConnection
+from scripted_sts import ScriptedSts, hang, scripted_sts, success
+from token_service.http.connection import (
+    MAX_IDLE,
+    MAX_IDLE_SECONDS,
+    ConnectionFault,
+    Exchange,
+    KeptConnection,
+)
 from token_service.settings.values import Endpoint
 
 
@@ -89,6 +98,81 @@ def test_a_resolver_that_hangs_does_not_hold_us(mocker: MockerFixture) -> None:
         post(Endpoint("http", "sts.cn-hangzhou.aliyuncs.com", 80), seconds=0.3)
     released.set()
     assert time.monotonic() - start < 5
+
+
+def at_once(kept: KeptConnection, server: ScriptedSts, count: int) -> None:
+    """Requests that STS answers when all of them are there."""
+    barrier = threading.Barrier(count)
+
+    def meet(sock: socket.socket) -> bool:
+        barrier.wait(20)
+        return success()(sock)
+
+    server.moves = [meet]
+    with ThreadPoolExecutor(count) as threads:
+        replies = list(threads.map(lambda _: kept.request(lambda: posted(20)), range(count)))
+    assert [reply.status for reply in replies] == [200] * count
+    server.moves = [success()]
+
+
+@pytest.fixture
+def kept(server: ScriptedSts) -> Iterator[KeptConnection]:
+    kept = KeptConnection(Endpoint("http", "127.0.0.1", server.port))
+    yield kept
+    kept.close()
+
+
+def test_connections_of_requests_at_once_are_kept(
+    kept: KeptConnection, server: ScriptedSts
+) -> None:
+    for _ in range(3):
+        at_once(kept, server, 5)
+    assert server.connections == 5
+
+
+def test_no_more_than_a_few_are_kept(kept: KeptConnection, server: ScriptedSts) -> None:
+    at_once(kept, server, MAX_IDLE + 4)
+    at_once(kept, server, MAX_IDLE + 4)
+    assert server.connections == MAX_IDLE + 4 + 4
+
+
+def test_the_one_that_was_used_last_is_used_first(
+    kept: KeptConnection, server: ScriptedSts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the others grow old, and go with the first of them that is too old."""
+    at_once(kept, server, 3)
+    later = time.time() + MAX_IDLE_SECONDS - 1
+    monkeypatch.setattr("token_service.http.connection.time.time", lambda: later)
+    kept.request(lambda: posted(5))
+    assert server.connections == 3
+    monkeypatch.setattr("token_service.http.connection.time.time", lambda: later + 2)
+    kept.request(lambda: posted(5))
+    assert server.connections == 3
+    at_once(kept, server, 2)
+    assert server.connections == 4
+
+
+def test_what_befell_one_ends_the_others(kept: KeptConnection, server: ScriptedSts) -> None:
+    """Else the retry would take the next one that went silent."""
+    at_once(kept, server, 3)
+    server.moves = [hang, success()]
+    with pytest.raises(ConnectionFault, match="no answer in time"):
+        kept.request(lambda: posted(0.2))
+    kept.request(lambda: posted(5))
+    assert server.connections == 4
+
+
+def test_no_descriptor_is_left(kept: KeptConnection, server: ScriptedSts) -> None:
+    def sockets() -> int:
+        links = Path("/proc/self/fd").iterdir()
+        return sum("socket:" in str(link.readlink()) for link in links if link.is_symlink())
+
+    before = sockets()
+    at_once(kept, server, MAX_IDLE + 4)
+    kept.close()
+    # STS's ends lie in this process too, and go when their threads see it.
+    while sockets() > before:
+        time.sleep(0.01)
 
 
 def test_threads_that_post_at_once_do_not_share_a_connection() -> None:

@@ -1,4 +1,4 @@
-"""One kept-alive HTTP connection to one endpoint, every wait bounded by a deadline.
+"""Kept-alive HTTP connections to one endpoint, every wait bounded by a deadline.
 
 http.client speaks HTTP, ssl verifies. Added here: a limit on the whole exchange and on the name
 look-up, and telling a kept connection that went stale from a server that fails. Not urllib3: 40 ms
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from token_service.settings.values import Endpoint
 
-MAX_IDLE_SECONDS = 20.0
+MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
 """One that is idle for longer may have been dropped on the way without a word."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Far above any answer of STS; an answer has to fit into the instance's memory."""
@@ -62,15 +62,15 @@ class Reply(NamedTuple):
 
 
 class KeptConnection:
-    """Requests to one endpoint. Thread-safe: threads that ask at once open connections of their
-    own, and one of them is kept."""
+    """Requests to one endpoint. Thread-safe: threads that ask at once have connections of their
+    own, and MAX_IDLE of them are kept."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
         self._lock = threading.Lock()
-        self._idle: _Connection | None = None
-        self._idle_since = 0.0
+        # With the time of their last use, which is the order.
+        self._idle: list[tuple[_Connection, float]] = []
 
     def connect(self, deadline: float) -> None:
         """Open the connection before it is needed; `deadline` as in Exchange. Raises
@@ -90,21 +90,21 @@ class KeptConnection:
         return self._exchanged(self._open(exchange.deadline), exchange)
 
     def close(self) -> None:
-        """Close the kept connection; the next request opens another."""
+        """Close the kept connections; the next request opens another."""
         with self._lock:
-            connection, self._idle = self._idle, None
-        if connection is not None:
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
             connection.hang_up()
 
     def _exchanged(self, connection: _Connection, exchange: Exchange) -> Reply:
         try:
             reply, reusable = connection.exchange(exchange)
-        except (ConnectionResetError, BrokenPipeError) as error:
-            connection.hang_up()
-            raise _StaleConnection(error) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.hang_up()
-            raise ConnectionFault(error) from None
+            # What befell this one may have befallen all that wait.
+            self.close()
+            is_stale = isinstance(error, ConnectionResetError | BrokenPipeError)
+            raise (_StaleConnection if is_stale else ConnectionFault)(error) from None
         if reusable:
             self._keep(connection)
         else:
@@ -119,20 +119,19 @@ class KeptConnection:
 
     def _take(self) -> _Connection | None:
         with self._lock:
-            connection, self._idle = self._idle, None
-            idle = time.time() - self._idle_since
-        # Not the monotonic clock: it may stand still while an instance is frozen.
-        if connection is not None and not 0 <= idle <= MAX_IDLE_SECONDS:
-            connection.hang_up()
-            connection = None
-        return connection
+            # Not the monotonic clock: it may stand still while an instance is frozen.
+            if self._idle and 0 <= time.time() - self._idle[-1][1] <= MAX_IDLE_SECONDS:
+                return self._idle.pop()[0]
+        # All others are older.
+        self.close()
+        return None
 
     def _keep(self, connection: _Connection) -> None:
         with self._lock:
-            surplus, self._idle = self._idle, connection
-            self._idle_since = time.time()
-        if surplus is not None:
-            surplus.hang_up()
+            self._idle.append((connection, time.time()))
+            oldest = self._idle.pop(0)[0] if len(self._idle) > MAX_IDLE else None
+        if oldest is not None:
+            oldest.hang_up()
 
 
 class _Connection(io.RawIOBase):
