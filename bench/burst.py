@@ -1,0 +1,196 @@
+"""`make burst`: many new tokens at once, at a stand-in of Function Compute's instances (fc.py).
+
+A burst of 100 within a second after nothing at all, and 20, 50 and 90 a second for 30 s: on the
+runtime python3.10 as it was (BASE, a commit) and as it is, and on a custom runtime. STS answers
+after 100 ms. An instance has the share of a CPU that s.yaml gives it, where that can be set.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import jwt
+
+from bench import stub_sts
+from bench.copies import CompareError, put_base
+from bench.fc import Answer, BuiltIn, Custom, Instance, Launch, Platform
+from bench.vcpu import share
+from ops.build import build, runtime_python
+from ops.package import PackageError
+
+SECRET = "burst-" * 8
+BASE = "b291437"
+MAX_INSTANCES = 10
+"""As s.yaml has it."""
+STS_SECONDS = 0.1
+GRACE_SECONDS = 0.5
+"""The slowest of a burst may take a cold start and this."""
+
+
+class Runtime(NamedTuple):
+    """A way to run the package in a folder, as s.yaml configures it."""
+
+    name: str
+    folder: Path
+    instance: type[BuiltIn] | type[Custom]
+    concurrency: int
+    vcpu: float
+
+
+class Load(NamedTuple):
+    """So many requests, spread evenly over so many seconds."""
+
+    name: str
+    requests: int
+    seconds: float
+
+
+class Result(NamedTuple):
+    """What became of them: refused by the platform, answered without a token; milliseconds."""
+
+    refused: int
+    failed: int
+    p50: float
+    p99: float
+    instances: int
+
+
+ONE, COLD_STARTS = Load("a cold start", 1, 0), 5
+LOADS = (
+    Load("100 within 1 s", 100, 1),
+    *(Load(f"{rate}/s for 30 s", rate * 30, 30) for rate in (20, 50, 90)),
+)
+
+
+def main() -> int:
+    """Measure and print: 0; 1 where the custom runtime does not carry the burst, or nothing can be
+    measured."""
+    base = os.environ.get("BASE") or BASE
+    try:
+        with tempfile.TemporaryDirectory(prefix="burst-") as name:
+            folder = Path(name)
+            put_base(base, folder / "before")
+            build(folder / "now")
+            return report(base, folder)
+    except (CompareError, PackageError) as error:
+        print(f"make burst: {error}", file=sys.stderr)
+        return 1
+
+
+def report(base: str, folder: Path) -> int:
+    """Measure the packages in `folder`, print a line for each runtime and load; as main()."""
+    runtimes = (
+        Runtime(f"python3.10, {base}", folder / "before", BuiltIn, 1, 0.1),
+        Runtime("python3.10, now", folder / "now", BuiltIn, 1, 0.1),
+        Runtime("custom, now", folder / "now", Custom, 100, 0.5),
+    )
+    python, is_runtime = runtime_python()
+    with share(1) as before:
+        limited = "as s.yaml has it" if before else "not limited: no control group can be made"
+    print(f"{python}{'' if is_runtime else ', not the runtime'}; vCPU {limited}; STS takes 100 ms")
+    print(f"{'':40}refused failed   p50 ms   p99 ms  instances")
+    carried = True
+    for runtime in runtimes:
+        times = [measured(runtime, ONE, python).p50 for _ in range(COLD_STARTS)]
+        cold = statistics.median(times)
+        print(f"{runtime.name:24}{ONE.name:16}{'':14}{cold:9.0f}{max(times):9.0f}", flush=True)
+        for load in LOADS:
+            found = measured(runtime, load, python)
+            counted = f"{found.refused:7}{found.failed:7}{found.p50:9.0f}{found.p99:9.0f}"
+            print(f"{runtime.name:24}{load.name:16}{counted}{found.instances:11}", flush=True)
+            if runtime.instance is Custom and load is LOADS[0]:
+                carried = is_carried(cold, found)
+    print(f"the burst on the custom runtime: {'carried' if carried else 'NOT carried'}")
+    return 0 if carried else 1
+
+
+def is_carried(cold: float, burst: Result) -> bool:
+    """None refused, none failed, one instance; 99 of 100 take a cold start (milliseconds) and 0.5 s
+    at most."""
+    slowest = cold + GRACE_SECONDS * 1000
+    return burst.refused == burst.failed == 0 and burst.instances == 1 and burst.p99 <= slowest
+
+
+def measured(runtime: Runtime, load: Load, python: str) -> Result:
+    """Put a load on a platform that has no instance yet."""
+    with stub_sts.running(STS_SECONDS) as port, platform(runtime, python, port) as fc:
+        found = put(fc, load)
+        return result([one for one, _ in found], [answer for _, answer in found], fc.instances)
+
+
+@contextmanager
+def platform(runtime: Runtime, python: str, sts_port: str) -> Iterator[Platform]:
+    """A platform without instances; they end with the block."""
+    environment = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBurst",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "burst",
+        "ROLE_ARN": "acs:ram::1234567890123456:role/burst",
+        "BUCKET_NAME": "burst",
+        "OSS_REGION": "cn-hangzhou",
+        "JWT_SECRET": SECRET,
+        "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
+    }
+    with ExitStack() as groups:
+
+        def start() -> Instance:
+            before = groups.enter_context(share(runtime.vcpu)) or []
+            return runtime.instance(Launch(before, python, runtime.folder, environment))
+
+        fc = Platform(start, cap=MAX_INSTANCES, concurrency=runtime.concurrency)
+        try:
+            yield fc
+        finally:
+            fc.end()
+
+
+def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
+    """Ask for tokens of callers who have none, at even times: seconds, and the answer."""
+    logins = [
+        jwt.encode({"sub": f"u{number}", "exp": 4102444800}, SECRET, "HS256")
+        for number in range(load.requests)
+    ]
+    begin = time.perf_counter() + 0.1
+
+    def ask(number: int) -> tuple[float, Answer]:
+        due = begin + number * load.seconds / load.requests
+        time.sleep(max(due - time.perf_counter(), 0))
+        answer = fc.answer({"Authorization": f"Bearer {logins[number]}"})
+        # Since it was due: one that had to wait for its turn here waited too.
+        return time.perf_counter() - due, answer
+
+    with ThreadPoolExecutor(200) as clients:
+        return list(clients.map(ask, range(load.requests)))
+
+
+def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) -> Result:
+    """Sum up; times are of what got a token."""
+    tokens = [b'"Code":"Success"' in answer.body for answer in answers]
+    took = sorted(one * 1000 for one, is_token in zip(seconds, tokens, strict=True) if is_token)
+    refused = sum(answer.status == 429 for answer in answers)
+    return Result(
+        refused,
+        len(answers) - len(took) - refused,
+        percentile(took, 50),
+        percentile(took, 99),
+        instances,
+    )
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Of sorted values the smallest that is not below so many percent of them; NaN for none."""
+    if not values:
+        return float("nan")
+    return values[max(-(-len(values) * percent // 100), 1) - 1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`make burst`: real instances under a small load, and how its figures are made."""
+
+from __future__ import annotations
+
+import math
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from bench import burst
+from bench.burst import Load, Result, Runtime, is_carried, measured, percentile, result
+from bench.fc import REFUSAL, Answer, BuiltIn, Custom
+from bench.vcpu import share
+from ops.package import FUNCTION, POLICIES
+
+TOKEN = Answer(200, b'{"StatusCode":200,"Code":"Success"}')
+ERROR = Answer(200, b'{"StatusCode":500,"ErrorCode":"StsUnreachable"}')
+CARRIED = Result(0, 0, 400, 900, 1)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a package is, for this Python."""
+    folder = tmp_path_factory.mktemp("package")
+    sources = (FUNCTION, Path(sysconfig.get_path("purelib")))
+    for path in (*(path for source in sources for path in source.iterdir()), POLICIES):
+        if path.name != "__pycache__":
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
+def test_the_built_in_runtime_refuses_what_has_no_instance(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(burst, "MAX_INSTANCES", 2)
+    runtime = Runtime("built-in", package, BuiltIn, 1, 1)
+    found = measured(runtime, Load("at once", 6, 0), sys.executable)
+    assert (found.refused, found.failed, found.instances) == (4, 0, 2)
+
+
+def test_a_custom_runtime_answers_all_on_one_instance(package: Path) -> None:
+    runtime = Runtime("custom", package, Custom, 6, 1)
+    found = measured(runtime, Load("at once", 6, 0), sys.executable)
+    assert (found.refused, found.failed, found.instances) == (0, 0, 1)
+
+
+def test_times_are_those_of_tokens() -> None:
+    answers = [TOKEN, Answer(429, REFUSAL), ERROR, TOKEN]
+    assert result([0.2, 0.001, 5, 0.1], answers, 3) == Result(1, 1, 100, 200, 3)
+    assert math.isnan(result([0.1], [ERROR], 1).p99)
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 50), (99, 99), (100, 100), (0, 1)])
+def test_a_percentile_is_a_value_that_was_there(percent: int, value: float) -> None:
+    assert percentile([*range(1, 101)], percent) == value
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"refused": 1}, {"failed": 1}, {"instances": 2}, {"p99": 1101}, {"p99": math.nan}],
+    ids=str,
+)
+def test_a_burst_is_not_carried_where_one_is_lost_or_late(changes: dict[str, float]) -> None:
+    assert is_carried(600, CARRIED)
+    assert not is_carried(600, CARRIED._replace(**changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("files", [["cpu.max"], ["cpu/cpu.cfs_period_us", "cpu/cpu.cfs_quota_us"]])
+def test_where_the_kernel_has_no_control_group_nothing_is_limited(
+    tmp_path: Path, files: list[str]
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+    with share(0.1, tmp_path) as before:
+        assert before is None
+    assert [path.name for path in tmp_path.rglob("bench-*")] == []
