@@ -100,7 +100,7 @@ format: $(READY) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY_RUN) ## make docs/configuration.md, README's table, docs/assumptions.md, docs/errors.md
+docs: $(READY_RUN) ## make docs/configuration.md, README's table, docs/assumptions.md, errors.md, sizing.md
 	@$(BIN)/python -m ops.reference
 
 bench: $(READY) ## measure the function beside its peers; beside an earlier one: BASE=commit
