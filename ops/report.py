@@ -81,7 +81,7 @@ def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
     width = max((len(check.name) for check in checks), default=0)
     lines = [
         f"{check.finding.outcome.value}  {check.name:<{width}}  "
-        f"{_plain(check.finding.detail, secrets)}".rstrip()
+        f"{plain(check.finding.detail, secrets)}".rstrip()
         for check in checks
     ]
     outcomes = [check.finding.outcome for check in checks]
@@ -95,7 +95,7 @@ def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
     return "\n".join([*lines, "", summary])
 
 
-def _plain(text: str, secrets: Iterable[str]) -> str:
+def plain(text: str, secrets: Iterable[str]) -> str:
     """One line of printable text, without secrets; masked before it is cut, or half would show."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")

@@ -13,9 +13,23 @@ import time
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from ops.smoke import wire
+from ops.smoke.wire import Address, Call, Reply, Send
 from token_service.settings.values import AccessKey
 
 ALGORITHM = "ACS3-HMAC-SHA256"
+
+
+def sender(address: Address, key: AccessKey) -> Send:
+    """Return what sends a call signed with `key`; it raises NoAnswer."""
+
+    def signed(call: Call) -> Reply:
+        path = call.target(address).partition("?")[0]
+        headers = trigger_headers(call.method, path, call.query, key, time.time())
+        headers = {**call.headers, **headers}
+        return wire.send(address, Call(call.method, call.path, call.query, headers, call.body))
+
+    return signed
 
 
 def trigger_headers(

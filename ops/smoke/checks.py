@@ -104,16 +104,8 @@ def _sender(options: Options) -> Send:
     address = options.address
     if options.fc2 is not None and options.key is not None:
         return fc2_client.sender(address, options.fc2.service, options.fc2.function, options.key)
-    key = options.key
-    if options.sign and key is not None:
-
-        def signed(call: Call) -> Reply:
-            path = call.target(address).partition("?")[0]
-            headers = acs3.trigger_headers(call.method, path, call.query, key, time.time())
-            headers = {**call.headers, **headers}
-            return wire.send(address, Call(call.method, call.path, call.query, headers, call.body))
-
-        return signed
+    if options.sign and options.key is not None:
+        return acs3.sender(address, options.key)
     return lambda call: wire.send(address, call)
 
 

@@ -57,7 +57,7 @@ def read_options(env: Mapping[str, str]) -> Options:
     """Read URL, LOGIN, ORIGIN, UPLOAD, ACL, SIGN, FC2, the operator's key, and OVERWRITE, which is
     the function's. Raises UsageError."""
     options = Options(
-        address=_address(env.get("URL", "").strip()),
+        address=read_address(env, "URL"),
         login=_login(env.get("LOGIN", "").strip()),
         origin=_origin(env.get("ORIGIN", "").strip()),
         upload=_flag(env, "UPLOAD"),
@@ -79,10 +79,12 @@ def read_options(env: Mapping[str, str]) -> Options:
     return options
 
 
-def _address(url: str) -> Address:
-    accepts = "URL must be https://host[:port][/path] of the function, or http:// on loopback"
+def read_address(env: Mapping[str, str], name: str) -> Address:
+    """Read a function's URL from the variable `name`. Raises UsageError."""
+    url = env.get(name, "").strip()
+    accepts = f"{name} must be https://host[:port][/path] of the function, or http:// on loopback"
     if not url:
-        raise UsageError(f"{accepts}; say: make smoke URL=https://…")
+        raise UsageError(f"{accepts}; say: {name}=https://…")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -99,7 +101,7 @@ def _address(url: str) -> Address:
         raise UsageError(accepts)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "access_token" in query:
-        raise UsageError("URL must be without access_token; give the login as LOGIN")
+        raise UsageError(f"{name} must be without access_token; give the login as LOGIN")
     # A token URL may be given with its route.
     base = parts.path.rstrip("/").removesuffix("/sts")
     host = (parts.hostname or "").lower()

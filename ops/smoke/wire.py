@@ -78,8 +78,9 @@ class Call:
 class Reply:
     """What came back, as it came: the body is not even decompressed.
 
-    `began` is unix seconds by this machine's clock, `seconds` how long the whole exchange took,
-    `certificate_end` when the server's certificate ends, in unix seconds.
+    `began` is unix seconds by this machine's clock, `seconds` how long the whole exchange took, and
+    `connect_seconds` how much of that went by before anything was sent. `certificate_end` is when
+    the server's certificate ends, in unix seconds.
     """
 
     status: int
@@ -88,6 +89,7 @@ class Reply:
     began: float
     seconds: float
     certificate_end: float | None = None
+    connect_seconds: float = 0.0
 
     @property
     def ended(self) -> float:
@@ -110,6 +112,7 @@ def send(address: Address, call: Call) -> Reply:
     connection = _connection(address)
     try:
         connection.connect()
+        connect_seconds = time.monotonic() - start
         sock = connection.sock
 
         def hang_up() -> None:
@@ -140,6 +143,7 @@ def send(address: Address, call: Call) -> Reply:
         began=began,
         seconds=time.monotonic() - start,
         certificate_end=certificate_end,
+        connect_seconds=connect_seconds,
     )
 
 
