@@ -75,6 +75,9 @@ doctor: $(READY_RUN) ## before a deploy: say what is missing or wrong
 smoke: $(if $(FC2),$(READY),$(READY_RUN)) ## check a deployed function as its clients see it: make smoke URL=https://...
 	@$(BIN)/python -m ops.smoke
 
+measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL=https://... [CALLS=5] [HOW=idle]; says the price before
+	@$(BIN)/python -m ops.measure_cold
+
 conform: $(READY_RUN) ## try what is believed of the cloud: on a sandbox; on your own account: CLOUD=1
 	@$(BIN)/python -m ops.conform
 

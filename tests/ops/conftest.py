@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import jwt
 import pytest
 
+from cold_instances import Clock
+from ops.smoke import wire
 from running_function import RunningFunction, running_function
 
 SECRET = "smoke-secret-of-the-login-service-0123456789"
@@ -38,3 +41,11 @@ def login_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 def login() -> str:
     """A login that `login_function` accepts."""
     return jwt.encode({"sub": "alice", "exp": int(time.time()) + 3600}, SECRET, "HS256")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """By which the tools measure how long an exchange takes."""
+    made = Clock()
+    monkeypatch.setattr(wire, "time", SimpleNamespace(time=time.time, monotonic=made.monotonic))
+    return made

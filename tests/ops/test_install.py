@@ -303,6 +303,7 @@ MODULES = {
     "import-config": "ops.import_config",
     "doctor": "ops.doctor",
     "smoke": "ops.smoke.__main__",
+    "measure-cold": "ops.measure_cold.__main__",
     "conform": "ops.conform.__main__",
     "docs": "ops.reference",
     "build": "ops.build",

@@ -1,0 +1,33 @@
+"""`python -m ops.measure_cold` (make measure-cold): reads the environment and .env, prints."""
+
+from __future__ import annotations
+
+import sys
+
+from ops import dotenv, report
+from ops.measure_cold import calls, told
+from ops.measure_cold.plan import announced, hidden, read_plan
+from ops.smoke.options import UsageError
+
+
+def main() -> int:
+    """Measure: 0; 1 if nothing was measured or an argument is wrong; 130 after Ctrl-C."""
+    try:
+        plan = read_plan(dotenv.environment("measure-cold"))
+    except UsageError as error:
+        print(f"make measure-cold: {error}", file=sys.stderr)
+        return 1
+    status, own, bare = 0, calls.Series(), calls.Series()
+    print("\n".join(announced(plan)), flush=True)
+    try:
+        calls.measure(plan, own, bare)
+    except KeyboardInterrupt:
+        print("make measure-cold: interrupted; what was seen so far:", file=sys.stderr)
+        status = 130
+    for line in told.lines(plan, own, bare):
+        print(report.plain(line, hidden(plan)))
+    return status or int(own.warm() is None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

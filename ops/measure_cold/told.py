@@ -1,0 +1,139 @@
+"""What was seen, in lines: each call, what they come to, and what to do where that is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from ops.measure_cold.calls import AGAIN, NEW, Seen, Series
+from ops.measure_cold.plan import Plan
+
+_LOGIN_CODES = ("MissingToken", "InvalidToken", "ExpiredToken")
+
+
+def lines(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
+    """All lines. A refusal's text is the server's: it is to be masked before it is printed."""
+    yield ""
+    for series, name in ((own, ""), (bare, "bare, ")):
+        cold = series.cold()
+        yield from (
+            _call(name, one, is_cold=any(one is met for met in cold)) for one in series.calls
+        )
+    yield ""
+    if own.warm() is None:
+        what = "Nothing can be told" if own.answered else "Nothing was measured"
+        yield f"{what}: no warm call was answered."
+    else:
+        yield from _times(plan, own, bare)
+    yield from _refusals(plan, own.calls)
+    yield from (f"The bare function: {text}." for text in _each(bare.calls))
+    if own.warm() is not None and not own.cold():
+        yield from _none_was_cold(plan)
+
+
+def _times(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
+    connections = [one.connect_seconds for one in own.answered]
+    yield _time("connection", connections, "DNS, TCP and TLS; not in the times below")
+    warm = [one for one in (own.warm(NEW), own.warm(AGAIN)) if one is not None]
+    if plan.route == "/":
+        yield from (_time(f"warm, {one.kind}", [one.seconds]) for one in warm)
+    else:
+        yield _time("warm", [one.seconds for one in warm])
+    if cold := own.cold():
+        yield _time("cold", [one.seconds for one in cold])
+        yield from _parts(own, bare)
+
+
+def _parts(own: Series, bare: Series) -> Iterator[str]:
+    """What a cold call's extra time went to, as far as it can be told."""
+    rest, first = _extra(own), _first_call(own)
+    names = ["platform", "runtime", "import", "first call"]
+    yield _time("  of it the cold start", [rest], "over a warm call that does the same")
+    if bare.cold():
+        # A runtime that was started before it was needed is older than the call.
+        starts = [one.process_seconds for one in bare.cold() if one.process_seconds is not None]
+        platform = _extra(bare)
+        runtime = min(median(starts), platform) if starts else 0.0
+        if starts:
+            yield _time("    platform", [platform - runtime], "the bare function's")
+            yield _time("    runtime", [runtime], "the bare function's, until its import")
+        else:
+            yield _time("    platform and runtime", [platform], "the bare function's")
+        rest, names = max(rest - platform, 0), names[2:]
+    if first is not None:
+        first = min(first, rest)
+        yield _time(f"    {_joined(names[:-1])}", [rest - first])
+        yield _time("    first call", [first], "as the platform measures it")
+    else:
+        yield _time(f"    {_joined(names)}", [rest], "the platform does not tell them apart")
+    if not bare.calls:
+        yield "To tell the platform and the runtime apart: BARE=https://… (docs/sizing.md)."
+
+
+def _extra(series: Series) -> float:
+    """How much longer cold calls took than a warm one that does the same, in seconds."""
+    warm = series.warm()
+    return median(one.seconds for one in series.cold()) - (warm.seconds if warm else 0)
+
+
+def _first_call(own: Series) -> float | None:
+    """How much longer the handler itself took in cold calls; None where nobody says."""
+    warm = own.warm()
+    cold = [one.invocation_seconds for one in own.cold() if one.invocation_seconds is not None]
+    if not cold or warm is None or warm.invocation_seconds is None:
+        return None
+    return max(median(cold) - warm.invocation_seconds, 0)
+
+
+def _refusals(plan: Plan, calls: Sequence[Seen]) -> Iterator[str]:
+    for refusal in _each(calls):
+        code = refusal.partition(":")[0]
+        if code in _LOGIN_CODES:
+            advice = "Give a login that is good now as LOGIN, or ROUTE=/health, which needs none"
+        elif code == "RouteDisabled":
+            advice = "ENABLED_ROUTES closes tokens here; ROUTE=/health is always open"
+        elif code == "HTTP 429":
+            advice = "The cap of instances (MAX_INSTANCES) may be reached: try fewer CALLS"
+        else:
+            advice = f"`make smoke URL={plan.function.address}` says more"
+        yield f"Refused: {refusal.rstrip('.')}. {advice}."
+
+
+def _each(calls: Sequence[Seen]) -> list[str]:
+    """The refusals, each once."""
+    return list(dict.fromkeys(one.refusal for one in calls if one.refusal))
+
+
+def _none_was_cold(plan: Plan) -> Iterator[str]:
+    if plan.function.address.is_loopback:
+        yield "No call was cold: this is this machine, one process that is always there, and no"
+        yield "platform. `make bench` measures a fresh process."
+        return
+    yield "No call was cold: an instance was there for each of them. To meet new ones:"
+    yield "- CALLS=20: more calls at one moment than there are instances (the built-in runtime)."
+    yield "- HOW=idle: wait until all instances are gone. Nobody else may call meanwhile."
+    yield "- Change a variable of the function, in the console or by `s deploy`: after that, all"
+    yield "  instances are new. Then run this again at once."
+
+
+def _call(name: str, one: Seen, *, is_cold: bool) -> str:
+    kind = f"{name}{one.kind}"
+    if one.refusal:
+        return f"{kind:<14}  refused"
+    said = [f"{one.seconds:.3f} s", f"connection {one.connect_seconds:.3f} s"]
+    if one.invocation_seconds is not None:
+        said.append(f"handler {one.invocation_seconds:.3f} s")
+    if one.sts_seconds is not None:
+        said.append(f"STS {one.sts_seconds:.3f} s")
+    if one.instance:
+        said.append(f"instance {one.instance[:32]}")
+    return f"{kind:<14}  {', '.join(said)}: {'cold' if is_cold else 'warm'}"
+
+
+def _time(name: str, seconds: Sequence[float], note: str = "") -> str:
+    spread = f" ({min(seconds):.3f} to {max(seconds):.3f})" if len(seconds) > 1 else ""
+    return f"{name:<46} {median(seconds):.3f} s{spread}  {note}".rstrip()
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

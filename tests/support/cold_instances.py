@@ -1,0 +1,90 @@
+"""The instances of a platform, in front of a function that is always warm.
+
+A request gets an instance that is free, else a new one, whose start takes a second of a clock that
+nobody waits for. The proxy that they are put into is faulty_proxy.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from faulty_proxy import Exchange, faulty
+
+START_SECONDS = 1.0
+LOG = '10:00:00 [INFO] {"route":"/","status":200,"stsMs":41.5,"totalMs":60.1}\nDuration: 61 ms'
+
+
+class Clock:
+    """Runs, and can be put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return time.monotonic() + self.ahead
+
+    def pass_by(self, seconds: float) -> None:
+        """As if somebody had waited."""
+        self.ahead += seconds
+
+
+class Instances:
+    """At most `cap` instances, each for one request at a time; those that are sent together wait
+    for each other, `together` at a time. `names` tells clients which instance it was."""
+
+    def __init__(self, clock: Clock, *, cap: int = 99, together: int = 1, names: bool = True):
+        self.clock, self.cap, self.names = clock, cap, names
+        self.requests: list[Exchange] = []
+        self.started = 0
+        self._lock = threading.Lock()
+        self._free: list[str] = []
+        self._busy: dict[int, str] = {}
+        self._first = together
+        self._arrived = threading.Barrier(together, self._start, timeout=20)
+
+    def _start(self) -> None:
+        self.clock.pass_by(START_SECONDS)
+
+    def release(self) -> None:
+        """All go, as after five minutes without a request."""
+        self._free.clear()
+
+    def ask(self, exchange: Exchange) -> None:
+        """A request comes in."""
+        with self._lock:
+            self.requests.append(exchange)
+            # The first ones are there before one of them is answered.
+            is_new = not self._free or self._first > 0
+            self._first -= 1
+            name = f"c-{self.started:04}" if is_new else self._free.pop()
+            self.started += is_new
+            self._busy[id(exchange)] = name
+        if is_new:
+            self._arrived.wait()
+
+    def answer(self, exchange: Exchange) -> None:
+        """Its answer goes out."""
+        with self._lock:
+            name = self._busy.pop(id(exchange))
+            if int(name[2:]) >= self.cap:
+                exchange.status, exchange.body = 429, b"<Error>too many</Error>"
+                return
+            self._free.append(name)
+        exchange.answered.pop("content-length", None)
+        if self.names:
+            exchange.answered["X-Fc-Instance-Id"] = name
+            exchange.answered["X-Fc-Invocation-Duration"] = "60"
+        if exchange.headers.get("X-Fc-Log-Type") == "Tail":
+            exchange.answered["X-Fc-Log-Result"] = base64.b64encode(LOG.encode()).decode()
+
+
+@contextmanager
+def in_front_of(url: str, instances: Instances) -> Iterator[str]:
+    """Serve `url` by instances; yields the new URL."""
+    with faulty(url, instances.answer, before=instances.ask) as through:
+        yield through
