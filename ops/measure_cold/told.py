@@ -15,10 +15,11 @@ def lines(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
     """All lines. A refusal's text is the server's: it is to be masked before it is printed."""
     yield ""
     for series, name in ((own, ""), (bare, "bare, ")):
+        is_token = series is own and plan.route == "/"
         cold = series.cold()
-        yield from (
-            _call(name, one, is_cold=any(one is met for met in cold)) for one in series.calls
-        )
+        for one in series.calls:
+            kind = one.kind if is_token or one.kind not in (NEW, AGAIN) else "on its own"
+            yield _call(f"{name}{kind}", one, is_cold=any(one is met for met in cold))
     yield ""
     if own.warm() is None:
         what = "Nothing can be told" if own.answered else "Nothing was measured"
@@ -116,10 +117,9 @@ def _none_was_cold(plan: Plan) -> Iterator[str]:
     yield "  instances are new. Then run this again at once."
 
 
-def _call(name: str, one: Seen, *, is_cold: bool) -> str:
-    kind = f"{name}{one.kind}"
+def _call(kind: str, one: Seen, *, is_cold: bool) -> str:
     if one.refusal:
-        return f"{kind:<14}  refused"
+        return f"{kind:<20} refused"
     said = [f"{one.seconds:.3f} s", f"connection {one.connect_seconds:.3f} s"]
     if one.invocation_seconds is not None:
         said.append(f"handler {one.invocation_seconds:.3f} s")
@@ -127,7 +127,7 @@ def _call(name: str, one: Seen, *, is_cold: bool) -> str:
         said.append(f"STS {one.sts_seconds:.3f} s")
     if one.instance:
         said.append(f"instance {one.instance[:32]}")
-    return f"{kind:<14}  {', '.join(said)}: {'cold' if is_cold else 'warm'}"
+    return f"{kind:<20} {', '.join(said)}: {'cold' if is_cold else 'warm'}"
 
 
 def _time(name: str, seconds: Sequence[float], note: str = "") -> str:

@@ -294,7 +294,7 @@ def test_the_platforms_refusals_are_told_apart(
 ) -> None:
     with in_front_of(function.url, Instances(clock, cap=2, together=4)) as url:
         found = measured(url, CALLS="6")
-    assert sum(line.endswith("  refused") for line in found.after) == 2
+    assert sum(line.endswith(" refused") for line in found.after) == 2
     assert len(found.own.cold()) == 2
     assert "MAX_INSTANCES" in found.named("Refused: HTTP 429")
 

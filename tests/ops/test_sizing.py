@@ -10,6 +10,7 @@ import pytest
 
 from ops import ROOT, sizing
 from ops.sizing import DEVICES, PAGE, Line, Way
+from token_service.token.cache import MIN_SECONDS_LEFT
 
 READ = sizing.read()
 VALUE = READ.value
@@ -124,6 +125,18 @@ def test_the_own_figures_are_those_of_the_templates() -> None:
     assert f"cpu: {VALUE['vcpu']:g}\n" in YAML
     assert f"env('MAX_INSTANCES', {VALUE['cap']:g})" in YAML
     assert f"memorySize: {sizing.memory_gb(VALUE, VALUE['vcpu']) * 1024:.0f}\n" in YAML
+
+
+def test_the_formula_on_the_page_has_todays_factors() -> None:
+    formula = TEXT.partition("```text\n")[2].partition("```")[0]
+    call, memory = VALUE["cu_a_call"], VALUE["cu_a_gb_second"]
+    assert (
+        f"requests x {call:g} + busy x (vCPU + {memory:g} x GB) + idle x {memory:g} x GB" in formula
+    )
+    assert f"{VALUE['released_after_seconds']:g} after each request" in formula
+    assert f"(life - {MIN_SECONDS_LEFT})" in formula
+    month = sizing.cu(VALUE, VALUE["vcpu"], calls=0, busy=0, idle=30 * 86_400)
+    assert f"({month:,.0f} CU)" in TEXT
 
 
 def test_a_fact_has_its_page_and_date() -> None:
