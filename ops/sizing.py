@@ -27,7 +27,7 @@ Values = Mapping[str, float]
 
 
 class Line(NamedTuple):
-    """A fact or an input: `value` in `unit`. A fact has the page it is from, and its date."""
+    """A fact or an input: `value` in `unit`. A fact has its page, and since when it holds."""
 
     name: str
     value: float
@@ -185,7 +185,7 @@ def calls_usd(value: Values, vcpu: float, calls: int, seconds: float) -> float:
 
 def facts(sizing: Sizing) -> Iterator[tuple[str, ...]]:
     """What the vendor documents."""
-    yield "fact", "value", "where from", "its date"
+    yield "fact", "value", "where from", "since"
     for one in sizing.facts:
         linked = f"[{one.source.rpartition('/')[2]}]({one.source})" if "://" in one.source else ""
         yield (
