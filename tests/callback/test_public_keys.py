@@ -6,7 +6,9 @@ import base64
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -166,6 +168,28 @@ def test_a_fetch_that_fails_accepts_nothing_new_and_loses_nothing(
         verify(keys, OWN)
     # What is in hand goes on.
     verify(keys)
+
+
+def test_who_calls_while_the_key_is_fetched_has_it_too(cdn: ScriptedSts) -> None:
+    keys, under_way, goes_on = OssKeys(None), Event(), Event()
+    answered = cdn.moves[0]
+
+    def slow(sock: socket.socket) -> bool:
+        under_way.set()
+        assert goes_on.wait(5)
+        return answered(sock)
+
+    cdn.moves[:] = [slow]
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(verify, keys, OWN)
+        assert under_way.wait(5)
+        others = [threads.submit(verify, keys, OWN) for _ in range(3)]
+        with pytest.raises(CallbackRefused):
+            verify(keys, OWN, seconds=0.05)
+        goes_on.set()
+        for one in (first, *others):
+            one.result(5)
+    assert len(cdn.received) == 1
 
 
 def test_a_fetch_that_hangs_ends_with_the_time_of_the_request(cdn: ScriptedSts) -> None:

@@ -53,7 +53,7 @@ class OssKeys:
         """With `own_url`, a sandbox's, keys come from there and from nowhere else."""
         self._own_url = own_url
         self._bundled = () if own_url else read_pem(BUNDLED)
-        self._lock = threading.Lock()
+        self._lock, self._fetching = threading.Lock(), threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
         # Of any URL: who has a seal can name as many as there are letters.
         self._tried = 0.0
@@ -65,10 +65,15 @@ class OssKeys:
         url = self._accepted(key_url)
         if _any_verifies((*self._known(url), *self._bundled), signature, texts):
             return
-        if self._may_fetch(url):
-            self._fetch(url, end)
-            if _any_verifies(self._known(url), signature, texts):
-                return
+        # Who comes while the key is fetched waits, and has it too.
+        if self._fetching.acquire(timeout=max(0.0, end - time.monotonic())):
+            try:
+                if self._may_fetch(url):
+                    self._fetch(url, end)
+            finally:
+                self._fetching.release()
+        if _any_verifies(self._known(url), signature, texts):
+            return
         if not self._known(url):
             raise CallbackRefused("the signature is of no known key, and its own was not to be had")
         raise CallbackRefused("the signature does not match")
