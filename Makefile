@@ -90,6 +90,9 @@ test-web: $(READY) $(WEB) ## run what takes long: browsers, compilers, s, packag
 screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, all others for the eye; needs Chromium
 	@PYTHONPATH=tests/support $(BIN)/python -m screenshots
 
+soak: $(READY) $(WEB) ## mixed traffic against the sandbox for ten minutes: [MINUTES=10]
+	@PYTHONPATH=tests/support $(BIN)/python -m soak
+
 fuzz: $(READY) ## hunt for what the tests have not met: 10,000 examples a property
 	@echo "Hypothesis with 10,000 examples a property, where a test names no number of its own, and a million pairs of policies and access: about 15 minutes on 2 cores."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10

@@ -40,6 +40,11 @@ def need(what: str, browser: bool, folder: Path = PAGE) -> None:
     pytest.skip(reason)
 
 
+def is_there() -> bool:
+    """Whether Node and the npm packages are there."""
+    return not list(_missing(browser=False, folder=PAGE))
+
+
 def run(script: str, job: Mapping[str, object]) -> dict[str, Any]:
     """Run a script of tests/web with a job on its stdin; return what it prints."""
     done = subprocess.run(
