@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -11,15 +12,23 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def certificate(folder: Path, name: str, days: int = 1) -> Path:
-    """A self-signed certificate that ends in `days`, and its key, in one PEM file."""
+def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = None) -> Path:
+    """A certificate that ends in `days`, and its key, in one PEM file; self-signed unless another
+    one of these is its `issuer`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    subject = issued_by = _name(name)
+    signer = key
+    if issuer is not None:
+        pem = issuer.read_bytes()
+        issued_by = x509.load_pem_x509_certificate(pem).subject
+        loaded = serialization.load_pem_private_key(pem, None)
+        assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+        signer = loaded
     now = datetime.datetime.now(datetime.timezone.utc)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(issued_by)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
@@ -28,9 +37,9 @@ def certificate(folder: Path, name: str, days: int = 1) -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
-        .sign(key, hashes.SHA256())
+        .sign(signer, hashes.SHA256())
     )
     path = folder / f"{name}.pem"
     path.write_bytes(
@@ -44,7 +53,24 @@ def certificate(folder: Path, name: str, days: int = 1) -> Path:
     return path
 
 
+def hashed_folder(folder: Path, *pems: Path) -> Path:
+    """A folder of certificates as OpenSSL looks them up: each in a file named by its subject."""
+    folder.mkdir()
+    for pem in pems:
+        certificate = x509.load_pem_x509_certificate(pem.read_bytes())
+        # As `openssl x509 -subject_hash`: of the name in lower case, without the outer header.
+        digest = hashlib.sha1(certificate.subject.public_bytes()[2:]).digest()  # noqa: S324
+        name = f"{int.from_bytes(digest[:4], 'little'):08x}.0"
+        encoded = certificate.public_bytes(serialization.Encoding.PEM)
+        (folder / name).write_bytes(encoded)
+    return folder
+
+
 def server_context(pem: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     return context
+
+
+def _name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from email.message import Message
 from typing import Any, NamedTuple
 
+from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
 MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
@@ -67,7 +68,7 @@ class KeptConnection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+        self._tls = Tls() if endpoint.scheme == "https" else None
         self._lock = threading.Lock()
         # With the time of their last use, which is the order.
         self._idle: list[tuple[_Connection, float]] = []
@@ -184,20 +185,28 @@ class _Connection(io.RawIOBase):
         self._sock.close()
 
 
-def _dial(endpoint: Endpoint, tls: ssl.SSLContext | None, deadline: float) -> socket.socket:
+def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket:
     """Look the name up, connect to the first address that answers, and shake hands."""
     fault: OSError = TimeoutError()
-    for family, kind, protocol, _, address in _look_up(endpoint, deadline):
+    found = _look_up(endpoint, deadline)
+    while found:
+        family, kind, protocol, _, address = found[0]
         sock = socket.socket(family, kind, protocol)
+        context = tls and tls.context
         try:
             sock.settimeout(_left(deadline))
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(_left(deadline))
-            return tls.wrap_socket(sock, server_hostname=endpoint.host.encode()) if tls else sock
+            host = endpoint.host.encode()
+            return context.wrap_socket(sock, server_hostname=host) if context else sock
         except OSError as error:
             sock.close()
             fault = error
+            is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
+            # Once more to the same address, where more certificates are to be had.
+            if not (is_untrusted and tls and context and tls.widened(context)):
+                del found[0]
     raise fault
 
 
