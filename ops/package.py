@@ -87,7 +87,7 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     (folder / POLICIES.name).mkdir()
-    for source in sorted([*POLICIES.glob("*.j2"), *POLICIES.glob("*.txt")]):
+    for source in sorted([p for end in ("j2", "txt", "json") for p in POLICIES.glob(f"*.{end}")]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -2,8 +2,8 @@
 
 Made of the catalogue (settings/variables.py) and of what a person reads (docs/variables.toml):
 docs/configuration.md whole, and in README.md what stands between the two markers. Also
-docs/assumptions.md, of its register (conform/page.py), docs/errors.md (errors_page.py), and the
-tables of docs/sizing.md (sizing.py).
+docs/assumptions.md, of its register (conform/page.py), docs/errors.md (errors_page.py), the tables
+of docs/sizing.md (sizing.py), and policies/ready.json (policies_ready.py).
 tests/ops/test_reference.py goes red where they were not made again.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from ops import ROOT, errors_page, sizing
+from ops import ROOT, errors_page, policies_ready, sizing
 from ops.conform import page as assumptions
 from token_service.settings.parsing import Refused, Variable, Whole
 from token_service.settings.variables import VARIABLES
@@ -53,7 +53,7 @@ def main() -> int:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"{path.relative_to(ROOT)} is new")
-    for made in (assumptions, errors_page, sizing):
+    for made in (assumptions, errors_page, policies_ready, sizing):
         if made.write():
             print(f"{made.PAGE.relative_to(ROOT)} is new")
     return 0

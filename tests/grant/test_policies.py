@@ -4,16 +4,20 @@ judged by the sandbox's evaluator in test_isolation.py."""
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.package import POLICIES as POLICY_FILES
 from ops.policies_described import names, offered
 from token_service.errors import Misconfiguration, PolicyError
+from token_service.grant import policies
 from token_service.grant.grants import Grant
-from token_service.grant.policies import MAX_CHARACTERS, Policies
+from token_service.grant.policies import MAX_CHARACTERS, READY, Policies, ReadyTemplate
+from token_service.grant.templates import CompiledTemplate
 
 BUNDLED = names()
 PREFIX = Grant("my-bucket", "uploads/", None, "bucket_read_write_policy", 900, "anonymous")
@@ -30,6 +34,11 @@ def own(folder: Path, text: str) -> Policies:
     path = folder / "own.json.j2"
     path.write_text(text, encoding="utf-8")
     return Policies([str(path)])
+
+
+def kind(policies: Policies) -> type:
+    """What the one template that `policies` has is."""
+    return type(next(iter(policies._templates.values())))
 
 
 def render_own(policies: Policies, object_key: str | None = None) -> str:
@@ -168,6 +177,32 @@ def test_a_template_that_is_not_text_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "own.j2").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(Misconfiguration, match="must be UTF-8 text"):
         Policies([str(tmp_path / "own.j2")])
+
+
+def test_a_template_that_was_changed_is_not_taken_from_what_lies_ready(tmp_path: Path) -> None:
+    bundled = (POLICY_FILES / "bucket_write_policy.json.j2").read_text(encoding="utf-8")
+    same = own(tmp_path, bundled)
+    assert kind(same) is ReadyTemplate
+    changed = own(tmp_path, bundled.replace('"oss:ListParts", ', ""))
+    assert kind(changed) is CompiledTemplate
+    actions = [json.loads(render_own(one))["Statement"][0]["Action"] for one in (same, changed)]
+    assert actions == [WRITE, ["oss:PutObject", "oss:AbortMultipartUpload"]]
+
+
+@pytest.mark.parametrize("content", [None, "", "[", "\ud800"])
+def test_without_what_lies_ready_jinja2_renders_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    shutil.copytree(POLICY_FILES, tmp_path, dirs_exist_ok=True)
+    (tmp_path / READY).unlink()
+    if content is not None:
+        (tmp_path / READY).write_bytes(content.encode("utf-8", "surrogatepass"))
+    ready = Policies([PREFIX.policy])
+    monkeypatch.setattr(policies, "_BUNDLED", str(tmp_path))
+    compiled = Policies([PREFIX.policy])
+    assert kind(compiled) is CompiledTemplate
+    for grant in (PREFIX, PREFIX._replace(object_key="uploads/a.jpg")):
+        assert compiled.render(grant) == ready.render(grant)
 
 
 VENDORS = (

@@ -1,28 +1,29 @@
-"""Grant -> RAM policy: Jinja2 templates, rendered so that no value can leave its JSON string.
+"""Grant -> RAM policy: templates, rendered so that no value can leave its JSON string.
 
 A template may print `bucket`; `keys`, the resource pattern of what may be touched (the prefix and
 "*", or the one object); and `prefix`, only where the grant is for a whole prefix: for one object
-that fails, instead of opening more. Operators may name a file of their own.
+that fails, instead of opening more. Operators may name a file of their own. What Jinja2 renders
+of a bundled one lies ready (`make docs`), by the template's SHA-256; of any other it does so here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError
+from typing import TYPE_CHECKING, NamedTuple
 
 from token_service import TOP
 from token_service.encoding import compact_unicode
-from token_service.errors import Misconfiguration, PolicyError
+from token_service.errors import PolicyError
 from token_service.grant import object_keys
 from token_service.grant.grants import Grant
 
 if TYPE_CHECKING:
+    from token_service.grant.templates import CompiledTemplate
     from token_service.grant.vendor_policies import VendorPolicy
 
 MAX_CHARACTERS = 2048
@@ -35,30 +36,48 @@ if not os.path.isdir(_BUNDLED):
 SUFFIX = ".json.j2"
 NAME = r"[A-Za-z0-9_-]{1,64}"
 """Of a bundled policy, as a pattern. Any other is the path of a template file."""
+READY = "ready.json"
 
 
-def _json_escaped(value: object) -> str:
-    """Escape for the inside of a JSON string; nothing but text may be printed."""
-    # str() of an undefined name raises, as StrictUndefined promises.
-    if not isinstance(value, str):
-        raise TypeError(f"a template may print text only, not {type(value).__name__}: {value}")
+def escaped(value: str) -> str:
+    """Escape for the inside of a JSON string."""
     return compact_unicode(value)[1:-1]
 
 
+def values_of(bucket: str, prefix: str, object_key: str | None) -> Mapping[str, str]:
+    """What a template may print."""
+    if object_key is not None:
+        return {"bucket": bucket, "keys": object_key}
+    return {"bucket": bucket, "keys": f"{prefix}*", "prefix": prefix}
+
+
+class ReadyTemplate(NamedTuple):
+    """What Jinja2 rendered beforehand, for a prefix and for one object: `%(bucket)s` and so on
+    stand for the values."""
+
+    prefix: str
+    one: str
+
+    def render(self, bucket: str, prefix: str, object_key: str | None) -> str:
+        """Print the values into it."""
+        values = values_of(bucket, prefix, object_key)
+        text = self.prefix if object_key is None else self.one
+        return text % {name: escaped(value) for name, value in values.items()}
+
+
 class Policies:
-    """The policy templates that are configured, compiled once."""
+    """The policy templates that are configured, loaded once."""
 
     def __init__(self, names: Sequence[str]) -> None:
         """Load the templates: the first is POLICY_FILE's, the others are of POLICY_CHOICES. Raises
         Misconfiguration for one that is missing or malformed."""
-        environment = Environment(
-            undefined=StrictUndefined,
-            finalize=_json_escaped,
-            autoescape=False,  # noqa: S701 - `finalize` escapes for JSON, what is rendered here
-            auto_reload=False,
-        )
+        try:
+            with open(os.path.join(_BUNDLED, READY), encoding="utf-8") as file:
+                ready = json.load(file)
+        except (OSError, ValueError):
+            ready = {}
         self._templates = {
-            name: _load(environment, name, "POLICY_CHOICES" if place else "POLICY_FILE")
+            name: _load(ready, name, "POLICY_CHOICES" if place else "POLICY_FILE")
             for place, name in enumerate(names)
         }
         self._cached = lru_cache(maxsize=256)(self._render)
@@ -69,25 +88,17 @@ class Policies:
         return self._cached(grant.policy, grant.bucket, grant.prefix, grant.object_key)
 
     def _render(self, name: str, bucket: str, prefix: str, object_key: str | None) -> str:
-        values = {"bucket": bucket}
-        if object_key is None:
-            values["prefix"] = _plain(prefix)
-            values["keys"] = f"{prefix}*"
-        else:
-            values["keys"] = _plain(object_key)
-        template = self._templates[name]
-        if not isinstance(template, Template):
-            return _compact(name, template.render(bucket, _plain(prefix), object_key))
-        try:
-            text = template.render(values)
-        except Exception as error:  # noqa: BLE001 - a template is code, and may raise anything
-            from token_service.grant.template_faults import failed
-
-            raise failed(os.path.basename(name), error) from None
-        return _compact(name, text)
+        for key in (prefix, object_key):
+            # The second look at what a policy embeds: settings and grants have looked before.
+            fault = object_keys.fault(key) if key is not None else None
+            if fault:
+                raise PolicyError(f"the object key or prefix {fault}")
+        return _compact(name, self._templates[name].render(bucket, prefix, object_key))
 
 
-def _load(environment: Environment, name: str, variable: str) -> Template | VendorPolicy:
+def _load(
+    ready: Mapping[str, Mapping[str, str]], name: str, variable: str
+) -> ReadyTemplate | CompiledTemplate | VendorPolicy:
     path = os.path.join(_BUNDLED, name + SUFFIX) if re.fullmatch(NAME, name) else name
     if not os.path.exists(path):
         # From the folder above policies/, which is the package's top: policies/own.txt.
@@ -105,18 +116,12 @@ def _load(environment: Environment, name: str, variable: str) -> Template | Vend
         from token_service.grant.vendor_policies import vendor_policy
 
         return vendor_policy(text, file, variable)
-    try:
-        return environment.from_string(text)
-    except TemplateSyntaxError as error:
-        raise Misconfiguration(variable, f"{file}, line {error.lineno}: {error.message}") from None
+    found = ready.get(hashlib.sha256(text.encode()).hexdigest())
+    if found:
+        return ReadyTemplate(**found)
+    from token_service.grant.templates import CompiledTemplate
 
-
-def _plain(key: str) -> str:
-    """The second look at what a policy embeds: settings and grants have looked before."""
-    fault = object_keys.fault(key)
-    if fault:
-        raise PolicyError(f"the object key or prefix {fault}")
-    return key
+    return CompiledTemplate(text, file, variable)
 
 
 def _compact(name: str, text: str) -> str:

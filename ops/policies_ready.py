@@ -1,0 +1,85 @@
+"""policies/ready.json (make docs): bundled policies, as far as Jinja2 can render them beforehand.
+
+A template that only prints the values, and asks whether there is a prefix, has one text for a
+prefix and one for an object: with the values put in, it is what Jinja2 would render
+(tests/ops/test_policies_ready.py). Of those that nobody is offered none is ready: by them the
+package's check (build.py) sees that Jinja2 is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+
+from jinja2 import Environment, nodes
+
+from ops.package import POLICIES
+from ops.policies_described import offered
+from token_service.encoding import compact_unicode
+from token_service.errors import ServiceError
+from token_service.grant.policies import READY, SUFFIX
+from token_service.grant.templates import CompiledTemplate
+
+PAGE = POLICIES / READY
+
+_VALUES = ("bucket", "keys", "prefix")
+_PLACE = re.compile(f"<({'|'.join(_VALUES)})>")
+# No loop, no filter, no variable of its own.
+_PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name, nodes.If, nodes.Test)
+
+
+def write() -> bool:
+    """Write it; whether it changed."""
+    made = text()
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made:
+        return False
+    PAGE.write_text(made, encoding="utf-8")
+    return True
+
+
+def text() -> str:
+    """What stands in the file."""
+    found = {}
+    for name in offered():
+        template = (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+        # One may fail for an object: then Jinja2 says so, when that is asked.
+        with contextlib.suppress(ServiceError, ValueError):
+            if is_plain(template):
+                digest = hashlib.sha256(template.encode()).hexdigest()
+                found[digest] = ready(template)
+    return json.dumps(found, indent=1) + "\n"
+
+
+def is_plain(template: str) -> bool:
+    """Whether a template renders to one text for all values, but for the values in it."""
+    found = list(Environment(autoescape=False).parse(template).find_all(nodes.Node))  # noqa: S701
+    return "<" not in template and all(
+        isinstance(node, _PLAIN)
+        and (not isinstance(node, nodes.Name) or node.name in _VALUES)
+        and (not isinstance(node, nodes.If) or _asks_for_a_prefix(node.test))
+        for node in found
+    )
+
+
+def _asks_for_a_prefix(test: nodes.Node) -> bool:
+    return (
+        isinstance(test, nodes.Test)
+        and test.name == "defined"
+        and isinstance(test.node, nodes.Name)
+        and test.node.name == "prefix"
+    )
+
+
+def ready(template: str) -> dict[str, str]:
+    """A template's two texts, as ReadyTemplate has them. Raises PolicyError and ValueError."""
+    compiled = CompiledTemplate(template, "", "POLICY_FILE")
+    return {
+        "prefix": _text(compiled.render("<bucket>", "<prefix>", None)),
+        "one": _text(compiled.render("<bucket>", "", "<keys>")),
+    }
+
+
+def _text(rendered: str) -> str:
+    return _PLACE.sub(r"%(\1)s", compact_unicode(json.loads(rendered)).replace("%", "%%"))
