@@ -55,13 +55,15 @@ class Logins:
         self._lock = threading.Lock()
         self._cache: dict[str, _Verified] = {}
         self._keys: KeySet | None = None
-        if settings.keys_file or settings.keys_url:
+        has_keys = bool(settings.keys_file or settings.keys_url)
+        # First: it decides what is loaded.
+        self._jwt = _import_jwt(with_cryptography=has_keys)
+        if has_keys:
             from token_service.login.jwks import KeySet
 
             self._keys = KeySet(settings)
         # JWT_SECRET as it was read last, and what it was read as.
         self._secrets: tuple[str | None, object, list[tuple[Key | bytes, str]]] = (None, (), [])
-        self._jwt = _import_jwt(with_cryptography=self._keys is not None)
 
     def warm(self) -> None:
         """Fetch the keys of JWT_JWKS_URL before they are needed. Raises KeysUnreachable."""
@@ -171,10 +173,15 @@ def _not_accepted(reason: str) -> ServiceError:
 
 
 def _import_jwt(*, with_cryptography: bool) -> ModuleType:
-    """Import PyJWT; for HS256 without what only the other algorithms use. `cryptography` and the
-    JWKS client are 40 of PyJWT's 50 ms, in a cold start that needs neither. Without them PyJWT
-    knows no algorithm but HMAC."""
-    unused = {"jwt.jwks_client": {"PyJWKClient": None}, "cryptography": None}
-    with stand_ins({} if with_cryptography or "jwt" in sys.modules else unused):
+    """Import PyJWT without what no login uses here, half of a cold start: for HS256 `cryptography`
+    (without it PyJWT knows no algorithm but HMAC), and for a JWKS, whose keys come as numbers, its
+    certificates and SSH keys."""
+    nothing: Mapping[str, object] = {"__getattr__": lambda _: None}
+    unused = {"jwt.jwks_client": nothing, "typing_extensions": nothing, "cryptography": None}
+    if with_cryptography:
+        del unused["cryptography"]
+        unused["cryptography.x509"] = nothing
+        unused["cryptography.hazmat.primitives.serialization.ssh"] = nothing
+    with stand_ins({} if "jwt" in sys.modules else unused):
         import jwt
     return jwt
