@@ -20,7 +20,7 @@ from ops.policies_described import offered
 from token_service.encoding import compact_unicode
 from token_service.errors import ServiceError
 from token_service.grant.policies import READY, SUFFIX
-from token_service.grant.templates import CompiledTemplate
+from token_service.grant.templates import compiled
 
 PAGE = POLICIES / READY
 
@@ -72,13 +72,11 @@ def _asks_for_a_prefix(test: nodes.Node) -> bool:
     )
 
 
-def ready(template: str) -> dict[str, str]:
-    """A template's two texts, as ReadyTemplate has them. Raises PolicyError and ValueError."""
-    compiled = CompiledTemplate(template, "", "POLICY_FILE")
-    return {
-        "prefix": _text(compiled.render("<bucket>", "<prefix>", None)),
-        "one": _text(compiled.render("<bucket>", "", "<keys>")),
-    }
+def ready(template: str) -> list[str]:
+    """A template's two texts, as policies.filled takes them. Raises PolicyError and ValueError."""
+    render = compiled(template, "", "POLICY_FILE")
+    for_prefix, for_one = render("<bucket>", "<prefix>", None), render("<bucket>", "", "<keys>")
+    return [_text(for_prefix), _text(for_one)]
 
 
 def _text(rendered: str) -> str:

@@ -16,6 +16,8 @@ from token_service.http.connection import ConnectionFault, Exchange, KeptConnect
 from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
+UNTRUSTED = ssl.SSLCertVerificationError()
+
 
 class Trust:
     """What the process trusts: a folder of hashed names, and a bundle."""
@@ -105,14 +107,14 @@ def test_without_hashed_names_the_bundle_is_read_at_once(
         monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
     tls = Tls()
     assert tls.context.cert_store_stats()["x509"] == 2
-    assert not tls.widened(tls.context)
+    assert not tls.widened(tls.context, UNTRUSTED)
 
 
 def test_what_is_verified_is_what_the_default_verifies(trust: Trust, way: str) -> None:
     trust.place(way)
     tls = Tls()
     if way == "bundle":
-        assert tls.widened(tls.context)
+        assert tls.widened(tls.context, UNTRUSTED)
     default = ssl.create_default_context()
     for name in (
         "check_hostname",

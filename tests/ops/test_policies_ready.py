@@ -13,8 +13,8 @@ from ops import policies_ready
 from ops.package import POLICIES
 from ops.policies_described import offered
 from token_service.errors import PolicyError
-from token_service.grant.policies import SUFFIX, ReadyTemplate
-from token_service.grant.templates import CompiledTemplate
+from token_service.grant.policies import SUFFIX, filled
+from token_service.grant.templates import compiled
 
 TEMPLATES = {name: (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8") for name in offered()}
 ANY = st.text(max_size=60) | st.text(
@@ -37,10 +37,9 @@ def test_every_policy_that_is_offered_is_ready_and_no_other() -> None:
 def test_it_is_what_jinja2_renders(
     bucket: str, prefix: str, object_key: str | None, name: str
 ) -> None:
-    ready = ReadyTemplate(**policies_ready.ready(TEMPLATES[name]))
-    compiled = CompiledTemplate(TEMPLATES[name], name, "POLICY_FILE")
-    values = (bucket, prefix, object_key)
-    assert json.loads(ready.render(*values)) == json.loads(compiled.render(*values))
+    template, values = TEMPLATES[name], (bucket, prefix, object_key)
+    ready = filled(policies_ready.ready(template), *values)
+    assert json.loads(ready) == json.loads(compiled(template, name, "POLICY_FILE")(*values))
 
 
 @pytest.mark.parametrize(
@@ -70,8 +69,8 @@ def test_a_template_that_does_more_than_print_is_left_to_jinja2(template: str) -
 
 
 def test_a_percent_sign_stays_one() -> None:
-    ready = ReadyTemplate(**policies_ready.ready('["%s%(bucket)s{{ bucket }}"]'))
-    assert ready.render("b%s", "p/", None) == '["%s%(bucket)sb%s"]'
+    ready = policies_ready.ready('["%s%(bucket)s{{ bucket }}"]')
+    assert filled(ready, "b%s", "p/", None) == '["%s%(bucket)sb%s"]'
 
 
 def test_a_template_that_fails_for_an_object_is_not_ready() -> None:

@@ -7,12 +7,11 @@ from importlib import import_module
 from typing import NamedTuple
 
 from token_service.encoding import compact
-from token_service.errors import Misconfiguration
 from token_service.http.messages import Request, Response
 from token_service.instance import Instance
 from token_service.request_log import Record
 from token_service.settings.parsing import Reader
-from token_service.settings.variables import HTTP_ERROR_STATUS
+from token_service.settings.variables import ALLOWED_ORIGINS, HTTP_ERROR_STATUS
 
 _HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
@@ -66,10 +65,14 @@ class App(Instance):
             method = request.method
             record.request_id = request.request_id
             route = _find(request.path)
-            headers = self._cors(request)
+            # Imported where it is needed: apps send no Origin.
+            if method == "OPTIONS" or Reader(self.env).text(ALLOWED_ORIGINS):
+                from token_service.http import cors
+
+                headers = cors.headers(request, self)
             answer, status = self._answer(request, route, record), 200
             if method == "OPTIONS":
-                headers = self._cors(request, preflight=True)
+                headers = self.get(cors.of).preflight(request)
         except Exception as caught:  # noqa: BLE001 - the last resort: a client gets JSON, always
             from token_service.routes import refusals
 
@@ -84,10 +87,9 @@ class App(Instance):
             from token_service import misspelt
 
             misspelt.warn(self.env)
-        has_true_status = route is not None and route.true_status
         # As it stands there, sound or not: wrong settings are answered too.
-        is_true = has_true_status or Reader(self.env).text(HTTP_ERROR_STATUS) == "real"
-        if status != 200 and not is_true:
+        is_true = Reader(self.env).text(HTTP_ERROR_STATUS) == "real"
+        if not is_true and not (route and route.true_status):
             status = 200
         return Response(
             status=status,
@@ -99,34 +101,18 @@ class App(Instance):
         if request.method == "OPTIONS":
             record.route = "OPTIONS"
             return {"StatusCode": 200}
-        if route is None or request.method not in route.methods:
+        record.route = route.path if route else ""
+        if (
+            route is None
+            or request.method not in route.methods
+            or (route.word and route.word not in self.settings.enabled_routes)
+        ):
             from token_service.routes import refusals
 
-            raise refusals.no_route(record, route, _BY_PATH)
-        record.route = route.path
-        if route.word and route.word not in self.settings.enabled_routes:
-            from token_service.routes import refusals
-
-            raise refusals.disabled(route.word, request, self, record)
+            raise refusals.no_route(request, route, _BY_PATH, self, record)
         module = import_module(f"token_service.routes.{route.module}")
         answer: dict[str, object] = module.answer(request, self, record)
         return answer
-
-    def _cors(self, request: Request, *, preflight: bool = False) -> Mapping[str, str]:
-        """CORS headers for the answer; none if the settings themselves are wrong."""
-        try:
-            origins = self.settings.allowed_origins
-        except Misconfiguration:
-            if preflight:
-                raise
-            return {}
-        if not origins and not preflight:
-            return {}
-        # Imported where it is needed: apps send no Origin.
-        from token_service.http import cors
-
-        made = self.get(cors.of)
-        return made.preflight(request) if preflight else made.headers(request)
 
 
 def _find(path: str) -> Route | None:

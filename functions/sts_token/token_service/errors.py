@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class ServiceError(Exception):
@@ -19,10 +19,10 @@ class ServiceError(Exception):
 
     status = 500
     code = "InternalError"
-    members: Mapping[str, object] = _NONE
+    members: Mapping[str, object] = NONE
     sts_request_id = ""
 
-    def __init__(self, message: str, hint: str = "", headers: Mapping[str, str] = _NONE) -> None:
+    def __init__(self, message: str, hint: str = "", headers: Mapping[str, str] = NONE) -> None:
         super().__init__(message)
         self.message, self.hint, self.headers = message, hint, headers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from token_service.grant.policies import Policies
 from token_service.http.messages import Request
 from token_service.login.callers import Caller
 from token_service.login.rate_limit import RateLimit
-from token_service.request_log import Record
+from token_service.request_log import Record, log
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import Settings, read_access_key, read_settings
 from token_service.settings.values import AccessKey
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from token_service.login.ways import Identify
 
 T = TypeVar("T")
-
-log = logging.getLogger("sts_token")
 
 
 class _Parts(NamedTuple):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Iterable, Mapping
 
+from token_service.request_log import log
 from token_service.settings.variables import VARIABLES
-
-log = logging.getLogger("sts_token")
 
 _LIKENESS = 0.9
 """Of difflib: one letter in ten."""

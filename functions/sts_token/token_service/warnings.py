@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from token_service.errors import ServiceError
 from token_service.grant import grants, permissions
 from token_service.grant.policies import Policies
 from token_service.login.callers import ANONYMOUS
+from token_service.request_log import log
 from token_service.settings.reading import Settings
-
-log = logging.getLogger("sts_token")
 
 UNBOUND = (
     "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not bind tokens, OVERWRITE=no by a bucket's rule "

@@ -12,19 +12,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 
 from token_service import TOP
 from token_service.encoding import compact_unicode
 from token_service.errors import PolicyError
 from token_service.grant import object_keys
 from token_service.grant.grants import Grant
-
-if TYPE_CHECKING:
-    from token_service.grant.templates import CompiledTemplate
-    from token_service.grant.vendor_policies import VendorPolicy
 
 MAX_CHARACTERS = 2048
 """STS's limit on the Policy parameter (vendor documentation of AssumeRole)."""
@@ -38,31 +33,26 @@ NAME = r"[A-Za-z0-9_-]{1,64}"
 """Of a bundled policy, as a pattern. Any other is the path of a template file."""
 READY = "ready.json"
 
-
-def escaped(value: str) -> str:
-    """Escape for the inside of a JSON string."""
-    return compact_unicode(value)[1:-1]
+_Render = Callable[[str, str, "str | None"], str]
 
 
-def values_of(bucket: str, prefix: str, object_key: str | None) -> Mapping[str, str]:
+def values_of(bucket: str, prefix: str, object_key: str | None) -> dict[str, str]:
     """What a template may print."""
     if object_key is not None:
         return {"bucket": bucket, "keys": object_key}
     return {"bucket": bucket, "keys": f"{prefix}*", "prefix": prefix}
 
 
-class ReadyTemplate(NamedTuple):
-    """What Jinja2 rendered beforehand, for a prefix and for one object: `%(bucket)s` and so on
-    stand for the values."""
+def escaped(value: str) -> str:
+    """Escape for the inside of a JSON string."""
+    return compact_unicode(value)[1:-1]
 
-    prefix: str
-    one: str
 
-    def render(self, bucket: str, prefix: str, object_key: str | None) -> str:
-        """Print the values into it."""
-        values = values_of(bucket, prefix, object_key)
-        text = self.prefix if object_key is None else self.one
-        return text % {name: escaped(value) for name, value in values.items()}
+def filled(ready: Sequence[str], bucket: str, prefix: str, object_key: str | None) -> str:
+    """What Jinja2 would render: `ready` has the texts for a prefix and for one object, in which
+    `%(bucket)s` and so on stand for the values."""
+    values = values_of(bucket, prefix, object_key).items()
+    return ready[object_key is not None] % {name: escaped(value) for name, value in values}
 
 
 class Policies:
@@ -88,17 +78,26 @@ class Policies:
         return self._cached(grant.policy, grant.bucket, grant.prefix, grant.object_key)
 
     def _render(self, name: str, bucket: str, prefix: str, object_key: str | None) -> str:
-        for key in (prefix, object_key):
-            # The second look at what a policy embeds: settings and grants have looked before.
-            fault = object_keys.fault(key) if key is not None else None
-            if fault:
-                raise PolicyError(f"the object key or prefix {fault}")
-        return _compact(name, self._templates[name].render(bucket, prefix, object_key))
+        # The second look at what a policy embeds: settings and grants have looked before.
+        key = prefix if object_key is None else object_key
+        fault = object_keys.fault(prefix) or object_keys.fault(key)
+        if fault:
+            raise PolicyError(f"the object key or prefix {fault}")
+        text = self._templates[name](bucket, prefix, object_key)
+        try:
+            policy = json.loads(text)
+            if policy["Version"] == "1" and policy["Statement"]:
+                compact = compact_unicode(policy)
+                if len(compact) <= MAX_CHARACTERS:
+                    return compact
+        except (ValueError, RecursionError, LookupError, TypeError):
+            pass
+        from token_service.grant.template_faults import unsound
+
+        raise unsound(os.path.basename(name), text, MAX_CHARACTERS)
 
 
-def _load(
-    ready: Mapping[str, Mapping[str, str]], name: str, variable: str
-) -> ReadyTemplate | CompiledTemplate | VendorPolicy:
+def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Render:
     path = os.path.join(_BUNDLED, name + SUFFIX) if re.fullmatch(NAME, name) else name
     if not os.path.exists(path):
         # From the folder above policies/, which is the package's top: policies/own.txt.
@@ -115,24 +114,10 @@ def _load(
         # Imported where it is needed, like its regular expressions.
         from token_service.grant.vendor_policies import vendor_policy
 
-        return vendor_policy(text, file, variable)
+        return vendor_policy(text, file, variable).render
     found = ready.get(hashlib.sha256(text.encode()).hexdigest())
     if found:
-        return ReadyTemplate(**found)
-    from token_service.grant.templates import CompiledTemplate
+        return partial(filled, found)
+    from token_service.grant.templates import compiled
 
-    return CompiledTemplate(text, file, variable)
-
-
-def _compact(name: str, text: str) -> str:
-    try:
-        policy = json.loads(text)
-        if policy["Version"] == "1" and policy["Statement"]:
-            compact = compact_unicode(policy)
-            if len(compact) <= MAX_CHARACTERS:
-                return compact
-    except (ValueError, RecursionError, LookupError, TypeError):
-        pass
-    from token_service.grant.template_faults import unsound
-
-    raise unsound(os.path.basename(name), text, MAX_CHARACTERS)
+    return compiled(text, file, variable)

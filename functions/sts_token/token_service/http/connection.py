@@ -10,7 +10,6 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -187,12 +186,11 @@ class _Connection(io.RawIOBase):
 
 def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket:
     """Look the name up, connect to the first address that answers, and shake hands."""
-    fault: OSError = TimeoutError()
     found = _look_up(endpoint, deadline)
-    while found:
+    while True:
         family, kind, protocol, _, address = found[0]
         sock = socket.socket(family, kind, protocol)
-        context = tls and tls.context
+        context = tls.context if tls else None
         try:
             sock.settimeout(_left(deadline))
             sock.connect(address)
@@ -202,12 +200,11 @@ def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket
             return context.wrap_socket(sock, server_hostname=host) if context else sock
         except OSError as error:
             sock.close()
-            fault = error
-            is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
-            # Once more to the same address, where more certificates are to be had.
-            if not (is_untrusted and tls and context and tls.widened(context)):
+            # Else once more to the same address: there are more certificates to verify by.
+            if not (tls and tls.widened(context, error)):
                 del found[0]
-    raise fault
+            if not found:
+                raise
 
 
 def _look_up(endpoint: Endpoint, deadline: float) -> list[Any]:

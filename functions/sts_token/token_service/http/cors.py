@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from token_service.errors import ServiceError
+from token_service.errors import Misconfiguration, ServiceError
 from token_service.http.messages import Request
 from token_service.settings.parsing import Refused, texts
 
@@ -93,3 +93,11 @@ class Cors:
 def of(at: Instance) -> Cors:
     """Whose pages may ask; for Instance.get."""
     return Cors(at.settings.allowed_origins)
+
+
+def headers(request: Request, at: Instance) -> dict[str, str]:
+    """Headers for the answer; none if the settings themselves are wrong."""
+    try:
+        return at.get(of).headers(request)
+    except Misconfiguration:
+        return {}

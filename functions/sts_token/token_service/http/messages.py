@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
-_NONE: Mapping[str, str] = MappingProxyType({})
+from token_service.errors import NONE
 
 ANSWER_SECONDS = 4.5
 """For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
-CALLBACK_SECONDS = 4.0
-"""OSS waits 5 s, a cold start and the way between included."""
 
 
 class Request(NamedTuple):
@@ -20,8 +17,8 @@ class Request(NamedTuple):
 
     method: str
     path: str
-    query: Mapping[str, str] = _NONE
-    headers: Mapping[str, str] = _NONE
+    query: Mapping[str, str] = NONE
+    headers: Mapping[str, str] = NONE
     body: bytes = b""
     request_id: str = ""
 

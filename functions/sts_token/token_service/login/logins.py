@@ -50,8 +50,7 @@ class Logins:
 
     def __init__(self, settings: Jwt, env: Mapping[str, str]) -> None:
         """Load the keys of JWT_JWKS_FILE. Raises Misconfiguration."""
-        self._settings = settings
-        self._env = env
+        self._settings, self._env = settings, env
         self._lock = threading.Lock()
         self._cache: dict[str, _Verified] = {}
         self._keys: KeySet | None = None
@@ -176,12 +175,11 @@ def _import_jwt(*, with_cryptography: bool) -> ModuleType:
     """Import PyJWT without what no login uses here, half of a cold start: for HS256 `cryptography`
     (without it PyJWT knows no algorithm but HMAC), and for a JWKS, whose keys come as numbers, its
     certificates and SSH keys."""
-    nothing: Mapping[str, object] = {"__getattr__": lambda _: None}
-    unused = {"jwt.jwks_client": nothing, "typing_extensions": nothing, "cryptography": None}
-    if with_cryptography:
-        del unused["cryptography"]
-        unused["cryptography.x509"] = nothing
-        unused["cryptography.hazmat.primitives.serialization.ssh"] = nothing
+    x509, ssh = "cryptography.x509", "cryptography.hazmat.primitives.serialization.ssh"
+    names = ("jwt.jwks_client", "typing_extensions", x509, ssh)
+    unused: dict[str, Any] = {name: {"__getattr__": lambda _: None} for name in names}
+    if not with_cryptography:
+        unused["cryptography"] = None
     with stand_ins({} if "jwt" in sys.modules else unused):
         import jwt
     return jwt

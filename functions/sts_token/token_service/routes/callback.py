@@ -7,7 +7,7 @@ import time
 from token_service.callback import verify
 from token_service.callback.public_keys import OssKeys
 from token_service.callback.webhook import Webhook
-from token_service.http.messages import CALLBACK_SECONDS, Request
+from token_service.http.messages import Request
 from token_service.instance import Instance
 from token_service.login import brakes
 from token_service.oss_client import oss_of
@@ -16,6 +16,9 @@ from token_service.routes.callback_of import callback_settings
 from token_service.routes.refusals import NotFound
 from token_service.settings.reading import read_secrets
 from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET
+
+CALLBACK_SECONDS = 4.0
+"""OSS waits 5 s, a cold start and the way between included."""
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:

@@ -3,7 +3,6 @@ has."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from traceback import walk_tb
@@ -12,12 +11,10 @@ from typing import TYPE_CHECKING
 from token_service.errors import ServiceError
 from token_service.http.messages import Request
 from token_service.instance import Instance
-from token_service.request_log import Record
+from token_service.request_log import Record, log
 
 if TYPE_CHECKING:
     from token_service.app import Route
-
-log = logging.getLogger("sts_token")
 
 
 class NotFound(ServiceError):
@@ -41,20 +38,19 @@ class RouteDisabled(ServiceError):
     code = "RouteDisabled"
 
 
-def disabled(word: str, request: Request, at: Instance, record: Record) -> ServiceError:
-    """The error of a closed route that `word` would open. Who asks is found out, for the hint."""
-    with suppress(ServiceError):
-        at.caller(request, record)
-    return RouteDisabled("closed here", f"it answers where ENABLED_ROUTES has {word}")
-
-
-def no_route(record: Record, route: Route | None, paths: Iterable[str]) -> ServiceError:
-    """The error of a path that no route has, or of a method that its route does not answer."""
+def no_route(
+    request: Request, route: Route | None, paths: Iterable[str], at: Instance, record: Record
+) -> ServiceError:
+    """The error of a path that no route has, of a method that its route does not answer, or of a
+    closed route: who asks is found out, for the hint."""
     if route is None:
         return NotFound(f"no such path; must be one of {', '.join(paths)}")
-    record.route = route.path
     methods = ", ".join(route.methods)
-    return MethodNotAllowed(f"must be one of {methods}", headers={"Allow": methods})
+    if request.method not in route.methods:
+        return MethodNotAllowed(f"must be one of {methods}", headers={"Allow": methods})
+    with suppress(ServiceError):
+        at.caller(request, record)
+    return RouteDisabled("closed here", f"it answers where ENABLED_ROUTES has {route.word}")
 
 
 def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool) -> ServiceError:

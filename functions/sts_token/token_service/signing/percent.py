@@ -35,10 +35,9 @@ def kept(text: str | bytes) -> str:
     return encoded(text)
 
 
-def form(pairs: Iterable[tuple[str, object]]) -> str:
+def form(given: dict[str, object] | Iterable[tuple[str, object]]) -> str:
     """Encode names and values as a query or a form has them: text or bytes, else str() of it."""
-    return "&".join([f"{kept(name)}={_encoded(value)}" for name, value in pairs])
-
-
-def _encoded(value: object) -> str:
-    return kept(value if isinstance(value, (str, bytes)) else str(value))
+    pairs = given.items() if isinstance(given, dict) else given
+    return "&".join(
+        [f"{kept(n)}={kept(v if isinstance(v, (str, bytes)) else str(v))}" for n, v in pairs]
+    )

@@ -136,9 +136,7 @@ def _credentials(reply: Reply, key: AccessKey) -> Credentials:
         answer = json.loads(reply.body.decode())
     except (ValueError, RecursionError):
         answer = None
-    if not isinstance(answer, dict):
-        raise _refusals().StsInvalidAnswer(f"STS answered HTTP {reply.status} without JSON")
-    if reply.status != 200:
+    if not isinstance(answer, dict) or reply.status != 200:
         raise _refusals().refusal(reply.status, answer, key)
     given = answer.get("Credentials")
     if not isinstance(given, dict):

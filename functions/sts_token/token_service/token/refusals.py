@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from token_service.errors import ServiceError
 from token_service.http.connection import ConnectionFault
@@ -41,8 +40,11 @@ class StsInvalidAnswer(ServiceError):
     code = "StsInvalidAnswer"
 
 
-def refusal(status: int, answer: Mapping[str, object], key: AccessKey) -> ServiceError:
-    """Make the error of an answer with another HTTP status than 200; `key` asked."""
+def refusal(status: int, answer: object, key: AccessKey) -> ServiceError:
+    """Make the error of an answer with another HTTP status than 200, or that is no JSON object;
+    `key` asked."""
+    if not isinstance(answer, dict):
+        return StsInvalidAnswer(f"STS answered HTTP {status} without JSON")
     code, message = answer.get("Code"), answer.get("Message")
     if (
         not isinstance(code, str)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 import xml.etree  # noqa: F401 - the stand-in below has to have a parent
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from token_service.imports import stand_ins
@@ -36,10 +35,6 @@ def _member_of_xml(name: str) -> Any:
     return getattr(xml.etree.ElementTree, name)
 
 
-def _urlencode(parameters: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:
-    return percent.form(parameters.items() if isinstance(parameters, Mapping) else parameters)
-
-
 def _import_request() -> Any:
     members: dict[str, dict[str, Any]] = {
         _STRUCTURES: {"CaseInsensitiveDict": _case_insensitive_dict},
@@ -49,7 +44,7 @@ def _import_request() -> Any:
     with stand_ins({} if "aliyunsdkcore.request" in sys.modules else members):
         from aliyunsdkcore.auth.composer import rpc_signature_composer
         from aliyunsdksts.request.v20150401.AssumeRoleRequest import AssumeRoleRequest
-    rpc_signature_composer.urlencode = _urlencode
+    rpc_signature_composer.urlencode = percent.form
     rpc_signature_composer.pathname2url = percent.encoded
     return AssumeRoleRequest
 
