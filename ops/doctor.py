@@ -216,6 +216,15 @@ def _names(patient: Patient) -> Finding:
     return warned("; ".join(others)) if others else passed("none is nearly one of ours")
 
 
+def _runtime(patient: Patient) -> Finding:
+    runtime = patient.variables.get("RUNTIME", "python3.10")
+    if runtime not in ("python3.10", "custom"):
+        return failed(f"RUNTIME={runtime}: must be python3.10, which is the default, or custom")
+    if runtime == "custom":
+        return passed("custom: 100 requests at a time on each instance")
+    return passed("python3.10: one request at a time on each instance (RUNTIME=custom: 100)")
+
+
 def _region(patient: Patient) -> Finding:
     wrong, settings = patient.faults_of("OSS_REGION", "FC_REGION"), patient.settings
     if wrong:
@@ -509,6 +518,7 @@ _CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
     ("s access", _s_access),
     ("env file", _env_file),
     ("names", _names),
+    ("runtime", _runtime),
     ("region", _region),
     ("endpoints", _endpoints),
     ("own calls", _own_calls),

@@ -12,7 +12,7 @@ from token_service import misspelt
 
 S_YAMLS_OWN = (
     *("FUNCTION_NAME", "FUNCTION_ROLE_ARN", "LOG_PROJECT", "LOG_STORE", "MAX_INSTANCES"),
-    *("REGION", "TRIGGER_AUTH"),
+    *("REGION", "RUNTIME", "TRIGGER_AUTH"),
 )
 """What s.yaml reads and does not pass on to the function."""
 

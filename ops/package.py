@@ -29,6 +29,9 @@ REQUIREMENTS = FUNCTION / "requirements.txt"
 RUNTIME = "3.10"
 """The Python of the runtime python3.10, on manylinux2014_x86_64 (vendor documentation)."""
 
+BOOTSTRAP = "bootstrap"
+"""The program that a custom runtime starts (vendor documentation): it must be executable."""
+
 _RUNTIME_MARKERS = {
     "python_version": RUNTIME,
     "python_full_version": f"{RUNTIME}.0",
@@ -82,6 +85,7 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
             path.unlink()
     # Serverless Devs looks for it in the folder that it zips.
     own = [*FUNCTION.rglob("*.py"), *FUNCTION.glob("*.json"), FUNCTION / ".fcignore"]
+    own.append(FUNCTION / BOOTSTRAP)
     for source in sorted(own):
         target = folder / source.relative_to(FUNCTION)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +94,7 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
     for source in sorted([p for end in ("j2", "txt", "json") for p in POLICIES.glob(f"*.{end}")]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
     for path in [*folder.rglob("*"), folder]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        path.chmod(0o755 if path.is_dir() or path == folder / BOOTSTRAP else 0o644)
         os.utime(path, (_TIME, _TIME))
 
 
@@ -128,7 +132,7 @@ def zipped(folder: Path) -> bytes:
             if path.is_file():
                 entry = zipfile.ZipInfo(name, _ZIP_TIME)
                 entry.create_system = 3  # Unix, on whatever it is made
-                entry.external_attr = 0o100644 << 16
+                entry.external_attr = (0o100755 if name == BOOTSTRAP else 0o100644) << 16
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, path.read_bytes())
     return buffer.getvalue()

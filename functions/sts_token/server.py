@@ -45,6 +45,9 @@ def answer(environ: Any) -> Response:
         return wsgi_event.read(environ)
 
     _current.key = {}
+    if environ and environ.get("HTTP_X_FC_CONTROL_PATH") == "/initialize":
+        # The initializer that s.yaml names: it has run, before anything was accepted.
+        return Response(200, {}, "{}")
     return _app.respond(read)
 
 

@@ -14,8 +14,10 @@ from ops import ROOT, doctor, misspelt, reference
 from ops.policies_described import offered
 from ros_stack import ACCOUNT, REGION, Stack
 from sandbox.environment import CREDENTIALS
+from tests.upgrade import serverless
 from token_service.app import ROUTES
 from token_service.errors import Misconfiguration
+from token_service.http import http_server
 from token_service.settings.parsing import Whole
 from token_service.settings.variables import VARIABLES
 
@@ -71,10 +73,7 @@ def test_the_functions_agree(props: Document, function: Document) -> None:
     same = {
         "functionName": "FunctionName",
         "description": "Description",
-        "runtime": "Runtime",
         "handler": "Handler",
-        "cpu": "Cpu",
-        "memorySize": "MemorySize",
         "diskSize": "DiskSize",
         "timeout": "Timeout",
         "internetAccess": "InternetAccess",
@@ -84,9 +83,23 @@ def test_the_functions_agree(props: Document, function: Document) -> None:
     ours, theirs = props["instanceLifecycleConfig"], function["InstanceLifecycleConfig"]
     assert ours["initializer"]["handler"] == theirs["Initializer"]["Handler"]
     assert ours["initializer"]["timeout"] == theirs["Initializer"]["Timeout"]
-    assert (props["runtime"], props["handler"]) == ("python3.10", "index.handler")
+    assert props["handler"] == "index.handler"
     log_rule = props["logConfig"]["logBeginRule"]
     assert log_rule == function["LogConfig"]["LogBeginRule"] == "None"
+
+
+@pytest.mark.parametrize("runtime", ["python3.10", "custom"])
+def test_the_runtimes_agree(template: Document, runtime: str) -> None:
+    text = (ROOT / "s.yaml").read_text(encoding="utf-8")
+    ours = serverless.rendered(text, {"RUNTIME": runtime})["resources"]["sts_token"]["props"]
+    theirs = Stack(template, BucketName="my-bucket", Runtime=runtime).properties("Function")
+    assert (ours["runtime"] == "python3.10") is (runtime == "python3.10")
+    for name, named in [("runtime", "Runtime"), ("cpu", "Cpu"), ("memorySize", "MemorySize")]:
+        assert ours[name] == theirs[named], name
+    # One at a time is what a function has that says nothing.
+    assert ours["instanceConcurrency"] == theirs.get("InstanceConcurrency", 1)
+    assert ours["instanceConcurrency"] <= http_server.MAX_CONNECTIONS
+    assert ours["timeout"] == http_server.REQUEST_SECONDS
 
 
 def check_roles(props: Document, template: Document) -> None:

@@ -43,6 +43,15 @@ def test_it_holds_the_function_its_policies_and_its_packages(package: Path) -> N
     assert list(package.glob("_cffi_backend.cpython-310-x86_64-linux-gnu.so"))
 
 
+def test_what_a_custom_runtime_starts_is_executable(package: Path) -> None:
+    assert (package / "bootstrap").stat().st_mode & 0o777 == 0o755
+    with zipfile.ZipFile(package.with_suffix(".zip")) as archive:
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+    assert {name for name, mode in modes.items() if mode != 0o100644} == {"bootstrap"}
+    assert modes["bootstrap"] == 0o100755
+    assert (package / "bootstrap").read_text().splitlines()[-1].startswith("exec ")
+
+
 def test_another_build_makes_the_same_bytes(package: Path, tmp_path: Path) -> None:
     again = tmp_path / "sts_token"
     build(again)

@@ -107,6 +107,18 @@ def test_what_the_environment_sets_wins_and_numbers_stay_numbers(project: Projec
     assert props["triggers"][0]["triggerConfig"]["authType"] == "function"
 
 
+def test_a_custom_runtime_takes_many_requests_an_instance(
+    project: Project, defaults: dict[str, Any]
+) -> None:
+    names = ("runtime", "instanceConcurrency", "cpu", "memorySize")
+    assert [defaults[name] for name in names] == ["python3.10", 1, 0.1, 128]
+    assert verify(project, RUNTIME="custom") == ""
+    props = project.preview(RUNTIME="custom")["props"]
+    assert [props[name] for name in names] == ["custom.debian10", 100, 0.5, 512]
+    # What is left is the same, and has to do in both.
+    assert {**props, **{name: defaults[name] for name in names}} == defaults
+
+
 def test_every_variable_of_the_function_can_be_set(
     project: Project, defaults: dict[str, Any]
 ) -> None:

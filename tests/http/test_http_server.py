@@ -135,10 +135,23 @@ def test_what_the_platform_may_call_does_nothing_for_a_stranger(
     runtime: CustomRuntime, path: str
 ) -> None:
     data = runtime.send(
-        head("Content-Length: 0", "x-fc-control-path: /initialize", method="POST", path=path)
-        + head("Connection: close", path=path)
+        head("Content-Length: 0", method="POST", path=path) + head("Connection: close", path=path)
     )
     assert [answer["ErrorCode"] for answer in answers(data)] == ["NotFound", "NotFound"]
+
+
+def test_the_initializer_is_answered(env: Env, server: ScriptedSts) -> None:
+    """Whatever the errors' status: another answer fails the instance (vendor documentation)."""
+    variables = {**env, "STS_ENDPOINT": server.url, "HTTP_ERROR_STATUS": "real"}
+    with custom_runtime(variables) as runtime:
+        lines = ["x-fc-control-path: /initialize", "Content-Length: 0", "Connection: close"]
+        data = runtime.send(head(*lines, method="POST", path="/initialize"))
+        assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answers(data) == [{}]
+        assert server.requests == []
+        # Over the connection that was opened at the start.
+        assert runtime.get()["Code"] == "Success"
+        assert server.connections == 1
 
 
 @pytest.mark.parametrize(

@@ -699,6 +699,24 @@ def test_the_functions_own_calls_have_a_line_of_their_own(
     assert (NOT_VERIFIED in detail) == ("-internal" in detail)
 
 
+@pytest.mark.parametrize(
+    ("runtime", "verdict", "said"),
+    [
+        ("", "PASS", "python3.10: one request at a time"),
+        ("python3.10", "PASS", "RUNTIME=custom: 100"),
+        ("custom", "PASS", "custom: 100 requests"),
+        ("python3.12", "FAIL", "must be python3.10, which is the default, or custom"),
+        ("custom.debian12", "FAIL", "RUNTIME=custom.debian12: must be"),
+    ],
+)
+def test_the_runtime_is_one_that_s_yaml_knows(
+    shell: Env, tmp_path: Path, runtime: str, verdict: str, said: str
+) -> None:
+    found, detail = examined({**shell, "RUNTIME": runtime}, tmp_path)["runtime"][:2]
+    assert found == verdict
+    assert said in detail
+
+
 def test_endpoints_are_not_judged_by_a_region_that_is_wrong(shell: Env, tmp_path: Path) -> None:
     lines = examined({**shell, "OSS_REGION": "oss-cn-hangzhou"}, tmp_path)
     assert (lines["endpoints"][0], lines["own calls"][0]) == ("SKIP", "SKIP")

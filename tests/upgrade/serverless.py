@@ -1,7 +1,7 @@
 """s.yaml as Serverless Devs renders it, without Node.js: the few expressions that ours are made of.
 
 `${env('NAME', fallback)}`, `${config('AccountID')}` and `${vars.name}`, joined by `+`, `&&`,
-`!==` and `* 1`. tests/deploy/test_serverless_devs.py holds it against the real command line.
+`||`, `!==` and `* 1`. tests/deploy/test_serverless_devs.py holds it against the real command line.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Evaluator:
         self._names = names
 
     def text(self, javascript: str) -> Any:
-        python = javascript.replace("&&", " and ").replace("!==", "!=")
+        python = javascript.replace("&&", " and ").replace("||", " or ").replace("!==", "!=")
         try:
             return self._value(ast.parse(python.strip(), mode="eval").body)
         except SyntaxError:
@@ -92,6 +92,8 @@ class _Evaluator:
                 return int(self._value(left))
             case ast.BoolOp(op=ast.And(), values=[left, right]):
                 return self._value(left) and self._value(right)
+            case ast.BoolOp(op=ast.Or(), values=[left, right]):
+                return self._value(left) or self._value(right)
             case ast.Compare(left=left, ops=[ast.NotEq()], comparators=[right]):
                 return bool(self._value(left) != self._value(right))
         raise ValueError(f"not an expression that is known here: {ast.unparse(node)}")

@@ -244,6 +244,6 @@ def test_a_new_variable_that_is_left_empty_is_no_difference_of_s_yaml() -> None:
 
 def test_an_expression_that_the_evaluator_does_not_know_is_no_silent_difference() -> None:
     with pytest.raises(ValueError, match="not an expression that is known here"):
-        serverless.rendered("a: ${env('A') || env('B')}", {"A": "1"})
+        serverless.rendered("a: ${env('A') ?? env('B')}", {"A": "1"})
     with pytest.raises(ValueError, match="NAME is not set"):
         serverless.rendered("a: ${env('NAME')}", {})
