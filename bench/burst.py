@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import jwt
 
-from bench import stub_sts
+from bench import slow_sts
 from bench.copies import CompareError, put_base
 from bench.fc import Answer, BuiltIn, Custom, Instance, Launch, Platform
 from bench.vcpu import share
@@ -96,7 +96,8 @@ def report(base: str, folder: Path) -> int:
     python, is_runtime = runtime_python()
     with share(1) as before:
         limited = "as s.yaml has it" if before else "not limited: no control group can be made"
-    print(f"{python}{'' if is_runtime else ', not the runtime'}; vCPU {limited}; STS takes 100 ms")
+    other = "" if is_runtime else ", not the runtime"
+    print(f"{python}{other}; vCPU {limited}; STS takes 100 ms, over TLS")
     print(f"{'':40}refused failed   p50 ms   p99 ms  instances")
     carried = True
     for runtime in runtimes:
@@ -122,14 +123,19 @@ def is_carried(cold: float, burst: Result) -> bool:
 
 def measured(runtime: Runtime, load: Load, python: str) -> Result:
     """Put a load on a platform that has no instance yet."""
-    with stub_sts.running(STS_SECONDS) as port, platform(runtime, python, port) as fc:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        slow_sts.running(STS_SECONDS, Path(name)) as sts,
+        platform(runtime, python, sts) as fc,
+    ):
         found = put(fc, load)
         return result([one for one, _ in found], [answer for _, answer in found], fc.instances)
 
 
 @contextmanager
-def platform(runtime: Runtime, python: str, sts_port: str) -> Iterator[Platform]:
-    """A platform without instances; they end with the block."""
+def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[Platform]:
+    """A platform without instances, which reach the STS by these variables; they end with the
+    block."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBurst",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "burst",
@@ -137,7 +143,7 @@ def platform(runtime: Runtime, python: str, sts_port: str) -> Iterator[Platform]
         "BUCKET_NAME": "burst",
         "OSS_REGION": "cn-hangzhou",
         "JWT_SECRET": SECRET,
-        "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
+        **sts,
     }
     with ExitStack() as groups:
 

@@ -1,4 +1,4 @@
-"""An STS that answers at once, or after a time, and checks nothing: what is left is the client.
+"""An STS that answers at once and checks nothing: what is left to measure is the client.
 
 Credentials that are asked for 900 s come with 300 s left, which nobody keeps: each token costs a
 call. Asked for longer, they come with a day left.
@@ -40,7 +40,6 @@ def _answer(seconds_left: int) -> bytes:
     return f"{head}\r\n\r\n{body}".encode()
 
 
-_DELAY = float(sys.argv[1]) if __name__ == "__main__" else 0.0
 _SHORT, _LONG = _answer(300), _answer(24 * 3600)
 
 
@@ -57,21 +56,19 @@ class _Handler(socketserver.StreamRequestHandler):
                     length = int(value)
             # The SDKs send their parameters in the URL, ours in the body.
             parameters = request_line + self.rfile.read(length)
-            time.sleep(_DELAY)
             self.wfile.write(_SHORT if b"DurationSeconds=900" in parameters else _LONG)
 
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = 1024
+    request_queue_size = 64
 
 
 @contextmanager
-def running(delay: float = 0) -> Iterator[str]:
-    """A stub in a process of its own, while the block runs, which answers after `delay` seconds;
-    gives its port on 127.0.0.1."""
-    command = [sys.executable, "-I", __file__, str(delay)]
+def running() -> Iterator[str]:
+    """A stub in a process of its own, while the block runs; gives its port on 127.0.0.1."""
+    command = [sys.executable, "-I", __file__]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as stub:

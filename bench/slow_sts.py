@@ -1,0 +1,112 @@
+"""An STS over TLS that takes its time and checks nothing, in a process of its own, for burst.py.
+
+Its credentials have 300 s left, which nobody keeps: each token costs a call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socketserver
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.copies import CompareError
+
+_BUNDLE = Path(ssl.get_default_verify_paths().openssl_cafile)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def setup(self) -> None:
+        self.request = _CONTEXT.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            while self.rfile.readline():
+                length = 0
+                while (line := self.rfile.readline()) not in (b"\r\n", b""):
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                self.rfile.read(length)
+                time.sleep(float(sys.argv[1]))
+                body = _answer()
+                self.wfile.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+                )
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A handshake that was broken off is the client's matter."""
+
+
+def _answer() -> bytes:
+    expiration = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 300))
+    credentials = {
+        "AccessKeyId": "STS.NUgYrLnoC37mZZCNnAbezABCD",
+        "AccessKeySecret": "CVwjCkNzTMupZ8NbTCxCBRq3K16jtcWFTJAyBEv2abcd",
+        "SecurityToken": "CAIS" + "A" * 900,
+        "Expiration": expiration,
+    }
+    return json.dumps({"RequestId": "6894B13B", "Credentials": credentials}).encode()
+
+
+@contextmanager
+def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
+    """An STS that answers after so many seconds, while the block runs; the variables by which a
+    function reaches and trusts it. Certificates go into the folder. Raises CompareError."""
+    pem, trusted = _certificates(folder)
+    command = [sys.executable, "-m", __name__, str(seconds), str(pem)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        yield {"STS_ENDPOINT": f"https://localhost:{port}", **trusted}
+
+
+def _certificates(folder: Path) -> tuple[Path, dict[str, str]]:
+    """One for localhost and its key; and OpenSSL's variables that say where it is found: in a file
+    with all that this machine trusts, and by its hashed name in a folder."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise CompareError("openssl is missing: it makes the certificate of the STS here")
+    pem, every, hashed = folder / "sts.pem", folder / "every.pem", folder / "hashed"
+    hashed.mkdir()
+    made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    own = hashed / "sts.crt"
+    key = folder / "key.pem"
+    _run([openssl, *made, *named, "-keyout", str(key), "-out", str(own)])
+    pem.write_bytes(key.read_bytes() + own.read_bytes())
+    bundle = _BUNDLE.read_bytes() if _BUNDLE.is_file() else b""
+    every.write_bytes(bundle + own.read_bytes())
+    _run([openssl, "rehash", str(hashed)])
+    return pem, {"SSL_CERT_FILE": str(every), "SSL_CERT_DIR": str(hashed)}
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CompareError(f"openssl makes no certificate: {done.stderr.strip()[-200:]}")
+
+
+if __name__ == "__main__":
+    _CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _CONTEXT.load_cert_chain(sys.argv[2])
+    server = _Server(("127.0.0.1", 0), _Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_address[1], flush=True)
+    sys.stdin.read()
+    os._exit(0)
