@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-from bench import burst
+from bench import burst, slow_sts
 from bench.burst import Load, Result, Runtime, is_carried, measured, percentile, result
+from bench.copies import CompareError
 from bench.fc import REFUSAL, Answer, BuiltIn, Custom
 from bench.vcpu import share
 from ops.package import FUNCTION, POLICIES
@@ -65,6 +68,30 @@ def test_a_percentile_is_a_value_that_was_there(percent: int, value: float) -> N
 def test_a_burst_is_not_carried_where_one_is_lost_or_late(changes: dict[str, float]) -> None:
     assert is_carried(600, CARRIED)
     assert not is_carried(600, CARRIED._replace(**changes))  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_measured_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BASE", "no-such-commit")
+    assert burst.main() == 1
+    assert "make burst: BASE=no-such-commit is neither a commit" in capsys.readouterr().err
+    monkeypatch.setattr("bench.slow_sts.shutil.which", lambda _: None)
+    with (
+        pytest.raises(CompareError, match="openssl is missing"),
+        slow_sts.running(0, tmp_path),
+    ):
+        pass
+
+
+def test_a_share_of_a_cpu_is_a_control_group_or_none() -> None:
+    with share(0.5) as before:
+        code = "print(open('/proc/self/cgroup').read())"
+        done = subprocess.run(
+            [*(before or []), sys.executable, "-c", code], capture_output=True, text=True
+        )
+    assert done.returncode == 0
+    assert (f"/bench-{os.getpid()}-" in done.stdout) is bool(before)
 
 
 @pytest.mark.parametrize("files", [["cpu.max"], ["cpu/cpu.cfs_period_us", "cpu/cpu.cfs_quota_us"]])

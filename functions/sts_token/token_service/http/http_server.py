@@ -34,21 +34,20 @@ def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
     till then, and return. For the main thread, before there is another."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     with _Server(("0.0.0.0", port), _Handler) as server:  # noqa: S104 - the platform asks for it
-        server.answer = answer
+        server.answer, server.until = answer, {}
         ready()
         threading.Thread(target=server.serve_forever).start()
         signal.sigwait(_SIGNALS)
         server.shutdown()
+        server.is_ending = True
+        server.service_actions()
 
 
 class _Server(ThreadingTCPServer):
     allow_reuse_address, request_queue_size, is_ending = True, 1024, False
     answer: Answer
-
-    def server_activate(self) -> None:
-        # The connections, and until when each may wait for what its client sends.
-        self.until: dict[Any, float] = {}
-        super().server_activate()
+    # The connections, and until when each may wait for what its client sends.
+    until: dict[Any, float]
 
     def service_actions(self) -> None:
         now, is_full = time.monotonic(), len(self.until) >= MAX_CONNECTIONS
@@ -69,11 +68,6 @@ class _Server(ThreadingTCPServer):
     def shutdown_request(self, request: Any) -> None:
         super().shutdown_request(request)
         self.until.pop(request, None)
-
-    def server_close(self) -> None:
-        self.is_ending = True
-        self.service_actions()
-        super().server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
