@@ -41,7 +41,8 @@ def answer(environ: Any) -> Response:
         # One that came twice has a comma.
         if all(key.values()) and "," not in "".join(key.values()):
             _current.key = key
-        environ["fc.context"] = SimpleNamespace(request_id=environ.get("HTTP_X_FC_REQUEST_ID"))
+        request_id = environ.get("HTTP_X_FC_REQUEST_ID", "")[:64]
+        environ["fc.context"] = SimpleNamespace(request_id=request_id)
         return wsgi_event.read(environ)
 
     _current.key = {}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from custom_runtime import CustomRuntime, custom_runtime, document, received
+from custom_runtime import FUNCTION, CustomRuntime, custom_runtime, document, received
 from scripted_sts import ScriptedSts, scripted_sts, success
 
 PLATFORM_KEY = ("STS.PlatformKeyId", "platform-key-secret", "platform-security-token")
@@ -61,6 +63,12 @@ def test_requests_on_one_connection_are_answered_and_logged(runtime: CustomRunti
     assert (first["requestId"], first["route"], first["stsRequestId"]) == ("r0", "/", "R")
     assert (second["requestId"], second["error"]) == ("r1", "InvalidParameter.Policy")
     assert (third["requestId"], third["error"]) == ("r2", "NotFound")
+
+
+def test_a_request_id_cannot_fill_the_log(runtime: CustomRuntime) -> None:
+    runtime.get(x_fc_request_id='a"\\' + "b" * 60_000)
+    assert runtime.end() == 0
+    assert runtime.logged[-1]["requestId"] == 'a"\\' + "b" * 61
 
 
 def test_a_body_is_read_and_one_that_is_too_long_is_refused(runtime: CustomRuntime) -> None:
@@ -285,3 +293,27 @@ def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:
         assert answer["Code"] == "Success"
         assert ended.result() == 0
     assert runtime.logged[-1]["requestId"] == "last"
+
+
+@pytest.mark.parametrize("place", ["var/fc/lang", "opt"])
+def test_bootstrap_becomes_the_server_in_either_place(tmp_path: Path, place: str) -> None:
+    python = tmp_path / place / "python3.10" / "bin" / "python3.10"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$$ $1"\n')
+    python.chmod(0o755)
+    text = (FUNCTION / "bootstrap").read_text().replace(" /var", f" {tmp_path}/var")
+    script = tmp_path / "bootstrap"
+    script.write_text(text.replace(" /opt", f" {tmp_path}/opt"))
+    with subprocess.Popen(["/bin/sh", script], stdout=subprocess.PIPE, text=True) as process:
+        out, _ = process.communicate()
+    # In the same process: SIGTERM is for the server.
+    assert out == f"{process.pid} /code/server.py\n"
+
+
+def test_bootstrap_says_what_is_missing(tmp_path: Path) -> None:
+    text = (FUNCTION / "bootstrap").read_text().replace(" /var", " /no").replace(" /opt", " /no")
+    (tmp_path / "bootstrap").write_text(text)
+    command = ["/bin/sh", str(tmp_path / "bootstrap")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "take the runtime custom.debian10" in done.stderr
