@@ -5,10 +5,8 @@ s.yaml deploys the folder; the zip is for a function that exists and is changed 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -20,6 +18,7 @@ from typing import Any
 
 from ops import ROOT, policies_described
 from ops.package import FUNCTION, RUNTIME, PackageError, fill, pinned, zipped
+from ops.runtime import HOW_TO_GET_ONE, find_or_this
 
 OUTPUT = ROOT / "build" / "sts_token"
 MAX_ZIP_BYTES = 100 * 1024 * 1024
@@ -73,22 +72,22 @@ def build(output: Path) -> list[str]:
 
 def check(folder: Path) -> str:
     """Import the package and serve it once, alone; return what that showed. Raises PackageError."""
-    python, is_runtime = runtime_python()
+    python = find_or_this()
     health = _event("/health")
     token = _event("/", {"Authorization": f"Bearer {_login()}"})
-    answered = serve(python, [folder], [health, token], _ENVIRONMENT)
+    answered = serve(python.path, [folder], [health, token], _ENVIRONMENT)
     codes = [answer.get("ErrorCode", answer["StatusCode"]) for answer in answered]
     # The login was verified, the policy rendered, the request signed: only STS was not there.
     if codes != [200, "StsUnreachable"]:
         raise PackageError(f"the package does not serve: {answered}")
-    if not is_runtime:
+    if not python.is_runtime:
         return (
-            f"served with Python {platform.python_version()}: no python{RUNTIME} here that runs "
-            "(RUNTIME_PYTHON names one), so the compiled modules (cryptography) are untried"
+            f"served with Python {python.version}: no Python {RUNTIME} here that runs, so the "
+            f"compiled modules (cryptography) are untried; {HOW_TO_GET_ONE}"
         )
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return f"served with python{RUNTIME}; the compiled modules need Linux on x86_64: untried"
-    _import_native(python, folder)
+    _import_native(python.path, folder)
     return f"served with python{RUNTIME}, compiled modules included"
 
 
@@ -114,20 +113,6 @@ def serve(
     if done.returncode != 0:
         raise PackageError(f"the package does not serve:\n{done.stderr.strip()}")
     return [json.loads(answer["body"]) for answer in json.loads(done.stdout)]
-
-
-def runtime_python() -> tuple[str, bool]:
-    """A Python 3.10 if there is one that runs (RUNTIME_PYTHON, or on the PATH), else this one."""
-    named = os.environ.get("RUNTIME_PYTHON") or f"python{RUNTIME}"
-    with contextlib.suppress(OSError):
-        code = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
-        command = [named, "-c", code]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-        version, _, path = done.stdout.strip().partition(" ")
-        if done.returncode == 0 and version == RUNTIME:
-            # Not the name: what is served sees no PATH.
-            return path, True
-    return sys.executable, False
 
 
 def _event(path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fetched import preinstalled
 from ops import template as template_module
-from ops.build import runtime_python, serve
+from ops.build import serve
 from ops.package import FUNCTION, POLICIES, PackageError, pinned
+from ops.runtime import find_or_this
 from ops.template import (
     INLINED,
     MAX_BYTES,
@@ -146,8 +147,7 @@ def call(code: Path, env: dict[str, str], login: str) -> dict[str, Any]:
         "headers": {"Authorization": f"Bearer {login}"},
         "requestContext": {"http": {"method": "GET", "path": "/"}},
     }
-    python, _ = runtime_python()
-    (answer,) = serve(python, [code, preinstalled()], [event], env)
+    (answer,) = serve(find_or_this().path, [code, preinstalled()], [event], env)
     return answer
 
 

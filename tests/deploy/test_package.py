@@ -154,20 +154,6 @@ def test_a_package_that_does_not_serve_is_refused(
         check(broken)
 
 
-def test_the_runtimes_python_is_known_by_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The package is served without a PATH, on which alone pyenv's or a container's is found."""
-    program = tmp_path / "python3.10"
-    program.write_text("#!/bin/sh\necho 3.10 /opt/python 3.10/bin/python3.10\n")
-    program.chmod(0o755)
-    monkeypatch.delenv("RUNTIME_PYTHON", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert build_module.runtime_python() == ("/opt/python 3.10/bin/python3.10", True)
-    program.write_text("#!/bin/sh\necho 3.12 /opt/python3.12\n")
-    assert build_module.runtime_python() == (sys.executable, False)
-
-
 def test_a_build_that_fails_leaves_the_last_one(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

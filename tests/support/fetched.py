@@ -13,8 +13,8 @@ from typing import NoReturn
 import pytest
 
 from ops import ROOT
-from ops.build import runtime_python
 from ops.ros_specifications import Specifications, SpecificationsMissing, load
+from ops.runtime import find_or_this
 
 _PREINSTALLED = ROOT / "tests" / "deploy" / "preinstalled.txt"
 
@@ -29,9 +29,7 @@ def specifications() -> Specifications:
 
 def preinstalled() -> Path:
     """A folder with what the runtime preinstalls, for the Python that packages are tried with."""
-    python, _ = runtime_python()
-    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    version = subprocess.check_output(command, encoding="utf-8").strip()
+    version = find_or_this().version.rpartition(".")[0]
     pins = hashlib.sha256(_PREINSTALLED.read_bytes()).hexdigest()[:8]
     folder = ROOT / ".cache" / f"preinstalled-{version}-{pins}"
     if not folder.exists():
