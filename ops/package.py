@@ -31,6 +31,8 @@ RUNTIME = "3.10"
 
 BOOTSTRAP = "bootstrap"
 """The program that a custom runtime starts (vendor documentation): it must be executable."""
+CODE = "/code"
+"""Where Function Compute unpacks a package, read-only (vendor documentation)."""
 
 _RUNTIME_MARKERS = {
     "python_version": RUNTIME,
@@ -78,14 +80,11 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
     _check_complete(folder)
     for path in sorted(folder.rglob("*"), reverse=True):
         unwanted = path.name in _NOISE or (path.suffix == ".so" and not native)
-        # No byte code: not verified on the real cloud (assumption 37) is that it would be used.
         if path.name == "__pycache__" or path == folder / "bin":
             shutil.rmtree(path)
         elif unwanted and path.is_file():
             path.unlink()
-    # Serverless Devs looks for it in the folder that it zips.
-    own = [*FUNCTION.rglob("*.py"), *FUNCTION.glob("*.json"), FUNCTION / ".fcignore"]
-    own.append(FUNCTION / BOOTSTRAP)
+    own = [*FUNCTION.rglob("*.py"), *FUNCTION.glob("*.json"), FUNCTION / BOOTSTRAP]
     for source in sorted(own):
         target = folder / source.relative_to(FUNCTION)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +92,11 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
     (folder / POLICIES.name).mkdir()
     for source in sorted([p for end in ("j2", "txt", "json") for p in POLICIES.glob(f"*.{end}")]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
+    settle(folder)
+
+
+def settle(folder: Path) -> None:
+    """Give all of it the modes and the time that the package has on any day."""
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() or path == folder / BOOTSTRAP else 0o644)
         os.utime(path, (_TIME, _TIME))

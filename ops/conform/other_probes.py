@@ -128,6 +128,17 @@ def preinstalled(site: Site) -> Finding:
     return Finding(Verdict.REFUTED, f"no token: {said}")
 
 
+def byte_code(site: Site) -> Finding:
+    """GET /health of a function that was deployed with byte code: ByteCode says whether it is there
+    where the platform's Python looks for it, which then takes it without a look at the source.
+    """
+    answer = site.function("GET", "/health")
+    said = token_of(answer).get("ByteCode")
+    if said is None:
+        raise NotTried(f"/health does not speak of ByteCode: {answer}")
+    return judged([] if said else ["/health: ByteCode is false"], "byte code is where Python looks")
+
+
 def session_hours(site: Site) -> Finding:
     """GET /?duration=7200: a session that a role of the function begins may last two hours."""
     answer = site.function("GET", "/", query={"duration": "7200"})

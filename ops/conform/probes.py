@@ -59,6 +59,7 @@ PROBES: Mapping[str, Probe] = {
         other.platform_cors,
         other.empty_variables,
         other.preinstalled,
+        other.byte_code,
         other.session_hours,
         other.internal_endpoint,
         other.platform_headers,

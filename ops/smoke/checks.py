@@ -157,6 +157,8 @@ def _health(session: Session) -> Finding:
         return failed(f"the function reports {refusal}")
     own = document.get("OssHost")
     where = f"the function itself reaches OSS by {own}" if isinstance(own, str) else ""
+    if document.get("ByteCode") is False:
+        where += "; it has no byte code, so each cold start compiles"
     return judged([] if document.get("StatusCode") == 200 else ["StatusCode must be 200"], where)
 
 

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fetched import preinstalled
 from ops import template as template_module
-from ops.build import serve
 from ops.package import FUNCTION, POLICIES, PackageError, pinned
 from ops.runtime import find_or_this
+from ops.serving import serve
 from ops.template import (
     INLINED,
     MAX_BYTES,

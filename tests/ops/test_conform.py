@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import py_compile
 import re
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from ops.conform.verdicts import Finding, Verdict
 from ops.smoke import wire
 from ops.smoke.options import UsageError
 from ops.smoke.wire import Address, Call, NoAnswer, Reply
+from token_service import instance
 from token_service.settings.values import AccessKey
 
 NEEDS_MORE = {"internal_endpoint", "plain_http"}
@@ -56,6 +58,8 @@ def refusing_v1(name: str, app: ASGIApp) -> ASGIApp:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
+    # There is none on a laptop whose Python writes no byte code.
+    py_compile.compile(instance.__file__)
     with local_cloud(refusing_v1) as account:
         yield account
 

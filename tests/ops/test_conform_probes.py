@@ -352,6 +352,20 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "no answer of the function",
     ),
     (
+        "byte_code",
+        "function",
+        at("/health", lambda _: function_answer(200, ByteCode=False)),
+        Verdict.REFUTED,
+        "ByteCode is false",
+    ),
+    (
+        "byte_code",
+        "function",
+        at("/health", lambda _: function_answer(200)),
+        Verdict.NOT_TRIED,
+        "does not speak of ByteCode",
+    ),
+    (
         "internal_endpoint",
         "function",
         internal(function_answer(200, Objects=[])),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops import ROOT, build, policies_described
+from ops import ROOT, policies_described, serving
 from ops.policies_described import LISTS, READS, WRITES, bundled, describe, names, offered
 
 READING = {*READS, *LISTS, "image processing"}
@@ -120,5 +120,5 @@ def test_the_template_lets_callers_choose_among_the_same(parameters: dict[str, A
 
 
 def test_a_build_is_served_once_with_every_policy() -> None:
-    chosen = build._ENVIRONMENT["POLICY_CHOICES"].split(",")
+    chosen = serving.ENVIRONMENT["POLICY_CHOICES"].split(",")
     assert sorted(chosen) == sorted(names())
