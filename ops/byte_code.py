@@ -39,6 +39,14 @@ for source, target, name in json.load(sys.stdin):
     )
 """
 
+# Bundled ones may not need Jinja2.
+_OWN_POLICY = """
+{"Version": "1", "Statement": [
+  {"Effect": "Allow", "Action": ["oss:PutObject"],
+   "Resource": ["acs:oss:*:*:{{ bucket }}/{{ keys }}"]}
+]}
+"""
+
 
 def put(folder: Path) -> str:
     """Put byte code into a filled package; return what the report says of it. Raises PackageError.
@@ -71,18 +79,26 @@ def compiler() -> tuple[Python | None, str]:
 def imported(python: Python, folders: Sequence[Path], *, cold: bool = False) -> list[Path]:
     """The modules of the first folder that are imported, as sorted paths below it.
 
-    They are what Python compiles while the function answers each way to log in on each route; with
-    `cold` a first token only. Nothing compiled may be there yet. Raises PackageError.
+    They are what Python compiles while the function answers on each route, for each way to log in,
+    and by a policy template of an operator's own; with `cold`, for one token by a bundled policy.
+    Nothing compiled may be there yet. Raises PackageError.
     """
     top = folders[0].absolute()
     with tempfile.TemporaryDirectory() as name:
         for environment, logins in _ways(Path(name)):
+            if cold:
+                environment, logins = {**environment, "POLICY_CHOICES": ""}, logins[:1]
             events = [event("/", login) for login in logins]
             if not cold:
                 events += [event(each.path, logins[0], each.methods[0]) for each in ROUTES]
             serve(python.path, [top, *folders[1:]], events, environment, byte_code=Path(name))
+        if not cold:
+            own = Path(name, "own.json.j2")
+            own.write_text(_OWN_POLICY, encoding="utf-8")
+            environment = {**ENVIRONMENT, "AUTH": "anonymous", "POLICY_FILE": str(own)}
+            serve(python.path, [top, *folders[1:]], [event("/")], environment, byte_code=Path(name))
         written = Path(name) / top.relative_to("/")
-        ending = f".{TAG}.pyc"
+        ending = f".{python.tag}.pyc"
         return sorted(
             Path(f"{path.relative_to(written)}".removesuffix(ending) + ".py")
             for path in written.rglob(f"*{ending}")

@@ -68,11 +68,15 @@ def find() -> Python | None:
     return next((found for each in _places() if (found := _ask(each)) and found.is_runtime), None)
 
 
+def this() -> Python:
+    """The Python that runs this."""
+    version = "{}.{}.{}".format(*sys.version_info)
+    return Python(sys.executable, version, sys.implementation.cache_tag)
+
+
 def find_or_this() -> Python:
     """As `find()`; this Python, whatever it is, where there is no 3.10."""
-    return find() or Python(
-        sys.executable, "{}.{}.{}".format(*sys.version_info), sys.implementation.cache_tag
-    )
+    return find() or this()
 
 
 def _places() -> Iterator[str]:

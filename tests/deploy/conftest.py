@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,18 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def inlined_text() -> str:
     """What `make template` writes."""
-    return inlined(TEMPLATE.read_text(encoding="utf-8"))
+    return inlined(TEMPLATE.read_text(encoding="utf-8"))[0]
+
+
+@pytest.fixture(scope="session")
+def inlined_code(inlined_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code, taken out of that again."""
+    template = yaml.safe_load(inlined_text)
+    text = template["Resources"]["Function"]["Properties"]["Code"]["ZipFile"]
+    folder = tmp_path_factory.mktemp("code")
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(text, validate=True))) as archive:
+        archive.extractall(folder)
+    return folder
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from fetched import runtime_python
-from ops import ROOT, byte_code
+from fetched import preinstalled, runtime_python
+from ops import ROOT, byte_code, template
 from ops.byte_code import beside
 from ops.package import FUNCTION, PackageError
-from ops.runtime import Python
+from ops.runtime import TAG, Python
 from ops.serving import ENVIRONMENT, event
+from ops.template import MAX_BYTES
 from scripted_sts import scripted_sts, success
 from signed_logins import KEYS, SECRET, jwk, jwks, login
 
@@ -86,12 +87,14 @@ def unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def cold_start(python: Python, folder: Path, env: Mapping[str, str], bearer: str) -> set[str]:
+def cold_start(
+    python: Python, folder: Path, env: Mapping[str, str], bearer: str, *others: Path
+) -> set[str]:
     """The names of what Python compiles for a first token."""
     with scripted_sts(success()) as server:
         done = subprocess.run(
             # No -B: what it would like to write shows.
-            [python.path, "-I", "-S", "-c", AUDITED, str(SERVE_ONCE), str(folder)],
+            [python.path, "-I", "-S", "-c", AUDITED, str(SERVE_ONCE), *map(str, [folder, *others])],
             input=json.dumps([event("/", bearer)]),
             env={**ENVIRONMENT, **env, "STS_ENDPOINT": server.url},
             capture_output=True,
@@ -201,6 +204,52 @@ def test_health_says_whether_python_finds_it(
     assert not health(python, folder)
 
 
+# In the template
+
+
+@pytest.mark.parametrize("way", ["anonymous", "HS256", "RS256"])
+def test_the_templates_own_modules_are_not_compiled_as_far_as_there_was_room(
+    python: Python, inlined_text: str, inlined_code: Path, tmp_path: Path, way: str
+) -> None:
+    env, bearer = way_in(tmp_path, way)
+    folder = tmp_path / "code"
+    shutil.copytree(inlined_code, folder)
+    names = cold_start(python, folder, env, bearer, preinstalled())
+    inside = [Path(name).relative_to(folder) for name in names if name.startswith(f"{folder}/")]
+    own = [path for path in inside if (FUNCTION / path).exists()]
+    assert not own or MAX_BYTES - len(inlined_text) < 4096
+    assert not [path for path in own if (inlined_code / beside(path)).exists()]
+    assert len(list(inlined_code.rglob("*.pyc"))) > 20
+
+
+def test_the_templates_byte_code_is_what_its_sources_compile_to(
+    python: Python, inlined_code: Path
+) -> None:
+    found = judged(python, inlined_code)
+    assert {name: faults for name, faults in found.items() if faults} == {}
+    assert not [name for name in found if not (FUNCTION / name).exists()]
+
+
+def test_where_there_is_no_room_the_smallest_go_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sizes = {Path("index.py"): 10_000, Path("wsgi.py"): 4_000, Path("token_service/app.py"): 8_000}
+
+    def write(_: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
+        for source, target in targets.items():
+            (folder / target).parent.mkdir(parents=True, exist_ok=True)
+            (folder / target).write_bytes(os.urandom(sizes[source]))
+
+    python = Python("", "3.10.0", TAG)
+    monkeypatch.setattr(byte_code, "compiler", lambda: (python, ""))
+    monkeypatch.setattr(byte_code, "imported", lambda *_, **__: [*sizes, Path("jwt/a.py")])
+    monkeypatch.setattr(byte_code, "write", write)
+    said = template._put_byte_code(tmp_path, 19_000)
+    assert said.startswith("byte code of 2 of our 3 modules that a first request imports")
+    held = {path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")}
+    assert held == {"index", "app"}
+
+
 # Without it
 
 
@@ -218,7 +267,8 @@ def test_byte_code_no_leaves_it_out_and_any_other_word_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BYTE_CODE", "no")
-    assert byte_code.put(tmp_path).startswith("no byte code (BYTE_CODE=no): ")
+    for said in (byte_code.put(tmp_path), template._put_byte_code(tmp_path, 1)):
+        assert said.startswith("no byte code (BYTE_CODE=no): ")
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("BYTE_CODE", "0")
     with pytest.raises(PackageError, match="BYTE_CODE=0: accepted are yes, the default, and no"):

@@ -120,7 +120,6 @@ def test_a_runtime_python_that_is_none_is_refused_and_says_what_is_accepted(
         find()
 
 
-def test_without_one_it_is_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_or_this() == Python(
-        sys.executable, "{}.{}.{}".format(*sys.version_info), sys.implementation.cache_tag
-    )
+def test_without_one_it_is_this_python() -> None:
+    version = "{}.{}.{}".format(*sys.version_info)
+    assert find_or_this() == Python(sys.executable, version, sys.implementation.cache_tag)
