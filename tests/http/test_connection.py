@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from certificates import certificate, server_context
+from faults import FAULTS
 from scripted_sts import ScriptedSts, hang, scripted_sts, success
 from token_service.http.connection import (
     MAX_IDLE,
@@ -79,6 +81,20 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with scripted_sts(success()) as server:
         assert b"Credentials" in post(Endpoint("http", "127.0.0.1", server.port))
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if "endless" in name])
+def test_an_answer_without_an_end_takes_no_memory(name: str) -> None:
+    """A chunk of size -1 was read to the end of all: 3 GB within a token's 4.5 s."""
+    with scripted_sts(FAULTS[name].make(b"{}")) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ConnectionFault):
+                post(Endpoint("http", "127.0.0.1", server.port))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 4 * 1024**2
 
 
 def test_a_name_that_does_not_exist_is_said_to() -> None:

@@ -143,11 +143,13 @@ class _Connection(io.RawIOBase):
         self._sock = sock
         self._authority = authority
         self._deadline = 0.0
+        self._room = 0
 
     def exchange(self, exchange: Exchange) -> tuple[Reply, bool]:
         """Send and receive; the flag tells whether the connection can be used again."""
         method, path, body, headers, deadline, max_bytes = exchange
-        self._deadline = deadline
+        # As much again for the head: http.client bounds neither 1xx answers nor a chunk of size -1.
+        self._deadline, self._room = deadline, max_bytes + MAX_ANSWER_BYTES
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {self._authority}\r\n{lines}"
@@ -170,7 +172,11 @@ class _Connection(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Each read waits only as long as is left of the whole exchange."""
         self._sock.settimeout(_left(self._deadline))
-        return self._sock.recv_into(buffer)
+        received = self._sock.recv_into(buffer)
+        self._room -= received
+        if self._room < 0:
+            raise ValueError("the answer is too large")
+        return received
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """The one thing that HTTPResponse wants of a socket."""
