@@ -82,10 +82,10 @@ conform: $(READY_RUN) ## try what is believed of the cloud: on a sandbox; on you
 	@$(BIN)/python -m ops.conform
 
 test: $(READY) $(WEB) ## run the tests
-	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow"
+	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow and not chaos"
 
 test-web: $(READY) $(WEB) ## run what takes long: browsers, compilers, s, packages, many processes, many examples
-	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not chaos"
 
 screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, all others for the eye; needs Chromium
 	@PYTHONPATH=tests/support $(BIN)/python -m screenshots
@@ -96,6 +96,9 @@ soak: $(READY) $(WEB) ## mixed traffic against the sandbox for ten minutes: [MIN
 fuzz: $(READY) ## hunt for what the tests have not met: 10,000 examples a property
 	@echo "Hypothesis with 10,000 examples a property, where a test names no number of its own, and a million pairs of policies and access: about 15 minutes on 2 cores."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
+
+chaos: $(READY) ## bring faults between all parts, and print a table of those tried and survived
+	@PYTHONPATH=tests/support:functions/sts_token $(BIN)/python -m tests.chaos -n 4
 
 check: $(READY) ## format, lint and types, changing nothing
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,22 @@
+"""`make chaos`: all cases, and a table of the faults tried and survived; exits 1 on any loss."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos_table import Table
+
+
+def main(arguments: list[str]) -> int:
+    """Run the cases, with more arguments for pytest; return the exit code."""
+    table = Table()
+    code = pytest.main([str(Path(__file__).parent), "-q", *arguments], plugins=[table])
+    print("", *table.lines(), sep="\n")  # noqa: T201
+    return int(code != 0 or table.lost > 0 or not table.rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

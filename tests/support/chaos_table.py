@@ -1,0 +1,71 @@
+"""The table of `make chaos`: a plugin of pytest that gathers what the cases tell."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+PROPERTY = "chaos"
+_HEAD = ("between", "fault", "tries", "answer", "slowest", "verdict")
+
+
+class Row(NamedTuple):
+    """One fault between two: how often it was tried, the answers, and the slowest in seconds."""
+
+    between: str
+    fault: str
+    tries: int
+    answer: str
+    slowest: float
+
+
+class Table:
+    """Rows of cases that were run, here or in workers of pytest-xdist; `lost` counts failures, and
+    what could not be tried has its reason in `untried`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.failed: set[str] = set()
+        self.untried: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A hook: setup, call and teardown each report; the last has all properties."""
+        if report.failed:
+            self.failed.add(report.nodeid)
+        elif report.skipped and isinstance(report.longrepr, tuple):
+            self.untried[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+        told = dict(report.user_properties).get(PROPERTY)
+        if report.when == "teardown" and isinstance(told, list):
+            self.rows[report.nodeid] = Row(*told)
+
+    @property
+    def lost(self) -> int:
+        """How many cases failed."""
+        return len(self.failed)
+
+    def lines(self) -> list[str]:
+        """The table as text; a case that failed stands there by its name where it told nothing."""
+        cells = [_HEAD]
+        names = {*self.rows, *self.failed, *self.untried}
+        known = {name: self.rows.get(name, Row("", "", 0, "", 0.0)) for name in names}
+        for name, row in sorted(known.items(), key=lambda item: (item[1].between, item[0])):
+            verdict = "LOST" if name in self.failed else "survived"
+            if name in self.untried:
+                verdict = f"not tried: {self.untried[name]}"
+            slowest = f"{row.slowest:.2f} s" if row.tries else ""
+            fault = row.fault or name.rpartition("::")[2]
+            cells.append((row.between, fault, str(row.tries), row.answer, slowest, verdict))
+        widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
+        table = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in cells
+        ]
+        tried = sum(row.tries for row in self.rows.values())
+        survived = len(names) - self.lost - len(self.untried)
+        return [
+            *table,
+            "",
+            f"{len(names)} faults, {tried} tries: {survived} survived, {self.lost} lost, "
+            f"{len(self.untried)} not tried",
+        ]

@@ -1,0 +1,163 @@
+"""The function with all that it asks, each played by a server whose answers a test writes."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ops import ROOT
+from oss_signer import OssSigner, about
+from scripted_sts import CREDENTIALS, Move, ScriptedSts, answer, raw, scripted_sts, success
+from signed_logins import RSA_KEY, jwk, jwks, login
+from token_service.app import App
+from token_service.http.messages import Request, Response
+
+Env = dict[str, str]
+Code = tuple[int, str]
+"""StatusCode and ErrorCode of an answer."""
+
+SECRETS = {"CALLBACK_SECRET": "s" * 32, "UPLOAD_HOOK_SECRET": "h" * 32}
+KEY, ETAG, SIZE = "uploads/alice/a.jpg", "5D41402ABC4B2A76B9719D911017C592", 5
+SIGNER = OssSigner()
+LISTING = (
+    b"<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
+    b"<Contents><Key>uploads/alice/a.jpg</Key><Size>5</Size><ETag>" + ETAG.encode() + b"</ETag>"
+    b"<LastModified>2026-11-24T10:00:00.000Z</LastModified></Contents></ListBucketResult>"
+)
+HEAD = (
+    f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nETag: {ETAG}\r\nContent-Type: image/jpeg\r\n"
+    "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT\r\n\r\n"
+).encode()
+
+
+class Link(NamedTuple):
+    """One that the function asks: at which `variable` its address stands, after what `path`; its
+    sound `body`; through which route it is met; the answers where none came, and a wrong one."""
+
+    name: str
+    server: str
+    variable: str
+    path: str
+    body: bytes
+    route: str
+    none: Code
+    wrong: Code
+
+
+_STS = json.dumps({"RequestId": "R", "Credentials": CREDENTIALS}).encode()
+_KEYS = jwks(jwk("RS256", "one")).encode()
+_HOOK = (502, "HookFailed")
+_NO_KEY = (403, "CallbackRefused")
+_NO_KEYS = (503, "KeysUnreachable")
+STS, OSS, JWKS, WEBHOOK, OSS_KEY = LINKS = (
+    Link(
+        "STS",
+        "sts",
+        "STS_ENDPOINT",
+        "",
+        _STS,
+        "/",
+        (503, "StsUnreachable"),
+        (503, "StsInvalidAnswer"),
+    ),
+    Link(
+        "OSS",
+        "oss",
+        "OSS_ENDPOINT",
+        "",
+        LISTING,
+        "/uploads",
+        (503, "OssUnreachable"),
+        (503, "OssInvalidAnswer"),
+    ),
+    Link("JWKS", "jwks", "JWT_JWKS_URL", "/keys.json", _KEYS, "/", _NO_KEYS, _NO_KEYS),
+    Link("webhook", "hook", "UPLOAD_HOOK_URL", "/up", b'{"Id": 7}', "/callback", _HOOK, _HOOK),
+    Link(
+        "OSS's public key",
+        "key",
+        "CALLBACK_PUBLIC_KEY_URL",
+        "/key.pem",
+        SIGNER.pem,
+        "/callback",
+        _NO_KEY,
+        _NO_KEY,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Function:
+    """The function and who is asked by it; `login` is alice's."""
+
+    app: App
+    servers: Mapping[str, ScriptedSts]
+    login: str
+    signer: OssSigner
+
+    def ask(self, route: str, *, token: str = "") -> Response:
+        """Ask as the route's client does: a phone, or OSS after an upload."""
+        if route == "/callback":
+            request = self.callback()
+        else:
+            request = Request("GET", route, {"access_token": token or self.login})
+        return self.app.respond(lambda: request)
+
+    def callback(self) -> Request:
+        """What OSS posts; a token is taken first, for its seal."""
+        scope = json.loads(self.ask("/").body)["Scope"]
+        return self.signer.call(scope, **about("my-bucket", KEY, ETAG, SIZE))
+
+    @property
+    def inner(self) -> list[str]:
+        """What no failing answer may hold."""
+        ports = [str(server.port) for server in self.servers.values()]
+        keys = [self.app.env[f"ALIBABA_CLOUD_ACCESS_KEY_{half}"] for half in ("ID", "SECRET")]
+        made = [*keys, *SECRETS.values(), *list(CREDENTIALS.values())[:3], self.login]
+        return [*made, *ports, "127.0.0.1", "localhost", "Traceback", ".py", str(ROOT)]
+
+
+def members(response: Response) -> dict[str, Any]:
+    """The answer's JSON."""
+    document: dict[str, Any] = json.loads(response.body)
+    return document
+
+
+@contextmanager
+def function(
+    env: Env,
+    link: Link | None = None,
+    *moves: Move,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    address: Callable[[ScriptedSts], str] | None = None,
+) -> Iterator[Function]:
+    """Run it; `link` answers with `moves`, over `tls` if that is given, at `host`; `address` makes
+    an address of another kind."""
+    at_uploads = link is not None and link.route == "/uploads"
+    sound: dict[str, Move] = {
+        "sts": success(),
+        "oss": answer(200, LISTING) if at_uploads else raw(HEAD, goes_on=True),
+        "jwks": answer(200, _KEYS),
+        "hook": answer(200, WEBHOOK.body),
+        "key": answer(200, SIGNER.pem),
+    }
+    with ExitStack() as stack:
+        made = {**env, "AUTH": "jwt", **SECRETS, "CALLBACK_URL": "https://app.example.com/callback"}
+        servers = {}
+        for at in LINKS:
+            is_it = at is link
+            played = moves if is_it and moves else (sound[at.server],)
+            server = stack.enter_context(scripted_sts(*played, tls=tls if is_it else None))
+            servers[at.server] = server
+            scheme = "https" if is_it and tls else "http"
+            url = f"{scheme}://{host if is_it else '127.0.0.1'}:{server.port}"
+            if is_it and address is not None:
+                url = address(server)
+            made[at.variable] = url + at.path
+        signer = OssSigner(made["CALLBACK_PUBLIC_KEY_URL"], SIGNER.key)
+        app = stack.enter_context(closing(App(made)))
+        yield Function(app, servers, login(RSA_KEY, "RS256", "one"), signer)
