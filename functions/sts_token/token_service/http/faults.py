@@ -12,7 +12,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate cannot be trusted ({error.verify_message})"
+        # Up to the comma: behind it may stand the host, which is not a client's to know.
+        return f"its certificate cannot be trusted ({error.verify_message.partition(',')[0]})"
     if isinstance(error, socket.gaierror):
         return "its name cannot be resolved"
     if isinstance(error, ConnectionRefusedError):
