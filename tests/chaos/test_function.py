@@ -4,19 +4,24 @@ nothing that is inner, and leaves neither a descriptor nor a thread."""
 from __future__ import annotations
 
 import logging
+import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
-from faults import FAULTS, Fault
-from function_under_fire import LINKS, Code, Env, Function, Link, function, members
+from certificates import certificate, server_context
+from chaos_table import Tries
+from faults import FAULTS, Fault, later
+from function_under_fire import LINKS, OSS_KEY, STS, Code, Env, Function, Link, function, members
 from running_sandbox import wait_for
 from scripted_sts import answer
+from socket_server import socket_server
 
-Tries = Any
 BY_LINK = pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 
 
@@ -91,3 +96,155 @@ def test_a_fault_that_lasts_is_answered_in_time(
     env: Env, link: Link, name: str, tries: Tries, caplog: pytest.LogCaptureFixture
 ) -> None:
     try_fault(env, link, name, tries, caplog)
+
+
+# One attempt of a request that is retried
+
+
+@pytest.mark.parametrize("name", ["reset", "half a body", "not HTTP", "headers, endless"])
+def test_sts_is_asked_again_after_a_passing_fault(env: Env, name: str, tries: Tries) -> None:
+    tries.name("function and STS", f"{name}, once")
+    with function(env, STS, FAULTS[name].make(STS.body), answer(200, STS.body)) as at:
+        check(at, STS, (200, ""), tries)
+
+
+@pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
+def test_a_slow_answer_is_an_answer(env: Env, link: Link, tries: Tries) -> None:
+    tries.name(f"function and {link.name}", "an answer after 1 s")
+    with function(env, link, later(1, answer(200, link.body))) as at:
+        response = tries.ask(lambda: at.ask(link.route))
+        tries.note("200 OK")
+    assert response.status == 200
+    assert members(response).get("StatusCode", 200) == 200
+
+
+# TLS
+
+
+def tls_faults(folder: Path) -> dict[str, tuple[ssl.SSLContext | None, bool]]:
+    """What a server may show, and whether it is trusted; `ca.pem` is the authority that is."""
+    trusted, other = folder / "trusted", folder / "other"
+    for made in (trusted, other):
+        made.mkdir()
+    ours = certificate(trusted, "ca")
+    theirs = certificate(other, "ca")
+    expired = certificate(folder / "other", "localhost", -0.5, ours)
+    contexts = {"expired": server_context(expired)}
+    contexts["of an own CA that is not trusted"] = server_context(
+        certificate(other, "localhost", 1, theirs)
+    )
+    contexts["self-signed"] = server_context(certificate(folder, "localhost"))
+    contexts["of another name"] = server_context(certificate(trusted, "evil.example", 1, ours))
+    sound = server_context(certificate(trusted, "localhost", 1, ours))
+    return {**{name: (made, False) for name, made in contexts.items()}, "sound": (sound, True)}
+
+
+TLS = ["expired", "of an own CA that is not trusted", "self-signed", "of another name", "sound"]
+
+
+@pytest.mark.parametrize("name", TLS)
+@BY_LINK
+def test_a_certificate_that_is_not_sound_gets_no_request(
+    env: Env, link: Link, name: str, tries: Tries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries.name(f"function and {link.name}", f"TLS certificate {name}")
+    context, is_trusted = tls_faults(tmp_path)[name]
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted" / "ca.pem"))
+    with function(env, link, answer(200, link.body), tls=context, host="localhost") as at:
+        if is_trusted:
+            check_sound(at, link, tries)
+            tries.note("200 OK")
+        else:
+            check(at, link, link.none, tries)
+            assert at.servers[link.server].requests == []
+
+
+@BY_LINK
+def test_a_server_without_tls_gets_no_request(env: Env, link: Link, tries: Tries) -> None:
+    tries.name(f"function and {link.name}", "plain HTTP where TLS is awaited")
+
+    def refuse(sock: socket.socket) -> None:
+        with sock:
+            sock.recv(65536)
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with socket_server(refuse) as port:
+        address = f"https://127.0.0.1:{port}"
+        with function(env, link, address=lambda _: address) as at:
+            check(at, link, link.none, tries)
+
+
+@pytest.mark.chaos
+@BY_LINK
+def test_a_handshake_that_hangs_is_given_up(env: Env, link: Link, tries: Tries) -> None:
+    tries.name(f"function and {link.name}", "TLS handshake that hangs")
+
+    def swallow(sock: socket.socket) -> None:
+        with sock, suppress(OSError):
+            while sock.recv(65536):
+                pass
+
+    with socket_server(swallow) as port:
+        address = f"https://localhost:{port}"
+        with function(env, link, address=lambda _: address) as at:
+            check(at, link, link.none, tries)
+
+
+# Ports and names
+
+
+@BY_LINK
+def test_a_port_that_nobody_listens_on_is_an_error(env: Env, link: Link, tries: Tries) -> None:
+    tries.name(f"function and {link.name}", "connection refused")
+    with function(env, link, address=lambda _: "http://127.0.0.1:9") as at:
+        check(at, link, link.none, tries)
+
+
+@pytest.mark.parametrize("link", LINKS[:-1], ids=lambda link: link.name)
+def test_a_name_that_does_not_exist_is_an_error(env: Env, link: Link, tries: Tries) -> None:
+    tries.name(f"function and {link.name}", "DNS: no such name")
+    with function(env, link, address=lambda _: nowhere(link)) as at:
+        check(at, link, link.none, tries)
+
+
+def fail(*_: object) -> None:
+    raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+@BY_LINK
+def test_a_resolver_that_fails_is_an_error(
+    env: Env, link: Link, tries: Tries, mocker: MockerFixture
+) -> None:
+    tries.name(f"function and {link.name}", "DNS: a resolver that fails")
+    with function(env, link, address=lambda _: nowhere(link)) as at:
+        resolving(mocker, fail)
+        check(at, link, link.none, tries)
+
+
+@pytest.mark.chaos
+@BY_LINK
+def test_a_resolver_that_hangs_is_given_up(
+    env: Env, link: Link, tries: Tries, mocker: MockerFixture
+) -> None:
+    tries.name(f"function and {link.name}", "DNS: a resolver that hangs")
+    released = threading.Event()
+    with function(env, link, address=lambda _: nowhere(link)) as at:
+        resolving(mocker, lambda *_: released.wait(30) and [])
+        check(at, link, link.none, tries)
+        released.set()
+
+
+def nowhere(link: Link) -> str:
+    """An address of a name that has none; OSS's key is asked for at the vendor's own host."""
+    return "" if link is OSS_KEY else "https://nowhere.invalid"
+
+
+def resolving(mocker: MockerFixture, look_up: Callable[..., object]) -> None:
+    """Let names be looked up so, and addresses as ever."""
+    real = socket.getaddrinfo
+    mocker.patch(
+        "token_service.http.connection.socket.getaddrinfo",
+        side_effect=lambda host, *more: (
+            real(host, *more) if host.startswith(b"127.") else look_up(host, *more)
+        ),
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 PROPERTY = "chaos"
 _HEAD = ("between", "fault", "tries", "answer", "slowest", "verdict")
@@ -18,6 +22,32 @@ class Row(NamedTuple):
     tries: int
     answer: str
     slowest: float
+
+
+class Tries:
+    """The tries of one case: between whom, which fault, and how it was answered."""
+
+    def __init__(self) -> None:
+        self.between, self.fault = "", ""
+        self.answers: list[str] = []
+        self.slowest = 0.0
+
+    def name(self, between: str, fault: str) -> None:
+        """Say what is tried."""
+        self.between, self.fault = between, fault
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """Ask, and hold that the answer comes within 5 s: not a measurement, but the contract."""
+        began = time.monotonic()
+        answered = call()
+        seconds = time.monotonic() - began
+        self.slowest = max(self.slowest, seconds)
+        assert seconds < 5
+        return answered
+
+    def note(self, answer: str) -> None:
+        """Say how one try was answered."""
+        self.answers.append(answer)
 
 
 class Table:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ops import ROOT
-from oss_signer import OssSigner, about
+from oss_signer import PRODUCTION_KEY_URL, OssSigner, about
 from scripted_sts import CREDENTIALS, Move, ScriptedSts, answer, raw, scripted_sts, success
 from signed_logins import RSA_KEY, jwk, jwks, login
 from token_service.app import App
@@ -136,7 +136,7 @@ def function(
     address: Callable[[ScriptedSts], str] | None = None,
 ) -> Iterator[Function]:
     """Run it; `link` answers with `moves`, over `tls` if that is given, at `host`; `address` makes
-    an address of another kind."""
+    an address of another kind, "" for none that is set."""
     at_uploads = link is not None and link.route == "/uploads"
     sound: dict[str, Move] = {
         "sts": success(),
@@ -157,7 +157,8 @@ def function(
             url = f"{scheme}://{host if is_it else '127.0.0.1'}:{server.port}"
             if is_it and address is not None:
                 url = address(server)
-            made[at.variable] = url + at.path
-        signer = OssSigner(made["CALLBACK_PUBLIC_KEY_URL"], SIGNER.key)
+            if url:
+                made[at.variable] = url + at.path
+        signer = OssSigner(made.get(OSS_KEY.variable, PRODUCTION_KEY_URL), SIGNER.key)
         app = stack.enter_context(closing(App(made)))
         yield Function(app, servers, login(RSA_KEY, "RS256", "one"), signer)

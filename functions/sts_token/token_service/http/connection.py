@@ -142,8 +142,7 @@ class _Connection(io.RawIOBase):
         super().__init__()
         self._sock = sock
         self._authority = authority
-        self._deadline = 0.0
-        self._room = 0
+        self._deadline, self._room = 0.0, 0
 
     def exchange(self, exchange: Exchange) -> tuple[Reply, bool]:
         """Send and receive; the flag tells whether the connection can be used again."""
