@@ -52,7 +52,7 @@ from sandbox.environment import (
     public_key_url,
 )
 from sandbox.lost_folder import is_lost
-from sandbox.servers import PortInUse, Service, in_background, listen, serve
+from sandbox.servers import PortInUse, Service, allow_connections, in_background, listen, serve
 from token_service import faults
 from token_service.errors import Misconfiguration, ServiceError
 from token_service.grant.policies import Policies
@@ -448,6 +448,7 @@ async def _until_told(
     text: str,
     beside: contextlib.AbstractContextManager[None] | None = None,
 ) -> None:
+    allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

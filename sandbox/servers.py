@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Ctrl-C has to end everything within 3 s, uploads under way included.
@@ -58,6 +60,15 @@ def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
     return listener
 
 
+def allow_connections() -> None:
+    """Let this process open as many files as the system allows: the usual 1,024 are used up by some
+    hundred connections that say nothing, and nobody else is answered then."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says infinity, and takes less.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class _Server(uvicorn.Server):
     """A server that leaves signals to its caller: there are several of them in one process."""
 
@@ -80,7 +91,9 @@ def _dated(app: ASGIApp) -> ASGIApp:
                 message = {**message, "headers": [date, *message.get("headers", [])]}
             await send(message)
 
-        await app(scope, receive, send_dated)
+        # Whoever has gone needs no answer, and is no fault of ours.
+        with contextlib.suppress(ClientDisconnect):
+            await app(scope, receive, send_dated)
 
     return dated
 

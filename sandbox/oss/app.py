@@ -41,6 +41,7 @@ from sandbox.oss.operations import (
 from sandbox.oss.public_endpoint import check_endpoint
 from sandbox.oss.request_sizes import MAX_OBJECT_BYTES, check_length, check_size, too_large
 from sandbox.oss.responses import common_headers, empty, error_response
+from sandbox.oss.room import is_full
 from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
@@ -118,9 +119,14 @@ async def _answer(request: Request, site: Site) -> Response:
         await _drain(request)
     except ClientDisconnect:
         raise
-    except Exception:
-        log.exception("an operation failed")
-        error = OssError(500, "InternalError", "We encountered an internal error.")
+    except Exception as caught:
+        if is_full(caught):
+            log.error("no room is left on the disk: %s", caught)
+            message = "The sandbox's disk is full: nothing of this request is stored."
+        else:
+            log.exception("an operation failed")
+            message = "We encountered an internal error."
+        error = OssError(500, "InternalError", message)
     if error is not None:
         response = _refusal(error, request, headers, request_id)
     # For request_notes.py.

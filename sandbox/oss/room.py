@@ -6,6 +6,8 @@ in, files that are deleted and still being read, and the index with all headers.
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +18,7 @@ from sandbox.oss.request_sizes import too_large
 FILE_BYTES = 4096
 """What a file takes at least, empty ones too."""
 _MB = 1024**2
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Limits(NamedTuple):
@@ -23,6 +26,13 @@ class Limits(NamedTuple):
 
     object_bytes: int
     total_bytes: int
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an operation failed because the disk has no room, or may not be used any further."""
+    if isinstance(error, sqlite3.OperationalError):
+        return "full" in str(error)
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 class Room:

@@ -123,7 +123,11 @@ class Staged:
         room.take(FILE_BYTES)
         self._room = room
         self._path = path
-        self._file = path.open("xb")
+        try:
+            self._file = path.open("xb")
+        except OSError:
+            room.give_back(FILE_BYTES)
+            raise
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.crc64 = 0
         self.size = 0
@@ -170,7 +174,9 @@ class Staged:
         """Remove the bytes, unless they have been stored or removed."""
         if not self.stored and not self._discarded:
             self._discarded = True
-            self._file.close()
+            # What is still in its buffer finds no room on a full disk.
+            with suppress(OSError):
+                self._file.close()
             self._path.unlink(missing_ok=True)
             self._room.give_back(self.size + FILE_BYTES)
 
@@ -625,7 +631,9 @@ class Storage:
                 yield
                 self._index.execute("COMMIT")
             except BaseException:
-                self._index.execute("ROLLBACK")
+                # On a full disk SQLite has done so by itself.
+                if self._index.in_transaction:
+                    self._index.execute("ROLLBACK")
                 raise
 
     def _rows(self, query: str, *values: object) -> list[Any]:
