@@ -24,8 +24,9 @@ from bench import slow_sts
 from bench.copies import CompareError, put_base
 from bench.fc import Answer, BuiltIn, Custom, Instance, Launch, Platform
 from bench.vcpu import share
-from ops.build import build, runtime_python
+from ops.build import build
 from ops.package import PackageError
+from ops.runtime import find_or_this
 
 SECRET = "burst-" * 8
 BASE = "b291437"
@@ -93,10 +94,11 @@ def report(base: str, folder: Path) -> int:
         Runtime("python3.10, now", folder / "now", BuiltIn, 1, 0.1),
         Runtime("custom, now", folder / "now", Custom, 100, 0.5),
     )
-    python, is_runtime = runtime_python()
+    found_python = find_or_this()
+    python = found_python.path
     with share(1) as before:
         limited = "as s.yaml has it" if before else "not limited: no control group can be made"
-    other = "" if is_runtime else ", not the runtime"
+    other = "" if found_python.is_runtime else ", not the runtime"
     print(f"{python}{other}; vCPU {limited}; STS takes 100 ms, over TLS")
     print(f"{'':40}refused failed   p50 ms   p99 ms  instances")
     carried = True
