@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from email.message import Message
 from typing import Any, NamedTuple
 
@@ -73,8 +74,7 @@ class KeptConnection:
         self._idle: list[tuple[_Connection, float]] = []
 
     def connect(self, deadline: float) -> None:
-        """Open the connection before it is needed; `deadline` as in Exchange. Raises
-        ConnectionFault."""
+        """Open one before it is needed; `deadline` as in Exchange. Raises ConnectionFault."""
         self._keep(self._open(deadline))
 
     def request(self, make: Callable[[], Exchange]) -> Reply:
@@ -82,10 +82,8 @@ class KeptConnection:
         was kept is closed: a signature may not be sent twice. Raises ConnectionFault."""
         kept = self._take()
         if kept is not None:
-            try:
+            with suppress(_StaleConnection):
                 return self._exchanged(kept, make())
-            except _StaleConnection:
-                pass
         exchange = make()
         return self._exchanged(self._open(exchange.deadline), exchange)
 
@@ -105,10 +103,7 @@ class KeptConnection:
             self.close()
             is_stale = isinstance(error, ConnectionResetError | BrokenPipeError)
             raise (_StaleConnection if is_stale else ConnectionFault)(error) from None
-        if reusable:
-            self._keep(connection)
-        else:
-            connection.hang_up()
+        (self._keep if reusable else _Connection.hang_up)(connection)
         return reply
 
     def _open(self, deadline: float) -> _Connection:
