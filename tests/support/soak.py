@@ -34,7 +34,8 @@ LOGIN_SECONDS, SESSION_SECONDS = 20, 30
 MAX_RISE_MB = 10.0
 MAX_RISE_NUMBER = 8
 """Of descriptors and of threads: as many as the callers' connections may differ by."""
-MAX_ERRORS_KEPT = 20
+MAX_ERRORS_KEPT = 3
+"""Of each kind."""
 WAYS = ("anonymous", "HS256", "JWKS")
 _ALI_OSS = "HS256"
 _PROC = Path("/proc")
@@ -69,7 +70,7 @@ class Tally:
             self.done.append((interval, kind, milliseconds))
             if error:
                 self.number_of_errors += 1
-                if len(self.errors) < MAX_ERRORS_KEPT:
+                if sum(one.startswith(f"{kind}: ") for one in self.errors) < MAX_ERRORS_KEPT:
                     self.errors.append(f"{kind}: {error}")
 
 

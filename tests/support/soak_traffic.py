@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import requests
@@ -17,6 +18,8 @@ from sdk_clients import Refusal, client, refusal
 NAMES = 8
 """Of objects of a caller and kind: what is stored stays small."""
 KILOBYTES = 40
+LISTING_SECONDS = 8
+"""Between two listings of a caller, of a few pages each: 60 pages a minute are allowed."""
 
 
 class Unexpected(Exception):
@@ -48,6 +51,7 @@ class Caller:
         self._login = login(name, login_seconds) if login else ""
         self._token: Token | None = None
         self._url_of_before: tuple[float, dict[str, Any]] | None = None
+        self._listed = -inf
         self.renewed = {"login": 0, "token": 0}
 
     # What a client has in hand
@@ -152,11 +156,14 @@ class Caller:
         self._sent(self.ask("/multipart", "POST", action="complete", **step), document.encode())
 
     def uploads(self) -> None:
-        """The caller's own objects, page by page."""
+        """The caller's own objects, page by page; at once again it is left out."""
+        if time.monotonic() < self._listed + LISTING_SECONDS:
+            return
+        self._listed = time.monotonic()
         marker: dict[str, str] = {}
         pages = 0
         while pages == 0 or marker:
-            page = self.ask("/uploads", limit="7", **marker)
+            page = self.ask("/uploads", limit="40", **marker)
             outside = [one for one in page["Uploads"] if not one["Key"].startswith(page["Prefix"])]
             expect(outside, [], "/uploads lists the caller's own")
             marker, pages = ({"marker": page["Marker"]} if "Marker" in page else {}), pages + 1
