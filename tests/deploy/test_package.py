@@ -195,7 +195,7 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
     made = tmp_path / "made"
     made.mkdir()
     package_module.fill(made, [])
-    assert {"keys.json", "policies/own.txt"} <= {
+    assert {"keys.json", "policies/own.txt", "policies/ready.json"} <= {
         path.relative_to(made).as_posix() for path in made.rglob("*")
     }
     code = (
