@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from custom_runtime import FUNCTION, CustomRuntime, custom_runtime, document, received
 from scripted_sts import ScriptedSts, scripted_sts, success
@@ -121,31 +123,28 @@ def test_a_strangers_key_signs_nothing_for_others(
     ]
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        key_headers(STRANGERS_KEY, "_"),
-        [*key_headers(PLATFORM_KEY), *key_headers(STRANGERS_KEY)],
-        [*key_headers(STRANGERS_KEY), *key_headers(PLATFORM_KEY)],
-        key_headers(STRANGERS_KEY)[:2],
-    ],
-    ids=["underscores", "second", "first", "not whole"],
-)
+MAYBE_A_STRANGERS = {
+    "underscores": key_headers(STRANGERS_KEY, "_"),
+    "second": [*key_headers(PLATFORM_KEY), *key_headers(STRANGERS_KEY)],
+    "first": [*key_headers(STRANGERS_KEY), *key_headers(PLATFORM_KEY)],
+    "not whole": key_headers(STRANGERS_KEY)[:2],
+}
+
+
 def test_a_key_that_may_be_a_strangers_signs_nothing(
-    runtime: CustomRuntime, server: ScriptedSts, env: Env, lines: list[str]
+    runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    runtime.send(head(*lines, "Connection: close"))
-    assert server.requests[-1]["AccessKeyId"] == env["ALIBABA_CLOUD_ACCESS_KEY_ID"]
+    for number, (case, lines) in enumerate(MAYBE_A_STRANGERS.items()):
+        runtime.send(head(*lines, "Connection: close", path=f"/?duration={900 + number}"))
+        assert server.requests[-1]["AccessKeyId"] == env["ALIBABA_CLOUD_ACCESS_KEY_ID"], case
+        assert len(server.requests) == number + 1
 
 
-@pytest.mark.parametrize("path", ["/initialize", "/pre-stop", "/invoke"])
-def test_what_the_platform_may_call_does_nothing_for_a_stranger(
-    runtime: CustomRuntime, path: str
-) -> None:
-    data = runtime.send(
-        head("Content-Length: 0", method="POST", path=path) + head("Connection: close", path=path)
-    )
-    assert [answer["ErrorCode"] for answer in answers(data)] == ["NotFound", "NotFound"]
+def test_what_the_platform_may_call_does_nothing_for_a_stranger(runtime: CustomRuntime) -> None:
+    for path in ("/initialize", "/pre-stop", "/invoke"):
+        posted = head("Content-Length: 0", method="POST", path=path)
+        data = runtime.send(posted + head("Connection: close", path=path))
+        assert [answer["ErrorCode"] for answer in answers(data)] == ["NotFound", "NotFound"], path
 
 
 def test_the_initializer_is_answered(env: Env, server: ScriptedSts) -> None:
@@ -162,30 +161,27 @@ def test_the_initializer_is_answered(env: Env, server: ScriptedSts) -> None:
         assert server.connections == 1
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ["Transfer-Encoding: chunked"],
-        ["Transfer-Encoding: chunked", "Content-Length: 4"],
-        ["Content-Length: 4", "Content-Length: 4"],
-        ["Content-Length: +4"],
-        ["Content-Length: 0x4"],
-        ["Content-Length: \xb2"],
-        ["Content-Length: 4\r\n 4"],
-        ["Content-Length: 99999999999999999999"],
-        ["Transfer-Encoding : chunked"],
-        ["no header", "Content-Length: 4"],
-    ],
-)
-def test_a_body_never_becomes_a_request_of_its_own(
-    runtime: CustomRuntime, lines: list[str]
-) -> None:
+TWO_WAYS_TO_READ = [
+    ["Transfer-Encoding: chunked"],
+    ["Transfer-Encoding: chunked", "Content-Length: 4"],
+    ["Content-Length: 4", "Content-Length: 4"],
+    ["Content-Length: +4"],
+    ["Content-Length: 0x4"],
+    ["Content-Length: \xb2"],
+    ["Content-Length: 4\r\n 4"],
+    ["Content-Length: 99999999999999999999"],
+    ["Transfer-Encoding : chunked"],
+    ["no header", "Content-Length: 4"],
+]
+
+
+def test_a_body_never_becomes_a_request_of_its_own(runtime: CustomRuntime) -> None:
     """A gateway that reads the length otherwise would pass on one's answer as another's."""
     smuggled = head(*key_headers(STRANGERS_KEY), "Connection: close")
-    data = runtime.send(head(*lines, method="POST") + b"0\r\n\r\n" + smuggled)
-    (answer,) = answers(data)
-    assert answer["ErrorCode"] == "InvalidEvent"
-    assert b"Connection: close" in data
+    for lines in TWO_WAYS_TO_READ:
+        data = runtime.send(head(*lines, method="POST") + b"0\r\n\r\n" + smuggled)
+        assert [answer["ErrorCode"] for answer in answers(data)] == ["InvalidEvent"], lines
+        assert b"Connection: close" in data
 
 
 RUBBISH = [
@@ -215,6 +211,32 @@ def test_no_rubbish_ends_it_or_shows_its_insides(runtime: CustomRuntime) -> None
     assert runtime.get()["Code"] == "Success"
     assert runtime.end() == 0
     assert not [line for line in runtime.lines if "Traceback" in line]
+
+
+WORDS = (
+    "GET POST PUT BREW / /sts? % HTTP/1.1 HTTP/1.0 : , _ Content-Length Transfer-Encoding chunked"
+    " Expect: 100-continue x-fc-access-key-id Connection close keep-alive 0 4 \xff \0"
+)
+PIECES = st.sampled_from([*WORDS.split(" "), " ", "\t", "\r\n", "\r\n\r\n", "\r", "\n"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=200) | st.lists(PIECES, max_size=40).map("".join))
+@example(data="POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n4444")
+def test_whatever_comes_is_answered_with_json_or_not_at_all(
+    runtime: CustomRuntime, data: bytes | str
+) -> None:
+    sent = data if isinstance(data, bytes) else data.encode("latin-1")
+    with socket.create_connection(("127.0.0.1", runtime.port), timeout=20) as sock:
+        sock.sendall(sent)
+        sock.shutdown(socket.SHUT_WR)
+        came = received(sock).replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+    for part in came.split(b"HTTP/1.1 ")[1:]:
+        headers, _, body = part.partition(b"\r\n\r\n")
+        assert headers.startswith(b"200 OK\r\n")
+        assert f"Content-Length: {len(body)}".encode() in headers
+        assert not body or json.loads(body)["StatusCode"]
+    assert runtime.process.poll() is None
 
 
 def test_clients_that_go_away_leave_nothing_in_the_log(runtime: CustomRuntime) -> None:

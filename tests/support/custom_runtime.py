@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,16 @@ class CustomRuntime:
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        # Read while it runs: a full pipe would stop it.
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as log:
+            self.lines += log
+
     @property
     def logged(self) -> list[dict[str, Any]]:
         """The lines of requests."""
@@ -62,9 +73,9 @@ class CustomRuntime:
     def end(self) -> int:
         """Have it end as the platform does; its exit code."""
         self.process.terminate()
-        out, _ = self.process.communicate(timeout=30)
-        self.lines += out.splitlines()
-        return self.process.returncode
+        code = self.process.wait(timeout=30)
+        self.reader.join(timeout=30)
+        return code
 
 
 def document(response: HTTPResponse) -> dict[str, Any]:
@@ -100,10 +111,11 @@ def custom_runtime(env: Mapping[str, str], **changes: float) -> Iterator[CustomR
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
-                assert process.poll() is None, process.communicate()[0]
+                assert process.poll() is None, "".join(runtime.lines)
                 time.sleep(0.02)
         yield runtime
     finally:
         if process.poll() is None:
             process.kill()
-            process.communicate()
+        process.wait()
+        runtime.reader.join()
