@@ -1,0 +1,59 @@
+"""docs/openapi.yaml as tests use it: its operations, and a judge for what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import yaml
+
+FILE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+COMPONENTS: dict[str, dict[str, Any]] = DOCUMENT["components"]
+METHODS = ("get", "post", "head", "options", "put", "patch", "delete", "trace")
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """What a node says, or what its `$ref` leads to."""
+    while "$ref" in node:
+        place: Any = DOCUMENT
+        for name in node["$ref"].removeprefix("#/").split("/"):
+            place = place[name]
+        node = place
+    return node
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method in upper case, and operation."""
+    for path, item in DOCUMENT["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method.upper(), item[method]
+
+
+def answers(path: str, method: str, status: int) -> dict[str, Any]:
+    """The content that an operation documents for an HTTP status: media types and schemas."""
+    responses = DOCUMENT["paths"][path][method.lower()]["responses"]
+    response = responses.get(str(status), responses["default"])
+    content: dict[str, Any] = resolved(response).get("content", {})
+    return content
+
+
+def faults(schema: dict[str, Any], value: object) -> list[str]:
+    """What is wrong with a value by a schema of the document; nothing where it is right."""
+    return [error.message for error in _validator(repr(schema)).iter_errors(value)]
+
+
+@cache
+def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    # By its text: a schema is no key of a cache. The components come along for its references.
+    document = {**yaml.safe_load(schema), "components": COMPONENTS}
+    return jsonschema_rs.Draft202012Validator(document)
+
+
+def named(name: str) -> dict[str, Any]:
+    """The schema of that name."""
+    return {"$ref": f"#/components/schemas/{name}"}
