@@ -25,7 +25,7 @@ from token_service import __version__
 from token_service.app import ROUTES, App
 from token_service.callback import verify
 from token_service.errors import ServiceError
-from token_service.grant import extensions, wish_names
+from token_service.grant import content_types, extensions, wish_names
 from token_service.grant.grants import TOKEN_WISHES
 from token_service.grant.refusals import InvalidParameter
 from token_service.http import cors
@@ -116,6 +116,7 @@ def test_each_range_and_default_is_that_of_the_code() -> None:
     assert SCHEMAS["wish.parts"]["items"]["maximum"] == most
     assert of("method", "enum", "default") == (list(signed_urls.ACTIONS), "PUT")
     assert of("ext", "pattern") == (f"^{extensions.EXTENSION}$",)
+    assert of("content_type", "pattern") == (f"^{content_types._EXACT}$",)
     assert of("x-oss-process", "maxLength") == (signed_urls.MAX_VALUE_BYTES,)
     assert SCHEMAS["Size"]["maximum"] == MAX_SIZE
     assert SCHEMAS["MultipartUpload"]["properties"]["PartSize"]["const"] == multipart.PART_BYTES
