@@ -123,7 +123,7 @@ burst: $(READY) ## 100 new tokens at once, and up to 90 a second, on both runtim
 core: $(READY) ## what each route loads of ours, in lines and ms; WRITE=1: as its golden file
 	@$(BIN)/python -m bench.core
 
-build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once
+build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once: [BYTE_CODE=no]
 	@$(BIN)/python -m ops.build
 
 template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
