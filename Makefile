@@ -112,10 +112,8 @@ format: $(READY) ## format the code and mend what lint can mend
 docs: $(READY_RUN) ## make docs/configuration.md, README's table, docs/assumptions.md, errors.md, sizing.md
 	@$(BIN)/python -m ops.reference
 
-bench: $(READY) ## measure the function beside its peers; beside an earlier one: BASE=commit
-	@if [ -n "$$BASE" ]; then exec $(BIN)/python -m bench.compare; fi; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt && \
-		exec $(BIN)/python -m bench
+bench: $(READY) ## measure the package as deployed, beside its peers: [QUICK=1] [WRITE=1]; beside a BASE=commit alone
+	@exec $(BIN)/python -m $(if $(BASE),bench.compare,bench)
 
 burst: $(READY) ## 100 new tokens at once, and up to 90 a second, on both runtimes: about 8 minutes
 	@$(BIN)/python -m bench.burst

@@ -1,160 +1,153 @@
-"""`make bench`: the function beside its peers, against a local STS that answers at once.
+"""`make bench`: the function as it is deployed, beside its peers and an earlier version.
 
-Each client runs in fresh processes, all of them in turn, round after round, so that what else the
-machine does meets all of them; ratios are taken within a round and their median is shown.
-`make bench BASE=…` is in compare.py.
+The built package, read-only, on the runtime's Python where there is one, over TLS to a stand-in of
+the cloud. CPU time on full cores; time by the clock on the wall with a share of a CPU, where a
+control group can be made. `make bench BASE=…` is in compare.py. Variables:
+
+    QUICK=1   few rounds, and 0.1 vCPU only: under 2 minutes; else under 20
+    WRITE=1   README's table and its plot are written anew
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
+import platform
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import median, quantiles
+from typing import NamedTuple
 
-from bench import stub_sts
-from bench.client import PARTS
+from bench import deployed, packages
+from bench.copies import CompareError
+from bench.deployed import VCPUS, Values
+from bench.musts import Results, tables
+from bench.packages import Packages
+from bench.plot import Bar, svg
+from ops import ROOT
+from ops.package import PackageError
+from ops.runtime import HOW_TO_GET_ONE, Python, find_or_this
 
-COLD_ROUNDS = 15
-WARM_ROUNDS = 7
-WARM_CALLS = 1000
-URL_CALLS = 2000
+BASE = "b291437"
+"""The earlier version: what issue 15 began with."""
+README = ROOT / "README.md"
+PLOT = ROOT / "docs" / "images" / "first-token.svg"
+BEGIN = "<!-- made by `make bench WRITE=1` -->"
+END = "<!-- until here -->"
 
-NAMES = {
-    "handler": "index.handler (ours)",
-    "cached": "ours, a token served again",
-    "cached_jwt": "the same with a login (jwt)",
-    "floor": "http.client + hmac, the floor",
-    "acs_client": "AcsClient",
-    "tea": "alibabacloud-sts20150401",
+LABELS = {
+    "hs256": "ours, a login (HS256)",
+    "anonymous": "ours, AUTH=anonymous",
+    "template": "ours, in the template",
+    "base": f"the package of {BASE}",
+    "base template": f"the template of {BASE}",
+    "AcsClient": "AcsClient, no login",
+    "52 lines": "52 lines, a login (HS256)",
 }
-URL_NAMES = {
-    "url_ours": "presign.py (ours)",
-    "url_oss2": "oss2",
-    "url_oss_v2": "alibabacloud-oss-v2",
-    "url_handler": "index.handler (ours)",
-    "url_parts": f"a part, of {PARTS} in a call (ours)",
-}
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one process measured: milliseconds, and megabytes at the peak."""
+class Size(NamedTuple):
+    """How much is measured: rounds of each kind, and with which shares of a CPU."""
 
-    cold_ms: float
-    warm_ms: list[float]
-    cpu_ms: float
-    peak_mb: float
-
-    @property
-    def p50(self) -> float:
-        return median(self.warm_ms)
-
-    @property
-    def p99(self) -> float:
-        return quantiles(self.warm_ms, n=100)[98]
+    cold: int
+    warm: int
+    slices: int
+    slow: int
+    vcpus: tuple[float, ...]
+    requests: int
 
 
-def _run(name: str, port: str, calls: int) -> Run:
-    # No proxy and no keys of this shell: the peers would use them.
-    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG")}
-    script = Path(__file__).with_name("client.py")
-    done = subprocess.run(
-        [sys.executable, str(script), name, port, str(calls)],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
+FULL = Size(cold=30, warm=30, slices=3, slow=6, vcpus=VCPUS, requests=100_000)
+QUICK = Size(cold=5, warm=5, slices=2, slow=2, vcpus=VCPUS[:1], requests=10_000)
+
+
+def main() -> int:
+    """Measure and report: 0, or 1 with what is wrong on stderr."""
+    size = QUICK if os.environ.get("QUICK") else FULL
+    try:
+        python = find_or_this()
+        if not python.is_runtime:
+            print(f"Measured on Python {python.version}; for the runtime's: {HOW_TO_GET_ONE}")
+        with tempfile.TemporaryDirectory(prefix="bench-") as name:
+            found = measure(size, python, Path(name))
+    except (CompareError, PackageError) as error:
+        print(f"make bench: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(["", *tables(found)]))
+    if os.environ.get("WRITE"):
+        README.write_text(written(README.read_text(encoding="utf-8"), found), encoding="utf-8")
+        PLOT.write_text(plot(found), encoding="utf-8")
+        print(f"\nREADME.md and {PLOT.relative_to(ROOT)} are written.")
+    return 0
+
+
+def measure(size: Size, python: Python, folder: Path) -> Results:
+    """Build everything in an empty folder and run it; raises CompareError and PackageError."""
+    _say("Building the packages ...")
+    made = packages.make(BASE, python, folder)
+    place = folder / "world"
+    place.mkdir()
+    with deployed.world(made, python.path, place) as world:
+        _say(f"{size.cold} rounds of cold starts ...")
+        cold = deployed.cold(world, size.cold)
+        _say(f"{size.slow} rounds with a share of a CPU ...")
+        slow = {vcpu: deployed.slow(world, vcpu, size.slow) for vcpu in size.vcpus}
+        _say(f"{size.warm} rounds of warm calls ...")
+        warm = deployed.warm(world, size.warm, size.slices)
+        _say(f"Memory over {size.requests:,} requests ...")
+        memory = deployed.memory(world, size.requests)
+    how = (
+        f"Python {python.version}, over TLS; CPU time: medians of {size.cold} rounds that take "
+        "turns; in brackets the 95 % interval, of fewer than 6 rounds all that they span"
     )
-    if done.returncode:
-        sys.exit(f"bench: {name} failed:\n{done.stderr}")
-    return Run(**json.loads(done.stdout))
+    return Results(cold, slow, warm, memory, dict(_sizes(made)), machine(), how)
 
 
-def _rounds(
-    port: str, count: int, calls: int, names: Iterable[str] = NAMES
-) -> list[dict[str, Run]]:
-    rounds = []
-    for number in range(count):
-        if sys.stderr.isatty():
-            print(f"\r  round {number + 1} of {count} ", end="", file=sys.stderr, flush=True)
-        # A call for parts is many signed URLs.
-        rounds.append({n: _run(n, port, calls // 10 if n == "url_parts" else calls) for n in names})
-    if sys.stderr.isatty():
-        print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
-    return rounds
+def machine() -> str:
+    """The machine in one line."""
+    model, governor = platform.machine(), ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    chosen = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    if chosen.exists():
+        governor = f", governor {chosen.read_text().strip()}"
+    kernel = f"{platform.system()} {platform.release()}"
+    return f"{model}, {os.cpu_count()} cores{governor}, {kernel}"
 
 
-def _ratio(rounds: list[dict[str, Run]], ours: str, attribute: str, beside: str) -> float:
-    """The median over the rounds of one of ours divided by a peer's."""
-    ratios = [getattr(r[ours], attribute) / getattr(r[beside], attribute) for r in rounds]
-    return float(median(ratios))
+def written(readme: str, found: Results) -> str:
+    """README's text with the tables of this run between its markers."""
+    head, begin, rest = readme.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise CompareError(f"README.md has no {BEGIN} with {END} after it")
+    return "\n".join([head + BEGIN, "", *tables(found), "", END + tail])
 
 
-def main() -> None:
-    with stub_sts.running() as port:
-        print("Cold start: imports and the first token, in fresh processes ...", flush=True)
-        _rounds(port, 1, 0)  # Once unmeasured: byte code gets compiled, files get cached.
-        cold = _rounds(port, COLD_ROUNDS, 0)
-        print("Warm: uncached tokens over one process's kept connection ...", flush=True)
-        warm = _rounds(port, WARM_ROUNDS, WARM_CALLS)
-        print("Signed URLs, with a temporary key ...", flush=True)
-        urls = _rounds(port, WARM_ROUNDS, URL_CALLS, URL_NAMES)
-    _report(cold, warm)
-    _report_urls(urls)
+def plot(found: Results) -> str:
+    """The plot of README: first tokens at 0.1 vCPU; of CPU time where that was not measured."""
+    slow = found.slow.get(0.1)
+    title, unit, values = "CPU time of a cold start with its first token", "ms", found.cold
+    if slow is not None:
+        seconds: Values = {name: [ms / 1000 for ms in each] for name, each in slow.items()}
+        title, unit, values = "Cold start with its first token at 0.1 vCPU", "s", seconds
+    ours = ("hs256", "anonymous", "template")
+    return svg(title, unit, [Bar(LABELS[n], values[n], n in ours) for n in LABELS])
 
 
-def _report(cold: list[dict[str, Run]], warm: list[dict[str, Run]]) -> None:
-    print(f"\n{'':31}{'cold ms':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'peak MB':>9}")
-    for name, label in NAMES.items():
-        columns = [
-            median(r[name].cold_ms for r in cold),
-            *(median(getattr(r[name], a) for r in warm) for a in ("p50", "p99", "cpu_ms")),
-            median(r[name].peak_mb for r in warm),
-        ]
-        print(f"{label:31}" + "".join(f"{value:9.2f}" for value in columns))
-    print("\nours, divided by                 ratio   target")
-    for label, rounds, ours, attribute, beside, target in (
-        ("the floor's warm p50", warm, "handler", "p50", "floor", 1.5),
-        ("AcsClient's warm p50", warm, "handler", "p50", "acs_client", 0.75),
-        ("AcsClient's CPU a call", warm, "handler", "cpu_ms", "acs_client", None),
-        ("AcsClient's cold start", cold, "handler", "cold_ms", "acs_client", 0.8),
-        ("AcsClient's memory", warm, "handler", "peak_mb", "acs_client", 1.0),
-        ("alibabacloud-sts's warm p50", warm, "handler", "p50", "tea", None),
-        ("alibabacloud-sts's cold start", cold, "handler", "cold_ms", "tea", None),
-        ("alibabacloud-sts's memory", warm, "handler", "peak_mb", "tea", None),
-        ("served again: the floor's p50", warm, "cached", "p50", "floor", 0.25),
-        ("with a login: the floor's p50", warm, "cached_jwt", "p50", "floor", 0.25),
-        ("with a login: AcsClient's cold", cold, "cached_jwt", "cold_ms", "acs_client", None),
-    ):
-        ratio = _ratio(rounds, ours, attribute, beside)
-        _print_ratio(label, ratio, target)
+def _sizes(made: Packages) -> Iterator[tuple[str, int]]:
+    yield "package", made.ours.zip_bytes
+    yield "template's code", made.template.zip_bytes
+    yield f"package of {BASE}", made.base.zip_bytes
+    yield f"template's code of {BASE}", made.base_template.zip_bytes
 
 
-def _report_urls(rounds: list[dict[str, Run]]) -> None:
-    print(
-        f"\n{'a signed URL':31}{'cold ms':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'a second':>9}"
-    )
-    for name, label in URL_NAMES.items():
-        cold, p50, p99, cpu = (
-            median(getattr(r[name], a) for r in rounds) / (PARTS if name == "url_parts" else 1)
-            for a in ("cold_ms", "p50", "p99", "cpu_ms")
-        )
-        print(f"{label:31}{cold:9.2f}{p50:9.3f}{p99:9.3f}{cpu:9.3f}{1000 / cpu:9.0f}")
-    print("\nours, divided by                 ratio   target")
-    for beside in ("url_oss2", "url_oss_v2"):
-        ratio = _ratio(rounds, "url_ours", "p50", beside)
-        _print_ratio(f"{URL_NAMES[beside]}'s p50", ratio, 0.5)
-
-
-def _print_ratio(label: str, ratio: float, target: float | None) -> None:
-    verdict = f"{target:7.2f}  {'met' if ratio <= target else 'MISSED'}" if target else ""
-    print(f"  {label:30}{ratio:6.2f}  {verdict}".rstrip())
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

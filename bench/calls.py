@@ -1,4 +1,4 @@
-"""What the copies of the function are asked in a comparison: environments and events.
+"""What a deployment of the benchmarks is given and asked: environments and events.
 
 Old and new code must take them the same way, so limits that a version has by default are switched
 off by name, and an older version ignores the name.
@@ -7,13 +7,27 @@ off by name, and an older version ignores the name.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
 import jwt
 
-from bench.client import CONTENT_TYPE, DEPLOYED, OBJECT, TOKEN
 from ops import ROOT
+
+BUCKET = "benchmark-bucket"
+REGION = "cn-hangzhou"
+DEPLOYED = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBenchmarkKey",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "benchmark-secret",
+    # As in Function Compute, whose keys are temporary: much of a signed URL is the token.
+    "ALIBABA_CLOUD_SECURITY_TOKEN": "CAIS" + "A+/=" * 225,
+    "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
+    "BUCKET_NAME": BUCKET,
+    "OSS_REGION": REGION,
+}
+OBJECT = "photos/2026/holiday.jpg"
+CONTENT_TYPE = "image/jpeg"
 
 CALLS = 20
 """Of each slice: few, so that the copies take turns every few milliseconds."""
@@ -43,8 +57,6 @@ def environment(scenario: Scenario, port: str) -> dict[str, str]:
     """The function's environment, and nothing of this shell's."""
     variables = {
         **DEPLOYED,
-        # As in Function Compute, whose keys are temporary.
-        "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
         "STS_ENDPOINT": f"http://127.0.0.1:{port}",
         "POLICY_FILE": "bucket_read_write_policy",
         # More than the 900 s whose tokens the stub lets nobody keep.
@@ -90,12 +102,19 @@ def _new(scenario: Scenario, now: float, number: int) -> str:
 def _event(
     scenario: Scenario, now: float, path: str = "/", *, user: str = "alice", **query: str
 ) -> str:
-    event = json.loads(_golden())
-    event["rawPath"] = event["requestContext"]["http"]["path"] = path
-    event["queryParameters"] = query
-    if scenario.auth == "jwt":
-        event["headers"]["Authorization"] = f"Bearer {login(user, int(now))}"
-    return json.dumps(event)
+    shown = login(user, int(now)) if scenario.auth == "jwt" else None
+    return event(path, shown, query)
+
+
+def event(path: str, shown: str | None, query: Mapping[str, str], *, post: bool = False) -> str:
+    """The golden event for a path, a login that is shown, or none, and a query."""
+    asked = json.loads(_golden())
+    asked["rawPath"] = asked["requestContext"]["http"]["path"] = path
+    asked["requestContext"]["http"]["method"] = "POST" if post else "GET"
+    asked["queryParameters"] = dict(query)
+    if shown:
+        asked["headers"]["Authorization"] = f"Bearer {shown}"
+    return json.dumps(asked)
 
 
 def login(user: str, now: int) -> str:

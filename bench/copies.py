@@ -96,10 +96,20 @@ def put_base(base: str, target: Path, repository: Path = ROOT) -> None:
     elif (named / "ops" / "build.py").is_file():
         _build(named.resolve(), target, f"BASE={base}")
     else:
-        commit = _commit(base, repository)
         with tempfile.TemporaryDirectory(dir=target.parent) as tree:
-            _export(commit, repository, Path(tree))
+            export(base, Path(tree), repository)
             _build(Path(tree), target, f"BASE={base}")
+
+
+def export(base: str, tree: Path, repository: Path = ROOT) -> None:
+    """Put the files of a commit, by any name that git knows, into a folder; raises CompareError."""
+    commit = _commit(base, repository)
+    # An archive, not a worktree: nothing of it is noted down in the repository.
+    archive = _git(repository, "archive", "--format=zip", commit)
+    if archive is None:
+        raise CompareError(f"git cannot archive {commit}")
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        files.extractall(tree)
 
 
 def _commit(base: str, repository: Path) -> str:
@@ -113,15 +123,6 @@ def _commit(base: str, repository: Path) -> str:
             "or ops/build.py (a checkout)"
         )
     return found.decode().strip()
-
-
-def _export(commit: str, repository: Path, tree: Path) -> None:
-    # An archive, not a worktree: nothing of it is noted down in the repository.
-    archive = _git(repository, "archive", "--format=zip", commit)
-    if archive is None:
-        raise CompareError(f"git cannot archive {commit}")
-    with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        files.extractall(tree)
 
 
 def _git(repository: Path, *arguments: str) -> bytes | None:

@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from bench import stub_cloud
-from bench.calls import JWT_SECRET, login
-from bench.client import BUCKET, DEPLOYED, TOKEN
+from bench.calls import BUCKET, DEPLOYED, JWT_SECRET, login
 from bench.stub_cloud import StubCloud
 from ops import ROOT
 from token_service.app import CALLBACK, ROUTES, Route
@@ -32,9 +31,9 @@ GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
 MAX_TOKEN_PATH_LINES = 2300
 """What `GET /` with a login may load of ours, comments and docstrings counted."""
 
-_CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
-_MULTIPART_SECRET = "another-secret-of-32-bytes-at-the-least"
-_CALLBACK_URL = "https://app.example.com/callback"
+CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
+MULTIPART_SECRET = "another-secret-of-32-bytes-at-the-least"
+CALLBACK_URL = "https://app.example.com/callback"
 _OBJECT = "uploads/alice/a.jpg"
 # What a route needs beside a login; any other is asked with nothing more.
 _QUERIES = {"/signed-url": {"object": "a.jpg"}, "/multipart": {"object": "a.jpg", "size": "1"}}
@@ -134,14 +133,14 @@ def _ms(asked: Asked) -> float:
 
 def _ask(function: Path, cloud: StubCloud, route: Route) -> Asked:
     if route == CALLBACK:
-        return _run(function, cloud, _callback(function, cloud), with_callbacks=True)
+        return run(function, cloud, callback_event(function, cloud), with_callbacks=True)
     event = _event(route.path, needs_login=route.needs_login, method=route.methods[0])
-    return _run(function, cloud, event)
+    return run(function, cloud, event)
 
 
-def _callback(function: Path, cloud: StubCloud) -> dict[str, Any]:
+def callback_event(function: Path, cloud: StubCloud) -> dict[str, Any]:
     """What OSS posts after an upload with a token's own callback."""
-    scope = _run(function, cloud, _event("/"), with_callbacks=True).answer["Scope"]
+    scope = run(function, cloud, _event("/"), with_callbacks=True).answer["Scope"]
     callback, variables = (
         json.loads(base64.b64decode(scope[name])) for name in ("Callback", "CallbackVar")
     )
@@ -180,18 +179,18 @@ def _environment(cloud: StubCloud, *, with_callbacks: bool) -> dict[str, str]:
     variables = {
         "SSL_CERT_FILE": str(cloud.certificate),
         **DEPLOYED,
-        "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
         "JWT_SECRET": JWT_SECRET,
-        "MULTIPART_SECRET": _MULTIPART_SECRET,
+        "MULTIPART_SECRET": MULTIPART_SECRET,
     }
     if with_callbacks:
-        variables |= {"CALLBACK_URL": _CALLBACK_URL, "CALLBACK_SECRET": _CALLBACK_SECRET}
+        variables |= {"CALLBACK_URL": CALLBACK_URL, "CALLBACK_SECRET": CALLBACK_SECRET}
     return variables
 
 
-def _run(
+def run(
     function: Path, cloud: StubCloud, event: dict[str, Any], *, with_callbacks: bool = False
 ) -> Asked:
+    """Ask the function in a folder once, in a fresh process. Raises CoreError."""
     script = Path(__file__).with_name("one_request.py")
     done = subprocess.run(
         [sys.executable, "-I", script, function, str(cloud.port)],

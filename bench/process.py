@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from bench.copies import CompareError, Python, last_line
+from bench.copies import CompareError, last_line
 
 _MEASURED = Path(__file__).with_name("measured.py")
 
 
 class Process(NamedTuple):
-    """A copy of the function in a process of its own; `name` is what an error calls it."""
+    """A function in a process of its own; `name` is what an error calls it, `began` a value of
+    time.perf_counter()."""
 
     name: str
     popen: subprocess.Popen[str]
     errors: IO[str]
+    began: float
 
     def ask(self, line: str) -> dict[str, Any]:
         """What measured.py answers to a line; raises CompareError where the process has ended."""
@@ -43,21 +46,31 @@ class Process(NamedTuple):
 
 @contextmanager
 def started(
-    name: str, folder: Path, python: Python, environment: Mapping[str, str]
+    name: str,
+    folders: Sequence[Path],
+    python: str,
+    environment: Mapping[str, str],
+    *,
+    port: int = 0,
+    before: Sequence[str] = (),
 ) -> Iterator[Process]:
-    """A fresh process for the copy in a folder, which ends with the block."""
-    command = [python.path, "-I", "-S", "-B", str(_MEASURED), str(folder)]
+    """A fresh process for the function in the first folder, which ends with the block.
+
+    `port` is as measured.py says; `before` stands before its command.
+    """
+    command = [*before, python, "-I", "-S", "-B", str(_MEASURED), str(port), *map(str, folders)]
+    began = time.perf_counter()
     # A file, not a pipe: nobody would empty it.
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
         subprocess.Popen(
             command,
             env=dict(environment),
-            cwd=folder,
+            cwd=folders[0],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             encoding="utf-8",
         ) as popen,
     ):
-        yield Process(name, popen, errors)
+        yield Process(name, popen, errors, began)

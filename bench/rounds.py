@@ -105,7 +105,7 @@ class _Runner:
         processes = {}
         for name in self._shuffled():
             variables = environment(scenario, self._port)
-            process = started(_COPIES[name], self._copies[name], self._python, variables)
+            process = started(_COPIES[name], [self._copies[name]], self._python.path, variables)
             processes[name] = stack.enter_context(process)
             answer = processes[name].ask(cold_event(scenario, now))
             found[name].ms[COLD + scenario.label] = answer["cold"]

@@ -1,38 +1,46 @@
-"""What a deployed function meets, over TLS and under the cloud's own names: STS, OSS, and the host
-of OSS's public keys. It answers at once and checks nothing.
+"""What a deployed function meets, over TLS and under the cloud's own names: STS, OSS, the host of
+OSS's public keys, and that of a sign-in's JWKS. It answers at once and checks nothing.
+
+Credentials that are asked for 900 s come with 300 s left, which nobody keeps: each token costs a
+call. Asked for longer, they come with a day left.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.utils import format_datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs, quote, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bench.client import BUCKET, REGION
+from bench.calls import BUCKET, REGION
 from sandbox.oss.callback_signer import CallbackSigner, make_private_key
 
+AUTHORITY = "stub authority"
 ETAG = "5D41402ABC4B2A76B9719D911017C592"
 KEYS_HOST = "gosspublic.alicdn.com"
+LOGIN_HOST = "login.example.com"
 NAMES = (
     f"sts.{REGION}.aliyuncs.com",
     f"{BUCKET}.oss-{REGION}.aliyuncs.com",
     KEYS_HOST,
+    LOGIN_HOST,
 )
 
 
 class StubCloud(NamedTuple):
-    """Where it listens on 127.0.0.1, the certificate to trust, and what signs callbacks."""
+    """Where it listens on 127.0.0.1, the CA to trust (a PEM file), and what signs callbacks."""
 
     port: int
     certificate: Path
@@ -40,17 +48,17 @@ class StubCloud(NamedTuple):
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[StubCloud]:
-    """Serve while the block runs; certificate and key go into the folder."""
-    certificate = _certificate(folder)
+def running(folder: Path, jwks: bytes = b"") -> Iterator[StubCloud]:
+    """Serve while the block runs; certificates and keys go into the folder."""
+    authority, certificate = _certificates(folder)
     signer = CallbackSigner(make_private_key(), f"http://{KEYS_HOST}/callback_pub_key_v1.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with _Server(context, signer.public_key) as server:
+    with _Server(context, {KEYS_HOST: signer.public_key, LOGIN_HOST: jwks}) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield StubCloud(server.server_address[1], certificate, signer)
+            yield StubCloud(server.server_address[1], authority, signer)
         finally:
             server.shutdown()
             thread.join()
@@ -59,10 +67,10 @@ def running(folder: Path) -> Iterator[StubCloud]:
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
-    def __init__(self, context: ssl.SSLContext, public_key: bytes) -> None:
+    def __init__(self, context: ssl.SSLContext, files: Mapping[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.context = context
-        self.public_key = public_key
+        self.files = files
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -80,21 +88,24 @@ class _Handler(socketserver.StreamRequestHandler):
                 while (line := self.rfile.readline()) not in (b"\r\n", b""):
                     name, _, value = line.decode().partition(":")
                     headers[name.lower()] = value.strip()
-                self.rfile.read(int(headers.get("content-length", 0)))
-                self.wfile.write(self._answer(request_line.split(" ")[0], headers["host"]))
+                # The SDKs send their parameters in the URL, ours in the body.
+                asked = (
+                    request_line + self.rfile.read(int(headers.get("content-length", 0))).decode()
+                )
+                self.wfile.write(self._answer(asked, headers["host"]))
 
     def finish(self) -> None:
         with suppress(OSError):
             super().finish()
         self.request.close()
 
-    def _answer(self, method: str, host: str) -> bytes:
-        if host == KEYS_HOST:
-            assert isinstance(self.server, _Server)
-            return _reply(self.server.public_key)
+    def _answer(self, asked: str, host: str) -> bytes:
+        assert isinstance(self.server, _Server)
+        if host in self.server.files:
+            return _reply(self.server.files[host])
         if host.startswith("sts."):
-            return _reply(_credentials())
-        return _object() if method == "HEAD" else _reply(_listing())
+            return _reply(_credentials(300 if "DurationSeconds=900" in asked else 24 * 3600))
+        return _object() if asked.startswith("HEAD") else _reply(_listing(asked))
 
 
 def _reply(body: bytes) -> bytes:
@@ -107,51 +118,80 @@ def _object() -> bytes:
     return "\r\n".join([*lines, "Content-Type: image/jpeg", "", ""]).encode()
 
 
-def _listing() -> bytes:
+def _listing(asked: str) -> bytes:
+    """One object under the prefix that is asked for."""
+    query = urlsplit(asked.split(" ")[1]).query
+    key = quote(parse_qs(query)["prefix"][0]) + "a.jpg"
     return (
-        b"<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
-        b"<Contents><Key>uploads/alice/a.jpg</Key><Size>5</Size><ETag>5D41</ETag>"
-        b"<LastModified>2026-11-24T10:00:00.000Z</LastModified></Contents></ListBucketResult>"
-    )
+        "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
+        f"<Contents><Key>{key}</Key><Size>5</Size><ETag>5D41</ETag>"
+        "<LastModified>2026-11-24T10:00:00.000Z</LastModified></Contents></ListBucketResult>"
+    ).encode()
 
 
-def _credentials() -> bytes:
-    hour = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+def _credentials(seconds_left: int) -> bytes:
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds_left)
     credentials = {
         "AccessKeyId": "STS.NUgYrLnoC37mZZCNnAbezABCD",
         "AccessKeySecret": "CVwjCkNzTMupZ8NbTCxCBRq3K16jtcWFTJAyBEv2abcd",
         "SecurityToken": "CAIS" + "A" * 900,
-        "Expiration": hour.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return json.dumps({"RequestId": "6894B13B", "Credentials": credentials}).encode()
 
 
-def _certificate(folder: Path) -> Path:
-    """A certificate of NAMES that signs itself, and its key, in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stub cloud")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+def _certificates(folder: Path) -> tuple[Path, Path]:
+    """The certificate of a CA, and one of NAMES that it signed, with its key; as PEM files."""
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES])
-    public = key.public_key()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "stub_cloud.pem"
+    authority = _certificate(AUTHORITY, ca_key, x509.BasicConstraints(True, None), ca_key)
+    ours = _certificate("stub cloud", key, names, ca_key)
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    paths = folder / "stub_ca.pem", folder / "stub_cloud.pem"
+    paths[0].write_bytes(authority)
+    paths[1].write_bytes(private + ours)
+    return paths
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    extension: x509.ExtensionType,
+    ca_key: ec.EllipticCurvePrivateKey,
+) -> bytes:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    public, ca_public = key.public_key(), ca_key.public_key()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(_named(name))
+        .issuer_name(_named(AUTHORITY))
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(extension, critical=key is ca_key)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_public), critical=False
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def hashed_name() -> str:
+    """What OpenSSL looks the CA's certificate up by in a folder (`openssl rehash`, X509_NAME_hash).
+
+    SHA-1 of the canonical name, its first 4 bytes as a little-endian number; canonical is a name in
+    lower case without its outermost tag and length, as this one's is.
+    """
+    digest = hashlib.sha1(_named(AUTHORITY).public_bytes()[2:], usedforsecurity=False).digest()
+    return f"{int.from_bytes(digest[:4], 'little'):08x}.0"

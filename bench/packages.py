@@ -1,0 +1,142 @@
+"""What `make bench` measures, as it is deployed: folders that nothing may be written to.
+
+Ours is what `make build` makes, out of its zip, and what `make template` inlines; the same of an
+earlier commit, made by its own tools. The peers lean on packages that the runtime has, which are
+compiled there (vendor documentation lists them, nothing says that they are compiled), or bring
+some, which are not.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.copies import CompareError, export, last_line, put_base
+from ops import ROOT
+from ops.build import build
+from ops.package import REQUIREMENTS, replace_compiled
+from ops.runtime import Python
+
+SITES = ROOT / "build" / "bench"
+PEERS = Path(__file__).with_name("peers")
+PREINSTALLED = ("aliyun-python-sdk-sts", "oss2", "cryptography")
+BROUGHT = ("alibabacloud-sts20150401", "alibabacloud-oss-v2")
+
+_PINS = (REQUIREMENTS, ROOT / "requirements-dev.txt", ROOT / "requirements-run.txt")
+_PEERS_PINS = Path(__file__).with_name("requirements.txt")
+_TEMPLATE = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from ops.template import code; "
+    "sys.stdout.buffer.write(code())"
+)
+
+
+class Package(NamedTuple):
+    """A function's folder, read-only, and the bytes of its zip."""
+
+    folder: Path
+    zip_bytes: int
+
+
+class Packages(NamedTuple):
+    """Ours twice, ours in a template, the same of an earlier commit, and the peers' sites."""
+
+    ours: Package
+    control: Package
+    template: Package
+    base: Package
+    base_template: Package
+    preinstalled: Path
+    brought: Path
+
+
+def make(base: str, python: Python, folder: Path) -> Packages:
+    """Make all of them in an empty folder; raises CompareError and PackageError."""
+    # Names of one length: paths are in what is compiled and in sys.path.
+    build(folder / "build")
+    archive = (folder / "build.zip").read_bytes()
+    tree = folder / "tree"
+    tree.mkdir()
+    export(base, tree)
+    put_base(str(tree), folder / "base")
+    return Packages(
+        _deployed(archive, folder / "ours", python),
+        _deployed(archive, folder / "same", python),
+        _deployed(_template(ROOT), folder / "tmpl", python),
+        _deployed((folder / "base.zip").read_bytes(), folder / "olds", python),
+        _deployed(_template(tree), folder / "oldt", python),
+        _site("preinstalled", PREINSTALLED, python, compiled=True),
+        _site("brought", BROUGHT, python, compiled=False),
+    )
+
+
+def peer(name: str, folder: Path) -> Path:
+    """A folder, read-only, whose index.py is one of peers/."""
+    target = folder / name
+    shutil.copytree(PEERS, target, ignore=shutil.ignore_patterns("__pycache__"))
+    (target / f"{name}.py").rename(target / "index.py")
+    # What the floor is made of.
+    shutil.copyfile(PEERS / "standard_library.py", target / "standard_library.py")
+    _make_read_only(target)
+    return target
+
+
+def _deployed(archive: bytes, folder: Path, python: Python) -> Package:
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        files.extractall(folder)
+    if not python.is_runtime:
+        replace_compiled(folder, python.version.rpartition(".")[0])
+    _make_read_only(folder)
+    return Package(folder, len(archive))
+
+
+def _make_read_only(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def _template(tree: Path) -> bytes:
+    """The zip that the tree's own `make template` puts into the template."""
+    command = [sys.executable, "-B", "-c", _TEMPLATE, str(tree)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace")
+        raise CompareError(f"no template of {tree}: {last_line(said)}")
+    return done.stdout
+
+
+def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: bool) -> Path:
+    """Packages for that Python, kept from run to run; versions are those that are pinned."""
+    pins = [
+        line
+        for path in (*_PINS, _PEERS_PINS)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    ]
+    made_of = "\n".join([python.path, python.version, *requirements, *pins])
+    site = SITES / name
+    stamp = SITES / f"{name}.txt"
+    if site.is_dir() and stamp.exists() and stamp.read_text(encoding="utf-8") == made_of:
+        return site
+    shutil.rmtree(site, ignore_errors=True)
+    SITES.mkdir(parents=True, exist_ok=True)
+    constraints = SITES / "constraints.txt"
+    constraints.write_text("\n".join(pins), encoding="utf-8")
+    # By that Python's own pip, not for it: oss2 has no wheel.
+    options = ["--quiet", "--disable-pip-version-check", "--no-compile", f"--target={site}"]
+    command = [python.path, "-m", "pip", "install", *options, "-c", str(constraints)]
+    done = subprocess.run(
+        [*command, *requirements], capture_output=True, encoding="utf-8", check=False
+    )
+    if done.returncode != 0:
+        raise CompareError(f"pip cannot fetch the peers' packages: {last_line(done.stderr)}")
+    if compiled:
+        # What cannot be compiled cannot be imported either.
+        subprocess.run([python.path, "-I", "-m", "compileall", "-qq", str(site)], check=False)
+    stamp.write_text(made_of, encoding="utf-8")
+    return site

@@ -1,0 +1,48 @@
+"""A plot of bars as SVG, by hand; its colours follow the reader's light or dark page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from statistics import median
+from typing import NamedTuple
+
+_STYLE = (
+    "text{font:13px sans-serif;fill:#1f2328}.ours{fill:#0969da}.peer{fill:#8c959f}"
+    ".spread{stroke:#1f2328;stroke-width:1.5}"
+    "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.ours{fill:#4493f8}.peer{fill:#6e7681}"
+    ".spread{stroke:#e6edf3}}"
+)
+_WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 760, 250, 70, 28, 40
+
+
+class Bar(NamedTuple):
+    """Its length is the median of the values; a line shows the smallest and the largest."""
+
+    label: str
+    values: Sequence[float]
+    is_ours: bool
+
+
+def svg(title: str, unit: str, bars: Sequence[Bar]) -> str:
+    """The whole file. Shorter is better; values are in `unit`."""
+    scale = (_WIDTH - _LEFT - _RIGHT) / max(max(bar.values) for bar in bars)
+    height = _TOP + _ROW * len(bars) + 8
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        f'<text x="8" y="22" font-weight="bold">{escape(title)}</text>',
+    ]
+    for number, (label, values, is_ours) in enumerate(bars):
+        top = _TOP + _ROW * number
+        middle, low, high = (
+            _LEFT + value * scale for value in (median(values), min(values), max(values))
+        )
+        kind, width = "ours" if is_ours else "peer", middle - _LEFT
+        lines += [
+            f'<text x="{_LEFT - 8}" y="{top + 15}" text-anchor="end">{escape(label)}</text>',
+            f'<rect class="{kind}" x="{_LEFT}" y="{top}" width="{width:.1f}" height="20"/>',
+            f'<path class="spread" d="M{low:.1f} {top + 10}H{high:.1f}"/>',
+            f'<text x="{high + 6:.1f}" y="{top + 15}">{median(values):.3g} {escape(unit)}</text>',
+        ]
+    return "\n".join([*lines, "</svg>", ""])
