@@ -139,10 +139,10 @@ def plot(found: Results) -> str:
 
 
 def _sizes(made: Packages) -> Iterator[tuple[str, int]]:
-    yield "package", made.ours.zip_bytes
-    yield "template's code", made.template.zip_bytes
-    yield f"package of {BASE}", made.base.zip_bytes
-    yield f"template's code of {BASE}", made.base_template.zip_bytes
+    yield "zip of the package", made.ours.size
+    yield "template with its code", made.template.size
+    yield f"zip of {BASE}", made.base.size
+    yield f"template of {BASE}", made.base_template.size
 
 
 def _say(text: str) -> None:

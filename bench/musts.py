@@ -12,7 +12,7 @@ from bench.ratios import MIN_ROUNDS, Ratio, ratio_of
 
 class Results(NamedTuple):
     """All of a run: CPU milliseconds, wall milliseconds by vCPU (None: not measured), what
-    processes held, bytes by name; `machine` and `how` in words."""
+    processes held, bytes of what is uploaded; `machine` and `how` in words."""
 
     cold: Values
     slow: Mapping[float, Values | None]
@@ -148,7 +148,7 @@ def tables(found: Results) -> list[str]:
     columns = ("a process", "requests", "MB", "peak MB", "descriptors", "threads")
     lines += ["", *table(columns, held)]
     sizes = [(name, f"{size / 1000:,.0f}") for name, size in found.sizes.items()]
-    return [*lines, "", *table(("zip", "kB"), sizes)]
+    return [*lines, "", *table(("what is uploaded", "kB"), sizes)]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -8,7 +8,9 @@ some, which are not.
 
 from __future__ import annotations
 
+import base64
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -31,16 +33,18 @@ BROUGHT = ("alibabacloud-sts20150401", "alibabacloud-oss-v2")
 _PINS = (REQUIREMENTS, ROOT / "requirements-dev.txt", ROOT / "requirements-run.txt")
 _PEERS_PINS = Path(__file__).with_name("requirements.txt")
 _TEMPLATE = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from ops.template import code; "
-    "sys.stdout.buffer.write(code())"
+    "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops import template; "
+    "template.OUTPUT = pathlib.Path(sys.argv[2]); sys.exit(template.main())"
 )
+# A zip in base64, as no other text of a template begins.
+_ZIP = re.compile(rb"UEsDB[A-Za-z0-9+/]{1000,}=*")
 
 
 class Package(NamedTuple):
-    """A function's folder, read-only, and the bytes of its zip."""
+    """A function's folder, read-only, and the bytes of what is uploaded: a zip, or a template."""
 
     folder: Path
-    zip_bytes: int
+    size: int
 
 
 class Packages(NamedTuple):
@@ -67,9 +71,9 @@ def make(base: str, python: Python, folder: Path) -> Packages:
     return Packages(
         _deployed(archive, folder / "ours", python),
         _deployed(archive, folder / "same", python),
-        _deployed(_template(ROOT), folder / "tmpl", python),
+        _inlined(ROOT, folder / "tmpl", python),
         _deployed((folder / "base.zip").read_bytes(), folder / "olds", python),
-        _deployed(_template(tree), folder / "oldt", python),
+        _inlined(tree, folder / "oldt", python),
         _site("preinstalled", PREINSTALLED, python, compiled=True),
         _site("brought", BROUGHT, python, compiled=False),
     )
@@ -100,14 +104,16 @@ def _make_read_only(folder: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-def _template(tree: Path) -> bytes:
-    """The zip that the tree's own `make template` puts into the template."""
-    command = [sys.executable, "-B", "-c", _TEMPLATE, str(tree)]
-    done = subprocess.run(command, cwd=tree, capture_output=True, check=False)
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace")
-        raise CompareError(f"no template of {tree}: {last_line(said)}")
-    return done.stdout
+def _inlined(tree: Path, folder: Path, python: Python) -> Package:
+    """The code inside of what the tree's own `make template` makes."""
+    path = folder.with_suffix(".yml")
+    command = [sys.executable, "-B", "-c", _TEMPLATE, str(tree), str(path)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
+    found = _ZIP.search(path.read_bytes()) if done.returncode == 0 else None
+    if found is None:
+        raise CompareError(f"no template of {tree}: {last_line(done.stderr)}")
+    package = _deployed(base64.b64decode(found[0]), folder, python)
+    return package._replace(size=path.stat().st_size)
 
 
 def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: bool) -> Path:
