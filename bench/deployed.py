@@ -35,6 +35,8 @@ PARTS = 100
 REQUESTS = (1, 1000, 100_000)
 """After which memory is looked at."""
 WISH = {"object": OBJECT, "content_type": CONTENT_TYPE}
+MIXED = "kept hs256"
+"""The subject that is asked for all sorts, by ever more callers; others for the same again."""
 _KEY_ID = "bench"
 
 Values = dict[str, list[float]]
@@ -96,7 +98,8 @@ def world(made: Packages, python: str, folder: Path) -> Iterator[World]:
         alone = ("kept", "kept hs256", "signing", "oss2", "oss-v2")
         cold = [name for name in subjects if name not in alone]
         kinds = dict(_kinds(cloud, login("alice", now)))
-        memory = {"hs256": REQUESTS, "AcsClient": REQUESTS[:2], "sts20150401": REQUESTS[:2]}
+        few = REQUESTS[:2]
+        memory = {"hs256": few, "AcsClient": few, "sts20150401": few, MIXED: REQUESTS}
         yield World(python, cloud.port, subjects, cold, slow, kinds, memory)
 
 
@@ -260,7 +263,7 @@ def memory(of: World, most: int) -> dict[str, list[State]]:
                 while done < number:
                     several = min(500, number - done)
                     asked = range(done, done + several)
-                    events = [mixed(i) if name == "hs256" else subject.cold_event for i in asked]
+                    events = [mixed(i) if name == MIXED else subject.cold_event for i in asked]
                     _ask(process, json.dumps([events, 1]))
                     done += several
                 found[name].append(State(number, **process.ask(json.dumps("state"))))

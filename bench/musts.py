@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from bench.deployed import State, Values
+from bench.deployed import MIXED, State, Values
 from bench.ratios import MIN_ROUNDS, Ratio, ratio_of
 
 
@@ -86,11 +86,10 @@ def figures(found: Results) -> Iterator[Figure]:
         yield Figure(title, ratio(at_least, ours, peer) if at_least else None, must, aim)
     for title, ours, peer, must, aim in _WARM:
         yield Figure(title, ratio(found.warm, ours, peer), must, aim)
-    ours_held = found.memory["hs256"]
-    peer_held = found.memory["AcsClient"][1]
-    yield Figure("memory, peak of 1,000 requests / `AcsClient`", ours_held[1].peak / peer_held.peak,
+    peak, peer_peak = (found.memory[name][1].peak for name in ("hs256", "AcsClient"))
+    yield Figure("memory, peak of 1,000 requests / `AcsClient`", peak / peer_peak,
                  0.70, 0.65)  # fmt: skip
-    begin, end = ours_held[1], ours_held[-1]
+    _, begin, end = found.memory[MIXED]
     for title, name, must in (
         (f"MB more after {end.requests:,} requests than after {begin.requests:,}", "rss", 1.0),
         ("descriptors more", "descriptors", 0.0),

@@ -48,10 +48,10 @@ def test_every_link_leads_somewhere(document: Path) -> None:
             assert anchor in anchors(target), link
 
 
-def test_readme_shows_two_small_pictures_of_the_page() -> None:
-    """`make screenshots` makes them."""
+def test_readme_shows_two_small_pictures_of_the_page_and_a_plot() -> None:
+    """`make screenshots` and `make bench WRITE=1` make them."""
     shown = re.findall(r'<img src="([^"]+)" width="\d+" alt="([^"]+)">', prose(ROOT / "README.md"))
-    assert len(shown) == 2
+    assert len(shown) == 3
     for path, _ in shown:
         assert (ROOT / path).stat().st_size < 150_000
 
