@@ -31,7 +31,7 @@ def svg(title: str, unit: str, bars: Sequence[Bar]) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
         f"<title>{escape(title)}</title><style>{_STYLE}</style>",
-        f'<text x="8" y="22" font-weight="bold">{escape(title)}</text>',
+        f'<text x="8" y="22" style="font-weight:bold">{escape(title)}</text>',
     ]
     for number, (label, values, is_ours) in enumerate(bars):
         top = _TOP + _ROW * number
