@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -13,19 +14,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import oss2
 import pytest
 from pytest_mock import MockerFixture
 
-from running_oss import BUCKET
+from running_oss import BUCKET, Oss
 from sandbox import ROOT
 from sandbox.oss.errors import OssError
-from sandbox.oss.storage import Storage
+from sandbox.oss.storage import Staged, Storage
 
 # Overwrites one key again and again, and says so after each time.
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from sandbox.oss.storage import Storage
+from sandbox.oss.storage import Staged, Storage
 storage = Storage(Path(sys.argv[1]))
 storage.create_bucket("my-bucket")
 for number in itertools.count():
@@ -144,6 +146,41 @@ def test_a_full_disk_changes_nothing(
     staged.discard()
     assert read(storage, "a") == b"old"
     assert len(data_files(tmp_path)) == 1
+
+
+def taken_in(staged: Staged, sizes: list[int]) -> None:
+    for size in sizes:
+        staged.write(bytes(size))
+    staged.finish()
+
+
+@pytest.mark.parametrize("sizes", [[100_000], [65_536, 100]], ids=str)
+def test_bytes_that_find_no_room_leave_no_file(
+    tmp_path: Path, storage: Storage, sizes: list[int]
+) -> None:
+    """The last bytes wait in a buffer, and closing the file tries once more to write them."""
+    put(storage, "a", b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, limits[1]))
+    try:
+        staged = storage.stage()
+        with pytest.raises(OSError, match="File too large"):
+            taken_in(staged, sizes)
+        staged.discard()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read(storage, "a") == b"old"
+    assert len(data_files(tmp_path)) == 1
+
+
+def test_a_full_disk_is_told_and_may_be_used_again(oss: Oss, mocker: MockerFixture) -> None:
+    full = mocker.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(oss2.exceptions.ServerError) as caught:
+        oss.oss2().put_object("a", b"new")
+    assert (caught.value.status, caught.value.code) == (500, "InternalError")
+    assert "disk is full" in caught.value.message
+    mocker.stop(full)
+    assert oss.oss2().put_object("a", b"new").status == 200
 
 
 def test_keys_never_become_file_names(tmp_path: Path, storage: Storage) -> None:

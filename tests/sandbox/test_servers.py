@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import logging
+import resource
 import socket
+import threading
 import time
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 
+import pytest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from sandbox.servers import Service, in_background, listen
+from sandbox.servers import Service, allow_connections, in_background, listen
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
@@ -39,3 +44,33 @@ def test_no_answer_is_dated_before_it_was_made() -> None:
                 [date] = answer.headers.get_all("Date") or []
                 assert parsedate_to_datetime(date).timestamp() >= int(answer.read())
                 time.sleep(0.05)
+
+
+def test_a_client_that_leaves_in_mid_body_is_no_fault_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ended = threading.Event()
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await Request(scope, receive).body()
+        finally:
+            ended.set()
+
+    service = Service(reads, listen(0))
+    with in_background([service]):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as sock:
+            sock.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        assert ended.wait(10)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    """With the usual 1,024 some hundred silent connections stopped the sandbox (make chaos)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        allow_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

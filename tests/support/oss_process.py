@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -19,19 +18,26 @@ import oss2
 
 from post_forms import BOUNDARY, multipart, v4_form
 from running_oss import ACCOUNT, BUCKET, REGION
-from running_sandbox import ROOT, environment
+from running_sandbox import environment
 from sandbox.identities import AccessKey
 
-# Of running_oss: the account's own.
 KEY = AccessKey("LTAI5tRoot", "root-secret", f"acs:ram::{ACCOUNT}:root", None)
+# Without running_oss: the SDKs that it brings take seconds to load.
 _SERVE = """
 import resource, sys
 from pathlib import Path
-from running_oss import running_oss
-if limit := int(sys.argv[2]):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-with running_oss(Path(sys.argv[1])) as oss:
-    print(oss.port, flush=True)
+from sandbox.identities import AccessKey, Identities
+from sandbox.oss import Storage, create_app
+from sandbox.servers import Service, in_background, listen
+folder, limit, bucket, region, account, *key = sys.argv[1:]
+if int(limit):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+storage = Storage(Path(folder))
+storage.create_bucket(bucket)
+identities = Identities(account, b"seal key", [AccessKey(*key, None)], [])
+service = Service(create_app(storage, identities, region=region), listen(0))
+with in_background([service]):
+    print(service.port, flush=True)
     sys.stdin.read()
 """
 
@@ -151,14 +157,14 @@ def litter(folder: Path) -> set[str]:
 @contextmanager
 def oss_process(folder: Path, *, file_bytes: int = 0) -> Iterator[OssProcess]:
     """Run one; no file of its may have more than `file_bytes`, if that is given."""
-    env = environment(folder)
-    env["PYTHONPATH"] += f"{os.pathsep}{ROOT / 'tests' / 'support'}"
+    key = (KEY.access_key_id, KEY.access_key_secret, KEY.arn)
+    given = (BUCKET, REGION, ACCOUNT, *key)
     said = folder.with_name(f"{folder.name}.log")
     with (
         said.open("ab") as log,
         subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(folder), str(file_bytes)],
-            env=env,
+            [sys.executable, "-c", _SERVE, str(folder), str(file_bytes), *given],
+            env=environment(folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
