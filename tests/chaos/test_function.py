@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -108,7 +107,8 @@ def test_sts_is_asked_again_after_a_passing_fault(env: Env, name: str, tries: Tr
         check(at, STS, (200, ""), tries)
 
 
-@pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
+@pytest.mark.chaos
+@BY_LINK
 def test_a_slow_answer_is_an_answer(env: Env, link: Link, tries: Tries) -> None:
     tries.name(f"function and {link.name}", "an answer after 1 s")
     with function(env, link, later(1, answer(200, link.body))) as at:
@@ -121,25 +121,14 @@ def test_a_slow_answer_is_an_answer(env: Env, link: Link, tries: Tries) -> None:
 # TLS
 
 
-def tls_faults(folder: Path) -> dict[str, tuple[ssl.SSLContext | None, bool]]:
-    """What a server may show, and whether it is trusted; `ca.pem` is the authority that is."""
-    trusted, other = folder / "trusted", folder / "other"
-    for made in (trusted, other):
-        made.mkdir()
-    ours = certificate(trusted, "ca")
-    theirs = certificate(other, "ca")
-    expired = certificate(folder / "other", "localhost", -0.5, ours)
-    contexts = {"expired": server_context(expired)}
-    contexts["of an own CA that is not trusted"] = server_context(
-        certificate(other, "localhost", 1, theirs)
-    )
-    contexts["self-signed"] = server_context(certificate(folder, "localhost"))
-    contexts["of another name"] = server_context(certificate(trusted, "evil.example", 1, ours))
-    sound = server_context(certificate(trusted, "localhost", 1, ours))
-    return {**{name: (made, False) for name, made in contexts.items()}, "sound": (sound, True)}
-
-
-TLS = ["expired", "of an own CA that is not trusted", "self-signed", "of another name", "sound"]
+TLS = {
+    "expired": ("localhost", -0.5, "trusted"),
+    "of an own CA that is not trusted": ("localhost", 1, "other"),
+    "self-signed": ("localhost", 1, ""),
+    "of another name": ("evil.example", 1, "trusted"),
+    "sound": ("localhost", 1, "trusted"),
+}
+"""Certificates: name, days that they last, and authority."""
 
 
 @pytest.mark.parametrize("name", TLS)
@@ -148,10 +137,12 @@ def test_a_certificate_that_is_not_sound_gets_no_request(
     env: Env, link: Link, name: str, tries: Tries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries.name(f"function and {link.name}", f"TLS certificate {name}")
-    context, is_trusted = tls_faults(tmp_path)[name]
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted" / "ca.pem"))
+    host, days, issuer = TLS[name]
+    authorities = {made: certificate(tmp_path, made) for made in {"trusted", issuer} - {""}}
+    monkeypatch.setenv("SSL_CERT_FILE", str(authorities["trusted"]))
+    context = server_context(certificate(tmp_path, host, days, authorities.get(issuer)))
     with function(env, link, answer(200, link.body), tls=context, host="localhost") as at:
-        if is_trusted:
+        if name == "sound":
             check_sound(at, link, tries)
             tries.note("200 OK")
         else:
