@@ -15,6 +15,7 @@ import index
 from scripted_sts import ScriptedSts, scripted_sts, success
 from signed_logins import SECRET
 from token_service.app import App
+from tried import PROFILE, Tried
 
 EVENTS = Path(__file__).parent / "events"
 
@@ -24,8 +25,16 @@ settings.register_profile(
     "untimed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("untimed")
-# `make fuzz`; a test's own number wins.
-settings.register_profile("long", max_examples=10_000)
+# `make fuzz`; a test's own number wins. tried.py counts, and says what is too little.
+settings.register_profile(PROFILE, max_examples=10_000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count what `make fuzz` tries."""
+    if config.getoption("--hypothesis-profile") == PROFILE:
+        is_whole = not config.option.file_or_dir and not config.option.keyword
+        config.pluginmanager.register(Tried(is_whole=is_whole))
+
 
 Env = dict[str, str]
 CallHandler = Callable[..., dict[str, Any]]

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import index
-from token_service.app import App
+from token_service.app import ROUTES, App
+from token_service.grant import wish_names
+from tried import examples
 
 pytestmark = pytest.mark.usefixtures("deployed")
 
@@ -90,25 +92,37 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+QUICK = examples(200, 60_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Each spelling of each, and those of no route.
+WORDS = sorted({"access_token", *(name for names in wish_names.ROUTES.values() for name in names)})
+PATHS = [*(route.path for route in ROUTES), "/sts/", "/oss/callback", "/healthz"]
 
 
+@pytest.mark.tries("events")
 @QUICK
 @given(st.none() | st.integers() | st.text() | st.binary() | JSON | JSON.map(json.dumps))
 def test_any_event_is_answered(event: object) -> None:
     check(index.handler(event, None))
 
 
+WISHES = st.dictionaries(
+    st.sampled_from(WORDS) | st.text(max_size=8),
+    st.sampled_from(["PUT", "GET", "auto", "1", "900", "image/png", "a.jpg", "list"]) | st.text(),
+    max_size=6,
+)
+
+
+@pytest.mark.tries("events")
 @QUICK
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT"]) | st.text(max_size=8),
-    path=st.sampled_from(["/", "/sts/", "/health"]) | st.text(max_size=20).map("/{}".format),
+    path=st.sampled_from(PATHS) | st.text(max_size=20).map("/{}".format),
     headers=JSON | st.dictionaries(st.text(max_size=15), st.text(max_size=15)),
-    query=JSON
-    | st.dictionaries(
-        st.sampled_from(["policy", "object", "duration"]) | st.text(max_size=8), st.text()
-    ),
-    body=JSON | st.text() | st.binary().map(lambda b: base64.b64encode(b).decode()),
+    query=JSON | WISHES,
+    body=JSON
+    | st.text()
+    | WISHES.map(json.dumps)
+    | st.binary().map(lambda b: base64.b64encode(b).decode()),
     is_base64=st.booleans() | JSON,
 )
 def test_any_http_event_is_answered(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
@@ -28,6 +28,7 @@ from token_service.callback import public_keys as oss_keys
 from token_service.http import fc_event
 from token_service.http.messages import Request, Response
 from token_service.routes import callback as callback_route
+from tried import examples
 
 Env = dict[str, str]
 EVENTS = Path(__file__).parents[1] / "events"
@@ -386,7 +387,8 @@ def test_the_cold_start_of_a_token_loads_only_what_it_needs(
 TEXT = st.text(max_size=30)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@pytest.mark.tries("callbacks")
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.binary(max_size=300),
     headers=st.dictionaries(

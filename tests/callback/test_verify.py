@@ -458,6 +458,7 @@ TEXTS = st.text(max_size=40)
 VALUES = st.dictionaries(st.sampled_from([*FIELDS, "x", "seal"]), TEXTS, max_size=9)
 
 
+@pytest.mark.tries("callbacks")
 @hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     path=TEXTS,
@@ -486,6 +487,7 @@ def test_any_request_is_refused_and_nothing_breaks(
     refusal(request)
 
 
+@pytest.mark.tries("callbacks")
 @given(st.dictionaries(st.sampled_from(["object", "size", "etag", "reqId"]), TEXTS, min_size=1))
 def test_whatever_oss_signs_is_in_the_grant_or_refused(values: dict[str, str]) -> None:
     try:

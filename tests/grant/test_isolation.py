@@ -68,6 +68,7 @@ def granted(name: str, prefix: str, object_key: str | None = None) -> Grant:
     return Grant(BUCKET, prefix, object_key, name, 900, "anonymous")
 
 
+@pytest.mark.tries("policies")
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
 def test_a_policy_opens_its_prefix_and_nothing_else(
     name: str, folder: str, key: str, action: str
@@ -84,6 +85,7 @@ def test_a_policy_opens_its_prefix_and_nothing_else(
         assert effect(grant, action, f"{BUCKET}/{outside}") is not Effect.ALLOW
 
 
+@pytest.mark.tries("policies")
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS)
 def test_a_policy_lists_under_its_prefix_only(name: str, folder: str, asked: str) -> None:
     prefix = f"{folder}/"
@@ -97,6 +99,7 @@ def test_a_policy_lists_under_its_prefix_only(name: str, folder: str, asked: str
     assert without is not Effect.ALLOW
 
 
+@pytest.mark.tries("names")
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
 def test_a_wish_for_one_object_opens_that_key_only(
     name: str, wished: str, other: str, action: str
@@ -177,6 +180,7 @@ def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[
 
 
 @pytest.mark.slow
+@pytest.mark.tries("pairs of callers")
 @few_hundred
 @given(PAIRS, SEGMENTS)
 @example(("\u00e9", "e\u0301"), "x")

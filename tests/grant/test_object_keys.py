@@ -59,6 +59,7 @@ def test_rejects(key: str) -> None:
     assert keys.fault(key)
 
 
+@pytest.mark.tries("names")
 @given(st.text())
 def test_no_accepted_key_holds_a_wildcard_or_a_dot_segment(key: str) -> None:
     if keys.fault(key) is None:
@@ -159,6 +160,7 @@ PARTS = st.sampled_from(["%2e", "%2E", ".", "%25", "25", "2e", "%2f", "/", "%5c"
 ENCODED = st.lists(PARTS, max_size=12).map("".join)
 
 
+@pytest.mark.tries("names")
 @given(ENCODED)
 def test_no_number_of_decodings_makes_a_new_name_lead_out(name: str) -> None:
     if keys.fault(name) or new_names.fault(name):

@@ -254,6 +254,7 @@ HOSTILE = st.text(
 )
 
 
+@pytest.mark.tries("policies")
 @given(st.text(max_size=60) | HOSTILE, st.text(max_size=60) | HOSTILE, st.sampled_from(offered()))
 def test_no_value_escapes_its_string_or_brings_a_wildcard(
     prefix: str, name: str, policy: str

@@ -429,6 +429,7 @@ def test_other_numbers_of_parts_are_refused(cloud: RunningCloud, parts: object) 
     assert refused(cloud, **upload.step, parts=parts) == (400, "InvalidParameter.Parts")
 
 
+@pytest.mark.tries("parts")
 @given(parts=st.lists(st.integers(-2, 6) | st.text(max_size=3), max_size=6))
 def test_parts_are_signed_each_once_or_not_at_all(
     cloud: RunningCloud, sealed: Answer, parts: list[object]

@@ -151,6 +151,7 @@ def test_a_form_is_for_the_callers_prefix(settings: Configuration) -> None:
         assert refusal(fields, KEY.access_key_secret) == "key"
 
 
+@pytest.mark.tries("forms")
 @given(st.text(st.sampled_from("./\\$*?{}a") | st.characters(exclude_categories=["Cs"])))
 def test_no_file_name_leads_out_of_the_prefix(name: str) -> None:
     """OSS puts the name in after the check, and reads the result literally: "../" leads nowhere."""
@@ -276,6 +277,7 @@ def test_the_policy_is_that_of_the_vendors_documentation(settings: Configuration
     }
 
 
+@pytest.mark.tries("forms")
 @given(st.text(st.sampled_from("\"'\\]}/\u7167\u00e9 %") | st.characters(), min_size=1))
 def test_a_hostile_key_stays_in_its_condition(name: str) -> None:
     key = f"uploads/alice/{name}"

@@ -1,0 +1,132 @@
+"""What `make fuzz` tried: how many examples each property had, and whether they were enough.
+
+A property says with `@pytest.mark.tries("names")` what it tries. Examples that are drawn and then
+refused by `assume` are not counted, nor are those that failed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping
+from functools import wraps
+from typing import Any
+
+import pytest
+from hypothesis import is_hypothesis_test, settings
+
+FLOORS: Mapping[str, int] = {
+    "events": 100_000,
+    "pairs of callers": 10_000,
+    "names": 10_000,
+    "policies": 10_000,
+    "forms": 10_000,
+    "parts": 10_000,
+    "callbacks": 10_000,
+}
+"""What `make fuzz` tries at least, over all properties of a kind: fewer fail the run."""
+PROFILE = "long"
+_EXAMPLES = "tried"
+
+
+def examples(few: int, many: int = 10_000, **more: Any) -> settings:
+    """Settings of a property that is given `few` examples as a rule, and `many` by `make fuzz`."""
+    is_long = settings.get_current_profile_name() == PROFILE
+    return settings(max_examples=many if is_long else few, **more)
+
+
+class Tried:
+    """A plugin of pytest: counts, and prints the table at the end. `is_whole` is a run of all
+    properties: only that can have tried too little."""
+
+    def __init__(self, *, is_whole: bool, floors: Mapping[str, int] = FLOORS) -> None:
+        self._is_whole, self._floors = is_whole, floors
+        self._count = 0
+        self._examples: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._kinds: dict[str, str] = {}
+
+    def note(self, name: str, kind: str, number: int, *, failed: bool) -> None:
+        """Add what one test tried; a property that is parametrized is several tests."""
+        self._kinds[name] = kind
+        self._examples[name] += number
+        self._failures[name] += failed
+
+    def short(self) -> list[str]:
+        """Say of what too little was tried."""
+        totals: Counter[str] = Counter()
+        for name, kind in self._kinds.items():
+            totals[kind] += self._examples[name]
+        return [
+            f"{kind}: {totals[kind]:,} tried, at least {least:,} are asked for"
+            for kind, least in self._floors.items()
+            if self._is_whole and totals[kind] < least
+        ]
+
+    def table(self) -> list[str]:
+        """One line for each property, those of one kind together, and a sum for each kind."""
+        names = sorted(
+            self._kinds, key=lambda name: (not self._kinds[name], self._kinds[name], name)
+        )
+        rows = [(n, self._kinds[n], self._examples[n], self._failures[n]) for n in names]
+        for kind in sorted({kind for kind in self._kinds.values() if kind}):
+            rows.append((f"all {kind}", kind, *_sums(row for row in rows if row[1] == kind)))
+        rows.append(
+            ("all", "", *_sums((n, "", self._examples[n], self._failures[n]) for n in names))
+        )
+        wide = max(len(row[0]) for row in rows)
+        lines = [f"{'property':{wide}}  {'of':16}  {'examples':>10}  failures"]
+        lines += [f"{n:{wide}}  {kind:16}  {number:10,}  {bad:8}" for n, kind, number, bad in rows]
+        return lines
+
+    # Hooks of pytest
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for test in {item.obj for item in items if isinstance(item, pytest.Function)}:
+            if is_hypothesis_test(test):
+                # Where Hypothesis lets others put a test of their own (its pytest plugin's way).
+                test.hypothesis.inner_test = self._counted(test.hypothesis.inner_test)
+
+    def _counted(self, test: Callable[..., None]) -> Callable[..., None]:
+        @wraps(test)
+        def counted(*args: Any, **kwargs: Any) -> None:
+            test(*args, **kwargs)
+            self._count += 1
+
+        return counted
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        self._count = 0
+        try:
+            return (yield)
+        finally:
+            if item.get_closest_marker("hypothesis"):
+                mark = item.get_closest_marker("tries")
+                # With the report, since another process may print it.
+                found = (item.nodeid.partition("[")[0], mark.args[0] if mark else "", self._count)
+                item.user_properties.append((_EXAMPLES, found))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            found: list[tuple[str, Any]] = report.user_properties
+            for name, value in found:
+                if name == _EXAMPLES:
+                    self.note(*value, failed=report.failed)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        is_worker = hasattr(session.config, "workerinput")
+        if not is_worker and self.short() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section("what was tried")
+        for line in self.table():
+            terminalreporter.write_line(line)
+        for line in self.short():
+            terminalreporter.write_line(f"TOO FEW  {line}", red=True)
+
+
+def _sums(rows: Iterable[tuple[str, str, int, int]]) -> tuple[int, int]:
+    found = list(rows)
+    return sum(row[2] for row in found), sum(row[3] for row in found)
