@@ -140,7 +140,13 @@ def sandboxes(
             lasting = 900 if way == _ALI_OSS else session_seconds
             command = (sys.executable, "-m", "short_sessions", str(lasting), "run")
             (folder / way).mkdir()
-            own = {**own, **more, "CALLBACK_URL": f"http://127.0.0.1:{port}/callback"}
+            own = {
+                **own,
+                "CALLBACK_URL": f"http://127.0.0.1:{port}/callback",
+                # Of tokens that end so soon none is given twice, and anonymous callers share one.
+                "CALLER_TOKENS_PER_MINUTE": "6000",
+                **more,
+            }
             env = {**own, "PORT": str(port), "PYTHONPATH": os.pathsep.join(map(str, _PATHS))}
             started[way] = stack.enter_context(
                 running(folder / way / "state", port, given(command, *own), **env)
