@@ -38,9 +38,9 @@ CHECKS = [
 ]
 CALLBACK = "POST /callback"
 CHOICES = ["bucket_write_policy", "bucket_read_policy", "nobodys_policy"]
-# Each is a request over HTTP, of which there are 26 kinds: 52 requests, 10,400 with `make fuzz`.
+# Each is a request over HTTP, of which there are 26 kinds: 52 requests, 5,200 with `make fuzz`.
 few = profile(
-    max_examples=400 if profile().max_examples >= 10_000 else 2,
+    max_examples=200 if profile().max_examples >= 10_000 else 2,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
