@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -289,6 +291,29 @@ def test_idle_connections_make_room_for_others(env: Env, server: ScriptedSts) ->
         assert runtime.end() == 0
         for connection in kept:
             connection.close()
+
+
+def test_who_has_just_connected_makes_no_room_for_others(env: Env) -> None:
+    go_on = threading.Event()
+
+    def wait(sock: socket.socket) -> bool:
+        go_on.wait(20)
+        return success()(sock)
+
+    with (
+        scripted_sts(wait) as sts,
+        custom_runtime({**env, "STS_ENDPOINT": sts.url}, MAX_CONNECTIONS=3) as runtime,
+        ThreadPoolExecutor(2) as threads,
+        contextlib.closing(runtime.connect()) as late,
+    ):
+        busy = [threads.submit(runtime.send, head("Connection: close")) for _ in range(2)]
+        late.connect()
+        # The server looks for idle ones twice a second.
+        time.sleep(1.2)
+        late.request("GET", "/health")
+        go_on.set()
+        assert late.getresponse().status == 200
+        assert all(b"200 OK" in one.result(20) for one in busy)
 
 
 def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:

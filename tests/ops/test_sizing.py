@@ -122,9 +122,10 @@ def test_a_device_asks_at_least_once_a_day_and_at_most_for_each_upload() -> None
 
 
 def test_the_own_figures_are_those_of_the_templates() -> None:
-    assert f"cpu: {VALUE['vcpu']:g}\n" in YAML
+    assert f"&& {VALUE['vcpu']:g} || 0.5}}" in YAML
+    assert f"&& 1 || {VALUE['custom_at_once']:g}}}" in YAML
     assert f"env('MAX_INSTANCES', {VALUE['cap']:g})" in YAML
-    assert f"memorySize: {sizing.memory_gb(VALUE, VALUE['vcpu']) * 1024:.0f}\n" in YAML
+    assert f"&& {sizing.memory_gb(VALUE, VALUE['vcpu']) * 1024:.0f} || 512}}" in YAML
 
 
 def test_the_formula_on_the_page_has_todays_factors() -> None:

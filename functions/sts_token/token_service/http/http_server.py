@@ -74,6 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = default_request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
+    # For its first request: till then it is not idle, and makes no room for others.
+    patience = REQUEST_SECONDS
 
     def handle(self) -> None:
         with suppress(OSError):
@@ -82,7 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         # Put in anew: the first of them is idle for longest.
         del self.server.until[self.connection]
-        self.server.until[self.connection] = time.monotonic() + IDLE_SECONDS
+        self.server.until[self.connection] = time.monotonic() + self.patience
+        self.patience = IDLE_SECONDS
         if self.server.is_ending:
             _stop_reading(self.connection)
         self.close_connection = not self.rfile.peek(1)  # type: ignore[attr-defined]
