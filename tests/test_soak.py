@@ -6,14 +6,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import soak
 from javascript import is_there
-from running_sandbox import ROOT
+from running_sandbox import ROOT, Sandbox
+from sdk_clients import Refusal
 from soak import Sample, Tally, faults, summary
+from soak_traffic import Caller, Unexpected
 
 KINDS = ["token", "form"]
 
@@ -67,6 +72,46 @@ def test_a_route_that_is_closed_is_an_error_of_the_soak() -> None:
     found, kinds = soak.soak(3, lambda line: None, ENABLED_ROUTES="token,signed-url,uploads")
     assert any("errors" in fault for fault in faults(found, kinds))
     assert any("RouteDisabled" in error for error in found.errors)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
+def test_a_sandbox_that_dies_ends_the_soak_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandboxes, found = soak.sandboxes, dict[str, Sandbox]()
+
+    @contextmanager
+    def kept(*arguments: Any) -> Iterator[dict[str, Sandbox]]:
+        with sandboxes(*arguments) as started:
+            found.update(started)
+            yield started
+
+    monkeypatch.setattr(soak, "sandboxes", kept)
+    made, kinds = soak.soak(10, lambda line: found["JWKS"].process.kill())
+    assert "JWKS: the sandbox has ended, with -9" in faults(made, kinds)
+    assert list(summary(made))
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_refusal_without_a_code_is_an_ended_token_for_403_only(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = Caller("http://127.0.0.1:9", "alice", None, 20)
+    monkeypatch.setattr(caller, "_token", object())
+    monkeypatch.setattr("soak_traffic.refusal", lambda operation: Refusal(status, "", ""))
+    with pytest.raises(Unexpected, match=str(status)):
+        caller.sdk("oss2 V4")
+    caller.close()
+
+
+def test_what_is_not_due_yet_is_not_counted_as_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = Caller("http://127.0.0.1:9", "alice", None, 20)
+    answers = {"/uploads": {"Uploads": [], "Prefix": "a/"}, "/signed-url": {}}
+    monkeypatch.setattr(caller, "ask", lambda path, **wishes: answers[path])
+    for kind in ("/uploads", "ended URL"):
+        done = caller.kinds()[kind]
+        assert done() is True
+        assert done() is False
+    caller.close()
 
 
 def test_what_stays_as_it_is_is_no_fault() -> None:

@@ -45,8 +45,9 @@ def is_there() -> bool:
     return not list(_missing(browser=False, folder=PAGE))
 
 
-def run(script: str, job: Mapping[str, object]) -> dict[str, Any]:
-    """Run a script of tests/web with a job on its stdin; return what it prints."""
+def run(script: str, job: Mapping[str, object], *, own_group: bool = False) -> dict[str, Any]:
+    """Run a script of tests/web with a job on its stdin; return what it prints. In a group of its
+    own a Ctrl-C in the terminal does not end it."""
     done = subprocess.run(
         ["node", script],  # noqa: S607 - whichever is on the PATH
         cwd=WEB,
@@ -55,6 +56,7 @@ def run(script: str, job: Mapping[str, object]) -> dict[str, Any]:
         encoding="utf-8",
         timeout=120,
         check=False,
+        start_new_session=own_group,
     )
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)

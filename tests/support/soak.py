@@ -55,13 +55,15 @@ class Sample:
 
 @dataclass
 class Tally:
-    """What was done: (interval, kind, milliseconds) of each, and the errors. Thread-safe."""
+    """What was done: (interval, kind, milliseconds) of each, the errors, and the sandboxes that
+    ended by themselves. Thread-safe."""
 
     done: list[tuple[int, str, float]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     number_of_errors: int = 0
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     renewed: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, interval: int, kind: str, milliseconds: float, error: str) -> None:
@@ -77,6 +79,7 @@ class Tally:
 def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
     """Why a soak failed, a sentence each: errors, kinds that were never tried, slopes."""
     found = [f"{tally.number_of_errors} errors"] if tally.number_of_errors else []
+    found += tally.lost
     tried = {kind for _, kind, _ in tally.done}
     found += [f"{kind} was never tried" for kind in kinds if kind not in tried]
     for way, samples in tally.samples.items():
@@ -188,19 +191,21 @@ def soak(
             passed = time.monotonic() - began
             return min(INTERVALS - 1, int(passed / seconds * INTERVALS))
 
-        def work(caller: Caller, choices: Mapping[str, Callable[[], None]]) -> None:
+        def work(caller: Caller, choices: Mapping[str, Callable[[], bool | None]]) -> None:
             chance = random.Random(caller.name)  # noqa: S311 - the same mixture each time
             names = list(choices)
             while not end.is_set():
                 # Each kind once in each turn, so that a short soak has them all.
                 for kind in chance.sample(names, len(names)):
                     start, error = time.perf_counter(), ""
+                    was_tried: bool | None = True
                     try:
-                        choices[kind]()
+                        was_tried = choices[kind]()
                     except Exception as caught:  # noqa: BLE001 - whatever it is, it is told
                         error = f"{type(caught).__name__}: {caught}"[:400]
                     spent = (time.perf_counter() - start) * 1000
-                    tally.add(interval(), kind, spent, error)
+                    if was_tried is not False:
+                        tally.add(interval(), kind, spent, error)
                     if end.is_set():
                         break
             tally.renewed.update(caller.renewed)
@@ -222,6 +227,11 @@ def soak(
         try:
             for number in range(1, INTERVALS + 1):
                 end.wait(max(0.0, began + seconds * number / INTERVALS - time.monotonic()))
+                for way, sandbox in started.items():
+                    if (status := sandbox.process.poll()) is not None:
+                        tally.lost.append(f"{way}: the sandbox has ended, with {status}")
+                if tally.lost:
+                    break
                 passed = (time.monotonic() - began) / 60
                 for way, sandbox in started.items() if _PROC.is_dir() else ():
                     sample = look(sandbox.process.pid, passed)
@@ -232,9 +242,11 @@ def soak(
                 )
         except KeyboardInterrupt:
             tell("ended by Ctrl-C")
-        end.set()
-        for thread in threads:
-            thread.join()
+        finally:
+            # Whatever came up: a thread that goes on would keep this process for ever.
+            end.set()
+            for thread in threads:
+                thread.join()
     return tally, sorted(kinds)
 
 
@@ -256,7 +268,7 @@ def summary(tally: Tally) -> Iterator[str]:
             yield _row(str(number + 1), spent) + held
     yield ""
     yield f"ended and renewed: {tally.renewed['token']} tokens, {tally.renewed['login']} logins"
-    if not tally.samples:
+    if not _PROC.is_dir():
         yield "memory, descriptors and threads: not measured, since there is no /proc here"
     yield f"requests {len(tally.done)}, errors {tally.number_of_errors}"
     yield from (f"  {error}" for error in tally.errors)

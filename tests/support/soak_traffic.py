@@ -117,15 +117,16 @@ class Caller:
         got = self._sent(self.ask("/signed-url", object=name, method="GET"))
         expect(got == data, True, "the bytes of a signed GET are those of the PUT")
 
-    def ended_url(self) -> None:
+    def ended_url(self) -> bool:
         """A signed URL of one second, of an earlier turn, is refused."""
         name, data = self._object("ended")
-        if self._url_of_before and time.monotonic() > self._url_of_before[0] + 2.1:
+        if self._url_of_before:
+            if time.monotonic() < self._url_of_before[0] + 2.1:
+                return False
             self._sent(self._url_of_before[1], data, 403)
-            self._url_of_before = None
-        if self._url_of_before is None:
-            signed = self.ask("/signed-url", object=name, method="PUT", expires="1")
-            self._url_of_before = time.monotonic(), signed
+        signed = self.ask("/signed-url", object=name, method="PUT", expires="1")
+        self._url_of_before = time.monotonic(), signed
+        return True
 
     def form(self) -> None:
         """A form as a page posts it, with a callback."""
@@ -155,10 +156,10 @@ class Caller:
         document = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>"
         self._sent(self.ask("/multipart", "POST", action="complete", **step), document.encode())
 
-    def uploads(self) -> None:
+    def uploads(self) -> bool:
         """The caller's own objects, page by page; at once again it is left out."""
         if time.monotonic() < self._listed + LISTING_SECONDS:
-            return
+            return False
         self._listed = time.monotonic()
         marker: dict[str, str] = {}
         pages = 0
@@ -167,13 +168,14 @@ class Caller:
             outside = [one for one in page["Uploads"] if not one["Key"].startswith(page["Prefix"])]
             expect(outside, [], "/uploads lists the caller's own")
             marker, pages = ({"marker": page["Marker"]} if "Marker" in page else {}), pages + 1
+        return True
 
     def health(self) -> None:
         """/health, which needs no login."""
         expect(self.ask("/health")["Status"], "OK", "/health")
 
     def sdk(self, name: str) -> None:
-        """Put, head, get, list and delete by an SDK with the token."""
+        """Put, head, get, list, and begin and abort parts by an SDK with the token."""
         key, data = self._object(name.replace(" ", "-"))
 
         def use(token: Token) -> object:
@@ -200,7 +202,7 @@ class Caller:
             "authorizationV4": True,
             "image": "",
         }
-        found = run("node_upload.mjs", job)
+        found = run("node_upload.mjs", job, own_group=True)
         for step in ("put", "get", "multipart", "resume", "abort", "list", "listV2"):
             expect("value" in found[step], True, f"ali-oss {step}: {found[step]}")
 
@@ -228,8 +230,8 @@ class Caller:
         """Hang up."""
         self._http.close()
 
-    def kinds(self) -> dict[str, Callable[[], None]]:
-        """What one may do, by name."""
+    def kinds(self) -> dict[str, Callable[[], bool | None]]:
+        """What one may do, by name; False: it is not its time yet, and nothing was asked."""
         return {
             "token": self.token,
             "signed URL": self.signed_url,
@@ -246,4 +248,5 @@ class Caller:
 
 def _has_ended(refused: Refusal | None) -> bool:
     # Of a HEAD oss2 reads no code.
-    return refused is not None and refused.code in ("SecurityTokenExpired", "")
+    ended = ("SecurityTokenExpired", "")
+    return refused is not None and refused.status == 403 and refused.code in ended
