@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 
 from ops.policies_described import describe, offered
 from sandbox.ram import Access, Effect
+from token_service.callback.seals import Seal
 from token_service.grant import grants, new_names
 from token_service.grant import object_keys as keys
 from token_service.grant.grants import Grant
 from token_service.grant.policies import Policies
 from token_service.login import callers
 from token_service.login.callers import Caller
+from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_settings
+from token_service.signing import limits, multipart
+from token_service.signing.multipart import UploadRefused
 from two_judges import Judges
 
 NAMES = offered()
@@ -202,6 +206,36 @@ def test_no_two_users_reach_each_other(pair: tuple[str, str], key: str) -> None:
             assert not allowed_under(here, others, key, policy=name)
             if not (keys.fault(key) or new_names.fault(key) or key.endswith("/")):
                 assert not allowed_under(here, others, key, policy=name, object=key)
+
+
+SECRET = b"s" * 32
+LIMITS = limits.read(Reader({}))
+SOUND_NAMES = st.lists(
+    st.text("aA.%[] \u00e9\u0301", min_size=3, max_size=6), min_size=1, max_size=3
+).map(lambda parts: "/".join(f"{part}x" for part in parts))
+
+
+@pytest.mark.tries("pairs of callers")
+@few_hundred
+@given(PAIRS, SOUND_NAMES)
+@example(("alice", "Alice"), "x")
+@example(("a", "aa"), "x")
+def test_no_user_goes_on_with_an_upload_of_another_or_reports_it(
+    pair: tuple[str, str], name: str
+) -> None:
+    assume(pair[0] != pair[1])
+    one, other = (grants.decide(c, {"object": name}, SETTINGS) for c in map(callers.named, pair))
+    begun = multipart.read_start({"object": name, "size": "1"}, one, LIMITS, "", 0)
+    sealed = multipart.seal(begun, SECRET)
+    assert multipart.unseal(sealed, (SECRET,), one, LIMITS, "", 1) == begun
+    with pytest.raises(UploadRefused):
+        multipart.unseal(sealed, (SECRET,), other, LIMITS, "", 1)
+    whole = one._replace(object_key=None)
+    for grant in (one, whole):
+        key = grant.object_key or grant.prefix
+        report = Seal(grant.session_name, BUCKET, key, grant.object_key is None, 1)
+        assert report.covers(BUCKET, f"{one.object_key}")
+        assert not report.covers(BUCKET, f"{other.object_key}")
 
 
 @few_hundred

@@ -22,8 +22,11 @@ from pytest_mock import MockerFixture
 from running_cloud import RunningCloud, running_cloud
 from token_service.app import App
 from token_service.callback import seals
+from token_service.grant.grants import Grant
+from token_service.grant.refusals import InvalidParameter
 from token_service.http.messages import Request, Response
-from token_service.signing import sealing
+from token_service.settings.parsing import Reader
+from token_service.signing import limits, multipart, sealing
 from token_service.signing.multipart import MAX_PARTS, PART_BYTES, UPLOAD_SECONDS
 
 SECRET = "j" * 32
@@ -445,6 +448,39 @@ def test_parts_are_signed_each_once_or_not_at_all(
         assert set(numbers) <= {1, 2, 3}
     else:
         assert answer["ErrorCode"] == "InvalidParameter.Parts"
+
+
+LARGEST = limits.read(Reader({}))
+# Around each border of a part, and any.
+SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
+    lambda parts, more: parts * PART_BYTES + more, st.integers(1, 1023), st.integers(-1, 1)
+)
+
+
+@pytest.mark.tries("parts")
+@given(size=SIZES, data=st.data())
+def test_parts_of_any_size_are_the_object_and_no_byte_more(size: int, data: st.DataObject) -> None:
+    """Each URL is for its number and as many bytes as are told; there is none beyond the last."""
+
+    def sign(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+        return json.dumps([method, query, headers])
+
+    grant = Grant("my-bucket", "u/", "u/a", "bucket_write_policy", 900, "alice")
+    upload = multipart.read_start({"object": "a", "size": str(size)}, grant, LARGEST, "", 0)
+    count = upload.part_count
+    drawn = data.draw(st.lists(st.integers(1, count), max_size=5))
+    numbers = dict.fromkeys([count, 1, *drawn])
+    step = multipart.read_step({"upload_id": "A", "parts": ",".join(map(str, numbers))}, upload, 0)
+    parts: Any = multipart.signed(step, upload, sign, LARGEST, {})["Parts"]
+    assert [part["Number"] for part in parts] == list(numbers)
+    for part in parts:
+        length = PART_BYTES if part["Number"] < count else size - (count - 1) * PART_BYTES
+        assert 1 <= length == part["Size"] <= PART_BYTES
+        query = {"uploadId": "A", "partNumber": str(part["Number"])}
+        assert json.loads(part["Url"]) == ["PUT", query, {"Content-Length": str(length)}]
+    for number in (0, count + 1):
+        with pytest.raises(InvalidParameter, match=f"numbers of parts, 1 to {count}"):
+            multipart.read_step({"upload_id": "A", "parts": str(number)}, upload, 0)
 
 
 @pytest.fixture(scope="module")

@@ -290,14 +290,45 @@ def test_a_hostile_key_stays_in_its_condition(name: str) -> None:
     assert refusal(form["Fields"], KEY.access_key_secret) == ""
 
 
-ANY = configuration(
-    {
-        "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
-        "BUCKET_NAME": "my-bucket",
-        "OSS_REGION": "cn-hangzhou",
-        "AUTH": "anonymous",
-    }
+SOUND = {
+    "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
+    "BUCKET_NAME": "my-bucket",
+    "OSS_REGION": "cn-hangzhou",
+    "AUTH": "anonymous",
+}
+ANY = configuration(SOUND)
+BOUND = configuration({**SOUND, "UPLOAD_MAX_BYTES": "100", "UPLOAD_CONTENT_TYPES": "image/*"})
+OTHER_TYPES = ["", "image/gif", "image/svg+xml", "image/png,text/html", "image/*"]
+OUTSIDE = ["uploads/bob/a", "uploads/alice", "uploads/alicex/a", "", "x/uploads/alice/a"]
+
+
+@pytest.mark.tries("forms")
+@given(
+    wishes=st.fixed_dictionaries(
+        {"content_type": st.sampled_from(["image/png", "image/jpeg"])},
+        optional={"max_bytes": st.integers(1, 100), "expires": st.integers(1, 900)},
+    ),
+    name=st.none() | st.text("ab/.", min_size=1, max_size=6),
+    wider=st.sampled_from(["", "size", "expiration", "key", "content-type"]),
+    data=st.data(),
 )
+def test_a_form_takes_what_was_wished_for_and_nothing_wider(
+    wishes: dict[str, object], name: str | None, wider: str, data: st.DataObject
+) -> None:
+    """To the last byte and second; what is wider is refused for just that."""
+    texts: dict[str, Any] = {wish: str(value) for wish, value in wishes.items()}
+    grant = PREFIX if name is None else PREFIX._replace(object_key=PREFIX.prefix + name)
+    fields = dict(signed(BOUND, grant, **texts)["Fields"])
+    if name is None:
+        fields["key"] = PREFIX.prefix + data.draw(st.text(max_size=6))
+    if wider == "key":
+        fields["key"] = data.draw(st.sampled_from(OUTSIDE))
+    if wider == "content-type":
+        other = data.draw(st.sampled_from(OTHER_TYPES))
+        fields.update(dict.fromkeys(["content-type", "x-oss-content-type"], other))
+    size = int(texts.get("max_bytes", 100)) + (wider == "size")
+    late = int(texts.get("expires", 900)) + (wider == "expiration")
+    assert refusal(fields, KEY.access_key_secret, size=size, late=late) == wider
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
