@@ -36,6 +36,8 @@ _LEFT_OUT = (
     # What nothing here loads; the licences stay.
     *(f"jinja2/{name}.py" for name in ("ext", "meta", "nativetypes", "sandbox")),
     "jwt/help.py",
+    # While PyJWT is imported a stand-in is there (login/logins.py).
+    "typing_extensions.py",
     *(f"*.dist-info/{name}" for name in ("METADATA", "WHEEL", "top_level.txt", "entry_points.txt")),
 )
 
@@ -94,16 +96,27 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
         return f"no byte code ({why_not}): {byte_code.COST}"
     # Here the preinstalled packages are those that this Python has.
     folders = [folder, Path(sysconfig.get_paths()["purelib"])]
-    imported = byte_code.imported(this(), folders, cold=True)
-    own = [each for each in imported if (FUNCTION / each).exists()]
+    own, first = (
+        [
+            each
+            for each in byte_code.imported(this(), folders, cold=cold)
+            if (FUNCTION / each).exists()
+        ]
+        for cold in (False, True)
+    )
     byte_code.write(python, folder, {each: byte_code.beside(each) for each in own})
-    # The smallest go first: a file costs 200 bytes by itself.
-    held = sorted(map(byte_code.beside, own), key=lambda path: (folder / path).stat().st_size)
+
+    def worth(module: Path) -> tuple[bool, int]:
+        # Of equal worth the smallest go first: a file costs 200 bytes by itself.
+        return module in first, (folder / byte_code.beside(module)).stat().st_size
+
+    held = sorted(own, key=worth)
     while held and len(zipped(folder)) > max_bytes:
-        (folder / held.pop(0)).unlink()
+        (folder / byte_code.beside(held.pop(0))).unlink()
     return (
-        f"byte code of {len(held)} of our {len(own)} modules that a first request imports, by "
-        f"Python {python.version}; its packages are source"
+        f"byte code of {len(held)} of our {len(own)} modules ({len({*held} & {*first})} of the "
+        f"{len(first)} that a first request imports), by Python {python.version}; its packages are "
+        "source"
     )
 
 
