@@ -87,10 +87,10 @@ class App(Instance):
             from token_service import misspelt
 
             misspelt.warn(self.env)
-        # As it stands there, sound or not: wrong settings are answered too.
-        is_true = Reader(self.env).text(HTTP_ERROR_STATUS) == "real"
-        if not is_true and not (route and route.true_status):
-            status = 200
+        if status != 200 and not (route and route.true_status):
+            # As it stands there, sound or not: wrong settings are answered too.
+            is_true = Reader(self.env).text(HTTP_ERROR_STATUS) == "real"
+            status = status if is_true else 200
         return Response(
             status=status,
             headers={**_HEADERS, **headers},
