@@ -21,7 +21,7 @@ from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
 MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
-"""One that is idle for longer may have been dropped on the way without a word."""
+"""Of idle connections: how many are kept, and how long. Older ones may have been dropped."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Far above any answer of STS; an answer has to fit into the instance's memory."""
 
