@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,12 +15,14 @@ import pytest
 
 from cold_instances import Clock, Instances, in_front_of
 from faulty_proxy import Exchange, faulty
+from operators_tool import run_tool
 from ops import report, sizing
 from ops.measure_cold import bare, calls, told
 from ops.measure_cold.calls import AGAIN, IDLE, NEW, TOGETHER, Seen, Series
 from ops.measure_cold.plan import Plan, announced, hidden, read_plan
 from ops.smoke.options import UsageError
 from running_function import RunningFunction, running_function
+from running_sandbox import make
 from sandbox import gateway
 from sandbox.servers import Service, in_background, listen
 from smoke_test import KEY
@@ -422,29 +422,13 @@ def test_a_refusal_that_quotes_the_login_is_masked() -> None:
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command or (sys.executable, "-m", "ops.measure_cold"),
-        cwd=Path(__file__).parent,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}:{ROOT}/functions/sts_token",
-            **variables,
-        },
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    return run_tool("ops.measure_cold", *command, seconds=60, **variables)
 
 
 def test_make_measure_cold_measures_and_succeeds(
     login_function: RunningFunction, login: str
 ) -> None:
-    make = shutil.which("make")
-    if make is None:
-        pytest.skip("`make measure-cold` is left out; missing: make")
-    arguments = ("READY=", f"BIN={Path(sys.executable).parent}", f"URL={login_function.url}")
-    done = run(make, "-f", str(ROOT / "Makefile"), "measure-cold", *arguments, LOGIN=login)
+    done = run(*make("measure-cold", f"URL={login_function.url}"), LOGIN=login)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"make measure-cold: GET / of {login_function.url}")
     assert "warm, served again" in done.stdout

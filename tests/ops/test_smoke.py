@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,9 +17,11 @@ import pytest
 
 from certificates import certificate, server_context
 from faulty_proxy import Exchange, faulty, sound
+from operators_tool import run_tool
 from ops.smoke import checks, upload, wire
 from ops.smoke.options import UsageError, read_options
 from running_function import RunningFunction, running_function
+from running_sandbox import make
 from sandbox import cloud, oss
 from sandbox.identities import AccessKey, Identities
 from sandbox.ram import Policy
@@ -320,30 +319,13 @@ def drip(server: socket.socket) -> None:
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command or (sys.executable, "-m", "ops.smoke"),
-        # There is no .env there: the checkout's is the developer's.
-        cwd=Path(__file__).parent,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}:{ROOT}/functions/sts_token",
-            **variables,
-        },
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    return run_tool("ops.smoke", *command, seconds=30, **variables)
 
 
 def test_make_smoke_prints_the_table_and_succeeds(
     login_function: RunningFunction, login: str
 ) -> None:
-    make = shutil.which("make")
-    if make is None:
-        pytest.skip("`make smoke` is left out; missing: make")
-    arguments = ("READY=", f"BIN={Path(sys.executable).parent}", f"URL={login_function.url}")
-    done = run(make, "-f", str(ROOT / "Makefile"), "smoke", *arguments, LOGIN=login)
+    done = run(*make("smoke", f"URL={login_function.url}"), LOGIN=login)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS  token" in done.stdout
     assert login not in done.stdout + done.stderr

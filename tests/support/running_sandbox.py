@@ -214,7 +214,7 @@ def make(*arguments: str) -> list[str]:
     the page to be built."""
     found = shutil.which("make")
     if found is None:
-        pytest.skip("`make run` is left out; missing: make")
+        pytest.skip(f"`make {arguments[0]}` is left out; missing: make")
     return [
         found,
         "-f",
