@@ -36,7 +36,8 @@ from token_service.login.jwks import KeysUnreachable
 from token_service.login.jwt import Jwt
 from token_service.login.logins import Logins
 from token_service.settings import oss_hosts
-from token_service.settings.reading import Settings, read_secrets
+from token_service.settings.parsing import Reader
+from token_service.settings.reading import Settings
 from token_service.settings.values import ROUTE_WORDS
 from token_service.settings.variables import (
     CALLBACK_SECRET,
@@ -447,7 +448,7 @@ def _used_secrets(patient: Patient) -> dict[str, tuple[bytes, ...]]:
     for variable in used:
         if patient.variables.get(variable.name):
             with contextlib.suppress(Misconfiguration):
-                found[variable.name] = read_secrets(patient.variables, variable)
+                found[variable.name] = Reader(patient.variables).read(variable)
     return found
 
 

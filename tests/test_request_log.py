@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -165,3 +167,24 @@ def test_nothing_secret_is_in_any_line(
     assert len(caplog.records) == 8
     for secret in secrets:
         assert secret not in caplog.text
+
+
+def test_each_line_has_the_time_and_the_fields_of_a_line_that_logging_makes(
+    ask: Ask, env: Env, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a copy of one that was made earlier."""
+    caplog.set_level(logging.INFO, logger="sts_token")
+    began = time.time()
+    with scripted_sts(success()) as server:
+        ask(server, env)
+        ask(server, env)
+    first, second = (r for r in caplog.records if r.message.startswith("{"))
+    made = logging.getLogger("sts_token").makeRecord("sts_token", 20, "", 0, "", (), None)
+    for record in (first, second):
+        assert vars(made).keys() <= vars(record).keys()
+        assert (record.name, record.levelname) == ("sts_token", "INFO")
+        shown = logging.Formatter("%(asctime)s").format(record)
+        at = datetime.strptime(shown, "%Y-%m-%d %H:%M:%S,%f").timestamp()
+        assert began - 0.001 <= at <= time.time()
+    assert first.created < second.created
+    assert first.message != second.message

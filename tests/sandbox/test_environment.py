@@ -21,7 +21,7 @@ from sandbox.environment import (
 )
 from token_service.errors import Misconfiguration
 from token_service.settings.parsing import Reader
-from token_service.settings.reading import read_access_key, read_secrets, read_settings
+from token_service.settings.reading import read_access_key, read_settings
 from token_service.settings.variables import CALLBACK_SECRET, JWT_SECRET, VARIABLES
 
 KEY = ("LTAIsandbox", "sandbox-secret")
@@ -247,8 +247,8 @@ def test_the_key_of_callbacks_is_found_at_the_gateway() -> None:
 
 
 def test_callbacks_are_sealed_by_a_secret_of_the_sandboxs_own() -> None:
-    assert read_secrets(made(CALLBACK_SECRET="r" * 32), CALLBACK_SECRET) == (SEALS.encode(),)
-    assert read_secrets(made("CALLBACK_SECRET", CALLBACK_SECRET="o" * 32), CALLBACK_SECRET) == (
+    assert Reader(made(CALLBACK_SECRET="r" * 32)).read(CALLBACK_SECRET) == (SEALS.encode(),)
+    assert Reader(made("CALLBACK_SECRET", CALLBACK_SECRET="o" * 32)).read(CALLBACK_SECRET) == (
         b"o" * 32,
     )
 
@@ -268,7 +268,7 @@ def test_pages_of_any_origin_may_ask_unless_the_developer_says_which() -> None:
 
 
 def test_logins_are_verified_by_the_demo_secret() -> None:
-    assert read_secrets(made(AUTH="jwt"), JWT_SECRET) == (SECRET.encode(),)
+    assert Reader(made(AUTH="jwt")).read(JWT_SECRET) == (SECRET.encode(),)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
     Settings,
     read_access_key,
-    read_secrets,
     read_settings,
 )
 from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET, VARIABLES
@@ -310,8 +309,8 @@ def test_callbacks_and_hook_are_read(env: Env) -> None:
 
 def test_secrets_for_callbacks_are_lists_and_not_in_settings(env: Env) -> None:
     env = {**env, **CALLBACKS, "CALLBACK_SECRET": f"{'n' * 32}, {'o' * 32}"}
-    assert read_secrets(env, CALLBACK_SECRET) == (b"n" * 32, b"o" * 32)
-    assert read_secrets(env, UPLOAD_HOOK_SECRET) == (b"h" * 32,)
+    assert Reader(env).read(CALLBACK_SECRET) == (b"n" * 32, b"o" * 32)
+    assert Reader(env).read(UPLOAD_HOOK_SECRET) == (b"h" * 32,)
     for secret in ("n" * 32, "o" * 32, "h" * 32):
         assert secret not in repr(read_settings(env))
 

@@ -14,7 +14,6 @@ from token_service.login.jwt import Jwt
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import (
     read_access_key,
-    read_secrets,
     read_settings,
 )
 from token_service.settings.variables import (
@@ -79,7 +78,7 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "UPLOAD_MAX_BYTES": limits.max_bytes,
         "UPLOAD_CONTENT_TYPES": list(limits.content_types),
         "AUTH": "jwt" if logins else "anonymous",
-        "JWT_SECRET": _texts(read_secrets(seen, JWT_SECRET)) if by_secret else None,
+        "JWT_SECRET": _texts(Reader(seen).read(JWT_SECRET)) if by_secret else None,
         "JWT_JWKS_FILE": logins.keys_file or None if logins else None,
         "JWT_JWKS_URL": _text(logins.keys_url) if logins else None,
         "JWT_ISSUER": logins.issuer if logins else None,
@@ -92,10 +91,10 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "OSS_INTERNAL_ENDPOINT": str(made.oss_internal_endpoint),
         "STS_ENDPOINT": str(made.sts_endpoint),
         "CALLBACK_URL": _text(callback.url) if callback else None,
-        "CALLBACK_SECRET": _texts(read_secrets(seen, CALLBACK_SECRET)) if callback else None,
+        "CALLBACK_SECRET": _texts(Reader(seen).read(CALLBACK_SECRET)) if callback else None,
         "CALLBACK_PUBLIC_KEY_URL": _text(callback.public_key_url) if callback else None,
         "UPLOAD_HOOK_URL": _text(hook),
-        "UPLOAD_HOOK_SECRET": _texts(read_secrets(seen, UPLOAD_HOOK_SECRET)) if hook else None,
+        "UPLOAD_HOOK_SECRET": _texts(Reader(seen).read(UPLOAD_HOOK_SECRET)) if hook else None,
         "HTTP_ERROR_STATUS": Reader(seen).text(HTTP_ERROR_STATUS) or "ok",
     }
     new = seen.asked - known.keys() - _PLATFORM

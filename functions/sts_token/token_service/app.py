@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
@@ -10,8 +11,7 @@ from token_service.encoding import compact
 from token_service.http.messages import Request, Response
 from token_service.instance import Instance
 from token_service.request_log import Record
-from token_service.settings.parsing import Reader
-from token_service.settings.variables import ALLOWED_ORIGINS, HTTP_ERROR_STATUS
+from token_service.settings.variables import ALLOWED_ORIGINS
 
 _HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
@@ -47,6 +47,8 @@ ROUTES = (
     Route("/health", _ANY, "health", needs_login=False, true_status=True),
 )
 _BY_PATH = {route.path: route for route in ROUTES}
+# import_module takes 10 us for one that is there, and a token that is served again 60.
+_module = cache(lambda name: import_module(f"token_service.routes.{name}"))
 
 
 class App(Instance):
@@ -66,20 +68,20 @@ class App(Instance):
             record.request_id = request.request_id
             route = _find(request.path)
             # Imported where it is needed: apps send no Origin.
-            if method == "OPTIONS" or Reader(self.env).text(ALLOWED_ORIGINS):
+            if self.env.get(ALLOWED_ORIGINS.name) or method == "OPTIONS":
                 from token_service.http import cors
 
                 headers = cors.headers(request, self)
             answer, status = self._answer(request, route, record), 200
             if method == "OPTIONS":
                 headers = self.get(cors.of).preflight(request)
+            record.status = status
         except Exception as caught:  # noqa: BLE001 - the last resort: a client gets JSON, always
             from token_service.routes import refusals
 
             error = refusals.refusal(caught, record, self, is_callback=route is CALLBACK)
-            answer, status = refusals.members(error), error.status
+            answer, status = refusals.members(error), refusals.http_status(error, route, self.env)
             headers = {**headers, **error.headers}
-        record.status = status
         record.write()
         self._answers = answers = self._answers + 1
         if answers == 2:
@@ -87,15 +89,8 @@ class App(Instance):
             from token_service import misspelt
 
             misspelt.warn(self.env)
-        if status != 200 and not (route and route.true_status):
-            # As it stands there, sound or not: wrong settings are answered too.
-            is_true = Reader(self.env).text(HTTP_ERROR_STATUS) == "real"
-            status = status if is_true else 200
-        return Response(
-            status=status,
-            headers={**_HEADERS, **headers},
-            body="" if method == "HEAD" else compact(answer),
-        )
+        body = "" if method == "HEAD" else compact(answer)
+        return Response(status, {**_HEADERS, **headers}, body)
 
     def _answer(self, request: Request, route: Route | None, record: Record) -> dict[str, object]:
         if request.method == "OPTIONS":
@@ -110,8 +105,7 @@ class App(Instance):
             from token_service.routes import refusals
 
             raise refusals.no_route(request, route, _BY_PATH, self, record)
-        module = import_module(f"token_service.routes.{route.module}")
-        answer: dict[str, object] = module.answer(request, self, record)
+        answer: dict[str, object] = _module(route.module).answer(request, self, record)
         return answer
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from token_service.encoding import compact
 
 log = logging.getLogger("sts_token")
+# What logging finds out anew for each line (file, process, thread): 4 us of 60, served again.
+_MADE = log.makeRecord(log.name, logging.INFO, __file__, 0, "", (), None).__dict__
 
 
 class Record:
@@ -39,6 +41,7 @@ class Record:
             "totalMs": round((time.perf_counter() - self._began) * 1000, 1),
         }
         if log.isEnabledFor(logging.INFO):
-            text = compact({name: value for name, value in line.items() if value != ""})
-            # Made by hand: where in the code it was written is always here.
-            log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, text, (), None))
+            text, now = compact({k: v for k, v in line.items() if v != ""}), time.time()
+            made = logging.LogRecord.__new__(logging.LogRecord)
+            made.__dict__.update(_MADE, msg=text, created=now, msecs=now % 1 * 1000)
+            log.handle(made)

@@ -63,7 +63,7 @@ def _member(document: dict[str, Any], name: str) -> dict[str, Any]:
 def _texts(document: dict[str, Any], name: str) -> dict[str, str]:
     """A map of text to text; absent and null are empty."""
     values = document.get(name) or {}
-    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+    if not isinstance(values, dict) or not {*map(type, values.values())} <= {str}:
         raise InvalidEvent(f"{name} must be an object of texts")
     return values
 

@@ -19,7 +19,7 @@ from token_service.http.messages import Request
 from token_service.imports import stand_ins
 from token_service.login.callers import Caller, Login, named
 from token_service.login.jwt import Jwt
-from token_service.settings.reading import read_secrets
+from token_service.settings.parsing import Reader
 from token_service.settings.values import CLOCK_SKEW_SECONDS
 from token_service.settings.variables import JWT_SECRET
 
@@ -119,7 +119,7 @@ class Logins:
             return found, [found]
         text = self._env.get(JWT_SECRET.name)
         if text is None or text != self._secrets[0]:
-            secrets = read_secrets(self._env, JWT_SECRET)
+            secrets = Reader(self._env).read(JWT_SECRET)
             self._secrets = text, secrets, [(secret, "HS256") for secret in secrets]
         return self._secrets[1:]
 

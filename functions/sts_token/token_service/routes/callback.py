@@ -14,7 +14,7 @@ from token_service.oss_client import oss_of
 from token_service.request_log import Record
 from token_service.routes.callback_of import callback_settings
 from token_service.routes.refusals import NotFound
-from token_service.settings.reading import read_secrets
+from token_service.settings.parsing import Reader
 from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET
 
 CALLBACK_SECONDS = 4.0
@@ -30,7 +30,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     callback = verify.verify(
         request,
         settings,
-        read_secrets(at.env, CALLBACK_SECRET),
+        Reader(at.env).read(CALLBACK_SECRET),
         at.get(_public_keys),
         now=time.time(),
         end=end,
@@ -45,7 +45,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     webhook = at.get(_webhook)
     if webhook is None:
         return {"StatusCode": 200, "Status": "OK", **upload.members()}
-    return webhook.deliver(upload, read_secrets(at.env, UPLOAD_HOOK_SECRET)[0], end)
+    return webhook.deliver(upload, Reader(at.env).read(UPLOAD_HOOK_SECRET)[0], end)
 
 
 def _public_keys(at: Instance) -> OssKeys:

@@ -7,7 +7,6 @@ from token_service.callback.parameters import CallbackParameters, CallbackSettin
 from token_service.grant.grants import Grant
 from token_service.instance import Instance
 from token_service.settings.parsing import Reader
-from token_service.settings.reading import read_secrets
 from token_service.settings.variables import CALLBACK_SECRET
 
 
@@ -16,7 +15,7 @@ def callback_of(grant: Grant, expires: int, at: Instance) -> CallbackParameters 
     settings = at.get(callback_settings)
     if settings is None:
         return None
-    secrets = read_secrets(at.env, CALLBACK_SECRET)
+    secrets = Reader(at.env).read(CALLBACK_SECRET)
     return parameters.callback_parameters(grant, expires, settings, secrets)
 
 

@@ -3,7 +3,7 @@ has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from traceback import walk_tb
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from token_service.errors import ServiceError
 from token_service.http.messages import Request
 from token_service.instance import Instance
 from token_service.request_log import Record, log
+from token_service.settings.parsing import Reader
+from token_service.settings.variables import HTTP_ERROR_STATUS
 
 if TYPE_CHECKING:
     from token_service.app import Route
@@ -61,9 +63,9 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
         # The type and the place only: a message may quote what a stranger sent, or a secret.
         *_, (frame, line) = walk_tb(error.__traceback__)
         log.error("unexpected %s at %s:%d", type(error).__name__, frame.f_code.co_name, line)
-        record.error = ServiceError.code
+        record.error, record.status = ServiceError.code, ServiceError.status
         return ServiceError("unexpected fault; the log says where")
-    record.error = error.code
+    record.error, record.status = error.code, error.status
     record.sts_request_id = error.sts_request_id or record.sts_request_id
     told = f"{error.message}; {error.hint}" if error.hint else error.message
     if is_callback or error.status < 500:
@@ -74,6 +76,13 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
     if error.status >= 500:
         log.warning("%s: %s", error.code, error.message)
     return error
+
+
+def http_status(error: ServiceError, route: Route | None, env: Mapping[str, str]) -> int:
+    """The HTTP status of an error: 200 where the Android SDK may ask, which reads no other answer,
+    unless HTTP_ERROR_STATUS says otherwise, as it stands there: wrong settings are answered too."""
+    is_true = route and route.true_status
+    return error.status if is_true or Reader(env).text(HTTP_ERROR_STATUS) == "real" else 200
 
 
 def members(error: ServiceError) -> dict[str, object]:

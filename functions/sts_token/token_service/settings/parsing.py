@@ -124,7 +124,7 @@ def texts(value: str) -> tuple[str, ...]:
 
 
 def secrets(value: str) -> tuple[bytes, ...]:
-    """Parse one secret, or several while they are rotated."""
+    """Parse one secret, or several while they are rotated: the first signs, all verify."""
     if value.startswith(_PUBLIC) or "-----BEGIN" in value:
         raise Refused("must be a secret, not a public key, a JWKS or its URL")
     # What is no UTF-8 in the environment comes as surrogates.

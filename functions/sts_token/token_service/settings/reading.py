@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from token_service.settings import variables as v
-from token_service.settings.parsing import Reader, Variable
+from token_service.settings.parsing import Reader
 from token_service.settings.values import ROUTE_WORDS, AccessKey, Endpoint
 
 if TYPE_CHECKING:
@@ -108,13 +108,6 @@ def read_access_key(reader: Reader) -> AccessKey:
         access_key_secret=reader.read(v.ACCESS_KEY_SECRET),
         security_token=reader.optional(v.SECURITY_TOKEN, None),
     )
-
-
-def read_secrets(env: Mapping[str, str], variable: Variable) -> tuple[bytes, ...]:
-    """Read secrets; the first one signs, all of them verify. Raises Misconfiguration for a missing
-    one, for one of less than 32 bytes, and for a public key."""
-    secrets: tuple[bytes, ...] = Reader(env).read(variable)
-    return secrets
 
 
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
