@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from custom_runtime import FUNCTION, CustomRuntime, custom_runtime, document, received
-from scripted_sts import ScriptedSts, scripted_sts, success
+from scripted_sts import ScriptedSts, refusal, scripted_sts, success
 
 PLATFORM_KEY = ("STS.PlatformKeyId", "platform-key-secret", "platform-security-token")
 STRANGERS_KEY = ("STS.StrangersKeyId", "strangers-key-secret", "strangers-security-token")
@@ -123,6 +123,30 @@ def test_a_strangers_key_signs_nothing_for_others(
         STRANGERS_KEY[0],
         env["ALIBABA_CLOUD_ACCESS_KEY_ID"],
     ]
+
+
+def test_who_waits_for_a_call_of_sts_gets_no_strangers_refusal(env: Env) -> None:
+    """Equal requests at once share a call: by the same key only."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def refuse(sock: socket.socket) -> bool:
+        asked.set()
+        go_on.wait(20)
+        return refusal(404, "InvalidAccessKeyId.NotFound", "no such key")(sock)
+
+    with (
+        scripted_sts(refuse, success()) as sts,
+        custom_runtime({**env, "STS_ENDPOINT": sts.url}) as runtime,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        spoofed = threads.submit(
+            runtime.send, head(*key_headers(STRANGERS_KEY), "Connection: close")
+        )
+        assert asked.wait(20)
+        assert runtime.get()["Code"] == "Success"
+        go_on.set()
+        (answer,) = answers(spoofed.result(20))
+        assert answer["ErrorCode"] == "InvalidAccessKeyId.NotFound"
 
 
 MAYBE_A_STRANGERS = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from token_service import __version__
-from token_service.errors import ServiceError
+from token_service.errors import NONE, ServiceError
 from token_service.grant import grants
 from token_service.grant.grants import Grant
 from token_service.grant.policies import Policies
@@ -42,6 +42,9 @@ class _Parts(NamedTuple):
 class Instance:
     """Everything is made of one environment, `env`. Thread-safe. What reads a variable raises
     Misconfiguration at each use, until the variable is right."""
+
+    # The variables of a key that came with this request, for it alone; else `env` has it.
+    given_key: Mapping[str, str] = NONE
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
@@ -95,7 +98,7 @@ class Instance:
 
     def access_key(self) -> AccessKey:
         """The function's own credentials: the platform may change them at any time."""
-        return read_access_key(Reader(self.env))
+        return read_access_key(Reader(self.given_key or self.env))
 
     def caller(self, request: Request, record: Record) -> Caller:
         """Say who asks, for the log as well, before anything is done for them."""
@@ -128,7 +131,7 @@ class Instance:
                 record.sts_ms = (time.perf_counter() - began) * 1000
 
         asked = RoleRequest(parts.settings.role_arn, name, policy, grant.seconds)
-        credentials, is_hit = parts.cache.get(asked, assume_role)
+        credentials, is_hit = parts.cache.get(asked, assume_role, tuple(self.given_key.values()))
         record.cache = "hit" if is_hit else "miss"
         record.sts_request_id = credentials.request_id
         return credentials

@@ -48,22 +48,20 @@ class CredentialsCache:
         self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
         self._entries: OrderedDict[RoleRequest, _Entry] = OrderedDict()
-        self._flights: dict[RoleRequest, _Flight] = {}
+        self._flights: dict[tuple[RoleRequest, object], _Flight] = {}
 
     def get(
-        self, request: RoleRequest, fetch: Callable[[RoleRequest], Credentials]
+        self, request: RoleRequest, fetch: Callable[[RoleRequest], Credentials], key: object = ()
     ) -> tuple[Credentials, bool]:
         """Return credentials for a request, and whether they were served again. Of equal requests
-        at once one fetches, and the others get what it gets, its error too."""
+        at once by one `key` one fetches, and the others get what it gets, its error too."""
         with self._lock:
             entry = self._entries.get(request)
             if entry is not None and self._clock() < entry.until:
                 self._entries.move_to_end(request)
                 return entry.credentials, True
-            flight = self._flights.get(request)
-            leads = flight is None
-            if flight is None:
-                flight = self._flights[request] = _Flight()
+            leads = (request, key) not in self._flights
+            flight = self._flights.setdefault((request, key), _Flight())
         if not leads:
             with flight.under_way:
                 pass
@@ -78,7 +76,7 @@ class CredentialsCache:
             raise
         finally:
             with self._lock:
-                del self._flights[request]
+                del self._flights[request, key]
             flight.under_way.release()
         return flight.credentials, False
 
