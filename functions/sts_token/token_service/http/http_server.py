@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from http.client import responses
+from http.client import HTTPException, responses
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
@@ -21,6 +21,8 @@ from token_service.http.wsgi_event import MAX_BODY_BYTES
 
 MAX_CONNECTIONS = 200
 """As many threads. One more takes the place of what is idle for longest, or waits."""
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request: its line and headers. The platform takes 8 KB (vendor documentation)."""
 IDLE_SECONDS, REQUEST_SECONDS = 1000.0, 10.0
 """The vendor asks for 15 minutes at least; and a request has 10 s (`timeout` in s.yaml)."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -70,12 +72,28 @@ class _Server(ThreadingTCPServer):
         self.until.pop(request, None)
 
 
+class _Lines(io.BufferedReader):
+    room = 0
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        self.room -= len(line)
+        # A CR or LF by itself ends a line for Python's parser, and not for others (RFC 9112, 2.2).
+        if self.room < 0 or b"\r" in line[:-2] or (line and line[-2:] != b"\r\n"):
+            raise HTTPException
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = default_request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
     # For its first request: till then it is not idle, and makes no room for others.
     patience = REQUEST_SECONDS
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile: _Lines = _Lines(self.connection.makefile("rb", 0))
 
     def handle(self) -> None:
         with suppress(OSError):
@@ -88,10 +106,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.patience = IDLE_SECONDS
         if self.server.is_ending:
             _stop_reading(self.connection)
-        self.close_connection = not self.rfile.peek(1)  # type: ignore[attr-defined]
+        self.close_connection = not self.rfile.peek(1)
         if not self.close_connection:
             self.server.until[self.connection] = time.monotonic() + REQUEST_SECONDS
-            super().handle_one_request()
+            self.rfile.room = MAX_HEAD_BYTES
+            try:
+                super().handle_one_request()
+            except HTTPException:
+                self.send_error(400)
 
     def do_GET(self) -> None:
         given, length = self.headers, ",".join(self.headers.get_all("Content-Length", ["0"]))
