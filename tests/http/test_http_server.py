@@ -367,6 +367,19 @@ def test_who_has_just_connected_makes_no_room_for_others(env: Env) -> None:
         assert all(b"200 OK" in one.result(20) for one in busy)
 
 
+def test_who_is_slow_does_not_keep_it_from_ending(env: Env) -> None:
+    with (
+        custom_runtime(env, MAX_CONNECTIONS=2, REQUEST_SECONDS=60) as runtime,
+        contextlib.ExitStack() as clients,
+    ):
+        for _ in range(4):
+            address = ("127.0.0.1", runtime.port)
+            clients.enter_context(socket.create_connection(address)).sendall(b"GET / HT")
+        # It takes two, and waits for room.
+        time.sleep(1)
+        assert runtime.end() == 0
+
+
 def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:
     asked, go_on = threading.Event(), threading.Event()
 

@@ -40,8 +40,9 @@ def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
         ready()
         threading.Thread(target=server.serve_forever).start()
         signal.sigwait(_SIGNALS)
-        server.shutdown()
+        # First: where it waits for room, it makes room.
         server.is_ending = True
+        server.shutdown()
         server.service_actions()
 
 
