@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import socket
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from custom_runtime import FUNCTION, CustomRuntime, custom_runtime, document, received
 from scripted_sts import ScriptedSts, refusal, scripted_sts, success
+from token_service.http import http_server
 
 PLATFORM_KEY = ("STS.PlatformKeyId", "platform-key-secret", "platform-security-token")
 STRANGERS_KEY = ("STS.StrangersKeyId", "strangers-key-secret", "strangers-security-token")
@@ -378,6 +380,23 @@ def test_who_is_slow_does_not_keep_it_from_ending(env: Env) -> None:
         # It takes two, and waits for room.
         time.sleep(1)
         assert runtime.end() == 0
+
+
+def test_connections_that_end_meanwhile_stop_no_server() -> None:
+    """The collector runs what lets other threads run: here one that ends connections."""
+    with http_server._Server(("127.0.0.1", 0), http_server._Handler) as server:
+        # More than the collector lets pass, and all under way.
+        server.until = dict.fromkeys(range(2000), time.monotonic() + http_server.REQUEST_SECONDS)
+
+        def end_one(phase: str, _info: object) -> None:
+            server.until.popitem()
+
+        gc.callbacks.append(end_one)
+        try:
+            server.service_actions()
+        finally:
+            gc.callbacks.remove(end_one)
+    assert server.until
 
 
 def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:

@@ -54,7 +54,8 @@ class _Server(ThreadingTCPServer):
 
     def service_actions(self) -> None:
         now, is_full = time.monotonic(), len(self.until) >= MAX_CONNECTIONS
-        for connection, end in list(self.until.items()):
+        # A copy is made at once: while a list is, the collector may let other threads run.
+        for connection, end in self.until.copy().items():
             is_idle = end > now + REQUEST_SECONDS
             if self.is_ending or end < now or (is_full and is_idle):
                 _stop_reading(connection)
