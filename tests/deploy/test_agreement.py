@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from configuration import configuration
-from ops import ROOT, doctor, misspelt, reference
+from ops import ROOT, misspelt, reference
+from ops.doctor.patient import DEFAULT_REGION
 from ops.policies_described import offered
 from ros_stack import ACCOUNT, REGION, Stack
 from sandbox.environment import CREDENTIALS
@@ -178,7 +179,7 @@ def test_doctor_and_the_check_for_misspelt_names_know_s_yaml() -> None:
     text = (ROOT / "s.yaml").read_text(encoding="utf-8")
     own = set(re.findall(r"env\('(\w+)'", text)) - {variable.name for variable in VARIABLES}
     assert own == set(misspelt.S_YAMLS_OWN)
-    assert _default(yaml.safe_load(text)["vars"]["region"]) == doctor.DEFAULT_REGION
+    assert _default(yaml.safe_load(text)["vars"]["region"]) == DEFAULT_REGION
 
 
 def test_by_default_a_token_does_not_open_everything(props: Document, function: Document) -> None:

@@ -1,15 +1,18 @@
-"""The function to be checked: one that anybody may call, and one that wants logins."""
+"""Functions to be checked, and a shell for doctor."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import jwt
 import pytest
 
 from cold_instances import Clock
+from doctored import SECRET as RANDOM_SECRET
+from doctored import Env, stand_in
 from ops.smoke import wire
 from running_function import RunningFunction, running_function
 
@@ -49,3 +52,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(wire, "time", SimpleNamespace(time=time.time, monotonic=made.monotonic))
     return made
+
+
+@pytest.fixture
+def shell(tmp_path: Path, env: Env) -> Env:
+    """A shell with which a deploy would succeed; nothing answers at its STS."""
+    programs = tmp_path / "programs"
+    stand_in(programs, "s", "@serverless-devs/s: 3.1.10, s-home: /home/me/.s, linux-x64")
+    stand_in(programs, "make", "GNU Make")
+    access = tmp_path / ".s" / "access.yaml"
+    access.parent.mkdir()
+    access.write_text("default:\n  AccessKeyID: U2FsdGVk\n  AccountID: U2FsdGVk\n")
+    own = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    return {**env, **own, "AUTH": "jwt", "JWT_SECRET": RANDOM_SECRET}

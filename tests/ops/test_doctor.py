@@ -14,20 +14,19 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
+from doctored import ANOTHER, SECRET, Env, examined, stand_in
 from faulty_proxy import Exchange, faulty, sound
 from localhost_names import localhost_names
-from ops import doctor
+from ops.doctor import machine, oss, serverless_devs
+from ops.doctor.checks import examine
+from ops.doctor.patient import read
 from ops.package import POLICIES
-from ops.report import Check, has_failed, table
+from ops.report import has_failed
 from ops.smoke import wire
 from running_function import RunningFunction
 from signed_logins import jwk, jwks
 
 ROOT = Path(__file__).parents[2]
-Env = dict[str, str]
-# As openssl rand -base64 32 makes them.
-SECRET = "vMO0gEtCpY0XosgLeggeE1ZfI4MRWhsddphlIBlIArQ="
-ANOTHER = "rYLGngLcFFNiCfWak0DWB7gLh+yDlcXu98ZG9DrStYU="
 CALLBACKS = {
     "CALLBACK_URL": "https://token.example.com/callback",
     "CALLBACK_SECRET": ANOTHER,
@@ -48,43 +47,6 @@ resources:
         OSS_REGION: ${env('OSS_REGION', env('REGION', 'cn-hangzhou'))}
         AUTH: ${env('AUTH', 'jwt')}
 """
-
-
-def stand_in(folder: Path, name: str, said: str) -> None:
-    """A program of that name, which says this and nothing else."""
-    folder.mkdir(exist_ok=True)
-    program = folder / name
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
-    program.chmod(0o755)
-
-
-@pytest.fixture
-def shell(tmp_path: Path, env: Env) -> Env:
-    """A shell with which a deploy would succeed; nothing answers at its STS."""
-    programs = tmp_path / "programs"
-    stand_in(programs, "s", "@serverless-devs/s: 3.1.10, s-home: /home/me/.s, linux-x64")
-    stand_in(programs, "make", "GNU Make")
-    access = tmp_path / ".s" / "access.yaml"
-    access.parent.mkdir()
-    access.write_text("default:\n  AccessKeyID: U2FsdGVk\n  AccountID: U2FsdGVk\n")
-    own = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)}
-    return {**env, **own, "AUTH": "jwt", "JWT_SECRET": SECRET}
-
-
-def examined(shell: Env, folder: Path) -> dict[str, tuple[str, str]]:
-    """The lines by name; whatever happens, no secret is among them."""
-    checks = doctor.examine(shell, folder)
-    text = table(checks)
-    for name, value in shell.items():
-        if len(value) > 4 and ("SECRET" in name or "KEY_ID" in name):
-            assert value not in text
-    return lines_of(checks)
-
-
-def lines_of(checks: list[Check]) -> dict[str, tuple[str, str]]:
-    lines = {check.name: (check.finding.outcome.value, check.finding.detail) for check in checks}
-    assert len(lines) == len(checks)
-    return lines
 
 
 def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
@@ -357,7 +319,7 @@ def test_another_s_is_noticed(shell: Env, tmp_path: Path, said: str, word: str) 
 def test_an_s_that_does_not_end_is_noticed(
     shell: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "S_SECONDS", 0.1)
+    monkeypatch.setattr(serverless_devs, "S_SECONDS", 0.1)
     (tmp_path / "programs" / "s").write_text("#!/bin/sh\nexec sleep 30\n")
     assert examined(shell, tmp_path)["s CLI"] == ("FAIL", "does not run (TimeoutExpired)")
 
@@ -388,12 +350,12 @@ def test_an_access_in_the_environment_is_enough(shell: Env, tmp_path: Path) -> N
 
 
 def test_an_old_python_is_noticed(shell: Env, tmp_path: Path) -> None:
-    patient = replace(doctor.read(shell, tmp_path), python=(3, 9, 18))
-    assert doctor._python(patient).outcome.value == "FAIL"
+    patient = replace(read(shell, tmp_path), python=(3, 9, 18))
+    assert machine.python(patient).outcome.value == "FAIL"
 
 
 def test_a_python_without_pip_is_noticed(shell: Env, tmp_path: Path, mocker: MockerFixture) -> None:
-    mocker.patch("ops.doctor.importlib.util.find_spec", return_value=None)
+    mocker.patch("ops.doctor.machine.importlib.util.find_spec", return_value=None)
     outcome, detail = examined(shell, tmp_path)["pip"]
     assert outcome == "FAIL"
     assert "ensurepip" in detail
@@ -544,8 +506,8 @@ def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
 
 
 def test_the_exit_status_is_that_of_the_table(shell: Env, tmp_path: Path) -> None:
-    assert not has_failed(doctor.examine(shell, tmp_path))
-    assert has_failed(doctor.examine({**shell, "BUCKET_NAME": "X"}, tmp_path))
+    assert not has_failed(examine(shell, tmp_path))
+    assert has_failed(examine({**shell, "BUCKET_NAME": "X"}, tmp_path))
 
 
 # Rate limits and brakes
@@ -674,7 +636,7 @@ def test_a_resolver_that_does_not_answer_is_not_waited_for(
     monkeypatch.setattr(wire, "LOOK_UP_SECONDS", 0.01)
     own = {**shell, "OSS_ENDPOINT": "files.example.com", "STS_ENDPOINT": "http://127.0.0.1:9"}
     try:
-        found = doctor._endpoints(doctor.read(own, tmp_path))
+        found = oss.endpoints(read(own, tmp_path))
     finally:
         ended.set()
     assert "files.example.com: no answer of DNS within 0.01 s" in found.detail

@@ -301,7 +301,7 @@ MODULES = {
     "account-key": "sandbox.__main__",
     "explain": "ops.explain",
     "import-config": "ops.import_config",
-    "doctor": "ops.doctor",
+    "doctor": "ops.doctor.__main__",
     "smoke": "ops.smoke.__main__",
     "measure-cold": "ops.measure_cold.__main__",
     "conform": "ops.conform.__main__",

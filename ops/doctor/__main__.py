@@ -1,0 +1,24 @@
+"""`python -m ops.doctor` (make doctor): reads the environment and .env, prints the table."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ops import report
+from ops.doctor.checks import examine
+
+
+def main() -> int:
+    """Examine and print the table: 0, or 1 if something must be mended."""
+    checks = examine(os.environ, Path())
+    print(report.table(checks))
+    if report.has_failed(checks):
+        return 1
+    print("After the deploy: make smoke URL=… checks it, make measure-cold URL=… its cold start.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

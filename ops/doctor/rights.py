@@ -1,0 +1,74 @@
+"""What tokens may do, and which rights the two roles need for it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from ops import policies_described, rights
+from ops.doctor.patient import Patient
+from ops.report import Finding, failed, judged, passed, skipped, warned
+from token_service.app import ROUTES
+from token_service.errors import Misconfiguration, PolicyError
+from token_service.grant import grants
+from token_service.grant.policies import MAX_CHARACTERS, Policies
+from token_service.login import callers
+from token_service.settings.variables import MULTIPART_SECRET
+
+
+def policies(patient: Patient) -> Finding:
+    """Each one, rendered for a user id of the greatest length."""
+    wrong, settings = patient.faults_of("POLICY_"), patient.settings
+    if wrong:
+        return judged(wrong)
+    caller = callers.named("u" * 64) if settings.auth.names_callers else callers.ANONYMOUS
+    sizes = []
+    try:
+        policies = Policies(settings.policy_choices)
+        for name in settings.policy_choices:
+            policy = policies.render(grants.decide(caller, {"policy": name}, settings))
+            sizes.append(f"{os.path.basename(name)} {len(policy)}")  # noqa: PTH119
+    except (Misconfiguration, PolicyError) as error:
+        return failed(error.message)
+    elsewhere = [name for name in settings.policy_choices if "/" in name and not _is_packed(name)]
+    if elsewhere:
+        return failed(f"{elsewhere[0]} is not deployed: put it into policies/, say policies/<file>")
+    detail = f"{', '.join(sizes)} of {MAX_CHARACTERS} characters"
+    described = policies_described.bundled()
+    for name in settings.policy_choices:
+        if name in described and not described[name].is_confined:
+            return warned(f"{name} opens whatever the upload role may do; {detail}")
+    return passed(detail)
+
+
+def _is_packed(name: str) -> bool:
+    """Whether make build puts a policy's file into the package."""
+    return re.fullmatch(r"policies/[^/]+\.(j2|txt)", name) is not None
+
+
+def roles(patient: Patient) -> Finding:
+    """For the operator to compare with what the roles have: nothing here can look at them."""
+    settings, variables = patient.settings, patient.variables
+    project, store = variables.get("LOG_PROJECT"), variables.get("LOG_STORE") or "function"
+    options = rights.Options(
+        bucket=settings.bucket,
+        prefix=settings.prefix,
+        upload_role=settings.role_arn,
+        log_store=f"acs:log:*:*:project/{project}/logstore/{store}" if project else "",
+        has_callbacks=settings.has_callbacks,
+        names_callers=settings.auth.names_callers,
+        has_multipart=bool(variables.get(MULTIPART_SECRET.name)),
+    )
+    if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
+        return skipped("not known: bucket or policies are wrong")
+    try:
+        needed = rights.rights(settings.policy_choices, [r.path for r in ROUTES], options)
+    except (Misconfiguration, PolicyError):
+        return skipped("not known: a policy is wrong")
+    of_tokens = [rights.said(needed.upload_role, options)] if needed.upload_role else []
+    for name in needed.unbounded:
+        of_tokens.append(f"what a token under {os.path.basename(name)} is meant to do")  # noqa: PTH119
+    return passed(
+        f"the function role needs {rights.said(needed.function_role, options)}. "
+        f"The upload role needs {'; '.join(of_tokens) or 'nothing'}"
+    )

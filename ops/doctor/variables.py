@@ -1,0 +1,78 @@
+"""The function's other variables, and all of them together."""
+
+from __future__ import annotations
+
+from ops import misspelt
+from ops.doctor.patient import LOGINS, Patient, passed_on
+from ops.report import Finding, failed, judged, passed, warned
+from token_service import warnings
+from token_service.settings.values import ROUTE_WORDS
+
+MAX_VARIABLES_BYTES = 4096
+"""Of all of a function's variables, names and values (vendor documentation)."""
+
+
+def names(patient: Patient) -> Finding:
+    """Those that nothing reads, and are nearly one of ours."""
+    faults, others = list[str](), list[str]()
+    for name, meant in misspelt.find(patient.loaded.variables):
+        where = ".env" if name in patient.loaded.names else "the environment"
+        text = f"{name} ({where}): nothing reads it; is {meant} meant?"
+        (faults if misspelt.weakens(meant) else others).append(text)
+    if faults:
+        return failed("; ".join([*faults, *others]))
+    return warned("; ".join(others)) if others else passed("none is nearly one of ours")
+
+
+def runtime(patient: Patient) -> Finding:
+    """One of the two that s.yaml knows."""
+    runtime = patient.variables.get("RUNTIME", "python3.10")
+    if runtime not in ("python3.10", "custom"):
+        return failed(f"RUNTIME={runtime}: must be python3.10, which is the default, or custom")
+    if runtime == "custom":
+        return passed("custom: 100 requests at a time on each instance")
+    return passed("python3.10: one request at a time on each instance (RUNTIME=custom: 100)")
+
+
+def overwriting(patient: Patient) -> Finding:
+    """For the operator to compare with the bucket: nothing here can look at it."""
+    wrong = patient.faults_of("OVERWRITE")
+    if wrong:
+        return judged(wrong)
+    if patient.variables.get("OVERWRITE") != "no":
+        return passed("an upload may replace what exists")
+    return passed(
+        "refused by what the function signs. Tokens need the bucket's rule (the stack's "
+        "Overwrite=no), which does nothing where the bucket has versioning; of several first "
+        "writes at once more than one may pass"
+    )
+
+
+def upload_limits(patient: Patient) -> Finding:
+    """Whether a limit on uploads does not bind tokens."""
+    settings = patient.settings
+    if settings.has_unbound_tokens:
+        return warned(warnings.UNBOUND)
+    closed = [word for word in ROUTE_WORDS if word not in settings.enabled_routes]
+    return passed(f"closed: {', '.join(closed)}" if closed else "none are set; all routes answer")
+
+
+def others(patient: Patient) -> Finding:
+    """What is wrong with the variables that have no line of their own."""
+    apart = (
+        *("OSS_", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
+        *("CALLER_", "OVERWRITE"),
+    )
+    wrong = [
+        text for name, text in patient.faults.items() if not name.startswith((*apart, *LOGINS))
+    ]
+    return judged(wrong)
+
+
+def size(patient: Patient) -> Finding:
+    """Of all variables together."""
+    total = sum(len(name.encode()) + len(value.encode()) for name, value in passed_on(patient))
+    detail = f"{total} of {MAX_VARIABLES_BYTES} bytes"
+    if total > MAX_VARIABLES_BYTES:
+        return failed(f"{detail}: Function Compute takes no more for all variables together")
+    return passed(detail)
