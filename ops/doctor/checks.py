@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 from ops.doctor import logins, machine, oss, rights, serverless_devs, variables
 from ops.doctor.patient import Patient, read
-from ops.report import Check, Finding
+from ops.report import Check, Finding, skipped
+
+ASKING_SECONDS = 5.0
+"""For the checks that ask others, all at the same time: `s deploy` waits for them."""
+
+_Judge = Callable[[Patient], Finding]
 
 
 def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
     """Run every check; `folder` is the checkout, with .env and s.yaml. Never raises."""
     patient = read(shell, folder)
-    return [Check(name, check(patient)) for name, check in _CHECKS]
+    # Those that ask wait while the others work.
+    asked = {check: _begun(check, patient) for check in _ASKING}
+    found = {check: check(patient) for _, check in _CHECKS if check not in asked}
+    wait(asked.values(), ASKING_SECONDS)
+    found.update({check: _answer(future) for check, future in asked.items()})
+    return [Check(name, found[check]) for name, check in _CHECKS]
 
 
-_CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
+def _begun(check: _Judge, patient: Patient) -> Future[Finding]:
+    """In a thread that nobody waits for at the end: a name's look-up has no time-out of its own."""
+    future = Future[Finding]()
+
+    def work() -> None:
+        try:
+            future.set_result(check(patient))
+        except Exception as error:  # noqa: BLE001 - raised again by whoever asks for the result
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return future
+
+
+def _answer(future: Future[Finding]) -> Finding:
+    if future.done():
+        return future.result()
+    return skipped(f"not checked: no answer within {ASKING_SECONDS:g} s")
+
+
+_ASKING: tuple[_Judge, ...] = (logins.logins, machine.clock, oss.endpoints)
+_CHECKS: tuple[tuple[str, _Judge], ...] = (
     ("Python", machine.python),
     ("pip", machine.pip),
     ("make", machine.make),

@@ -21,6 +21,8 @@ DEFAULT_REGION = "cn-hangzhou"
 """Where s.yaml deploys without REGION."""
 LOGINS = ("AUTH", "JWT_")
 """How the names of the variables of logins begin."""
+_RUN_BY_S = "serverless_devs_traceid"
+"""Set for what `s` runs (seen in the CLI)."""
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 """What Function Compute itself sets."""
 DEPLOYED = frozenset(v.name for v in VARIABLES if not v.name.startswith(_PLATFORM))
@@ -41,7 +43,14 @@ class Patient:
     """With something sound in the place of what is wrong."""
     faults: Mapping[str, str]
     """By variable: what is wrong with it."""
+    folder: Path
+    """The checkout; `s` and its components read files from here."""
     python: tuple[int, ...] = tuple(sys.version_info[:3])
+
+    @property
+    def is_under_s(self) -> bool:
+        """Whether `s deploy` runs this, before the build."""
+        return bool(self.shell.get(_RUN_BY_S))
 
     def faults_of(self, *beginnings: str) -> list[str]:
         """What is wrong with the variables whose names begin so."""
@@ -50,7 +59,7 @@ class Patient:
 
 def read(shell: Mapping[str, str], folder: Path) -> Patient:
     """Put the variables together, and judge all of them."""
-    loaded = dotenv.load(folder, shell)
+    loaded = dotenv.load(folder, _before_s(shell, folder))
     variables = {name: value for name, value in loaded.variables.items() if value}
     left = frozenset[str]()
     if (folder / "s.yaml").exists():
@@ -62,7 +71,18 @@ def read(shell: Mapping[str, str], folder: Path) -> Patient:
         variables.setdefault("FC_REGION", variables["REGION"])
     examined = faults.examine(variables, with_credentials=False)
     found = {f.variable: f.message for f in examined.faults if f.variable not in left}
-    return Patient(shell, variables, loaded, left, examined.settings, found)
+    return Patient(shell, variables, loaded, left, examined.settings, found, folder)
+
+
+def _before_s(shell: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """A shell as it was before `s` put .env into it: what is cut there would not be seen."""
+    if not shell.get(_RUN_BY_S):
+        return dict(shell)
+    names = dotenv.load(folder, {}).names
+    without = {name: value for name, value in shell.items() if name not in names}
+    arrived = dotenv.load(folder, without).variables
+    others = {name: shell[name] for name in names if shell.get(name) not in (None, arrived[name])}
+    return {**without, **others}
 
 
 def passed_on(patient: Patient) -> Iterator[tuple[str, str]]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops import misspelt
 from ops.doctor.patient import DEPLOYED, Patient, passed_on, text_of
-from ops.report import Finding, failed, passed, warned
+from ops.report import Finding, failed, noted, passed, skipped, warned
 
 S_SECONDS = 20
 """For `s --version`, which starts Node.js."""
+_VERSION = "serverless_devs_version"
+"""Set for what `s` runs (seen in the CLI)."""
+_ACCESS = ("access.yaml", "access.yml")
 _CHANGES = {
     "#": "a bare # begins a comment; put the value into single quotes",
     "$": "`s` expands $, in quotes too; take a value without $, or set it in the environment only",
@@ -22,10 +27,13 @@ _CHANGES = {
 
 def cli(patient: Patient) -> Finding:
     """Whether it is Serverless Devs, of a version that knows s.yaml."""
+    if patient.is_under_s:
+        return passed(f"{patient.shell.get(_VERSION, 'it')} runs this")
     found = shutil.which("s", path=patient.shell.get("PATH", ""))
     if found is None:
-        return failed(
-            "missing: npm install -g @serverless-devs/s (the console's template does without)"
+        return noted(
+            "not here: `s deploy` needs it (npm install -g @serverless-devs/s); a stack of the "
+            "console (make template) and a deploy by hand do without"
         )
     try:
         done = subprocess.run(
@@ -48,16 +56,39 @@ def cli(patient: Patient) -> Finding:
 
 
 def access(patient: Patient) -> Finding:
-    """An alias in ~/.s/access.yaml, or the key in the environment (both seen in the CLI)."""
+    """The key in the environment or .env, or an alias of access.yaml (all seen in the CLI).
+
+    Never a FAIL: without one `s` ends before it does anything, `s deploy -a` names another one, and
+    who deploys otherwise needs none.
+    """
+    if patient.is_under_s:
+        return passed("`s` has one, or it would not run this")
+    if shutil.which("s", path=patient.shell.get("PATH", "")) is None:
+        return skipped("there is no `s`")
     own = ("AccountID", "AccessKeyID", "AccessKeySecret")
-    if all(patient.shell.get(name) for name in own):
+    if all(patient.loaded.variables.get(name) for name in own):
         return passed("in the environment")
-    home = patient.shell.get("serverless_devs_config_home") or patient.shell.get("HOME", "")
-    aliases = re.findall(r"^([^\s#:]+):", text_of(Path(home) / ".s" / "access.yaml"), re.MULTILINE)
+    text = next(filter(None, (text_of(home_of(patient.shell) / name) for name in _ACCESS)), "")
+    aliases = re.findall(r"^([^\s#:]+):", text, re.MULTILINE)
     if "default" in aliases:
         return passed("the alias default is configured")
-    others = f"; there is {', '.join(aliases[:3])}" if aliases else ""
-    return failed(f"no alias default{others}: s config add -a default")
+    if not aliases:
+        return warned("none: `s deploy` needs one; s config add -a default")
+    return warned(
+        f"no alias default; there is {', '.join(aliases[:3])}: s config add -a default, or "
+        f"s deploy -y -a {aliases[0]}"
+    )
+
+
+def home_of(shell: Mapping[str, str]) -> Path:
+    """Where `s` keeps what it knows: ~/.s, or what its settings name (seen in the CLI)."""
+    above = shell.get("serverless_devs_config_home") or shell.get("HOME") or Path.home()
+    home = Path(above, ".s")
+    try:
+        named = json.loads(text_of(home / "config" / "s.json"))["workspace"]
+        return Path(named.replace("~", str(above), 1)) if named else home
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return home
 
 
 def env_file(patient: Patient) -> Finding:
