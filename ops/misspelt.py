@@ -1,7 +1,7 @@
 """Misspelt names where a person types them: the shell, .env, make's command line.
 
-To the function's own variables come those of s.yaml. Not those of the sandbox and the tools (PORT,
-CALLER, URL): such short words are other programs' names too.
+To the function's own variables come those of s.yaml and s.domain.yaml. Not those of the sandbox and
+the tools (PORT, CALLER, URL): such short words are other programs' names too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from token_service import misspelt
 S_YAMLS_OWN = (
     *("FUNCTION_NAME", "FUNCTION_ROLE_ARN", "LOG_PROJECT", "LOG_STORE", "MAX_INSTANCES"),
     *("REGION", "RUNTIME", "TRIGGER_AUTH"),
+    *("DOMAIN_NAME", "CERT_NAME", "CERT_FILE", "CERT_KEY_FILE"),
 )
-"""What s.yaml reads and does not pass on to the function."""
+"""What s.yaml and s.domain.yaml read and do not pass on to the function."""
 
 _WEAKENING = (
     *("AUTH", "JWT_", "LOGINS_", "DENIED_", "ALLOWED_ORIGINS", "CALLER_", "TOKEN_EXPIRE_"),

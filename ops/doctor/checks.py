@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
 
-from ops.doctor import logins, machine, oss, rights, serverless_devs, variables
+from ops.doctor import domain, logins, machine, oss, rights, serverless_devs, variables
 from ops.doctor.patient import Patient, read
 from ops.report import Check, Finding, skipped
 
@@ -61,6 +61,7 @@ _CHECKS: tuple[tuple[str, _Judge], ...] = (
     ("region", oss.region),
     ("endpoints", oss.endpoints),
     ("own calls", oss.own_calls),
+    ("own domain", domain.own_domain),
     ("role", oss.role),
     ("bucket", oss.bucket),
     ("policies", rights.policies),

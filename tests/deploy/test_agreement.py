@@ -11,6 +11,7 @@ import yaml
 
 from configuration import configuration
 from ops import ROOT, misspelt, reference
+from ops.doctor import domain
 from ops.doctor.patient import DEFAULT_REGION
 from ops.policies_described import offered
 from ros_stack import ACCOUNT, REGION, Stack
@@ -177,8 +178,11 @@ def test_every_variable_of_the_template_has_its_parameter(template: Document) ->
 
 def test_doctor_and_the_check_for_misspelt_names_know_s_yaml() -> None:
     text = (ROOT / "s.yaml").read_text(encoding="utf-8")
-    own = set(re.findall(r"env\('(\w+)'", text)) - {variable.name for variable in VARIABLES}
+    both = text + (ROOT / "s.domain.yaml").read_text(encoding="utf-8")
+    own = set(re.findall(r"env\('(\w+)'", both)) - {variable.name for variable in VARIABLES}
     assert own == set(misspelt.S_YAMLS_OWN)
+    files = dict(re.findall(r"env\('(CERT_\w*FILE)', '([^']*)'\)", both))
+    assert files == domain.DEFAULTS
     assert _default(yaml.safe_load(text)["vars"]["region"]) == DEFAULT_REGION
 
 

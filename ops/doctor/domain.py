@@ -1,0 +1,199 @@
+"""A domain of one's own: what s.domain.yaml reads, looked at before it is used.
+
+The component makes the function and its trigger before it reads the certificate, and sets the cap
+of instances last of all (seen in fc3 0.1.22): where a file is missing, a function that anybody may
+call stays behind without its cap.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from ops.doctor.files import opened
+from ops.doctor.patient import Patient
+from ops.report import Finding, failed, passed, skipped, warned
+
+DEFAULTS = {"CERT_FILE": "./cert/fullchain.pem", "CERT_KEY_FILE": "./cert/key.pem"}
+"""The certificate and its key, as s.domain.yaml has them."""
+MAX_PEM_BYTES = 256 * 1024
+SOON = timedelta(days=14)
+"""Before a certificate's end: time to get another one."""
+
+_CERT, _KEY = DEFAULTS
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(rf"(\*\.)?({_LABEL}\.)+{_LABEL}")
+_FETCHED = ("http://", "https://", "oss://")
+"""What the component fetches, where it stands in the place of a path (its source)."""
+_CERTIFICATE_LINE, _KEY_LINE = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
+_LONGEST_SHOWN = 60
+"""Characters of a path: a longer one may be a key's text, put where its file belongs."""
+_CONSEQUENCE = (
+    "s.domain.yaml would end there, and leave a public function without its cap of instances (for "
+    "s.yaml alone, unset DOMAIN_NAME)"
+)
+
+
+class _Wrong(Exception):
+    """The message says what is wrong with a file, and holds nothing of it."""
+
+
+class _Pem(NamedTuple):
+    data: bytes
+    mode: int
+    """The file's rights; 0 where it is none."""
+
+
+def own_domain(patient: Patient) -> Finding:
+    """Whether s.domain.yaml would get a domain, and a certificate and a key that fit it."""
+    domain = patient.variables.get("DOMAIN_NAME", "").lower()
+    if not domain:
+        unread = [name for name in ("CERT_NAME", *DEFAULTS) if name in patient.variables]
+        if unread:
+            return warned(f"{', '.join(unread)}: nothing reads this without DOMAIN_NAME")
+        return passed("none: the platform's own, which is for tests")
+    if len(domain) > 253 or not _NAME.fullmatch(domain):
+        return failed(
+            "DOMAIN_NAME: must be a bare name, say up.example.com, without scheme, port and path; "
+            "one with other letters in its ASCII form (xn--…)"
+        )
+    values = {name: patient.variables.get(name) or DEFAULTS[name] for name in DEFAULTS}
+    called = {
+        name: f"{name} ({value})" if len(value) <= _LONGEST_SHOWN else name
+        for name, value in values.items()
+    }
+    fetched = [name for name, value in values.items() if value.startswith(_FETCHED)]
+    pems, faults = dict[str, _Pem](), list[str]()
+    for name in DEFAULTS:
+        if name not in fetched:
+            try:
+                pems[name] = _read(patient.folder, values[name])
+            except _Wrong as fault:
+                faults.append(f"{called[name]}: {fault}")
+    if faults:
+        return failed(f"{'; '.join(faults)}. {_CONSEQUENCE}")
+    if fetched:
+        return skipped(f"{domain}: `s` fetches {' and '.join(fetched)}, which is not looked at")
+    return _judged(domain, called, pems)
+
+
+def _judged(domain: str, called: dict[str, str], pems: dict[str, _Pem]) -> Finding:
+    chain, public, faults = list[x509.Certificate](), b"", list[str]()
+    try:
+        chain = _certificates(pems[_CERT].data)
+        faults += [f"{called[_CERT]} {fault}" for fault in _unfit(chain[0], domain)]
+    except _Wrong as fault:
+        faults.append(f"{called[_CERT]} {fault}")
+    try:
+        public = _public_half(pems[_KEY].data)
+    except _Wrong as fault:
+        faults.append(f"{called[_KEY]} {fault}")
+    if chain and public and _public_key(chain[0]) != public:
+        if public in map(_public_key, chain):
+            faults.append(f"{called[_CERT]}: the certificate of the key must be the first of them")
+        else:
+            faults.append(f"{called[_KEY]} is not the key of {called[_CERT]}")
+    if faults:
+        return failed(f"{domain}: {'; '.join(faults)}. {_CONSEQUENCE}")
+    doubts = [*_doubts(chain, called[_CERT])]
+    if _KEY_LINE in pems[_CERT].data:
+        doubts.append(f"{called[_CERT]} holds a private key too, which would be sent with it")
+    if pems[_KEY].mode & (stat.S_IRGRP | stat.S_IROTH):
+        doubts.append(f"others on this machine may read {called[_KEY]}: chmod 600")
+    if doubts:
+        return warned(f"{domain}: {'; '.join(doubts)}")
+    return passed(f"{domain}; its certificate ends on {_day(chain[0].not_valid_after_utc)}")
+
+
+def _read(folder: Path, value: str) -> _Pem:
+    """As the component does: PEM itself, or a path, relative to where it runs. Raises _Wrong."""
+    if value.startswith("-"):
+        return _Pem(value.encode(), 0)
+    try:
+        with opened(folder / value) as file:
+            mode, data = os.fstat(file.fileno()).st_mode, file.read(MAX_PEM_BYTES + 1)
+    except FileNotFoundError:
+        raise _Wrong("is not there") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise _Wrong(f"cannot be read ({why})") from None
+    if len(data) > MAX_PEM_BYTES:
+        raise _Wrong(f"has more than {MAX_PEM_BYTES // 1024} KB")
+    return _Pem(data, stat.S_IMODE(mode))
+
+
+def _certificates(data: bytes) -> list[x509.Certificate]:
+    """One at least. Raises _Wrong."""
+    if _CERTIFICATE_LINE not in data:
+        if _KEY_LINE in data:
+            raise _Wrong("holds a private key and no certificate: are the two files swapped?")
+        raise _Wrong("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except ValueError:
+        raise _Wrong("holds a certificate that cannot be read") from None
+
+
+def _public_half(data: bytes) -> bytes:
+    """Of the private key. Raises _Wrong."""
+    if _KEY_LINE not in data:
+        if _CERTIFICATE_LINE in data:
+            raise _Wrong("holds a certificate and no private key: are the two files swapped?")
+        raise _Wrong("holds no private key in PEM (-----BEGIN PRIVATE KEY-----)")
+    try:
+        public = load_pem_private_key(data, None).public_key()
+        return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except TypeError:
+        raise _Wrong("is encrypted, and nothing here has its password: openssl pkey") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise _Wrong("holds a private key that cannot be read") from None
+
+
+def _public_key(certificate: x509.Certificate) -> bytes:
+    try:
+        public = certificate.public_key()
+        return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return b""
+
+
+def _unfit(certificate: x509.Certificate, domain: str) -> Iterator[str]:
+    now = datetime.now(timezone.utc)
+    if now > certificate.not_valid_after_utc:
+        yield f"ended on {_day(certificate.not_valid_after_utc)}"
+    if now < certificate.not_valid_before_utc:
+        yield f"begins on {_day(certificate.not_valid_before_utc)} only"
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = [name.lower() for name in found.value.get_values_for_type(x509.DNSName)]
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        names = []
+    # What stands for one label stands for one: not for two, and not for none.
+    if domain not in names and f"*.{domain.partition('.')[2]}" not in names:
+        others = f", but {', '.join(names[:3])}" if names else ""
+        yield f"does not name {domain}{others}"
+
+
+def _doubts(chain: list[x509.Certificate], called: str) -> Iterator[str]:
+    end = chain[0].not_valid_after_utc
+    if end - datetime.now(timezone.utc) < SOON:
+        yield f"{called} ends on {_day(end)}"
+    if len(chain) == 1 and chain[0].issuer != chain[0].subject:
+        yield f"{called} has no issuer's certificate, which Android needs: take fullchain.pem"
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d")
