@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
 
-from ops.doctor import domain, logins, machine, oss, rights, serverless_devs, variables
+from ops.doctor import domain, logins, logs_of_s, machine, oss, rights, serverless_devs, variables
 from ops.doctor.patient import Patient, read
 from ops.report import Check, Finding, skipped
 
@@ -55,6 +55,7 @@ _CHECKS: tuple[tuple[str, _Judge], ...] = (
     ("make", machine.make),
     ("s CLI", serverless_devs.cli),
     ("s access", serverless_devs.access),
+    ("s logs", logs_of_s.logs_of_s),
     ("env file", serverless_devs.env_file),
     ("names", variables.names),
     ("runtime", variables.runtime),

@@ -1,0 +1,138 @@
+"""The logs that `s` keeps on this machine: whether a secret of ours lies in them.
+
+`s deploy`, `s info`, `s plan` and `s preview` print all variables of the function, and `s` writes
+what they print, and the private key of s.domain.yaml, into its logs, which everybody on the machine
+may read (seen in the CLI 3.1.10 with fc3 0.1.22). `s set log disable` keeps it from writing them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ops.doctor.files import opened
+from ops.doctor.patient import Patient
+from ops.doctor.serverless_devs import home_of
+from ops.report import Finding, passed, skipped, warned
+from token_service.settings import variables as v
+
+MAX_ENTRIES = 20_000
+"""Files and folders: `s` makes a folder with three files a run."""
+MAX_BYTES, MAX_FILE_BYTES = 32 * 1024 * 1024, 8 * 1024 * 1024
+"""That are read, of all files and of one: of a larger one the beginning and the end."""
+SHORTEST_SECRET = 16
+"""Bytes; a shorter one is too short for the function as well, and would be found by chance."""
+
+_SECRETS = (v.JWT_SECRET, v.CALLBACK_SECRET, v.UPLOAD_HOOK_SECRET, v.MULTIPART_SECRET)
+_KEY_LINE = b"PRIVATE KEY-----"
+
+
+class _Log(NamedTuple):
+    changed: float
+    path: str
+
+
+def logs_of_s(patient: Patient) -> Finding:
+    """Which secrets lie there, and in how many files; none is shown. Links are not followed."""
+    folder = home_of(patient.shell) / "logs"
+    user = Path(patient.shell.get("HOME") or "/")
+    name = f"~/{folder.relative_to(user)}" if folder.is_relative_to(user) else str(folder)
+    if folder.is_symlink():
+        return skipped(f"{name} is a link, which is not followed")
+    if not folder.is_dir():
+        return passed(f"there is no {name}")
+    looked, wanted = _Looked(), _wanted(patient.variables)
+    # The newest first: what MAX_BYTES leaves out is old.
+    for log in sorted(_logs(folder, looked), reverse=True):
+        looked.look_at(log, wanted)
+    if not looked.found:
+        return passed(f"no secret of ours in {name}: {looked}")
+    found = [f"{what} in {count}" for what, count in looked.found.items()]
+    return warned(
+        f"{', '.join(found)} of the files of {name}: s clean --logs removes them, s set log "
+        f"disable keeps no more; what others could read there must be replaced. {looked}"
+    )
+
+
+class _Looked:
+    """What was read, and what was found in how many files."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, int] = {}
+        self._files = self._bytes = self._unread = 0
+        self.is_whole = True
+
+    def look_at(self, log: _Log, wanted: Mapping[str, tuple[bytes, ...]]) -> None:
+        """Count what is in a file; none raises."""
+        if self._bytes >= MAX_BYTES:
+            self.is_whole = False
+            return
+        try:
+            parts = list(_parts(log.path))
+        except (OSError, ValueError):
+            self._unread += 1
+            return
+        self._files += 1
+        self._bytes += sum(map(len, parts))
+        self.is_whole = self.is_whole and len(parts) == 1
+        for what, spellings in wanted.items():
+            if any(spelling in part for spelling in spellings for part in parts):
+                self.found[what] = self.found.get(what, 0) + 1
+
+    def could_not_read(self) -> None:
+        """A folder or a file."""
+        self._unread += 1
+
+    def __str__(self) -> str:
+        said = f"looked at {self._files} files, {self._bytes / 1024 / 1024:.1f} MB"
+        if not self.is_whole:
+            said += ", there is more (of large files only both ends)"
+        return f"{said}; {self._unread} cannot be read" if self._unread else said
+
+
+def _logs(folder: Path, looked: _Looked) -> Iterator[_Log]:
+    """All files below, at most MAX_ENTRIES entries seen; no link is followed."""
+    waiting, seen = [str(folder)], 0
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > MAX_ENTRIES:
+                        looked.is_whole = False
+                        return
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        yield _Log(entry.stat(follow_symlinks=False).st_mtime, entry.path)
+        except OSError:
+            looked.could_not_read()
+
+
+def _parts(path: str) -> Iterator[bytes]:
+    """A file's bytes; of a large one the first and the last. Raises OSError."""
+    with opened(Path(path), follows_links=False) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= MAX_FILE_BYTES:
+            yield file.read(MAX_FILE_BYTES)
+            return
+        yield file.read(MAX_FILE_BYTES // 2)
+        file.seek(size - MAX_FILE_BYTES // 2)
+        yield file.read(MAX_FILE_BYTES // 2)
+
+
+def _wanted(variables: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
+    """By what it is called: the bytes to look for. They are compared, and never a pattern."""
+    wanted: dict[str, tuple[bytes, ...]] = {"a private key": (_KEY_LINE,)}
+    for variable in _SECRETS:
+        parts = [part.strip() for part in variables.get(variable.name, "").split(",")]
+        # As JSON has it, too.
+        quoted = [
+            json.dumps(part, ensure_ascii=only)[1:-1] for part in parts for only in (True, False)
+        ]
+        spellings = {text.encode("utf-8", "surrogateescape") for text in (*parts, *quoted)}
+        wanted[variable.name] = tuple(one for one in spellings if len(one) >= SHORTEST_SECRET)
+    return wanted
