@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops import misspelt
+from ops import deploy_key, misspelt
 from ops.doctor.patient import DEPLOYED, Patient, passed_on, text_of
 from ops.report import Finding, failed, noted, passed, skipped, warned
 
@@ -78,6 +78,13 @@ def access(patient: Patient) -> Finding:
         f"no alias default; there is {', '.join(aliases[:3])}: s config add -a default, or "
         f"s deploy -y -a {aliases[0]}"
     )
+
+
+def rights_of_key(patient: Patient) -> Finding:
+    """For the operator to compare with what its user has: nothing here can look at it."""
+    if shutil.which("s", path=patient.shell.get("PATH", "")) is None and not patient.is_under_s:
+        return skipped("there is no `s`")
+    return noted(f"the key of `s` needs {deploy_key.said(deploy_key.needed(patient.variables))}")
 
 
 def home_of(shell: Mapping[str, str]) -> Path:

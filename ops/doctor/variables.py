@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from ops import misspelt
 from ops.doctor.patient import LOGINS, Patient, passed_on
 from ops.report import Finding, failed, judged, passed, warned
 from token_service import warnings
 from token_service.settings.values import ROUTE_WORDS
 
+SURE_INSTANCES = 100
+"""The smaller of the numbers on the vendor's pages, of an account in a region."""
 MAX_VARIABLES_BYTES = 4096
 """Of all of a function's variables, names and values (vendor documentation)."""
 
@@ -32,6 +36,25 @@ def runtime(patient: Patient) -> Finding:
     if runtime == "custom":
         return passed("custom: 100 requests at a time on each instance")
     return passed("python3.10: one request at a time on each instance (RUNTIME=custom: 100)")
+
+
+def instances(patient: Patient) -> Finding:
+    """Whether an account of today is sure to have as many."""
+    name = "MAX_INSTANCES"
+    value = patient.variables.get(name, "10")
+    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", value, re.ASCII):
+        return failed(f"{name}: must be a whole number such as 10, which is the default")
+    number = int(value)
+    if not number:
+        return warned(f"{name}=0: the platform would refuse every call")
+    if number <= SURE_INSTANCES:
+        return passed(f"{number} at most; the account's other functions have as many less")
+    return warned(
+        f"{name}={number}: an account has {SURE_INSTANCES} in a region, or 300, for all functions "
+        "together; the vendor's pages differ, and it is not verified on the real cloud "
+        "(assumption 81). With fewer, `s deploy` ends before the cap is set: look up the quota in "
+        "the console before"
+    )
 
 
 def overwriting(patient: Patient) -> Finding:

@@ -22,7 +22,7 @@ from ops.doctor.checks import examine
 from ops.doctor.patient import read
 from ops.doctor.serverless_devs import home_of
 from ops.package import POLICIES
-from ops.report import has_failed
+from ops.report import MAX_DETAIL, has_failed
 from ops.smoke import wire
 from running_function import RunningFunction
 from signed_logins import jwk, jwks
@@ -53,6 +53,7 @@ resources:
 
 def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
     lines = examined(shell, tmp_path)
+    assert lines.pop("deploy key")[0] == "NOTE"
     assert lines.pop("clock")[0] == "SKIP"
     assert lines.pop("endpoints")[0] == "WARN"
     assert {outcome for outcome, _ in lines.values()} == {"PASS"}, lines
@@ -776,6 +777,29 @@ def test_the_runtime_is_one_that_s_yaml_knows(
     found, detail = examined({**shell, "RUNTIME": runtime}, tmp_path)["runtime"][:2]
     assert found == verdict
     assert said in detail
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome", "says"),
+    [
+        ("", "PASS", "10 at most"),
+        ("100", "PASS", "100 at most"),
+        ("101", "WARN", "MAX_INSTANCES=101: an account has 100 in a region, or 300"),
+        ("300", "WARN", f"{NOT_VERIFIED} (assumption 81)"),
+        ("0", "WARN", "refuse every call"),
+        ("many", "FAIL", "MAX_INSTANCES: must be a whole number"),
+        ("-1", "FAIL", "must be a whole number"),
+        ("1.5", "FAIL", "must be a whole number"),
+        ("\u0661\u0660", "FAIL", "must be a whole number"),
+        ("9" * 5000, "FAIL", "must be a whole number"),
+    ],
+)
+def test_a_cap_that_an_account_may_not_have_is_a_warning(
+    shell: Env, tmp_path: Path, number: str, outcome: str, says: str
+) -> None:
+    found, detail = examined({**shell, "MAX_INSTANCES": number}, tmp_path)["instances"]
+    assert (found, says in detail) == (outcome, True), detail
+    assert len(detail) <= MAX_DETAIL
 
 
 def test_endpoints_are_not_judged_by_a_region_that_is_wrong(shell: Env, tmp_path: Path) -> None:

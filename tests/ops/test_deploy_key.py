@@ -1,0 +1,63 @@
+"""The rights of the key that deploys: one list, which doctor and the docs say (B10)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from doctored import Env, examined
+from ops import ROOT, deploy_key
+
+WITH_DOMAIN = {"DOMAIN_NAME": "up.example.com"}
+
+
+def actions(**variables: str) -> set[str]:
+    return {action for right in deploy_key.needed(variables) for action in right.actions}
+
+
+def test_each_right_has_a_reason_and_a_source_and_its_names_are_filled_in() -> None:
+    for right in deploy_key.needed(WITH_DOMAIN):
+        assert right.reason
+        assert right.source
+        assert all(re.match(r"\*$|acs:(fc|ram):", resource) for resource in right.resources)
+        assert "{" not in "".join(right.resources)
+
+
+def test_a_package_needs_a_right_that_no_function_is_the_resource_of() -> None:
+    """B10: "fc:* on this function, and no more" was refused at the first request."""
+    (found,) = (one for one in deploy_key.needed({}) if "fc:GetTempBucketToken" in one.actions)
+    assert found.resources == ("*",)
+
+
+def test_only_a_domain_needs_the_rights_of_domains() -> None:
+    assert not [action for action in actions() if "CustomDomain" in action]
+    domain = {"fc:CreateCustomDomain", "fc:GetCustomDomain", "fc:UpdateCustomDomain"}
+    assert domain < actions(**WITH_DOMAIN)
+
+
+def test_no_other_function_is_within_the_rights() -> None:
+    """One whose name only begins in the same way."""
+    first = deploy_key.needed({"FUNCTION_NAME": "up"})[0]
+    assert first.resources == ("acs:fc:*:*:functions/up", "acs:fc:*:*:functions/up/*")
+
+
+def test_the_docs_name_each_right() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    told = re.search(r"^The key that deploys needs .*?\n\n", text, re.MULTILINE | re.DOTALL)
+    assert told is not None
+    assert set(re.findall(r"`((?:fc|ram):[\w*]+)`", told[0])) == actions(**WITH_DOMAIN)
+
+
+def test_doctor_says_them_with_the_names_of_the_deployment(shell: Env, tmp_path: Path) -> None:
+    own = {"FUNCTION_NAME": "up", "FUNCTION_ROLE_ARN": "acs:ram::1:role/mine"}
+    outcome, detail = examined({**shell, **own}, tmp_path)["deploy key"]
+    assert outcome == "NOTE"
+    assert detail == (
+        "the key of `s` needs fc:* on acs:fc:*:*:functions/up, acs:fc:*:*:functions/up/*; "
+        "fc:GetTempBucketToken on *; ram:PassRole on acs:ram::1:role/mine"
+    )
+
+
+def test_without_s_no_key_deploys(shell: Env, tmp_path: Path) -> None:
+    (tmp_path / "programs" / "s").unlink()
+    assert examined(shell, tmp_path)["deploy key"] == ("SKIP", "there is no `s`")
