@@ -16,7 +16,8 @@ def main() -> int:
     print(report.table(checks))
     if report.has_failed(checks):
         return 1
-    print("After the deploy: make smoke URL=… checks it, make measure-cold URL=… its cold start.")
+    print("After the deploy: make smoke URL=… checks it (with AUTH=jwt, CALLER=alice too), and")
+    print("make measure-cold URL=… its cold start.")
     return 0
 
 

@@ -37,8 +37,10 @@ def logins(patient: Patient) -> Finding:
     if settings.auth.keys_file and "/" in settings.auth.keys_file:
         return failed("JWT_JWKS_FILE is not deployed: put it into functions/sts_token, by its name")
     if settings.auth.keys_url:
-        return passed("the keys of JWT_JWKS_URL can be fetched")
-    return passed("JWT_JWKS_FILE has keys" if settings.auth.keys_file else "JWT_SECRET")
+        return passed("the keys of JWT_JWKS_URL can be fetched; your sign-in makes the logins")
+    if settings.auth.keys_file:
+        return passed("JWT_JWKS_FILE has keys; your sign-in makes the logins")
+    return passed("JWT_SECRET; make login CALLER=alice makes a first login")
 
 
 def rate_limits(patient: Patient) -> Finding:

@@ -130,13 +130,20 @@ def test_a_fault_is_one_line_that_names_it(
             "oss:GetObject on uploads/*. The upload role needs what a token under all_policy is "
             "meant to do",
         ),
+        # What is closed signs nothing and lists nothing.
+        (
+            {"ENABLED_ROUTES": "token"},
+            "the function role needs sts:AssumeRole on the upload role. The upload role needs "
+            "oss:PutObject, oss:ListParts, oss:AbortMultipartUpload on uploads/*",
+        ),
     ],
 )
 def test_the_rights_that_the_roles_need_are_said(
     shell: Env, tmp_path: Path, changes: Env, says: str
 ) -> None:
     """A12: what is needed hangs on the settings, and nothing said so."""
-    assert examined({**shell, **changes}, tmp_path)["roles"] == ("PASS", says)
+    found = examined({**shell, **changes}, tmp_path)["roles"]
+    assert found == ("PASS", f"make roles prints them whole: {says}")
 
 
 @pytest.mark.parametrize(
