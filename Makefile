@@ -60,6 +60,9 @@ token: $(READY_RUN) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1
 account-key: $(READY_RUN) ## print the key of the sandbox's account, which may do everything there
 	@$(BIN)/python -m sandbox account-key
 
+login: $(READY_RUN) ## print a login for your deployment, signed with its JWT_SECRET: CALLER=alice [SECONDS=900]
+	@$(BIN)/python -m ops.login
+
 explain: $(READY_RUN) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
 	@$(BIN)/python -m ops.explain
 
@@ -72,7 +75,7 @@ web: ## build the page that uploads into dist/web, for static hosting; needs Nod
 doctor: $(READY_RUN) ## before a deploy: say what is missing or wrong
 	@$(BIN)/python -m ops.doctor
 
-smoke: $(if $(FC2),$(READY),$(READY_RUN)) ## check a deployed function as its clients see it: make smoke URL=https://...
+smoke: $(if $(FC2),$(READY),$(READY_RUN)) ## check a deployed function as its clients see it: URL=https://... [CALLER=alice]
 	@$(BIN)/python -m ops.smoke
 
 measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL=https://... [CALLS=5] [HOW=idle]; says the price before

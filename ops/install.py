@@ -81,7 +81,7 @@ def python(folder: Path, requirements: str, purpose: str) -> None:
 
     `purpose` says for what, as "make run". Raises Failed.
     """
-    print(f"Setting up {folder} for {purpose} (once, half a minute or more) ...", flush=True)
+    _say(f"Setting up {folder} for {purpose} (once, half a minute or more) ...")
     if not _works(folder):
         said = _run([sys.executable, "-m", "venv", str(folder)])
         if said is not None and _NO_VENV.search(said) and not _UNWRITABLE.search(said):
@@ -109,7 +109,7 @@ def npm(folder: Path) -> None:
 
     The Makefile asks for it only where there is npm.
     """
-    print(f"Setting up {folder}, npm packages (once, a few seconds) ...", flush=True)
+    _say(f"Setting up {folder}, npm packages (once, a few seconds) ...")
     said = _run(["npm", "ci", "--loglevel=error"], folder)
     if said is not None:
         log = ROOT / ".venv" / "npm.log"
@@ -117,6 +117,11 @@ def npm(folder: Path) -> None:
         log.write_text(said, encoding="utf-8")
         reason = why(said) or _last(said)
         raise Failed(f"npm ci failed in {folder}. {reason}\nThe whole output of npm: {log}")
+
+
+def _say(text: str) -> None:
+    # stdout is the target's: LOGIN=$(make -s login CALLER=alice) works on a fresh machine too.
+    print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:

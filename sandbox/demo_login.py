@@ -29,8 +29,10 @@ MAX_LOGIN_CHARACTERS = 8192
 _METHODS = "GET, HEAD, OPTIONS"
 
 
-def make_login(user_id: str, settings: Jwt, secret: str) -> str:
-    """Sign a login (HS256) that the function accepts for an hour, with the claims that it wants."""
+def make_login(
+    user_id: str, settings: Jwt, secret: str | bytes, seconds: int = LOGIN_SECONDS
+) -> str:
+    """Sign a login (HS256) that the function accepts for so long, with the claims that it wants."""
     # Here, so that AUTH=anonymous does without PyJWT.
     import jwt
 
@@ -38,7 +40,7 @@ def make_login(user_id: str, settings: Jwt, secret: str) -> str:
     claims: dict[str, object] = {
         settings.user_claim: user_id,
         "iat": now,
-        "exp": now + LOGIN_SECONDS,
+        "exp": now + seconds,
     }
     if settings.issuer is not None:
         claims["iss"] = settings.issuer

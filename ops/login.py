@@ -1,0 +1,150 @@
+"""`python -m ops.login` (make login): a login, signed with the deployment's JWT_SECRET.
+
+For a first call, `make smoke` and the like: an app's logins come from its own sign-in. Prints the
+login (a JWT, HS256) on stdout and nothing else; stderr says whose it is, and until when.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ops import dotenv, report
+from ops.configuration import settings_of
+from sandbox.demo_login import make_login
+from token_service.errors import Misconfiguration, ServiceError
+from token_service.http.messages import Request
+from token_service.login import brakes
+from token_service.login.callers import Caller
+from token_service.login.jwt import Jwt
+from token_service.login.logins import Logins
+from token_service.settings.parsing import Reader, Variable, Whole
+from token_service.settings.reading import read_secrets
+from token_service.settings.variables import JWT_SECRET
+
+SECONDS = Variable("SECONDS", Whole(60, 3600, "seconds"), "900")
+"""How long a login is good for: who finds it later has nothing."""
+
+_OPTIONAL = (
+    *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
+    *("LOGINS_NOT_BEFORE", "DENIED_CALLERS"),
+)
+# Of what make hands on: NAME=value between blanks; a blank in a value has a backslash.
+_ON_COMMAND_LINE = re.compile(r"(?<!\\)(?:^|\s)JWT_SECRET[:?+!]*=")
+
+
+class Login(NamedTuple):
+    """A login, and what a person should know of it. `denied` says why the function refuses it."""
+
+    login: str
+    caller: str
+    seconds: int
+    settings: Jwt
+    secrets: int
+    """How many JWT_SECRET holds; the first one signed."""
+    denied: str
+
+
+def main() -> int:
+    """Print a login: 0, or 1 with one clear line on stderr."""
+    env = dotenv.environment("login")
+    try:
+        made = issue(env)
+    except ServiceError as error:
+        print(f"make login: {_plain(error.message, env)}", file=sys.stderr)
+        return 1
+    for line in _told(made):
+        print(f"make login: {_plain(line, env)}", file=sys.stderr)
+    print(made.login)
+    return 0
+
+
+def issue(env: Mapping[str, str]) -> Login:
+    """Make a login for CALLER that is good for SECONDS, with the claims that the function wants.
+
+    The function's own code has verified it. Raises Misconfiguration, which names the variable.
+    """
+    if _ON_COMMAND_LINE.search(env.get("MAKEFLAGS", "")):
+        raise Misconfiguration(
+            "JWT_SECRET",
+            "not taken from make's command line, which every process can read (ps) and the shell "
+            "keeps (history); put it into .env or the environment, and if it is the deployment's, "
+            "take a new one",
+        )
+    settings = settings_of(env, needed=("JWT_SECRET",), optional=_OPTIONAL).auth
+    caller = env.get("CALLER", "")
+    if not isinstance(settings, Jwt):
+        raise Misconfiguration(
+            "AUTH",
+            "anonymous: there are no logins, whoever knows the URL gets a token without; with "
+            "AUTH=jwt and JWT_SECRET there are",
+        )
+    if settings.keys_file or settings.keys_url:
+        raise Misconfiguration(
+            "JWT_JWKS_FILE" if settings.keys_file else "JWT_JWKS_URL",
+            "logins are verified by these public keys, and the private one is not here; sign in as "
+            "your app does, take the JWT that it then sends, and give that: LOGIN=… make smoke",
+        )
+    if not caller.strip():
+        raise Misconfiguration(
+            "CALLER", "not set; must be a user's id as your sign-in names it: CALLER=alice"
+        )
+    seconds: int = Reader(env).read(SECONDS)
+    secrets = read_secrets(env, JWT_SECRET)
+    made = make_login(caller, settings, secrets[0], seconds)
+    named = _verified(made, settings, env)
+    if named.login is None or named.login.user_id != caller:
+        raise Misconfiguration(
+            "JWT_USER_CLAIM",
+            f"{settings.user_claim}: a login has something else there; must be the claim that "
+            "names the user, like sub",
+        )
+    denied = _denied(named, settings)
+    return Login(made, caller, seconds, settings, len(secrets), denied)
+
+
+def _verified(made: str, settings: Jwt, env: Mapping[str, str]) -> Caller:
+    """Whom the function would take it for. Raises Misconfiguration if it would refuse it."""
+    request = Request("GET", "/", headers={"authorization": f"Bearer {made}"})
+    try:
+        return Logins(settings, env).caller(request)
+    except ServiceError as error:
+        raise Misconfiguration("CALLER", f"the function would refuse it: {error.message}") from None
+
+
+def _denied(caller: Caller, settings: Jwt) -> str:
+    """Why the operator's brakes stop the caller, "" if they do not."""
+    try:
+        if settings.brakes is not None:
+            brakes.apply(caller, settings.brakes)
+    except ServiceError as error:
+        return error.message
+    return ""
+
+
+def _told(made: Login) -> Iterator[str]:
+    settings = made.settings
+    until = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + made.seconds))
+    yield f"caller {made.caller!r}, in the claim {settings.user_claim}"
+    yield f"issuer {settings.issuer or 'none, as JWT_ISSUER is not set'}"
+    audience, *others = settings.audience or ("none, as JWT_AUDIENCE is not set",)
+    first = f", the first of {len(others) + 1} in JWT_AUDIENCE" if others else ""
+    yield f"audience {audience}{first}"
+    if made.secrets > 1:
+        yield f"signed with the first of {made.secrets} in JWT_SECRET"
+    yield f"good until {until} UTC, {made.seconds} s; whoever has it is this caller until then"
+    if made.denied:
+        yield f"WARNING: the function will refuse it: {made.denied}"
+
+
+def _plain(line: str, env: Mapping[str, str]) -> str:
+    """Printable, and without the secret, whatever was put where."""
+    given = env.get(JWT_SECRET.name, "")
+    return report.plain(line, [given, *(part.strip() for part in given.split(","))])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
