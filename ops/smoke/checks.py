@@ -165,7 +165,11 @@ def _health(session: Session) -> Finding:
 def _members(session: Session) -> Finding:
     document = session.document()
     if _wants_login(session):
-        return failed("the function wants a login (AUTH=jwt); give one as LOGIN in the environment")
+        return failed(
+            "the function wants a login (AUTH=jwt); say CALLER=alice where its JWT_SECRET is in "
+            ".env or the environment, or give one as LOGIN in the environment (make login makes "
+            "one, and so does your sign-in)"
+        )
     scope = document.get("Scope")
     where = (
         f"{scope.get('Policy')} for {scope.get('Prefix')} of {scope.get('Bucket')}"

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
+from ops.login import issue
 from ops.smoke.wire import Address
-from token_service.errors import Misconfiguration
+from token_service.errors import Misconfiguration, ServiceError
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key
 from token_service.settings.values import AccessKey
@@ -54,11 +55,11 @@ class Options:
 
 
 def read_options(env: Mapping[str, str]) -> Options:
-    """Read URL, LOGIN, ORIGIN, UPLOAD, ACL, SIGN, FC2, the operator's key, and OVERWRITE, which is
-    the function's. Raises UsageError."""
+    """Read URL, LOGIN or CALLER, ORIGIN, UPLOAD, ACL, SIGN, FC2, the operator's key, and OVERWRITE,
+    which is the function's. Raises UsageError."""
     options = Options(
         address=read_address(env, "URL"),
-        login=_login(env.get("LOGIN", "").strip()),
+        login=_login(env),
         origin=_origin(env.get("ORIGIN", "").strip()),
         upload=_flag(env, "UPLOAD"),
         acl=_flag(env, "ACL"),
@@ -110,7 +111,17 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
     )
 
 
-def _login(login: str) -> str:
+def _login(env: Mapping[str, str]) -> str:
+    """LOGIN, or one for CALLER by the deployment's JWT_SECRET. Only where CALLER is given: the host
+    of URL gets to see it."""
+    login = env.get("LOGIN", "").strip()
+    if env.get("CALLER", "").strip():
+        if login:
+            raise UsageError("LOGIN and CALLER are both set; give one: CALLER makes a login")
+        try:
+            return issue(env).login
+        except ServiceError as error:
+            raise UsageError(error.message) from None
     if not re.fullmatch("[!-~]*", login) or len(login) > MAX_LOGIN_CHARACTERS:
         raise UsageError(
             f"LOGIN must be one login (a JWT): printable, at most {MAX_LOGIN_CHARACTERS} characters"

@@ -103,6 +103,23 @@ def test_without_a_login_it_says_that_one_is_wanted(login_function: RunningFunct
     assert table.text.count("FAIL") == 1
 
 
+def test_for_a_caller_it_makes_the_login_with_the_deployments_secret(
+    login_function: RunningFunction,
+) -> None:
+    secret = login_function.cloud.env["JWT_SECRET"]
+    done = run(*make("smoke", f"URL={login_function.url}", "CALLER=carol"), JWT_SECRET=secret)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "uploads/carol/" in done.stdout
+    assert "eyJ" not in done.stdout + done.stderr
+    assert secret not in done.stdout + done.stderr
+
+
+def test_it_makes_no_login_that_nobody_asked_for(login_function: RunningFunction) -> None:
+    """The host of URL would see it."""
+    table = smoke(login_function.url, JWT_SECRET=login_function.cloud.env["JWT_SECRET"])
+    table.check("token", "FAIL", "AUTH=jwt", "CALLER=alice", "JWT_SECRET", "make login")
+
+
 def test_an_expired_login_is_named(login_function: RunningFunction) -> None:
     secret = login_function.cloud.env["JWT_SECRET"]
     login = jwt.encode({"sub": "alice", "exp": int(time.time()) - 3600}, secret, "HS256")
@@ -358,6 +375,11 @@ def test_a_failed_line_is_the_exit_status(function: RunningFunction) -> None:
         ({"LOGIN": "two words"}, "LOGIN"),
         ({"LOGIN": "a\r\nX: y"}, "LOGIN"),
         ({"LOGIN": "x" * 9000}, "LOGIN"),
+        ({"LOGIN": "l0gin", "CALLER": "alice"}, "CALLER makes a login"),
+        ({"CALLER": "alice"}, "JWT_SECRET"),
+        ({"CALLER": "alice", "JWT_SECRET": "s3cret"}, "JWT_SECRET"),
+        ({"CALLER": "alice", "AUTH": "anonymous"}, "AUTH"),
+        ({"CALLER": "alice", "JWT_JWKS_URL": "https://a.example/"}, "JWT_JWKS_URL"),
         ({"ORIGIN": "app.example.com"}, "ORIGIN"),
         ({"ORIGIN": "https://app.example.com/"}, "ORIGIN"),
         ({"UPLOAD": "yes"}, "UPLOAD"),
