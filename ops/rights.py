@@ -2,7 +2,7 @@
 
 template.yml's roles and the table of docs/deploy.md are compared with this, and doctor prints it.
 A new route, or a new thing that the function itself asks OSS for, is a row of _ROWS; what the
-upload role needs follows from the policies' templates.
+upload role needs follows from the policies' templates, and from the routes that assume it.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> 
     facts = _Facts(
         can_write=_may(statements, _PUT), can_read=_may(statements, _GET), options=options
     )
+    statements = _used(statements, routes, facts)
     unbounded = tuple(name for name, found in statements.items() if not _is_bounded(found))
     return Rights(
         function_role=_merged(_of_function(routes, facts)),
@@ -205,6 +206,7 @@ _ROWS = (
     ),
 )
 _WITHOUT_RIGHTS = frozenset({"/health"})
+_TOKENS = {"/", "/sts"}
 
 
 def _of_function(routes: Sequence[str], facts: _Facts) -> Iterator[Statement]:
@@ -214,6 +216,26 @@ def _of_function(routes: Sequence[str], facts: _Facts) -> Iterator[Statement]:
     if facts.options.log_store:
         reason = "logs: Function Compute writes them as the function role"
         yield Statement("log:PostLogStoreLogs", facts.options.log_store, "", (reason,))
+
+
+def _used(
+    statements: Mapping[str, list[dict[str, Any]]], routes: Sequence[str], facts: _Facts
+) -> dict[str, list[dict[str, Any]]]:
+    """What of the policies the upload role is assumed for: for tokens all, for signed URLs that
+    read just that, for nothing else."""
+    if _TOKENS & set(routes):
+        return dict(statements)
+    if "/signed-url" not in routes or not facts.can_read:
+        return {}
+    found = {
+        name: [
+            {**one, "Action": _GET} if _is_bounded([one]) else one
+            for one in of_policy
+            if _may({name: [one]}, _GET)
+        ]
+        for name, of_policy in statements.items()
+    }
+    return {name: reading for name, reading in found.items() if reading}
 
 
 def _of_tokens(

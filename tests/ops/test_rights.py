@@ -170,6 +170,32 @@ def test_the_function_role_needs_what_its_routes_do(
     assert short == actions
 
 
+@pytest.mark.parametrize(
+    ("policies", "routes", "actions"),
+    [
+        (READ + WRITE, ["/form", "/multipart", "/uploads", "/callback"], set()),
+        (WRITE, ["/signed-url"], set()),
+        # A signed URL is for an object: nobody lists with one.
+        (READ + WRITE, ["/signed-url", "/form"], {"oss:GetObject"}),
+        (["bucket_read_write_policy"], ["/signed-url"], {"oss:GetObject"}),
+        (WRITE, ["/"], {"oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"}),
+        (READ, ["/sts", "/signed-url"], {"oss:GetObject", "oss:ListObjects"}),
+    ],
+)
+def test_the_upload_role_needs_what_it_is_assumed_for(
+    policies: list[str], routes: list[str], actions: set[str]
+) -> None:
+    """With tokens closed nobody gets to use the rest."""
+    found = rights(policies, routes, ALL)
+    assert {one.action for one in found.upload_role} == actions
+    assert ("sts:AssumeRole" in {one.action for one in found.function_role}) == bool(actions)
+
+
+def test_from_an_unbounded_policy_nothing_follows_where_nobody_assumes_the_role() -> None:
+    assert rights(["all_policy"], ["/signed-url"], ALL).unbounded == ("all_policy",)
+    assert rights(["all_policy"], ["/form"], ALL).unbounded == ()
+
+
 def test_each_right_is_there_once_and_says_all_reasons() -> None:
     found = rights(READ + WRITE, PATHS, ALL)
     reasons = {one.action: one.reasons for one in found.function_role}
