@@ -301,6 +301,7 @@ MODULES = {
     "token": "sandbox.__main__",
     "account-key": "sandbox.__main__",
     "login": "ops.login",
+    "roles": "ops.roles",
     "explain": "ops.explain",
     "import-config": "ops.import_config",
     "doctor": "ops.doctor.__main__",

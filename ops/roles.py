@@ -1,0 +1,191 @@
+"""`python -m ops.roles` (make roles): the two roles as JSON, for who makes them by hand in RAM.
+
+Prints one object with four documents, each as RAM's script editor takes it; with DOCUMENT=<name>
+that one alone. They hold what ops/rights.py derives from the deployment's variables, and no more:
+what template.yml's roles have. stderr says where each goes, and why each right is there.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ops import dotenv, report, rights
+from ops.configuration import settings_of
+from ops.rights import Options, Rights, Statement
+from token_service.app import ROUTES
+from token_service.errors import Misconfiguration, ServiceError
+from token_service.settings.parsing import Reader, Variable, matching
+from token_service.settings.reading import Settings
+from token_service.settings.variables import MULTIPART_SECRET, ROLE_ARN
+
+Document = dict[str, Any]
+
+_OPTIONAL = (
+    *("OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ENABLED_ROUTES", "AUTH"),
+    *("TOKEN_EXPIRE_TIME", "TOKEN_EXPIRE_TIME_MAX", "CALLBACK_URL", "UPLOAD_HOOK_URL"),
+)
+# s.yaml's own.
+_NAME = Variable(
+    "FUNCTION_NAME",
+    matching("[A-Za-z0-9_-]{1,50}", "1 to 50 of A-Z, a-z, 0-9, _ and -"),
+    "sts-token",
+)
+_ACCOUNT = Variable("AccountID", matching("[0-9]{1,32}", "the account's id, digits only"))
+_FUNCTION_ROLE = ROLE_ARN._replace(name="FUNCTION_ROLE_ARN")
+_LOGS = Variable("LOG_PROJECT", str), Variable("LOG_STORE", str)
+MIN_SESSION_SECONDS = 3600
+"""The least that RAM takes for a role's longest session (vendor documentation of CreateRole)."""
+
+
+class Roles(NamedTuple):
+    """Both roles, by their ARNs, and what they need."""
+
+    function_arn: str
+    upload_arn: str
+    needed: Rights
+    options: Options
+    session_seconds: int
+    """The upload role's longest session, at least."""
+
+    def documents(self) -> dict[str, Document | None]:
+        """By name; None for a policy that would allow nothing."""
+        return {
+            "function-trust": _trust({"Service": ["fc.aliyuncs.com"]}),
+            "function-policy": _policy(self.needed.function_role),
+            "upload-trust": _trust({"RAM": [self.function_arn]}),
+            "upload-policy": _policy(self.needed.upload_role),
+        }
+
+
+def main() -> int:
+    """Print the documents: 0, or 1 with one clear line on stderr."""
+    env = dotenv.environment("roles")
+    try:
+        roles = read(env)
+        shown = _chosen(roles.documents(), env.get("DOCUMENT", "").strip())
+    except ServiceError as error:
+        print(f"make roles: {report.plain(error.message, ())}", file=sys.stderr)
+        return 1
+    for line in _told(roles):
+        print(f"make roles: {report.plain(line, ())}", file=sys.stderr)
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    return 0
+
+
+def read(env: Mapping[str, str]) -> Roles:
+    """The roles of the deployment that has these variables.
+
+    Raises Misconfiguration or PolicyError for the first fault.
+    """
+    reader = Reader(env)
+    name, account = reader.read(_NAME), reader.optional(_ACCOUNT, "")
+    given = reader.text(ROLE_ARN)
+    if not given and not account:
+        raise Misconfiguration(
+            ROLE_ARN.name,
+            f"{ROLE_ARN.missing}. s.yaml makes it of your account's id, which is not known here: "
+            "give ROLE_ARN, or the id as AccountID",
+        )
+    env = {**env, ROLE_ARN.name: given or f"acs:ram::{account}:role/{name}-upload"}
+    settings = settings_of(env, needed=(ROLE_ARN.name, "BUCKET_NAME"), optional=_OPTIONAL)
+    of_account = settings.role_arn.partition(":role/")[0]
+    function_arn: str = reader.optional(_FUNCTION_ROLE, f"{of_account}:role/{name}-function")
+    if function_arn == settings.role_arn:
+        raise Misconfiguration(
+            ROLE_ARN.name,
+            "the function role's as well; must be another: a token could do what it may",
+        )
+    found, options = needed(settings, env)
+    seconds = max(MIN_SESSION_SECONDS, settings.max_token_seconds)
+    return Roles(function_arn, settings.role_arn, found, options, seconds)
+
+
+def needed(settings: Settings, env: Mapping[str, str]) -> tuple[Rights, Options]:
+    """What the roles need by these settings, and what it was derived for; of `env` are the log
+    project and whether there is a MULTIPART_SECRET. Raises Misconfiguration, PolicyError."""
+    reader = Reader(env)
+    project, store = (reader.text(variable) for variable in _LOGS)
+    store = f"acs:log:*:*:project/{project}/logstore/{store or 'function'}" if project else ""
+    options = Options(
+        bucket=settings.bucket,
+        prefix=settings.prefix,
+        upload_role=settings.role_arn,
+        log_store=store,
+        has_callbacks=settings.has_callbacks,
+        names_callers=settings.auth.names_callers,
+        has_multipart=bool(reader.text(MULTIPART_SECRET)),
+    )
+    routes = [r.path for r in ROUTES if r.word is None or r.word in settings.enabled_routes]
+    return rights.rights(settings.policy_choices, routes, options), options
+
+
+def _chosen(documents: Mapping[str, Document | None], name: str) -> Mapping[str, object]:
+    """All of them, or the one of this name. Raises Misconfiguration."""
+    if not name:
+        return documents
+    if name not in documents:
+        raise Misconfiguration("DOCUMENT", f"must be one of {', '.join(documents)}")
+    found = documents[name]
+    if found is None:
+        raise Misconfiguration(
+            "DOCUMENT", f"there is no {name}: the variables name no right for it"
+        )
+    return found
+
+
+def _trust(principal: Mapping[str, Sequence[str]]) -> Document:
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+    return {"Version": "1", "Statement": [statement]}
+
+
+def _policy(needed: Sequence[Statement]) -> Document | None:
+    """One statement for what holds on one resource under one condition."""
+    actions: dict[tuple[str, str], list[str]] = {}
+    for one in needed:
+        actions.setdefault((one.resource, one.condition), []).append(one.action)
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": found,
+            "Resource": [resource],
+            **({"Condition": json.loads(condition)} if condition else {}),
+        }
+        for (resource, condition), found in actions.items()
+    ]
+    return {"Version": "1", "Statement": statements} if statements else None
+
+
+def _told(roles: Roles) -> Iterator[str]:
+    """Where each document goes in the RAM console, and why each right is there."""
+    function, upload = (
+        arn.partition(":role/")[2] for arn in (roles.function_arn, roles.upload_arn)
+    )
+    yield f"1. make the role {function}, which Function Compute assumes: function-trust"
+    yield (
+        f"2. make the role {upload}, which {function} assumes: upload-trust; its longest session "
+        f"(MaxSessionDuration) is {roles.session_seconds} s or more"
+    )
+    yield f"3. make a policy of function-policy and grant it to {function}:"
+    yield from _reasons(roles.needed.function_role, roles.options)
+    yield f"4. make a policy of upload-policy and grant it to {upload}:"
+    yield from _reasons(roles.needed.upload_role, roles.options)
+    for name in roles.needed.unbounded:
+        yield f"   what a token under {Path(name).name} is meant to do: yours to add, it names none"
+
+
+def _reasons(needed: Sequence[Statement], options: Options) -> Iterator[str]:
+    for one in needed:
+        yield f"   {rights.said([one], options)}: {'; '.join(one.reasons)}"
+    if not needed:
+        yield "   no right that the variables name, so there is no such policy"
+
+
+if __name__ == "__main__":
+    # `| head` ends it without a word.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main())
