@@ -133,5 +133,8 @@ build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once: 
 template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
 	@$(BIN)/python -m ops.template
 
+release: $(READY_RUN) ## make dist/release, what the page of a release carries: [RELEASE_URL=https://…] [SOURCE_URL=https://…]
+	@$(BIN)/python -m ops.release
+
 clean: ## remove what the sandbox stored
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sandbox clean; else rm -rf .sandbox; fi

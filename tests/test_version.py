@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
         ("template.yml", r"^ +Description: .+ \(token_service (.+)\)$"),
         ("template.yml", r"^    .+ AccessKey\. Version (.+)\.$"),
         ("template.yml", r"^  zh-cn: .+\u7248\u672c (.+)\u3002$"),
-        ("CHANGELOG.md", r"^## \[Unreleased\], to be (.+)$"),
+        # At a release the newest section has its date.
+        ("CHANGELOG.md", r"^## \[(?:Unreleased\], to be )?([\d.]+)(?:$|\] - \d{4}-\d\d-\d\d$)"),
     ],
 )
 def test_the_version_is_said_alike(file: str, pattern: str) -> None:

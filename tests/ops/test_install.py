@@ -311,6 +311,7 @@ MODULES = {
     "docs": "ops.reference",
     "build": "ops.build",
     "template": "ops.template",
+    "release": "ops.release",
 }
 """What the targets run that are content with requirements-run.txt."""
 
