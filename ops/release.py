@@ -169,30 +169,18 @@ def _put_in_place(folder: Path, output: Path, before: Path) -> None:
 
 
 def _next(commit: Commit, is_released: bool, release_url: str, source_url: str) -> list[str]:
-    """What whoever publishes it does now."""
-    said = []
-    if not is_released:
-        said += [
-            "A trial: CHANGELOG.md still says Unreleased. CONTRIBUTING.md (*A release*) says what "
-            "comes before a release."
-        ]
-    unset = [
-        name
-        for name, value in (("RELEASE_URL", release_url), ("SOURCE_URL", source_url))
-        if name == value
-    ]
-    if unset:
-        said += [
-            f"{NOTES} says {' and '.join(unset)} where an address belongs: make release "
-            + " ".join(f"{name}=https://…" for name in unset)
-        ]
+    """What whoever publishes it does now; what is missing, where it is not to be published."""
+    missing = [] if is_released else ["in CHANGELOG.md and docs/upgrade.md the version's section"]
+    given = {"RELEASE_URL": release_url, "SOURCE_URL": source_url}
+    missing += [f"{name}=https://…" for name, url in given.items() if url == name]
+    if missing:
+        return [f"A trial, not to be published. Missing: {', '.join(missing)} (CONTRIBUTING.md)"]
     return [
-        *said,
         "Next:",
         f"  1. Read {NOTES}.",
         f"  2. git tag -a v{__version__} {commit.id[:12]} && git push origin v{__version__}",
-        f"  3. Put all four files where RELEASE_URL leads, with the text of {NOTES} on the page.",
-        "  4. Fetch them from there: sha256sum -c SHA256SUMS. Open the deployment link:",
+        f"  3. Put all four files into {release_url}/, and the text of {NOTES} on the page.",
+        f"  4. Fetch them from there: sha256sum -c {SUMS}. Open the link, which deploys it:",
         *(f"     {link}" for link in links(release_url)),
     ]
 

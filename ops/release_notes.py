@@ -123,8 +123,9 @@ Commit `{made.commit}` of {made.date}.
 
 ## Deploy
 
-- **With a browser**: [create the stack]({aliyun}) ([alibabacloud.com]({alibabacloud})). Or download
-  `template.yml`, and upload it in the ROS console under *Create Stack*.
+- **With a browser**: create the stack in the console of [aliyun.com]({aliyun}) or of
+  [alibabacloud.com]({alibabacloud}). Or download `template.yml`, and upload it in the ROS console
+  under *Create Stack*.
 - **A function that exists**: upload `{archive}`.
 - **Serverless Devs**: it takes a checkout of this commit.
 
@@ -147,7 +148,12 @@ Commit `{made.commit}` of {made.date}.
 
 {changelog.text}
 """
-    return _RELATIVE.sub(rf"]({source_url}/\1)", text)
+    return _unwrapped(_RELATIVE.sub(rf"]({source_url}/\1)", text))
+
+
+def _unwrapped(text: str) -> str:
+    """Each paragraph on one line: pages of releases show every line break."""
+    return re.sub(r"(?<=[^\n|])\n *(?![-*#>|\n ])", " ", text.strip()) + "\n"
 
 
 def _to_fill_in(changelog: Section, release_url: str, source_url: str) -> str:
