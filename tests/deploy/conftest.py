@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import functools
 import io
 import zipfile
 from collections.abc import Callable
@@ -44,12 +46,14 @@ def inlined_code(inlined_text: str, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def load_template() -> Callable[[], dict[str, Any]]:
     """A fresh template.yml, to be read or spoiled."""
+    return lambda: copy.deepcopy(_template())
 
-    def load() -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
-        return found
 
-    return load
+@functools.cache
+def _template() -> dict[str, Any]:
+    """Read once: it takes a while."""
+    found: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+    return found
 
 
 @pytest.fixture
