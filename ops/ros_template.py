@@ -66,7 +66,7 @@ class _Checker:
             yield f"the template has {size} bytes; ROS takes {MAX_BYTES}"
         for name, parameter in self._parameters.items():
             yield from self._parameter(f"Parameters.{name}", parameter)
-        yield from self._groups()
+        yield from self._interface()
         for section in ("Conditions", "Rules"):
             yield from self._references(section, self._template.get(section, {}), frozenset())
         for name, resource in self._resources.items():
@@ -108,15 +108,22 @@ class _Checker:
 
     def _texts(self, place: str, described: Mapping[str, Any]) -> Iterator[str]:
         for member in ("Label", "Description"):
-            if not {"en", "zh-cn"} <= set(described.get(member) or ()):
+            if not _is_in_both_languages(described.get(member)):
                 yield f"{place}.{member}: must be there in en and zh-cn"
 
-    def _groups(self) -> Iterator[str]:
+    def _interface(self) -> Iterator[str]:
         interface = self._template.get("Metadata", {}).get("ALIYUN::ROS::Interface", {})
         shown = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
         for name in {*shown, *self._parameters}:
             if name not in self._parameters or shown.count(name) != 1:
                 yield f"Metadata: {name} must be a parameter, in one group"
+        for group in interface["ParameterGroups"]:
+            if not _is_in_both_languages(group["Label"]["default"]):
+                yield f"Metadata: the label {group['Label']['default']} must be in en and zh-cn"
+        outputs, listed = self._template.get("Outputs", {}), interface.get("Outputs", [])
+        for name in {*listed, *outputs}:
+            if name not in outputs or listed.count(name) != 1:
+                yield f"Metadata: {name} must be an output, and be listed once"
 
     def _resource(self, place: str, resource: Mapping[str, Any]) -> Iterator[str]:
         for member in resource.keys() - _RESOURCE_MEMBERS:
@@ -232,6 +239,10 @@ class _Checker:
                 del needs[name]
         if needs:
             yield f"Resources: {', '.join(sorted(needs))} need each other"
+
+
+def _is_in_both_languages(text: Any) -> bool:
+    return isinstance(text, dict) and {"en", "zh-cn"} <= text.keys()
 
 
 def _function(value: Any) -> tuple[str, Any]:

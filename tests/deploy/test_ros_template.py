@@ -172,6 +172,23 @@ def an_output_without_description(template: Template) -> None:
     del template["Outputs"]["TokenUrl"]["Description"]
 
 
+def interface(template: Template) -> dict[str, Any]:
+    found: dict[str, Any] = template["Metadata"]["ALIYUN::ROS::Interface"]
+    return found
+
+
+def a_group_in_one_language(template: Template) -> None:
+    interface(template)["ParameterGroups"][0]["Label"]["default"] = "Storage"
+
+
+def an_output_that_is_not_listed(template: Template) -> None:
+    interface(template)["Outputs"].remove("TokenUrl")
+
+
+def an_output_that_is_not_there(template: Template) -> None:
+    del template["Outputs"]["FirstCall"]
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -201,6 +218,9 @@ def an_output_without_description(template: Template) -> None:
         (a_default_of_another_type, "Parameters.MaxInstances.Default: not a Number"),
         (a_label_in_one_language, "Parameters.BucketName.Label: .*zh-cn"),
         (an_output_without_description, "Outputs.TokenUrl.Description: "),
+        (a_group_in_one_language, "Metadata: the label Storage must be in en and zh-cn"),
+        (an_output_that_is_not_listed, "Metadata: TokenUrl must be an output, and be listed once"),
+        (an_output_that_is_not_there, "Metadata: FirstCall must be an output"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
