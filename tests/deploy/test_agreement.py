@@ -239,6 +239,7 @@ def test_without_the_function_the_rest_is_made(template: Document) -> None:
     stack = Stack(template, BucketName="my-bucket", CreateFunction=False)
     made = {name for name in template["Resources"] if name in stack}
     assert made == {
+        "EnableObjectStorage",
         "Bucket",
         "FunctionRole",
         "UploadRole",
@@ -256,6 +257,23 @@ def test_without_the_function_the_rest_is_made(template: Document) -> None:
         "FunctionRoleArn",
         "LogProject",
     }
+
+
+@pytest.mark.parametrize(
+    ("service", "resource"), [("OSS", "Bucket"), ("FC", "Function"), ("SLS", "LogProject")]
+)
+def test_a_fresh_account_gets_a_service_before_what_is_made_in_it(
+    template: Document, service: str, resource: str
+) -> None:
+    resources = template["Resources"]
+    needed = resources[resource]["DependsOn"]
+    (found,) = (
+        resources[name]
+        for name in ([needed] if isinstance(needed, str) else needed)
+        if resources[name]["Type"] == "ALIYUN::ROS::AutoEnableService"
+    )
+    assert found["Properties"] == {"ServiceName": service}
+    assert found.get("Condition") == resources[resource].get("Condition")
 
 
 def test_the_outputs_say_how_to_begin(template: Document) -> None:
