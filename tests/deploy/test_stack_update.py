@@ -65,6 +65,7 @@ VARIABLES = f"{FUNCTION}.EnvironmentVariables"
 LISTED = {
     f"{BUCKET}.CORSConfiguration.CORSRule.0.AllowedMethod": "parts are aborted, no object deleted",
     f"{ROLES}.0.Action": "the function role may list and abort parts under OBJECT_PREFIX",
+    "template:Resources.EnableObjectStorage": "new: OSS is activated, where it is not",
     f"{FUNCTION}.Description": "it says its version",
     f"{VARIABLES}.CALLER_TOKENS_PER_MINUTE": "a stack that never set it gets the new default",
 }

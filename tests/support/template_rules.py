@@ -1,0 +1,396 @@
+"""What a template has to keep beyond what ROS accepts: its vendor's rules, and the house's own.
+
+The vendor's are facts out of github:aliyun/ros-templates (.infraguard-policies, run for each pull
+request, as of 2026-08-20) and github:aliyun/infraguard (policies/aliyun/rules/ros, as of
+2026-06-30); test_vendor_rules.py says which of them are asked here, and why others are not. That
+each text is there in both languages and each parameter in one group, ops/ros_template.py sees.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+from ops.rights import Options, Statement, rights
+from ros_stack import ACCOUNT, REGION, Stack
+from token_service.app import ROUTES
+from token_service.settings.values import ROUTE_WORDS
+
+Template = dict[str, Any]
+Found = Iterator[tuple[str, str]]
+"""A place in the template, and what is accepted there."""
+Rule = Callable[[Template], Found]
+
+NAMES_OF_SECRETS = (
+    "password passwd pwd secret apikey api_key accesskey access_key secretkey secret_key token "
+    "credential privatekey private_key"
+).split()
+"""A parameter whose name holds one of them is a secret to the vendor's check."""
+
+JUDGED = frozenset(
+    f"ALIYUN::{name}"
+    for name in (
+        "FC3::ConcurrencyConfig FC3::Function FC3::Trigger OSS::Bucket OSS::BucketOverwriteConfig "
+        "OSS::Domain RAM::ManagedPolicy RAM::Role ROS::AutoEnableService SLS::Index SLS::Logstore "
+        "SLS::Project"
+    ).split()
+)
+"""Types of which test_vendor_rules.py answers the vendor's rules: a new one has others."""
+
+ENABLED_BY = {"OSS": "OSS", "FC3": "FC", "SLS": "SLS"}
+"""What AutoEnableService calls the service of ALIYUN::<service>::…; RAM is always there."""
+
+DEPRECATED_RUNTIMES = {
+    "dotnetcore2.1",
+    "nodejs10",
+    "nodejs12",
+    "nodejs4.4",
+    "nodejs6",
+    "nodejs8",
+    "python2.7",
+}
+
+_CHINESE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+"""Its signs and its punctuation: a range of numbers has no more of it."""
+_LATIN = re.compile("[A-Za-z]{2}")
+
+
+def findings(template: Template, *asked: Rule) -> list[str]:
+    """Say where a template breaks one of these rules, which, and what is accepted; without any, of
+    all RULES."""
+    return [
+        f"{place}: {rule.__name__}: {accepted}"
+        for rule in asked or RULES
+        for place, accepted in rule(template)
+    ]
+
+
+# The four that the vendor runs for each pull request
+
+
+def secrets_are_not_echoed(template: Template) -> Found:
+    for name, parameter in template["Parameters"].items():
+        words = [word for word in NAMES_OF_SECRETS if word in name.lower()]
+        if words and parameter.get("NoEcho") is not True:
+            yield f"Parameters.{name}", f"NoEcho: true, or a name without {words[0]!r}"
+
+
+def tags_have_four_parts(template: Template) -> Found:
+    metadata = template.get("Metadata") or {}
+    interface = metadata.get("ALIYUN::ROS::Interface") or {}
+    tags = metadata.get("TemplateTags", interface.get("TemplateTags"))
+    place, accepted = "Metadata.ALIYUN::ROS::Interface.TemplateTags", "a list of acs:a:b:c"
+    if not isinstance(tags, list) or not tags:
+        yield place, accepted
+        return
+    for number, tag in enumerate(tags):
+        if not re.fullmatch("acs(:[^:]+){3}", str(tag)):
+            yield f"{place}.{number}", f"{accepted}, none of the four parts empty"
+
+
+def a_composer_is_there(template: Template) -> Found:
+    composer = (template.get("Metadata") or {}).get("ALIYUN::ROS::Composer")
+    if not isinstance(composer, dict):
+        yield "Metadata.ALIYUN::ROS::Composer", "an object; {} is one"
+
+
+def types_are_judged(template: Template) -> Found:
+    """Also the fourth, which is of security groups: a stack of ours has none."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] not in JUDGED:
+            yield (
+                f"Resources.{name}",
+                f"a type of {', '.join(sorted(JUDGED))}; for {resource['Type']} answer the "
+                "vendor's rules in test_vendor_rules.py first",
+            )
+
+
+# Of the vendor's 392
+
+
+def buckets_are_private(template: Template) -> Found:
+    for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
+        for name, wanted in (("AccessControl", "private"), ("BlockPublicAccess", True)):
+            if properties.get(name) != wanted:
+                yield f"{place}.{name}", json.dumps(wanted)
+
+
+def bucket_policies_only_deny(template: Template) -> Found:
+    """Stricter than the vendor, whose rules are of principals: rights are given to roles here."""
+    for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
+        for statement in objects(properties.get("Policy")):
+            if statement.get("Effect", "Deny") != "Deny":
+                yield f"{place}.Policy", "statements that deny"
+
+
+def buckets_encrypt(template: Template) -> Found:
+    for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
+        found = properties.get("ServerSideEncryptionConfiguration", {})
+        if found.get("SSEAlgorithm") not in ("AES256", "KMS"):
+            yield f"{place}.ServerSideEncryptionConfiguration", "SSEAlgorithm: AES256, or KMS"
+
+
+def https_can_be_required(template: Template) -> Found:
+    """As a choice: it would refuse who uploads by plain HTTP today."""
+    for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
+        insecure = [
+            statement
+            for statement in objects(properties.get("Policy"))
+            if statement.get("Effect") == "Deny"
+            and "false" in json.dumps(statement.get("Condition", {}).get("Bool", {})).lower()
+            and "acs:SecureTransport" in statement["Condition"]["Bool"]
+        ]
+        if not insecure:
+            yield (
+                f"{place}.Policy",
+                "a Deny with Condition Bool acs:SecureTransport false, in an Fn::If",
+            )
+
+
+def versions_can_be_kept(template: Template) -> Found:
+    """As a choice: versions cost storage, and end the rule against overwriting."""
+    for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
+        found = properties.get("VersioningConfiguration")
+        if not any(one.get("Status") == "Enabled" for one in objects(found)):
+            yield f"{place}.VersioningConfiguration", "Status: Enabled, in an Fn::If"
+
+
+def managed_policies_are_attached(template: Template) -> Found:
+    for place, properties in _of_type(template, "ALIYUN::RAM::ManagedPolicy"):
+        if not properties.get("Roles"):
+            yield f"{place}.Roles", "a role of the stack"
+
+
+def functions_are_configured(template: Template) -> Found:
+    for place, properties in _of_type(template, "ALIYUN::FC3::Function"):
+        for name in ("Handler", "Timeout", "Role", "LogConfig"):
+            if not properties.get(name):
+                yield f"{place}.{name}", "a value"
+        for runtime in sorted({*_texts(properties.get("Runtime"))} & DEPRECATED_RUNTIMES):
+            yield f"{place}.Runtime", f"one that is supported: {runtime} is not any more"
+
+
+def logs_end_and_are_described(template: Template) -> Found:
+    for place, properties in _of_type(template, "ALIYUN::SLS::Logstore"):
+        if not 7 < properties.get("TTL", 0) <= 3600:
+            yield f"{place}.TTL", "8 to 3600 days"
+    for place, properties in _of_type(template, "ALIYUN::SLS::Project"):
+        if not properties.get("Description"):
+            yield f"{place}.Description", "a text"
+
+
+# The house's own
+
+
+def texts_are_in_two_languages(template: Template) -> Found:
+    for place, text in _said(template):
+        accepted = "en and zh-cn, each in its own language"
+        if not isinstance(text, dict):
+            yield place, accepted
+        elif _CHINESE.search(str(text.get("en", ""))) or not _LATIN.search(str(text.get("en", ""))):
+            yield f"{place}.en", accepted
+        elif not _CHINESE.search(str(text.get("zh-cn", ""))):
+            yield f"{place}.zh-cn", accepted
+
+
+def assertions_are_in_two_languages(template: Template) -> Found:
+    """The vendor documents a text, not one for each language: so both stand in it."""
+    for name, rule in template.get("Rules", {}).items():
+        for number, assertion in enumerate(rule["Assertions"]):
+            text = json.dumps(assertion.get("AssertDescription"), ensure_ascii=False)
+            if not (_CHINESE.search(text) and re.search("[A-Za-z]{2,} [a-z]{2,}", text)):
+                yield f"Rules.{name}.Assertions.{number}.AssertDescription", "English and Chinese"
+
+
+def what_is_hidden_can_be_left_out(template: Template) -> Found:
+    """Parameters that do not apply are hidden by parameters that exist, by values that these take.
+
+    Conditions of Visible have a syntax of their own (vendor documentation, document_detail/357710).
+    """
+    parameters = template["Parameters"]
+    for name, parameter in parameters.items():
+        place = f"Parameters.{name}"
+        metadata = parameter.get("AssociationPropertyMetadata", {})
+        for other in re.findall(r"\$\{([^}]*)\}", json.dumps(metadata)):
+            if other == name or (other not in parameters and not other.startswith("ALIYUN::")):
+                yield f"{place}.AssociationPropertyMetadata", "another parameter in ${…}"
+        if "Visible" in metadata:
+            if "Default" not in parameter:
+                yield f"{place}.Default", "a value: it may be hidden"
+            condition = metadata["Visible"].get("Condition")
+            yield from _condition(f"{place}.Visible", condition, parameters)
+
+
+def services_are_enabled(template: Template) -> Found:
+    """Whatever is of a service waits for what activates it: a fresh account has none of them."""
+    resources = template["Resources"]
+    reached = {name: {*_mentioned(resource)} for name, resource in resources.items()}
+    for name, resource in resources.items():
+        service = ENABLED_BY.get(resource["Type"].split("::")[1])
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            seen.add(waiting[-1])
+            waiting += (reached[waiting.pop()] & resources.keys()) - seen
+        if service and service not in {
+            resources[one].get("Properties", {}).get("ServiceName") for one in seen
+        }:
+            yield (
+                f"Resources.{name}.DependsOn",
+                f"an ALIYUN::ROS::AutoEnableService of {service}, or what depends on one",
+            )
+
+
+def outputs_show_no_secret(template: Template) -> Found:
+    secret = {name for name, parameter in template["Parameters"].items() if parameter.get("NoEcho")}
+    for name, output in template.get("Outputs", {}).items():
+        for shown in sorted({*_mentioned(output)} & secret):
+            yield f"Outputs.{name}", f"a value without {shown}"
+
+
+def rights_are_the_derived_ones(template: Template) -> Found:
+    """Both ways: a right too many is found, and one that is missing, each told of once.
+
+    What follows from a configuration, ops/rights.py derives.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for given in _configurations():
+        stack = Stack(template, BucketName="my-bucket", **given)
+        for role, derived in _derived(given, stack.properties("UploadRole")["RoleName"]).items():
+            has, needs = {*_rights(stack.policies(role))}, {one[:3] for one in derived}
+            for right in sorted(has ^ needs):
+                text = f"{'no ' if right in has else ''}{right[0]} on {right[1]}"
+                example = ", ".join(f"{name}={value}" for name, value in given.items())
+                found.setdefault((f"Resources.{role}", text), example)
+    for (place, text), example in found.items():
+        yield place, f"{text}, for example with {example}"
+
+
+def _derived(given: dict[str, Any], upload_role: str) -> dict[str, tuple[Statement, ...]]:
+    log_store = f"acs:log:*:*:project/sts-token-{ACCOUNT}-{REGION}/logstore/function"
+    options = Options(
+        bucket="my-bucket",
+        prefix="uploads/",
+        upload_role=f"acs:ram::{ACCOUNT}:role/{upload_role}",
+        log_store=log_store if given.get("CreateLogProject", True) else "",
+        has_callbacks="CallbackUrl" in given,
+        names_callers=given.get("Auth") != "anonymous",
+        has_multipart="MultipartSecret" in given,
+    )
+    words = given["EnabledRoutes"].split(",") if given["EnabledRoutes"] else ROUTE_WORDS
+    paths = [route.path for route in ROUTES if not route.word or route.word in words]
+    choices = [name for name in given.get("PolicyChoices", "").split(",") if name]
+    wanted = rights([given["PolicyFile"], *choices], paths, options)
+    return {"FunctionRole": wanted.function_role, "UploadRole": wanted.upload_role}
+
+
+def _configurations() -> Iterator[dict[str, Any]]:
+    policies = ("bucket_write_policy", "bucket_read_policy", "bucket_read_write_policy")
+    routes = ("", *ROUTE_WORDS)
+    # What closes a route's flow, and what opens it.
+    others: tuple[dict[str, Any], ...] = (
+        {},
+        {"Auth": "anonymous"},
+        {"CreateLogProject": False},
+        {"PolicyChoices": "bucket_read_policy,bucket_write_policy"},
+        {"MultipartSecret": "m" * 32},
+        {"CallbackUrl": "https://u.example.com/callback", "CallbackSecret": "c" * 32},
+    )
+    for policy, route, other in product(policies, routes, others):
+        yield {"PolicyFile": policy, "EnabledRoutes": route, **other}
+
+
+RULES: tuple[Rule, ...] = (
+    secrets_are_not_echoed,
+    tags_have_four_parts,
+    a_composer_is_there,
+    types_are_judged,
+    buckets_are_private,
+    bucket_policies_only_deny,
+    buckets_encrypt,
+    https_can_be_required,
+    versions_can_be_kept,
+    managed_policies_are_attached,
+    functions_are_configured,
+    logs_end_and_are_described,
+    texts_are_in_two_languages,
+    assertions_are_in_two_languages,
+    what_is_hidden_can_be_left_out,
+    services_are_enabled,
+    outputs_show_no_secret,
+    rights_are_the_derived_ones,
+)
+
+
+def _of_type(template: Template, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == kind:
+            yield f"Resources.{name}", resource.get("Properties", {})
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """A value, and whatever is in it, that is an object."""
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value or ():
+        if isinstance(item, (dict, list)):
+            yield from objects(item)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _mentioned(described: dict[str, Any]) -> Iterator[str]:
+    """What a resource or an output refers to or depends on."""
+    yield from _texts(described.get("DependsOn"))
+    for one in objects(described):
+        yield from _texts(one.get("Ref"))
+        yield from _texts(one.get("Fn::GetAtt"))
+        for text in _texts(one.get("Fn::Sub")):
+            yield from re.findall(r"\$\{(\w+)", text)
+
+
+def _said(template: Template) -> Iterator[tuple[str, Any]]:
+    yield "Description", template.get("Description")
+    for section in ("Parameters", "Outputs"):
+        for name, described in template.get(section, {}).items():
+            for member in ("Label", "Description"):
+                yield f"{section}.{name}.{member}", described.get(member)
+    groups = template["Metadata"]["ALIYUN::ROS::Interface"]["ParameterGroups"]
+    for number, group in enumerate(groups):
+        yield f"ParameterGroups.{number}.Label", group.get("Label", {}).get("default")
+
+
+def _condition(place: str, condition: Any, parameters: dict[str, Any]) -> Found:
+    called = condition if isinstance(condition, dict) else {"": [""]}
+    name, arguments = next(iter(called.items()))
+    if name == "Fn::Not":
+        yield from _condition(place, arguments, parameters)
+    elif name in ("Fn::And", "Fn::Or") and isinstance(arguments, list):
+        for argument in arguments:
+            yield from _condition(place, argument, parameters)
+    elif name == "Fn::Equals" and re.fullmatch(r"\$\{\w+\}", str(arguments[0])):
+        tested = parameters.get(arguments[0][2:-1], {})
+        values = [True, False] if tested.get("Type") == "Boolean" else tested.get("AllowedValues")
+        # As JSON: in Python 1 is true.
+        if values and json.dumps(arguments[1]) not in map(json.dumps, values):
+            yield place, f"in Fn::Equals one of {json.dumps(values)}"
+    else:
+        yield place, "Fn::Equals of ${…}, Fn::Not of one condition, Fn::And or Fn::Or of a list"
+
+
+def _rights(policies: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Each right of some policies' statements that allow, as in ops.rights.Statement."""
+    for statement in (one for policy in policies for one in policy["Statement"]):
+        condition = statement.get("Condition")
+        encoded = json.dumps(condition, sort_keys=True, ensure_ascii=False) if condition else ""
+        for action, resource in product(_texts(statement["Action"]), _texts(statement["Resource"])):
+            yield Statement(action, resource, encoded, ())[:3]
