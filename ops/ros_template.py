@@ -24,7 +24,8 @@ _RESOURCE_MEMBERS = frozenset(
 )
 _PARAMETER_MEMBERS = frozenset(
     "Type Default AllowedValues AllowedPattern MinLength MaxLength MinValue MaxValue NoEcho "
-    "Description Label ConstraintDescription Confirm Required".split()
+    "Description Label ConstraintDescription Confirm Required AssociationProperty "
+    "AssociationPropertyMetadata".split()
 )
 _PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
     "String": str,
@@ -89,7 +90,8 @@ class _Checker:
         wanted = _PARAMETER_TYPES.get(parameter.get("Type", ""))
         if wanted is None:
             yield f"{place}.Type: must be one of {', '.join(_PARAMETER_TYPES)}"
-        elif "Default" in parameter:
+        # A null is no value: what is not given is asked for by a rule, if it is needed.
+        elif parameter.get("Default") is not None:
             yield from self._default(place, parameter, wanted)
 
     def _default(
@@ -184,9 +186,15 @@ class _Checker:
             yield from self._target(place, arguments, None, holding)
         elif name == "Fn::GetAtt":
             yield from self._target(place, arguments[0], arguments[1], holding)
+        elif name in ("Fn::And", "Fn::Or", "Fn::Not"):
+            for each in _listed(arguments):
+                if isinstance(each, str):
+                    yield from self._condition(place, each)
+                else:
+                    yield from self._references(place, each, holding)
         elif name == "Fn::If":
             yield from self._condition(place, arguments[0])
-            yield from self._references(place, arguments[1], holding | {arguments[0]})
+            yield from self._references(place, arguments[1], holding | self._all_of(arguments[0]))
             yield from self._references(place, arguments[2], holding)
         elif name == "Fn::Sub":
             text, own = arguments if isinstance(arguments, list) else (arguments, {})
@@ -226,7 +234,13 @@ class _Checker:
                 yield f"{place}: there is no condition {name}"
 
     def _holding(self, conditional: Mapping[str, Any]) -> frozenset[str]:
-        return frozenset(_listed(conditional.get("Condition")))
+        name = conditional.get("Condition")
+        return frozenset() if name is None else self._all_of(name)
+
+    def _all_of(self, name: str) -> frozenset[str]:
+        """A condition, and those that hold wherever it does."""
+        both = self._conditions.get(name, {}).get("Fn::And", [])
+        return frozenset([name]).union(*(self._all_of(each) for each in both if type(each) is str))
 
     def _cycles(self) -> Iterator[str]:
         needs = {
@@ -273,5 +287,5 @@ def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and (kinds is bool or not isinstance(value, bool))
 
 
-def _listed(value: Any) -> list[str]:
+def _listed(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]

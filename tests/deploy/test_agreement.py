@@ -174,7 +174,7 @@ def test_every_variable_of_the_template_has_its_parameter(template: Document) ->
         if variable.name != "BUCKET_NAME":
             assert passed_on[variable.name] == {"Ref": name}
         parameter = template["Parameters"][name]
-        assert parameter.get("Default", "") in ("", variable.default), name
+        assert parameter.get("Default") in (None, "", variable.default), name
         assert accepted_by_template(template, name, texts[variable.name].example), name
         assert parameter.get("NoEcho", False) == variable.secret, name
         if isinstance(variable.parse, Whole):
@@ -274,6 +274,67 @@ def test_a_fresh_account_gets_a_service_before_what_is_made_in_it(
     )
     assert found["Properties"] == {"ServiceName": service}
     assert found.get("Condition") == resources[resource].get("Condition")
+
+
+def test_in_an_existing_bucket_the_stack_makes_nothing(template: Document) -> None:
+    stack = Stack(
+        template,
+        BucketChoice="existing",
+        ExistingBucketName="photos-of-2019",
+        Overwrite="no",
+        AllowedOrigins="https://app.example.com",
+    )
+    made = {template["Resources"][name]["Type"] for name in template["Resources"] if name in stack}
+    assert not any("::OSS::" in kind for kind in made)
+    variables = stack.properties("Function")["EnvironmentVariables"]
+    assert variables["BUCKET_NAME"] == stack.outputs()["Bucket"] == "photos-of-2019"
+
+
+def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Document) -> None:
+    given = {"AllowedOrigins": "https://a.example.com", "ObjectPrefix": "app/"}
+    made = Stack(template, BucketName="my-bucket", **given)
+    assert "SetInYourBucket" not in made.outputs()
+    bucket = made.properties("Bucket")
+    (cors,), (rule,) = (
+        bucket["CORSConfiguration"]["CORSRule"],
+        bucket["LifecycleConfiguration"]["Rule"],
+    )
+    existing = {"BucketChoice": "existing", "ExistingBucketName": "photos"}
+    said = Stack(template, **existing, **given).outputs()["SetInYourBucket"]
+    for word in (*cors["AllowedOrigin"], *cors["AllowedMethod"], *cors["ExposeHeader"]):
+        assert re.search(rf"\b{re.escape(word)}\b", said), word
+    assert f"under {rule['Prefix']} " in said
+    assert f"{rule['AbortMultipartUpload']['Days']} days" in said
+    assert "https" not in Stack(template, **existing).outputs()["SetInYourBucket"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"BucketName": "my-bucket"}, ""),
+        # An update by who never heard of the choice.
+        ({"BucketName": "my-bucket", "ExistingBucketName": "photos"}, ""),
+        ({}, "A new bucket needs a name"),
+        ({"BucketName": ""}, "A new bucket needs a name"),
+        ({"BucketChoice": "existing", "ExistingBucketName": "photos"}, ""),
+        ({"BucketChoice": "existing", "BucketName": "my-bucket"}, "Choose the existing bucket"),
+        (
+            {
+                "BucketChoice": "existing",
+                "ExistingBucketName": "photos",
+                "BindOssEndpoint": True,
+                "OssEndpoint": "files.example.com",
+            },
+            "Bind the domain to it in the OSS console",
+        ),
+    ],
+)
+def test_the_bucket_that_is_chosen_must_be_named(
+    template: Document, given: dict[str, Any], says: str
+) -> None:
+    broken = Stack(template, JwtSecret=SECRET, **given).broken_rules()
+    assert says in " ".join(broken)
+    assert bool(broken) == bool(says)
 
 
 def test_the_outputs_say_how_to_begin(template: Document) -> None:

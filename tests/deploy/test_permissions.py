@@ -129,6 +129,12 @@ def test_the_function_role_may_do_what_the_function_does_and_nothing_else(
     assert allowed(stack, "FunctionRole") == wanted_of_the_function_role()
 
 
+def test_in_an_existing_bucket_both_roles_may_do_the_same(template: Template) -> None:
+    stack = Stack(template, BucketChoice="existing", ExistingBucketName=BUCKET, BucketName="other")
+    assert allowed(stack, "UploadRole") == wanted_of_the_upload_role()
+    assert allowed(stack, "FunctionRole") == wanted_of_the_function_role()
+
+
 def test_without_logs_the_function_role_writes_none(template: Template) -> None:
     stack = Stack(template, BucketName=BUCKET, CreateLogProject=False)
     missing = wanted_of_the_function_role() - allowed(stack, "FunctionRole")

@@ -129,6 +129,10 @@ def dangling_condition(template: Template) -> None:
     template["Resources"]["LogIndex"]["Condition"] = "WithLog"
 
 
+def dangling_condition_of_a_condition(template: Template) -> None:
+    template["Conditions"]["WithBoundDomain"]["Fn::And"][0] = "ANewBucket"
+
+
 def dangling_dependency(template: Template) -> None:
     template["Resources"]["Function"]["DependsOn"].append("Policy")
 
@@ -143,6 +147,15 @@ def unused_condition(template: Template) -> None:
 
 def what_is_not_always_there(template: Template) -> None:
     resource(template, "UploadRole")["Description"] = {"Fn::GetAtt": ["Function", "ARN"]}
+
+
+def a_bucket_that_may_be_another(template: Template) -> None:
+    name = {"Fn::GetAtt": ["Bucket", "Name"]}
+    resource(template, "Function")["EnvironmentVariables"]["BUCKET_NAME"] = name
+
+
+def a_domain_for_any_bucket(template: Template) -> None:
+    del template["Conditions"]["WithBoundDomain"]["Fn::And"][0]
 
 
 def a_circle(template: Template) -> None:
@@ -208,10 +221,13 @@ def an_output_that_is_not_there(template: Template) -> None:
         (dangling_sub, "Resources.UploadRole.* there is no Nmae"),
         (dangling_attribute, "FunctionRole has no attribute ARN"),
         (dangling_condition, "there is no condition WithLog"),
+        (dangling_condition_of_a_condition, "Conditions.* there is no condition ANewBucket"),
         (dangling_dependency, "Resources.Function.DependsOn: there is no Policy"),
         (unused_parameter, "JwtIssuer: nothing uses it"),
         (unused_condition, "Never: nothing uses it"),
         (what_is_not_always_there, "Function is not there unless WithFunction holds"),
+        (a_bucket_that_may_be_another, "Function.*: Bucket is not there unless NewBucket holds"),
+        (a_domain_for_any_bucket, "BucketDomain.*: Bucket is not there unless NewBucket holds"),
         (a_circle, "FunctionRole.* need each other"),
         (a_parameter_in_no_group, "Metadata: BucketName must be a parameter, in one group"),
         (a_default_that_is_refused, "Parameters.ObjectPrefix.Default: not among"),

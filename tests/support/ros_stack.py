@@ -49,7 +49,7 @@ class Stack:
 
     def __contains__(self, name: str) -> bool:
         condition = self._resources[name].get("Condition")
-        return condition is None or self._holds(self._conditions[condition])
+        return condition is None or self._holds(condition)
 
     def policies(self, role: str) -> list[dict[str, Any]]:
         """The documents of all policies that the stack gives a role."""
@@ -82,7 +82,7 @@ class Stack:
         return {
             name: self._value(output["Value"])
             for name, output in self._outputs.items()
-            if "Condition" not in output or self._holds(self._conditions[output["Condition"]])
+            if "Condition" not in output or self._holds(output["Condition"])
         }
 
     def broken_rules(self) -> list[str]:
@@ -136,10 +136,12 @@ class Stack:
         return str(self._value(arguments[1])).split(arguments[0])
 
     def _if(self, arguments: list[Any]) -> Any:
-        chosen = arguments[1] if self._holds(self._conditions[arguments[0]]) else arguments[2]
+        chosen = arguments[1] if self._holds(arguments[0]) else arguments[2]
         return self._value(chosen)
 
-    def _holds(self, condition: Mapping[str, Any]) -> bool:
+    def _holds(self, condition: Mapping[str, Any] | str) -> bool:
+        if isinstance(condition, str):
+            return self._holds(self._conditions[condition])
         name, arguments = next(iter(condition.items()))
         if name == "Fn::Not":
             return not self._holds(arguments)
