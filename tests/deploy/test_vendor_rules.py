@@ -149,8 +149,8 @@ def properties(template: Template, name: str) -> dict[str, Any]:
 def statement(template: Template, role: str) -> dict[str, Any]:
     """A new statement of a role, to fill."""
     made: dict[str, Any] = {"Effect": "Allow", "Resource": ["acs:oss:*:*:my-bucket/uploads/*"]}
-    policy = properties(template, role)["Policies"][0]["PolicyDocument"]
-    policy["Statement"].append(made)
+    policies = rules.objects(properties(template, role)["Policies"])
+    next(one for one in policies if "Statement" in one)["Statement"].append(made)
     return made
 
 

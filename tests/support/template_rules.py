@@ -258,9 +258,9 @@ def rights_are_the_derived_ones(template: Template) -> Found:
     """
     found: dict[tuple[str, str], str] = {}
     for given in _configurations():
-        stack = Stack(template, BucketName="my-bucket", **given)
+        stack = Stack(template, **{"BucketName": "my-bucket", **given})
         for role, derived in _derived(given, stack.properties("UploadRole")["RoleName"]).items():
-            has, needs = {*_rights(stack.policies(role))}, {one[:3] for one in derived}
+            has, needs = _rights(stack.policies(role)), {one[:3] for one in derived}
             for right in sorted(has ^ needs):
                 text = f"{'no ' if right in has else ''}{right[0]} on {right[1]}"
                 example = ", ".join(f"{name}={value}" for name, value in given.items())
@@ -295,6 +295,7 @@ def _configurations() -> Iterator[dict[str, Any]]:
         {},
         {"Auth": "anonymous"},
         {"CreateLogProject": False},
+        {"BucketChoice": "existing", "BucketName": None, "ExistingBucketName": "my-bucket"},
         {"PolicyChoices": "bucket_read_policy,bucket_write_policy"},
         {"MultipartSecret": "m" * 32},
         {"CallbackUrl": "https://u.example.com/callback", "CallbackSecret": "c" * 32},
@@ -387,10 +388,12 @@ def _condition(place: str, condition: Any, parameters: dict[str, Any]) -> Found:
         yield place, "Fn::Equals of ${…}, Fn::Not of one condition, Fn::And or Fn::Or of a list"
 
 
-def _rights(policies: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    """Each right of some policies' statements that allow, as in ops.rights.Statement."""
+def _rights(policies: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """Each right that statements of some policies allow and none denies, as in a Statement."""
+    found: dict[str, set[tuple[str, str, str]]] = {"Allow": set(), "Deny": set()}
     for statement in (one for policy in policies for one in policy["Statement"]):
         condition = statement.get("Condition")
         encoded = json.dumps(condition, sort_keys=True, ensure_ascii=False) if condition else ""
         for action, resource in product(_texts(statement["Action"]), _texts(statement["Resource"])):
-            yield Statement(action, resource, encoded, ())[:3]
+            found[statement["Effect"]].add((action, resource, encoded))
+    return found["Allow"] - found["Deny"]
