@@ -17,7 +17,7 @@ from token_service.grant.grants import Grant
 from token_service.grant.policies import Policies
 from token_service.signing import forms, multipart, signed_urls
 
-_PUT, _GET = forms.ACTION, signed_urls.ACTIONS["GET"]
+_PUT, _GET, _LIST = forms.ACTION, signed_urls.ACTIONS["GET"], "oss:ListObjects"
 
 
 class Options(NamedTuple):
@@ -77,8 +77,15 @@ def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> 
     statements = {
         name: _allowing(templates.render(whole._replace(policy=name))) for name in policies
     }
+    # Without names, callers are listed what the policy of who wishes for none lets them all see.
+    shared = {policies[0]: statements[policies[0]]}
+    lists = options.names_callers or _may(shared, _LIST)
     facts = _Facts(
-        can_write=_may(statements, _PUT), can_read=_may(statements, _GET), options=options
+        can_write=_may(statements, _PUT),
+        can_read=_may(statements, _GET),
+        lists=lists,
+        lists_details=lists and (options.names_callers or _may(shared, _GET)),
+        options=options,
     )
     statements = _used(statements, routes, facts)
     unbounded = tuple(name for name, found in statements.items() if not _is_bounded(found))
@@ -114,6 +121,8 @@ def said(statements: Sequence[Statement], options: Options) -> str:
 class _Facts(NamedTuple):
     can_write: bool
     can_read: bool
+    lists: bool
+    lists_details: bool
     options: Options
 
 
@@ -192,17 +201,17 @@ _ROWS = (
     ),
     _Row(
         ("/uploads",),
-        "oss:ListObjects",
+        _LIST,
         _bucket,
         "a caller's own uploads are listed",
-        lambda facts: facts.options.names_callers,
+        lambda facts: facts.lists,
     ),
     _Row(
         ("/uploads",),
         _GET,
         _objects,
         "GET /uploads?details=1",
-        lambda facts: facts.options.names_callers,
+        lambda facts: facts.lists_details,
     ),
 )
 _WITHOUT_RIGHTS = frozenset({"/health"})

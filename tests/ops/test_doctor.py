@@ -127,8 +127,8 @@ def test_a_fault_is_one_line_that_names_it(
         (
             {"AUTH": "anonymous", **CALLBACKS, "POLICY_FILE": "all_policy"},
             "the function role needs sts:AssumeRole on the upload role; oss:PutObject, "
-            "oss:GetObject on uploads/*. The upload role needs what a token under all_policy is "
-            "meant to do",
+            "oss:GetObject on uploads/*; oss:ListObjects with oss:Prefix uploads/*. The upload "
+            "role needs what a token under all_policy is meant to do",
         ),
         # What is closed signs nothing and lists nothing.
         (

@@ -151,8 +151,10 @@ QUIET = ALL._replace(log_store="", has_callbacks=False, names_callers=False, has
         (READ, ["/form"], QUIET, set()),
         (WRITE, ["/callback"], QUIET, set()),
         (WRITE, ["/callback"], QUIET._replace(has_callbacks=True), {"oss:GetObject"}),
-        # With AUTH=anonymous the route refuses.
+        # With AUTH=anonymous the route refuses who may not list the folder that all share.
         (WRITE, ["/uploads"], QUIET, set()),
+        (WRITE + READ, ["/uploads"], QUIET, set()),
+        (READ, ["/uploads"], QUIET, {"oss:ListObjects", "oss:GetObject"}),
         (
             WRITE,
             ["/uploads"],
