@@ -14,6 +14,7 @@ from fetched import specifications
 from ops.ros_specifications import Specifications
 from ops.ros_template import faults
 from ops.template import TEMPLATE
+from ros_stack import statements_of
 
 Template = dict[str, Any]
 
@@ -160,8 +161,8 @@ def a_domain_for_any_bucket(template: Template) -> None:
 
 def a_circle(template: Template) -> None:
     """What a policy of its own avoids."""
-    document = resource(template, "FunctionRole")["Policies"][0]["PolicyDocument"]
-    document["Statement"][0]["Resource"] = [{"Fn::GetAtt": ["UploadRole", "Arn"]}]
+    statement = statements_of(template, "FunctionRole")[0]
+    statement["Resource"] = [{"Fn::GetAtt": ["UploadRole", "Arn"]}]
 
 
 def a_parameter_in_no_group(template: Template) -> None:

@@ -16,7 +16,7 @@ from ops import ROOT
 from ops.policies_described import offered
 from ops.rights import Options, Rights, Statement, known_routes, rights, said
 from role_flows import FLOWS, worked
-from ros_stack import ACCOUNT, REGION, Stack
+from ros_stack import ACCOUNT, EVERYTHING, REGION, Stack, statements_of
 from running_cloud import RunningCloud, running_cloud
 from sandbox.ram import Policy
 from token_service.app import ROUTES
@@ -54,7 +54,7 @@ def granted(policies: Sequence[dict[str, Any]]) -> set[Right]:
 def check_the_template(template: Template, role: str) -> None:
     """It grants what everything needs that it offers; the message says what to change."""
     policies = template["Parameters"]["PolicyFile"]["AllowedValues"]
-    found = granted(Stack(template, BucketName="my-bucket").policies(role))
+    found = granted(Stack(template, BucketName="my-bucket", **EVERYTHING).policies(role))
     wanted = needed(role, rights(policies, PATHS, ALL))
     assert wanted - found == set(), f"add to {role} of template.yml"
     assert found - wanted == set(), f"{role} of template.yml has what nothing needs"
@@ -72,7 +72,7 @@ def test_the_template_grants_what_all_it_offers_needs(template: Template, role: 
 
 
 def test_without_logs_the_template_grants_none(template: Template) -> None:
-    stack = Stack(template, BucketName="my-bucket", CreateLogProject=False)
+    stack = Stack(template, BucketName="my-bucket", CreateLogProject=False, **EVERYTHING)
     wanted = rights(offered(), PATHS, ALL._replace(log_store=""))
     assert granted(stack.policies("FunctionRole")) == needed("FunctionRole", wanted)
 
@@ -98,8 +98,7 @@ def under_a_condition(statement: dict[str, Any]) -> None:
 def test_a_template_that_grants_something_else_is_found(
     template: Template, role: str, plant: Callable[[dict[str, Any]], None]
 ) -> None:
-    policy = template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]
-    plant(policy["Statement"][0])
+    plant(statements_of(template, role)[0])
     with pytest.raises(AssertionError, match=r"template\.yml"):
         check_the_template(template, role)
 

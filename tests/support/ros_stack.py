@@ -1,7 +1,7 @@
 """A stack as ROS would make it of a template: values computed, roles as the sandbox knows them.
 
-Only what our templates use: Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, Fn::Split, conditions,
-rules.
+Only what our templates use: Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, Fn::Split, Fn::Replace,
+conditions, rules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,32 @@ ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"
 URL = "https://sts-token-abcdefghij.cn-hangzhou.fcapp.run"
 
+EVERYTHING = {
+    "PolicyFile": "bucket_read_write_policy",
+    "MultipartSecret": "m" * 32,
+    "CallbackUrl": "https://uploads.example.com/callback",
+    "CallbackSecret": "c" * 32,
+}
+"""Parameters with which the function does all that it can, so that its roles have all rights."""
+
 _NO_VALUE = object()
+
+
+def statements_of(template: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The statements of a role as they stand in a template, Fn::If and all."""
+    found: list[dict[str, Any]]
+    found, *_ = _found("Statement", template["Resources"][name]["Properties"]["Policies"])
+    return found
+
+
+def _found(member: str, value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return [one for item in value for one in _found(member, item)]
+    if not isinstance(value, dict):
+        return []
+    if member in value:
+        return [value[member]]
+    return [one for item in value.values() for one in _found(member, item)]
 
 
 class Stack:
@@ -97,7 +122,8 @@ class Stack:
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._value(item) for item in value]
+            computed_items = map(self._value, value)
+            return [item for item in computed_items if item is not _NO_VALUE]
         if not isinstance(value, dict):
             return value
         name = next(iter(value), "")
@@ -134,6 +160,12 @@ class Stack:
 
     def _split(self, arguments: list[Any]) -> list[str]:
         return str(self._value(arguments[1])).split(arguments[0])
+
+    def _replace(self, arguments: list[Any]) -> str:
+        text = str(self._value(arguments[1]))
+        for old, new in arguments[0].items():
+            text = text.replace(old, new)
+        return text
 
     def _if(self, arguments: list[Any]) -> Any:
         chosen = arguments[1] if self._holds(arguments[0]) else arguments[2]
