@@ -60,11 +60,13 @@ RENAMED = {
 
 BUCKET = "template:Resources.Bucket"
 FUNCTION = "template:Resources.Function"
-ROLES = "template:Resources.FunctionRole.Policies.0.PolicyDocument.Statement"
+STATEMENTS = "Policies.0.PolicyDocument.Statement"
 VARIABLES = f"{FUNCTION}.EnvironmentVariables"
 LISTED = {
     f"{BUCKET}.CORSConfiguration.CORSRule.0.AllowedMethod": "parts are aborted, no object deleted",
-    f"{ROLES}.0.Action": "the function role may list and abort parts under OBJECT_PREFIX",
+    f"template:Resources.FunctionRole.{STATEMENTS}.0.Action": "it may list and abort parts, too",
+    f"template:Resources.UploadRole.{STATEMENTS}": "a role that reads for nobody reads no more",
+    f"template:Resources.UploadRole.{STATEMENTS}.0.Action": "or writes no more",
     "template:Resources.EnableObjectStorage": "new: OSS is activated, where it is not",
     f"{FUNCTION}.Description": "it says its version",
     f"{VARIABLES}.CALLER_TOKENS_PER_MINUTE": "a stack that never set it gets the new default",

@@ -284,7 +284,12 @@ def _derived(given: dict[str, Any], upload_role: str) -> dict[str, tuple[Stateme
     paths = [route.path for route in ROUTES if not route.word or route.word in words]
     choices = [name for name in given.get("PolicyChoices", "").split(",") if name]
     wanted = rights([given["PolicyFile"], *choices], paths, options)
-    return {"FunctionRole": wanted.function_role, "UploadRole": wanted.upload_role}
+    upload = wanted.upload_role
+    if "token" not in words:
+        # No session is given out; one that the function keeps signs URLs that read.
+        kept = "oss:GetObject" if "signed-url" in words else ""
+        upload = tuple(one for one in upload if one.action == kept)
+    return {"FunctionRole": wanted.function_role, "UploadRole": upload}
 
 
 def _configurations() -> Iterator[dict[str, Any]]:
