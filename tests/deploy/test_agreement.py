@@ -325,7 +325,15 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
                 "BindOssEndpoint": True,
                 "OssEndpoint": "files.example.com",
             },
-            "Bind the domain to it in the OSS console",
+            "Bind a domain",
+        ),
+        (
+            {"BucketChoice": "existing", "ExistingBucketName": "photos", "RequireHttps": True},
+            "refuse plain HTTP in the OSS console",
+        ),
+        (
+            {"BucketChoice": "existing", "ExistingBucketName": "photos", "BucketVersioning": True},
+            "keep versions",
         ),
     ],
 )

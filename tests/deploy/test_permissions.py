@@ -343,12 +343,34 @@ def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
 
 
 def test_the_bucket_has_no_versioning_which_would_end_the_rule(template: Template) -> None:
-    """OSS ignores rules against overwriting where versioning is on, or was (vendor documentation).
-
-    Whoever adds a parameter for versioning adds a rule that refuses it together with Overwrite=no.
-    """
+    """OSS ignores rules against overwriting where versioning is on, or was (vendor documentation)."""
     stack = Stack(template, BucketName=BUCKET, Overwrite="no")
     assert "VersioningConfiguration" not in stack.properties("Bucket")
+    given = {"BucketName": BUCKET, "Auth": "anonymous", "BucketVersioning": True}
+    versions = Stack(template, **given)
+    assert versions.properties("Bucket")["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert versions.broken_rules() == []
+    (broken,) = Stack(template, **given, Overwrite="no").broken_rules()
+    assert "ignores the rule against overwriting" in broken
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_plain_http_is_refused_where_that_is_chosen(template: Template, scheme: str) -> None:
+    """To everybody, the roles of the stack and the account itself included."""
+    bucket = Stack(template, BucketName=BUCKET, RequireHttps=True).properties("Bucket")
+    (statement,) = bucket["Policy"]["Statement"]
+    assert statement.pop("Principal") == ["*"]
+    judges = Judges(json.dumps({"Version": "1", "Statement": [statement]}))
+    is_https = json.dumps(scheme == "https")
+    for action, place in (("oss:PutObject", f"{BUCKET}/{KEYS[0]}"), ("oss:ListObjects", BUCKET)):
+        access = Access(
+            action,
+            f"acs:oss:*:{ACCOUNT}:{place}",
+            {"acs:SecureTransport": is_https, "oss:Prefix": "", "oss:Delimiter": ""},
+        )
+        # By https the roles decide, as without the policy.
+        wanted = Effect.EXPLICIT_DENY if scheme == "http" else Effect.IMPLICIT_DENY
+        assert judges.evaluate(access) is wanted, access
 
 
 def test_secrets_are_not_echoed(template: Template) -> None:
