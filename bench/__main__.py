@@ -62,7 +62,7 @@ QUICK = Size(cold=5, warm=5, slices=2, slow=2, vcpus=VCPUS[:1], requests=10_000)
 
 
 def main() -> int:
-    """Measure and report: 0, or 1 with what is wrong on stderr."""
+    """Measure and report: 0, 1 with what is wrong on stderr, or 130 after Ctrl-C."""
     size = QUICK if os.environ.get("QUICK") else FULL
     try:
         python = find_or_this()
@@ -73,6 +73,9 @@ def main() -> int:
     except (CompareError, PackageError) as error:
         print(f"make bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("make bench: interrupted", file=sys.stderr)
+        return 130
     print("\n".join(["", *tables(found)]))
     if os.environ.get("WRITE"):
         README.write_text(written(README.read_text(encoding="utf-8"), found), encoding="utf-8")

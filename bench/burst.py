@@ -74,7 +74,7 @@ LOADS = (
 
 def main() -> int:
     """Measure and print: 0; 1 where the custom runtime does not carry the burst, or nothing can be
-    measured."""
+    measured; 130 after Ctrl-C."""
     base = os.environ.get("BASE") or BASE
     try:
         with tempfile.TemporaryDirectory(prefix="burst-") as name:
@@ -85,6 +85,9 @@ def main() -> int:
     except (CompareError, PackageError) as error:
         print(f"make burst: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("make burst: interrupted", file=sys.stderr)
+        return 130
 
 
 def report(base: str, folder: Path) -> int:

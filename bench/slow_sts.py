@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socketserver
 import ssl
 import subprocess
@@ -108,5 +109,7 @@ if __name__ == "__main__":
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
+    # Ctrl-C is burst.py's: it ends this, by the end of its input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.read()
     os._exit(0)

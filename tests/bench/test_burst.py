@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import bench.__main__ as bench
 from bench import burst, slow_sts
 from bench.burst import Load, Result, Runtime, is_carried, measured, percentile, result
 from bench.copies import CompareError
@@ -82,6 +84,21 @@ def test_what_cannot_be_measured_is_said_in_a_line(
         slow_sts.running(0, tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize(("main", "part"), [(burst.main, "put_base"), (bench.main, "measure")])
+def test_ctrl_c_ends_it_with_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    main: Callable[[], int],
+    part: str,
+) -> None:
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"{main.__module__}.{part}", press)
+    assert main() == 130
+    assert capsys.readouterr().err.endswith(": interrupted\n")
 
 
 def test_a_share_of_a_cpu_is_a_control_group_or_none() -> None:
