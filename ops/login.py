@@ -22,7 +22,6 @@ from token_service.login.callers import Caller
 from token_service.login.jwt import Jwt
 from token_service.login.logins import Logins
 from token_service.settings.parsing import Reader, Variable, Whole
-from token_service.settings.reading import read_secrets
 from token_service.settings.variables import JWT_SECRET
 
 SECONDS = Variable("SECONDS", Whole(60, 3600, "seconds"), "900")
@@ -93,7 +92,7 @@ def issue(env: Mapping[str, str]) -> Login:
             "CALLER", "not set; must be a user's id as your sign-in names it: CALLER=alice"
         )
     seconds: int = Reader(env).read(SECONDS)
-    secrets = read_secrets(env, JWT_SECRET)
+    secrets = Reader(env).read(JWT_SECRET)
     made = make_login(caller, settings, secrets[0], seconds)
     named = _verified(made, settings, env)
     if named.login is None or named.login.user_id != caller:
