@@ -1,6 +1,6 @@
 """Which RAM rights the two roles need, derived once: for policies, routes and options.
 
-template.yml's roles and the table of docs/deploy.md are compared with this, and doctor prints it.
+template.yml's roles and the table of docs/permissions.md are compared with this; doctor prints it.
 A new route, or a new thing that the function itself asks OSS for, is a row of _ROWS; what the
 upload role needs follows from the policies' templates, and from the routes that assume it.
 """

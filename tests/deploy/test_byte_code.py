@@ -168,7 +168,7 @@ def test_byte_code_of_another_source_would_show(
 def test_a_source_that_was_edited_is_not_looked_at(
     python: Python, package: Path, tmp_path: Path
 ) -> None:
-    """As docs/deploy.md says; without its __pycache__ it is."""
+    """As docs/runtime.md says; without its __pycache__ it is."""
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
     env = {"AUTH": "anonymous"}

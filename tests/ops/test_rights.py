@@ -1,5 +1,5 @@
-"""Rights of the two roles: what template.yml grants and docs/deploy.md names is what is needed, and
-in the sandbox every flow works with just that, and not with less."""
+"""Rights of the two roles: what template.yml grants and docs/permissions.md names is what is
+needed, and in the sandbox every flow works with just that, and not with less."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_rights_are_said_by_resource() -> None:
 
 
 def test_the_docs_name_each_right_and_no_other() -> None:
-    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
     table = text.partition("| who | may | for |\n|---|---|---|\n")[2].partition("\n\n")[0]
     named: dict[str, set[str]] = {}
     who = ""

@@ -285,7 +285,7 @@ def test_a_link_is_replaced_by_nobody_who_is_bound(bound: Oss, token: oss2.Bucke
 
 
 def test_what_was_deleted_can_be_written_again(token: oss2.Bucket) -> None:
-    """A token that may delete may replace: docs/deploy.md says so."""
+    """A token that may delete may replace: docs/bucket.md says so."""
     token.delete_object("uploads/a")
     token.put_object("uploads/a", b"second")
 
