@@ -1,0 +1,158 @@
+"""docs/deploy.md and its like: the commands that readers copy do what is promised of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import documented_code
+from documented_code import DOCS, blocks
+from ops import ROOT
+from running_cloud import running_cloud
+from token_service.settings.variables import VARIABLES
+
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+SECRETS = {variable.name for variable in VARIABLES if variable.name.endswith("_SECRET")} - {
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+}
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's blocks, and what stands in backticks, without its comments."""
+    text = page.read_text(encoding="utf-8")
+    found = [
+        line
+        for language in ("sh", "yaml")
+        for b in blocks(language, page)
+        for line in b.splitlines()
+    ]
+    found += re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S))
+    return [re.sub(r"\s+#.*", "", one.strip()) for one in found]
+
+
+S_WRITES = re.compile(r"(?:^|\s)s (?:deploy|remove)\b")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_s_writes_it_writes_without_asking(page: Path) -> None:
+    """B1: outside of a terminal nobody answers: nothing is written, and the exit status is 0.
+
+    The bare words, `s deploy`, are the name of the way and no command."""
+    for command in commands(page):
+        if S_WRITES.search(command) and command not in {"s deploy", "s remove"}:
+            assert re.search(r"\bs (deploy|remove) -y\b", command), command
+
+
+def test_what_s_prints_goes_nowhere() -> None:
+    """B2: it prints every variable of the function, and after a rotation the old one too."""
+    page = DOCS / "deploy.md"
+    lines = [
+        line
+        for language in ("sh", "yaml")
+        for b in blocks(language, page)
+        for line in b.splitlines()
+    ]
+    printing = [line for line in lines if S_WRITES.search(line) or re.search(r"\bs info\b", line)]
+    assert len(printing) >= 3
+    for line in printing:
+        assert ">/dev/null" in line or "| grep system_url" in line, line
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_what_s_prints_is_said_of_each_secret_and_where_it_is_set(name: str) -> None:
+    said = (DOCS / "deploy.md").read_text("utf-8").partition("## What `s` prints and keeps")[2]
+    assert f"`{name}`" in said.partition("\n## ")[0]
+    assert "deploy.md#what-s-prints-and-keeps" in (DOCS / "configuration.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_each_secret_can_be_changed(name: str) -> None:
+    table = (DOCS / "deploy.md").read_text("utf-8").partition("## Change a key")[2]
+    assert f"| `{name}` |" in table.partition("\n## ")[0]
+
+
+def test_each_target_of_make_that_is_named_is_one() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    named = {
+        target
+        for page in PAGES
+        for command in commands(page)
+        for target in re.findall(r"(?:^|[\s(])make (?:-s )?([a-z][a-z-]*)(?=\s|$|\))", command)
+    }
+    assert named >= {"login", "roles", "release", "doctor", "smoke", "template", "build"}
+    assert named <= targets
+
+
+def pipeline() -> dict[str, Any]:
+    (block,) = blocks("yaml", DOCS / "deploy.md")
+    job: dict[str, Any] = yaml.safe_load(block)["deploy"]
+    return job
+
+
+def test_the_pipeline_holds_no_secret_and_prints_none() -> None:
+    job = pipeline()
+    places = [job["env"], *(step.get("env", {}) for step in job["steps"])]
+    for name, value in ((name, value) for env in places for name, value in env.items()):
+        if re.search("SECRET|KEY|TOKEN", name):
+            assert re.fullmatch(r"\$\{\{ secrets\.[A-Z_]+ \}\}", value), name
+    for command in (step["run"] for step in job["steps"] if "run" in step):
+        # An expression would be put into the script before the shell sees it.
+        assert "${{" not in command
+        assert "set -x" not in command
+
+
+def test_the_pipeline_deploys_checks_and_removes_what_s_kept() -> None:
+    steps = [step["run"] for step in pipeline()["steps"] if "run" in step]
+    deploy, smoke, remove = steps[-3:]
+    assert deploy == "s deploy -y >/dev/null"
+    assert smoke.startswith("make smoke URL=https://")
+    assert remove == "rm -rf ~/.s/logs"
+    assert pipeline()["steps"][-1]["if"] == "always()"
+
+
+def test_the_pipeline_sets_variables_that_there_are() -> None:
+    assert pipeline()["env"].keys() <= {variable.name for variable in VARIABLES}
+
+
+def bash(script: str, home: Path, secret: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a block of the page in the checkout, with nothing to set up; the secret is typed."""
+    return subprocess.run(
+        ["/bin/bash", "-ec", script.replace("make ", "make -o .venv/.ready -o .venv/.ready-run ")],
+        cwd=ROOT,
+        input=f"{secret}\n",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **env},
+    )
+
+
+@pytest.mark.slow
+def test_the_first_login_gets_a_token(tmp_path: Path) -> None:
+    """B7: nothing showed how to make a login; the page's own lines do, against a sandbox."""
+    secret = "j" * 40
+    script = documented_code.code_with("sh", "deploy.md", "make -s login")
+    with running_cloud(tmp_path, AUTH="jwt", JWT_SECRET=secret) as cloud:
+        done = bash(script, tmp_path, secret, URL=cloud.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"StatusCode":200' in done.stdout
+    assert "uploads/alice/" in done.stdout
+    assert secret not in done.stdout + done.stderr
+
+
+def test_a_login_that_was_made_without_a_checkout_is_one(tmp_path: Path) -> None:
+    secret = "j" * 40
+    script = documented_code.code_with("sh", "deploy.md", "hmac.new")
+    made = bash(script, tmp_path, secret).stdout.strip()
+    assert secret not in made
+    with running_cloud(tmp_path, AUTH="jwt", JWT_SECRET=secret) as cloud:
+        assert cloud.answer(access_token=made)["Scope"]["Prefix"] == "uploads/alice/"
+        assert cloud.answer(access_token=made[:-2] + "xx")["ErrorCode"] == "InvalidToken"
