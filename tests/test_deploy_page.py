@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -157,3 +158,14 @@ def test_a_login_that_was_made_without_a_checkout_is_one(tmp_path: Path) -> None
     with running_cloud(tmp_path, AUTH="jwt", JWT_SECRET=secret) as cloud:
         assert cloud.answer(access_token=made)["Scope"]["Prefix"] == "uploads/alice/"
         assert cloud.answer(access_token=made[:-2] + "xx")["ErrorCode"] == "InvalidToken"
+
+
+@pytest.mark.slow
+def test_the_roles_are_printed_as_json(tmp_path: Path) -> None:
+    """B6: nothing printed the JSON that a deploy by hand needs."""
+    script = documented_code.code_with("sh", "deploy.md", "make roles")
+    done = bash(script, tmp_path, "", BUCKET_NAME="my-bucket", AccountID="1234567890123456")
+    assert done.returncode == 0, done.stderr
+    read, end = json.JSONDecoder().raw_decode(done.stdout)
+    assert read["upload-policy"] == json.loads(done.stdout[end:])
+    assert {"function-trust", "function-policy", "upload-trust", "upload-policy"} == read.keys()
