@@ -4,7 +4,7 @@ The built package, read-only, on the runtime's Python where there is one, over T
 the cloud. CPU time on full cores; time by the clock on the wall with a share of a CPU, where a
 control group can be made. `make bench BASE=…` is in compare.py. Variables:
 
-    QUICK=1   few rounds, and 0.1 vCPU only: under 2 minutes; else under 20
+    QUICK=1   few rounds, and 0.1 vCPU only: under 4 minutes; else under 20
     WRITE=1   README's table and its plot are written anew
 """
 
