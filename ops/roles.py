@@ -1,8 +1,9 @@
 """`python -m ops.roles` (make roles): the two roles as JSON, for who makes them by hand in RAM.
 
 Prints one object with four documents, each as RAM's script editor takes it; with DOCUMENT=<name>
-that one alone. They hold what ops/rights.py derives from the deployment's variables, and no more:
-what template.yml's roles have. stderr says where each goes, and why each right is there.
+that one alone. That RAM takes them as they are is not verified on the real cloud (assumption 80).
+They hold what ops/rights.py derives from the deployment's variables, and no more: what
+template.yml's roles have. stderr says where each goes, and why each right is there.
 """
 
 from __future__ import annotations
