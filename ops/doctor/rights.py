@@ -6,14 +6,13 @@ import os
 import re
 
 from ops import policies_described, rights
+from ops import roles as by_hand
 from ops.doctor.patient import Patient
 from ops.report import Finding, failed, judged, passed, skipped, warned
-from token_service.app import ROUTES
 from token_service.errors import Misconfiguration, PolicyError
 from token_service.grant import grants
 from token_service.grant.policies import MAX_CHARACTERS, Policies
 from token_service.login import callers
-from token_service.settings.variables import MULTIPART_SECRET
 
 
 def policies(patient: Patient) -> Finding:
@@ -49,22 +48,10 @@ def _is_packed(name: str) -> bool:
 def roles(patient: Patient) -> Finding:
     """For the operator to compare with what the roles have: nothing here can look at them."""
     settings, variables = patient.settings, patient.variables
-    project, store = variables.get("LOG_PROJECT"), variables.get("LOG_STORE") or "function"
-    options = rights.Options(
-        bucket=settings.bucket,
-        prefix=settings.prefix,
-        upload_role=settings.role_arn,
-        log_store=f"acs:log:*:*:project/{project}/logstore/{store}" if project else "",
-        has_callbacks=settings.has_callbacks,
-        names_callers=settings.auth.names_callers,
-        has_multipart=bool(variables.get(MULTIPART_SECRET.name)),
-    )
     if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
         return skipped("not known: bucket or policies are wrong")
-    is_open = [*settings.enabled_routes, ""]
-    routes = [route.path for route in ROUTES if (route.word or "") in is_open]
     try:
-        needed = rights.rights(settings.policy_choices, routes, options)
+        needed, options = by_hand.needed(settings, variables)
     except (Misconfiguration, PolicyError):
         return skipped("not known: a policy is wrong")
     of_tokens = [rights.said(needed.upload_role, options)] if needed.upload_role else []
