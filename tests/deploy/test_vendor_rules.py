@@ -119,11 +119,7 @@ NOT_ASKED = {
 """Of the vendor's rules for our types, by the reason."""
 
 
-WAITING = {
-    rules.assertions_are_in_two_languages,
-    rules.https_can_be_required,
-    rules.versions_can_be_kept,
-}
+WAITING = {rules.assertions_are_in_two_languages}
 """What template.yml does not keep yet."""
 
 
