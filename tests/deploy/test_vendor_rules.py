@@ -56,7 +56,7 @@ ASKED: dict[rules.Rule, tuple[str, str]] = {
         "oss-bucket-backup-enable oss-bucket-versioning-enabled",
     ),
     rules.managed_policies_are_attached: (
-        "one that nobody has is a mistake",
+        "one that nobody has is a mistake; the vendor's own does not look at Roles",
         "ram-policy-in-use-check",
     ),
     rules.rights_are_the_derived_ones: (
