@@ -492,6 +492,74 @@ def test_what_a_parameter_accepts_the_function_accepts(
         assert not accepted_by_template(template, name, value), value
 
 
+# What the console's form hides
+
+ONLY_WITH_LOGINS = {"JwtSecret", "JwtJwksUrl", "JwtIssuer", "JwtAudience", "JwtUserClaim"}
+ONLY_OF_A_NEW_BUCKET = {"BucketName", "BucketVersioning", "RequireHttps", "BindOssEndpoint"}
+WITHOUT_FUNCTION = {
+    *("Name", "CreateFunction", "BucketChoice", "BucketName", "ObjectPrefix", "AllowedOrigins"),
+    *("BucketVersioning", "RequireHttps", "OssEndpoint", "BindOssEndpoint", "Overwrite"),
+    *("MaxSessionDuration", "CreateLogProject"),
+}
+"""What still matters where another tool deploys the function."""
+
+
+def shown(template: Document, **given: object) -> set[str]:
+    """The parameters that the form shows."""
+    parameters = template["Parameters"]
+    values = {name: given.get(name, found.get("Default")) for name, found in parameters.items()}
+
+    def holds(condition: Document) -> bool:
+        ((name, arguments),) = condition.items()
+        if name == "Fn::Not":
+            return not holds(arguments)
+        if name == "Fn::And":
+            return all(map(holds, arguments))
+        assert name == "Fn::Equals"
+        looked_at, value = arguments
+        return bool(values[looked_at[2:-1]] == value)
+
+    return {
+        name
+        for name, found in parameters.items()
+        for visible in [found.get("AssociationPropertyMetadata", {}).get("Visible")]
+        if visible is None or holds(visible["Condition"])
+    }
+
+
+def test_the_form_hides_what_does_not_apply(template: Document) -> None:
+    by_default = shown(template)
+    everything = template["Parameters"].keys()
+    secrets = {"CallbackSecret", "UploadHookSecret"}
+    assert everything - by_default == {"ExistingBucketName", *secrets}
+    assert by_default - shown(template, Auth="anonymous") == ONLY_WITH_LOGINS
+    existing = shown(template, BucketChoice="existing")
+    assert by_default - existing == ONLY_OF_A_NEW_BUCKET
+    assert existing - by_default == {"ExistingBucketName"}
+    url = "https://u.example.com/callback"
+    assert shown(template, CallbackUrl=url, UploadHookUrl=url) - by_default == secrets
+    assert shown(template, CreateFunction=False) == WITHOUT_FUNCTION
+
+
+@pytest.mark.parametrize("hiding", [{}, {"Auth": "anonymous"}])
+def test_what_was_entered_and_is_hidden_then_does_not_count(
+    template: Document, hiding: dict[str, object]
+) -> None:
+    """Nobody knows whether the form sends it. (Of an existing bucket, it is refused: with words
+    that say how to see it.)"""
+    given = {"BucketName": "my-bucket", "JwtSecret": SECRET, **hiding}
+    hidden = template["Parameters"].keys() - shown(template, **given)
+    assert hidden
+    texts, _ = reference.load()
+    for name in hidden:
+        variable = "".join(f"_{letter}" if letter.isupper() else letter for letter in name)
+        found = texts.get(variable.upper().lstrip("_"))
+        value = found.example if found else "photos"
+        stack = Stack(template, **{**given, name: value})
+        assert stack.broken_rules() == []
+        configuration(stack.properties("Function")["EnvironmentVariables"])
+
+
 SECRET = "s" * 32
 URL = "https://a.b/callback"
 
@@ -502,6 +570,8 @@ URL = "https://a.b/callback"
         ({"JwtSecret": SECRET}, ""),
         ({"JwtJwksUrl": "https://a.b/keys"}, ""),
         ({"Auth": "anonymous"}, ""),
+        ({"Auth": "anonymous", "DeniedCallers": "alice"}, "nobody has a name"),
+        ({"Auth": "anonymous", "LoginsNotBefore": "1700000000"}, "nobody has a name"),
         ({}, "need their secret or the URL"),
         ({"JwtSecret": SECRET, "JwtJwksUrl": "https://a.b/keys"}, "not both"),
         ({"JwtSecret": SECRET, "CallbackUrl": URL, "CallbackSecret": SECRET}, ""),

@@ -343,7 +343,7 @@ def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
 
 
 def test_the_bucket_has_no_versioning_which_would_end_the_rule(template: Template) -> None:
-    """OSS ignores the rule where versioning is on, or was (vendor documentation)."""
+    """OSS ignores such rules where versioning is on, or was (vendor documentation)."""
     stack = Stack(template, BucketName=BUCKET, Overwrite="no")
     assert "VersioningConfiguration" not in stack.properties("Bucket")
     given = {"BucketName": BUCKET, "Auth": "anonymous", "BucketVersioning": True}

@@ -167,7 +167,7 @@ def a_circle(template: Template) -> None:
 
 def a_parameter_in_no_group(template: Template) -> None:
     groups = template["Metadata"]["ALIYUN::ROS::Interface"]["ParameterGroups"]
-    groups[0]["Parameters"].remove("BucketName")
+    groups[1]["Parameters"].remove("BucketName")
 
 
 def a_default_that_is_refused(template: Template) -> None:
