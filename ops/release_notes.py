@@ -119,7 +119,7 @@ def notes(made: Made, changelog: Section, upgrade: str, release_url: str, source
     text = f"""\
 # token_service {made.version}
 {_to_fill_in(changelog, release_url, source_url)}
-Commit `{made.commit}` of {made.date}.
+Commit `{made.commit}` of {made.date}, under the [MIT licence](LICENSE).
 
 ## Deploy
 
@@ -136,7 +136,8 @@ Commit `{made.commit}` of {made.date}.
 | file | bytes | SHA-256 |
 |---|---|---|
 {"".join(files)}
-`sha256sum -c SHA256SUMS` compares them. `make release` at this commit makes the same bytes, with
+`sha256sum --ignore-missing -c SHA256SUMS` compares those that you have. `make release` at this
+commit makes the same bytes, with
 {made.by}.
 
 ## Upgrade
