@@ -26,6 +26,7 @@ class Bar(NamedTuple):
 
 def svg(title: str, unit: str, bars: Sequence[Bar]) -> str:
     """The whole file. Shorter is better; values are in `unit`."""
+    title += " (bar: median; line: fastest to slowest)"
     scale = (_WIDTH - _LEFT - _RIGHT) / max(max(bar.values) for bar in bars)
     height = _TOP + _ROW * len(bars) + 8
     lines = [
@@ -39,10 +40,11 @@ def svg(title: str, unit: str, bars: Sequence[Bar]) -> str:
             _LEFT + value * scale for value in (median(values), min(values), max(values))
         )
         kind, width = "ours" if is_ours else "peer", middle - _LEFT
+        said = f"{median(values):,.{2 if median(values) < 10 else 0}f} {escape(unit)}"
         lines += [
             f'<text x="{_LEFT - 8}" y="{top + 15}" text-anchor="end">{escape(label)}</text>',
             f'<rect class="{kind}" x="{_LEFT}" y="{top}" width="{width:.1f}" height="20"/>',
             f'<path class="spread" d="M{low:.1f} {top + 10}H{high:.1f}"/>',
-            f'<text x="{high + 6:.1f}" y="{top + 15}">{median(values):.3g} {escape(unit)}</text>',
+            f'<text x="{high + 6:.1f}" y="{top + 15}">{said}</text>',
         ]
     return "\n".join([*lines, "</svg>", ""])

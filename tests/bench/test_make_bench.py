@@ -133,11 +133,13 @@ def test_readme_has_a_place_for_the_tables() -> None:
 
 
 def test_the_plot_is_sound_and_names_its_values() -> None:
-    text = svg("a < b", "s", [Bar("ours", [1.0, 2.0, 3.0], True), Bar("peer & co", [4.0], False)])
+    text = svg(
+        "a < b", "s", [Bar("ours", [1.0, 2.0, 3.0], True), Bar("peer & co", [1392.9], False)]
+    )
     root = ElementTree.fromstring(text)  # noqa: S314 - our own
     words = ["".join(element.itertext()) for element in root]
-    assert "a < b" in words
-    assert {"ours", "peer & co", "2 s", "4 s"} <= set(words)
+    assert "a < b (bar: median; line: fastest to slowest)" in words
+    assert {"ours", "peer & co", "2.00 s", "1,393 s"} <= set(words)
     assert "prefers-color-scheme:dark" in text
 
 
