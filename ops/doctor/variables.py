@@ -42,7 +42,7 @@ def instances(patient: Patient) -> Finding:
     """Whether an account of today is sure to have as many."""
     name = "MAX_INSTANCES"
     value = patient.variables.get(name, "10")
-    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", value, re.ASCII):
+    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", value):
         return failed(f"{name}: must be a whole number such as 10, which is the default")
     number = int(value)
     if not number:

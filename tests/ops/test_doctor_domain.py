@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from certificates import certificate
 from doctored import Env, examined
+from ops.doctor import domain
 from ops.report import MAX_DETAIL
 
 DOMAIN = "up.example.com"
@@ -206,6 +209,19 @@ def test_an_end_that_is_past_is_a_fault_and_a_near_one_a_warning(
     put(tmp_path, *made(tmp_path, DOMAIN, days))
     found = line(own, tmp_path)
     assert (found[0], says in found[1]) == (outcome, True)
+
+
+def test_a_certificate_that_has_not_begun_is_a_fault(
+    own: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Earlier:
+            return cls.fromtimestamp(time.time() - 2 * 86400, tz)
+
+    monkeypatch.setattr(domain, "datetime", Earlier)
+    outcome, detail = line(own, tmp_path)
+    assert (outcome, "begins on 20" in detail) == ("FAIL", True)
 
 
 def test_a_certificate_alone_is_doubted_where_another_one_issued_it(
