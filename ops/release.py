@@ -101,13 +101,7 @@ def clean_commit(root: Path, version: str) -> Commit:
     """The commit that is checked out, and nothing beside it. Raises PackageError: for no checkout,
     for a file that is not as committed, for one that git ignores and a package would hold, and
     where the tag of the version names another commit."""
-    shown = _git(root, "log", "-1", "--format=%H %cs")
-    if shown is None:
-        raise PackageError(
-            f"{root} is no git checkout with a commit, or git is not here: a release is made of a "
-            "commit, so clone the repository"
-        )
-    found = Commit(*shown.split())
+    found = Commit(*_git(root, "log", "-1", "--date=short", "--format=%H %cd").split())
     # Untracked files too, each by its name, whatever the user's settings of git are.
     status = ("status", "--porcelain", "--untracked-files=all")
     if changed := _names(_git(root, *status)):
@@ -120,32 +114,36 @@ def clean_commit(root: Path, version: str) -> Commit:
             f"git ignores {beside}, and the package would hold it: it may be yours alone. Move it "
             f"out of {' and '.join(_PACKED)}"
         )
-    tagged = _git(root, "rev-parse", "--quiet", "--verify", f"refs/tags/v{version}^{{commit}}")
-    if tagged and tagged.strip() != found.id:
+    # An annotated tag has a name of its own beside the commit's, which then comes first.
+    form = "--format=%(*objectname) %(objectname)"
+    tagged = _git(root, "for-each-ref", form, f"refs/tags/v{version}").split()[:1]
+    if tagged not in ([], [found.id]):
         raise PackageError(
-            f"the tag v{version} is the commit {tagged[:12]}, and this is {found.id[:12]}: a "
+            f"the tag v{version} is the commit {tagged[0][:12]}, and this is {found.id[:12]}: a "
             "version has one commit. Raise the version, or check that commit out"
         )
     return found
 
 
-def _names(status: str | None) -> str:
+def _names(status: str) -> str:
     """The files that `git status --porcelain` names, the first few of them; "" for none."""
-    lines = (status or "").splitlines()
-    names = [line[3:] for line in lines if not line.endswith((".pyc", ".pyc.lock"))]
+    names = [line[3:] for line in status.splitlines() if not line.endswith(".pyc")]
     more = [f"and {len(names) - 5} more"] if len(names) > 5 else []
     return ", ".join([*names[:5], *more])
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints; None where it fails or is not there."""
+def _git(root: Path, *arguments: str) -> str:
+    """What git prints; raises PackageError with its own words where it fails or is not there."""
+    needs = "a release is made of a commit: it needs git, and a clone of the repository"
     git = shutil.which("git")
     if git is None:
-        return None
+        raise PackageError(f"{needs}. There is no git on the PATH")
     done = subprocess.run(
         [git, "-C", str(root), *arguments], capture_output=True, encoding="utf-8", check=False
     )
-    return done.stdout if done.returncode == 0 else None
+    if done.returncode != 0:
+        raise PackageError(f"{needs}. In {root} it says: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _asset(path: Path) -> Asset:

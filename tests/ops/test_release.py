@@ -341,21 +341,34 @@ def test_a_change_while_it_is_built_is_refused(
 
 
 def test_a_folder_without_a_commit_is_refused(tmp_path: Path) -> None:
-    """An unpacked archive of the sources, and where git is not installed."""
-    with pytest.raises(PackageError, match="is no git checkout with a commit, or git is not here"):
+    """An unpacked archive of the sources."""
+    with pytest.raises(PackageError, match=r"it needs git, and a clone of .* it says: fatal: "):
         release(tmp_path, tmp_path / "out", ADDRESSES)
+
+
+def test_a_checkout_that_git_cannot_read_is_refused(
+    checkout: Path, tmp_path: Path, built: list[Path]
+) -> None:
+    """Not taken for one that is clean."""
+    (checkout / ".git" / "index").write_bytes(b"not an index")
+    with pytest.raises(PackageError, match=r"it says: .*index"):
+        release(checkout, tmp_path / "out", ADDRESSES)
+    assert built == []
 
 
 def test_without_git_it_says_so(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PackageError, match="or git is not here"):
+    with pytest.raises(PackageError, match="There is no git on the PATH"):
         release(checkout, tmp_path / "out", ADDRESSES)
 
 
-def test_a_version_is_made_of_one_commit(checkout: Path, tmp_path: Path) -> None:
-    git(checkout, "tag", "-a", "-m", "tag", f"v{__version__}")
+@pytest.mark.parametrize("annotated", [["-a", "-m", "tag"], []])
+def test_a_version_is_made_of_one_commit(
+    checkout: Path, tmp_path: Path, annotated: list[str]
+) -> None:
+    git(checkout, "tag", *annotated, f"v{__version__}")
     release(checkout, tmp_path / "out", ADDRESSES)
     change(checkout)
     commit_all(checkout)
