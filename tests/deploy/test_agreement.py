@@ -349,7 +349,8 @@ def test_the_outputs_say_how_to_begin(template: Document) -> None:
     outputs = Stack(template, BucketName="my-bucket").outputs()
     assert outputs["Endpoint"] == f"https://oss-{REGION}.aliyuncs.com"
     assert outputs["FirstCall"] == (
-        f"curl -s -H 'Authorization: Bearer YOUR_LOGIN' '{outputs['TokenUrl']}'"
+        "LOGIN=$(make -s login CALLER=alice); "
+        f"curl -s -H \"Authorization: Bearer $LOGIN\" '{outputs['TokenUrl']}'"
     )
     anonymous = Stack(template, BucketName="my-bucket", Auth="anonymous").outputs()
     assert anonymous["FirstCall"] == f"curl -s '{outputs['TokenUrl']}'"
