@@ -111,8 +111,8 @@ def test_the_pipeline_holds_no_secret_and_prints_none() -> None:
 
 def test_the_pipeline_deploys_checks_and_removes_what_s_kept() -> None:
     steps = [step["run"] for step in pipeline()["steps"] if "run" in step]
-    no_log, look, deploy, smoke, remove = steps[-5:]
-    assert (no_log, look) == ("s set log disable", "make doctor")
+    no_log, look, build, deploy, smoke, remove = steps[-6:]
+    assert (no_log, look, build) == ("s set log disable", "make doctor", "make build")
     assert deploy == "s deploy -y >/dev/null"
     assert smoke.startswith("make smoke URL=https://")
     assert remove == "s clean --logs"
