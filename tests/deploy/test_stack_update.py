@@ -67,6 +67,7 @@ LISTED = {
     f"template:Resources.FunctionRole.{STATEMENTS}.0.Action": "it may list and abort parts, too",
     f"template:Resources.UploadRole.{STATEMENTS}": "a role that reads for nobody reads no more",
     f"template:Resources.UploadRole.{STATEMENTS}.0.Action": "or writes no more",
+    "template:Resources.LogIndex.KeyIndices": "one more index, of what is written from then on",
     "template:Resources.EnableObjectStorage": "new: OSS is activated, where it is not",
     f"{FUNCTION}.Description": "it says its version",
     f"{VARIABLES}.CALLER_TOKENS_PER_MINUTE": "a stack that never set it gets the new default",
