@@ -49,7 +49,8 @@ _ENV = re.compile(r"\$\{env\('(\w+)', '?([^'{}]*?)'?\)(?: \* 1)?\}")
 def props() -> Document:
     """The function of s.yaml, with the defaults in place; test_serverless_devs.py renders it."""
     text = (ROOT / "s.yaml").read_text(encoding="utf-8")
-    variables = {name: _default(value) for name, value in yaml.safe_load(text)["vars"].items()}
+    named = yaml.safe_load(text)["vars"].items()
+    variables = {name: _default(value) for name, value in named if isinstance(value, str)}
     text = re.sub(r"\$\{vars\.(\w+)\}", lambda match: variables[match[1]], text)
     found: Document = yaml.safe_load(text)["resources"]["sts_token"]["props"]
     return found
@@ -93,7 +94,9 @@ def test_the_functions_agree(props: Document, function: Document) -> None:
     assert ours["initializer"]["handler"] == theirs["Initializer"]["Handler"]
     assert ours["initializer"]["timeout"] == theirs["Initializer"]["Timeout"]
     assert props["handler"] == "index.handler"
-    log_rule = props["logConfig"]["logBeginRule"]
+    text = (ROOT / "s.yaml").read_text(encoding="utf-8")
+    logged = serverless.rendered(text, {"LOG_PROJECT": "logs"})["resources"]["sts_token"]["props"]
+    log_rule = logged["logConfig"]["logBeginRule"]
     assert log_rule == function["LogConfig"]["LogBeginRule"] == "None"
 
 

@@ -77,7 +77,11 @@ def test_the_defaults_are_safe(defaults: dict[str, Any]) -> None:
     assert variables["ALLOWED_ORIGINS"] == ""
     assert props["timeout"] == 10
     assert props["concurrencyConfig"] == {"reservedConcurrency": 10}
-    assert "OPTIONS" in props["triggers"][0]["triggerConfig"]["methods"]
+    assert props["triggers"][0]["triggerConfig"] == {
+        "authType": "anonymous",
+        "methods": ["GET", "POST", "HEAD", "OPTIONS"],
+        "disableURLInternet": False,
+    }
     assert "customDomain" not in props
 
 
@@ -98,12 +102,13 @@ def test_what_the_environment_sets_wins_and_numbers_stay_numbers(project: Projec
     assert props["environmentVariables"]["TOKEN_EXPIRE_TIME"] == "3600"
     assert props["environmentVariables"]["ROLE_ARN"].endswith("/photos-upload")
     assert props["environmentVariables"]["OSS_REGION"] == "cn-beijing"
-    log = props["logConfig"]
-    assert (log["project"], log["logstore"], log["enableRequestMetrics"]) == (
-        "logs",
-        "function",
-        True,
-    )
+    assert props["logConfig"] == {
+        "project": "logs",
+        "logstore": "function",
+        "enableRequestMetrics": True,
+        "enableInstanceMetrics": True,
+        "logBeginRule": "None",
+    }
     assert props["triggers"][0]["triggerConfig"]["authType"] == "function"
 
 
@@ -166,17 +171,162 @@ def test_a_domain_of_ones_own_is_https(project: Project, defaults: dict[str, Any
     props = project.preview("-t", "s.domain.yaml", DOMAIN_NAME="uploads.example.com")["props"]
     domain = props.pop("customDomain")
     assert (domain["domainName"], domain["protocol"]) == ("uploads.example.com", "HTTPS")
+    assert domain["route"]["methods"] == props["triggers"][0]["triggerConfig"]["methods"]
     assert props == defaults
     assert "DOMAIN_NAME" in verify(project, "-t", "s.domain.yaml")
 
 
-def test_a_deploy_builds_first_and_the_stand_in_refuses(project: Project) -> None:
-    makefile = project.folder / "Makefile"
-    makefile.write_text("build:\n\t@touch built\n")
-    done = project.run("deploy", "-y")
-    assert (project.folder / "built").exists()
-    assert done.returncode != 0
-    assert "stand-in for the fc3 component" in done.stdout + done.stderr
+# Deploys, into the stand-in's file
+
+MAKEFILE = """
+.PHONY: doctor build
+doctor:
+\t@echo doctor >>steps
+\t@test -n "$(BUCKET_NAME)" || { echo "a bucket is missing" >&2; exit 1; }
+build:
+\t@echo build >>steps
+\t@mkdir -p build/sts_token
+"""
+SOUND = {"BUCKET_NAME": "my-bucket", "JWT_SECRET": "one-secret-of-thirty-two-letters"}
+OTHER = SOUND | {"JWT_SECRET": "two-secrets-of-thirty-two-letter"}
+PARTS = ["function", "triggers", "concurrency"]
+QUESTION = "Deploy it with local config?"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkout:
+    """A project whose Makefile notes what is run."""
+
+    project: Project
+
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
+        """The exit status, and what is said."""
+        done = self.project.run(*arguments, **variables)
+        return done.returncode, done.stdout + done.stderr
+
+    def steps(self) -> list[str]:
+        file = self.project.folder / "steps"
+        return file.read_text().split() if file.exists() else []
+
+    @property
+    def cloud(self) -> Path:
+        return self.project.home / "stand-in-cloud.json"
+
+    def writes(self) -> list[str] | None:
+        """What was written so far; None where there is nothing in that cloud."""
+        return json.loads(self.cloud.read_text())["writes"] if self.cloud.exists() else None
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str, str]:
+    """From a path with blanks, once; with what was said, and the cloud that it made."""
+    folder = tmp_path_factory.mktemp("deploy") / "a path with blanks"
+    folder.mkdir()
+    checkout = Checkout(make_project(folder))
+    (checkout.project.folder / "Makefile").write_text(MAKEFILE)
+    status, said = checkout.run("deploy", "-y", **SOUND)
+    assert (status, checkout.writes()) == (0, PARTS), said
+    return checkout, said, checkout.cloud.read_text()
+
+
+@pytest.fixture
+def checkout(deployed: tuple[Checkout, str, str]) -> Checkout:
+    """As it was after that one deploy."""
+    checkout, _, cloud = deployed
+    checkout.cloud.write_text(cloud)
+    (checkout.project.folder / "steps").unlink(missing_ok=True)
+    shutil.copyfile(ROOT / "s.yaml", checkout.project.folder / "s.yaml")
+    return checkout
+
+
+def test_a_deploy_that_doctor_fails_stops_before_it_builds_or_writes(checkout: Checkout) -> None:
+    status, said = checkout.run("deploy", "-y")
+    assert status != 0
+    assert "a bucket is missing" in said
+    assert (checkout.steps(), checkout.writes()) == (["doctor"], PARTS)
+
+
+def test_with_y_a_second_deploy_writes_again_from_a_path_with_blanks(checkout: Checkout) -> None:
+    assert checkout.run("deploy", "-y", **OTHER)[0] == 0
+    assert checkout.steps() == ["doctor", "build"]
+    assert checkout.writes() == PARTS * 2
+
+
+def test_without_y_and_a_terminal_what_differs_is_not_written_and_the_status_is_0(
+    checkout: Checkout,
+) -> None:
+    """Why every command of ours has -y."""
+    status, said = checkout.run("deploy", **OTHER)
+    assert (status, checkout.writes()) == (0, PARTS)
+    assert QUESTION in said
+
+
+def test_a_deploy_that_changes_nothing_does_not_ask(checkout: Checkout) -> None:
+    status, said = checkout.run("deploy", **SOUND)
+    assert (status, checkout.writes()) == (0, PARTS * 2)
+    assert QUESTION not in said
+
+
+def test_with_logs_neither(checkout: Checkout) -> None:
+    checkout.run("deploy", "-y", LOG_PROJECT="logs", **SOUND)
+    status, said = checkout.run("deploy", LOG_PROJECT="logs", **SOUND)
+    assert (status, checkout.writes()) == (0, PARTS * 3)
+    assert QUESTION not in said
+
+
+def test_an_empty_log_config_would_be_asked_about_each_time(checkout: Checkout) -> None:
+    """Why s.yaml has none without LOG_PROJECT."""
+    file = checkout.project.folder / "s.yaml"
+    text = file.read_text().replace(
+        "no_logs: {}", "no_logs: {logConfig: {project: '', logstore: ''}}"
+    )
+    file.write_text(text)
+    status, said = checkout.run("deploy", **SOUND)
+    assert (status, checkout.writes()) == (0, PARTS)
+    assert QUESTION in said
+
+
+def test_s_prints_secrets_and_keeps_them(
+    deployed: tuple[Checkout, str, str], checkout: Checkout
+) -> None:
+    """Why s.yaml says so where they are configured."""
+    first, second = SOUND["JWT_SECRET"], OTHER["JWT_SECRET"]
+    assert first in deployed[1]
+    assert f"JWT_SECRET: {first} => {second}" in checkout.run("plan", **OTHER)[1]
+    kept = [file.read_text() for file in (checkout.project.home / ".s" / "logs").rglob("*.log")]
+    assert any(first in text for text in kept)
+
+
+def test_a_domain_without_its_certificate_leaves_a_function_without_its_cap(
+    checkout: Checkout,
+) -> None:
+    """Why doctor looks for the certificate."""
+    checkout.cloud.unlink()
+    status, said = checkout.run(
+        "deploy", "-y", "-t", "s.domain.yaml", DOMAIN_NAME="uploads.example.com", **SOUND
+    )
+    assert status != 0
+    assert "fullchain.pem" in said
+    assert checkout.writes() == ["function", "triggers"]
+
+
+def test_taking_it_down_needs_y_too(checkout: Checkout) -> None:
+    assert checkout.run("remove")[0] == 0
+    assert checkout.writes() == PARTS
+    assert checkout.run("remove", "-y")[0] == 0
+    assert checkout.writes() is None
+
+
+COMMAND = re.compile(r"`s (?:deploy|remove)\b[^`]*`")
+
+
+@pytest.mark.parametrize("name", ["s.yaml", "s.domain.yaml"])
+def test_the_headers_name_only_commands_that_write_in_a_pipeline(name: str) -> None:
+    header = (ROOT / name).read_text(encoding="utf-8").partition("\nedition:")[0]
+    commands = COMMAND.findall(header.replace("\n#", ""))
+    assert {command.split()[1].strip("`") for command in commands} == {"deploy", "remove"}
+    assert [command for command in commands if " -y" not in command] == []
+    assert COMMAND.findall("# `s deploy`, or") == ["`s deploy`"]
 
 
 # Faults, planted
@@ -219,6 +369,58 @@ def unknown_method(props: dict[str, Any]) -> None:
     props["triggers"][0]["triggerConfig"]["methods"].append("OPTION")
 
 
+def no_methods(props: dict[str, Any]) -> None:
+    del props["triggers"][0]["triggerConfig"]["methods"]
+
+
+def no_auth_type(props: dict[str, Any]) -> None:
+    """The platform's default is `function`: phones and browsers could not call it."""
+    del props["triggers"][0]["triggerConfig"]["authType"]
+
+
+def a_misspelt_auth_type(props: dict[str, Any]) -> None:
+    """The component itself takes it, and the platform then has its default."""
+    config = props["triggers"][0]["triggerConfig"]
+    config["authTyp"] = config.pop("authType")
+
+
+def the_platforms_own_jwt(props: dict[str, Any]) -> None:
+    props["triggers"][0]["triggerConfig"]["authType"] = "jwt"
+
+
+def no_cap(props: dict[str, Any]) -> None:
+    del props["concurrencyConfig"]
+
+
+def no_initializer(props: dict[str, Any]) -> None:
+    del props["instanceLifecycleConfig"]
+
+
+def an_empty_log_project(props: dict[str, Any]) -> None:
+    """Which would be asked about at each deploy."""
+    props["logConfig"] = {"project": "", "logstore": ""}
+
+
+def a_domain_by_http(props: dict[str, Any]) -> None:
+    props["customDomain"]["protocol"] = "HTTP"
+
+
+def a_domain_by_http_too(props: dict[str, Any]) -> None:
+    props["customDomain"]["protocol"] = "HTTP,HTTPS"
+
+
+def a_domain_without_methods(props: dict[str, Any]) -> None:
+    del props["customDomain"]["route"]["methods"]
+
+
+def a_domain_without_certificate(props: dict[str, Any]) -> None:
+    del props["customDomain"]["certConfig"]
+
+
+def a_domain_without_its_key(props: dict[str, Any]) -> None:
+    del props["customDomain"]["certConfig"]["privateKey"]
+
+
 FAULTS: dict[Callable[[dict[str, Any]], None], str] = {
     unknown_property: "must NOT have additional properties",
     wrong_type: "timeout must be integer",
@@ -229,6 +431,18 @@ FAULTS: dict[Callable[[dict[str, Any]], None], str] = {
     a_number_for_a_variable: "TOKEN_EXPIRE_TIME must be string",
     a_reserved_variable: "property name must be valid",
     unknown_method: "methods/4 must be equal to one of",
+    no_methods: "must have required property 'methods'",
+    no_auth_type: "must have required property 'authType'",
+    a_misspelt_auth_type: "must NOT have additional properties",
+    the_platforms_own_jwt: "authType must be equal to one of",
+    no_cap: "must have required property 'concurrencyConfig'",
+    no_initializer: "must have required property 'instanceLifecycleConfig'",
+    an_empty_log_project: "project must NOT have fewer than 1 characters",
+    a_domain_by_http: "protocol must be equal to constant",
+    a_domain_by_http_too: "protocol must be equal to constant",
+    a_domain_without_methods: "must have required property 'methods'",
+    a_domain_without_certificate: "must have required property 'certConfig'",
+    a_domain_without_its_key: "must have required property 'privateKey'",
 }
 
 
@@ -236,15 +450,19 @@ FAULTS: dict[Callable[[dict[str, Any]], None], str] = {
 def verdict(project: Project) -> str:
     """What is said of a file that has each fault in a function of its own: one start of the CLI
     instead of many."""
-    document = yaml.safe_load((ROOT / "s.yaml").read_text(encoding="utf-8"))
+    document, domain = (
+        yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+        for name in ("s.yaml", "s.domain.yaml")
+    )
     sound = document["resources"].pop("sts_token")
+    sound["props"] |= domain["resources"]["sts_token"]["props"]
     for plant in FAULTS:
         spoiled = copy.deepcopy(sound)
         plant(spoiled["props"])
         document["resources"][plant.__name__] = spoiled
     document["resources"]["sound"] = sound
     (project.folder / "spoiled.yaml").write_text(yaml.safe_dump(document))
-    return verify(project, "-t", "spoiled.yaml")
+    return verify(project, "-t", "spoiled.yaml", DOMAIN_NAME="uploads.example.com")
 
 
 @pytest.mark.parametrize("plant", FAULTS)
@@ -267,7 +485,8 @@ def test_a_cap_that_is_no_number_is_found(project: Project) -> None:
 
 
 def unused_vars(text: str) -> list[str]:
-    return [name for name in yaml.safe_load(text)["vars"] if f"${{vars.{name}}}" not in text]
+    names = yaml.safe_load(text)["vars"]
+    return [name for name in names if not re.search(rf"\$\{{[^}}]*\bvars\.{name}\b", text)]
 
 
 def test_every_var_is_used() -> None:

@@ -1,5 +1,5 @@
 """The real Serverless Devs CLI on our s.yaml, in a home of its own with a stand-in for the fc3
-component (tests/deploy/fc3_stand_in), which cannot deploy."""
+component (tests/deploy/fc3_stand_in), which deploys into a file of that home."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class Project:
             self.command(*arguments),
             cwd=self.folder,
             env=self.environment(variables),
+            # Nobody is there to answer, as in a pipeline.
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
             timeout=60,

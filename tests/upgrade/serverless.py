@@ -1,7 +1,8 @@
 """s.yaml as Serverless Devs renders it, without Node.js: the few expressions that ours are made of.
 
 `${env('NAME', fallback)}`, `${config('AccountID')}` and `${vars.name}`, joined by `+`, `&&`,
-`||`, `!==` and `* 1`. tests/deploy/test_serverless_devs.py holds it against the real command line.
+`||`, `!==` and `* 1`; and what a resource extends. tests/deploy/test_serverless_devs.py holds it
+against the real command line.
 """
 
 from __future__ import annotations
@@ -20,13 +21,20 @@ _EXPRESSION = r"\$\{([^{}]*)\}"
 
 
 def rendered(text: str, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The document of an s.yaml with these variables in the environment.
+    """The document of an s.yaml with these variables in the environment: its resources, with what
+    each of them extends, and no `vars` and `template`.
 
     Raises ValueError for an expression of another kind, and for a variable that must be set.
     """
     document = _parsed(text)
     names = _evaluated(document.get("vars", {}), variables, {})
     found: dict[str, Any] = _evaluated(document, variables, names)
+    templates = found.pop("template", {})
+    found.pop("vars", None)
+    for resource in found["resources"].values():
+        if "extend" in resource:
+            template = templates[resource.pop("extend")["name"]]
+            resource["props"] = {**template, **resource["props"]}
     return found
 
 

@@ -1,25 +1,70 @@
 // A stand-in for the fc3 component of Serverless Devs, which no public package offers: for tests of
-// s.yaml with the real CLI, on a machine that is offline. It cannot deploy, and says so.
+// s.yaml with the real CLI, on a machine that is offline. Its cloud is a file in the home.
 //
 // What it has of the real one: the contract with the CLI (commands, getSchema, inputs); a schema of
 // the properties that we use, written after the component's public interface, and stricter, since
-// it refuses what it does not know; and `local`, without Docker. As in the real one, values of the
-// environment pass through a shell on their way.
+// it refuses what it does not know and asks for what we never leave out; `local`, without Docker,
+// where values of the environment pass through a shell on their way; and what fc3 0.1.22 was seen to
+// do at a deploy: it compares, shows what differs with its values, asks, and prints all variables.
 'use strict';
 
 const { spawn } = require('child_process');
 const fs = require('fs');
+const os = require('os');
 const path = require('path');
+const readline = require('readline');
 
 const HERE = __dirname;
+const CLOUD = path.join(os.homedir(), 'stand-in-cloud.json');
+const NO_LOGS = { project: '', logstore: '', logBeginRule: 'None' };
 // Set by the test: the Python to run, and the script that answers an event with a package.
 const { STAND_IN_PYTHON, STAND_IN_SERVE_ONCE, STAND_IN_ROOT } = process.env;
+
+// At the end of input nobody answers, Node.js has nothing left to do, and ends with status 0.
+async function agreed(inputs, question) {
+  if (inputs.args.includes('-y')) return true;
+  process.stdout.write(`${question} (Y/n)`);
+  const lines = readline.createInterface({ input: process.stdin });
+  const answer = await new Promise((resolve) => lines.once('line', resolve));
+  lines.close();
+  return !answer.startsWith('n');
+}
+
+function differences(before, after, name) {
+  if (!(before instanceof Object && after instanceof Object)) {
+    return before === after ? [] : [`${name}: ${before} => ${after}`];
+  }
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names].flatMap((key) => differences(before[key], after[key], `${name}.${key}`));
+}
+
+class Cloud {
+  constructor() {
+    this.parts = {};
+    this.writes = [];
+    if (fs.existsSync(CLOUD)) Object.assign(this, JSON.parse(fs.readFileSync(CLOUD, 'utf8')));
+  }
+
+  // The function, its trigger, and its cap, as the component reads them back.
+  read(name) {
+    const { logConfig, ...rest } = this.parts[name];
+    return logConfig?.project ? { logConfig, ...rest } : rest;
+  }
+
+  write(name, value) {
+    this.parts[name] = value;
+    this.writes.push(name);
+    fs.writeFileSync(CLOUD, JSON.stringify(this));
+  }
+}
 
 exports.default = class StandIn {
   constructor() {
     const help = (description) => ({ help: { description } });
     this.commands = {
-      deploy: help('refused: this is a stand-in'),
+      deploy: help('into a file'),
+      plan: help('what a deploy would change'),
+      remove: help('from the file'),
       local: { ...help('run here'), subCommands: { invoke: help('once'), start: help('serve') } },
     };
   }
@@ -28,8 +73,47 @@ exports.default = class StandIn {
     return fs.readFileSync(path.join(HERE, 'schema.json'), 'utf8');
   }
 
-  async deploy() {
-    throw new Error('This is a stand-in for the fc3 component, for tests: it cannot deploy.');
+  // [name, what is wanted, what differs]; what is new differs in nothing.
+  compared(cloud, props) {
+    const { region, code, triggers, customDomain, concurrencyConfig, ...rest } = props;
+    const wanted = { function: rest, triggers: { ...triggers }, concurrency: concurrencyConfig };
+    return Object.entries(wanted).map(([name, value]) => {
+      const known = name in cloud.parts;
+      return [name, value, known ? differences(cloud.read(name), value, name) : []];
+    });
+  }
+
+  async plan(inputs) {
+    return this.compared(new Cloud(), inputs.props).flatMap(([, , differing]) => differing);
+  }
+
+  async deploy(inputs) {
+    const { props } = inputs;
+    const cloud = new Cloud();
+    const agreedTo = [];
+    for (const [name, value, differing] of this.compared(cloud, props)) {
+      if (differing.length > 0) process.stdout.write(`${name} was changed:\n${differing.join('\n')}\n`);
+      if (differing.length === 0 || (await agreed(inputs, 'Deploy it with local config?'))) {
+        agreedTo.push([name, value]);
+      }
+    }
+    fs.statSync(path.resolve(path.dirname(inputs.yaml.path), props.code));
+    for (const [name, value] of agreedTo) {
+      // The domain comes before the cap.
+      if (name === 'concurrency' && props.customDomain) {
+        const { certificate, privateKey } = props.customDomain.certConfig;
+        const read = [certificate, privateKey].map((file) => fs.readFileSync(file, 'utf8'));
+        cloud.write('domain', { ...props.customDomain, read });
+      }
+      cloud.write(name, name === 'function' ? { logConfig: NO_LOGS, ...value } : value);
+    }
+    return { region: props.region, ...cloud.parts.function };
+  }
+
+  async remove(inputs) {
+    if (await agreed(inputs, 'Are you sure you want to delete the resources listed above?')) {
+      fs.rmSync(CLOUD);
+    }
   }
 
   async local(inputs) {
