@@ -74,7 +74,8 @@ def pinned(names: Collection[str] = ()) -> list[str]:
 def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> None:
     """Put function, policies and packages into an empty folder; raises PackageError.
 
-    Without `native` the compiled modules are left out, of packages that do without them.
+    Without `native` the compiled modules are left out, of packages that do without them, and our
+    license: the template has no room for what nobody reads there.
     """
     _install(requirements, folder)
     _check_complete(folder)
@@ -92,6 +93,8 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
     (folder / POLICIES.name).mkdir()
     for source in sorted([p for end in ("j2", "txt", "json") for p in POLICIES.glob(f"*.{end}")]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
+    if native:
+        shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
     settle(folder)
 
 

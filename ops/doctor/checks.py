@@ -48,9 +48,10 @@ def _answer(future: Future[Finding]) -> Finding:
     return skipped(f"not checked: no answer within {ASKING_SECONDS:g} s")
 
 
-_ASKING: tuple[_Judge, ...] = (logins.logins, machine.clock, oss.endpoints)
+_ASKING: tuple[_Judge, ...] = (machine.byte_code, logins.logins, machine.clock, oss.endpoints)
 _CHECKS: tuple[tuple[str, _Judge], ...] = (
     ("Python", machine.python),
+    ("byte code", machine.byte_code),
     ("pip", machine.pip),
     ("make", machine.make),
     ("s CLI", serverless_devs.cli),

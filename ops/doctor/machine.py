@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import shutil
 
+from ops.byte_code import compiler
 from ops.doctor.patient import Patient
-from ops.report import Finding, failed, passed, skipped
+from ops.package import PackageError
+from ops.report import Finding, failed, passed, skipped, warned
 from ops.smoke import contract, wire
 
 
@@ -29,6 +31,17 @@ def make(patient: Patient) -> Finding:
     """s.yaml builds with it."""
     found = shutil.which("make", path=patient.shell.get("PATH", ""))
     return passed() if found else failed("missing: s.yaml builds with it; apt-get install make")
+
+
+def byte_code(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
+    """`make build` says it too, where nobody reads it: `s deploy -y >/dev/null`."""
+    try:
+        found, why = compiler()
+    except PackageError as error:
+        return failed(str(error))
+    if found is None:
+        return warned(f"none in the package: {why}. A cold start compiles then, which takes longer")
+    return passed(f"compiled by Python {found.version}")
 
 
 def clock(patient: Patient) -> Finding:

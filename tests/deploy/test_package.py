@@ -37,6 +37,7 @@ def digests(folder: Path) -> dict[str, tuple[str, float]]:
 def test_it_holds_the_function_its_policies_and_its_packages(package: Path) -> None:
     for source in FUNCTION.glob("*.py"):
         assert (package / source.name).read_bytes() == source.read_bytes()
+    assert (package / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     for source in POLICIES.glob("*.j2"):
         assert (package / "policies" / source.name).read_bytes() == source.read_bytes()
     for name in ("aliyunsdksts", "aliyunsdkcore", "jinja2", "markupsafe", "jwt", "cryptography"):

@@ -13,10 +13,17 @@ import pytest
 from cold_instances import Clock
 from doctored import SECRET as RANDOM_SECRET
 from doctored import Env, stand_in
+from ops.runtime import this
 from ops.smoke import wire
 from running_function import RunningFunction, running_function
 
 SECRET = "smoke-secret-of-the-login-service-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def known_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doctor does not look for a Python 3.10 anew in each test: that starts several processes."""
+    monkeypatch.setattr("ops.doctor.machine.compiler", lambda: (this(), ""))
 
 
 @pytest.fixture(scope="session")

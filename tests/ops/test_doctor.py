@@ -17,6 +17,7 @@ from pytest_mock import MockerFixture
 from doctored import ANOTHER, SECRET, Env, examined, lines_of, stand_in
 from faulty_proxy import Exchange, faulty, sound
 from localhost_names import localhost_names
+from ops import byte_code
 from ops.doctor import checks, machine, oss, serverless_devs
 from ops.doctor.checks import examine
 from ops.doctor.patient import read
@@ -466,6 +467,35 @@ def test_a_python_without_pip_is_noticed(shell: Env, tmp_path: Path, mocker: Moc
     outcome, detail = examined(shell, tmp_path)["pip"]
     assert outcome == "FAIL"
     assert "ensurepip" in detail
+
+
+@pytest.mark.parametrize(
+    ("path", "variables", "outcome", "said"),
+    [
+        ("", {}, "WARN", "no CPython 3.10 here that runs; get one by"),
+        ("", {"BYTE_CODE": "no"}, "WARN", "BYTE_CODE=no"),
+        ("", {"BYTE_CODE": "maybe"}, "FAIL", "accepted are yes, the default, and no"),
+        ("", {"RUNTIME_PYTHON": "/nowhere/python3.10"}, "FAIL", "RUNTIME_PYTHON"),
+    ],
+)
+def test_it_is_said_that_a_cold_start_would_compile(
+    shell: Env,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    variables: Env,
+    outcome: str,
+    said: str,
+) -> None:
+    for name in ("BYTE_CODE", "RUNTIME_PYTHON"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"PATH": path, "HOME": str(tmp_path), **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PYENV_ROOT", raising=False)
+    monkeypatch.setattr("ops.doctor.machine.compiler", byte_code.compiler)
+    monkeypatch.setattr("ops.runtime.sys.implementation.cache_tag", "cpython-313")
+    found = machine.byte_code(read(shell, tmp_path))
+    assert (found.outcome.value, said in found.detail) == (outcome, True), found
 
 
 # Where variables come from
