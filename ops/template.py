@@ -4,6 +4,7 @@ The code leans on what the runtime python3.10 preinstalls: aliyun-python-sdk-sts
 cryptography (vendor documentation). The rest of its packages goes with it, without what is
 compiled, and without comments and docstrings: a template is text, and has a limit. Byte code is in
 it as far as that limit allows: of the function's own modules, as many as a first request imports.
+The template's own comments stay behind, for the same reason.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ast
 import base64
 import io
+import re
 import sys
 import sysconfig
 import tempfile
@@ -64,6 +66,7 @@ def inlined(template: str) -> tuple[str, str]:
     also where it grows too large."""
     if template.count(PLACE) != 1:
         raise PackageError(f"the template must hold {PLACE} once")
+    template = re.sub(r"^ *#.*\n", "", template, flags=re.MULTILINE)
     left = MAX_BYTES - len(template.encode()) + len(PLACE)
     # Four characters for three bytes.
     archive, said = code(left // 4 * 3)

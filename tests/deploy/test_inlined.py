@@ -57,6 +57,14 @@ def test_the_template_is_the_same_on_another_day_and_small(inlined_text: str) ->
     assert len(inlined_text.encode()) < MAX_BYTES
 
 
+def test_the_template_says_the_same_without_its_comments(inlined_text: str) -> None:
+    whole, without = map(yaml.safe_load, (TEMPLATE.read_text(encoding="utf-8"), inlined_text))
+    for made in (whole, without):
+        del made["Resources"]["Function"]["Properties"]["Code"]
+    assert without == whole
+    assert "#" not in {line.strip()[:1] for line in inlined_text.splitlines()}
+
+
 def test_every_requirement_is_inside_or_preinstalled() -> None:
     names = {pin.partition("==")[0] for pin in pinned()}
     assert names == {*INLINED, *PREINSTALLED}
