@@ -56,6 +56,8 @@ from sandbox.servers import PortInUse, Service, allow_connections, in_background
 from token_service import faults
 from token_service.errors import Misconfiguration, ServiceError
 from token_service.grant.policies import Policies
+from token_service.http import cors
+from token_service.instance import Instance
 from token_service.login.jwt import Jwt
 from token_service.settings.reading import Settings
 
@@ -269,7 +271,7 @@ def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: 
     jwt_secret = _demo_secret(env, settings, secrets)
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))
     app = browsers.create_app(_function(signer.public_key), page.PATH)
-    app = demo_login.create_app(app, settings, jwt_secret)
+    app = demo_login.create_app(app, settings, jwt_secret, cors.of(Instance(env)))
     app = page.create_app(
         app,
         settings,

@@ -49,14 +49,13 @@ def make_login(
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-def create_app(function: ASGIApp, settings: Settings, secret: str | None) -> ASGIApp:
+def create_app(function: ASGIApp, settings: Settings, secret: str | None, cors: Cors) -> ASGIApp:
     """Answer PATH, and leave everything else to `function`.
 
     `secret` is None where logins are verified by keys of the developer's own: then PATH is 404, as
     with AUTH=anonymous.
-    Pages may read the answers by the same rule as the function's, ALLOWED_ORIGINS.
+    Pages may read the answers by the same rule as the function's, `cors`.
     """
-    cors = Cors(settings.allowed_origins)
 
     def answer(request: Request) -> dict[str, object]:
         if not isinstance(settings.auth, Jwt):

@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 from ops.login import issue
 from ops.smoke.wire import Address
 from token_service.errors import Misconfiguration, ServiceError
-from token_service.settings.parsing import Reader
+from token_service.http import cors
+from token_service.settings.parsing import Reader, Refused
 from token_service.settings.reading import read_access_key
 from token_service.settings.values import AccessKey
 
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]"
-_ORIGIN = r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?"
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
 _KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
 MAX_LOGIN_CHARACTERS = 8192
@@ -130,8 +130,15 @@ def _login(env: Mapping[str, str]) -> str:
 
 
 def _origin(origin: str) -> str:
-    if origin and not re.fullmatch(_ORIGIN, origin):
-        raise UsageError("ORIGIN must be like https://app.example.com, without path")
+    try:
+        sound = not origin or cors.origins(origin) == (origin,) != ("*",)
+    except Refused:
+        sound = False
+    if not sound:
+        raise UsageError(
+            "ORIGIN must be one origin as browsers send it, like https://app.example.com or "
+            "capacitor://localhost, without path"
+        )
     return origin
 
 

@@ -21,6 +21,9 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 class Rule:
     """One rule: who may send what. Origins and headers may hold one "*" each.
 
+    An origin may have an app's scheme (capacitor://localhost): not verified on the real OSS
+    (assumption 88).
+
     `vary` is the bucket's ResponseVary, which its rules share.
     """
 

@@ -439,8 +439,25 @@ def accepted_by_function(template: Document, name: str, value: str) -> bool:
         ("ObjectPrefix", ["uploads/", "a/b.c/"], ["", "/", "a", "/a/", "../", "a/./", "*/", "a//"]),
         (
             "AllowedOrigins",
-            ["", "https://a.b,https://c:8443"],
-            ["a.b", "https://a.b/", "https://a$"],
+            [
+                "",
+                "https://a.b,https://c:8443",
+                "capacitor://localhost,https://a.b,com.example.a://x",
+            ],
+            [
+                "a.b",
+                "https://a.b/",
+                "https://a$",
+                "null",
+                "file://",
+                "file://x",
+                "moz-extension://x",
+            ],
+        ),
+        (
+            "AllowedHeaders",
+            ["", "baggage,Sentry-Trace", ",".join([f"x-{number}" for number in range(20)])],
+            ["*", "a b", "a:b", ",".join([f"x-{number}" for number in range(21)])],
         ),
         (
             "SessionSeconds",

@@ -225,5 +225,6 @@ def test_the_log_warns_at_the_start(env: Env, caplog: pytest.LogCaptureFixture) 
 
 
 def test_with_logins_the_policy_of_all_opens_no_neighbours_folder(jwt_env: Env) -> None:
-    settings = read_settings({**jwt_env, "POLICY_FILE": "bucket_read_policy"})
-    assert warnings.LISTED not in warnings.of(settings, Policies(settings.policy_choices))
+    env = {**jwt_env, "POLICY_FILE": "bucket_read_policy"}
+    settings = read_settings(env)
+    assert warnings.LISTED not in warnings.of(settings, Policies(settings.policy_choices), env)

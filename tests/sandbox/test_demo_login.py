@@ -20,7 +20,9 @@ from configuration import jwt_settings
 from sandbox import demo_login
 from sandbox.environment import sandbox_environment
 from sandbox.servers import Service, in_background, listen
+from token_service.http import cors
 from token_service.http.messages import Request
+from token_service.instance import Instance
 from token_service.login.logins import Logins
 from token_service.settings.reading import read_settings
 
@@ -71,8 +73,11 @@ def serve() -> Iterator[Callable[..., Ask]]:
     with ExitStack() as stack:
 
         def start(secret: str | None = SECRET, **variables: str) -> Ask:
-            settings = read_settings(environment(**variables))
-            app = demo_login.create_app(PlainTextResponse("function"), settings, secret)
+            env = environment(**variables)
+            settings = read_settings(env)
+            app = demo_login.create_app(
+                PlainTextResponse("function"), settings, secret, cors.of(Instance(env))
+            )
             service = Service(app, listen(0))
             stack.enter_context(in_background([service]))
 

@@ -20,6 +20,7 @@ from sandbox.environment import (
     sandbox_environment,
 )
 from token_service.errors import Misconfiguration
+from token_service.http.cors import origins
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key, read_settings
 from token_service.settings.variables import CALLBACK_SECRET, JWT_SECRET, VARIABLES
@@ -262,9 +263,9 @@ def test_resumable_uploads_are_sealed_by_another_secret_of_the_sandboxs_own() ->
 
 
 def test_pages_of_any_origin_may_ask_unless_the_developer_says_which() -> None:
-    assert read_settings(made()).allowed_origins == ("*",)
-    origin = "http://localhost:5173"
-    assert read_settings(made(ALLOWED_ORIGINS=origin)).allowed_origins == (origin,)
+    assert origins(made()["ALLOWED_ORIGINS"]) == ("*",)
+    for given in ("http://localhost:5173", "capacitor://localhost"):
+        assert origins(made(ALLOWED_ORIGINS=given)["ALLOWED_ORIGINS"]) == (given,)
 
 
 def test_logins_are_verified_by_the_demo_secret() -> None:
@@ -300,7 +301,7 @@ def test_misspelt_names_are_found_and_others_left_alone() -> None:
 def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
     """Nobody knows what they open."""
     env = made("STS_ENDPOINT", AUTH="anonymous", STS_ENDPOINT="http://127.0.0.1:9")
-    assert read_settings(env).allowed_origins == ()
+    assert "ALLOWED_ORIGINS" not in env
     assert SECRET not in env.values()
 
 
@@ -310,7 +311,7 @@ def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
 @pytest.mark.parametrize("origins", ["", "*", "https://app.example.com"])
 def test_the_cloud_is_for_no_page_and_no_demo_login(origins: str) -> None:
     env = cloud_environment({"ROLE_ARN": "acs:ram::1:role/upload", "ALLOWED_ORIGINS": origins})
-    assert read_settings(env).allowed_origins == ()
+    assert env["ALLOWED_ORIGINS"] == ""
     assert "JWT_SECRET" not in env
 
 

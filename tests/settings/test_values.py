@@ -410,8 +410,8 @@ LIMITS = (
 )
 
 
-def warned_of(settings: Settings) -> list[str]:
-    return warnings.of(settings, Policies(settings.policy_choices))
+def warned_of(settings: Settings, env: Env | None = None) -> list[str]:
+    return warnings.of(settings, Policies(settings.policy_choices), env or {})
 
 
 @pytest.mark.parametrize("auth", ["anonymous", "jwt"])

@@ -17,6 +17,8 @@ from token_service.settings.reading import (
     read_settings,
 )
 from token_service.settings.variables import (
+    ALLOWED_HEADERS,
+    ALLOWED_ORIGINS,
     CALLBACK_SECRET,
     HTTP_ERROR_STATUS,
     JWT_SECRET,
@@ -56,7 +58,8 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
     made = read_settings(seen)
     key = read_access_key(Reader(seen))
     limits = signing_limits.read(Reader(seen))
-    Reader(seen).text(MULTIPART_SECRET)
+    for variable in (MULTIPART_SECRET, ALLOWED_HEADERS):
+        Reader(seen).text(variable)
     logins = made.auth if isinstance(made.auth, Jwt) else None
     callback = parameters.read(Reader(seen)) if made.has_callbacks else None
     by_secret = logins is not None and not logins.keys_file and logins.keys_url is None
@@ -84,7 +87,7 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "JWT_ISSUER": logins.issuer if logins else None,
         "JWT_AUDIENCE": list(logins.audience) if logins else None,
         "JWT_USER_CLAIM": logins.user_claim if logins else None,
-        "ALLOWED_ORIGINS": list(made.allowed_origins),
+        "ALLOWED_ORIGINS": list(Reader(seen).optional(ALLOWED_ORIGINS, ())),
         "CALLER_TOKENS_PER_MINUTE": made.caller_tokens_per_minute,
         "OSS_REGION": made.region,
         "OSS_ENDPOINT": str(made.oss_endpoint),

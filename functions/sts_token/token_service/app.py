@@ -71,7 +71,7 @@ class App(Instance):
             if self.env.get(ALLOWED_ORIGINS.name) or method == "OPTIONS":
                 from token_service.http import cors
 
-                headers = cors.headers(request, self)
+                headers = self.get(cors.of).headers(request)
             answer, status = self._answer(request, route, record), 200
             if method == "OPTIONS":
                 headers = self.get(cors.of).preflight(request)

@@ -64,7 +64,8 @@ def examine(env: Mapping[str, str], *, with_credentials: bool = True) -> Examine
     reader = _Collector(env)
     settings = reading.read(reader)
     limits.read(reader)
-    reader.optional(v.MULTIPART_SECRET, ())
+    for variable in (v.MULTIPART_SECRET, v.ALLOWED_ORIGINS, v.ALLOWED_HEADERS):
+        reader.optional(variable, ())
     if settings.has_callbacks:
         parameters.read(reader)
     if with_credentials:

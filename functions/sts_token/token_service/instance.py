@@ -143,7 +143,7 @@ def _parts(at: Instance) -> _Parts:
     if settings.is_unwise:
         from token_service import warnings
 
-        warnings.write(settings, policies)
+        warnings.write(settings, policies, at.env)
     # Callers without names are one, who takes nothing from others.
     share = MAX_OF_ONE_CALLER if settings.auth.names_callers else MAX_ENTRIES
     per_minute = settings.caller_tokens_per_minute

@@ -1,37 +1,90 @@
 """What browsers ask before and along with a request from another origin's page. Cookies are never
-used, so "*" is allowed. The bucket has CORS rules of its own."""
+used, so "*" is allowed. The bucket has CORS rules of its own. A wrong entry of a variable is left
+out, and costs nobody else: the log says it once, /health at each call."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from token_service.errors import Misconfiguration, ServiceError
+from token_service.errors import ServiceError
 from token_service.http.messages import Request
-from token_service.settings.parsing import Refused, texts
+from token_service.request_log import log
+from token_service.settings import variables as v
+from token_service.settings.parsing import Reader, Refused, texts
+from token_service.settings.values import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from token_service.instance import Instance
 
 METHODS = ("GET", "POST", "HEAD")
 REQUEST_HEADERS = ("authorization", "content-type")
+MAX_HEADERS, MAX_PORT = 20, 65535
 MAX_AGE_SECONDS = 600
 """How long a browser may keep a preflight's answer: Chromium's own limit is 7,200."""
 # Date: a client mends its clock by it, or OSS refuses its signatures. Retry-After: of our 429.
 _EXPOSED = "Date, Retry-After, X-Fc-Request-Id"
-# In lower case, as browsers send them.
-_ORIGIN = r"\*|https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?"
+# Scheme (RFC 3986, section 3.1), host and port, as browsers put them together (URL Standard).
+_ORIGIN = r"([a-z][a-z0-9+.-]*)://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?"
+_ORIGINS = (
+    "origins as browsers send them, like https://app.example.com or capacitor://localhost, "
+    "separated by commas, without path; or *"
+)
+# Opaque ("null" is sent), or of no page.
+_NO_APPS = "file data blob about javascript filesystem content view-source ftp ws wss".split()
+# A field name (RFC 9110, section 5.1) without "*", but for those that no page can set (Fetch
+# Standard, "forbidden request-header").
+_NAME = r"(?!(?:cookie|host|origin)$|sec-|proxy-)[!#$%&'+.^_`|~0-9a-z-]+"
+_NAMES = (
+    f"names of headers (RFC 9110), separated by commas, {MAX_HEADERS} at most; no *, cookie, host, "
+    "origin, sec-… or proxy-…"
+)
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Read ALLOWED_ORIGINS. Raises Refused."""
-    found = texts(value)
-    if not all(re.fullmatch(_ORIGIN, origin) for origin in found):
-        raise Refused(
-            "must be origins as browsers send them, like https://app.example.com, separated by "
-            "commas, without path; or *"
-        )
-    return found
+    """Read ALLOWED_ORIGINS. Raises Refused, with the number of each wrong entry."""
+    return _read(value, _ORIGINS, _origin_fault)
+
+
+def header_names(value: str) -> tuple[str, ...]:
+    """Read ALLOWED_HEADERS, in lower case as browsers send them. Raises Refused as well."""
+    return _read(value.lower(), _NAMES, _name_fault, MAX_HEADERS)
+
+
+def _read(value: str, like: str, fault_of: Callable[[str], str], most: int = -1) -> tuple[str, ...]:
+    sound, wrong = dict[str, None](), list[str]()
+    for number, entry in enumerate(filter(None, map(str.strip, value.split(","))), 1):
+        more = f"more than {most}" if len(sound) == most and entry not in sound else ""
+        if fault := fault_of(entry) or more:
+            wrong.append(f"entry {number} is left out: {fault}")
+        else:
+            sound[entry] = None
+    if wrong:
+        wrong[5:] = wrong[5:] and ["and more"]
+        refused = Refused(f"must be {like}; {'; '.join(wrong)}")
+        refused.sound = tuple(sound)
+        raise refused
+    return tuple(sound)
+
+
+def _origin_fault(origin: str) -> str:
+    """What is wrong with it, "" if it is sound. Never what was given: that may be a secret."""
+    found = re.fullmatch(_ORIGIN, origin)
+    if not found or int(found[3] or 1) > MAX_PORT:
+        return {"*": "", "null": "null is sent for anybody's page"}.get(origin, "is no origin")
+    scheme, host, port = found.groups()
+    if scheme in _NO_APPS or scheme.rpartition("-")[2] == "extension":
+        return "its scheme is no web site's and no app's"
+    if port == str(DEFAULT_PORTS.get(scheme)):
+        return f"browsers leave out the port {port} of {scheme}"
+    # The URL Standard leaves the host of an app's scheme as it is.
+    is_sent_so = scheme not in DEFAULT_PORTS or host == host.lower()
+    return "" if is_sent_so else "browsers send its host in lower case"
+
+
+def _name_fault(name: str) -> str:
+    return "" if re.fullmatch(_NAME, name) else "is no such name"
 
 
 class CorsRefused(ServiceError):
@@ -42,14 +95,15 @@ class CorsRefused(ServiceError):
 
 
 class Cors:
-    """Answers for the origins of ALLOWED_ORIGINS: exact ones, or "*" for all."""
+    """Answers by ALLOWED_ORIGINS, exact ones or "*" for all, and ALLOWED_HEADERS (`more`)."""
 
-    def __init__(self, origins: tuple[str, ...]) -> None:
+    def __init__(self, origins: tuple[str, ...], more: tuple[str, ...] = ()) -> None:
         self._any = "*" in origins
         self._origins = frozenset(origins)
+        self._request_headers = tuple(dict.fromkeys([*REQUEST_HEADERS, *more]))
         self._preflight = {
             "Access-Control-Allow-Methods": ", ".join(METHODS),
-            "Access-Control-Allow-Headers": ", ".join(REQUEST_HEADERS),
+            "Access-Control-Allow-Headers": ", ".join(self._request_headers),
             "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
         }
         # With exact origins the answer depends on who asks, also where it is a refusal.
@@ -73,17 +127,18 @@ class Cors:
         headers = request.headers
         if "origin" not in headers:
             return self._vary
-        faults = []
-        hint = "" if self._allows(headers["origin"]) else "ALLOWED_ORIGINS does not name it"
-        if hint:
+        faults, hints = [], []
+        if not self._allows(headers["origin"]):
             faults.append("the origin is not allowed")
+            hints.append("ALLOWED_ORIGINS does not name it")
         if headers.get("access-control-request-method", "GET") not in METHODS:
             faults.append(f"the method must be one of {', '.join(METHODS)}")
         asked = texts(headers.get("access-control-request-headers", "").lower())
-        if not set(asked) <= set(REQUEST_HEADERS):
-            faults.append(f"headers must be among {', '.join(REQUEST_HEADERS)}")
+        if not set(asked) <= set(self._request_headers):
+            faults.append(f"headers must be among {', '.join(self._request_headers)}")
+            hints.append("ALLOWED_HEADERS allows others")
         if faults:
-            raise CorsRefused("; ".join(faults), hint, self._vary)
+            raise CorsRefused("; ".join(faults), "; ".join(hints), self._vary)
         return {**self.headers(request), **self._preflight}
 
     def _allows(self, origin: str) -> bool:
@@ -91,13 +146,12 @@ class Cors:
 
 
 def of(at: Instance) -> Cors:
-    """Whose pages may ask; for Instance.get."""
-    return Cors(at.settings.allowed_origins)
-
-
-def headers(request: Request, at: Instance) -> dict[str, str]:
-    """Headers for the answer; none if the settings themselves are wrong."""
-    try:
-        return at.get(of).headers(request)
-    except Misconfiguration:
-        return {}
+    """Whose pages may ask; for Instance.get. Other settings may be wrong: pages read that too."""
+    found = []
+    for variable in (v.ALLOWED_ORIGINS, v.ALLOWED_HEADERS):
+        try:
+            found.append(variable.parse(Reader(at.env).text(variable)))
+        except Refused as refused:
+            log.warning("%s: %s", variable.name, refused)
+            found.append(refused.sound)
+    return Cors(*found)

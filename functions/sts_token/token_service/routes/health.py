@@ -21,7 +21,7 @@ def answer(request: object, at: instance.Instance, record: object) -> dict[str, 
         "Version": __version__,
         "OssHost": at.settings.oss_internal_endpoint.authority,
         "ByteCode": os.path.isfile(cache_from_source(instance.__file__)),
-        "Warnings": warnings.of(at.settings, at.policies)[:MAX_WARNINGS],
+        "Warnings": warnings.of(at.settings, at.policies, at.env)[:MAX_WARNINGS],
     }
 
 

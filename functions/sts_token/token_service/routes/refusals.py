@@ -70,9 +70,11 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
     told = f"{error.message}; {error.hint}" if error.hint else error.message
     if is_callback or error.status < 500:
         record.reason = told
-    # Where the settings are wrong, it is that error, and has no hint.
-    if error.hint and (record.caller or not at.settings.auth.names_callers):
-        error.message = told
+    # Where the settings are wrong, nobody knows who may read it: nobody does.
+    if error.hint:
+        with suppress(ServiceError):
+            if record.caller or not at.settings.auth.names_callers:
+                error.message = told
     if error.status >= 500:
         log.warning("%s: %s", error.code, error.message)
     return error

@@ -21,7 +21,9 @@ _PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
 
 
 class Refused(Exception):
-    """Raised by a parser; the message says what is accepted."""
+    """Raised by a parser; the message says what is accepted. `sound`: the right ones of a list."""
+
+    sound: tuple[str, ...] = ()
 
 
 class Variable(NamedTuple):

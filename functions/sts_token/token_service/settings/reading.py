@@ -40,7 +40,6 @@ class Settings(NamedTuple):
     oss_internal_endpoint: Endpoint
     is_cname: bool
     sts_endpoint: Endpoint
-    allowed_origins: tuple[str, ...]
     caller_tokens_per_minute: int
     caller_urls_per_minute: int
     has_callbacks: bool
@@ -91,7 +90,6 @@ def read(reader: Reader) -> Settings:
         oss_internal_endpoint=internal,
         is_cname=is_cname,
         sts_endpoint=reader.optional(v.STS_ENDPOINT, sts),
-        allowed_origins=reader.optional(v.ALLOWED_ORIGINS, ()),
         caller_tokens_per_minute=reader.optional(v.CALLER_TOKENS_PER_MINUTE, tokens),
         caller_urls_per_minute=reader.optional(v.CALLER_URLS_PER_MINUTE, urls),
         has_callbacks=bool(reader.text(v.CALLBACK_URL) or reader.text(v.UPLOAD_HOOK_URL)),
