@@ -43,9 +43,9 @@ FORMER = set(
 
 MAX_MODULE_LINES = 300
 MAX_CLASS_LINES = 150
-MAX_LINES = 6900
+MAX_LINES = 7150
 """Of the whole function, comments and docstrings counted."""
-MAX_VARIABLES = 40
+MAX_VARIABLES = 41
 MAX_FIRST = 12
 """Variables that everybody looks at."""
 MIN_MODULES = 3
