@@ -91,6 +91,17 @@ def test_each_target_of_make_that_is_named_is_one() -> None:
     assert named <= targets
 
 
+def test_each_way_is_upgraded_once() -> None:
+    """A table that two wrote, and git put together, had one way twice and differently."""
+    for page, head in (
+        ("upgrade.md", "   | deployed by | do |\n   |---|---|\n"),
+        ("deploy.md", "| deployed by | do | what stays |\n|---|---|---|\n"),
+    ):
+        table = (DOCS / page).read_text(encoding="utf-8").partition(head)[2].partition("\n\n")[0]
+        ways = [row.split("|")[1].strip() for row in table.splitlines()]
+        assert len(ways) == len(set(ways)) == 3
+
+
 def pipeline() -> dict[str, Any]:
     (block,) = blocks("yaml", DOCS / "deploy.md")
     job: dict[str, Any] = yaml.safe_load(block)["deploy"]

@@ -113,7 +113,7 @@ def _none_was_cold(plan: Plan) -> Iterator[str]:
     yield "No call was cold: an instance was there for each of them. To meet new ones:"
     yield "- CALLS=20: more calls at one moment than there are instances (the built-in runtime)."
     yield "- HOW=idle: wait until all instances are gone. Nobody else may call meanwhile."
-    yield "- Change a variable of the function, in the console or by `s deploy`: after that, all"
+    yield "- Change a variable of the function, in the console or by `s deploy -y`: after that, all"
     yield "  instances are new. Then run this again at once."
 
 

@@ -102,8 +102,8 @@ exports.default = class StandIn {
       // The domain comes before the cap.
       if (name === 'concurrency' && props.customDomain) {
         const { certificate, privateKey } = props.customDomain.certConfig;
-        const read = [certificate, privateKey].map((file) => fs.readFileSync(file, 'utf8'));
-        cloud.write('domain', { ...props.customDomain, read });
+        for (const file of [certificate, privateKey]) fs.statSync(file);
+        cloud.write('domain', props.customDomain);
       }
       cloud.write(name, name === 'function' ? { logConfig: NO_LOGS, ...value } : value);
     }
