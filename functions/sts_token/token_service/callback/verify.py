@@ -13,18 +13,21 @@ import hashlib
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
+from token_service.callback import variables
 from token_service.callback.parameters import BODY_TYPE, CallbackSettings
 from token_service.callback.public_keys import OssKeys
 from token_service.callback.seals import CallbackRefused, unseal
 from token_service.encoding import compact
+from token_service.errors import NONE
 from token_service.grant import object_keys
 from token_service.http.messages import Request
 from token_service.oss_client import ObjectHead
 
 MAX_BODY_BYTES = 16 * 1024
-"""An object key has 1,023 bytes at most, each of them 3 where it is encoded; our seal has 3 KB."""
+"""An object key has 1,023 bytes at most, each of them 3 where it is encoded, and so have the app's
+own variables; our seal has 3 KB."""
 MAX_HEADER_CHARACTERS = 2048
 
 _FIELDS = ("bucket", "object", "etag", "size", "height", "width", "request", "seal")
@@ -35,7 +38,8 @@ _MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height"
 
 class Callback(NamedTuple):
     """What OSS signed, about something that we granted. `caller` is the grant's session name,
-    `issued` the unix seconds at which that caller's login was made, as far as the seal says."""
+    `issued` the unix seconds at which that caller's login was made, as far as the seal says. The
+    app's own `variables` are the client's word alone."""
 
     caller: str
     issued: int | None
@@ -46,6 +50,7 @@ class Callback(NamedTuple):
     width: int | None
     height: int | None
     request_id: str
+    variables: Mapping[str, str] = NONE
 
 
 class Upload(NamedTuple):
@@ -64,10 +69,13 @@ class Upload(NamedTuple):
     content_type: str
     width: int | None
     height: int | None
+    variables: Mapping[str, str] = NONE
+    """The app's own: the client's word, of which nothing is verified."""
 
     def members(self) -> dict[str, object]:
-        """For the answer, the hook and the log."""
-        return dict(zip(_MEMBERS, self, strict=True))
+        """For the answer and the hook; for the log, where `variables` are taken out."""
+        members: dict[str, object] = dict(zip(_MEMBERS, self[:-1], strict=True))
+        return {**members, "Variables": self.variables} if self.variables else members
 
 
 def verify(
@@ -81,12 +89,16 @@ def verify(
 ) -> Callback:
     """Verify the seal and OSS's signature; `now` is in unix seconds, `end` in monotonic ones.
     Raises CallbackRefused."""
-    fields = _fields(request)
+    fields, own = _fields(request)
     sealed = unseal(fields["seal"], secrets, now)
     if not sealed.covers(fields["bucket"], fields["object"]):
         raise CallbackRefused("the object is not what was granted")
     if object_keys.has_dots(fields["object"]):
         raise CallbackRefused("the object key has '.' or '..' between slashes")
+    try:
+        own_variables = variables.read(own)
+    except ValueError as fault:
+        raise CallbackRefused(str(fault)) from None
     oss_keys.verify(
         _base64_header(request, "x-oss-pub-key-url").decode("ascii", "replace"),
         _base64_header(request, "authorization"),
@@ -103,6 +115,7 @@ def verify(
         width=_pixels(fields, "width"),
         height=_pixels(fields, "height"),
         request_id=_matched(fields, "request", "[A-Za-z0-9-]{0,64}"),
+        variables=own_variables,
     )
 
 
@@ -124,6 +137,7 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
         content_type=head.content_type,
         width=callback.width,
         height=callback.height,
+        variables=callback.variables,
     )
 
 
@@ -137,8 +151,8 @@ def _hash(identity: list[object]) -> str:
     return hashlib.sha256(compact(identity).encode()).hexdigest()
 
 
-def _fields(request: Request) -> dict[str, str]:
-    """The fields of parameters.BODY, each once. Raises CallbackRefused."""
+def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The fields of parameters.BODY, each once, and the app's own. Raises CallbackRefused."""
     if request.query:
         # The platform gives no raw query, and without it no signature can be verified.
         raise CallbackRefused("the URL has a query")
@@ -147,21 +161,29 @@ def _fields(request: Request) -> dict[str, str]:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != BODY_TYPE:
         raise CallbackRefused(f"the body is not {BODY_TYPE}")
-    try:
-        pairs = parse_qsl(
-            request.body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=len(_FIELDS),
-        )
-    except ValueError:
-        raise CallbackRefused("the body is malformed") from None
-    fields = dict(pairs)
-    # No more pairs than names, so each came once.
-    if fields.keys() != set(_FIELDS):
-        raise CallbackRefused(f"the body must have {', '.join(_FIELDS)}, each once")
-    return fields
+    most = len(_FIELDS) + variables.MAX_VARIABLES
+    if request.body.count(b"&") >= most:
+        raise CallbackRefused(f"the body has more than {most} fields")
+    fields: dict[str, str] = {}
+    own: list[tuple[str, str]] = []
+    for number, field in enumerate(request.body.split(b"&"), 1):
+        try:
+            # Decoded before it is looked at: "b%75cket" is bucket, too.
+            parts = field.decode("ascii").split("=", 1)
+            name, value = (unquote_plus(part, errors="strict") for part in parts)
+        except ValueError:
+            raise CallbackRefused(f"the body's field {number} is malformed") from None
+        if name in fields:
+            raise CallbackRefused(f"the body must have {name} once")
+        if name in _FIELDS:
+            fields[name] = value
+        else:
+            own.append((name, value))
+    missing = [name for name in _FIELDS if name not in fields]
+    if missing:
+        names = ", ".join(_FIELDS)
+        raise CallbackRefused(f"the body must have {names}, each once: {missing[0]} is missing")
+    return fields, own
 
 
 def _base64_header(request: Request, name: str) -> bytes:

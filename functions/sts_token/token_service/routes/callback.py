@@ -38,7 +38,8 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     record.caller = callback.caller
     head = at.get(oss_of).head(callback.object_key, at.access_key(), end)
     upload = verify.confirm(callback, head)
-    record.upload = upload.members()
+    # Without the app's own variables: they may be an address or a telephone number.
+    record.upload = upload._replace(variables={}).members()
     if at.settings.auth.brakes is not None:
         # It is stored by now: the log says what there is to look at, and nobody else is told.
         brakes.apply_to_upload(callback.caller, callback.issued, at.settings.auth.brakes)
