@@ -93,6 +93,7 @@ class CallbackParameters(NamedTuple):
     variables: str
     settings: CallbackSettings
     sealed: str
+    body: str
 
     def scope(self) -> dict[str, str]:
         """For a token: what the app passes on by its SDK."""
@@ -105,14 +106,19 @@ class CallbackParameters(NamedTuple):
     def form_fields(self) -> dict[str, str]:
         """For a form. One field: front ends made for the vendor's samples send it, and know of no
         variables, which would be fields of their own. So the seal is written out in it."""
-        return {"callback": _callback(self.settings, BODY.replace(_SEAL, self.sealed))}
+        return {"callback": _callback(self.settings, self.body.replace(_SEAL, self.sealed))}
 
 
 def callback_parameters(
-    grant: Grant, expires: int, settings: CallbackSettings, secrets: tuple[bytes, ...]
+    grant: Grant,
+    expires: int,
+    settings: CallbackSettings,
+    secrets: tuple[bytes, ...],
+    own: str = "",
 ) -> CallbackParameters:
     """Return the callback of what is given out for a grant until `expires` (unix seconds).
-    `secrets` are those of CALLBACK_SECRET. The same input makes the same output."""
+    `secrets` are those of CALLBACK_SECRET, `own` are the app's variables (variables.wished). The
+    same input makes the same output."""
     content = Seal(
         caller=grant.session_name,
         bucket=grant.bucket,
@@ -123,10 +129,11 @@ def callback_parameters(
     )
     sealed = seal(content, secrets[0])
     return CallbackParameters(
-        callback=_callback(settings, BODY),
+        callback=_callback(settings, BODY + own),
         variables=_base64({_SEAL[2:-1]: sealed}),
         settings=settings,
         sealed=sealed,
+        body=BODY + own,
     )
 
 

@@ -9,34 +9,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import parse_qsl, quote
+
+from token_service.callback.seals import CallbackRefused
+from token_service.grant.refusals import InvalidParameter
 
 MAX_VARIABLES = 10
 MAX_BYTES = 1024
 """Of names and values, in UTF-8: beside the longest seal they stay within OSS's 5 KB."""
 _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
-_OURS = frozenset(
-    "bucket object etag size height width request seal id legacyid caller contenttype variables"
-    " status statuscode".split()
-)
+_FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
+_OURS = """bucket object etag size height width request seal id legacyid caller contenttype
+variables status statuscode""".split()
 """The fields of our body and the members of our answer: no reader takes one for the other."""
 
 
 def read(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return own variables by their names, without "x:". Raises ValueError; the text quotes no
-    value, and no name that is malformed."""
+    """Return own variables by their names, without "x:". Raises CallbackRefused, which
+    quotes no value, and no name that is malformed."""
     found: dict[str, str] = {}
     for number, (name, value) in enumerate(pairs, 1):
         form = re.fullmatch(_NAME, name)
         if form is None:
-            of = "1 to 32 of A-Z, a-z, 0-9 and ._-, with x: before it or not"
-            raise ValueError(f"own variable {number}: its name must be {of}")
-        folded = form[1].lower()
-        if folded in _OURS:
-            raise ValueError(f"own variable {form[1]}: the name is one of the function's own")
-        if folded in map(str.lower, found):
-            raise ValueError(f"own variable {form[1]}: must be there once, in one spelling")
+            of = "1 to 32 of A-Z, a-z, 0-9 and ._-"
+            raise CallbackRefused(f"own variable {number}: its name must be {of}")
+        if form[1].lower() in (*_OURS, *map(str.lower, found)):
+            what = "is the function's own, or there twice in whatever case"
+            raise CallbackRefused(f"own variable {form[1]}: that name {what}")
         found[form[1]] = value
-    size = sum(len(text.encode()) for pair in found.items() for text in pair)
+    size = sum(len(f"{name}{value}".encode()) for name, value in found.items())
     if len(found) > MAX_VARIABLES or size > MAX_BYTES:
-        raise ValueError(f"own variables: at most {MAX_VARIABLES}, of {MAX_BYTES} bytes in all")
+        most = f"{MAX_VARIABLES}, of {MAX_BYTES} bytes in all"
+        raise CallbackRefused(f"own variables: must be at most {most}")
     return found
+
+
+def wished(text: str) -> str:
+    """Return what a wish like "order=7&color=${x:color}" adds to the callback's body: what names no
+    field of a form is a constant. Raises InvalidParameter."""
+    try:
+        own = read(parse_qsl(text, keep_blank_values=True)).items()
+    # A lone surrogate, of JSON, is no text.
+    except (CallbackRefused, UnicodeError) as fault:
+        raise InvalidParameter("callback_var", f"like order=7&color=red: {fault}") from None
+    return "".join(f"&{n}={v if re.fullmatch(_FIELD, v) else quote(v, safe='')}" for n, v in own)

@@ -95,10 +95,7 @@ def verify(
         raise CallbackRefused("the object is not what was granted")
     if object_keys.has_dots(fields["object"]):
         raise CallbackRefused("the object key has '.' or '..' between slashes")
-    try:
-        own_variables = variables.read(own)
-    except ValueError as fault:
-        raise CallbackRefused(str(fault)) from None
+    own_variables = variables.read(own)
     oss_keys.verify(
         _base64_header(request, "x-oss-pub-key-url").decode("ascii", "replace"),
         _base64_header(request, "authorization"),
@@ -174,15 +171,14 @@ def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
         except ValueError:
             raise CallbackRefused(f"the body's field {number} is malformed") from None
         if name in fields:
-            raise CallbackRefused(f"the body must have {name} once")
+            raise CallbackRefused(f"the body must have {name} once: it is there twice")
         if name in _FIELDS:
             fields[name] = value
         else:
             own.append((name, value))
-    missing = [name for name in _FIELDS if name not in fields]
-    if missing:
-        names = ", ".join(_FIELDS)
-        raise CallbackRefused(f"the body must have {names}, each once: {missing[0]} is missing")
+    for name in _FIELDS:
+        if name not in fields:
+            raise CallbackRefused(f"the body must have {name} once: it is missing")
     return fields, own
 
 

@@ -14,10 +14,10 @@ from token_service.grant.refusals import InvalidParameter
 NAMED = ("object", "name", "ext")
 UPLOAD = ("content_type", "disposition", "size")
 DOWNLOAD = ("response-content-disposition", "x-oss-process")
-SIGNED_URL = ("policy", *NAMED, "method", "expires", *UPLOAD, *DOWNLOAD)
-FORM = ("policy", *NAMED, "expires", "content_type", "disposition", "max_bytes")
+SIGNED_URL = ("policy", *NAMED, "method", "expires", "callback_var", *UPLOAD, *DOWNLOAD)
+FORM = ("policy", *NAMED, "expires", "content_type", "disposition", "max_bytes", "callback_var")
 MULTIPART_START = (*NAMED, *UPLOAD)
-MULTIPART_STEP = ("upload_id", "parts", "action", "after")
+MULTIPART_STEP = ("upload_id", "parts", "callback_var", "action", "after")
 MULTIPART = ("policy", "expires", *MULTIPART_START, "Upload", *MULTIPART_STEP)
 UPLOADS = ("limit", "marker", "details")
 ROUTES: Mapping[str, Sequence[str]] = {
@@ -33,7 +33,7 @@ _LIKENESS = 0.81
 """Of difflib: "objct" is 0.91, two letters that changed places are 0.83, "resize" for size 0.8."""
 _LEAST_LETTERS = 4
 """Of a name that others may be too much like: "text" is like "ext", and is none of ours."""
-_CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
+_CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action", "callback")
 """What apps add to their requests, although it is like one of ours; what begins with "_", too."""
 _MOST = 64  # strange names of a request: each is compared with all
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
@@ -43,7 +44,10 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
         text = request.body.decode().strip()
     except UnicodeDecodeError:
         raise InvalidParameter("body", "must be UTF-8") from None
-    if not text:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_empty_form = content_type == "multipart/form-data" and re.fullmatch("--[^\r\n]+--", text)
+    # Nothing, as PHP, JavaScript and a form without a field have it.
+    if text in ("", "[]", "null") or is_empty_form:
         return []
     if text.startswith("{"):
         try:
@@ -52,7 +56,6 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
         except (ValueError, RecursionError):
             raise InvalidParameter("body", "must be a JSON object") from None
         return members
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "application/x-www-form-urlencoded":
         return list(parse_qsl(text, keep_blank_values=True))
     raise InvalidParameter("body", "must be a JSON object, or a form (x-www-form-urlencoded)")

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from token_service.callback import parameters
 from token_service.callback.parameters import CallbackParameters, CallbackSettings
+from token_service.errors import NONE
 from token_service.grant.grants import Grant
+from token_service.grant.refusals import InvalidParameter
 from token_service.instance import Instance
 from token_service.settings.parsing import Reader
 from token_service.settings.variables import CALLBACK_SECRET
 
 
-def callback_of(grant: Grant, expires: int, at: Instance) -> CallbackParameters | None:
-    """What goes with a grant until `expires` (unix seconds), None without CALLBACK_URL."""
-    settings = at.get(callback_settings)
+def callback_of(
+    grant: Grant, expires: int, at: Instance, wishes: Mapping[str, str] = NONE
+) -> CallbackParameters | None:
+    """What goes with a grant until `expires` (unix seconds), None without CALLBACK_URL. Raises
+    InvalidParameter for a wish `callback_var` that is malformed, or that nothing would carry."""
+    settings, wish, own = at.get(callback_settings), wishes.get("callback_var", ""), ""
     if settings is None:
+        if wish:
+            raise InvalidParameter("callback_var", "there are no callbacks here", "CALLBACK_URL")
         return None
+    if wish:
+        from token_service.callback import variables
+
+        own = variables.wished(wish)
     secrets = Reader(at.env).read(CALLBACK_SECRET)
-    return parameters.callback_parameters(grant, expires, settings, secrets)
+    made = parameters.callback_parameters(grant, expires, settings, secrets, own)
+    if own and len(made.form_fields()["callback"]) > parameters.MAX_BYTES:
+        raise InvalidParameter("callback_var", "must be shorter, beside so long an object's name")
+    return made
 
 
 def callback_settings(at: Instance) -> CallbackSettings | None:

@@ -21,6 +21,6 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     wish = forms.read_wish(wishes, at.get(read_limits), key, grant.login)
     require(forms.ACTION, grant, at)
     now = time.time()
-    callback = callback_of(grant, int(now) + wish.seconds, at)
+    callback = callback_of(grant, int(now) + wish.seconds, at, wishes)
     more_fields = callback.form_fields() if callback else {}
     return forms.signed_form(grant, wish, at.settings, key, now, more_fields)

@@ -40,7 +40,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     require(multipart.ACTIONS[step.operation], grant, at, len(step.parts) or 1)
     signer = Signer.at(now, key, at.settings.region)
     sign = partial(signer.url, at.settings.oss_endpoint, upload.bucket, upload.key, seconds)
-    callback = callback_of(grant, int(now) + seconds, at)
+    callback = callback_of(grant, int(now) + seconds, at, wishes)
     signed = multipart.signed(step, upload, sign, limits, callback.query() if callback else {})
     if step.operation == "start":
         signed["Upload"] = multipart.seal(upload, secrets[0])

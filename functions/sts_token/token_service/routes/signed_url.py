@@ -26,7 +26,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     now = time.time()
     more_query = {}
     if wish.method == "PUT":
-        callback = callback_of(grant, int(now) + wish.seconds, at)
+        callback = callback_of(grant, int(now) + wish.seconds, at, wishes)
         more_query = callback.query() if callback else {}
     else:
         # OSS follows a symbolic link as whoever signed: our own key would read a neighbour's

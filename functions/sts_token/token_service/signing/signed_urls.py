@@ -28,7 +28,8 @@ ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObjec
 """The methods that are signed, and what each needs to be allowed."""
 
 DISPOSITION = DOWNLOAD[0]
-_FOREIGN = {"PUT": DOWNLOAD, "GET": UPLOAD, "HEAD": (*UPLOAD, *DOWNLOAD)}
+_OF_PUT = (*UPLOAD, "callback_var")
+_FOREIGN = {"PUT": DOWNLOAD, "GET": _OF_PUT, "HEAD": (*_OF_PUT, *DOWNLOAD)}
 
 
 class UrlWish(NamedTuple):
@@ -55,7 +56,7 @@ def read_wish(
     is_upload = method == "PUT"
     for name in _FOREIGN[method]:
         if name in wishes:
-            raise InvalidParameter(name, f"is for {'PUT' if name in UPLOAD else 'GET'} only")
+            raise InvalidParameter(name, f"is for {'PUT' if name in _OF_PUT else 'GET'} only")
     return UrlWish(
         method=method,
         seconds=lifetime(wishes.get("expires"), limits, key if is_upload else None, login),
