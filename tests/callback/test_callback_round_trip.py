@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from javascript import need, run
 from running_cloud import RunningCloud, Token, running_cloud
 from sandbox.cloud import load_secrets
 from scripted_sts import ScriptedSts, answer, scripted_sts
+from token_service.app import App
+from token_service.http.messages import Request
 
 LOGIN_SECRET = "j" * 32
 HOOK_SECRET = "h" * 32
@@ -55,9 +58,16 @@ class World:
     bucket: oss2.Bucket
     """As the back end uses it, with the account's own key."""
 
-    def ask(self, path: str, user: str, **query: str) -> dict[str, Any]:
-        login = jwt.encode({"sub": user, "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
-        return self.cloud.answer(path=path, access_token=login, **query)
+    def login(self, user: str) -> str:
+        return jwt.encode({"sub": user, "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
+
+    def ask(self, path: str, user: str, **wishes: str) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {self.login(user)}"}
+        method = "POST" if path == "/multipart" else "GET"
+        query, body = ({}, wishes) if method == "POST" else (wishes, {})
+        request = Request(method, path, query, headers, json.dumps(body).encode())
+        answered: dict[str, Any] = json.loads(self.cloud.app.respond(lambda: request).body)
+        return answered
 
     def uploads(self, user: str) -> dict[str, dict[str, Any]]:
         """What the caller sees of the own uploads, by key."""
@@ -365,3 +375,124 @@ def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world:
         "uploads/alice/js put.txt",
         "uploads/alice/js parts.bin",
     ]
+
+
+# An app's own variables
+
+
+def with_own(token: dict[str, Any], body: str, own: dict[str, str]) -> dict[str, str]:
+    """The token's callback, with what the vendor documents for variables of an app's own."""
+    callback = json.loads(base64.b64decode(token["Scope"]["Callback"]))
+    custom = json.loads(base64.b64decode(token["Scope"]["CallbackVar"]))
+    callback["callbackBody"] += body
+    pair = {"x-oss-callback": callback, "x-oss-callback-var": {**custom, **own}}
+    return {n: base64.b64encode(json.dumps(v).encode()).decode() for n, v in pair.items()}
+
+
+OWN = {"x:order": "7 & \u65e5\u672c=%26bucket=bob", "x:note": ""}
+OWN_BODY = "&order=${x:order}&x:note=${x:note}&source=app"
+HEARD = {"order": OWN["x:order"], "note": "", "source": "app"}
+
+
+def test_own_variables_of_a_token_reach_the_back_end(world: World) -> None:
+    """What the SDKs' users ask most about callbacks (ali-oss#589, ios#258, java#80)."""
+    token = world.ask("/", "alice")
+    bucket = Token.of(token).oss2("v4")
+    headers = with_own(token, OWN_BODY, OWN)
+    put = bucket.put_object("uploads/alice/own.png", PICTURE, headers)
+    assert json.loads(read(put)) == STORED
+    (heard,) = world.heard()
+    assert (heard["Caller"], heard["Object"]) == ("alice", "uploads/alice/own.png")
+    assert heard["Variables"] == HEARD
+
+
+def test_own_variables_of_an_upload_in_parts_reach_the_back_end(world: World) -> None:
+    token, key = world.ask("/", "alice"), "uploads/alice/own parts.png"
+    bucket = Token.of(token).oss2("v4")
+    upload = bucket.init_multipart_upload(key).upload_id
+    parts = [oss2.models.PartInfo(1, bucket.upload_part(key, upload, 1, PICTURE).etag)]
+    headers = with_own(token, OWN_BODY, OWN)
+    assert json.loads(read(bucket.complete_multipart_upload(key, upload, parts, headers))) == STORED
+    assert world.heard()[0]["Variables"] == HEARD
+
+
+@pytest.mark.parametrize("field", ["&bucket=bob", "&Caller=bob", "&x:seal=${x:seal}", "&a=1&A=2"])
+def test_a_field_that_could_be_read_for_another_fails_the_callback(
+    world: World, field: str
+) -> None:
+    token = world.ask("/", "alice")
+    headers = with_own(token, field, {})
+    failure(Token.of(token).oss2("v4").put_object("uploads/alice/own.png", PICTURE, headers))
+    assert world.heard() == []
+
+
+def test_own_variables_of_a_form_are_constants_or_fields_of_their_own(world: World) -> None:
+    made = world.ask("/form", "alice", callback_variables="order=${x:order}&source=app")
+    for order in ("7", "8 & more", None):
+        fields = {**made["Fields"], "key": "uploads/alice/own.png", "x:order": order}
+        stored = requests.post(made["Url"], fields, files={"file": PICTURE}, timeout=10)
+        assert (stored.status_code, stored.json()) == (200, STORED)
+    own = [heard["Variables"] for heard in world.heard()]
+    assert own == [{"order": order, "source": "app"} for order in ("7", "8 & more", "")]
+
+
+def test_own_variables_of_a_signed_url_are_in_its_callback(world: World) -> None:
+    wishes = {"object": "own.png", "callback_variables": "order=7+%26+8&x:colour=red"}
+    made = world.ask("/signed-url", "alice", **wishes)
+    stored = requests.put(made["Url"], PICTURE, headers=made["Headers"], timeout=10)
+    assert (stored.status_code, stored.json()) == (200, STORED)
+    assert world.heard()[0]["Variables"] == {"order": "7 & 8", "colour": "red"}
+
+
+def test_own_variables_are_of_the_completion_of_multipart(world: World) -> None:
+    start = world.ask("/multipart", "alice", object="own parts.bin", size=str(len(PICTURE)))
+    text = requests.post(start["Url"], headers=start["Headers"], timeout=10).text
+    step = {"Upload": start["Upload"], "upload_id": re.findall("<UploadId>(.*)</U", text)[0]}
+    (part,) = world.ask("/multipart", "alice", **step, parts="1")["Parts"]
+    tag = requests.put(part["Url"], PICTURE, timeout=10).headers["ETag"]
+    for action in ({"action": "list"}, {"action": "abort"}, {"parts": "1"}):
+        refused = world.ask("/multipart", "alice", **step, **action, callback_variables="order=7")
+        assert refused["ErrorMessage"] == "callback_variables: is for action=complete only"
+    end = world.ask("/multipart", "alice", **step, action="complete", callback_variables="order=7")
+    parts = f"<Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>"
+    done = requests.post(end["Url"], body, headers=end["Headers"], timeout=10)
+    assert (done.status_code, done.json()) == (200, STORED)
+    assert world.heard()[0]["Variables"] == {"order": "7"}
+
+
+OWN_WISHES: list[tuple[str, str, dict[str, str], str]] = [
+    ("/form", "Bucket=bob", {}, "own variable Bucket: that name is the function's own"),
+    ("/form", '{"order": 7}', {}, "own variable 1: its name must be 1 to 32 of"),
+    ("/signed-url", f"a={'%2B' * 1000}", {"object": "l" * 900}, "must be shorter, beside so"),
+    ("/signed-url", "a=1", {"method": "GET"}, "callback_variables: is for PUT only"),
+    ("/signed-url", "a=1", {"method": "HEAD"}, "callback_variables: is for PUT only"),
+    ("/multipart", "a=1", {"size": "9"}, "callback_variables: goes with the Upload"),
+    ("/", "a=1", {}, "callback_variables: is no wish of this route, but of"),
+]
+
+
+@pytest.mark.parametrize(("path", "own", "wishes", "says"), OWN_WISHES)
+def test_a_wish_for_own_variables_that_cannot_be_granted_says_why(
+    world: World, path: str, own: str, wishes: dict[str, str], says: str
+) -> None:
+    named = {} if path in ("/", "/form") else {"object": "a"}
+    answered = world.ask(path, "alice", **{**named, "callback_variables": own, **wishes})
+    assert answered["ErrorCode"] == "InvalidParameter.CallbackVariables"
+    assert says in answered["ErrorMessage"]
+
+
+@pytest.mark.parametrize("name", ["callback", "callback_url", "callbackUrl", "variables"])
+def test_what_clients_call_so_for_other_ends_is_ignored(world: World, name: str) -> None:
+    """JSONP has `callback`, GraphQL `variables`."""
+    assert world.ask("/form", "alice", **{name: "x"})["StatusCode"] == 200
+
+
+def test_without_callbacks_a_wish_for_own_variables_is_refused(world: World) -> None:
+    headers = {"authorization": f"Bearer {world.login('alice')}"}
+    request = Request("GET", "/form", {"callback_variables": "order=7"}, headers)
+    without = {"CALLBACK_URL": "", "UPLOAD_HOOK_URL": ""}
+    with closing(App({**world.cloud.env, **without})) as app:
+        answered = json.loads(app.respond(lambda: request).body)
+    message = "callback_variables: there are no callbacks here (CALLBACK_URL)"
+    assert answered["ErrorMessage"] == message

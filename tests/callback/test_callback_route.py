@@ -350,9 +350,43 @@ def test_one_stored_object_has_one_idempotency_key_whatever_its_uploader_says(
     assert (len(heads), len(keys)) == (5, 1)
 
 
+def with_more(cloud: RunningCloud, oss: OssSigner, more: str) -> Request:
+    """The callback of a client that has put `more` behind our body."""
+    return oss.post("/oss/callback", call(cloud, oss).body.decode() + more)
+
+
+def test_own_variables_are_answered_and_handed_on_and_not_logged(
+    cloud: RunningCloud, oss: OssSigner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may be a telephone number: the log is kept, and read by others."""
+    request = with_more(cloud, oss, "&phone=555-0100")
+    caplog.clear()
+    with caplog.at_level(1):
+        status, answered = respond(cloud, request)
+        _, server = with_hook(cloud, request, answer(200, {}))
+    assert (status, answered["Variables"]) == (200, {"phone": "555-0100"})
+    ((_, body),) = server.received
+    assert json.loads(body)["Variables"] == {"phone": "555-0100"}
+    assert lines(caplog)[0]["upload"]["Object"] == KEY
+    for text in ("555-0100", "Variables", "phone"):
+        assert text not in caplog.text
+
+
+def test_the_log_names_a_wrong_field_and_not_its_value(
+    cloud: RunningCloud, oss: OssSigner, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = with_more(cloud, oss, "&order=7&Caller=555-0100")
+    caplog.clear()
+    with caplog.at_level(1):
+        assert respond(cloud, request)[0] == 403
+    (line,) = lines(caplog)
+    assert line["reason"].startswith("own variable Caller: that name is the function's own")
+    assert "555-0100" not in caplog.text
+
+
 LAZY = """
-    callback.parameters callback.public_keys callback.rsa_md5 callback.seals callback.verify
-    callback.webhook oss_client routes.uploads signing.signer
+    callback.parameters callback.public_keys callback.rsa_md5 callback.seals callback.variables
+    callback.verify callback.webhook oss_client routes.uploads signing.signer
 """.split()
 COLD = f"""
 import json, sys

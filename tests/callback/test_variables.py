@@ -226,8 +226,8 @@ def test_what_is_not_one_field_of_a_form_is_a_constant(value: str, made: str) ->
 def test_a_wish_that_a_callback_would_be_refused_for_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         wished(text)
-    assert caught.value.message.startswith("callback_var: like order=7&color=red: ")
-    assert caught.value.code == "InvalidParameter.CallbackVar"
+    assert caught.value.message.startswith("callback_variables: like order=7&color=red: ")
+    assert caught.value.code == "InvalidParameter.CallbackVariables"
 
 
 @pytest.mark.tries("callbacks")

@@ -93,12 +93,45 @@ def test_wishes_come_from_a_json_or_form_body(request_: Request) -> None:
     assert grants.read_wishes(request_) == {"policy": "p", "duration": "900"}
 
 
+MULTIPART = "multipart/form-data; boundary=----b7 1"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", ""),
+        (b"{}", "application/json"),
+        # What PHP makes of an empty array, and JavaScript of nothing.
+        (b"[]", "application/json"),
+        (b"null", "application/json"),
+        (b" []\r\n", "text/plain"),
+        (b"", MULTIPART),
+        (b"------b7 1--\r\n", MULTIPART),
+        (b"\r\n------b7 1--", MULTIPART.title()),
+    ],
+)
+def test_a_body_without_a_wish_is_an_empty_one(body: bytes, content_type: str) -> None:
+    assert grants.read_wishes(post(body, content_type, policy="p")) == {"policy": "p"}
+
+
+PART = b'------b7 1\r\nContent-Disposition: form-data; name="policy"\r\n\r\np\r\n------b7 1--\r\n'
+
+
 @pytest.mark.parametrize(
     "request_",
     [
         post(b"policy=p", "text/plain"),
         post(b"<a/>", "application/xml"),
         post(b"[1]", "application/json"),
+        post(b"[{}]", "application/json"),
+        post(b"[]null", "application/json"),
+        post(b"false", "application/json"),
+        post(b"0", "application/json"),
+        post(b'""', "application/json"),
+        post(PART, MULTIPART),
+        post(b"------b7 1", MULTIPART),
+        post(b"----", MULTIPART),
+        post(b"------b7 1--", "text/plain"),
         post(b"{", "application/json"),
         post(b"\xff\xff", FORM),
         post(b'{"a":' * 9000, "application/json"),

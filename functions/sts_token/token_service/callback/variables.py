@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote
 
 from token_service.callback.seals import CallbackRefused
 from token_service.grant.refusals import InvalidParameter
+from token_service.grant.wish_names import OWN_VARIABLES
 
 MAX_VARIABLES = 10
 MAX_BYTES = 1024
@@ -51,5 +52,5 @@ def wished(text: str) -> str:
         own = read(parse_qsl(text, keep_blank_values=True)).items()
     # A lone surrogate, of JSON, is no text.
     except (CallbackRefused, UnicodeError) as fault:
-        raise InvalidParameter("callback_var", f"like order=7&color=red: {fault}") from None
+        raise InvalidParameter(OWN_VARIABLES, f"like order=7&color=red: {fault}") from None
     return "".join(f"&{n}={v if re.fullmatch(_FIELD, v) else quote(v, safe='')}" for n, v in own)

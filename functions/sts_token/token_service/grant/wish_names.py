@@ -12,12 +12,13 @@ from token_service.grant.grants import LOGIN, TOKEN_WISHES
 from token_service.grant.refusals import InvalidParameter
 
 NAMED = ("object", "name", "ext")
+OWN_VARIABLES = "callback_variables"
 UPLOAD = ("content_type", "disposition", "size")
 DOWNLOAD = ("response-content-disposition", "x-oss-process")
-SIGNED_URL = ("policy", *NAMED, "method", "expires", "callback_var", *UPLOAD, *DOWNLOAD)
-FORM = ("policy", *NAMED, "expires", "content_type", "disposition", "max_bytes", "callback_var")
+SIGNED_URL = ("policy", *NAMED, "method", "expires", OWN_VARIABLES, *UPLOAD, *DOWNLOAD)
+FORM = ("policy", *NAMED, "expires", "content_type", "disposition", "max_bytes", OWN_VARIABLES)
 MULTIPART_START = (*NAMED, *UPLOAD)
-MULTIPART_STEP = ("upload_id", "parts", "callback_var", "action", "after")
+MULTIPART_STEP = ("upload_id", "parts", OWN_VARIABLES, "action", "after")
 MULTIPART = ("policy", "expires", *MULTIPART_START, "Upload", *MULTIPART_STEP)
 UPLOADS = ("limit", "marker", "details")
 ROUTES: Mapping[str, Sequence[str]] = {
@@ -33,7 +34,7 @@ _LIKENESS = 0.81
 """Of difflib: "objct" is 0.91, two letters that changed places are 0.83, "resize" for size 0.8."""
 _LEAST_LETTERS = 4
 """Of a name that others may be too much like: "text" is like "ext", and is none of ours."""
-_CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action", "callback")
+_CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
 """What apps add to their requests, although it is like one of ours; what begins with "_", too."""
 _MOST = 64  # strange names of a request: each is compared with all
 

@@ -9,6 +9,7 @@ from token_service.callback.parameters import CallbackParameters, CallbackSettin
 from token_service.errors import NONE
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter
+from token_service.grant.wish_names import OWN_VARIABLES
 from token_service.instance import Instance
 from token_service.settings.parsing import Reader
 from token_service.settings.variables import CALLBACK_SECRET
@@ -18,11 +19,11 @@ def callback_of(
     grant: Grant, expires: int, at: Instance, wishes: Mapping[str, str] = NONE
 ) -> CallbackParameters | None:
     """What goes with a grant until `expires` (unix seconds), None without CALLBACK_URL. Raises
-    InvalidParameter for a wish `callback_var` that is malformed, or that nothing would carry."""
-    settings, wish, own = at.get(callback_settings), wishes.get("callback_var", ""), ""
+    InvalidParameter for a wish for own variables that is malformed, or that nothing would carry."""
+    settings, wish, own = at.get(callback_settings), wishes.get(OWN_VARIABLES, ""), ""
     if settings is None:
         if wish:
-            raise InvalidParameter("callback_var", "there are no callbacks here", "CALLBACK_URL")
+            raise InvalidParameter(OWN_VARIABLES, "there are no callbacks here", "CALLBACK_URL")
         return None
     if wish:
         from token_service.callback import variables
@@ -31,7 +32,7 @@ def callback_of(
     secrets = Reader(at.env).read(CALLBACK_SECRET)
     made = parameters.callback_parameters(grant, expires, settings, secrets, own)
     if own and len(made.form_fields()["callback"]) > parameters.MAX_BYTES:
-        raise InvalidParameter("callback_var", "must be shorter, beside so long an object's name")
+        raise InvalidParameter(OWN_VARIABLES, "must be shorter, beside so long an object's name")
     return made
 
 

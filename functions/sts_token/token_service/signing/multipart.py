@@ -15,7 +15,7 @@ from typing import NamedTuple
 from token_service.errors import ServiceError
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter, whole_wish
-from token_service.grant.wish_names import MULTIPART_START, MULTIPART_STEP
+from token_service.grant.wish_names import MULTIPART_START, MULTIPART_STEP, OWN_VARIABLES
 from token_service.settings.parsing import whole
 from token_service.signing import sealing, upload_headers
 from token_service.signing.limits import Limits
@@ -124,8 +124,8 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
     for name in sorted(wishes.keys() & MULTIPART_START):
         raise InvalidParameter(name, "is for the start; Upload says it already")
     upload_id, action = wishes.get("upload_id", ""), wishes.get("action")
-    if "callback_var" in wishes and action != "complete":
-        raise InvalidParameter("callback_var", "is for action=complete only")
+    if OWN_VARIABLES in wishes and action != "complete":
+        raise InvalidParameter(OWN_VARIABLES, "is for action=complete only")
     if not re.fullmatch("[A-Za-z0-9]{1,64}", upload_id):
         raise InvalidParameter("upload_id", "must be OSS's UploadId, 1 to 64 of A-Z, a-z and 0-9")
     if action is None and "parts" in wishes:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from token_service.grant import extensions
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter
-from token_service.grant.wish_names import DOWNLOAD, UPLOAD
+from token_service.grant.wish_names import DOWNLOAD, OWN_VARIABLES, UPLOAD
 from token_service.login.callers import Login
 from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
@@ -28,7 +28,7 @@ ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObjec
 """The methods that are signed, and what each needs to be allowed."""
 
 DISPOSITION = DOWNLOAD[0]
-_OF_PUT = (*UPLOAD, "callback_var")
+_OF_PUT = (*UPLOAD, OWN_VARIABLES)
 _FOREIGN = {"PUT": DOWNLOAD, "GET": _OF_PUT, "HEAD": (*_OF_PUT, *DOWNLOAD)}
 
 
