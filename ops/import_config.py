@@ -154,7 +154,8 @@ def _text(value: object, source: str) -> str:
     if type(value) is int and source.endswith("TokenExpireTime"):
         return str(value)
     if not isinstance(value, str):
-        raise ConfigError(f"{source} must be text")
+        seconds = ", or a whole number like 900" if source.endswith("TokenExpireTime") else ""
+        raise ConfigError(f"{source} must be text{seconds}")
     if not value:
         raise ConfigError(f"{source} is empty")
     return value
@@ -164,8 +165,9 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
     for name, value in variables.items():
         if not re.fullmatch(_PLAIN, value):
             raise ConfigError(
-                f"{sources[name]} must be of A-Z, a-z, 0-9 and @%+=:,./_- only: anything else "
-                "is read in one way by a shell, and in another by docker --env-file"
+                f"{sources[name]} {_what_is_not_plain(value)}; it must be of A-Z, a-z, 0-9 and "
+                "@%+=:,./_- only: anything else is read in one way by a shell, and in another by "
+                "docker --env-file"
             )
     try:
         settings = settings_of(variables, needed=("ROLE_ARN",), optional=_CHECKED)
@@ -178,6 +180,23 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
         raise ConfigError(f"{sources[error.variable]}: {fault}") from None
     except ServiceError as error:
         raise ConfigError(f"{sources['POLICY_FILE']}: {error.message}") from None
+
+
+def _what_is_not_plain(value: str) -> str:
+    """The first thing that is wrong, in words: the value may be a secret."""
+    if value != value.lstrip():
+        return "begins with a blank or a line break"
+    if value != value.rstrip():
+        return "ends with a blank or a line break"
+    if "\\" in value:
+        return 'has a backslash (between folders write "/")'
+    if len(value.splitlines()) > 1:
+        return "has a line break in it"
+    if re.search(r"\s", value):
+        return "has a blank in it"
+    if not value.isprintable():
+        return "has a character that is not seen"
+    return "has a character of a shell's" if value.isascii() else "has a character beyond ASCII"
 
 
 def _bundled_like(policy_file: str) -> str:

@@ -375,6 +375,8 @@ def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world:
         "uploads/alice/js put.txt",
         "uploads/alice/js parts.bin",
     ]
+    # The one in parts has a variable of the app's own.
+    assert [heard.get("Variables") for heard in world.heard()] == [None, {"order": "7"}]
 
 
 # An app's own variables
@@ -404,6 +406,15 @@ def test_own_variables_of_a_token_reach_the_back_end(world: World) -> None:
     (heard,) = world.heard()
     assert (heard["Caller"], heard["Object"]) == ("alice", "uploads/alice/own.png")
     assert heard["Variables"] == HEARD
+
+
+def test_own_variables_reach_the_back_end_as_documented(world: World) -> None:
+    code = documented_code.python_with("callbacks.md", '"x:order": "7"')
+    token = world.ask("/", "alice")
+    bucket = Token.of(token).oss2("v4")
+    found = documented_code.run(code, scope=token["Scope"], bucket=bucket, data=PICTURE)
+    assert json.loads(found["answer"]) == STORED
+    assert world.heard()[0]["Variables"] == {"order": "7"}
 
 
 def test_own_variables_of_an_upload_in_parts_reach_the_back_end(world: World) -> None:

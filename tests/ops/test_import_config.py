@@ -240,7 +240,8 @@ def test_what_is_not_the_vendors_config_is_said_so(
         ({"TokenExpireTime": 43201}, "TokenExpireTime: must be a whole number of seconds, 900 to"),
         ({"TokenExpireTime": -900}, "TokenExpireTime: must be a whole number of seconds, 900 to"),
         ({"TokenExpireTime": "15min"}, "TokenExpireTime: must be a whole number of seconds"),
-        ({"TokenExpireTime": 900.5}, "TokenExpireTime must be text"),
+        ({"TokenExpireTime": 900.5}, "TokenExpireTime must be text, or a whole number like 900"),
+        ({"TokenExpireTime": 900.0}, "TokenExpireTime must be text, or a whole number like 900"),
         ({"TokenExpireTime": True}, "TokenExpireTime must be text"),
         ({"TokenExpireTime": float("nan")}, "TokenExpireTime must be text"),
         ({"PolicyFile": "policy/none.txt"}, "PolicyFile: cannot read none.txt"),
@@ -262,16 +263,39 @@ def test_a_bad_member_is_named(
 
 
 @pytest.mark.parametrize(
-    "odd", ["a b", "a'b", 'a"b', "a$b", "a#b", "a\\b", "a\nB=c", "a;b", "ä", "~"]
+    ("odd", "says"),
+    [
+        (" a", "begins with a blank or a line break"),
+        ("a ", "ends with a blank or a line break"),
+        ("a\n", "ends with a blank or a line break"),
+        ("a\u00a0", "ends with a blank or a line break"),
+        ("a\\b", 'has a backslash (between folders write "/")'),
+        ("policy\\x.txt", 'has a backslash (between folders write "/")'),
+        ("a\nB=c", "has a line break in it"),
+        ("a b", "has a blank in it"),
+        ("a\u200bb", "has a character that is not seen"),
+        ("a\x00b", "has a character that is not seen"),
+        ("a'b", "has a character of a shell's"),
+        ('a"b', "has a character of a shell's"),
+        ("a$b", "has a character of a shell's"),
+        ("a#b", "has a character of a shell's"),
+        ("a;b", "has a character of a shell's"),
+        ("~", "has a character of a shell's"),
+        ("ä", "has a character beyond ASCII"),
+    ],
 )
-def test_a_value_that_would_need_quotes_is_refused(
-    folder: Path, odd: str, capsys: pytest.CaptureFixture[str]
+def test_a_value_that_would_need_quotes_is_refused_and_it_is_said_what_is_wrong(
+    folder: Path, odd: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for member in ("AccessKeyID", "AccessKeySecret", "PolicyFile"):
+        if member == "PolicyFile" and odd == " a":
+            # It is behind its folder.
+            continue
         error = refusal(folder, config(folder, **{member: odd}), capsys)
-        assert error.startswith(f"CONFIG: {member} must be of A-Z, a-z, 0-9 and ")
-    error = refusal(folder, {**config(folder), "OBJECT_PREFIX": f"{odd}/"}, capsys)
-    assert error.startswith("OBJECT_PREFIX must be of A-Z, a-z, 0-9 and ")
+        assert error.startswith(f"CONFIG: {member} {says}; it must be of A-Z, a-z, 0-9 and ")
+    error = refusal(folder, {**config(folder), "OBJECT_PREFIX": f"{odd}b/"}, capsys)
+    assert error.startswith("OBJECT_PREFIX ")
+    assert "; it must be of A-Z, a-z, 0-9 and " in error
 
 
 def test_no_config_is_said_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,10 +35,17 @@ const callback = {
   customValue: { seal: JSON.parse(atob(scope.CallbackVar))['x:seal'] },
 };
 
+// A variable of the app's own, beside the seal.
+const own = {
+  ...callback,
+  body: callbackBody + '&order=${x:order}',
+  customValue: { ...callback.customValue, order: '7' },
+};
+
 const put = await client.put(`${scope.Prefix}js put.txt`, Buffer.from('Hello'), { callback });
 const parts = await client.multipartUpload(
   `${scope.Prefix}js parts.bin`,
   Buffer.alloc(300 * 1024),
-  { callback, partSize: 100 * 1024 },
+  { callback: own, partSize: 100 * 1024 },
 );
 console.log(JSON.stringify({ put: put.data, multipart: parts.data }));
