@@ -310,7 +310,7 @@ def test_the_bucket_is_private_and_survives(template: Template) -> None:
 
 def test_pages_upload_only_from_the_origins_that_are_named(template: Template) -> None:
     assert "CORSConfiguration" not in Stack(template, BucketName=BUCKET).properties("Bucket")
-    origins = "https://a.example.com,https://b.example.com:8443"
+    origins = "https://a.example.com,https://b.example.com:8443,capacitor://localhost"
     stack = Stack(template, BucketName=BUCKET, AllowedOrigins=origins)
     (rule,) = stack.properties("Bucket")["CORSConfiguration"]["CORSRule"]
     assert rule["AllowedOrigin"] == origins.split(",")

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from token_service import warnings
 from token_service.app import App
 from token_service.http import cors
 from token_service.http.cors import CorsRefused
@@ -420,3 +421,26 @@ def test_a_page_reads_what_is_wrong_with_the_settings(env: Env) -> None:
         refused = json.loads(app.respond(asked("OPTIONS", "/", {"origin": "null"})).body)
     assert refused["ErrorCode"] == "CorsRefused"
     assert "ALLOWED_ORIGINS" not in refused["ErrorMessage"]
+
+
+# Whom an origin identifies
+
+
+@pytest.mark.parametrize(
+    ("auth", "origins", "is_warned_of"),
+    [
+        ("anonymous", "https://a.example,capacitor://localhost", True),
+        ("anonymous", "httpx://localhost", True),
+        ("anonymous", " https://a.example , http://localhost:3000,*,", False),
+        ("anonymous", "", False),
+        ("jwt", "capacitor://localhost", False),
+    ],
+)
+def test_with_anonymous_callers_an_apps_scheme_is_warned_of(
+    env: Env, auth: str, origins: str, is_warned_of: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every Capacitor app has the same one. With logins it is the login that counts."""
+    env = {**env, "AUTH": auth, "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": origins}
+    with closing(App(env)) as app:
+        told = json.loads(app.respond(asked("GET", "/health", {})).body)["Warnings"]
+    assert (warnings.APPS in told) == (warnings.APPS in caplog.messages) == is_warned_of

@@ -312,6 +312,17 @@ def test_a_preflight_is_answered_by_the_rules(oss: Oss) -> None:
     assert headers["vary"] == "Origin"
 
 
+def test_an_apps_web_view_is_an_origin_like_any_other(oss: Oss) -> None:
+    """F3. Not verified on the real OSS (assumption 88)."""
+    origin = "capacitor://localhost"
+    oss.oss2().put_bucket_cors(BucketCors([rule(), rule(origin)]))
+    _, headers, _ = oss.raw("OPTIONS", f"/{BUCKET}/uploads/a", {**PREFLIGHT, "Origin": origin})
+    assert headers["access-control-allow-origin"] == origin
+    for other in ("capacitor://localhost.evil", "capacitor://localhost:80", "ionic://localhost"):
+        asked = {**PREFLIGHT, "Origin": other}
+        assert oss.raw("OPTIONS", f"/{BUCKET}/uploads/a", asked)[0] == 403
+
+
 def test_a_compressed_answer_differs_by_its_origin_too(oss: Oss) -> None:
     """Or a browser's cache gives one page's answer to another, or a compressed one to both."""
     bucket = oss.oss2(version="v4")

@@ -675,6 +675,8 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
         ({"PUBLIC_ENDPOINT": "closed", "PORT": "65533"}, ["PORT", "65532", "three"]),
         ({"TOKEN_EXPIRE_TIME": "5"}, ["TOKEN_EXPIRE_TIME: ", "900"]),
         ({"AUTH": "nonsense"}, ["AUTH: ", "anonymous"]),
+        ({"ALLOWED_ORIGINS": "*,null"}, ["ALLOWED_ORIGINS: ", "entry 2 is left out"]),
+        ({"ALLOWED_HEADERS": "cookie"}, ["ALLOWED_HEADERS: ", "entry 1 is left out"]),
         ({"POLICY_FILE": "no_such_policy"}, ["POLICY_FILE: ", "bucket_write_policy"]),
         ({"POLICY_CHOICES": "no_such_policy"}, ["POLICY_CHOICES: ", "bucket_write_policy"]),
         ({"HTTP_ERROR_STATUS": "nonsense"}, ["HTTP_ERROR_STATUS: ", "real"]),

@@ -1,0 +1,27 @@
+// Pages of other origins in Chromium: reads a job {asks: [{origin, url, headers}], spelled, chromium} as
+// JSON on stdin. Prints `outcomes`, for each ask the StatusCode of the JSON that the page read, or what
+// fetch() said; and `sent`, how the browser writes each origin of `spelled`, null for what is no URL.
+
+import { json } from 'node:stream/consumers';
+
+import { withPage } from './page.mjs';
+
+const job = await json(process.stdin);
+const html = '<!doctype html><title>Page</title>';
+const spell = (texts) => texts.map((text) => URL.canParse(text) ? new URL(text).origin : null);
+const ask = ({ url, headers }) =>
+  fetch(url, { headers }).then((answer) => answer.json()).then((answer) => answer.StatusCode, String);
+const use = async (page) => {
+  const outcomes = [];
+  for (const { origin, ...request } of job.asks) {
+    await page.route(`${origin}/`, (route) => route.fulfill({ contentType: 'text/html', body: html }));
+    await page.goto(`${origin}/`);
+    await page.unroute(`${origin}/`); // while something is routed, playwright answers preflights itself
+    outcomes.push(await page.evaluate(ask, request));
+  }
+  return { outcomes, sent: await page.evaluate(spell, job.spelled) };
+};
+// To Chromium these pages are of the Internet: they may ask this machine.
+const context = { permissions: ['local-network-access'] };
+const told = await withPage(job.chromium, { '/': ['text/html', html] }, use, undefined, context);
+console.log(JSON.stringify(told));
