@@ -380,7 +380,7 @@ def test_the_log_names_a_wrong_field_and_not_its_value(
     with caplog.at_level(1):
         assert respond(cloud, request)[0] == 403
     (line,) = lines(caplog)
-    assert line["reason"].startswith("own variable Caller: that name is the function's own")
+    assert line["reason"].startswith("own variable 2, Caller: that name is ours")
     assert "555-0100" not in caplog.text
 
 

@@ -1,9 +1,5 @@
-"""An app's own variables of a callback: named by the client, verified by nobody.
-
-OSS puts what came with the upload as `x:name` in the place of `${x:name}`, and takes such names in
-lower case only (vendor documentation, "Callback"). The field of the body that carries it is the
-app's own text.
-"""
+"""An app's own variables of a callback: the client's word, which nobody verifies. OSS fills in
+`${x:name}`, and takes such names in lower case only (vendor documentation, "Callback")."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from token_service.grant.wish_names import OWN_VARIABLES
 
 MAX_VARIABLES = 10
 MAX_BYTES = 1024
-"""Of names and values, in UTF-8: beside the longest seal they stay within OSS's 5 KB."""
+"""Of names and values, in UTF-8: beside the seal of most names they fit into OSS's 5 KB."""
 _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
 _FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
 _OURS = """bucket object etag size height width request seal id legacyid caller contenttype
@@ -26,17 +22,15 @@ variables status statuscode""".split()
 
 
 def read(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return own variables by their names, without "x:". Raises CallbackRefused, which
-    quotes no value, and no name that is malformed."""
+    """Return own variables by their names, without "x:". Raises CallbackRefused, which quotes no
+    value, and no name that is malformed."""
     found: dict[str, str] = {}
     for number, (name, value) in enumerate(pairs, 1):
-        form = re.fullmatch(_NAME, name)
+        form, what = re.fullmatch(_NAME, name), f"own variable {number}"
         if form is None:
-            of = "1 to 32 of A-Z, a-z, 0-9 and ._-"
-            raise CallbackRefused(f"own variable {number}: its name must be {of}")
+            raise CallbackRefused(f"{what}: its name must be 1 to 32 of A-Z, a-z, 0-9 and ._-")
         if form[1].lower() in (*_OURS, *map(str.lower, found)):
-            what = "is the function's own, or there twice in whatever case"
-            raise CallbackRefused(f"own variable {form[1]}: that name {what}")
+            raise CallbackRefused(f"{what}, {form[1]}: that name is ours, or there twice")
         found[form[1]] = value
     size = sum(len(f"{name}{value}".encode()) for name, value in found.items())
     if len(found) > MAX_VARIABLES or size > MAX_BYTES:
