@@ -157,7 +157,7 @@ class _Connection(io.RawIOBase):
         size = response.length or 0
         answer = b"" if size > max_bytes else response.read(None if size else max_bytes + 1)
         if max(size, len(answer)) > max_bytes:
-            raise ValueError("the answer is too large")
+            raise ValueError(f"its answer exceeds {max_bytes // 1024} KB")
         return Reply(response.status, answer, response.headers), not response.will_close
 
     def readable(self) -> bool:
@@ -169,7 +169,7 @@ class _Connection(io.RawIOBase):
         received = self._sock.recv_into(buffer)
         self._room -= received
         if self._room < 0:
-            raise ValueError("the answer is too large")
+            raise ValueError("its answer exceeds all that is read of one")
         return received
 
     def makefile(self, _mode: str) -> io.BufferedReader:

@@ -22,4 +22,7 @@ def reason(error: Exception) -> str:
         return "its answer ended half-way"
     if isinstance(error, ConnectionError):
         return "it closed the connection"
+    # Ours (connection.py); the text of another may be the server's.
+    if str(error).startswith("its answer exceeds"):
+        return str(error)
     return f"its answer was not understood ({type(error).__name__})"

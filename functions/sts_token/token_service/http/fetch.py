@@ -15,7 +15,8 @@ def fetch(url: Url, accept: str, end: float, max_bytes: int = MAX_ANSWER_BYTES) 
     """Fetch once, over verified TLS, following no redirect; within 1.5 s and not beyond `end`, a
     time.monotonic() value. Raises ConnectionFault, and ValueError for another status than 200."""
     deadline = min(end, time.monotonic() + FETCH_SECONDS)
-    headers = {"Accept": accept, "Connection": "close"}
+    # RFC 9110, 12.5.3: where nothing is said, any encoding may come.
+    headers = {"Accept": accept, "Accept-Encoding": "identity", "Connection": "close"}
     connection = KeptConnection(url.endpoint)
     try:
         reply = connection.request(

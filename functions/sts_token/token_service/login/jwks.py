@@ -1,37 +1,34 @@
 """The public keys that logins are signed with: a JWKS, bundled or fetched.
 
-Fetched keys are kept for an hour, then fetched again; at an unknown `kid` too, but at most once a
-minute (every 5 s while there are none). A fetch that fails changes nothing.
+Fetched keys are kept for an hour, then fetched again; where a login's key is unknown, or its
+signature does not match, too, but at most once a minute (every 5 s while there are none). A fetch
+that fails changes nothing, and is in the log. key_entries.py says what is usable of a JWKS.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from token_service import TOP
 from token_service.errors import Misconfiguration, ServiceError
 from token_service.http.connection import ConnectionFault
 from token_service.http.fetch import fetch
 from token_service.login.jwt import Jwt
+from token_service.login.key_entries import Keys, PublicKey, read
 from token_service.login.refusals import InvalidToken
+from token_service.request_log import log
 from token_service.settings.addresses import Url
 
 MAX_AGE_SECONDS = 3600.0
 MIN_INTERVAL_SECONDS = 60.0
 RETRY_SECONDS = 5.0
-MAX_KEYS = 100
-
-Key = Any  # a public key object of the cryptography package
-
-# What a key is for follows from its kind, so no login can choose: an RSA key never verifies HMAC.
-_ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-_MIN_RSA_BITS = 2048
+MAX_SAID = 20
+"""Entries of one JWKS that were left out and get a line of the log each."""
 
 
 class KeysUnreachable(ServiceError):
@@ -39,13 +36,6 @@ class KeysUnreachable(ServiceError):
 
     status = 503
     code = "KeysUnreachable"
-
-
-class PublicKey(NamedTuple):
-    """A key and the one algorithm that it verifies."""
-
-    key: Key
-    algorithm: str
 
 
 class KeySet:
@@ -57,113 +47,99 @@ class KeySet:
         self._clock = clock
         self._url = settings.keys_url
         self._lock = threading.Lock()
-        self._keys: dict[str, PublicKey] = {}
+        self._keys: Keys = {}
+        # What was left out of the last one, and is not said again.
+        self._said: set[tuple[str | int, str]] = set()
         self._fetched = self._tried = -inf
         if settings.keys_file:
-            self._keys = _read_file(settings.keys_file)
+            self._take_file(settings.keys_file)
 
     def warm(self) -> None:
         """Fetch before the first login. Raises KeysUnreachable."""
         if self._url is not None:
-            self._refresh(self._url, "")
+            self._refresh(self._url)
 
-    def find(self, kid: object) -> PublicKey:
-        """Return the key of that id; without an id, the only key there is. Raises InvalidToken for
-        an id that is unknown, KeysUnreachable while there are no keys."""
-        name = kid if isinstance(kid, str) else ""
+    @staticmethod
+    def name(header: Mapping[str, Any]) -> tuple[str, str]:
+        """Return what a login's header says of its key: `kid` and `alg`, each "" if not text."""
+        kid, alg = header.get("kid"), header.get("alg")
+        return kid if isinstance(kid, str) else "", alg if isinstance(alg, str) else ""
+
+    def find(self, name: tuple[str, str]) -> PublicKey:
+        """Return the key of that name. The algorithm chooses among the keys of one kid, and never
+        what a key is for. Raises InvalidToken where there is none, KeysUnreachable while there are
+        no keys at all."""
         too_old = self._clock() - self._fetched > MAX_AGE_SECONDS
-        if self._url is not None and (too_old or self._lookup(name) is None):
+        if self._url is not None and (too_old or name not in self._keys):
             self._refresh(self._url, name)
-        found = self._lookup(name)
-        if found is None:
-            raise InvalidToken("the login is not accepted: its key (kid) is unknown")
-        return found
-
-    def _lookup(self, name: str) -> PublicKey | None:
         keys = self._keys
-        return next(iter(keys.values())) if not name and len(keys) == 1 else keys.get(name)
+        if name in keys:
+            return keys[name]
+        if not name[0] and any(algorithm == name[1] for _, algorithm in keys):
+            raise InvalidToken("the login is not accepted: it names no key (kid) of several")
+        for kid, algorithm in keys:
+            if kid == name[0]:
+                # The login is then refused for its algorithm.
+                return keys[kid, algorithm]
+        raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
-    def _refresh(self, url: Url, name: str) -> None:
+    def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterator[PublicKey]]:
+        """Return the key, and an iterator of it and of what has taken its place, if asked for more:
+        a set may have no kid, or a new key by an old kid. Raises what `find` raises."""
+        found = self.find(name)
+        return found, self._and_newer(found, name)
+
+    def _and_newer(self, found: PublicKey, name: tuple[str, str]) -> Iterator[PublicKey]:
+        yield found
+        if self._url is not None:
+            self._refresh(self._url)
+        newer = self._keys.get(name)
+        if newer is not None and newer != found:
+            yield newer
+
+    def _refresh(self, url: Url, name: tuple[str, str] | None = None) -> None:
         with self._lock:
             now = self._clock()
             # Another thread may have done it while this one waited.
-            fresh = now - self._fetched <= MAX_AGE_SECONDS
-            if fresh and name and self._lookup(name) is not None:
+            if now - self._fetched <= MAX_AGE_SECONDS and name in self._keys:
                 return
             wait = MIN_INTERVAL_SECONDS if self._keys else RETRY_SECONDS
             fault = ""
             if not 0 <= now - self._tried < wait:
                 self._tried = now
                 try:
-                    self._keys = _parsed(fetch(url, "application/json", inf).decode())
+                    self._take(fetch(url, "application/json", inf), "JWT_JWKS_URL")
                     self._fetched = now
                 except (ConnectionFault, ValueError) as error:
                     fault = f": {error}"
+                    kept = "those of before go on" if self._keys else "there are none yet"
+                    log.warning("the keys of JWT_JWKS_URL cannot be fetched%s; %s", fault, kept)
             if not self._keys:
                 raise KeysUnreachable(f"the keys of JWT_JWKS_URL cannot be fetched{fault}")
 
+    def _take_file(self, path: str) -> None:
+        try:
+            # A bare name lies beside the entry points, which is where a package has it.
+            with open(os.path.join(TOP, path), "rb") as file:
+                self._take(file.read(), "JWT_JWKS_FILE")
+        except OSError as error:
+            fault = f"cannot be read ({error.strerror})"
+            raise Misconfiguration("JWT_JWKS_FILE", fault) from None
+        except ValueError as error:
+            raise Misconfiguration("JWT_JWKS_FILE", str(error)) from None
 
-def _read_file(path: str) -> dict[str, PublicKey]:
-    try:
-        # A bare name lies beside the entry points, which is where a package has it.
-        with open(os.path.join(TOP, path), encoding="utf-8") as file:
-            return _parsed(file.read())
-    except (OSError, ValueError) as error:
-        fault = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
-        raise Misconfiguration("JWT_JWKS_FILE", fault) from None
-
-
-def _parsed(text: str) -> dict[str, PublicKey]:
-    """Read a JWKS; what is no signing key that we know is left out. Raises ValueError."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
-        raise ValueError(f'must be a JWKS: {{"keys": [...]}} with at most {MAX_KEYS} keys')
-    keys: dict[str, PublicKey] = {}
-    for entry in entries:
-        found = _public_key(entry) if isinstance(entry, dict) else None
-        if found is None:
-            continue
-        kid = str(entry.get("kid", ""))
-        if kid in keys:
-            # The later one would silently take the place of the other.
-            raise ValueError("must have a kid of its own for each key")
-        keys[kid] = found
-    if not keys:
-        raise ValueError(
-            "has no key for RS256 (2048 bits or more), ES256 or EdDSA whose use is sig, "
-            "and whose key_ops, where it has them, hold verify"
-        )
-    return keys
-
-
-def _public_key(entry: dict[str, Any]) -> PublicKey | None:
-    from jwt import PyJWK, PyJWTError
-
-    kind = entry.get("kty")
-    curve = None if kind == "RSA" else entry.get("crv")
-    # As text: a stranger's list could not be looked up.
-    algorithm = _ALGORITHMS.get((str(kind), None if curve is None else str(curve)))
-    if (
-        algorithm is None
-        or entry.get("alg", algorithm) != algorithm
-        or entry.get("use", "sig") != "sig"
-        or not _may_verify(entry.get("key_ops"))
-        or "d" in entry
-    ):
-        return None
-    try:
-        key = PyJWK(entry, algorithm).key
-    except (PyJWTError, ValueError, TypeError):
-        return None
-    if kind == "RSA" and key.key_size < _MIN_RSA_BITS:
-        return None
-    return PublicKey(key, algorithm)
-
-
-def _may_verify(key_ops: object) -> bool:
-    """RFC 7517, 4.3: a list of what a key is for; without one it may be for anything."""
-    return key_ops is None or (isinstance(key_ops, list) and "verify" in key_ops)
+    def _take(self, document: bytes, source: str) -> None:
+        """Use what is usable, and say what is not, once. Raises ValueError where nothing is."""
+        keys, left_out = read(document)
+        news = [one for one in left_out if (one.kid or one.place, one.reason) not in self._said]
+        for one in news[:MAX_SAID]:
+            log.warning("%s: %s", source, one)
+        if len(news) > MAX_SAID:
+            log.warning("%s: %d more entries are left out", source, len(news) - MAX_SAID)
+        self._said = {(one.kid or one.place, one.reason) for one in left_out}
+        if not keys:
+            raise ValueError(
+                "has no key for RS256 (2048 bits or more), ES256 or EdDSA whose use is sig, "
+                "and whose key_ops, where it has them, hold verify"
+            )
+        self._keys = keys

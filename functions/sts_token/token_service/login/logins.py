@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +25,7 @@ from token_service.settings.values import CLOCK_SKEW_SECONDS
 from token_service.settings.variables import JWT_SECRET
 
 if TYPE_CHECKING:
-    from token_service.login.jwks import Key, KeySet
+    from token_service.login.jwks import KeySet
 
 MAX_LOGIN_CHARACTERS = 8192
 """A login travels in a header or a URL: servers on the way take no longer ones."""
@@ -42,7 +43,7 @@ class _Verified(NamedTuple):
     issued: float | None
     expires: int
     by: object
-    kid: object
+    key_name: Any
 
 
 class Logins:
@@ -62,7 +63,7 @@ class Logins:
 
             self._keys = KeySet(settings)
         # JWT_SECRET as it was read last, and what it was read as.
-        self._secrets: tuple[str | None, object, list[tuple[Key | bytes, str]]] = (None, (), [])
+        self._secrets: tuple[str | None, object, list[tuple[Any, str]]] = (None, (), [])
 
     def warm(self) -> None:
         """Fetch the keys of JWT_JWKS_URL before they are needed. Raises KeysUnreachable."""
@@ -91,13 +92,13 @@ class Logins:
     def _holds(self, login: _Verified) -> bool:
         """Whether it would be verified again: in time, by a secret or key that is still there."""
         is_over = time.time() >= login.expires + CLOCK_SKEW_SECONDS
-        return not is_over and self._candidates(login.kid)[0] == login.by
+        return not is_over and self._candidates(login.key_name)[0] == login.by
 
     def _verify(self, login: str) -> _Verified:
         try:
-            kid = self._jwt.get_unverified_header(login).get("kid") if self._keys else None
-            by, candidates = self._candidates(kid)
-            claims = self._decoded(login, candidates)
+            name = self._keys and self._keys.name(self._jwt.get_unverified_header(login))
+            by, candidates = self._candidates(name)
+            claims = self._decoded(login, iter(candidates))
         except (self._jwt.PyJWTError, *_LET_THROUGH) as error:
             from token_service.login import refusals
 
@@ -110,21 +111,20 @@ class Logins:
         # PyJWT has made sure that exp is there, and that both are numbers, or text of digits.
         issued = claims.get("iat")
         issued = issued if type(issued) in (int, float) else None
-        return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, kid)
+        return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
 
-    def _candidates(self, kid: object) -> tuple[object, list[tuple[Key | bytes, str]]]:
+    def _candidates(self, name: Any) -> tuple[object, Iterable[tuple[Any, str]]]:
         """By what a login may be verified: that itself, and each key with its one algorithm."""
         if self._keys is not None:
-            found = self._keys.find(kid)
-            return found, [found]
+            return self._keys.candidates(name)
         text = self._env.get(JWT_SECRET.name)
         if text is None or text != self._secrets[0]:
             secrets = Reader(self._env).read(JWT_SECRET)
             self._secrets = text, secrets, [(secret, "HS256") for secret in secrets]
         return self._secrets[1:]
 
-    def _decoded(self, login: str, candidates: list[tuple[Key | bytes, str]]) -> dict[str, Any]:
-        (key, algorithm), *others = candidates
+    def _decoded(self, login: str, candidates: Iterator[tuple[Any, str]]) -> dict[str, Any]:
+        key, algorithm = next(candidates)
         try:
             claims: dict[str, Any] = self._jwt.decode(
                 login,
@@ -136,9 +136,9 @@ class Logins:
                 options={"require": ["exp"]},
             )
         except self._jwt.InvalidSignatureError:
-            # While a secret is rotated, the next one may have signed.
-            if others:
-                return self._decoded(login, others)
+            # While a secret or a key is rotated, the next one may have signed.
+            with suppress(StopIteration):
+                return self._decoded(login, candidates)
             raise
         # PyJWT lets an empty one pass. RFC 7519, 4.1.3: whoever does not find itself in an `aud`
         # that is present must reject, and without JWT_AUDIENCE we are nobody.

@@ -1,0 +1,162 @@
+"""A JWKS -> the keys in it that logins can be verified with, entry by entry.
+
+What is not for us is left out with its reason, and takes no other down (RFC 7517, 5: "SHOULD ignore
+JWKs" that are not understood). A member that is null counts as absent; unknown ones are ignored,
+and of two with one name the last counts (4).
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from math import inf
+from typing import Any, NamedTuple
+
+MAX_KEYS = 100
+
+Key = Any  # a public key object of the cryptography package
+
+# What a key is for follows from its kind, so no login can choose: an RSA key never verifies HMAC.
+_ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
+# RFC 9864, 2.2: Ed25519 is EdDSA with the curve of that name, the only one that is taken.
+_SAME = {"Ed25519": "EdDSA"}
+# RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2. One of them is enough to sign with.
+_PRIVATE = {"RSA": ("d", "p", "q", "dp", "dq", "qi", "oth"), "EC": ("d",), "OKP": ("d",)}
+_MIN_RSA_BITS = 2048
+_MAX_SHOWN = 16
+
+
+class PublicKey(NamedTuple):
+    """A key and the one algorithm that it verifies."""
+
+    key: Key
+    algorithm: str
+
+
+Keys = dict[tuple[str, str], PublicKey]
+"""By kid and algorithm. The only key of an algorithm is there by the kid "" too."""
+
+
+class LeftOut(NamedTuple):
+    """An entry that is not used: its place, counted from 1, its kid or "", and the reason."""
+
+    place: int
+    kid: str
+    reason: str
+
+    def __str__(self) -> str:
+        """For the log: of a stranger's kid just the beginning, in printable ASCII."""
+        kid = f" (kid {self.kid[:_MAX_SHOWN]!a})" if self.kid else ""
+        return f"entry {self.place}{kid} is left out: {self.reason}"
+
+
+class _Unusable(Exception):
+    """Why one entry is not used."""
+
+
+def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
+    """Read a JWKS. Raises ValueError for what is none; no message holds what is in it."""
+    found: Keys = {}
+    users: dict[tuple[str, str], list[LeftOut]] = {}
+    ambiguous, left_out = set(), []
+    for place, entry in enumerate(_entries(document), 1):
+        kid = entry.get("kid") if isinstance(entry, dict) else None
+        # A number is taken as a login can name it.
+        kid = str(kid) if type(kid) in (str, int) else ""
+        try:
+            key = _usable(entry)
+            name = kid, key.algorithm
+            if name not in found and len(found) >= MAX_KEYS:
+                raise _Unusable(f"{MAX_KEYS} keys stand before it, and no more are kept")
+        except _Unusable as error:
+            left_out.append(LeftOut(place, kid, str(error)))
+            continue
+        # RFC 7517, 4.5: one kid may name keys of different types. The same key again is no
+        # conflict; of two that differ, one would silently take the place of the other.
+        if found.setdefault(name, key) != key:
+            ambiguous.add(name)
+        reason = f"another {key.algorithm} key has the same kid, or none as well"
+        users.setdefault(name, []).append(LeftOut(place, kid, reason))
+    for name in ambiguous:
+        del found[name]
+        left_out += users[name]
+    return _with_other_names(found), sorted(left_out)
+
+
+def _entries(document: bytes) -> list[object]:
+    try:
+        # RFC 8259, 8.1: a byte order mark may be ignored.
+        text = document.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        is_gzip = document.startswith(b"\x1f\x8b")
+        fault = "is compressed (gzip), which was not asked for" if is_gzip else "is not UTF-8"
+        raise ValueError(f"{fault}; it must be JSON in UTF-8") from None
+    try:
+        # int() raises for thousands of digits, whatever else is in the document.
+        parsed = json.loads(text, parse_int=lambda n: int(n) if len(n) < 20 else inf)
+    except (ValueError, RecursionError):
+        parsed = None
+    entries = parsed.get("keys") if isinstance(parsed, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError('must be a JWKS: {"keys": [...]}')
+    return entries
+
+
+def _usable(entry: object) -> PublicKey:
+    if not isinstance(entry, dict):
+        raise _Unusable("it is no JSON object")
+    known = {name: value for name, value in entry.items() if value is not None}
+    kind, curve = known.get("kty"), known.get("crv")
+    # As text: a stranger's list could not be looked up.
+    kind = kind if isinstance(kind, str) else ""
+    curve = curve if isinstance(curve, str) and kind != "RSA" else ""
+    algorithm = _ALGORITHMS.get((kind, curve))
+    if algorithm is None:
+        raise _Unusable("it is not RSA, EC with P-256 or OKP with Ed25519 (kty, crv)")
+    # RFC 7517, 4.5: "MUST be a case-sensitive string".
+    if type(known.get("kid", "")) not in (str, int):
+        raise _Unusable("its kid is not text")
+    if any(name in known for name in _PRIVATE[kind]):
+        raise _Unusable("it is a private key: whoever reads the list can sign with it")
+    # RFC 7517, 4.2.
+    if known.get("use", "sig") != "sig":
+        raise _Unusable("its use is not sig")
+    # RFC 7517, 4.3: a list of what a key is for; without one it may be for anything.
+    operations = known.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        raise _Unusable("its key_ops lack verify")
+    # RFC 7517, 4.4: "the algorithm intended for use with the key".
+    names = [algorithm, *(alias for alias in _SAME if _SAME[alias] == algorithm)]
+    if known.get("alg", algorithm) not in names:
+        raise _Unusable(f"its alg is not {algorithm}, which such a key is used for here")
+    return PublicKey(_key(known, algorithm), algorithm)
+
+
+def _key(entry: dict[str, Any], algorithm: str) -> Key:
+    from jwt import PyJWK, PyJWTError
+
+    try:
+        key = PyJWK(entry, algorithm).key
+    except (PyJWTError, ValueError, TypeError):
+        raise _Unusable("its numbers make no key") from None
+    # RFC 7518, 3.3: "A key of size 2048 bits or larger MUST be used".
+    if algorithm == "RS256" and key.key_size < _MIN_RSA_BITS:
+        raise _Unusable(f"it has {key.key_size} bits, and {_MIN_RSA_BITS} are needed")
+    return key
+
+
+def _with_other_names(found: Keys) -> Keys:
+    """Also without a kid, where a login needs none, and by the newer name of an algorithm."""
+    algorithms = [algorithm for _, algorithm in found]
+    only = {("", name[1]): found[name] for name in found if algorithms.count(name[1]) == 1}
+    made = only | found
+    for alias, algorithm in _SAME.items():
+        same = {kid: key for (kid, of), key in made.items() if of == algorithm}
+        made |= {(kid, alias): PublicKey(key.key, alias) for kid, key in same.items()}
+        if same:
+            import jwt
+
+            # PyJWT 2.15 does not know the name, a later one that does raises.
+            with suppress(ValueError):
+                jwt.register_algorithm(alias, jwt.get_algorithm_by_name(algorithm))
+    return made
