@@ -14,11 +14,23 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from scripted_sts import CREDENTIALS, ScriptedSts, answer, hang, refusal, scripted_sts, success
+from certificates import certificate, server_context
+from scripted_sts import (
+    CREDENTIALS,
+    Move,
+    ScriptedSts,
+    answer,
+    hang,
+    refusal,
+    reset,
+    scripted_sts,
+    success,
+)
 from signed_logins import KEYS, RSA_KEY, SECRET, jwk, jwks, login
 from token_service.app import App
 from token_service.http import fc_event
 from token_service.http.messages import Request
+from token_service.login.jwks import KeySet
 
 Env = dict[str, str]
 Ask = Callable[..., dict[str, Any]]
@@ -175,6 +187,53 @@ def test_a_login_of_an_identity_provider_gets_a_token(
         request = fc_event.read(make_event(headers=header))
         response = app.respond(partial(Request._replace, request))
         assert json.loads(response.body)["StatusCode"] == 200
+
+
+def test_a_key_set_may_change_while_the_service_runs(
+    jwt_env: Env,
+    app: App,
+    make_event: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A rotation as providers do it, over TLS: the new key beside the old one, then alone; between
+    them the provider is broken."""
+    now = [time.time()]
+    monkeypatch.setattr(KeySet.__init__, "__defaults__", (lambda: now[0],))
+    pem = certificate(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+
+    def came_to(algorithm: str) -> tuple[int, int]:
+        """The answer's status, and how many lines the keys have in the log by now."""
+        text = login(KEYS[algorithm], algorithm, kid=algorithm, exp=int(time.time()) + 100_000)
+        event = make_event(headers={"Authorization": f"Bearer {text}"})
+        response = app.respond(lambda: fc_event.read(event))
+        said = [record for record in caplog.records if "JWT_JWKS_URL" in record.getMessage()]
+        return json.loads(response.body)["StatusCode"], len(said)
+
+    def served(*algorithms: str, odd: bool = False) -> Move:
+        more = [jwk("ES256", "EdDSA", use="enc")] if odd else []
+        return answer(200, jwks(*(jwk(name, name) for name in algorithms), *more).encode())
+
+    with scripted_sts(served("RS256"), tls=server_context(pem)) as provider:
+        del jwt_env["JWT_SECRET"]
+        jwt_env["JWT_JWKS_URL"] = f"https://localhost:{provider.port}/keys.json"
+        assert came_to("RS256") == (200, 0)
+        provider.moves[:] = [served("RS256", "ES256", odd=True)]
+        assert came_to("ES256") == (401, 0)
+        now[0] += 60
+        assert came_to("ES256") == came_to("RS256") == (200, 1)
+        for fault in (answer(503, b""), answer(200, b"<html>"), reset, served()):
+            provider.moves[:] = [fault]
+            before = came_to("RS256")[1]
+            now[0] += 3601
+            assert came_to("RS256") == came_to("ES256") == (200, before + 1)
+        provider.moves[:] = [served("ES256")]
+        now[0] += 60
+        assert came_to("ES256")[0] == 200
+        # It was cached, and its key is gone.
+        assert came_to("RS256")[0] == 401
 
 
 def test_keys_and_sts_that_do_not_answer_are_told_within_five_seconds(

@@ -84,8 +84,8 @@ class KeySet:
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterator[PublicKey]]:
-        """Return the key, and an iterator of it and of what has taken its place, if asked for more:
-        a set may have no kid, or a new key by an old kid. Raises what `find` raises."""
+        """Return the key, and an iterator of it and, fetched when it is asked for, what has taken
+        its place: a set may have no kid, or a new key by an old kid. Raises what `find` raises."""
         found = self.find(name)
         return found, self._and_newer(found, name)
 
@@ -93,9 +93,7 @@ class KeySet:
         yield found
         if self._url is not None:
             self._refresh(self._url)
-        newer = self._keys.get(name)
-        if newer is not None and newer != found:
-            yield newer
+            yield self._keys.get(name, found)
 
     def _refresh(self, url: Url, name: tuple[str, str] | None = None) -> None:
         with self._lock:
