@@ -29,7 +29,7 @@ SECONDS = Variable("SECONDS", Whole(60, 3600, "seconds"), "900")
 
 _OPTIONAL = (
     *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
-    *("LOGINS_NOT_BEFORE", "DENIED_CALLERS"),
+    *("JWT_REQUIRE", "LOGINS_NOT_BEFORE", "DENIED_CALLERS"),
 )
 # Of what make hands on: NAME=value between blanks; a blank in a value has a backslash.
 _ON_COMMAND_LINE = re.compile(r"(?<!\\)(?:^|\s)JWT_SECRET[:?+!]*=")
@@ -128,10 +128,13 @@ def _told(made: Login) -> Iterator[str]:
     settings = made.settings
     until = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + made.seconds))
     yield f"caller {made.caller!r}, in the claim {settings.user_claim}"
-    yield f"issuer {settings.issuer or 'none, as JWT_ISSUER is not set'}"
-    audience, *others = settings.audience or ("none, as JWT_AUDIENCE is not set",)
-    first = f", the first of {len(others) + 1} in JWT_AUDIENCE" if others else ""
-    yield f"audience {audience}{first}"
+    for name, texts in (("issuer", settings.issuer), ("audience", settings.audience)):
+        variable = f"JWT_{name.upper()}"
+        text, *others = texts or (f"none, as {variable} is not set",)
+        first = f", the first of {len(others) + 1} in {variable}" if others else ""
+        yield f"{name} {text}{first}"
+    if settings.required is not None:
+        yield f"with the claims of JWT_REQUIRE: {', '.join(settings.required.values)}"
     if made.secrets > 1:
         yield f"signed with the first of {made.secrets} in JWT_SECRET"
     yield f"good until {until} UTC, {made.seconds} s; whoever has it is this caller until then"

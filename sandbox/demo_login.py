@@ -37,13 +37,15 @@ def make_login(
     import jwt
 
     now = int(time.time())
+    required = settings.required.values if settings.required else {}
     claims: dict[str, object] = {
+        **{name: values[0] for name, values in required.items()},
         settings.user_claim: user_id,
         "iat": now,
         "exp": now + seconds,
     }
-    if settings.issuer is not None:
-        claims["iss"] = settings.issuer
+    if settings.issuer:
+        claims["iss"] = settings.issuer[0]
     if settings.audience:
         claims["aud"] = settings.audience[0]
     return jwt.encode(claims, secret, algorithm="HS256")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import hmac
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
@@ -37,6 +38,7 @@ from signed_logins import (
     login,
     public_pem,
 )
+from token_service import base64url
 from token_service.errors import Misconfiguration
 from token_service.http.messages import Request
 from token_service.login.logins import MAX_CACHED, MAX_LOGIN_CHARACTERS, Logins
@@ -251,9 +253,14 @@ def test_an_empty_audience_is_one_as_well(audience: object) -> None:
     refused(text, logins_of(JWT_SECRET=SECRET, JWT_AUDIENCE="app"))
 
 
-@pytest.mark.parametrize("sub", [None, "", 7, True, ["alice"], {"id": "alice"}])
-def test_a_login_whose_sub_is_missing_or_not_text_is_refused(sub: object) -> None:
-    refused(login(sub=sub) if sub is None else _signed({**claims(), "sub": sub}))
+NO_IDS = ["", 0, -7, 2**63, 10**30, True, False, 7.0, 1e3, 0.5, ["alice"], [7], {"id": "alice"}]
+
+
+@pytest.mark.parametrize("sub", [None, *NO_IDS])
+def test_a_login_whose_sub_is_missing_or_no_id_is_refused(sub: object) -> None:
+    text = login(sub=sub) if sub is None else _signed({**claims(), "sub": sub})
+    assert "its claim sub must be text that is not empty, or an integer from" in refused(text)
+    refused(_signed({**claims(), "sub": None}))
 
 
 @pytest.mark.parametrize(
@@ -343,13 +350,119 @@ def test_any_text_is_refused_as_a_login_and_never_breaks(text: str) -> None:
 )
 def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str, object]) -> None:
     with suppress(InvalidToken, ExpiredToken):
-        assert HS256.verified(with_login(_signed(payload))).user_id == payload["sub"]
+        assert HS256.verified(with_login(_signed(payload))).user_id == str(payload["sub"])
+
+
+# Whose a login is, and what decides nothing of it
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["sub", "jti", "iss", "azp", "typ", "x", ""]), JSON))
+def test_a_claim_that_is_not_used_never_decides(unused: dict[str, object]) -> None:
+    """F4: PyJWT refuses a `sub` and a `jti` that are no text."""
+    logins = logins_of(JWT_SECRET=SECRET, JWT_USER_CLAIM="uid")
+    text = _signed({**claims(), **unused, "uid": "alice"})
+    assert logins.verified(with_login(text)).user_id == "alice"
+
+
+@given(JSON)
+def test_an_iat_that_is_no_number_never_decides(issued: object) -> None:
+    """RFC 7519, 4.1.6: it says when, and nothing is refused by it. Ahead of our clock it is."""
+    text = _signed({**claims(), "iat": issued})
+    if type(issued) not in (int, float):
+        assert HS256.verified(with_login(text)).issued is None
+        return
+    with suppress(InvalidToken):
+        assert HS256.verified(with_login(text)).issued == issued
+
+
+@given(JSON)
+def test_times_are_numbers_or_absent(value: object) -> None:
+    """RFC 7519, 4.1.4 and 4.1.5. Text of digits is taken, as before."""
+    is_digits = isinstance(value, str) and value.strip().isdecimal()
+    if isinstance(value, (bool, int, float)) or is_digits:
+        return
+    if value is None:
+        assert HS256.verified(with_login(_signed({**claims(), "nbf": None}))).user_id == "alice"
+        assert "lacks the claim exp" in refused(_signed({**claims(), "exp": None}))
+        return
+    for name in ("exp", "nbf"):
+        assert "exp and nbf must be numbers" in refused(_signed({**claims(), name: value}))
+
+
+@pytest.mark.parametrize("issued", ["1e400", "-1e400", "NaN", "Infinity"])
+def test_an_iat_that_no_number_can_be_compared_with_is_refused(issued: str) -> None:
+    """It would pass by LOGINS_NOT_BEFORE: every comparison with NaN is false."""
+    body = json.dumps({**claims(), "iat": 0}).replace('"iat": 0', f'"iat": {issued}')
+    refused(_signed_text(body))
+    assert HS256.verified(with_login(_signed_text(json.dumps(claims())))).issued is None
+
+
+@given(st.integers(1, 2**63 - 1))
+@example(1)
+@example(2**63 - 1)
+def test_an_integer_id_is_its_decimal_text(number: int) -> None:
+    """Laravel and Django have such ids. Their text is the same user, by design."""
+    by_number, by_text = (_signed({**claims(), "sub": sub}) for sub in (number, str(number)))
+    one, twin = (HS256.caller(with_login(text)) for text in (by_number, by_text))
+    assert one.login is not None
+    assert one.login.user_id == str(number)
+    assert one[:2] == twin[:2]
+
+
+@given(st.sampled_from(NO_IDS) | JSON)
+def test_what_is_no_id_is_nobody(value: object) -> None:
+    is_id = (isinstance(value, str) and value) or (type(value) is int and 0 < value < 2**63)
+    if not is_id:
+        refused(_signed({**claims(), "sub": value}))
+
+
+@pytest.mark.parametrize(
+    "text", ["1.0", "1e3", "1E0", "0", "-1", "-0", "9223372036854775808", "9" * 5000]
+)
+def test_only_an_integer_as_json_spells_one_is_an_id(text: str) -> None:
+    body = json.dumps({**claims(), "sub": 0})
+    refused(_signed_text(body.replace('"sub": 0', f'"sub": {text}')))
+    sound = _signed_text(body.replace('"sub": 0', '"sub": 10'))
+    assert HS256.verified(with_login(sound)).user_id == "10"
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
+def test_a_time_names_no_user(claim: str) -> None:
+    """An integer too: all who log in within one second would be one user."""
+    with pytest.raises(Misconfiguration, match="JWT_USER_CLAIM: must be a claim that is no time"):
+        logins_of(JWT_SECRET=SECRET, JWT_USER_CLAIM=claim)
+
+
+def test_an_issuer_may_have_several_spellings() -> None:
+    """Google's logins have either of two (F9)."""
+    logins = logins_of(JWT_SECRET=SECRET, JWT_ISSUER="https://accounts.google.com, accounts.x")
+    for issuer in ("https://accounts.google.com", "accounts.x"):
+        assert logins.verified(with_login(login(iss=issuer))).user_id == "alice"
+    for other in ("https://accounts.google.com, accounts.x", "accounts", "", " accounts.x", None):
+        refused(_signed({**claims(), "iss": other}), logins)
+    refused(login(), logins)
+
+
+@pytest.mark.parametrize("text", [",", " , ,"])
+def test_an_issuer_that_is_commas_only_is_a_fault_and_not_none(text: str) -> None:
+    with pytest.raises(Misconfiguration, match="JWT_ISSUER: must be issuers, separated by commas"):
+        logins_of(JWT_SECRET=SECRET, JWT_ISSUER=text)
 
 
 def _signed(payload: object) -> str:
-    head = forged({"alg": "HS256", "typ": "JWT"}, payload).rpartition(".")[0]
-    digest = hmac.digest(SECRET.encode(), head.encode(), hashlib.sha256)
-    return forged({"alg": "HS256", "typ": "JWT"}, payload, digest)
+    return _signed_text(json.dumps(payload))
+
+
+def _signed_text(payload: str) -> str:
+    parts = [b'{"alg": "HS256", "typ": "JWT"}', payload.encode()]
+    head = ".".join(map(base64url.encode, parts))
+    return f"{head}.{base64url.encode(hmac.digest(SECRET.encode(), head.encode(), hashlib.sha256))}"
 
 
 # What a cold start pays for

@@ -188,7 +188,10 @@ def test_it_ends_by_itself(jwt_env: Env, given: str, seconds: int) -> None:
         ),
         ({"DENIED_CALLERS": "a b"}, ["DENIED_CALLERS: "]),
         # Claims that mean something else.
-        ({"JWT_USER_CLAIM": "exp", "CALLER": "9999999999"}, ["claim exp must be text"]),
+        (
+            {"JWT_USER_CLAIM": "exp", "CALLER": "9999999999"},
+            ["JWT_USER_CLAIM: must be a claim that is no time"],
+        ),
         ({"JWT_USER_CLAIM": "iss", "JWT_ISSUER": "me"}, ["JWT_USER_CLAIM: iss: ", "like sub"]),
         ({"JWT_USER_CLAIM": "aud"}, ["the function would refuse it", "audience"]),
     ],

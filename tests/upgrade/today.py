@@ -84,7 +84,7 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "JWT_SECRET": _texts(Reader(seen).read(JWT_SECRET)) if by_secret else None,
         "JWT_JWKS_FILE": logins.keys_file or None if logins else None,
         "JWT_JWKS_URL": _text(logins.keys_url) if logins else None,
-        "JWT_ISSUER": logins.issuer if logins else None,
+        "JWT_ISSUER": ",".join(logins.issuer or ()) or None if logins else None,
         "JWT_AUDIENCE": list(logins.audience) if logins else None,
         "JWT_USER_CLAIM": logins.user_claim if logins else None,
         "ALLOWED_ORIGINS": list(Reader(seen).optional(ALLOWED_ORIGINS, ())),

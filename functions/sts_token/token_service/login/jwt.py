@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from token_service.settings import variables as v
-from token_service.settings.parsing import Reader
+from token_service.settings.parsing import Reader, texts
 
 if TYPE_CHECKING:
     from token_service.login.brakes import Brakes
     from token_service.login.logins import Logins
+    from token_service.login.required import Required
     from token_service.settings.addresses import Url
 
 _KEY_SOURCES = (v.JWT_SECRET, v.JWT_JWKS_FILE, v.JWT_JWKS_URL)
@@ -21,9 +22,10 @@ class Jwt(NamedTuple):
 
     keys_file: str
     keys_url: Url | None
-    issuer: str | None
+    issuer: tuple[str, ...] | None
     audience: tuple[str, ...]
     user_claim: str
+    required: Required | None = None
     brakes: Brakes | None = None
     names_callers: bool = True
 
@@ -41,11 +43,8 @@ def read(reader: Reader) -> Jwt:
     if len(given) != 1:
         others = " and ".join(variable.name for variable in given[1:])
         fault = f"set together with {others}" if given else "not set"
-        names = ", ".join(variable.name for variable in _KEY_SOURCES)
-        reader.fault(
-            given[0] if given else v.JWT_SECRET,
-            f"{fault}; AUTH=jwt, the default, needs one of {names}",
-        )
+        fault += "; AUTH=jwt, the default, needs one of JWT_SECRET, JWT_JWKS_FILE, JWT_JWKS_URL"
+        reader.fault(given[0] if given else v.JWT_SECRET, fault)
     reader.optional(v.JWT_SECRET, ())
     brakes = None
     if reader.text(v.LOGINS_NOT_BEFORE) or reader.text(v.DENIED_CALLERS):
@@ -55,8 +54,9 @@ def read(reader: Reader) -> Jwt:
     return Jwt(
         keys_file=reader.text(v.JWT_JWKS_FILE),
         keys_url=reader.optional(v.JWT_JWKS_URL, None),
-        issuer=reader.optional(v.JWT_ISSUER, None),
+        issuer=texts(reader.optional(v.JWT_ISSUER, "")) or None,
         audience=reader.optional(v.JWT_AUDIENCE, ()),
         user_claim=reader.read(v.JWT_USER_CLAIM),
+        required=reader.optional(v.JWT_REQUIRE, None),
         brakes=brakes,
     )

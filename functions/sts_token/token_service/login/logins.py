@@ -15,7 +15,6 @@ from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from token_service.errors import ServiceError
 from token_service.http.messages import Request
 from token_service.imports import stand_ins
 from token_service.login.callers import Caller, Login, named
@@ -31,6 +30,10 @@ MAX_LOGIN_CHARACTERS = 8192
 """A login travels in a header or a URL: servers on the way take no longer ones."""
 MAX_CACHED = 200
 """Verified logins, 8 KB each at most; the one verified first is evicted first."""
+# A claim that we do not use decides nothing: PyJWT refuses a `sub` or `jti` that is no text, which
+# RFC 7519 (4.1.2, 4.1.7) leaves to who reads it, and a `nbf` or `iat` that is null.
+_UNUSED = dict.fromkeys(("verify_sub", "verify_jti", "verify_nbf", "verify_iat"), False)
+_CHECKS = {"leeway": CLOCK_SKEW_SECONDS, "options": {"require": ["exp"], **_UNUSED}}
 # What PyJWT lets through, beside its own, where a login's numbers and nestings are hostile.
 _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 
@@ -99,18 +102,14 @@ class Logins:
             name = self._keys and self._keys.name(self._jwt.get_unverified_header(login))
             by, candidates = self._candidates(name)
             claims = self._decoded(login, iter(candidates))
+            user_id, issued = self._told(claims)
         except (self._jwt.PyJWTError, *_LET_THROUGH) as error:
-            from token_service.login import refusals
+            from token_service.login import mistakes
 
-            raise refusals.of(error, self._jwt, self._settings) from None
-        user_id = claims.get(self._settings.user_claim)
-        if not isinstance(user_id, str) or not user_id:
-            raise _not_accepted(
-                f"its claim {self._settings.user_claim} must be text that is not empty"
-            )
-        # PyJWT has made sure that exp is there, and that both are numbers, or text of digits.
-        issued = claims.get("iat")
-        issued = issued if type(issued) in (int, float) else None
+            raise mistakes.of(error, self._jwt, self._settings, login, self._secrets[1]) from None
+        if self._settings.required is not None:
+            self._settings.required.check(claims)
+        # PyJWT has made sure that exp is there, and a number or text of digits.
         return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
 
     def _candidates(self, name: Any) -> tuple[object, Iterable[tuple[Any, str]]]:
@@ -125,15 +124,10 @@ class Logins:
 
     def _decoded(self, login: str, candidates: Iterator[tuple[Any, str]]) -> dict[str, Any]:
         key, algorithm = next(candidates)
+        audience, issuer = self._settings.audience or None, self._settings.issuer
         try:
             claims: dict[str, Any] = self._jwt.decode(
-                login,
-                key,
-                algorithms=[algorithm],
-                audience=self._settings.audience or None,
-                issuer=self._settings.issuer,
-                leeway=CLOCK_SKEW_SECONDS,
-                options={"require": ["exp"]},
+                login, key, [algorithm], audience=audience, issuer=issuer, **_CHECKS
             )
         except self._jwt.InvalidSignatureError:
             # While a secret or a key is rotated, the next one may have signed.
@@ -142,9 +136,23 @@ class Logins:
             raise
         # PyJWT lets an empty one pass. RFC 7519, 4.1.3: whoever does not find itself in an `aud`
         # that is present must reject, and without JWT_AUDIENCE we are nobody.
-        if not self._settings.audience and "aud" in claims:
+        if audience is None and "aud" in claims:
             raise self._jwt.InvalidAudienceError
         return claims
+
+    def _told(self, claims: dict[str, Any]) -> tuple[str, float | None]:
+        """The user's id, and `iat` where that is a number; neither it nor `nbf` is to come."""
+        user_id, issued = claims.get(self._settings.user_claim), claims.get("iat")
+        # An integer is its decimal text: 12 and "12" are one user. True, 1.0 and 1e3 are no id.
+        if type(user_id) is int and 0 < user_id < 2**63:
+            user_id = str(user_id)
+        if not isinstance(user_id, str) or not user_id:
+            raise self._jwt.MissingRequiredClaimError(self._settings.user_claim)
+        issued = issued if type(issued) in (int, float) else None
+        for seconds in (claims.get("nbf"), issued):
+            if seconds is not None and int(seconds) > time.time() + CLOCK_SKEW_SECONDS:
+                raise self._jwt.ImmatureSignatureError
+        return user_id, issued
 
 
 def _login(request: Request) -> str:
@@ -153,22 +161,12 @@ def _login(request: Request) -> str:
     # Another scheme may be the platform's own: a trigger that wants signed requests.
     bearer = credentials.strip() if scheme.lower() == "bearer" else ""
     query = request.query.get("access_token", "")
-    if bearer and query and bearer != query:
-        raise _not_accepted("the header and access_token differ")
     login = bearer or query
-    if len(login) > MAX_LOGIN_CHARACTERS:
-        raise _not_accepted(f"it exceeds {MAX_LOGIN_CHARACTERS} characters")
-    if not login:
-        from token_service.login.refusals import MissingToken
+    if not login or query not in ("", login) or len(login) > MAX_LOGIN_CHARACTERS:
+        from token_service.login import mistakes
 
-        raise MissingToken
+        raise mistakes.of_request(login, query, MAX_LOGIN_CHARACTERS)
     return login
-
-
-def _not_accepted(reason: str) -> ServiceError:
-    from token_service.login.refusals import InvalidToken
-
-    return InvalidToken(f"the login is not accepted: {reason}")
 
 
 def _import_jwt(*, with_cryptography: bool) -> ModuleType:

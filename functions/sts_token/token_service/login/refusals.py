@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from token_service.errors import ServiceError
-from token_service.login.jwt import Jwt
-
-_REASONS = {
-    "ImmatureSignatureError": "it is not valid yet",
-    "InvalidAlgorithmError": "its algorithm is not the configured one",
-    "InvalidAudienceError": "it is for another audience",
-    "InvalidIssuedAtError": "it was issued in the future",
-    "InvalidIssuerError": "it is from another issuer",
-    "InvalidSignatureError": "its signature does not match",
-    "InvalidSubjectError": "its subject is not text",
-}
 
 
 class MissingToken(ServiceError):
@@ -58,15 +45,3 @@ class RateLimited(ServiceError):
             f"at most {per_minute} {what} a minute{by}; try again in {wait} s",
             headers={"Retry-After": str(wait)},
         )
-
-
-def of(error: Exception, jwt: Any, settings: Jwt) -> ServiceError:
-    """Make ours of what PyJWT (`jwt`) raised."""
-    if isinstance(error, jwt.ExpiredSignatureError):
-        return ExpiredToken("the login has expired; sign in again")
-    reason = _REASONS.get(type(error).__name__, "it is malformed")
-    if isinstance(error, jwt.MissingRequiredClaimError):
-        reason = f"it lacks the claim {error.claim}"
-    is_open = isinstance(error, jwt.InvalidAudienceError) and not settings.audience
-    hint = "it has an audience (aud), and JWT_AUDIENCE names none" if is_open else ""
-    return InvalidToken(f"the login is not accepted: {reason}", hint)

@@ -12,7 +12,7 @@ from token_service.request_log import Record
 from token_service.routes.callback_of import callback_of
 from token_service.routes.refusals import NotFound
 from token_service.routes.signing_rights import read_limits, require
-from token_service.settings.parsing import Reader
+from token_service.settings.parsing import Reader, texts
 from token_service.settings.variables import JWT_ISSUER, MULTIPART_SECRET
 from token_service.signing import multipart
 from token_service.signing.multipart import Step
@@ -26,7 +26,9 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     reader = Reader(at.env)
     if not reader.text(MULTIPART_SECRET):
         raise NotFound("no multipart uploads here: MULTIPART_SECRET is not set")
-    secrets, issuer = reader.read(MULTIPART_SECRET), reader.text(JWT_ISSUER)
+    secrets = reader.read(MULTIPART_SECRET)
+    # The first of its spellings: another one may come in while an upload is on its way.
+    issuer = (*texts(reader.text(JWT_ISSUER)), "")[0]
     key, limits, now = at.access_key(), at.get(read_limits), time.time()
     step = Step("start")
     if "Upload" in wishes:

@@ -18,6 +18,7 @@ from token_service.settings.parsing import (
 )
 
 _PLAIN = checked("printable ASCII without spaces", values.is_plain)
+_NO_TIME = checked("a claim that is no time", lambda name: name not in ("exp", "nbf", "iat"))
 _BY_PLATFORM = "not set; Function Compute sets it for a function that has a role"
 _A_SECRET = "not set; must be a secret of at least 32 bytes"  # noqa: S105 - a message
 _URL = elsewhere("settings.addresses:url")
@@ -60,9 +61,10 @@ AUTH = Variable("AUTH", one_of("jwt", "anonymous"), "jwt", first=True)
 JWT_SECRET = Variable("JWT_SECRET", secrets, secret=True, first=True, missing=_A_SECRET)
 JWT_JWKS_FILE = Variable("JWT_JWKS_FILE", str)
 JWT_JWKS_URL = Variable("JWT_JWKS_URL", _URL, first=True)
-JWT_ISSUER = Variable("JWT_ISSUER", str)
+JWT_ISSUER = Variable("JWT_ISSUER", checked("issuers, separated by commas", texts))
 JWT_AUDIENCE = Variable("JWT_AUDIENCE", texts)
-JWT_USER_CLAIM = Variable("JWT_USER_CLAIM", str, "sub")
+JWT_USER_CLAIM = Variable("JWT_USER_CLAIM", _NO_TIME, "sub")
+JWT_REQUIRE = Variable("JWT_REQUIRE", elsewhere("login.required:required"))
 LOGINS_NOT_BEFORE = Variable("LOGINS_NOT_BEFORE", elsewhere("login.brakes:since"))
 DENIED_CALLERS = Variable("DENIED_CALLERS", elsewhere("login.brakes:denied"))
 ALLOWED_ORIGINS = Variable("ALLOWED_ORIGINS", elsewhere("http.cors:origins"), first=True)

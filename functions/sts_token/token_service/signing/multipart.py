@@ -43,9 +43,9 @@ class UploadRefused(ServiceError):
 
 
 class Upload(NamedTuple):
-    """What is sealed: whose upload (JWT_ISSUER or "", the session's name), where to, how many bytes
-    in all and in each part but the last, with which headers (Content-Type, Content-Disposition)
-    OSS is to store it; `expires` is in unix seconds."""
+    """What is sealed: whose upload (the first of JWT_ISSUER or "", the session's name), where
+    to, how many bytes in all and in each part but the last, with which headers (Content-Type,
+    Content-Disposition) OSS is to store it; `expires` is in unix seconds."""
 
     issuer: str
     caller: str

@@ -1,0 +1,139 @@
+"""JWT_REQUIRE: what a login must say beside whose it is, as the operator wrote it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configuration import jwt_settings
+from signed_logins import SECRET, claims
+from token_service.errors import Misconfiguration
+from token_service.http.messages import Request
+from token_service.login.logins import Logins
+from token_service.login.refusals import InvalidToken
+from token_service.login.required import Required, required
+from token_service.settings.parsing import Refused
+
+SOUND = {
+    "ROLE_ARN": "acs:ram::1:role/upload",
+    "BUCKET_NAME": "my-bucket",
+    "OSS_REGION": "cn-hangzhou",
+    "JWT_SECRET": SECRET,
+}
+FUNCTION = Path(__file__).parents[2] / "functions" / "sts_token"
+
+
+def logins_of(text: str) -> Logins:
+    env = {**SOUND, "JWT_REQUIRE": text}
+    return Logins(jwt_settings(env), env)
+
+
+def user(logins: Logins, **changes: object) -> str:
+    text = jwt.encode(claims(**changes), SECRET, "HS256")
+    request = Request("GET", "/", {}, {"authorization": f"Bearer {text}"})
+    return logins.verified(request).user_id
+
+
+def refused(logins: Logins, **changes: object) -> str:
+    with pytest.raises(InvalidToken) as error:
+        user(logins, **changes)
+    assert error.value.status == 401
+    return error.value.message
+
+
+# An ID token, a refresh token or a guest's login, signed with the very same key, is none of ours.
+@pytest.mark.parametrize(
+    ("text", "fits", "others"),
+    [
+        ("client_id=app", ["app"], ["App", "app ", "", "apps", ["app"], {"app": 1}, None]),
+        ("azp=web|phone", ["web", "phone"], ["web|phone", "", "tablet", None]),
+        ("azp = web | phone ", ["web", "phone"], [" web", "tablet"]),
+        ("typ=Bearer", ["Bearer"], ["bearer", "Refresh", "ID", None]),
+        ("is_anonymous=false", [False, "false"], [True, 0, "", "False", None]),
+        ("email_verified=true", [True, "true"], [False, 1, 1.0, "True", [True], None]),
+        ("org=12", [12, "12"], [12.0, "012", 120, -12, True, None]),
+        ("org=1e3|1000.0", ["1e3"], [1000, 1000.0]),
+        ("https://app.example/role=staff", ["staff"], ["admin", None]),
+        ("note=\u5458\u5de5 a", ["\u5458\u5de5 a"], ["\u5458\u5de5"]),
+    ],
+)
+def test_the_claim_must_be_one_of_the_values(
+    text: str, fits: list[object], others: list[object]
+) -> None:
+    name = text.partition("=")[0].strip()
+    logins = logins_of(text)
+    for value in fits:
+        assert user(logins, **{name: value}) == "alice"
+    for value in others:
+        message = refused(logins, **{name: value})
+        assert f" claim {name}" in message
+        assert message.endswith("(JWT_REQUIRE)")
+
+
+def test_all_that_is_required_must_hold() -> None:
+    logins = logins_of("azp=web|phone, email_verified=true")
+    assert user(logins, azp="phone", email_verified=True) == "alice"
+    assert "its claim email_verified differs" in refused(logins, azp="web", email_verified=False)
+    assert "it lacks the claim email_verified" in refused(logins, azp="web")
+    assert "it lacks the claim azp" in refused(logins, email_verified=True)
+
+
+def test_a_refusal_tells_no_value() -> None:
+    message = refused(logins_of("tier=gold-s3cret"), tier="si1ver")
+    assert "s3cret" not in message
+    assert "si1ver" not in message
+
+
+def test_the_header_of_a_login_is_not_looked_at() -> None:
+    assert "lacks the claim typ" in refused(logins_of("typ=JWT"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("azp", "azp=", "=app", "azp=a|", "azp=|a", "azp=a||b", "azp=a,", ",azp=a", "azp=a,,b=c"),
+        *("azp==a", "azp=a=b", "azp!=a", "azp>=a", "azp~=a", "azp:a b=c", "az p=a", "azp=a;b=c=d"),
+        *("azp=a,azp=b", "azp=a, azp =a", "azp=a,b", ",", "|", "=", "x" * 129 + "=a", "\u5458=a"),
+    ],
+)
+def test_what_is_not_understood_is_a_fault(text: str) -> None:
+    """It would let nobody in, or everybody: no guess is taken."""
+    with pytest.raises(Misconfiguration, match="JWT_REQUIRE: must be claim=value or"):
+        logins_of(text)
+
+
+@given(st.text(st.sampled_from("ab=|, .:!\n") | st.characters(), max_size=20))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        found = required(text)
+    except Refused:
+        return
+    assert found.values
+    for name, values in found.values.items():
+        assert name
+        assert all(values)
+        found_again = required(f"{name}={'|'.join(values)}")
+        assert found_again == Required({name: values})
+
+
+def test_it_is_loaded_only_where_it_is_set() -> None:
+    code = (
+        "import sys; from token_service.settings.reading import read_settings\n"
+        "import os; read_settings(os.environ)\n"
+        "print('token_service.login.required' in sys.modules)"
+    )
+    for text, is_loaded in (("", "False"), ("azp=web", "True")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**SOUND, "JWT_REQUIRE": text, "PYTHONPATH": str(FUNCTION)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == is_loaded, done.stderr
