@@ -63,6 +63,9 @@ account-key: $(READY_RUN) ## print the key of the sandbox's account, which may d
 login: $(READY_RUN) ## print a login for your deployment, signed with its JWT_SECRET: CALLER=alice [SECONDS=900]
 	@$(BIN)/python -m ops.login
 
+jwks: $(READY_RUN) ## find where your provider publishes the keys of its logins: ISSUER=https://login.example.com
+	@$(BIN)/python -m ops.jwks
+
 roles: $(READY_RUN) ## print the two roles' trust and policies as JSON, for the RAM console: [DOCUMENT=upload-policy]
 	@$(BIN)/python -m ops.roles
 

@@ -1,0 +1,113 @@
+"""`python -m ops.jwks` (make jwks): where an identity provider publishes the keys of its logins.
+
+Asks by OpenID Connect Discovery 1.0, section 4, for ISSUER, and prints JWT_JWKS_URL and JWT_ISSUER
+as .env takes them. stderr says which keys the function would find there. It is for the operator,
+once: the function itself does no discovery, so that nobody's answer changes whom it believes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from math import inf
+from typing import Any, NamedTuple
+
+from ops import report
+from token_service.errors import Misconfiguration, ServiceError
+from token_service.http.connection import ConnectionFault
+from token_service.http.fetch import fetch
+from token_service.login.jwks import KeySet
+from token_service.login.jwt import Jwt
+from token_service.settings.addresses import Url, url
+from token_service.settings.parsing import Refused
+from token_service.settings.values import is_plain
+
+PATH = "/.well-known/openid-configuration"
+_ACCEPTS = "must be https://host[:port]/path as the provider spells it, without query or fragment"
+_JSON = "application/json"
+
+
+class Found(NamedTuple):
+    """What a provider's document says, and how many keys of each algorithm the function can use."""
+
+    keys_url: str
+    issuer: str
+    algorithms: Mapping[str, int]
+
+
+def main() -> int:
+    """Print what was found: 0, or 1 with one clear line on stderr."""
+    try:
+        found = discover(os.environ.get("ISSUER", "").strip())
+    except ServiceError as error:
+        print(f"make jwks: {report.plain(error.message, [])}", file=sys.stderr)
+        return 1
+    kinds = ", ".join(f"{number} for {name}" for name, number in sorted(found.algorithms.items()))
+    print(f"make jwks: keys that the function can use: {kinds}", file=sys.stderr)
+    print(f"JWT_JWKS_URL={found.keys_url}\nJWT_ISSUER={found.issuer}")
+    return 0
+
+
+def discover(issuer: str) -> Found:
+    """Ask a provider, with two requests of 1.5 s and 64 KB at the most, as the function fetches.
+
+    Raises Misconfiguration where ISSUER or what the provider says is not sound, KeysUnreachable
+    where the function could use no key.
+    """
+    asked = _https(f"{issuer.removesuffix('/')}{PATH}") if "?" not in issuer else None
+    if asked is None:
+        raise Misconfiguration("ISSUER", f"{_ACCEPTS}: ISSUER=https://login.example.com")
+    document = _document(asked)
+    named = document.get("issuer")
+    # Section 4.3: exactly the same, or another provider could answer for this one.
+    if named != issuer:
+        raise Misconfiguration(
+            "ISSUER",
+            f"the document at {asked} is of another issuer, {_shown(named)}; must be spelled as "
+            "there, if that is your provider",
+        )
+    keys_url = document.get("jwks_uri")
+    fetched = _https(keys_url) if isinstance(keys_url, str) else None
+    if fetched is None:
+        raise Misconfiguration(
+            "ISSUER", f"the document at {asked} has no jwks_uri that is an https URL"
+        )
+    keys = KeySet(Jwt("", fetched, None, (), "sub"))
+    keys.warm()
+    return Found(str(keys_url), issuer, Counter(key.algorithm for key in keys._keys.values()))
+
+
+def _https(text: str) -> Url | None:
+    """A URL by https that .env holds as it stands: one line, and no "$", which `s` expands."""
+    try:
+        found = url(text)
+    except Refused:
+        return None
+    is_sound = found.endpoint.scheme == "https" and is_plain(text) and "$" not in text
+    return found if is_sound else None
+
+
+def _document(asked: Url) -> dict[str, Any]:
+    try:
+        found = json.loads(fetch(asked, _JSON, inf).decode("utf-8-sig"))
+    except (ConnectionFault, ValueError, RecursionError) as error:
+        # What json says of a text may quote it, and is no use.
+        is_json = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError))
+        fault = "is no JSON" if is_json else f"cannot be fetched: {error}"
+        raise Misconfiguration(
+            "ISSUER",
+            f"{asked} {fault}; a provider without OpenID Connect Discovery names the URL of its "
+            "JWKS in its documentation",
+        ) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _shown(named: object) -> str:
+    return repr(named[:200]) if isinstance(named, str) else "which it does not name"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
