@@ -43,7 +43,7 @@ FORMER = set(
 
 MAX_MODULE_LINES = 300
 MAX_CLASS_LINES = 150
-MAX_LINES = 7150
+MAX_LINES = 7350
 """Of the whole function, comments and docstrings counted."""
 MAX_VARIABLES = 41
 MAX_FIRST = 12

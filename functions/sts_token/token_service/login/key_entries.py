@@ -12,6 +12,8 @@ from contextlib import suppress
 from math import inf
 from typing import Any, NamedTuple
 
+from token_service.login.weak_keys import is_roca
+
 MAX_KEYS = 100
 
 Key = Any  # a public key object of the cryptography package
@@ -142,6 +144,8 @@ def _key(entry: dict[str, Any], algorithm: str) -> Key:
     # RFC 7518, 3.3: "A key of size 2048 bits or larger MUST be used".
     if algorithm == "RS256" and key.key_size < _MIN_RSA_BITS:
         raise _Unusable(f"it has {key.key_size} bits, and {_MIN_RSA_BITS} are needed")
+    if algorithm == "RS256" and is_roca(key.public_numbers().n):
+        raise _Unusable("it is of a faulty generator (CVE-2017-15361): anybody can sign with it")
     return key
 
 
