@@ -1,0 +1,56 @@
+"""The vectors of tests/vectors/, whose README says where they are from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_FOLDER = Path(__file__).parents[1] / "vectors"
+
+Jwk = dict[str, Any]
+
+
+class LoginVector(NamedTuple):
+    """A JWS in its compact form, and the keys (JWKs) that its reader has."""
+
+    number: int
+    keys: list[Jwk]
+    is_valid: bool
+    text: str
+
+
+class SignatureVector(NamedTuple):
+    """A signature over SHA-256, and its key in both forms."""
+
+    number: int
+    jwk: Jwk
+    pem: str
+    result: str
+    message: bytes
+    signature: bytes
+
+
+def login_vectors(name: str) -> list[LoginVector]:
+    """`json_web_signature` or `json_web_key`."""
+    return [
+        LoginVector(number, group["keys"], result == "valid", text)
+        for group in _groups(name)
+        for number, _, result, text in group["tests"]
+    ]
+
+
+def signature_vectors() -> list[SignatureVector]:
+    """RSASSA-PKCS1-v1_5 with SHA-256."""
+    return [
+        SignatureVector(
+            number, group["jwk"], group["pem"], result, bytes.fromhex(message), bytes.fromhex(sig)
+        )
+        for group in _groups("rsa_signature_2048_sha256")
+        for number, _, result, message, sig in group["tests"]
+    ]
+
+
+def _groups(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((_FOLDER / f"{name}.json").read_text("utf-8"))
+    return found
