@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import assume, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+import signed_logins
+from configuration import jwt_settings
 from ops.policies_described import describe, offered
 from sandbox.ram import Access, Effect
 from token_service.callback.seals import Seal
@@ -18,8 +21,10 @@ from token_service.grant import grants, new_names
 from token_service.grant import object_keys as keys
 from token_service.grant.grants import Grant
 from token_service.grant.policies import Policies
+from token_service.http.messages import Request
 from token_service.login import callers
 from token_service.login.callers import Caller
+from token_service.login.logins import Logins
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_settings
 from token_service.signing import limits, multipart
@@ -206,6 +211,79 @@ def test_no_two_users_reach_each_other(pair: tuple[str, str], key: str) -> None:
             assert not allowed_under(here, others, key, policy=name)
             if not (keys.fault(key) or new_names.fault(key) or key.endswith("/")):
                 assert not allowed_under(here, others, key, policy=name, object=key)
+
+
+# Ids that are integers in a login, and what somebody might have for one of them
+
+INTEGERS = st.one_of(st.integers(1, 2**63 - 1), st.integers(1, 130))
+LOOKALIKES = (
+    lambda number: number + 1,
+    lambda number: number * 10,
+    lambda number: f"0{number}",
+    lambda number: f"+{number}",
+    lambda number: f"{number}.0",
+    lambda number: f"{number}e0",
+    lambda number: f" {number}",
+    lambda number: f"{number}\n",
+    lambda number: f"{number}/",
+    lambda number: hex(number),
+    lambda number: "".join(chr(0xFF10 + int(digit)) for digit in str(number)),
+)
+ENV = {
+    "ROLE_ARN": "acs:ram::1:role/upload",
+    "BUCKET_NAME": BUCKET,
+    "OSS_REGION": "cn-hangzhou",
+    "JWT_SECRET": signed_logins.SECRET,
+    "JWT_USER_CLAIM": "uid",
+}
+LOGINS = Logins(jwt_settings(ENV), ENV)
+
+
+def logged_in(user: object) -> Caller:
+    """The caller of a login whose claim is this, as JSON has it."""
+    text = signed_logins.login(uid=user)
+    return LOGINS.caller(Request("GET", "/", {"access_token": text}))._replace(login=None)
+
+
+@pytest.mark.slow
+@pytest.mark.tries("pairs of callers")
+@few_hundred
+@given(INTEGERS, st.sampled_from(LOOKALIKES), SEGMENTS)
+def test_no_integer_reaches_another_id_or_is_reached(
+    number: int, lookalike: Callable[[int], object], key: str
+) -> None:
+    other = lookalike(number)
+    assume(isinstance(other, str) or other < 2**63)  # type: ignore[operator]
+    one, another = logged_in(number), logged_in(other)
+    assert one.session_name != another.session_name
+    for here, there in ((one, another), (another, one)):
+        own, others = (grants.decide(caller, {}, SETTINGS).prefix for caller in (here, there))
+        assert not others.startswith(own)
+        for name in NAMES:
+            assert allowed_under(here, own, key, policy=name)
+            assert not allowed_under(here, others, key, policy=name)
+
+
+@pytest.mark.tries("pairs of callers")
+@few_hundred
+@given(INTEGERS, SEGMENTS)
+@example(1, "x")
+@example(2**63 - 1, "x")
+def test_an_integer_and_its_text_are_one_user_by_design(number: int, key: str) -> None:
+    """A sign-in server with both kinds of ids must not have a user for each."""
+    one, twin = logged_in(number), logged_in(str(number))
+    assert one == twin == callers.named(str(number))
+    prefix = grants.decide(twin, {}, SETTINGS).prefix
+    assert prefix == f"uploads/{number}/"
+    assert allowed_under(one, prefix, key)
+
+
+@few_hundred
+@given(st.lists(INTEGERS, unique=True, max_size=20))
+def test_as_many_integers_are_as_many_users(numbers: list[int]) -> None:
+    everybody = list(map(logged_in, numbers))
+    assert len({caller.segment for caller in everybody}) == len(numbers)
+    assert len({caller.session_name for caller in everybody}) == len(numbers)
 
 
 SECRET = b"s" * 32

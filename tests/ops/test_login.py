@@ -47,6 +47,10 @@ WAYS: dict[str, Env] = {
         "JWT_ISSUER": "https://login.example.com/",
         "JWT_AUDIENCE": "uploads, photos",
     },
+    "spellings of an issuer, and other claims": {
+        "JWT_ISSUER": "https://login.example.com, login.example.com",
+        "JWT_REQUIRE": "azp=web|phone, email_verified=true",
+    },
     "two secrets, while they are rotated": {"JWT_SECRET": f"{NEXT_SECRET}, {SECRET}"},
 }
 
@@ -78,6 +82,11 @@ def test_it_says_whose_login_it_is_and_until_when(jwt_env: Env) -> None:
     ]
     assert told[3].startswith("make login: good until 20")
     assert " UTC, 900 s; " in told[3]
+    told = run_tool(
+        "ops.login", seconds=30, CALLER="alice", **{**jwt_env, **WAYS[list(WAYS)[2]]}
+    ).stderr.splitlines()
+    assert told[1] == ("make login: issuer https://login.example.com, the first of 2 in JWT_ISSUER")
+    assert told[3] == "make login: with the claims of JWT_REQUIRE: azp, email_verified"
     told = run_tool("ops.login", seconds=30, CALLER="alice", **jwt_env).stderr.splitlines()
     assert told[1:3] == [
         "make login: issuer none, as JWT_ISSUER is not set",

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
@@ -233,6 +234,28 @@ def test_any_character_of_a_seal_counts(cloud: RunningCloud) -> None:
 @given(text=st.text())
 def test_no_text_is_a_seal(cloud: RunningCloud, text: str) -> None:
     assert refused(cloud, Upload=text, upload_id="A", parts=[1]) == (403, "UploadRefused")
+
+
+def test_a_seal_of_one_issuer_goes_on_where_a_spelling_of_it_is_added(cloud: RunningCloud) -> None:
+    """A seal of before the list has JWT_ISSUER as its text, which is the first of it."""
+    env = {**cloud.env, "JWT_ISSUER": "https://login.example.com"}
+    start = {"object": "spelling", "size": SIZE}
+
+    def answered(env: dict[str, str], issuer: str, wishes: dict[str, object]) -> dict[str, Any]:
+        shown = {"sub": "alice", "exp": int(time.time()) + 300, "iss": issuer}
+        query = {"access_token": jwt.encode(shown, SECRET, "HS256")}
+        request = Request("POST", "/multipart", query, {}, json.dumps(wishes).encode())
+        with closing(App(env)) as app:
+            found: dict[str, Any] = json.loads(app.respond(lambda: request).body)
+        return found
+
+    begun = answered(env, "https://login.example.com", start)
+    goes_on = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
+    spelt = {**env, "JWT_ISSUER": "https://login.example.com, login.example.com"}
+    for issuer in ("https://login.example.com", "login.example.com"):
+        assert answered(spelt, issuer, goes_on)["StatusCode"] == 200
+    other = {**env, "JWT_ISSUER": "login.example.com"}
+    assert answered(other, "login.example.com", goes_on)["ErrorCode"] == "UploadRefused"
 
 
 def test_a_seal_is_refused_in_one_way_whatever_is_wrong(

@@ -126,9 +126,10 @@ def test_a_login_ends_after_an_hour(ask: Ask) -> None:
 
 def test_a_login_has_the_claims_that_the_function_wants(serve: Callable[..., Ask]) -> None:
     variables = {
-        "JWT_ISSUER": "https://login.example.com",
+        "JWT_ISSUER": "https://login.example.com, login.example.com",
         "JWT_AUDIENCE": "uploads, other",
         "JWT_USER_CLAIM": "uid",
+        "JWT_REQUIRE": "azp=web|phone,email_verified=true",
     }
     login = serve(**variables)("?user=alice").json["access_token"]
     assert user_of(login, **variables) == "alice"
