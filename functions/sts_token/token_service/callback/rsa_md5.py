@@ -46,11 +46,15 @@ def verifies_md5(key: PublicKey, signature: bytes, text: bytes) -> bool:
     """Whether `signature` is the key's over `text`: RSASSA-PKCS1-v1_5 with MD5 (RFC 8017, 8.2.2).
     The whole encoded message is built and compared, not taken apart: a reader of its padding can be
     led past bytes that it does not check."""
+    return verifies(key, signature, _MD5_PREFIX + hashlib.md5(text, usedforsecurity=False).digest())
+
+
+def verifies(key: PublicKey, signature: bytes, info: bytes) -> bool:
+    """The same with the DigestInfo of any digest: test vectors are over others."""
     size = (key.modulus.bit_length() + 7) // 8
     number = int.from_bytes(signature, "big")
     if len(signature) != size or number >= key.modulus:
         return False
-    info = _MD5_PREFIX + hashlib.md5(text, usedforsecurity=False).digest()
     encoded = b"\x00\x01" + b"\xff" * (size - len(info) - 3) + b"\x00" + info
     return pow(number, key.exponent, key.modulus).to_bytes(size, "big") == encoded
 
@@ -93,6 +97,8 @@ def _element(der: bytes, tag: int) -> tuple[bytes, bytes]:
     if length >= 0x80:
         start += length - 0x80
         length = int.from_bytes(der[2:start], "big")
+        if length < 0x80 or not der[2]:
+            raise ValueError("a public key has a length that is not DER")
     content = der[start : start + length]
     if len(content) != length:
         raise ValueError("a public key ends half-way")
@@ -100,6 +106,8 @@ def _element(der: bytes, tag: int) -> tuple[bytes, bytes]:
 
 
 def _positive(content: bytes) -> int:
-    if not content or content[0] & 0x80:
-        raise ValueError("a public key has a number that is not positive")
-    return int.from_bytes(content, "big")
+    number = int.from_bytes(content, "big")
+    # In DER the bits of a number and its sign, in as few bytes as there can be.
+    if len(content) != number.bit_length() // 8 + 1:
+        raise ValueError("a public key has a number that is not positive, or not DER")
+    return number
