@@ -9,7 +9,6 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -184,12 +183,47 @@ def test_one_key_of_the_faulty_generator_costs_no_other_key(tmp_path: Path) -> N
 
 def signed(header: dict[str, object], payload: str) -> str:
     """A login whose signature is right, over a payload as it stands."""
-    text = f"{base64url.encode(json.dumps(header).encode())}.{payload}"
+    return resigned(f"{base64url.encode(json.dumps(header).encode())}.{payload}.")
+
+
+def resigned(login: str) -> str:
+    text = login.rpartition(".")[0]
     return f"{text}.{base64url.encode(hmac.digest(SECRET.encode(), text.encode(), hashlib.sha256))}"
 
 
-PAYLOAD = json.dumps({"sub": "alice", "exp": int(time.time()) + 600})
+# Until the year 2100: it is made when the tests are collected.
+PAYLOAD = json.dumps(claims(exp=4102444800))
 ENCODED = base64url.encode(PAYLOAD.encode())
+SOUND_LOGIN = signed({"alg": "HS256"}, ENCODED)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_padding_is_right_or_the_login_is_refused(part: int) -> None:
+    """What 367 and 370 were to show. RFC 7515 leaves padding out. By policy, which is PyJWT's, for
+    AWS's load balancers, a part may have it: as RFC 4648 would write it, not otherwise."""
+    parts = SOUND_LOGIN.split(".")
+    logins = verifier(JWT_SECRET=SECRET)
+
+    def with_part(changed: str) -> str:
+        text = ".".join([*parts[:part], changed, *parts[part + 1 :]])
+        # A signature over what is sent: only the padding is in question.
+        return text if part == 2 else resigned(text)
+
+    own = parts[part]
+    right = "=" * (-len(own) % 4)
+    wrong = [f"{own}{'=' * count}" for count in range(1, 5) if count != len(right)]
+    wrong += [
+        f"={own}",
+        f"{own[:4]}={own[4:]}",
+        f"{own}{right}A",
+        f"{own[:4]} {own[4:]}",
+        f"{own}%3D",
+        f"{own[:4]}\n{own[4:]}",
+    ]
+    assert logs_in(logins, with_part(own + right))
+    assert [text for text in wrong if logs_in(logins, with_part(text))] == []
+
+
 DETACHED = signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, PAYLOAD)
 
 
@@ -212,5 +246,5 @@ DETACHED = signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, PAYLOAD)
 def test_what_a_header_marks_as_critical_is_refused(text: str) -> None:
     """Wycheproof has no vectors for it: our own, by RFC 7515 and RFC 7797."""
     logins = verifier(JWT_SECRET=SECRET)
-    assert logs_in(logins, signed({"alg": "HS256"}, ENCODED))
+    assert logs_in(logins, SOUND_LOGIN)
     assert not logs_in(logins, text)
