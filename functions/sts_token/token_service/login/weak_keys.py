@@ -1,5 +1,7 @@
 """RSA keys that anybody can break, though they are long enough."""
 
+from __future__ import annotations
+
 # Each prime, and the order of 65537 modulo it: only those where it is no generator tell keys apart.
 _ORDERS = {11: 2, 13: 6, 17: 8, 19: 9, 37: 3, 53: 26, 61: 20, 71: 35, 73: 24, 79: 13, 97: 6}
 _ORDERS |= {103: 51, 107: 53, 109: 54, 127: 42, 151: 50, 157: 78}
