@@ -109,6 +109,19 @@ def clean_commit(root: Path, version: str) -> Commit:
             f"the work tree is not the commit {found.id[:12]}: {changed}. Commit it, or put it "
             "away with `git stash --include-untracked`"
         )
+    # What git was told not to look at, and what a link leads to, may be another file.
+    listed = (line.split(None, 4) for line in _git(root, "ls-files", "-v", "-s").splitlines())
+    unseen = [
+        name
+        for tag, mode, *_, name in listed
+        if tag != "H" or (mode == "120000" and name.partition("/")[0] in _PACKED)
+    ]
+    if unseen:
+        raise PackageError(
+            f"{', '.join(unseen[:5])}: a release is made of files that git looks at, and of no "
+            "links. What is hidden from it: `git update-index --no-skip-worktree` and "
+            "`--no-assume-unchanged`"
+        )
     if beside := _names(_git(root, *status, "--ignored", "--", *_PACKED)):
         raise PackageError(
             f"git ignores {beside}, and the package would hold it: it may be yours alone. Move it "

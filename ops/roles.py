@@ -31,14 +31,16 @@ _OPTIONAL = (
     *("TOKEN_EXPIRE_TIME", "TOKEN_EXPIRE_TIME_MAX", "CALLBACK_URL", "UPLOAD_HOOK_URL"),
 )
 # s.yaml's own.
-_NAME = Variable(
+NAME = Variable(
     "FUNCTION_NAME",
     matching("[A-Za-z0-9_-]{1,50}", "1 to 50 of A-Z, a-z, 0-9, _ and -"),
     "sts-token",
 )
 _ACCOUNT = Variable("AccountID", matching("[0-9]{1,32}", "the account's id, digits only"))
-_FUNCTION_ROLE = ROLE_ARN._replace(name="FUNCTION_ROLE_ARN")
-_LOGS = Variable("LOG_PROJECT", str), Variable("LOG_STORE", str)
+FUNCTION_ROLE = ROLE_ARN._replace(name="FUNCTION_ROLE_ARN")
+# No *, which would open the logs of others.
+_LOG_NAME = matching("[a-z0-9][a-z0-9_-]{1,62}", "2 to 63 of a-z, 0-9, _ and -")
+_LOGS = Variable("LOG_PROJECT", _LOG_NAME), Variable("LOG_STORE", _LOG_NAME)
 MIN_SESSION_SECONDS = 3600
 """The least that RAM takes for a role's longest session (vendor documentation of CreateRole)."""
 
@@ -84,7 +86,7 @@ def read(env: Mapping[str, str]) -> Roles:
     Raises Misconfiguration or PolicyError for the first fault.
     """
     reader = Reader(env)
-    name, account = reader.read(_NAME), reader.optional(_ACCOUNT, "")
+    name, account = reader.read(NAME), reader.optional(_ACCOUNT, "")
     given = reader.text(ROLE_ARN)
     if not given and not account:
         raise Misconfiguration(
@@ -95,7 +97,7 @@ def read(env: Mapping[str, str]) -> Roles:
     env = {**env, ROLE_ARN.name: given or f"acs:ram::{account}:role/{name}-upload"}
     settings = settings_of(env, needed=(ROLE_ARN.name, "BUCKET_NAME"), optional=_OPTIONAL)
     of_account = settings.role_arn.partition(":role/")[0]
-    function_arn: str = reader.optional(_FUNCTION_ROLE, f"{of_account}:role/{name}-function")
+    function_arn: str = reader.optional(FUNCTION_ROLE, f"{of_account}:role/{name}-function")
     if function_arn == settings.role_arn:
         raise Misconfiguration(
             ROLE_ARN.name,
@@ -110,7 +112,7 @@ def needed(settings: Settings, env: Mapping[str, str]) -> tuple[Rights, Options]
     """What the roles need by these settings, and what it was derived for; of `env` are the log
     project and whether there is a MULTIPART_SECRET. Raises Misconfiguration, PolicyError."""
     reader = Reader(env)
-    project, store = (reader.text(variable) for variable in _LOGS)
+    project, store = (reader.optional(variable, "") for variable in _LOGS)
     store = f"acs:log:*:*:project/{project}/logstore/{store or 'function'}" if project else ""
     options = Options(
         bucket=settings.bucket,

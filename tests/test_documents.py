@@ -130,3 +130,13 @@ def test_how_to_report_a_hole_is_found() -> None:
     assert "Report a vulnerability" in prose(ROOT / "SECURITY.md")
     # No address that nobody reads.
     assert not re.search(r"\S@\S", prose(ROOT / "SECURITY.md"))
+
+
+def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
+    """Both files merge by union, which keeps an earlier wording beside a new one."""
+    news = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    said = re.findall(r"^- (.{60})", news, flags=re.MULTILINE)
+    how = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8").partition("| deployed by |")[2]
+    said += re.findall(r"^ *\| ([^|]+) \|", how.partition("\n\n")[0], flags=re.MULTILINE)
+    assert "`s deploy`" in said
+    assert [one for one in said if said.count(one) > 1] == []

@@ -142,9 +142,13 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
             raise _Wrong("holds a private key and no certificate: are the two files swapped?")
         raise _Wrong("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
     try:
-        return x509.load_pem_x509_certificates(data)
-    except ValueError:
+        found = x509.load_pem_x509_certificates(data)
+        # Read only now, and wherever it is asked for.
+        found[0].issuer.public_bytes()
+        found[0].subject.public_bytes()
+    except (ValueError, x509.InvalidVersion):
         raise _Wrong("holds a certificate that cannot be read") from None
+    return found
 
 
 def _public_half(data: bytes) -> bytes:
@@ -179,7 +183,12 @@ def _unfit(certificate: x509.Certificate, domain: str) -> Iterator[str]:
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = [name.lower() for name in found.value.get_values_for_type(x509.DNSName)]
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
         names = []
     # What stands for one label stands for one: not for two, and not for none.
     if domain not in names and f"*.{domain.partition('.')[2]}" not in names:

@@ -52,7 +52,9 @@ def roles(patient: Patient) -> Finding:
         return skipped("not known: bucket or policies are wrong")
     try:
         needed, options = by_hand.needed(settings, variables)
-    except (Misconfiguration, PolicyError):
+    except (Misconfiguration, PolicyError) as error:
+        if isinstance(error, Misconfiguration) and error.variable.startswith("LOG_"):
+            return failed(error.message)
         return skipped("not known: a policy is wrong")
     of_tokens = [rights.said(needed.upload_role, options)] if needed.upload_role else []
     for name in needed.unbounded:

@@ -9,9 +9,11 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops import deploy_key, misspelt
+from ops import deploy_key, misspelt, roles
 from ops.doctor.patient import DEPLOYED, Patient, passed_on, text_of
 from ops.report import Finding, failed, noted, passed, skipped, warned
+from token_service.errors import Misconfiguration
+from token_service.settings.parsing import Reader
 
 S_SECONDS = 20
 """For `s --version`, which starts Node.js."""
@@ -84,6 +86,12 @@ def rights_of_key(patient: Patient) -> Finding:
     """For the operator to compare with what its user has: nothing here can look at it."""
     if shutil.which("s", path=patient.shell.get("PATH", "")) is None and not patient.is_under_s:
         return skipped("there is no `s`")
+    try:
+        # One with a * would name the rights of others.
+        Reader(patient.variables).read(roles.NAME)
+        Reader(patient.variables).optional(roles.FUNCTION_ROLE, "")
+    except Misconfiguration as error:
+        return failed(error.message)
     return noted(f"the key of `s` needs {deploy_key.said(deploy_key.needed(patient.variables))}")
 
 

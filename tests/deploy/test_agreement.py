@@ -309,6 +309,12 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
     assert f"under {rule['Prefix']} " in said
     assert f"{rule['AbortMultipartUpload']['Days']} days" in said
     assert "https" not in Stack(template, **existing).outputs()["SetInYourBucket"]
+    # A token is bound by the bucket's rule alone.
+    kept = Stack(template, BucketName="my-bucket", **given, Overwrite="no")
+    (rule,) = kept.properties("OverwriteRule")["Rule"]
+    assert "no rule is needed" in said
+    said = Stack(template, **existing, **given, Overwrite="no").outputs()["SetInYourBucket"]
+    assert f"under {rule['Prefix']} for {rule['Principals']['Principal'][0]}," in said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509 import load_pem_x509_certificate
 
 from certificates import certificate
 from doctored import Env, examined
@@ -152,6 +154,27 @@ def test_what_is_not_pem_is_a_fault(
     assert outcome == "FAIL"
     assert says in detail
     assert "AAAA" not in detail
+
+
+@pytest.mark.parametrize(
+    ("sound", "damaged", "says"),
+    [
+        # Version 4, an issuer that is no text, and a name of a kind that nobody knows.
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", "cannot be read"),
+        (b"\x06\x03\x55\x04\x03\x0c", b"\x06\x03\x55\x04\x03\x0d", "cannot be read"),
+        (b"\x82\x0eup.example.com", b"\xa3\x0e\x30\x0c" + b"\x0c\x0a0123456789", "does not name"),
+    ],
+)
+def test_a_damaged_certificate_ends_no_examination(
+    own: Env, tmp_path: Path, sound: bytes, damaged: bytes, says: str
+) -> None:
+    pem = tmp_path / "cert" / "fullchain.pem"
+    der = load_pem_x509_certificate(pem.read_bytes()).public_bytes(Encoding.DER)
+    assert sound in der
+    text = base64.encodebytes(der.replace(sound, damaged)).decode()
+    pem.write_text(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
+    outcome, detail = line(own, tmp_path)
+    assert (outcome, says in detail) == ("FAIL", True), detail
 
 
 def test_an_encrypted_key_is_a_fault(own: Env, tmp_path: Path) -> None:

@@ -320,6 +320,35 @@ def test_a_file_that_git_ignores_and_a_package_would_hold_is_refused(
     assert built == []
 
 
+def hide(root: Path) -> None:
+    git(root, "update-index", "--skip-worktree", "template.yml")
+    change(root)
+
+
+def assume(root: Path) -> None:
+    git(root, "update-index", "--assume-unchanged", "template.yml")
+    change(root)
+
+
+def link(root: Path) -> None:
+    (root / "functions" / "keys.json").symlink_to("../config.json")
+    commit_all(root)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [(hide, "template.yml"), (assume, "template.yml"), (link, "functions/keys.json")],
+)
+def test_what_git_does_not_look_at_is_refused(
+    checkout: Path, tmp_path: Path, built: list[Path], spoil: Callable[[Path], None], name: str
+) -> None:
+    """The attack: `git status` is clean, and the file is another one than the commit's."""
+    spoil(checkout)
+    with pytest.raises(PackageError, match=f"^{name}: a release is made of files that git looks"):
+        release(checkout, tmp_path / "out", ADDRESSES)
+    assert built == []
+
+
 def test_many_changed_files_are_named_in_one_line(checkout: Path, tmp_path: Path) -> None:
     for number in range(8):
         (checkout / f"new{number}").touch()

@@ -252,6 +252,9 @@ def test_the_names_are_the_deployments() -> None:
         ({"AccountID": "me"}, ["AccountID: ", "digits"]),
         ({"ROLE_ARN": "acs:ram::1:user/me"}, ["ROLE_ARN: ", ":role/"]),
         ({"FUNCTION_ROLE_ARN": "runner"}, ["FUNCTION_ROLE_ARN: ", ":role/"]),
+        # A * would open the logs of others.
+        ({"LOG_PROJECT": "*"}, ["LOG_PROJECT: ", "2 to 63"]),
+        ({"LOG_PROJECT": "mine", "LOG_STORE": "a/logstore/*"}, ["LOG_STORE: ", "2 to 63"]),
         ({"FUNCTION_NAME": "a b"}, ["FUNCTION_NAME: ", "1 to 50"]),
         (
             {"ROLE_ARN": "acs:ram::1:role/a", "FUNCTION_ROLE_ARN": "acs:ram::1:role/a"},
