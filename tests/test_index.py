@@ -99,6 +99,7 @@ PATHS = [*(route.path for route in ROUTES), "/sts/", "/oss/callback", "/healthz"
 
 
 @pytest.mark.tries("events")
+@examples(100)
 @QUICK
 @given(st.none() | st.integers() | st.text() | st.binary() | JSON | JSON.map(json.dumps))
 def test_any_event_is_answered(event: object) -> None:
@@ -113,6 +114,7 @@ WISHES = st.dictionaries(
 
 
 @pytest.mark.tries("events")
+@examples(100)
 @QUICK
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT"]) | st.text(max_size=8),

@@ -26,6 +26,7 @@ from token_service.http.messages import Request
 from token_service.oss_client import ObjectHead
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint
+from tried import examples
 
 EVENTS = Path(__file__).parents[1] / "events"
 SECRETS = (b"s" * 32,)
@@ -459,6 +460,7 @@ VALUES = st.dictionaries(st.sampled_from([*FIELDS, "x", "seal"]), TEXTS, max_siz
 
 
 @pytest.mark.tries("callbacks")
+@examples(100)
 @hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     path=TEXTS,
@@ -488,6 +490,7 @@ def test_any_request_is_refused_and_nothing_breaks(
 
 
 @pytest.mark.tries("callbacks")
+@examples(100)
 @given(st.dictionaries(st.sampled_from(["object", "size", "etag", "reqId"]), TEXTS, min_size=1))
 def test_whatever_oss_signs_is_in_the_grant_or_refused(values: dict[str, str]) -> None:
     try:

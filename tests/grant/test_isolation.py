@@ -24,6 +24,7 @@ from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_settings
 from token_service.signing import limits, multipart
 from token_service.signing.multipart import UploadRefused
+from tried import examples
 from two_judges import Judges
 
 NAMES = offered()
@@ -73,6 +74,7 @@ def granted(name: str, prefix: str, object_key: str | None = None) -> Grant:
 
 
 @pytest.mark.tries("policies")
+@examples(100)
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
 def test_a_policy_opens_its_prefix_and_nothing_else(
     name: str, folder: str, key: str, action: str
@@ -90,6 +92,7 @@ def test_a_policy_opens_its_prefix_and_nothing_else(
 
 
 @pytest.mark.tries("policies")
+@examples(100)
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS)
 def test_a_policy_lists_under_its_prefix_only(name: str, folder: str, asked: str) -> None:
     prefix = f"{folder}/"
@@ -104,6 +107,7 @@ def test_a_policy_lists_under_its_prefix_only(name: str, folder: str, asked: str
 
 
 @pytest.mark.tries("names")
+@examples(100)
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
 def test_a_wish_for_one_object_opens_that_key_only(
     name: str, wished: str, other: str, action: str
@@ -185,6 +189,7 @@ def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[
 
 @pytest.mark.slow
 @pytest.mark.tries("pairs of callers")
+@examples(100)
 @few_hundred
 @given(PAIRS, SEGMENTS)
 @example(("\u00e9", "e\u0301"), "x")
@@ -216,6 +221,7 @@ SOUND_NAMES = st.lists(
 
 
 @pytest.mark.tries("pairs of callers")
+@examples(100)
 @few_hundred
 @given(PAIRS, SOUND_NAMES)
 @example(("alice", "Alice"), "x")
