@@ -99,7 +99,6 @@ PATHS = [*(route.path for route in ROUTES), "/sts/", "/oss/callback", "/healthz"
 
 
 @pytest.mark.tries("events")
-@examples(100)
 @QUICK
 @given(st.none() | st.integers() | st.text() | st.binary() | JSON | JSON.map(json.dumps))
 def test_any_event_is_answered(event: object) -> None:
@@ -114,7 +113,6 @@ WISHES = st.dictionaries(
 
 
 @pytest.mark.tries("events")
-@examples(100)
 @QUICK
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT"]) | st.text(max_size=8),

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from oss_signer import PRODUCTION_KEY_URL, OssSigner, about
@@ -460,8 +459,7 @@ VALUES = st.dictionaries(st.sampled_from([*FIELDS, "x", "seal"]), TEXTS, max_siz
 
 
 @pytest.mark.tries("callbacks")
-@examples(100)
-@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])
+@examples(100, suppress_health_check=[HealthCheck.too_slow])
 @given(
     path=TEXTS,
     query=st.dictionaries(TEXTS, TEXTS, max_size=2),

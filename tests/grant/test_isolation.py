@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, example, given
-from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from ops.policies_described import describe, offered
@@ -166,7 +165,7 @@ PAIRS = st.one_of(
     st.tuples(IDS, IDS),
     st.tuples(IDS, st.sampled_from(DISGUISES)).map(lambda drawn: (drawn[0], drawn[1](drawn[0]))),
 )
-few_hundred = profile(max_examples=max(300, profile().max_examples))
+few_hundred = examples(300)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
@@ -189,7 +188,6 @@ def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[
 
 @pytest.mark.slow
 @pytest.mark.tries("pairs of callers")
-@examples(100)
 @few_hundred
 @given(PAIRS, SEGMENTS)
 @example(("\u00e9", "e\u0301"), "x")
@@ -221,7 +219,6 @@ SOUND_NAMES = st.lists(
 
 
 @pytest.mark.tries("pairs of callers")
-@examples(100)
 @few_hundred
 @given(PAIRS, SOUND_NAMES)
 @example(("alice", "Alice"), "x")
