@@ -75,7 +75,8 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
     """Put function, policies and packages into an empty folder; raises PackageError.
 
     Without `native` the compiled modules are left out, of packages that do without them, and our
-    license: the template has no room for what nobody reads there.
+    license: the template has no room for what nobody reads there. Nor has it the function's JSON
+    files, which are key sets of one deployment: the form cannot name them, and it is handed on.
     """
     _install(requirements, folder)
     _check_complete(folder)
@@ -85,7 +86,9 @@ def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> N
             shutil.rmtree(path)
         elif unwanted and path.is_file():
             path.unlink()
-    own = [*FUNCTION.rglob("*.py"), *FUNCTION.glob("*.json"), FUNCTION / BOOTSTRAP]
+    own = [*FUNCTION.rglob("*.py"), FUNCTION / BOOTSTRAP]
+    if native:
+        own += FUNCTION.glob("*.json")
     for source in sorted(own):
         target = folder / source.relative_to(FUNCTION)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -25,8 +25,9 @@ settings.register_profile(
     "untimed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("untimed")
-# `make fuzz`; a test's own number wins. tried.py counts, and says what is too little.
-settings.register_profile(PROFILE, max_examples=10_000)
+# `make fuzz`; a test's own number wins: what is counted has 10,000 by `tried.examples`, which for
+# all 146 properties would take hours.
+settings.register_profile(PROFILE, max_examples=1_000)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -65,6 +65,13 @@ def test_what_s_prints_goes_nowhere() -> None:
         assert ">/dev/null" in line or "| grep system_url" in line, line
 
 
+def test_a_command_on_the_own_domain_names_the_domain() -> None:
+    """Without DOMAIN_NAME `s` ends at once, and what it says goes to /dev/null."""
+    found = [c for c in commands(DOCS / "deploy.md") if "-t s.domain.yaml" in c]
+    assert len(found) >= 3
+    assert [command for command in found if "DOMAIN_NAME=" not in command] == []
+
+
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_what_s_prints_is_said_of_each_secret_and_where_it_is_set(name: str) -> None:
     said = (DOCS / "deploy.md").read_text("utf-8").partition("## What `s` prints and keeps")[2]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -40,9 +41,15 @@ def logs_of_s(patient: Patient) -> Finding:
     folder = home_of(patient.shell) / "logs"
     user = Path(patient.shell.get("HOME") or "/")
     name = f"~/{folder.relative_to(user)}" if folder.is_relative_to(user) else str(folder)
-    if folder.is_symlink():
+    try:
+        mode = folder.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return passed(f"there is no {name}")
+    except OSError as error:
+        return skipped(f"{name} cannot be read ({error.strerror})")
+    if stat.S_ISLNK(mode):
         return skipped(f"{name} is a link, which is not followed")
-    if not folder.is_dir():
+    if not stat.S_ISDIR(mode):
         return passed(f"there is no {name}")
     looked, wanted = _Looked(), _wanted(patient.variables)
     # The newest first: what MAX_BYTES leaves out is old.

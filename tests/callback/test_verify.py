@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from oss_signer import PRODUCTION_KEY_URL, OssSigner, about
@@ -26,6 +25,7 @@ from token_service.http.messages import Request
 from token_service.oss_client import ObjectHead
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint
+from tried import examples
 
 EVENTS = Path(__file__).parents[1] / "events"
 SECRETS = (b"s" * 32,)
@@ -460,7 +460,7 @@ VALUES = st.dictionaries(st.sampled_from([*FIELDS, "x", "seal"]), TEXTS, max_siz
 
 
 @pytest.mark.tries("callbacks")
-@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])
+@examples(100, suppress_health_check=[HealthCheck.too_slow])
 @given(
     path=TEXTS,
     query=st.dictionaries(TEXTS, TEXTS, max_size=2),
@@ -489,6 +489,7 @@ def test_any_request_is_refused_and_nothing_breaks(
 
 
 @pytest.mark.tries("callbacks")
+@examples(100)
 @given(st.dictionaries(st.sampled_from(["object", "size", "etag", "reqId"]), TEXTS, min_size=1))
 def test_whatever_oss_signs_is_in_the_grant_or_refused(values: dict[str, str]) -> None:
     try:

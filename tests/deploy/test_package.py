@@ -209,3 +209,8 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=made / "policies", check=False)
     assert done.returncode == 0
+    # The attack: the template is handed on, with a config.json in it that holds a key.
+    inlined = tmp_path / "inlined"
+    inlined.mkdir()
+    package_module.fill(inlined, [], native=False)
+    assert list(inlined.glob("*.json")) == []

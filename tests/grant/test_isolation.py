@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, example, given
-from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 import signed_logins
@@ -29,6 +28,7 @@ from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_settings
 from token_service.signing import limits, multipart
 from token_service.signing.multipart import UploadRefused
+from tried import examples
 from two_judges import Judges
 
 NAMES = offered()
@@ -78,6 +78,7 @@ def granted(name: str, prefix: str, object_key: str | None = None) -> Grant:
 
 
 @pytest.mark.tries("policies")
+@examples(100)
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
 def test_a_policy_opens_its_prefix_and_nothing_else(
     name: str, folder: str, key: str, action: str
@@ -95,6 +96,7 @@ def test_a_policy_opens_its_prefix_and_nothing_else(
 
 
 @pytest.mark.tries("policies")
+@examples(100)
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS)
 def test_a_policy_lists_under_its_prefix_only(name: str, folder: str, asked: str) -> None:
     prefix = f"{folder}/"
@@ -109,6 +111,7 @@ def test_a_policy_lists_under_its_prefix_only(name: str, folder: str, asked: str
 
 
 @pytest.mark.tries("names")
+@examples(100)
 @given(st.sampled_from(NAMES), SEGMENTS, SEGMENTS, st.sampled_from(ACTIONS))
 def test_a_wish_for_one_object_opens_that_key_only(
     name: str, wished: str, other: str, action: str
@@ -167,7 +170,7 @@ PAIRS = st.one_of(
     st.tuples(IDS, IDS),
     st.tuples(IDS, st.sampled_from(DISGUISES)).map(lambda drawn: (drawn[0], drawn[1](drawn[0]))),
 )
-few_hundred = profile(max_examples=max(300, profile().max_examples))
+few_hundred = examples(300)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from token_service.grant import new_names
 from token_service.grant import object_keys as keys
+from tried import examples
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,7 @@ def test_rejects(key: str) -> None:
 
 
 @pytest.mark.tries("names")
+@examples(100)
 @given(st.text())
 def test_no_accepted_key_holds_a_wildcard_or_a_dot_segment(key: str) -> None:
     if keys.fault(key) is None:
@@ -161,6 +163,7 @@ ENCODED = st.lists(PARTS, max_size=12).map("".join)
 
 
 @pytest.mark.tries("names")
+@examples(100)
 @given(ENCODED)
 def test_no_number_of_decodings_makes_a_new_name_lead_out(name: str) -> None:
     if keys.fault(name) or new_names.fault(name):

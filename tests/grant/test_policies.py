@@ -18,6 +18,7 @@ from token_service.errors import Misconfiguration, PolicyError
 from token_service.grant import policies
 from token_service.grant.grants import Grant
 from token_service.grant.policies import MAX_CHARACTERS, READY, Policies
+from tried import examples
 
 BUNDLED = names()
 PREFIX = Grant("my-bucket", "uploads/", None, "bucket_read_write_policy", 900, "anonymous")
@@ -255,6 +256,7 @@ HOSTILE = st.text(
 
 
 @pytest.mark.tries("policies")
+@examples(100)
 @given(st.text(max_size=60) | HOSTILE, st.text(max_size=60) | HOSTILE, st.sampled_from(offered()))
 def test_no_value_escapes_its_string_or_brings_a_wildcard(
     prefix: str, name: str, policy: str

@@ -196,3 +196,9 @@ def test_the_home_of_s_that_the_environment_names_is_looked_at(shell: Env, tmp_p
     found, detail = line(moved, tmp_path)
     assert found == "WARN"
     assert f"the files of {elsewhere}/.s/logs: " in detail
+
+
+def test_a_home_that_cannot_be_looked_into_ends_nothing(shell: Env, tmp_path: Path) -> None:
+    """As that of root, where another user runs it; here of a name that no file can have."""
+    found, detail = line({**shell, "HOME": f"/{'h' * 300}"}, tmp_path)
+    assert (found, "cannot be read (File name too long)" in detail) == ("SKIP", True), detail

@@ -29,6 +29,7 @@ from token_service.http.messages import Request, Response
 from token_service.settings.parsing import Reader
 from token_service.signing import limits, multipart, sealing
 from token_service.signing.multipart import MAX_PARTS, PART_BYTES, UPLOAD_SECONDS
+from tried import examples
 
 SECRET = "j" * 32
 MOST = 3 * PART_BYTES
@@ -456,6 +457,7 @@ def test_other_numbers_of_parts_are_refused(cloud: RunningCloud, parts: object) 
 
 
 @pytest.mark.tries("parts")
+@examples(100)
 @given(parts=st.lists(st.integers(-2, 6) | st.text(max_size=3), max_size=6))
 def test_parts_are_signed_each_once_or_not_at_all(
     cloud: RunningCloud, sealed: Answer, parts: list[object]
@@ -481,6 +483,7 @@ SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
 
 
 @pytest.mark.tries("parts")
+@examples(100)
 @given(size=SIZES, data=st.data())
 def test_parts_of_any_size_are_the_object_and_no_byte_more(size: int, data: st.DataObject) -> None:
     """Each URL is for its number and as many bytes as are told; there is none beyond the last."""

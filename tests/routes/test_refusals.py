@@ -20,8 +20,12 @@ from token_service.signing import forms, multipart, signed_urls
 from token_service.signing.signer import MAX_TEMPORARY_SECONDS
 
 Env = dict[str, str]
-ALICE = {"access_token": login(sub="alice")}
 ORIGIN = {"origin": "https://stranger.example", "access-control-request-method": "GET"}
+
+
+def alice() -> dict[str, str]:
+    """Made when it is used: a login ends, and a suite may take long."""
+    return {"access_token": login(sub="alice")}
 
 
 def answer(env: Env, request: Request) -> dict[str, Any]:
@@ -155,7 +159,7 @@ def test_a_refusal_names_the_variable_that_would_allow_it(
     either: Env, path: str, wishes: dict[str, str], more: Env, code: str, message: str
 ) -> None:
     method = "POST" if path == "/multipart" else "GET"
-    found = answer({**either, **more}, Request(method, path, {**ALICE, **wishes}))
+    found = answer({**either, **more}, Request(method, path, {**alice(), **wishes}))
     assert (found["ErrorCode"], found["ErrorMessage"]) == (code, message)
     stranger = answer({**either, **more}, Request(method, path, wishes))
     assert stranger["ErrorMessage"] == (
@@ -183,7 +187,7 @@ def test_a_rate_limit_names_its_variable(either: Env) -> None:
     limited = {**either, "CALLER_URLS_PER_MINUTE": "1"}
     with closing(App(limited)) as app:
         for _ in range(2):
-            body = app.respond(lambda: Request("GET", "/form", ALICE)).body
+            body = app.respond(lambda: Request("GET", "/form", alice())).body
     found = json.loads(body)
     assert found["ErrorCode"] == "Throttling.Caller"
     assert "at most 1 signed URLs and forms a minute (CALLER_URLS_PER_MINUTE)" in body
@@ -264,7 +268,7 @@ def vendor_file(tmp_path: Path) -> str:
 def test_an_object_that_a_vendors_policy_does_not_open_names_both(
     jwt_env: Env, vendor_file: str
 ) -> None:
-    request = Request("GET", "/", {**ALICE, "object": "a.jpg"})
+    request = Request("GET", "/", {**alice(), "object": "a.jpg"})
     found = answer({**jwt_env, "POLICY_FILE": vendor_file}, request)
     assert found["ErrorMessage"] == (
         "object: the policy allows nothing on it (POLICY_FILE or POLICY_CHOICES)"

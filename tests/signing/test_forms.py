@@ -26,6 +26,7 @@ from token_service.grant.refusals import InvalidParameter
 from token_service.http import fc_event
 from token_service.settings.values import AccessKey
 from token_service.signing import forms
+from tried import examples
 
 Env = dict[str, str]
 MakeEvent = Callable[..., bytes]
@@ -152,6 +153,7 @@ def test_a_form_is_for_the_callers_prefix(settings: Configuration) -> None:
 
 
 @pytest.mark.tries("forms")
+@examples(100)
 @given(st.text(st.sampled_from("./\\$*?{}a") | st.characters(exclude_categories=["Cs"])))
 def test_no_file_name_leads_out_of_the_prefix(name: str) -> None:
     """OSS puts the name in after the check, and reads the result literally: "../" leads nowhere."""
@@ -278,6 +280,7 @@ def test_the_policy_is_that_of_the_vendors_documentation(settings: Configuration
 
 
 @pytest.mark.tries("forms")
+@examples(100)
 @given(st.text(st.sampled_from("\"'\\]}/\u7167\u00e9 %") | st.characters(), min_size=1))
 def test_a_hostile_key_stays_in_its_condition(name: str) -> None:
     key = f"uploads/alice/{name}"
@@ -303,6 +306,7 @@ OUTSIDE = ["uploads/bob/a", "uploads/alice", "uploads/alicex/a", "", "x/uploads/
 
 
 @pytest.mark.tries("forms")
+@examples(100)
 @given(
     wishes=st.fixed_dictionaries(
         {"content_type": st.sampled_from(["image/png", "image/jpeg"])},
