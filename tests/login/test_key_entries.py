@@ -369,7 +369,7 @@ def _is_apart(entry: object) -> bool:
 
 
 @given(st.lists(ODD.filter(_is_apart), max_size=8), st.integers(0, 8))
-@examples(60)
+@examples(60, many=2000)
 def test_a_good_key_works_whatever_stands_beside_it(odd: list[object], place: int) -> None:
     entries = [*odd[:place], *(jwk(name, "good") for name in KEYS), *odd[place:]]
     document = json.dumps({"keys": entries}).encode()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import Any
 
@@ -69,12 +69,14 @@ class KeySet:
         """Return the key of that name. The algorithm chooses among the keys of one kid, and never
         what a key is for. Raises InvalidToken where there is none, KeysUnreachable while there are
         no keys at all."""
-        too_old = self._clock() - self._fetched > MAX_AGE_SECONDS
-        if self._url is not None and (too_old or name not in self._keys):
+        if self._url is not None and (
+            name not in self._keys or self._clock() - self._fetched > MAX_AGE_SECONDS
+        ):
             self._refresh(self._url, name)
         keys = self._keys
-        if name in keys:
-            return keys[name]
+        found = keys.get(name)
+        if found is not None:
+            return found
         if not name[0] and any(algorithm == name[1] for _, algorithm in keys):
             raise InvalidToken("the login is not accepted: it names no key (kid) of several")
         for kid, algorithm in keys:
@@ -83,17 +85,16 @@ class KeySet:
                 return keys[kid, algorithm]
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
-    def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterator[PublicKey]]:
-        """Return the key, and an iterator of it and, fetched when it is asked for, what has taken
-        its place: a set may have no kid, or a new key by an old kid. Raises what `find` raises."""
+    def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
+        """Return the key, and it and, fetched when it is asked for, what has taken its
+        place: a set may have no kid, or a new key by an old kid. Raises what `find` raises."""
         found = self.find(name)
-        return found, self._and_newer(found, name)
+        return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 
-    def _and_newer(self, found: PublicKey, name: tuple[str, str]) -> Iterator[PublicKey]:
+    def _and_newer(self, url: Url, found: PublicKey, name: tuple[str, str]) -> Iterator[PublicKey]:
         yield found
-        if self._url is not None:
-            self._refresh(self._url)
-            yield self._keys.get(name, found)
+        self._refresh(url)
+        yield self._keys.get(name, found)
 
     def _refresh(self, url: Url, name: tuple[str, str] | None = None) -> None:
         with self._lock:
