@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from token_service import base64url
@@ -38,13 +37,10 @@ _ALGORITHMS = "none|[HREP]S(256|384|512)|ES256K|EdDSA|Ed25519|Ed448"
 
 
 def of_request(login: str, query: str, most: int) -> ServiceError:
-    """Why a login is not looked at: there is none, `query` has another, or it is longer than
-    `most`."""
-    if not login:
-        return MissingToken()
+    """Why a login is not looked at: there is none, or another in the query, or it is too long."""
     differ = query not in ("", login)
     fault = "the header and access_token differ" if differ else f"it exceeds {most} characters"
-    return InvalidToken(f"the login is not accepted: {fault}")
+    return InvalidToken(f"the login is not accepted: {fault}") if login else MissingToken()
 
 
 def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> ServiceError:
@@ -55,8 +51,7 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
     if isinstance(error, jwt.MissingRequiredClaimError):
         reason = f"it lacks the claim {error.claim}"
         if error.claim == settings.user_claim:
-            accepted = "text that is not empty, or an integer from 1 to 2^63-1"
-            reason = f"its claim {error.claim} must be {accepted}"
+            reason = f"its claim {error.claim} must be text, not empty, or an integer, 1 to 2^63-1"
     elif isinstance(error, jwt.InvalidAlgorithmError):
         reason = _algorithm(jwt.get_unverified_header(login).get("alg"), settings)
     elif isinstance(error, jwt.InvalidSignatureError):
@@ -73,7 +68,8 @@ def _algorithm(given: object, settings: Jwt) -> str:
     accepted = "HS256, by JWT_SECRET; others need public keys (JWT_JWKS_URL)"
     if settings.keys_file or settings.keys_url:
         accepted = "RS256, ES256 or EdDSA, as its key says"
-    named = f", {given}," if re.fullmatch(_ALGORITHMS, str(given)) else ""
+    is_known = isinstance(given, str) and re.fullmatch(_ALGORITHMS, given)
+    named = f", {given}," if is_known else ""
     return f"its algorithm{named} is not the configured one; accepted is {accepted}"
 
 
@@ -83,9 +79,9 @@ def _signature(login: str, secrets: Iterable[bytes]) -> str:
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")
-        with suppress(ValueError):
-            key = base64url.decode(text) if re.fullmatch("[A-Za-z0-9_-]{32,}", text) else b""
-            if key and base64url.encode(hmac.digest(key, head.encode(), "sha256")) == signature:
+        if re.fullmatch("[A-Za-z0-9_-]{32,}", text) and len(text) % 4 != 1:
+            made = hmac.digest(base64url.decode(text), head.encode(), "sha256")
+            if base64url.encode(made) == signature:
                 return (
                     "its signature does not match the text of JWT_SECRET, but the bytes that this "
                     "is in base64; the sign-in has to sign with the text as it is"
