@@ -77,7 +77,9 @@ def discover(issuer: str) -> Found:
         )
     keys = KeySet(Jwt("", fetched, None, (), "sub"))
     keys.warm()
-    return Found(str(keys_url), issuer, Counter(key.algorithm for key in keys._keys.values()))
+    # One key may be there by several names.
+    algorithms = {id(key.key): key.algorithm for key in keys._keys.values()}
+    return Found(str(keys_url), issuer, Counter(algorithms.values()))
 
 
 def _https(text: str) -> Url | None:
