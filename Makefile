@@ -31,7 +31,7 @@ endif
 help: ## list the targets
 	@$(HELP)
 
-PINS := functions/sts_token/requirements.txt requirements-run.txt pyproject.toml
+PINS := functions/sts_token/requirements.txt requirements-build.txt requirements-run.txt pyproject.toml
 # Older Pythons must understand this line; ops/install.py does the rest.
 NEW_ENOUGH = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.10")'
 
@@ -132,6 +132,10 @@ core: $(READY) ## what each route loads of ours, in lines and ms; WRITE=1: as it
 
 build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once: [BYTE_CODE=no]
 	@$(BIN)/python -m ops.build
+
+lock: ## write the locks, of requirements*.in: [UPGRADE=1], or [UPGRADE=name,name], for newer versions
+	$(NEW_ENOUGH)
+	@$(PYTHON) -m ops.lock
 
 template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
 	@$(BIN)/python -m ops.template

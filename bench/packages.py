@@ -118,8 +118,9 @@ def _inlined(tree: Path, folder: Path, python: Python) -> Package:
 
 def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: bool) -> Path:
     """Packages for that Python, kept from run to run; versions are those that are pinned."""
+    # Constraints, without hashes: the peers' own dependencies are in no lock.
     pins = [
-        line
+        line.removesuffix(" \\")
         for path in (*_PINS, _PEERS_PINS)
         for line in path.read_text(encoding="utf-8").splitlines()
         if "==" in line

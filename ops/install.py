@@ -3,9 +3,11 @@
     python3 -m ops.install pip .venv requirements-run.txt "make run"
     python3 -m ops.install npm web
 
-It needs the standard library only. Where it fails it says whether that was the network, the index,
-the disk or the folder, and what helps; the whole output is kept in `.venv/setup.log`, npm's in
-`.venv/npm.log`. What is half installed counts as nothing: the Makefile's stamp is made afterwards.
+It needs the standard library only. pip takes no file whose hash is not in a lock (ops/lock.py):
+wheels, and of the few packages that have none their sources, which locked tools build. Where it
+fails it says whether that was the network, the index, the disk or the folder, and what helps; the
+whole output is kept in `.venv/setup.log`, npm's in `.venv/npm.log`. What is half installed counts
+as nothing: the Makefile's stamp is made afterwards.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+BUILD_TOOLS = "requirements-build.txt"
 
 _NETWORK = re.compile(
     # Python's and pip's words, then npm's.
@@ -32,6 +35,9 @@ _NETWORK = re.compile(
 _HOST = re.compile(r"host='([\w.-]+)'|request to \w+://(?:[^@/\s]*@)?([\w.-]+)")
 _UNWRITABLE = re.compile(r"Permission denied|Read-only file system|\bEACCES\b|\bEROFS\b")
 _FULL = re.compile(r"No space left on device|\bENOSPC\b")
+# In its log each line of pip's begins with the time.
+_OTHER_FILE = re.compile(r"DO NOT MATCH THE HASHES.*\n\S*\s+(\S+)")
+_NO_HASH = re.compile(r"--require-hashes mode")
 _NO_VENV = re.compile(r"ensurepip|No module named '?venv")
 _OTHER_VERSIONS = re.compile(r"requirement (\S+) .*\(from versions: (?!none\))")
 _NO_VERSION = re.compile(r"requirement (\S+) .*\(from versions: none\)")
@@ -55,6 +61,14 @@ def why(output: str) -> str:
             f"This folder, or one in it, cannot be written to: {Path.cwd()}\n"
             "Take a checkout of your own. Where .venv is another user's (by sudo?), remove it."
         )
+    if other := _OTHER_FILE.search(output):
+        return (
+            f"This is not the file that was locked: {other[1]}. Nothing was installed.\n"
+            "A mirror (PIP_INDEX_URL) or a proxy may hand out other files: try another, or none.\n"
+            "If the real index has that file, do not install it: tell the package's maintainers."
+        )
+    if _NO_HASH.search(output):
+        return "A lock lacks a package, or its hash: run make lock."
     found = _OTHER_VERSIONS.search(output) or _NPM_NO_VERSION.search(output)
     if not found and _NETWORK.search(output):
         host = _HOST.search(output)
@@ -77,7 +91,7 @@ def why(output: str) -> str:
 
 
 def python(folder: Path, requirements: str, purpose: str) -> None:
-    """Make the virtual environment `folder`, where it is not there, and install the requirements.
+    """Make the virtual environment `folder`, where it is not there, and install a lock's packages.
 
     `purpose` says for what, as "make run". Raises Failed.
     """
@@ -92,12 +106,15 @@ def python(folder: Path, requirements: str, purpose: str) -> None:
             raise Failed(f"{why(said) or _last(said)}\nThere is no virtual environment {folder}.")
     log = folder / "setup.log"
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    pip += ["--quiet", "--log", str(log), "--require-hashes", "--no-build-isolation"]
     log.unlink(missing_ok=True)
-    said = _run([*pip, "--quiet", "--log", str(log), "-r", requirements])
-    if said is not None:
-        # The log has what --quiet leaves out, as an index's 403.
-        whole = log.read_text(encoding="utf-8", errors="replace") if log.exists() else said
-        raise Failed(f"{_last(said)}\n{why(whole)}\nThe whole output of pip: {log}")
+    # What builds goes first: without isolation pip takes the tools that are there.
+    for each in (BUILD_TOOLS, requirements):
+        said = _run([*pip, "-r", each])
+        if said is not None:
+            # The log has what --quiet leaves out, as an index's 403.
+            whole = log.read_text(encoding="utf-8", errors="replace") if log.exists() else said
+            raise Failed(f"{_last(said)}\n{why(whole)}\nThe whole output of pip: {log}")
     # Of what went well it has megabytes.
     log.unlink(missing_ok=True)
     for site in folder.glob("lib/python*/site-packages"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from packaging.utils import canonicalize_name
 
 from ops import ROOT
 from ops.install import why
+from ops.lock import packages as locked
 
 FUNCTION = ROOT / "functions" / "sts_token"
 POLICIES = ROOT / "policies"
@@ -41,6 +43,8 @@ _RUNTIME_MARKERS = {
     "extra": "",
 }
 
+_HASH = re.compile(r"--hash=\S+")
+
 # What pip notes down about an installation, and commands nobody calls in the cloud.
 _NOISE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 # 2020-01-01: zip cannot tell a time before 1980.
@@ -53,32 +57,31 @@ class PackageError(Exception):
 
 
 def pinned(names: Collection[str] = ()) -> list[str]:
-    """The function's requirements that hold in the runtime, as pip takes them.
+    """The function's packages that the runtime needs, with their hashes, each as pip takes it.
 
     Only those of `names` where it is given; raises PackageError for one that is not there. pip
     itself would judge the markers by the Python that runs it, whatever --python-version says.
     """
-    found = {}
-    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
-        text = line.partition("#")[0].strip()
-        if text:
-            requirement = Requirement(text)
-            if _holds(requirement):
-                found[requirement.name] = f"{requirement.name}{requirement.specifier}"
-    missing = set(names) - set(found)
+    found: dict[str, str] = {}
+    for text in locked(REQUIREMENTS.read_text(encoding="utf-8")):
+        requirement = Requirement(text.partition(" \\\n")[0])
+        if _holds(requirement):
+            pin = f"{requirement.name}{requirement.specifier}"
+            found[requirement.name] = " ".join([pin, *_HASH.findall(text)])
+    missing = {name for name in names if canonicalize_name(name) not in found}
     if missing:
         raise PackageError(f"{REQUIREMENTS.name} pins no {', '.join(sorted(missing))}")
-    return [pin for name, pin in found.items() if not names or name in names]
+    return [found[canonicalize_name(name)] for name in names] or list(found.values())
 
 
-def fill(folder: Path, requirements: Sequence[str], *, native: bool = True) -> None:
+def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
     """Put function, policies and packages into an empty folder; raises PackageError.
 
     Without `native` the compiled modules are left out, of packages that do without them, and our
     license: the template has no room for what nobody reads there. Nor has it the function's JSON
     files, which are key sets of one deployment: the form cannot name them, and it is handed on.
     """
-    _install(requirements, folder)
+    _install(pins, folder)
     _check_complete(folder)
     for path in sorted(folder.rglob("*"), reverse=True):
         unwanted = path.name in _NOISE or (path.suffix == ".so" and not native)
@@ -120,7 +123,8 @@ def replace_compiled(folder: Path, python: str) -> None:
     installed = distributions(path=[str(folder)])
     pins = [f"{each.metadata['Name']}=={each.version}" for each in installed]
     with tempfile.TemporaryDirectory() as name:
-        _install(pins, Path(name), python)
+        # A measured package may be an older commit's, of which the lock has no hashes.
+        _install(pins, Path(name), python, hashes=False)
         for path in compiled:
             module = path.name.partition(".")[0]
             found = list((Path(name) / path.parent.relative_to(folder)).glob(f"{module}.*.so"))
@@ -160,20 +164,24 @@ def _check_complete(folder: Path) -> None:
         for text in found.requires or ():
             needed = Requirement(text)
             if _holds(needed) and canonicalize_name(needed.name) not in names:
-                raise PackageError(f"{name} needs {needed.name}: pin it in {REQUIREMENTS.name}")
+                raise PackageError(f"{name} needs {needed.name}: the lock lacks it; run make lock")
 
 
-def _install(requirements: Sequence[str], folder: Path, python: str = RUNTIME) -> None:
+def _install(
+    pins: Sequence[str], folder: Path, python: str = RUNTIME, *, hashes: bool = True
+) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
-    # Everything is pinned, so nothing is resolved: what runs is what requirements.txt says.
+    # All of it is locked, so nothing is resolved: what runs is what requirements.txt says.
     options += ["--no-deps", "--only-binary=:all:", "--implementation=cp"]
     options += ["--platform=manylinux2014_x86_64", f"--python-version={python}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *options, f"--target={folder}", *requirements],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    options += ["--require-hashes"] if hashes else []
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.write("\n".join(pins))
+        file.flush()
+        command = [sys.executable, "-m", "pip", "install", *options, f"--target={folder}"]
+        done = subprocess.run(
+            [*command, "-r", file.name], capture_output=True, encoding="utf-8", check=False
+        )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         lines = [*(lines or [done.stderr]), why(done.stderr)]

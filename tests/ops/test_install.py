@@ -4,6 +4,7 @@ index is on loopback, and refuses, answers 403, or lacks a version. Nothing reac
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import http.server
 import io
 import os
@@ -40,10 +41,14 @@ def checkout(tmp_path: Path) -> Path:
         target = tmp_path / name
         target.parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, target)
-    for name in ("functions/sts_token/requirements.txt", "pyproject.toml"):
+    for name in (
+        "functions/sts_token/requirements.txt",
+        "requirements-build.txt",
+        "pyproject.toml",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    (tmp_path / "requirements-run.txt").write_text(f"{PACKAGE}==1.0\n")
+    (tmp_path / "requirements-run.txt").write_text(locked())
     (tmp_path / "requirements-dev.txt").write_text("-r requirements-run.txt\n")
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox" / "__main__.py").write_text(f"import {PACKAGE}\nprint('it ran')\n")
@@ -76,21 +81,32 @@ def make(
     )
 
 
-def wheel(version: str) -> tuple[str, bytes]:
+def locked() -> str:
+    digest = hashlib.sha256(wheel("1.0")[1]).hexdigest()
+    return f"--only-binary :all:\n{PACKAGE}==1.0 --hash=sha256:{digest}\n"
+
+
+def wheel(version: str, code: str = "") -> tuple[str, bytes]:
     """The name and the bytes of the package."""
     info, file = f"{PACKAGE}-{version}.dist-info", io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(f"{PACKAGE}.py", "")
-        archive.writestr(f"{info}/METADATA", f"Name: {PACKAGE}\nVersion: {version}\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
+        for name, text in {
+            f"{PACKAGE}.py": code,
+            f"{info}/METADATA": f"Name: {PACKAGE}\nVersion: {version}\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
+            f"{info}/RECORD": "",
+        }.items():
+            # Of one time: the lock has the hash.
+            archive.writestr(zipfile.ZipInfo(name), text)
     return f"{PACKAGE}-{version}-py3-none-any.whl", file.getvalue()
 
 
 @contextmanager
-def index(version: str = "1.0", status: int = 200) -> Iterator[str]:
+def index(
+    version: str = "1.0", status: int = 200, file: tuple[str, bytes] | None = None
+) -> Iterator[str]:
     """The URL of an index that has this version only, or answers this status to everything."""
-    name, content = wheel(version)
+    name, content = file or wheel(version)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -171,6 +187,44 @@ def test_a_proxy_that_refuses_counts_as_the_network(checkout: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_file_that_is_not_the_locked_one_is_never_installed(checkout: Path) -> None:
+    """An index, a mirror or a proxy that hands out another file under the right name."""
+    with_pip(checkout)
+    with index(file=wheel("1.0", "print('stolen')")) as url:
+        done = make(checkout, "run", env=settings(url))
+    assert done.returncode == 2
+    assert f"This is not the file that was locked: {PACKAGE}==1.0" in done.stderr
+    assert "stolen" not in done.stdout
+    assert not list(checkout.glob(f".venv/lib/python*/site-packages/{PACKAGE}*"))
+
+
+@pytest.mark.slow
+def test_a_package_without_a_hash_is_never_installed(checkout: Path) -> None:
+    with_pip(checkout)
+    (checkout / "requirements-run.txt").write_text(f"{PACKAGE}==1.0\n")
+    with index() as url:
+        done = make(checkout, "run", env=settings(url))
+    assert done.returncode == 2
+    assert "A lock lacks a package, or its hash: run make lock." in done.stderr
+    assert not list(checkout.glob(f".venv/lib/python*/site-packages/{PACKAGE}*"))
+
+
+@pytest.mark.slow
+def test_a_source_that_is_not_named_is_never_built(checkout: Path) -> None:
+    """What builds, runs: as whom `make run CLOUD=1` has the real key."""
+    with_pip(checkout)
+    source = f"{PACKAGE}-1.0.tar.gz"
+    digest = hashlib.sha256(b"never read").hexdigest()
+    (checkout / "requirements-run.txt").write_text(
+        f"--only-binary :all:\n{PACKAGE}==1.0 --hash=sha256:{digest}\n"
+    )
+    with index(file=(source, b"never read")) as url:
+        done = make(checkout, "run", env=settings(url))
+    assert done.returncode == 2
+    assert f"the index does not have {PACKAGE}==1.0." in done.stderr
+
+
+@pytest.mark.slow
 def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
     with_pip(checkout)
     with index() as url:
@@ -178,7 +232,7 @@ def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
         assert "Setting up .venv for tests and checks" in done.stderr
         assert make(checkout, "run", env=settings(REFUSES)).stdout == "it ran\n"
         # A pin has changed since: the larger set is renewed, not the smaller one set up beside it.
-        (checkout / "requirements-run.txt").write_text(f"{PACKAGE}==1.0  # changed\n")
+        (checkout / "requirements-run.txt").write_text(f"{locked()}# changed\n")
         done = make(checkout, "run", env=settings(url))
     assert "Setting up .venv for tests and checks" in done.stderr
     assert not (checkout / ".venv" / ".ready-run").exists()
@@ -336,8 +390,8 @@ def requirements_of(file: Path) -> list[Requirement]:
         text = line.partition("#")[0].strip()
         if text.startswith("-r "):
             wanted += requirements_of(file.parent / text[3:])
-        elif text:
-            wanted.append(Requirement(text))
+        elif text and not text.startswith("--"):
+            wanted.append(Requirement(text.removesuffix("\\")))
     return wanted
 
 

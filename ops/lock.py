@@ -1,0 +1,115 @@
+"""`make lock`: writes each set's lock, with the hashes of all files of each package that is in it.
+
+People edit the `.in` files: what is imported or run, and the few that have no wheels. A version
+that is in a lock stays while it fits; UPGRADE=1 takes the newest of all, UPGRADE=name,name of
+those. One version serves Python 3.10 and all newer ones on any system, where there is such a one.
+
+It needs the standard library only, and uv, which it installs by its own lock. No index is named in
+what it writes: uv asks the one of its own settings (UV_DEFAULT_INDEX).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ops import ROOT, install
+
+SETS: Mapping[str, str] = {
+    "requirements-build": "",
+    "requirements-lock": "",
+    "functions/sts_token/requirements": "",
+    "requirements-run": "functions/sts_token/requirements",
+    "requirements-dev": "requirements-run",
+}
+"""Each set, and the one that it is added to: what that has is not said again."""
+
+_OPTIONS = ["--universal", "--python-version=3.10", "--fork-strategy=fewest", "--generate-hashes"]
+_OPTIONS += ["--no-header", "--no-annotate", "--no-build-isolation", "--quiet"]
+_PACKAGE = re.compile(r"^(?=\w)", re.MULTILINE)
+
+
+def main() -> int:
+    """Write all locks: 0, or 1 with what is wrong on stderr; then none was written."""
+    folder = ROOT / "build" / "lock"
+    try:
+        folder.parent.mkdir(exist_ok=True)
+        install.python(folder, "requirements-lock.txt", "make lock")
+        locks = made(folder / "bin", upgrades(os.environ.get("UPGRADE", "")))
+    except install.Failed as error:
+        print(f"make lock: {error}", file=sys.stderr)
+        return 1
+    for name, text in locks.items():
+        (ROOT / f"{name}.txt").write_text(text, encoding="utf-8")
+    print("The locks are written: git diff shows what changed. Then: make test, make audit")
+    return 0
+
+
+def upgrades(wish: str) -> list[str]:
+    """What uv is told for UPGRADE: nothing, "1" for all, or names separated by commas."""
+    if wish in {"", "0", "no"}:
+        return []
+    if wish == "1":
+        return ["--upgrade"]
+    return [f"--upgrade-package={name.strip()}" for name in wish.split(",") if name.strip()]
+
+
+def made(programs: Path, more: Sequence[str]) -> dict[str, str]:
+    """The text of each set's lock. Raises Failed where uv finds none."""
+    locks: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for number, (each, base) in enumerate(SETS.items()):
+            file = Path(name) / f"{number}.txt"
+            # What was locked is what uv prefers.
+            file.write_text("".join(map(str, packages_with(each, SETS, read()))), encoding="utf-8")
+            limits = Path(name) / "limits.txt"
+            limits.write_text("".join(packages_with(base, SETS, locks)), encoding="utf-8")
+            command = [str(programs / "uv"), "pip", "compile", *_OPTIONS, *more]
+            command += [f"--python={programs / 'python'}", f"--constraint={limits}"]
+            command += [f"--output-file={file}", f"{each}.in"]
+            done = subprocess.run(
+                command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+            )
+            if done.returncode:
+                raise install.Failed(f"{each}.in cannot be locked:\n{done.stderr.strip()}")
+            known = packages_with(base, SETS, locks)
+            found = [text for text in packages(file.read_text("utf-8")) if text not in known]
+            locks[each] = "".join([*_head(each, base), *found])
+    return locks
+
+
+def read() -> dict[str, str]:
+    """The locks as they are; "" for one that is not there."""
+    files = {name: ROOT / f"{name}.txt" for name in SETS}
+    return {
+        name: file.read_text(encoding="utf-8") if file.exists() else ""
+        for name, file in files.items()
+    }
+
+
+def packages(lock: str) -> list[str]:
+    """A lock's packages, each with its hashes, as they are written there; without the options."""
+    return [text for text in _PACKAGE.split(lock) if re.match(r"\w", text)]
+
+
+def packages_with(name: str, sets: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
+    """The packages of a set and of those that it is added to; none for ""."""
+    return [*packages_with(sets[name], sets, locks), *packages(locks[name])] if name else []
+
+
+def _head(name: str, base: str) -> list[str]:
+    """What goes before the packages. pip lets a later `--only-binary :all:` undo `--no-binary`."""
+    source = (ROOT / f"{name}.in").read_text(encoding="utf-8")
+    lines = [f"# `make lock` writes this, of {Path(name).name}.in.\n"]
+    if base:
+        lines.append(f"-r {os.path.relpath(f'{base}.txt', Path(name).parent)}\n")
+    return [*lines, *(f"{line}\n" for line in source.splitlines() if line.startswith("--"))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
