@@ -20,9 +20,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ops import ROOT
+from ops import ROOT, dotenv
 from ops.install import why
 from ops.lock import packages as locked
+from ops.own_files import own_files
 
 FUNCTION = ROOT / "functions" / "sts_token"
 POLICIES = ROOT / "policies"
@@ -81,6 +82,7 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
     license: the template has no room for what nobody reads there. Nor has it the function's JSON
     files, which are key sets of one deployment: the form cannot name them, and it is handed on.
     """
+    own = _own_files()
     _install(pins, folder)
     _check_complete(folder)
     for path in sorted(folder.rglob("*"), reverse=True):
@@ -89,10 +91,9 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
             shutil.rmtree(path)
         elif unwanted and path.is_file():
             path.unlink()
-    own = [*FUNCTION.rglob("*.py"), FUNCTION / BOOTSTRAP]
-    if native:
-        own += FUNCTION.glob("*.json")
-    for source in sorted(own):
+    for source in own:
+        if source.suffix == ".json" and not native:
+            continue
         target = folder / source.relative_to(FUNCTION)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
@@ -150,6 +151,15 @@ def zipped(folder: Path) -> bytes:
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, path.read_bytes())
     return buffer.getvalue()
+
+
+def _own_files() -> list[Path]:
+    keys_file = dotenv.load(ROOT, os.environ).variables.get("JWT_JWKS_FILE", "")
+    own, wrong = own_files(FUNCTION, keys_file)
+    if wrong:
+        lines = "\n  ".join(wrong)
+        raise PackageError(f"in functions/sts_token is what does not belong there:\n  {lines}")
+    return own
 
 
 def _holds(requirement: Requirement) -> bool:

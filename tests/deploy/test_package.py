@@ -191,6 +191,7 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
         '{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:PutObject"],'
         '"Resource":["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]}]}'
     )
+    monkeypatch.setenv("JWT_JWKS_FILE", "keys.json")
     monkeypatch.setattr(package_module, "FUNCTION", function)
     monkeypatch.setattr(package_module, "POLICIES", policies)
     monkeypatch.setattr(package_module, "_install", lambda *_: None)

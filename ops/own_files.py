@@ -1,0 +1,70 @@
+"""Which files of functions/sts_token go into a package, and which must not be there at all.
+
+A package is read by whoever may read the function. So what nobody expected there ends the build:
+a key, an `.env`, the vendor's config.json, a module of somebody else's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+_TOP = {"bootstrap", "index.py", "server.py", "wsgi.py"}
+_NOT_PACKED = {"requirements.in", "requirements.txt", ".DS_Store"}
+_PRIVATE_PEM = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+"""What a private or a secret JWK has, and a public one has not (RFC 7518, section 6)."""
+_MOST_NAMED = 10
+
+
+def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
+    """The function's files that are packed, sorted; and for each that must go, a line with why.
+
+    `keys_file` is JWT_JWKS_FILE, "" for none; it is packed where it lies in `folder`.
+    """
+    packed, wrong = [], []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if "__pycache__" in path.parts or (path.is_dir() and not path.is_symlink()):
+            continue
+        own = name in _TOP or (name.startswith("token_service/") and path.suffix == ".py")
+        if path.is_symlink():
+            wrong.append(f"{name}: a link, which leads elsewhere. Put the file itself there")
+        elif own or (name == keys_file and not _is_private(path)):
+            packed.append(path)
+        elif path.name not in _NOT_PACKED:
+            wrong.append(f"{name}: {_why(path, name == keys_file)}")
+    more = [f"and {len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
+    return packed, [*wrong[:_MOST_NAMED], *more]
+
+
+def _why(path: Path, is_keys_file: bool) -> str:
+    if _is_private(path):
+        kind = "private keys: JWT_JWKS_FILE is for public ones" if is_keys_file else "a private key"
+        return f"it holds {kind}. Take it away, and replace the key if it was ever deployed"
+    if path.name.startswith(".env"):
+        return "settings with secrets. Their place is beside s.yaml"
+    if path.name == "config.json":
+        return "the vendor's settings with secrets. Keep it elsewhere: make import-config reads it"
+    if path.suffix == ".json":
+        return (
+            "it is not JWT_JWKS_FILE. Take it away, or name it: in .env, or as "
+            f"make JWT_JWKS_FILE={path.name} build"
+        )
+    return "it is none of the function's files. Take it away"
+
+
+def _is_private(path: Path) -> bool:
+    content = path.read_bytes()
+    if _PRIVATE_PEM.search(content):
+        return True
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    keys = document.get("keys", [document]) if isinstance(document, dict) else []
+    return any(
+        isinstance(key, dict) and "kty" in key and _PRIVATE_MEMBERS & set(key)
+        for key in (keys if isinstance(keys, list) else [])
+    )

@@ -1,0 +1,111 @@
+"""What lies in functions/sts_token is packed, or ends the build: nothing is shipped by accident."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from jwt.algorithms import ECAlgorithm
+
+from ops import package as package_module
+from ops.own_files import own_files
+from ops.package import FUNCTION, PackageError
+from signed_logins import jwk, jwks
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+PRIVATE_JWK = json.loads(ECAlgorithm.to_jwk(KEY))
+
+
+@pytest.fixture
+def function(tmp_path: Path) -> Path:
+    folder = tmp_path / "function"
+    shutil.copytree(FUNCTION, folder)
+    return folder
+
+
+def test_the_functions_own_files_are_packed_and_nothing_is_wrong(function: Path) -> None:
+    packed, wrong = own_files(function, "")
+    assert wrong == []
+    names = {path.relative_to(function).as_posix() for path in packed}
+    assert {"bootstrap", "index.py", "server.py", "token_service/app.py"} <= names
+    assert not {name for name in names if "__pycache__" in name or "requirements" in name}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("server.key", PEM, "it holds a private key. Take it away"),
+        ("token_service/key.pem", PEM, "it holds a private key. Take it away"),
+        ("own.json", json.dumps(PRIVATE_JWK), "it holds a private key. Take it away"),
+        (".env", "JWT_SECRET=x", "Their place is beside s.yaml"),
+        (".env.production", "JWT_SECRET=x", "Their place is beside s.yaml"),
+        ("config.json", '{"AccessKeySecret": "x"}', "make import-config reads it"),
+        ("keys.json", jwks(jwk("ES256", "k")), "make JWT_JWKS_FILE=keys.json build"),
+        ("token_service/keys.json", "{}", "it is not JWT_JWKS_FILE"),
+        ("jwt.py", "", "it is none of the function's files"),
+        ("cert/notes.txt", "", "it is none of the function's files"),
+    ],
+)
+def test_what_was_not_expected_is_named_with_what_to_do(
+    function: Path, name: str, content: str, says: str
+) -> None:
+    (function / name).parent.mkdir(exist_ok=True)
+    (function / name).write_text(content)
+    packed, (wrong,) = own_files(function, "")
+    assert wrong.startswith(f"{name}: ")
+    assert says in wrong
+    assert function / name not in packed
+
+
+def test_a_key_set_is_packed_where_it_is_the_configured_one(function: Path) -> None:
+    (function / "keys.json").write_text(jwks(jwk("ES256", "k")))
+    packed, wrong = own_files(function, "keys.json")
+    assert function / "keys.json" in packed
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "key", [PRIVATE_JWK, {"kty": "oct", "k": "c2VjcmV0"}], ids=["private", "secret"]
+)
+def test_a_configured_key_set_with_a_private_key_is_not_packed(
+    function: Path, key: dict[str, str]
+) -> None:
+    (function / "keys.json").write_text(json.dumps({"keys": [json.loads(jwk_text()), key]}))
+    packed, (wrong,) = own_files(function, "keys.json")
+    assert "it holds private keys: JWT_JWKS_FILE is for public ones" in wrong
+    assert function / "keys.json" not in packed
+
+
+def jwk_text() -> str:
+    return json.dumps(json.loads(jwks(jwk("ES256", "k")))["keys"][0])
+
+
+def test_a_link_is_not_followed(function: Path, tmp_path: Path) -> None:
+    (tmp_path / "secrets.py").write_text("")
+    (function / "token_service" / "more.py").symlink_to(tmp_path / "secrets.py")
+    packed, (wrong,) = own_files(function, "")
+    assert "token_service/more.py: a link" in wrong
+    assert function / "token_service" / "more.py" not in packed
+
+
+def test_of_many_some_are_named(function: Path) -> None:
+    for number in range(12):
+        (function / f"{number}.txt").write_text("")
+    assert own_files(function, "")[1][10:] == ["and 2 more"]
+
+
+def test_a_build_ends_before_anything_is_fetched(
+    function: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (function / ".env").write_text("JWT_SECRET=x")
+    monkeypatch.setattr(package_module, "FUNCTION", function)
+    made = tmp_path / "made"
+    made.mkdir()
+    with pytest.raises(PackageError, match=r"what does not belong there:\n  \.env: settings"):
+        package_module.fill(made, [])
+    assert not list(made.iterdir())
