@@ -137,6 +137,10 @@ lock: ## write the locks, of requirements*.in: [UPGRADE=1], or [UPGRADE=name,nam
 	$(NEW_ENOUGH)
 	@$(PYTHON) -m ops.lock
 
+audit: ## ask the advisory service OSV about every locked package
+	$(NEW_ENOUGH)
+	@$(PYTHON) -m ops.audit
+
 template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
 	@$(BIN)/python -m ops.template
 

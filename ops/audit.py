@@ -1,0 +1,129 @@
+"""`make audit`: asks the advisory service OSV whether a locked package has a known hole.
+
+It asks https://api.osv.dev for each package and version of the locks, as the documentation of
+the service has it (POST /v1/querybatch), and sends nothing else. It needs the standard library
+only, and takes the proxy that HTTPS_PROXY names.
+
+`python3 -m ops.audit` ends with 0 where none is known, 1 where one is, and 2 where it could not
+ask, which is no good news. make itself ends with 2 for both, and prints which it was.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ops import lock
+
+URL = "https://api.osv.dev/v1/querybatch"
+_SECONDS = 30
+_MAX_BYTES = 10_000_000
+_MAX_QUERIES = 1000
+"""In one request (the service's documentation)."""
+_MOST_PAGES = 20
+_PIN = re.compile(r"([\w.-]+)==([\w.!+-]+)")
+_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+
+
+class CouldNotAsk(Exception):
+    """Raised where the service did not answer, or not as it is documented; the message says why."""
+
+
+def main() -> int:
+    """Ask, and print what is known: 0 nothing, 1 something, 2 it could not be asked."""
+    pins = pins_of(lock.read())
+    try:
+        found = advisories(list(pins))
+    except CouldNotAsk as error:
+        print(f"make audit: could not ask {URL}: {error}.", file=sys.stderr)
+        print("So nothing is known of the packages. A proxy: HTTPS_PROXY", file=sys.stderr)
+        return 2
+    for (name, version), ids in found.items():
+        print(f"{name} {version} ({', '.join(pins[name, version])}):")
+        print("".join(f"  https://osv.dev/vulnerability/{each}\n" for each in ids), end="")
+    if not found:
+        print(f"No advisory for {len(pins)} packages of {len(lock.SETS)} locks.")
+        return 0
+    names = ",".join(sorted({name for name, _ in found}))
+    print(f"Read what they say, then: make lock UPGRADE={names}", file=sys.stderr)
+    return 1
+
+
+def pins_of(locks: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
+    """Names and versions of the locks, and the files that have them."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, text in locks.items():
+        for package in lock.packages(text):
+            if pin := _PIN.match(package):
+                found.setdefault((pin[1], pin[2]), []).append(f"{name}.txt")
+    return found
+
+
+def advisories(pins: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+    """The ids of what is known of each; only of those of which something is. Raises CouldNotAsk."""
+    found: dict[tuple[str, str], list[str]] = {}
+    waiting = [(pin, "") for pin in pins]
+    for _ in range(_MOST_PAGES):
+        asked, waiting = waiting[:_MAX_QUERIES], waiting[_MAX_QUERIES:]
+        for (pin, _token), (ids, more) in zip(asked, _answers(asked), strict=True):
+            if ids:
+                found[pin] = [*found.get(pin, []), *ids]
+            if more:
+                waiting.append((pin, more))
+        if not waiting:
+            return found
+    raise CouldNotAsk(f"its answer has more than {_MOST_PAGES} pages")
+
+
+def _answers(asked: Sequence[tuple[tuple[str, str], str]]) -> list[tuple[list[str], str]]:
+    queries = [
+        {
+            "package": {"ecosystem": "PyPI", "name": name},
+            "version": version,
+            **({"page_token": token} if token else {}),
+        }
+        for (name, version), token in asked
+    ]
+    document = _post(json.dumps({"queries": queries}).encode())
+    results = document.get("results") if isinstance(document, dict) else None
+    if not isinstance(results, list) or len(results) != len(asked):
+        raise CouldNotAsk("its answer has not one result for each package")
+    return [_read(result) for result in results]
+
+
+def _read(result: Any) -> tuple[list[str], str]:
+    """The ids of one result, and the token of its next page, "" for none."""
+    entries = result.get("vulns", []) if isinstance(result, dict) else None
+    more = result.get("next_page_token", "") if isinstance(result, dict) else None
+    if not isinstance(entries, list) or not isinstance(more, str):
+        raise CouldNotAsk("its answer is not as it is documented")
+    ids = [each.get("id") if isinstance(each, dict) else None for each in entries]
+    # They are printed: a stranger's text must not reach the terminal.
+    if not all(isinstance(each, str) and _ID.fullmatch(each) for each in ids):
+        raise CouldNotAsk("its answer has an advisory without an id")
+    return [str(each) for each in ids], more
+
+
+def _post(body: bytes) -> Any:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(URL, body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
+            answer = reply.read(_MAX_BYTES + 1)
+    except (OSError, http.client.HTTPException) as error:
+        raise CouldNotAsk(str(error) or type(error).__name__) from None
+    if len(answer) > _MAX_BYTES:
+        raise CouldNotAsk(f"its answer has more than {_MAX_BYTES} bytes")
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):
+        raise CouldNotAsk("its answer is no JSON") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
