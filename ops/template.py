@@ -29,8 +29,8 @@ OUTPUT = ROOT / "dist" / "template.yml"
 PLACE = "make-template-puts-the-code-here"
 
 INLINED = ("Jinja2", "MarkupSafe", "PyJWT", "typing_extensions")
-MAX_BYTES = 480_000
-"""Ours: well under the 524,288 bytes that ROS takes (vendor documentation)."""
+MAX_BYTES = 510_000
+"""Ours: below the 524,288 bytes that ROS takes (vendor documentation)."""
 
 _LEFT_OUT = (
     "*.pyi",
