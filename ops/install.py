@@ -12,6 +12,7 @@ as nothing: the Makefile's stamp is made afterwards.
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def why(output: str) -> str:
         return (
             f"The network is fine, but the index does not have {found[1]}.\n"
             "A mirror may lag behind (PIP_INDEX_URL, npm_config_registry): try another, or none.\n"
-            f"Else there is no such version, or none for this Python ({sys.version.split()[0]})."
+            f"Else there is no such version, or no wheel for this Python and this machine: "
+            f"{sys.version.split()[0]}, {sys.platform}, {platform.machine()}."
         )
     return ""
 
