@@ -249,7 +249,7 @@ def test_an_error_of_the_servers_own_is_503() -> None:
             raw(b"HTTP/1.1 302 X\r\nLocation: http://evil.example\r\nContent-Length: 0\r\n\r\n"),
             "302",
         ),
-        (answer(200, listed(ENTRY) + b" " * oss_requests.MAX_PAGE_BYTES), "not understood"),
+        (answer(200, listed(ENTRY) + b" " * oss_requests.MAX_PAGE_BYTES), "exceeds 512 KB"),
         (reset, "closed the connection"),
     ],
 )

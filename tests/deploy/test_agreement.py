@@ -521,7 +521,14 @@ def test_what_a_parameter_accepts_the_function_accepts(
 
 # What the console's form hides
 
-ONLY_WITH_LOGINS = {"JwtSecret", "JwtJwksUrl", "JwtIssuer", "JwtAudience", "JwtUserClaim"}
+ONLY_WITH_LOGINS = {
+    "JwtSecret",
+    "JwtJwksUrl",
+    "JwtIssuer",
+    "JwtAudience",
+    "JwtUserClaim",
+    "JwtRequire",
+}
 ONLY_OF_A_NEW_BUCKET = {"BucketName", "BucketVersioning", "RequireHttps", "BindOssEndpoint"}
 WITHOUT_FUNCTION = {
     *("Name", "CreateFunction", "BucketChoice", "BucketName", "ObjectPrefix", "AllowedOrigins"),
@@ -558,7 +565,10 @@ def test_the_form_hides_what_does_not_apply(template: Document) -> None:
     by_default = shown(template)
     everything = template["Parameters"].keys()
     secrets = {"CallbackSecret", "UploadHookSecret"}
-    assert everything - by_default == {"ExistingBucketName", *secrets}
+    hidden = {"ExistingBucketName", "AllowedHeaders", *secrets}
+    assert everything - by_default == hidden
+    pages = shown(template, AllowedOrigins="https://app.example.com")
+    assert pages - by_default == {"AllowedHeaders"}
     assert by_default - shown(template, Auth="anonymous") == ONLY_WITH_LOGINS
     existing = shown(template, BucketChoice="existing")
     assert by_default - existing == ONLY_OF_A_NEW_BUCKET

@@ -47,6 +47,7 @@ def test_what_hides_a_parameter_is_told() -> None:
     by = {
         "for a new bucket": {"BucketChoice"},
         "for an existing bucket": {"BucketChoice"},
+        "with `AllowedOrigins`": {"AllowedOrigins"},
         "with the function": {"CreateFunction"},
         "with the function and `Auth` = jwt": {"CreateFunction", "Auth"},
     }
