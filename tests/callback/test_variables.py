@@ -171,6 +171,14 @@ def test_the_limits_are_reached_and_not_passed() -> None:
         read([("n", "\u65e5" * (MAX_BYTES // 3 + 1))])
 
 
+def test_thousands_are_refused_without_a_look_at_each() -> None:
+    """16 KB of a body: each name was compared with all before it, for half a second."""
+    began = time.process_time()
+    with pytest.raises(InvalidParameter, match="must be at most 10"):
+        wished("&".join(f"{number:x}=" for number in range(3200)))
+    assert time.process_time() - began < 0.1
+
+
 def test_the_name_of_a_stranger_without_a_seal_is_not_in_the_message() -> None:
     """It would be in the log."""
     request = signed("&bucket2=1&seal2=x")

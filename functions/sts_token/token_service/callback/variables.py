@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote
 
 from token_service.callback.seals import CallbackRefused
@@ -21,11 +21,12 @@ variables status statuscode""".split()
 """The fields of our body and the members of our answer: no reader takes one for the other."""
 
 
-def read(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return own variables by their names, without "x:". Raises CallbackRefused, which quotes no
     value, and no name that is malformed."""
     found: dict[str, str] = {}
-    for number, (name, value) in enumerate(pairs, 1):
+    # Not each of thousands: one more than there may be is too many.
+    for number, (name, value) in enumerate(pairs[: MAX_VARIABLES + 1], 1):
         form, what = re.fullmatch(_NAME, name), f"own variable {number}"
         if form is None:
             raise CallbackRefused(f"{what}: its name must be 1 to 32 of A-Z, a-z, 0-9 and ._-")
