@@ -604,6 +604,26 @@ def test_a_key_that_took_the_place_of_another_is_taken_within_a_minute(
         assert provider.connections == 2
 
 
+def test_a_key_that_is_taken_back_takes_its_logins_with_it(clock: Clock) -> None:
+    """A stranger's key stood in the list for a minute, by the kid of the real one."""
+    theirs = ec.generate_private_key(ec.SECP256R1())
+    key = jwt.get_algorithm_by_name("ES256").to_jwk(theirs.public_key(), as_dict=True)
+    sound = answer(200, jwks(jwk("ES256", "k")).encode())
+    with scripted_sts(sound, answer(200, jwks({**key, "kid": "k"}).encode()), sound) as provider:
+        logins = logins_of(JWT_JWKS_URL=f"{provider.url}/keys")
+        assert logins._keys is not None
+        logins._keys._clock = clock
+        ours = login(EC_KEY, "ES256", kid="k")
+        assert logins.verified(with_login(ours)).user_id == "alice"
+        clock.now += 60
+        forged_one = login(theirs, "ES256", kid="k", exp=int(clock.now) + 10**9)
+        assert logins.verified(with_login(forged_one)).user_id == "alice"
+        clock.now += 60
+        assert logins.verified(with_login(ours)).user_id == "alice"
+        assert provider.connections == 3
+        assert "signature" in refused(forged_one, logins)
+
+
 def test_a_refused_login_is_not_known(clock: Clock) -> None:
     logins = logins_of(JWT_SECRET=SECRET)
     text = login(nbf=int(time.time()) + 100)

@@ -101,7 +101,7 @@ class Logins:
         try:
             name = self._keys and self._keys.name(self._jwt.get_unverified_header(login))
             by, candidates = self._candidates(name)
-            claims = self._decoded(login, iter(candidates))
+            claims, key = self._decoded(login, iter(candidates))
             user_id, issued = self._told(claims)
         except (self._jwt.PyJWTError, *_LET_THROUGH) as error:
             from token_service.login import mistakes
@@ -109,6 +109,8 @@ class Logins:
             raise mistakes.of(error, self._jwt, self._settings, login, self._secrets[1]) from None
         if self._settings.required is not None:
             self._settings.required.check(claims)
+        # Not the key that was found first: it may have been replaced, and come back.
+        by = by if self._keys is None else key
         # PyJWT has made sure that exp is there, and a number or text of digits.
         return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
 
@@ -122,8 +124,11 @@ class Logins:
             self._secrets = text, secrets, [(secret, "HS256") for secret in secrets]
         return self._secrets[1:]
 
-    def _decoded(self, login: str, candidates: Iterator[tuple[Any, str]]) -> dict[str, Any]:
-        key, algorithm = next(candidates)
+    def _decoded(
+        self, login: str, candidates: Iterator[tuple[Any, str]]
+    ) -> tuple[dict[str, Any], object]:
+        """What a login says, and which of the candidates has signed it."""
+        key, algorithm = found = next(candidates)
         audience, issuer = self._settings.audience or None, self._settings.issuer
         try:
             claims: dict[str, Any] = self._jwt.decode(
@@ -138,7 +143,7 @@ class Logins:
         # that is present must reject, and without JWT_AUDIENCE we are nobody.
         if audience is None and "aud" in claims:
             raise self._jwt.InvalidAudienceError
-        return claims
+        return claims, found
 
     def _told(self, claims: dict[str, Any]) -> tuple[str, float | None]:
         """The user's id, and `iat` where that is a number; neither it nor `nbf` is to come."""
