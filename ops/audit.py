@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ops import lock
+from ops import lock, report
 
 URL = "https://api.osv.dev/v1/querybatch"
 _SECONDS = 30
@@ -36,11 +36,16 @@ class CouldNotAsk(Exception):
 
 def main() -> int:
     """Ask, and print what is known: 0 nothing, 1 something, 2 it could not be asked."""
-    pins = pins_of(lock.read())
+    locks = lock.read()
+    pins = pins_of(locks)
     try:
+        if empty := [f"{name}.txt" for name, text in locks.items() if not lock.packages(text)]:
+            raise CouldNotAsk(f"there is no package in {', '.join(empty)}")
         found = advisories(list(pins))
     except CouldNotAsk as error:
-        print(f"make audit: could not ask {URL}: {error}.", file=sys.stderr)
+        # A proxy's or the service's reason of an error is a stranger's text.
+        said = report.plain(str(error), [])
+        print(f"make audit: could not ask {URL}: {said}.", file=sys.stderr)
         print("So nothing is known of the packages. A proxy: HTTPS_PROXY", file=sys.stderr)
         return 2
     for (name, version), ids in found.items():

@@ -23,6 +23,7 @@ class Service:
     def __init__(self) -> None:
         self.asked: list[list[dict[str, Any]]] = []
         self.answer: Answer = results()
+        self.reason: str | None = None
 
 
 def results(**of: Any) -> Answer:
@@ -45,7 +46,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
             assert set(body) == {"queries"}
             one.asked.append(body["queries"])
             status, content = one.answer(body["queries"])
-            self.send_response(status)
+            self.send_response(status, one.reason)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -162,6 +163,26 @@ def test_a_service_that_cannot_be_reached_is_no_good_news(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert audit.main() == 2
     assert "refused" in capsys.readouterr().err
+
+
+def test_a_reason_that_a_terminal_would_obey_is_not_printed(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A proxy's 407 and its like: urllib quotes the words of the status line."""
+    service.answer, service.reason = says(b"", 502), "\x1b]0;owned\x07\x9b2J"
+    assert audit.main() == 2
+    said = capsys.readouterr().err
+    assert "HTTP Error 502" in said
+    assert all(char.isprintable() for char in said.replace("\n", ""))
+
+
+def test_a_lock_that_is_gone_is_no_good_news(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock, "read", lambda: {**PINS, "requirements-dev": ""})
+    assert audit.main() == 2
+    assert "no package in requirements-dev.txt" in capsys.readouterr().err
+    assert service.asked == []
 
 
 def test_every_locked_package_is_asked_for() -> None:
