@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 _TOP = {"bootstrap", "index.py", "server.py", "wsgi.py"}
@@ -31,7 +32,7 @@ def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
         own = name in _TOP or (name.startswith("token_service/") and path.suffix == ".py")
         if path.is_symlink():
             wrong.append(f"{name}: a link, which leads elsewhere. Put the file itself there")
-        elif own or (name == keys_file and not _is_private(path)):
+        elif (own or name == keys_file) and not _is_private(path):
             packed.append(path)
         elif path.name not in _NOT_PACKED:
             wrong.append(f"{name}: {_why(path, name == keys_file)}")
@@ -59,12 +60,8 @@ def _is_private(path: Path) -> bool:
     content = path.read_bytes()
     if _PRIVATE_PEM.search(content):
         return True
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return False
-    keys = document.get("keys", [document]) if isinstance(document, dict) else []
-    return any(
-        isinstance(key, dict) and "kty" in key and _PRIVATE_MEMBERS & set(key)
-        for key in (keys if isinstance(keys, list) else [])
-    )
+    # Of each object, however deep, and of a member that is there twice both.
+    objects: list[set[str]] = []
+    with suppress(ValueError, RecursionError):
+        json.loads(content, object_pairs_hook=lambda pairs: objects.append({n for n, _ in pairs}))
+    return any("kty" in names and _PRIVATE_MEMBERS & names for names in objects)

@@ -41,6 +41,7 @@ def test_the_functions_own_files_are_packed_and_nothing_is_wrong(function: Path)
     [
         ("server.key", PEM, "it holds a private key. Take it away"),
         ("token_service/key.pem", PEM, "it holds a private key. Take it away"),
+        ("token_service/key.py", f'KEY = """{PEM}"""', "it holds a private key. Take it away"),
         ("own.json", json.dumps(PRIVATE_JWK), "it holds a private key. Take it away"),
         (".env", "JWT_SECRET=x", "Their place is beside s.yaml"),
         (".env.production", "JWT_SECRET=x", "Their place is beside s.yaml"),
@@ -78,6 +79,23 @@ def test_a_configured_key_set_with_a_private_key_is_not_packed(
     (function / "keys.json").write_text(json.dumps({"keys": [json.loads(jwk_text()), key]}))
     packed, (wrong,) = own_files(function, "keys.json")
     assert "it holds private keys: JWT_JWKS_FILE is for public ones" in wrong
+    assert function / "keys.json" not in packed
+
+
+HIDDEN = {
+    "deeper": '{"keys": [], "pair": {"private": [%s]}}',
+    "in a member that is there twice": '{"keys": [%s], "keys": []}',
+    "in a list": "[%s]",
+    "before it is no JSON": '{"keys": [%s]},',
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_private_key_is_found_wherever_it_stands_in_a_key_set(function: Path, kind: str) -> None:
+    """Whoever reads the package reads the file, and not the function's list of keys."""
+    (function / "keys.json").write_text(HIDDEN[kind] % json.dumps(PRIVATE_JWK))
+    packed, (wrong,) = own_files(function, "keys.json")
+    assert "it holds private keys" in wrong
     assert function / "keys.json" not in packed
 
 
