@@ -81,6 +81,8 @@ def test_an_issuer_with_a_slash_is_asked_without_and_named_with(pem: Path) -> No
             "https://a.example/$HOME",
             "https://",
             "https://a.example/\nJWT_SECRET=x",
+            # JWT_ISSUER would be two issuers.
+            "https://a.example/x,https://b.example",
         ),
     ],
 )
@@ -98,6 +100,10 @@ def test_only_https_is_asked(issuer: str) -> None:
         ({"jwks_uri": "gone"}, "no jwks_uri that is an https URL"),
         ({"jwks_uri": "http://127.0.0.1:1/keys"}, "no jwks_uri that is an https URL"),
         ({"jwks_uri": "https://a.example/\nJWT_ISSUER=x"}, "no jwks_uri that is an https URL"),
+        # What is printed goes into .env, which a shell may read (import_config).
+        ({"jwks_uri": "https://a.example/;id"}, "no jwks_uri that is an https URL"),
+        ({"jwks_uri": "https://a.example/?a&id"}, "no jwks_uri that is an https URL"),
+        ({"jwks_uri": "https://a.example/`id`"}, "no jwks_uri that is an https URL"),
         ({"jwks_uri": ["https://a.example/"]}, "no jwks_uri that is an https URL"),
         ({"status": 404}, "cannot be fetched: HTTP 404; a provider without"),
         ({"status": 302}, "cannot be fetched: HTTP 302"),
@@ -108,7 +114,7 @@ def test_only_https_is_asked(issuer: str) -> None:
         ({"body": b" " * 2**21}, "cannot be fetched"),
         ({"keys": '{"keys": []}'}, "JWT_JWKS_URL cannot be fetched"),
     ],
-    ids=range(15),
+    ids=range(18),
 )
 def test_what_a_provider_says_is_checked(pem: Path, changes: dict[str, object], says: str) -> None:
     serving = provider(pem, **changes)  # type: ignore[arg-type]
