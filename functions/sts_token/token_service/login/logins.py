@@ -124,16 +124,11 @@ class Logins:
             self._secrets = text, secrets, [(secret, "HS256") for secret in secrets]
         return self._secrets[1:]
 
-    def _decoded(
-        self, login: str, candidates: Iterator[tuple[Any, str]]
-    ) -> tuple[dict[str, Any], object]:
-        """What a login says, and which of the candidates has signed it."""
-        key, algorithm = found = next(candidates)
-        audience, issuer = self._settings.audience or None, self._settings.issuer
+    def _decoded(self, login: str, candidates: Iterator[tuple[Any, str]]) -> tuple[Any, object]:
+        key, alg = found = next(candidates)
+        audience, iss = self._settings.audience or None, self._settings.issuer
         try:
-            claims: dict[str, Any] = self._jwt.decode(
-                login, key, [algorithm], audience=audience, issuer=issuer, **_CHECKS
-            )
+            claims = self._jwt.decode(login, key, [alg], audience=audience, issuer=iss, **_CHECKS)
         except self._jwt.InvalidSignatureError:
             # While a secret or a key is rotated, the next one may have signed.
             with suppress(StopIteration):
