@@ -61,6 +61,10 @@ def test_quotes_and_commas_are_told_so() -> None:
     assert "a comma" in told(f"{login()},{login(sub='bob')}")
 
 
+def test_a_lone_surrogate_is_not_taken_for_a_wrong_time() -> None:
+    assert "it is malformed" in told(f"{login()}\udcff", in_query=True)
+
+
 # RFC 7516, 7.1: five parts; the second may be empty (alg dir, as Auth0 has it).
 @pytest.mark.parametrize("key", ["", "eyJ"])
 def test_an_encrypted_token_is_told_so(key: str) -> None:

@@ -33,8 +33,8 @@ _ORIGINS = (
 )
 # Opaque ("null" is sent), or of no page.
 _NO_APPS = "file data blob about javascript filesystem content view-source ftp ws wss".split()
-# A field name (RFC 9110, section 5.1) without "*", but for those that no page can set (Fetch
-# Standard, "forbidden request-header").
+# A field name (RFC 9110, section 5.1) without "*", but for some that no page can set; the others of
+# the Fetch Standard's list ("forbidden request-header") do no harm.
 _NAME = r"(?!(?:cookie|host|origin)$|sec-|proxy-)[!#$%&'+.^_`|~0-9a-z-]+"
 _NAMES = (
     f"names of headers (RFC 9110), separated by commas, {MAX_HEADERS} at most; no *, cookie, host, "

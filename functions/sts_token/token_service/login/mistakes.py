@@ -56,7 +56,7 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
         reason = _algorithm(jwt.get_unverified_header(login).get("alg"), settings)
     elif isinstance(error, jwt.InvalidSignatureError):
         reason = _signature(login, secrets)
-    elif "(exp)" in str(error) or isinstance(error, (TypeError, ValueError, OverflowError)):
+    elif "(exp)" in str(error) or type(error) in (TypeError, ValueError, OverflowError):
         reason = "its claims exp and nbf must be numbers, in unix seconds"
     reason = reason or next(_SHAPES[one] for one in _SHAPES if re.fullmatch(one, login, re.DOTALL))
     is_open = isinstance(error, jwt.InvalidAudienceError) and not settings.audience
