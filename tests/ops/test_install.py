@@ -355,6 +355,7 @@ MODULES = {
     "token": "sandbox.__main__",
     "account-key": "sandbox.__main__",
     "login": "ops.login",
+    "jwks": "ops.jwks",
     "roles": "ops.roles",
     "explain": "ops.explain",
     "import-config": "ops.import_config",

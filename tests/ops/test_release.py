@@ -159,7 +159,7 @@ def test_the_real_release_of_one_commit_has_the_same_bytes_and_byte_code(tmp_pat
             ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache")
         )
     (root / "docs").mkdir()
-    for name in ("template.yml", "CHANGELOG.md", "docs/upgrade.md", ".gitignore"):
+    for name in ("template.yml", "CHANGELOG.md", "docs/upgrade.md", ".gitignore", "LICENSE"):
         shutil.copyfile(ROOT / name, root / name)
     git(root, "init", "--quiet")
     commit = commit_all(root)
