@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configuration import jwt_settings
+from configuration import logins_of
 from signed_logins import (
     EC_KEY,
     ED_KEY,
@@ -36,7 +36,6 @@ from token_service.login.logins import Logins
 from token_service.login.refusals import InvalidToken
 from tried import examples
 
-_ENV = {"ROLE_ARN": "acs:ram::1:role/u", "BUCKET_NAME": "my-bucket", "OSS_REGION": "cn-hangzhou"}
 OTHERS: dict[str, PrivateKey] = {
     "RS256": rsa.generate_private_key(65537, 2048),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
@@ -65,12 +64,11 @@ def private(algorithm: str) -> dict[str, object]:
     return made
 
 
-def logins_of(folder: Path, document: str) -> Logins:
+def by_set(folder: Path, document: str) -> Logins:
     """What verifies logins by that set."""
     path = folder / "keys.json"
     path.write_text(document)
-    env = {**_ENV, "JWT_JWKS_FILE": str(path)}
-    return Logins(jwt_settings(env), env)
+    return logins_of(JWT_JWKS_FILE=str(path))
 
 
 def user(logins: Logins, text: str) -> str:
@@ -89,7 +87,7 @@ def refused(logins: Logins, text: str) -> str:
 
 def test_keys_of_one_kid_are_told_apart_by_the_logins_algorithm(tmp_path: Path) -> None:
     """RFC 7517, 4.5: different types may have one kid."""
-    logins = logins_of(tmp_path, jwks(*(jwk(name, "k") for name in KEYS)))
+    logins = by_set(tmp_path, jwks(*(jwk(name, "k") for name in KEYS)))
     for name, key in KEYS.items():
         assert user(logins, login(key, name, kid="k")) == "alice"
         assert "signature" in refused(logins, login(OTHERS[name], name, kid="k"))
@@ -128,7 +126,7 @@ def test_two_keys_without_a_kid_are_ambiguous_too() -> None:
 
 
 def test_a_login_without_a_kid_is_verified_by_the_only_key_of_its_algorithm(tmp_path: Path) -> None:
-    two = logins_of(tmp_path, jwks(jwk("RS256", "a"), jwk("ES256", "b"), other("ES256", "c")))
+    two = by_set(tmp_path, jwks(jwk("RS256", "a"), jwk("ES256", "b"), other("ES256", "c")))
     assert user(two, login(RSA_KEY, "RS256")) == "alice"
     assert "several" in refused(two, login(EC_KEY, "ES256"))
     assert "unknown" in refused(two, login(RSA_KEY, "RS256", kid="other"))
@@ -275,7 +273,7 @@ def test_what_is_said_of_an_entry_is_short_and_printable(kid: str) -> None:
 @pytest.mark.parametrize("named", ["EdDSA", "Ed25519", None])
 def test_ed25519_is_eddsa_in_keys_and_in_logins(tmp_path: Path, named: str | None) -> None:
     """RFC 9864, 2.2."""
-    logins = logins_of(tmp_path, jwks(jwk("EdDSA", "k", alg=named), jwk("RS256", "r")))
+    logins = by_set(tmp_path, jwks(jwk("EdDSA", "k", alg=named), jwk("RS256", "r")))
     old = login(ED_KEY, "EdDSA", kid="k")
     new = signed(ED_KEY, {"alg": "Ed25519", "kid": "k"})
     assert user(logins, old) == user(logins, new) == "alice"
@@ -303,7 +301,7 @@ def test_a_login_never_chooses_what_a_key_is_for(
 ) -> None:
     """Signed with what everybody knows: the public key, as a secret."""
     document = jwks(*(jwk(name, name) for name in KEYS))
-    logins = logins_of(tmp_path, document)
+    logins = by_set(tmp_path, document)
     header: dict[str, object] = {"alg": algorithm, **({"kid": kid} if kid else {})}
     text = forged(header, claims())
     for secret in (document.encode(), *(public_pem(key) for key in KEYS.values()), b""):
@@ -315,14 +313,14 @@ def test_a_login_never_chooses_what_a_key_is_for(
 
 @pytest.mark.parametrize("algorithm", [["RS256"], {"RS256": 1}, None, 7, True, "RS256\0", "rs256"])
 def test_an_algorithm_that_is_none_of_ours_is_refused(tmp_path: Path, algorithm: object) -> None:
-    logins = logins_of(tmp_path, jwks(jwk("RS256", "k"), jwk("ES256", "k")))
+    logins = by_set(tmp_path, jwks(jwk("RS256", "k"), jwk("ES256", "k")))
     refused(logins, forged({"alg": algorithm, "kid": "k"}, claims(), b"x" * 64))
 
 
 def test_a_key_that_claims_anothers_algorithm_verifies_nothing(tmp_path: Path) -> None:
     odd = jwk("RS256", "k", alg="HS256"), jwk("ES256", "k", alg="RS256")
     document = jwks(*odd, jwk("EdDSA", "e"))
-    logins = logins_of(tmp_path, document)
+    logins = by_set(tmp_path, document)
     for name, key in KEYS.items():
         if name != "EdDSA":
             assert "unknown" in refused(logins, login(key, name, kid="k"))
@@ -330,13 +328,13 @@ def test_a_key_that_claims_anothers_algorithm_verifies_nothing(tmp_path: Path) -
 
 def test_a_secret_in_the_set_verifies_nothing(tmp_path: Path) -> None:
     secret = {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "alg": "HS256"}
-    logins = logins_of(tmp_path, jwks({**secret, "kid": "k"}, jwk("ES256", "e")))
+    logins = by_set(tmp_path, jwks({**secret, "kid": "k"}, jwk("ES256", "e")))
     text = login("secret-secret-secret-secret-secret", "HS256", kid="k")
     assert "unknown" in refused(logins, text)
 
 
 def test_who_took_a_private_key_out_of_the_set_gets_nothing_by_it(tmp_path: Path) -> None:
-    logins = logins_of(tmp_path, jwks({**private("RS256"), "kid": "k"}, jwk("ES256", "e")))
+    logins = by_set(tmp_path, jwks({**private("RS256"), "kid": "k"}, jwk("ES256", "e")))
     assert "unknown" in refused(logins, login(RSA_KEY, "RS256", kid="k"))
     assert "algorithm" in refused(logins, login(RSA_KEY, "RS256"))
 

@@ -17,7 +17,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from configuration import jwt_settings
+from configuration import logins_of
 from signed_logins import RSA_KEY, SECRET, claims, jwk, jwks, login
 from token_service import base64url
 from token_service.errors import Misconfiguration
@@ -27,7 +27,6 @@ from token_service.login.refusals import InvalidToken, MissingToken
 from token_service.login.weak_keys import is_roca
 from vectors import Jwk, LoginVector, login_vectors, signature_vectors
 
-SOUND = {"ROLE_ARN": "acs:ram::1:role/upload", "BUCKET_NAME": "b-1", "OSS_REGION": "cn-hangzhou"}
 SIGNATURES = login_vectors("json_web_signature")
 KEYS = login_vectors("json_web_key")
 
@@ -36,11 +35,6 @@ KEYS = login_vectors("json_web_key")
 def _any_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     """The vectors sign any text, not claims: ours take its place once the signature is verified."""
     monkeypatch.setattr(jwt.PyJWT, "_decode_payload", lambda _, __: claims())
-
-
-def verifier(**variables: str) -> Logins:
-    env = {**SOUND, **variables}
-    return Logins(jwt_settings(env), env)
 
 
 def secret_of(keys: list[Jwk]) -> str:
@@ -77,7 +71,7 @@ def by_jwks(vectors: list[LoginVector], folder: Path) -> dict[int, bool]:
 
 def accepted(vectors: Iterable[LoginVector], **variables: str) -> dict[int, bool]:
     try:
-        logins = verifier(**variables)
+        logins = logins_of(**variables)
     except Misconfiguration:
         return {vector.number: False for vector in vectors}
     return {vector.number: logs_in(logins, vector.text) for vector in vectors}
@@ -162,7 +156,7 @@ def test_signatures_over_plain_texts_are_what_they_are_marked_as(
         parts = (b"", vector.message, header, vector.signature)
         monkeypatch.setattr(jwt.PyJWS, "_load", lambda *_, parts=parts: parts)
         found[vector.number] = logs_in(
-            verifier(JWT_JWKS_FILE=str(tmp_path / "keys.json")), SOUND_LOGIN
+            logins_of(JWT_JWKS_FILE=str(tmp_path / "keys.json")), SOUND_LOGIN
         )
     # "acceptable" is a DigestInfo without its NULL: RFC 8017, appendix B.1, wants it there.
     valid = {vector.number for vector in signature_vectors() if vector.result == "valid"}
@@ -184,7 +178,7 @@ def test_a_key_of_the_faulty_generator_is_told_from_sound_ones() -> None:
 def test_one_key_of_the_faulty_generator_costs_no_other_key(tmp_path: Path) -> None:
     (roca,) = next(vector.keys for vector in KEYS if vector.number == 7)
     (tmp_path / "keys.json").write_text(jwks(roca, jwk("RS256", "own")))
-    logins = verifier(JWT_JWKS_FILE=str(tmp_path / "keys.json"))
+    logins = logins_of(JWT_JWKS_FILE=str(tmp_path / "keys.json"))
     assert logs_in(logins, login(RSA_KEY, "RS256", "own"))
 
 
@@ -209,7 +203,7 @@ def test_padding_is_right_or_the_login_is_refused(part: int) -> None:
     """What 367 and 370 were to show. RFC 7515 leaves padding out. By policy, which is PyJWT's, for
     AWS's load balancers, a part may have it: as RFC 4648 would write it, not otherwise."""
     parts = SOUND_LOGIN.split(".")
-    logins = verifier(JWT_SECRET=SECRET)
+    logins = logins_of(JWT_SECRET=SECRET)
 
     def with_part(changed: str) -> str:
         text = ".".join([*parts[:part], changed, *parts[part + 1 :]])
@@ -252,6 +246,6 @@ DETACHED = signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, PAYLOAD)
 )
 def test_what_a_header_marks_as_critical_is_refused(text: str) -> None:
     """Wycheproof has no vectors for it: our own, by RFC 7515 and RFC 7797."""
-    logins = verifier(JWT_SECRET=SECRET)
+    logins = logins_of(JWT_SECRET=SECRET)
     assert logs_in(logins, SOUND_LOGIN)
     assert not logs_in(logins, text)

@@ -24,7 +24,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from configuration import jwt_settings
+from configuration import SOUND, jwt_settings, logins_of
 from scripted_sts import answer, scripted_sts, success
 from signed_logins import (
     EC_KEY,
@@ -45,18 +45,6 @@ from token_service.login.logins import MAX_CACHED, MAX_LOGIN_CHARACTERS, Logins
 from token_service.login.refusals import ExpiredToken, InvalidToken, MissingToken
 
 FUNCTION = Path(__file__).parents[2] / "functions" / "sts_token"
-SOUND = {
-    "ROLE_ARN": "acs:ram::1:role/upload",
-    "BUCKET_NAME": "my-bucket",
-    "OSS_REGION": "cn-hangzhou",
-}
-
-
-def logins_of(**variables: str) -> Logins:
-    """The verifier that a deployment with these variables has."""
-    env = {**SOUND, **variables}
-    settings = jwt_settings(env)
-    return Logins(settings, env)
 
 
 def with_login(text: str, headers: Mapping[str, str] | None = None) -> Request:

@@ -11,23 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configuration import jwt_settings
+from configuration import logins_of
 from signed_logins import KEYS, RSA_KEY, SECRET, claims, jwk, jwks, login
 from token_service.http.messages import Request
 from token_service.login.logins import Logins
 from token_service.login.refusals import InvalidToken
-
-SOUND = {
-    "ROLE_ARN": "acs:ram::1:role/upload",
-    "BUCKET_NAME": "my-bucket",
-    "OSS_REGION": "cn-hangzhou",
-}
-
-
-def logins_of(**variables: str) -> Logins:
-    env = {**SOUND, **variables}
-    return Logins(jwt_settings(env), env)
-
 
 HS256 = logins_of(JWT_SECRET=SECRET)
 

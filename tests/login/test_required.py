@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configuration import jwt_settings
+from configuration import SOUND, logins_of
 from signed_logins import SECRET, claims
 from token_service.errors import Misconfiguration
 from token_service.http.messages import Request
@@ -21,18 +21,11 @@ from token_service.login.refusals import InvalidToken
 from token_service.login.required import Required, required
 from token_service.settings.parsing import Refused
 
-SOUND = {
-    "ROLE_ARN": "acs:ram::1:role/upload",
-    "BUCKET_NAME": "my-bucket",
-    "OSS_REGION": "cn-hangzhou",
-    "JWT_SECRET": SECRET,
-}
 FUNCTION = Path(__file__).parents[2] / "functions" / "sts_token"
 
 
-def logins_of(text: str) -> Logins:
-    env = {**SOUND, "JWT_REQUIRE": text}
-    return Logins(jwt_settings(env), env)
+def requiring(text: str) -> Logins:
+    return logins_of(JWT_SECRET=SECRET, JWT_REQUIRE=text)
 
 
 def user(logins: Logins, **changes: object) -> str:
@@ -68,7 +61,7 @@ def test_the_claim_must_be_one_of_the_values(
     text: str, fits: list[object], others: list[object]
 ) -> None:
     name = text.partition("=")[0].strip()
-    logins = logins_of(text)
+    logins = requiring(text)
     for value in fits:
         assert user(logins, **{name: value}) == "alice"
     for value in others:
@@ -78,7 +71,7 @@ def test_the_claim_must_be_one_of_the_values(
 
 
 def test_all_that_is_required_must_hold() -> None:
-    logins = logins_of("azp=web|phone, email_verified=true")
+    logins = requiring("azp=web|phone, email_verified=true")
     assert user(logins, azp="phone", email_verified=True) == "alice"
     assert "it differs in the claim email_verified" in refused(
         logins, azp="web", email_verified=False
@@ -89,17 +82,17 @@ def test_all_that_is_required_must_hold() -> None:
 
 def test_a_claim_that_is_nested_deeply_is_refused_as_any_other() -> None:
     nested = json.loads("[" * 900 + "]" * 900)
-    assert "it differs in the claim azp" in refused(logins_of("azp=web"), azp=nested)
+    assert "it differs in the claim azp" in refused(requiring("azp=web"), azp=nested)
 
 
 def test_a_refusal_tells_no_value() -> None:
-    message = refused(logins_of("tier=gold-s3cret"), tier="si1ver")
+    message = refused(requiring("tier=gold-s3cret"), tier="si1ver")
     assert "s3cret" not in message
     assert "si1ver" not in message
 
 
 def test_the_header_of_a_login_is_not_looked_at() -> None:
-    assert "lacks the claim typ" in refused(logins_of("typ=JWT"))
+    assert "lacks the claim typ" in refused(requiring("typ=JWT"))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +106,7 @@ def test_the_header_of_a_login_is_not_looked_at() -> None:
 def test_what_is_not_understood_is_a_fault(text: str) -> None:
     """It would let nobody in, or everybody: no guess is taken."""
     with pytest.raises(Misconfiguration, match="JWT_REQUIRE: must be claim=value or"):
-        logins_of(text)
+        requiring(text)
 
 
 @given(st.text(st.sampled_from("ab=|, .:!\n") | st.characters(), max_size=20))
@@ -139,7 +132,7 @@ def test_it_is_loaded_only_where_it_is_set() -> None:
     for text, is_loaded in (("", "False"), ("azp=web", "True")):
         done = subprocess.run(
             [sys.executable, "-c", code],
-            env={**SOUND, "JWT_REQUIRE": text, "PYTHONPATH": str(FUNCTION)},
+            env={**SOUND, "JWT_SECRET": SECRET, "JWT_REQUIRE": text, "PYTHONPATH": str(FUNCTION)},
             capture_output=True,
             text=True,
             check=False,

@@ -8,10 +8,18 @@ from typing import NamedTuple
 from token_service.callback import parameters
 from token_service.callback.parameters import CallbackSettings
 from token_service.login.jwt import Jwt
+from token_service.login.logins import Logins
 from token_service.settings.parsing import Reader
 from token_service.settings.reading import Settings, read_settings
 from token_service.signing import limits
 from token_service.signing.limits import Limits
+
+SOUND = {
+    "ROLE_ARN": "acs:ram::1:role/upload",
+    "BUCKET_NAME": "my-bucket",
+    "OSS_REGION": "cn-hangzhou",
+}
+"""The least that a deployment with logins sets, but for what verifies them."""
 
 
 class Configuration(NamedTuple):
@@ -35,3 +43,9 @@ def jwt_settings(env: Mapping[str, str]) -> Jwt:
     auth = read_settings(env).auth
     assert isinstance(auth, Jwt)
     return auth
+
+
+def logins_of(**variables: str) -> Logins:
+    """The verifier that a deployment with these variables has. Raises Misconfiguration."""
+    env = {**SOUND, **variables}
+    return Logins(jwt_settings(env), env)
