@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from bench import copies as copies_module
 from bench.copies import CompareError, Python, find_python, make_copies, put_base
+from repositories import git
 
 THIS = Python(sys.executable, "3.11.0")
 # It builds what its own index.txt says.
@@ -21,15 +20,6 @@ def build(output):
     output.mkdir()
     (output / "index.py").write_text((ROOT / "index.txt").read_text())
 """
-
-
-def git(repository: Path, *arguments: str) -> str:
-    program = shutil.which("git")
-    if program is None:
-        pytest.skip("no git here")
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    command = [program, "-C", str(repository), *identity, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from ops.package import PackageError
 from ops.release import release
 from ops.release_notes import Section, place, section
 from ops.runtime import Python
+from repositories import git
 from token_service import __version__
 
 URL = "https://files.example.com/sts/v1"
@@ -59,19 +60,10 @@ FILES = ["SHA256SUMS", "notes.md", f"sts_token-{__version__}.zip", "template.yml
 STAND_IN = Python("/opt/python3.10", "3.10.13", "cpython-310")
 
 
-def git(root: Path, *arguments: str) -> str:
-    program = shutil.which("git")
-    if program is None:
-        pytest.skip("no git here")
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    command = [program, "-C", str(root), *identity, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def commit_all(root: Path) -> str:
     git(root, "add", ".")
     git(root, "commit", "--quiet", "--message=all")
-    return git(root, "rev-parse", "HEAD")
+    return git(root, "rev-parse", "HEAD").strip()
 
 
 @pytest.fixture
@@ -197,7 +189,7 @@ def test_the_real_release_of_one_commit_has_the_same_bytes_and_byte_code(tmp_pat
 def test_the_notes_are_those_of_the_version_and_lead_to_its_pages(
     checkout: Path, tmp_path: Path
 ) -> None:
-    commit = git(checkout, "rev-parse", "HEAD")
+    commit = git(checkout, "rev-parse", "HEAD").strip()
     report = "\n".join(release(checkout, tmp_path / "out", ADDRESSES))
     text = (tmp_path / "out" / "notes.md").read_text()
     assert f"# token_service {__version__}\n\nCommit `{commit}`" in text
