@@ -23,7 +23,7 @@ from running_cloud import RunningCloud, Token, running_cloud
 from signed_logins import SECRET, login
 from token_service import __version__
 from token_service.app import ROUTES, App
-from token_service.callback import verify
+from token_service.callback import variables as callback_variables
 from token_service.errors import ServiceError
 from token_service.grant import content_types, extensions, wish_names
 from token_service.grant.grants import TOKEN_WISHES
@@ -122,9 +122,9 @@ def test_each_range_and_default_is_that_of_the_code() -> None:
     assert SCHEMAS["MultipartUpload"]["properties"]["PartSize"]["const"] == multipart.PART_BYTES
     assert SCHEMAS["Health"]["properties"]["Warnings"]["maxItems"] == health.MAX_WARNINGS
     sent = SCHEMAS["CallbackFields"]
-    assert set(sent["required"]) == sent["properties"].keys() == set(verify._FIELDS)
+    assert set(sent["required"]) == sent["properties"].keys() == set(callback_variables.FIELDS)
     uploaded = SCHEMAS["VerifiedUpload"]["required"]
-    assert uploaded == ["StatusCode", "Status", *verify._MEMBERS]
+    assert uploaded == ["StatusCode", "Status", *callback_variables.MEMBERS]
     preflight = " ".join(DOCUMENT["info"]["description"].split())
     assert f"({', '.join(cors.METHODS)})" in preflight
     assert f"({', '.join(cors.REQUEST_HEADERS)})" in preflight

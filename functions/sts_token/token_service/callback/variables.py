@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote
 
+from token_service.callback.parameters import BODY
 from token_service.callback.seals import CallbackRefused
 from token_service.grant.refusals import InvalidParameter
 from token_service.grant.wish_names import OWN_VARIABLES
@@ -16,9 +17,10 @@ MAX_BYTES = 1024
 """Of names and values, in UTF-8: beside the seal of most names they fit into OSS's 5 KB."""
 _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
 _FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
-_OURS = """bucket object etag size height width request seal id legacyid caller contenttype
-variables status statuscode""".split()
+FIELDS = tuple(field.partition("=")[0] for field in BODY.split("&"))
+MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
 """The fields of our body and the members of our answer: no reader takes one for the other."""
+_OURS = {name.lower() for name in (*FIELDS, *MEMBERS, "Variables", "Status", "StatusCode")}
 
 
 def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

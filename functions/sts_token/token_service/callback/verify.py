@@ -30,10 +30,8 @@ MAX_BODY_BYTES = 16 * 1024
 own variables; our seal has 3 KB."""
 MAX_HEADER_CHARACTERS = 2048
 
-_FIELDS = ("bucket", "object", "etag", "size", "height", "width", "request", "seal")
 _ETAG = "[A-Za-z0-9-]{1,128}"
 _NUMBER = "[0-9]{1,19}"
-_MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
 
 
 class Callback(NamedTuple):
@@ -72,7 +70,7 @@ class Upload(NamedTuple):
 
     def members(self) -> dict[str, object]:
         """For the answer and the hook; for the log, where `variables` are taken out."""
-        members: dict[str, object] = dict(zip(_MEMBERS, self[:-1], strict=True))
+        members: dict[str, object] = dict(zip(variables.MEMBERS, self[:-1], strict=True))
         return {**members, "Variables": self.variables} if self.variables else members
 
 
@@ -158,7 +156,7 @@ def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
     fields: dict[str, str] = {}
     own: list[tuple[str, str]] = []
     # Not each of a million: one more than there may be is too many.
-    parts = request.body.split(b"&", len(_FIELDS) + variables.MAX_VARIABLES)
+    parts = request.body.split(b"&", len(variables.FIELDS) + variables.MAX_VARIABLES)
     for number, part in enumerate(parts, 1):
         try:
             # Decoded before it is looked at: "b%75cket" is bucket, too.
@@ -168,11 +166,11 @@ def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
             raise CallbackRefused(f"the body's field {number} is malformed") from None
         if name in fields:
             raise CallbackRefused(f"the body must have {name} once: it is there twice")
-        if name in _FIELDS:
+        if name in variables.FIELDS:
             fields[name] = value
         else:
             own.append((name, value))
-    for name in _FIELDS:
+    for name in variables.FIELDS:
         if name not in fields:
             raise CallbackRefused(f"the body must have {name} once: it is missing")
     return fields, own
