@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -158,8 +159,7 @@ def _public_half(data: bytes) -> bytes:
             raise _Wrong("holds a certificate and no private key: are the two files swapped?")
         raise _Wrong("holds no private key in PEM (-----BEGIN PRIVATE KEY-----)")
     try:
-        public = load_pem_private_key(data, None).public_key()
-        return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return _der(load_pem_private_key(data, None).public_key())
     except TypeError:
         raise _Wrong("is encrypted, and nothing here has its password: openssl pkey") from None
     except (ValueError, UnsupportedAlgorithm):
@@ -168,10 +168,13 @@ def _public_half(data: bytes) -> bytes:
 
 def _public_key(certificate: x509.Certificate) -> bytes:
     try:
-        public = certificate.public_key()
-        return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return _der(certificate.public_key())
     except (ValueError, UnsupportedAlgorithm):
         return b""
+
+
+def _der(public: PublicKeyTypes) -> bytes:
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _unfit(certificate: x509.Certificate, domain: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ def cli(patient: Patient) -> Finding:
     """Whether it is Serverless Devs, of a version that knows s.yaml."""
     if patient.is_under_s:
         return passed(f"{patient.shell.get(_VERSION, 'it')} runs this")
-    found = shutil.which("s", path=patient.shell.get("PATH", ""))
+    found = _program(patient)
     if found is None:
         return noted(
             "not here: `s deploy` needs it (npm install -g @serverless-devs/s); a stack of the "
@@ -65,7 +65,7 @@ def access(patient: Patient) -> Finding:
     """
     if patient.is_under_s:
         return passed("`s` has one, or it would not run this")
-    if shutil.which("s", path=patient.shell.get("PATH", "")) is None:
+    if _program(patient) is None:
         return skipped("there is no `s`")
     own = ("AccountID", "AccessKeyID", "AccessKeySecret")
     if all(patient.loaded.variables.get(name) for name in own):
@@ -84,7 +84,7 @@ def access(patient: Patient) -> Finding:
 
 def rights_of_key(patient: Patient) -> Finding:
     """For the operator to compare with what its user has: nothing here can look at it."""
-    if shutil.which("s", path=patient.shell.get("PATH", "")) is None and not patient.is_under_s:
+    if _program(patient) is None and not patient.is_under_s:
         return skipped("there is no `s`")
     try:
         # One with a * would name the rights of others.
@@ -93,6 +93,10 @@ def rights_of_key(patient: Patient) -> Finding:
     except Misconfiguration as error:
         return failed(error.message)
     return noted(f"the key of `s` needs {deploy_key.said(deploy_key.needed(patient.variables))}")
+
+
+def _program(patient: Patient) -> str | None:
+    return shutil.which("s", path=patient.shell.get("PATH", ""))
 
 
 def home_of(shell: Mapping[str, str]) -> Path:
