@@ -61,12 +61,13 @@ def upgrades(wish: str) -> list[str]:
 
 def made(programs: Path, more: Sequence[str]) -> dict[str, str]:
     """The text of each set's lock. Raises Failed where uv finds none."""
+    before = read()
     locks: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as name:
         for number, (each, base) in enumerate(SETS.items()):
             file = Path(name) / f"{number}.txt"
             # What was locked is what uv prefers.
-            file.write_text("".join(map(str, packages_with(each, SETS, read()))), encoding="utf-8")
+            file.write_text("".join(map(str, packages_with(each, SETS, before))), encoding="utf-8")
             limits = Path(name) / "limits.txt"
             limits.write_text("".join(packages_with(base, SETS, locks)), encoding="utf-8")
             command = [str(programs / "uv"), "pip", "compile", *_OPTIONS, *more]
