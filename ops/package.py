@@ -24,6 +24,7 @@ from ops import ROOT, dotenv
 from ops.install import why
 from ops.lock import packages as locked
 from ops.own_files import own_files
+from token_service.grant.policies import READY
 
 FUNCTION = ROOT / "functions" / "sts_token"
 POLICIES = ROOT / "policies"
@@ -98,7 +99,9 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     (folder / POLICIES.name).mkdir()
-    for source in sorted([p for end in ("j2", "txt", "json") for p in POLICIES.glob(f"*.{end}")]):
+    # No other JSON: a config.json that lies there holds a key.
+    templates = [path for end in ("j2", "txt") for path in POLICIES.glob(f"*.{end}")]
+    for source in sorted([*templates, POLICIES / READY]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
     if native:
         shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")

@@ -187,6 +187,8 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
     shutil.copytree(FUNCTION, function, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(POLICIES, policies)
     (function / "keys.json").write_text(jwks(jwk("ES256", "k")))
+    # The attack: both packages are handed on, with the vendor's settings in them.
+    (policies / "config.json").write_text('{"AccessKeySecret": "secret"}')
     (policies / "own.txt").write_text(
         '{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:PutObject"],'
         '"Resource":["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]}]}'
@@ -217,3 +219,5 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
     inlined.mkdir()
     package_module.fill(inlined, [], native=False)
     assert list(inlined.glob("*.json")) == []
+    for folder in (made, inlined):
+        assert [path.name for path in (folder / "policies").glob("*.json")] == ["ready.json"]
