@@ -34,6 +34,7 @@ def test_the_template_is_what_ros_accepts(known: Specifications) -> None:
     assert faults(yaml.safe_load(text), len(text.encode()), known) == []
 
 
+@pytest.mark.slow
 def test_the_template_with_the_code_is_what_ros_accepts(
     known: Specifications, inlined_text: str
 ) -> None:
