@@ -93,6 +93,26 @@ def test_wishes_come_from_a_json_or_form_body(request_: Request) -> None:
     assert grants.read_wishes(request_) == {"policy": "p", "duration": "900"}
 
 
+def test_a_body_may_have_16_kb_and_not_a_byte_more() -> None:
+    assert MAX_BODY_BYTES == 16 * 1024
+    wishes = b'{"policy": "p"}'
+    assert grants.read_wishes(post(wishes.ljust(MAX_BODY_BYTES))) == {"policy": "p"}
+    with pytest.raises(InvalidParameter) as caught:
+        grants.read_wishes(post(wishes.ljust(MAX_BODY_BYTES + 1)))
+    assert caught.value.code == "InvalidParameter.Body"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
+@pytest.mark.parametrize("query", [{}, {"policy": "p"}, {"policy": "p", "app": "1"}])
+def test_only_a_post_has_wishes_in_its_body(method: str, query: dict[str, str]) -> None:
+    """The SDKs and gateways drop the body of a GET, or refuse it: nobody may rely on one."""
+    for body in (b'{"object": "o"}', b"\xff", b"x" * (MAX_BODY_BYTES + 1)):
+        found = grants.read_wishes(
+            Request(method, "/", query, {"content-type": "text/plain"}, body)
+        )
+        assert found == {name: value for name, value in query.items() if name == "policy"}
+
+
 MULTIPART = "multipart/form-data; boundary=----b7 1"
 
 

@@ -206,6 +206,33 @@ def test_without_what_lies_ready_jinja2_renders_the_same(
         assert compiled.render(grant) == ready.render(grant)
 
 
+def of_length(folder: Path, length: int) -> Policies:
+    """A template that renders to a policy of so many characters."""
+    around = len('{"Version":"1","Statement":[""]}')
+    return own(folder, '{"Version": "1", "Statement": ["' + "x" * (length - around) + '"]}')
+
+
+def test_a_policy_may_have_2048_characters_and_not_one_more(tmp_path: Path) -> None:
+    """STS's limit (vendor documentation of AssumeRole)."""
+    assert MAX_CHARACTERS == 2048
+    assert len(render_own(of_length(tmp_path, 2048))) == 2048
+    with pytest.raises(PolicyError, match="2049"):
+        render_own(of_length(tmp_path, 2049))
+
+
+def test_a_character_beyond_ascii_counts_as_one(tmp_path: Path) -> None:
+    """Written as \\uXXXX it would take six of the 2,048, and a longer name would be refused."""
+    name = "uploads/" + "\u7167" * 300
+    text = render_own(own(tmp_path, '{"Version": "1", "Statement": ["{{ keys }}"]}'), name)
+    assert text == f'{{"Version":"1","Statement":["{name}"]}}'
+    # And so it is counted where the policy is too long.
+    bundled = rendered(PREFIX._replace(policy="bucket_write_policy", object_key=name))
+    assert bundled["Statement"][0]["Resource"] == [f"acs:oss:*:*:my-bucket/{name}"]
+    long = own(tmp_path, '{"Version": "1", "Statement": ["' + "\u7167" * 2100 + '"]}')
+    with pytest.raises(PolicyError, match=str(2100 + len('{"Version":"1","Statement":[""]}'))):
+        render_own(long)
+
+
 VENDORS = (
     '{"Statement":[{"Action":["oss:PutObject"],"Effect":"Allow",'
     '"Resource":["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]}],"Version":"1"}'

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import time
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from configuration import configuration
 from token_service import warnings
+from token_service.callback.public_keys import BUNDLED
 from token_service.errors import Misconfiguration
 from token_service.grant.policies import Policies
-from token_service.settings.parsing import Reader
+from token_service.settings import variables as v
+from token_service.settings.parsing import MIN_SECRET_BYTES, Reader, Variable
 from token_service.settings.reading import (
     Settings,
     read_access_key,
@@ -143,6 +149,67 @@ def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str
     brakes = read_settings(env).auth.brakes
     assert brakes is not None
     assert brakes.denied == {"~" + "a2" * 16, "b"}
+
+
+def spki(key: Any) -> str:
+    """A public key in base64, as it stands between the lines of its PEM."""
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return base64.b64encode(key.public_bytes(*form)).decode()
+
+
+PUBLIC_KEYS = {
+    "RSA": spki(rsa.generate_private_key(65537, 2048).public_key()),
+    "RSA of 512 bits": "".join(BUNDLED.splitlines()[1:-1]),
+    "P-256": spki(ec.generate_private_key(ec.SECP256R1()).public_key()),
+    "Ed25519": spki(ed25519.Ed25519PrivateKey.generate().public_key()),
+    "PEM": BUNDLED,
+    "PEM behind a text": f"the key: {BUNDLED}",
+    "SSH": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPeopleReadThisOne",
+    "JWKS": '{"keys": [{"kty": "OKP", "crv": "Ed25519"}]}',
+    "a JWKS's URL": "https://login.example.com/.well-known/jwks.json",
+    "a JWKS's URL on loopback": "http://127.0.0.1:7080/.well-known/jwks.json",
+}
+
+
+@pytest.mark.parametrize("variable", [v.JWT_SECRET, v.CALLBACK_SECRET], ids=lambda of: of.name)
+@pytest.mark.parametrize("key", PUBLIC_KEYS.values(), ids=PUBLIC_KEYS)
+def test_what_everybody_can_read_is_no_secret(variable: Variable, key: str) -> None:
+    """Anyone could sign with it. All are long enough."""
+    assert len(key) >= MIN_SECRET_BYTES
+    with pytest.raises(Misconfiguration, match="public key") as caught:
+        Reader({variable.name: key}).read(variable)
+    assert caught.value.variable == variable.name
+
+
+@pytest.mark.parametrize(
+    ("name", "longest", "too_long"),
+    [
+        ("ROLE_ARN", f"acs:ram::1:role/{'r' * 64}", f"acs:ram::1:role/{'r' * 65}"),
+        ("ROLE_ARN", f"acs:ram::{'1' * 32}:role/r", f"acs:ram::{'1' * 33}:role/r"),
+        ("BUCKET_NAME", "b" * 63, "b" * 64),
+        ("CALLER_TOKENS_PER_MINUTE", "9999", "10000"),
+        ("CALLER_URLS_PER_MINUTE", "99999", "100000"),
+        ("TOKEN_EXPIRE_TIME", "43200", "43201"),
+        ("URL_EXPIRE_TIME", "604800", "604801"),
+        ("UPLOAD_MAX_BYTES", "5368709120", "5368709121"),
+        ("CALLBACK_SECRET", "s" * 32, "s" * 31),
+    ],
+)
+def test_the_last_value_that_is_taken_is_the_documented_one(
+    env: Env, name: str, longest: str, too_long: str
+) -> None:
+    env.update(CALLBACKS)
+    configuration({**env, name: longest})
+    with pytest.raises(Misconfiguration) as caught:
+        configuration({**env, name: too_long})
+    assert caught.value.variable == name
+
+
+def test_a_bucket_has_three_characters_at_the_least(env: Env) -> None:
+    assert read_settings({**env, "BUCKET_NAME": "b-1"}).bucket == "b-1"
+    for name in ("bb", "-bb", "bb-"):
+        with pytest.raises(Misconfiguration, match="BUCKET_NAME"):
+            read_settings({**env, "BUCKET_NAME": name})
 
 
 def test_a_value_is_trimmed(env: Env) -> None:
@@ -281,8 +348,14 @@ def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None
     for host in ("10.0.2.2", "192.168.1.5", "172.16.0.9", "172.31.9.9", "localhost"):
         env["OSS_ENDPOINT"] = f"http://{host}:7081"
         assert str(read_settings(env).oss_endpoint) == env["OSS_ENDPOINT"]
-    with pytest.raises(Misconfiguration):
-        configuration({**env, "OSS_ENDPOINT": "http://172.32.0.1"})
+
+
+@pytest.mark.parametrize("second", [0, 9, *range(10, 16), 32, 99, 160, 255])
+def test_plain_http_to_a_public_address_is_refused(env: Env, second: int) -> None:
+    """Of 172.x only 172.16.0.0/12 is private (RFC 1918)."""
+    with pytest.raises(Misconfiguration) as caught:
+        configuration({**env, "OSS_ENDPOINT": f"http://172.{second}.0.1"})
+    assert caught.value.variable == "OSS_ENDPOINT"
 
 
 def test_without_callback_url_there_are_no_callbacks(env: Env) -> None:
