@@ -289,6 +289,18 @@ def test_a_login_of_a_megabyte_is_refused_before_it_is_read() -> None:
     assert HS256.verified(with_login(login(padding="x" * 5000))).user_id == "alice"
 
 
+def test_a_login_may_have_8192_characters_and_not_one_more() -> None:
+    assert MAX_LOGIN_CHARACTERS == 8192
+    # Base64 makes four characters of three bytes, so not every length can be had.
+    made = {len(text): text for text in (login(padding="x" * n) for n in range(5900, 6100))}
+    longest = max(length for length in made if length <= MAX_LOGIN_CHARACTERS)
+    assert longest > MAX_LOGIN_CHARACTERS - 4
+    assert HS256.verified(with_login(made[longest])).user_id == "alice"
+    # It is refused before its signature is looked at.
+    too_long = made[longest].ljust(MAX_LOGIN_CHARACTERS + 1, "x")
+    assert str(MAX_LOGIN_CHARACTERS) in refused(too_long)
+
+
 def test_two_logins_at_once_are_refused() -> None:
     request = in_query(login(sub="bob"), {"authorization": f"Bearer {login()}"})
     with pytest.raises(InvalidToken, match="header and access_token differ"):

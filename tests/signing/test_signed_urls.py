@@ -331,6 +331,13 @@ def test_parameters_of_the_operator_are_signed_into_the_url(settings: Configurat
         ({"object": "a", "method": "GET", DISPOSITION: ""}, "ResponseContentDisposition"),
         ({"object": "a", "method": "GET", DISPOSITION: "x" * 1025}, "ResponseContentDisposition"),
         ({"object": "a", "method": "GET", DISPOSITION: "a\r\nX: y"}, "ResponseContentDisposition"),
+        *(
+            (
+                {"object": "a", "method": "GET", DISPOSITION: f"attachment; filename={wrong}"},
+                "ResponseContentDisposition",
+            )
+            for wrong in ("x" * 1004, "\u7167" * 335, "\x00", "\t", "\r\nX: y", "\x1f", "\x7f")
+        ),
         ({"object": "a", "method": "GET", "x-oss-process": "image/\x00"}, "XOssProcess"),
         ({"object": "a", "method": "GET", "x-oss-process": "hls/sign"}, "XOssProcess"),
         ({"object": "a", "method": "GET", "x-oss-process": "style/x"}, "XOssProcess"),
@@ -347,9 +354,12 @@ def test_parameters_of_the_operator_are_signed_into_the_url(settings: Configurat
             "XOssProcess",
         ),
         ({"object": "a", "method": "GET", "x-oss-process": "\ud800"}, "XOssProcess"),
-        (
-            {"object": "a", "method": "GET", DISPOSITION: "attachment; filename=\ud800"},
-            "ResponseContentDisposition",
+        *(
+            (
+                {"object": "a", "method": "GET", DISPOSITION: f"attachment; filename={half}"},
+                "ResponseContentDisposition",
+            )
+            for half in ("\ud800", "\udfff")
         ),
         (
             {"object": "a", "method": "GET", "x-oss-process": "image/info" + "/info" * 300},
@@ -365,6 +375,16 @@ def test_a_wrong_wish_is_named(settings: Configuration, wishes: Env, parameter: 
     with pytest.raises(InvalidParameter) as caught:
         presign.read_wish(wishes, settings.limits, KEY, None)
     assert caught.value.code == f"InvalidParameter.{parameter}"
+
+
+def test_a_disposition_may_have_1024_bytes(settings: Configuration) -> None:
+    for name in ("x" * 1003, "\u7167" * 334 + "x", " !~\u00a0\u2028\ue000"):
+        disposition = f"attachment; filename={name}"[:1024]
+        wishes = {"object": "a", "method": "GET", DISPOSITION: disposition}
+        assert len(disposition.encode()) <= 1024
+        assert presign.read_wish(wishes, settings.limits, KEY, None).query == {
+            DISPOSITION: disposition
+        }
 
 
 def test_a_put_is_held_to_the_operators_content_types(env: Env) -> None:

@@ -149,6 +149,7 @@ PASSING_FAULTS = {
     "500": answer(500, b"<html>Internal Server Error</html>"),
     "503 of STS": refusal(503, "ServiceUnavailable", "busy"),
     "throttled": refusal(400, "Throttling.User", "Request was denied due to user flow control."),
+    "429 of a gateway": answer(429, b"<html>Too Many Requests</html>"),
     "half an answer": raw(HALF),
     "half a chunk": raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"),
     "not HTTP": raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
@@ -207,6 +208,21 @@ def test_an_unsound_answer_is_not_passed_on(client_of: ClientOf, fault: Move) ->
         client_of(server).assume_role(REQUEST, KEY)
     assert caught.value.status == 503
     assert len(server.requests) == 1
+
+
+def from_now(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+def test_credentials_that_ended_long_ago_are_not_passed_on(client_of: ClientOf) -> None:
+    """STS refuses a clock that is 15 minutes off, so such an answer is none of its own."""
+    assert sts.CLOCK_SECONDS == 900
+    just_ended = success(Expiration=from_now(60 - sts.CLOCK_SECONDS))
+    with scripted_sts(just_ended, success(Expiration=from_now(-sts.CLOCK_SECONDS - 1))) as server:
+        client = client_of(server)
+        assert client.assume_role(REQUEST, KEY).access_key_id == CREDENTIALS["AccessKeyId"]
+        with pytest.raises(StsInvalidAnswer):
+            client.assume_role(REQUEST, KEY)
 
 
 def test_an_endless_answer_is_cut_off(client_of: ClientOf) -> None:
@@ -309,6 +325,17 @@ def test_a_secret_in_stss_message_is_blotted_out(client_of: ClientOf) -> None:
     ):
         client_of(server).assume_role(REQUEST, TEMPORARY_KEY)
     assert caught.value.message == "No: *** *** ***"
+
+
+@pytest.mark.parametrize("secret", ["1234567", "12345678"])
+def test_what_is_too_short_for_a_secret_stays_in_the_message(
+    client_of: ClientOf, secret: str
+) -> None:
+    """Eight characters are the least: a shorter text stands in words that say what is wrong."""
+    move = refusal(403, "NoPermission", f"No: {secret}")
+    with scripted_sts(move) as server, pytest.raises(StsRefused) as caught:
+        client_of(server).assume_role(REQUEST, KEY._replace(access_key_secret=secret))
+    assert caught.value.message == f"No: {secret if len(secret) < 8 else '***'}"
 
 
 def test_secrets_are_not_in_reprs() -> None:
