@@ -127,6 +127,27 @@ def test_another_accounts_bucket_of_the_name_is_not_ours() -> None:
 
 
 @pytest.mark.parametrize(
+    "resource",
+    [
+        "acs:oss:cn-hangzhou:*:my-bucket/uploads/*",
+        "acs:oss::*:my-bucket/uploads/*",
+        "acs:oss:cn-*:*:my-bucket/uploads/*",
+        "acs:*:*:*:my-bucket/uploads/*",
+        "acs:sts:*:*:my-bucket/uploads/*",
+        "arn:oss:*:*:my-bucket/uploads/*",
+        "*:oss:*:*:my-bucket/uploads/*",
+        "acs:oss:*::my-bucket/uploads/*",
+        "acs:oss:*:my-bucket/uploads/*",
+    ],
+)
+def test_an_allow_of_one_region_or_of_another_service_does_not_count(resource: str) -> None:
+    """Whether RAM would count it there is not known here: never laxer than RAM."""
+    assert not puts(policy(statement("Allow", PUT, resource)))
+    assert not puts(policy(statement("Allow", PUT, resource)), "my-bucket/uploads/*")
+    assert puts(policy(ALLOW, statement("Allow", PUT, resource)))
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         '{"Version": "1", "Statement": {}}',

@@ -170,6 +170,25 @@ def test_the_one_that_was_used_last_is_used_first(
     assert server.connections == 4
 
 
+@pytest.mark.parametrize(
+    ("seconds", "is_kept"), [(0, True), (MAX_IDLE_SECONDS - 1, True), (-1, False), (-3600, False)]
+)
+def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
+    kept: KeptConnection,
+    server: ScriptedSts,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    is_kept: bool,
+) -> None:
+    """How long it was idle is not known then."""
+    now = time.time()
+    monkeypatch.setattr("token_service.http.connection.time.time", lambda: now)
+    kept.request(lambda: posted(5))
+    monkeypatch.setattr("token_service.http.connection.time.time", lambda: now + seconds)
+    kept.request(lambda: posted(5))
+    assert server.connections == (1 if is_kept else 2)
+
+
 def test_what_befell_one_ends_the_others(kept: KeptConnection, server: ScriptedSts) -> None:
     """Else the retry would take the next one that went silent."""
     at_once(kept, server, 3)

@@ -59,6 +59,14 @@ def test_a_page_may_send_a_login_and_a_json_body(ask: Ask) -> None:
     assert response.headers["Vary"] == "Origin"
 
 
+def test_a_preflight_that_names_no_method_is_for_a_get(ask: Ask) -> None:
+    """Gateways in front may drop the header; a GET is what a page may send unasked."""
+    response, answer = ask(method="OPTIONS", path="/", origin=ORIGIN)
+    assert (answer["StatusCode"], response.status) == (200, 200)
+    assert response.headers["Access-Control-Allow-Methods"] == "GET, POST, HEAD"
+    assert preflight(ask, access_control_request_method="")[1]["ErrorCode"] == "CorsRefused"
+
+
 def test_a_page_reads_the_answer_the_servers_time_and_when_to_ask_again(ask: Ask) -> None:
     response, _ = ask(origin=ORIGIN)
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
