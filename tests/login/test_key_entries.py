@@ -223,7 +223,15 @@ REASONS: dict[str, tuple[object, str]] = {
     "private RSA": (private("RS256"), "private key"),
     "private EC": (private("ES256"), "private key"),
     "private OKP": (private("EdDSA"), "private key"),
-    "half a private RSA key": (jwk("RS256", p="AQAB"), "private key"),
+    **{
+        f"{algorithm} with {member} alone": (jwk(algorithm, **{member: "AQAB"}), "private key")
+        for algorithm, members in {
+            "RS256": ("d", "p", "q", "dp", "dq", "qi", "oth"),
+            "ES256": ("d",),
+            "EdDSA": ("d",),
+        }.items()
+        for member in members
+    },
     "1024 bits": (_short(), "it has 1024 bits, and 2048 are needed"),
     "an exponent of 1": (jwk("RS256", e="AQ"), "numbers make no key"),
     "no numbers": ({"kty": "RSA", "n": 7, "e": []}, "numbers make no key"),
