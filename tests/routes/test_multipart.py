@@ -298,6 +298,18 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
     granted(cloud, **wishes)
 
 
+def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud) -> None:
+    """The folder alone does not tell: where OBJECT_PREFIX is moved, a name that one caller chose
+    may lie in the folder of another."""
+    begun = granted(cloud, object="bob/moved", size=SIZE)
+    assert begun["Object"] == "uploads/alice/bob/moved"
+    goes_on = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
+    with closing(App({**cloud.env, "OBJECT_PREFIX": "uploads/alice/"})) as moved:
+        assert granted(moved, "bob", object="moved", size=SIZE)["Object"] == begun["Object"]
+        assert refused(moved, "bob", **goes_on) == (403, "UploadRefused")
+    granted(cloud, **goes_on)
+
+
 def test_a_seal_of_parts_of_another_size_is_refused(
     cloud: RunningCloud, mocker: MockerFixture
 ) -> None:
