@@ -9,14 +9,21 @@ import pytest
 
 from oss_signer import decoded
 from token_service.callback.parameters import (
+    BODY,
     MAX_BYTES,
     CallbackParameters,
     CallbackSettings,
     callback_parameters,
+    callback_url,
+    public_key_url,
+    read,
 )
 from token_service.callback.seals import UPLOAD_SECONDS, Seal, unseal
+from token_service.errors import Misconfiguration
 from token_service.grant.grants import Grant
+from token_service.login.callers import Login
 from token_service.settings.addresses import Url
+from token_service.settings.parsing import Reader, Refused
 from token_service.settings.values import Endpoint
 
 SECRETS = (b"s" * 32, b"o" * 32)
@@ -108,3 +115,118 @@ def test_a_callback_is_base64_as_headers_take_it() -> None:
 def test_no_secret_is_in_what_is_given_out() -> None:
     made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
     assert SECRETS[0].decode() not in f"{made!r}{base64.b64decode(made.variables)!r}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/callback",
+        "/a/callback",
+        "/a/b/c/d/callback",
+        f"/{'p' * 50}/callback",
+        "/AZ09._~-/callback",
+        "/callback/callback",
+    ],
+)
+def test_a_callback_url_ends_with_callback(path: str) -> None:
+    assert str(callback_url(f"https://app.example.com{path}")) == f"https://app.example.com{path}"
+    assert callback_url(f"http://127.0.0.1:7080{path}").path == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://app.example.com",
+        "https://app.example.com/",
+        "https://app.example.com/sts",
+        "https://app.example.com/xcallback",
+        "https://app.example.com/callback/",
+        "https://app.example.com/callbacks",
+        "https://app.example.com/Callback",
+        "https://app.example.com//callback",
+        "https://app.example.com/a//callback",
+        "https://app.example.com/a/b/c/d/e/callback",
+        f"https://app.example.com/{'p' * 51}/callback",
+        "https://app.example.com/%61/callback",
+        "https://app.example.com/a+b/callback",
+        "https://app.example.com/callback?",
+        "https://app.example.com/callback?a=b",
+        "https://app.example.com/callback#a",
+        "https://user@app.example.com/callback",
+        "http://app.example.com/callback",
+    ],
+)
+def test_no_other_url_is_a_callbacks(url: str) -> None:
+    if not url.endswith("?"):
+        with pytest.raises(Refused):
+            callback_url(url)
+    else:
+        # A question mark with nothing behind it is not sent.
+        assert callback_url(url).path == "/callback"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7081", "127.9.9.9", "localhost:7081", "[::1]:7081"])
+def test_a_sandboxs_public_key_lies_on_loopback(host: str) -> None:
+    for scheme in ("http", "https"):
+        assert public_key_url(f"{scheme}://{host}/key.pem").path == "/key.pem"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "gosspublic.alicdn.com",
+        "evil.example",
+        "127.evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "10.0.2.2",
+        "192.168.1.5",
+        "128.0.0.1",
+        "files.localhost",
+    ],
+)
+def test_nobody_elses_key_verifies_callbacks(host: str) -> None:
+    """Who answers there could sign any callback."""
+    for scheme in ("http", "https"):
+        with pytest.raises(Refused):
+            public_key_url(f"{scheme}://{host}/key.pem")
+
+
+def test_all_of_callbacks_is_read_where_it_is_set() -> None:
+    env = {
+        "CALLBACK_URL": "https://app.example.com/callback",
+        "CALLBACK_SECRET": "s" * 32,
+        "UPLOAD_HOOK_URL": "https://app.example.com/hook?key=1",
+        "UPLOAD_HOOK_SECRET": "h" * 32,
+        "CALLBACK_PUBLIC_KEY_URL": "http://127.0.0.1:7081/key.pem",
+    }
+    made = read(Reader(env))
+    assert str(made.url) == env["CALLBACK_URL"]
+    assert str(made.hook) == env["UPLOAD_HOOK_URL"]
+    assert str(made.public_key_url) == env["CALLBACK_PUBLIC_KEY_URL"]
+    without = read(Reader({**env, "UPLOAD_HOOK_URL": "", "CALLBACK_PUBLIC_KEY_URL": ""}))
+    assert (without.hook, without.public_key_url) == (None, None)
+    for name in ("CALLBACK_URL", "CALLBACK_SECRET", "UPLOAD_HOOK_SECRET"):
+        with pytest.raises(Misconfiguration) as caught:
+            read(Reader({**env, name: ""}))
+        assert caught.value.variable == name
+    # Nothing is signed for a hook that is not set.
+    read(Reader({**env, "UPLOAD_HOOK_URL": "", "UPLOAD_HOOK_SECRET": ""}))
+
+
+def test_the_seal_says_when_the_login_was_made() -> None:
+    """For LOGINS_NOT_BEFORE: an upload may end after that is set."""
+    for issued, sealed_as in ((1_795_511_000, 1_795_511_000), (1.9, 1), (-5, 0), (None, None)):
+        grant = GRANT._replace(login=Login("alice", issued, 600))
+        made = callback_parameters(grant, EXPIRES, HTTPS, SECRETS)
+        assert unseal(sealed(made), SECRETS, EXPIRES).issued == sealed_as
+    assert unseal(sealed(callback_parameters(GRANT, 1, HTTPS, SECRETS)), SECRETS, 1).issued is None
+
+
+def test_an_apps_own_variables_stand_behind_ours() -> None:
+    own = "&order=7&color=${x:color}"
+    made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS, own)
+    assert decoded(made.callback)["callbackBody"] == BODY + own
+    assert decoded(made.variables) == {"x:seal": sealed(made)}
+    ((_, form),) = made.form_fields().items()
+    assert decoded(form)["callbackBody"].endswith(f"&seal={sealed(made)}{own}")

@@ -132,6 +132,41 @@ def test_an_operators_own_template_is_rendered_by_the_same_rules(tmp_path: Path)
     }
 
 
+HOSTILE_PREFIXES = (
+    'a"]},{"Effect":"Allow","Action":["oss:DeleteBucket"],"Resource":["x/',
+    "a\\",
+    'a\\"/',
+    "{{ bucket }}{% raw %}/",
+    "%(bucket)s/",
+    "\u7167\u2027/",
+)
+
+
+@pytest.mark.parametrize("prefix", HOSTILE_PREFIXES)
+@pytest.mark.parametrize("object_key", [None, "name"])
+def test_no_value_leaves_its_string_in_an_operators_own_template(
+    tmp_path: Path, prefix: str, object_key: str | None
+) -> None:
+    """Jinja2 prints these; those that are bundled lie ready, and do without it."""
+    policies = own(
+        tmp_path,
+        '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:PutObject",'
+        ' "Resource": "acs:oss:*:*:{{ bucket }}/{{ keys }}"}]}',
+    )
+    assert not is_ready(policies)
+    name = next(iter(policies._templates))
+    key = None if object_key is None else prefix + object_key
+    text = policies.render(PREFIX._replace(policy=name, prefix=prefix, object_key=key))
+    keys = f"{prefix}*" if key is None else key
+    assert json.loads(text)["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": "oss:PutObject",
+            "Resource": f"acs:oss:*:*:my-bucket/{keys}",
+        }
+    ]
+
+
 def test_a_template_that_prints_the_prefix_is_not_taken_for_one_object(tmp_path: Path) -> None:
     policies = own(tmp_path, '{"Version": "1", "Statement": ["{{ prefix }}*"]}')
     render_own(policies)
