@@ -80,6 +80,22 @@ def test_nobody_sees_anothers_uploads(cloud: RunningCloud) -> None:
     assert keys_of(listed(cloud, "nobody")) == []
 
 
+def test_a_caller_gets_so_many_listings_a_minute(
+    cloud: RunningCloud, mocker: MockerFixture
+) -> None:
+    """Each is a request, or 21, to OSS with the function's own key."""
+    assert uploads.LISTINGS_PER_MINUTE == 60
+    mocker.patch.object(uploads, "LISTINGS_PER_MINUTE", 3)
+    with closing(App(cloud.env)) as app:
+
+        def code(user: str) -> object:
+            request = Request("GET", "/uploads", {"access_token": login(user), "limit": "1"})
+            return json.loads(app.respond(lambda: request).body).get("ErrorCode")
+
+        assert [code("alice") for _ in range(4)] == [None, None, None, "Throttling.Caller"]
+        assert code("bob") is None
+
+
 def test_what_is_stored_under_a_name_that_no_new_object_may_have_is_listed(
     cloud: RunningCloud,
 ) -> None:
