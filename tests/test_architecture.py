@@ -226,3 +226,12 @@ def test_what_is_too_long_is_found(broken: Path) -> None:
 def test_settings_are_few() -> None:
     assert len(VARIABLES) <= MAX_VARIABLES
     assert sum(variable.first for variable in VARIABLES) <= MAX_FIRST
+
+
+def test_contributing_says_how_large_things_may_grow() -> None:
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    assert (
+        f"the token path has at most {core.MAX_TOKEN_PATH_LINES:,} lines, the function {MAX_LINES:,}"
+        in text
+    )
+    assert f"There are {MAX_VARIABLES} variables at most, of which {MAX_FIRST} are" in text
