@@ -18,10 +18,10 @@ from token_service.settings.values import Endpoint
 Env = dict[str, str]
 
 REGIONS = ("cn-hangzhou", "cn-beijing", "ap-southeast-1", "us-west-1", "cn-hongkong", "me-east-1")
-NO_HOST = "is no host of OSS; must be"
-OTHER_BUCKET = "has another bucket in front than BUCKET_NAME"
-INTERNAL = r"is an internal host, which no phone reaches \(OSS_INTERNAL_ENDPOINT takes it\)"
-OTHER_REGION = r"is no host of the bucket's region \(OSS_REGION\)"
+NO_HOST = "is not a host of OSS; must be"
+OTHER_BUCKET = "begins with another bucket than BUCKET_NAME"
+INTERNAL = r"is an internal host, which phones cannot reach \(OSS_INTERNAL_ENDPOINT takes it\)"
+OTHER_REGION = r"is not a host of the bucket's region \(OSS_REGION\)"
 
 
 def url(settings: Settings) -> str:

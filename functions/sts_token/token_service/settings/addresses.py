@@ -1,4 +1,4 @@
-"""Parsers of endpoints and URLs. Most deployments set none: the region's own endpoints hold."""
+"""Parsers of endpoints and URLs. Most deployments set none and use the region's own endpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _URL = "must be https://host[:port]/path, without user or fragment"
 
 
 class Url(NamedTuple):
-    """Where something is fetched from: the endpoint, and path and query as sent."""
+    """A URL that is called: the endpoint, and the path with its query as they are sent."""
 
     endpoint: Endpoint
     path: str
@@ -38,14 +38,14 @@ def endpoint(value: str, plain_http: str = LOOPBACK) -> Endpoint:
 
 
 def local_endpoint(value: str) -> Endpoint:
-    """The same; plain http on private addresses (of a laptop), and under localhost, too."""
+    """The same; plain http also on private addresses and under localhost, as on a laptop."""
     return endpoint(value, LOCAL)
 
 
 def url(value: str) -> Url:
     """An https URL; plain http on loopback only. Raises Refused."""
     found = _parsed(value, _URL, LOOPBACK)
-    if not re.fullmatch("/[!-~]*", found.path):  # It becomes a request line.
+    if not re.fullmatch("/[!-~]*", found.path):  # The path becomes part of a request line.
         raise Refused(_URL)
     return found
 

@@ -1,10 +1,10 @@
-"""What a host of OSS means, and whether it can be meant: the one place that reads one.
+"""Reads the hosts of OSS endpoints: where the bucket's name goes, and which hosts are accepted.
 
-A local address has no names below it, so the bucket is the path's first segment, as the Python
-SDKs write it (path style): OSS itself refuses that, the sandbox does not. A host of aliyuncs.com is
-OSS's own, with the bucket in front. Any other, `*.localhost` too, is a domain that is bound to the
-bucket (CNAME): so the Android and iOS SDKs read an endpoint. Those of Python and JavaScript have to
-be told (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
+Under a local address the bucket is the path's first segment, as the Python SDKs write it (path
+style). OSS itself refuses that; the sandbox accepts it. A host of aliyuncs.com is OSS's own, with
+the bucket in front. Any other host, `*.localhost` too, is a domain that is bound to the bucket
+(CNAME). The Android and iOS SDKs see that by themselves; those of Python and JavaScript need an
+option (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from token_service.settings.addresses import LOCAL, LOCAL_ADDRESS
 from token_service.settings.parsing import Reader, Variable
 from token_service.settings.values import Endpoint
 
-# vpc100- (old VPCs), PrivateLink's form: not verified on the real OSS (assumptions 48 and 63).
+# vpc100- (old VPCs) and PrivateLink: not verified on the real OSS (assumptions 48 and 63).
 _OF_OSS = (
     r"(?:(?P<bucket>[^.]+)\.)?(?:oss-(?P<internal>[^.]+)-internal|vpc100-oss-(?P<vpc>[^.]+)|oss-"
     r"(?P<public>[^.]+)|(?P<dual>[^.]+)\.oss|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)"
     r"\.aliyuncs\.com"
 )
-# What looks like OSS's own, and numbers, which are addresses: 8.8.8.8, 0x7f.1.
+# Hosts that only look like OSS's own, and numeric addresses: 8.8.8.8, 0x7f.1.
 _FALSE = r"(?:^|\.)(?:aliyun(?:cs)?|oss-(?:cn-|[a-z]{2}-[a-z]+-\d)[^.]*)(?:\.|$)|\.\d[^.]*$"
 # Names in public, dual-stack and internal hosts; not verified on the real OSS (assumption 47).
 _FINANCE = {
@@ -34,12 +34,12 @@ _FINANCE = {
 
 
 def public(region: str, suffix: str = "") -> Endpoint:
-    """The region's public endpoint; with "-internal" the internal one of the same buckets."""
+    """Return the region's public endpoint; with the suffix "-internal" its internal one."""
     return Endpoint("https", f"oss-{_FINANCE.get(region, [region])[0]}{suffix}.aliyuncs.com", 443)
 
 
 def read(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
-    """Read where clients reach OSS, where the function does, and whether the first is a CNAME."""
+    """Read the endpoint for clients, that of the function, and whether the first is a CNAME."""
     oss = internal = _read(reader, v.OSS_ENDPOINT, public(region), region, bucket)
     if reader.text(v.FC_REGION) == region and not re.fullmatch(LOCAL, oss.host):
         internal = public(region, "-internal")
@@ -47,7 +47,7 @@ def read(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, 
 
 
 def is_path_style(endpoint: Endpoint) -> bool:
-    """Whether the bucket is in the path there."""
+    """Whether the bucket's name goes into the path."""
     return re.fullmatch(LOCAL_ADDRESS, endpoint.host) is not None
 
 
@@ -58,7 +58,7 @@ def is_cname(endpoint: Endpoint) -> bool:
 
 
 def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
-    """Where the bucket answers, and the path there that an object's key goes behind."""
+    """Return where the bucket answers, and the path that comes before an object's key."""
     if is_path_style(endpoint):
         return endpoint, f"/{bucket}/"
     if is_cname(endpoint):
@@ -67,7 +67,7 @@ def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
 
 
 def _read(reader: Reader, which: Variable, other: Endpoint, region: str, bucket: str) -> Endpoint:
-    """Read one of the two; the bucket in front of its own host is dropped."""
+    """Read one of the two endpoints; the bucket's name in front of OSS's host is dropped."""
     endpoint: Endpoint = reader.optional(which, other)
     if is_path_style(endpoint) or (is_cname(endpoint) and not re.search(_FALSE, endpoint.host)):
         return endpoint
@@ -76,13 +76,13 @@ def _read(reader: Reader, which: Variable, other: Endpoint, region: str, bucket:
     known |= {"public": (name, "accelerate", "accelerate-overseas"), "dual": (dual,)}
     found = re.fullmatch(_OF_OSS, endpoint.host)
     if found is None:
-        fault = "is no host of OSS"
+        fault = "is not a host of OSS"
     elif found["bucket"] not in (None, bucket):
-        fault = "has another bucket in front than BUCKET_NAME"
+        fault = "begins with another bucket than BUCKET_NAME"
     elif which is v.OSS_ENDPOINT and found.lastgroup not in ("public", "dual"):
-        fault = "is an internal host, which no phone reaches (OSS_INTERNAL_ENDPOINT takes it)"
+        fault = "is an internal host, which phones cannot reach (OSS_INTERNAL_ENDPOINT takes it)"
     elif found[found.lastindex or 0] not in known[found.lastgroup or ""]:
-        fault = "is no host of the bucket's region (OSS_REGION)"
+        fault = "is not a host of the bucket's region (OSS_REGION)"
     else:
         return endpoint._replace(host=endpoint.host[found.end("bucket") + 1 :])
     internal = "" if which is v.OSS_ENDPOINT else f"{public(region, '-internal').host}, "

@@ -1,7 +1,7 @@
 """How a variable's text is read: parsers, and the Reader that applies them to an environment.
 
-A parser returns the value, or raises Refused, which never holds what was given: that may be a
-secret in the wrong place. Those that few deployments need lie in the room they belong to.
+A parser returns the value or raises Refused. Refused never quotes the text: it may be a secret in
+the wrong place. Parsers that few deployments need lie in the room that they belong to.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from token_service.errors import Misconfiguration
 
 MIN_SECRET_BYTES = 32
 """HS256 takes no shorter one (RFC 7518, section 3.2)."""
-# How public keys begin, whole or without their PEM lines, and where they are: if one is used as the
-# HMAC secret, anyone can sign.
+# How a public key begins, with or without its PEM lines, and how its URL does. If a public key is
+# used as the HMAC secret, anyone can sign.
 _PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
 
 
 class Refused(Exception):
-    """Raised by a parser; the message says what is accepted. `sound`: the right ones of a list."""
+    """Raised by a parser; the message says what is accepted. `sound`: the valid items of a list."""
 
     sound: tuple[str, ...] = ()
 
 
 class Variable(NamedTuple):
-    """One environment variable, declared in variables.py and nowhere else. `default`, as text,
-    stands for an empty one; without it that is a fault (`missing`), or whoever reads it says what
-    then holds. A `secret` is never shown. What everybody sets is `first`."""
+    """One environment variable, declared only in variables.py. `default`, as text, is used where it
+    is not set. Without a default that is a fault (`missing`), or its reader gives another value.
+    A `secret` is never shown. `first` marks the variables that everybody needs to know."""
 
     name: str
     parse: Callable[[str], Any]
@@ -46,23 +46,23 @@ class Reader:
         self.env = env
 
     def text(self, variable: Variable) -> str:
-        """The text of a variable, without blanks around it; "" where it is not set."""
+        """Return the text of a variable, without blanks around it; "" if it is not set."""
         return self.env.get(variable.name, "").strip()
 
     def read(self, variable: Variable) -> Any:
-        """The value of a variable that has a default, or must be set."""
+        """Return the value of a variable that has a default or must be set."""
         value = self.text(variable) or variable.default
         if value is None:
             raise Misconfiguration(variable.name, variable.missing)
         return _parsed(variable, value, None)
 
     def optional(self, variable: Variable, other: Any, least: int | None = None) -> Any:
-        """The value of a variable, `other` where it is not set; `least` for a Whole of its own."""
+        """Return a variable's value, or `other` if it is not set; `least` replaces a Whole's."""
         value = self.text(variable)
         return _parsed(variable, value, least) if value else other
 
     def fault(self, variable: Variable, message: str) -> None:
-        """Say what is wrong with a variable."""
+        """Report a fault of a variable: raise Misconfiguration."""
         raise Misconfiguration(variable.name, message)
 
 
@@ -75,7 +75,7 @@ def _parsed(variable: Variable, value: str, least: int | None) -> Any:
 
 
 class Whole:
-    """Parses a whole number from `least` to `most`, both included; `zero` is what 0 stands for."""
+    """Parses a whole number from `least` to `most`, both included; `zero` says what 0 means."""
 
     def __init__(self, least: int, most: int, unit: str = "", zero: str = "") -> None:
         self.least, self.most, self.unit, self.zero = least, most, unit, zero
@@ -92,15 +92,15 @@ class Whole:
 
 
 def whole(text: str, least: int, most: int) -> int | None:
-    """Read a whole number in ASCII digits, None for anything else or out of range."""
-    # Bounded digits: int() of a very long text is an error of its own.
+    """Read a whole number in ASCII digits; None for other text and for numbers out of range."""
+    # The length is bounded, since int() raises for a very long text.
     if not text.isascii() or not text.isdecimal() or len(text) > len(str(most)):
         return None
     return int(text) if least <= int(text) <= most else None
 
 
 def checked(accepts: str, is_sound: Callable[[str], object]) -> Callable[[str], str]:
-    """Parse a text that is sound."""
+    """Make a parser of texts that pass a check; `accepts` describes them."""
 
     def parse(value: str) -> str:
         if not is_sound(value):
@@ -111,17 +111,17 @@ def checked(accepts: str, is_sound: Callable[[str], object]) -> Callable[[str], 
 
 
 def matching(pattern: str, accepts: str) -> Callable[[str], str]:
-    """Parse a text that fits a pattern as a whole; it is compiled when it is met first."""
+    """Make a parser of texts that match a whole pattern, which is compiled at first use."""
     return checked(accepts, lambda value: re.fullmatch(pattern, value))
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Parse one of a few words."""
+    """Make a parser of one of a few words."""
     return checked(f"one of {', '.join(choices)}", choices.__contains__)
 
 
 def texts(value: str) -> tuple[str, ...]:
-    """Parse what stands between commas, each once, without blanks around it or empty parts."""
+    """Parse a list with commas: parts without blanks around them, no empty part, each once."""
     return tuple(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
 
 
@@ -129,17 +129,17 @@ def secrets(value: str) -> tuple[bytes, ...]:
     """Parse one secret, or several while they are rotated: the first signs, all verify."""
     if value.startswith(_PUBLIC) or "-----BEGIN" in value:
         raise Refused("must be a secret, not a public key, a JWKS or its URL")
-    # What is no UTF-8 in the environment comes as surrogates.
+    # Bytes of the environment that are not UTF-8 come as surrogates.
     found = [part.strip().encode("utf-8", "surrogateescape") for part in value.split(",")]
     if any(len(secret) < MIN_SECRET_BYTES for secret in found):
         raise Refused(
-            f"each secret must have at least {MIN_SECRET_BYTES} bytes; commas separate several"
+            f"each secret must have at least {MIN_SECRET_BYTES} bytes; separate several with commas"
         )
     return tuple(found)
 
 
 def elsewhere(place: str) -> Callable[[str], Any]:
-    """Parse by the function of another room, `module:function`."""
+    """Make a parser that calls a function of another room, `module:function`."""
 
     def parse(value: str) -> Any:
         module, _, name = place.partition(":")

@@ -1,7 +1,7 @@
 """The environment -> Settings: what a token needs, read and checked once.
 
-Secrets are no part of it: the platform may change them in a living instance. What only some routes
-need is read by signing/limits.py and callback/parameters.py; faults.py finds all that is wrong.
+Secrets are not among them: the platform may change those while an instance runs. signing/limits.py
+and callback/parameters.py read what only some routes need. faults.py finds all faults.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from token_service.login.ways import Auth
 
 DEFAULTS_PER_MINUTE = 60, 6000
-"""Tokens, and URLs, of a caller who has a name: STS takes 100 calls a second of an account."""
+"""Tokens and URLs of one caller with a name; STS allows an account 100 calls a second."""
 
 
 class Settings(NamedTuple):
-    """What a token needs, checked; no secret. `auth` are the settings of login/<AUTH>.py. Seconds
-    are 900 to 43200, a limit of 0 is none. The function itself reaches OSS by the internal one;
-    `is_cname`: what clients reach is a domain of the operator's own, bound to the bucket. Tokens
-    are unbound where uploads have limits (signing/limits.py) and `token` is not closed."""
+    """Checked settings of a token, without secrets. `auth`: those of login/<AUTH>.py. Seconds are
+    900 to 43200; a limit of 0 means no limit. The function itself uses the internal endpoint.
+    `is_cname`: clients use a domain of the operator's own, which is bound to the bucket.
+    `has_unbound_tokens`: uploads have limits (signing/limits.py) that open tokens do not have."""
 
     auth: Auth
     role_arn: str
@@ -48,7 +48,7 @@ class Settings(NamedTuple):
 
     @property
     def is_unwise(self) -> bool:
-        """Whether there is something to warn of (warnings.py)."""
+        """Whether there may be something to warn about (warnings.py)."""
         is_limited = self.auth.names_callers and self.caller_tokens_per_minute
         return not is_limited or self.has_unbound_tokens or "all_policy" in self.policy_choices
 
@@ -59,11 +59,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def read(reader: Reader) -> Settings:
-    """Read Settings; what is wrong is the reader's matter."""
+    """Read Settings; the reader decides what a fault does."""
     has_own = reader.text(v.OSS_REGION) or not reader.text(v.FC_REGION)
     region = reader.read(v.OSS_REGION if has_own else v.FC_REGION)
     if v.OBJECT_PREFIX.name in reader.env and not reader.text(v.OBJECT_PREFIX):
-        # An empty one is not one that is not set: it would be the whole bucket.
+        # Set but empty is not the same as not set: it would mean the whole bucket.
         reader.fault(v.OBJECT_PREFIX, "must not be empty")
     reader.read(v.HTTP_ERROR_STATUS)
     policy = reader.read(v.POLICY_FILE)
@@ -74,7 +74,7 @@ def read(reader: Reader) -> Settings:
     sts = Endpoint("https", f"sts.{region}.aliyuncs.com", 443)
     enabled = reader.optional(v.ENABLED_ROUTES, ROUTE_WORDS)
     has_limits = reader.text(v.UPLOAD_MAX_BYTES) or reader.text(v.UPLOAD_CONTENT_TYPES)
-    # Without names all callers are one, who shares with nobody.
+    # Without names all callers count as one, so no caller needs protection from another.
     tokens, urls = DEFAULTS_PER_MINUTE if auth.names_callers else (0, 0)
     return Settings(
         auth=auth,
@@ -109,9 +109,9 @@ def read_access_key(reader: Reader) -> AccessKey:
 
 
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
-    """As oss_hosts.read, which is loaded where the region does not say it all. In the bucket's own
-    region the function takes the internal endpoint, unless OSS_INTERNAL_ENDPOINT says another: that
-    it is reached without a VPC is not verified on the real cloud (assumption 33)."""
+    """Like oss_hosts.read, which is loaded if the region alone does not decide. In the bucket's
+    region the function uses the internal endpoint, unless OSS_INTERNAL_ENDPOINT is set. That it
+    can be reached without a VPC is not verified on the real cloud (assumption 33)."""
     given = reader.text(v.OSS_ENDPOINT) or reader.text(v.OSS_INTERNAL_ENDPOINT)
     if given or "finance" in region:
         from token_service.settings import oss_hosts

@@ -1,17 +1,17 @@
-"""What the settings are made of, and the cloud's own numbers that more than one room needs."""
+"""Types of the settings, and limits of the cloud that more than one room needs."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 MIN_SESSION_SECONDS, MAX_SESSION_SECONDS = 900, 43200
-"""STS's (vendor documentation of AssumeRole, DurationSeconds), where the role allows that much."""
+"""STS's limits (vendor documentation of AssumeRole, DurationSeconds); a role may allow less."""
 MAX_SIGNATURE_SECONDS, MAX_OBJECT_BYTES = 604800, 5 * 1024**3
-"""OSS's, of signature V4 and of an upload in one piece (vendor documentation)."""
+"""OSS's limits on a V4 signature and on an upload in one request (vendor documentation)."""
 ROUTE_WORDS = ("token", "signed-url", "form", "multipart", "uploads")
-"""What ENABLED_ROUTES may say. OSS asks /callback and the operator /health: these stay open."""
+"""The words of ENABLED_ROUTES. /callback (for OSS) and /health (for the operator) stay open."""
 CLOCK_SKEW_SECONDS = 30
-"""How far the clocks of two machines may be apart. Ours to choose."""
+"""Allowed clock skew between two machines. Our own choice."""
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -24,7 +24,7 @@ class Endpoint(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The Host header: the port only where it is not the scheme's own."""
+        """The Host header, with the port unless it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -33,7 +33,7 @@ class Endpoint(NamedTuple):
 
 
 class AccessKey(NamedTuple):
-    """The function's own credentials; `security_token` is there when they are temporary."""
+    """The function's own credentials; `security_token` is set if they are temporary."""
 
     access_key_id: str
     access_key_secret: str
@@ -44,6 +44,6 @@ class AccessKey(NamedTuple):
 
 
 def is_plain(text: str) -> bool:
-    """Whether it is printable ASCII without spaces: what the SDKs can put into a header, and all
-    that a credential has."""
+    """Whether it is printable ASCII without spaces. Credentials are, and the SDKs put them into
+    headers."""
     return text.isascii() and text.isprintable() and " " not in text

@@ -1,6 +1,6 @@
 """The catalogue: every variable of the function, declared once.
 
-What a person reads about them stands in docs/variables.toml. CONTRIBUTING.md says what follows.
+docs/variables.toml describes them for people. CONTRIBUTING.md says what else a new one needs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from token_service.settings.parsing import (
 )
 
 _PLAIN = checked("printable ASCII without spaces", values.is_plain)
-_NO_TIME = checked("a claim that is no time", lambda name: name not in ("exp", "nbf", "iat"))
+_NO_TIME = checked("a claim other than exp, nbf, iat", lambda n: n not in ("exp", "nbf", "iat"))
 _BY_PLATFORM = "not set; Function Compute sets it for a function that has a role"
 _A_SECRET = "not set; must be a secret of at least 32 bytes"  # noqa: S105 - a message
 _URL = elsewhere("settings.addresses:url")
@@ -84,7 +84,7 @@ CALLBACK_URL = Variable(
     "CALLBACK_URL",
     elsewhere("callback.parameters:callback_url"),
     first=True,
-    missing="not set; UPLOAD_HOOK_URL is called for callbacks, so it needs one",
+    missing="not set; UPLOAD_HOOK_URL needs it: callbacks are what calls the webhook",
 )
 CALLBACK_SECRET = Variable("CALLBACK_SECRET", secrets, secret=True, first=True, missing=_A_SECRET)
 CALLBACK_PUBLIC_KEY_URL = Variable(
@@ -99,4 +99,4 @@ VARIABLES: tuple[Variable, ...] = tuple(
 )
 """All of them, in the order above."""
 FC_REGION = OSS_REGION._replace(name="FC_REGION")
-"""The platform's own, in the place of OSS_REGION where that is not set."""
+"""The platform sets it. It is used where OSS_REGION is not set."""
