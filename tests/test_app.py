@@ -345,8 +345,8 @@ def test_anonymous_mode_and_all_policy_are_warned_about(
     ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask("GET", "/", {"POLICY_FILE": "all_policy"})
-    assert "AUTH=anonymous: whoever knows the URL" in caplog.text
-    assert "all_policy: tokens may do whatever the upload role may" in caplog.text
+    assert "AUTH=anonymous: anyone who knows the URL" in caplog.text
+    assert "all_policy: tokens may do all that the upload role may" in caplog.text
 
 
 def test_warming_up_reports_what_is_wrong_and_goes_on(

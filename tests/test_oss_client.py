@@ -243,8 +243,8 @@ def test_an_error_of_the_servers_own_is_503() -> None:
 @pytest.mark.parametrize(
     ("move", "message"),
     [
-        (answer(500, b"oops"), "HTTP 500 without a code"),
-        (answer(403, b"<Error><Code>a b</Code></Error>"), "HTTP 403 without a code"),
+        (answer(500, b"oops"), "HTTP 500 without an error code"),
+        (answer(403, b"<Error><Code>a b</Code></Error>"), "HTTP 403 without an error code"),
         (
             raw(b"HTTP/1.1 302 X\r\nLocation: http://evil.example\r\nContent-Length: 0\r\n\r\n"),
             "302",
@@ -312,11 +312,11 @@ def test_a_description_that_lacks_something_is_refused(lines: tuple[str, ...]) -
 )
 def test_a_last_modified_that_is_no_date_is_refused(text: str) -> None:
     """A13: an upload's Id is made of it, so it must be what OSS says and nothing else."""
-    with pytest.raises(OssInvalidAnswer, match="no sound Last-Modified") as caught:
+    with pytest.raises(OssInvalidAnswer, match="no valid Last-Modified") as caught:
         oss_requests._sound("Last-Modified", oss_requests._HTTP_DATE, text)
     assert not text or text not in caught.value.message
     if text.isascii():
-        with pytest.raises(OssInvalidAnswer, match="no sound Last-Modified"):
+        with pytest.raises(OssInvalidAnswer, match="no valid Last-Modified"):
             head_of("Content-Length: 5", 'ETag: "AB"', f"Last-Modified: {text}")
 
 

@@ -148,7 +148,7 @@ def test_a_misspelt_name_is_told_once_and_not_before_the_first_answer(
         assert told() == []
         for _ in range(3):
             app.respond(lambda: fc_event.read(event))
-    assert told() == ["JWT_ISUER is no variable of the function; is JWT_ISSUER meant?"]
+    assert told() == ["JWT_ISUER is not a variable of the function; did you mean JWT_ISSUER?"]
     assert "not-to-be-logged" not in caplog.text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-# What is imported stays: to look for garbage in it takes 5 % of a cold start.
+# Imported modules stay: looking for garbage in them takes 5 % of a cold start.
 gc.disable()
 
 import logging  # noqa: E402
@@ -16,7 +16,7 @@ from token_service.http import fc_event  # noqa: E402
 gc.enable()
 gc.freeze()
 
-# One line a request; the platform's handler carries it to the log.
+# INFO has one line for each request; the platform's handler writes it to the log.
 logging.getLogger("sts_token").setLevel(logging.INFO)
 
 _app = App(os.environ)
@@ -28,7 +28,7 @@ def handler(event: object, context: object) -> dict[str, object]:  # noqa: ARG00
 
 
 def check() -> None:
-    """Raise ServiceError for what is wrong with the environment; for whoever starts us by hand."""
+    """Raise ServiceError if the environment is wrong; for programs that start the function."""
     from token_service.routes import health
 
     health.check(_app)

@@ -1,5 +1,5 @@
-"""The entry point of Function Compute's custom runtimes, where an instance serves many requests at
-a time (RUNTIME=custom): started as a program, it is an HTTP server over an App as index.py's."""
+"""The entry point for Function Compute's custom runtimes (RUNTIME=custom). Started as a program, it
+is an HTTP server for an App like index.py's, and serves many requests at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-import index  # noqa: F401 - for what it does about garbage and the log
+import index  # noqa: F401 - it sets up garbage collection and the log
 from token_service.app import App
 from token_service.errors import InvalidEvent
 from token_service.http import http_server, wsgi_event
@@ -23,21 +23,21 @@ _current = threading.local()
 class _App(App):
     @property
     def given_key(self) -> dict[str, str]:  # type: ignore[override]
-        """Newer than the environment of the process's start (a role's key ends after 36 hours), and
-        used for this request alone, whoever sent it: nobody with another key waits for its call."""
+        """The key that came with this request, for it alone: no request with another key shares its
+        STS calls. The environment's key may be too old (a role's key ends after 36 hours)."""
         key: dict[str, str] = _current.key
         return key
 
 
 def answer(environ: Any) -> Response:
-    """Answer a request (http_server.Answer). Headers x-fc-* are the platform's: that a client's own
-    do not arrive is vendor documentation, and not verified on the real cloud (assumption 68)."""
+    """Answer a request (http_server.Answer). The platform drops a client's own x-fc-* headers
+    (vendor documentation): not verified on the real cloud (assumption 68)."""
 
     def read() -> Request:
         if environ is None:
             raise InvalidEvent("the request must be HTTP/1.1, with its length in Content-Length")
         key = {f"ALIBABA_CLOUD_{name}": environ.get(f"HTTP_X_FC_{name}", "") for name in _NAMES}
-        # One that came twice has a comma.
+        # A header that came twice is joined with a comma.
         if all(key.values()) and "," not in "".join(key.values()):
             _current.key = key
         request_id = environ.get("HTTP_X_FC_REQUEST_ID", "")[:64]
@@ -46,7 +46,7 @@ def answer(environ: Any) -> Response:
 
     _current.key = {}
     if environ and environ.get("HTTP_X_FC_CONTROL_PATH") == "/initialize":
-        # The initializer that s.yaml names: it has run, before anything was accepted.
+        # The initializer that s.yaml names. The server warmed up before it accepted requests.
         return Response(200, {}, "{}")
     return _app.respond(read)
 
@@ -54,6 +54,6 @@ def answer(environ: Any) -> Response:
 _app = _App(os.environ)
 
 if __name__ == "__main__":
-    # The platform makes its log of what is printed.
+    # The platform logs what is printed.
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     http_server.serve(int(os.environ.get("FC_SERVER_PORT") or 9000), answer, _app.warm)

@@ -19,7 +19,7 @@ initialize = index.initialize
 def handler(environ: object, start_response: StartResponse) -> list[bytes]:
     """Answer one HTTP request; never raises, whatever the environment."""
     response = index._app.respond(lambda: wsgi_event.read(environ))
-    # Content-Length is the platform's to set.
+    # The platform sets Content-Length.
     start_response(
         f"{response.status} {responses.get(response.status, 'Unknown')}",
         list(response.headers.items()),

@@ -68,7 +68,7 @@ def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
         ("region", {"OSS_REGION": ""}, ["OSS_REGION", "cn-hangzhou"]),
         ("region", {"OSS_REGION": "oss-cn-hangzhou"}, ["OSS_REGION", "without 'oss-'"]),
         ("region", {"OSS_REGION": "", "REGION": "Hangzhou"}, ["FC_REGION"]),
-        ("endpoints", {"OSS_ENDPOINT": "oss-cn-hangzhou"}, ["OSS_ENDPOINT", "no host of OSS"]),
+        ("endpoints", {"OSS_ENDPOINT": "oss-cn-hangzhou"}, ["OSS_ENDPOINT", "not a host of OSS"]),
         ("endpoints", {"OSS_ENDPOINT": "oss-cn-beijing.aliyuncs.com"}, ["bucket's region"]),
         ("own calls", {"OSS_INTERNAL_ENDPOINT": "b.oss-cn-hangzhou.aliyuncs.com"}, ["BUCKET_NAME"]),
         ("role", {"ROLE_ARN": ""}, ["ROLE_ARN", "not set"]),
@@ -703,7 +703,7 @@ def test_it_says_what_keeps_a_token_from_overwriting(
     [
         ({}, "PASS", "none are set"),
         ({"ENABLED_ROUTES": "form,uploads"}, "PASS", "closed: token, signed-url, multipart"),
-        ({"UPLOAD_MAX_BYTES": "10"}, "WARN", "do not bind tokens"),
+        ({"UPLOAD_MAX_BYTES": "10"}, "WARN", "do not limit tokens"),
         ({"OVERWRITE": "no", "ENABLED_ROUTES": "token"}, "WARN", "leave token out"),
         ({"OVERWRITE": "no", "ENABLED_ROUTES": "form"}, "PASS", "closed: token"),
     ],

@@ -22,9 +22,9 @@ _HEADERS = {
 
 
 class Route(NamedTuple):
-    """A path, its methods, and the module of routes/ that answers; the word of ENABLED_ROUTES that
-    keeps it open, None: it cannot be closed; whether a caller must say who they are; and whether
-    errors have their true HTTP status: no phone asks there."""
+    """A path, its methods, and the module of routes/ that answers. `word` keeps it open in
+    ENABLED_ROUTES; with None it cannot be closed. `needs_login`: a caller must log in.
+    `true_status`: errors have their true HTTP status, since no phone asks there."""
 
     path: str
     methods: tuple[str, ...]
@@ -47,12 +47,12 @@ ROUTES = (
     Route("/health", _ANY, "health", needs_login=False, true_status=True),
 )
 _BY_PATH = {route.path: route for route in ROUTES}
-# import_module takes 10 us for one that is there, and a token that is served again 60.
+# import_module takes 10 us for a loaded module; a token from the cache takes 60 us in all.
 _module = cache(lambda name: import_module(f"token_service.routes.{name}"))
 
 
 class App(Instance):
-    """The token service over one environment. Thread-safe; never raises from `respond`."""
+    """The token service of one environment. Thread-safe; `respond` never raises."""
 
     _answers = 0
 
@@ -85,7 +85,7 @@ class App(Instance):
         record.write()
         self._answers = answers = self._answers + 1
         if answers == 2:
-            # Not at the first: it takes time that a cold start does not have.
+            # Not at the first answer: this would lengthen a cold start.
             from token_service import misspelt
 
             misspelt.warn(self.env)
@@ -110,7 +110,7 @@ class App(Instance):
 
 
 def _find(path: str) -> Route | None:
-    """The route of a path. One that ends with /callback is OSS's, whatever a gateway puts before
-    it: it is told the path of CALLBACK_URL, and a success there counts."""
+    """Find the route of a path. Any path that ends with /callback is OSS's: a gateway may put a
+    prefix before it, and OSS would take another route's HTTP 200 for success."""
     path = path.rstrip("/") or "/"
     return CALLBACK if path.endswith(CALLBACK.path) else _BY_PATH.get(path)

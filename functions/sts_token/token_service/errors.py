@@ -1,6 +1,6 @@
-"""What a client can be answered with instead: each room has errors of its own, a token's are here.
+"""The base of all errors that clients see, and the errors of a token. Each room has its own too.
 
-Messages are shown to clients: no value of a variable, no secret.
+Clients see the messages, so they hold no value of a variable and no secret.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class ServiceError(Exception):
-    """Base of all errors. `status` is the body's StatusCode, `code` its ErrorCode, `message` its
-    ErrorMessage, `hint` the rest of it, which not all may read (routes/refusals.py); `headers` are
-    added to the answer, `members` to its JSON."""
+    """Base of all errors. `status`, `code` and `message` become StatusCode, ErrorCode and
+    ErrorMessage. `hint` is the end of the message, for those who may read it (routes/refusals.py).
+    `headers` are added to the answer, `members` to its JSON."""
 
     status = 500
     code = "InternalError"
@@ -28,7 +28,7 @@ class ServiceError(Exception):
 
 
 class InvalidEvent(ServiceError):
-    """Raised when what arrived is no HTTP request of Function Compute (fc_event.py, wsgi.py)."""
+    """Raised when an event is not an HTTP request of Function Compute (fc_event.py, wsgi.py)."""
 
     status = 400
     code = "InvalidEvent"
@@ -45,6 +45,6 @@ class Misconfiguration(ServiceError):
 
 
 class PolicyError(ServiceError):
-    """Raised when a policy template cannot be rendered for a grant into a policy STS would take."""
+    """Raised when a policy template and a grant do not make a policy that STS accepts."""
 
     code = "InvalidPolicy"

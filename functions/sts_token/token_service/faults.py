@@ -1,4 +1,4 @@
-"""All that is wrong with an environment, at once; the settings stop at the first fault."""
+"""Finds all faults of an environment at once. Settings are read up to the first fault only."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SOUND = {
     "FC_REGION": "cn-hangzhou",
     v.CALLBACK_URL.name: "https://sound.example/callback",
 }
-"""Read in the place of what must be set and is not, or is wrong, so that the rest can be read. A
-secret, and a key, may be any 32 characters."""
+"""Values that stand in for variables that are missing or wrong, so that the rest can be read. For a
+secret or a key any 32 characters do."""
 
 
 class _Collector(Reader):
@@ -46,14 +46,14 @@ class _Collector(Reader):
             return other
 
     def fault(self, variable: Variable, message: str) -> None:
-        # Endpoints are judged by bucket and region: not by what stands in their places.
+        # An endpoint is compared with bucket and region, but not with what stands in for them.
         if "ENDPOINT" not in variable.name or self.found.keys().isdisjoint(_SOUND):
             self.found.setdefault(variable.name, Misconfiguration(variable.name, message))
 
 
 class Examined(NamedTuple):
-    """All that is wrong, in the order of the catalogue; no message holds a value. What is wrong, or
-    must be set and is not, stands as something sound in `settings`."""
+    """All faults, in the order of the catalogue; no message holds a value. In `settings` something
+    valid stands in for what is missing or wrong."""
 
     faults: tuple[Misconfiguration, ...]
     settings: Settings

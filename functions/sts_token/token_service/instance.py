@@ -1,4 +1,4 @@
-"""What one instance of the function makes once, at the first use, and every request shares."""
+"""The things that an instance of the function makes once, at first use, for all requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class _Parts(NamedTuple):
-    """What a token needs."""
+    """The parts that a token needs."""
 
     settings: Settings
     identify: Identify
@@ -40,22 +40,22 @@ class _Parts(NamedTuple):
 
 
 class Instance:
-    """Everything is made of one environment, `env`. Thread-safe. What reads a variable raises
-    Misconfiguration at each use, until the variable is right."""
+    """An instance of the function, made from one environment, `env`. Thread-safe. Each use of a
+    wrong variable raises Misconfiguration, until the variable is right."""
 
-    # The variables of a key that came with this request, for it alone; else `env` has it.
+    # The variables of the key that came with this request; if empty, the key is in `env`.
     given_key: Mapping[str, str] = NONE
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
-        # Making one thing may need another.
+        # Reentrant, because making one thing may need another.
         self._lock = threading.RLock()
         self._made: dict[Callable[[Instance], object], object] = {}
         # Seconds that the first request has waited for warm() already.
         self._waited = 0.0
 
     def get(self, make: Callable[[Instance], T]) -> T:
-        """What `make` makes of this instance, once; a failure is not kept."""
+        """Return what `make` makes of this instance. It is made once; a failure is not kept."""
         if make not in self._made:
             with self._lock:
                 if make not in self._made:
@@ -64,7 +64,7 @@ class Instance:
 
     @property
     def settings(self) -> Settings:
-        """What a token needs. Raises ServiceError for all that a token would stumble over."""
+        """The settings of a token. Raises ServiceError if any part of a token cannot be made."""
         return self.get(_parts).settings
 
     @property
@@ -73,7 +73,7 @@ class Instance:
         return self.get(_parts).policies
 
     def warm(self) -> None:
-        """Make what a first request needs; what fails is logged, and answered at each request."""
+        """Make what a first request needs. A failure is logged, and each request answers it."""
         log.info("token_service %s", __version__)
         began = time.monotonic()
         try:
@@ -86,22 +86,22 @@ class Instance:
             self._waited = time.monotonic() - began
 
     def close(self) -> None:
-        """Close the kept connections; for whoever makes more than one instance in a process."""
+        """Close the kept connections; for programs that make several instances in a process."""
         for made in (*self._made.values(), *self._made.get(_parts, ())):  # type: ignore[misc]
             if hasattr(made, "close"):
                 made.close()
 
     def end(self, seconds: float) -> float:
-        """When a request must be answered, as time.monotonic() tells it."""
+        """Return the time.monotonic() value by which a request must be answered."""
         waited, self._waited = self._waited, 0.0
         return time.monotonic() + seconds - waited
 
     def access_key(self) -> AccessKey:
-        """The function's own credentials: the platform may change them at any time."""
+        """Read the function's own credentials anew: the platform may change them at any time."""
         return read_access_key(Reader(self.given_key or self.env))
 
     def caller(self, request: Request, record: Record) -> Caller:
-        """Say who asks, for the log as well, before anything is done for them."""
+        """Identify the caller, also for the log, and apply the operator's brakes."""
         parts = self.get(_parts)
         caller = parts.identify.caller(request)
         record.caller = caller.segment or caller.session_name
@@ -118,7 +118,7 @@ class Instance:
         return grant
 
     def credentials(self, grant: Grant, record: Record, end: float) -> Credentials:
-        """Credentials of a grant, kept or new; `end` is a time.monotonic() value, in seconds."""
+        """Return credentials of a grant, cached or new; `end` is a time.monotonic() value."""
         parts = self.get(_parts)
         name, policy = grant.session_name, parts.policies.render(grant)
 
@@ -144,7 +144,7 @@ def _parts(at: Instance) -> _Parts:
         from token_service import warnings
 
         warnings.write(settings, policies, at.env)
-    # Callers without names are one, who takes nothing from others.
+    # Callers without names count as one caller, who may fill the whole cache.
     share = MAX_OF_ONE_CALLER if settings.auth.names_callers else MAX_ENTRIES
     per_minute = settings.caller_tokens_per_minute
     return _Parts(

@@ -1,4 +1,4 @@
-"""Names that are almost a variable's: nobody reads them, and a check may be missing for it."""
+"""Names that are almost a variable's. Nothing reads them, so a check may be missing unnoticed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from token_service.request_log import log
 from token_service.settings.variables import VARIABLES
 
 _LIKENESS = 0.9
-"""Of difflib: one letter in ten."""
+"""A ratio of difflib: about one letter in ten may differ."""
 
 
 def find(names: Iterable[str], more: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Names that nobody reads, each with the variable, or the one of `more`, that is meant."""
+    """Return unknown names, each with the variable, or name of `more`, that it is almost."""
     known = sorted({variable.name for variable in VARIABLES}.union(more))
     found = []
     for name in sorted(set(names) - set(known)):
@@ -24,6 +24,6 @@ def find(names: Iterable[str], more: Iterable[str] = ()) -> list[tuple[str, str]
 
 
 def warn(env: Mapping[str, str]) -> None:
-    """Name them in the log; no value."""
+    """Log these names, without their values."""
     for name, meant in find(env):
-        log.warning("%s is no variable of the function; is %s meant?", name, meant)
+        log.warning("%s is not a variable of the function; did you mean %s?", name, meant)

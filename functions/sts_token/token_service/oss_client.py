@@ -1,6 +1,6 @@
-"""What the function itself asks OSS: what an object is, and which there are under a prefix.
+"""The requests that the function itself sends to OSS: HEAD of an object, and a listing.
 
-Signed in the headers (V4) with the function's own credentials. Answers are read with distrust.
+They are signed in the headers (V4) with the function's own credentials. Answers are not trusted.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from token_service.instance import Instance
 
 MAX_KEYS = 100
-"""Of one page. OSS itself would give 1,000."""
+"""The most keys of one page. OSS itself would allow 1,000."""
 MAX_PAGE_BYTES = 512 * 1024
-"""100 keys of 1,023 bytes, each byte encoded as three, and what is said of each."""
+"""Room for 100 keys of 1,023 bytes, each byte encoded as three, and the other fields of each."""
 MAX_SIZE = 48_800_000_000_000
 """Bytes: OSS's largest object has 48.8 TB (vendor documentation)."""
 
@@ -54,7 +54,7 @@ class OssUnreachable(ServiceError):
 
 
 class OssInvalidAnswer(ServiceError):
-    """Raised when OSS's answer is not what its API promises, so that nothing is passed on."""
+    """Raised when OSS's answer does not follow OSS's API; nothing of it is passed on."""
 
     status = 503
     code = "OssInvalidAnswer"
@@ -87,8 +87,8 @@ class Page(NamedTuple):
 
 
 class OssClient:
-    """Asks about one bucket. Thread-safe. `end` is a time.monotonic() value, in seconds. Every
-    method raises OssRefused with OSS's own code and message, OssUnreachable, OssInvalidAnswer."""
+    """Asks OSS about one bucket. Thread-safe. `end` is a time.monotonic() value, in seconds. Every
+    method raises OssRefused (with OSS's code and message), OssUnreachable or OssInvalidAnswer."""
 
     def __init__(self, endpoint: Endpoint, bucket: str, region: str) -> None:
         address, self._base = bucket_address(endpoint, bucket)
@@ -97,9 +97,9 @@ class OssClient:
         self._region = region
 
     def head(self, object_key: str, access_key: AccessKey, end: float) -> ObjectHead | None:
-        """HeadObject (needs oss:GetObject); None where there is no such object. Nor is a symbolic
-        link one: what it leads to, or whether to anything, is not its owner's to know. OSS follows
-        links as whoever asks, which is this function."""
+        """HeadObject (needs oss:GetObject). Returns None if there is no such object, and for a
+        symbolic link: OSS follows it with the function's own permissions, so its target may be
+        another user's object."""
         reply = self._request("HEAD", object_key, {}, access_key, end)
         if reply.headers.get("x-oss-object-type") == "Symlink":
             return None
@@ -120,14 +120,14 @@ class OssClient:
     def list_objects(
         self, prefix: str, after: str, limit: int, access_key: AccessKey, end: float
     ) -> Page:
-        """ListObjectsV2 (needs oss:ListObjects): at most `limit` (1 to 100) objects under a prefix
-        that come after a key, in the order of their keys."""
+        """ListObjectsV2 (needs oss:ListObjects). Returns at most `limit` (1 to 100) objects under a
+        prefix, from after a key on, in the order of their keys."""
         query = {
             "list-type": "2",
             "prefix": prefix,
             "start-after": after,
             "max-keys": str(limit),
-            # XML cannot hold every key.
+            # As XML itself cannot hold every key.
             "encoding-type": "url",
         }
         reply = self._request("GET", "", query, access_key, end)
@@ -167,7 +167,7 @@ class OssClient:
 
 
 def oss_of(at: Instance) -> OssClient:
-    """The function's own connection to OSS; for Instance.get."""
+    """Make the function's own OSS client; for Instance.get."""
     settings = at.settings
     return OssClient(settings.oss_internal_endpoint, settings.bucket, settings.region)
 
@@ -175,11 +175,11 @@ def oss_of(at: Instance) -> OssClient:
 def _page(body: bytes, prefix: str, limit: int) -> Page:
     root = _parsed(body)
     if root is None or root.tag != "ListBucketResult":
-        raise OssInvalidAnswer("OSS's listing is not one")
+        raise OssInvalidAnswer("OSS's answer is not a listing")
     objects = []
     for found in root.findall("Contents"):
         key = unquote(_text(found, "Key"), errors="replace")
-        # Whatever was asked for, this is what callers shall not see.
+        # Checked here as well: callers must not see keys outside their prefix.
         if not key.startswith(prefix):
             raise OssInvalidAnswer("OSS's listing has a key outside the prefix")
         objects.append(
@@ -191,7 +191,7 @@ def _page(body: bytes, prefix: str, limit: int) -> Page:
             )
         )
     if len(objects) > limit or _text(root, "EncodingType") != "url":
-        raise OssInvalidAnswer("OSS's listing is not what was asked for")
+        raise OssInvalidAnswer("OSS's listing does not match the request")
     return Page(tuple(objects), _text(root, "IsTruncated") == "true")
 
 
@@ -199,7 +199,7 @@ def _refusal(reply: Reply, access_key: AccessKey) -> Exception:
     root = _parsed(reply.body or _err_header(reply))
     code = "" if root is None else _text(root, "Code")
     if root is None or not re.fullmatch("[A-Za-z0-9._-]{1,128}", code):
-        return OssInvalidAnswer(f"OSS answered HTTP {reply.status} without a code")
+        return OssInvalidAnswer(f"OSS answered HTTP {reply.status} without an error code")
     message = _text(root, "Message")[:300]
     for secret in (access_key.security_token, access_key.access_key_id):
         if secret:
@@ -210,7 +210,7 @@ def _refusal(reply: Reply, access_key: AccessKey) -> Exception:
 
 
 def _err_header(reply: Reply) -> bytes:
-    """An error of HEAD has no body: its XML is in a header."""
+    """The error of a HEAD request has no body; a header carries its XML."""
     try:
         return base64.b64decode(reply.headers.get("x-oss-err", ""), validate=True)
     except ValueError:
@@ -218,10 +218,10 @@ def _err_header(reply: Reply) -> bytes:
 
 
 def _parsed(body: bytes) -> Element | None:
-    """Parse XML, namespaces dropped; None for what is none, or more than elements and texts."""
+    """Parse XML and drop namespaces; None if it is malformed or has a DOCTYPE or the like."""
     try:
         text = body.decode()
-        # A DOCTYPE, and with it every entity that could grow or fetch. OSS sends none.
+        # This refuses every DOCTYPE, whose entities could expand or fetch. OSS sends none.
         if "<!" in text:
             return None
         root = ElementTree.fromstring(text)  # noqa: S314 - see above
@@ -239,13 +239,13 @@ def _text(element: Element, name: str) -> str:
 def _size(text: str) -> int:
     size = int(_sound("size", "([0-9]{1,14})", text))
     if size > MAX_SIZE:
-        raise OssInvalidAnswer("OSS's answer has no sound size")
+        raise OssInvalidAnswer("OSS's answer has no valid size")
     return size
 
 
 def _sound(name: str, pattern: str, text: str) -> str:
-    """The pattern's group, if the whole text fits."""
+    """Return the pattern's group if the whole text matches."""
     form = re.fullmatch(pattern, text)
     if form is None:
-        raise OssInvalidAnswer(f"OSS's answer has no sound {name}")
+        raise OssInvalidAnswer(f"OSS's answer has no valid {name}")
     return form[1]

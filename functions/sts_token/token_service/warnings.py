@@ -1,4 +1,4 @@
-"""What is allowed and unwise: the log says it once, /health at each call."""
+"""Warnings of settings that are allowed but unwise: once in the log, in each answer of /health."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from token_service.settings.reading import Settings
 from token_service.settings.variables import ALLOWED_ORIGINS
 
 UNBOUND = (
-    "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not bind tokens, OVERWRITE=no by a bucket's rule "
-    "only, and a signed PUT may be of any size: leave token out of ENABLED_ROUTES"
+    "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not limit tokens, OVERWRITE=no needs a bucket's "
+    "rule, and a signed PUT may have any size: leave token out of ENABLED_ROUTES"
 )
-LISTED = "POLICY_FILE lets list: whoever knows the URL sees everybody's uploads"
-APPS = "ALLOWED_ORIGINS has an app's scheme, which any app can use: it identifies nobody"
+LISTED = "POLICY_FILE allows listing: anyone who knows the URL sees everybody's uploads"
+APPS = "ALLOWED_ORIGINS has an app's scheme, which any app can use: it does not identify an app"
 
 
 def of(settings: Settings, policies: Policies, env: Mapping[str, str]) -> list[str]:
-    """Return the warnings, a sentence each. Strangers read them: no value is in them."""
+    """Return the warnings, a sentence each. Strangers can read them, so they hold no value."""
     found = []
     if not settings.auth.names_callers:
         found.append(
-            "AUTH=anonymous: whoever knows the URL gets a token for everything under OBJECT_PREFIX"
+            "AUTH=anonymous: anyone who knows the URL gets a token for all of OBJECT_PREFIX"
         )
         if is_listed(settings, policies):
             found.append(LISTED)
@@ -35,18 +35,18 @@ def of(settings: Settings, policies: Policies, env: Mapping[str, str]) -> list[s
             found.append(APPS)
     elif not settings.caller_tokens_per_minute:
         found.append(
-            "CALLER_TOKENS_PER_MINUTE=0: one caller can spend the STS calls of the whole account"
+            "CALLER_TOKENS_PER_MINUTE=0: one caller can use up the STS calls of the whole account"
         )
     if settings.has_unbound_tokens:
         found.append(UNBOUND)
     if "all_policy" in settings.policy_choices:
-        found.append("all_policy: tokens may do whatever the upload role may, in every folder")
+        found.append("all_policy: tokens may do all that the upload role may do, in every folder")
     return found
 
 
 def is_listed(settings: Settings, policies: Policies, with_details: bool = False) -> bool:
-    """Whether, where callers have no names, the policy of one who wishes for none lets list the
-    folder that all share, and read it `with_details`. What is not understood does not."""
+    """Whether the default policy lets an anonymous caller list the folder that all share, and with
+    `with_details` read it as well. A policy that is not understood does not."""
     grant = grants.decide(ANONYMOUS, {}, settings)
     account, names = settings.role_arn.split(":")[3], f"{grant.prefix}*"
     try:
@@ -60,6 +60,6 @@ def is_listed(settings: Settings, policies: Policies, with_details: bool = False
 
 
 def write(settings: Settings, policies: Policies, env: Mapping[str, str]) -> None:
-    """Write them into the log."""
+    """Log the warnings."""
     for text in of(settings, policies, env):
         log.warning("%s", text)
