@@ -446,4 +446,4 @@ def test_bootstrap_says_what_is_missing(tmp_path: Path) -> None:
     command = ["/bin/sh", str(tmp_path / "bootstrap")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "take the runtime custom.debian10" in done.stderr
+    assert "use the runtime custom.debian10" in done.stderr

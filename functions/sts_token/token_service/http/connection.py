@@ -1,8 +1,8 @@
-"""Kept-alive HTTP connections to one endpoint, every wait bounded by a deadline.
+"""Kept-alive HTTP connections to one endpoint. A deadline bounds every wait.
 
-http.client speaks HTTP, ssl verifies. Added here: a limit on the whole exchange and on the name
-look-up, and telling a kept connection that went stale from a server that fails. Not urllib3: 40 ms
-of cold start for a pool that is not needed. HTTP_PROXY is not read.
+http.client speaks HTTP, and ssl verifies. This module adds a limit on the whole exchange and on the
+name look-up, and tells a stale connection from a failing server. urllib3 would cost 40 ms of cold
+start for a pool that is not needed. HTTP_PROXY is not read.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
 MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
-"""Of idle connections: how many are kept, and how long. Older ones may have been dropped."""
+"""How many idle connections are kept, and how long. Older ones may have been dropped."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Far above any answer of STS; an answer has to fit into the instance's memory."""
 
 
 class ConnectionFault(Exception):
-    """Raised when no whole answer came; the message says why and holds nothing that was sent."""
+    """Raised when no complete answer came. The message says why, without quoting the request."""
 
     def __init__(self, error: Exception) -> None:
         from token_service.http.faults import reason
@@ -36,12 +36,12 @@ class ConnectionFault(Exception):
 
 
 class _StaleConnection(ConnectionFault):
-    """Closed before any answer: where it was kept, worth one more try at once."""
+    """The connection was closed before any answer. A kept one is worth another try at once."""
 
 
 class Exchange(NamedTuple):
-    """One request, and what its answer may cost: `deadline` is a time.monotonic() value, in
-    seconds; `max_bytes` the longest answer that is read."""
+    """One request, and the limits of its answer: `deadline` is a time.monotonic() value, in
+    seconds; `max_bytes` is the longest body that is read."""
 
     method: str
     path: str
@@ -52,7 +52,7 @@ class Exchange(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the server answered: HTTP status, the whole body, and headers by any spelling."""
+    """A server's answer: HTTP status, the whole body, and headers (case does not matter)."""
 
     status: int
     body: bytes
@@ -63,23 +63,23 @@ class Reply(NamedTuple):
 
 
 class KeptConnection:
-    """Requests to one endpoint. Thread-safe: threads that ask at once have connections of their
-    own, and MAX_IDLE of them are kept."""
+    """Sends requests to one endpoint. Thread-safe: requests at the same time use connections of
+    their own, of which MAX_IDLE are kept."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._tls = Tls() if endpoint.scheme == "https" else None
         self._lock = threading.Lock()
-        # With the time of their last use, which is the order.
+        # Each with the time of its last use, oldest first.
         self._idle: list[tuple[_Connection, float]] = []
 
     def connect(self, deadline: float) -> None:
-        """Open one before it is needed; `deadline` as in Exchange. Raises ConnectionFault."""
+        """Open a connection in advance; `deadline` as in Exchange. Raises ConnectionFault."""
         self._keep(self._open(deadline))
 
     def request(self, make: Callable[[], Exchange]) -> Reply:
-        """Send what `make` makes and read the whole answer; make it again where the connection that
-        was kept is closed: a signature may not be sent twice. Raises ConnectionFault."""
+        """Send what `make` makes and read the whole answer. If the kept connection is stale, make
+        it again, since a signature must not be sent twice. Raises ConnectionFault."""
         kept = self._take()
         if kept is not None:
             with suppress(_StaleConnection):
@@ -99,7 +99,7 @@ class KeptConnection:
             reply, reusable = connection.exchange(exchange)
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.hang_up()
-            # What befell this one may have befallen all that wait.
+            # The idle connections may have failed in the same way.
             self.close()
             is_stale = isinstance(error, ConnectionResetError | BrokenPipeError)
             raise (_StaleConnection if is_stale else ConnectionFault)(error) from None
@@ -117,7 +117,7 @@ class KeptConnection:
             # Not the monotonic clock: it may stand still while an instance is frozen.
             if self._idle and 0 <= time.time() - self._idle[-1][1] <= MAX_IDLE_SECONDS:
                 return self._idle.pop()[0]
-        # All others are older.
+        # If the newest is too old, so are all others.
         self.close()
         return None
 
@@ -130,8 +130,8 @@ class KeptConnection:
 
 
 class _Connection(io.RawIOBase):
-    """An open connection. http.client reads the answers; a request is a line and a few headers
-    of our own making, which HTTPConnection would validate anew for 30 us each time."""
+    """An open connection. http.client reads the answers. Requests are written here: HTTPConnection
+    would spend 30 us on checking our own headers each time."""
 
     def __init__(self, sock: socket.socket, authority: str) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class _Connection(io.RawIOBase):
     def exchange(self, exchange: Exchange) -> tuple[Reply, bool]:
         """Send and receive; the flag tells whether the connection can be used again."""
         method, path, body, headers, deadline, max_bytes = exchange
-        # As much again for the head: http.client bounds neither 1xx answers nor a chunk of size -1.
+        # Plus room for the head, as http.client bounds neither 1xx answers nor a chunk of size -1.
         self._deadline, self._room = deadline, max_bytes + MAX_ANSWER_BYTES
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = (
@@ -153,7 +153,7 @@ class _Connection(io.RawIOBase):
         self._sock.sendall(head.encode("ascii") + body)
         response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
-        # With a Content-Length only an unbounded read notices a body that ends before it.
+        # With a Content-Length only an unbounded read notices that a body is too short.
         size = response.length or 0
         answer = b"" if size > max_bytes else response.read(None if size else max_bytes + 1)
         if max(size, len(answer)) > max_bytes:
@@ -164,20 +164,20 @@ class _Connection(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Each read waits only as long as is left of the whole exchange."""
+        """Read within the time that is left of the whole exchange."""
         self._sock.settimeout(_left(self._deadline))
         received = self._sock.recv_into(buffer)
         self._room -= received
         if self._room < 0:
-            raise ValueError("its answer exceeds all that is read of one")
+            raise ValueError("its answer exceeds the limit for one answer")
         return received
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """The one thing that HTTPResponse wants of a socket."""
+        """The only method of a socket that HTTPResponse calls."""
         return io.BufferedReader(self)
 
     def close(self) -> None:
-        """Not the socket: HTTPResponse closes what it has read from."""
+        """Leave the socket open: HTTPResponse calls this when it has read an answer."""
 
     def hang_up(self) -> None:
         """Close the socket."""
@@ -185,7 +185,7 @@ class _Connection(io.RawIOBase):
 
 
 def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket:
-    """Look the name up, connect to the first address that answers, and shake hands."""
+    """Look up the name, connect to the first address that answers, and begin TLS."""
     found = _look_up(endpoint, deadline)
     while True:
         family, kind, protocol, _, address = found[0]
@@ -200,7 +200,7 @@ def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket
             return context.wrap_socket(sock, server_hostname=host) if context else sock
         except OSError as error:
             sock.close()
-            # Else once more to the same address: there are more certificates to verify by.
+            # Otherwise try the same address once more, now with all trusted certificates.
             if not (tls and tls.widened(context, error)):
                 del found[0]
             if not found:
@@ -208,9 +208,9 @@ def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket
 
 
 def _look_up(endpoint: Endpoint, deadline: float) -> list[Any]:
-    """getaddrinfo has no time-out of its own, and a dead resolver takes 5 s and more."""
+    """Look up in a thread: getaddrinfo has no timeout, and a dead resolver takes 5 s and more."""
     found: list[Any] = []
-    # As bytes: for text Python loads its IDNA tables, 3 ms of a cold start, for an ASCII name.
+    # As bytes: for text Python would load its IDNA tables, which takes 3 ms of a cold start.
     host = endpoint.host.encode("ascii")
 
     def look_up() -> None:

@@ -1,6 +1,6 @@
-"""What browsers ask before and along with a request from another origin's page. Cookies are never
-used, so "*" is allowed. The bucket has CORS rules of its own. A wrong entry of a variable is left
-out, and costs nobody else: the log says it once, /health at each call."""
+"""CORS headers for requests from pages of other origins. Cookies are never used, so "*" is allowed.
+The bucket has CORS rules of its own. A wrong entry of a variable is left out, and the others still
+work: the log says it once, and /health in each answer."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ METHODS = ("GET", "POST", "HEAD")
 REQUEST_HEADERS = ("authorization", "content-type")
 MAX_HEADERS, MAX_PORT = 20, 65535
 MAX_AGE_SECONDS = 600
-"""How long a browser may keep a preflight's answer: Chromium's own limit is 7,200."""
-# Date: a client mends its clock by it, or OSS refuses its signatures. Retry-After: of our 429.
+"""How long a browser may cache a preflight's answer. Chromium's own limit is 7,200."""
+# Date: a client corrects its clock by it, or OSS refuses its signatures. Retry-After: for our 429.
 _EXPOSED = "Date, Retry-After, X-Fc-Request-Id"
-# Scheme (RFC 3986, section 3.1), host and port, as browsers put them together (URL Standard).
+# Scheme (RFC 3986, section 3.1), host and port, as browsers join them (URL Standard).
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?"
 _ORIGINS = (
     "origins as browsers send them, like https://app.example.com or capacitor://localhost, "
     "separated by commas, without path; or *"
 )
-# Opaque ("null" is sent), or of no page.
+# Schemes whose origin is opaque ("null" is sent), or that no page has.
 _NO_APPS = "file data blob about javascript filesystem content view-source ftp ws wss".split()
-# A field name (RFC 9110, section 5.1) without "*", but for some that no page can set; the others of
-# the Fetch Standard's list ("forbidden request-header") do no harm.
+# A field name (RFC 9110, section 5.1) without "*", except some that no page can set. The other
+# names of the Fetch Standard's list ("forbidden request-header") do no harm.
 _NAME = r"(?!(?:cookie|host|origin)$|sec-|proxy-)[!#$%&'+.^_`|~0-9a-z-]+"
 _NAMES = (
     f"names of headers (RFC 9110), separated by commas, {MAX_HEADERS} at most; no *, cookie, host, "
@@ -43,12 +43,12 @@ _NAMES = (
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Read ALLOWED_ORIGINS. Raises Refused, with the number of each wrong entry."""
+    """Read ALLOWED_ORIGINS. Raises Refused, which gives the number of each wrong entry."""
     return _read(value, _ORIGINS, _origin_fault)
 
 
 def header_names(value: str) -> tuple[str, ...]:
-    """Read ALLOWED_HEADERS, in lower case as browsers send them. Raises Refused as well."""
+    """Read ALLOWED_HEADERS, in lower case as browsers send them. Raises Refused, as above."""
     return _read(value.lower(), _NAMES, _name_fault, MAX_HEADERS)
 
 
@@ -69,33 +69,33 @@ def _read(value: str, like: str, fault_of: Callable[[str], str], most: int = -1)
 
 
 def _origin_fault(origin: str) -> str:
-    """What is wrong with it, "" if it is sound. Never what was given: that may be a secret."""
+    """Say what is wrong with an origin, or "". It is never quoted: it may be a secret."""
     found = re.fullmatch(_ORIGIN, origin)
     if not found or int(found[3] or 1) > MAX_PORT:
-        return {"*": "", "null": "null is sent for anybody's page"}.get(origin, "is no origin")
+        return {"*": "", "null": "any page can send null"}.get(origin, "it is not an origin")
     scheme, host, port = found.groups()
     if scheme in _NO_APPS or scheme.rpartition("-")[2] == "extension":
-        return "its scheme is no web site's and no app's"
+        return "its scheme is neither a web site's nor an app's"
     if port == str(DEFAULT_PORTS.get(scheme)):
-        return f"browsers leave out the port {port} of {scheme}"
-    # The URL Standard leaves the host of an app's scheme as it is.
+        return f"browsers leave out port {port} for {scheme}"
+    # With an app's scheme the URL Standard does not lower the host's case.
     is_sent_so = scheme not in DEFAULT_PORTS or host == host.lower()
     return "" if is_sent_so else "browsers send its host in lower case"
 
 
 def _name_fault(name: str) -> str:
-    return "" if re.fullmatch(_NAME, name) else "is no such name"
+    return "" if re.fullmatch(_NAME, name) else "it is not such a name"
 
 
 class CorsRefused(ServiceError):
-    """Raised for a preflight of what a browser may not send."""
+    """Raised for a preflight of a request that is not allowed."""
 
     status = 403
     code = "CorsRefused"
 
 
 class Cors:
-    """Answers by ALLOWED_ORIGINS, exact ones or "*" for all, and ALLOWED_HEADERS (`more`)."""
+    """CORS by ALLOWED_ORIGINS (exact origins, or "*" for all) and ALLOWED_HEADERS (`more`)."""
 
     def __init__(self, origins: tuple[str, ...], more: tuple[str, ...] = ()) -> None:
         self._any = "*" in origins
@@ -106,11 +106,11 @@ class Cors:
             "Access-Control-Allow-Headers": ", ".join(self._request_headers),
             "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
         }
-        # With exact origins the answer depends on who asks, also where it is a refusal.
+        # With exact origins every answer depends on the origin, a refusal too.
         self._vary = {} if self._any or not origins else {"Vary": "Origin"}
 
     def headers(self, request: Request) -> dict[str, str]:
-        """Return what lets a page of an allowed origin read the answer."""
+        """Return the headers that let a page of an allowed origin read the answer."""
         origin = request.headers.get("origin")
         if origin is None or not self._allows(origin):
             return self._vary
@@ -122,8 +122,8 @@ class Cors:
         }
 
     def preflight(self, request: Request) -> dict[str, str]:
-        """Return the headers that allow what a browser is about to send. An OPTIONS without Origin
-        is nobody's preflight, and gets none. Raises CorsRefused, which names what failed."""
+        """Return the headers that allow the request a browser is about to send. An OPTIONS without
+        Origin is not a preflight, and gets none. Raises CorsRefused, which names what failed."""
         headers = request.headers
         if "origin" not in headers:
             return self._vary
@@ -136,7 +136,7 @@ class Cors:
         asked = texts(headers.get("access-control-request-headers", "").lower())
         if not set(asked) <= set(self._request_headers):
             faults.append(f"headers must be among {', '.join(self._request_headers)}")
-            hints.append("ALLOWED_HEADERS allows others")
+            hints.append("ALLOWED_HEADERS can allow more")
         if faults:
             raise CorsRefused("; ".join(faults), "; ".join(hints), self._vary)
         return {**self.headers(request), **self._preflight}
@@ -146,7 +146,7 @@ class Cors:
 
 
 def of(at: Instance) -> Cors:
-    """Whose pages may ask; for Instance.get. Other settings may be wrong: pages read that too."""
+    """Make the Cors; for Instance.get. Pages can read an error about other settings, too."""
     found = []
     for variable in (v.ALLOWED_ORIGINS, v.ALLOWED_HEADERS):
         try:

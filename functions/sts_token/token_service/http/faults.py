@@ -1,4 +1,4 @@
-"""Why no answer came, in words; loaded when that happens."""
+"""Says why no answer came; loaded only then."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import ssl
 
 
 def reason(error: Exception) -> str:
-    """Say what went wrong, without what was sent."""
+    """Say what went wrong, without quoting the request."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
-        # Up to the comma: behind it may stand the host, which is not a client's to know.
+        # Only up to the comma: the host may follow, which clients must not learn.
         return f"its certificate cannot be trusted ({error.verify_message.partition(',')[0]})"
     if isinstance(error, socket.gaierror):
         return "its name cannot be resolved"
     if isinstance(error, ConnectionRefusedError):
         return "it refused the connection"
     if isinstance(error, http.client.IncompleteRead):
-        return "its answer ended half-way"
+        return "its answer was cut off"
     if isinstance(error, ConnectionError):
         return "it closed the connection"
-    # Ours (connection.py); the text of another may be the server's.
+    # Only our own text (connection.py): another one may quote the server.
     if str(error).startswith("its answer exceeds"):
         return str(error)
     return f"its answer was not understood ({type(error).__name__})"

@@ -32,7 +32,7 @@ def read(event: object) -> Request:
 
 
 def write(response: Response) -> dict[str, object]:
-    """Make of a Response what the platform expects; all four members, always."""
+    """Turn a Response into what the platform expects, always with all four members."""
     return {
         "statusCode": response.status,
         "headers": dict(response.headers),
@@ -43,7 +43,7 @@ def write(response: Response) -> dict[str, object]:
 
 def _document(event: object) -> dict[str, Any]:
     try:
-        # Text at once: of bytes, json would first guess the encoding.
+        # Decoded here, because json would first guess the encoding of bytes.
         text = event if isinstance(event, str) else event.decode()  # type: ignore[attr-defined]
         document = json.loads(text)
     except (ValueError, RecursionError, AttributeError):
@@ -61,7 +61,7 @@ def _member(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _texts(document: dict[str, Any], name: str) -> dict[str, str]:
-    """A map of text to text; absent and null are empty."""
+    """Return a map of text to text; it is empty if absent or null."""
     values = document.get(name) or {}
     if not isinstance(values, dict) or not {*map(type, values.values())} <= {str}:
         raise InvalidEvent(f"{name} must be an object of texts")
@@ -76,6 +76,6 @@ def _body(document: dict[str, Any]) -> bytes:
         if document.get("isBase64Encoded"):
             return base64.b64decode(body, validate=True)
         return body.encode()
-    # Of text in base64 that is not ASCII as well.
+    # b64decode raises it for text that is not ASCII as well.
     except ValueError:
         raise InvalidEvent("body must be UTF-8 text, or base64 when isBase64Encoded") from None

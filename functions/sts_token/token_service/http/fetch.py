@@ -1,4 +1,4 @@
-"""What is fetched from a URL: public keys."""
+"""Fetches from a URL, as public keys are."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from token_service.http.connection import MAX_ANSWER_BYTES, Exchange, KeptConnec
 from token_service.settings.addresses import Url
 
 FETCH_SECONDS = 1.5
-"""What STS or OSS may take after it is bounded by what is left of the request."""
+"""For one fetch. The call to STS or OSS after it has what is left of the request's time."""
 
 
 def fetch(url: Url, accept: str, end: float, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:
-    """Fetch once, over verified TLS, following no redirect; within 1.5 s and not beyond `end`, a
-    time.monotonic() value. Raises ConnectionFault, and ValueError for another status than 200."""
+    """Fetch once over verified TLS, without redirects, within 1.5 s and before `end`, a
+    time.monotonic() value. Raises ConnectionFault, and ValueError for a status other than 200."""
     deadline = min(end, time.monotonic() + FETCH_SECONDS)
-    # RFC 9110, 12.5.3: where nothing is said, any encoding may come.
+    # RFC 9110, 12.5.3: without Accept-Encoding any encoding may come.
     headers = {"Accept": accept, "Accept-Encoding": "identity", "Connection": "close"}
     connection = KeptConnection(url.endpoint)
     try:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for a custom runtime: kept alive, a thread for each connection, all of it bounded."""
+"""An HTTP/1.1 server for a custom runtime: keep-alive, a thread per connection, limits on all."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from token_service.http.messages import Response
 from token_service.http.wsgi_event import MAX_BODY_BYTES
 
 MAX_CONNECTIONS = 200
-"""As many threads. One more takes the place of what is idle for longest, or waits."""
+"""And threads. One more connection replaces the one that is idle for longest, or waits."""
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request: its line and headers. The platform takes 8 KB (vendor documentation)."""
+"""The line and headers of a request. The platform takes 8 KB (vendor documentation)."""
 IDLE_SECONDS, REQUEST_SECONDS = 1000.0, 10.0
-"""The vendor asks for 15 minutes at least; and a request has 10 s (`timeout` in s.yaml)."""
+"""The vendor asks for 15 minutes or more; a request may take 10 s (`timeout` in s.yaml)."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Answer = Callable[[Any], Response]
-"""Answers a WSGI environment, or None for what is no request. Never raises."""
+"""Answers a WSGI environment; gets None for what is not a request. Never raises."""
 
 
 def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
-    """Listen on all addresses, call `ready`, and serve until SIGTERM or SIGINT; answer what came
-    till then, and return. For the main thread, before there is another."""
+    """Listen on all addresses, call `ready`, and serve until SIGTERM or SIGINT. Then answer the
+    requests that have come, and return. Call it in the main thread, before others start."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     with _Server(("0.0.0.0", port), _Handler) as server:  # noqa: S104 - the platform asks for it
         server.answer, server.until = answer, {}
         ready()
         threading.Thread(target=server.serve_forever).start()
         signal.sigwait(_SIGNALS)
-        # First: where it waits for room, it makes room.
+        # This comes first: a server that waits for a free connection then closes some.
         server.is_ending = True
         server.shutdown()
         server.service_actions()
@@ -49,12 +49,12 @@ def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
 class _Server(ThreadingTCPServer):
     allow_reuse_address, request_queue_size, is_ending = True, 1024, False
     answer: Answer
-    # The connections, and until when each may wait for what its client sends.
+    # The connections, and until when each may wait for its client.
     until: dict[Any, float]
 
     def service_actions(self) -> None:
         now, is_full = time.monotonic(), len(self.until) >= MAX_CONNECTIONS
-        # A copy is made at once: while a list is, the collector may let other threads run.
+        # copy() is atomic. While a list is made, garbage collection may let other threads run.
         for connection, end in self.until.copy().items():
             is_idle = end > now + REQUEST_SECONDS
             if self.is_ending or end < now or (is_full and is_idle):
@@ -80,7 +80,7 @@ class _Lines(io.BufferedReader):
     def readline(self, size: int | None = -1) -> bytes:
         line = super().readline(size)
         self.room -= len(line)
-        # A CR or LF by itself ends a line for Python's parser, and not for others (RFC 9112, 2.2).
+        # A single CR or LF ends a line for Python's parser, but not for others (RFC 9112, 2.2).
         if self.room < 0 or b"\r" in line[:-2] or (line and line[-2:] != b"\r\n"):
             raise HTTPException
         return line
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = default_request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
-    # For its first request: till then it is not idle, and makes no room for others.
+    # Until its first request a connection is not idle, so it is not replaced by others.
     patience = REQUEST_SECONDS
 
     def setup(self) -> None:
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def handle_one_request(self) -> None:
-        # Put in anew: the first of them is idle for longest.
+        # Entered again at the end, so that the first one is idle for longest.
         del self.server.until[self.connection]
         self.server.until[self.connection] = time.monotonic() + self.patience
         self.patience = IDLE_SECONDS
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         given, length = self.headers, ",".join(self.headers.get_all("Content-Length", ["0"]))
-        # What another reader may take for no request, or for two.
+        # Another server may read these as no request, or as two (request smuggling).
         if given.defects or "Transfer-Encoding" in given or not re.fullmatch("[0-9]{1,9}", length):
             return self.send_error(400)
         body = self.rfile.read(min(int(length), MAX_BODY_BYTES + 1))
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             "CONTENT_LENGTH": length,
             "wsgi.input": io.BytesIO(body),
         }
-        # None with "_": it would pass for another's.
+        # Names with "_" are left out: in WSGI they would look like names with "-".
         for name in {name.upper() for name in given if "_" not in name}:
             environ["HTTP_" + name.replace("-", "_")] = ",".join(given.get_all(name, []))
         self._send(self.server.answer(environ))
@@ -159,10 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(None)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: request_log.py has a line for each."""
+        """Log nothing: request_log.py has a line for each request."""
 
 
 def _stop_reading(connection: socket.socket) -> None:
-    # What has come is read and answered all the same; then the connection ends.
+    # Requests that have come are still read and answered; then the connection ends.
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RD)

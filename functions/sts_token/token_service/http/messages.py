@@ -8,12 +8,12 @@ from typing import NamedTuple
 from token_service.errors import NONE
 
 ANSWER_SECONDS = 4.5
-"""For everything: Android waits for ever and holds its uploads, so we answer within 5 s."""
+"""For a whole answer. Android waits for ever and delays its uploads, so we answer within 5 s."""
 
 
 class Request(NamedTuple):
-    """One HTTP request, whatever platform it came from: the method in upper case, the path decoded,
-    names of headers in lower case. Headers, query and body can carry a login: repr has none."""
+    """One HTTP request of any platform: the method in upper case, the path decoded, header names in
+    lower case. repr leaves out headers, query and body, since they can carry a login."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One HTTP answer; `body` is text in ASCII, since JSON escapes the rest."""
+    """One HTTP answer; `body` is ASCII text, since JSON escapes all other characters."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,6 +1,6 @@
-"""TLS that trusts what ssl.create_default_context() trusts. That reads all of a bundle, 25 ms CPU
-for 144 certificates: a quarter of a cold start. In a folder of hashed names (SSL_CERT_DIR, or
-OpenSSL's own) the issuer alone is looked up: 1 ms."""
+"""TLS with the trust of ssl.create_default_context(). That reads a whole bundle: 25 ms of CPU for
+144 certificates, a quarter of a cold start. In a folder with hashed names (SSL_CERT_DIR, or
+OpenSSL's own) only the issuer is looked up, in 1 ms."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import ssl
 
 
 class Tls:
-    """`context` verifies by the folder alone, where there is one with hashed names, until that is
-    not enough; then as the default does. Thread-safe."""
+    """`context` trusts only a folder with hashed names, if there is one. When that is not enough,
+    it becomes the default context. Thread-safe."""
 
     def __init__(self) -> None:
         folder = ssl.get_default_verify_paths().capath
@@ -19,8 +19,8 @@ class Tls:
         self.context = ssl.create_default_context(capath=folder if self._has_more else None)
 
     def widened(self, failed: ssl.SSLContext | None, error: OSError) -> bool:
-        """Whether `context` may trust what `failed`, an earlier value of it, did not for this
-        `error`: where that was the folder alone, it is the default from now on."""
+        """Whether to try again after `failed`, an earlier value of `context`, did not trust the
+        server (`error`). From then on `context` is the default context."""
         is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
         if is_untrusted and self._has_more:
             self.context, self._has_more = ssl.create_default_context(), False

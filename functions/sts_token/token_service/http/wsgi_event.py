@@ -10,7 +10,7 @@ from token_service.errors import InvalidEvent
 from token_service.http.messages import Request
 
 MAX_BODY_BYTES = 64 * 1024
-"""More is not read: it is more than any route accepts, and each refuses by a limit of its own."""
+"""No more is read. Each route has a smaller limit of its own, and refuses a longer body."""
 
 
 def read(environ: object) -> Request:
@@ -35,7 +35,7 @@ def read(environ: object) -> Request:
 
 
 def _utf8(text: str) -> str:
-    """Undo PEP 3333's way of carrying bytes as Latin-1; what is none of that is left alone."""
+    """Undo PEP 3333's way to carry bytes as Latin-1; text that is not UTF-8 stays as it is."""
     try:
         return text.encode("latin-1").decode()
     except UnicodeError:
@@ -43,10 +43,10 @@ def _utf8(text: str) -> str:
 
 
 def _query(environ: dict[str, Any]) -> dict[str, str]:
-    """The decoded query; values of a repeated name are joined by commas, as FC 3.0 does it."""
+    """Decode the query; values of a repeated name are joined with commas, as FC 3.0 does it."""
     text = environ.get("QUERY_STRING")
     if text is None:
-        # Whether every version of the runtime sets QUERY_STRING is not known.
+        # A version of the runtime may not set QUERY_STRING.
         uri = environ.get("fc.request_uri", "")
         text = uri.partition("?")[2] if isinstance(uri, str) else ""
     if not isinstance(text, str):
@@ -75,17 +75,17 @@ def _headers(environ: dict[str, Any]) -> dict[str, str]:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """At most MAX_BODY_BYTES and one, which tells that there is more."""
+    """Read at most MAX_BODY_BYTES + 1 bytes; the last one shows that the body is too long."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not isinstance(length, str) or not (length.isascii() and length.isdigit()):
         raise InvalidEvent("CONTENT_LENGTH must be a whole number of bytes")
-    # Bounded digits: int() of a very long text is an error of its own.
+    # The length is bounded, since int() raises for a very long text.
     wanted = min(int(length), MAX_BODY_BYTES + 1) if len(length) < 12 else MAX_BODY_BYTES + 1
     if not wanted:
         return b""
     try:
         body = environ["wsgi.input"].read(wanted)
-    except Exception:  # noqa: BLE001 - whatever the stream is, its failure is the request's
+    except Exception:  # noqa: BLE001 - any failure of the stream is a fault of the request
         raise InvalidEvent("the body cannot be read") from None
     if not isinstance(body, bytes) or len(body) != wanted:
         raise InvalidEvent("the body must be the bytes that CONTENT_LENGTH announces")
