@@ -112,7 +112,7 @@ def test_of_two_keys_with_one_kid_and_algorithm_none_is_used_and_all_others_are(
     keys, left_out = read(*odd, jwk("EdDSA", "e"))
     assert ("k", "RS256") not in keys
     assert {("k", "ES256"), ("e", "EdDSA")} <= set(keys)
-    reason = "(kid 'k') is left out: another RS256 key has the same kid, or none as well"
+    reason = "(kid 'k') is left out: another RS256 key has the same kid, or both have none"
     assert left_out == [f"entry {place} {reason}" for place in (1, 3, 4)]
 
 
@@ -198,9 +198,9 @@ def _short() -> dict[str, object]:
 
 
 REASONS: dict[str, tuple[object, str]] = {
-    "a number": (7, "no JSON object"),
-    "null": (None, "no JSON object"),
-    "text": ("key", "no JSON object"),
+    "a number": (7, "not a JSON object"),
+    "null": (None, "not a JSON object"),
+    "text": ("key", "not a JSON object"),
     "empty": ({}, "kty, crv"),
     "a secret": ({"kty": "oct", "k": "c2VjcmV0"}, "kty, crv"),
     "a secret that says RS256": ({**jwk("RS256"), "kty": "oct", "k": "c2Vj"}, "kty, crv"),
@@ -211,15 +211,15 @@ REASONS: dict[str, tuple[object, str]] = {
     "for encryption": (jwk("RS256", use="enc"), "use is not sig"),
     "another case of use": (jwk("RS256", use="SIG"), "use is not sig"),
     "a list of uses": (jwk("RS256", use=["sig"]), "use is not sig"),
-    "for signing": (jwk("ES256", key_ops=["sign"]), "key_ops lack verify"),
-    "for nothing": (jwk("ES256", key_ops=[]), "key_ops lack verify"),
+    "for signing": (jwk("ES256", key_ops=["sign"]), "key_ops do not include verify"),
+    "for nothing": (jwk("ES256", key_ops=[]), "key_ops do not include verify"),
     "for two uses that differ": (jwk("ES256", use="enc", key_ops=["verify"]), "use is not sig"),
-    "claims HS256": (jwk("RS256", alg="HS256"), "alg is not RS256"),
-    "claims none": (jwk("ES256", alg="none"), "alg is not ES256"),
-    "claims another kind": (jwk("RS256", alg="ES256"), "alg is not RS256"),
-    "claims RS512": (jwk("RS256", alg="RS512"), "alg is not RS256"),
-    "claims Ed25519 and is none": (jwk("ES256", alg="Ed25519"), "alg is not ES256"),
-    "an algorithm of lists": (jwk("ES256", alg=["ES256"]), "alg is not ES256"),
+    "claims HS256": (jwk("RS256", alg="HS256"), "alg must be RS256"),
+    "claims none": (jwk("ES256", alg="none"), "alg must be ES256"),
+    "claims another kind": (jwk("RS256", alg="ES256"), "alg must be RS256"),
+    "claims RS512": (jwk("RS256", alg="RS512"), "alg must be RS256"),
+    "claims Ed25519 and is none": (jwk("ES256", alg="Ed25519"), "alg must be ES256"),
+    "an algorithm of lists": (jwk("ES256", alg=["ES256"]), "alg must be ES256"),
     "private RSA": (private("RS256"), "private key"),
     "private EC": (private("ES256"), "private key"),
     "private OKP": (private("EdDSA"), "private key"),
@@ -232,11 +232,11 @@ REASONS: dict[str, tuple[object, str]] = {
         }.items()
         for member in members
     },
-    "1024 bits": (_short(), "it has 1024 bits, and 2048 are needed"),
-    "an exponent of 1": (jwk("RS256", e="AQ"), "numbers make no key"),
-    "no numbers": ({"kty": "RSA", "n": 7, "e": []}, "numbers make no key"),
-    "no point of the curve": (jwk("ES256", x="A" * 43), "numbers make no key"),
-    "half a key": ({"kty": "OKP", "crv": "Ed25519"}, "numbers make no key"),
+    "1024 bits": (_short(), "it has 1024 bits, but needs at least 2048"),
+    "an exponent of 1": (jwk("RS256", e="AQ"), "numbers do not make a key"),
+    "no numbers": ({"kty": "RSA", "n": 7, "e": []}, "numbers do not make a key"),
+    "no point of the curve": (jwk("ES256", x="A" * 43), "numbers do not make a key"),
+    "half a key": ({"kty": "OKP", "crv": "Ed25519"}, "numbers do not make a key"),
 }
 
 
@@ -257,7 +257,7 @@ def test_a_key_set_may_be_longer_than_what_is_kept_of_it() -> None:
     keys, left_out = read(*many, many[0])
     assert len([name for name in keys if name[1] == "EdDSA"]) == 100
     assert [line.partition(" (")[0] for line in left_out] == [f"entry {n}" for n in (101, 102, 103)]
-    assert "100 keys stand before it" in left_out[0]
+    assert "100 keys come before it" in left_out[0]
 
 
 def _ed(kid: str) -> dict[str, object]:

@@ -93,7 +93,7 @@ def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
         (
             "other variables",
             {"ALLOWED_ORIGINS": "capacitor://localhost,https://a.example:443"},
-            ["ALLOWED_ORIGINS", "entry 2 is left out: browsers leave out the port 443 of https"],
+            ["ALLOWED_ORIGINS", "entry 2 is left out: browsers leave out port 443 for https"],
         ),
         ("other variables", {"ALLOWED_HEADERS": "baggage,*"}, ["ALLOWED_HEADERS", "entry 2"]),
         ("other variables", {"STS_ENDPOINT": "http://sts.example"}, ["STS_ENDPOINT"]),

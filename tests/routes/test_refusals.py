@@ -234,7 +234,7 @@ def test_an_audience_that_nobody_expects_is_explained_in_the_log(
         found = answer(jwt_env, foreign)
     assert found["ErrorMessage"] == "the login is not accepted: it is for another audience"
     reason = json.loads(caplog.records[-1].message)["reason"]
-    assert reason.endswith("; it has an audience (aud), and JWT_AUDIENCE names none")
+    assert reason.endswith("; it has an audience (aud), and JWT_AUDIENCE is not set")
 
 
 ACTIONS = {*signed_urls.ACTIONS.values(), *multipart.ACTIONS.values(), forms.ACTION}

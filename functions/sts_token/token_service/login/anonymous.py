@@ -1,4 +1,4 @@
-"""AUTH=anonymous: everybody is one caller, who shares one folder."""
+"""AUTH=anonymous: everybody is the same caller, with one folder for all."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from token_service.settings.parsing import Reader
 
 
 class Anonymous(NamedTuple):
-    """There is nothing to set."""
+    """The settings of AUTH=anonymous: there are none."""
 
     brakes: None = None
     names_callers: bool = False
 
     def identify(self, env: Mapping[str, str]) -> Anonymous:  # noqa: ARG002 - as Auth has it
-        """Nothing is needed to tell who asks."""
+        """Return itself: nothing is needed to identify callers."""
         return self
 
     def caller(self, request: Request) -> Caller:  # noqa: ARG002 - as Identify has it
@@ -30,11 +30,11 @@ class Anonymous(NamedTuple):
 
 
 def read(reader: Reader) -> Anonymous:
-    """Read what AUTH=anonymous needs: nothing; a brake is a fault, since it would seem to work."""
+    """Read nothing: AUTH=anonymous needs no variable. A brake, without effect here, is a fault."""
     for variable in (v.LOGINS_NOT_BEFORE, v.DENIED_CALLERS):
         if reader.text(variable):
             reader.fault(
                 variable,
-                "must be empty with AUTH=anonymous, where nobody has a name; AUTH=jwt has it",
+                "must be empty with AUTH=anonymous, where callers have no names; it needs AUTH=jwt",
             )
     return Anonymous()

@@ -1,7 +1,7 @@
 """Two brakes that an operator pulls after an incident: DENIED_CALLERS and LOGINS_NOT_BEFORE.
 
-They are applied to each request, after its login is verified and before any cache is asked, and
-to each callback, whose seal says whose upload it is and when that caller's login was made.
+They apply to each request, after its login is verified and before any cache is used. They also
+apply to each callback: its seal says who uploaded, and when that caller's login was made.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from token_service.settings.parsing import Reader, Refused, texts, whole
 from token_service.settings.values import CLOCK_SKEW_SECONDS
 
 MAX_DENIED_CALLERS = 50
-"""All variables of a function take 4 KB together (vendor documentation)."""
+"""All variables of a function may have 4 KB together (vendor documentation)."""
 
-# A segment, or the name of the caller's sessions, which a callback's log line has.
+# A segment, or the name of the caller's sessions, as a callback's log line has it.
 _CALLER = r"[A-Za-z0-9_-]{1,64}|[~@][a-z2-7]{32}|\.[A-Za-z0-9_-]"
 _DENIED = "the operator has shut this caller out (DENIED_CALLERS)"
 
@@ -33,7 +33,7 @@ class CallerDenied(ServiceError):
 
 
 class Brakes(NamedTuple):
-    """`not_before` in unix seconds, 0 where it is not set; `denied` are segments (callers.py)."""
+    """`not_before` in unix seconds, 0 if it is not set; `denied` are segments (callers.py)."""
 
     not_before: int
     denied: frozenset[str]
@@ -47,12 +47,12 @@ def read_brakes(reader: Reader) -> Brakes:
 
 
 def since(value: str) -> int:
-    """Read LOGINS_NOT_BEFORE. Raises Refused. A brake that brakes nothing, or everything for ever,
-    is a fault: milliseconds, a date of 8 digits, a time in the future."""
+    """Read LOGINS_NOT_BEFORE. Raises Refused for milliseconds, a date of 8 digits or a time in the
+    future: such a brake would stop nothing, or everything for ever."""
     seconds = whole(value, 1_000_000_000, int(time.time()) + CLOCK_SKEW_SECONDS)
     if seconds is None:
         raise Refused(
-            "must be a time that has passed, in unix seconds (10 digits, as `date +%s` prints; not "
+            "must be a time in the past, in unix seconds (10 digits, as `date +%s` prints; not "
             "milliseconds)"
         )
     return seconds
@@ -72,25 +72,25 @@ def denied(value: str) -> tuple[str, ...]:
 
 
 def apply(caller: Caller, brakes: Brakes) -> None:
-    """Let a caller pass, or raise. Raises CallerDenied; ExpiredToken for a login made before
-    LOGINS_NOT_BEFORE, which a new sign-in mends; InvalidToken for one that does not say when it was
-    made while that is set."""
+    """Let a caller pass, or raise CallerDenied. With LOGINS_NOT_BEFORE, raises ExpiredToken for an
+    older login, so that the app signs in again, and InvalidToken for a login that does not say when
+    it was made."""
     if caller.segment in brakes.denied:
         raise CallerDenied(_DENIED)
     if not brakes.not_before or caller.login is None:
         return
     if caller.login.issued is None:
         raise InvalidToken(
-            "the login is not accepted: it has no number in its claim iat, and LOGINS_NOT_BEFORE "
-            "is set"
+            "the login is not accepted: its claim iat is missing or not a number, and "
+            "LOGINS_NOT_BEFORE is set"
         )
     if caller.login.issued < brakes.not_before:
         raise ExpiredToken("the login was made before LOGINS_NOT_BEFORE; sign in again")
 
 
 def apply_to_upload(caller: str, issued: int | None, brakes: Brakes) -> None:
-    """Let an upload pass by its seal: the caller's session name, and when the login was made (unix
-    seconds; None where the seal does not say). Raises CallerDenied."""
+    """Let an upload pass, or raise CallerDenied. Its seal has the caller's session name, and when
+    the login was made (in unix seconds; None if the seal does not say)."""
     if caller in map(session_name, brakes.denied):
         raise CallerDenied(_DENIED)
     if brakes.not_before and (issued is None or issued < brakes.not_before):

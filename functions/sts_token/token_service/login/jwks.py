@@ -1,8 +1,8 @@
-"""The public keys that logins are signed with: a JWKS, bundled or fetched.
+"""The public keys that verify logins: a JWKS, bundled or fetched.
 
-Fetched keys are kept for an hour, then fetched again; where a login's key is unknown, or its
-signature does not match, too, but at most once a minute (every 5 s while there are none). A fetch
-that fails changes nothing, and is in the log. key_entries.py says what is usable of a JWKS.
+Fetched keys are cached for an hour. An unknown key or a signature that does not match has them
+fetched earlier, at most once a minute (every 5 s while there are none). A failed fetch changes
+nothing, and is logged. key_entries.py says which keys of a JWKS are used.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MAX_AGE_SECONDS = 3600.0
 MIN_INTERVAL_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 MAX_SAID = 20
-"""Entries of one JWKS that were left out and get a line of the log each."""
+"""Entries of one JWKS that are left out, with a log line each."""
 
 
 class KeysUnreachable(ServiceError):
-    """Raised while there are no keys to verify logins with: JWT_JWKS_URL does not answer."""
+    """Raised while there are no keys that could verify logins: JWT_JWKS_URL does not answer."""
 
     status = 503
     code = "KeysUnreachable"
@@ -43,12 +43,12 @@ class KeySet:
 
     def __init__(self, settings: Jwt, clock: Callable[[], float] = time.time) -> None:
         """Read the file. Raises Misconfiguration if there is no usable key in it."""
-        # Not monotonic(): that clock may stand still while an instance is frozen.
+        # Not monotonic(): that clock may stop while an instance is frozen.
         self._clock = clock
         self._url = settings.keys_url
         self._lock = threading.Lock()
         self._keys: Keys = {}
-        # What was left out of the last one, and is not said again.
+        # The entries of the last JWKS that were left out; they are not logged again.
         self._said: set[tuple[str | int, str]] = set()
         self._fetched = self._tried = -inf
         if settings.keys_file:
@@ -61,14 +61,14 @@ class KeySet:
 
     @staticmethod
     def name(header: Mapping[str, Any]) -> tuple[str, str]:
-        """Return what a login's header says of its key: `kid` and `alg`, each "" if not text."""
+        """Return `kid` and `alg` of a login's header, each "" if it is not text."""
         kid, alg = header.get("kid"), header.get("alg")
         return kid if isinstance(kid, str) else "", alg if isinstance(alg, str) else ""
 
     def find(self, name: tuple[str, str]) -> PublicKey:
-        """Return the key of that name. The algorithm chooses among the keys of one kid, and never
-        what a key is for. Raises InvalidToken where there is none, KeysUnreachable while there are
-        no keys at all."""
+        """Return the key of that name. A login's algorithm only chooses among the keys of one kid;
+        it never decides how a key is used. Raises InvalidToken if there is no such key, and
+        KeysUnreachable while there are no keys at all."""
         if self._url is not None and (
             name not in self._keys or self._clock() - self._fetched > MAX_AGE_SECONDS
         ):
@@ -78,7 +78,7 @@ class KeySet:
         if found is not None:
             return found
         if not name[0] and any(algorithm == name[1] for _, algorithm in keys):
-            raise InvalidToken("the login is not accepted: it names no key (kid) of several")
+            raise InvalidToken("the login is not accepted: it has no kid, and several keys fit")
         for kid, algorithm in keys:
             if kid == name[0]:
                 # The login is then refused for its algorithm.
@@ -86,8 +86,8 @@ class KeySet:
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
-        """Return the key, and it and, fetched when it is asked for, what has taken its
-        place: a set may have no kid, or a new key by an old kid. Raises what `find` raises."""
+        """Return the key of that name, and the keys to try: it, then its newer version, which is
+        fetched only when needed (a kid may be reused, or missing). Raises what `find` raises."""
         found = self.find(name)
         return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 
@@ -111,14 +111,14 @@ class KeySet:
                     self._fetched = now
                 except (ConnectionFault, ValueError) as error:
                     fault = f": {error}"
-                    kept = "those of before go on" if self._keys else "there are none yet"
+                    kept = "the old keys stay in use" if self._keys else "there are none yet"
                     log.warning("the keys of JWT_JWKS_URL cannot be fetched%s; %s", fault, kept)
             if not self._keys:
                 raise KeysUnreachable(f"the keys of JWT_JWKS_URL cannot be fetched{fault}")
 
     def _take_file(self, path: str) -> None:
         try:
-            # A bare name lies beside the entry points, which is where a package has it.
+            # A bare name means a file beside the entry points, where the package has it.
             with open(os.path.join(TOP, path), "rb") as file:
                 self._take(file.read(), "JWT_JWKS_FILE")
         except OSError as error:
@@ -128,7 +128,7 @@ class KeySet:
             raise Misconfiguration("JWT_JWKS_FILE", str(error)) from None
 
     def _take(self, document: bytes, source: str) -> None:
-        """Use what is usable, and say what is not, once. Raises ValueError where nothing is."""
+        """Use the usable keys, and log the others once. Raises ValueError if none is usable."""
         keys, left_out = read(document)
         news = [one for one in left_out if (one.kid or one.place, one.reason) not in self._said]
         for one in news[:MAX_SAID]:
@@ -138,7 +138,7 @@ class KeySet:
         self._said = {(one.kid or one.place, one.reason) for one in left_out}
         if not keys:
             raise ValueError(
-                "has no key for RS256 (2048 bits or more), ES256 or EdDSA whose use is sig, "
-                "and whose key_ops, where it has them, hold verify"
+                "has no usable key: it needs one for RS256 (2048 bits or more), ES256 or EdDSA, "
+                "with the use sig, and with verify in its key_ops if it has any"
             )
         self._keys = keys

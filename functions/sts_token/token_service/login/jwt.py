@@ -1,4 +1,4 @@
-"""AUTH=jwt: a caller is who a login (a JWT) names. The settings; logins.py verifies."""
+"""The settings of AUTH=jwt, where a login (a JWT) names the caller; logins.py verifies it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEY_SOURCES = (v.JWT_SECRET, v.JWT_JWKS_FILE, v.JWT_JWKS_URL)
 
 
 class Jwt(NamedTuple):
-    """How logins are verified: with no `keys_file` or `keys_url` by JWT_SECRET, at each use."""
+    """How logins are verified. Without `keys_file` or `keys_url` JWT_SECRET is read at each use."""
 
     keys_file: str
     keys_url: Url | None
@@ -31,7 +31,7 @@ class Jwt(NamedTuple):
 
     def identify(self, env: Mapping[str, str]) -> Logins:
         """Load the keys. Raises Misconfiguration."""
-        # Imported where it is needed: AUTH=anonymous does without PyJWT.
+        # Imported here because AUTH=anonymous does not need PyJWT.
         from token_service.login.logins import Logins
 
         return Logins(self, env)

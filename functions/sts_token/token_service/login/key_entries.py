@@ -1,8 +1,8 @@
-"""A JWKS -> the keys in it that logins can be verified with, entry by entry.
+"""A JWKS -> the keys in it that can verify logins, entry by entry.
 
-What is not for us is left out with its reason, and takes no other down (RFC 7517, 5: "SHOULD ignore
-JWKs" that are not understood). A member that is null counts as absent; unknown ones are ignored,
-and of two with one name the last counts (4).
+An entry that we cannot use is left out with its reason, and the others still count (RFC 7517, 5:
+"SHOULD ignore JWKs" that are not understood). A member that is null counts as absent, and unknown
+members are ignored. If a name is there twice, the last one counts (4).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ MAX_KEYS = 100
 
 Key = Any  # a public key object of the cryptography package
 
-# What a key is for follows from its kind, so no login can choose: an RSA key never verifies HMAC.
+# A key's type decides its algorithm, so a login cannot choose: an RSA key never verifies HMAC.
 _ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-# RFC 9864, 2.2: Ed25519 is EdDSA with the curve of that name, the only one that is taken.
+# RFC 9864, 2.2: Ed25519 is EdDSA with the curve of that name, the only one accepted here.
 _SAME = {"Ed25519": "EdDSA"}
-# RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2. One of them is enough to sign with.
+# RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2. Any one of these members makes a key private.
 _PRIVATE = {"RSA": ("d", "p", "q", "dp", "dq", "qi", "oth"), "EC": ("d",), "OKP": ("d",)}
 _MIN_RSA_BITS = 2048
 _MAX_SHOWN = 16
@@ -36,18 +36,18 @@ class PublicKey(NamedTuple):
 
 
 Keys = dict[tuple[str, str], PublicKey]
-"""By kid and algorithm. The only key of an algorithm is there by the kid "" too."""
+"""Keys by kid and algorithm. The only key of an algorithm also has the kid ""."""
 
 
 class LeftOut(NamedTuple):
-    """An entry that is not used: its place, counted from 1, its kid or "", and the reason."""
+    """An entry that is not used: its place, counted from 1, its kid (or ""), and the reason."""
 
     place: int
     kid: str
     reason: str
 
     def __str__(self) -> str:
-        """For the log: of a stranger's kid just the beginning, in printable ASCII."""
+        """Describe it for the log; of the kid only the beginning, in printable ASCII."""
         kid = f" (kid {self.kid[:_MAX_SHOWN]!a})" if self.kid else ""
         return f"entry {self.place}{kid} is left out: {self.reason}"
 
@@ -57,27 +57,27 @@ class _Unusable(Exception):
 
 
 def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
-    """Read a JWKS. Raises ValueError for what is none; no message holds what is in it."""
+    """Read a JWKS. Raises ValueError if it is malformed; no message quotes it."""
     found: Keys = {}
     users: dict[tuple[str, str], list[LeftOut]] = {}
     ambiguous, left_out = set(), []
     for place, entry in enumerate(_entries(document), 1):
         kid = entry.get("kid") if isinstance(entry, dict) else None
-        # A number is taken as a login can name it.
+        # A number becomes text, as a login can name it.
         kid = str(kid) if type(kid) in (str, int) else ""
         try:
             key = _usable(entry)
             name = kid, key.algorithm
             if name not in found and len(found) >= MAX_KEYS:
-                raise _Unusable(f"{MAX_KEYS} keys stand before it, and no more are kept")
+                raise _Unusable(f"{MAX_KEYS} keys come before it, and no more are used")
         except _Unusable as error:
             left_out.append(LeftOut(place, kid, str(error)))
             continue
-        # RFC 7517, 4.5: one kid may name keys of different types. The same key again is no
-        # conflict; of two that differ, one would silently take the place of the other.
+        # RFC 7517, 4.5: one kid may name keys of different types. The same key twice is not a
+        # conflict. Of two different keys one would silently replace the other, so neither counts.
         if found.setdefault(name, key) != key:
             ambiguous.add(name)
-        reason = f"another {key.algorithm} key has the same kid, or none as well"
+        reason = f"another {key.algorithm} key has the same kid, or both have none"
         users.setdefault(name, []).append(LeftOut(place, kid, reason))
     for name in ambiguous:
         del found[name]
@@ -91,10 +91,10 @@ def _entries(document: bytes) -> list[object]:
         text = document.decode("utf-8-sig")
     except UnicodeDecodeError:
         is_gzip = document.startswith(b"\x1f\x8b")
-        fault = "is compressed (gzip), which was not asked for" if is_gzip else "is not UTF-8"
+        fault = "is compressed (gzip), but must not be" if is_gzip else "is not UTF-8"
         raise ValueError(f"{fault}; it must be JSON in UTF-8") from None
     try:
-        # int() raises for thousands of digits, whatever else is in the document.
+        # int() raises for thousands of digits, and would lose the whole document.
         parsed = json.loads(text, parse_int=lambda n: int(n) if len(n) < 20 else inf)
     except (ValueError, RecursionError):
         parsed = None
@@ -106,10 +106,10 @@ def _entries(document: bytes) -> list[object]:
 
 def _usable(entry: object) -> PublicKey:
     if not isinstance(entry, dict):
-        raise _Unusable("it is no JSON object")
+        raise _Unusable("it is not a JSON object")
     known = {name: value for name, value in entry.items() if value is not None}
     kind, curve = known.get("kty"), known.get("crv")
-    # As text: a stranger's list could not be looked up.
+    # Only text: a hostile entry may hold a list here, which cannot be looked up.
     kind = kind if isinstance(kind, str) else ""
     curve = curve if isinstance(curve, str) and kind != "RSA" else ""
     algorithm = _ALGORITHMS.get((kind, curve))
@@ -119,18 +119,18 @@ def _usable(entry: object) -> PublicKey:
     if type(known.get("kid", "")) not in (str, int):
         raise _Unusable("its kid is not text")
     if any(name in known for name in _PRIVATE[kind]):
-        raise _Unusable("it is a private key: whoever reads the list can sign with it")
+        raise _Unusable("it is a private key: anyone who reads the list can sign with it")
     # RFC 7517, 4.2.
     if known.get("use", "sig") != "sig":
         raise _Unusable("its use is not sig")
-    # RFC 7517, 4.3: a list of what a key is for; without one it may be for anything.
+    # RFC 7517, 4.3: the operations that a key is for; without the list, any.
     operations = known.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
-        raise _Unusable("its key_ops lack verify")
+        raise _Unusable("its key_ops do not include verify")
     # RFC 7517, 4.4: "the algorithm intended for use with the key".
     names = [algorithm, *(alias for alias in _SAME if _SAME[alias] == algorithm)]
     if known.get("alg", algorithm) not in names:
-        raise _Unusable(f"its alg is not {algorithm}, which such a key is used for here")
+        raise _Unusable(f"its alg must be {algorithm} for a key of this type")
     return PublicKey(_key(known, algorithm), algorithm)
 
 
@@ -140,17 +140,17 @@ def _key(entry: dict[str, Any], algorithm: str) -> Key:
     try:
         key = PyJWK(entry, algorithm).key
     except (PyJWTError, ValueError, TypeError):
-        raise _Unusable("its numbers make no key") from None
+        raise _Unusable("its numbers do not make a key") from None
     # RFC 7518, 3.3: "A key of size 2048 bits or larger MUST be used".
     if algorithm == "RS256" and key.key_size < _MIN_RSA_BITS:
-        raise _Unusable(f"it has {key.key_size} bits, and {_MIN_RSA_BITS} are needed")
+        raise _Unusable(f"it has {key.key_size} bits, but needs at least {_MIN_RSA_BITS}")
     if algorithm == "RS256" and is_roca(key.public_numbers().n):
-        raise _Unusable("it is of a faulty generator (CVE-2017-15361): anybody can sign with it")
+        raise _Unusable("a faulty generator made it (CVE-2017-15361): anyone can sign with it")
     return key
 
 
 def _with_other_names(found: Keys) -> Keys:
-    """Also without a kid, where a login needs none, and by the newer name of an algorithm."""
+    """Add names without a kid, where a login needs none, and the newer name of an algorithm."""
     algorithms = [algorithm for _, algorithm in found]
     only = {("", name[1]): found[name] for name in found if algorithms.count(name[1]) == 1}
     made = only | found
@@ -160,7 +160,7 @@ def _with_other_names(found: Keys) -> Keys:
         if same:
             import jwt
 
-            # PyJWT 2.15 does not know the name, a later one that does raises.
+            # PyJWT 2.15 does not know the name; a later version that knows it raises.
             with suppress(ValueError):
                 jwt.register_algorithm(alias, jwt.get_algorithm_by_name(algorithm))
     return made

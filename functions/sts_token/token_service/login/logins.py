@@ -1,8 +1,8 @@
 """Request -> the login (a JWT) that it carries, verified by PyJWT.
 
-The algorithm follows from the configuration: HS256 with JWT_SECRET, and with a JWKS what the key
-itself is for (jwks.py). A token's own `alg` can only agree or be refused. No message quotes it.
-Verified logins are cached until they expire, or what verified them is no longer configured.
+The configuration decides the algorithm: HS256 with JWT_SECRET, and with a JWKS that of the key
+(key_entries.py). A login whose own `alg` differs is refused. No message quotes a login.
+Verified logins are cached until they expire, or until their secret or key is removed.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from token_service.login.jwks import KeySet
 
 MAX_LOGIN_CHARACTERS = 8192
-"""A login travels in a header or a URL: servers on the way take no longer ones."""
+"""A login travels in a header or a URL, and servers on the way accept no longer ones."""
 MAX_CACHED = 200
 """Verified logins, 8 KB each at most; the one verified first is evicted first."""
-# A claim that we do not use decides nothing: PyJWT refuses a `sub` or `jti` that is no text, which
-# RFC 7519 (4.1.2, 4.1.7) leaves to who reads it, and a `nbf` or `iat` that is null.
+# A claim that we do not use must not refuse a login. PyJWT would refuse a `sub` or `jti` that is no
+# text, which RFC 7519 (4.1.2, 4.1.7) leaves to the application, and a `nbf` or `iat` that is null.
 _UNUSED = dict.fromkeys(("verify_sub", "verify_jti", "verify_nbf", "verify_iat"), False)
 _CHECKS = {"leeway": CLOCK_SKEW_SECONDS, "options": {"require": ["exp"], **_UNUSED}}
-# What PyJWT lets through, beside its own, where a login's numbers and nestings are hostile.
+# Errors that are not PyJWT's own, but that it raises for hostile numbers and nestings.
 _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 
 
 class _Verified(NamedTuple):
-    """Whose login, from and until when (`iat`, `exp`), by what verified, and which key it names."""
+    """A login's user, its times (`iat`, `exp`), what verified it, and the key that it names."""
 
     user_id: str
     caller: Caller
@@ -59,13 +59,13 @@ class Logins:
         self._cache: dict[str, _Verified] = {}
         self._keys: KeySet | None = None
         has_keys = bool(settings.keys_file or settings.keys_url)
-        # First: it decides what is loaded.
+        # This import comes first, since it decides what is loaded.
         self._jwt = _import_jwt(with_cryptography=has_keys)
         if has_keys:
             from token_service.login.jwks import KeySet
 
             self._keys = KeySet(settings)
-        # JWT_SECRET as it was read last, and what it was read as.
+        # The last text of JWT_SECRET, and the secrets in it.
         self._secrets: tuple[str | None, object, list[tuple[Any, str]]] = (None, (), [])
 
     def warm(self) -> None:
@@ -74,14 +74,14 @@ class Logins:
             self._keys.warm()
 
     def caller(self, request: Request) -> Caller:
-        """Return who a request's login names. Raises what `verified` raises."""
+        """Return the caller that a request's login names. Raises what `verified` raises."""
         found = self.verified(request)
         left = found.expires - int(time.time())
         return found.caller._replace(login=Login(found.user_id, found.issued, left))
 
     def verified(self, request: Request) -> _Verified:
-        """Return the login of a request, once it is verified. Raises MissingToken, InvalidToken,
-        ExpiredToken; KeysUnreachable while there are no keys to verify with."""
+        """Return the verified login of a request. Raises MissingToken, InvalidToken, ExpiredToken;
+        KeysUnreachable while there are no keys."""
         login = _login(request)
         found = self._cache.get(login)
         if found is None or not self._holds(found):
@@ -93,7 +93,7 @@ class Logins:
         return found
 
     def _holds(self, login: _Verified) -> bool:
-        """Whether it would be verified again: in time, by a secret or key that is still there."""
+        """Whether a cached login still counts: it is in time, and its secret or key still there."""
         is_over = time.time() >= login.expires + CLOCK_SKEW_SECONDS
         return not is_over and self._candidates(login.key_name)[0] == login.by
 
@@ -109,13 +109,13 @@ class Logins:
             raise mistakes.of(error, self._jwt, self._settings, login, self._secrets[1]) from None
         if self._settings.required is not None:
             self._settings.required.check(claims)
-        # Not the key that was found first: it may have been replaced, and come back.
+        # The key that verified, not the first one: that may have been replaced, and come back.
         by = by if self._keys is None else key
-        # PyJWT has made sure that exp is there, and a number or text of digits.
+        # PyJWT has checked that exp is there, and is a number or digits.
         return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
 
     def _candidates(self, name: Any) -> tuple[object, Iterable[tuple[Any, str]]]:
-        """By what a login may be verified: that itself, and each key with its one algorithm."""
+        """Return what may verify a login, and from it each key with its one algorithm."""
         if self._keys is not None:
             return self._keys.candidates(name)
         text = self._env.get(JWT_SECRET.name)
@@ -134,16 +134,16 @@ class Logins:
             with suppress(StopIteration):
                 return self._decoded(login, candidates)
             raise
-        # PyJWT lets an empty one pass. RFC 7519, 4.1.3: whoever does not find itself in an `aud`
-        # that is present must reject, and without JWT_AUDIENCE we are nobody.
+        # PyJWT lets an empty `aud` pass. RFC 7519, 4.1.3: a reader must reject a login whose `aud`
+        # does not name it. Without JWT_AUDIENCE we have no name.
         if audience is None and "aud" in claims:
             raise self._jwt.InvalidAudienceError
         return claims, found
 
     def _told(self, claims: dict[str, Any]) -> tuple[str, float | None]:
-        """The user's id, and `iat` where that is a number; neither it nor `nbf` is to come."""
+        """Return the user's id, and `iat` if it is a number; neither it nor `nbf` may be ahead."""
         user_id, issued = claims.get(self._settings.user_claim), claims.get("iat")
-        # An integer is its decimal text: 12 and "12" are one user. True, 1.0 and 1e3 are no id.
+        # An integer counts as its decimal text: 12 and "12" are one user. True and 1.0 are not ids.
         if type(user_id) is int and 0 < user_id < 2**63:
             user_id = str(user_id)
         if not isinstance(user_id, str) or not user_id:
@@ -156,9 +156,9 @@ class Logins:
 
 
 def _login(request: Request) -> str:
-    """The login of the Authorization header, or of the query: the mobile SDKs send no headers."""
+    """Return the login of the Authorization header or, as mobile SDKs send it, of the query."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    # Another scheme may be the platform's own: a trigger that wants signed requests.
+    # Another scheme may be the platform's own, of a trigger with signed requests.
     bearer = credentials.strip() if scheme.lower() == "bearer" else ""
     query = request.query.get("access_token", "")
     login = bearer or query
@@ -170,9 +170,9 @@ def _login(request: Request) -> str:
 
 
 def _import_jwt(*, with_cryptography: bool) -> ModuleType:
-    """Import PyJWT without what no login uses here, half of a cold start: for HS256 `cryptography`
-    (without it PyJWT knows no algorithm but HMAC), and for a JWKS, whose keys come as numbers, its
-    certificates and SSH keys."""
+    """Import PyJWT without the modules that no login needs here, half of a cold start. HS256 does
+    not need `cryptography`, without which PyJWT knows HMAC only. A JWKS, whose keys are numbers,
+    does not need its certificates and SSH keys."""
     x509, ssh = "cryptography.x509", "cryptography.hazmat.primitives.serialization.ssh"
     names = ("jwt.jwks_client", "typing_extensions", x509, ssh)
     unused: dict[str, Any] = {name: {"__getattr__": lambda _: None} for name in names}

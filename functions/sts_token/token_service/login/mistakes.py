@@ -1,4 +1,4 @@
-"""What is wrong with a login that is refused, in words that name the mistake and quote nothing."""
+"""Says what is wrong with a refused login: names the mistake, and quotes nothing."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _REASONS = {
     "InvalidIssuerError": "it is from another issuer",
 }
 _SIGNED = (
-    "a signed JWT is taken, 3 parts joined by dots, as an ID token mostly is; some providers make "
-    "the access token one only where the app asks for an audience"
+    "it must be a signed JWT, 3 parts joined by dots, as ID tokens mostly are; with some providers "
+    "an access token is one only if the app asks for an audience"
 )
-# How texts look that are no JWT, the first that fits.
+# What is wrong with a text that is not a JWT; the first pattern that fits counts.
 _SHAPES = {
     r"undefined|null|NaN|None|\(null\)|\[object Object\]": "it is a word like undefined or null: "
     "the app had no login when it asked",
-    "(?i)bearer .*": "Bearer is there twice; send it as 'Authorization: Bearer <JWT>'",
-    "[\"'].*": "it stands in quotes; send it without",
-    ".*,.*": "a comma is in it; one login is taken",
+    "(?i)bearer .*": "it has Bearer twice; send it as 'Authorization: Bearer <JWT>'",
+    "[\"'].*": "it is in quotes; send it without them",
+    ".*,.*": "it has a comma; send one login",
     r"[^.]*(\.[^.]*){4}": f"it is encrypted (a JWE); {_SIGNED}",
-    r"(?![^.]*\.[^.]*\.[^.]*$).*": f"it is no JWT, an opaque token perhaps; {_SIGNED}",
+    r"(?![^.]*\.[^.]*\.[^.]*$).*": f"it is not a JWT, perhaps an opaque token; {_SIGNED}",
     ".*": "it is malformed",
 }
 # RFC 7518, 3.1; RFC 8037; RFC 8812; RFC 9864.
@@ -37,14 +37,14 @@ _ALGORITHMS = "none|[HREP]S(256|384|512)|ES256K|EdDSA|Ed25519|Ed448"
 
 
 def of_request(login: str, query: str, most: int) -> ServiceError:
-    """Why a login is not looked at: there is none, or another in the query, or it is too long."""
+    """Make the error of a login that is missing, too long, or not the one in the query."""
     differ = query not in ("", login)
     fault = "the header and access_token differ" if differ else f"it exceeds {most} characters"
     return InvalidToken(f"the login is not accepted: {fault}") if login else MissingToken()
 
 
 def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> ServiceError:
-    """Make ours of what PyJWT (`jwt`) raised; `secrets` are the bytes of JWT_SECRET, if any."""
+    """Turn an error of PyJWT (`jwt`) into ours; `secrets` are the bytes of JWT_SECRET, if any."""
     if isinstance(error, jwt.ExpiredSignatureError):
         return ExpiredToken("the login has expired; sign in again")
     reason = _REASONS.get(type(error).__name__, "")
@@ -60,7 +60,7 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
         reason = "its claims exp and nbf must be numbers, in unix seconds"
     reason = reason or next(_SHAPES[one] for one in _SHAPES if re.fullmatch(one, login, re.DOTALL))
     is_open = isinstance(error, jwt.InvalidAudienceError) and not settings.audience
-    hint = "it has an audience (aud), and JWT_AUDIENCE names none" if is_open else ""
+    hint = "it has an audience (aud), and JWT_AUDIENCE is not set" if is_open else ""
     return InvalidToken(f"the login is not accepted: {reason}", hint)
 
 
@@ -70,12 +70,12 @@ def _algorithm(given: object, settings: Jwt) -> str:
         accepted = "RS256, ES256 or EdDSA, as its key says"
     is_known = isinstance(given, str) and re.fullmatch(_ALGORITHMS, given)
     named = f", {given}," if is_known else ""
-    return f"its algorithm{named} is not the configured one; accepted is {accepted}"
+    return f"its algorithm{named} is not the configured one, which is {accepted}"
 
 
 def _signature(login: str, secrets: Iterable[bytes]) -> str:
-    """Say so where what a secret is in base64 has signed, as jjwt takes it. Only who has the secret
-    learns of it: all of it must be base64, so that what it decodes to cannot be guessed either."""
+    """Say so if the login is signed with the bytes that a secret decodes to (base64), as jjwt reads
+    it. The whole secret must be base64, so nobody can guess those bytes and learn of it."""
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")
@@ -83,7 +83,7 @@ def _signature(login: str, secrets: Iterable[bytes]) -> str:
             made = hmac.digest(base64url.decode(text), head.encode(), "sha256")
             if base64url.encode(made) == signature:
                 return (
-                    "its signature does not match the text of JWT_SECRET, but the bytes that this "
-                    "is in base64; the sign-in has to sign with the text as it is"
+                    "its signature matches the bytes that JWT_SECRET decodes to as base64; the "
+                    "sign-in must sign with the text of JWT_SECRET as it is"
                 )
     return "its signature does not match"

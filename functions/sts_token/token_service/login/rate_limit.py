@@ -1,4 +1,4 @@
-"""How often one caller gets something in a minute, counted by one instance (docs/security.md)."""
+"""Rate limits: how often a caller gets something in a minute, per instance (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 WINDOW_SECONDS = 60.0
-"""A sliding minute: of any 60 seconds none holds more than the limit."""
+"""A sliding minute: no 60 seconds hold more than the limit."""
 MAX_CALLERS = 10_000
-"""Callers counted at once. The one who asked longest ago is evicted first."""
+"""Callers that are counted at once. The one who asked longest ago is evicted first."""
 
 
 class RateLimit:
-    """At most `per_minute` of something for each caller; 0 is no limit. Thread-safe. `what` is
-    counted, for the refusal, and `variable` limits it, None: none does. Memory follows what was
-    given out in the last minute, not how many callers there ever were."""
+    """Allows each caller at most `per_minute` of something; 0 is no limit. Thread-safe. A refusal
+    names `what` is counted and the `variable` that sets the limit, if any. Memory grows with what
+    was given out in the last minute, not with the number of callers."""
 
     def __init__(
         self,
@@ -25,15 +25,15 @@ class RateLimit:
         variable: str | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # Not the monotonic clock: it may stand still while an instance is frozen.
+        # Not the monotonic clock: it may stop while an instance is frozen.
         self._per_minute, self._what, self._variable = per_minute, what, variable
         self._clock = clock
         self._lock = threading.Lock()
-        # When each caller was given something within the last minute, oldest first.
+        # When each caller got something within the last minute, oldest first.
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, caller: str, number: int = 1) -> None:
-        """Count some, `per_minute` at the most. Raises RateLimited: it says when to come back."""
+        """Count `number`, at most `per_minute`. Raises RateLimited, which says when to retry."""
         if not self._per_minute:
             return
         now = self._clock()
@@ -52,7 +52,7 @@ class RateLimit:
             self._evict(now)
 
     def _evict(self, now: float) -> None:
-        """Forget who has not asked for a minute, and of too many who asked longest ago."""
+        """Evict callers who have not asked for a minute, and then, if too many, the oldest."""
         while True:
             longest_ago = next(iter(self._times))
             idle = not _is_within(self._times[longest_ago][-1], now)
@@ -62,5 +62,5 @@ class RateLimit:
 
 
 def _is_within(then: float, now: float) -> bool:
-    # Not, where the clock was set back since.
+    # False if the clock was set back since then.
     return 0 <= now - then < WINDOW_SECONDS

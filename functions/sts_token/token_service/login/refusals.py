@@ -1,4 +1,4 @@
-"""Why a caller is not let in: the errors of logins and rate limits, loaded when one is raised."""
+"""The errors of logins and rate limits, loaded when one is raised."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class MissingToken(ServiceError):
 
 
 class InvalidToken(ServiceError):
-    """Raised for a login that cannot be verified; says what is wrong, never quotes it."""
+    """Raised for a login that cannot be verified. It says what is wrong, and quotes nothing."""
 
     status = 401
     code = "InvalidToken"
 
 
 class ExpiredToken(ServiceError):
-    """Raised for a sound login whose time has passed: the app has to sign in again."""
+    """Raised for a valid login that has expired: the app has to sign in again."""
 
     status = 401
     code = "ExpiredToken"
 
 
 class RateLimited(ServiceError):
-    """Raised when a caller has had its share of this minute; `headers` say when to retry. `what` is
-    what is counted, like "new tokens"; `variable` sets the limit, None: nothing does."""
+    """Raised when a caller is over its rate limit; `headers` say when to retry. `what` is counted,
+    like "new tokens"; `variable` sets the limit, if any does."""
 
     status = 429
     code = "Throttling.Caller"

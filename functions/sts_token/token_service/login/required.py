@@ -1,4 +1,4 @@
-"""JWT_REQUIRE: what a login must say beside whose it is. Loaded only where it is set."""
+"""JWT_REQUIRE: the claims that a login must have beside the user's id. Loaded only if it is set."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from token_service.settings.parsing import Refused
 
 
 class Required(NamedTuple):
-    """By claim the texts of which it must be one; all claims must be there."""
+    """The accepted texts of each claim; a login must have all of these claims."""
 
     values: Mapping[str, tuple[str, ...]]
 
     def check(self, claims: Mapping[str, Any]) -> None:
-        """Let verified claims pass. Raises InvalidToken, which names no value. Text is compared as
-        it is, a boolean as true or false, an integer in decimal; no float, list or object fits."""
+        """Let verified claims pass, or raise InvalidToken, which names no value. Text is compared
+        as it is, a boolean as true or false, an integer in decimal. Other types never match."""
         for name, accepted in self.values.items():
             found = claims.get(name)
             text = str(found) if isinstance(found, (str, int)) else ""
@@ -36,8 +36,8 @@ def required(value: str) -> Required:
         is_sound = re.fullmatch("[A-Za-z0-9_.:/-]{1,128}", name) and "=" not in texts
         if not is_sound or name in found or not all(values):
             raise Refused(
-                "must be claim=value or claim=value|value, several joined by commas, each claim "
-                "once: azp=web|phone,email_verified=true; no value is empty or has a '='"
+                "must be claim=value or claim=value|value, several separated by commas, each claim "
+                "once, like azp=web|phone,email_verified=true; no value may be empty or have a '='"
             )
         found[name] = values
     return Required(found)

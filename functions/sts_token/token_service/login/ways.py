@@ -1,5 +1,5 @@
-"""What a way to log in offers, for the type checker only: a module of this folder, named by a word
-of AUTH, whose `read(Reader)` returns an Auth. CONTRIBUTING.md has the recipe."""
+"""The interface of a way to log in, for the type checker only. Each way is a module of this folder,
+named by a word of AUTH; its `read(Reader)` returns an Auth. CONTRIBUTING.md has the recipe."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Identify(Protocol):
     """Tells who sent a request. Thread-safe."""
 
     def caller(self, request: Request) -> Caller:
-        """Raises MissingToken, InvalidToken, ExpiredToken, KeysUnreachable."""
+        """Return the caller. Raises MissingToken, InvalidToken, ExpiredToken, KeysUnreachable."""
 
     def warm(self) -> None:
         """Fetch what the first request would wait for. Raises KeysUnreachable."""
 
 
 class Auth(Protocol):
-    """The settings of one way to log in; a module of it has read(Reader), which returns them."""
+    """The settings of one way to log in, as the read(Reader) of its module returns them."""
 
     @property
     def names_callers(self) -> bool:
@@ -30,7 +30,7 @@ class Auth(Protocol):
 
     @property
     def brakes(self) -> Brakes | None:
-        """What an operator has pulled, if anything."""
+        """The brakes that the operator has pulled, if any."""
 
     def identify(self, env: Mapping[str, str]) -> Identify:
-        """Make what tells who asks. Raises Misconfiguration."""
+        """Make the Identify. Raises Misconfiguration."""

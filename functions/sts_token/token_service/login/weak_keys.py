@@ -1,14 +1,14 @@
-"""RSA keys that anybody can break, though they are long enough."""
+"""RSA keys that anyone can break, although they are long enough."""
 
 from __future__ import annotations
 
-# Each prime, and the order of 65537 modulo it: only those where it is no generator tell keys apart.
+# Primes, each with the order of 65537 modulo it. Where 65537 is a generator, no key is told apart.
 _ORDERS = {11: 2, 13: 6, 17: 8, 19: 9, 37: 3, 53: 26, 61: 20, 71: 35, 73: 24, 79: 13, 97: 6}
 _ORDERS |= {103: 51, 107: 53, 109: 54, 127: 42, 151: 50, 157: 78}
 
 
 def is_roca(modulus: int) -> bool:
-    """Whether a chip of Infineon's faulty kind made the key (ROCA, CVE-2017-15361): its primes are
-    powers of 65537 modulo small primes, and can be computed from the modulus (Nemec et al., "The
-    Return of Coppersmith's Attack", 2017). A sound key is taken for one once in 2^27."""
+    """Whether a faulty chip of Infineon made the key (ROCA, CVE-2017-15361). The primes of such a
+    key are powers of 65537 modulo small primes, and can be computed from the modulus (Nemec et al.,
+    "The Return of Coppersmith's Attack", 2017). A good key is taken for such a one once in 2^27."""
     return all(pow(modulus, order, prime) == 1 for prime, order in _ORDERS.items())
