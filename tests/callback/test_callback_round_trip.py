@@ -479,7 +479,7 @@ OWN_WISHES: list[tuple[str, str, dict[str, str], str]] = [
     ("/signed-url", "a=1", {"method": "GET"}, "callback_variables: is for PUT only"),
     ("/signed-url", "a=1", {"method": "HEAD"}, "callback_variables: is for PUT only"),
     ("/multipart", "a=1", {"size": "9"}, "callback_variables: goes with the Upload"),
-    ("/", "a=1", {}, "callback_variables: is no wish of this route, but of"),
+    ("/", "a=1", {}, "callback_variables: is not a wish of this route, but of"),
 ]
 
 

@@ -116,7 +116,8 @@ def test_what_is_unseen_or_turns_text_around_is_no_new_name(character: str) -> N
         assert keys.fault(name) is None
         fault = new_names.fault(name)
         assert (
-            fault == "must not hold invisible characters, or ones that turn the direction of text"
+            fault
+            == "must not contain invisible characters, or ones that change the direction of text"
         )
 
 
@@ -155,7 +156,7 @@ def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
 def test_an_encoded_dot_segment_is_no_new_name(name: str) -> None:
     """A19: whoever decodes a key once more, a proxy, a script, is led out of the folder."""
     assert keys.fault(name) is None
-    assert "percent-encoding" in str(new_names.fault(name))
+    assert "percent-encoded" in str(new_names.fault(name))
 
 
 PARTS = st.sampled_from(["%2e", "%2E", ".", "%25", "25", "2e", "%2f", "/", "%5c", "%", "a"])

@@ -50,7 +50,7 @@ def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
             "NotAllowed",
             "the policy of this grant does not allow oss:GetObject on the object; "
             "bucket_read_policy or bucket_read_write_policy would (POLICY_FILE, or POLICY_CHOICES "
-            "and the wish policy)",
+            "with the wish policy)",
         ),
         (
             "/form",
@@ -59,7 +59,7 @@ def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
             "NotAllowed",
             "the policy of this grant does not allow oss:PutObject on the object; "
             "bucket_write_policy or bucket_read_write_policy would (POLICY_FILE, or POLICY_CHOICES "
-            "and the wish policy)",
+            "with the wish policy)",
         ),
         (
             "/",
@@ -271,5 +271,5 @@ def test_an_object_that_a_vendors_policy_does_not_open_names_both(
     request = Request("GET", "/", {**alice(), "object": "a.jpg"})
     found = answer({**jwt_env, "POLICY_FILE": vendor_file}, request)
     assert found["ErrorMessage"] == (
-        "object: the policy allows nothing on it (POLICY_FILE or POLICY_CHOICES)"
+        "object: the policy does not allow anything on it (POLICY_FILE or POLICY_CHOICES)"
     )

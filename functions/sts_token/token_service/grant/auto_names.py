@@ -1,4 +1,4 @@
-"""Names that are made here: `name=auto`. So two phones' image.jpg are two objects."""
+"""Makes unique object names (`name=auto`), so that image.jpg of two phones makes two objects."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from token_service.grant.refusals import InvalidParameter
 
 
 def wished(wishes: Mapping[str, str]) -> str | None:
-    """Return the name that an object is wished to have, under the prefix; None: none is wished. A
-    name that is made here is YYYY/MM/DD/ in UTC, 26 characters of base32 for 128 random bits, and
-    the extension. Raises InvalidParameter for wishes that do not fit together."""
+    """Return the object name that the wishes ask for, under the prefix, or None. A name made here
+    is YYYY/MM/DD/ in UTC, 26 characters of base32 (128 random bits) and the extension. Raises
+    InvalidParameter for wishes that do not fit together."""
     name, extension = wishes.get("name"), wishes.get("ext")
     if name is None:
         if extension is not None:
-            raise InvalidParameter("ext", "is for name=auto only")
+            raise InvalidParameter("ext", "can only be used with name=auto")
         return wishes.get("object")
     if name != "auto":
-        raise InvalidParameter("name", "must be auto; a name of your own is the wish object")
+        raise InvalidParameter("name", "must be auto; give a name of your own as object")
     if "object" in wishes:
         raise InvalidParameter("name", "must not be given together with object")
     if wishes.get("method", "PUT").upper() != "PUT":
-        raise InvalidParameter("name", "is for uploads only")
+        raise InvalidParameter("name", "can only be used for uploads")
     if extension is not None and not re.fullmatch(EXTENSION, extension):
         raise InvalidParameter("ext", "must be 1 to 8 of a-z and 0-9, without a dot")
     day = time.strftime("%Y/%m/%d/", time.gmtime())

@@ -1,6 +1,6 @@
-"""Which content types an upload by URL or form may have: UPLOAD_CONTENT_TYPES, and less by a wish.
+"""The content types of an upload by URL or form: those of UPLOAD_CONTENT_TYPES, narrowed by a wish.
 
-RAM policies know nothing of content types, so a token is not bound by this.
+RAM policies cannot check content types, so these limits do not apply to tokens.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from token_service.grant.refusals import InvalidParameter
 from token_service.settings.parsing import Refused, texts
 
 TYPE_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-"""Each half of a content type, as a pattern (RFC 6838)."""
+"""A pattern of each half of a content type (RFC 6838)."""
 _MEDIA = ("image", "audio", "video")
-# Parameters as well, as in "text/plain; charset=utf-8".
+# With parameters, as in "text/plain; charset=utf-8".
 _EXACT = rf"{TYPE_NAME}/{TYPE_NAME}(?:; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+){{0,4}}"
 
 
 def types(value: str) -> tuple[str, ...]:
-    """Read UPLOAD_CONTENT_TYPES: exact types, or one pattern, because a form's conditions have no
-    "or" between patterns. Raises Refused."""
+    """Read UPLOAD_CONTENT_TYPES: exact types or a single pattern, since the conditions of a form
+    have no "or" for patterns. Raises Refused."""
     found = texts(value)
     are_exact = all(re.fullmatch(f"{TYPE_NAME}/{TYPE_NAME}", one) for one in found)
     if not are_exact and not (len(found) == 1 and re.fullmatch(rf"{TYPE_NAME}/\*", found[0])):
@@ -30,8 +30,8 @@ def types(value: str) -> tuple[str, ...]:
 
 
 def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
-    """Return the one type that a signed PUT is for; None where any is allowed and none is wished.
-    Raises InvalidParameter for a wish that is malformed or not allowed, or if one is needed."""
+    """Return the one type of a signed PUT; None if any is allowed and there is no wish. Raises
+    InvalidParameter for a wish that is malformed, not allowed, or missing though it is needed."""
     found = narrowed(wish, allowed)
     if len(found) > 1:
         raise _refusal(allowed)
@@ -39,9 +39,9 @@ def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
 
 
 def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the exact types that a form allows; none: any. Raises InvalidParameter for a wish that
-    is malformed or not allowed, or if one is needed. It is where a pattern is configured:
-    "starts-with" would let "image/png,text/html" in, of which browsers take the last."""
+    """Return the exact types that a form allows; empty, any. Raises InvalidParameter as `exact`.
+    With a configured pattern a wish is needed, because the condition "starts-with" would accept
+    "image/png,text/html", of which browsers use the last."""
     if wish is None and not any(map(is_pattern, allowed)):
         return allowed
     if wish is not None and re.fullmatch(_EXACT, wish) and _is_allowed(wish, allowed):
@@ -50,13 +50,13 @@ def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_pattern(content_type: str) -> bool:
-    """Whether it stands for all types that begin like it."""
+    """Whether it is a pattern like image/*."""
     return content_type.endswith("/*")
 
 
 def is_media(content_type: str) -> bool:
-    """Whether it is of images, audio or video, and none that browsers read as XML: SVG, and
-    whatever else ends with +xml, can run scripts (WHATWG MIME Sniffing, "XML MIME type")."""
+    """Whether it is a type of images, audio or video that browsers do not read as XML. SVG and
+    other types that end with +xml can run scripts (WHATWG MIME Sniffing, "XML MIME type")."""
     kind, _, name = base(content_type).partition("/")
     return kind in _MEDIA and not name.endswith("+xml")
 
@@ -74,7 +74,7 @@ def _is_allowed(wish: str, allowed: tuple[str, ...]) -> bool:
 
 
 def _is_meant(wish: str, pattern: str) -> bool:
-    """Whoever allows image/* thinks of pictures: SVG has to be named."""
+    """Whether a pattern means this type: image/* means pictures, so SVG must be named."""
     return pattern[:-2].lower() not in _MEDIA or is_media(wish)
 
 

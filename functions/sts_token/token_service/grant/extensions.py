@@ -1,4 +1,4 @@
-"""Content types, and how the names of their files end."""
+"""Content types and their file extensions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from token_service.grant import content_types
 
 EXTENSION = "[a-z0-9]{1,8}"
-"""Without the dot, as a pattern."""
+"""A pattern of an extension, without the dot."""
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _EXTENSIONS = {
     "image/jpeg": "jpg jpeg",
@@ -30,11 +30,11 @@ _EXTENSIONS = {
     f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
     f"{_OFFICE}.wordprocessingml.document": "docx",
 }
-"""Where it is not the second half of the type, as in image/png."""
+"""The types whose extension is not their second half, as it is for image/png."""
 
 
 def of(content_type: str) -> tuple[str, ...]:
-    """Return the extensions of an exact type, without dots; none are known: empty."""
+    """Return the extensions of an exact type, without dots; empty if none is known."""
     base = content_types.base(content_type)
     half = base.partition("/")[2]
     return tuple(_EXTENSIONS.get(base, half if re.fullmatch(EXTENSION, half) else "").split())
@@ -49,9 +49,9 @@ SHOWN: Mapping[str, str] = {
     """.split()
     for extension in of(content_type)
 }
-"""The extensions of what runs nothing in a browser, each with its type."""
+"""Extensions with their types, for files that run no code in a browser."""
 
 
 def shown_as(name: str) -> str | None:
-    """Return the type that a browser may show an object of this name as; None: as none."""
+    """Return the type as which a browser may show an object of this name, or None."""
     return SHOWN.get(name.rpartition(".")[2].lower())

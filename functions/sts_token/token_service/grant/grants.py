@@ -14,7 +14,7 @@ LOGIN = "access_token"
 
 
 class Grant(NamedTuple):
-    """One bucket and one prefix, or one object key under it; a policy's name; seconds to live."""
+    """One bucket, one prefix or one object key under it, a policy's name, and a life in seconds."""
 
     bucket: str
     prefix: str
@@ -26,9 +26,9 @@ class Grant(NamedTuple):
 
 
 def read_wishes(request: Request, names: Sequence[str] = TOKEN_WISHES) -> dict[str, str]:
-    """Collect the wishes of the query and of a JSON or form body. Raises InvalidParameter for a
-    body that is neither; for a wish that is there twice in the body, in another spelling of its
-    name, or in the query and the body with two values; for one of another route."""
+    """Collect the wishes of the query and of a JSON or form body. Raises InvalidParameter for any
+    other body, for a wish that is repeated, misspelt or of another route, and if the query and the
+    body differ."""
     found = {name: request.query[name] for name in names if name in request.query}
     if request.method != "POST" and len(found) + (LOGIN in request.query) == len(request.query):
         return found
@@ -38,7 +38,7 @@ def read_wishes(request: Request, names: Sequence[str] = TOKEN_WISHES) -> dict[s
 
 
 def folder(caller: Caller, settings: Settings) -> str:
-    """Return the prefix of a caller: their own folder, or the one that all share (anonymous)."""
+    """Return the caller's prefix: their own folder, or the folder that all share (anonymous)."""
     return settings.prefix if caller.segment is None else f"{settings.prefix}{caller.segment}/"
 
 

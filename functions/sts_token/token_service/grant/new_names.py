@@ -1,5 +1,5 @@
-"""What an operator may name OBJECT_PREFIX, and a caller an object that is yet to be stored: beside
-what any key may be (object_keys.py)."""
+"""Rules for OBJECT_PREFIX, and for the names of new objects. They come on top of the rules for any
+object key (object_keys.py)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from token_service.grant import object_keys
 from token_service.grant.object_keys import has_dots
 from token_service.settings.parsing import Refused
 
-# Characters of no width that are no format characters of Unicode: fillers and blanks.
+# Invisible characters that Unicode does not count as format characters: fillers and blanks.
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-# Format characters that are seen: signs of Arabic, Syriac and Kaithi.
+# Visible format characters: signs of Arabic, Syriac and Kaithi.
 _SEEN = frozenset(map(chr, (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2)))
-# Persian and the scripts of India are spelled with them, and families of emoji are made of them.
+# Persian and the scripts of India need them, and some emoji are made with them.
 _JOINERS = frozenset("\u200c\u200d")
 
 
@@ -26,25 +26,24 @@ def prefix(value: str) -> str:
 
 
 def fault(name: str) -> str | None:
-    """Say what is wrong with the name of an object that is yet to be stored, or None.
+    """Say what is wrong with the name of a new object, or None.
 
-    For what callers wish to write only: what is stored already stays readable, listed and reported
-    whatever it is called. Refused are characters that are invisible or turn the direction of text
-    (Unicode's format characters, category Cf, but for those that are seen; and fillers), a joiner
-    (U+200C, U+200D) that has no character beyond ASCII beside it, where it joins nothing, and "."
-    or ".." segments that are percent-encoded, however often.
-    """
+    This is for new objects only: stored objects can be read, listed and reported under any name.
+    Refused are characters that are invisible or change the direction of text: fillers, and the
+    format characters of Unicode (category Cf) except the visible ones. A joiner (U+200C, U+200D)
+    is refused if it has only ASCII beside it, where it joins nothing. So are "." and ".." segments
+    that are percent-encoded, also repeatedly."""
     if any(map(_is_unseen, name)) or _joins_nothing(name):
-        return "must not hold invisible characters, or ones that turn the direction of text"
+        return "must not contain invisible characters, or ones that change the direction of text"
     if _has_encoded_dots(name):
-        return "must not have '.' or '..' between slashes, in percent-encoding either"
+        return "must not have '.' or '..' between slashes, percent-encoded or not"
     return None
 
 
 def _is_unseen(character: str) -> bool:
     if character <= "\x7f" or character in _SEEN or character in _JOINERS:
         return False
-    # Imported where it is needed: most names are of ASCII.
+    # Imported here because most names are ASCII.
     from unicodedata import category
 
     return character in _FILLERS or category(character) == "Cf"
@@ -60,7 +59,7 @@ def _joins_nothing(name: str) -> bool:
 
 
 def _has_encoded_dots(name: str) -> bool:
-    """Each round makes it shorter, so there is an end to it."""
+    """Decode until nothing changes; each round makes the name shorter."""
     while (decoded := unquote(name)) != name:
         if has_dots(decoded):
             return True

@@ -1,25 +1,25 @@
-"""What an object key or prefix may be: one rule for settings, grants and policies."""
+"""Which object keys and prefixes are accepted: one rule for settings, grants and policies."""
 
 from __future__ import annotations
 
 MAX_BYTES = 1023
 """OSS's limit on a key's length in UTF-8 (vendor documentation)."""
 
-# "*" and "?" are wildcards in a RAM policy. "$" would open a policy variable; that RAM has none is
-# not verified on the real RAM (assumption 7), so it stays out of all that a policy embeds. A set,
-# not a pattern: to compile that takes 1 ms of a cold start.
+# "*" and "?" are wildcards in a RAM policy. "$" could begin a policy variable: that RAM has none is
+# not verified on the real RAM (assumption 7), so no policy gets one. This is a set, because
+# compiling a pattern takes 1 ms of a cold start.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
 
 
 def fault(key: str) -> str | None:
     """Say what is wrong with an object key or prefix, or None. Accepted: 1 to 1,023 bytes of UTF-8;
-    no leading "/" or "\\"; no "." or ".." segment, since HTTP clients and file systems fold those
-    into another key; no empty segment inside; no control character; no "*", "?" or "$"."""
+    no leading "/" or "\\"; no empty segment; no control character; no "*", "?" or "$"; no "." or
+    ".." segment, which HTTP clients and file systems would resolve to another key."""
     if not key:
         return "must not be empty"
     if not _FORBIDDEN.isdisjoint(key):
-        return "must not hold '*', '?', '$' or control characters"
+        return "must not contain '*', '?', '$' or control characters"
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
@@ -36,5 +36,5 @@ def fault(key: str) -> str | None:
 
 
 def has_dots(key: str) -> bool:
-    """Whether a segment is "." or "..": what follows a path would end up at another key."""
+    """Whether a segment is "." or "..", which clients would resolve to another key."""
     return any(part in (".", "..") for part in key.replace("\\", "/").split("/"))

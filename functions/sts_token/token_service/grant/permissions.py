@@ -1,9 +1,9 @@
-"""RAM policy -> may this be done? For what the function's own key signs, which no STS narrows.
+"""Decides whether a RAM policy allows an action, for what the function's own key signs without STS.
 
-Written twice on purpose: the sandbox's evaluator judges what this lets through, and a judge must
-not share the accused's code. Stricter than RAM, and never laxer: an Allow counts only without a
-Condition, or to list with that of the bundled policies; a Deny whatever its condition; and of a
-prefix, everything under it has to be allowed.
+The sandbox has an evaluator of its own, on purpose: it checks this one, so they share no code. This
+one is stricter than RAM, never laxer. An Allow counts only without a Condition, or for listing with
+the Condition of the bundled policies. A Deny counts with any Condition. A prefix is allowed only if
+everything under it is.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from token_service.encoding import compact
 from token_service.errors import PolicyError, ServiceError
 
 READERS = "bucket_read_policy or bucket_read_write_policy"
-"""The bundled policies that let read and list; those that let write are the others."""
+"""The bundled policies that allow reading and listing; the next line has those for writing."""
 _WRITERS = "bucket_write_policy or bucket_read_write_policy"
 _MEMBERS = frozenset(("Effect", "Action", "NotAction", "Resource", "Condition"))
 
 
 class NotAllowed(ServiceError):
-    """Raised when the policy of a caller's grant does not allow what a URL or form would do."""
+    """Raised when the policy of a caller's grant does not allow what a URL or form is for."""
 
     status = 403
     code = "NotAllowed"
@@ -31,36 +31,36 @@ class NotAllowed(ServiceError):
 class _Statement(NamedTuple):
     allows: bool
     actions: tuple[str, ...]
-    """In lower case: RAM does not tell them apart."""
+    """In lower case, since RAM ignores the case."""
     excludes_actions: bool
-    """They are those of NotAction."""
+    """Whether `actions` come from NotAction."""
     resources: tuple[str, ...]
     condition: str
-    """As JSON, "" where there is none."""
+    """As JSON; "" if there is none."""
 
 
 def require(policy: str, action: str, account: str, resource: str) -> None:
-    """Do nothing where a policy allows an action. Raises NotAllowed, and PolicyError as `allows`.
-    `resource` is bucket/key, or bucket/prefix and "*" for everything under a prefix; keys hold no
-    "*" of their own (object_keys.py). `account` owns the bucket."""
+    """Raise NotAllowed unless a policy allows an action; raise PolicyError as `allows` does.
+    `resource` is bucket/key, or bucket/prefix* for everything under a prefix; keys themselves have
+    no "*" (object_keys.py). `account` owns the bucket."""
     if not allows(policy, action, account, resource):
         others = READERS if action == "oss:GetObject" else _WRITERS
         raise NotAllowed(
             f"the policy of this grant does not allow {action} on the object; {others} would "
-            "(POLICY_FILE, or POLICY_CHOICES and the wish policy)"
+            "(POLICY_FILE, or POLICY_CHOICES with the wish policy)"
         )
 
 
 def check(policy: str) -> None:
-    """Raise PolicyError for a policy of a shape that is not known here."""
+    """Raise PolicyError for a policy that `allows` does not understand."""
     _parsed(policy)
 
 
 def allows(policy: str, action: str, account: str, resource: str, names: str = "") -> bool:
-    """Whether a policy (JSON) allows an action on a resource, as in `require`. To list, the
-    resource is a bucket, and `names` a prefix and "*": an Allow may have them as its condition,
-    and a Deny of anything under them counts. Raises PolicyError for a policy of a shape that is
-    not known here: a rule that is not understood might be a Deny."""
+    """Whether a policy (JSON) allows an action on a resource, as in `require`. For listing, the
+    resource is a bucket and `names` is prefix*: an Allow may have it as its condition, and a Deny
+    of anything under it counts. Raises PolicyError for a policy that is not understood, because
+    it may hold a Deny."""
     allowed, conditions, denied = False, [""], resource
     if names:
         denied = f"{resource}/{names}"
@@ -112,11 +112,11 @@ def _texts(value: object, name: str) -> tuple[str, ...]:
 
 
 def _covers(pattern: str, account: str, resource: str) -> bool:
-    """Whether an Allow's resource has all of ours in it."""
+    """Whether the pattern of an Allow covers all of our resource."""
     if pattern == "*":
         return True
-    # Field by field: as one text, "acs:oss:*:*:bucket/a*" would have the key "x:bucket/abc" of any
-    # other bucket in it.
+    # Compared field by field: as one text, "acs:oss:*:*:bucket/a*" would also match the key
+    # "x:bucket/abc" of any other bucket.
     fields = pattern.split(":", 4)
     if len(fields) != 5 or fields[0] != "acs" or fields[1] != "oss" or fields[2] != "*":
         return False
@@ -124,12 +124,12 @@ def _covers(pattern: str, account: str, resource: str) -> bool:
         return False
     if not resource.endswith("*"):
         return _matches(fields[4], resource)
-    # A pattern that matches the bare prefix by a star at its end goes on matching.
+    # A pattern that ends with a star and matches the prefix also matches everything under it.
     return fields[4].endswith("*") and _matches(fields[4], resource[:-1])
 
 
 def _may_meet(pattern: str, resource: str) -> bool:
-    """Whether a Deny's resource may have any of ours in it; only what surely has not is let go."""
+    """Whether a Deny may cover some of our resource; False only if it certainly does not."""
     fields = pattern.split(":", 4)
     if len(fields) != 5:
         return True
@@ -140,9 +140,9 @@ def _may_meet(pattern: str, resource: str) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a text fits a pattern: "*" is any characters, "/" too, "?" is one. There is no escape
-    and no variable. At most len(pattern) * len(text) steps: only the last star is tried again,
-    since an earlier one could do no better."""
+    """Whether a text matches a pattern: "*" is any characters, also "/", and "?" is one. There is
+    no escape and no variable. It takes at most len(pattern) * len(text) steps, since only the last
+    star is tried again: an earlier one could not match more."""
     at = place = resume = 0
     star = -1
     while at < len(text):

@@ -1,9 +1,9 @@
-"""Grant -> RAM policy: templates, rendered so that no value can leave its JSON string.
+"""Grant -> RAM policy: templates, rendered so that no value can break out of its JSON string.
 
-A template may print `bucket`; `keys`, the resource pattern of what may be touched (the prefix and
-"*", or the one object); and `prefix`, only where the grant is for a whole prefix: for one object
-that fails, instead of opening more. Operators may name a file of their own. What Jinja2 renders
-of a bundled one lies ready (`make docs`), by the template's SHA-256; of any other it does so here.
+A template may print `bucket`, and `keys`: the prefix with "*", or the one object. It may print
+`prefix` only if the grant is for a whole prefix; for one object that fails, and opens nothing more.
+Operators may use a file of their own. `make docs` renders the bundled templates in advance, and
+their SHA-256 finds the result. Jinja2 renders any other template here.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ from token_service.grant.grants import Grant
 MAX_CHARACTERS = 2048
 """STS's limit on the Policy parameter (vendor documentation of AssumeRole)."""
 
-# In the package that is deployed the templates lie beside the code, in a checkout at its top.
+# A deployed package has the templates beside the code; a checkout has them at its top.
 _BUNDLED = os.path.join(TOP, "policies")
 if not os.path.isdir(_BUNDLED):
     _BUNDLED = os.path.join(TOP, "..", "..", "policies")
 SUFFIX = ".json.j2"
 NAME = r"[A-Za-z0-9_-]{1,64}"
-"""Of a bundled policy, as a pattern. Any other is the path of a template file."""
+"""A pattern for names of bundled policies. Any other name is the path of a template file."""
 READY = "ready.json"
 
 _Render = Callable[[str, str, "str | None"], str]
 
 
 def values_of(bucket: str, prefix: str, object_key: str | None) -> dict[str, str]:
-    """What a template may print."""
+    """Return the values that a template may print."""
     if object_key is not None:
         return {"bucket": bucket, "keys": object_key}
     return {"bucket": bucket, "keys": f"{prefix}*", "prefix": prefix}
 
 
 def escaped(value: str) -> str:
-    """Escape for the inside of a JSON string."""
+    """Escape a value for the inside of a JSON string."""
     return compact_unicode(value)[1:-1]
 
 
 def filled(ready: Sequence[str], bucket: str, prefix: str, object_key: str | None) -> str:
-    """What Jinja2 would render: `ready` has the texts for a prefix and for one object, in which
-    `%(bucket)s` and so on stand for the values."""
+    """Return what Jinja2 would render. `ready` has a text for a prefix and one for an object, with
+    `%(bucket)s` and so on in place of the values."""
     values = values_of(bucket, prefix, object_key).items()
     return ready[object_key is not None] % {name: escaped(value) for name, value in values}
 
 
 class Policies:
-    """The policy templates that are configured, loaded once."""
+    """The configured policy templates, loaded once."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Load the templates: the first is POLICY_FILE's, the others are of POLICY_CHOICES. Raises
-        Misconfiguration for one that is missing or malformed."""
+        """Load the templates: first that of POLICY_FILE, then those of POLICY_CHOICES. Raises
+        Misconfiguration if one is missing or malformed."""
         try:
             with open(os.path.join(_BUNDLED, READY), encoding="utf-8") as file:
                 ready = json.load(file)
@@ -74,11 +74,11 @@ class Policies:
 
     def render(self, grant: Grant) -> str:
         """Render the grant's policy as compact JSON, at most 2,048 characters. Raises PolicyError
-        for what STS would refuse, InvalidParameter for what a vendor's policy does not open."""
+        if STS would refuse it, InvalidParameter for a key that a vendor's policy does not open."""
         return self._cached(grant.policy, grant.bucket, grant.prefix, grant.object_key)
 
     def _render(self, name: str, bucket: str, prefix: str, object_key: str | None) -> str:
-        # The second look at what a policy embeds: settings and grants have looked before.
+        # Checked again before a policy embeds it: settings and grants have checked it before.
         key = prefix if object_key is None else object_key
         fault = object_keys.fault(prefix) or object_keys.fault(key)
         if fault:
@@ -100,7 +100,7 @@ class Policies:
 def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Render:
     path = os.path.join(_BUNDLED, name + SUFFIX) if re.fullmatch(NAME, name) else name
     if not os.path.exists(path):
-        # From the folder above policies/, which is the package's top: policies/own.txt.
+        # A path like policies/own.txt starts from the folder above policies/, the package's top.
         path = os.path.join(os.path.dirname(_BUNDLED), path)
     file = os.path.basename(path)
     try:
@@ -111,7 +111,7 @@ def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Rend
 
         raise unreadable(variable, file, error, _BUNDLED) from None
     if path.endswith(".txt"):
-        # Imported where it is needed, like its regular expressions.
+        # Imported here, because few need it and its regular expressions.
         from token_service.grant.vendor_policies import vendor_policy
 
         return vendor_policy(text, file, variable).render

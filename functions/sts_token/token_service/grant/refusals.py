@@ -1,4 +1,4 @@
-"""A wish that cannot be granted, and the check that three wishes share."""
+"""The error of a wish that cannot be granted, and the check of whole numbers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from token_service.settings.parsing import whole
 
 
 class InvalidParameter(ServiceError):
-    """Raised when a wish of the caller is malformed, or not one that the operator allows."""
+    """Raised when a wish of the caller is malformed, or the operator does not allow it."""
 
     status = 400
 
     def __init__(self, parameter: str, message: str, by: str = "") -> None:
-        """`by` is what sets the limit, and could allow it: a variable."""
+        """`by` names the variable that sets the limit, if one does."""
         super().__init__(f"{parameter}: {message}{by and f' ({by})'}")
         name = parameter.title().replace("_", "").replace("-", "")
         self.code = f"InvalidParameter.{name}"

@@ -1,4 +1,4 @@
-"""What is wrong with a policy template; loaded when something is."""
+"""Says what is wrong with a policy template; loaded only then."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def failed(name: str, error: Exception) -> PolicyError:
 
 
 def unsound(name: str, text: str, most: int) -> PolicyError:
-    """Say why STS would refuse what a template rendered to; at most `most` characters."""
+    """Say why STS would refuse a rendered template; it accepts at most `most` characters."""
     try:
         policy = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,5 @@
-"""Policy templates by Jinja2, loaded where a template is not ready: to import it and to compile one
-takes a third of a cold start."""
+"""Renders policy templates with Jinja2. It is loaded only for a template that is not rendered in
+advance, since importing Jinja2 and compiling a template take a third of a cold start."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from token_service.grant.policies import escaped, values_of
 
 
 def _printed(value: object) -> str:
-    """Escape for JSON; nothing but text may be printed."""
+    """Escape for JSON; only text may be printed."""
     # str() of an undefined name raises, as StrictUndefined promises.
     if not isinstance(value, str):
         raise TypeError(f"a template may print text only, not {type(value).__name__}: {value}")
     return escaped(value)
 
 
-# `finalize` escapes, for JSON. What is printed comes through it, whatever the template.
+# `finalize` escapes for JSON. Jinja2 calls it for every value that a template prints.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, finalize=_printed, autoescape=False)  # noqa: S701
 
 
 def compiled(text: str, file: str, variable: str) -> Callable[[str, str, str | None], str]:
-    """Compile a template, into what renders it or raises PolicyError. Raises Misconfiguration of
-    the variable that names the file."""
+    """Compile a template into a function that renders it, or raises PolicyError. Raises
+    Misconfiguration for `variable`, which names the file."""
     try:
         template = _ENVIRONMENT.from_string(text)
     except TemplateSyntaxError as error:

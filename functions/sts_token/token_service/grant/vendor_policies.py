@@ -1,8 +1,8 @@
 """The vendor's old policy files (.txt): JSON with $BUCKET_NAME and $OBJECT_PREFIX in it.
 
 In the vendor's sample a person replaced the two by hand. Here each caller's values are put into
-the parsed JSON, so that none can leave its string. A file is accepted only where every Allow is
-bound to them. What shall be wider is a template of one's own (policies.py).
+the parsed JSON, so that no value can break out of its string. A file is accepted only if both bound
+every Allow. A policy that opens more needs a template of its own (policies.py).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _SERVICE = r"acs:oss:[A-Za-z0-9*-]*:[0-9*]*:"
 _OWN_OBJECTS = re.compile(_SERVICE + r"\$BUCKET_NAME/\$OBJECT_PREFIX.*", re.DOTALL)
 _BUCKET = re.compile(_SERVICE + r"\$BUCKET_NAME")
 _NAME = re.compile(r"\$([A-Za-z0-9_]*)")
-# Our prefix ends with "/", the vendor's did not have to.
+# Our prefix ends with "/"; the vendor's may not.
 _PLACE = re.compile(r"\$(BUCKET_NAME|OBJECT_PREFIX/?)")
 _NAMES = ("BUCKET_NAME", "OBJECT_PREFIX")
 _LISTING = '{"StringLike": {"oss:Prefix": "$OBJECT_PREFIX*"}}'
 
 
 class VendorPolicy:
-    """A parsed .txt policy whose Allow statements open a caller's prefix at most."""
+    """A parsed .txt policy whose Allow statements open at most a caller's prefix."""
 
     def __init__(self, text: str) -> None:
         """Parse and check. Raises ValueError, which says what is wrong and where."""
         try:
             document = json.loads(text)
         except RecursionError:
-            raise ValueError("must be JSON, not as deep as this") from None
+            raise ValueError("must be JSON that is not nested so deeply") from None
         except ValueError as error:
             raise ValueError(f"must be JSON: {error}") from None
         if (
@@ -46,22 +46,22 @@ class VendorPolicy:
             or not isinstance(document["Statement"], list)
             or not document["Statement"]
         ):
-            raise ValueError('must have "Version": "1", a list of Statement, and nothing else')
+            raise ValueError('must have only "Version": "1" and a list of Statement')
         for number, statement in enumerate(document["Statement"], 1):
             _check(statement, f"statement {number}")
         self._statements: list[dict[str, Any]] = document["Statement"]
 
     def render(self, bucket: str, prefix: str, object_key: str | None) -> str:
-        """Return the policy as JSON, for the prefix (ends with "/") or for one key under it. What
-        the policy allows on that key stays, on that key; listing does not. Raises InvalidParameter
-        for a key on which it allows nothing."""
+        """Return the policy as JSON, for the prefix (ends with "/") or for one key under it. For a
+        key only what the policy allows on it remains, without listing. Raises InvalidParameter
+        if that is nothing."""
         values = {"BUCKET_NAME": bucket, "OBJECT_PREFIX": prefix, "OBJECT_PREFIX/": prefix}
         statements = [_filled(statement, values) for statement in self._statements]
         if object_key is not None:
             statements = [s for s in statements if _narrow(s, f"{bucket}/{object_key}")]
             if not any(statement["Effect"] == "Allow" for statement in statements):
                 by = "POLICY_FILE or POLICY_CHOICES"
-                raise InvalidParameter("object", "the policy allows nothing on it", by)
+                raise InvalidParameter("object", "the policy does not allow anything on it", by)
         return json.dumps({"Version": "1", "Statement": statements}, ensure_ascii=False)
 
 
@@ -74,7 +74,7 @@ def _check_names(text: str) -> None:
 
 def _check(statement: object, where: str) -> None:
     if not isinstance(statement, dict) or not statement.keys() <= _MEMBERS:
-        raise ValueError(f"{where} must have Effect, Action, Resource, Condition and nothing else")
+        raise ValueError(f"{where} must have only Effect, Action, Resource and Condition")
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise ValueError(f"{where}: Effect must be Allow or Deny")
     for name in ("Action", "Resource"):
@@ -84,7 +84,7 @@ def _check(statement: object, where: str) -> None:
         statement_texts += _condition_texts(statement["Condition"], f"{where}: Condition")
     for text in statement_texts:
         _check_names(text)
-    # A Deny only takes away.
+    # A Deny only takes rights away.
     if statement["Effect"] == "Deny":
         return
     for number, resource in enumerate(statement["Resource"], 1):
@@ -93,7 +93,7 @@ def _check(statement: object, where: str) -> None:
         if not _BUCKET.fullmatch(resource):
             raise ValueError(
                 f"{where}, resource {number} opens more than the caller's prefix; must be "
-                "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*, or without '*', or with more behind"
+                "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*, or without '*', or with more after it"
             )
         if not _lists_own_names(statement):
             raise ValueError(
@@ -111,12 +111,12 @@ def _list_of_texts(value: object, where: str) -> list[str]:
 
 
 def _condition_texts(conditions: object, where: str) -> list[str]:
-    """Its values that are strings; checks that it is operators of keys of values, not deeper."""
+    """Return the string values of a Condition; check that it is operators, keys and values."""
     texts: list[str] = []
     for operator, keys in _members(conditions, where):
         for key, value in _members(keys, where):
             if "$" in operator + key:
-                raise ValueError(f"{where} must have a '$' in values only")
+                raise ValueError(f"{where} may have a '$' only in values")
             values = value if isinstance(value, list) else [value]
             if not values or not all(isinstance(v, (str, int, float)) for v in values):
                 raise ValueError(f"{where} must have strings, numbers or booleans as values")
@@ -131,8 +131,8 @@ def _members(value: object, where: str) -> Iterable[tuple[str, object]]:
 
 
 def _lists_own_names(statement: Mapping[str, Any]) -> bool:
-    """Whether it allows to list, and a condition keeps it under the caller's prefix. Conditions are
-    ANDed, their values are ORed (vendor documentation of the policy grammar)."""
+    """Whether it allows only listing, under a condition on the caller's prefix. All conditions must
+    hold, each with any of its values (vendor documentation of the policy grammar)."""
     if [action.lower() for action in statement["Action"]] != ["oss:listobjects"]:
         return False
     conditions = statement.get("Condition", {})
@@ -145,7 +145,7 @@ def _lists_own_names(statement: Mapping[str, Any]) -> bool:
 
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:
-    """A copy with the values put in."""
+    """Return a copy with the values filled in."""
     if isinstance(value, str):
         return _PLACE.sub(lambda place: values[place[1]], value)
     if isinstance(value, list):
@@ -156,13 +156,13 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def _narrow(statement: dict[str, Any], path: str) -> bool:
-    """Make the statement, if it allows something, be about `path` only; False: nothing is left."""
+    """Narrow an Allow statement to `path`; return whether anything is left of a statement."""
     if statement["Effect"] == "Deny":
         return True
     own = []
     for resource in statement["Resource"]:
         *service, pattern = resource.split(":", 4)
-        # Of fnmatch's, RAM knows "*" and "?" only.
+        # RAM knows only the wildcards "*" and "?"; fnmatch knows "[" as well.
         if fnmatchcase(path, pattern.replace("[", "[[]")):
             own.append(":".join([*service, path]))
     statement["Resource"] = own
@@ -170,9 +170,9 @@ def _narrow(statement: dict[str, Any], path: str) -> bool:
 
 
 def vendor_policy(text: str, file: str, variable: str) -> VendorPolicy:
-    """Read a vendor's policy file. Raises Misconfiguration of the variable that names it."""
+    """Read a vendor's policy file. Raises Misconfiguration for `variable`, which names it."""
     try:
-        # Windows' editor puts a byte order mark there.
+        # The editor of Windows begins a file with a byte order mark.
         return VendorPolicy(text.removeprefix("\ufeff"))
     except ValueError as error:
         raise Misconfiguration(variable, f"{file}: {error}") from None

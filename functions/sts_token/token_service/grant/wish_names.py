@@ -1,7 +1,7 @@
-"""The wishes of each route, and names that are not among a route's own.
+"""The wishes of each route, and a check of names that are not a route's own.
 
-Clients add parameters of their own, and those are ignored. But a wish that is ignored because it
-belongs to another route, or is misspelt, was meant to narrow something: that is said.
+Clients add parameters of their own, and those are ignored. But a wish that is misspelt, or belongs
+to another route, was meant to narrow something: so it is refused.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ ROUTES: Mapping[str, Sequence[str]] = {
     "/": TOKEN_WISHES,
     "/signed-url": SIGNED_URL,
     "/form": FORM,
-    # Without "action" and "after": too many clients send such names of their own.
+    # "action" and "after" are left out: many clients send such names of their own.
     "/multipart": MULTIPART[:-2],
     "/uploads": UPLOADS,
 }
 
 _LIKENESS = 0.81
-"""Of difflib: "objct" is 0.91, two letters that changed places are 0.83, "resize" for size 0.8."""
+"""A ratio of difflib: "objct" is 0.91, two swapped letters are 0.83, "resize" for size is 0.8."""
 _LEAST_LETTERS = 4
-"""Of a name that others may be too much like: "text" is like "ext", and is none of ours."""
+"""Shorter wishes are not compared: "text" is almost "ext", but means something else."""
 _CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
-"""What apps add to their requests, although it is like one of ours; what begins with "_", too."""
-_MOST = 64  # strange names of a request: each is compared with all
+"""Names that apps send, although they resemble ours. So are names that begin with "_"."""
+_MOST = 64  # unknown names in a request: each is compared with all wishes
 
 
 def check(given: Iterable[str], own: Sequence[str]) -> None:
-    """Raise InvalidParameter for a name that is not one of a route's `own` wishes, and is another
-    route's, or almost one of its own; another spelling of either (`maxBytes`) is that name."""
+    """Raise InvalidParameter for a wish of another route, and for a name that is almost one of a
+    route's `own` wishes. Case, "-" and "_" do not matter: `maxBytes` is max_bytes."""
     known = {LOGIN, *_CLIENTS_OWN, *own}
     strange = [name for name in given if name not in known and name[:1] != "_"]
     if not strange:
         return
     if len(strange) > _MOST:
-        raise InvalidParameter("body", f"must have at most {_MOST} names that are no wish")
+        raise InvalidParameter("body", f"must have at most {_MOST} names that are not wishes")
     folded = {_folded(name): name for name in own}
     paths: dict[str, list[str]] = {}
     for path, names in ROUTES.items():
@@ -55,18 +55,18 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
             paths.setdefault(_folded(name), []).append(path)
     for name in map(_folded, strange):
         if name in folded:
-            raise InvalidParameter(folded[name], "must be given once, and in no other spelling")
+            raise InvalidParameter(folded[name], "must be given once, and spelt exactly so")
         if name in paths:
             wish = next(one for one in ROUTES[paths[name][0]] if _folded(one) == name)
             where = ", ".join(paths[name])
-            raise InvalidParameter(wish, f"is no wish of this route, but of {where}")
-    # Imported where it is needed: few clients add anything.
+            raise InvalidParameter(wish, f"is not a wish of this route, but of {where}")
+    # Imported here because few clients add names.
     import difflib
 
     long = [name for name in folded if len(name) >= _LEAST_LETTERS]
     for name in map(_folded, strange):
         for meant in difflib.get_close_matches(name, long, 1, _LIKENESS):
-            raise InvalidParameter(folded[meant], "is misspelt in another name of the request")
+            raise InvalidParameter(folded[meant], "is misspelt: the request has a similar name")
 
 
 def _folded(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a caller wishes for: read from a body, and what it may be."""
+"""The wishes of a caller: reading them from a body, and narrowing a grant by them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import MIN_SESSION_SECONDS
 
 MAX_BODY_BYTES = 16 * 1024
-"""Far above any set of wishes, far below what would cost memory."""
+"""Far more than any set of wishes needs, and too little to cost memory."""
 
 
 def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) -> dict[str, str]:
     """Add the wishes of a POST's body to those of the query. Raises InvalidParameter for a wish
-    that is there twice in the body, or in the query and the body with two values, and what
-    wish_names.check refuses."""
+    that is repeated in the body, or differs between query and body, and for what wish_names.check
+    refuses."""
     both = dict(wishes)
     pairs = _read_body(request) if request.method == "POST" else []
     for name in names:
@@ -37,7 +37,7 @@ def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) ->
 
 
 def _read_body(request: Request) -> list[tuple[str, object]]:
-    """The names and values of a body in their order, a repeated name as often as it is there."""
+    """Return the names and values of a body in order; a repeated name stays repeated."""
     if len(request.body) > MAX_BODY_BYTES:
         raise InvalidParameter("body", f"must be at most {MAX_BODY_BYTES} bytes")
     try:
@@ -46,12 +46,12 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
         raise InvalidParameter("body", "must be UTF-8") from None
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_empty_form = content_type == "multipart/form-data" and re.fullmatch("--[^\r\n]+--", text)
-    # Nothing, as PHP, JavaScript and a form without a field have it.
+    # How PHP, JavaScript and a form without fields send an empty body.
     if text in ("", "[]", "null") or is_empty_form:
         return []
     if text.startswith("{"):
         try:
-            # As pairs: of a member that is there twice, a dict would keep the last.
+            # As pairs, because a dict would keep only the last of a repeated member.
             members: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
         except (ValueError, RecursionError):
             raise InvalidParameter("body", "must be a JSON object") from None
@@ -62,8 +62,8 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
 
 
 def _text(name: str, value: object) -> str | None:
-    """A wish of a body as text, None for JSON's null, which is no wish. Numbers of parts may be a
-    list."""
+    """Return a wish of a body as text; None for JSON's null, which is no wish. Part numbers may be
+    a list."""
     if name == "parts" and isinstance(value, list):
         return ",".join(str(one) if type(one) in (int, str) else "" for one in value)
     if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
@@ -74,7 +74,7 @@ def _text(name: str, value: object) -> str | None:
 def narrowed(grant: Grant, wishes: Mapping[str, str], settings: Settings) -> Grant:
     """Narrow a grant by `object` (or `name` and `ext`), `policy` and `duration`. Raises
     InvalidParameter."""
-    # Only a signed URL has a method.
+    # Only signed URLs have the wish method.
     is_new = wishes.get("method", "PUT").upper() not in ("GET", "HEAD")
     policy = wishes.get("policy", grant.policy)
     if policy not in settings.policy_choices:
@@ -98,7 +98,7 @@ def _name(wishes: Mapping[str, str]) -> str | None:
 def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
     if name is None:
         return None
-    # The name alone as well: joined to the prefix, its leading slash would be an inner one.
+    # The name is checked alone as well: after the prefix, a leading slash would not be noticed.
     fault = object_keys.fault(name) or object_keys.fault(prefix + name)
     if is_new and not fault:
         fault = new_names.fault(name)
@@ -108,9 +108,9 @@ def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
 
 
 def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
-    """How long a token lives. By a wish it does not outlive its login, as far as STS can do that.
-    Only whole multiples of STS's shortest session: each other number would be a call of STS, and
-    credentials that are kept for one never end later than a cut to that number allows."""
+    """Return a token's life in seconds. A wish is cut to what is left of the login, as far as STS
+    allows: to a multiple of its shortest session, since each other number would need its own call
+    of STS. Credentials cached for a number of seconds never live longer than that."""
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds
