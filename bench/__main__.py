@@ -5,7 +5,7 @@ the cloud. CPU time on full cores; time by the clock on the wall with a share of
 control group can be made. `make bench BASE=…` is in compare.py. Variables:
 
     QUICK=1   few rounds, and 0.1 vCPU only: under 4 minutes; else under 20
-    WRITE=1   README's table and its plot are written anew
+    WRITE=1   the tables of docs/benchmark.md and its plot are written anew
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ops.runtime import HOW_TO_GET_ONE, Python, find_or_this
 
 BASE = "b291437"
 """The earlier version: what issue 15 began with."""
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "benchmark.md"
 PLOT = ROOT / "docs" / "images" / "first-token.svg"
 BEGIN = "<!-- made by `make bench WRITE=1` -->"
 END = "<!-- until here -->"
@@ -78,9 +78,10 @@ def main() -> int:
         return 130
     print("\n".join(["", *tables(found)]))
     if os.environ.get("WRITE"):
-        README.write_text(written(README.read_text(encoding="utf-8"), found), encoding="utf-8")
+        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
         PLOT.write_text(plot(found), encoding="utf-8")
-        print(f"\nREADME.md and {PLOT.relative_to(ROOT)} are written.")
+        names = f"{PAGE.relative_to(ROOT)} and {PLOT.relative_to(ROOT)}"
+        print(f"\n{names} are written. Now compare the ratios in README.md.")
     return 0
 
 
@@ -121,17 +122,17 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores{governor}, {kernel}"
 
 
-def written(readme: str, found: Results) -> str:
-    """README's text with the tables of this run between its markers."""
-    head, begin, rest = readme.partition(BEGIN)
+def written(page: str, found: Results) -> str:
+    """The page's text with the tables of this run between its markers."""
+    head, begin, rest = page.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
-        raise CompareError(f"README.md has no {BEGIN} with {END} after it")
+        raise CompareError(f"{PAGE.relative_to(ROOT)} has no {BEGIN} with {END} after it")
     return "\n".join([head + BEGIN, "", *tables(found), "", END + tail])
 
 
 def plot(found: Results) -> str:
-    """The plot of README: first tokens at 0.1 vCPU; of CPU time where that was not measured."""
+    """The plot: first tokens at 0.1 vCPU; of CPU time where that was not measured."""
     slow = found.slow.get(0.1)
     title, unit, values = "CPU time of a cold start with its first token", "ms", found.cold
     if slow is not None:

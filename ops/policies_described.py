@@ -1,8 +1,9 @@
 """What each bundled policy allows, told from its template: nothing else writes it down.
 
 A template is rendered as the function does it, and the sandbox's evaluator judges each operation.
-So a new policy is one file in policies/; README's table and the lists of template.yml are compared
-with what is found here (tests/ops/test_policies_described.py says what to write there).
+So a new policy is one file in policies/; the table of docs/policies.md and the lists of
+template.yml are compared with what is found here (tests/ops/test_policies_described.py says what
+to write there).
 
 A file whose first comment begins with "not offered" is for an operator who names it, and not for
 template.yml. Whatever opens more than the caller's folder must say so.
@@ -27,7 +28,7 @@ from token_service.grant.policies import NAME, SUFFIX, Policies
 WRITES = ("put, form upload", "append", "multipart upload", "resume (ListParts)", "abort")
 READS = ("get, signed GET URL", "head, does it exist")
 LISTS = ("list the folder",)
-"""The columns of README's table, as operations.py names what SDKs do."""
+"""The columns of the table in docs/policies.md, as operations.py names what SDKs do."""
 
 NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
 # Anybody's: what a policy allows does not hang on who they are.
@@ -51,8 +52,8 @@ class Described(NamedTuple):
         """Whether a plain upload is allowed."""
         return WRITES[0] in self.allowed
 
-    def readme_row(self) -> str:
-        """The policy's row of README's table."""
+    def row(self) -> str:
+        """The policy's row of the table in docs/policies.md."""
         cells = [self._cell(WRITES), self._cell(READS), self._cell(LISTS)]
         if not self.is_confined:
             cells = ["whatever the upload role may do, in every folder: for a first test only"]

@@ -1,16 +1,14 @@
-"""`python -m ops.reference` (make docs): the tables of the function's variables.
+"""`python -m ops.reference` (make docs): the page of the function's variables, and its like.
 
-Made of the catalogue (settings/variables.py) and of what a person reads (docs/variables.toml):
-docs/configuration.md whole, and in README.md what stands between the two markers. Also
-docs/assumptions.md, of its register (conform/page.py), docs/errors.md (errors_page.py), the tables
-of docs/sizing.md (sizing.py), and policies/ready.json (policies_ready.py).
+docs/configuration.md is made of the catalogue (settings/variables.py) and of what a person reads
+(docs/variables.toml). Also docs/assumptions.md, of its register (conform/page.py), docs/errors.md
+(errors_page.py), the tables of docs/sizing.md (sizing.py), and policies/ready.json
+(policies_ready.py).
 tests/ops/test_reference.py goes red where they were not made again.
 """
 
 from __future__ import annotations
 
-import posixpath
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
@@ -22,16 +20,18 @@ from token_service.settings.parsing import Refused, Variable, Whole
 from token_service.settings.variables import VARIABLES
 
 TEXTS = ROOT / "docs" / "variables.toml"
-README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "configuration.md"
-BEGIN = "<!-- made by `make docs` of docs/variables.toml -->"
-END = "<!-- until here -->"
 
 _HEAD = """\
 # Configuration
 
 <!-- made by `make docs` of settings/variables.py and docs/variables.toml: change those -->
 """
+
+
+_FIRST = "What most deployments set / 多数部署需要设置"
+_OTHERS = "All others / 其他变量"
+_COLUMNS = ("variable", "meaning", "accepts", "default", "example")
 
 
 class Texts(NamedTuple):
@@ -47,12 +47,10 @@ class Texts(NamedTuple):
 
 def main() -> int:
     """Write all of them, and say which one changed."""
-    texts, introduction = load()
-    readme = README.read_text(encoding="utf-8")
-    for path, text in ((PAGE, page(texts, introduction)), (README, with_table(readme, texts))):
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            print(f"{path.relative_to(ROOT)} is new")
+    text = page(*load())
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        PAGE.write_text(text, encoding="utf-8")
+        print(f"{PAGE.relative_to(ROOT)} is new")
     for made in (assumptions, errors_page, policies_ready, sizing):
         if made.write():
             print(f"{made.PAGE.relative_to(ROOT)} is new")
@@ -72,38 +70,24 @@ def load() -> tuple[dict[str, Texts], str]:
 
 
 def page(texts: Mapping[str, Texts], introduction: str) -> str:
-    """The text of docs/configuration.md. Raises KeyError for a variable without texts."""
-    rows = (
-        (
-            f"`{variable.name}`{'<br>*secret*' * variable.secret}",
-            f"{texts[variable.name].en}<br>{texts[variable.name].zh}",
-            accepts(variable, texts[variable.name]),
-            _default(variable, texts[variable.name]),
-            f"`{texts[variable.name].example}`",
-        )
-        for variable in VARIABLES
-    )
-    head = ("variable", "meaning", "accepts", "default", "example")
-    return "\n".join([_HEAD, introduction, *_table(head, rows), ""])
+    """The text of docs/configuration.md: first the variables that most deployments set. Raises
+    KeyError for a variable without texts."""
+    lines = [_HEAD, introduction]
+    for title, first in ((_FIRST, True), (_OTHERS, False)):
+        rows = (_row(variable, texts) for variable in VARIABLES if variable.first is first)
+        lines += [f"## {title}\n", *_table(_COLUMNS, rows), ""]
+    return "\n".join(lines)
 
 
-def with_table(readme: str, texts: Mapping[str, Texts]) -> str:
-    """README's text with its table: what is `first`. Raises ValueError without the markers."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"README.md must have the lines {BEGIN} and {END}")
-    rows = (
-        (
-            f"`{variable.name}`",
-            _from_readme(texts[variable.name].en),
-            _from_readme(_default(variable, texts[variable.name])),
-        )
-        for variable in VARIABLES
-        if variable.first
+def _row(variable: Variable, texts: Mapping[str, Texts]) -> tuple[str, ...]:
+    text = texts[variable.name]
+    return (
+        f"`{variable.name}`{'<br>*secret*' * variable.secret}",
+        f"{text.en}<br>{text.zh}",
+        accepts(variable, text),
+        _default(variable, text),
+        f"`{text.example}`",
     )
-    table = "\n".join(_table(("variable", "meaning", "default"), rows))
-    return f"{before}{begin}\n\n{table}\n\n{end}{after}"
 
 
 def accepts(variable: Variable, texts: Texts) -> str:
@@ -134,16 +118,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
     for row in (head, ("---",) * len(head), *rows):
         cells = (cell.replace("|", "\\|") for cell in row)
         yield "| " + " | ".join(cells) + " |" if row[0] != "---" else "|" + "---|" * len(head)
-
-
-def _from_readme(text: str) -> str:
-    """With links from the root instead of from docs/."""
-
-    def link(found: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join("docs", found[1]))
-        return f"]({target.removeprefix('README.md')})"
-
-    return re.sub(r"\]\(([^):#][^):]*)\)", link, text)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from token_service.login import callers
 from token_service.settings import variables
 from token_service.settings.reading import Settings
 
-# As in the README.
+# In one line, to be copied; docs/start.md has the same as a script.
 _PUT = (
     "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
     "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken'], "

@@ -126,7 +126,7 @@ SETTING = Recipe(
             "\nVARIABLES: ",
             'UPLOAD_MAX_PARTS = Variable("UPLOAD_MAX_PARTS", Whole(1, 10000, "parts"), "1000")\n',
         ),
-        "the text": append(recipes.described(ROOT), "\n[UPLOAD_MAX_PARTS]\n"),
+        "the text": append(recipes.DESCRIBED, "\n[UPLOAD_MAX_PARTS]\n"),
         "s.yaml": insert(
             "s.yaml",
             "        HTTP_ERROR_STATUS: ",
@@ -154,8 +154,8 @@ POLICY = Recipe(
             '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:AppendObject",'
             ' "Resource": "acs:oss:*:*:{{ bucket }}/{{ prefix }}*"}]}\n',
         ),
-        "the row of README": insert(
-            "README.md", "| `all_policy` |", "| `bucket_append_policy` | | | |\n"
+        "the row of the page": insert(
+            recipes.POLICIES_PAGE, "| `all_policy` |", "| `bucket_append_policy` | | | |\n"
         ),
         "the value of PolicyFile": insert(
             "template.yml", "      - bucket_read_policy\n", "      - bucket_append_policy\n"
@@ -181,7 +181,9 @@ ROUTE = Recipe(
         "the row of ROUTES": insert(
             f"{_ROOM}/app.py", '    Route("/sts", ', '    Route("/hello", ("GET",), "hello"),\n'
         ),
-        "the row of README": insert("README.md", _TOKENS_ROW, "| `/hello` | GET | callers | x |\n"),
+        "the row of the page": insert(
+            recipes.ROUTES_PAGE, _TOKENS_ROW, "| `/hello` | GET | callers | x |\n"
+        ),
     },
     {},
     "/hello",
@@ -199,7 +201,7 @@ LOGIN = Recipe(
             f"{_ROOM}/settings/variables.py", r'\nAUTH = Variable\("AUTH", one_of\(', '"header", '
         ),
         "the value of Auth": insert("template.yml", "      - anonymous\n", "      - header\n"),
-        "the text": append(recipes.described(ROOT), "\n# `header`: whom a header names\n"),
+        "the text": append(recipes.DESCRIBED, "\n# `header`: whom a header names\n"),
     },
     {"AUTH": "header"},
     "/form",
@@ -221,7 +223,7 @@ def tree(tmp_path: Path) -> Path:
     for name in ("functions", "policies", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=leave_out)
     (tmp_path / "sandbox").mkdir()
-    for name in ("README.md", "s.yaml", "template.yml", "sandbox/environment.py"):
+    for name in ("s.yaml", "template.yml", "sandbox/environment.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -289,11 +291,11 @@ def test_a_route_that_imports_another_is_found(tree: Path) -> None:
     assert "a route knows no other" in found
 
 
-def test_a_readme_row_with_other_methods_is_found(tree: Path) -> None:
-    readme = tree / "README.md"
-    text = readme.read_text(encoding="utf-8")
+def test_a_row_with_other_methods_is_found(tree: Path) -> None:
+    page = tree / recipes.ROUTES_PAGE
+    text = page.read_text(encoding="utf-8")
     assert _TOKENS_ROW in text
-    readme.write_text(text.replace(_TOKENS_ROW, _TOKENS_ROW.replace("POST, ", "")), "utf-8")
+    page.write_text(text.replace(_TOKENS_ROW, _TOKENS_ROW.replace("POST, ", "")), "utf-8")
     assert len(recipes.forgotten_of_a_route(tree)) == 2
 
 

@@ -1,8 +1,9 @@
-"""`make bench`: functions run as deployed, README takes the tables, the plot is sound XML."""
+"""`make bench`: functions run as deployed, its page takes the tables, the plot is sound XML."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import sys
@@ -18,6 +19,7 @@ from bench.calls import DEPLOYED, JWT_SECRET, REGION, event, login
 from bench.copies import CompareError
 from bench.deployed import Kind, Subject, World
 from bench.plot import Bar, svg
+from ops import ROOT
 
 # CPU time passes as it says.
 TOY = """\
@@ -125,11 +127,23 @@ def test_the_52_lines_are_52() -> None:
     assert len([line for line in text.splitlines() if line.strip()]) == 52
 
 
-def test_readme_has_a_place_for_the_tables() -> None:
-    text = make_bench.README.read_text(encoding="utf-8")
+def test_the_page_has_a_place_for_the_tables() -> None:
+    text = make_bench.PAGE.read_text(encoding="utf-8")
     begin, end = text.find(make_bench.BEGIN), text.find(make_bench.END, text.find(make_bench.BEGIN))
     assert 0 < begin < end
-    assert make_bench.PLOT.relative_to(make_bench.README.parent).as_posix() in text
+    assert make_bench.PLOT.relative_to(make_bench.PAGE.parent).as_posix() in text
+
+
+@pytest.mark.parametrize("readme", sorted(ROOT.glob("README*.md")), ids=lambda path: path.name)
+def test_readme_says_what_was_measured(readme: Path) -> None:
+    """After `make bench WRITE=1` its ratios are written anew by hand, in each language."""
+    measured = dict(
+        re.findall(r"^\| (.+?) +\| (\d\.\d\d) \(", make_bench.PAGE.read_text("utf-8"), re.M)
+    )
+    said = re.findall(r"^\| (.+ / .+?) \| (\d\.\d\d) \|$", readme.read_text("utf-8"), re.M)
+    assert len(said) == 4
+    for title, ratio in said:
+        assert measured[title] == ratio
 
 
 def test_the_plot_is_sound_and_names_its_values() -> None:

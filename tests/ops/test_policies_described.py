@@ -1,7 +1,7 @@
 """What each bundled policy allows is told from its template, and what names the policies agrees.
 
-A new policy is a file in policies/. What is red then says what to write into README and
-template.yml, or how the file says that it is not offered there.
+A new policy is a file in policies/. What is red then says what to write into
+docs/policies.md and template.yml, or how the file says that it is not offered there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ops.policies_described import LISTS, READS, WRITES, bundled, describe, name
 
 READING = {*READS, *LISTS, "image processing"}
 COPYING = {"copy within", "copy from there", "copy to there"}
+PAGE = "docs/policies.md"
 HEADING = "| template | put, append, multipart, resume, abort | get, head | list under the prefix |"
 MARK = "or begin the file with {#- not offered … -#}"
 
@@ -30,7 +31,7 @@ MARK = "or begin the file with {#- not offered … -#}"
     ],
 )
 def test_a_policy_is_described_by_what_its_tokens_may_do(name: str, allowed: set[str]) -> None:
-    """Code 13: four tools and README had each a list of their own."""
+    """Code 13: four tools and a page had each a list of their own."""
     described = describe(name)
     assert described.allowed == allowed
     assert described.is_confined
@@ -72,20 +73,20 @@ def test_what_allows_most_is_named_last() -> None:
     assert offered()[-1] == most.name == "bucket_read_write_policy"
 
 
-def test_the_readmes_table_says_what_each_policy_allows() -> None:
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"{HEADING}\n")[2]
-    assert table, f"README.md has no table with the heading {HEADING}"
+def test_the_table_says_what_each_policy_allows() -> None:
+    table = (ROOT / PAGE).read_text(encoding="utf-8").partition(f"{HEADING}\n")[2]
+    assert table, f"{PAGE} has no table with the heading {HEADING}"
     rows = table.partition("\n\n")[0].splitlines()[1:]
-    wanted = {described.readme_row() for described in bundled().values()}
-    assert wanted - set(rows) == set(), "add these rows to README.md's table of templates"
-    assert sorted(rows) == sorted(wanted), "README.md's table of templates has rows of nothing"
+    wanted = {described.row() for described in bundled().values()}
+    assert wanted - set(rows) == set(), f"add these rows to the table of templates in {PAGE}"
+    assert sorted(rows) == sorted(wanted), f"the table of templates in {PAGE} has rows of nothing"
 
 
 @pytest.mark.parametrize("name", offered())
-def test_the_readmes_table_has_a_column_for_all_that_a_policy_allows(name: str) -> None:
+def test_the_table_has_a_column_for_all_that_a_policy_allows(name: str) -> None:
     """Images are read as objects are, and copying is reading and writing."""
     more = describe(name).allowed - {*WRITES, *READING, *COPYING}
-    assert not more, f"README.md's table, and readme_row, have no column for {more} of {name}"
+    assert not more, f"the table in {PAGE}, and Described.row, have no column for {more} of {name}"
 
 
 @pytest.fixture(scope="module")

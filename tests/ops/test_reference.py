@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ops import reference
-from ops.reference import PAGE, README, Texts
+from ops.reference import PAGE, Texts
 from token_service.settings.parsing import Variable, Whole
 from token_service.settings.variables import JWT_ISSUER, TOKEN_EXPIRE_TIME, VARIABLES
 
@@ -43,18 +43,19 @@ def test_a_default_is_said_and_sound(variable: Variable) -> None:
         assert variable.parse(variable.default)
 
 
-def test_the_readme_shows_at_most_twelve() -> None:
-    table = README.read_text("utf-8").partition(reference.BEGIN)[2].partition(reference.END)[0]
-    shown = re.findall(r"^\| `([A-Z_]+)` \|", table, re.M)
-    assert shown == [variable.name for variable in VARIABLES if variable.first]
-    assert len(shown) <= 12
+def test_at_most_twelve_come_first() -> None:
+    first, others = (
+        re.findall(r"^\| `([A-Z_]+)`", part, re.M)
+        for part in PAGE.read_text("utf-8").partition("\n## ")[2].split("\n## ")
+    )
+    assert first == [variable.name for variable in VARIABLES if variable.first]
+    assert len(first) <= 12
+    assert others == [variable.name for variable in VARIABLES if not variable.first]
 
 
 def test_the_tables_are_those_of_today() -> None:
     """Else: make docs."""
     assert PAGE.read_text("utf-8") == reference.page(TEXTS, INTRODUCTION)
-    readme = README.read_text("utf-8")
-    assert readme == reference.with_table(readme, TEXTS)
 
 
 @pytest.mark.parametrize("field", Texts._fields)
@@ -81,15 +82,3 @@ def test_a_parser_that_takes_everything_needs_words() -> None:
     texts = TEXTS["JWT_ISSUER"]._replace(accepts="")
     with pytest.raises(ValueError, match="JWT_ISSUER"):
         reference.accepts(JWT_ISSUER, texts)
-
-
-def test_a_readme_without_its_markers_is_told() -> None:
-    with pytest.raises(ValueError, match="until here"):
-        reference.with_table("# Nothing", TEXTS)
-
-
-def test_links_lead_from_the_root() -> None:
-    table = reference.with_table(f"{reference.BEGIN}{reference.END}", TEXTS)
-    assert "](policies)" in table
-    assert "](#each-user-a-folder-of-their-own)" in table
-    assert "](docs/callbacks.md)" in table

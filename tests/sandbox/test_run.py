@@ -263,17 +263,6 @@ def test_a_login_opens_ones_own_folder(users: Sandbox) -> None:
     assert login not in users.stdout + users.stderr
 
 
-def test_the_first_upload_of_the_readme_is_stored(sandbox: Sandbox, tmp_path: Path) -> None:
-    done = in_a_shell(commands_of_the_readme("A first upload, in three lines", sandbox), tmp_path)
-    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
-
-
-def commands_of_the_readme(section: str, sandbox: Sandbox) -> str:
-    text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n## {section}\n")[2]
-    commands = text.partition("```sh\n")[2].partition("```")[0]
-    return commands.replace("7080", str(sandbox.port)).replace(".venv/bin/python", sys.executable)
-
-
 def in_a_shell(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
     if shutil.which("curl") is None:
         pytest.skip("the newcomer's curl is left out; missing: curl")
@@ -288,13 +277,10 @@ def in_a_shell(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("where", ["banner", "README"])
 def test_the_first_commands_upload_as_alice_and_are_refused_in_bobs_folder(
-    users: Sandbox, tmp_path: Path, where: str
+    users: Sandbox, tmp_path: Path
 ) -> None:
     commands = users.stdout.partition("Try, as alice:")[2].partition("Ctrl-C")[0]
-    if where == "README":
-        commands = commands_of_the_readme("Each user a folder of their own", users)
     done = in_a_shell(commands, tmp_path)
     assert (done.returncode, done.stdout) == (1, "200\n")
     assert done.stderr.splitlines()[-1].startswith("oss2.exceptions.AccessDenied: {'status': 403")

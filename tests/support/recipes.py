@@ -19,6 +19,12 @@ from token_service.grant.policies import SUFFIX
 
 FUNCTION = Path("functions", "sts_token", "token_service")
 
+DESCRIBED = "docs/variables.toml"
+"""Where a person reads what a variable means: docs/configuration.md is made of it."""
+POLICIES_PAGE = "docs/policies.md"
+ROUTES_PAGE = "docs/http.md"
+"""The pages with the table of templates and with the table of routes."""
+
 PLATFORMS = ("ALIBABA_CLOUD_",)
 """Set by Function Compute: nobody passes them on."""
 SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
@@ -43,7 +49,7 @@ def forgotten_of_a_setting(root: Path) -> list[str]:
     """A variable of which a place does not know."""
     wrong = []
     for name in declared(root):
-        places = [described(root), "sandbox/environment.py"]
+        places = [DESCRIBED, "sandbox/environment.py"]
         if not name.startswith(PLATFORMS) and name not in SANDBOX_ONLY:
             places.append("s.yaml")
             if name not in NOT_IN_THE_TEMPLATE:
@@ -57,7 +63,7 @@ def forgotten_of_a_setting(root: Path) -> list[str]:
 
 
 def forgotten_of_a_policy(root: Path) -> list[str]:
-    """A template in policies/ that the README or the ROS template does not know, or only they."""
+    """A template in policies/ that its page or the ROS template does not know, or only they."""
     wrong = []
     offered = yaml.safe_load(_text(root / "template.yml"))["Parameters"]
     values = offered["PolicyFile"]["AllowedValues"]
@@ -66,8 +72,8 @@ def forgotten_of_a_policy(root: Path) -> list[str]:
         for path in sorted((root / "policies").glob(f"*{SUFFIX}"))
     }
     for name, is_offered in names.items():
-        if not re.search(rf"^\| `{name}` \|", _text(root / "README.md"), re.MULTILINE):
-            wrong.append(f"{name} has no row in README.md")
+        if not re.search(rf"^\| `{name}` \|", _text(root / POLICIES_PAGE), re.MULTILINE):
+            wrong.append(f"{name} has no row in {POLICIES_PAGE}")
         if not is_offered:
             continue
         if name not in values:
@@ -78,7 +84,7 @@ def forgotten_of_a_policy(root: Path) -> list[str]:
 
 
 def forgotten_of_a_route(root: Path) -> list[str]:
-    """A route without its module, its row in ROUTES or its row in the README."""
+    """A route without its module, its row in ROUTES or its row in docs/http.md."""
     wrong = []
     folder = root / FUNCTION / "routes"
     routes = routes_of(root)
@@ -99,10 +105,12 @@ def forgotten_of_a_route(root: Path) -> list[str]:
     documented = [*_documented_routes(root)]
     for row in expected:
         if row not in documented:
-            wrong.append(f"README.md has no row for {row[0]}, with {', '.join(row[1])}, for whom")
+            wrong.append(
+                f"{ROUTES_PAGE} has no row for {row[0]}, with {', '.join(row[1])}, for whom"
+            )
     for row in documented:
         if row not in expected:
-            wrong.append(f"README.md has a row for {row[0]} that is not as ROUTES has it")
+            wrong.append(f"{ROUTES_PAGE} has a row for {row[0]} that is not as ROUTES has it")
     return wrong
 
 
@@ -140,15 +148,9 @@ def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
     allowed = yaml.safe_load(_text(root / "template.yml"))["Parameters"]["Auth"]["AllowedValues"]
     if sorted(allowed) != sorted(words):
         wrong.append(f"Auth of template.yml takes {allowed}, AUTH {words}")
-    place = described(root)
+    place = DESCRIBED
     text = _text(root / place)
     return wrong + [f"{place} does not name {word}" for word in words if f"`{word}`" not in text]
-
-
-def described(root: Path) -> str:
-    """Where a person reads what a variable means: what README's table is made of, or it itself."""
-    texts = "docs/variables.toml"
-    return texts if (root / texts).exists() else "README.md"
 
 
 def declared(root: Path) -> list[str]:
@@ -190,8 +192,8 @@ def auth_words(root: Path) -> list[str]:
 
 
 def _documented_routes(root: Path) -> Iterator[tuple[str, tuple[str, ...], bool]]:
-    """The README's rows: path, methods, and whether they are for callers."""
-    table = _text(root / "README.md").partition("| path | methods | for | answers |")[2]
+    """The page's rows: path, methods, and whether they are for callers."""
+    table = _text(root / ROUTES_PAGE).partition("| path | methods | for | answers |")[2]
     for line in table.partition("\n\n")[0].splitlines()[2:]:
         path, methods, whom, _ = (cell.strip() for cell in line.strip("|").split("|"))
         yield path.strip("`"), tuple(methods.split(", ")), whom == "callers"
