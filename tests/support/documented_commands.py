@@ -1,0 +1,98 @@
+"""The blocks of commands in README.md and docs/, and how they are run as a reader runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from documented_code import blocks
+from running_sandbox import ROOT, Sandbox, environment
+
+README = "README.md"
+# What a command makes, or what is no part of a checkout.
+_LEFT_OUT = shutil.ignore_patterns(
+    ".*_cache", ".env", ".git", ".sandbox", ".venv", "__pycache__", "build", "dist", "node_modules"
+)
+# What make would install is here already, and no test waits for the page to be built.
+_MAKE = """
+make() {{ command make -f '{file}' "$@" READY= BUILD_PAGE=no BIN='{bin}'; }}
+"""
+
+
+def pages() -> list[str]:
+    """The English pages, by their paths from the root: a test compares the Chinese with them."""
+    docs = sorted(path for path in ROOT.glob("docs/**/*.md") if "zh" not in path.parts)
+    return [README, *(path.relative_to(ROOT).as_posix() for path in docs)]
+
+
+def all_blocks() -> Iterator[tuple[str, str]]:
+    """Each page with each of its blocks of commands."""
+    for page in pages():
+        for block in blocks("sh", ROOT / page):
+            yield page, block
+
+
+def block_with(page: str, text: str) -> str:
+    """The one block of commands of a page, named from the root, that has a text in it."""
+    (found,) = (block for block in blocks("sh", ROOT / page) if text in block)
+    return found
+
+
+def bare(block: str) -> str:
+    """The commands without comments, and without what aligns those."""
+    lines = (re.sub(r"(^|\s+)#\s.*", "", line) for line in block.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def in_shell(
+    commands: str, folder: Path, variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run commands in a folder, with nothing of the developer's own in the environment."""
+    if shutil.which("curl") is None and "curl" in commands:
+        pytest.skip("commands of the pages are left out; missing: curl")
+    file = next(at / "Makefile" for at in (folder, ROOT) if (at / "Makefile").exists())
+    make = _MAKE.format(file=file, bin=Path(sys.executable).parent)
+    return subprocess.run(
+        ["sh", "-c", make + commands.replace(".venv/bin/python", sys.executable)],  # noqa: S607
+        cwd=folder,
+        env={**environment(folder / ".sandbox"), **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=240,
+        check=False,
+    )
+
+
+def beside(sandbox: Sandbox, commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The same, where the sandbox has the ports that the pages say."""
+    for offset in (0, 1, 2):
+        commands = commands.replace(str(7080 + offset), str(sandbox.port + offset))
+    return in_shell(commands, folder, {})
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of the checkout, in which commands may write; with the packages for the page."""
+    made = folder / "checkout"
+    shutil.copytree(ROOT, made, ignore=_LEFT_OUT, symlinks=True)
+    packages = ROOT / "web" / "node_modules"
+    if packages.exists():
+        (made / "web" / "node_modules").symlink_to(packages)
+    return made
+
+
+def in_checkout(
+    commands: str, made: Path, variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run commands there; modules are the copy's own. pip goes where it goes for the developer."""
+    path = f"{made}{os.pathsep}{made / 'functions' / 'sts_token'}"
+    of_pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    more = {"PYTHONPATH": path, "HOME": str(made), **of_pip, **variables}
+    return in_shell(commands, made, more)

@@ -1,0 +1,381 @@
+"""Every block of commands in README.md and docs/: a test runs it, or a reason says why none does.
+
+A new block needs an entry in REGISTER. The Chinese pages have the same commands: test_chinese.py
+compares them.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import architecture
+from documented_commands import (
+    README,
+    all_blocks,
+    bare,
+    beside,
+    block_with,
+    checkout,
+    in_checkout,
+    in_shell,
+)
+from javascript import need
+from ops import ROOT
+from running_cloud import running_cloud
+from running_sandbox import Sandbox, free_port, running, running_by_make
+from sandbox.cloud import load_secrets
+from token_service.app import App
+from token_service.http.messages import Request
+
+ANYBODY: Mapping[str, str] = {}
+USERS = {"AUTH": "jwt"}
+CLOSED = {"PUBLIC_ENDPOINT": "closed"}
+DEPLOYED = {
+    "BUCKET_NAME": "my-bucket",
+    "AccountID": "1234567890123456",
+    "OSS_REGION": "cn-hangzhou",
+    "ROLE_ARN": "acs:ram::1234567890123456:role/sts-token-upload",
+}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Run beside a sandbox with these variables, after other blocks in the same folder. What is
+    printed must match, and so must the last line of stderr."""
+
+    variables: Mapping[str, str]
+    prints: str
+    after: tuple[tuple[str, str], ...] = ()
+    fails: str = ""
+
+
+@dataclass(frozen=True)
+class Starts:
+    """The lines that begin with `make run`: each starts a sandbox whose banner has this."""
+
+    prints: str
+
+
+@dataclass(frozen=True)
+class InCheckout:
+    """Run in a copy of the checkout. A line that has `but` in it is left out, for a reason. What is
+    printed must have this in it."""
+
+    prints: str
+    but: tuple[str, str] = ("", "")
+    variables: Mapping[str, str] = field(default_factory=dict)
+    is_slow: bool = False
+    needs_node: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Variables of a deployment: with them, and others, the configuration is sound."""
+
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ByTest:
+    """A test runs it: its name, and what stands in its file, if that is not the entry's text."""
+
+    test: str
+    has: str = ""
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """No test runs it."""
+
+    reason: str
+
+
+How = Beside | Starts | InCheckout | Settings | ByTest | NotRun
+FIRST = (README, "echo 'Hello from a phone'")
+AN_SDK = ("docs/start.md", "cat > upload.py")
+HERE = "tests/test_commands.py"
+
+REGISTER: dict[tuple[str, str], How] = {
+    (README, "make test"): ByTest(f"{HERE}::test_the_two_commands"),
+    FIRST: Beside(ANYBODY, "200\n"),
+    (README, "method=GET"): Beside(ANYBODY, "Hello from a phone\n", (FIRST,)),
+    (README, "put bob"): Beside(
+        USERS,
+        r"200\n200\n"
+        r'\{"StatusCode":200,"Prefix":"uploads/alice/","Uploads":\[\{"Key":"uploads/alice/hello.txt"'
+        r'[^}]*\}\]\}\n\{"StatusCode":400,"ErrorCode":"InvalidParameter.Object",.*\}\n',
+        (FIRST,),
+    ),
+    (README, "make doctor"): ByTest(f"{HERE}::test_a_deployment_is_checked_before_and_after"),
+    ("docs/start.md", "make run\n"): Starts("  page       http://127.0.0.1:"),
+    ("docs/start.md", "echo 'Hello from a phone'"): Beside(ANYBODY, "200\n"),
+    AN_SDK: Beside(ANYBODY, "200\n"),
+    ("docs/start.md", "private/hello.txt"): Beside(
+        ANYBODY, "", (AN_SDK,), "oss2.exceptions.AccessDenied: {'status': 403"
+    ),
+    ("docs/start.md", "make run LAN=1"): ByTest(
+        "tests/sandbox/test_lan.py::test_a_phone_signs_in_and_uploads_by_the_address", '"LAN": '
+    ),
+    ("docs/start.md", "make token CLOUD=1"): ByTest(f"{HERE}::test_the_real_sts_is_asked"),
+    ("docs/users.md", "uploads/bob/hello.txt"): Beside(
+        USERS, "200\n", (AN_SDK,), "oss2.exceptions.AccessDenied: {'status': 403"
+    ),
+    ("docs/assumptions.md", "make conform"): InCheckout(
+        "holds here", ("CLOUD=1", "it needs a cloud account"), is_slow=True
+    ),
+    ("docs/bucket.md", "put-bucket-public-access-block"): NotRun("it needs a bucket in the cloud"),
+    ("docs/bucket.md", "put-bucket-overwrite-config"): NotRun("it needs a bucket in the cloud"),
+    ("docs/callbacks.md", "CALLBACK_SECRET="): Settings(),
+    ("docs/callbacks.md", "make run AUTH=jwt"): Starts("AUTH=jwt"),
+    ("docs/deploy.md", "make template"): InCheckout("dist/template.yml: ", is_slow=True),
+    ("docs/deploy.md", "npm install -g"): NotRun("it installs s for all, and asks for a key"),
+    ("docs/deploy.md", "LOG_PROJECT="): Settings({"OSS_REGION": "cn-hangzhou"}),
+    ("docs/deploy.md", "s deploy -y >/dev/null\n"): ByTest(
+        "tests/deploy/test_serverless_devs.py::"
+        "test_with_y_a_second_deploy_writes_again_from_a_path_with_blanks",
+        'run("deploy", "-y", ',
+    ),
+    ("docs/deploy.md", "s local start"): NotRun("it needs Docker"),
+    ("docs/deploy.md", "s deploy -y -t s.domain.yaml"): ByTest(
+        "tests/deploy/test_serverless_devs.py::"
+        "test_a_domain_without_its_certificate_leaves_a_function_without_its_cap",
+        '"deploy", "-y", "-t", "s.domain.yaml"',
+    ),
+    ("docs/deploy.md", "make roles"): ByTest(
+        "tests/test_deploy_page.py::test_the_roles_are_printed_as_json"
+    ),
+    ("docs/deploy.md", "make build      # build/"): InCheckout("served with ", is_slow=True),
+    ("docs/deploy.md", "make -s login"): ByTest(
+        "tests/test_deploy_page.py::test_the_first_login_gets_a_token"
+    ),
+    ("docs/deploy.md", "hmac.new"): ByTest(
+        "tests/test_deploy_page.py::test_a_login_that_was_made_without_a_checkout_is_one"
+    ),
+    ("docs/policies.md", "make explain"): InCheckout("put, form upload     yes  no "),
+    ("docs/policies.md", "make import-config"): ByTest(
+        f"{HERE}::test_the_vendors_config_is_brought_over"
+    ),
+    ("docs/sandbox.md", "/signed-url?object=hello.txt"): Beside(CLOSED, "200\n"),
+    ("docs/security.md", "ENABLED_ROUTES="): Settings(),
+    ("docs/signed-urls.md", "form.curl"): Beside(ANYBODY, "200\n"),
+    ("docs/web.md", "make web"): InCheckout("first load", is_slow=True, needs_node=True),
+}
+
+
+def entries(kind: type) -> list[object]:
+    return [
+        pytest.param(
+            key,
+            how,
+            id=f"{key[0]}: {key[1].strip()}",
+            marks=[pytest.mark.slow] if getattr(how, "is_slow", False) else [],
+        )
+        for key, how in REGISTER.items()
+        if isinstance(how, kind)
+    ]
+
+
+def test_each_block_has_one_entry_and_each_entry_one_block() -> None:
+    found = list(all_blocks())
+    assert len(found) > 20
+    for page, block in found:
+        named = [text for place, text in REGISTER if place == page and text in block]
+        assert len(named) == 1, f"{page}: REGISTER needs one entry for\n{block}"
+    for page, text in REGISTER:
+        assert len([1 for place, block in found if place == page and text in block]) == 1, text
+
+
+def test_commands_stand_in_blocks_of_one_kind() -> None:
+    """Else none of these tests sees them."""
+    for page in {page for page, _ in REGISTER}:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert not re.search(r"^ *```(bash|shell|console|zsh)", text, re.M), page
+
+
+@pytest.mark.parametrize(("key", "how"), entries(ByTest))
+def test_the_test_that_is_named_reads_the_block(key: tuple[str, str], how: ByTest) -> None:
+    """Its file has the text by which the block is found, or the arguments that stand for it."""
+    path, _, name = how.test.partition("::")
+    assert name in architecture.functions(ROOT / path)
+    source = (ROOT / path).read_text(encoding="utf-8")
+    if how.has:
+        assert how.has in source
+        return
+    (function,) = (
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name == name
+    )
+    said = {node.value for node in ast.walk(function) if isinstance(node, ast.Constant)}
+    assert key[1] in said
+    assert {key[0], Path(key[0]).name} & said or key[0] == README
+
+
+@pytest.mark.parametrize(("key", "how"), entries(NotRun))
+def test_what_no_test_runs_has_a_reason(key: tuple[str, str], how: NotRun) -> None:
+    assert len(how.reason.split()) >= 3
+
+
+@pytest.fixture(scope="module")
+def sandboxes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Sandbox]]:
+    """One for all blocks that need the same."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            json.dumps(variables): stack.enter_context(
+                running(tmp_path_factory.mktemp("run") / "state", **variables)
+            )
+            for variables in (ANYBODY, USERS, CLOSED)
+        }
+
+
+@pytest.mark.parametrize(("key", "how"), entries(Beside))
+def test_it_prints_what_is_said(
+    key: tuple[str, str], how: Beside, sandboxes: Mapping[str, Sandbox], tmp_path: Path
+) -> None:
+    # What a page before it has made.
+    (tmp_path / "hello.txt").write_text("Hello from a phone\n")
+    sandbox = sandboxes[json.dumps(how.variables)]
+    for before in how.after:
+        beside(sandbox, block_with(*before), tmp_path)
+    done = beside(sandbox, block_with(*key), tmp_path)
+    assert re.fullmatch(how.prints, done.stdout), done.stdout + done.stderr
+    assert (done.returncode != 0) == bool(how.fails), done.stderr
+    if how.fails:
+        assert done.stderr.splitlines()[-1].startswith(how.fails)
+
+
+@pytest.mark.parametrize(("key", "how"), entries(Starts))
+def test_it_starts(key: tuple[str, str], how: Starts, tmp_path: Path) -> None:
+    commands = bare(block_with(*key)).splitlines()
+    assert commands
+    for number, command in enumerate(commands):
+        port = free_port()
+        first, second, *arguments = shlex.split(command.replace("7080", str(port)))
+        assert (first, second) == ("make", "run")
+        with running_by_make(tmp_path / f"state{number}", port, *arguments) as sandbox:
+            assert how.prints in sandbox.stdout
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("copy"))
+
+
+@pytest.mark.parametrize(("key", "how"), entries(InCheckout))
+def test_it_does_in_a_checkout_what_is_said(
+    key: tuple[str, str], how: InCheckout, copied: Path
+) -> None:
+    if how.needs_node:
+        need(key[1], browser=False)
+    left_out, reason = how.but
+    lines = bare(block_with(*key)).splitlines()
+    commands = [line for line in lines if not (left_out and left_out in line)]
+    assert commands
+    assert bool(reason) == (len(commands) < len(lines))
+    done = in_checkout("\n".join(commands), copied, how.variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert how.prints in done.stdout
+
+
+@pytest.mark.parametrize(("key", "how"), entries(Settings))
+def test_the_settings_are_sound(
+    key: tuple[str, str], how: Settings, tmp_path: Path, env: dict[str, str]
+) -> None:
+    """They are read by a shell, and then by the function."""
+    block = re.sub("<[^>]*>", "token.example.com", block_with(*key))
+    done = in_shell(f"set -a\n{block}\nenv", tmp_path, {})
+    assert done.returncode == 0, done.stderr
+    names = re.findall(r"^([A-Z_]+)=", bare(block), re.M)
+    read = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    given = {name: read[name] for name in names}
+    if any(name.startswith("JWT_JWKS") for name in given):
+        given["AUTH"] = "jwt"
+    answer = App({**env, **how.others, **given}).respond(
+        lambda: Request("GET", "/health", {}, {}, b"")
+    )
+    assert json.loads(answer.body)["Status"] == "OK", answer.body
+
+
+def test_the_two_commands(tmp_path: Path) -> None:
+    """`make test` is what runs this; so it is only looked at."""
+    run, test = bare(block_with(README, "make test")).splitlines()
+    assert run == "make run"
+    with running_by_make(tmp_path / "state", 0) as sandbox:
+        assert f"http://127.0.0.1:{sandbox.port}/app/" in sandbox.stdout
+    done = in_checkout(test.replace("make", "make -n"), ROOT, {"SANDBOX_DIR": str(tmp_path)})
+    assert "-m pytest" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_deployment_is_checked_before_and_after(tmp_path: Path, copied: Path) -> None:
+    variables = {**DEPLOYED, "JWT_SECRET": "b5Zk0Wm2rR7tQ9xE1vL4nC8yU3pH6sJd"}
+    with running_cloud(tmp_path, AUTH="jwt", JWT_SECRET=variables["JWT_SECRET"]) as cloud:
+        before, after = bare(block_with(README, "make doctor")).splitlines()
+        done = in_checkout(before, copied, variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "PASS" in done.stdout
+        done = in_checkout(after.replace("https://…", cloud.url), copied, variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS" in done.stdout
+    assert variables["JWT_SECRET"] not in done.stdout + done.stderr
+
+
+def test_the_real_sts_is_asked(sandboxes: Mapping[str, Sandbox], tmp_path: Path) -> None:
+    """The sandbox's STS stands in for it, and takes the sandbox's key only."""
+    sandbox = sandboxes[json.dumps(ANYBODY)]
+    kept = load_secrets(sandbox.folder)
+    block = block_with("docs/start.md", "make token CLOUD=1")
+    for name, value in {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID=…": kept.access_key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET=…": kept.access_key_secret,
+        "ROLE_ARN=acs:ram::…:role/…": "acs:ram::1234567890123456:role/sandbox-upload",
+    }.items():
+        assert name in block
+        block = block.replace(name, f"{name.partition('=')[0]}={value}")
+    *exports, token, run = bare(block).splitlines()
+    set_up = "\n".join(exports)
+    assert run == "make run CLOUD=1"
+    more = {"STS_ENDPOINT": f"http://127.0.0.1:{sandbox.port + 2}", "AUTH": "anonymous"}
+    done = in_shell(f"{set_up}\n{token}", tmp_path, more)
+    assert json.loads(done.stdout)["StatusCode"] == 200, done.stderr
+    made = in_shell(f"{set_up}\nenv", tmp_path, more).stdout.splitlines()
+    exported = {
+        name: value
+        for name, _, value in (line.partition("=") for line in made)
+        if f"{name}=" in set_up or name in more
+    }
+    with running_by_make(tmp_path / "state", 0, "CLOUD=1", **exported) as real:
+        assert real.answer()["Scope"]["Bucket"] == "my-bucket"
+
+
+def test_the_vendors_config_is_brought_over(copied: Path, tmp_path: Path) -> None:
+    config = {
+        "AccessKeyID": "LTAI5tVendors",
+        "AccessKeySecret": "vendors-access-key-secret",
+        "RoleArn": "acs:ram::42:role/aliyunosstokengeneratorrole",
+        "TokenExpireTime": "900",
+        "PolicyFile": "policy/bucket_write_policy.txt",
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "bucket_write_policy.txt").write_text(
+        '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:PutObject",'
+        ' "Resource": "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"}]}'
+    )
+    command = block_with("docs/policies.md", "make import-config")
+    command = command.replace("/path/to", str(tmp_path))
+    done = in_checkout(command, copied, {"OUT": str(tmp_path / ".env")})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "BUCKET_NAME=my-bucket\n" in (tmp_path / ".env").read_text()
+    assert config["AccessKeySecret"] not in done.stdout + done.stderr
