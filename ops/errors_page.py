@@ -1,59 +1,34 @@
-"""docs/errors.md, made of docs/errors.json by `make docs`: each code, in English and in Chinese.
+"""docs/errors.md and docs/zh/errors.md, made by `make docs` of errors.json and errors_page.json.
 
-The web page shows the same sentences. tests/ops/test_errors.py compares the file with the code.
+errors.json has a row for each code; the web page shows its `what` and `do`. errors_page.json has
+what a person sees first (`symptoms`, each with the codes that it leads to), and the pages' words.
+tests/ops/test_errors.py compares both with the code.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from ops import ROOT
 
 TEXTS = ROOT / "docs" / "errors.json"
+WORDS = ROOT / "docs" / "errors_page.json"
 PAGE = ROOT / "docs" / "errors.md"
-SOURCES = {
-    "function": (
-        "From the function",
-        "`ErrorCode` of its JSON; Function Compute, and the sandbox in its place, answer some.",
-    ),
-    "STS": (
-        "From STS, passed on by the function",
-        "`ErrorCode` of its JSON. All are about what the function asked with its own credentials.",
-    ),
-    "OSS": (
-        "From OSS",
-        "`<Code>` of its XML, for an upload or a download. The function passes them on as well, "
-        "for what it asks itself (callbacks, `/uploads`): then the operator has to act.",
-    ),
-    "page": (
-        "From the JavaScript client",
-        "`code` of the error that it throws where nobody's answer has one.",
-    ),
-}
-"""Where a code comes from (`from`): a heading, and where it stands."""
-WHO = {
-    "app": "the app",
-    "operator": "the operator",
-    "user": "the user",
-    "network": "the network",
-    "cloud": "the cloud",
-}
-"""Who caused it (`who`), as the page says it."""
-_HEAD = """\
-# Errors
-
-<!-- made by `make docs` of docs/errors.json: change that -->
-
-Each error code, who caused it, and what to do. The message beside a code says more: which
-parameter, which variable. It names the variable that would allow what was refused, with `AUTH=jwt`
-only to callers who are logged in; the function's log always has it (`reason`). A code that is not
-listed, with a dot and more behind it, is explained at the part before the dot. *Documented*: the
-vendor's documentation has this code; the function and the sandbox never answer it.
-
-Programs read the same from [errors.json](errors.json).
-"""
+PAGES = {"en": PAGE, "zh": ROOT / "docs" / "zh" / "errors.md"}
+"""By language, as the rows have it."""
+PARTS = ("what", "look", "do", "mended")
+"""What each row says, in each language."""
+WHO = ("app", "operator", "user", "network", "cloud")
+"""Who can have caused it (`who`)."""
+LOGS = ("function", "bucket", "none")
+"""Whose log has it (`log`): the function's, the bucket's own, or neither of them."""
+SOURCES = ("function", "STS", "OSS", "page")
+"""Where a code comes from (`from`)."""
+FAMILIES = frozenset({"InvalidParameter"})
+"""Codes that the function answers with a dot and a name behind them."""
 
 
 def load() -> dict[str, Any]:
@@ -62,29 +37,73 @@ def load() -> dict[str, Any]:
     return rows
 
 
-def page(rows: dict[str, Any]) -> str:
-    """The text of docs/errors.md. Raises KeyError for a row that lacks something."""
-    return "\n".join([_HEAD, *(line for source in SOURCES for line in _section(source, rows))])
+def load_words() -> dict[str, Any]:
+    """docs/errors_page.json: the symptoms, and each page's own words by language."""
+    words: dict[str, Any] = json.loads(WORDS.read_text(encoding="utf-8"))
+    return words
+
+
+def query(code: str) -> str:
+    """What finds a code in the function's log."""
+    return f"{code}{'*' * (code in FAMILIES)} and error"
+
+
+def anchor(code: str) -> str:
+    """How a link calls a code's heading: as GitHub makes it."""
+    return re.sub(r"[^\w-]", "", code.lower())
+
+
+def page(rows: dict[str, Any], words: dict[str, Any], language: str = "en") -> str:
+    """The text of the page. Raises KeyError for a row that lacks something."""
+    own = words[language]
+    lines = [*own["head"], "", *own["symptoms"]]
+    for row in words["symptoms"]:
+        links = [f"[`{code}`](#{anchor(code)})" for code in row["codes"]]
+        links += filter(None, [row[language].get("go")])
+        cells = (row[language]["seen"], row[language]["means"], own["comma"].join(links))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines.append("")
+    for source in SOURCES:
+        lines += _section(source, rows, own, language)
+    return "\n".join(lines)
 
 
 def write() -> bool:
-    """Write it; whether it changed."""
-    text = page(load())
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return False
-    PAGE.write_text(text, encoding="utf-8")
-    return True
+    """Write both pages; whether one changed."""
+    rows, words, changed = load(), load_words(), False
+    for language, path in PAGES.items():
+        text = page(rows, words, language)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            changed = True
+    return changed
 
 
-def _section(source: str, rows: dict[str, Any]) -> Iterator[str]:
-    heading, where = SOURCES[source]
+def _section(
+    source: str, rows: dict[str, Any], own: dict[str, Any], language: str
+) -> Iterator[str]:
+    heading, where = own["sources"][source]
     yield from (f"## {heading}", "", where, "")
-    yield "| code | who caused it | what happened, and what to do | 原因与处理方法 |"
-    yield "|---|---|---|---|"
     for code, row in sorted(rows.items()):
-        if source in (row["from"], *row.get("also", ())):
-            en, zh = row["en"], row["zh"]
-            texts = f"{en['what']} {en['do']} | {zh['what']}{zh['do']}".replace("*", "\\*")
-            known = f" ([documented]({row['documented']}))" if "documented" in row else ""
-            yield f"| `{code}`{known} | {WHO[row['who']]} | {texts} |"
-    yield ""
+        if row["from"] == source:
+            yield from (f"### {code}", "", row[language]["what"], "")
+            yield from _lines(code, row, own, row[language])
+            yield ""
+
+
+def _lines(
+    code: str, row: dict[str, Any], own: dict[str, Any], texts: dict[str, str]
+) -> Iterator[str]:
+    labels = {name: f"- **{label}**{own['colon']}" for name, label in own["labels"].items()}
+    yield labels["who"] + own["who"][row["who"]]
+    yield labels["look"] + texts["look"]
+    if asked := own["logs"][row["log"]].format(code=code, query=query(code)):
+        yield labels["log"] + asked
+    yield labels["do"] + texts["do"].replace("*", "\\*")
+    yield labels["mended"] + texts["mended"]
+    if others := row.get("also"):
+        names = own["comma"].join(own["sources"][source][0] for source in others)
+        yield labels["also"] + names
+    if "documented" in row:
+        yield f"{labels['documented']}<{row['documented']}>"

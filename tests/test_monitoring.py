@@ -15,7 +15,7 @@ import yaml
 
 import documented_code
 from log_queries import Row, ask, search
-from ops import ROOT
+from ops import ROOT, errors_page
 from running_cloud import RunningCloud, Token, running_cloud
 from scripted_sts import ScriptedSts, answer, reset, scripted_sts
 from token_service.app import App
@@ -106,18 +106,27 @@ def _a_day(cloud: RunningCloud, hook: ScriptedSts) -> None:
     # The operator's own server fails: the object is stored, and does not count.
     hook.moves[:] = [reset] * 4
     upload("bob", "unheard.txt")
+    # Somebody is shut out.
+    _respond({**cloud.env, "DENIED_CALLERS": "carol"}, cloud.login("carol"))
     # Faults of the network and of the cloud.
     for moves, code in (
         ([reset] * 4, "StsUnreachable"),
         ([answer(429, {"RequestId": "R", "Code": "Throttling.User", "Message": "m"})] * 4, "Thr"),
+        ([answer(403, {"RequestId": "R", "Code": "NoPermission", "Message": "m"})] * 4, "NoPer"),
     ):
         with scripted_sts(*moves) as sts:
-            app = App({**cloud.env, "STS_ENDPOINT": sts.url})
-            event = json.loads((ROOT / "tests" / "events" / "get_token.json").read_text())
-            event["queryParameters"] = {"access_token": cloud.login("carol")}
-            failed = app.respond(lambda: fc_event.read(json.dumps(event).encode()))  # noqa: B023
-            app.close()
-        assert code in failed.body
+            failed = _respond({**cloud.env, "STS_ENDPOINT": sts.url}, cloud.login("carol"))
+        assert code in failed
+
+
+def _respond(env: dict[str, str], login: str) -> str:
+    """The body that a function of this environment answers to the login."""
+    event = json.loads((ROOT / "tests" / "events" / "get_token.json").read_text())
+    event["queryParameters"] = {"access_token": login}
+    app = App(env)
+    answered = app.respond(lambda: fc_event.read(json.dumps(event).encode()))
+    app.close()
+    return answered.body
 
 
 def _delivered(record: logging.LogRecord) -> Row:
@@ -154,14 +163,18 @@ SEARCHES: dict[str, Callable[[Line], bool]] = {
     'callback and error not "no such path"': lambda line: (
         line.get("route") == "/callback" and "error" in line
     ),
+    "CallerDenied and error": lambda line: line.get("error") == "CallerDenied",
+    "NoPermission and error": lambda line: line.get("error") == "NoPermission",
     "Throttling* and error": lambda line: line.get("error", "").startswith("Throttling."),
 }
 """By query: which lines it has to find, and no others."""
+OF_OTHER_PAGES = {"CallerDenied and error"}
+"""Those of docs/incident.md."""
 
 
 @pytest.mark.parametrize("query", SEARCHES)
 def test_a_search_finds_the_lines_that_the_page_says(query: str, rows: list[Row]) -> None:
-    assert query in QUERIES
+    assert query in {*QUERIES, *OF_OTHER_PAGES}
     found = search(query, rows)
     if query == f'"{ID}"':
         # The id stands before each line; what is asked for is the whole request.
@@ -172,6 +185,30 @@ def test_a_search_finds_the_lines_that_the_page_says(query: str, rows: list[Row]
     assert lines(found) == wanted
     # Nothing of the platform, and no line for people.
     assert len(found) == len(wanted)
+
+
+def test_the_query_that_errors_md_has_for_a_code_finds_its_lines_and_no_others(
+    rows: list[Row],
+) -> None:
+    texts = errors_page.load()
+    seen = {line["error"] for line in lines(rows) if "error" in line}
+    met = {code.partition(".")[0] if code not in texts else code for code in seen}
+    assert len(met) > 8
+    for code in met:
+        assert texts[code]["log"] == "function", code
+        found = lines(search(errors_page.query(code), rows))
+        wanted = [
+            line
+            for line in lines(rows)
+            if line.get("error") == code or line.get("error", "").startswith(f"{code}.")
+        ]
+        assert found == wanted, code
+
+
+def test_each_query_of_errors_md_is_one_that_the_service_reads() -> None:
+    for code in errors_page.load():
+        line = {"message": json.dumps({"status": 500, "error": code})}
+        assert search(errors_page.query(code), [line]) == [line]
 
 
 def analysis(start: str) -> str:
@@ -212,10 +249,21 @@ def test_how_long_sts_takes_is_of_the_calls_that_were_made(rows: list[Row]) -> N
     assert found == {"calls": len(times), "p95_ms": sorted(times)[-1]}
 
 
+def test_each_query_of_another_page_is_one_of_those() -> None:
+    others = {
+        page.name: [block.strip() for block in documented_code.blocks("sls", page)]
+        for page in documented_code.DOCS.rglob("*.md")
+        if page != PAGE
+    }
+    assert others["incident.md"]
+    for name, queries in others.items():
+        assert set(queries) <= {*QUERIES, *SEARCHES}, name
+
+
 def test_no_query_of_the_page_is_left_out() -> None:
     analyses = {query for query in QUERIES if "|" in query}
     assert len(analyses) == 4
-    assert set(QUERIES) - analyses == SEARCHES.keys()
+    assert set(QUERIES) - analyses == SEARCHES.keys() - OF_OTHER_PAGES
 
 
 def test_the_table_names_the_members_of_a_line_and_no_others(rows: list[Row]) -> None:

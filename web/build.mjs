@@ -87,7 +87,8 @@ async function textsOf(language) {
   }
   const errors = {};
   for (const [code, entry] of Object.entries(await errorTexts())) {
-    errors[code] = { who: entry.who, ...entry[language] };
+    const { what, do: todo } = entry[language];
+    errors[code] = { who: entry.who, what, do: todo };
   }
   const uppy = language === 'en' ? 'export const uppy = undefined;'
     : "export { default as uppy } from '@uppy/locales/lib/zh_CN.js';";

@@ -1,4 +1,5 @@
-"""docs/errors.json has a row for each code that our code can answer, and docs/errors.md says it."""
+"""docs/errors.json has a row for each code that our code can answer, whole in both languages, and
+docs/errors.md and docs/zh/errors.md say it; the symptoms lead to rows that are there."""
 
 from __future__ import annotations
 
@@ -13,14 +14,17 @@ from typing import Any
 import pytest
 
 from ops import ROOT, errors_page
-from ops.errors_page import PAGE, SOURCES, WHO
+from ops.errors_page import LOGS, PAGES, PARTS, SOURCES, WHO
 
 ROWS = errors_page.load()
+WORDS = errors_page.load_words()
+SEEN = WORDS["symptoms"]
 FUNCTION = ROOT / "functions" / "sts_token"
 SANDBOX = ROOT / "sandbox"
 CLIENT = ROOT / "web" / "client"
 CODE = re.compile(r"[A-Z][A-Za-z0-9]+(?:\.[A-Z][A-Za-z]+)*")
-MAX_CHARACTERS = 160
+MAX_CHARACTERS = {"what": 160, "do": 160, "look": 400, "mended": 160}
+"""The web page shows `what` and `do`."""
 
 
 def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
@@ -30,6 +34,15 @@ def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
 
 def of_function(folder: Path = FUNCTION) -> set[str]:
     """What an error class calls `code`; of one that is made up, what stands before its dot."""
+    return {code.rstrip(".") for code in _of_classes(folder)}
+
+
+def made_up(folder: Path = FUNCTION) -> set[str]:
+    """What stands before the dot of those that are made up."""
+    return {code.rstrip(".") for code in _of_classes(folder) if code.endswith(".")}
+
+
+def _of_classes(folder: Path) -> set[str]:
     found = set()
     for _, tree in trees(folder):
         classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
@@ -43,7 +56,7 @@ def of_function(folder: Path = FUNCTION) -> set[str]:
                 assert str(value.value).endswith("."), "a code that is made up begins with a word"
             # What is passed on has no text here.
             if isinstance(value, ast.Constant):
-                found.add(str(value.value).rstrip("."))
+                found.add(str(value.value))
     return found
 
 
@@ -114,13 +127,17 @@ def faults(rows: dict[str, Any], found: dict[str, set[str]]) -> list[str]:
                 wrong.append(f"{code} is documented elsewhere only where our code has none")
         elif found.get(code) != sources:
             wrong.append(f"{code} comes from {found.get(code)}, not from {sources}")
-        if not sources <= SOURCES.keys():
+        if not sources <= set(SOURCES):
             wrong.append(f"{code}: from must be among {', '.join(SOURCES)}")
         if row["who"] not in WHO:
             wrong.append(f"{code}: who must be one of {', '.join(WHO)}")
-        if row.keys() - {"also", "documented"} != {"from", "who", "en", "zh"}:
-            wrong.append(f"{code} must have from, who, en and zh")
+        if row.keys() - {"also", "documented"} != {"from", "who", "log", "en", "zh"}:
+            wrong.append(f"{code} must have from, who, log, en and zh")
             continue
+        if row["log"] not in LOGS:
+            wrong.append(f"{code}: log must be one of {', '.join(LOGS)}")
+        if row["from"] == "STS" and row["log"] != "function":
+            wrong.append(f"{code}: the function logs what STS refuses")
         wrong += (f"{code}: {text}" for text in _faults_of_texts(code, row))
     return wrong
 
@@ -128,21 +145,21 @@ def faults(rows: dict[str, Any], found: dict[str, set[str]]) -> list[str]:
 def _faults_of_texts(code: str, row: dict[str, Any]) -> Iterator[str]:
     for language, stop in (("en", "."), ("zh", "。")):
         texts = row[language]
-        if texts.keys() != {"what", "do"}:
-            yield f"{language} must have what and do"
+        if texts.keys() != set(PARTS):
+            yield f"{language} must have {', '.join(PARTS)}"
             continue
-        for text in texts.values():
-            if not text.endswith(stop) or len(text) > MAX_CHARACTERS:
-                yield f"{language}: a sentence ends with a full stop, at most 160 characters"
+        for part, text in texts.items():
+            if not text.endswith(stop) or len(text) > MAX_CHARACTERS[part]:
+                yield f"{language}: {part} ends with a full stop, and is at most so long"
             if len(text.replace(code, "").strip(" .。")) < 4:
                 yield f"{language}: a sentence is more than a code"
-    if not all(text.isascii() for text in row["en"].values()):
+    if re.search("[\u3000-\u9fff\uff00-\uffef]", "".join(row["en"].values())):
         yield "en must be English"
     for text in row.get("zh", {}).values():
         if not re.search("[\u4e00-\u9fff]", text):
             yield "zh must be Chinese"
-        # Chinese has punctuation of its own.
-        if re.search("[\u4e00-\u9fff] ?[,;:?!.]", text):
+        # Chinese has punctuation of its own; a link's address has none.
+        if re.search("[\u4e00-\u9fff] ?[,;:?!.]", re.sub(r"\]\([^)]*\)", "", text)):
             yield "zh must have Chinese punctuation"
 
 
@@ -180,13 +197,18 @@ def test_a_new_code_is_found(tmp_path: Path) -> None:
     assert of_client(tmp_path) == {"NewOfClient"}
 
 
+def without(texts: dict[str, str], part: str) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if name != part}
+
+
 def changed(**changes: Any) -> dict[str, Any]:
     rows = copy.deepcopy(ROWS)
     rows["NotAllowed"].update(changes)
     return rows
 
 
-ENGLISH = {"what": "The policy forbids it.", "do": "Ask the operator."}
+ENGLISH = ROWS["NotAllowed"]["en"]
+CHINESE = ROWS["NotAllowed"]["zh"]
 
 
 @pytest.mark.parametrize(
@@ -199,14 +221,18 @@ ENGLISH = {"what": "The policy forbids it.", "do": "Ask the operator."}
         changed(**{"from": "elsewhere"}),
         changed(also=["STS"]),
         changed(documented="https://example.com/"),
-        changed(en={"what": "", "do": "Ask the operator."}),
-        changed(en={"what": "NotAllowed.", "do": "Ask the operator."}),
-        changed(en={"what": "The policy forbids it", "do": "Ask the operator."}),
-        changed(en={"what": "It is forbidden. " * 10, "do": "Ask the operator."}),
-        changed(en={"what": "The policy forbids it."}),
+        changed(log="elsewhere"),
+        changed(en={**ENGLISH, "what": ""}),
+        changed(en={**ENGLISH, "what": "NotAllowed."}),
+        changed(en={**ENGLISH, "what": "The policy forbids it"}),
+        changed(en={**ENGLISH, "what": "It is forbidden. " * 10}),
+        *(changed(en=without(ENGLISH, part)) for part in PARTS),
+        *(changed(zh=without(CHINESE, part)) for part in PARTS),
+        *(changed(en={**ENGLISH, part: ""}) for part in PARTS),
+        *(changed(zh={**CHINESE, part: ENGLISH[part]}) for part in PARTS),
         changed(zh=ENGLISH),
         changed(zh={}),
-        changed(en=ROWS["NotAllowed"]["zh"]),
+        changed(en=CHINESE),
         {code: {k: v for k, v in row.items() if k != "zh"} for code, row in ROWS.items()},
     ],
     ids=[
@@ -217,11 +243,15 @@ ENGLISH = {"what": "The policy forbids it.", "do": "Ask the operator."}
         "no source",
         "a source too many",
         "documented elsewhere",
+        "no log",
         "empty",
         "a code alone",
         "no full stop",
         "too long",
-        "nothing to do",
+        *(f"no English {part}" for part in PARTS),
+        *(f"no Chinese {part}" for part in PARTS),
+        *(f"an empty {part}" for part in PARTS),
+        *(f"an English {part} as Chinese" for part in PARTS),
         "English as Chinese",
         "no Chinese texts",
         "Chinese as English",
@@ -232,19 +262,73 @@ def test_a_broken_row_is_found(rows: dict[str, Any]) -> None:
     assert faults(rows, in_code())
 
 
-def test_the_page_is_that_of_today() -> None:
+def test_the_pages_are_those_of_today() -> None:
     """Else: make docs."""
-    assert PAGE.read_text("utf-8") == errors_page.page(ROWS)
+    for language, path in PAGES.items():
+        assert path.read_text("utf-8") == errors_page.page(ROWS, WORDS, language)
 
 
-def test_each_text_is_on_the_page() -> None:
-    for language in ("en", "zh"):
-        for part in ("what", "do"):
+def test_the_families_are_the_codes_that_are_made_up() -> None:
+    """Their query needs a star: what the function answers has more behind a dot."""
+    assert made_up() == errors_page.FAMILIES
+
+
+def test_each_text_is_on_its_page() -> None:
+    for language in PAGES:
+        page = errors_page.page(ROWS, WORDS, language)
+        for part in PARTS:
             texts = {**ROWS["NotAllowed"][language], part: "Something else."}
-            assert errors_page.page(changed(**{language: texts})) != errors_page.page(ROWS)
+            other = errors_page.page(changed(**{language: texts}), WORDS, language)
+            assert "Something else." in other
+            assert other != page
 
 
-def test_each_code_is_on_the_page_once_for_each_source() -> None:
-    text = PAGE.read_text("utf-8")
-    for code, row in ROWS.items():
-        assert text.count(f"\n| `{code}` ") == 1 + len(row.get("also", ()))
+@pytest.mark.parametrize("language", PAGES)
+def test_each_code_is_one_heading_with_what_a_link_needs(language: str) -> None:
+    text = PAGES[language].read_text("utf-8")
+    headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert sorted(headings) == sorted(ROWS)
+    anchors = [errors_page.anchor(code) for code in ROWS]
+    assert len(set(anchors)) == len(ROWS)
+    assert set(re.findall(r"\]\(#([a-z0-9-]+)\)", text)) - {"by-symptom"} <= set(anchors)
+
+
+def faults_of_symptoms(seen: list[dict[str, Any]]) -> list[str]:
+    wrong = []
+    for row in seen:
+        if row.keys() != {"codes", "en", "zh"} or set(row["codes"]) - ROWS.keys():
+            wrong.append(f"{row} must have codes with a row, en and zh")
+            continue
+        for language in PAGES:
+            texts = row[language]
+            if texts.keys() - {"go"} != {"seen", "means"} or not all(texts.values()):
+                return [f"{texts} must have seen and means"]
+            if not row["codes"] and "go" not in texts:
+                wrong.append(f"{texts} leads nowhere")
+        if re.search("[\u3000-\u9fff\uff00-\uffef]", "".join(row["en"].values())):
+            wrong.append(f"{row['en']} must be English")
+        if not re.search("[\u4e00-\u9fff]", row["zh"]["means"]):
+            wrong.append(f"{row['zh']} must be Chinese")
+        if re.findall("`[^`]+`", row["en"]["seen"]) != re.findall("`[^`]+`", row["zh"]["seen"]):
+            wrong.append(f"{row['en']['seen']}: the words that are seen must be the same in both")
+    return wrong
+
+
+def test_each_symptom_leads_to_a_row_or_a_page() -> None:
+    assert faults_of_symptoms(SEEN) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codes": ["NobodysCode"]},
+        {"codes": []},
+        {"en": {"seen": "`a`", "means": ""}},
+        {"en": {"seen": "`other words`", "means": "It fails."}},
+        {"zh": {"seen": SEEN[0]["zh"]["seen"], "means": "It fails."}},
+        {"zh": {}},
+    ],
+    ids=["no such code", "nowhere", "empty", "other words", "English as Chinese", "no Chinese"],
+)
+def test_a_broken_symptom_is_found(change: dict[str, Any]) -> None:
+    assert faults_of_symptoms([{**copy.deepcopy(SEEN[0]), **change}])
