@@ -1,5 +1,6 @@
-"""An account opened this week: the first commands and docs/apps.md, word for word, where OSS takes
-no V1 and its public endpoint no data. And an account of before, which both allow: they work too.
+"""An account opened this week: the first commands and docs/integrate, word for word, where OSS takes
+no V1 and its public endpoint no data. And an account of before, where both are allowed: the same lines
+work.
 """
 
 from __future__ import annotations
@@ -126,8 +127,18 @@ def test_the_public_endpoint_takes_data_of_old_accounts_only(account: Account) -
 
 
 SNIPPETS = {
-    "ali-oss in Node": ("node", "apps.md", "new OSS(", ("a.jpg", "b.jpg", "c.jpg", "d.jpg")),
-    "ali-oss in a page": ("browser", "apps.md", "new OSS(", ("a.jpg", "b.jpg", "c.jpg", "d.jpg")),
+    "ali-oss in Node": (
+        "node",
+        "integrate/browser.md",
+        "refreshSTSToken",
+        ("a.jpg", "b.jpg", "c.jpg", "d.jpg"),
+    ),
+    "ali-oss in a page": (
+        "browser",
+        "integrate/browser.md",
+        "refreshSTSToken",
+        ("a.jpg", "b.jpg", "c.jpg", "d.jpg"),
+    ),
     "a signed URL": ("browser", "signed-urls.md", "/signed-url?$", ("a.jpg",)),
     "a form": ("browser", "signed-urls.md", "new FormData()", ("a.jpg",)),
 }
@@ -168,7 +179,8 @@ def test_what_no_test_can_run_signs_with_v4_and_goes_where_the_scope_leads(
     language: str, line: str
 ) -> None:
     """Kotlin and Objective-C: by the names that test_mobile_snippets.py holds to the SDKs."""
-    uploads = [code for code in blocks(language, ROOT / "docs" / "apps.md") if "OSSClient" in code]
+    pages = sorted((ROOT / "docs" / "integrate").glob("*.md"))
+    uploads = [code for page in pages for code in blocks(language, page) if "OSSClient" in code]
     assert uploads
     for code in uploads:
         assert re.search(line, code)

@@ -1,5 +1,5 @@
-"""The JavaScript of docs/apps.md and docs/signed-urls.md, word for word, in Node and in Chromium:
-the real ali-oss, the function, and the sandbox's OSS."""
+"""The JavaScript of docs/integrate/browser.md and docs/signed-urls.md, word for word, in Node and
+in Chromium: the real ali-oss, the function, and the sandbox's OSS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from documented_code import code_with
 from javascript import need, run
 from running_cloud import RunningCloud, running_cloud
 
-UPLOAD = code_with("js", "apps.md", "new OSS(")
+SHORT = code_with("js", "integrate/browser.md", "client.put(scope.Prefix")
+UPLOAD = code_with("js", "integrate/browser.md", "refreshSTSToken")
+LARGE = code_with("js", "integrate/browser.md", "multipartUpload")
 SIGNED_URL = code_with("js", "signed-urls.md", "/signed-url?$")
 FORM = code_with("js", "signed-urls.md", "new FormData()")
 # What takes long in a page runs by `make test-web`.
@@ -121,6 +123,48 @@ def test_the_snippet_uploads(where: str, cloud: RunningCloud) -> None:
     assert done["code"] == {}, done
     assert done["fetches"] == 1
     assert stored(cloud, user) == TEXTS
+
+
+def test_the_shortest_uploads(where: str, cloud: RunningCloud) -> None:
+    user = f"short-{where}"
+    names = {"tokenUrl": f"{cloud.url}/", "login": cloud.login(user)}
+    (done,) = use(where, {"code": SHORT, "names": names, "files": FOUR[:1]})
+    assert done["code"] == {}, done
+    assert stored(cloud, user) == {"one.txt": TEXTS["one.txt"]}
+
+
+BREAKS = """
+const send = client._uploadPart.bind(client), sent = [], seen = [];
+client._uploadPart = async (name, uploadId, number, data) => {
+  sent.push(number);
+  if (sent.length === 2) throw Object.assign(new Error('gone'), {status: STATUS});
+  return send(name, uploadId, number, data);
+};
+await uploadLarge(files[0], (done) => seen.push(done));
+if (seen.at(-1) !== 1) throw new Error(`progress: ${seen}`);
+throw new Error(`sent: ${sent}`);
+"""
+# More than partSize: three parts.
+LARGE_FILE = {"name": "film.mp4", "type": "video/mp4", "text": "x" * (2 * 1024 * 1024 + 5)}
+
+
+@pytest.mark.parametrize("status", [-1, 403], ids=["lost", "refused"])
+def test_a_large_file_goes_on_when_the_network_broke_and_not_when_it_was_refused(
+    where: str, cloud: RunningCloud, status: int
+) -> None:
+    user = f"large{status}-{where}"
+    names = {"tokenUrl": f"{cloud.url}/", "login": cloud.login(user)}
+    code = UPLOAD.replace("await Promise", "// ") + LARGE + BREAKS.replace("STATUS", str(status))
+    code = code.replace("parallel: 4", "parallel: 1").replace("1000 * attempt", "1")
+    (done,) = use(where, {"code": code, "names": names, "files": [LARGE_FILE]})
+    message = done["code"]["error"]["message"]
+    if status == -1:
+        # Part 1 is not sent again.
+        assert message == "sent: 1,2,2,3"
+        assert stored(cloud, user) == {"film.mp4": LARGE_FILE["text"].encode()}
+    else:
+        assert "gone" in message
+        assert stored(cloud, user) == {}
 
 
 def test_uploads_that_start_with_an_ended_token_share_one_fetch(

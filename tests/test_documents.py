@@ -140,7 +140,7 @@ def test_what_an_acl_does_on_the_real_oss_is_no_fact(name: str) -> None:
     assert "block-public-access" in text or name in {"docs/sandbox.md", "docs/bucket.md"}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/apps.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/integrate/README.md"])
 def test_apps_are_told_that_the_url_is_https(name: str) -> None:
     """A11: the trigger answers plain HTTP too, so an app with http:// works, in the open."""
     assert "must begin with `https://`" in prose(ROOT / name)

@@ -13,9 +13,13 @@ import pytest
 from documented_code import blocks
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 KNOWN: dict[str, Any] = json.loads((ROOT / "tests/golden/mobile_sdk_names.json").read_text("utf-8"))
 LANGUAGES = ["kotlin", "objc"]
+INTEGRATE = {
+    "kotlin": ROOT / "docs" / "integrate" / "android.md",
+    "objc": ROOT / "docs" / "integrate" / "other.md",
+}
 
 
 def names(code: str) -> set[str]:
@@ -49,9 +53,9 @@ def test_each_name_of_an_sdk_has_its_place_there(language: str, ends: str) -> No
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_apps_md_names_the_version_whose_source_was_read(language: str) -> None:
+def test_its_page_names_the_version_whose_source_was_read(language: str) -> None:
     system, version = KNOWN[language]["system"], KNOWN[language]["version"]
-    assert f"{system} {version}" in (ROOT / "docs" / "apps.md").read_text(encoding="utf-8")
+    assert f"{system} {version}" in INTEGRATE[language].read_text(encoding="utf-8")
 
 
 MUST = {
@@ -63,7 +67,7 @@ MUST = {
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_mobile_snippet_signs_with_v4_and_looks_at_the_status(language: str) -> None:
-    code = "".join(blocks(language, ROOT / "docs" / "apps.md"))
+    code = "".join(blocks(language, INTEGRATE[language]))
     assert [text for text in MUST[language] if text not in code] == []
 
 
