@@ -197,6 +197,22 @@ def test_a_template_that_renders_wrong_says_how(tmp_path: Path, text: str, says:
         render_own(own(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("{{ bukket }}", "template own.json.j2: 'bukket'"),
+        ("{{ 5 }}", "template own.json.j2: a template may"),
+        ("{{ 1 / 0 }}", "template own.json.j2: ZeroDivisionError: "),
+    ],
+)
+def test_the_kind_of_an_error_is_said_where_its_text_alone_does_not_tell(
+    tmp_path: Path, text: str, begins: str
+) -> None:
+    with pytest.raises(PolicyError) as caught:
+        render_own(own(tmp_path, text))
+    assert caught.value.message.startswith(begins)
+
+
 def test_a_template_with_a_syntax_error_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(Misconfiguration, match=r"POLICY_FILE: own.json.j2, line 3: "):
         own(tmp_path, "{\n\n{% if %}\n}")
