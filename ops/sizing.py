@@ -18,8 +18,8 @@ from token_service.token.cache import MIN_SECONDS_LEFT
 
 FILE = ROOT / "docs" / "sizing.toml"
 PAGE = ROOT / "docs" / "sizing.md"
-DEVICES = (10_000, 1_000_000, 100_000_000)
-DAY_SECONDS, MONTH_DAYS, GB = 86_400, 30, 1e9
+DEVICES = (10_000, 1_000_000, 100_000_000)  # of the page's table: one row each
+DAY_SECONDS, MONTH_DAYS, GB = 86_400, 30, 1e9  # a GB is in bytes, as prices count it
 _STEP_GB, _LEAST_GB = 0.0625, 0.125
 _BLOCK = re.compile(r"(<!-- (\w+): made by `make docs` -->\n).*?(<!-- until here -->)", re.DOTALL)
 

@@ -63,9 +63,9 @@ from token_service.settings.reading import Settings
 
 log = logging.getLogger("sandbox")
 
-DEFAULT_PORT = 7080
+DEFAULT_PORT = 7080  # the gateway's; OSS takes the next one
 DEFAULT_CALLER = "alice"
-LAST_PORT = 65535
+LAST_PORT = 65535  # TCP's
 END_SECONDS = 2
 """For a clean end; then without what still waits in a thread: for STS, say."""
 

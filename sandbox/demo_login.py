@@ -23,7 +23,7 @@ from token_service.routes.refusals import MethodNotAllowed, NotFound
 from token_service.settings.reading import Settings
 
 PATH = "/sandbox/login"
-LOGIN_SECONDS = 3600
+LOGIN_SECONDS = 3600  # how long a login is good for; ours to choose
 MAX_LOGIN_CHARACTERS = 8192
 """What logins.py accepts; imported there, it would bring PyJWT to AUTH=anonymous."""
 _METHODS = "GET, HEAD, OPTIONS"

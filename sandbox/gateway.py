@@ -28,7 +28,7 @@ from sandbox.log_lines import asked, path_of
 from token_service.app import App
 from token_service.http import fc_event
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
+MAX_BODY_BYTES = 32 * 1024 * 1024  # the platform's limit on a request (vendor documentation)
 # The platform sets these itself, and drops them from an answer.
 _RESERVED_HEADERS = {"connection", "content-length", "date", "keep-alive", "server"}
 

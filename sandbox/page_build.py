@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sandbox import ROOT
 
-LEAST_NODE = 20
+LEAST_NODE = 20  # the major version of Node.js that the page's packages need
 _SOURCES = ("web/page", "web/client", "web/build.mjs", "web/package-lock.json", "docs/errors.json")
 _COMMAND = "make web"
 

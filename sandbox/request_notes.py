@@ -30,7 +30,7 @@ PATH = "/sandbox/refusals"
 SESSION_HEADER = "x-sandbox-session"
 FROM_NETWORK = "sandbox.from_network"
 """In the ASGI scope, True: it came in by a listener that is open to others (lan.py)."""
-MAX_SESSIONS = 64
+MAX_SESSIONS = 64  # pages whose requests are kept; ours to choose
 MAX_REQUESTS = 100
 """Of one session; of both the oldest goes."""
 _MAX_BODY = 64 * 1024

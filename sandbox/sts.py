@@ -55,8 +55,8 @@ from sandbox.sts_signatures import (
     rpc_string_to_sign,
 )
 
-MAX_BODY_BYTES = 64 * 1024
-MAX_NONCES = 200_000
+MAX_BODY_BYTES = 64 * 1024  # of one call; ours to choose
+MAX_NONCES = 200_000  # SignatureNonce that are remembered at once; ours to choose
 VALID_SECONDS = 15 * 60
 """How far a request's timestamp may be from now, either way (vendor documentation)."""
 

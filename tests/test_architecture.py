@@ -172,6 +172,56 @@ def test_a_definition_without_a_docstring_is_found(broken: Path) -> None:
     assert architecture.without_docstring(broken) == ["token_service.errors.Odd.f"]
 
 
+@pytest.mark.parametrize("folder", ["functions/sts_token", "sandbox", "ops"])
+def test_every_public_number_says_its_unit_or_its_source(folder: str) -> None:
+    assert architecture.numbers_without_a_word(ROOT / folder) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "MAX_BYTES = 5 * 1024",
+        "MAX_BYTES, MAX_SAID = 5, 6",
+        "MAX_BYTES: int = 5",
+        "MAX_ODD = 5  # it is so",
+        '# A unit above something else: bytes.\nX = ""\nMAX_BYTES = 5',
+    ],
+    ids=["no text", "two", "annotated", "no unit", "a comment further up"],
+)
+def test_a_number_without_unit_and_source_is_found(broken: Path, line: str) -> None:
+    write(broken, "token_service/errors.py", line)
+    found = architecture.numbers_without_a_word(broken)
+    assert len(found) == line.count("MAX_")
+    assert all(name.startswith("token_service.errors.MAX_") for name in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MAX_BYTES = 5  # of one body",
+        'MAX_BYTES = 5\n"""Of one body."""',
+        "# Of one body.\nMAX_BYTES = 5",
+        "MAX_ODD = 5  # vendor documentation",
+        "_MAX_BYTES = 5",
+        'MAX_BYTES = "5"',
+    ],
+    ids=["beside", "below", "above", "its source", "private", "no number"],
+)
+def test_a_number_with_unit_or_source_passes(broken: Path, text: str) -> None:
+    write(broken, "token_service/errors.py", text)
+    assert architecture.numbers_without_a_word(broken) == []
+
+
+def test_every_public_field_of_a_time_or_a_size_has_its_unit() -> None:
+    assert architecture.fields_without_a_unit(FUNCTION) == []
+
+
+def test_a_field_without_a_unit_is_found(broken: Path) -> None:
+    fields = 'class Odd(NamedTuple):\n    """Odd, in bytes."""\n    size: int\n    seconds: int'
+    write(broken, "token_service/errors.py", fields)
+    assert architecture.fields_without_a_unit(broken) == ["token_service.errors.Odd.seconds"]
+
+
 def test_a_folder_holds_three_modules_at_least() -> None:
     assert architecture.small_folders(FUNCTION, MIN_MODULES) == []
 
@@ -230,8 +280,6 @@ def test_settings_are_few() -> None:
 
 def test_contributing_says_how_large_things_may_grow() -> None:
     text = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
-    assert (
-        f"the token path has at most {core.MAX_TOKEN_PATH_LINES:,} lines, the function {MAX_LINES:,}"
-        in text
-    )
+    path = f"the token path has at most {core.MAX_TOKEN_PATH_LINES:,} lines"
+    assert f"{path}, the function {MAX_LINES:,}" in text
     assert f"There are {MAX_VARIABLES} variables at most, of which {MAX_FIRST} are" in text

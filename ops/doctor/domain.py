@@ -30,7 +30,7 @@ from ops.report import Finding, failed, passed, skipped, warned
 
 DEFAULTS = {"CERT_FILE": "./cert/fullchain.pem", "CERT_KEY_FILE": "./cert/key.pem"}
 """The certificate and its key, as s.domain.yaml has them."""
-MAX_PEM_BYTES = 256 * 1024
+MAX_PEM_BYTES = 256 * 1024  # of a file that is read; far above any chain
 SOON = timedelta(days=14)
 """Before a certificate's end: time to get another one."""
 

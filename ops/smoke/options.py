@@ -19,7 +19,7 @@ from token_service.settings.values import AccessKey
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]"
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
 _KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
-MAX_LOGIN_CHARACTERS = 8192
+MAX_LOGIN_CHARACTERS = 8192  # as login/logins.py accepts
 
 
 class UsageError(Exception):

@@ -20,8 +20,8 @@ from token_service.settings.values import Endpoint
 
 GIVE_UP_SECONDS = 10.0
 """For a whole exchange: twice what an answer may take, so that a late one is seen to be late."""
-LOOK_UP_SECONDS = 3.0
-MAX_ANSWER_BYTES = 1024 * 1024
+LOOK_UP_SECONDS = 3.0  # for a name in DNS; ours to choose
+MAX_ANSWER_BYTES = 1024 * 1024  # of one answer; more is not read
 UNRESOLVED = "the name cannot be resolved"
 UNTRUSTED = "the certificate cannot be trusted"
 """Beginnings of what NoAnswer says."""

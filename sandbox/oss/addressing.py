@@ -17,7 +17,7 @@ from sandbox.oss.errors import OssError, invalid_bucket_name
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 """3 to 63 lower-case letters, digits and hyphens, no hyphen at an end (vendor documentation)."""
-MAX_KEY_BYTES = 1023
+MAX_KEY_BYTES = 1023  # of a key in UTF-8 (vendor documentation)
 
 
 def readings(

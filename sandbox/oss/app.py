@@ -44,8 +44,8 @@ from sandbox.oss.responses import common_headers, empty, error_response
 from sandbox.oss.room import is_full
 from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
-MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-MAX_QUERY_PARAMETERS = 200
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # of XML or JSON in a body; ours to choose
+MAX_QUERY_PARAMETERS = 200  # of one request; ours to choose
 # What is read and thrown away of a refused upload, so that the client reads why.
 _DRAIN_BYTES = 64 * 1024 * 1024
 

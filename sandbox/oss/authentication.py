@@ -41,8 +41,8 @@ from sandbox.oss.signatures import (
     v4_string_to_sign,
 )
 
-MAX_SKEW_SECONDS = 15 * 60
-MAX_V4_EXPIRES = 7 * 24 * 3600
+MAX_SKEW_SECONDS = 15 * 60  # how far a request's time may be from now (vendor documentation)
+MAX_V4_EXPIRES = 7 * 24 * 3600  # seconds of x-oss-expires (vendor documentation)
 
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _TIMESTAMP_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")

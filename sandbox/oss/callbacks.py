@@ -18,8 +18,8 @@ from sandbox.oss.call import Site
 from sandbox.oss.encoded import decode_base64, parse_json
 from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
-MAX_PARAMETER_BYTES = 5 * 1024
-MAX_URLS = 5
+MAX_PARAMETER_BYTES = 5 * 1024  # of the callback, and of its variables
+MAX_URLS = 5  # in one callbackUrl, separated by semicolons
 IMAGE_VARIABLES = ("imageInfo.height", "imageInfo.width", "imageInfo.format")
 SYSTEM_VARIABLES = (
     *("bucket", "object", "etag", "size", "mimeType", "crc64", "contentMd5"),

@@ -12,7 +12,7 @@ from sandbox.oss.errors import OssError, invalid_argument, malformed_xml
 from sandbox.oss.xml import parse
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
-MAX_RULES = 20
+MAX_RULES = 20  # of one bucket (vendor documentation)
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 

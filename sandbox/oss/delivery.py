@@ -27,7 +27,7 @@ from sandbox.oss.errors import OssError
 
 LIMIT_SECONDS = 5
 """From the connection to the last byte of the answer."""
-MAX_ANSWER_BYTES = 1024 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024  # of a callback's answer (vendor documentation)
 
 _READ_BYTES = 64 * 1024
 _PORTS = {"http": 80, "https": 443}

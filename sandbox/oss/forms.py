@@ -17,11 +17,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from sandbox.oss.errors import OssError, invalid_argument
 from sandbox.oss.objects import STORED_HEADERS, header_value
 
-MAX_NAME_BYTES = 8 * 1024
-MAX_VALUE_BYTES = 2 * 1024 * 1024
+MAX_NAME_BYTES = 8 * 1024  # of a field's name (vendor documentation)
+MAX_VALUE_BYTES = 2 * 1024 * 1024  # of a field's value (vendor documentation)
 MAX_FIELDS_BYTES = 8 * 1024 * 1024
 """Bytes of all that comes before the file."""
-MAX_FIELDS = 1000
+MAX_FIELDS = 1000  # of one form; ours to choose
 
 # A name, a file's name, and what is around them.
 _MAX_HEADER_BYTES = 24 * 1024

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
-MAX_CHARACTERS = 4096
+MAX_CHARACTERS = 4096  # of a whole x-oss-process; ours to choose
 MAX_ACTIONS = 16
 """More are refused as too long (EC 0017-00000288). Not verified on the real OSS (assumption 20):
 where it draws the line."""
 
-MAX_TEXT_BYTES = 64
+MAX_TEXT_BYTES = 64  # of a watermark's text in UTF-8
 MAX_SIDE = 16384
 """Pixels of one side of what resize makes."""
 

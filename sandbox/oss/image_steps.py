@@ -22,8 +22,8 @@ from sandbox.oss.image_instructions import (
     Watermark,
 )
 
-MAX_TARGET_PIXELS = 16_777_216
-MAX_TURNED_SIDE = 4096
+MAX_TARGET_PIXELS = 16_777_216  # of what resize makes
+MAX_TURNED_SIDE = 4096  # pixels of a side of what rotate takes
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -31,20 +31,20 @@ from sandbox.oss.errors import OssError, bad_image, image_too_large
 from sandbox.oss.image_instructions import Instructions, Quality, Resize, Rotate
 from sandbox.oss.image_steps import drawn, turned
 
-MAX_SOURCE_BYTES = 20 * 1024**2
+MAX_SOURCE_BYTES = 20 * 1024**2  # of a stored image that is processed
 MAX_SOURCE_SIDE = {"tiff": 16384}
 """By format; 30,000 pixels for the others."""
 
-MAX_SOURCE_PIXELS = 250_000_000
+MAX_SOURCE_PIXELS = 250_000_000  # width by height of a stored image
 MAX_DECODED_PIXELS = 89_478_485
 """Pixels of all frames; Pillow's own default. image/info tells of larger ones."""
 
-MAX_FRAMES = 1000
-MAX_WEBP_SIDE = 16383
+MAX_FRAMES = 1000  # of an animation; ours to choose
+MAX_WEBP_SIDE = 16383  # pixels: the format's own limit
 PATIENCE = 10
 """Seconds to wait for the image that is being drawn."""
 
-DEFAULT_QUALITY = 85
+DEFAULT_QUALITY = 85  # percent, of what is encoded without a quality
 
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
 """Pillow's decoders for what OSS's image processing reads (vendor documentation), and no others:

@@ -16,8 +16,8 @@ from sandbox.oss.responses import document, iso_date
 from sandbox.oss.storage import ObjectInfo, Storage, successor
 from sandbox.oss.xml import KeyWriter, key_writer
 
-DEFAULT_KEYS = 100
-MAX_KEYS = 1000
+DEFAULT_KEYS = 100  # entries of a page without max-keys (vendor documentation)
+MAX_KEYS = 1000  # entries of a page (vendor documentation)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from sandbox.oss.responses import document, empty, iso_date
 from sandbox.oss.storage import Part, Staged, Upload, invalid_part
 from sandbox.oss.xml import key_writer, parse, text_of
 
-MAX_PART_NUMBER = 10_000
+MAX_PART_NUMBER = 10_000  # parts are numbered from 1 (vendor documentation)
 MIN_PART_BYTES = 100 * 1024
 """What every part but the last has to have (vendor documentation)."""
 # What a client that encrypts needs to resume an upload (alibabacloud-oss-v2, ListPartsResult).

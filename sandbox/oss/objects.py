@@ -37,7 +37,7 @@ from sandbox.oss.xml import key_writer, parse, text_of
 OBJECT_ACLS = ("default", "private", "public-read", "public-read-write")
 MAX_USER_METADATA = 8 * 1024
 """Bytes of all x-oss-meta-* together (vendor documentation)."""
-MAX_DELETED_KEYS = 1000
+MAX_DELETED_KEYS = 1000  # of one DeleteMultipleObjects (vendor documentation)
 
 STORED_HEADERS = (
     "cache-control",

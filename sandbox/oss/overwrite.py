@@ -24,7 +24,7 @@ from sandbox.oss.errors import malformed_xml, not_implemented
 from sandbox.oss.xml import parse
 from sandbox.ram import matches
 
-MAX_RULES = 100
+MAX_RULES = 100  # of one bucket
 MAX_AFFIX = 1023
 """Characters of a prefix or a suffix."""
 

@@ -38,7 +38,7 @@ from sandbox.oss.errors import (
 )
 from sandbox.oss.room import FILE_BYTES, Limits, Room
 
-READ_BYTES = 1 << 20
+READ_BYTES = 1 << 20  # of a file at a time; ours to choose
 
 log = logging.getLogger("sandbox.oss")
 

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from sandbox.oss.errors import invalid_argument, malformed_xml
 
-MAX_DEPTH = 8
+MAX_DEPTH = 8  # elements in each other; ours to choose
 
 # What XML 1.0 cannot hold, however it is spelt; encoding-type=url exists for keys with those.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -166,6 +166,96 @@ def without_docstring(folder: Path) -> list[str]:
     return wrong
 
 
+def numbers_without_a_word(folder: Path) -> list[str]:
+    """Public constants that are a number, or several, and whose text says neither unit nor source.
+
+    The text is the docstring below, a comment on the same line, or the comment above; a unit may
+    stand in the name as well (MAX_BYTES), but some text there must be.
+    """
+    wrong = []
+    for name, path in modules(folder).items():
+        rows = path.read_text(encoding="utf-8").splitlines()
+        body = _tree(path).body
+        for node, below in zip(body, [*body[1:], ast.Pass()], strict=False):
+            for constant in _constants(node):
+                text = _words_of(node, below, rows)
+                if not (text and (_UNIT.search(f"{constant} {text}") or _SOURCE.search(text))):
+                    wrong.append(f"{name}.{constant}")
+    return wrong
+
+
+def fields_without_a_unit(folder: Path) -> list[str]:
+    """Fields of public classes whose name says that they are a time or a size, where the class's
+    docstring has no unit for it."""
+    wrong = []
+    for name, path in modules(folder).items():
+        for kind in classes(path).values():
+            said = ast.get_docstring(kind) or ""
+            for inner in kind.body:
+                if kind.name.startswith("_") or not isinstance(inner, ast.AnnAssign):
+                    continue
+                field = ast.unparse(inner.target)
+                unit = next((unit for part, unit in _FIELD_UNITS.items() if part in field), "")
+                is_number = re.match("int|float", ast.unparse(inner.annotation))
+                if is_number and not field.startswith("_") and unit.lower() not in said.lower():
+                    wrong.append(f"{name}.{kind.name}.{field}")
+    return wrong
+
+
+_FIELD_UNITS = {"seconds": "second", "expires": "second", "bytes": "byte", "size": "byte"}
+_UNIT = re.compile(
+    r"(?<![a-z])(second|minute|hour|byte|bit|character|pixel|port|percent|part|element|entr(?:y|ie)"
+    r"|frame|key|caller|connection|thread|warning|object|login|token|url|header|name|variable|row"
+    r"|rule|session|field|parameter|nonce|page|listing|request|piece|day|file|version|digit|call"
+    r"|line|action|device|instance)s?(?![a-z])",
+    re.IGNORECASE,
+)
+_SOURCE = re.compile(r"vendor documentation|RFC \d|\bours\b|\b[A-Z]{2,4}'s\b", re.IGNORECASE)
+
+
+def _constants(node: ast.stmt) -> list[str]:
+    """The public names in capitals that a statement of a module gives numbers to."""
+    if isinstance(node, ast.Assign):
+        target, value = node.targets[0], node.value
+    elif isinstance(node, ast.AnnAssign) and node.value:
+        target, value = node.target, node.value
+    else:
+        return []
+    if not _is_numeric(value):
+        return []
+    names = [one.id for one in ast.walk(target) if isinstance(one, ast.Name)]
+    return [name for name in names if name.isupper() and not name.startswith("_")]
+
+
+def _is_numeric(value: ast.expr) -> bool:
+    """Is it a number, or a collection of nothing else; of a dict the values."""
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, int | float) and not isinstance(value.value, bool)
+    if isinstance(value, ast.BinOp):
+        return _is_numeric(value.left) and _is_numeric(value.right)
+    if isinstance(value, ast.UnaryOp):
+        return _is_numeric(value.operand)
+    if isinstance(value, ast.Tuple | ast.List | ast.Set):
+        return bool(value.elts) and all(map(_is_numeric, value.elts))
+    return (
+        isinstance(value, ast.Dict) and bool(value.values) and all(map(_is_numeric, value.values))
+    )
+
+
+def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
+    """What is said of a statement: its docstring, its own comments, and those right above it."""
+    assert node.end_lineno is not None
+    found = []
+    if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+        found.append(str(below.value.value))
+    found += re.findall(r"  # (.*)", "\n".join(rows[node.lineno - 1 : node.end_lineno]))
+    above = node.lineno - 2
+    while above >= 0 and rows[above].startswith("# "):
+        found.append(rows[above])
+        above -= 1
+    return " ".join(found)
+
+
 def longer(paths: Mapping[str, Path], most: int) -> list[str]:
     """Modules of more lines."""
     counted = {name: lines(path) for name, path in paths.items()}

@@ -71,7 +71,7 @@ class ObjectHead(NamedTuple):
 
 
 class Object(NamedTuple):
-    """One object of a listing; `last_modified` is UTC as `YYYY-MM-DDTHH:MM:SSZ`."""
+    """One object of a listing, `size` in bytes; `last_modified` as `YYYY-MM-DDTHH:MM:SSZ`, UTC."""
 
     key: str
     size: int

@@ -22,7 +22,7 @@ from token_service.settings.parsing import Reader, Refused
 MAX_BYTES = 5 * 1024
 """OSS's limit on the callback and on its variables, each."""
 
-BODY_TYPE = "application/x-www-form-urlencoded"
+BODY_TYPE = "application/x-www-form-urlencoded"  # one of OSS's two callbackBodyType
 _SEAL = "${x:seal}"
 BODY = "&".join(
     (

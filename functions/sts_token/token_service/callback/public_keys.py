@@ -21,7 +21,7 @@ from token_service.http.fetch import fetch
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint
 
-HOST = "gosspublic.alicdn.com"
+HOST = "gosspublic.alicdn.com"  # where OSS publishes its keys (vendor documentation)
 BUNDLED = """\
 -----BEGIN PUBLIC KEY-----
 MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs
@@ -31,11 +31,11 @@ C0fTXv+nvlmklvkcolvpvXLTjaxUHR3W9LXxQ2EHXAJfCB+6H2YF1k8CAwEAAQ==
 """OSS's key: it verifies the sample of the vendor's documentation. That OSS signs with this one is
 not verified on the real OSS (assumption 19); another is fetched when one is named."""
 
-MIN_INTERVAL_SECONDS = 60.0
-RETRY_SECONDS = 5.0
+MIN_INTERVAL_SECONDS = 60.0  # between two fetches of a URL that has given keys; ours to choose
+RETRY_SECONDS = 5.0  # between two of a URL that has given none, and of any URLs; ours
 MAX_URLS = 8
 """Whose keys are kept; the least recently used goes first, of those without keys if there are."""
-MAX_PEM_BYTES = 16 * 1024
+MAX_PEM_BYTES = 16 * 1024  # of one answer; a key of 4,096 bits takes 800. Ours to choose
 
 _PATH = r"/[A-Za-z0-9._/-]{1,200}"
 

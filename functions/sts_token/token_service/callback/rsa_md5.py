@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 MIN_BITS = 512
 """OSS's own key has no more."""
-MAX_BITS = 4096
+MAX_BITS = 4096  # ours to choose: a stranger may name a key, and a longer one costs more time
 MAX_KEYS = 8
 """In one PEM text."""
 

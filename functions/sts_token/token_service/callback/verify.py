@@ -28,15 +28,15 @@ from token_service.oss_client import ObjectHead
 MAX_BODY_BYTES = 16 * 1024
 """An object key has 1,023 bytes at most, each of them 3 where it is encoded, and so have the app's
 own variables; our seal has 3 KB."""
-MAX_HEADER_CHARACTERS = 2048
+MAX_HEADER_CHARACTERS = 2048  # of each header that OSS signs with; ours to choose
 
 _ETAG = "[A-Za-z0-9-]{1,128}"
 _NUMBER = "[0-9]{1,19}"
 
 
 class Callback(NamedTuple):
-    """What OSS signed, about something that we granted. `caller` is the grant's session name,
-    `issued` the unix seconds at which that caller's login was made, as far as the seal says."""
+    """What OSS signed, about something that we granted. `caller` is the grant's session name;
+    `size` in bytes; `issued`: when the caller's login was made, unix seconds, if the seal says."""
 
     caller: str
     issued: int | None

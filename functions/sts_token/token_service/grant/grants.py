@@ -9,12 +9,12 @@ from token_service.http.messages import Request
 from token_service.login.callers import Caller, Login
 from token_service.settings.reading import Settings
 
-TOKEN_WISHES = ("policy", "object", "duration")
-LOGIN = "access_token"
+TOKEN_WISHES = ("policy", "object", "duration")  # what a caller may ask for at `/`
+LOGIN = "access_token"  # the query parameter that may carry a login (RFC 6750)
 
 
 class Grant(NamedTuple):
-    """One bucket, one prefix or one object key under it, a policy's name, and a life in seconds."""
+    """A bucket, a prefix or an object key under it, a policy's name; `seconds`: 900 to 43,200."""
 
     bucket: str
     prefix: str

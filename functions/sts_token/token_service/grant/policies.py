@@ -28,7 +28,7 @@ MAX_CHARACTERS = 2048
 _BUNDLED = os.path.join(TOP, "policies")
 if not os.path.isdir(_BUNDLED):
     _BUNDLED = os.path.join(TOP, "..", "..", "policies")
-SUFFIX = ".json.j2"
+SUFFIX = ".json.j2"  # of a template file
 NAME = r"[A-Za-z0-9_-]{1,64}"
 """A pattern for names of bundled policies. Any other name is the path of a template file."""
 READY = "ready.json"

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from token_service.grant.grants import LOGIN, TOKEN_WISHES
 from token_service.grant.refusals import InvalidParameter
 
-NAMED = ("object", "name", "ext")
+NAMED = ("object", "name", "ext")  # they name the object
 OWN_VARIABLES = "callback_variables"
-UPLOAD = ("content_type", "disposition", "size")
+UPLOAD = ("content_type", "disposition", "size")  # they say what is uploaded
 DOWNLOAD = ("response-content-disposition", "x-oss-process")
 SIGNED_URL = ("policy", *NAMED, "method", "expires", OWN_VARIABLES, *UPLOAD, *DOWNLOAD)
 FORM = ("policy", *NAMED, "expires", "content_type", "disposition", "max_bytes", OWN_VARIABLES)

@@ -18,9 +18,9 @@ from token_service.settings.values import DEFAULT_PORTS
 if TYPE_CHECKING:
     from token_service.instance import Instance
 
-METHODS = ("GET", "POST", "HEAD")
-REQUEST_HEADERS = ("authorization", "content-type")
-MAX_HEADERS, MAX_PORT = 20, 65535
+METHODS = ("GET", "POST", "HEAD")  # that pages may use
+REQUEST_HEADERS = ("authorization", "content-type")  # that pages may send without ALLOWED_HEADERS
+MAX_HEADERS, MAX_PORT = 20, 65535  # names in ALLOWED_HEADERS, ours to choose; the last port of TCP
 MAX_AGE_SECONDS = 600
 """How long a browser may cache a preflight's answer. Chromium's own limit is 7,200."""
 # Date: a client corrects its clock by it, or OSS refuses its signatures. Retry-After: for our 429.

@@ -30,7 +30,7 @@ class Caller(NamedTuple):
     login: Login | None = None
 
 
-ANONYMOUS = Caller(segment=None, session_name="anonymous")
+ANONYMOUS = Caller(segment=None, session_name="anonymous")  # everybody, with AUTH=anonymous
 
 
 def named(user_id: str) -> Caller:

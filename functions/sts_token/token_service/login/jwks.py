@@ -24,9 +24,9 @@ from token_service.login.refusals import InvalidToken
 from token_service.request_log import log
 from token_service.settings.addresses import Url
 
-MAX_AGE_SECONDS = 3600.0
-MIN_INTERVAL_SECONDS = 60.0
-RETRY_SECONDS = 5.0
+MAX_AGE_SECONDS = 3600.0  # then the keys are fetched again; ours to choose
+MIN_INTERVAL_SECONDS = 60.0  # between two fetches, while there are keys; ours to choose
+RETRY_SECONDS = 5.0  # between two fetches, while there are none; ours to choose
 MAX_SAID = 20
 """Entries of one JWKS that are left out, with a log line each."""
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from token_service.login.weak_keys import is_roca
 
-MAX_KEYS = 100
+MAX_KEYS = 100  # of one JWKS: more are left out. Ours to choose
 
 Key = Any  # a public key object of the cryptography package
 

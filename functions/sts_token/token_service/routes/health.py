@@ -9,7 +9,7 @@ from token_service import __version__, faults, instance, warnings
 from token_service.grant import grants, permissions
 from token_service.login.callers import ANONYMOUS, named
 
-MAX_WARNINGS = 10
+MAX_WARNINGS = 10  # of one answer; ours to choose
 
 
 def answer(request: object, at: instance.Instance, record: object) -> dict[str, object]:  # noqa: ARG001

@@ -12,7 +12,7 @@ ROUTE_WORDS = ("token", "signed-url", "form", "multipart", "uploads")
 """The words of ENABLED_ROUTES. /callback (for OSS) and /health (for the operator) stay open."""
 CLOCK_SKEW_SECONDS = 30
 """Allowed clock skew between two machines. Our own choice."""
-DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80}  # RFC 9110, section 4.2
 
 
 class Endpoint(NamedTuple):

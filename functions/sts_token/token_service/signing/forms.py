@@ -19,15 +19,15 @@ from token_service.signing import upload_headers
 from token_service.signing.limits import Limits
 from token_service.signing.signer import ALGORITHM, Signer, lifetime
 
-ACTION = "oss:PutObject"
+ACTION = "oss:PutObject"  # what the policy must allow for a form (vendor documentation)
 
 _FILE_NAME = "${filename}"
 _TYPE_FIELDS = ("content-type", "x-oss-content-type")
 
 
 class FormWish(NamedTuple):
-    """What a form accepts: bytes at most, exact content types (none: any), and fields that OSS
-    refuses the form without."""
+    """What a form accepts, for 1 to 604,800 `seconds`: at most `max_bytes`, exact content types
+    (none: any), and fields that OSS refuses the form without."""
 
     seconds: int
     max_bytes: int

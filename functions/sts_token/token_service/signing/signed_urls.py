@@ -27,14 +27,14 @@ MAX_VALUE_BYTES = 1024
 ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObject"}
 """The methods that are signed, and what each needs to be allowed."""
 
-DISPOSITION = DOWNLOAD[0]
+DISPOSITION = DOWNLOAD[0]  # the wish that says how a browser shows a download
 _OF_PUT = (*UPLOAD, OWN_VARIABLES)
 _FOREIGN = {"PUT": DOWNLOAD, "GET": _OF_PUT, "HEAD": (*_OF_PUT, *DOWNLOAD)}
 
 
 class UrlWish(NamedTuple):
-    """What a URL is to do; `headers` must be sent along exactly so, `query` is part of the URL, and
-    a `size`, in bytes, is that of the body."""
+    """What a URL is to do, for 1 to 604,800 `seconds`; `headers` must be sent along exactly so,
+    `query` is part of the URL, and a `size`, in bytes, is that of the body."""
 
     method: str
     seconds: int

@@ -21,8 +21,8 @@ from token_service.settings.values import AccessKey, Endpoint
 from token_service.signing import percent
 from token_service.signing.limits import Limits
 
-ALGORITHM = "OSS4-HMAC-SHA256"
-UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+ALGORITHM = "OSS4-HMAC-SHA256"  # the name of signature V4 (vendor documentation)
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # V4 for: the body is not signed
 _SIGNED = ("content-type", "content-md5")
 """The headers beside x-oss-* that V4 signs wherever they are sent."""
 
