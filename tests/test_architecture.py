@@ -222,6 +222,13 @@ def test_a_field_without_a_unit_is_found(broken: Path) -> None:
     assert architecture.fields_without_a_unit(broken) == ["token_service.errors.Odd.seconds"]
 
 
+def test_the_name_of_a_test_is_a_claim(tmp_path: Path) -> None:
+    """At least three words: a subject, and what is true of it."""
+    assert architecture.short_test_names(ROOT / "tests", 3) == []
+    (tmp_path / "test_odd.py").write_text("def test_it_works(): ...\ndef test_it_works_well(): ...")
+    assert architecture.short_test_names(tmp_path, 3) == ["test_odd.py::test_it_works"]
+
+
 def test_a_folder_holds_three_modules_at_least() -> None:
     assert architecture.small_folders(FUNCTION, MIN_MODULES) == []
 

@@ -62,7 +62,7 @@ def verify(project: Project, *arguments: str, **variables: str) -> str:
     return said
 
 
-def test_it_verifies(project: Project) -> None:
+def test_s_verifies_both_files(project: Project) -> None:
     assert verify(project) == ""
     assert verify(project, "-t", "s.domain.yaml", DOMAIN_NAME="uploads.example.com") == ""
 

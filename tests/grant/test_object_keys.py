@@ -27,7 +27,7 @@ from tried import examples
         "\u7167" * 341,
     ],
 )
-def test_accepts(key: str) -> None:
+def test_a_sound_key_has_no_fault(key: str) -> None:
     assert keys.fault(key) is None
 
 
@@ -56,7 +56,7 @@ def test_accepts(key: str) -> None:
         "\u7167" * 342,
     ],
 )
-def test_rejects(key: str) -> None:
+def test_an_unsound_key_has_a_fault(key: str) -> None:
     assert keys.fault(key)
 
 

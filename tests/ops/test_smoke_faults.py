@@ -63,7 +63,7 @@ def test_html_in_place_of_json(function: RunningFunction) -> None:
     assert table.failed >= {"health", "iOS", "credentials_uri", "failures"}
 
 
-def test_http_403(function: RunningFunction) -> None:
+def test_http_403_fails_all_but_ios(function: RunningFunction) -> None:
     def forbidden(exchange: Exchange) -> None:
         exchange.status = 403
 
@@ -74,7 +74,7 @@ def test_http_403(function: RunningFunction) -> None:
     table.check("credentials_uri", "FAIL", "HTTP 403")
 
 
-def test_a_redirect(function: RunningFunction) -> None:
+def test_a_redirect_fails_and_its_login_is_not_shown(function: RunningFunction) -> None:
     def redirect(exchange: Exchange) -> None:
         exchange.status = 302
         exchange.answered["location"] = "https://elsewhere.example/?access_token=l0gin"
@@ -223,14 +223,14 @@ def test_a_member_at_the_top_that_ali_oss_takes_as_an_option(
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_null_values(function: RunningFunction, name: str) -> None:
+def test_a_credential_that_is_null_fails_every_client(function: RunningFunction, name: str) -> None:
     table = smoke_with(function, with_member(name, None))
     table.check("token", "FAIL", f"{name} is null", 'the text "null"')
     assert table.failed >= {"Android", "iOS", "credentials_uri"}
 
 
 @pytest.mark.parametrize("name", [*CREDENTIALS, "Scope"])
-def test_missing_members(function: RunningFunction, name: str) -> None:
+def test_a_token_without_a_member_fails(function: RunningFunction, name: str) -> None:
     smoke_with(function, without_member(name)).check("token", "FAIL", name)
 
 
@@ -303,7 +303,7 @@ def without_header(name: str) -> Fault:
     return fault
 
 
-def test_missing_cors(function: RunningFunction) -> None:
+def test_answers_without_cors_fail_preflight_and_page(function: RunningFunction) -> None:
     fault = without_header("access-control-allow-origin")
     table = smoke_with(function, fault, ORIGIN=ORIGIN)
     table.check("preflight", "FAIL", "no Access-Control-Allow-Origin", "ALLOWED_ORIGINS")

@@ -318,7 +318,7 @@ def test_the_v4_signature_is_the_one_of_the_sandbox(oss: Oss) -> None:
     ],
     ids=str,
 )
-def test_conditions(
+def test_a_form_has_to_meet_each_condition_of_its_policy(
     oss: Oss, condition: object, good: dict[str, str] | None, bad: dict[str, str] | None
 ) -> None:
     if bad is not None:

@@ -56,7 +56,9 @@ def test_of_the_roles_policies(oss: Oss, caplog: pytest.LogCaptureFixture) -> No
     assert why(caplog).endswith("is not allowed by the policies of the upload role (upload)")
 
 
-def test_of_nobody(oss: Oss, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unsigned_request_is_refused_by_the_acl(
+    oss: Oss, caplog: pytest.LogCaptureFixture
+) -> None:
     assert oss.raw("GET", f"/{BUCKET}/a")[0] == 403
     assert why(caplog).startswith(f"oss:GetObject on {OBJECT} is not allowed by the ACL of ")
 
@@ -69,7 +71,9 @@ def test_a_listing_says_which_prefix_was_asked_for(
     assert f"{ACCOUNT}:{BUCKET} with oss:Prefix=uploads/bob/ is not allowed" in why(caplog)
 
 
-def test_of_the_functions_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_functions_key_is_refused_by_its_role(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with running_cloud(tmp_path) as running:
         key = [running.env[f"ALIBABA_CLOUD_ACCESS_KEY_{part}"] for part in ("ID", "SECRET")]
         auth = oss2.AuthV4(*key)

@@ -256,6 +256,17 @@ def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
     return " ".join(found)
 
 
+def short_test_names(folder: Path, least: int) -> list[str]:
+    """Tests whose names have fewer words, and so can hardly claim anything."""
+    wrong = []
+    for path in sorted(folder.rglob("test_*.py")):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, Function) and node.name.startswith("test_"):
+                if len(node.name.split("_")) <= least:
+                    wrong.append(f"{path.relative_to(folder).as_posix()}::{node.name}")
+    return wrong
+
+
 def longer(paths: Mapping[str, Path], most: int) -> list[str]:
     """Modules of more lines."""
     counted = {name: lines(path) for name, path in paths.items()}
