@@ -71,7 +71,7 @@ def test_a_listing_says_which_prefix_was_asked_for(
     assert f"{ACCOUNT}:{BUCKET} with oss:Prefix=uploads/bob/ is not allowed" in why(caplog)
 
 
-def test_the_functions_key_is_refused_by_its_role(
+def test_the_functions_key_is_refused_by_its_policies(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running_cloud(tmp_path) as running:

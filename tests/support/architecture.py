@@ -258,13 +258,13 @@ def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
 
 def short_test_names(folder: Path, least: int) -> list[str]:
     """Tests whose names have fewer words, and so can hardly claim anything."""
-    wrong = []
-    for path in sorted(folder.rglob("test_*.py")):
-        for node in ast.walk(_tree(path)):
-            if isinstance(node, Function) and node.name.startswith("test_"):
-                if len(node.name.split("_")) <= least:
-                    wrong.append(f"{path.relative_to(folder).as_posix()}::{node.name}")
-    return wrong
+    return [
+        f"{path.relative_to(folder).as_posix()}::{node.name}"
+        for path in sorted(folder.rglob("test_*.py"))
+        for node in ast.walk(_tree(path))
+        if isinstance(node, Function) and node.name.startswith("test_")
+        if len(node.name.split("_")) <= least
+    ]
 
 
 def longer(paths: Mapping[str, Path], most: int) -> list[str]:
