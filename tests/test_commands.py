@@ -28,7 +28,6 @@ from documented_commands import (
     in_checkout,
     in_shell,
 )
-from javascript import need
 from ops import ROOT
 from running_cloud import running_cloud
 from running_sandbox import Sandbox, free_port, running, running_by_make
@@ -74,7 +73,6 @@ class InCheckout:
     but: tuple[str, str] = ("", "")
     variables: Mapping[str, str] = field(default_factory=dict)
     is_slow: bool = False
-    needs_node: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,10 @@ REGISTER: dict[tuple[str, str], How] = {
     ("docs/sandbox.md", "/signed-url?object=hello.txt"): Beside(CLOSED, "200\n"),
     ("docs/security.md", "ENABLED_ROUTES="): Settings(),
     ("docs/signed-urls.md", "form.curl"): Beside(ANYBODY, "200\n"),
-    ("docs/web.md", "make web"): InCheckout("first load", is_slow=True, needs_node=True),
+    ("docs/web.md", "make web"): ByTest(
+        "tests/sandbox/test_page_build.py::test_make_web_builds_it_and_fails_where_that_fails",
+        '[program, "web", ',
+    ),
 }
 
 
@@ -276,8 +277,6 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_does_in_a_checkout_what_is_said(
     key: tuple[str, str], how: InCheckout, copied: Path
 ) -> None:
-    if how.needs_node:
-        need(key[1], browser=False)
     left_out, reason = how.but
     lines = bare(block_with(*key)).splitlines()
     commands = [line for line in lines if not (left_out and left_out in line)]

@@ -79,12 +79,10 @@ def beside(sandbox: Sandbox, commands: str, folder: Path) -> subprocess.Complete
 
 
 def checkout(folder: Path) -> Path:
-    """A copy of the checkout, in which commands may write; with the packages for the page."""
+    """A copy of the checkout, in which commands may write. No link leads out of it: what a command
+    removes there is the copy's own."""
     made = folder / "checkout"
     shutil.copytree(ROOT, made, ignore=_LEFT_OUT, symlinks=True)
-    packages = ROOT / "web" / "node_modules"
-    if packages.exists():
-        (made / "web" / "node_modules").symlink_to(packages)
     return made
 
 
