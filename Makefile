@@ -118,7 +118,7 @@ format: $(READY) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY_RUN) ## make docs/configuration.md, assumptions.md, errors.md, and the tables of sizing.md
+docs: $(READY_RUN) ## make configuration.md and errors.md of docs/ and docs/zh/, assumptions.md, tables of sizing.md
 	@$(BIN)/python -m ops.reference
 
 bench: $(READY) ## measure the package as deployed, beside its peers: [QUICK=1] [WRITE=1]; beside a BASE=commit alone

@@ -1,14 +1,16 @@
-"""`python -m ops.reference` (make docs): the page of the function's variables, and its like.
+"""`python -m ops.reference` (make docs): the pages of the function's variables, and their like.
 
-docs/configuration.md is made of the catalogue (settings/variables.py) and of what a person reads
-(docs/variables.toml). Also docs/assumptions.md, of its register (conform/page.py), docs/errors.md
-(errors_page.py), the tables of docs/sizing.md (sizing.py), and policies/ready.json
-(policies_ready.py).
+docs/configuration.md and docs/zh/configuration.md are made of the catalogue (settings/variables.py)
+and of what a person reads (docs/variables.toml). Also docs/assumptions.md, of its register
+(conform/page.py), docs/errors.md and its Chinese page (errors_page.py), the tables of
+docs/sizing.md (sizing.py), and policies/ready.json (policies_ready.py).
 tests/ops/test_reference.py goes red where they were not made again.
 """
 
 from __future__ import annotations
 
+import posixpath
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
@@ -21,72 +23,90 @@ from token_service.settings.variables import VARIABLES
 
 TEXTS = ROOT / "docs" / "variables.toml"
 PAGE = ROOT / "docs" / "configuration.md"
+PAGE_ZH = ROOT / "docs" / "zh" / "configuration.md"
 
-_HEAD = """\
-# Configuration
-
-<!-- made by `make docs` of settings/variables.py and docs/variables.toml: change those -->
-"""
-
-
-_FIRST = "What most deployments set / 多数部署需要设置"
-_OTHERS = "All others / 其他变量"
-_COLUMNS = ("variable", "meaning", "accepts", "default", "example")
+_MADE = (
+    "<!-- made by `make docs` of settings/variables.py and docs/variables.toml: change those -->"
+)
+_HEADS = {
+    "en": ("# Configuration", ("variable", "meaning", "accepts", "default", "example")),
+    "zh": ("# 配置", ("变量", "含义", "可接受的值", "默认值", "示例")),
+}
+_PARTS = {
+    "en": ("What most deployments set", "All others"),
+    "zh": ("多数部署需要设置", "其他变量"),
+}
 
 
 class Texts(NamedTuple):
     """What a person reads about one variable: one line in English, one in Chinese, a sound value.
-    `accepts` and `default_en` are "" where the catalogue says it."""
+    `accepts`, `default_en` and `default_zh` are "" where the catalogue says it."""
 
     en: str
     zh: str
     example: str
+    accepts_zh: str
     accepts: str = ""
     default_en: str = ""
+    default_zh: str = ""
+
+
+class Introductions(NamedTuple):
+    """What each page begins with."""
+
+    en: str
+    zh: str
 
 
 def main() -> int:
     """Write all of them, and say which one changed."""
-    text = page(*load())
-    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        PAGE.write_text(text, encoding="utf-8")
-        print(f"{PAGE.relative_to(ROOT)} is new")
+    texts, introductions = load()
+    for path, language in ((PAGE, "en"), (PAGE_ZH, "zh")):
+        text = page(texts, introductions, language)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)} is new")
     for made in (assumptions, errors_page, policies_ready, sizing):
         if made.write():
             print(f"{made.PAGE.relative_to(ROOT)} is new")
     return 0
 
 
-def load() -> tuple[dict[str, Texts], str]:
-    """Read docs/variables.toml: the texts by variable, and what the page begins with.
+def load() -> tuple[dict[str, Texts], Introductions]:
+    """Read docs/variables.toml: the texts by variable, and what each page begins with.
 
     Raises TypeError for a key that is missing or unknown.
     """
     # Python 3.10 has none of its own; pytest and mypy bring it there.
     toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     read: dict[str, Any] = toml.loads(TEXTS.read_text(encoding="utf-8"))
-    introduction: str = read.pop("introduction").strip() + "\n"
-    return {name: Texts(**fields) for name, fields in read.items()}, introduction
+    begin = Introductions(read.pop("introduction"), read.pop("introduction_zh"))
+    return {name: Texts(**fields) for name, fields in read.items()}, begin
 
 
-def page(texts: Mapping[str, Texts], introduction: str) -> str:
-    """The text of docs/configuration.md: first the variables that most deployments set. Raises
-    KeyError for a variable without texts."""
-    lines = [_HEAD, introduction]
-    for title, first in ((_FIRST, True), (_OTHERS, False)):
-        rows = (_row(variable, texts) for variable in VARIABLES if variable.first is first)
-        lines += [f"## {title}\n", *_table(_COLUMNS, rows), ""]
-    return "\n".join(lines)
+def page(texts: Mapping[str, Texts], introductions: Introductions, language: str = "en") -> str:
+    """The text of the page: first the variables that most deployments set. Raises KeyError for a
+    variable without texts."""
+    chinese = language == "zh"
+    heading, head = _HEADS[language]
+    begin = (introductions.zh if chinese else introductions.en).strip()
+    lines = [heading, "", _MADE, "", begin, ""]
+    for title, first in zip(_PARTS[language], (True, False), strict=True):
+        rows = (_row(each, texts, language) for each in VARIABLES if each.first is first)
+        lines += [f"## {title}", "", *_table(head, rows), ""]
+    text = "\n".join(lines)
+    return _from_zh(text) if chinese else text
 
 
-def _row(variable: Variable, texts: Mapping[str, Texts]) -> tuple[str, ...]:
-    text = texts[variable.name]
+def _row(variable: Variable, texts: Mapping[str, Texts], language: str) -> tuple[str, ...]:
+    said = texts[variable.name]
     return (
         f"`{variable.name}`{'<br>*secret*' * variable.secret}",
-        f"{text.en}<br>{text.zh}",
-        accepts(variable, text),
-        _default(variable, text),
-        f"`{text.example}`",
+        said.zh if language == "zh" else said.en,
+        said.accepts_zh if language == "zh" else accepts(variable, said),
+        _default(variable, said, language),
+        f"`{said.example}`",
     )
 
 
@@ -108,16 +128,32 @@ def accepts(variable: Variable, texts: Texts) -> str:
     raise ValueError(f"docs/variables.toml must say what {variable.name} accepts")
 
 
-def _default(variable: Variable, texts: Texts) -> str:
+def _default(variable: Variable, texts: Texts, language: str) -> str:
     own = f"`{variable.default}`" if variable.default else ""
-    between = " " if texts.default_en.startswith("(") else "; "
-    return between.join(filter(None, (own, texts.default_en)))
+    more = texts.default_zh if language == "zh" else texts.default_en
+    if more.startswith("("):
+        return f"{own} {more}"
+    if more.startswith("\N{FULLWIDTH LEFT PARENTHESIS}"):
+        return own + more
+    between = "\N{FULLWIDTH SEMICOLON}" if language == "zh" else "; "
+    return between.join(filter(None, (own, more)))
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     for row in (head, ("---",) * len(head), *rows):
         cells = (cell.replace("|", "\\|") for cell in row)
         yield "| " + " | ".join(cells) + " |" if row[0] != "---" else "|" + "---|" * len(head)
+
+
+def _from_zh(text: str) -> str:
+    """With links from docs/zh instead of from docs/."""
+
+    def link(found: re.Match[str]) -> str:
+        path, hash_sign, anchor = found[1].partition("#")
+        target = posixpath.relpath(posixpath.join("docs", path), "docs/zh")
+        return f"]({target}{hash_sign}{anchor})"
+
+    return re.sub(r"\]\(([^):#][^):]*)\)", link, text)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from ops import reference
-from ops.reference import PAGE, Texts
+from ops.reference import PAGE, PAGE_ZH, Introductions, Texts
 from token_service.settings.parsing import Variable, Whole
 from token_service.settings.variables import JWT_ISSUER, TOKEN_EXPIRE_TIME, VARIABLES
 
-TEXTS, INTRODUCTION = reference.load()
+TEXTS, INTRODUCTIONS = reference.load()
 
 
 def test_every_variable_has_its_texts_and_nothing_else_has() -> None:
@@ -21,11 +22,27 @@ def test_every_variable_has_its_texts_and_nothing_else_has() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_text_is_one_line_in_each_language(name: str) -> None:
     texts = TEXTS[name]
-    assert all(line and "\n" not in line for line in (texts.en, texts.zh))
+    assert all(line and "\n" not in line for line in (texts.en, texts.zh, texts.accepts_zh))
     assert re.search("[\u4e00-\u9fff]", texts.zh)
+    assert re.search("[\u4e00-\u9fff]", texts.accepts_zh)
+    assert bool(texts.default_en) == bool(texts.default_zh)
     assert texts.en.isascii()
+    assert not re.search("[\u4e00-\u9fff]", texts.accepts + texts.default_en)
     # Chinese has punctuation of its own.
-    assert not re.search("[\u4e00-\u9fff] ?[,;:?!.]", texts.zh)
+    chinese = (texts.zh, texts.accepts_zh, texts.default_zh)
+    assert not any(re.search("[\u4e00-\u9fff] ?[,;:?!.]", text) for text in chinese)
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_the_chinese_has_the_numbers_and_names_of_the_english(variable: Variable) -> None:
+    """A range that changes in the catalogue makes this red, until the Chinese follows."""
+    texts = TEXTS[variable.name]
+
+    def facts(text: str) -> list[str]:
+        return sorted(re.findall(r"[0-9](?:[0-9,]*[0-9])?|[A-Z]+_[A-Z_]+|`[a-z:/*.-]+`", text))
+
+    assert facts(reference.accepts(variable, texts)) == facts(texts.accepts_zh)
+    assert facts(texts.default_en) == facts(texts.default_zh)
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
@@ -43,10 +60,11 @@ def test_a_default_is_said_and_sound(variable: Variable) -> None:
         assert variable.parse(variable.default)
 
 
-def test_at_most_twelve_come_first() -> None:
+@pytest.mark.parametrize("path", [PAGE, PAGE_ZH], ids=["en", "zh"])
+def test_at_most_twelve_come_first(path: Path) -> None:
     first, others = (
         re.findall(r"^\| `([A-Z_]+)`", part, re.M)
-        for part in PAGE.read_text("utf-8").partition("\n## ")[2].split("\n## ")
+        for part in path.read_text("utf-8").partition("\n## ")[2].split("\n## ")
     )
     assert first == [variable.name for variable in VARIABLES if variable.first]
     assert len(first) <= 12
@@ -55,14 +73,32 @@ def test_at_most_twelve_come_first() -> None:
 
 def test_the_tables_are_those_of_today() -> None:
     """Else: make docs."""
-    assert PAGE.read_text("utf-8") == reference.page(TEXTS, INTRODUCTION)
+    assert PAGE.read_text("utf-8") == reference.page(TEXTS, INTRODUCTIONS)
+    assert PAGE_ZH.read_text("utf-8") == reference.page(TEXTS, INTRODUCTIONS, "zh")
 
 
 @pytest.mark.parametrize("field", Texts._fields)
-def test_each_text_is_on_the_page(field: str) -> None:
+def test_each_text_is_on_its_page_and_no_other(field: str) -> None:
     """So that a changed one makes the test above red."""
     changed = {**TEXTS, "JWT_ISSUER": TEXTS["JWT_ISSUER"]._replace(**{field: "Something else."})}
-    assert reference.page(changed, INTRODUCTION) != PAGE.read_text("utf-8")
+    is_chinese, is_english = field.endswith("zh"), not field.endswith("zh")
+    both = field == "example"
+    english = "Something else." in reference.page(changed, INTRODUCTIONS)
+    chinese = "Something else." in reference.page(changed, INTRODUCTIONS, "zh")
+    assert (english, chinese) == (is_english or both, is_chinese or both)
+
+
+def test_each_page_begins_with_its_own_introduction() -> None:
+    begin = Introductions("English.", "\u4e2d\u6587")
+    assert "English." in reference.page(TEXTS, begin)
+    assert "English." not in reference.page(TEXTS, begin, "zh")
+    assert "\u4e2d\u6587" in reference.page(TEXTS, begin, "zh")
+
+
+def test_a_page_is_in_one_language() -> None:
+    """But for the link to the other one."""
+    text = re.sub(r"\[[^]]*\]\(zh/[^)]*\)", "", PAGE.read_text("utf-8"))
+    assert not re.search("[\u4e00-\u9fff]", text)
 
 
 def test_a_changed_range_default_or_name_is_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,15 +106,21 @@ def test_a_changed_range_default_or_name_is_on_the_page(monkeypatch: pytest.Monk
     other = Variable("TOKEN_EXPIRE_TIME", Whole(901, 43200, "seconds"), "901", first=True)
     variables = [other if v is TOKEN_EXPIRE_TIME else v for v in VARIABLES]
     monkeypatch.setattr(reference, "VARIABLES", variables)
-    changed = reference.page(TEXTS, INTRODUCTION)
+    changed = reference.page(TEXTS, INTRODUCTIONS)
     assert "a whole number of seconds, 901 to 43200 | `901`" in changed
     assert changed != page
     monkeypatch.setattr(reference, "VARIABLES", [*VARIABLES, Variable("NEW", str)])
     with pytest.raises(KeyError, match="NEW"):
-        reference.page(TEXTS, INTRODUCTION)
+        reference.page(TEXTS, INTRODUCTIONS)
 
 
 def test_a_parser_that_takes_everything_needs_words() -> None:
     texts = TEXTS["JWT_ISSUER"]._replace(accepts="")
     with pytest.raises(ValueError, match="JWT_ISSUER"):
         reference.accepts(JWT_ISSUER, texts)
+
+
+def test_links_of_the_chinese_page_lead_out_of_its_folder() -> None:
+    changed = {**TEXTS, "JWT_ISSUER": TEXTS["JWT_ISSUER"]._replace(zh="[一](users.md#keys)")}
+    page = reference.page(changed, INTRODUCTIONS, "zh")
+    assert "[一](../users.md#keys)" in page
