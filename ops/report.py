@@ -72,6 +72,13 @@ def has_failed(checks: Iterable[Check]) -> bool:
     return any(check.finding.outcome is Outcome.FAIL for check in checks)
 
 
+def pointer(checks: Iterable[Check], command: str) -> str:
+    """Where what failed is explained: the last line of the table; "" where nothing failed."""
+    if not has_failed(checks):
+        return ""
+    return f"What each line means: docs/runbook.md#make-{command}; each code: docs/errors.md"
+
+
 def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
     """Lay the checks out, one a line, with a last line that counts them.
 

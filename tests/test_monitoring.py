@@ -211,6 +211,12 @@ def test_each_query_of_errors_md_is_one_that_the_service_reads() -> None:
         assert search(errors_page.query(code), [line]) == [line]
 
 
+def test_the_line_for_people_names_the_page_that_explains_the_code(rows: list[Row]) -> None:
+    said = [row["message"] for row in rows if "StsUnreachable: " in row.get("message", "")]
+    assert said
+    assert all(message.endswith(" (docs/errors.md)") for message in said)
+
+
 def analysis(start: str) -> str:
     (found,) = (query for query in QUERIES if query.startswith(start))
     return found

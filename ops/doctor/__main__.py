@@ -14,7 +14,8 @@ def main() -> int:
     """Examine and print the table: 0, or 1 if something must be mended."""
     checks = examine(os.environ, Path())
     print(report.table(checks))
-    if report.has_failed(checks):
+    if where := report.pointer(checks, "doctor"):
+        print(where)
         return 1
     print("After the deploy: make smoke URL=… checks it (with AUTH=jwt, CALLER=alice too), and")
     print("make measure-cold URL=… its cold start.")

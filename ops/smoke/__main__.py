@@ -22,6 +22,8 @@ def main() -> int:
         print("make smoke: interrupted", file=sys.stderr)
         return 130
     print(report.table(checks, secrets))
+    if where := report.pointer(checks, "smoke"):
+        print(where)
     return int(report.has_failed(checks))
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from documented_code import DOCS
 from ops.doctor.checks import examine
+from ops.report import Check, failed, passed, pointer
 from running_cloud import RunningCloud, Token, running_cloud
 from running_function import running_function
 from smoke_test import smoke
@@ -48,6 +49,16 @@ def test_the_runbook_has_each_line_of_smoke_in_its_order(tmp_path: Path) -> None
 
 def test_the_runbook_has_each_line_of_doctor_in_its_order(tmp_path: Path) -> None:
     assert rows("doctor") == [check.name for check in examine({"PATH": "/nowhere"}, tmp_path)]
+
+
+@pytest.mark.parametrize("command", ["smoke", "doctor"])
+def test_what_failed_leads_to_the_tables(command: str) -> None:
+    wrong, right = Check("token", failed("NoPermission: no")), Check("token", passed())
+    assert pointer([right], command) == ""
+    said = pointer([right, wrong], command)
+    assert f"docs/runbook.md#make-{command};" in said
+    assert f"\n## make {command}\n" in RUNBOOK
+    assert said.endswith(" docs/errors.md")
 
 
 def test_what_the_runbook_and_the_incident_page_set_are_variables() -> None:

@@ -81,7 +81,7 @@ class Instance:
             parts.identify.warm()
             parts.sts.warm()
         except ServiceError as error:
-            log.warning("%s: %s", error.code, error.message)
+            log.warning("%s: %s (docs/errors.md)", error.code, error.message)
         finally:
             self._waited = time.monotonic() - began
 

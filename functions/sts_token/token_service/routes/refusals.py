@@ -76,7 +76,7 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
             if record.caller or not at.settings.auth.names_callers:
                 error.message = told
     if error.status >= 500:
-        log.warning("%s: %s", error.code, error.message)
+        log.warning("%s: %s (docs/errors.md)", error.code, error.message)
     return error
 
 
