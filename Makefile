@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the first is there it stands for both.
 READY := $(VENV)/.ready
 READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
-WEB := web/node_modules/.ready tests/deploy/node_modules/.ready
+WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
 # The names of the variables on make's own command line, for the sandbox, which takes some from there
 # only. Just names: what is in the values cannot break the command.

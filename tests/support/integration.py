@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
-from collections.abc import Iterable
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
+from typing import Any
 
 from documented_code import DOCS, blocks
 from running_cloud import RunningCloud
+from running_sandbox import free_port
 
 INTEGRATE = DOCS / "integrate"
+PACKAGES = Path(__file__).parents[1] / "integrate"
+"""Its package.json pins what readers install for Node.js beside ali-oss."""
 
 
 def write_files(folder: Path, language: str, page: str) -> list[str]:
@@ -52,3 +63,48 @@ def run_in(
         timeout=120,
         check=False,
     )
+
+
+@contextmanager
+def serving(folder: Path, command: Iterable[str], **variables: str) -> Iterator[str]:
+    """A reader's server as a process, until it accepts connections; `{port}` in the command and
+    PORT are its port. Yields its URL."""
+    port = free_port()
+    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    with (folder / "output").open("w+b") as output:
+        process = subprocess.Popen(
+            [part.format(port=port) for part in command],
+            cwd=folder,
+            env={**known, **variables, "PORT": str(port)},
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            while not _accepts(port):
+                assert process.poll() is None, (folder / "output").read_text()
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def post(url: str, document: object = None, **headers: str) -> tuple[int, Any, Message]:
+    """Send JSON, or a body as it is; return status, JSON and headers. Names in `headers` have _."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(  # noqa: S310 - of these tests
+        url, body, {"Content-Type": "application/json", **named}, method="POST"
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            return answer.status, json.load(answer), answer.headers
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused), refused.headers

@@ -1,0 +1,150 @@
+"""The back ends of docs/integrate/webhook-backend.md, word for word: a real SDK uploads, the
+sandbox's OSS calls the real function, and that calls them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration import PACKAGES, post, serving, write_files
+from javascript import need
+from running_cloud import RunningCloud, Token, running_cloud
+
+PAGE = "webhook-backend.md"
+OLD, NEW = "o" * 32, "n" * 32
+COMMANDS = {
+    "heard.py": [sys.executable, "-m", "flask", "--app", "heard", "run", "--port", "{port}"],
+    "webhook.py": [sys.executable, "-m", "flask", "--app", "webhook", "run", "--port", "{port}"],
+    "webhook.mjs": ["node", "webhook.mjs"],
+}
+# The shortest one remembers nothing.
+COMPLETE = ["webhook.py", "webhook.mjs"]
+STORED = {"Status": "stored", "Object": "uploads/alice/photo.jpg"}
+
+
+@dataclass(frozen=True)
+class BackEnd:
+    """One that runs, and the function that calls it."""
+
+    name: str
+    folder: Path
+    url: str
+    cloud: RunningCloud
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What it stored."""
+        if self.name == "webhook.py":
+            with sqlite3.connect(self.folder / "uploads.db") as database:
+                rows = database.execute("SELECT upload FROM uploads")
+                return [json.loads(upload) for (upload,) in rows]
+        files = sorted((self.folder / "uploads").glob("*.json"))
+        return [json.loads(file.read_text()) for file in files]
+
+    def call(self, body: bytes, secret: str = NEW, **headers: str) -> tuple[int, Any]:
+        """As the function calls it, with a fault perhaps."""
+        moment = headers.pop("X_Upload_Time", str(int(time.time())))
+        made = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256)
+        signed = {
+            "X_Upload_Time": moment,
+            "X_Upload_Signature": f"sha256={made.hexdigest()}",
+            "Idempotency_Key": json.loads(body)["Id"],
+        }
+        status, answer, _ = post(f"{self.url}/uploaded", body, **{**signed, **headers})
+        return status, answer
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def back_end(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BackEnd]:
+    name, folder = request.param, tmp_path_factory.mktemp("back-end")
+    if name.endswith(".mjs"):
+        need(f"docs/integrate/{PAGE} with Express", browser=False, folder=PACKAGES)
+        (folder / "node_modules").symlink_to(PACKAGES / "node_modules")
+    assert name in write_files(folder, "python", PAGE) + write_files(folder, "js", PAGE)
+    secrets = NEW if name == "heard.py" else f"{OLD},{NEW}"
+    with (
+        serving(folder, COMMANDS[name], UPLOAD_HOOK_SECRET=secrets) as url,
+        running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt") as cloud,
+    ):
+        # Only now is it known where the function answers.
+        cloud.env.update(
+            CALLBACK_URL=f"{cloud.url}/callback",
+            CALLBACK_SECRET="s" * 32,
+            UPLOAD_HOOK_URL=f"{url}/uploaded",
+            UPLOAD_HOOK_SECRET=NEW,
+        )
+        yield BackEnd(name, folder, url, cloud)
+
+
+def upload(back_end: BackEnd, content: bytes = b"a picture") -> tuple[int, dict[str, Any]]:
+    """By oss2, with the callback of the token."""
+    answer = back_end.cloud.answer(access_token=back_end.cloud.login("alice"))
+    scope = answer["Scope"]
+    headers = {"x-oss-callback": scope["Callback"], "x-oss-callback-var": scope["CallbackVar"]}
+    bucket = Token.of(answer).oss2("v4")
+    done = bucket.put_object(f"{scope['Prefix']}photo.jpg", content, headers)
+    return done.status, json.loads(done.resp.read())
+
+
+def test_an_upload_is_heard_of_and_the_app_gets_the_answer(back_end: BackEnd) -> None:
+    status, answer = upload(back_end)
+    assert (status, answer["Status"]) == (200, "stored")
+    if back_end.name == "heard.py":
+        assert "'Caller': 'alice'" in (back_end.folder / "output").read_text()
+        return
+    assert answer == STORED
+    (heard,) = back_end.heard()
+    assert (heard["Caller"], heard["Size"]) == ("alice", len(b"a picture"))
+
+
+def test_another_secret_is_refused(back_end: BackEnd) -> None:
+    body = json.dumps({"Id": "f" * 64, "Object": "a"}).encode()
+    assert back_end.call(body, secret="x" * 32) == (403, {"Status": "refused"})
+
+
+@pytest.mark.parametrize("back_end", COMPLETE, indirect=True)
+def test_an_upload_counts_once_and_an_old_secret_is_good_while_it_is_rotated(
+    back_end: BackEnd,
+) -> None:
+    before = len(back_end.heard())
+    body = json.dumps({"Id": "a" * 64, "Object": "uploads/alice/photo.jpg"}).encode()
+    assert back_end.call(body) == back_end.call(body, secret=OLD) == (200, STORED)
+    assert len(back_end.heard()) == before + 1
+
+
+@pytest.mark.parametrize("back_end", COMPLETE, indirect=True)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"X_Upload_Time": str(int(time.time()) - 3600)},
+        {"X_Upload_Time": "now"},
+        {"X_Upload_Signature": "sha256=é"},
+        {"X_Upload_Signature": ""},
+        {"Idempotency_Key": "b" * 64},
+    ],
+    ids=["old", "no time", "no hex", "no signature", "another key"],
+)
+def test_what_is_not_whole_is_refused(back_end: BackEnd, fault: dict[str, str]) -> None:
+    before = back_end.heard()
+    body = json.dumps({"Id": "c" * 64, "Object": "a"}).encode()
+    assert back_end.call(body, **fault) == (403, {"Status": "refused"})
+    assert back_end.heard() == before
+
+
+@pytest.mark.parametrize("back_end", COMPLETE, indirect=True)
+def test_a_change_of_the_body_is_refused(back_end: BackEnd) -> None:
+    body = json.dumps({"Id": "d" * 64, "Object": "mine"}).encode()
+    made = hmac.new(NEW.encode(), b"1." + body, hashlib.sha256).hexdigest()
+    headers = {"X_Upload_Signature": f"sha256={made}"}
+    assert back_end.call(body.replace(b"mine", b"else"), **headers)[0] == 403
