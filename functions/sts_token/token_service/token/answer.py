@@ -1,4 +1,4 @@
-"""Grant and Credentials -> token: the JSON members that the stock SDKs read."""
+"""Grant and Credentials -> token: the JSON members that the vendor's SDKs read."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def token(
     settings: Settings,
     callback: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
-    """Build the token of a grant; `callback` are the members for it. No other may stand at the top:
-    ali-oss takes every one as an option of its own, as `Region` or `Endpoint` (seen in 6.23)."""
+    """Build the token of a grant; `callback` has the members for callbacks. No more members may be
+    at the top: ali-oss takes each as an option of its own, like `Region` (seen in 6.23)."""
     scope: dict[str, object] = {
         "Bucket": grant.bucket,
         "Region": settings.region,
@@ -30,15 +30,15 @@ def token(
         scope["Object"] = grant.object_key
     scope.update(callback or {})
     return {
-        # Android and iOS: a number.
+        # Android and iOS expect a number.
         "StatusCode": 200,
         "AccessKeyId": credentials.access_key_id,
         "AccessKeySecret": credentials.access_key_secret,
         "SecurityToken": credentials.security_token,
         "Expiration": credentials.expiration,
-        # The vendor's own SDKs, which read this URL as a `credentials_uri`.
+        # For the vendor's own SDKs, which read this URL as a `credentials_uri`.
         "Code": "Success",
-        # oss2's EcsRamRoleCredentialsProvider refreshes too early without it.
+        # Without it oss2's EcsRamRoleCredentialsProvider refreshes too early.
         "LastUpdated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "Scope": scope,
     }

@@ -1,8 +1,8 @@
 """AssumeRole over the wire -> Credentials.
 
-The vendor's AssumeRoleRequest (aliyun-python-sdk-sts, 3.1.0 and 3.1.3 alike) builds and signs it;
-connection.py sends it. The vendor's AcsClient opens a connection for each client, never retries,
-can fall back to plain HTTP, and prints secrets at DEBUG. The parameters travel in the POST's body.
+The vendor's AssumeRoleRequest (aliyun-python-sdk-sts, 3.1.0 and 3.1.3 alike) builds and signs the
+request, and connection.py sends it as the body of a POST. The vendor's AcsClient is not used: it
+opens a connection per client, never retries, may use plain HTTP, and prints secrets at DEBUG.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from token_service.settings.values import AccessKey, Endpoint, is_plain
 from token_service.token.vendor_request import AssumeRoleRequest
 
 TOTAL_SECONDS, ATTEMPT_SECONDS = 4.5, 2.2
-"""For everything, unless the caller has less left; for one attempt: the retry has as long."""
+"""The limits for the whole call, unless `end` comes first, and for one attempt out of two."""
 WARM_SECONDS = 1.0
-"""A first request waits for it as well."""
+"""The limit for warming up, since a first request waits for it."""
 CLOCK_SECONDS = 900
-"""How far the clock here may be ahead of STS's, which refuses signatures that are farther off."""
+"""Allowed clock skew between here and STS, which refuses signatures with a larger one."""
 
 _HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
     "Accept": "application/json",
-    # Both SDKs of the vendor send them; under ACS3 they would be the only carriers.
+    # Both SDKs of the vendor send them; with ACS3 only these two would name the action.
     "x-acs-action": "AssumeRole",
     "x-acs-version": "2015-04-01",
 }
 
 
 class RoleRequest(NamedTuple):
-    """The parameters of one AssumeRole: seconds 900 to 43,200, policy 1 to 2,048 characters."""
+    """Parameters of one AssumeRole: 900 to 43,200 seconds, a policy of 1 to 2,048 characters."""
 
     role_arn: str
     session_name: str
@@ -45,7 +45,7 @@ class RoleRequest(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """What STS issued; `expiration` is UTC as the mobile SDKs parse it, `YYYY-MM-DDTHH:MM:SSZ`."""
+    """Credentials of STS; `expiration` is UTC as mobile SDKs parse it, `YYYY-MM-DDTHH:MM:SSZ`."""
 
     access_key_id: str
     access_key_secret: str
@@ -55,7 +55,7 @@ class Credentials(NamedTuple):
 
     @property
     def expires(self) -> int:
-        """When they end, in unix seconds."""
+        """When the credentials expire, in unix seconds."""
         return int(datetime.fromisoformat(f"{self.expiration[:-1]}+00:00").timestamp())
 
     def __repr__(self) -> str:
@@ -83,9 +83,9 @@ class StsClient:
     def assume_role(
         self, request: RoleRequest, key: AccessKey, end: float | None = None
     ) -> Credentials:
-        """Ask for credentials; at most 4.5 s, one retry included, and not beyond `end`, a
-        time.monotonic() value. Raises StsRefused with STS's own code and message, StsUnreachable,
-        StsInvalidAnswer."""
+        """Ask for credentials, within 4.5 s including one retry, and before `end`, a
+        time.monotonic() value. Raises StsRefused (with STS's own code and message),
+        StsUnreachable or StsInvalidAnswer."""
         now = time.monotonic()
         end = min(now + TOTAL_SECONDS, end or now + TOTAL_SECONDS)
         try:
@@ -94,7 +94,7 @@ class StsClient:
                 return _credentials(reply, key)
         except ConnectionFault:
             pass
-        # Jitter: the instances that were throttled together shall not come back together.
+        # Jitter: instances that were throttled together should not retry together.
         time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - not a secret
         try:
             return _credentials(self._attempt(request, key, end), key)
@@ -103,7 +103,7 @@ class StsClient:
 
     def _attempt(self, request: RoleRequest, key: AccessKey, deadline: float) -> Reply:
         def make() -> Exchange:
-            # Signed each time: STS accepts a nonce once.
+            # Signed anew each time, because STS accepts a nonce only once.
             body = _signed_form(request, key, self._region)
             return Exchange("POST", "/", body, _HEADERS, deadline)
 
@@ -111,11 +111,11 @@ class StsClient:
 
 
 def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
-    """The form to post: just what the SDK signed, so that nothing is encoded in two ways."""
+    """Return the form to post: exactly the text that the SDK signed, so that encodings agree."""
     rpc = AssumeRoleRequest()
     rpc.set_method("POST")  # 3.1.0 defaults to GET
     rpc.set_accept_format("JSON")
-    # As parameters of the body: the SDK signs them, and makes no URL of them.
+    # As parameters of the body, the SDK signs them but does not put them into a URL.
     rpc.add_body_params("RoleArn", request.role_arn)
     rpc.add_body_params("RoleSessionName", request.session_name)
     rpc.add_body_params("DurationSeconds", request.seconds)
@@ -124,14 +124,14 @@ def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
         rpc.add_body_params("SecurityToken", key.security_token)
     url: str = rpc.get_url(region, key.access_key_id, key.access_key_secret)
     # The string to sign is the sorted form, percent-encoded as a whole (vendor documentation). Each
-    # "%" of the form is "%25" in it, so that goes back last.
+    # "%" of the form is "%25" in it, which must be decoded last.
     signed: str = rpc.string_to_sign.removeprefix("POST&%2F&")
     form = signed.replace("%26", "&").replace("%3D", "=").replace("%25", "%")
     return f"{form}&Signature={url.rpartition('&Signature=')[2]}".encode()
 
 
 def _credentials(reply: Reply, key: AccessKey) -> Credentials:
-    """Check the answer before any of it is passed on."""
+    """Read the credentials of an answer; nothing of it is passed on unchecked."""
     try:
         answer = json.loads(reply.body.decode())
     except (ValueError, RecursionError):
@@ -150,14 +150,14 @@ def _credentials(reply: Reply, key: AccessKey) -> Credentials:
     )
     if credentials.expires < time.time() - CLOCK_SECONDS:
         raise _refusals().StsInvalidAnswer(
-            "STS's answer has expired already, or the clock here is wrong"
+            "STS's credentials have expired already, or this clock is wrong"
         )
     return credentials
 
 
 def _is_expiration(text: str) -> bool:
-    """Anything else the mobile SDKs misread: an offset, a fraction, local time."""
-    # Not by a pattern: this is met at each cold start, and to compile one takes 0.3 ms.
+    """Whether it is the one form that mobile SDKs read right: no offset, fraction or local time."""
+    # Without a pattern: each cold start needs this, and compiling a pattern takes 0.3 ms.
     try:
         return f"{datetime.fromisoformat(text[:-1]).isoformat()}Z" == text
     except ValueError:
@@ -167,19 +167,19 @@ def _is_expiration(text: str) -> bool:
 def _checked(given: Mapping[str, object], name: str, sound: Callable[[str], object]) -> str:
     value = given.get(name)
     if not isinstance(value, str) or not value or not sound(value):
-        raise _refusals().StsInvalidAnswer(f"STS's answer has no sound {name}")
+        raise _refusals().StsInvalidAnswer(f"STS's answer has no valid {name}")
     return value
 
 
 def _refusals() -> ModuleType:
-    """The errors: loaded when one is raised."""
+    """Load the errors, only when one is raised."""
     from token_service.token import refusals
 
     return refusals
 
 
 def request_id(answer: Mapping[str, object]) -> str:
-    """STS's own id of a request, for the log; "" for what is none."""
+    """Return STS's own id of a request, for the log; "" if it is malformed."""
     found = answer.get("RequestId")
     if not isinstance(found, str) or len(found) > 64:
         return ""

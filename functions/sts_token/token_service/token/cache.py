@@ -1,4 +1,4 @@
-"""Credentials that are served again, by one instance, while over half of their life is left."""
+"""A cache of credentials in one instance. They are served until half of their life is over."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from token_service.token.assume_role import Credentials, RoleRequest
 MAX_ENTRIES = 1000
 """About 2 KB each. The least recently used is evicted first."""
 MAX_OF_ONE_CALLER = 20
-"""So that nobody, with as many wishes as they like, evicts everybody else's."""
+"""A limit, so that one caller with many different wishes cannot evict all others."""
 MIN_SECONDS_LEFT = 300
-"""The mobile SDKs fetch again when less is left (seen in their source)."""
+"""Mobile SDKs ask for new credentials when less is left (seen in their source)."""
 
 
 class _Entry(NamedTuple):
     credentials: Credentials
-    # Unix seconds from which on it is not served any more.
+    # Unix seconds; from then on it is not served.
     until: float
 
 
 class _Flight:
-    """A call of STS that is under way, and how it ended."""
+    """A call of STS that is under way, and its result."""
 
     credentials: Credentials | None = None
     error: Exception | None = None
 
     def __init__(self) -> None:
-        # Held while it is under way. An Event does the same for four times the price.
+        # Held while the call is under way. An Event would take four times as long.
         self.under_way = threading.Lock()
         self.under_way.acquire()
 
 
 class CredentialsCache:
-    """Credentials by what they were asked for, at most `share` entries a caller. Thread-safe."""
+    """Caches credentials by their request, at most `share` entries per caller. Thread-safe."""
 
     def __init__(
         self, clock: Callable[[], float] = time.time, share: int = MAX_OF_ONE_CALLER
@@ -53,8 +53,8 @@ class CredentialsCache:
     def get(
         self, request: RoleRequest, fetch: Callable[[RoleRequest], Credentials], key: object = ()
     ) -> tuple[Credentials, bool]:
-        """Return credentials for a request, and whether they were served again. Of equal requests
-        at once by one `key` one fetches, and the others get what it gets, its error too."""
+        """Return credentials for a request, and whether they come from the cache. If equal requests
+        with one `key` come at once, one fetches, and all get its result, also an error."""
         with self._lock:
             entry = self._entries.get(request)
             if entry is not None and self._clock() < entry.until:
@@ -81,14 +81,14 @@ class CredentialsCache:
         return flight.credentials, False
 
     def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
-        # By what STS says rather than what was asked for: it may have given less.
+        # By STS's expiration, since STS may grant less time than was asked for.
         expires = credentials.expires
         until = expires - max((expires - self._clock()) / 2, MIN_SECONDS_LEFT)
         with self._lock:
             if request not in self._entries:
                 name = request.session_name
                 if self._counts.get(name, 0) >= self._share:
-                    # A scan of MAX_ENTRIES at most, after a call of STS that took much longer.
+                    # A scan of at most MAX_ENTRIES; the call of STS before it took much longer.
                     self._evict(next(r for r in self._entries if r.session_name == name))
                 self._counts[name] = self._counts.get(name, 0) + 1
             self._entries[request] = _Entry(credentials, until)

@@ -1,4 +1,4 @@
-"""An error of STS -> ours: its own code and message, without what must not be shown."""
+"""An error of STS -> our error: STS's own code and message, without secrets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from token_service.token.assume_role import request_id
 
 
 class StsRefused(ServiceError):
-    """Raised when STS answered with an error of its own: its code and message are passed on.
-    `request_id` is STS's, for the log."""
+    """Raised when STS answered with an error; STS's code and message are passed on. `request_id`
+    is STS's own, for the log."""
 
     def __init__(self, status: int, code: str, message: str, request_id: str = "") -> None:
         super().__init__(message)
@@ -29,20 +29,20 @@ class StsUnreachable(ServiceError):
 
     @classmethod
     def of(cls, fault: ConnectionFault) -> StsUnreachable:
-        """Made of what went wrong on the way."""
+        """Make it from a failure of the connection."""
         return cls(f"STS cannot be reached: {fault}")
 
 
 class StsInvalidAnswer(ServiceError):
-    """Raised when STS's answer is not what its API promises, so that nothing is passed on."""
+    """Raised when STS's answer does not follow STS's API; nothing of it is passed on."""
 
     status = 503
     code = "StsInvalidAnswer"
 
 
 def refusal(status: int, answer: object, key: AccessKey) -> ServiceError:
-    """Make the error of an answer with another HTTP status than 200, or that is no JSON object;
-    `key` asked."""
+    """Make the error of an answer whose HTTP status is not 200, or that is not a JSON object.
+    `key` is the one that asked."""
     if not isinstance(answer, dict):
         return StsInvalidAnswer(f"STS answered HTTP {status} without JSON")
     code, message = answer.get("Code"), answer.get("Message")
@@ -58,10 +58,10 @@ def refusal(status: int, answer: object, key: AccessKey) -> ServiceError:
 
 
 def _without_secrets(message: str, key: AccessKey) -> str:
-    """SignatureDoesNotMatch quotes the whole string to sign, our security token included."""
+    """Remove secrets: SignatureDoesNotMatch quotes the string to sign with our security token."""
     message = message.partition("server string to sign is")[0].strip()[:1000]
     for secret in (key.access_key_secret, key.security_token, key.access_key_id):
-        # What is shorter is no secret of STS's, and stands in every other word.
+        # STS's secrets are longer; a shorter text could be a part of many words.
         if secret and len(secret) >= 8:
             message = message.replace(secret, "***")
     return message

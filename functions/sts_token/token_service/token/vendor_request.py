@@ -1,8 +1,8 @@
-"""The vendor's AssumeRoleRequest, without what is loaded with it and never used here.
+"""The vendor's AssumeRoleRequest, without the modules that it loads but that are never used here.
 
-Of `requests`, `urllib.request` and an XML parser, a third of the cold start, stand-ins are loaded.
-Two functions of the composer are replaced by percent.py's, which take a third of the time, for any
-AcsClient of this process too. The oldest aliyun-python-sdk-core that signs so is 2.13.10.
+Stand-ins replace `requests`, `urllib.request` and an XML parser, a third of a cold start. Functions
+of percent.py replace two of the composer, also for any AcsClient of this process, and take a third
+of the time. aliyun-python-sdk-core signs in this way since 2.13.10.
 """
 
 from __future__ import annotations
