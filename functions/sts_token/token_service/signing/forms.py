@@ -1,5 +1,5 @@
-"""Grant -> form: what a browser or mini program posts to OSS (PostObject, V4). OSS checks the
-fields against the policy inside of it, which the function's own key signs."""
+"""Grant -> form: the fields that a browser or mini program posts to OSS (PostObject, V4). OSS
+checks them against a policy among them, which is signed with the function's own key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TYPE_FIELDS = ("content-type", "x-oss-content-type")
 
 class FormWish(NamedTuple):
     """What a form accepts, for 1 to 604,800 `seconds`: at most `max_bytes`, exact content types
-    (none: any), and fields that OSS refuses the form without."""
+    (empty: any), and `fields` that must be sent exactly so."""
 
     seconds: int
     max_bytes: int
@@ -38,8 +38,8 @@ class FormWish(NamedTuple):
 def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> FormWish:
-    """Check the wishes for a form; `object` and `policy` are the grant's. Raises InvalidParameter
-    for one that is malformed or would widen."""
+    """Check the wishes for a form; the grant has handled `object` and `policy`. Raises
+    InvalidParameter for a wish that is malformed or would widen."""
     most, wish = limits.max_bytes, wishes.get("max_bytes", str(limits.max_bytes))
     types = content_types.narrowed(wishes.get("content_type"), limits.content_types)
     return FormWish(
@@ -61,10 +61,10 @@ def signed_form(
     now: float,
     more_fields: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
-    """Sign a form for the grant's prefix or object at `now` (unix seconds); build the answer of it.
-    `more_fields` come with the form, and OSS refuses the form without them or with others."""
+    """Sign a form for the grant's prefix or object at `now` (unix seconds), and build the answer.
+    OSS refuses the form if `more_fields` are missing or differ."""
     signer = Signer.at(now, key, settings.region)
-    # OSS compares these with the fields of the same names: a signature serves its own form only.
+    # OSS compares these with the fields of the same names, so a signature fits only its own form.
     exact = {
         "x-oss-signature-version": ALGORITHM,
         "x-oss-credential": signer.credential,
@@ -118,12 +118,12 @@ def signed_form(
 
 
 def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
-    """What OSS holds a form to: all of them; there is no "or" between conditions.
+    """Return the conditions that OSS checks; all must hold, and there is no "or".
 
-    "starts-with" looks at the key field as it was sent: OSS puts the file's name in afterwards
-    (vendor documentation). That can only lengthen the key, and OSS reads keys literally, "../" too.
-    Where content types are bounded, two fields have to name the file's: x-oss-content-type is what
-    OSS stores; what "$content-type" looks at is not verified on the real OSS (assumption 14).
+    "starts-with" checks the key field as it was sent; OSS fills in the file's name afterwards
+    (vendor documentation). That can only lengthen the key, and OSS reads keys literally, also
+    "../". With limits on content types two fields must name the file's type. OSS stores
+    x-oss-content-type; what "$content-type" checks is not verified on the real OSS (assumption 14).
     """
     conditions: list[object] = [
         ["eq", "$key", grant.object_key]
@@ -138,8 +138,8 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
 
 
 def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str, str]:
-    """The members that the front ends of the vendor's samples read, to make the fields of. They
-    send the token's field in any case, so without a token it is empty, not "undefined"."""
+    """Return the members from which front ends of the vendor's samples make the fields. They always
+    send the field of the security token, so without one it is empty, not "undefined"."""
     names = {
         "policy": fields["policy"],
         "x_oss_signature_version": fields["x-oss-signature-version"],
@@ -147,7 +147,7 @@ def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str
         "x_oss_date": fields["x-oss-date"],
         "signature": fields["x-oss-signature"],
         "security_token": fields.get("x-oss-security-token", ""),
-        # They join it with the file's name.
+        # The samples join it with the file's name.
         "dir": prefix,
         "host": host,
     }

@@ -1,10 +1,10 @@
-"""What an `x-oss-process` that we sign may say: a list of what is allowed, not of what is not.
+"""The image operations that we sign in an `x-oss-process`: only those in a list of allowed ones.
 
-OSS processes as whoever signed. Some operations read other objects of the bucket (a watermark that
-is an image) or save what they made (sys/saveas, blindwatermark), and "|" begins another process
-(vendor documentation). Others may be unknown here; and how leniently OSS reads another case, a
-blank, or a second encoding is not documented (assumption 21). So nothing counts but what is listed,
-spelled as it is here. Names and kinds of values are vendor documentation; ranges are left to OSS.
+OSS processes images with the signer's rights. Some operations read other objects of the bucket (an
+image as watermark) or save their result (sys/saveas, blindwatermark), and "|" begins another
+process (vendor documentation). We may not know all operations. How OSS reads another case, a blank
+or a second encoding is not documented (assumption 21). So an operation must be in the list, spelt
+exactly so. Names and types of values are vendor documentation; OSS checks the ranges.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ droidsansfallback
 _FONT = f"(?:{'|'.join(base64url.encode(name.encode()) for name in _FONTS.split())})={{0,2}}"
 
 BARE = ""
-"""The name of a value that stands for itself, as in `rotate,90`."""
+"""The name of a value that has no name, as in `rotate,90`."""
 
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "resize": {
@@ -37,7 +37,7 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "limit": _SWITCH,
         "color": _COLOR,
     },
-    # "r" is in samples of the vendor's SDKs, without a documented meaning.
+    # The samples of the vendor's SDKs have "r"; its meaning is nowhere explained.
     "crop": {**dict.fromkeys(("w", "h", "x", "y"), _NUMBER), "g": _PLACE, "r": _NUMBER},
     "indexcrop": dict.fromkeys(("x", "y", "i"), _NUMBER),
     "circle": {"r": _NUMBER},
@@ -65,25 +65,25 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "info": {},
     "average-hue": {},
 }
-"""What may be asked for: an operation, its parameters, and the pattern of each one's value."""
+"""The allowed operations, their parameters, and the pattern of each parameter's value."""
 
 
 def fault(process: str) -> str | None:
-    """Say what is wrong with an x-oss-process, or None. Nothing of it is quoted. Accepted: `image/`
-    and one or more operations of the table, separated by "/", each followed by its parameters as
-    `,name_value`, or by its one bare value."""
+    """Say what is wrong with an x-oss-process, without quoting it, or None. Accepted: `image/` and
+    one or more operations of the table, separated by "/". Each is followed by its parameters as
+    `,name_value`, or by a single value without a name."""
     kind, *operations = process.split("/")
     if kind != "image" or not operations:
-        return f"must be image/ and one or more of {', '.join(OPERATIONS)}"
+        return f"must be image/ with one or more of {', '.join(OPERATIONS)}"
     for operation in operations:
         name, *arguments = operation.split(",")
         parameters = OPERATIONS.get(name)
         if parameters is None:
-            return f"has an operation that is none of {', '.join(OPERATIONS)}"
+            return f"must have only operations of {', '.join(OPERATIONS)}"
         if name == "watermark" and not any(text.startswith("text_") for text in arguments):
-            return "watermark must have a text: an image would be another object"
+            return "watermark must have a text, since an image would be another object"
         if not _are_sound(arguments, parameters):
-            accepts = [f"{name}_" if name != BARE else "a value alone" for name in parameters]
+            accepts = [f"{name}_" if name != BARE else "a single value" for name in parameters]
             return f"{name} takes {', '.join(accepts) or 'no parameters'}, as OSS documents it"
     return None
 

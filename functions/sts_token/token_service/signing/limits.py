@@ -1,4 +1,4 @@
-"""What the operator allows of signed URLs and forms."""
+"""The operator's limits on signed URLs and forms."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from token_service.settings.values import MAX_OBJECT_BYTES, ROUTE_WORDS
 
 
 class Limits(NamedTuple):
-    """How long URLs and forms live, in seconds, 1 to 604800. How large an object is at the most, in
-    bytes, 1 to 5 GiB: a form's, and a URL's, which `needs_size` where no upload may be unbound.
-    Exact content types, or one pattern like "image/*": empty, any. Whether type or size are bound,
-    so that browsers are told too what to do with them; whether an object may be replaced."""
+    """Lives of URLs and forms: 1 to 604800 seconds. Largest objects of forms and of URLs: 1 byte to
+    5 GiB; with `needs_size` a URL must name its size. Content types: exact ones or one pattern like
+    "image/*"; empty, any. `binds_content`: type or size are limited, so objects are stored as
+    downloads (upload_headers.py). `may_overwrite`: an object may be replaced."""
 
     url_seconds: int
     max_url_seconds: int
@@ -49,7 +49,7 @@ def read(reader: Reader) -> Limits:
 
 
 def routes(value: str) -> tuple[str, ...]:
-    """Read ENABLED_ROUTES: one of the words at the least. Raises Refused."""
+    """Read ENABLED_ROUTES: at least one of the words. Raises Refused."""
     found = texts(value)
     if not found or not set(found) <= set(ROUTE_WORDS):
         raise Refused(f"must be one or more of {', '.join(ROUTE_WORDS)}, separated by commas")

@@ -1,9 +1,10 @@
 """Grant -> a resumable upload: a seal that the client keeps, and the signed URLs of its requests
 (vendor documentation, "InitiateMultipartUpload" and the four after it).
 
-What has to be known at the next call is in the seal. The function's own key signs, each URL for the
-sealed key, none to read an object. That OSS holds parts to a signed content-length, completions to
-x-oss-forbid-overwrite and a callback is not verified on the real OSS (assumptions 49, 50 and 51).
+The seal has all that the next call needs. The function's own key signs each URL, only for the
+sealed object key and never for reading. That OSS checks a part's signed content-length, and heeds
+x-oss-forbid-overwrite and a callback at the end, is not verified on the real OSS (assumptions 49,
+50 and 51).
 """
 
 from __future__ import annotations
@@ -21,31 +22,32 @@ from token_service.signing import sealing, upload_headers
 from token_service.signing.limits import Limits
 
 PART_BYTES = 5 * 1024 * 1024
-"""Of every part but the last, in every upload; OSS takes 100 KiB to 5 GiB, and 10,000 parts. One
-size for all: did it follow from the upload's, the many parts of one seal and the large ones of
-another of the same object could be mixed, to more than either allows."""
+"""The size of every part but the last, in every upload. OSS takes 100 KiB to 5 GiB, and 10,000
+parts. If the size depended on the upload, a client could mix many parts of one seal with large
+parts of another for the same object, and store more than either allows."""
 MAX_PARTS = 100
-"""Of one call: what is signed while a client waits."""
+"""The most parts of one call, which are signed while a client waits."""
 UPLOAD_SECONDS = 7 * 24 * 3600
-"""The life of a seal, and of parts in a bucket of template.yml."""
+"""The life of a seal. A bucket of template.yml keeps unfinished parts as long."""
 
 _PUT, _LIST, _ABORT = "oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"
 ACTIONS = {"start": _PUT, "parts": _PUT, "list": _LIST, "complete": _PUT, "abort": _ABORT}
-"""What is signed, and what each needs to be allowed."""
+"""The operations that are signed, each with the action that a policy must allow."""
 
 
 class UploadRefused(ServiceError):
-    """Raised for an Upload that is altered, has ended, or is not of this caller, bucket, issuer and
-    version, or of today's limits. One answer for all: it tells a stranger nothing."""
+    """Raised for an Upload that is altered or expired, of another caller, bucket, issuer or
+    version, or refused by today's limits. All get the same answer, which tells a stranger
+    nothing."""
 
     status = 403
     code = "UploadRefused"
 
 
 class Upload(NamedTuple):
-    """What is sealed: whose upload (the first of JWT_ISSUER or "", the session's name), where
-    to, how many bytes in all and in each part but the last, with which headers (Content-Type,
-    Content-Disposition) OSS is to store it; `expires` is in unix seconds."""
+    """The sealed values. `issuer` is the first of JWT_ISSUER, or ""; `caller` is the session name.
+    `size` and `part_size` are bytes of the whole and of each part but the last. OSS stores the
+    object with `headers` (Content-Type, Content-Disposition). `expires` is in unix seconds."""
 
     issuer: str
     caller: str
@@ -58,12 +60,12 @@ class Upload(NamedTuple):
 
     @property
     def part_count(self) -> int:
-        """How many parts there are; the first has number 1."""
+        """The number of parts; the first part is number 1."""
         return -(-self.size // self.part_size)
 
 
 class Step(NamedTuple):
-    """An operation of ACTIONS; for "parts" their numbers, for "list" the number to go on after."""
+    """An operation of ACTIONS; "parts" has their numbers, "list" the number to continue after."""
 
     operation: str
     upload_id: str = ""
@@ -72,20 +74,20 @@ class Step(NamedTuple):
 
 
 Sign = Callable[[str, Mapping[str, str], Mapping[str, str]], str]
-"""Makes a URL of the sealed object: of a method, a query, and what headers must be sent."""
+"""Signs a URL of the sealed object, from a method, a query and the headers that must be sent."""
 
 
 def read_start(
     wishes: Mapping[str, str], grant: Grant, limits: Limits, issuer: str, now: float
 ) -> Upload:
-    """Check the wishes for a new upload; its name and `policy` are the grant's. Raises
-    InvalidParameter for one that is missing, malformed, not of a start or would widen."""
+    """Check the wishes for a new upload; the grant has handled its name and `policy`. Raises
+    InvalidParameter for a wish that is missing, malformed, not for a start, or would widen."""
     for name in sorted(wishes.keys() & MULTIPART_STEP):
-        raise InvalidParameter(name, "goes with the Upload that the start has answered")
+        raise InvalidParameter(name, "needs Upload as well, from the answer to the start")
     if grant.object_key is None:
-        raise InvalidParameter("object", "must be given, or name=auto: an upload is of one object")
+        raise InvalidParameter("object", "must be given, or name=auto: an upload makes one object")
     if wishes.get("size", "0") == "0":
-        raise InvalidParameter("size", "must be given, 1 or more; /signed-url puts empty objects")
+        raise InvalidParameter("size", "must be given, 1 or more; /signed-url is for empty objects")
     return Upload(
         issuer=issuer,
         caller=grant.session_name,
@@ -99,15 +101,15 @@ def read_start(
 
 
 def seal(upload: Upload, secret: bytes) -> str:
-    """Return the upload as the client keeps it."""
+    """Return the seal of an upload, which the client keeps."""
     return sealing.seal(upload, "multipart", "1", secret)
 
 
 def unseal(
     text: str, secrets: tuple[bytes, ...], grant: Grant, limits: Limits, issuer: str, now: float
 ) -> Upload:
-    """Return what was sealed for this caller, where it could be started today as well. Raises
-    UploadRefused."""
+    """Return the upload that was sealed for this caller, if today's limits would allow its start.
+    Raises UploadRefused."""
     opened = sealing.unseal(text, "multipart", "1", secrets)
     if opened is not None:
         upload = Upload(*opened)
@@ -115,14 +117,14 @@ def unseal(
         is_theirs = upload[:4] == whose and upload.key.startswith(grant.prefix)
         if is_theirs and now < upload.expires and _is_within(upload, limits):
             return upload
-    raise UploadRefused("Upload: not one of yours that is still good; start the upload anew")
+    raise UploadRefused("Upload: it is not yours, or not valid any more; start the upload again")
 
 
 def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Step:
-    """Check the wishes for an upload that has begun; `per_minute` is CALLER_URLS_PER_MINUTE, 0: no
-    limit. Raises InvalidParameter."""
+    """Check the wishes for a step of an upload; `per_minute` is CALLER_URLS_PER_MINUTE, where 0
+    means no limit. Raises InvalidParameter."""
     for name in sorted(wishes.keys() & MULTIPART_START):
-        raise InvalidParameter(name, "is for the start; Upload says it already")
+        raise InvalidParameter(name, "is for the start only; Upload has it already")
     upload_id, action = wishes.get("upload_id", ""), wishes.get("action")
     if OWN_VARIABLES in wishes and action != "complete":
         raise InvalidParameter(OWN_VARIABLES, "is for action=complete only")
@@ -143,8 +145,8 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
 def signed(
     step: Step, upload: Upload, sign: Sign, limits: Limits, callback: Mapping[str, str]
 ) -> dict[str, object]:
-    """Sign what a step is for: the URLs of parts, or one request. `callback` are the parameters by
-    which OSS calls back once the upload is complete."""
+    """Sign the URLs of a step: of its parts, or of its one request. `callback` has the parameters
+    with which OSS calls back once the upload is complete."""
     query, headers = {"uploadId": step.upload_id}, {}
     if step.operation == "parts":
         return {"Parts": [_part(number, query, upload, sign) for number in step.parts]}
@@ -152,7 +154,7 @@ def signed(
         query, headers = {"uploads": ""}, dict(upload.headers)
     elif step.operation == "complete":
         query.update(callback)
-        # Named, since what clients send with a text by themselves would not be what is signed.
+        # Named here, because clients would send another type by default than the signed one.
         headers["Content-Type"] = "application/xml"
         headers.update({} if limits.may_overwrite else upload_headers.FORBID_OVERWRITE)
     elif step.after:
@@ -163,13 +165,13 @@ def signed(
 
 def _part(number: int, query: Mapping[str, str], upload: Upload, sign: Sign) -> dict[str, object]:
     size = min(PART_BYTES, upload.size - (number - 1) * PART_BYTES)
-    # Not in Headers: what sends a body says its length by itself, and lets no page do so.
+    # Not in Headers: HTTP clients set the length themselves, and browsers let no page set it.
     url = sign("PUT", {**query, "partNumber": str(number)}, {"Content-Length": str(size)})
     return {"Number": number, "Url": url, "Method": "PUT", "Headers": {}, "Size": size}
 
 
 def _is_within(upload: Upload, limits: Limits) -> bool:
-    """Whether it could be started today as it was; of overwriting its end is told anew."""
+    """Whether today's limits would allow its start; the rule on overwriting applies at its end."""
     sealed, forbid = upload.headers, upload_headers.FORBID_OVERWRITE
     names = {"content_type": "Content-Type", "disposition": "Content-Disposition"}
     wishes = {wish: sealed[name] for wish, name in names.items() if name in sealed}

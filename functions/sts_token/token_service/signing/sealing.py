@@ -1,4 +1,4 @@
-"""What comes back to us through strangers' hands: sealed under a secret, not hidden."""
+"""Seals: content that clients or OSS bring back to us, authenticated but not encrypted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORM = r"([0-9])\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{43})"
 
 def seal(content: Sequence[object], kind: str, version: str, secret: bytes) -> str:
     """Return version, content as JSON, and MAC: ASCII of `[A-Za-z0-9._-]`, for headers, URLs and
-    forms. The secret signs `kind` and `version`, a digit, too: should it be used for two things."""
+    forms. The MAC covers `kind` and `version` (a digit), in case a secret is used for two kinds."""
     payload = base64url.encode(compact_unicode(content).encode())
     return f"{version}.{payload}.{_mac(kind, version, payload, secret)}"
 
@@ -25,12 +25,12 @@ def unseal(
     text: str, kind: str, versions: Collection[str], secrets: tuple[bytes, ...]
 ) -> list[Any] | None:
     """Return what was sealed with one of the secrets, None for anything else. Each character
-    counts: a text with one altered is no other spelling of the same seal."""
+    counts: a seal has only one spelling."""
     form = re.fullmatch(_FORM, text)
     if form is None or form[1] not in versions:
         return None
     macs = [_mac(kind, form[1], form[2], secret) for secret in secrets]
-    # All of them, whichever fits: how long it takes tells nothing.
+    # Compared with every secret in constant time, so timing does not reveal which one fits.
     fits = sum(hmac.compare_digest(mac, form[3]) for mac in macs)
     return json.loads(base64url.decode(form[2])) if fits else None
 

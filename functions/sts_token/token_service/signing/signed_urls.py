@@ -1,7 +1,7 @@
-"""Grant -> signed URL: one method on one object, for whoever holds the URL.
+"""Grant -> signed URL: one method on one object, for anyone who has the URL.
 
-Whether the caller may do it is permissions.py's matter, and which key signs is the route's: the URL
-can do what that key may do on the object. Forms lie in forms.py.
+permissions.py decides whether the caller may do it, and the route decides which key signs. The URL
+can do what that key may do on the object. forms.py makes forms.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from token_service.signing.limits import Limits
 from token_service.signing.signer import Signer, lifetime
 
 MAX_VALUE_BYTES = 1024
-"""Of each parameter that a caller adds to a download's URL, in UTF-8."""
+"""The limit for each parameter that a caller adds to a download's URL, in UTF-8."""
 
 ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObject"}
-"""The methods that are signed, and what each needs to be allowed."""
+"""The methods that are signed, each with the action that a policy must allow."""
 
 DISPOSITION = DOWNLOAD[0]  # the wish that says how a browser shows a download
 _OF_PUT = (*UPLOAD, OWN_VARIABLES)
@@ -33,8 +33,8 @@ _FOREIGN = {"PUT": DOWNLOAD, "GET": _OF_PUT, "HEAD": (*_OF_PUT, *DOWNLOAD)}
 
 
 class UrlWish(NamedTuple):
-    """What a URL is to do, for 1 to 604,800 `seconds`; `headers` must be sent along exactly so,
-    `query` is part of the URL, and a `size`, in bytes, is that of the body."""
+    """What a URL is for, during 1 to 604,800 `seconds`. `headers` must be sent exactly so,
+    `query` is part of the URL, and `size`, in bytes, is that of the body."""
 
     method: str
     seconds: int
@@ -46,8 +46,8 @@ class UrlWish(NamedTuple):
 def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> UrlWish:
-    """Check the wishes for a URL; `object` and `policy` are the grant's. Raises InvalidParameter
-    for one that is missing, malformed, not of the method or would widen."""
+    """Check the wishes for a URL; the grant has handled `object` and `policy`. Raises
+    InvalidParameter for one that is missing, malformed, not for the method, or would widen."""
     if "object" not in wishes and "name" not in wishes:
         raise InvalidParameter("object", "must be given, or name=auto: a URL is for one object")
     method = wishes.get("method", "PUT").upper()
@@ -74,11 +74,11 @@ def signed_url(
     now: float,
     more_query: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
-    """Sign a URL for the grant's object at `now` (unix seconds), and build the answer of it.
-    `more_query` are parameters that OSS shall get and that no client may leave out or change."""
+    """Sign a URL for the grant's object at `now` (unix seconds), and build the answer. `more_query`
+    has more parameters for OSS; a client cannot leave them out or change them."""
     object_key = grant.object_key or ""
     signer = Signer.at(now, key, settings.region)
-    # A size is signed, and not among Headers: a browser sets it by itself, and lets no page do so.
+    # A size is signed, but not in Headers: a browser sets it itself, and lets no page set it.
     size = {} if wish.size is None else {"Content-Length": str(wish.size)}
     query, headers = {**wish.query, **(more_query or {})}, {**wish.headers, **size}
     where = settings.oss_endpoint, grant.bucket, object_key
@@ -90,7 +90,7 @@ def signed_url(
         **({} if wish.size is None else {"Size": wish.size}),
         "Expiration": signer.expiration(wish.seconds),
         "Object": object_key,
-        # As in a token: nothing else may stand at the top.
+        # As in a token, more members would not be safe at the top.
         "Scope": {"Bucket": grant.bucket, "Region": settings.region, "Policy": grant.policy},
     }
 
@@ -103,11 +103,11 @@ def _size(wish: str | None, limits: Limits) -> int | None:
 
 
 def _download(wishes: Mapping[str, str]) -> dict[str, str]:
-    """A browser stores what it gets, unless it is to be shown and runs nothing: then it is of the
-    type that the name says, whatever was stored."""
+    """Return the parameters of a download. A browser saves the file, unless the wish is to show it
+    and its extension is safe. Then it gets the type of that extension, whatever was stored."""
     found = {name: _value(name, wishes[name]) for name in DOWNLOAD if name in wishes}
     disposition = found.setdefault(DISPOSITION, "attachment")
-    # Blanks of ASCII only: a browser that meets another one knows no such kind, and shows it.
+    # Only ASCII blanks: with another blank a browser does not know the kind, and shows the file.
     kind = disposition.partition(";")[0].strip(" \t").lower()
     if kind == "attachment":
         return found
@@ -116,21 +116,21 @@ def _download(wishes: Mapping[str, str]) -> dict[str, str]:
         return {**found, "response-content-type": shown}
     raise InvalidParameter(
         DISPOSITION,
-        "must begin with attachment; inline is for names that end like a picture's, a sound's or a "
-        f"video's: {', '.join(extensions.SHOWN)}",
+        "must begin with attachment; inline is only for names with the extension of a picture, "
+        f"sound or video: {', '.join(extensions.SHOWN)}",
     )
 
 
 def _value(name: str, value: str) -> str:
     if name == "x-oss-process":
-        # Imported where it is needed: hardly any URL is for a picture.
+        # Imported here because few URLs process a picture.
         from token_service.signing import image_operations
 
         fault = image_operations.fault(value)
         if fault:
             raise InvalidParameter(name, fault)
     size = len(value.encode("utf-8", "surrogatepass"))
-    # OSS makes a header of the one; the other has no use for them. Half a pair has no UTF-8.
+    # One becomes a header of OSS; the other never needs them. UTF-8 has no half surrogate pairs.
     if not 1 <= size <= MAX_VALUE_BYTES or re.search("[\0-\x1f\x7f\ud800-\udfff]", value):
         raise InvalidParameter(
             name, f"must be 1 to {MAX_VALUE_BYTES} bytes of UTF-8, without control characters"

@@ -1,7 +1,7 @@
-"""OSS signature V4 by the function's own key: what is signed, and for how long.
+"""OSS signature V4: how requests, URLs and forms are signed, and for how long.
 
-What a signed URL or a form holds lies in signed_urls.py and forms.py. Source: vendor documentation,
-and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
+signed_urls.py and forms.py decide what they contain. Source: vendor documentation, and the signers
+of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from token_service.signing.limits import Limits
 ALGORITHM = "OSS4-HMAC-SHA256"  # the name of signature V4 (vendor documentation)
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # V4 for: the body is not signed
 _SIGNED = ("content-type", "content-md5")
-"""The headers beside x-oss-* that V4 signs wherever they are sent."""
+"""The headers that V4 always signs if they are sent, beside x-oss-*."""
 
 MAX_TEMPORARY_SECONDS = 3600
-"""The longest life of what a temporary key signs: it dies with the key, whatever it says itself.
+"""The longest life of what a temporary key signs. A signature ends with its key at the latest.
 
-When that is cannot be known: Function Compute passes no expiration, and the security token is
-opaque. Such keys last 36 hours (vendor documentation), of which any part may be over; how early
-they are replaced is not verified on the real cloud (assumption 34). Only this holds the choice.
+That moment cannot be known: Function Compute passes no expiration, and the security token is
+opaque. Such keys last 36 hours (vendor documentation), and any part of that may be over. How early
+they are replaced is not verified on the real cloud (assumption 34). Our choice is made only here.
 """
 
 
 class Signer(NamedTuple):
-    """A key, and where and when it signs."""
+    """A key, with the region and the time of its signatures."""
 
     key: AccessKey
     region: str
@@ -48,26 +48,26 @@ class Signer(NamedTuple):
 
     @classmethod
     def at(cls, now: float, key: AccessKey, region: str) -> Signer:
-        """Sign at `now`, in unix seconds."""
+        """Make a signer for the time `now`, in unix seconds."""
         moment = int(now)
         return cls(key, region, moment, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment)))
 
     @property
     def scope(self) -> str:
-        """What a signature is good for: a day and a region."""
+        """The scope of a signature: a day and a region."""
         return f"{self.timestamp[:8]}/{self.region}/oss/aliyun_v4_request"
 
     @property
     def credential(self) -> str:
-        """The x-oss-credential: whose key it is, and the scope."""
+        """The x-oss-credential: the id of the key, and the scope."""
         return f"{self.key.access_key_id}/{self.scope}"
 
     def expiration(self, seconds: int) -> str:
-        """The moment `seconds` after signing, as 20 characters of UTC like every Expiration."""
+        """Return the time `seconds` after signing, in UTC, with 20 characters as any Expiration."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.moment + seconds))
 
     def signature(self, text: str) -> str:
-        """Sign a string to sign, or a form's policy in base64: 64 hex digits."""
+        """Sign a string to sign, or a form's policy in base64. Returns 64 hex digits."""
         key = _signing_key(self.key.access_key_secret, self.scope)
         return hmac.digest(key, text.encode(), "sha256").hex()
 
@@ -81,8 +81,8 @@ class Signer(NamedTuple):
         parameters: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> str:
-        """Sign a URL of an object that is good for `seconds`. `parameters` are those of the
-        operation, `headers` what has to be sent exactly so."""
+        """Sign a URL of an object that is valid for `seconds`. `parameters` are those of the
+        operation; `headers` must be sent exactly so."""
         signed = {name.lower(): value for name, value in headers.items()}
         pairs = {
             **parameters,
@@ -104,9 +104,9 @@ class Signer(NamedTuple):
     def request_signature(
         self, method: str, resource: str, query: str, headers: Mapping[str, str]
     ) -> str:
-        """Sign a request. `resource` is /bucket/key, not encoded, whatever the URL's style; `query`
-        is `canonical_query` of all parameters but the signature; `headers` are those to sign, with
-        names in lower case. What V4 does not sign by itself is an additional header."""
+        """Sign a request. `resource` is /bucket/key, not encoded, for every style of URL. `query`
+        is `canonical_query` of all parameters but the signature. `headers` are signed; their names
+        are in lower case. Those that V4 does not always sign become additional headers."""
         lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
         names = _additional(headers)
         canonical = f"{method}\n{_quoted(resource)}\n{query}\n{lines}\n{names}\n{UNSIGNED_PAYLOAD}"
@@ -119,7 +119,7 @@ _quoted = lru_cache(maxsize=4)(quote)
 
 @lru_cache(maxsize=2)
 def _signing_key(secret: str, scope: str) -> bytes:
-    """Kept like what is quoted: a hundred parts have the same one."""
+    """Derive the signing key. It is cached, as `_quoted` is: a hundred parts have the same one."""
     key = f"aliyun_v4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -127,32 +127,32 @@ def _signing_key(secret: str, scope: str) -> bytes:
 
 
 def _additional(names: Iterable[str]) -> str:
-    """Of headers in lower case those that V4 signs only where they are named, as it names them."""
+    """Return the names of the headers that V4 signs only if they are named, as a list for it."""
     found = [name for name in names if name not in _SIGNED and not name.startswith("x-oss-")]
     return ";".join(sorted(found))
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
-    """Encode and order parameters as V4 signs them; an empty value stands without "="."""
+    """Encode and sort parameters as V4 signs them; an empty value has no "="."""
     pairs = sorted((percent.kept(name), percent.kept(value)) for name, value in parameters.items())
     return "&".join(f"{name}={value}" if value else name for name, value in pairs)
 
 
 MIN_CUT_SECONDS = 60
-"""What is left of a URL or form, at the least, where a wish is cut to what is left of a login."""
+"""The shortest life of a URL or form whose wish is cut to what is left of a login."""
 
 
 def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Login | None) -> int:
-    """How many seconds a URL or form lives: 1 up to URL_EXPIRE_TIME_MAX and what the key allows.
+    """Return the life of a URL or form: 1 second to URL_EXPIRE_TIME_MAX, or what the key allows.
 
-    `key` is the function's own where that signs, None where a session does, whose end is known.
+    `key` is the function's own if that one signs, and None if a session signs, whose end is known.
 
     A wish (`expires`) is cut to what is left of the login, but not below a minute. Raises
-    InvalidParameter for one that is malformed or longer than the operator allows.
+    InvalidParameter for a wish that is malformed, or longer than the operator allows.
     """
     longest, by = limits.max_url_seconds, "URL_EXPIRE_TIME_MAX"
     if key is not None and key.security_token is not None and longest > MAX_TEMPORARY_SECONDS:
-        longest, by = MAX_TEMPORARY_SECONDS, "the function's key is a temporary one"
+        longest, by = MAX_TEMPORARY_SECONDS, "the function's key is temporary"
     if wish is None:
         return min(limits.url_seconds, longest)
     seconds = whole_wish("expires", wish, "seconds", 1, longest, by)

@@ -1,8 +1,8 @@
-"""Limits and wishes -> the headers that an upload is held to: signed in a URL, exact in a form.
+"""Limits and wishes -> the headers that an upload must have: signed in a URL, exact in a form.
 
-A browser shows what it gets by its content type: a stored page or drawing can run scripts on the
-bucket's domain. So where types or sizes are bound, an object is stored to be downloaded
-(Content-Disposition: attachment), but for kinds that run nothing.
+A browser shows a file by its content type, so a stored HTML page or SVG can run scripts on the
+bucket's domain. If types or sizes are limited, an object is therefore stored as a download
+(Content-Disposition: attachment), unless it is wished inline and its type runs no scripts.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from token_service.grant.refusals import InvalidParameter
 from token_service.signing.limits import Limits
 
 FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}
-"""OSS stores nothing where there is an object (vendor documentation of PutObject)."""
+"""With it OSS does not replace an existing object (vendor documentation of PutObject)."""
 
 
 def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
-    """Return the headers of an upload of one type, which must be sent exactly so: Content-Type,
-    Content-Disposition and x-oss-forbid-overwrite, each where limits or wishes say so. Raises
-    InvalidParameter."""
+    """Return the headers of an upload of one type, which must be sent exactly so. They are
+    Content-Type, Content-Disposition and x-oss-forbid-overwrite, each if limits or wishes need it.
+    Raises InvalidParameter."""
     found = content_types.exact(wishes.get("content_type"), limits.content_types)
     if found is None:
         return beside_type(wishes, (), limits)
@@ -28,8 +28,8 @@ def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
 
 
 def beside_type(wishes: Mapping[str, str], types: Sequence[str], limits: Limits) -> dict[str, str]:
-    """Return the same without Content-Type, for an upload of one of these exact types; none: any.
-    Raises InvalidParameter for a `disposition` that they cannot have, or an `ext` of none."""
+    """Return the same without Content-Type, for an upload of one of these exact types (empty, any).
+    Raises InvalidParameter for a `disposition` or `ext` that does not fit the types."""
     headers = {}
     disposition = wishes.get("disposition", "attachment" if limits.binds_content else None)
     if disposition is not None:
