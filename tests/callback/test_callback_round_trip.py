@@ -475,10 +475,10 @@ def test_own_variables_are_of_the_completion_of_multipart(world: World) -> None:
 OWN_WISHES: list[tuple[str, str, dict[str, str], str]] = [
     ("/form", "Bucket=bob", {}, "own variable 1, Bucket: that name is ours"),
     ("/form", '{"order": 7}', {}, "own variable 1: its name must be 1 to 32 of"),
-    ("/signed-url", f"a={'%2B' * 1000}", {"object": "l" * 900}, "must be shorter, beside so"),
+    ("/signed-url", f"a={'%2B' * 1000}", {"object": "l" * 900}, "must be shorter with such"),
     ("/signed-url", "a=1", {"method": "GET"}, "callback_variables: is for PUT only"),
     ("/signed-url", "a=1", {"method": "HEAD"}, "callback_variables: is for PUT only"),
-    ("/multipart", "a=1", {"size": "9"}, "callback_variables: goes with the Upload"),
+    ("/multipart", "a=1", {"size": "9"}, "callback_variables: needs Upload as well"),
     ("/", "a=1", {}, "callback_variables: is not a wish of this route, but of"),
 ]
 
@@ -505,5 +505,5 @@ def test_without_callbacks_a_wish_for_own_variables_is_refused(world: World) -> 
     without = {"CALLBACK_URL": "", "UPLOAD_HOOK_URL": ""}
     with closing(App({**world.cloud.env, **without})) as app:
         answered = json.loads(app.respond(lambda: request).body)
-    message = "callback_variables: there are no callbacks here (CALLBACK_URL)"
+    message = "callback_variables: callbacks are not configured (CALLBACK_URL)"
     assert answered["ErrorMessage"] == message

@@ -78,13 +78,13 @@ def test_a_page_gets_to_read_that_a_route_is_closed(jwt: Env) -> None:
 def test_what_would_open_a_route_is_told_to_who_is_logged_in(jwt: Env, route: Route) -> None:
     """Issue 14: how this deployment is configured is no stranger's to know."""
     closed = {**jwt, "ENABLED_ROUTES": "form" if route.word != "form" else "token"}
-    opens = f"closed here; it answers where ENABLED_ROUTES has {route.word}"
+    opens = f"this route is closed; {route.word} in ENABLED_ROUTES would open it"
     method = route.methods[0]
     for given, message in (
         ({"access_token": login(sub="alice")}, opens),
-        ({}, "closed here"),
-        ({"access_token": "x.y.z"}, "closed here"),
-        ({"access_token": login(sub="alice", exp=int(time.time()) - 3600)}, "closed here"),
+        ({}, "this route is closed"),
+        ({"access_token": "x.y.z"}, "this route is closed"),
+        ({"access_token": login(sub="alice", exp=int(time.time()) - 3600)}, "this route is closed"),
     ):
         found = answer({**closed, "JWT_SECRET": SECRET}, Request(method, route.path, given))
         assert (found["ErrorCode"], found["ErrorMessage"]) == ("RouteDisabled", message)

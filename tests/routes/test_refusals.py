@@ -151,7 +151,7 @@ def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
             {"object": "a", "size": "1"},
             {},
             "NotFound",
-            "no multipart uploads here: MULTIPART_SECRET is not set",
+            "multipart uploads are not configured: MULTIPART_SECRET is not set",
         ),
     ],
 )
@@ -179,7 +179,7 @@ def test_no_variable_is_named_that_would_not_help(env: Env) -> None:
     found = answer(temporary, Request("GET", "/form", {"expires": "7200"}))
     assert found["ErrorMessage"] == (
         f"expires: must be whole seconds, 1 to {MAX_TEMPORARY_SECONDS} "
-        "(the function's key is a temporary one)"
+        "(the function's key is temporary)"
     )
 
 
@@ -196,7 +196,7 @@ def test_a_rate_limit_names_its_variable(either: Env) -> None:
 @pytest.mark.parametrize(
     ("request_", "told", "hint"),
     [
-        (Request("POST", "/callback"), "no callbacks here", "CALLBACK_URL is not set"),
+        (Request("POST", "/callback"), "callbacks are not configured", "CALLBACK_URL is not set"),
         (
             Request("OPTIONS", "/", headers=ORIGIN),
             "the origin is not allowed",

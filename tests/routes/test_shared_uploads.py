@@ -208,8 +208,9 @@ def test_a_refusal_says_what_would_allow_it(env: Env) -> None:
     with closing(App(env)) as app:
         found = json.loads(app.respond(lambda: Request("GET", "/uploads")).body)
     assert found["ErrorMessage"] == (
-        "AUTH=anonymous: callers share a folder, so no one's own can be told; bucket_read_policy "
-        "or bucket_read_write_policy as POLICY_FILE lets everybody list it"
+        "with AUTH=anonymous all callers share one folder, so one caller's uploads cannot be "
+        "listed separately; bucket_read_policy or bucket_read_write_policy as POLICY_FILE lets "
+        "everybody list the folder"
     )
     for name in ("bucket_read_policy", "bucket_read_write_policy", "all_policy"):
         settings = read_settings({**env, "POLICY_FILE": name})

@@ -78,13 +78,15 @@ def test_what_the_function_logs_as_json_has_it_too(function_line: list[str]) -> 
     told.write()
     told = Record()
     told.route, told.status = "/uploads", 403
-    told.error, told.reason = "RouteDisabled", "closed here"
+    told.error, told.reason = "RouteDisabled", "this route is closed"
     told.write()
     asked.reset(token)
     good, bad = function_line
     said = r"function GET /uploads 200 \(alice, cache miss, STS 12\.3 ms, [0-9.]+ ms\)"
     assert re.fullmatch(said, good)
-    assert re.fullmatch(r"function GET /uploads 403 RouteDisabled \([0-9.]+ ms\): closed here", bad)
+    assert re.fullmatch(
+        r"function GET /uploads 403 RouteDisabled \([0-9.]+ ms\): this route is closed", bad
+    )
 
 
 def test_a_route_is_named_where_the_path_does_not(function_line: list[str]) -> None:

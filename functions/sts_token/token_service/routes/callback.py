@@ -1,4 +1,4 @@
-"""`/callback`: what OSS says of an upload, verified, logged and passed on to the webhook."""
+"""`/callback`: OSS reports an upload; it is verified, logged and passed on to the webhook."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from token_service.settings.parsing import Reader
 from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET
 
 CALLBACK_SECONDS = 4.0
-"""OSS waits 5 s, a cold start and the way between included."""
+"""OSS waits 5 s, including a cold start and the network."""
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
-    """Only what is verified, and true of the object as OSS has it, is answered with success."""
+    """Answer with success only if the callback is verified, and OSS's object is as it says."""
     end = at.end(CALLBACK_SECONDS)
     settings = at.get(callback_settings)
     if settings is None:
-        raise NotFound("no callbacks here", "CALLBACK_URL is not set")
+        raise NotFound("callbacks are not configured", "CALLBACK_URL is not set")
     callback = verify.verify(
         request,
         settings,
@@ -38,10 +38,10 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     record.caller = callback.caller
     head = at.get(oss_of).head(callback.object_key, at.access_key(), end)
     upload = verify.confirm(callback, head)
-    # Without the app's own variables: they may be an address or a telephone number.
+    # The app's own variables are left out: they may hold an address or a phone number.
     record.upload = upload._replace(variables={}).members()
     if at.settings.auth.brakes is not None:
-        # It is stored by now: the log says what there is to look at, and nobody else is told.
+        # The object is stored by now. The log names it, and the webhook is not called.
         brakes.apply_to_upload(callback.caller, callback.issued, at.settings.auth.brakes)
     webhook = at.get(_webhook)
     if webhook is None:

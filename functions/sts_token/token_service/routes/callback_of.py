@@ -1,4 +1,4 @@
-"""What the routes that open an upload put along: the callback of the grant."""
+"""The callback of a grant, for the routes that open an upload."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from token_service.settings.variables import CALLBACK_SECRET
 def callback_of(
     grant: Grant, expires: int, at: Instance, wishes: Mapping[str, str] = NONE
 ) -> CallbackParameters | None:
-    """What goes with a grant until `expires` (unix seconds), None without CALLBACK_URL. Raises
-    InvalidParameter for a wish for own variables that is malformed, or that nothing would carry."""
+    """Return the callback of a grant until `expires` (unix seconds), None without CALLBACK_URL.
+    Raises InvalidParameter for own variables that are malformed, too long or without a callback."""
     settings, wish, own = at.get(callback_settings), wishes.get(OWN_VARIABLES, ""), ""
     if settings is None:
         if wish:
-            raise InvalidParameter(OWN_VARIABLES, "there are no callbacks here", "CALLBACK_URL")
+            raise InvalidParameter(OWN_VARIABLES, "callbacks are not configured", "CALLBACK_URL")
         return None
     if wish:
         from token_service.callback import variables
@@ -32,10 +32,10 @@ def callback_of(
     secrets = Reader(at.env).read(CALLBACK_SECRET)
     made = parameters.callback_parameters(grant, expires, settings, secrets, own)
     if own and len(made.form_fields()["callback"]) > parameters.MAX_BYTES:
-        raise InvalidParameter(OWN_VARIABLES, "must be shorter, beside so long an object's name")
+        raise InvalidParameter(OWN_VARIABLES, "must be shorter with such a long object name")
     return made
 
 
 def callback_settings(at: Instance) -> CallbackSettings | None:
-    """Where OSS calls back, None without CALLBACK_URL; for Instance.get."""
+    """Read the settings of callbacks, None without CALLBACK_URL; for Instance.get."""
     return parameters.read(Reader(at.env)) if at.settings.has_callbacks else None

@@ -1,4 +1,4 @@
-"""`/health`: whether the configuration is sound. Anybody may ask; nothing secret is said."""
+"""`/health`: whether the configuration is valid. Anyone may ask; the answer has no secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_WARNINGS = 10  # of one answer; ours to choose
 
 
 def answer(request: object, at: instance.Instance, record: object) -> dict[str, object]:  # noqa: ARG001
-    """Say OK, version, own host of OSS, byte code or none, 10 warnings or less; or ServiceError."""
+    """Answer OK, version, host of OSS, whether there is byte code, and at most 10 warnings."""
     check(at)
     return {
         "StatusCode": 200,
@@ -26,8 +26,8 @@ def answer(request: object, at: instance.Instance, record: object) -> dict[str, 
 
 
 def check(at: instance.Instance) -> None:
-    """Raise ServiceError for what is wrong with the environment, as far as STS is not asked. Of
-    variables, all that is wrong at once: more than one are in `Faults` as well."""
+    """Raise ServiceError if the environment is wrong, as far as that shows without STS. Its message
+    names all faults of variables; if there are several, `Faults` lists them as well."""
     if found := faults.examine(at.env).faults:
         error, texts = found[0], [fault.message for fault in found]
         if len(found) > 1:

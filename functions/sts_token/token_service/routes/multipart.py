@@ -20,14 +20,14 @@ from token_service.signing.signer import Signer, lifetime
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
-    """Sign the start of an upload, or what goes on with one, with the function's own key."""
+    """Sign the start or a later step of an upload, with the function's own key."""
     wishes = grants.read_wishes(request, wish_names.MULTIPART)
     grant = at.grant(request, record, wishes)
     reader = Reader(at.env)
     if not reader.text(MULTIPART_SECRET):
-        raise NotFound("no multipart uploads here: MULTIPART_SECRET is not set")
+        raise NotFound("multipart uploads are not configured: MULTIPART_SECRET is not set")
     secrets = reader.read(MULTIPART_SECRET)
-    # The first of its spellings: another one may come in while an upload is on its way.
+    # The first issuer: others may be added while an upload is under way.
     issuer = (*texts(reader.text(JWT_ISSUER)), "")[0]
     key, limits, now = at.access_key(), at.get(read_limits), time.time()
     step = Step("start")

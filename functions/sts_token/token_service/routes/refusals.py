@@ -1,5 +1,5 @@
-"""What goes wrong on the way to an answer: errors as JSON, as the log has them, and what no route
-has."""
+"""Errors on the way to an answer, as JSON and for the log, and the errors of paths and methods that
+no route has."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class NotFound(ServiceError):
-    """Raised when no route has the request's path, or what it needs is not set."""
+    """Raised when no route has the request's path, or a variable that it needs is not set."""
 
     status = 404
     code = "NotFound"
 
 
 class MethodNotAllowed(ServiceError):
-    """Raised when the route exists and does not answer the request's method."""
+    """Raised when the route exists, but does not answer the request's method."""
 
     status = 405
     code = "MethodNotAllowed"
@@ -43,8 +43,8 @@ class RouteDisabled(ServiceError):
 def no_route(
     request: Request, route: Route | None, paths: Iterable[str], at: Instance, record: Record
 ) -> ServiceError:
-    """The error of a path that no route has, of a method that its route does not answer, or of a
-    closed route: who asks is found out, for the hint."""
+    """Make the error of an unknown path, of a method that the route does not answer, or of a closed
+    route. There the caller is identified, because only callers read the hint."""
     if route is None:
         return NotFound(f"no such path; must be one of {', '.join(paths)}")
     methods = ", ".join(route.methods)
@@ -52,25 +52,25 @@ def no_route(
         return MethodNotAllowed(f"must be one of {methods}", headers={"Allow": methods})
     with suppress(ServiceError):
         at.caller(request, record)
-    return RouteDisabled("closed here", f"it answers where ENABLED_ROUTES has {route.word}")
+    return RouteDisabled("this route is closed", f"{route.word} in ENABLED_ROUTES would open it")
 
 
 def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool) -> ServiceError:
-    """Note an error in the request's record and, where it is the operator's, in the log; return
-    what a client is told. A hint names what the operator would change: with AUTH=jwt only who is
-    logged in reads it."""
+    """Note an error in the request's record, and in the log if it is the operator's. Return what
+    the client is told. A hint says what the operator can change. With AUTH=jwt only callers who are
+    logged in read it."""
     if not isinstance(error, ServiceError):
-        # The type and the place only: a message may quote what a stranger sent, or a secret.
+        # Only the type and the place: a message may quote a secret, or what a stranger sent.
         *_, (frame, line) = walk_tb(error.__traceback__)
         log.error("unexpected %s at %s:%d", type(error).__name__, frame.f_code.co_name, line)
         record.error, record.status = ServiceError.code, ServiceError.status
-        return ServiceError("unexpected fault; the log says where")
+        return ServiceError("unexpected error; the log says where")
     record.error, record.status = error.code, error.status
     record.sts_request_id = error.sts_request_id or record.sts_request_id
     told = f"{error.message}; {error.hint}" if error.hint else error.message
     if is_callback or error.status < 500:
         record.reason = told
-    # Where the settings are wrong, nobody knows who may read it: nobody does.
+    # With wrong settings nobody knows who may read the hint, so nobody may.
     if error.hint:
         with suppress(ServiceError):
             if record.caller or not at.settings.auth.names_callers:
@@ -81,14 +81,14 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
 
 
 def http_status(error: ServiceError, route: Route | None, env: Mapping[str, str]) -> int:
-    """The HTTP status of an error: 200 where the Android SDK may ask, which reads no other answer,
-    unless HTTP_ERROR_STATUS says otherwise, as it stands there: wrong settings are answered too."""
+    """Return the HTTP status of an error. It is 200 on routes for apps, since the Android SDK reads
+    no other answer, unless HTTP_ERROR_STATUS is real. Other settings may be wrong here."""
     is_true = route and route.true_status
     return error.status if is_true or Reader(env).text(HTTP_ERROR_STATUS) == "real" else 200
 
 
 def members(error: ServiceError) -> dict[str, object]:
-    """The JSON of an error, in the order that the SDKs' readers show it."""
+    """Return the JSON members of an error, in the order in which the vendor's samples read them."""
     return {
         "StatusCode": error.status,
         "ErrorCode": error.code,

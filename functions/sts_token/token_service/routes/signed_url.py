@@ -29,15 +29,15 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
         callback = callback_of(grant, int(now) + wish.seconds, at, wishes)
         more_query = callback.query() if callback else {}
     else:
-        # OSS follows a symbolic link as whoever signed: our own key would read a neighbour's
-        # object, the caller's own credentials do not. Whoever may read now may have linked before,
-        # or elsewhere: so always.
+        # OSS follows a symbolic link with the signer's rights. Our own key would read another
+        # caller's object; the caller's own credentials cannot. A link may be old, or of another
+        # caller, so this is always done.
         whole = grant._replace(object_key=None, seconds=at.settings.max_token_seconds)
         credentials = at.credentials(whole, record, end)
         key = AccessKey(*credentials[:3])
         seconds = credentials.expires - int(now)
         if seconds < 1:
-            raise StsInvalidAnswer("the session has ended already, or the clock here is wrong")
-        # Shorter, not refused: how much is left depends on when the session began.
+            raise StsInvalidAnswer("the session has ended already, or this clock is wrong")
+        # Cut, but not refused: what is left depends on when the session began.
         wish = wish._replace(seconds=min(wish.seconds, seconds))
     return signed_urls.signed_url(grant, wish, at.settings, key, now, more_query)

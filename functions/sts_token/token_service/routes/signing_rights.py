@@ -1,4 +1,4 @@
-"""What every route that signs checks first: that a token could do it too, and how often."""
+"""The checks of every route that signs: that a token could do the same, and the rate limit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from token_service.signing.limits import Limits
 
 
 def require(action: str, grant: Grant, at: Instance, number: int = 1) -> None:
-    """Refuse what a token of the grant could not do, since the function's own key could; count
-    the `number` of what is signed. Raises NotAllowed, RateLimited."""
-    # That of the prefix, rendered once for each caller and not for each object.
+    """Refuse what a token of the grant could not do, although the function's own key can. Count the
+    `number` of things to sign. Raises NotAllowed, RateLimited."""
+    # The policy of the prefix is rendered once for each caller, not for each object.
     policy = at.policies.render(grant._replace(object_key=None))
     keys = grant.object_key or f"{grant.prefix}*"
     account = at.settings.role_arn.split(":")[3]
@@ -23,7 +23,7 @@ def require(action: str, grant: Grant, at: Instance, number: int = 1) -> None:
 
 
 def read_limits(at: Instance) -> Limits:
-    """What the operator allows; for Instance.get."""
+    """Read the operator's limits; for Instance.get."""
     return limits.read(Reader(at.env))
 
 

@@ -1,6 +1,6 @@
-"""Caller and wishes -> a page of the caller's own uploads. OSS is the record: nothing is kept here.
+"""Caller and wishes -> a page of the caller's own uploads. OSS lists them; nothing is stored here.
 
-The prefix is the caller's whatever is asked for. A marker only says where in it to go on.
+The prefix is always the caller's own. A marker only says where the next page begins in it.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
 
 LISTINGS_PER_MINUTE = 60
-"""Of one caller. Each asks OSS once, with details 21 times."""
+"""The rate limit of one caller. A listing asks OSS once, one with details up to 21 times."""
 DEFAULT_LIMIT = "20"
-"""Objects on a page, where the caller does not say."""
+"""Objects on a page, if the caller does not say."""
 MAX_DETAILED = 20
-"""With details each object is one request more, and all of it has 5 s."""
+"""Objects on a page with details: each needs a request more, and all must end within 5 s."""
 
 
 class ListingRefused(ServiceError):
-    """Raised for a listing where callers share a folder, and the policy does not let each of them
-    see everybody's uploads."""
+    """Raised for a listing if callers share a folder, and the policy does not let everybody list
+    it."""
 
     status = 403
     code = "ListingRefused"
 
 
 class Listing(NamedTuple):
-    """What is asked for: at most `limit` (1 to 100) objects under a prefix after a key."""
+    """The requested page: at most `limit` (1 to 100) objects under a prefix, after a key."""
 
     prefix: str
     after: str
@@ -50,17 +50,17 @@ class Listing(NamedTuple):
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
-    """List what lies in the caller's own folder, asked for with the function's own key. In one that
-    all share (AUTH=anonymous) a caller who may only write would see, and could report as their own,
-    everybody's uploads: there it does what the policy allows of everybody, and no more."""
+    """List the caller's own folder, with the function's own key. In a shared folder
+    (AUTH=anonymous) a caller who may only write would see everybody's uploads, and could report
+    them as their own. So the folder is listed only if the policy lets everybody list it."""
     end = at.end(ANSWER_SECONDS)
     caller = at.caller(request, record)
     listing = decide(caller, request.query, at.settings)
     is_own = caller.segment is not None
     if not is_own and not warnings.is_listed(at.settings, at.policies, listing.details):
         raise ListingRefused(
-            "AUTH=anonymous: callers share a folder, so no one's own can be told; "
-            f"{READERS} as POLICY_FILE lets everybody list it"
+            "with AUTH=anonymous all callers share one folder, so one caller's uploads cannot be "
+            f"listed separately; {READERS} as POLICY_FILE lets everybody list the folder"
         )
     at.get(_listings_limit).take(caller.session_name)
     return read(listing, at.get(oss_of), at.access_key(), end)
@@ -88,7 +88,7 @@ def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dic
     time.monotonic() value, in seconds."""
     page = client.list_objects(listing.prefix, listing.after, listing.limit, key, end)
     newest = sorted(page.objects, key=lambda found: found.last_modified, reverse=True)
-    # Consoles make an empty object of the folder's own name.
+    # Consoles create an empty object with the folder's own name.
     shown = [found for found in newest if found.key != listing.prefix]
     answer: dict[str, object] = {
         "StatusCode": 200,
@@ -109,19 +109,19 @@ def _entry(found: Object, details: ObjectHead | None) -> dict[str, object]:
         "Size": found.size,
         "LastModified": found.last_modified,
         "ETag": found.etag,
-        # None also where it was deleted since it was listed.
+        # None also if the object was deleted after the listing.
         **({} if details is None else {"ContentType": details.content_type}),
     }
 
 
 def _marker(page: Page, prefix: str) -> str:
-    """The last key in OSS's order, without the prefix: it cannot say another."""
+    """Return the last key in OSS's order, relative to the prefix: it cannot name another folder."""
     last = page.objects[-1].key.removeprefix(prefix)
     return base64url.encode(last.encode("utf-8"))
 
 
 def _opened(prefix: str, marker: str) -> str:
-    """The key to go on after: under the prefix whatever the marker says."""
+    """Return the key to go on after; whatever the marker says, it is under the prefix."""
     try:
         if not re.fullmatch("[A-Za-z0-9_-]{0,1400}", marker):
             raise ValueError
@@ -129,5 +129,5 @@ def _opened(prefix: str, marker: str) -> str:
         if len(key.encode()) > object_keys.MAX_BYTES:
             raise ValueError
     except ValueError:
-        raise InvalidParameter("marker", "must be the Marker of the page before") from None
+        raise InvalidParameter("marker", "must be the Marker of the previous page") from None
     return key
