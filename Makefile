@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # the first is there it stands for both.
 READY := $(VENV)/.ready
 READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
+# What measures the tests is added for the two targets that do.
+MEASURE := $(VENV)/.ready-measure
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
 # The names of the variables on make's own command line, for the sandbox, which takes some from there
@@ -22,7 +24,7 @@ override HELP = awk -F ':.*$(HASHES) ' '/^[a-z-]+:.*$(HASHES) / {printf "  make 
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
 # What is none of them ends all, before anything is done: with -n too, and where a file is named so.
-UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run,$(MAKECMDGOALS))
+UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run %/.ready-measure,$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
 $(shell $(HELP) >&2)
 $(error There is no target $(firstword $(UNKNOWN)): see the list above)
@@ -44,6 +46,11 @@ $(READY): requirements-dev.txt $(PINS)
 	$(NEW_ENOUGH)
 	@$(PYTHON) -m ops.install pip $(VENV) requirements-dev.txt "tests and checks"
 	@touch $@
+
+$(MEASURE): requirements-measure.txt requirements-dev.txt $(PINS)
+	$(NEW_ENOUGH)
+	@$(PYTHON) -m ops.install pip $(VENV) requirements-measure.txt "make mutants and make coverage"
+	@touch $(READY) $@
 
 # Without npm, or where this fails, the tests say what they leave out.
 %/node_modules/.ready: %/package.json %/package-lock.json %/.npmrc
@@ -108,6 +115,9 @@ fuzz: $(READY) ## hunt for what the tests have not met: ten times as many exampl
 
 chaos: $(READY) ## bring faults between all parts, and print a table of those tried and survived
 	@PYTHONPATH=tests/support:functions/sts_token $(BIN)/python -m tests.chaos -n 4
+
+mutants: $(MEASURE) ## plant faults in a room, and list those that its tests miss: ROOM=login [SURVIVORS=1]; up to 20 minutes
+	@PYTHONPATH=tests/support $(BIN)/python -m mutants
 
 check: $(READY) ## format, lint and types, changing nothing
 	@$(BIN)/ruff format --check .

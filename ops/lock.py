@@ -26,6 +26,7 @@ SETS: Mapping[str, str] = {
     "functions/sts_token/requirements": "",
     "requirements-run": "functions/sts_token/requirements",
     "requirements-dev": "requirements-run",
+    "requirements-measure": "requirements-dev",
 }
 """Each set, and the one that it is added to: what that has is not said again."""
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import index
 from scripted_sts import ScriptedSts, scripted_sts, success
 from signed_logins import SECRET
 from token_service.app import App
-from tried import PROFILE, Tried
+from tried import FEW, FEW_EXAMPLES, PROFILE, Tried
 
 EVENTS = Path(__file__).parent / "events"
 
@@ -28,6 +28,14 @@ settings.load_profile("untimed")
 # `make fuzz`; a test's own number wins: what is counted has 10,000 by `tried.examples`, which for
 # all 146 properties would take hours.
 settings.register_profile(PROFILE, max_examples=1_000)
+# `make mutants`: each of a thousand runs is short, and the same as the one before.
+settings.register_profile(
+    FEW,
+    max_examples=FEW_EXAMPLES,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -25,13 +25,17 @@ FLOORS: Mapping[str, int] = {
 }
 """What `make fuzz` tries at least, over all properties of a kind: fewer fail the run."""
 PROFILE = "long"
+FEW = "mutants"
+"""The profile of `make mutants`, which runs a property a thousand times with few examples."""
+FEW_EXAMPLES = 20
 _EXAMPLES = "tried"
 
 
 def examples(few: int, many: int = 10_000, **more: Any) -> settings:
-    """Settings of a property that is given `few` examples as a rule, and `many` by `make fuzz`."""
-    is_long = settings.get_current_profile_name() == PROFILE
-    return settings(max_examples=many if is_long else few, **more)
+    """Settings of a property that is given `few` examples as a rule, `many` by `make fuzz`, and
+    `FEW_EXAMPLES` at most by `make mutants`."""
+    numbers = {PROFILE: many, FEW: min(few, FEW_EXAMPLES)}
+    return settings(max_examples=numbers.get(settings.get_current_profile_name(), few), **more)
 
 
 class Tried:

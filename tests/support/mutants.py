@@ -1,0 +1,470 @@
+"""`make mutants ROOM=login`: which faults the tests of a room notice.
+
+mutmut changes one thing at a time in the functions of a room (a folder of `token_service`) and runs
+the room's tests that reach it. Where they pass, the mutant has survived. Each survivor stands in
+`tests/mutants.toml` with the reason why no test is written against it.
+
+All happens in a copy of the tree, `build/mutants/<room>`. A run that was interrupted goes on where
+it was. Results are kept until a source or a test of the room changes. mutmut changes no decorated
+function, and nothing that stands outside of functions: constants, patterns, defaults of classes.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TextIO
+
+from tried import FEW
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / "tests" / "mutants.toml"
+WORK = ROOT / "build" / "mutants"
+
+ROOMS: Mapping[str, tuple[str, ...]] = {
+    "settings": ("tests/settings",),
+    "grant": ("tests/grant",),
+    "login": ("tests/login",),
+    "signing": ("tests/signing",),
+    "callback": ("tests/callback",),
+    "token": ("tests/token",),
+}
+"""The rooms that are measured, and the tests of each: files or folders."""
+MIN_SCORE = 90.0
+"""Percent of a room's mutants, those of texts left out, that the tests have to notice."""
+PROCESSES = 2
+MIN_WORDS = 3
+"""A string of so many words is a text for people."""
+REPORT_SECONDS = 20
+"""Between two lines of progress, where they are not written over each other."""
+
+_SURVIVED, _REACHED_BY_NO_TEST = 0, 33
+_INTERRUPTED, _BROKEN = 2, 255
+_LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", "build", "dist", "node_modules", "__pycache__", ".*_cache", ".hypothesis"
+)
+_FUNCTION = Path("functions") / "sts_token"
+_PACKAGE = "token_service"
+_CONFIGURATION = """
+[tool.mutmut]
+source_paths = ["token_service"]
+only_mutate = ["token_service/{room}/*"]
+pytest_add_cli_args_test_selection = {tests}
+pytest_add_cli_args = {arguments}
+# Each mutant has a process, forked from one that has loaded the tests but run none.
+process_isolation = "forkserver"
+timeout_multiplier = 8.0
+track_dependencies = false
+use_git_change_detection = false
+"""
+_ARGUMENTS = ["-m", "not slow and not chaos", "-p", "no:cacheprovider"]
+_ARGUMENTS += [f"--hypothesis-profile={FEW}"]
+
+
+class Failed(Exception):
+    """The run did not come to an end, or there is no such room; the text says what is wrong."""
+
+
+class Mutant(NamedTuple):
+    """A change: the module's path below `token_service`, the function (`Class.method`), and the
+    changed lines before and after, without their indentation. Lines may move: it stays the same."""
+
+    file: str
+    function: str
+    was: str
+    now: str
+
+
+class Results(NamedTuple):
+    """What became of a room's mutants; those of texts are counted apart (`is_of_a_text`).
+
+    `survivors` holds each one that the tests did not notice, those of texts too; a change that can
+    be made in several places of a function is there several times.
+    """
+
+    tried: int
+    killed: int
+    texts: int
+    texts_killed: int
+    survivors: list[Mutant]
+
+    @property
+    def score(self) -> float:
+        """Percent killed, texts left out; 100 of nothing."""
+        return 100.0 * self.killed / self.tried if self.tried else 100.0
+
+
+class Listed(NamedTuple):
+    """The table: for each room how often a survivor is listed, and why those of texts are not."""
+
+    survivors: Mapping[str, Counter[Mutant]]
+    texts: str
+
+
+def main(environ: Mapping[str, str] = os.environ) -> int:
+    """Try the mutants of the room that ROOM names: 0, or 1 where too many live or the table is
+    not what was found, 2 where it cannot be told, 130 where it was interrupted."""
+    room = environ.get("ROOM", "")
+    try:
+        if room not in ROOMS:
+            said = f"there is no room {room}" if room else "which room?"
+            raise Failed(f"{said} ROOM is one of {', '.join(ROOMS)}")
+        listed = read_table(TABLE.read_text(encoding="utf-8"))
+        only_survivors = environ.get("SURVIVORS", "") not in {"", "0", "no"}
+        folder = WORK / room
+        prepare(room, folder, only_survivors=only_survivors)
+        run(room, folder)
+        found = results(room, folder)
+    except Failed as error:
+        _say(f"make mutants: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        _say(f"\nInterrupted. `make mutants ROOM={room}` goes on from here.", file=sys.stderr)
+        return 130
+    if only_survivors:
+        (folder / "fingerprint").write_text("", encoding="utf-8")
+        _say("Only the earlier survivors were tried again: a run without SURVIVORS=1 decides.")
+    return report(room, found, listed)
+
+
+# The table
+
+
+def read_table(text: str) -> Listed:
+    """Read `tests/mutants.toml`. Raises Failed where an entry is not as the others."""
+    toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    table = dict(toml.loads(text))
+    texts = table.pop("texts", {}).get("why", "")
+    rooms: dict[str, Counter[Mutant]] = {}
+    for room, entries in table.items():
+        if room not in ROOMS:
+            raise Failed(f"{TABLE.name} has a table {room}, which is no room")
+        rooms[room] = Counter()
+        for entry in entries:
+            mutant, times = _entry(entry)
+            if mutant.file.partition("/")[0] != room or mutant in rooms[room]:
+                raise Failed(f"{TABLE.name}: of another room, or listed twice: {entry}")
+            rooms[room][mutant] = times
+    return Listed(rooms, texts)
+
+
+def _entry(entry: Any) -> tuple[Mutant, int]:
+    texts = {"file", "function", "was", "now", "why"}
+    is_sound = isinstance(entry, dict) and set(entry) | {"times"} == texts | {"times"}
+    if not is_sound or not all(isinstance(entry[name], str) for name in texts):
+        raise Failed(f"{TABLE.name}: an entry has file, function, was, now, why: {entry}")
+    times = entry.get("times", 1)
+    if not entry["why"].strip() or type(times) is not int or times < 1:
+        raise Failed(f"{TABLE.name}: no reason, or times is no number from 1: {entry}")
+    fields = {name: entry[name] for name in ("file", "function", "was", "now")}
+    return Mutant(**fields), times
+
+
+def differences(room: str, found: Iterable[Mutant], listed: Listed) -> tuple[list[str], list[str]]:
+    """Compare the survivors with the table: those that it lacks, as entries to paste, and what it
+    lists that lives no more. A survivor in a text needs no entry of its own while `texts` has a
+    reason, and must have none."""
+    lives, table = Counter(found), listed.survivors.get(room, Counter())
+    by_rule = {mutant for mutant in lives if listed.texts and is_of_a_text(mutant)}
+    missing = [
+        entry_text(room, mutant, lives[mutant])
+        for mutant in sorted(lives)
+        if mutant not in by_rule and lives[mutant] > table[mutant]
+    ]
+    gone = [
+        entry_text(room, mutant, table[mutant])
+        for mutant in sorted(table)
+        if mutant in by_rule or lives[mutant] < table[mutant]
+    ]
+    return missing, gone
+
+
+def entry_text(room: str, mutant: Mutant, times: int) -> str:
+    """Write a survivor as the table has it, but for the reason."""
+    lines = [f"[[{room}]]"]
+    lines += [f"{name} = {_toml(value)}" for name, value in mutant._asdict().items()]
+    lines += [f"times = {times}"] if times > 1 else []
+    return "\n".join([*lines, 'why = ""'])
+
+
+def _toml(value: str) -> str:
+    if "'" not in value and value.isprintable():
+        return f"'{value}'"
+    # JSON's escapes are TOML's too.
+    return json.dumps(value, ensure_ascii=False)
+
+
+# The copy of the tree
+
+
+def prepare(room: str, folder: Path, *, only_survivors: bool = False) -> None:
+    """Make the copy that mutmut works in. The results in it stay while the room's sources and tests
+    are as they were; with `only_survivors` those of the killed stay whatever the tests are now.
+    Raises Failed where there are no results of these sources to go on from."""
+    now = fingerprint(room)
+    before = folder / "fingerprint"
+    old = before.read_text(encoding="utf-8") if before.exists() else None
+    sources = folder / "sources"
+    same = sources.exists() and sources.read_text(encoding="utf-8") == now.partition(" ")[0]
+    if only_survivors and not same:
+        raise Failed("SURVIVORS=1 needs a run of the sources as they are now before it")
+    if not only_survivors and old != now:
+        shutil.rmtree(folder, ignore_errors=True)
+    _copy_tree(folder, room)
+    _forget(folder, survivors=only_survivors)
+    before.write_text(now, encoding="utf-8")
+    sources.write_text(now.partition(" ")[0], encoding="utf-8")
+
+
+def fingerprint(room: str) -> str:
+    """Two digests: of the room's sources, and of its tests with what runs them."""
+    source = _digest([ROOT / _FUNCTION / _PACKAGE / room])
+    lock = ROOT / "requirements-measure.txt"
+    tests = _digest([*(ROOT / name for name in ROOMS[room]), ROOT / "tests" / "conftest.py", lock])
+    return f"{source} {tests}"
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        for file in files:
+            digest.update(f"{file.relative_to(ROOT)}\n".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _copy_tree(folder: Path, room: str) -> None:
+    """The tree lies in `mutants`, where mutmut runs the tests. The package lies above it, where
+    mutmut's names of the mutants are those of the modules; the tree has a link to what it makes."""
+    tree = folder / "mutants"
+    for path in ROOT.iterdir():
+        if path.name in _LEFT_OUT(str(ROOT), [path.name]) or path.name.startswith("."):
+            continue
+        if path.is_dir():
+            shutil.rmtree(tree / path.name, ignore_errors=True)
+            skip = _LEFT_OUT if path.name != "functions" else _without_package
+            shutil.copytree(path, tree / path.name, ignore=skip)
+        else:
+            tree.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, tree / path.name)
+    link = tree / _FUNCTION / _PACKAGE
+    link.symlink_to(Path("..") / ".." / _PACKAGE)
+    for copy in (folder / _PACKAGE).rglob("*.py"):
+        name = copy.relative_to(folder)
+        if not (ROOT / _FUNCTION / name).exists():
+            copy.unlink()
+            (tree / name).unlink(missing_ok=True)
+    for path in (ROOT / _FUNCTION / _PACKAGE).rglob("*.py"):
+        copy = folder / path.relative_to(ROOT / _FUNCTION)
+        # A file that is as it was keeps its time: mutmut does not make its mutants anew.
+        if not copy.exists() or copy.read_bytes() != path.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8") + _CONFIGURATION.format(
+        room=room, tests=list(ROOMS[room]), arguments=json.dumps(_ARGUMENTS)
+    )
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+
+
+def _without_package(folder: str, names: list[str]) -> set[str]:
+    own = {_PACKAGE} if Path(folder).name == _FUNCTION.name else set()
+    return own | set(_LEFT_OUT(folder, names))
+
+
+def _forget(folder: Path, *, survivors: bool) -> None:
+    """Take back what was not decided: mutants whose tests were interrupted or could not run."""
+    codes = {_INTERRUPTED, _BROKEN}
+    codes |= {_SURVIVED, _REACHED_BY_NO_TEST} if survivors else set()
+    for file in _metas(folder):
+        meta = json.loads(file.read_text(encoding="utf-8"))
+        found = meta["exit_code_by_key"]
+        meta["exit_code_by_key"] = {
+            name: None if code in codes else code for name, code in found.items()
+        }
+        file.write_text(json.dumps(meta, indent=4), encoding="utf-8")
+    if survivors:
+        # The tests are not those of before: mutmut finds out again which reach what.
+        (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+
+
+def _metas(folder: Path) -> list[Path]:
+    return sorted((folder / "mutants" / _PACKAGE).rglob("*.py.meta"))
+
+
+# mutmut
+
+
+def run(room: str, folder: Path) -> None:
+    """Let mutmut try what has no result yet. Raises Failed with its last words where it fails, and
+    KeyboardInterrupt once it has ended."""
+    # CI would make failures of what is skipped here for lack of Node.js packages.
+    environ = {name: value for name, value in os.environ.items() if name != "CI"}
+    environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    program = Path(sys.executable).parent / "mutmut"
+    command = [str(program), "run", f"--max-children={PROCESSES}"]
+    _say(f"{room}: the tests are run once without a mutant (up to a minute) ...")
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout
+        try:
+            last = list(_progress(room, process.stdout, sys.stdout.isatty()))
+        except KeyboardInterrupt:
+            # mutmut got the signal as well, and writes down what it has.
+            process.wait()
+            raise
+    if process.returncode:
+        said = "\n".join(last[-40:])
+        raise Failed(f"mutmut ended with {process.returncode}:\n{said}")
+    _say(f"{room}: {(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def _progress(room: str, output: IO[bytes], is_terminal: bool) -> Iterator[str]:
+    """Show how far it is; yield the other lines."""
+    shown, rest = 0.0, b""
+    while chunk := os.read(output.fileno(), 65536):
+        *lines, rest = re.split(rb"[\r\n]", rest + chunk)
+        for line in (line.decode("utf-8", "replace").strip() for line in lines):
+            count = re.search(r"(\d+)/(\d+) .*?\U0001f641 (\d+)", line)
+            if not count:
+                if line:
+                    yield line
+                continue
+            now = time.monotonic()
+            if now - shown >= (0.2 if is_terminal else REPORT_SECONDS):
+                shown = now
+                done, of, alive = map(int, count.groups())
+                text = f"{room}: {done:,} of {of:,} mutants tried, {alive:,} survive"
+                _say(f"\r{text}" if is_terminal else text, end="" if is_terminal else "\n")
+    if is_terminal:
+        _say("")
+
+
+# What mutmut found
+
+
+def results(room: str, folder: Path) -> Results:
+    """Read what became of each mutant. Raises Failed where one was not tried or its tests could not
+    be run."""
+    killed, of_texts, texts_killed, tried = 0, 0, 0, 0
+    survivors: list[Mutant] = []
+    for meta in _metas(folder):
+        source = meta.with_suffix("").read_text(encoding="utf-8")
+        file = str(meta.with_suffix("").relative_to(folder / "mutants" / _PACKAGE))
+        codes = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
+        open_ = [name for name, code in codes.items() if code is None or code == _BROKEN]
+        if open_:
+            raise Failed(
+                f"{len(open_)} mutants of {file} were not judged, as {open_[0]}: run it again"
+            )
+        changes = mutants(file, source)
+        for name, code in codes.items():
+            mutant = changes[name.rpartition(".")[2]]
+            is_killed = code not in (_SURVIVED, _REACHED_BY_NO_TEST)
+            if is_of_a_text(mutant):
+                of_texts, texts_killed = of_texts + 1, texts_killed + is_killed
+            else:
+                tried, killed = tried + 1, killed + is_killed
+            if not is_killed:
+                survivors.append(mutant)
+    if not tried:
+        raise Failed(f"mutmut made no mutant of {room}")
+    return Results(tried, killed, of_texts, texts_killed, survivors)
+
+
+def mutants(file: str, source: str) -> dict[str, Mutant]:
+    """What each mutant in a file of mutmut's changes, by the name of the function that holds it.
+
+    mutmut writes `x_name__mutmut_orig`, `x_name__mutmut_1` and so on beside each other, and
+    `xǁClassǁname__mutmut_1` within a class.
+    """
+    texts: dict[str, list[str]] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "__mutmut_" in node.name:
+            lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
+            texts[node.name] = [line.strip().replace(node.name, "") for line in lines]
+    found = {}
+    for name, lines in texts.items():
+        stem, _, number = name.rpartition("_")
+        if number != "orig":
+            was, now = _changed(texts[f"{stem}_orig"], lines)
+            function = stem.removesuffix("__mutmut").removeprefix("x").strip("ǁ")
+            function = function.removeprefix("_") if "ǁ" not in stem else function
+            found[name] = Mutant(file, function.replace("ǁ", "."), was, now)
+    return found
+
+
+def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
+    """The lines that differ, joined by spaces."""
+    parts = [
+        (before[one:two], after[three:four])
+        for kind, one, two, three, four in difflib.SequenceMatcher(
+            None, before, after, autojunk=False
+        ).get_opcodes()
+        if kind != "equal"
+    ]
+    was, now = ([line for part in parts for line in part[side]] for side in (0, 1))
+    return " ".join(was), " ".join(now)
+
+
+def is_of_a_text(mutant: Mutant) -> bool:
+    """Whether it changes nothing but a text for people: mutmut writes it in capitals, in small
+    letters, or between XX and XX. That an error has a text, and which one, is not such a change."""
+    was, now = (re.sub(r"XX(?=[\"'])|(?<=[\"'])XX", "", text) for text in mutant[2:])
+    if was.lower() != now.lower():
+        return False
+    changed = [
+        one
+        for one, other in zip(_strings(mutant.was), _strings(mutant.now), strict=False)
+        if one != other
+    ]
+    return bool(changed) and all(len(text.split()) >= MIN_WORDS for text in changed)
+
+
+def _strings(code: str) -> list[str]:
+    """The string literals in a piece of code, in their order."""
+    return re.findall(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", code)
+
+
+def report(room: str, found: Results, listed: Listed) -> int:
+    """Print the score, and what is wrong: 0 for nothing, else 1."""
+    missing, gone = differences(room, found.survivors, listed)
+    code = 0
+    if missing:
+        code = 1
+        _say("\nThese survive. Write a test, or list them in tests/mutants.toml with a reason:\n")
+        _say("\n\n".join(missing))
+    if gone:
+        code = 1
+        _say("\nThese are in tests/mutants.toml, and live no more, or less often:\n")
+        _say("\n\n".join(gone))
+    _say(
+        f"\n{room}: {found.killed:,} of {found.tried:,} mutants killed, {found.score:.1f} %;"
+        f" of {found.texts:,} more, which only change a text, {found.texts_killed:,}"
+    )
+    if found.score < MIN_SCORE:
+        code = 1
+        _say(f"That is less than {MIN_SCORE:.0f} %.")
+    return code
+
+
+def _say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
+    print(text, end=end, file=file, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
