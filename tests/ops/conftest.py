@@ -13,11 +13,12 @@ import pytest
 from cold_instances import Clock
 from doctored import SECRET as RANDOM_SECRET
 from doctored import Env, stand_in
+from ops.conform.account import Account
+from ops.conform.local_cloud import local_cloud
 from ops.runtime import this
 from ops.smoke import wire
 from running_function import RunningFunction, running_function
-
-SECRET = "smoke-secret-of-the-login-service-0123456789"
+from signed_logins import SECRET
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,13 @@ def login_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 def login() -> str:
     """A login that `login_function` accepts."""
     return jwt.encode({"sub": "alice", "exp": int(time.time()) + 3600}, SECRET, "HS256")
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Account]:
+    """The account of a sandbox, for probes; test_conform.py has one that refuses V1."""
+    with local_cloud() as account:
+        yield account
 
 
 @pytest.fixture

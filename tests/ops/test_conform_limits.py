@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,6 @@ from conform_probes import (
 from ops.conform import limit_probes, transcript
 from ops.conform.account import Account
 from ops.conform.exchanges import Exchanges
-from ops.conform.local_cloud import local_cloud
 from ops.conform.probes import PROBES
 from ops.conform.runner import probe_each
 from ops.conform.site import Site
@@ -40,12 +39,6 @@ from sandbox.oss import (
 )
 from sandbox.oss.errors import malformed_xml
 from sandbox.oss.signatures import v4_canonical_request
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
-    with local_cloud() as account:
-        yield account
 
 
 def supplied_at_the_end(patch: Patch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -48,12 +48,6 @@ from sandbox.oss import (
 )
 from sandbox.oss.authorization import authorize
 from sandbox.oss.errors import OssError
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
-    with local_cloud() as account:
-        yield account
 
 
 def without_acl(patch: Patch) -> None:

@@ -16,6 +16,7 @@ from ops.report import table as printed
 from ops.smoke import checks
 from ops.smoke.options import read_options
 from running_function import RunningFunction, running_function
+from signed_logins import SECRET
 from smoke_test import Table, smoke
 
 ORIGIN = "https://app.example.com"
@@ -423,6 +424,15 @@ def test_logins_whose_signature_is_not_verified(
 # What a token opens
 
 
+def smoke_under(statements: list[dict[str, Any]], tmp_path: Path, login: str) -> Table:
+    """The table of a function whose policy has these statements."""
+    template = tmp_path / "own.json.j2"
+    template.write_text(json.dumps({"Version": "1", "Statement": statements}))
+    variables = {"AUTH": "jwt", "JWT_SECRET": SECRET, "POLICY_FILE": str(template)}
+    with running_function(tmp_path / "state", **variables) as function:
+        return smoke(function.url, LOGIN=login, UPLOAD="1")
+
+
 def test_a_token_that_opens_the_neighbours_prefix(tmp_path: Path, login: str) -> None:
     """A template that grants the operator's prefix in place of the caller's."""
     statements = [
@@ -437,15 +447,7 @@ def test_a_token_that_opens_the_neighbours_prefix(tmp_path: Path, login: str) ->
             "Resource": "acs:oss:*:*:sandbox-bucket",
         },
     ]
-    template = tmp_path / "everybody.json.j2"
-    template.write_text(json.dumps({"Version": "1", "Statement": statements}))
-    variables = {
-        "AUTH": "jwt",
-        "JWT_SECRET": "smoke-secret-of-the-login-service-0123456789",
-        "POLICY_FILE": str(template),
-    }
-    with running_function(tmp_path / "state", **variables) as function:
-        table = smoke(function.url, LOGIN=login, UPLOAD="1")
+    table = smoke_under(statements, tmp_path, login)
     table.check("upload", "PASS")
     table.check("neighbour: write", "FAIL", "may write uploads/smoke-test-")
     table.check("neighbour: read", "FAIL", "may read uploads/smoke-test-")
@@ -460,15 +462,7 @@ def test_a_token_whose_prefix_lacks_its_slash(tmp_path: Path, login: str) -> Non
         "Action": "oss:PutObject",
         "Resource": "acs:oss:*:*:sandbox-bucket/uploads/alice*",
     }
-    template = tmp_path / "no_slash.json.j2"
-    template.write_text(json.dumps({"Version": "1", "Statement": [statement]}))
-    variables = {
-        "AUTH": "jwt",
-        "JWT_SECRET": "smoke-secret-of-the-login-service-0123456789",
-        "POLICY_FILE": str(template),
-    }
-    with running_function(tmp_path / "state", **variables) as function:
-        table = smoke(function.url, LOGIN=login, UPLOAD="1")
+    table = smoke_under([statement], tmp_path, login)
     table.check("neighbour: write", "FAIL", "may write uploads/alice-smoke-test-")
     table.check("neighbour: read", "PASS")
 
