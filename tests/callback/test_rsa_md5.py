@@ -113,6 +113,67 @@ def altered(place: int, byte: int) -> str:
     return wrapped(SPKI[:place] + bytes([byte]) + SPKI[place + 1 :])
 
 
+def element(tag: int, content: bytes) -> bytes:
+    """A DER element."""
+    size = len(content)
+    if size < 0x80:
+        return bytes([tag, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 + len(length)]) + length + content
+
+
+def number(value: int) -> bytes:
+    """An INTEGER in as few bytes as there can be."""
+    return element(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+RSA_ENCRYPTION = bytes.fromhex("300d06092a864886f70d0101010500")
+
+
+def key_of(modulus: int, exponent: int) -> str:
+    """A public key in sound DER, whatever its numbers."""
+    numbers = element(0x30, number(modulus) + number(exponent))
+    return wrapped(element(0x30, RSA_ENCRYPTION + element(0x03, b"\x00" + numbers)))
+
+
+@pytest.mark.parametrize(
+    ("bits", "exponent"),
+    [(512, 65537), (513, 65537), (2048, 3), (4096, 65537), (512, 3), (512, 5), (512, 2**32 - 1)],
+)
+def test_a_sound_key_has_512_to_4096_bits_and_an_odd_exponent_from_3(
+    bits: int, exponent: int
+) -> None:
+    modulus = (1 << bits) - 1
+    assert read_pem(key_of(modulus, exponent)) == ((modulus, exponent),)
+
+
+@pytest.mark.parametrize(
+    ("modulus", "exponent"),
+    [
+        ((1 << 511) - 1, 65537),
+        ((1 << 4096) + 1, 65537),
+        ((1 << 512) - 2, 65537),
+        # An exponent of 1: every text would be its own signature.
+        ((1 << 512) - 1, 1),
+        ((1 << 512) - 1, 0),
+        ((1 << 512) - 1, 2),
+        ((1 << 512) - 1, 4),
+        ((1 << 512) - 1, 65536),
+        # A verification would take long.
+        ((1 << 512) - 1, 2**32 + 1),
+        ((1 << 512) - 1, (1 << 512) - 3),
+    ],
+)
+def test_a_key_with_other_numbers_is_refused(modulus: int, exponent: int) -> None:
+    with pytest.raises(ValueError, match="public key"):
+        read_pem(key_of(modulus, exponent))
+
+
+def test_a_text_has_up_to_eight_keys() -> None:
+    assert read_pem(BUNDLED * 8) == (PRODUCTION,) * 8
+    assert read_pem(f"{BUNDLED}a comment\n{BUNDLED}") == (PRODUCTION,) * 2
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -129,9 +190,9 @@ def altered(place: int, byte: int) -> str:
         altered(1, 0x84),
         altered(INSIDE - 1, 1),
         altered(INSIDE + 4, 0x80),
-        # An exponent of 1: every text would be its own signature.
+        # An exponent that is not as short as it can be, and a negative one.
         wrapped(SPKI[:-3] + b"\x00\x00\x01"),
-        wrapped(SPKI[:-3] + b"\x01\x00\x00"),
+        wrapped(SPKI[:-3] + b"\x81\x00\x01"),
         # An even modulus.
         altered(len(SPKI) - 6, 0x4E),
         # No modulus to speak of.
