@@ -257,7 +257,7 @@ def test_it_prints_what_is_said(
 
 
 @pytest.mark.parametrize(("key", "how"), entries(Starts))
-def test_it_starts(key: tuple[str, str], how: Starts, tmp_path: Path) -> None:
+def test_each_way_to_start_the_sandbox_starts_it(key: tuple[str, str], how: Starts, tmp_path: Path) -> None:
     commands = bare(block_with(*key)).splitlines()
     assert commands
     for number, command in enumerate(commands):
