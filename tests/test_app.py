@@ -312,6 +312,28 @@ def test_a_download_is_signed_by_a_session_that_lives_as_long_as_it_may(
     assert [asked["DurationSeconds"] for asked in server.requests] == ["3600", "900"]
 
 
+def ends_in(seconds: int) -> Move:
+    """Credentials that STS has made shorter than was asked."""
+    moment = time.gmtime(time.time() + seconds)
+    return success(Expiration=time.strftime("%Y-%m-%dT%H:%M:%SZ", moment))
+
+
+def test_a_download_is_signed_for_no_longer_than_its_session_lives(
+    ask: Ask, server: ScriptedSts
+) -> None:
+    server.moves[:] = [ends_in(400), ends_in(5000), ends_in(-60)]
+    readers = {"POLICY_FILE": "bucket_read_policy"}
+    wishes = {"object": "a.jpg", "method": "GET"}
+    cut, whole, ended = (
+        body(ask("GET", "/signed-url", readers, queryParameters=wishes)) for _ in range(3)
+    )
+    seconds = [int(re.findall("x-oss-expires=([0-9]+)", url["Url"])[0]) for url in (cut, whole)]
+    assert 1 <= seconds[0] <= 400
+    assert seconds[1] == 900
+    # The clock of STS is behind ours, or what it says is wrong: such a URL would serve nobody.
+    assert (ended["StatusCode"], ended["ErrorCode"]) == (503, "StsInvalidAnswer")
+
+
 @pytest.mark.parametrize(("fault", "status"), FAULTS.values(), ids=FAULTS.keys())
 def test_whatever_sts_does_the_answer_is_json_within_five_seconds(
     ask: Ask, server: ScriptedSts, fault: Move, status: int

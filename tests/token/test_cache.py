@@ -240,3 +240,19 @@ def test_those_who_ask_for_different_things_do_not_wait_for_each_other(
     names = iter(("alice", "bob"))
     at_once(2, lambda: cache.get(REQUEST._replace(session_name=next(names)), fetch))
     assert len(sts.requests) == 2
+
+
+def test_those_who_ask_by_different_keys_do_not_wait_for_each_other(
+    cache: CredentialsCache, sts: Sts
+) -> None:
+    """Whoever sends a key of their own with a request gets nothing by another's call, its error
+    neither."""
+    both_are_here = threading.Barrier(2, timeout=5)
+
+    def fetch(request: RoleRequest) -> Credentials:
+        both_are_here.wait()
+        return sts(request)
+
+    keys = iter((("mine",), ()))
+    at_once(2, lambda: cache.get(REQUEST, fetch, next(keys)))
+    assert len(sts.requests) == 2
