@@ -1,12 +1,11 @@
-"""An account opened this week: the first commands and docs/integrate, word for word, where OSS takes
-no V1 and its public endpoint no data. And an account of before, where both are allowed: the same lines
-work.
+"""An account opened this week: the first commands and docs/integrate, word for word, where OSS
+takes no V1 and its public endpoint no data. And an account of before, where both are allowed: the
+same lines work.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import needs
 from documented_code import blocks, code_with
 from javascript import need, run
 from running_sandbox import ROOT, Sandbox, environment, running
@@ -77,8 +77,7 @@ AN_SDK = ("start.md", "cat > upload.py")
 
 def commands(page: str, text: str) -> str:
     """The one block of commands of a page that has this in it."""
-    if shutil.which("curl") is None:
-        pytest.skip("the newcomer's curl is left out; missing: curl")
+    needs.program("curl")
     return code_with("sh", page, text)
 
 

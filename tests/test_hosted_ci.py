@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+import needs
 from ops import ROOT
 
 GITHUB = ROOT / ".github"
@@ -162,7 +163,7 @@ def test_a_hook_takes_sound_code_and_refuses_broken_code(
     command = hooks[name]["entry"].split()
     program = ROOT / command[0]
     if not program.exists():
-        pytest.skip("the hooks are left out; missing: .venv")
+        needs.left_out("the hooks", "there is no .venv")
     for path, status in ((ROOT / "ops" / "__init__.py", 0), (bad, 1)):
         done = subprocess.run(
             [program, *command[1:], path], cwd=ROOT, capture_output=True, check=False

@@ -209,12 +209,12 @@ def test_ali_oss_is_told_that_the_public_endpoint_is_closed_and_asks_once(
 def test_what_is_missing_is_skipped_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match=r"left out; .*Node.*apt-get install chromium"):
+    with pytest.raises(pytest.skip.Exception, match=r"left out: .*Node.*apt-get install chromium"):
         need("ali-oss", browser=True)
 
 
 def test_what_is_missing_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match=r"left out; .*CI is set"):
+    with pytest.raises(pytest.fail.Exception, match=r"left out: .*CI is set"):
         need("ali-oss", browser=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from chaos_table import Tries
+from needs import left_out
 from oss_process import Answer, OssProcess, form, litter, oss_process
 from running_oss import BUCKET
 from running_sandbox import wait_for
@@ -253,14 +254,14 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     """A tmpfs of that size, where one may be mounted."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if mount is None or umount is None or os.geteuid() != 0:
-        pytest.skip("no tmpfs may be mounted: that needs root")
+        left_out("a full disk", "to mount a tmpfs needs root")
     made = subprocess.run(
         [mount, "-t", "tmpfs", "-o", f"size={megabytes}m", "none", folder],
         check=False,
         capture_output=True,
     )
     if made.returncode:
-        pytest.skip("no tmpfs may be mounted here")
+        left_out("a full disk", "no tmpfs may be mounted here")
     try:
         yield folder
     finally:

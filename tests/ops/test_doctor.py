@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
+import needs
 from doctored import ANOTHER, SECRET, Env, examined, lines_of, stand_in
 from faulty_proxy import Exchange, faulty, sound
 from localhost_names import localhost_names
@@ -630,9 +630,7 @@ def test_an_sts_that_cannot_be_reached_is_not_checked(shell: Env, tmp_path: Path
 
 
 def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
-    make = shutil.which("make")
-    if make is None:
-        pytest.skip("`make doctor` is left out; missing: make")
+    make = needs.program("make")
     path = f"{shell['PATH']}:{os.environ['PATH']}"
     paths, makefile = f"{ROOT}:{ROOT}/functions/sts_token", str(ROOT / "Makefile")
     for changes, status in (({}, 0), ({"BUCKET_NAME": "X"}, 2)):

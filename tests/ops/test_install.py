@@ -25,9 +25,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import architecture
+import needs
 from ops import ROOT, install
 
-MAKE = shutil.which("make")
 PACKAGE = "page_of_nothing"
 TARGETS = re.findall(r"^([a-z-]+):(.*)## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
@@ -35,8 +35,7 @@ TARGETS = re.findall(r"^([a-z-]+):(.*)## ", (ROOT / "Makefile").read_text("utf-8
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The Makefile with one package to install, and a sandbox that only says that it ran."""
-    if MAKE is None:
-        pytest.skip("make's set-up is left out; missing: make")
+    needs.program("make")
     for name in ("Makefile", "ops/__init__.py", "ops/install.py"):
         target = tmp_path / name
         target.parent.mkdir(exist_ok=True)
@@ -70,7 +69,7 @@ def make(
     before: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [MAKE or "make", f"PYTHON={sys.executable}", *arguments],
+        [needs.program("make"), f"PYTHON={sys.executable}", *arguments],
         preexec_fn=before,
         cwd=checkout,
         env={"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull, **(env or {})},
@@ -300,8 +299,7 @@ def test_a_python_without_venv_leads_to_its_package(
 
 @pytest.mark.parametrize("registry", ["refuses", "lacks it"])
 def test_npm_that_fails_says_why_and_is_tried_again(checkout: Path, registry: str) -> None:
-    if shutil.which("npm") is None:
-        pytest.skip("npm's set-up is left out; missing: npm")
+    needs.program("npm")
     web = checkout / "web"
     web.mkdir()
     (web / ".npmrc").write_text("fetch-retries=0\nupdate-notifier=false\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import pytest
 import requests
 
 import javascript
+import needs
 from javascript import need
 from running_sandbox import Sandbox, running
 from sandbox import browsers, gateway
@@ -214,8 +214,7 @@ def test_in_chromium_the_token_url_shows_a_line_that_leads_to_the_page(sandbox: 
 
 def test_requests_and_curl_get_a_token(sandbox: Sandbox) -> None:
     assert requests.get(sandbox.token_url, timeout=10).json()["StatusCode"] == 200
-    if shutil.which("curl") is None:
-        pytest.skip("curl is left out; missing: curl")
+    needs.program("curl")
     command = ["curl", "-s", sandbox.token_url]
     said = subprocess.run(command, capture_output=True, check=True, timeout=20).stdout
     assert json.loads(said)["StatusCode"] == 200

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from running_sandbox import ROOT, make
 from sandbox import command_line
 from sandbox.command_line import given_to_make
@@ -115,8 +115,7 @@ def test_no_value_breaks_the_command_or_names_another_variable(ask: Ask) -> None
 
 def test_without_proc_ps_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As on macOS; its answer is one line, so a value with blanks falls apart."""
-    if shutil.which("ps") is None:
-        pytest.skip("reading arguments with ps is left out; missing: ps")
+    needs.program("ps")
     monkeypatch.setattr(command_line, "Path", lambda path: tmp_path / "none")
     command = [sys.executable, "-c", "input()", "x=1", "JWT_SECRET=a b"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:

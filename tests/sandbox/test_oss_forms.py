@@ -10,7 +10,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import needs
 from post_forms import BOUNDARY, FORMS, iso, multipart, policy_text, send, v1_form, v4_form
 from running_oss import BUCKET, REGION, Oss, Server, policy, running_oss
 from sandbox.oss import cors
@@ -735,7 +735,6 @@ def test_the_bucket_may_be_in_the_host(oss: Oss) -> None:
 # What sends it
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @every_version
 def test_curl_sends_a_form(oss: Oss, tmp_path: Path, version: str) -> None:
     photo = tmp_path / "my photo.jpg"
@@ -744,7 +743,7 @@ def test_curl_sends_a_form(oss: Oss, tmp_path: Path, version: str) -> None:
     arguments = [part for name, value in form.items() for part in ("-F", f"{name}={value}")]
     done = subprocess.run(
         [
-            *("curl", "-sS", "--noproxy", "*", "-w", "%{http_code}", *arguments),
+            *(needs.program("curl"), "-sS", "--noproxy", "*", "-w", "%{http_code}", *arguments),
             *("-F", f"file=@{photo};type=image/jpeg", f"{oss.endpoint}/{BUCKET}"),
         ],
         capture_output=True,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from running_sandbox import ROOT, RUN, environment, make, running, wait_for
 from sandbox import page_build
 
@@ -321,10 +322,7 @@ def test_make_run_asks_for_it_unless_told_otherwise(more: tuple[str, ...], build
 
 
 def test_make_web_builds_it_and_fails_where_that_fails(copy: Checkout, tmp_path: Path) -> None:
-    program = shutil.which("make")
-    if program is None:
-        pytest.skip("make web is left out; missing: make")
-    command = [program, "web", f"PYTHON={sys.executable}"]
+    command = [needs.program("make"), "web", f"PYTHON={sys.executable}"]
     env = {**environment(tmp_path), **variables(copy)}
     done = subprocess.run(command, cwd=copy.root, env=env, capture_output=True, check=False)
     assert (done.returncode, copy.built().exists()) == (0, True), done.stderr

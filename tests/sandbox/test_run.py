@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -25,6 +24,7 @@ import oss2
 import pytest
 import requests
 
+import needs
 from running_cloud import Token
 from running_sandbox import (
     ROOT,
@@ -176,8 +176,7 @@ def test_who_wants_no_colour_gets_a_plain_line(tmp_path: Path, variables: dict[s
 
 
 def test_the_first_command_prints_a_token(sandbox: Sandbox) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("the banner's curl is left out; missing: curl")
+    needs.program("curl")
     command = sandbox.stdout.partition("Try:")[2].splitlines()[0].split()
     done = finished(command, sandbox.folder)
     assert json.loads(done.stdout)["StatusCode"] == 200
@@ -264,8 +263,7 @@ def test_a_login_opens_ones_own_folder(users: Sandbox) -> None:
 
 
 def in_a_shell(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    if shutil.which("curl") is None:
-        pytest.skip("the newcomer's curl is left out; missing: curl")
+    needs.program("curl")
     return subprocess.run(
         ["sh", "-c", commands],  # noqa: S607 - whichever a newcomer has
         cwd=folder,
@@ -465,8 +463,7 @@ def test_the_line_of_oss_says_where_tokens_lead_and_no_address_is_there_twice(
 
 
 def test_the_documented_commands_upload_by_the_buckets_own_domain(tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("the page's curl is left out; missing: curl")
+    needs.program("curl")
     page = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
     section = page.partition("\n## An account of today\n")[2]
     commands = section.partition("```sh\n")[2].partition("```")[0]

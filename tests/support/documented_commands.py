@@ -10,8 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
-
+import needs
 from documented_code import blocks
 from running_sandbox import ROOT, Sandbox, environment
 
@@ -55,8 +54,8 @@ def in_shell(
     commands: str, folder: Path, variables: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run commands in a folder, with nothing of the developer's own in the environment."""
-    if shutil.which("curl") is None and "curl" in commands:
-        pytest.skip("commands of the pages are left out; missing: curl")
+    if "curl" in commands:
+        needs.program("curl")
     file = next(at / "Makefile" for at in (folder, ROOT) if (at / "Makefile").exists())
     make = _MAKE.format(file=file, bin=Path(sys.executable).parent)
     return subprocess.run(

@@ -7,7 +7,6 @@ With CI set to anything they fail instead: what is green there has run.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
+from needs import left_out
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 PAGE = Path(__file__).resolve().parents[2] / "web"
@@ -31,13 +30,8 @@ def need(what: str, browser: bool, folder: Path = PAGE) -> None:
 
     `folder` is that of the package.json whose packages it uses.
     """
-    missing = list(_missing(browser, folder))
-    if not missing:
-        return
-    reason = f"{what} is left out; missing: {', '.join(missing)}"
-    if os.environ.get("CI"):
-        pytest.fail(f"{reason} (CI is set: nothing may be left out)", pytrace=False)
-    pytest.skip(reason)
+    if missing := list(_missing(browser, folder)):
+        left_out(what, f"missing are {', '.join(missing)}")
 
 
 def is_there() -> bool:

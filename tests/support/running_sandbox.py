@@ -10,7 +10,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 import oss2
 import pytest
 
+import needs
 from running_cloud import Token
 from sandbox.cloud import Secrets
 from sandbox.servers import PortInUse, listen
@@ -212,11 +212,8 @@ def finished(
 def make(*arguments: str) -> list[str]:
     """The command, with this Python: what make would install is here already, and no test waits for
     the page to be built."""
-    found = shutil.which("make")
-    if found is None:
-        pytest.skip(f"`make {arguments[0]}` is left out; missing: make")
     return [
-        found,
+        needs.program("make"),
         "-f",
         str(ROOT / "Makefile"),
         *arguments,

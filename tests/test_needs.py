@@ -1,0 +1,35 @@
+"""A test that cannot run here says why, in one way, and fails where CI is set."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import needs
+from ops import ROOT
+
+SKIPS = re.compile(r"pytest\.(?:skip\(|mark\.skip|importorskip)|unittest\.skip")
+
+
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
+)
+def test_a_missing_program_is_named_and_a_failure_in_ci(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="is left out: there is no no-such-program on the PATH"):
+        needs.program("no-such-program")
+
+
+def test_a_program_that_is_there_has_its_path() -> None:
+    assert needs.program("sh").startswith("/")
+
+
+def test_no_test_skips_by_itself() -> None:
+    """Each would have its own words, and would pass where CI is set."""
+    paths = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(paths) > 200
+    found = [path.name for path in paths if SKIPS.search(path.read_text(encoding="utf-8"))]
+    assert found == ["needs.py"]
