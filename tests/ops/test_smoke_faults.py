@@ -435,7 +435,7 @@ def smoke_under(statements: list[dict[str, Any]], tmp_path: Path, login: str) ->
 
 def test_a_token_that_opens_the_neighbours_prefix(tmp_path: Path, login: str) -> None:
     """A template that grants the operator's prefix in place of the caller's."""
-    statements = [
+    statements: list[dict[str, Any]] = [
         {
             "Effect": "Allow",
             "Action": ["oss:PutObject", "oss:GetObject"],
