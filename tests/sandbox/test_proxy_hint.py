@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from running_sandbox import running
+from running_sandbox import running, wait_for
 from sandbox.proxy_hint import hint
 
 PROXY = "http://me:s3cret@proxy.example:8080"
@@ -46,7 +46,9 @@ def test_what_stands_there_is_no_command() -> None:
 
 def test_a_run_says_it_once(tmp_path: Path) -> None:
     with running(tmp_path / "state", http_proxy=PROXY) as sandbox:
-        lines = sandbox.stderr.splitlines()
+        # The log waits for the first lines on stdout.
+        wait_for(lambda: "NO_PROXY" in sandbox.stderr)
+    lines = sandbox.stderr.splitlines()
     assert [line.partition(" is set")[0] for line in lines if "NO_PROXY" in line] == [
         "sandbox: http_proxy"
     ]
