@@ -173,12 +173,12 @@ def test_a_narrowed_tokens_callback_is_of_that_object_only(
     narrowed = scope(cloud, object="b.jpg")
     values = about("sandbox-bucket", KEY, ETAG, len(BODY))
     status, error = respond(cloud, oss.call(narrowed, **values))
-    assert (status, error["ErrorMessage"]) == (403, "the object is not what was granted")
+    assert (status, error["ErrorMessage"]) == (403, "the object is not the one that was granted")
 
 
 REFUSED: dict[str, tuple[dict[str, object], str]] = {
-    "another object": ({"object": "private/a.jpg"}, "the object is not what was granted"),
-    "another bucket": ({"bucket": "another-bucket"}, "the object is not what was granted"),
+    "another object": ({"object": "private/a.jpg"}, "the object is not the one that was granted"),
+    "another bucket": ({"bucket": "another-bucket"}, "the object is not the one that was granted"),
     "an object that was never uploaded": ({"object": "uploads/b"}, "OSS has no such object"),
     "another size": ({"size": 6}, "OSS's object has another size or etag"),
     "another etag": ({"etag": "0" * 32}, "OSS's object has another size or etag"),
@@ -380,7 +380,7 @@ def test_the_log_names_a_wrong_field_and_not_its_value(
     with caplog.at_level(1):
         assert respond(cloud, request)[0] == 403
     (line,) = lines(caplog)
-    assert line["reason"].startswith("own variable 2, Caller: that name is ours")
+    assert line["reason"].startswith("own variable 2, Caller: that name is reserved")
     assert "555-0100" not in caplog.text
 
 

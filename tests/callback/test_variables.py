@@ -117,7 +117,7 @@ def test_no_own_variable_repeats_or_overrides_a_field_of_ours(name: str, value: 
 @pytest.mark.parametrize("name", ["Id", "LegacyId", "Caller", "ContentType", "StatusCode"])
 def test_no_own_variable_has_the_name_of_what_is_verified(name: str) -> None:
     for spelling in (name, f"x:{name}", name.lower(), name.upper(), f"x:{name.lower()}"):
-        assert ": that name is ours" in refusal(f"&{spelling}=bob")
+        assert ": that name is reserved" in refusal(f"&{spelling}=bob")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_variables_cannot_be_said_as_a_whole(field: str) -> None:
 def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
     """Whichever of the two another reader would take."""
     name = "A" if "A" in more else "a"
-    assert refusal(more) == f"own variable 2, {name}: that name is ours, or there twice"
+    assert refusal(more) == f"own variable 2, {name}: that name is reserved, or used twice"
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
         ("s3cret", "the body's field 10 is malformed"),
         ("a=s3cret%ff", "the body's field 10 is malformed"),
         ("", "the body's field 10 is malformed"),
-        ("size=s3cret", "the body must have size once: it is there twice"),
-        ("Seal=s3cret", "own variable 2, Seal: that name is ours, or there twice"),
+        ("size=s3cret", "the body must have size once, but has it twice"),
+        ("Seal=s3cret", "own variable 2, Seal: that name is reserved, or used twice"),
         (f"a=s3cret{'b' * MAX_BYTES}", "own variables: must be at most 10, of 1024 bytes in all"),
     ],
 )
@@ -184,7 +184,7 @@ def test_the_name_of_a_stranger_without_a_seal_is_not_in_the_message() -> None:
     request = signed("&bucket2=1&seal2=x")
     fields = request.body.decode().split("&")
     forged = "&".join(field for field in fields if not field.startswith("seal="))
-    with pytest.raises(CallbackRefused, match="the seal is not one of CALLBACK_SECRET"):
+    with pytest.raises(CallbackRefused, match="the seal was not made with CALLBACK_SECRET"):
         accept(OSS.post("/callback", f"{forged}&seal=stranger&Seal=1"))
 
 
@@ -235,7 +235,7 @@ def test_what_is_not_one_field_of_a_form_is_a_constant(value: str, made: str) ->
 def test_a_wish_that_a_callback_would_be_refused_for_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         wished(text)
-    assert caught.value.message.startswith("callback_variables: like order=7&color=red: ")
+    assert caught.value.message.startswith("callback_variables: must be like order=7&color=red: ")
     assert caught.value.code == "InvalidParameter.CallbackVariables"
 
 

@@ -190,7 +190,7 @@ def test_an_expired_seal_is_refused_though_oss_signed_it_now() -> None:
 
 def test_another_callers_seal_is_refused() -> None:
     """A caller who holds a token can have OSS sign a callback about anything."""
-    assert refusal(sound(KEY, BOB)) == "the object is not what was granted"
+    assert refusal(sound(KEY, BOB)) == "the object is not the one that was granted"
 
 
 def test_another_callers_seal_beside_ones_own_is_refused() -> None:
@@ -214,7 +214,7 @@ def test_another_callers_seal_beside_ones_own_is_refused() -> None:
     ],
 )
 def test_an_object_outside_the_prefix_is_refused(key: str) -> None:
-    assert refusal(sound(key)) == "the object is not what was granted"
+    assert refusal(sound(key)) == "the object is not the one that was granted"
 
 
 @pytest.mark.parametrize("name", ["../bob/a.jpg", "a/../../bob/a", "./a", "a/..", "..\\bob\\a"])
@@ -226,11 +226,16 @@ def test_an_object_that_leads_out_by_dots_is_refused(name: str) -> None:
 def test_another_object_than_the_one_granted_is_refused() -> None:
     one = GRANT._replace(object_key=KEY)
     accept(sound(KEY, one))
-    assert refusal(sound("uploads/alice/b.jpg", one)) == "the object is not what was granted"
+    assert (
+        refusal(sound("uploads/alice/b.jpg", one)) == "the object is not the one that was granted"
+    )
 
 
 def test_another_bucket_is_refused() -> None:
-    assert refusal(filled({"bucket": "another-bucket"})) == "the object is not what was granted"
+    assert (
+        refusal(filled({"bucket": "another-bucket"}))
+        == "the object is not the one that was granted"
+    )
 
 
 FIELDS = [field.partition("=")[0] for field in BODY.split("&")]
@@ -240,7 +245,7 @@ FIELDS = [field.partition("=")[0] for field in BODY.split("&")]
 def test_a_missing_field_is_refused(name: str) -> None:
     fields = sound().body.decode().split("&")
     left = "&".join(field for field in fields if not field.startswith(f"{name}="))
-    message = f"the body must have {name} once: it is missing"
+    message = f"the body must have {name} once, but does not have it"
     assert refusal(OSS.post("/oss/callback", left)) == message
 
 
@@ -322,19 +327,19 @@ def changed(**headers: str | None) -> Request:
         (changed(content_type=None), "the body is not"),
         (changed(authorization=None), "no header authorization"),
         (changed(authorization="OSS id:sig"), "authorization is not base64"),
-        (changed(authorization="AAAA"), "signature is of no known key"),
+        (changed(authorization="AAAA"), "signature matches no known key"),
         (changed(authorization="A" * 4000), "authorization is not base64"),
         (changed(authorization="\u00e9"), "authorization is not base64"),
         (changed(x_oss_pub_key_url=None), "no header x-oss-pub-key-url"),
         (changed(x_oss_pub_key_url=PRODUCTION_KEY_URL), "not base64"),
-        (changed(x_oss_pub_key_url="/////w=="), "URL is not one of"),
+        (changed(x_oss_pub_key_url="/////w=="), "URL is not on"),
         (
             changed(
                 x_oss_pub_key_url=base64.b64encode(
                     b"http://gosspublic.alicdn.com.evil.example/key.pem"
                 ).decode()
             ),
-            "URL is not one of",
+            "URL is not on",
         ),
     ],
 )

@@ -1,7 +1,7 @@
-"""Grant -> what a client hands to OSS, so that OSS calls back when the upload is done.
+"""Grant -> the callback parameters that a client gives to OSS, so that OSS calls back at the end.
 
-A token, a signed URL and a form carry the same in three spellings. How a callback is verified lies
-in verify.py. The format is vendor documentation ("Callback"): at most 5 KB each, and names of
+A token, a signed URL and a form carry the same parameters in three formats. verify.py verifies
+callbacks. The format is vendor documentation ("Callback"): at most 5 KB each, and names of
 variables in lower case.
 """
 
@@ -20,7 +20,7 @@ from token_service.settings.addresses import Url
 from token_service.settings.parsing import Reader, Refused
 
 MAX_BYTES = 5 * 1024
-"""OSS's limit on the callback and on its variables, each."""
+"""OSS's limit on the callback, and on its variables."""
 
 BODY_TYPE = "application/x-www-form-urlencoded"  # one of OSS's two callbackBodyType
 _SEAL = "${x:seal}"
@@ -36,22 +36,22 @@ BODY = "&".join(
         f"seal={_SEAL}",
     )
 )
-"""What OSS fills in and signs. URL-encoded: OSS then encodes each value, so that no file name ends
-its own; how it escapes in JSON is not verified on the real OSS (assumption 17). No content type:
-OSS itself is asked for that, because a client that holds a token writes this text as it likes."""
+"""The body that OSS fills in and signs. It is URL-encoded, because OSS then encodes each value, and
+a file name cannot add fields. How OSS escapes JSON is not verified on the real OSS (assumption 17).
+A client with a token can change this body, so the function asks OSS itself for the content type."""
 
 
-# No percent-encoding: what OSS signs is then the same text before and after decoding.
+# No percent-encoding: then OSS signs the same text before and after decoding.
 _CALLBACK_PATH = "(?:/[A-Za-z0-9._~-]{1,50}){0,4}/callback"
 
 
 class CallbackSettings(NamedTuple):
-    """Where OSS calls back after an upload, and what happens then. Seals are made with
-    CALLBACK_SECRET, the webhook's signatures with UPLOAD_HOOK_SECRET: both are read at each use."""
+    """Where OSS calls back after an upload, and the webhook to call then. CALLBACK_SECRET (for
+    seals) and UPLOAD_HOOK_SECRET (for the webhook's signatures) are read at each use."""
 
     url: Url
     public_key_url: Url | None
-    """A loopback URL that takes the place of OSS's own; None everywhere but in a sandbox."""
+    """A loopback URL that replaces OSS's own, in a sandbox only; otherwise None."""
     hook: Url | None
 
 
@@ -70,8 +70,8 @@ def callback_url(value: str) -> Url:
     found = addresses.url(value)
     if not re.fullmatch(_CALLBACK_PATH, found.path):
         raise Refused(
-            "must have no query, and end with /callback after at most 4 segments of A-Z, a-z, 0-9 "
-            "and ._~-"
+            "must have no query; its path must end with /callback after at most 4 segments of A-Z, "
+            "a-z, 0-9 and ._~-"
         )
     return found
 
@@ -81,13 +81,13 @@ def public_key_url(value: str) -> Url:
     found = addresses.url(value)
     if not re.fullmatch(addresses.LOOPBACK, found.endpoint.host):
         raise Refused(
-            "must be a loopback URL: it is for a sandbox, and OSS's own key needs no setting"
+            "must be a loopback URL: it is for a sandbox only; OSS's own key needs no setting"
         )
     return found
 
 
 class CallbackParameters(NamedTuple):
-    """The callback of one grant, and the one variable of ours: base64 as OSS takes them."""
+    """The callback of one grant, and our one variable, both in base64 as OSS takes them."""
 
     callback: str
     variables: str
@@ -96,16 +96,16 @@ class CallbackParameters(NamedTuple):
     body: str
 
     def scope(self) -> dict[str, str]:
-        """For a token: what the app passes on by its SDK."""
+        """Return the members of a token that the app passes to its SDK."""
         return {"Callback": self.callback, "CallbackVar": self.variables}
 
     def query(self) -> dict[str, str]:
-        """For a signed URL; not together with the headers, which OSS would refuse."""
+        """Return the query of a signed URL. OSS refuses it together with the callback headers."""
         return {"callback": self.callback, "callback-var": self.variables}
 
     def form_fields(self) -> dict[str, str]:
-        """For a form. One field: front ends made for the vendor's samples send it, and know of no
-        variables, which would be fields of their own. So the seal is written out in it."""
+        """Return the one field of a form, with the seal written into it. A variable would be
+        another field, which front ends made for the vendor's samples do not send."""
         return {"callback": _callback(self.settings, self.body.replace(_SEAL, self.sealed))}
 
 
@@ -116,8 +116,8 @@ def callback_parameters(
     secrets: tuple[bytes, ...],
     own: str = "",
 ) -> CallbackParameters:
-    """Return the callback of what is given out for a grant until `expires` (unix seconds).
-    `secrets` are those of CALLBACK_SECRET, `own` are the app's variables (variables.wished). The
+    """Return the callback of a grant whose token, URL or form ends at `expires` (unix seconds).
+    `secrets` are those of CALLBACK_SECRET; `own` has the app's variables (variables.wished). The
     same input makes the same output."""
     content = Seal(
         caller=grant.session_name,
@@ -138,7 +138,7 @@ def callback_parameters(
 
 
 def _issued(grant: Grant) -> int | None:
-    """When the login was made, for LOGINS_NOT_BEFORE: an upload may end after that is set."""
+    """Return when the login was made; LOGINS_NOT_BEFORE may be set before the upload ends."""
     if grant.login is None or grant.login.issued is None:
         return None
     return max(0, int(grant.login.issued))
@@ -151,7 +151,7 @@ def _callback(settings: CallbackSettings, body: str) -> str:
         "callbackBodyType": BODY_TYPE,
     }
     if settings.url.endpoint.scheme == "https":
-        # Without the name in its TLS hello, a gateway that serves many names fails.
+        # OSS must name the host in its TLS hello, or a gateway with many hosts fails.
         callback["callbackSNI"] = True
     return _base64(callback)
 

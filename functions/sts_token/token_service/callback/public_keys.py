@@ -1,9 +1,9 @@
-"""The public keys that OSS signs its callbacks with, and where they may come from.
+"""The public keys that verify OSS's callbacks, and where they may come from.
 
-OSS names the URL of its key in each callback. That is a stranger's word until the signature is
-verified, so only the one host of the vendor is ever asked, by https. A copy of the vendor's key is
-bundled and tried first. A URL is fetched when the keys at hand do not verify, at most once a minute
-(every 5 s while there are none), nor any within 5 s of another; a failed fetch changes nothing.
+OSS names the URL of its key in each callback. It cannot be trusted before the signature is
+verified, so only the vendor's one host is asked, by https. A copy of the vendor's key is bundled
+and tried first. If no key at hand fits, the URL is fetched: each URL at most once a minute (every 5
+s without keys), and any two at least 5 s apart. A failed fetch changes nothing.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs
 C0fTXv+nvlmklvkcolvpvXLTjaxUHR3W9LXxQ2EHXAJfCB+6H2YF1k8CAwEAAQ==
 -----END PUBLIC KEY-----
 """
-"""OSS's key: it verifies the sample of the vendor's documentation. That OSS signs with this one is
-not verified on the real OSS (assumption 19); another is fetched when one is named."""
+"""OSS's key, which verifies the sample of the vendor's documentation. That OSS signs with it is not
+verified on the real OSS (assumption 19). If a callback names another key, that is fetched."""
 
 MIN_INTERVAL_SECONDS = 60.0  # between two fetches of a URL that has given keys; ours to choose
 RETRY_SECONDS = 5.0  # between two of a URL that has given none, and of any URLs; ours
 MAX_URLS = 8
-"""Whose keys are kept; the least recently used goes first, of those without keys if there are."""
+"""URLs in the cache. Entries without keys are evicted first, then the least recently used."""
 MAX_PEM_BYTES = 16 * 1024  # of one answer; a key of 4,096 bits takes 800. Ours to choose
 
 _PATH = r"/[A-Za-z0-9._/-]{1,200}"
@@ -50,22 +50,22 @@ class OssKeys:
     """Verifies signatures of OSS. Thread-safe."""
 
     def __init__(self, own_url: Url | None) -> None:
-        """With `own_url`, a sandbox's, keys come from there and from nowhere else."""
+        """With `own_url`, that of a sandbox, keys come only from there."""
         self._own_url = own_url
         self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock, self._fetching = threading.Lock(), threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
-        # Of any URL: who has a seal can name as many as there are letters.
+        # The last fetch of any URL: a client with a seal can name many URLs.
         self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:
-        """Accept a signature over any of the texts, by a key of `key_url` (as OSS sent it). `end`
-        is a time.monotonic() value, in seconds, for a fetch that may be needed. Raises
+        """Accept a signature of any of the texts by a key of `key_url` (as OSS sent it). A fetch,
+        if needed, ends before `end`, a time.monotonic() value in seconds. Raises
         CallbackRefused."""
         url = self._accepted(key_url)
         if _any_verifies((*self._known(url), *self._bundled), signature, texts):
             return
-        # Who comes while the key is fetched waits, and has it too.
+        # Requests that come while a key is fetched wait for it, and use it too.
         if self._fetching.acquire(timeout=max(0.0, end - time.monotonic())):
             try:
                 if self._may_fetch(url):
@@ -75,19 +75,19 @@ class OssKeys:
         if _any_verifies(self._known(url), signature, texts):
             return
         if not self._known(url):
-            raise CallbackRefused("the signature is of no known key, and its own was not to be had")
+            raise CallbackRefused("the signature matches no known key; its own cannot be fetched")
         raise CallbackRefused("the signature does not match")
 
     def _accepted(self, key_url: str) -> Url:
-        """The URL to ask: OSS names an http one, which is asked by https all the same."""
+        """Return the URL to fetch: OSS may name one with http, but https is used."""
         if self._own_url is not None:
             if key_url != str(self._own_url):
                 raise CallbackRefused("the public key's URL is not CALLBACK_PUBLIC_KEY_URL")
             return self._own_url
-        # As a whole: a user, a port, other letters, a dot at the end are not the host.
+        # The whole URL must match: a user, a port, capitals or a final dot are not accepted.
         form = re.fullmatch(rf"https?://{re.escape(HOST)}({_PATH})", key_url)
         if form is None:
-            raise CallbackRefused(f"the public key's URL is not one of {HOST}")
+            raise CallbackRefused(f"the public key's URL is not on {HOST}")
         return Url(Endpoint("https", HOST, 443), form[1])
 
     def _known(self, url: Url) -> tuple[PublicKey, ...]:
@@ -96,8 +96,8 @@ class OssKeys:
             return found.keys if found else ()
 
     def _may_fetch(self, url: Url) -> bool:
-        """Whether to try now; counts as a try."""
-        # Not monotonic(): that clock may stand still while an instance is frozen.
+        """Whether to fetch now; True counts as a fetch."""
+        # Not monotonic(): that clock may stop while an instance is frozen.
         now = time.time()
         with self._lock:
             found = self._fetched.pop(url, _Fetched((), 0.0))
@@ -107,7 +107,7 @@ class OssKeys:
                 self._tried = now
             self._fetched[url] = _Fetched(found.keys, now if may else found.tried)
             while len(self._fetched) > MAX_URLS:
-                # One without keys, if there is one: those that are good stay.
+                # An entry without keys, if there is one, so that useful entries stay.
                 others = {k: entry for k, entry in self._fetched.items() if k != url}
                 empty = (known for known, entry in others.items() if not entry.keys)
                 del self._fetched[next(empty, next(iter(others)))]

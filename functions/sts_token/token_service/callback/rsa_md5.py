@@ -1,8 +1,8 @@
-"""RSA public keys in PEM, and PKCS#1 v1.5 signatures over MD5: all that OSS's callbacks need.
+"""RSA public keys in PEM, and PKCS#1 v1.5 signatures over MD5, as OSS's callbacks need them.
 
-In Python itself: a verification takes 30 us, while importing `cryptography` takes 40 ms, and newer
-releases of it refuse keys as short as OSS's (512 bits). Only public values are handled here, so
-nothing has to run in constant time.
+This is plain Python: a verification takes 30 us, while importing `cryptography` takes 40 ms, and
+newer releases refuse keys as short as OSS's (512 bits). All values here are public, so nothing has
+to run in constant time.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import re
 from typing import NamedTuple
 
 MIN_BITS = 512
-"""OSS's own key has no more."""
+"""The length of OSS's own key."""
 MAX_BITS = 4096  # ours to choose: a stranger may name a key, and a longer one costs more time
 MAX_KEYS = 8
-"""In one PEM text."""
+"""The most keys in one PEM text."""
 
 # SubjectPublicKeyInfo (RFC 5280): the algorithm is rsaEncryption with NULL parameters.
 _RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d010101 0500")
@@ -43,14 +43,14 @@ def read_pem(text: str) -> tuple[PublicKey, ...]:
 
 
 def verifies_md5(key: PublicKey, signature: bytes, text: bytes) -> bool:
-    """Whether `signature` is the key's over `text`: RSASSA-PKCS1-v1_5 with MD5 (RFC 8017, 8.2.2).
-    The whole encoded message is built and compared, not taken apart: a reader of its padding can be
-    led past bytes that it does not check."""
+    """Whether `signature` is the key's for `text`: RSASSA-PKCS1-v1_5 with MD5 (RFC 8017, 8.2.2).
+    The whole encoded message is built and compared, because a parser of its padding could miss
+    forged bytes."""
     return verifies(key, signature, _MD5_PREFIX + hashlib.md5(text, usedforsecurity=False).digest())
 
 
 def verifies(key: PublicKey, signature: bytes, info: bytes) -> bool:
-    """The same with the DigestInfo of any digest: test vectors are over others."""
+    """The same for the DigestInfo of any digest, since test vectors use others."""
     size = (key.modulus.bit_length() + 7) // 8
     number = int.from_bytes(signature, "big")
     if len(signature) != size or number >= key.modulus:
@@ -67,11 +67,11 @@ def _read_block(block: str) -> PublicKey:
     algorithm, bits = _members(_whole(der, _SEQUENCE), (_SEQUENCE, _BIT_STRING))
     # The first byte of a BIT STRING counts its unused bits.
     if algorithm != _RSA_ENCRYPTION or bits[:1] != b"\x00":
-        raise ValueError("a public key is not of RSA")
+        raise ValueError("a public key is not an RSA key")
     modulus, exponent = map(_positive, _members(_whole(bits[1:], _SEQUENCE), (_INTEGER, _INTEGER)))
     if not MIN_BITS <= modulus.bit_length() <= MAX_BITS or modulus % 2 == 0:
         raise ValueError(f"a public key must have {MIN_BITS} to {MAX_BITS} bits")
-    # A small bound keeps a verification short; 1 would let every text pass.
+    # The upper bound keeps a verification short; an exponent of 1 would let every text pass.
     if not 3 <= exponent < 2**32 or exponent % 2 == 0:
         raise ValueError("a public key's exponent must be odd, from 3 to 2^32")
     return PublicKey(modulus, exponent)
@@ -90,7 +90,7 @@ def _members(der: bytes, tags: tuple[int, int]) -> tuple[bytes, bytes]:
 
 
 def _element(der: bytes, tag: int) -> tuple[bytes, bytes]:
-    """The content of the DER element that `der` begins with, and what follows it."""
+    """Return the content of the first DER element of `der`, and the bytes after it."""
     if len(der) < 2 or der[0] != tag:
         raise ValueError("a public key is not a SubjectPublicKeyInfo")
     start, length = 2, der[1]
@@ -101,13 +101,13 @@ def _element(der: bytes, tag: int) -> tuple[bytes, bytes]:
             raise ValueError("a public key has a length that is not DER")
     content = der[start : start + length]
     if len(content) != length:
-        raise ValueError("a public key ends half-way")
+        raise ValueError("a public key is cut off")
     return content, der[start + length :]
 
 
 def _positive(content: bytes) -> int:
     number = int.from_bytes(content, "big")
-    # In DER the bits of a number and its sign, in as few bytes as there can be.
+    # DER holds the bits of a number and its sign, in as few bytes as possible.
     if len(content) != number.bit_length() // 8 + 1:
         raise ValueError("a public key has a number that is not positive, or not DER")
     return number

@@ -1,5 +1,5 @@
-"""An app's own variables of a callback: the client's word, which nobody verifies. OSS fills in
-`${x:name}`, and takes such names in lower case only (vendor documentation, "Callback")."""
+"""An app's own variables in a callback. They come from the client, and nobody verifies them. OSS
+fills in `${x:name}`, with names in lower case only (vendor documentation, "Callback")."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from token_service.grant.wish_names import OWN_VARIABLES
 
 MAX_VARIABLES = 10  # of one upload; ours to choose
 MAX_BYTES = 1024
-"""Of names and values, in UTF-8: beside the seal of most names they fit into OSS's 5 KB."""
+"""For names and values together, in UTF-8: with the seals of most names this fits OSS's 5 KB."""
 _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
 _FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
 FIELDS = tuple(field.partition("=")[0] for field in BODY.split("&"))
 MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
-"""The fields of our body and the members of our answer: no reader takes one for the other."""
+"""The members of our answer; FIELDS are those of our body. Own variables may have none of these."""
 _OURS = {name.lower() for name in (*FIELDS, *MEMBERS, "Variables", "Status", "StatusCode")}
 
 
 def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return own variables by their names, without "x:". Raises CallbackRefused, which quotes no
-    value, and no name that is malformed."""
+    """Return own variables by their names, without "x:". Raises CallbackRefused, which quotes
+    neither values nor malformed names."""
     found: dict[str, str] = {}
-    # Not each of thousands: one more than there may be is too many.
+    # One more than allowed is enough to refuse thousands.
     for number, (name, value) in enumerate(pairs[: MAX_VARIABLES + 1], 1):
         form, what = re.fullmatch(_NAME, name), f"own variable {number}"
         if form is None:
             raise CallbackRefused(f"{what}: its name must be 1 to 32 of A-Z, a-z, 0-9 and ._-")
         if form[1].lower() in (*_OURS, *map(str.lower, found)):
-            raise CallbackRefused(f"{what}, {form[1]}: that name is ours, or there twice")
+            raise CallbackRefused(f"{what}, {form[1]}: that name is reserved, or used twice")
         found[form[1]] = value
     size = sum(len(f"{name}{value}".encode()) for name, value in found.items())
     if len(found) > MAX_VARIABLES or size > MAX_BYTES:
@@ -43,11 +43,11 @@ def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def wished(text: str) -> str:
-    """Return what a wish like "order=7&color=${x:color}" adds to the callback's body: what names no
-    field of a form is a constant. Raises InvalidParameter."""
+    """Return what a wish like "order=7&color=${x:color}" adds to the callback's body. A value that
+    is not `${x:name}` is a constant. Raises InvalidParameter."""
     try:
         own = read(parse_qsl(text, keep_blank_values=True)).items()
-    # A lone surrogate, of JSON, is no text.
+    # JSON can hold a lone surrogate, which cannot be encoded.
     except (CallbackRefused, UnicodeError) as fault:
-        raise InvalidParameter(OWN_VARIABLES, f"like order=7&color=red: {fault}") from None
+        raise InvalidParameter(OWN_VARIABLES, f"must be like order=7&color=red: {fault}") from None
     return "".join(f"&{n}={v if re.fullmatch(_FIELD, v) else quote(v, safe='')}" for n, v in own)

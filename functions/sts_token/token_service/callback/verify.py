@@ -1,9 +1,9 @@
-"""OSS's callback after an upload -> verified Upload. What is done with it is not known here.
+"""OSS's callback after an upload -> verified Upload.
 
-Three questions, the cheap ones first: is it about something that this function gave out
-(seals.py)? has OSS signed it (public_keys.py)? and is it true? A client that holds a token has OSS
-sign whatever it likes: what counts is what OSS says of the object. The signed text is the decoded
-path, "?" and the query where there is one, a line feed, the body (vendor documentation).
+There are three questions, the cheap ones first. Is it about something that this function granted
+(seals.py)? Has OSS signed it (public_keys.py)? Is it true? A client with a token can have OSS sign
+anything, so OSS is asked for the object itself. The signed text is the decoded path, "?" and the
+query if there is one, a line feed, and the body (vendor documentation).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from token_service.http.messages import Request
 from token_service.oss_client import ObjectHead
 
 MAX_BODY_BYTES = 16 * 1024
-"""An object key has 1,023 bytes at most, each of them 3 where it is encoded, and so have the app's
-own variables; our seal has 3 KB."""
+"""An object key has at most 1,023 bytes, and encoded three times as many; so have the app's own
+variables. Our seal has up to 3 KB."""
 MAX_HEADER_CHARACTERS = 2048  # of each header that OSS signs with; ours to choose
 
 _ETAG = "[A-Za-z0-9-]{1,128}"
@@ -35,8 +35,8 @@ _NUMBER = "[0-9]{1,19}"
 
 
 class Callback(NamedTuple):
-    """What OSS signed, about something that we granted. `caller` is the grant's session name;
-    `size` in bytes; `issued`: when the caller's login was made, unix seconds, if the seal says."""
+    """A callback that OSS signed for something we granted. `caller` is the grant's session name,
+    `size` in bytes; `issued` is when the caller's login was made (unix seconds), if sealed."""
 
     caller: str
     issued: int | None
@@ -51,10 +51,10 @@ class Callback(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """A verified upload: size in bytes, etag without quotes, pixels where it is an image. `id` is
-    the same for the same upload, however often it is reported: 64 hex digits that no uploader has a
-    say in. `legacy_id` is how it was made before, for back ends that have stored such ones; the
-    next version is without it. `variables` are the app's own, which nobody verifies."""
+    """A verified upload: size in bytes, etag without quotes, and pixels if it is an image. `id` (64
+    hex digits) is the same for the same upload, however often it is reported, and uploaders cannot
+    influence it. `legacy_id` is the id of before, for back ends that have stored it; the next
+    version removes it. `variables` are the app's own, which nobody verifies."""
 
     id: str
     legacy_id: str
@@ -69,7 +69,7 @@ class Upload(NamedTuple):
     variables: Mapping[str, str] = NONE
 
     def members(self) -> dict[str, object]:
-        """For the answer and the hook; for the log, where `variables` are taken out."""
+        """Return the members for the answer and the webhook. The log leaves out `variables`."""
         members: dict[str, object] = dict(zip(variables.MEMBERS, self[:-1], strict=True))
         return {**members, "Variables": self.variables} if self.variables else members
 
@@ -83,12 +83,12 @@ def verify(
     now: float,
     end: float,
 ) -> Callback:
-    """Verify the seal and OSS's signature; `now` is in unix seconds, `end` in monotonic ones.
-    Raises CallbackRefused."""
+    """Verify the seal and OSS's signature. `now` is in unix seconds; `end` is a time.monotonic()
+    value. Raises CallbackRefused."""
     fields, own = _fields(request)
     sealed = unseal(fields["seal"], secrets, now)
     if not sealed.covers(fields["bucket"], fields["object"]):
-        raise CallbackRefused("the object is not what was granted")
+        raise CallbackRefused("the object is not the one that was granted")
     if object_keys.has_dots(fields["object"]):
         raise CallbackRefused("the object key has '.' or '..' between slashes")
     oss_keys.verify(
@@ -112,8 +112,8 @@ def verify(
 
 
 def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
-    """Compare a callback with what OSS says of the object, None where there is none. Raises
-    CallbackRefused where they differ: the callback is not true, or not any more."""
+    """Compare a callback with OSS's object (None if there is none). Raises CallbackRefused if they
+    differ: then the callback is not true, or not any more."""
     if head is None:
         raise CallbackRefused("OSS has no such object")
     if (callback.size, callback.etag.upper()) != (head.size, head.etag.upper()):
@@ -134,7 +134,7 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
 
 
 def _legacy_id(callback: Callback) -> str:
-    """It has `request` in it, which a client may make up: one stored object, many of these."""
+    """Return the id of before. A client can make up `request`, so one object may have many."""
     of = callback
     return _hash([of.bucket, of.object_key, of.etag.upper(), of.size, of.request_id])
 
@@ -144,9 +144,9 @@ def _hash(identity: list[object]) -> str:
 
 
 def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The fields of parameters.BODY, each once, and the app's own. Raises CallbackRefused."""
+    """Return the fields of parameters.BODY, and own variables. Raises CallbackRefused."""
     if request.query:
-        # The platform gives no raw query, and without it no signature can be verified.
+        # The platform does not pass the raw query, which the signature covers.
         raise CallbackRefused("the URL has a query")
     if len(request.body) > MAX_BODY_BYTES:
         raise CallbackRefused(f"the body exceeds {MAX_BODY_BYTES} bytes")
@@ -155,24 +155,24 @@ def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
         raise CallbackRefused(f"the body is not {BODY_TYPE}")
     fields: dict[str, str] = {}
     own: list[tuple[str, str]] = []
-    # Not each of a million: one more than there may be is too many.
+    # One more than allowed is enough to refuse a million.
     parts = request.body.split(b"&", len(variables.FIELDS) + variables.MAX_VARIABLES)
     for number, part in enumerate(parts, 1):
         try:
-            # Decoded before it is looked at: "b%75cket" is bucket, too.
+            # Decoded before it is compared: "b%75cket" is bucket, too.
             texts = part.decode("ascii").split("=", 1)
             name, value = (unquote_plus(text, errors="strict") for text in texts)
         except ValueError:
             raise CallbackRefused(f"the body's field {number} is malformed") from None
         if name in fields:
-            raise CallbackRefused(f"the body must have {name} once: it is there twice")
+            raise CallbackRefused(f"the body must have {name} once, but has it twice")
         if name in variables.FIELDS:
             fields[name] = value
         else:
             own.append((name, value))
     for name in variables.FIELDS:
         if name not in fields:
-            raise CallbackRefused(f"the body must have {name} once: it is missing")
+            raise CallbackRefused(f"the body must have {name} once, but does not have it")
     return fields, own
 
 
@@ -183,16 +183,16 @@ def _base64_header(request: Request, name: str) -> bytes:
     try:
         if len(value) <= MAX_HEADER_CHARACTERS:
             return base64.b64decode(value, validate=True)
-    # Of text in base64 that is not ASCII as well.
+    # b64decode raises it for text that is not ASCII as well.
     except ValueError:
         pass
     raise CallbackRefused(f"the header {name} is not base64")
 
 
 def _signed_texts(request: Request, settings: CallbackSettings) -> tuple[bytes, ...]:
-    """What OSS may have signed: the path of CALLBACK_URL, which is what it was told to call, since
-    a gateway before the function may rewrite paths; and the path as it arrived, since callbacks of
-    an earlier CALLBACK_URL are under way for as long as tokens live."""
+    """Return the texts that OSS may have signed. One has the path of CALLBACK_URL, since a gateway
+    may rewrite paths. One has the path that arrived, since callbacks of an earlier CALLBACK_URL may
+    be under way for as long as tokens live."""
     paths = dict.fromkeys((settings.url.path, request.path))
     return tuple(path.encode("utf-8", "surrogatepass") + b"\n" + request.body for path in paths)
 
@@ -204,6 +204,6 @@ def _matched(fields: Mapping[str, str], name: str, pattern: str) -> str:
 
 
 def _pixels(fields: Mapping[str, str], name: str) -> int | None:
-    """OSS leaves it empty where the object is no image."""
+    """Return a number of pixels; OSS leaves it empty for an object that is not an image."""
     text = _matched(fields, name, "[0-9]{0,9}")
     return int(text) if text else None

@@ -1,6 +1,6 @@
-"""Upload -> the operator's own back end (UPLOAD_HOOK_URL), whose answer decides.
+"""Upload -> the webhook: a call to the operator's own back end (UPLOAD_HOOK_URL), which may refuse.
 
-The signed text and the headers are documented in docs/callbacks.md: back ends rely on them.
+docs/callbacks.md documents the signed text and the headers, so back ends rely on them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from token_service.http.connection import ConnectionFault, Exchange, KeptConnect
 from token_service.settings.addresses import Url
 
 MAX_ANSWER_BYTES = 64 * 1024
-"""OSS would pass on 1 MB; what an app needs to know of an upload is far less."""
+"""OSS would pass on 1 MB, but an app needs far less."""
 
 
 class HookFailed(ServiceError):
@@ -28,16 +28,16 @@ class HookFailed(ServiceError):
 
 
 class Webhook:
-    """Calls one hook. Thread-safe."""
+    """Calls one webhook. Thread-safe."""
 
     def __init__(self, url: Url) -> None:
         self._path = url.path
         self._connection = KeptConnection(url.endpoint)
 
     def deliver(self, upload: Upload, secret: bytes, end: float) -> dict[str, object]:
-        """Post an upload and return the hook's answer, a JSON object, for OSS to pass on. `end` is
-        a time.monotonic() value, in seconds. Raises HookFailed for every other answer: not 2xx (no
-        redirect is followed), not a JSON object, over 64 KB, or not in time."""
+        """Post an upload and return the back end's answer, a JSON object, for OSS to pass on. `end`
+        is a time.monotonic() value, in seconds. Raises HookFailed if the answer is not 2xx (no
+        redirect is followed), not a JSON object, over 64 KB, or late."""
         body = compact(upload.members()).encode()
         moment = str(int(time.time()))
         headers = {
@@ -48,7 +48,7 @@ class Webhook:
             "X-Upload-Signature": f"sha256={signature(moment, body, secret)}",
         }
         try:
-            # Twice if need be: the back end knows it by the key.
+            # It may be sent twice: the back end recognizes it by the Idempotency-Key.
             reply = self._connection.request(
                 lambda: Exchange("POST", self._path, body, headers, end, MAX_ANSWER_BYTES)
             )
@@ -64,7 +64,7 @@ class Webhook:
 
 
 def signature(moment: str, body: bytes, secret: bytes) -> str:
-    """HMAC-SHA256, in hex, of the time (unix seconds as text), a full stop and the body."""
+    """Return the HMAC-SHA256, in hex, of the time (unix seconds as text), "." and the body."""
     return hmac.digest(secret, moment.encode() + b"." + body, "sha256").hex()
 
 
@@ -72,7 +72,7 @@ def _answer(body: bytes) -> dict[str, object]:
     fault = HookFailed("UPLOAD_HOOK_URL did not answer with a JSON object")
     try:
         answer: Any = json.loads(body, parse_constant=_refuse)
-        # What can be read can still be nested too deeply to be written again.
+        # Raises if JSON that could be read is nested too deeply to be written again.
         compact(answer)
     except (ValueError, RecursionError):
         raise fault from None
@@ -82,4 +82,4 @@ def _answer(body: bytes) -> dict[str, object]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
