@@ -261,7 +261,7 @@ FAILURES: dict[str, tuple[Move, str]] = {
         "exceeds 64 KB",
     ),
     "a reset": (reset, "closed the connection"),
-    "half an answer": (raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{}"), "half-way"),
+    "half an answer": (raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{}"), "cut off"),
     "no HTTP": (raw(b"SSH-2.0-x\r\n"), "not understood"),
 }
 
