@@ -1,0 +1,329 @@
+"""A page in English and its pair in Chinese: what must be alike, and how a Chinese page is written.
+
+`PYTHONPATH=tests/support:. .venv/bin/python -m in_step` prints what is not in step. With WRITE=1 it
+also repoints links to Chinese pages that exist, and writes down which English text each Chinese
+page follows. Do that when you have changed the Chinese page, or have seen that nothing in it has to
+change. Pages may be named: `-m in_step docs/zh/start.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from running_sandbox import ROOT
+
+README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
+DOCS = ROOT / "docs"
+ZH = DOCS / "zh"
+ALONE = {ZH / "terms.md"}
+"""Chinese pages without an English one."""
+MADE = "<!-- made by `make docs`"
+"""A page that begins so is written by a program from what both languages share."""
+FOLLOWS = re.compile(r"^<!-- follows (\S+) at ([0-9a-f]{12}) -->$", re.M)
+
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
+_LINK = re.compile(r"\]\(([^)\s]+)\)|<(https?://[^>\s]+)>")
+_HASH, _SLASHES = r"(^|\s+)#(\s.*|$)", r"(^|\s+)//(\s.*|$)"
+_COMMENT = {
+    **dict.fromkeys(("sh", "python", "ruby", "yaml", "toml", "nginx"), _HASH),
+    **dict.fromkeys(("js", "ts", "kotlin", "swift", "objc", "java", "go", "dart"), _SLASHES),
+}
+"""By language, what a comment is: those are translated."""
+_WORDS = {"", "text", "mermaid"}
+"""Blocks of words and drawings, which are translated whole."""
+
+
+class Block(NamedTuple):
+    """A block of code: its language, and its text without comments."""
+
+    language: str
+    code: str
+
+
+class Section(NamedTuple):
+    """What stands under one heading; level 0 is what comes before the first."""
+
+    level: int
+    title: str
+    blocks: Sequence[Block]
+    tables: Sequence[tuple[int, int]]
+    links: Sequence[str]
+    images: Sequence[str]
+
+
+def pairs() -> Iterator[tuple[Path, Path]]:
+    """Each Chinese page behind its English one, which must be there."""
+    if README_ZH.exists():
+        yield README, README_ZH
+    for chinese in sorted(ZH.rglob("*.md")):
+        if chinese not in ALONE:
+            yield DOCS / chinese.relative_to(ZH), chinese
+
+
+def pair_of(english: Path) -> Path:
+    """Where the Chinese page of an English one is, or would be."""
+    if english == README:
+        return README_ZH
+    return ZH / english.relative_to(DOCS) if english.is_relative_to(DOCS) else english
+
+
+def sections(text: str) -> list[Section]:
+    """A page's sections, in order."""
+    blocks: list[Block] = []
+
+    def taken(found: re.Match[str]) -> str:
+        language = found[2]
+        code = "" if language in _WORDS else _bare(found[3], language)
+        blocks.append(Block(language, code))
+        return f"\0{len(blocks) - 1}\0"
+
+    rest = _FENCE.sub(taken, text)
+    parts = re.split(r"^(#+) (.+)$", rest, flags=re.M)
+    found = [(0, "", parts[0])]
+    found += [(len(parts[i]), parts[i + 1], parts[i + 2]) for i in range(1, len(parts), 3)]
+    return [
+        Section(
+            level,
+            title,
+            [blocks[int(number)] for number in re.findall("\0([0-9]+)\0", body)],
+            list(_tables(body)),
+            [one or other for one, other in _LINK.findall(f"{title}\n{body}")],
+            re.findall(r'<img src="([^"]+)" width="\d+"', body),
+        )
+        for level, title, body in found
+    ]
+
+
+def anchors(text: str) -> list[str]:
+    """The anchors of a page's headings, in order, as GitHub names them."""
+    made: list[str] = []
+    for section in sections(text)[1:]:
+        title = re.sub(r"\]\([^)]*\)", "]", section.title)
+        name = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        count = sum(1 for one in made if re.fullmatch(rf"{re.escape(name)}(-\d+)?", one))
+        made.append(f"{name}-{count}" if name in made else name)
+    return made
+
+
+def differences(english: Path, chinese: Path) -> Iterator[str]:
+    """What is not in step, a sentence each."""
+    if not english.exists():
+        yield f"{_name(chinese)} has no English page: {_name(english)}"
+        return
+    ours, theirs = _read(english), _read(chinese)
+    left, right = sections(ours), sections(theirs)
+    if [one.level for one in left] != [one.level for one in right]:
+        yield from _headings(left, right)
+        return
+    for one, other in zip(left, right, strict=True):
+        where = f"{one.title or 'the beginning'} / {other.title or '开头'}"
+        yield from _blocks(where, one.blocks, other.blocks)
+        if list(one.tables) != list(other.tables):
+            yield f"{where}: tables (rows, columns) {one.tables}, {other.tables}"
+        if _targets(english, one.images) != _targets(chinese, other.images):
+            yield f"{where}: other pictures"
+        yield from _links(where, english, one.links, chinese, other.links)
+
+
+def follows(english: Path, chinese: Path) -> str:
+    """What is wrong with the line that says which English text a Chinese page follows, or ""."""
+    if MADE in _read(chinese):
+        return ""
+    expected = (os.path.relpath(english, chinese.parent), fingerprint(english))
+    if FOLLOWS.findall(_read(chinese)) == [expected]:
+        return ""
+    return (
+        f"{_name(english)} has changed since {_name(chinese)} followed it (git log -p says how). "
+        "Change the Chinese page, or see that nothing in it has to change. Then write at its end:\n"
+        f"<!-- follows {expected[0]} at {expected[1]} -->"
+    )
+
+
+def fingerprint(english: Path) -> str:
+    """Of the text, however its lines are broken."""
+    words = " ".join(_read(english).split())
+    return hashlib.sha256(words.encode()).hexdigest()[:12]
+
+
+def prose(text: str) -> str:
+    """A page's sentences, without code and targets of links; `x` stands for code in a line."""
+    text = re.sub(r"<!--.*?-->", "", _FENCE.sub("", text), flags=re.S)
+    text = re.sub(r"`[^`\n]+`", "`x`", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)\s]*\)", r"\1", text)
+    text = re.sub(r"<https?:[^>\n]+>", "`x`", text)
+    return re.sub(r"<[^>\n]+>", "", text).replace("**", "").replace("*", "")
+
+
+CHINESE = r"[\u4e00-\u9fff]"
+_STYLE = {
+    "a space between Chinese and Latin": rf"{CHINESE}[A-Za-z0-9`]|[A-Za-z0-9`]{CHINESE}",
+    "punctuation of full width behind Chinese": rf"{CHINESE} ?[,;:?!.](?=\s|$|{CHINESE})",
+    "brackets of full width around Chinese": rf"{CHINESE} ?\((?=.*{CHINESE})"
+    rf"|\([^)]*{CHINESE}[^)]*\)",
+    "no space beside punctuation of full width": r"[，。；：？！、（）“”](?<!\|) (?!\|)\S"
+    r"|[^\s|#>*-] [，。；：？！、（）]",
+    "你, not 您": "您",
+}
+
+
+_BEGINS = re.compile(r"\s*([-*] |\d+\. |#|\|)")
+"""A line that goes on with no paragraph."""
+
+
+def style(chinese: Path) -> Iterator[str]:
+    """Where a Chinese page is not written as Chinese is, a line each."""
+    # The vendor writes it without the space.
+    text = _read(chinese).replace("签名URL", "签名 URL") if chinese in ALONE else _read(chinese)
+    lines = prose(text).splitlines()
+    for line, after in itertools.pairwise(lines):
+        if line.strip() and after.strip() and not (_BEGINS.match(after) or line.startswith("#")):
+            yield f"a paragraph is one line, since a break shows as a space: …{line[-12:]}…"
+    for line in lines:
+        for rule, pattern in _STYLE.items():
+            found = re.search(pattern, line)
+            if found:
+                yield f"{rule}: …{line[max(0, found.start() - 12) : found.end() + 12]}…"
+
+
+def _bare(code: str, language: str) -> str:
+    comment = _COMMENT.get(language)
+    lines = code.splitlines()
+    if comment:
+        lines = [re.sub(comment, "", line) for line in lines]
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def _tables(body: str) -> Iterator[tuple[int, int]]:
+    for table in re.findall(r"(?:^ *\|.*\n?)+", body, re.M):
+        rows = table.strip().splitlines()
+        yield len(rows) - 2, rows[1].count("|") - 1
+
+
+def _headings(left: Sequence[Section], right: Sequence[Section]) -> Iterator[str]:
+    said = [["#" * one.level + " " + one.title for one in side] for side in (left, right)]
+    for number in range(max(map(len, said))):
+        one, other = (side[number] if number < len(side) else "nothing" for side in said)
+        if one.partition(" ")[0] != other.partition(" ")[0]:
+            yield f"heading {number}: {one!r} stands beside {other!r}"
+            return
+
+
+def _blocks(where: str, left: Sequence[Block], right: Sequence[Block]) -> Iterator[str]:
+    if [one.language for one in left] != [one.language for one in right]:
+        yield f"{where}: blocks of code {[b.language for b in left]}, {[b.language for b in right]}"
+        return
+    for one, other in zip(left, right, strict=True):
+        if one.code != other.code:
+            lines = zip(one.code.splitlines(), other.code.splitlines(), strict=False)
+            first = next(
+                (pair for pair in lines if pair[0] != pair[1]), ("", "more or fewer lines")
+            )
+            yield f"{where}: other code: {first[0]!r}, {first[1]!r}"
+
+
+def _links(
+    where: str, english: Path, left: Sequence[str], chinese: Path, right: Sequence[str]
+) -> Iterator[str]:
+    """In any order, since a sentence may have another one."""
+    wanted = Counter(_target(english, link) for link in left)
+    found = Counter(_target(chinese, link) for link in right)
+    for target in (wanted - found).elements():
+        yield f"{where}: no link to {target}"
+    for target in (found - wanted).elements():
+        yield f"{where}: a link to {target}, which the English page has not"
+    for link in right:
+        path = path_of(chinese, link)
+        if path and path not in (english, chinese) and _has_pair(path):
+            yield f"{where}: {link} leads to English; write {repointed(chinese, link)}"
+
+
+def repointed(chinese: Path, link: str) -> str:
+    """The link as one to the Chinese page, at the same heading."""
+    path = path_of(chinese, link)
+    assert path is not None
+    target, (_, hash_sign, anchor) = pair_of(path), link.partition("#")
+    if anchor:
+        anchor = anchors(_read(target))[anchors(_read(path)).index(anchor)]
+    return os.path.relpath(target, chinese.parent) + hash_sign + anchor
+
+
+def _has_pair(path: Path) -> bool:
+    """Whether an English page has a Chinese one."""
+    return path.suffix == ".md" and pair_of(path) != path and pair_of(path).exists()
+
+
+def path_of(page: Path, link: str) -> Path | None:
+    """The file that a link leads to; None for one out of the project."""
+    if re.match("[a-z]+:", link):
+        return None
+    name = link.partition("#")[0]
+    return Path(os.path.normpath(page.parent / name)) if name else page
+
+
+def _target(page: Path, link: str) -> str:
+    """Where a link leads, alike for both languages: the English page, and the heading's number."""
+    path = path_of(page, link)
+    if path is None:
+        return link
+    anchor = link.partition("#")[2]
+    if anchor and path.exists():
+        known = anchors(_read(path))
+        anchor = str(known.index(anchor)) if anchor in known else f"no heading {anchor}"
+    if path == README_ZH:
+        path = README
+    elif path.is_relative_to(ZH) and path not in ALONE:
+        path = DOCS / path.relative_to(ZH)
+    return f"{_name(path)}{'#' if anchor else ''}{anchor}"
+
+
+def _targets(page: Path, names: Sequence[str]) -> list[str]:
+    return [_target(page, name) for name in names]
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def main() -> int:
+    """Print what is wrong: 1 if anything is."""
+    wrong = 0
+    for english, chinese in pairs():
+        if sys.argv[1:] and _name(chinese) not in sys.argv[1:]:
+            continue
+        if os.environ.get("WRITE"):
+            _write(english, chinese)
+        said = [*differences(english, chinese), *style(chinese)]
+        said += filter(None, [follows(english, chinese)])
+        wrong += len(said)
+        for one in said:
+            print(f"{_name(chinese)}: {one}")
+    return int(wrong > 0)
+
+
+def _write(english: Path, chinese: Path) -> None:
+    text = _read(chinese)
+    for section in sections(text):
+        for link in set(section.links):
+            path = path_of(chinese, link)
+            if path and path != english and _has_pair(path):
+                text = text.replace(f"]({link})", f"]({repointed(chinese, link)})")
+    line = f"<!-- follows {os.path.relpath(english, chinese.parent)} at {fingerprint(english)} -->"
+    if MADE not in text:
+        text = FOLLOWS.sub("", text).rstrip() + f"\n\n{line}\n"
+    chinese.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
