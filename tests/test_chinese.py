@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import in_step
-from in_step import ALONE, MADE, ROOT, ZH, anchors, differences, follows, pairs, style
+from in_step import ALONE, MADE, ZH, anchors, differences, follows, pairs, style
+from ops import ROOT
 
 PAIRS = [
     pytest.param(english, chinese, id=chinese.relative_to(ROOT).as_posix())
