@@ -23,9 +23,16 @@ INTEGRATE = {
 
 
 def names(code: str) -> set[str]:
-    """The names in code: not in comments, nor in strings but for what Kotlin puts in by `${}`."""
-    code = re.sub(r'"(.*?)"', lambda text: " ".join(re.findall(r"\$\{(.*?)\}", text[1])), code)
+    r"""The names in code: not in comments, nor in strings but for what is put in by `${}` and `$name`
+    (Kotlin) or `\\()` (Swift)."""
+    code = re.sub(r"/\*.*?\*/", "", code, flags=re.DOTALL)
+    code = re.sub(r'"(.*?)"', lambda text: " ".join(_put_in(text[1])), code)
     return set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"//.*", "", code)))
+
+
+def _put_in(text: str) -> list[str]:
+    found = re.findall(r"\$\{(.*?)\}|\$(\w+)|\\\((.*?)\)(?![^\\]*\?\?)", text)
+    return [part for parts in found for part in parts]
 
 
 def used(language: str) -> set[str]:
