@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,8 @@ def test_a_refused_upload_is_a_sentence_that_says_what_to_do(tmp_path: Path, way
     assert advice
     assert "AccessDenied" not in sentence
     assert "NotAllowed" not in sentence
+    page = re.findall(r"docs/errors\.md#([a-z]+)$", advice)
+    assert page == ["accessdenied" if way == "token" else "notallowed"]
     assert "notes.txt" in found["why"] or way != "token"
 
 

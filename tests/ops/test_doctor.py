@@ -647,6 +647,7 @@ def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
         assert done.returncode == status, done.stdout + done.stderr
         assert "PASS  Python" in done.stdout
         assert ("make measure-cold" in done.stdout) == (status == 0)
+        assert ("docs/runbook.md#make-doctor;" in done.stdout) == (status != 0)
         assert "Traceback" not in done.stderr
         assert SECRET not in done.stdout + done.stderr
 

@@ -357,6 +357,7 @@ def test_a_failed_line_is_the_exit_status(function: RunningFunction) -> None:
         done = run(URL=url)
     assert done.returncode == 1
     assert "FAIL  token" in done.stdout
+    assert done.stdout.endswith("docs/runbook.md#make-smoke; each code: docs/errors.md\n")
     assert "Traceback" not in done.stdout + done.stderr
 
 

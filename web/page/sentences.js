@@ -8,20 +8,22 @@ const OWN_WORDS = ['Network']; // of these the browser's message says less than 
  * own words, which name the wish or the variable that is meant.
  * @param {{errors: object, t: function}} at
  * @param {{code?: string, message?: string, status?: number}} error `status` is an HTTP status, 0 for none
- * @returns {{text: string, todo: string}}
+ * @returns {{text: string, todo: string, page?: string}} `page` is where the project's documentation has this code
  */
 export function sentence(at, { code = '', message = '', status = 0 }) {
-  const entry = entryOf(at.errors, code, status);
+  const known = knownOf(at.errors, code, status);
+  const entry = at.errors[known];
   if (!entry) return { text: at.t('error.unknown', { message: message || code || status }), todo: at.t('error.try') };
   const words = OWN_WORDS.includes(code) ? '' : message.slice(0, LONGEST);
-  return { text: words ? at.t('error.said', { what: entry.what, words }) : entry.what, todo: entry.do };
+  const page = `${at.t('error.page')}#${known.toLowerCase().replaceAll('.', '')}`;
+  return { text: words ? at.t('error.said', { what: entry.what, words }) : entry.what, todo: entry.do, page };
 }
 
-function entryOf(errors, code, status) {
+/** The code whose texts fit. */
+function knownOf(errors, code, status) {
   // Object.hasOwn: a server may say "constructor".
   const known = [code, code.split('.')[0]].find((one) => Object.hasOwn(errors, one));
-  if (known) return errors[known];
-  if (status === 429) return errors['Throttling.User'];
-  if (status >= 500) return errors.ServiceUnavailable;
-  return undefined;
+  if (known) return known;
+  if (status === 429) return 'Throttling.User';
+  return status >= 500 ? 'ServiceUnavailable' : '';
 }

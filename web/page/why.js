@@ -71,9 +71,10 @@ function reasonOf(at, { Action, Resource, PolicyType, Policy, Reason }) {
 function sayRefusals(place, at) {
   const clear = () => place.replaceChildren();
   at.on('refused', ({ code, message, status, name }) => {
-    const { text, todo } = sentence(at, { code, message, status });
+    const { text, todo, page } = sentence(at, { code, message, status });
     place.replaceChildren(made('p', { class: 'fault' },
-      ...(name ? [made('bdi', {}, shown(name)), ': '] : []), text), made('p', {}, todo));
+      ...(name ? [made('bdi', {}, shown(name)), ': '] : []), text), made('p', {}, todo),
+      ...(page ? [made('p', { class: 'hint' }, at.t('error.more'), made('code', {}, page))] : []));
   });
   at.on('ran', clear);
   at.on('changed', clear);
