@@ -13,16 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configuration import jwt_settings
 from scripted_sts import ScriptedSts
-from signed_logins import login
+from signed_logins import SECRET, login
 from token_service.app import App
+from token_service.errors import Misconfiguration
 from token_service.http import fc_event
 from token_service.instance import _parts
 from token_service.login import brakes, callers
-from token_service.login.brakes import Brakes, CallerDenied
+from token_service.login.brakes import MAX_DENIED_CALLERS, Brakes, CallerDenied
 from token_service.login.callers import Caller, Login
 from token_service.login.jwt import Jwt
 from token_service.login.refusals import ExpiredToken, InvalidToken
+from token_service.settings.parsing import Refused
+from token_service.settings.reading import read_settings
 
 Env = dict[str, str]
 Ask = Callable[..., dict[str, Any]]
@@ -140,3 +144,56 @@ def test_a_callback_of_a_login_made_before_the_brake_is_denied(issued: int | Non
 
 def test_the_anonymous_caller_has_no_segment_to_deny() -> None:
     assert Caller(None, "anonymous", None) == callers.ANONYMOUS
+
+
+# What an operator may set
+
+
+def test_a_brake_alone_leaves_the_other_off(jwt_env: Env) -> None:
+    one = jwt_settings({**jwt_env, "DENIED_CALLERS": "alice"})
+    assert one.brakes == Brakes(0, frozenset({"alice"}))
+    other = jwt_settings({**jwt_env, "LOGINS_NOT_BEFORE": "1700000000"})
+    assert other.brakes == Brakes(1_700_000_000, frozenset())
+    assert jwt_settings(jwt_env).brakes is None
+
+
+@pytest.mark.parametrize("name", ["DENIED_CALLERS", "LOGINS_NOT_BEFORE"])
+def test_a_brake_where_nobody_has_a_name_is_a_fault(env: Env, name: str) -> None:
+    """It would seem to work."""
+    with pytest.raises(Misconfiguration, match=f"{name}: must be empty .*AUTH=anonymous"):
+        read_settings({**env, "JWT_SECRET": SECRET, name: "1700000000"})
+
+
+def test_a_time_has_ten_digits_and_has_passed_but_for_the_clock_skew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(brakes.time, "time", lambda: 1_800_000_000.5)
+    assert brakes.since("1000000000") == 1_000_000_000
+    assert brakes.since("1800000030") == 1_800_000_030
+    for text in ("999999999", "1800000031", "1800000000000", "20260101", "soon", "-1", ""):
+        with pytest.raises(Refused, match="10 digits"):
+            brakes.since(text)
+
+
+def test_a_denied_caller_may_be_named_by_the_segment_or_by_the_session() -> None:
+    hashed = "a" * 30 + "27"
+    assert brakes.denied(f"alice, ~{hashed},@{hashed} ,.b,-") == (
+        "alice",
+        f"~{hashed}",
+        f"~{hashed}",
+        "b",
+        "-",
+    )
+
+
+@pytest.mark.parametrize("text", ["a b", "é", "x" * 65, "~" + "a" * 31, "~" + "1" * 32, ".ab", "@"])
+def test_what_names_no_caller_is_a_fault(text: str) -> None:
+    with pytest.raises(Refused, match="separated by commas"):
+        brakes.denied(f"alice,{text}")
+
+
+def test_so_many_callers_may_be_denied_and_no_more() -> None:
+    names = [f"user{number}" for number in range(MAX_DENIED_CALLERS + 1)]
+    assert brakes.denied(",".join(names[:-1])) == tuple(names[:-1])
+    with pytest.raises(Refused, match=f"at most {MAX_DENIED_CALLERS}"):
+        brakes.denied(",".join(names))

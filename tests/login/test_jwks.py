@@ -165,6 +165,16 @@ def test_a_file_that_is_not_there_is_a_misconfiguration() -> None:
 # A URL
 
 
+def test_a_bare_file_name_lies_beside_the_entry_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is where a package has it; the working directory may be another."""
+    monkeypatch.setattr("token_service.login.jwks.TOP", str(tmp_path))
+    (tmp_path / "keys.json").write_text(ONE)
+    keys = KeySet(Jwt("keys.json", None, None, (), "sub"))
+    assert find(keys, "one").algorithm == "RS256"
+
+
 def test_keys_are_fetched_once_and_kept_for_an_hour(clock: Clock) -> None:
     with scripted_sts(serve(ONE), serve(BOTH)) as server:
         keys = from_server(server, clock)
@@ -339,6 +349,16 @@ def test_a_long_list_of_odd_entries_does_not_fill_the_log(
     assert said[-1] == f"JWT_JWKS_FILE: {2000 - MAX_SAID} more entries are left out"
 
 
+def test_as_many_odd_entries_as_get_a_line_are_all_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd: list[dict[str, object]] = [{} for _ in range(MAX_SAID)]
+    from_file(tmp_path / "k", jwks(*odd, jwk("ES256", "good")))
+    assert [line.partition(" is")[0] for line in lines(caplog)] == [
+        f"JWT_JWKS_FILE: entry {number}" for number in range(1, MAX_SAID + 1)
+    ]
+
+
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_each_refresh_that_failed_is_in_the_log_also_after_the_first_success(
     clock: Clock, caplog: pytest.LogCaptureFixture, fault: Move
@@ -412,6 +432,16 @@ def test_a_key_of_another_algorithm_by_a_known_kid_is_fetched_for(clock: Clock) 
         assert server.connections == 2
 
 
+def test_a_key_that_is_gone_is_still_what_a_login_is_tried_by(clock: Clock) -> None:
+    """A signature that does not match has the keys fetched; there may be none of its kid."""
+    with scripted_sts(serve(ONE), serve(TWO)) as server:
+        keys = from_server(server, clock)
+        found, candidates = keys.candidates(("one", "RS256"))
+        clock.now += MIN_INTERVAL_SECONDS
+        assert list(candidates) == [found, found]
+        assert server.connections == 2
+
+
 def test_an_entry_that_becomes_ambiguous_takes_only_its_own_kid_down(clock: Clock) -> None:
     other = {**json.loads(ONE)["keys"][0], "e": "AQAD"}
     after = jwks(jwk("RS256", "one"), other, jwk("ES256", "two"))
@@ -436,3 +466,8 @@ def test_one_source_of_keys_is_needed_and_no_more(env: dict[str, str]) -> None:
     for first, second in (("JWT_SECRET", "JWT_JWKS_FILE"), ("JWT_JWKS_FILE", "JWT_JWKS_URL")):
         with pytest.raises(Misconfiguration, match=f"{first}: set together with {second}"):
             read_settings({**env, first: sources[first], second: sources[second]})
+    every = "JWT_SECRET: set together with JWT_JWKS_FILE and JWT_JWKS_URL;"
+    with pytest.raises(Misconfiguration, match=every):
+        read_settings({**env, **sources})
+    with pytest.raises(Misconfiguration, match="JWT_SECRET: not set;"):
+        read_settings(env)

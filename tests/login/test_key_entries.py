@@ -116,6 +116,16 @@ def test_of_two_keys_with_one_kid_and_algorithm_none_is_used_and_all_others_are(
     assert left_out == [f"entry {place} {reason}" for place in (1, 3, 4)]
 
 
+def test_an_ambiguous_kid_hides_no_other_reason() -> None:
+    _, left_out = read(jwk("RS256", "k"), {}, other("RS256", "k"), jwk("ES256", use="enc"))
+    assert [line.partition(":")[2][:15] for line in left_out] == [
+        " another RS256 ",
+        " it is not RSA,",
+        " another RS256 ",
+        " its use is not",
+    ]
+
+
 def test_two_keys_without_a_kid_are_ambiguous_too() -> None:
     keys, left_out = read(jwk("RS256"), other("RS256"), jwk("ES256"))
     assert set(keys) == {("", "ES256")}
@@ -148,6 +158,11 @@ def test_unknown_members_are_ignored_and_the_last_of_two_with_one_name_counts() 
     twice = json.dumps(jwk("ES256", use="sig")).replace('"use"', '"use": "enc", "use"')
     keys, _ = key_entries.read(f'{{"keys": [{twice}]}}'.encode())
     assert set(keys) == {("", "ES256")}
+
+
+@pytest.mark.parametrize("curve", ["P-256", "Ed25519", "", 7])
+def test_an_rsa_key_has_no_curve_whatever_stands_there(curve: object) -> None:
+    assert set(read(jwk("RS256", crv=curve))[0]) == {("", "RS256")}
 
 
 def test_a_kid_that_is_a_number_is_found_by_its_text() -> None:

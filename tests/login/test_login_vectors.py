@@ -175,11 +175,14 @@ def test_a_key_of_the_faulty_generator_is_told_from_sound_ones() -> None:
     assert not is_roca(rsa.generate_private_key(65537, 2048).public_key().public_numbers().n)
 
 
-def test_one_key_of_the_faulty_generator_costs_no_other_key(tmp_path: Path) -> None:
+def test_one_key_of_the_faulty_generator_costs_no_other_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (roca,) = next(vector.keys for vector in KEYS if vector.number == 7)
     (tmp_path / "keys.json").write_text(jwks(roca, jwk("RS256", "own")))
     logins = logins_of(JWT_JWKS_FILE=str(tmp_path / "keys.json"))
     assert logs_in(logins, login(RSA_KEY, "RS256", "own"))
+    assert "CVE-2017-15361" in caplog.text
 
 
 def signed(header: dict[str, object], payload: str) -> str:

@@ -41,6 +41,7 @@ from signed_logins import (
 from token_service import base64url
 from token_service.errors import Misconfiguration
 from token_service.http.messages import Request
+from token_service.login.callers import Login
 from token_service.login.logins import MAX_CACHED, MAX_LOGIN_CHARACTERS, Logins
 from token_service.login.refusals import ExpiredToken, InvalidToken, MissingToken
 
@@ -140,6 +141,8 @@ def test_no_login_is_not_anonymous() -> None:
     ):
         with pytest.raises(MissingToken):
             HS256.verified(request)
+    with pytest.raises(MissingToken, match="Authorization"):
+        HS256.verified(Request("GET", "/"))
 
 
 NESTED = json.loads("[" * 900 + "]" * 900)
@@ -490,6 +493,8 @@ def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
     by_secret = algorithm == "HS256"
     text = login() if by_secret else login(KEYS[algorithm], algorithm, kid=f"key-{algorithm}")
     variables = {"JWT_SECRET": SECRET} if by_secret else {"JWT_JWKS_FILE": str(keys_file)}
+    # It is a sound one: this process, which has loaded all, takes it.
+    assert logins_of(**variables).verified(with_login(text)).user_id == "alice"
     with scripted_sts(success()) as server:
         done = subprocess.run(
             [sys.executable, "-c", COLD],
@@ -552,6 +557,49 @@ def test_a_known_login_expires_when_it_says(clock: Clock) -> None:
     for _ in range(2):
         with pytest.raises(ExpiredToken):
             logins.verified(with_login(text))
+
+
+def test_in_the_last_second_of_the_clock_skew_a_login_is_known_and_then_it_is_over(
+    clock: Clock, mocker: MockerFixture
+) -> None:
+    clock.now = float(int(clock.now))
+    logins, text = logins_of(JWT_SECRET=SECRET), login(exp=int(clock.now) + 600)
+    logins.verified(with_login(text))
+    decode = mocker.spy(jwt, "decode")
+    clock.now += 629.9
+    assert logins.verified(with_login(text)).user_id == "alice"
+    assert decode.call_count == 0
+    clock.now = float(int(clock.now)) + 1
+    with pytest.raises(ExpiredToken):
+        logins.verified(with_login(text))
+
+
+def test_a_login_says_whose_it_is_since_when_and_for_how_long(clock: Clock) -> None:
+    logins, now = logins_of(JWT_SECRET=SECRET), int(clock.now)
+    request = with_login(login(iat=now - 5, exp=now + 600))
+    assert logins.caller(request).login == Login("alice", now - 5, 600)
+    clock.now += 610
+    # The allowed clock skew lets it pass, and it has less than nothing left.
+    assert logins.caller(request).login == Login("alice", now - 5, -10)
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_a_login_may_be_of_the_future_by_the_clock_skew(clock: Clock, claim: str) -> None:
+    clock.now = float(int(clock.now))
+    sound, early = (login(**{claim: int(clock.now) + ahead}) for ahead in (30, 31))
+    assert HS256.verified(with_login(sound)).user_id == "alice"
+    assert "not valid yet" in refused(early)
+
+
+def test_keys_are_fetched_before_the_first_login_on_request() -> None:
+    with scripted_sts(answer(200, jwks(jwk("RS256", "k")).encode())) as provider:
+        logins = logins_of(JWT_JWKS_URL=f"{provider.url}/keys")
+        logins.warm()
+        assert provider.connections == 1
+        text = login(RSA_KEY, "RS256", kid="k")
+        assert logins.verified(with_login(text)).user_id == "alice"
+        assert provider.connections == 1
+    HS256.warm()
 
 
 def test_a_known_login_is_refused_when_its_secret_is_gone() -> None:

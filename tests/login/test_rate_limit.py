@@ -140,6 +140,32 @@ def test_a_clock_that_is_set_back_locks_nobody_out(clock: Clock) -> None:
         limit.take("alice")
 
 
+def test_who_comes_back_at_once_waits_a_second_at_least(clock: Clock) -> None:
+    limit = RateLimit(1, "new tokens", None, clock)
+    limit.take("alice")
+    for seconds, wait in ((59.5, "1"), (0.45, "1"), (-1.0, "2")):
+        clock.now += seconds
+        with pytest.raises(RateLimited) as error:
+            limit.take("alice")
+        assert error.value.headers == {"Retry-After": wait}
+
+
+def test_a_limit_that_no_variable_sets_names_none(clock: Clock) -> None:
+    limit = RateLimit(1, "new tokens", None, clock)
+    limit.take("alice")
+    with pytest.raises(RateLimited, match="at most 1 new tokens a minute; try again in 60 s"):
+        limit.take("alice")
+
+
+def test_who_has_not_asked_for_a_minute_takes_no_memory(clock: Clock) -> None:
+    limit = RateLimit(1, "new tokens", None, clock)
+    for number in range(10):
+        limit.take(f"user{number}")
+    clock.now += WINDOW_SECONDS
+    limit.take("alice")
+    assert list(limit._times) == ["alice"]
+
+
 def test_what_was_given_out_longer_ago_takes_no_memory(clock: Clock) -> None:
     limit = RateLimit(1000, "new tokens", None, clock)
     for _ in range(200):

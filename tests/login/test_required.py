@@ -51,6 +51,7 @@ def refused(logins: Logins, **changes: object) -> str:
         ("typ=Bearer", ["Bearer"], ["bearer", "Refresh", "ID", None]),
         ("is_anonymous=false", [False, "false"], [True, 0, "", "False", None]),
         ("email_verified=true", [True, "true"], [False, 1, 1.0, "True", [True], None]),
+        ("emailVerified=yes", ["yes"], ["no", None]),
         ("org=12", [12, "12"], [12.0, "012", 120, -12, True, None]),
         ("org=1e3|1000.0", ["1e3"], [1000, 1000.0]),
         ("https://app.example/role=staff", ["staff"], ["admin", None]),
