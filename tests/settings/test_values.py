@@ -24,6 +24,7 @@ from token_service.settings.reading import (
     read_access_key,
     read_settings,
 )
+from token_service.settings.values import Endpoint, is_plain
 from token_service.settings.variables import CALLBACK_SECRET, UPLOAD_HOOK_SECRET, VARIABLES
 
 Env = dict[str, str]
@@ -44,6 +45,26 @@ def test_the_defaults_are_the_designs(env: Env) -> None:
     assert settings.policy_choices == ("bucket_write_policy",)
     assert settings.prefix == "uploads/"
     assert str(settings.oss_endpoint) == "https://oss-cn-hangzhou.aliyuncs.com"
+
+
+def test_a_token_lives_no_longer_than_the_operator_says(env: Env) -> None:
+    assert read_settings(env).max_token_seconds == 900
+    usual = {**env, "TOKEN_EXPIRE_TIME": "3600"}
+    assert read_settings(usual).max_token_seconds == 3600
+    assert read_settings({**usual, "TOKEN_EXPIRE_TIME_MAX": "3600"}).max_token_seconds == 3600
+    longest = read_settings({**usual, "TOKEN_EXPIRE_TIME_MAX": "43200"})
+    assert (longest.token_seconds, longest.max_token_seconds) == (3600, 43200)
+    for wrong in ("3599", "900", "43201"):
+        with pytest.raises(Misconfiguration, match="seconds, 3600 to 43200") as caught:
+            read_settings({**usual, "TOKEN_EXPIRE_TIME_MAX": wrong})
+        assert caught.value.variable == "TOKEN_EXPIRE_TIME_MAX"
+
+
+def test_all_routes_are_open_unless_the_operator_says_otherwise(env: Env) -> None:
+    every = ("token", "signed-url", "form", "multipart", "uploads")
+    assert read_settings(env).enabled_routes == every
+    found = read_settings({**env, "ENABLED_ROUTES": " uploads,form,, form"})
+    assert found.enabled_routes == ("uploads", "form")
 
 
 def test_urls_and_forms_have_defaults_too(env: Env) -> None:
@@ -343,6 +364,55 @@ def test_an_endpoint_is_a_host_or_a_url(env: Env, value: str, url: str) -> None:
     assert str(read_settings({**env, "STS_ENDPOINT": value}).sts_endpoint) == url
 
 
+def test_a_refused_endpoint_says_where_plain_http_would_be_taken(env: Env) -> None:
+    for name, is_for_phones in (("STS_ENDPOINT", False), ("OSS_ENDPOINT", True)):
+        with pytest.raises(Misconfiguration) as caught:
+            read_settings({**env, name: "http://8.8.8.8"})
+        assert "loopback" in caught.value.message
+        assert ("private" in caught.value.message) is is_for_phones
+
+
+@pytest.mark.parametrize(
+    "value", ["https://", "https://:443", "http://:80", "https:", "//", "https://?", "https://#"]
+)
+def test_an_endpoint_has_a_host(env: Env, value: str) -> None:
+    with pytest.raises(Misconfiguration, match="STS_ENDPOINT"):
+        read_settings({**env, "STS_ENDPOINT": value})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "authority"),
+    [
+        (Endpoint("https", "a.example", 443), "a.example"),
+        (Endpoint("https", "a.example", 80), "a.example:80"),
+        (Endpoint("http", "a.example", 80), "a.example"),
+        (Endpoint("http", "a.example", 443), "a.example:443"),
+        (Endpoint("http", "::1", 80), "[::1]"),
+        (Endpoint("http", "::1", 7080), "[::1]:7080"),
+    ],
+)
+def test_the_host_header_has_the_port_only_where_it_is_not_the_schemes(
+    endpoint: Endpoint, authority: str
+) -> None:
+    assert endpoint.authority == authority
+    assert str(endpoint) == f"{endpoint.scheme}://{authority}"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_it"),
+    [
+        ("aZ9~!", True),
+        ("", True),
+        ("a b", False),
+        ("a\n", False),
+        ("\u00e9", False),
+        ("\x7f", False),
+    ],
+)
+def test_what_the_sdks_can_put_into_a_header_is_plain(text: str, is_it: bool) -> None:
+    assert is_plain(text) is is_it
+
+
 def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None:
     """The Android emulator sees the laptop at 10.0.2.2."""
     for host in ("10.0.2.2", "192.168.1.5", "172.16.0.9", "172.31.9.9", "localhost"):
@@ -419,6 +489,11 @@ def test_credentials_are_read_at_each_use(env: Env) -> None:
     assert read_access_key(Reader(env)).security_token is None
     env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS-new"
     assert read_access_key(Reader(env)).security_token == "CAIS-new"
+
+
+def test_a_key_shows_nothing_of_itself(env: Env) -> None:
+    key = read_access_key(Reader({**env, "ALIBABA_CLOUD_SECURITY_TOKEN": "CAIS-new"}))
+    assert repr(key) == str(key) == "AccessKey(***)"
 
 
 def test_settings_hold_no_secret(env: Env) -> None:
