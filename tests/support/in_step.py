@@ -204,7 +204,8 @@ def _bare(code: str, language: str) -> str:
 def _tables(body: str) -> Iterator[tuple[int, int]]:
     for table in re.findall(r"(?:^ *\|.*\n?)+", body, re.M):
         rows = table.strip().splitlines()
-        yield len(rows) - 2, rows[1].count("|") - 1
+        if len(rows) > 1 and re.match(r" *\|[-:|]+\|$", rows[1]):
+            yield len(rows) - 2, rows[1].count("|") - 1
 
 
 def _headings(left: Sequence[Section], right: Sequence[Section]) -> Iterator[str]:
