@@ -47,6 +47,7 @@ def looks(
     ]
 
 
+@pytest.mark.slow
 def test_a_short_soak_tries_every_kind_and_nothing_is_lost(tmp_path: Path) -> None:
     paths = [ROOT, ROOT / "functions" / "sts_token", ROOT / "tests" / "support"]
     done = subprocess.run(

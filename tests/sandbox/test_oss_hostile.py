@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes
 
 import h11
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Scope
 
@@ -37,8 +37,9 @@ from sandbox.oss.signatures import (
     v4_string_to_sign,
 )
 from sandbox.oss.xml import parse, render
+from tried import examples
 
-few = settings(max_examples=150)
+few = examples(50, 500)
 
 KEY_ID, SECRET = "LTAI5tRoot", "root-secret"
 ORIGIN = b"https://page.test"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import oss2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oss2.exceptions import OssError
 
@@ -20,6 +20,7 @@ from sandbox.oss.listing import list_objects, list_objects_v2
 from sandbox.oss.storage import Storage, successor
 from sandbox.oss.xml import parse
 from signature_versions import VERSIONS
+from tried import examples
 
 
 @pytest.fixture(params=VERSIONS)
@@ -106,7 +107,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     storage.close()
 
 
-@settings(max_examples=150)
+@examples(60, 500)
 @given(
     keys=st.sets(NAMES, max_size=12),
     prefix=st.text(st.sampled_from("ab/é"), max_size=2),

@@ -65,6 +65,7 @@ def data_files(folder: Path) -> list[Path]:
     return list((folder / "data").iterdir())
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_old_bytes_or_the_new(tmp_path: Path) -> None:
     acknowledged = -1
     for _ in range(8):

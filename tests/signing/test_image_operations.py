@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from image_processes import A15
 from sandbox.oss import image_instructions
 from token_service.signing.image_operations import BARE, OPERATIONS, fault
+from tried import examples
 
 PAGE = Path(__file__).parents[2] / "docs" / "signed-urls.md"
 ROWS = re.findall(
@@ -196,17 +197,21 @@ def operation(name: str) -> st.SearchStrategy[str]:
     return arguments.map(lambda made: ",".join([name, *made]))
 
 
+few = examples(40, 1_000)
+"""To make one by its pattern takes long."""
 PROCESSES = st.lists(
     st.sampled_from(list(OPERATIONS)).flatmap(operation), min_size=1, max_size=3
 ).map(lambda made: "/".join(["image", *made]))
 ODD = st.sampled_from(" |%&+?;:.\\\"'()\n\t\x00\x7f\u00e9\uff0c\u2044\ud800*$~@")
 
 
+@few
 @given(PROCESSES)
 def test_whatever_is_put_together_of_the_list_is_signed(process: str) -> None:
     assert fault(process) is None
 
 
+@few
 @given(PROCESSES, ODD, st.integers(0, 10_000))
 def test_no_odd_character_gets_anywhere(process: str, odd: str, place: int) -> None:
     """A15: `%7C`, a blank, a full-width comma: however OSS reads them, it does not get them."""
@@ -214,6 +219,7 @@ def test_no_odd_character_gets_anywhere(process: str, odd: str, place: int) -> N
     assert fault(process[:place] + odd + process[place:])
 
 
+@few
 @given(
     PROCESSES,
     st.sampled_from(["image_x", "IMAGE_x", "Image_x", "o_x", "b_x", "object_x", "style_x", "P_9"]),
@@ -237,6 +243,7 @@ def test_whatever_is_signed_is_of_the_list(text: str) -> None:
             assert not re.search("(?i)[/,](image_|sys|saveas|style|blend)", process)
 
 
+@few
 @given(PROCESSES)
 def test_another_case_is_another_word(process: str) -> None:
     kind, _, rest = process.partition("/")
