@@ -608,13 +608,16 @@ URL = "https://a.b/callback"
         ({"JwtSecret": SECRET}, ""),
         ({"JwtJwksUrl": "https://a.b/keys"}, ""),
         ({"Auth": "anonymous"}, ""),
-        ({"Auth": "anonymous", "DeniedCallers": "alice"}, "nobody has a name"),
-        ({"Auth": "anonymous", "LoginsNotBefore": "1700000000"}, "nobody has a name"),
-        ({}, "need their secret or the URL"),
-        ({"JwtSecret": SECRET, "JwtJwksUrl": "https://a.b/keys"}, "not both"),
+        ({"Auth": "anonymous", "DeniedCallers": "alice"}, "callers have no names"),
+        ({"Auth": "anonymous", "LoginsNotBefore": "1700000000"}, "callers have no names"),
+        ({}, "give the secret that signs logins"),
+        ({"JwtSecret": SECRET, "JwtJwksUrl": "https://a.b/keys"}, "but not both"),
         ({"JwtSecret": SECRET, "CallbackUrl": URL, "CallbackSecret": SECRET}, ""),
-        ({"JwtSecret": SECRET, "CallbackUrl": URL}, "Callbacks need"),
-        ({"JwtSecret": SECRET, "UploadHookUrl": URL, "UploadHookSecret": SECRET}, "Callbacks need"),
+        ({"JwtSecret": SECRET, "CallbackUrl": URL}, "need the callback URL"),
+        (
+            {"JwtSecret": SECRET, "UploadHookUrl": URL, "UploadHookSecret": SECRET},
+            "need the callback URL",
+        ),
         (
             {
                 "JwtSecret": SECRET,
@@ -622,7 +625,7 @@ URL = "https://a.b/callback"
                 "CallbackSecret": SECRET,
                 "UploadHookUrl": "https://a.b/hook",
             },
-            "the secret that signs",
+            "needs the webhook signing secret",
         ),
     ],
 )
