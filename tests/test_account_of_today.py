@@ -171,13 +171,14 @@ def test_the_javascript_of_the_docs_uploads(account: Account, name: str) -> None
     ("language", "line"),
     [
         ("kotlin", r"signVersion = SignVersion\.V4(.|\n)*setRegion\(.*Region.*\)"),
+        ("swift", r"signVersion = \.v4(.|\n)*\.region = (.*Region|region)"),
         ("objc", r"signVersion = OSSSignVersionV4;(.|\n)*\.region = .*Region"),
     ],
 )
 def test_what_no_test_can_run_signs_with_v4_and_goes_where_the_scope_leads(
     language: str, line: str
 ) -> None:
-    """Kotlin and Objective-C: by the names that test_mobile_snippets.py holds to the SDKs."""
+    """Kotlin, Swift, Objective-C: by the names that test_mobile_snippets.py holds to the SDKs."""
     pages = sorted((ROOT / "docs" / "integrate").glob("*.md"))
     uploads = [code for page in pages for code in blocks(language, page) if "OSSClient" in code]
     assert uploads

@@ -1,5 +1,6 @@
-"""The Kotlin and the Objective-C of the docs. The tests have no compiler for them, so each name of
-an SDK in them stands in tests/golden/mobile_sdk_names.json, with its place in the SDK's source."""
+"""The Kotlin, the Swift and the Objective-C of the docs. The tests have no compiler for them, so
+each name of an SDK in them is in tests/golden/mobile_sdk_names.json, with its place in the SDK's
+source."""
 
 from __future__ import annotations
 
@@ -15,23 +16,24 @@ from documented_code import blocks
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 KNOWN: dict[str, Any] = json.loads((ROOT / "tests/golden/mobile_sdk_names.json").read_text("utf-8"))
-LANGUAGES = ["kotlin", "objc"]
+LANGUAGES = ["kotlin", "objc", "swift"]
 INTEGRATE = {
     "kotlin": ROOT / "docs" / "integrate" / "android.md",
     "objc": ROOT / "docs" / "integrate" / "other.md",
+    "swift": ROOT / "docs" / "integrate" / "ios.md",
 }
 
 
 def names(code: str) -> set[str]:
-    r"""The names in code: not in comments, nor in strings but for what is put in by `${}` and `$name`
-    (Kotlin) or `\\()` (Swift)."""
+    r"""The names in code: not in comments, nor in strings but for what is put in by `${}` and
+    `$name` (Kotlin) or `\\()` (Swift)."""
     code = re.sub(r"/\*.*?\*/", "", code, flags=re.DOTALL)
     code = re.sub(r'"(.*?)"', lambda text: " ".join(_put_in(text[1])), code)
     return set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"//.*", "", code)))
 
 
 def _put_in(text: str) -> list[str]:
-    found = re.findall(r"\$\{(.*?)\}|\$(\w+)|\\\((.*?)\)(?![^\\]*\?\?)", text)
+    found = re.findall(r"\$\{(.*?)\}|\$([A-Za-z]\w*)|\\\((.*?)\)", text)
     return [part for parts in found for part in parts]
 
 
@@ -53,7 +55,9 @@ def test_no_name_is_known_that_no_snippet_has(language: str) -> None:
     assert (known["sdk_names"].keys() | set(known["other_names"])) - used(language) == set()
 
 
-@pytest.mark.parametrize(("language", "ends"), [("kotlin", "java"), ("objc", "[hm]")])
+@pytest.mark.parametrize(
+    ("language", "ends"), [("kotlin", "java"), ("objc", "[hm]"), ("swift", "[hm]")]
+)
 def test_each_name_of_an_sdk_has_its_place_there(language: str, ends: str) -> None:
     for place in KNOWN[language]["sdk_names"].values():
         assert re.fullmatch(rf"[\w/-]+\.{ends}:[1-9]\d*", place), place
@@ -69,6 +73,7 @@ MUST = {
     # Bucket of today: no V1. https and CNAME come by the endpoint.
     "kotlin": ["SignVersion.V4", "setRegion", 'getString("Endpoint")', 'getInt("StatusCode")'],
     "objc": ["OSSSignVersionV4", "client.region", '@"Endpoint"', '@"StatusCode"'],
+    "swift": ["signVersion = .v4", ".region =", '["Endpoint"]', '["StatusCode"]'],
 }
 
 
@@ -83,6 +88,16 @@ def test_names_in_strings_count_where_kotlin_puts_them_in() -> None:
         "log",
         "refused",
         "errorCode",
+        "put",
+        "x",
+    }
+
+
+def test_names_in_strings_count_where_swift_puts_them_in() -> None:
+    assert names('log("not \\(refused.code) //") /* nor\nthis */ put(x)') == {
+        "log",
+        "refused",
+        "code",
         "put",
         "x",
     }
