@@ -9,8 +9,11 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import os
 import re
 import shlex
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +161,45 @@ REGISTER: dict[tuple[str, str], How] = {
     ("docs/deploy.md", "hmac.new"): ByTest(
         "tests/test_deploy_page.py::test_a_login_that_was_made_without_a_checkout_is_one"
     ),
+    ("docs/integrate/browser.md", "npm install ali-oss"): NotRun(
+        "tests/deploy has the package, locked, and the tests take it from there"
+    ),
+    ("docs/integrate/login-backend.md", "make run AUTH=jwt JWT_SECRET="): Starts("AUTH=jwt"),
+    ("docs/integrate/login-backend.md", '"$TOKEN_URL"'): ByTest(
+        "tests/integrate/test_login_backend.py::"
+        "test_who_signs_in_gets_a_login_that_opens_their_own_folder",
+        'token["Scope"]["Prefix"] == "uploads/alice/"',
+    ),
+    ("docs/integrate/node.md", "npm install ali-oss"): NotRun(
+        "tests/deploy has the package, locked, and the tests take it from there"
+    ),
+    ("docs/integrate/node.md", "node upload.mjs"): ByTest(
+        "tests/integrate/test_node.py::test_a_file_is_uploaded",
+        'use(cloud, folder, name, "photo.jpg"',
+    ),
+    ("docs/integrate/python.md", "pip install"): NotRun(
+        "requirements-dev.txt has both packages, locked"
+    ),
+    ("docs/integrate/python.md", "python3 upload.py"): ByTest(
+        "tests/integrate/test_python.py::test_the_shortest_uploads",
+        'use(cloud, folder, name, "photo.jpg"',
+    ),
+    ("docs/integrate/webhook-backend.md", "UPLOAD_HOOK_URL="): Starts("AUTH=anonymous"),
+    ("docs/platforms.md", "apt-get"): NotRun("it installs Debian's packages for all users"),
+    ("docs/platforms.md", "python3 -m ops.install"): ByTest(
+        f"{HERE}::test_the_sandbox_starts_without_make"
+    ),
+    ("docs/platforms.md", "--given BUCKET_NAME"): ByTest(
+        f"{HERE}::test_a_real_name_is_given_without_make"
+    ),
+    ("docs/platforms.md", "PIP_INDEX_URL="): NotRun("the reader puts a mirror of their own in"),
+    ("docs/platforms.md", "HTTPS_PROXY="): NotRun("the reader puts a proxy of their own in"),
+    ("docs/platforms.md", "SANDBOX_DIR="): ByTest(
+        f"{HERE}::test_nothing_is_written_into_a_checkout_that_is_set_up"
+    ),
+    ("docs/runbook.md", "curl -i"): NotRun(
+        "the first two lines are README's, and the last needs a deployed function"
+    ),
     ("docs/policies.md", "make explain"): InCheckout("put, form upload     yes  no "),
     ("docs/policies.md", "make import-config"): ByTest(
         f"{HERE}::test_the_vendors_config_is_brought_over"
@@ -167,7 +209,7 @@ REGISTER: dict[tuple[str, str], How] = {
     ("docs/signed-urls.md", "form.curl"): Beside(ANYBODY, "200\n"),
     ("docs/web.md", "make web"): ByTest(
         "tests/sandbox/test_page_build.py::test_make_web_builds_it_and_fails_where_that_fails",
-        '[program, "web", ',
+        '"web", f"PYTHON=',
     ),
 }
 
@@ -257,7 +299,9 @@ def test_it_prints_what_is_said(
 
 
 @pytest.mark.parametrize(("key", "how"), entries(Starts))
-def test_each_way_to_start_the_sandbox_starts_it(key: tuple[str, str], how: Starts, tmp_path: Path) -> None:
+def test_each_way_to_start_the_sandbox_starts_it(
+    key: tuple[str, str], how: Starts, tmp_path: Path
+) -> None:
     commands = bare(block_with(*key)).splitlines()
     assert commands
     for number, command in enumerate(commands):
@@ -378,3 +422,50 @@ def test_the_vendors_config_is_brought_over(copied: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert "BUCKET_NAME=my-bucket\n" in (tmp_path / ".env").read_text()
     assert config["AccessKeySecret"] not in done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def started(commands: str, checkout_of_mine: Path, state: Path) -> Iterator[Sandbox]:
+    """A sandbox that these commands start in a checkout, on ports of its own."""
+    port = free_port()
+    path = f"{checkout_of_mine}{os.pathsep}{checkout_of_mine / 'functions' / 'sts_token'}"
+    line = f"cd {shlex.quote(str(checkout_of_mine))} && {commands}"
+    variables = {"PORT": str(port), "PYTHONPATH": path}
+    with running(state, port, ["sh", "-c", line], **variables) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.slow
+def test_the_sandbox_starts_without_make(copied: Path, tmp_path: Path) -> None:
+    install, run = bare(block_with("docs/platforms.md", "python3 -m ops.install")).splitlines()
+    done = in_checkout(install, copied, {})
+    assert done.returncode == 0, done.stdout + done.stderr
+    with started(f"exec {run}", copied, tmp_path / "state") as sandbox:
+        assert sandbox.answer()["StatusCode"] == 200
+
+
+def test_a_real_name_is_given_without_make(copied: Path, tmp_path: Path) -> None:
+    block = bare(block_with("docs/platforms.md", "--given BUCKET_NAME"))
+    command = block.replace(".venv/bin/python", f"exec {shlex.quote(sys.executable)}")
+    with started(command, copied, tmp_path / "state") as sandbox:
+        assert sandbox.answer()["Scope"]["Bucket"] == "my-bucket"
+
+
+def test_nothing_is_written_into_a_checkout_that_is_set_up(copied: Path, tmp_path: Path) -> None:
+    """So it may be read-only."""
+    state = tmp_path / "state"
+    block = bare(block_with("docs/platforms.md", "SANDBOX_DIR="))
+    command = block.replace("/tmp/sandbox", str(state))  # noqa: S108
+    command += f" BUILD_PAGE=no READY= BIN={Path(sys.executable).parent}"
+
+    def files() -> set[Path]:
+        return {path for path in copied.rglob("*") if "__pycache__" not in path.parts}
+
+    before = files()
+    with started(f"exec env {command}", copied, state) as sandbox:
+        assert sandbox.answer()["StatusCode"] == 200
+        assert state.exists()
+        # As Ctrl-C does: everybody in the terminal's group is told.
+        os.killpg(sandbox.process.pid, signal.SIGINT)
+        sandbox.process.wait(10)
+    assert files() == before
