@@ -236,10 +236,11 @@ def test_mutmut_runs_in_the_copy_and_says_how_far_it_is(
     mutmut(
         tree,
         "printf '\\r⠋ 1200/1300  🎉 1195 🫥 0  ⏰ 0  🤔 0  🙁 5  🔇 0  🧙 0'"
-        '; echo; echo "$@ $CI" >said',
+        '; echo; echo "$@ $CI $PYTHONPATH" >said',
     )
     assert mutants.main({"ROOM": ROOM}) == 0
-    assert (folder / "said").read_text() == "run --max-children=2 \n"
+    functions = folder / "mutants" / "functions" / "sts_token"
+    assert (folder / "said").read_text() == f"run --max-children=2  {functions}\n"
     assert "login: 1,200 of 1,300 mutants tried, 5 survive\n" in capsys.readouterr().out
 
 
@@ -265,6 +266,9 @@ def test_what_no_test_reaches_has_survived_and_what_never_ends_is_killed(tree: P
     assert found.survivors == [
         Mutant("login/jwt.py", "add", "return a + b", "return a - b"),
         Mutant("login/jwt.py", "Key._is", "return self.two == 2", "return self.two != 2"),
+    ]
+    assert found.out_of_time == [
+        Mutant("login/jwt.py", "Key._is", "return False", "return True"),
     ]
 
 
@@ -334,6 +338,11 @@ def test_a_survivor_that_is_not_listed_fails_and_can_be_pasted(
 def test_a_mutant_that_is_listed_and_killed_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert mutants.report(ROOM, Results(100, 100, 0, 0, []), listed(ONE)) == 1
     assert "live no more" in capsys.readouterr().out
+
+
+def test_a_mutant_whose_tests_did_not_end_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert mutants.report(ROOM, Results(1, 1, 0, 0, [], [ONE]), RULE) == 0
+    assert "did not end: read: return a + b -> return a - b\n" in capsys.readouterr().out
 
 
 def test_one_change_in_two_places_is_listed_twice() -> None:

@@ -52,6 +52,8 @@ REPORT_SECONDS = 20
 
 _SURVIVED, _REACHED_BY_NO_TEST = 0, 33
 _INTERRUPTED, _BROKEN = 2, 255
+# Ended by a signal: SIGXCPU, or SIGKILL a second later.
+_OUT_OF_TIME = (-24, -9)
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "build", "dist", "node_modules", "__pycache__", ".*_cache", ".hypothesis"
 )
@@ -91,7 +93,8 @@ class Results(NamedTuple):
     """What became of a room's mutants; those of texts are counted apart (`is_of_a_text`).
 
     `survivors` holds each one that the tests did not notice, those of texts too; a change that can
-    be made in several places of a function is there several times.
+    be made in several places of a function is there several times. `out_of_time` are those of the
+    killed whose tests did not end.
     """
 
     tried: int
@@ -99,6 +102,7 @@ class Results(NamedTuple):
     texts: int
     texts_killed: int
     survivors: list[Mutant]
+    out_of_time: Sequence[Mutant] = ()
 
     @property
     def score(self) -> float:
@@ -313,6 +317,8 @@ def run(room: str, folder: Path) -> None:
     # CI would make failures of what is skipped here for lack of Node.js packages.
     environ = {name: value for name, value in os.environ.items() if name != "CI"}
     environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    # Processes that the tests start find the mutants, not what lies in the virtual environment.
+    environ["PYTHONPATH"] = str(folder / "mutants" / _FUNCTION)
     program = Path(sys.executable).parent / "mutmut"
     command = [str(program), "run", f"--max-children={PROCESSES}"]
     _say(f"{room}: the tests are run once without a mutant (up to a minute) ...")
@@ -362,6 +368,7 @@ def results(room: str, folder: Path) -> Results:
     be run."""
     killed, of_texts, texts_killed, tried = 0, 0, 0, 0
     survivors: list[Mutant] = []
+    out_of_time: list[Mutant] = []
     for meta in _metas(folder):
         source = meta.with_suffix("").read_text(encoding="utf-8")
         file = str(meta.with_suffix("").relative_to(folder / "mutants" / _PACKAGE))
@@ -381,9 +388,11 @@ def results(room: str, folder: Path) -> Results:
                 tried, killed = tried + 1, killed + is_killed
             if not is_killed:
                 survivors.append(mutant)
+            elif code in _OUT_OF_TIME:
+                out_of_time.append(mutant)
     if not tried:
         raise Failed(f"mutmut made no mutant of {room}")
-    return Results(tried, killed, of_texts, texts_killed, survivors)
+    return Results(tried, killed, of_texts, texts_killed, survivors, out_of_time)
 
 
 def mutants(file: str, source: str) -> dict[str, Mutant]:
@@ -444,6 +453,8 @@ def report(room: str, found: Results, listed: Listed) -> int:
     """Print the score, and what is wrong: 0 for nothing, else 1."""
     missing, gone = differences(room, found.survivors, listed)
     code = 0
+    for mutant in found.out_of_time:
+        _say(f"The tests did not end: {mutant.function}: {mutant.was} -> {mutant.now}")
     if missing:
         code = 1
         _say("\nThese survive. Write a test, or list them in tests/mutants.toml with a reason:\n")
