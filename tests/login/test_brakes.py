@@ -92,7 +92,9 @@ def test_a_login_that_does_not_say_when_it_was_made_is_refused_while_the_brake_i
 ) -> None:
     jwt_env["LOGINS_NOT_BEFORE"] = str(NOW - 1000)
     with closing(App(jwt_env)) as app:
-        assert ask(app, iat=iat)["ErrorCode"] == "InvalidToken"
+        refused = ask(app, iat=iat)
+        assert refused["ErrorCode"] == "InvalidToken"
+        assert "LOGINS_NOT_BEFORE" in refused["ErrorMessage"]
     del jwt_env["LOGINS_NOT_BEFORE"]
     with closing(App(jwt_env)) as app:
         assert ask(app, iat=None)["StatusCode"] == 200

@@ -39,6 +39,18 @@ def test_the_map_never_changes() -> None:
     assert named("").segment == "~4oymiquy7qobjgx36tejs35zeqt24qpe"
 
 
+def test_the_map_to_the_names_of_sessions_never_changes() -> None:
+    """They stand in the audit trail, and in DENIED_CALLERS."""
+    for user_id, name in {
+        "alice": "alice",
+        "ab": "ab",
+        "a": ".a",
+        "x" * 64: "x" * 64,
+        "alice@example.com": "@76gzqgp4byjl6djerexelgd6esncrxhi",
+    }.items():
+        assert named(user_id).session_name == name
+
+
 @given(st.text())
 def test_a_segment_is_always_one_plain_folder(user_id: str) -> None:
     segment = named(user_id).segment or ""

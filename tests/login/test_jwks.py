@@ -70,6 +70,12 @@ def from_file(path: Path, text: str | bytes) -> KeySet:
     return KeySet(Jwt(str(path), None, None, (), "sub"))
 
 
+@pytest.mark.parametrize("odd", [None, 7, True, ["RS256"], {"k": "RS256"}])
+def test_what_is_no_text_in_a_logins_header_names_no_key(odd: object) -> None:
+    assert KeySet.name({"kid": odd, "alg": odd}) == ("", "")
+    assert KeySet.name({"kid": "k", "alg": odd}) == ("k", "")
+
+
 # A bundled file
 
 
@@ -202,8 +208,11 @@ def test_an_unknown_kid_is_fetched_for_but_once_a_minute(clock: Clock) -> None:
         for kid in ("two", "three", "four"):
             with pytest.raises(InvalidToken):
                 find(keys, kid)
+        clock.now += MIN_INTERVAL_SECONDS - 1
+        with pytest.raises(InvalidToken):
+            find(keys, "two")
         assert server.connections == 1
-        clock.now += MIN_INTERVAL_SECONDS
+        clock.now += 1
         assert find(keys, "two").algorithm == "ES256"
         assert server.connections == 2
         for _ in range(10):
@@ -411,6 +420,7 @@ def test_no_compression_is_asked_for(clock: Clock) -> None:
     with scripted_sts(serve(ONE)) as server:
         from_server(server, clock).warm()
         assert b"\r\nAccept-Encoding: identity\r\n" in server.received[0][0]
+        assert b"\r\nAccept: application/json\r\n" in server.received[0][0]
 
 
 def test_a_key_set_with_a_byte_order_mark_is_taken(clock: Clock) -> None:
@@ -458,6 +468,7 @@ def test_a_key_url_keeps_its_path_and_query(env: dict[str, str]) -> None:
     env.update(AUTH="jwt", JWT_JWKS_URL="https://ID.example.com:8443/a/keys?v=2")
     logins = jwt_settings(env)
     assert logins.keys_url == Url(Endpoint("https", "id.example.com", 8443), "/a/keys?v=2")
+    assert (logins.keys_file, logins.issuer, logins.audience) == ("", None, ())
 
 
 def test_one_source_of_keys_is_needed_and_no_more(env: dict[str, str]) -> None:

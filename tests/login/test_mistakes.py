@@ -112,12 +112,15 @@ SPELLINGS = [
     base64.b64encode(RAW).decode(),
     base64.b64encode(RAW).decode().rstrip("="),
     base64.urlsafe_b64encode(RAW).decode(),
+    # It ends with an X, which is no padding.
+    base64.b64encode(bytes(range(200, 230)) + b"\xff\xff\xd7").decode(),
 ]
 
 
 @pytest.mark.parametrize("secret", SPELLINGS)
 def test_who_signed_with_what_the_secret_is_in_base64_is_told_so(secret: str) -> None:
-    message = told(login(RAW), logins_of(JWT_SECRET=f"{SECRET},{secret}"))
+    raw = base64.urlsafe_b64decode(f"{secret}===".translate({43: "-", 47: "_"}))
+    message = told(login(raw), logins_of(JWT_SECRET=f"{SECRET},{secret}"))
     assert "matches the bytes that JWT_SECRET decodes to as base64" in message
     assert secret not in message
 
