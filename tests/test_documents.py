@@ -170,3 +170,13 @@ def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
     said += re.findall(r"^ *\| ([^|]+) \|", how.partition("\n\n")[0], flags=re.MULTILINE)
     assert "`s deploy`" in said
     assert [one for one in said if said.count(one) > 1] == []
+
+
+def test_no_entry_of_the_changelog_says_its_end_twice() -> None:
+    """So a merge by union left one: eight words of it stood twice."""
+    entries = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n- ")
+    assert len(entries) > 80
+    for entry in entries:
+        words = entry.split()
+        runs = [" ".join(words[start : start + 8]) for start in range(len(words) - 7)]
+        assert sorted(runs) == sorted(set(runs)), entry

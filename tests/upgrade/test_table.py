@@ -4,6 +4,7 @@ a difference."""
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -340,3 +341,40 @@ def test_of_a_seal_its_content_is_shown_and_its_end_from_now() -> None:
         "x:seal": shown,
         "body": f"a=b&seal={shown}",
     }
+
+
+# The changelog
+
+
+def not_named(changelog: str, upgrade: str) -> list[str]:
+    """What the lists under Upgrade lack, name twice, or name although there is no such row."""
+    lists = re.findall(r"^### Upgrade\n(.*?)(?=^##|\Z)", changelog, re.MULTILINE | re.DOTALL)
+    named = [one.replace("\n  ", " ") for one in re.findall("`([^`]+:[^`]+)`", "".join(lists))]
+    rows = [row.ids[0] for row in read_rows(upgrade)]
+    return [
+        *(f"{one} is not named under Upgrade in CHANGELOG.md" for one in rows if one not in named),
+        *(f"{one} is named {named.count(one)} times" for one in rows if named.count(one) > 1),
+        *(f"{one} is the first id of no row" for one in named if one not in rows),
+    ]
+
+
+def test_the_changelog_names_every_row() -> None:
+    documents = [ROOT / "CHANGELOG.md", ROOT / "docs" / "upgrade.md"]
+    assert not_named(*(path.read_text(encoding="utf-8") for path in documents)) == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ("- A: `other:a`,\n  `other:b`.", []),
+        ("- A: `other:a`.", ["other:b is not named under Upgrade in CHANGELOG.md"]),
+        ("- A: `other:a`, `other:b`.\n- B: `other:b`.", ["other:b is named 2 times"]),
+        ("- A: `other:a`, `other:b`, `other:c`.", ["other:c is the first id of no row"]),
+    ],
+    ids=["each", "one lacks", "one twice", "one too many"],
+)
+def test_a_row_that_the_changelog_does_not_name_once_is_found(listed: str, said: list[str]) -> None:
+    changelog = (
+        f"## [Unreleased]\n\n### Added\n\n- `other:d`\n\n### Upgrade\n\n{listed}\n\n## [1.0.0]\n"
+    )
+    assert not_named(changelog, table("`other:a`", "`other:b`, `other:c`")) == said
