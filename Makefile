@@ -1,18 +1,18 @@
-# What people run. Each target sets up what it needs; `make help` lists them.
+# The commands for people. Each target sets up what it needs; `make help` lists them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Stamps, so that the second run starts at once: for tests and checks, and for everything else. Where
-# the first is there it stands for both.
+# Two stamps, so that the second run starts at once: one for tests and checks, one for everything else.
+# If the first exists, it counts for both.
 READY := $(VENV)/.ready
 READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
 # What measures the tests is added for the two targets that do.
 MEASURE := $(VENV)/.ready-measure
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
-# The names of the variables on make's own command line, for the sandbox, which takes some from there
-# only. Just names: what is in the values cannot break the command.
+# The names of the variables on make's own command line, for the sandbox, which accepts some only from
+# there. Values are left out, so that they cannot break the command.
 override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
@@ -23,7 +23,7 @@ TARGETS := $(shell awk -F: '/^[a-z-]+:.*$(HASHES) / {print $$1}' $(HERE))
 override HELP = awk -F ':.*$(HASHES) ' '/^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
-# What is none of them ends all, before anything is done: with -n too, and where a file is named so.
+# An unknown target stops make before anything is done, also with -n, and if a file has that name.
 UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run %/.ready-measure,$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
 $(shell $(HELP) >&2)
@@ -52,11 +52,11 @@ $(MEASURE): requirements-measure.txt requirements-dev.txt $(PINS)
 	@$(PYTHON) -m ops.install pip $(VENV) requirements-measure.txt "make mutants and make coverage"
 	@touch $(READY) $@
 
-# Without npm, or where this fails, the tests say what they leave out.
+# Without npm, or if this fails, the tests say what they leave out.
 %/node_modules/.ready: %/package.json %/package-lock.json %/.npmrc
 	@if ! command -v npm >/dev/null; then :; \
 		elif $(PYTHON) -m ops.install npm $*; then touch $@; \
-		else echo "Going on without." >&2; fi
+		else echo "Continuing without it." >&2; fi
 
 run: $(READY_RUN) ## start the sandbox: [PORT=9000] [AUTH=jwt] [LAN=1] [PUBLIC_ENDPOINT=closed] [CLOUD=1], or any variable of docs/configuration.md
 	@exec $(BIN)/python -m sandbox run $(if $(filter no,$(BUILD_PAGE)),,--build-page) $(SANDBOX_GIVEN)
@@ -73,7 +73,7 @@ login: $(READY_RUN) ## print a login for your deployment, signed with its JWT_SE
 jwks: $(READY_RUN) ## find where your provider publishes the keys of its logins: ISSUER=https://login.example.com
 	@$(BIN)/python -m ops.jwks
 
-roles: $(READY_RUN) ## print the two roles' trust and policies as JSON, for the RAM console: [DOCUMENT=upload-policy]
+roles: $(READY_RUN) ## print trust and policies of the two roles as JSON, for the RAM console: [DOCUMENT=upload-policy]
 	@$(BIN)/python -m ops.roles
 
 explain: $(READY_RUN) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
@@ -82,68 +82,68 @@ explain: $(READY_RUN) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=
 import-config: $(READY_RUN) ## turn the vendor's CONFIG=config.json into .env
 	@$(BIN)/python -m ops.import_config
 
-web: ## build the page that uploads into dist/web, for static hosting; needs Node.js and npm
+web: ## build the upload page into dist/web, for static hosting; needs Node.js and npm
 	@$(PYTHON) -m sandbox.page_build
 
-doctor: $(READY_RUN) ## before a deploy: say what is missing or wrong
+doctor: $(READY_RUN) ## say what is missing or wrong before a deploy
 	@$(BIN)/python -m ops.doctor
 
 smoke: $(if $(FC2),$(READY),$(READY_RUN)) ## check a deployed function as its clients see it: URL=https://... [CALLER=alice]
 	@$(BIN)/python -m ops.smoke
 
-measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL=https://... [CALLS=5] [HOW=idle]; says the price before
+measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL=https://... [CALLS=5] [HOW=idle]; says the price first
 	@$(BIN)/python -m ops.measure_cold
 
-conform: $(READY_RUN) ## try what is believed of the cloud: on a sandbox; on your own account: CLOUD=1
+conform: $(READY_RUN) ## test our assumptions about the cloud: on a sandbox, or on your own account (CLOUD=1)
 	@$(BIN)/python -m ops.conform
 
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow and not chaos"
 
-test-web: $(READY) $(WEB) ## run what takes long: browsers, compilers, s, packages, many processes, many examples
+test-web: $(READY) $(WEB) ## run the slow tests: browsers, compilers, s, packages, many processes, many examples
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not chaos"
 
-screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, all others for the eye; needs Chromium
+screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, the others to look at; needs Chromium
 	@PYTHONPATH=tests/support $(BIN)/python -m screenshots
 
 soak: $(READY) $(WEB) ## mixed traffic against the sandbox for ten minutes: [MINUTES=10]
 	@PYTHONPATH=tests/support $(BIN)/python -m soak
 
-fuzz: $(READY) ## hunt for what the tests have not met: ten times as many examples or more, and a table of what was tried
-	@echo "Hypothesis with 1,000 examples a property, 10,000 of those that the table counts by kind, 120,000 events, and a million pairs of policies and access: about 20 minutes on 2 cores. The table at the end says what was tried; too little of a kind is a failure (tests/support/tried.py)."
+fuzz: $(READY) ## run the property tests with ten times as many examples or more, and print a table of what was tried
+	@echo "Hypothesis runs 1,000 examples of each property, 10,000 of those that the table counts by kind, 120,000 events, and a million pairs of policies and access: about 25 minutes on 2 cores. The table at the end says what was tried. Too few examples of a kind are a failure (tests/support/tried.py)."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
 
-chaos: $(READY) ## bring faults between all parts, and print a table of those tried and survived
+chaos: $(READY) ## inject faults between all parts, and print a table of those tried and survived
 	@PYTHONPATH=tests/support:functions/sts_token $(BIN)/python -m tests.chaos -n 4
 
 mutants: $(MEASURE) ## plant faults in a room, and list those that its tests miss: ROOM=login [SURVIVORS=1]; up to 20 minutes
 	@PYTHONPATH=tests/support $(BIN)/python -m mutants
 
-check: $(READY) ## format, lint and types, changing nothing
+check: $(READY) ## check format, lint and types, without changes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-format: $(READY) ## format the code and mend what lint can mend
+format: $(READY) ## format the code, and fix what lint can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 docs: $(READY_RUN) ## make configuration.md and errors.md of docs/ and docs/zh/, assumptions.md, tables of sizing.md
 	@$(BIN)/python -m ops.reference
 
-bench: $(READY) ## measure the package as deployed, beside its peers: [QUICK=1] [WRITE=1]; beside a BASE=commit alone
+bench: $(READY) ## measure the deployed package and its peers: [QUICK=1] [WRITE=1]; BASE=commit compares with that commit only
 	@exec $(BIN)/python -m $(if $(BASE),bench.compare,bench)
 
-burst: $(READY) ## 100 new tokens at once, and up to 90 a second, on both runtimes: about 8 minutes
+burst: $(READY) ## measure 100 new tokens at once, and up to 90 a second, on both runtimes: about 8 minutes
 	@$(BIN)/python -m bench.burst
 
-core: $(READY) ## what each route loads of ours, in lines and ms; WRITE=1: as its golden file
+core: $(READY) ## show which of our modules each route loads, in lines and ms; WRITE=1 writes its golden file
 	@$(BIN)/python -m bench.core
 
 build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once: [BYTE_CODE=no]
 	@$(BIN)/python -m ops.build
 
-lock: ## write the locks, of requirements*.in: [UPGRADE=1], or [UPGRADE=name,name], for newer versions
+lock: ## write the locks from requirements*.in: [UPGRADE=1] or [UPGRADE=name,name] for newer versions
 	$(NEW_ENOUGH)
 	@$(PYTHON) -m ops.lock
 
@@ -154,7 +154,7 @@ audit: ## ask the advisory service OSV about every locked package
 template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
 	@$(BIN)/python -m ops.template
 
-release: $(READY_RUN) ## make dist/release, what the page of a release carries: [RELEASE_URL=https://…] [SOURCE_URL=https://…]
+release: $(READY_RUN) ## make dist/release, the files for the page of a release: [RELEASE_URL=https://…] [SOURCE_URL=https://…]
 	@$(BIN)/python -m ops.release
 
 clean: ## remove what the sandbox stored

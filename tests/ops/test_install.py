@@ -313,7 +313,7 @@ def test_npm_that_fails_says_why_and_is_tried_again(checkout: Path, registry: st
         home = str(checkout / "home")
         done = make(checkout, "web/node_modules/.ready", env={"HOME": home, **variables})
     assert done.returncode == 0
-    assert done.stderr.endswith("Going on without.\n")
+    assert done.stderr.endswith("Continuing without it.\n")
     says = "This was the network: 127.0.0.1" if registry == "refuses" else "does not have page-of"
     assert says in done.stderr
     assert (checkout / ".venv" / "npm.log").read_text()
