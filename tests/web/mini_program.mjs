@@ -1,0 +1,69 @@
+// The programs of docs/integrate/mini-program.md, word for word, in Node, with a stand-in for `wx` or `uni` that
+// sends real requests. Reads {code, use, service, logins, lose, file: {path, size}} as JSON on stdin: `use` is
+// what is called at the end, `lose` how many uploads fail as when the network is gone. The sign-in answers
+// `logins` in turn, the last again and again. Prints, as JSON, what came of it and what was seen.
+
+import { json } from 'node:stream/consumers';
+
+const job = await json(process.stdin);
+const seen = { logged: [], progress: [], codes: [], forms: 0, uploads: 0 };
+const SIGN_IN = 'https://api.example.com/wx-login';
+let { lose } = job;
+
+async function answered({ url, method = 'GET', header = {}, data }) {
+  if (url === SIGN_IN) {
+    seen.codes.push(data.code);
+    const login = job.logins.length > 1 ? job.logins.shift() : job.logins[0];
+    return { statusCode: 200, data: { login } };
+  }
+  seen.forms += 1;
+  const answer = await fetch(url, { method, headers: header });
+  const text = await answer.text();
+  try {
+    return { statusCode: answer.status, data: JSON.parse(text) };
+  } catch {
+    return { statusCode: answer.status, data: text };
+  }
+}
+
+async function uploaded({ url, filePath, name, formData }) {
+  seen.uploads += 1;
+  if (lose > 0) {
+    lose -= 1;
+    throw new Error('lost');
+  }
+  const form = new FormData();
+  for (const [field, value] of Object.entries(formData)) form.append(field, value);
+  form.append(name, new File([new Uint8Array(job.file.size)], filePath.split('/').at(-1)));
+  const answer = await fetch(url, { method: 'POST', body: form });
+  return { statusCode: answer.status, data: await answer.text() };
+}
+
+const called = (name, what) => (options) => {
+  what(options).then(options.success, () => options.fail({ errMsg: `${name}:fail` }));
+  return { onProgressUpdate: (told) => told({ progress: 100 }) };
+};
+const platform = {
+  login: ({ success }) => success({ code: 'the code' }),
+  request: called('request', answered),
+  uploadFile: called('uploadFile', uploaded),
+};
+const told = { log: (text) => seen.logged.push(text), error: (text) => seen.logged.push(text) };
+const names = {
+  wx: platform, uni: platform, console: told, tempFilePath: job.file.path, ...job.names,
+  setTimeout: (then) => queueMicrotask(then),
+};
+const AsyncFunction = (async () => {}).constructor;
+const code = `${job.code.replace(/^export /m, '')}\n${job.use}`;
+const run = new AsyncFunction(...Object.keys(names), 'seen', code);
+let outcome;
+try {
+  outcome = { value: await run(...Object.values(names), seen) };
+} catch (error) {
+  outcome = { error: error.message };
+}
+// What has no promise ends by itself.
+for (let turn = 0; job.waits && !seen.logged.length && turn < 200; turn += 1) {
+  await new Promise((later) => { setTimeout(later, 25); });
+}
+console.log(JSON.stringify({ ...outcome, ...seen }));
