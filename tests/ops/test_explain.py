@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 ALICE = {"BUCKET_NAME": "my-bucket", "CALLER": "alice"}
 READ_WRITE = {**ALICE, "POLICY_FILE": "bucket_read_write_policy"}
 CONFINED = ",".join(offered())
+from tried import examples
 
 Env = dict[str, str]
 
@@ -269,6 +270,7 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
+@examples(30, 1_000)
 @given(st.text(min_size=1, max_size=80))
 def test_whoever_asks_gets_nothing_outside_their_own_folder(user_id: str) -> None:
     lines = shown(BUCKET_NAME="my-bucket", CALLER=user_id, POLICY_CHOICES=CONFINED)

@@ -297,6 +297,7 @@ def test_a_python_without_venv_leads_to_its_package(
 # npm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("registry", ["refuses", "lacks it"])
 def test_npm_that_fails_says_why_and_is_tried_again(checkout: Path, registry: str) -> None:
     needs.program("npm")

@@ -133,7 +133,13 @@ def with_one_right_less(documents: Documents) -> Iterator[tuple[str, Documents]]
                 yield f"{name} {action}", {**documents, f"{name}-policy": changed}
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "everything" else ())
+        for name in DEPLOYMENTS
+    ],
+)
 def test_every_right_is_enough_and_none_is_too_much(tmp_path: Path, deployment: str) -> None:
     variables, flows, needing = DEPLOYMENTS[deployment]
     with deployed(tmp_path, variables) as cloud:
