@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from ops.explain import explain, main
 from ops.policies_described import offered
+from tried import examples
 
 ROOT = Path(__file__).parents[2]
 ALICE = {"BUCKET_NAME": "my-bucket", "CALLER": "alice"}
 READ_WRITE = {**ALICE, "POLICY_FILE": "bucket_read_write_policy"}
 CONFINED = ",".join(offered())
-from tried import examples
 
 Env = dict[str, str]
 
