@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,7 @@ from scripted_sts import (
 )
 from token_service.errors import ServiceError
 from token_service.http import connection
+from token_service.http.connection import ConnectionFault, Exchange, Reply
 from token_service.settings.values import AccessKey, Endpoint
 from token_service.token import assume_role as sts
 from token_service.token.refusals import StsInvalidAnswer, StsRefused, StsUnreachable
@@ -338,8 +342,159 @@ def test_what_is_too_short_for_a_secret_stays_in_the_message(
     assert caught.value.message == f"No: {secret if len(secret) < 8 else '***'}"
 
 
+# When, and how often: over a connection that only writes down what it is asked
+
+
+class Recording:
+    """Stands for the kept connection: gives one reply after another, or raises it."""
+
+    def __init__(self, *replies: Reply | ConnectionFault) -> None:
+        self.replies = [*replies]
+        self.exchanges: list[Exchange] = []
+        self.connects: list[float] = []
+        self.is_closed = False
+
+    def request(self, make: Callable[[], Exchange]) -> Reply:
+        self.exchanges.append(make())
+        reply = self.replies.pop(0)
+        if isinstance(reply, ConnectionFault):
+            raise reply
+        return reply
+
+    def connect(self, deadline: float) -> None:
+        self.connects.append(deadline)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+SOUND = Reply(200, json.dumps({"RequestId": "R", "Credentials": CREDENTIALS}).encode())
+FAULT = ConnectionFault(TimeoutError())
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands at 1,000, and how long was slept."""
+    naps: list[float] = []
+    stand_in = SimpleNamespace(monotonic=lambda: 1000.0, time=time.time, sleep=naps.append)
+    monkeypatch.setattr(sts, "time", stand_in)
+    return naps
+
+
+def over(connection: Recording) -> sts.StsClient:
+    client = sts.StsClient(Endpoint("https", "sts.example.com", 443), "cn-hangzhou")
+    monkeyed: Any = client
+    monkeyed._connection = connection
+    return client
+
+
+@pytest.mark.parametrize(
+    ("end", "deadlines"),
+    [
+        (None, [1002.2, 1004.5]),
+        (1003.0, [1002.2, 1003.0]),
+        (1001.0, [1001.0, 1001.0]),
+        (1060.0, [1002.2, 1004.5]),
+    ],
+)
+def test_the_retry_has_what_the_first_attempt_left(
+    slept: list[float], end: float | None, deadlines: list[float]
+) -> None:
+    connection = Recording(FAULT, SOUND)
+    over(connection).assume_role(REQUEST, KEY, end)
+    assert [exchange.deadline for exchange in connection.exchanges] == deadlines
+    assert [exchange[:2] for exchange in connection.exchanges] == [("POST", "/")] * 2
+
+
+def test_a_retry_waits_a_moment_that_differs_from_instance_to_instance(
+    slept: list[float],
+) -> None:
+    for _ in range(200):
+        over(Recording(FAULT, SOUND)).assume_role(REQUEST, KEY)
+    assert 0.05 <= min(slept) < 0.07
+    assert 0.18 < max(slept) <= 0.2
+
+
+PASSING = [Reply(status, b"") for status in (429, 500, 503)]
+PASSING += [Reply(400, b'{"Code":"Throttling.User","Message":"m"}')]
+
+
+@pytest.mark.parametrize("reply", PASSING, ids=lambda reply: reply.status)
+def test_who_is_throttled_or_fails_is_asked_once_more(slept: list[float], reply: Reply) -> None:
+    connection = Recording(reply, SOUND)
+    over(connection).assume_role(REQUEST, KEY)
+    assert len(connection.exchanges) == 2
+    assert len(slept) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 428, 430, 499])
+def test_any_other_refusal_is_final(slept: list[float], status: int) -> None:
+    connection = Recording(Reply(status, b'{"Code":"NoPermission","Message":"no Throttling"}'))
+    with pytest.raises(StsRefused):
+        over(connection).assume_role(REQUEST, KEY)
+    assert slept == []
+
+
+def test_two_faults_are_the_end(slept: list[float]) -> None:
+    with pytest.raises(StsUnreachable, match="STS cannot be reached: no answer in time"):
+        over(Recording(FAULT, FAULT)).assume_role(REQUEST, KEY)
+
+
+def test_warming_up_takes_a_second_at_most(slept: list[float]) -> None:
+    connection = Recording()
+    over(connection).warm()
+    assert connection.connects == [1001.0]
+
+
+def test_warming_up_says_what_is_wrong(client_of: ClientOf) -> None:
+    with scripted_sts(success()) as server:
+        client = client_of(server)
+    with pytest.raises(StsUnreachable, match="refused the connection"):
+        client.warm()
+
+
+def test_a_client_that_is_closed_closes_its_connection() -> None:
+    connection = Recording()
+    over(connection).close()
+    assert connection.is_closed
+
+
+def test_credentials_end_when_they_say_but_for_the_clock_skew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = sts.Credentials(*CREDENTIALS.values()).expires
+    assert ends == 2_082_758_400
+    for now, is_sound in ((ends + 900, True), (ends + 901, False)):
+        monkeypatch.setattr("token_service.token.assume_role.time.time", lambda now=now: now)
+        if is_sound:
+            assert over(Recording(SOUND)).assume_role(REQUEST, KEY).expires == ends
+        else:
+            with pytest.raises(StsInvalidAnswer, match="expired"):
+                over(Recording(SOUND)).assume_role(REQUEST, KEY)
+
+
+@pytest.mark.parametrize("status", [201, 204, 302])
+def test_only_200_brings_credentials(slept: list[float], status: int) -> None:
+    with pytest.raises(StsInvalidAnswer, match=f"HTTP {status}"):
+        over(Recording(SOUND._replace(status=status))).assume_role(REQUEST, KEY)
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_a_member_that_is_missing_is_named(slept: list[float], name: str) -> None:
+    given = {other: value for other, value in CREDENTIALS.items() if other != name}
+    body = json.dumps({"Credentials": given}).encode()
+    with pytest.raises(StsInvalidAnswer, match=f"no sound {name}"):
+        over(Recording(Reply(200, body))).assume_role(REQUEST, KEY)
+
+
+def test_an_answer_without_credentials_is_said_so(slept: list[float]) -> None:
+    with pytest.raises(StsInvalidAnswer, match="no Credentials"):
+        over(Recording(Reply(200, b"{}"))).assume_role(REQUEST, KEY)
+
+
 def test_secrets_are_not_in_reprs() -> None:
     credentials = sts.Credentials(*CREDENTIALS.values())
     shown = f"{KEY!r} {TEMPORARY_KEY!r} {credentials!r}"
     for secret in (*KEY[:2], *TEMPORARY_KEY, *credentials[:3]):
         assert str(secret) not in shown
+    assert credentials.expiration in repr(credentials)
