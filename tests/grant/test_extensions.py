@@ -42,6 +42,8 @@ def test_what_a_browser_may_show_is_media_that_runs_nothing() -> None:
     for extension, content_type in extensions.SHOWN.items():
         assert re.fullmatch(extensions.EXTENSION, extension)
         assert is_media(content_type)
-    assert extensions.shown_as("a/b.JPG") == "image/jpeg"
-    for name in ("a.svg", "a.svgz", "a.html", "a.pdf", "a.xml", "a.jpg/b", "a.jpg.", "a.jpg "):
-        assert (extensions.shown_as(name) is None) == (name != "jpg"), name
+    for name in ("a/b.JPG", "a.b.jpg", "a.html.jpg", "..jpg"):
+        assert extensions.shown_as(name) == "image/jpeg", name
+    names = ("a.svg", "a.svgz", "a.html", "a.pdf", "a.xml", "a.jpg/b", "a.jpg.", "a.jpg ")
+    for name in (*names, "a.jpg.html", "a.jpg.b", "html", ""):
+        assert extensions.shown_as(name) is None, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -65,6 +66,45 @@ def test_a_policy_wish_is_one_of_the_choices(settings: Settings) -> None:
     for name in ("all_policy", "", "../all_policy", "bucket_read_policy,all_policy"):
         with pytest.raises(InvalidParameter, match="bucket_write_policy, bucket_read_policy"):
             grants.decide(ALICE, {"policy": name}, settings)
+
+
+def test_a_policy_that_is_no_choice_is_refused_with_what_could_allow_it(settings: Settings) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.decide(ALICE, {"policy": "all_policy"}, settings)
+    assert caught.value.code == "InvalidParameter.Policy"
+    assert caught.value.message.endswith("bucket_write_policy, bucket_read_policy (POLICY_CHOICES)")
+
+
+def test_a_name_may_be_made_here(settings: Settings) -> None:
+    for wishes in (
+        {"name": "auto"},
+        {"name": "auto", "ext": "jpg"},
+        {"name": "auto", "method": "PUT"},
+    ):
+        key = grants.decide(ALICE, wishes, settings).object_key
+        assert re.fullmatch(r"uploads/alice/[0-9/]{11}[a-z2-7]{26}(\.jpg)?", key or "")
+        assert str(key).endswith(".jpg") is ("ext" in wishes)
+    for wishes, code in (
+        ({"name": "mine.jpg"}, "Name"),
+        ({"ext": "jpg"}, "Ext"),
+        ({"object": "a", "ext": "jpg"}, "Ext"),
+        ({"object": "a", "name": "auto"}, "Name"),
+    ):
+        with pytest.raises(InvalidParameter) as caught:
+            grants.decide(ALICE, wishes, settings)
+        assert caught.value.code == f"InvalidParameter.{code}"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("a/", "must not end with '/'"), ("/a", "start"), ("\u202ea", "invisible"), ("*", "'*'")],
+)
+def test_a_refused_name_says_why(settings: Settings, name: str, says: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        grants.decide(ALICE, {"object": name}, settings)
+    assert caught.value.message.startswith("object: must not")
+    assert says in caught.value.message
+    assert caught.value.code == "InvalidParameter.Object"
 
 
 def test_a_duration_wish_only_shortens(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from token_service.grant import new_names
 from token_service.grant import object_keys as keys
+from token_service.settings.parsing import Refused
 from tried import examples
 
 
@@ -68,6 +70,29 @@ def test_no_accepted_key_holds_a_wildcard_or_a_dot_segment(key: str) -> None:
         assert not set(key) & set("*?$\n\r\x00")
         assert not {".", ".."} & set(key.replace("\\", "/").split("/"))
         assert 1 <= len(key.encode()) <= 1023
+
+
+@pytest.mark.parametrize("prefix", ["uploads/", "a/b/", "\u7167/", "x" * 1022 + "/"])
+def test_an_operators_prefix_is_a_folder(prefix: str) -> None:
+    assert new_names.prefix(prefix) == prefix
+
+
+@pytest.mark.parametrize(
+    ("prefix", "says"),
+    [
+        ("uploads", "'/'"),
+        ("", "empty"),
+        ("/uploads/", "start"),
+        ("a/../b/", "'..'"),
+        ("*/", "'*'"),
+        ("a//", "slashes"),
+        ("x" * 1023 + "/", "1023"),
+        ("\ud800/", "Unicode"),
+    ],
+)
+def test_a_prefix_that_is_no_folder_is_a_fault_that_says_why(prefix: str, says: str) -> None:
+    with pytest.raises(Refused, match=re.escape(says)):
+        new_names.prefix(prefix)
 
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"

@@ -175,6 +175,24 @@ def test_a_refusal_is_403_and_names_the_action() -> None:
     assert (caught.value.status, caught.value.code) == (403, "NotAllowed")
 
 
+def test_a_refusal_names_the_policies_that_would_allow_it() -> None:
+    write, read, both = "bucket_write_policy", "bucket_read_policy", "bucket_read_write_policy"
+    for action, others, not_named in ((GET, (read, both), write), (PUT, (write, both), read)):
+        with pytest.raises(NotAllowed) as caught:
+            require(policy(), action, ACCOUNT, "my-bucket/uploads/a")
+        assert all(f"{name}" in caught.value.message for name in others)
+        assert f"{not_named} " not in caught.value.message
+        assert "POLICY_FILE" in caught.value.message
+
+
+def test_what_is_required_is_asked_of_the_account_and_the_object() -> None:
+    ours = policy(statement("Allow", PUT, f"acs:oss:*:{ACCOUNT}:my-bucket/uploads/a"))
+    require(ours, PUT, ACCOUNT, "my-bucket/uploads/a")
+    for account, path in (("999", "my-bucket/uploads/a"), (ACCOUNT, "my-bucket/uploads/b")):
+        with pytest.raises(NotAllowed):
+            require(ours, PUT, account, path)
+
+
 def test_hostile_patterns_take_no_time() -> None:
     """A backtracking matcher would take years."""
     pattern = arn("my-bucket/" + "*a" * 500 + "b")

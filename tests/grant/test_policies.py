@@ -178,8 +178,8 @@ def test_a_template_that_prints_the_prefix_is_not_taken_for_one_object(tmp_path:
     ("text", "says"),
     [
         ("{{ bukket }}", "'bukket' is undefined"),
-        ("{{ 5 }}", "may print text only"),
-        ("{{ [bucket] }}", "may print text only"),
+        ("{{ 5 }}", "may print text only, not int: 5"),
+        ("{{ [bucket] }}", "may print text only, not list"),
         ("{{ none }}", "may print text only"),
         ("not JSON", "does not render to JSON"),
         ("[" * 100_000, "does not render to JSON"),
@@ -219,16 +219,22 @@ def test_a_template_with_a_syntax_error_names_the_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_template_names_those_that_are_there() -> None:
-    with pytest.raises(Misconfiguration, match=r"^POLICY_FILE: .*bucket_write_policy"):
+    with pytest.raises(Misconfiguration, match=r"^POLICY_FILE: .*bucket_write_policy") as caught:
         Policies(["nothing_like_it"])
+    assert ", ".join(sorted(BUNDLED)) in caught.value.message
+    assert "nothing_like_it.json.j2" in caught.value.message
     with pytest.raises(Misconfiguration, match=r"^POLICY_CHOICES: "):
         Policies(["all_policy", "/nowhere/own.json.j2"])
 
 
 def test_a_template_that_is_not_text_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "own.j2").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(Misconfiguration, match="must be UTF-8 text"):
+    with pytest.raises(Misconfiguration, match=r"own\.j2 must be UTF-8") as caught:
         Policies([str(tmp_path / "own.j2")])
+    assert caught.value.variable == "POLICY_FILE"
+    with pytest.raises(Misconfiguration) as caught:
+        Policies(["all_policy", str(tmp_path / "own.j2")])
+    assert caught.value.variable == "POLICY_CHOICES"
 
 
 def test_a_template_that_was_changed_is_not_taken_from_what_lies_ready(tmp_path: Path) -> None:
