@@ -58,7 +58,9 @@ class Account:
         )
 
 
-@pytest.fixture(scope="module", params=ACCOUNTS)
+@pytest.fixture(
+    scope="module", params=["of today", pytest.param("of before", marks=pytest.mark.slow)]
+)
 def account(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Account]:

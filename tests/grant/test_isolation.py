@@ -170,7 +170,7 @@ PAIRS = st.one_of(
     st.tuples(IDS, IDS),
     st.tuples(IDS, st.sampled_from(DISGUISES)).map(lambda drawn: (drawn[0], drawn[1](drawn[0]))),
 )
-few_hundred = examples(300)
+few_hundred = examples(150)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:

@@ -7,13 +7,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sandbox.ram import Access, Effect
 from token_service.grant import object_keys as keys
 from token_service.grant.refusals import InvalidParameter
 from token_service.grant.vendor_policies import VendorPolicy
+from tried import examples
 from two_judges import Judges
 
 BUCKET = "my-bucket"
@@ -283,7 +284,7 @@ STATEMENTS = st.fixed_dictionaries(
 NAMES = st.text(st.sampled_from("ab/[]!\"\\.,'{}%\u0301") | st.characters(), min_size=1, max_size=6)
 
 
-@settings(max_examples=300)
+@examples(100, 3_000)
 @given(st.lists(STATEMENTS, min_size=1, max_size=2), NAMES, st.just("b") | NAMES, NAMES)
 def test_whatever_is_accepted_opens_nothing_outside_the_prefix(
     statements: list[object], segment: str, name: str, other: str

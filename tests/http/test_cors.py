@@ -19,12 +19,14 @@ from token_service.http import cors
 from token_service.http.cors import CorsRefused
 from token_service.http.messages import Request, Response
 from token_service.settings.parsing import Refused
+from tried import examples
 
 ORIGIN = "https://app.example.com"
 NO_APPS = (
     *("file", "data", "blob", "about", "javascript", "filesystem", "content", "ftp", "ws", "wss"),
     *("view-source", "chrome-extension", "moz-extension", "safari-web-extension", "extension"),
 )
+
 Env = dict[str, str]
 Ask = Callable[..., tuple[Response, dict[str, Any]]]
 
@@ -313,6 +315,7 @@ def test_one_wrong_origin_never_takes_the_others_down(
     assert "entry 1 is left out" in answer.body
 
 
+@examples(50, 1_000)
 @given(
     scheme=st.from_regex(r"[a-zA-Z0-9+.:-]{1,9}|https?|capacitor|.*-extension", fullmatch=True),
     host=st.from_regex(r"[a-zA-Z0-9._:\[\]@/*-]{0,12}", fullmatch=True),

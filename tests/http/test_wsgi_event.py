@@ -11,7 +11,7 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import index
@@ -19,6 +19,7 @@ import wsgi
 from token_service.app import App
 from token_service.errors import InvalidEvent
 from token_service.http import wsgi_event
+from tried import examples
 from wsgi_server import wsgi_server
 
 pytestmark = pytest.mark.usefixtures("deployed")
@@ -258,7 +259,7 @@ NAMES = st.sampled_from(
     "REQUEST_METHOD PATH_INFO QUERY_STRING CONTENT_LENGTH CONTENT_TYPE "
     "HTTP_AUTHORIZATION HTTP_ORIGIN wsgi.input fc.context fc.request_uri".split()
 )
-QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+QUICK = examples(30, 1_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @QUICK

@@ -413,7 +413,7 @@ def test_a_good_key_works_whatever_stands_beside_it(odd: list[object], place: in
 
 
 @given(JSON, st.sampled_from(["{}", '{{"keys": {}}}', '{{"keys": [{}]}}', "{}}}", "\ufeff{}"]))
-@examples(200, many=5000)
+@examples(100, many=5000)
 def test_any_document_is_read_or_refused_in_words(value: object, form: str) -> None:
     document = form.format(json.dumps(value)).encode()
     try:

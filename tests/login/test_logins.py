@@ -45,6 +45,7 @@ from token_service.login.callers import Login
 from token_service.login.logins import MAX_CACHED, MAX_LOGIN_CHARACTERS, Logins
 from token_service.login.refusals import ExpiredToken, InvalidToken, MissingToken
 from token_service.settings.parsing import Reader
+from tried import examples
 
 FUNCTION = Path(__file__).parents[2] / "functions" / "sts_token"
 
@@ -368,6 +369,8 @@ def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str,
 
 # Whose a login is, and what decides nothing of it
 
+few = examples(40, 1_000)
+"""Each one signs a login."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -375,6 +378,7 @@ JSON = st.recursive(
 )
 
 
+@few
 @given(st.dictionaries(st.sampled_from(["sub", "jti", "iss", "azp", "typ", "x", ""]), JSON))
 def test_a_claim_that_is_not_used_never_decides(unused: dict[str, object]) -> None:
     """F4: PyJWT refuses a `sub` and a `jti` that are no text."""
@@ -383,6 +387,7 @@ def test_a_claim_that_is_not_used_never_decides(unused: dict[str, object]) -> No
     assert logins.verified(with_login(text)).user_id == "alice"
 
 
+@few
 @given(JSON)
 def test_an_iat_that_is_no_number_never_decides(issued: object) -> None:
     """RFC 7519, 4.1.6: it says when, and nothing is refused by it. Ahead of our clock it is."""
@@ -394,6 +399,7 @@ def test_an_iat_that_is_no_number_never_decides(issued: object) -> None:
         assert HS256.verified(with_login(text)).issued == issued
 
 
+@few
 @given(JSON)
 def test_times_are_numbers_or_absent(value: object) -> None:
     """RFC 7519, 4.1.4 and 4.1.5. Text of digits is taken, as before."""
@@ -428,6 +434,7 @@ def test_an_integer_id_is_its_decimal_text(number: int) -> None:
     assert one[:2] == twin[:2]
 
 
+@few
 @given(st.sampled_from(NO_IDS) | JSON)
 def test_what_is_no_id_is_nobody(value: object) -> None:
     is_id = (isinstance(value, str) and value) or (type(value) is int and 0 < value < 2**63)

@@ -98,7 +98,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@pytest.mark.parametrize("wished", [None, "photo.jpg"])
+@pytest.mark.parametrize("wished", [pytest.param(None, marks=pytest.mark.slow), "photo.jpg"])
 def test_what_is_explained_is_what_a_real_sdk_gets(
     cloud: RunningCloud, name: str, wished: str | None
 ) -> None:
