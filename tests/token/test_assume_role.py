@@ -483,7 +483,7 @@ def test_only_200_brings_credentials(slept: list[float], status: int) -> None:
 def test_a_member_that_is_missing_is_named(slept: list[float], name: str) -> None:
     given = {other: value for other, value in CREDENTIALS.items() if other != name}
     body = json.dumps({"Credentials": given}).encode()
-    with pytest.raises(StsInvalidAnswer, match=f"no sound {name}"):
+    with pytest.raises(StsInvalidAnswer, match=f"no valid {name}"):
         over(Recording(Reply(200, body))).assume_role(REQUEST, KEY)
 
 
