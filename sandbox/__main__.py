@@ -1,7 +1,8 @@
-"""`python -m sandbox run` (make run), `token`, `account-key` and `clean` (make's of these names).
+"""`python -m sandbox run` (make run), `token`, `account-key` and `clean` (make targets of these
+names).
 
-The first two run the production handler. With CLOUD=1 it talks to the real STS instead of the
-sandbox's, and has the developer's own key; without, it has nothing real (environment.py).
+The first two run the production handler. With CLOUD=1 it calls the real STS, and has the
+developer's own key. Without it, it holds nothing real (environment.py).
 """
 
 from __future__ import annotations
@@ -67,15 +68,15 @@ DEFAULT_PORT = 7080  # the gateway's; OSS takes the next one
 DEFAULT_CALLER = "alice"
 LAST_PORT = 65535  # TCP's
 END_SECONDS = 2
-"""For a clean end; then without what still waits in a thread: for STS, say."""
+"""End cleanly, then without waiting for threads (one may wait for STS)."""
 
 
 class UsageError(Exception):
-    """Raised for what the person at the keyboard can mend; the message says how."""
+    """Raised for a mistake that the user can correct; the message says how."""
 
 
 class Unsound(Exception):
-    """Raised for variables that are wrong or missing: all of them."""
+    """Raised for wrong or missing variables; it holds all faults."""
 
     def __init__(self, faults: Sequence[Misconfiguration]) -> None:
         self.faults = [fault.message for fault in faults]
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, fault = error.code, error.message
     banner.release_log()
     if command == "token":
-        # As the function answers, for who reads the output.
+        # In the function's form, for programs that read the output.
         message = "; ".join(fault.splitlines())
         print(json.dumps({"StatusCode": 500, "ErrorCode": code, "ErrorMessage": message}))
     for line in fault.splitlines():
@@ -133,19 +134,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--given",
         default="",
         metavar="NAMES",
-        help="the variables, separated by blanks, that whoever starts this named on purpose",
+        help="names of the variables that were set on make's command line, separated by blanks",
     )
     parser.add_argument(
         "--build-page", action="store_true", help="with run: build the page in the background"
     )
     parser.add_argument(
-        "--make", type=int, metavar="PID", help="take only those that are arguments of that process"
+        "--make",
+        type=int,
+        metavar="PID",
+        help="process id of make: take only names among its arguments",
     )
     return parser.parse_args(arguments)
 
 
 def _given(names: str, make_pid: int | None) -> frozenset[str]:
-    """Which variables of the function are given, and are not just there. Raises UsageError."""
+    """The function's variables that stand on the command line. Raises UsageError."""
     return _on_command_line(RULES.keys() & names.split(), make_pid)
 
 
@@ -160,8 +164,8 @@ def _on_command_line(given: Collection[str], make_pid: int | None) -> frozenset[
 
 
 def _check_names(given: str, make_pid: int | None) -> None:
-    """Warn of names that are nearly a variable's. Raises UsageError for one that is given on
-    purpose and would have been a check."""
+    """Warn of names that look misspelt. Raises UsageError for one on the command line that was
+    meant as a check."""
     found = misspelt.find(os.environ)
     named = _on_command_line({name for name, _ in found}.intersection(given.split()), make_pid)
     wrong = []
@@ -176,15 +180,17 @@ def _check_names(given: str, make_pid: int | None) -> None:
 
 
 def _ports(env: Mapping[str, str]) -> Ports:
-    """Read PORT, and whether there is one more for PUBLIC_ENDPOINT=closed. Raises UsageError."""
+    """Read PORT; PUBLIC_ENDPOINT=closed adds a port. Raises UsageError."""
     public = env.get("PUBLIC_ENDPOINT") or "open"
     if public not in ("open", "closed"):
         raise UsageError(
-            "PUBLIC_ENDPOINT must be closed (to data calls, as for who is new to OSS) or open"
+            "PUBLIC_ENDPOINT must be closed (to data calls, as for new accounts of OSS) or open"
         )
     is_closed = public == "closed"
     if is_closed and env.get("CLOUD") == "1":
-        raise UsageError("PUBLIC_ENDPOINT=closed needs the sandbox's OSS; CLOUD=1 has the real one")
+        raise UsageError(
+            "PUBLIC_ENDPOINT=closed needs the sandbox's OSS; CLOUD=1 uses the real OSS"
+        )
     text = env.get("PORT") or str(DEFAULT_PORT)
     more, number = (3, "three") if is_closed else (2, "two")
     last = LAST_PORT - more
@@ -217,7 +223,7 @@ def _takes_v1(env: Mapping[str, str]) -> bool:
 
 
 def _read_env_file() -> None:
-    """With CLOUD=1 make .env a part of the environment; else say that it is not read."""
+    """With CLOUD=1 read .env into the environment; else say that it is not read."""
     if os.environ.get("CLOUD") == "1":
         loaded = dotenv.load(Path(), os.environ)
         if loaded.path is not None:
@@ -240,19 +246,21 @@ def _in_cloud(env: Mapping[str, str]) -> bool:
 
 
 def _cloud() -> Settings:
-    """Make the environment the function's for the real STS; say what nobody named."""
+    """Build the function's environment for the real STS; report values that were guessed."""
     unnamed = [name for name in ("BUCKET_NAME", "OSS_REGION") if not os.environ.get(name)]
     env = cloud_environment(os.environ)
     settings = _adopt(env)
     for name in unnamed:
-        log.warning("%s is not set: %s is taken, which may not be yours", name, env[name])
+        log.warning(
+            "%s is not set: the default %s is used, which may not be yours", name, env[name]
+        )
     return settings
 
 
 def _run_in_cloud(port: int) -> int:
     listener = listen(port)
     if os.environ.get("ALLOWED_ORIGINS"):
-        log.warning("ALLOWED_ORIGINS is not used: with CLOUD=1 no page may ask")
+        log.warning("ALLOWED_ORIGINS is ignored: with CLOUD=1 no web page may call the function")
     settings = _cloud()
     segment = private_url.make_segment()
     app = private_url.create_app(browsers.create_app(_function(), None), segment)
@@ -263,7 +271,7 @@ def _run_in_cloud(port: int) -> int:
 
 def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: bool) -> int:
     takes_v1 = _takes_v1(os.environ)
-    # Bound before anything is made: a second `make run` changes nothing.
+    # Bind the ports before anything is written, so that a second `make run` changes nothing.
     listeners = [listen(port) for port in ports if port is not None]
     lan_listeners = lan.listeners(lan_address, ports)
     env, settings, folder, secrets = _sandbox("run", given, ports, lan_address)
@@ -301,7 +309,7 @@ def _function(public_key: bytes | None = None) -> ASGIApp:
     # Not before _adopt: the handler reads os.environ.
     import index
 
-    # What a template renders to shows here first.
+    # A fault of a rendered policy shows here first.
     index.check()
     return gateway.create_app(index.handler, index.initialize, public_key=public_key)
 
@@ -326,7 +334,7 @@ def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
 
 
 def _print_account_key() -> int:
-    """Print the key of the sandbox's account, as a shell's assignments."""
+    """Print the key of the sandbox's account, as shell assignments."""
     _check_folder(_ports(os.environ))
     _, secrets = _secrets()
     names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
@@ -336,13 +344,13 @@ def _print_account_key() -> int:
 
 
 def _clean() -> int:
-    """Remove what the sandbox stored, unless one is running on it."""
+    """Remove the stored files, unless a sandbox is using them."""
     folder = cloud.state_folder(os.environ)
     with contextlib.suppress(FileNotFoundError), (folder / "oss" / "lock").open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"a sandbox is running on {folder}; end it first") from None
+            raise UsageError(f"a sandbox is using {folder}; stop it first") from None
     shutil.rmtree(folder, ignore_errors=True)
     return 0
 
@@ -367,8 +375,8 @@ def _say_ignored(command: str, names: Sequence[str]) -> None:
         return
     possible = [name for name in names if name not in CREDENTIALS and "ENDPOINT" not in name]
     log.warning(
-        "not taken from the environment, since the sandbox holds nothing real: %s "
-        "(CLOUD=1 takes them%s)",
+        "ignored in the environment, since the sandbox holds nothing real: %s (CLOUD=1 uses "
+        "them%s)",
         ", ".join(names),
         f"; make {command} {possible[0]}=... gives one here" if possible else "",
     )
@@ -378,8 +386,8 @@ def _check_folder(ports: Ports) -> None:
     folder = cloud.state_folder(os.environ)
     if is_lost(folder, ports.gateway):
         raise UsageError(
-            f"a sandbox runs on port {ports.gateway} and {folder} is not there (any more): end it "
-            "and start `make run` again, or give the SANDBOX_DIR or PORT that it has"
+            f"a sandbox runs on port {ports.gateway}, but its folder {folder} is missing: stop it "
+            f"and start `make run` again, or set its SANDBOX_DIR or PORT"
         )
 
 
@@ -392,7 +400,7 @@ def _secrets() -> tuple[Path, cloud.Secrets]:
 
 
 def _demo_secret(env: Mapping[str, str], settings: Settings, secrets: cloud.Secrets) -> str | None:
-    """What demo logins are signed with; None without logins, or with keys of the developer's."""
+    """The key of demo logins; None without logins, or with the developer's own keys."""
     is_ours = settings.auth.names_callers and env.get("JWT_SECRET") == secrets.jwt_secret
     return secrets.jwt_secret if is_ours else None
 
@@ -400,27 +408,28 @@ def _demo_secret(env: Mapping[str, str], settings: Settings, secrets: cloud.Secr
 def _token_headers(
     env: Mapping[str, str], settings: Settings, jwt_secret: str | None
 ) -> dict[str, str]:
-    """Return the headers that say who `make token` asks for. Raises UsageError."""
+    """The headers with the login of CALLER, for `make token`. Raises UsageError."""
     auth = settings.auth
     caller = env.get("CALLER", "")
     if not isinstance(auth, Jwt):
         if caller:
-            raise UsageError("CALLER needs AUTH=jwt: with AUTH=anonymous nobody has a name")
+            raise UsageError("CALLER needs AUTH=jwt: with AUTH=anonymous callers have no name")
         return {}
     if jwt_secret is None:
         raise UsageError(
-            "AUTH=jwt needs a login, and with keys that are not the sandbox's only your app's "
-            "sign-in makes one; send it to `make run`: curl -H 'Authorization: Bearer <JWT>' <URL>"
+            "AUTH=jwt needs a login. With your own keys only your app's sign-in can make one; "
+            "send it to `make run`: curl -H 'Authorization: Bearer <JWT>' <URL>"
         )
     login = demo_login.make_login(caller or DEFAULT_CALLER, auth, jwt_secret)
     return {"Authorization": f"Bearer {login}"}
 
 
 def _adopt(env: dict[str, str]) -> Settings:
-    """Make `env` ours, once it is sound; return what it says. Raises Unsound, Misconfiguration."""
+    """Check `env`, make it this process's environment, and return its settings. Raises Unsound,
+    Misconfiguration."""
     settings = _sound(env)
     Policies(settings.policy_choices)
-    # What was not taken is for nobody in this process.
+    # Ignored variables must not be visible in this process.
     for name in os.environ.keys() - env.keys():
         del os.environ[name]
     os.environ.update(env)
@@ -428,7 +437,7 @@ def _adopt(env: dict[str, str]) -> Settings:
 
 
 def _sound(env: Mapping[str, str]) -> Settings:
-    """Read `env`. Raises Unsound, with all that is wrong."""
+    """Read `env`. Raises Unsound with all faults."""
     examined = faults.examine(env)
     if examined.faults:
         raise Unsound(examined.faults)
@@ -456,16 +465,16 @@ async def _until_told(
 
     def end() -> None:
         stop.set()
-        # What is cut off from now on is cut off on purpose.
+        # From now on, broken connections are intended.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        # What was answered is on disk.
+        # Everything that was confirmed to a client is on disk.
         timer = threading.Timer(END_SECONDS, os._exit, [0])
         timer.daemon = True
         timer.start()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    # Not before: whoever has read it may end us.
+    # Print it last: a program that has read it may stop this process.
     print(text, flush=True)
     banner.release_log()
     with beside or contextlib.nullcontext():

@@ -1,4 +1,4 @@
-"""What `make run` says at its start: where everything is, and what to try first."""
+"""The first lines of `make run`: where everything is, and what to try first."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def of_sandbox(
     link: Callable[[str], str] = str,
     phone: Sequence[str] = (),
 ) -> str:
-    """The banner of `make run`: facts, then commands to copy, and the way for a `phone`.
+    """The banner of `make run`: facts, then commands to copy, and the lines for a `phone`.
 
-    `link` makes a URL one to click.
+    `link` makes a URL clickable.
     """
     url = f"http://127.0.0.1:{ports.gateway}/"
     token_url, *facts = _facts(url, settings, _others(ports))
@@ -60,7 +60,7 @@ def of_sandbox(
 
 
 def hold_log() -> None:
-    """Keep what is logged until release_log(), so that the banner is the first to be read."""
+    """Hold log lines back until release_log(), so that the banner comes first."""
     root = logging.getLogger()
     root.handlers = [
         MemoryHandler(1000, flushLevel=logging.CRITICAL + 1, target=handler)
@@ -69,7 +69,7 @@ def hold_log() -> None:
 
 
 def release_log() -> None:
-    """Let out what was kept, and from now on everything at once."""
+    """Write the held lines, and from now on each line at once."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, MemoryHandler) and handler.target is not None:
@@ -79,25 +79,28 @@ def release_log() -> None:
 
 
 def link_on(stream: TextIO, env: Mapping[str, str]) -> Callable[[str], str]:
-    """What makes a URL one to click (OSC 8) where `stream` is a terminal; else the URL stays."""
+    """A function that makes a URL clickable (OSC 8) if `stream` is a terminal; else it returns the
+    URL."""
     if not is_coloured(stream, env):
         return str
     return lambda url: f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
 
 
 def _deployed(settings: Settings) -> str:
-    """What a deployment has where nobody sets it; what that is here, and what plays it."""
+    """The lines that compare the defaults here with those of a deployed function."""
     defaults = (variables.AUTH.default, variables.POLICY_FILE.default)
     auth, policy = defaults
     here = ("jwt" if settings.auth.names_callers else "anonymous", settings.policy)
     plays = (
-        "as here" if here == defaults else f"`make run AUTH={auth} POLICY_FILE={policy}` plays that"
+        "as here"
+        if here == defaults
+        else f"`make run AUTH={auth} POLICY_FILE={policy}` does the same"
     )
-    return f"  deployed   AUTH={auth}, no reading by default; {plays}"
+    return f"  deployed   AUTH={auth}, and tokens may not read by default; {plays}"
 
 
 def _others(ports: Ports) -> list[tuple[str, str, str]]:
-    """OSS's addresses where the public one is closed: name, address, and for whom it is."""
+    """OSS's addresses if the public one is closed: name, address, and its use."""
     if ports.internal is None:
         return []
     return [
@@ -108,22 +111,23 @@ def _others(ports: Ports) -> list[tuple[str, str, str]]:
 
 
 def of_cloud(url: str, settings: Settings) -> str:
-    """With the URL once: who copies the output elsewhere has one place to blank."""
+    """The URL occurs once, so that a user who shares the output has one place to blank out."""
     return "\n".join(
         [
             "The token function, with the real STS.",
             "",
             *_facts(url, settings),
             "",
-            "Try:  curl with that token URL. Whoever knows it gets real tokens; pages do not.",
-            "It is printed here only, and the next run has another.",
+            "Try:  curl with that token URL. Everybody who knows it gets real tokens; web pages "
+            "do not.",
+            "It is printed only here, and the next run has another one.",
             "Ctrl-C ends it.",
         ]
     )
 
 
 def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] = ()) -> list[str]:
-    """Where everything is: under OSS where tokens lead, and then each other address of it."""
+    """All addresses: the line OSS has the one in tokens; OSS's other addresses follow."""
     auth = "jwt" if settings.auth.names_callers else "anonymous"
     oss = str(settings.oss_endpoint)
     role = "".join(f"; {role}" for _, address, role in others if address == oss)
@@ -137,7 +141,7 @@ def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] 
 
 
 def _first_commands(url: str, settings: Settings, has_demo_logins: bool, ports: Ports) -> list[str]:
-    """What a newcomer copies into another terminal; an upload only where it would succeed."""
+    """Commands to copy into another terminal; the upload only if it would succeed."""
     host = settings.oss_endpoint.host
     is_found = not host.endswith(".localhost") or not unresolved(host)
     hint = f'Python and Node.js may not find {host}: write "127.0.0.1 {host}" into /etc/hosts'
@@ -173,7 +177,7 @@ def _commands(
 
 
 def _shows_isolation(settings: Settings) -> bool:
-    """Whether alice may upload into her folder, and not into bob's: the commands say so."""
+    """Whether alice may upload into her folder but not into bob's, as the commands claim."""
     grant = grants.decide(callers.named("alice"), {}, settings)
     try:
         policy = Policy.parse(Policies(settings.policy_choices).render(grant))

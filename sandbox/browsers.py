@@ -1,7 +1,7 @@
-"""Who opens the function's URL in a browser gets a line that says what it is for, and no keys.
+"""A browser that opens the function's URL gets a line that says what it is for, and no keys.
 
-A browser asks for text/html by name. Apps, curl, and a page's own requests do not: they get JSON as
-ever. What is deployed has no such line.
+A browser asks for text/html by name. Apps, curl, and a page's own requests do not, and get JSON as
+before. A deployed function has no such line.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox import gateway
 
 _OURS = "/sandbox/"
-# What Java's HttpURLConnection sends by itself, in front of *, which is no browser: seen with
-# Java 17. Newer ones ask for */*.
+# Java's HttpURLConnection, which is no browser, sends this before "*" (seen with Java 17). Newer
+# versions ask for */*.
 _JAVA = "text/html, image/gif, image/jpeg, *"
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    # Of this URL, which may hold a login.
+    # This URL may hold a login.
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept, Accept-Language",
     "X-Content-Type-Options": "nosniff",
@@ -45,8 +45,8 @@ _HTML = """<!doctype html>
 _TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "This address is for apps",
-        "text": "It answers them with JSON, which may hold keys: so a browser is not shown it. "
-        "To see the JSON, ask with <code>curl</code>.",
+        "text": "It answers with JSON that may hold keys, so a browser does not show it. To see "
+        "the JSON, use <code>curl</code>.",
         "link": "To upload by hand, open <a href='{}'>the page</a>.",
     },
     "zh-CN": {
@@ -59,16 +59,16 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
 
 
 def create_app(function: ASGIApp, page: str | None) -> ASGIApp:
-    """Answer browsers' GET and HEAD, and leave everything else to `function`, the gateway.
+    """Answer browsers' GET and HEAD, and pass all other requests to `function`, the gateway.
 
-    `page` is the path of the page that uploads; None where there is none.
+    `page` is the path of the upload page; None if there is no page.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         if request.method not in ("GET", "HEAD") or scope["path"].startswith(_OURS):
             await function(scope, receive, send)
-        # A stranger's name is refused by the gateway.
+        # The gateway refuses a Host that is another name.
         elif is_browser(request.headers) and gateway.refusal_of_host(request) is None:
             await _line(request.headers, page)(scope, receive, send)
         else:
@@ -104,7 +104,7 @@ def _prefers_chinese(headers: Headers) -> bool:
 
 
 def _qualities(listed: str) -> dict[str, float]:
-    """What a header lists, in lower case, and its q; one that is no number counts as 1."""
+    """The items of a header, in lower case, with their q; a q that is not a number counts as 1."""
     qualities: dict[str, float] = {}
     for entry in listed.lower().split(","):
         name, *parameters = (part.strip() for part in entry.split(";"))
@@ -115,7 +115,7 @@ def _qualities(listed: str) -> dict[str, float]:
 
 
 def _varying(send: Send) -> Send:
-    """Say that the answer is another one for a browser."""
+    """Add `Vary: Accept`, since a browser gets another answer."""
 
     async def varying(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,6 +1,6 @@
 """The sandbox's cloud: the account, key, role and bucket that the function's environment names.
 
-It lives in one folder (.sandbox/), so that objects, and tokens in people's hands, outlive a run.
+It is kept in one folder (.sandbox/), so objects and tokens are still valid in the next run.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key, read_settings
 
 RULE_ID = "uploads-are-kept"
-"""Of the rule that template.yml gives the bucket; the sandbox's has the same one."""
+"""The ID of the rule that template.yml gives the bucket; the sandbox uses the same one."""
 
 
 class Damaged(Exception):
-    """Raised for a file of the folder that is not what the sandbox wrote; the message names it."""
+    """Raised for a file of the folder whose content the sandbox did not write; the message names
+    it."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is damaged; make clean removes it, with all that is stored")
+        super().__init__(f"{path} is damaged; make clean removes it, with all stored objects")
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """What the sandbox made up once: the function's key, and the key that seals tokens."""
+    """Secrets that the sandbox generated once: the function's key, and the key that seals
+    tokens."""
 
     access_key_id: str
     access_key_secret: str
@@ -53,30 +55,32 @@ class Secrets:
     def jwt_secret(self) -> str:
         """The key of demo logins (AUTH=jwt), 64 hexadecimal digits.
 
-        It follows from the seal key: so every version's secrets.json has it, and processes agree.
+        It is derived from the seal key, so every version's secrets.json yields it, and processes
+        agree.
         """
         return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
 
     @property
     def callback_secret(self) -> str:
-        """What seals callbacks where CALLBACK_SECRET is not given; it follows likewise."""
+        """The secret for callbacks if CALLBACK_SECRET is not set; it is derived in the same way."""
         return hmac.digest(bytes.fromhex(self.seal_key), b"callback seals", "sha256").hex()
 
     @property
     def multipart_secret(self) -> str:
-        """What seals resumable uploads where MULTIPART_SECRET is not given; it follows likewise."""
+        """The secret for resumable uploads if MULTIPART_SECRET is not set; derived in the same
+        way."""
         return hmac.digest(bytes.fromhex(self.seal_key), b"multipart seals", "sha256").hex()
 
     @property
     def account_key(self) -> tuple[str, str]:
-        """The id and the secret of the account's own key; they follow from the seal key too."""
+        """The id and the secret of the account's own key; also derived from the seal key."""
         digest = hmac.digest(bytes.fromhex(self.seal_key), b"account key", "sha256").hex()
         return f"LTAI5t{digest[:18]}", digest[18:48]
 
     def environment(
         self, variables: Mapping[str, str], given: Collection[str], ports: Ports
     ) -> dict[str, str]:
-        """The function's variables where everything listens on `ports` (sandbox_environment)."""
+        """The function's variables for a sandbox on `ports` (sandbox_environment)."""
         return sandbox_environment(
             variables,
             given,
@@ -96,7 +100,7 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Cloud:
-    """What STS and OSS of the sandbox serve."""
+    """The identities and the storage behind the sandbox's STS and OSS."""
 
     identities: Identities
     storage: Storage
@@ -149,12 +153,12 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
     made = make()
-    # For its owner only, and of a name of its own.
+    # Readable by its owner only, and with a unique name.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.write(made)
     draft = Path(file.name)
     try:
-        # Not replace: of two first runs at once, both shall use what the first one wrote.
+        # link, not replace: if two first runs overlap, both must use the file of the first one.
         path.hardlink_to(draft)
     except FileExistsError:
         return path.read_text()
@@ -166,11 +170,11 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
 def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
     """The account's own key, the function's, and the upload role that the latter may assume.
 
-    The role may do everything under the prefix, and nothing outside: what a token may do is then
-    up to its policy, and no policy can lead further. The key itself signs URLs and forms, and
-    lists uploads: it may put, in parts too, get and list there, and no more.
+    The role may do everything under the prefix, and nothing outside. So the policy decides what a
+    token may do, and no policy can open more. The key itself signs URLs and forms, and lists
+    uploads: there it may only put (also in parts), get and list.
     """
-    # As the function reads them: it strips blanks.
+    # The function strips blanks too.
     settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
     account = settings.role_arn.split(":")[3]
     user_arn = f"acs:ram::{account}:user/token-function"
@@ -219,9 +223,8 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
 def create(
     function_env: Mapping[str, str], folder: Path, made: Secrets, limits: Limits | None = None
 ) -> Cloud:
-    """Make what the function's (already checked) environment names.
+    """Create the account, roles and bucket that the function's (already checked) environment names.
 
-    What is stored may not exceed `limits`.
     Pages of any origin may upload to the bucket: they need a token all the same. With OVERWRITE=no
     the bucket has the rule of template.yml against overwriting, and else not; other rules that it
     was given stay. Raises Damaged.

@@ -1,8 +1,8 @@
-"""Which variables stand on make's own command line, and not merely in its environment.
+"""Finds the variables on make's own command line, as opposed to its environment.
 
-make exports both alike. Its $(origin) tells them apart, but for what MAKEFLAGS in the environment
-brings, which to make is command line too: so make's arguments are looked at as well. Only names are
-read here; the values come through the environment.
+make exports both in the same way. Its $(origin) distinguishes them, with one exception: make also
+calls variables from MAKEFLAGS "command line". So the arguments of make's process are checked as
+well. Only names are read here; the values come through the environment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
-    """Return those of `names`, which $(origin) calls "command line", that are make's arguments.
+    """Return those of `names` (which $(origin) calls "command line") that are make's arguments.
 
     Raises OSError if the arguments of the process `make_pid` cannot be read.
     """
@@ -25,7 +25,7 @@ def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
 
 
 def _assigned(argument: str) -> str:
-    """Of NAME=value, and what else make takes for an assignment, the name; else ""."""
+    """The name in NAME=value, or in another form that make takes for an assignment; else ""."""
     found = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[+!]|:{0,3})=", argument)
     return found[1] if found else ""
 
@@ -34,7 +34,7 @@ def _arguments(pid: int) -> list[str]:
     process = Path(f"/proc/{pid}/cmdline")
     if process.exists():
         return process.read_bytes().decode("utf-8", "replace").split("\0")
-    # Where there is no /proc, as on macOS. Between blanks: $(origin) sorts out the rest.
+    # Without /proc, as on macOS: split at blanks. $(origin) has excluded other names.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:

@@ -1,7 +1,7 @@
 """Plays an app's sign-in (make run AUTH=jwt): `GET /sandbox/login?user=ID` answers a login for ID.
 
-The route stands in front of the gateway and is no part of the function, which verifies these
-logins as it does any other.
+The route stands in front of the gateway and is not part of the function, which verifies these
+logins like all others.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from token_service.settings.reading import Settings
 PATH = "/sandbox/login"
 LOGIN_SECONDS = 3600  # how long a login is good for; ours to choose
 MAX_LOGIN_CHARACTERS = 8192
-"""What logins.py accepts; imported there, it would bring PyJWT to AUTH=anonymous."""
+"""The longest login that logins.py accepts. Importing it from there would load PyJWT with
+AUTH=anonymous."""
 _METHODS = "GET, HEAD, OPTIONS"
 
 
 def make_login(
     user_id: str, settings: Jwt, secret: str | bytes, seconds: int = LOGIN_SECONDS
 ) -> str:
-    """Sign a login (HS256) that the function accepts for so long, with the claims that it wants."""
-    # Here, so that AUTH=anonymous does without PyJWT.
+    """Sign a login (HS256) with the claims that the function requires, valid for `seconds`."""
+    # Imported here, so that AUTH=anonymous does not load PyJWT.
     import jwt
 
     now = int(time.time())
@@ -52,11 +53,10 @@ def make_login(
 
 
 def create_app(function: ASGIApp, settings: Settings, secret: str | None, cors: Cors) -> ASGIApp:
-    """Answer PATH, and leave everything else to `function`.
+    """Answer PATH, and pass all other requests to `function`.
 
-    `secret` is None where logins are verified by keys of the developer's own: then PATH is 404, as
-    with AUTH=anonymous.
-    Pages may read the answers by the same rule as the function's, `cors`.
+    `secret` is None if the developer's own keys verify logins: then PATH is 404, as with
+    AUTH=anonymous. `cors`, the function's rule, decides which pages may read the answers.
     """
 
     def answer(request: Request) -> dict[str, object]:

@@ -1,10 +1,10 @@
 """The token function's environment on a laptop: what a deployment would set, filled in.
 
-What the environment names must exist somewhere: cloud.py makes it.
+cloud.py creates the things that the environment names.
 
-The sandbox answers every page and every process of the machine, so it holds nothing real. A shell
-may hold the deployment's variables, though: RULES says of each one from where it is taken. With
-CLOUD=1 all of them are.
+The sandbox answers every page and every process of the machine, so it holds nothing real. But a
+shell may hold the deployment's variables. So RULES says from where each variable may be taken. With
+CLOUD=1 all are taken.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ ACCOUNT = "1234567890123456"
 REGION = "cn-hangzhou"
 BUCKET = "sandbox-bucket"
 CNAME = "files.localhost"
-"""The bucket's own domain. Browsers and curl take each name below localhost for loopback (RFC 6761,
-section 6.3); the C library, and so Python and Node.js, may know no such name."""
+"""The bucket's own domain. Browsers and curl resolve each name below localhost to loopback (RFC
+6761, section 6.3). The C library, and so Python and Node.js, may not know such a name."""
 RUN_POLICY = "bucket_read_write_policy"
-"""POLICY_FILE of `make run` where nobody sets one: a newcomer sees what was uploaded."""
+"""The default POLICY_FILE of `make run`, with which a newcomer sees the uploads."""
 PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
 CREDENTIALS = (
@@ -34,7 +34,7 @@ CREDENTIALS = (
 )
 """The function's key: id, secret, and the token of a temporary one."""
 CLOUD_VARIABLES = (*CREDENTIALS[:2], "ROLE_ARN")
-"""What CLOUD=1 cannot do without."""
+"""The variables that CLOUD=1 requires."""
 LOGIN_KEYS = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
 
 _LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
@@ -54,7 +54,7 @@ def _is_loopback(url: str) -> bool:
 
 
 def _is_local(url: str) -> bool:
-    """For where clients send data: there a name below localhost is local too."""
+    """The accepted hosts for clients' data: there a name below localhost is local too."""
     is_below = re.fullmatch(r"([a-z0-9-]+\.)+localhost", _host(url))
     return bool(is_below) or _is_in(url, (*_LOOPBACK, *PRIVATE))
 
@@ -62,7 +62,7 @@ def _is_local(url: str) -> bool:
 def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     """Whether a URL, or a bare host with or without a port, is at an address of `networks`.
 
-    Names are in none: nobody knows where they lead. But for localhost, which is loopback.
+    A name is in no network, since it may lead anywhere; only localhost counts as loopback.
     """
     host = _host(url)
     try:
@@ -73,7 +73,8 @@ def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Ne
 
 
 def _host(url: str) -> str:
-    """The host of a URL, or of what begins with it, in lower case; "" where there is none."""
+    """The host of a URL or of a text that begins with a host, in lower case; "" if there is
+    none."""
     text = url.strip()
     try:
         return urlsplit(text if "://" in text else f"https://{text}").hostname or ""
@@ -82,8 +83,7 @@ def _host(url: str) -> str:
 
 
 class Ports(NamedTuple):
-    """Where everything listens, one behind the other; `internal` only where the public endpoint is
-    closed."""
+    """The ports of all servers, in sequence; `internal` only if the public endpoint is closed."""
 
     gateway: int
     oss: int
@@ -92,10 +92,10 @@ class Ports(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Which values of a variable the sandbox takes, by where the variable stands.
+    """Which values of a variable the sandbox takes from the environment and from the command line.
 
-    A value of the environment that is not taken is left out, and its name is said. One of the
-    command line is refused, and `accepts` says what is accepted.
+    Other values of the environment are ignored, and the log names the variable. Other values of the
+    command line are refused, and `accepts` says what is accepted.
     """
 
     from_environment: Callable[[str], bool]
@@ -107,11 +107,11 @@ _HARMLESS = Rule(_any, _any)
 _GIVEN = Rule(_none, _any)
 
 RULES: Mapping[str, Rule] = {
-    # What tokens, URLs and forms are signed with.
+    # The key that signs tokens, URLs and forms.
     **dict.fromkeys(
-        CREDENTIALS, Rule(_none, _none, "the sandbox has a key of its own, and takes no other")
+        CREDENTIALS, Rule(_none, _none, "the sandbox has its own key, and accepts no other")
     ),
-    # Where the signatures lead, and who gets the function's own requests.
+    # Where signed requests go, and where the function sends its own requests.
     **dict.fromkeys(
         ("OSS_ENDPOINT", "OSS_INTERNAL_ENDPOINT"),
         Rule(
@@ -124,20 +124,21 @@ RULES: Mapping[str, Rule] = {
     "STS_ENDPOINT": Rule(
         _none, _is_loopback, "must be a loopback address; the sandbox does not call the real STS"
     ),
-    # What a signature, and each answer, would name.
+    # Names of real things, which every signature and answer would show.
     **dict.fromkeys(("ROLE_ARN", "BUCKET_NAME"), _GIVEN),
-    # What makes a login, a seal, or a webhook's signature that production believes.
+    # Secrets whose logins, seals or webhook signatures the production system would accept.
     **dict.fromkeys(
         ("JWT_SECRET", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET"), _GIVEN
     ),
-    # What the function fetches, believes or calls.
+    # Addresses that the function fetches, trusts or calls.
     **dict.fromkeys(
         ("JWT_JWKS_FILE", "JWT_JWKS_URL", "CALLBACK_PUBLIC_KEY_URL", "UPLOAD_HOOK_URL"), _GIVEN
     ),
     "CALLBACK_URL": Rule(_is_loopback, _any),
-    # The brakes of an incident: they name real callers, and are a fault with AUTH=anonymous.
+    # Settings for an incident: they name real callers, and are a fault with AUTH=anonymous.
     **dict.fromkeys(("LOGINS_NOT_BEFORE", "DENIED_CALLERS"), _GIVEN),
-    # What a token may do, for whom and how long: no secret, no address, no name of a real thing.
+    # Rights, callers and durations of tokens: these hold no secret, address or name of a real
+    # thing.
     **dict.fromkeys(
         """
         ALLOWED_HEADERS ALLOWED_ORIGINS AUTH CALLER_TOKENS_PER_MINUTE CALLER_URLS_PER_MINUTE
@@ -166,15 +167,16 @@ def sandbox_environment(
     gateway_port: int | None = None,
     internal_port: int | None = None,
 ) -> dict[str, str]:
-    """The function's variables for the sandbox: what RULES takes of `env`, and else what is made.
+    """The function's variables for the sandbox: those that RULES takes from `env`, else generated
+    ones.
 
-    `given` are the names in `env` that stand on the command line. At `gateway_port` the key of the
-    sandbox's callbacks is served, None: nowhere. The credentials are always `key`.
-    With an `internal_port`, where OSS plays the region's internal endpoint, the public one is
-    closed, and clients go by the bucket's own domain.
+    `given` are the names in `env` that stand on the command line. The gateway serves the key of the
+    sandbox's callbacks at `gateway_port`; None: nobody serves it. The credentials are always `key`.
+    With an `internal_port`, OSS plays the region's internal endpoint there. The public endpoint is
+    then closed, and clients use the bucket's own domain.
 
-    The keys that logins are verified with are one thing: `jwt_secret` is there only where nobody
-    gave one. Raises Misconfiguration for what is given and not taken.
+    The keys that verify logins count together: `jwt_secret` is used only if no such key was given.
+    Raises Misconfiguration for a refused value on the command line.
     """
     taken = _taken(env, given)
     public = "127.0.0.1" if internal_port is None else CNAME
@@ -183,7 +185,7 @@ def sandbox_environment(
         **dict(zip(CREDENTIALS, key, strict=False)),
         "ROLE_ARN": f"acs:ram::{ACCOUNT}:role/sandbox-upload",
         "OSS_ENDPOINT": f"http://{public}:{oss_port}",
-        # An emulator's address of this machine is none of the function's.
+        # The function cannot use the emulator's address of this machine.
         "OSS_INTERNAL_ENDPOINT": f"http://127.0.0.1:{internal_port or oss_port}",
         "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
         "CALLBACK_SECRET": callback_secret,
@@ -199,9 +201,9 @@ def sandbox_environment(
 
 
 def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
-    """Which variables make that somebody else may believe what the function makes: that is not for
-    every page, or every demo login. Of another STS nobody knows what its tokens open; seals and
-    webhooks are made with a secret of somebody's own, or sent to somebody's own back end."""
+    """The variables with which another system may trust the function's output. Then pages and demo
+    logins are refused. Tokens of another STS may open anything. Seals and webhooks may use
+    somebody's own secret, or go to somebody's own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     found = [name for name in given if taken.get(name)]
     hook = taken.get("UPLOAD_HOOK_URL", "")
@@ -209,16 +211,16 @@ def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
 
 
 def ignored(env: Mapping[str, str], given: Collection[str] = ()) -> list[str]:
-    """Return the names that are set in the environment, and that the sandbox does not take."""
+    """Return the names that are set in the environment but ignored by the sandbox."""
     return [name for name in RULES if env.get(name, "").strip() and not _takes(name, env, given)]
 
 
 def _taken(env: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
-    """`env` without what RULES leaves out. Raises Misconfiguration."""
+    """`env` without the variables that RULES ignores. Raises Misconfiguration."""
     left_out = {name for name in RULES.keys() & env.keys() if not _takes(name, env, given)}
     for name in RULES:
         if name in left_out and name in given and env[name].strip():
-            raise Misconfiguration(name, f"{RULES[name].accepts}; CLOUD=1 takes yours")
+            raise Misconfiguration(name, f"{RULES[name].accepts}; CLOUD=1 uses yours")
     return {name: value for name, value in env.items() if name not in left_out}
 
 
@@ -229,14 +231,14 @@ def _takes(name: str, env: Mapping[str, str], given: Collection[str]) -> bool:
 
 
 def public_key_url(gateway_port: int) -> str:
-    """Where the gateway serves the public key of the sandbox's callbacks."""
+    """The URL at which the gateway serves the public key of the sandbox's callbacks."""
     return f"http://127.0.0.1:{gateway_port}{PUBLIC_KEY_PATH}"
 
 
 def cloud_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The function's variables for the real STS (CLOUD=1); what `env` sets wins.
+    """The function's variables for the real STS (CLOUD=1); `env` overrides the defaults.
 
-    But for ALLOWED_ORIGINS: real tokens on a developer's machine are for no page.
+    Only ALLOWED_ORIGINS is ignored: no web page may get real tokens on a developer's machine.
     """
     return {**_overlaid(_common(env), env), "ALLOWED_ORIGINS": ""}
 
@@ -252,6 +254,6 @@ def _common(env: Mapping[str, str]) -> dict[str, str]:
 
 def _overlaid(made: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
     filled = {name: env.get(name) or value for name, value in made.items()}
-    # Empty, these two say something else than not set.
+    # For these two, an empty value differs from a missing one.
     filled.update({n: env[n] for n in ("ALLOWED_ORIGINS", "OBJECT_PREFIX") if n in env})
     return {**env, **filled}

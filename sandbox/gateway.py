@@ -1,7 +1,7 @@
 """Plays Function Compute's HTTP trigger: HTTP -> event -> handler -> HTTP.
 
-The handler is the production one and sees a real event, so what works here is what is deployed.
-The event's shape and the limits are vendor documentation (HTTP trigger, FC 3.0).
+The handler is the production one and gets a real event, so the deployed code is what runs here. The
+event's shape and the limits are vendor documentation (HTTP trigger, FC 3.0).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Handler = Callable[[bytes, object], dict[str, object]]
 
 @dataclass(frozen=True)
 class Context:
-    """What the built-in Python runtime passes beside the event."""
+    """The object that the built-in Python runtime passes beside the event."""
 
     request_id: str
 
@@ -49,8 +49,8 @@ def create_app(
 ) -> ASGIApp:
     """Serve `handler` on every path and method; `initialize` runs before its first request.
 
-    But for one path, as OSS's own host is none of the function's: that of the `public_key` (PEM)
-    of the sandbox's callbacks.
+    One path is not the function's: that of the `public_key` (PEM) of the sandbox's callbacks, which
+    the real OSS serves from its own host.
     """
     cold = [True]
     lock = threading.Lock()
@@ -80,13 +80,13 @@ def create_app(
         try:
             response = _response(await run_in_threadpool(invoke, event, Context(request_id)))
         except Exception:
-            # As the platform: a handler that raises is the handler's error.
+            # As on the platform: an exception is the handler's error.
             log.exception("the handler failed")
             return _platform_error(502, "InvocationError", "the handler failed; see the log")
         response.headers["x-fc-request-id"] = request_id
         return response
 
-    # No router: it would answer HEAD and unknown methods by itself.
+    # There is no router, since it would answer HEAD and unknown methods by itself.
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         response = await answer(Request(scope, receive))
         await response(scope, receive, send)
@@ -104,7 +104,7 @@ def of_app(app: App, *, public_key: bytes | None = None) -> ASGIApp:
 
 
 def refusal_of_host(request: Request) -> Response | None:
-    """What a request gets that asks for this machine by a stranger's name; None for others."""
+    """The refusal of a request whose Host is another name; None for other requests."""
     if _is_this_machine(request.headers.get("host", "")):
         return None
     message = "the gateway answers by an IP address or localhost, not by another name"
@@ -112,8 +112,8 @@ def refusal_of_host(request: Request) -> Response | None:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether a Host header is no name that a page of a stranger could have bound to 127.0.0.1, and
-    so be of one origin with us (DNS rebinding). With CLOUD=1 private_url.py accepts fewer."""
+    """Whether a Host header is safe from DNS rebinding: no name that a stranger's page could have
+    bound to 127.0.0.1 to share our origin. With CLOUD=1 private_url.py accepts fewer."""
     name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
     if name.lower() == "localhost" or not name:
         return True
@@ -177,7 +177,7 @@ def _body(body: bytes) -> tuple[str, bool]:
 
 
 def _response(answer: dict[str, object]) -> Response:
-    """Take the handler at its word, and fail where the platform would."""
+    """Build the response from the handler's answer, and fail where the platform would."""
     status, headers, body = answer["statusCode"], answer["headers"], answer["body"]
     if not isinstance(status, int) or not isinstance(headers, dict) or not isinstance(body, str):
         raise TypeError("statusCode must be a number, headers an object, body text")

@@ -1,6 +1,6 @@
-"""Who holds which key, and what they may do: users, roles, and the sessions that roles give out.
+"""Who holds which key, and what they may do: users, roles, and sessions of roles.
 
-How a request carries a key and proves it lies with the services: sts.py and oss/.
+The services (sts.py and oss/) know how a request carries and proves a key.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MAX_SESSION_POLICY = 2048
 """Characters of a session policy (seen in the SDK's docstrings; 1,024 in older documentation)."""
 
 _TOKEN_PREFIX = "CAIS"  # noqa: S105 - what real tokens begin with
-# Far above what assume() seals, far below what could hurt.
+# Far larger than any seal of assume(), far smaller than a harmful size.
 _MAX_TOKEN = 32 * 1024
 _SEAL_BYTES = hashlib.sha256().digest_size
 
 
 class IdentityError(Exception):
-    """Base of all that find() raises. Never holds a secret."""
+    """Base of all errors that find() raises. Never holds a secret."""
 
 
 class UnknownAccessKey(IdentityError):
@@ -45,7 +45,7 @@ class MissingSecurityToken(IdentityError):
 
 
 class InvalidSecurityToken(IdentityError):
-    """Raised for a token that was not made here, was altered, or whose role is gone."""
+    """Raised for a token that was not made here, was altered, or whose role was removed."""
 
 
 class MismatchedSecurityToken(InvalidSecurityToken):
@@ -58,7 +58,7 @@ class ExpiredSecurityToken(IdentityError):
 
 @dataclass(frozen=True)
 class AccessKey:
-    """A key that was set up, and whose it is.
+    """A configured key and its owner.
 
     `policies` is None for the account itself, which may do everything. `security_token` is set
     when a developer's own temporary key was given to the sandbox.
@@ -96,7 +96,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether an access is allowed; if not, which policies said so and how.
+    """Whether an access is allowed; if not, which policies refused it and how.
 
     `policy_type` is "SessionPolicy" or "AccountLevelIdentityBasedPolicy", `no_permission_type`
     "ExplicitDeny", "ImplicitDeny", or "" when allowed: OSS names them in AccessDeniedDetail.
@@ -109,9 +109,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a key turned out to be: what to check a signature with, and what it may do.
+    """The owner of a key: the secret to check a signature with, and the allowed accesses.
 
-    A session's `arn` is the role's and the session name: acs:ram::ACCOUNT:role/ROLE/SESSION.
+    A session's `arn` is the role's ARN and the session name: acs:ram::ACCOUNT:role/ROLE/SESSION.
     """
 
     access_key_id: str
@@ -126,7 +126,7 @@ class Identity:
         return self.arn.split(":")[3]
 
     def decide(self, access: Access) -> Decision:
-        """Evaluate the session policy first; only what it allows, the identity's own policies.
+        """Evaluate the session policy first, and the identity's own policies only if it allows.
 
         Without a session policy a session may do what its role may (vendor documentation).
         """
@@ -134,7 +134,7 @@ class Identity:
             effect = self.session_policy.evaluate(access)
             if effect is not Effect.ALLOW:
                 return Decision(False, "SessionPolicy", effect.value)
-        # None is the account itself.
+        # None means the account itself.
         effect = Effect.ALLOW if self.policies is None else evaluate(self.policies, access)
         allowed = effect is Effect.ALLOW
         return Decision(allowed, "AccountLevelIdentityBasedPolicy", "" if allowed else effect.value)
@@ -142,7 +142,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class SessionCredentials:
-    """What AssumeRole gives out; `expiration` in unix seconds."""
+    """The credentials that AssumeRole returns; `expiration` in unix seconds."""
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
@@ -153,9 +153,9 @@ class SessionCredentials:
 class Identities:
     """All keys and roles of the sandbox's account.
 
-    Sessions are stored nowhere: the security token carries the session under a seal, and the
-    secret follows from the seal key and the key id. So processes, and runs, that share the seal
-    key know each other's sessions. Roles and their policies are looked up at each use.
+    Sessions are stored nowhere: the security token carries the session under a seal, and the secret
+    follows from the seal key and the key id. So processes and runs with the same seal key accept
+    each other's sessions. Roles and their policies are looked up at each use.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Identities:
         roles: Iterable[Role],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ValueError for an empty seal key, and for a key or role that is given twice."""
+        """Raises ValueError for an empty seal key, and for a repeated key or role."""
         if not seal_key:
             raise ValueError("the seal key must not be empty")
         keys, roles = list(keys), list(roles)
@@ -183,8 +183,9 @@ class Identities:
         return self._roles.get(arn)
 
     def attach(self, arn: str, *policies: Policy) -> None:
-        """Give a role, or who has a key, these policies in place of their own, as RAM's
-        AttachPolicy and DetachPolicy do; none: nothing is allowed. Raises KeyError for others."""
+        """Replace the policies of a role or of a key's owner, as RAM's AttachPolicy and
+        DetachPolicy do; without policies nothing is allowed. Raises KeyError if there is no such
+        role or key."""
         if arn in self._roles:
             self._roles[arn] = replace(self._roles[arn], policies=policies)
             return
@@ -192,7 +193,7 @@ class Identities:
         self._keys[held.access_key_id] = replace(held, policies=policies)
 
     def find(self, access_key_id: str, security_token: str | None) -> Identity:
-        """Say who holds this key; no token, None and "" are the same. Checks no signature.
+        """Find the owner of this key; None and "" both mean no token. Checks no signature.
 
         Raises UnknownAccessKey, DisabledAccessKey, MissingSecurityToken, InvalidSecurityToken or
         ExpiredSecurityToken.
@@ -209,7 +210,7 @@ class Identities:
             raise MissingSecurityToken
         if key is None:
             return self._session(access_key_id, security_token or "")
-        # The developer's own token is opaque here: it can only be compared.
+        # The developer's own token is opaque here, so it can only be compared.
         if temporary and not _same(security_token or "", key.security_token or ""):
             raise InvalidSecurityToken
         return Identity(access_key_id, key.access_key_secret, key.arn, key.policies, None)
@@ -219,8 +220,9 @@ class Identities:
     ) -> SessionCredentials:
         """Make credentials for a session of `role` that end in `seconds`.
 
-        The caller has checked who asks, the name and the duration. Raises PolicyGrammarError for
-        a session policy that is none, ValueError for one of more than 2,048 characters.
+        The caller must have checked the identity, the name and the duration. Raises
+        PolicyGrammarError for a malformed session policy, ValueError for one of more than 2,048
+        characters.
         """
         if session_policy is not None:
             if len(session_policy) > MAX_SESSION_POLICY:
@@ -245,7 +247,7 @@ class Identities:
         try:
             policy = None if policy_text is None else Policy.parse(policy_text)
         except PolicyGrammarError:
-            # Sealed by a version that knew another grammar.
+            # A version with another grammar sealed it.
             raise InvalidSecurityToken from None
         arn = f"{role.arn}/{session_name}"
         return Identity(access_key_id, self._secret(access_key_id), arn, role.policies, policy)
@@ -267,7 +269,7 @@ class Identities:
         ):
             raise InvalidSecurityToken
         raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        # Base64's last character has bits to spare: of its spellings only one is ours.
+        # Base64's last character has unused bits: accept only the spelling that we make.
         if _base64(raw) != encoded:
             raise InvalidSecurityToken
         content, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
@@ -281,7 +283,7 @@ class Identities:
         return access_key_id, expiration, role_arn, session_name, policy
 
     def _hmac(self, purpose: bytes, content: bytes) -> bytes:
-        """Each purpose has its own space: a secret can never be taken for a seal."""
+        """Each purpose has its own prefix, so a secret can never be taken for a seal."""
         return hmac.digest(self._seal_key, purpose + b"\0" + content, "sha256")
 
 
@@ -290,10 +292,10 @@ def _base64(raw: bytes) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    # In bytes: compare_digest refuses text that is not ASCII.
+    # Compare bytes: compare_digest refuses text that is not ASCII.
     return hmac.compare_digest(_bytes(one), _bytes(other))
 
 
 def _bytes(text: str) -> bytes:
-    # What JSON's \ud800 decodes to has no UTF-8, and json.loads() reads this spelling.
+    # JSON's \ud800 decodes to a lone surrogate, which UTF-8 cannot encode; json.loads() accepts it.
     return text.encode("utf-8", "surrogatepass")

@@ -1,8 +1,8 @@
 """`make run LAN=1`: a phone on the same Wi-Fi reaches gateway and OSS at this machine's address.
 
-So does everybody else in that network. They get what a phone needs and no more: not STS, not what
-the sandbox tells of itself, and nothing by another name than the address, so that no page of a
-stranger is of one origin with us (DNS rebinding). What they can store is limited.
+So does everybody else in that network. They get only what a phone needs. STS and the sandbox's own
+routes are closed. A Host other than the address is refused, so that no stranger's page shares our
+origin (DNS rebinding). Stored bytes are limited.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
 
 LIMITS = Limits(object_bytes=100 * 1024**2, total_bytes=1024**3)
-"""100 MB a file and 1 GB in all: of whoever is in the network."""
+"""100 MB a file and 1 GB in all, for everybody in the network together."""
 MAX_BODY_BYTES = 64 * 1024
-"""Of a request to the gateway; wishes and logins have far less."""
+"""The largest body of a request to the gateway; wishes and logins are far smaller."""
 EMULATOR = "10.0.2.2"
-"""Where the Android emulator sees this machine's loopback."""
+"""The Android emulator's address for this machine's loopback."""
 NETWORKS = PRIVATE
 _ACCEPTS = (
     "must be 1 (the address of the default route), a private IPv4 address of this machine like "
@@ -45,16 +45,17 @@ _DOCUMENTATION_ADDRESS = ("203.0.113.1", 9)
 
 
 def read(env: Mapping[str, str], given: Collection[str]) -> str:
-    """The address that LAN means, "" where it is not asked for.
+    """The address that LAN means, "" if LAN is not set.
 
-    `given` are the names in `env` that stand on the command line. Elsewhere LAN does not count: it
-    opens this machine to others. Raises Misconfiguration, also for what cannot come with LAN.
+    `given` are the names in `env` that stand on the command line. In the environment LAN does not
+    count, since it opens this machine to others. Raises Misconfiguration, also for settings that
+    cannot be combined with LAN.
     """
     if "HOST" in given:
         raise Misconfiguration(
             "HOST",
-            "is no variable of the sandbox, which listens on 127.0.0.1; LAN=1 lets a phone in your "
-            "network reach it",
+            "is not a variable of the sandbox, which listens on 127.0.0.1; LAN=1 lets a phone in "
+            "your network reach it",
         )
     text = env.get("LAN", "").strip() if "LAN" in given else ""
     if text in ("", "0"):
@@ -64,20 +65,20 @@ def read(env: Mapping[str, str], given: Collection[str]) -> str:
 
 
 def is_ignored(env: Mapping[str, str], given: Collection[str]) -> bool:
-    """Whether LAN is set where it does not count."""
+    """Whether LAN is set in the environment, where it does not count."""
     return "LAN" not in given and env.get("LAN", "").strip() not in ("", "0")
 
 
 def _of_default_route() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Nothing is sent: a UDP socket that is connected has only looked up its route. To an
-            # address for documentation (RFC 5737), so that the default route it is.
+            # Nothing is sent: connecting a UDP socket only looks up its route. The address is one
+            # for documentation (RFC 5737), so the system picks the default route.
             probe.connect(_DOCUMENTATION_ADDRESS)
         except OSError:
             raise Misconfiguration(
                 "LAN",
-                "this machine has no default route, so it is in no network; join the Wi-Fi, or "
+                "this machine has no default route, so it is not in a network; join the Wi-Fi, or "
                 "give an address: LAN=192.168.…",
             ) from None
         address: str = probe.getsockname()[0]
@@ -97,7 +98,7 @@ def _own(text: str) -> str:
         try:
             probe.bind((text, 0))
         except OSError:
-            message = f"{text} is no address of this machine; {_ACCEPTS}"
+            message = f"{text} is not an address of this machine; {_ACCEPTS}"
             raise Misconfiguration("LAN", message) from None
     return text
 
@@ -111,14 +112,16 @@ def _is_private(text: str) -> bool:
 
 
 def _check(env: Mapping[str, str], given: Collection[str]) -> None:
-    """Refuse what strangers in the network must not get, or what no phone could use."""
+    """Refuse settings that strangers in the network must not reach, or that no phone could use."""
     if env.get("CLOUD") == "1":
-        raise Misconfiguration("LAN", "CLOUD=1 gives real tokens, to this machine only")
+        raise Misconfiguration(
+            "LAN", "CLOUD=1 gives out real tokens, so only this machine may use it"
+        )
     if env.get("PUBLIC_ENDPOINT") == "closed":
         raise Misconfiguration(
             "LAN",
-            "PUBLIC_ENDPOINT=closed cannot come with it: uploads would need files.localhost, which "
-            "a phone does not find",
+            "PUBLIC_ENDPOINT=closed cannot be combined with it: uploads would need "
+            "files.localhost, which a phone cannot resolve",
         )
     set_here = {name: env[name] for name in given if env.get(name, "").strip()}
     if "OSS_ENDPOINT" in set_here:
@@ -127,15 +130,16 @@ def _check(env: Mapping[str, str], given: Collection[str]) -> None:
     if real:
         raise Misconfiguration(
             "LAN",
-            f"{real[0]} cannot come with it: others in the network would get what is believed "
-            "elsewhere too",
+            f"{real[0]} cannot be combined with it: others in the network would get logins, seals "
+            f"or webhook calls that other systems trust",
         )
 
 
 def variables(
     env: Mapping[str, str], given: Collection[str], address: str, ports: Ports
 ) -> tuple[Mapping[str, str], Collection[str]]:
-    """`env` and `given` with the OSS_ENDPOINT that a phone reaches; as they are without address."""
+    """`env` and `given` with the OSS_ENDPOINT that a phone reaches; unchanged without an
+    address."""
     if not address:
         return env, given
     endpoint = f"http://{address}:{ports.oss}"
@@ -143,7 +147,7 @@ def variables(
 
 
 def check_endpoint(endpoint: Endpoint, address: str, ports: Ports) -> None:
-    """Refuse an OSS_ENDPOINT where clients would find nothing. Raises Misconfiguration."""
+    """Refuse an OSS_ENDPOINT where no OSS listens. Raises Misconfiguration."""
     host = endpoint.host
     is_here = host in ("127.0.0.1", "localhost", EMULATOR, address) or host.endswith(".localhost")
     if not is_here or endpoint.port not in (ports.oss, ports.internal):
@@ -158,11 +162,12 @@ def check_endpoint(endpoint: Endpoint, address: str, ports: Ports) -> None:
         raise Misconfiguration("OSS_ENDPOINT", f"the sandbox's OSS speaks http: {here}")
 
 
-# What listens there
+# The servers for the network
 
 
 def listeners(address: str, ports: Ports) -> list[socket.socket]:
-    """Bind the gateway's and OSS's port there; none without an address. Raises PortInUse."""
+    """Bind the gateway's and OSS's port at that address; nothing without an address. Raises
+    PortInUse."""
     return [listen(port, address) for port in (ports.gateway, ports.oss)] if address else []
 
 
@@ -176,7 +181,7 @@ def services(
     takes_v1: bool = False,
     notes: RequestNotes | None = None,
 ) -> list[Service]:
-    """Gateway and OSS for the network, on what listeners() bound; `env` is the function's."""
+    """Gateway and OSS for the network, on the sockets of listeners(); `env` is the function's."""
     if not bound:
         return []
     own = env.get("CALLBACK_URL", "").strip()
@@ -189,12 +194,12 @@ def services(
 
 
 def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
-    """Answer requests for the listener's own address and port, and none by another name."""
+    """Answer only requests whose Host is the listener's own address and port."""
     address, port = listener.getsockname()
     expected = f"{address}:{port}"
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        # A target with a host of its own, which would be meant in place of Host, has no such path.
+        # An absolute request target, whose host would count instead of Host, has no such path.
         is_path = scope["raw_path"].startswith(b"/")
         if is_path and Headers(scope=scope).getlist("host") == [expected]:
             await app({**scope, FROM_NETWORK: True}, receive, send)
@@ -206,15 +211,15 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
 
 
 def _without_own_routes(app: ASGIApp) -> ASGIApp:
-    """Leave out all under /sandbox/ but the sign-in, and large bodies, which the gateway holds in
-    memory. Callbacks and their key go by loopback."""
+    """Refuse all paths under /sandbox/ except the sign-in, and large bodies, which the gateway
+    holds in memory. Callbacks and their key use loopback."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if f"{path}/".startswith("/sandbox/") and path.rstrip("/") != demo_login.PATH:
             await private_url.error(404, "NotFound", "nothing is served here")(scope, receive, send)
         elif not _has_small_body(Headers(scope=scope)):
-            text = f"with LAN a body has a Content-Length of {MAX_BODY_BYTES} at most"
+            text = f"with LAN a body must have a Content-Length of at most {MAX_BODY_BYTES}"
             await private_url.error(413, "RequestEntityTooLarge", text)(scope, receive, send)
         else:
             await app(scope, receive, send)
@@ -228,11 +233,12 @@ def _has_small_body(headers: Headers) -> bool:
     return is_said and int(length) <= MAX_BODY_BYTES
 
 
-# What is said at the start
+# Lines at the start
 
 
 def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> list[str]:
-    """How a phone gets there, and who else; `stream` is where that goes. None without address."""
+    """The lines that tell how a phone gets there, and who else can; `stream` is their output. None
+    without address."""
     if not address:
         return []
     url = f"http://{address}:{ports.gateway}{page.PATH}"
@@ -247,10 +253,10 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
 
 
 def _qr_lines(url: str, stream: TextIO) -> list[str]:
-    """The URL as a QR code with its quiet zone, where the terminal has room for it; else nothing.
+    """The URL as a QR code with its quiet zone, if the terminal has room for it; else nothing.
 
-    Black on white by its own colours, since no one knows the terminal's. With NO_COLOR it is right
-    on a dark terminal, and inverted on a light one, which most phones read too.
+    It sets black on white itself, since the terminal's colours are unknown. With NO_COLOR it is
+    right on a dark terminal, and inverted on a light one, which most phones read too.
     """
     code = segno.make_qr(url)
     width, _ = code.symbol_size()

@@ -1,6 +1,6 @@
-"""What `make run` says in the terminal: one line for each request, alike for function, OSS and STS.
+"""The terminal output of `make run`: one line for each request, in one form for all servers.
 
-The function's own lines are JSON, as they are deployed; here they become such a line.
+The function logs JSON, as it does when deployed; here that becomes such a line.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TextIO
 from urllib.parse import quote, unquote_to_bytes
 
 MAX_PATH = 1100
-"""Characters of a path that are shown: more than a bucket and an object key have."""
+"""The most characters of a path that are shown: longer than any bucket and object key."""
 
-# What is said at the start, by make's own words, has no time.
+# The lines at the start are plain messages without a time.
 _AT_START = "sandbox"
 _SERVERS = {
     "sts_token": "function",
@@ -37,7 +37,7 @@ asked: ContextVar[tuple[str, str]] = ContextVar("asked")
 
 @dataclass(frozen=True)
 class RequestLine:
-    """One request: `path` as path_of() shows it, `facts` go into brackets, `why` stands last."""
+    """One request: `path` as path_of() shows it, `facts` in brackets, `why` at the end."""
 
     method: str
     path: str
@@ -59,15 +59,16 @@ class RequestLine:
 
 
 def path_of(raw_path: bytes) -> str:
-    """A path to be read: decoded(), and a space is percent-encoded too."""
+    """A path for people: decoded(), but with spaces percent-encoded."""
     return _escaped(decoded(raw_path), keep="")
 
 
 def decoded(raw_path: bytes) -> str:
-    """A path decoded and cut; what could move the cursor, reorder the line or end it stays encoded.
+    """A path, decoded and cut. Characters that could move the cursor, reorder or end the line stay
+    encoded.
 
-    What follows a "?" is left out: whoever encoded that too may have meant a query, and a secret in
-    it.
+    The part after a "?" is left out, also if the "?" was encoded: a client may have meant a query,
+    with a secret in it.
     """
     whole = unquote_to_bytes(raw_path).decode("utf-8", "surrogateescape")
     text = whole.partition("?")[0][:MAX_PATH]
@@ -75,7 +76,7 @@ def decoded(raw_path: bytes) -> str:
 
 
 def safe(text: str) -> str:
-    """A text that stays in its line, and is no order to a terminal."""
+    """A text without line breaks and without control sequences for a terminal."""
     return _escaped(text, keep=" ")
 
 
@@ -87,32 +88,33 @@ def _escaped(text: str, keep: str) -> str:
 
 
 def set_up(stream: TextIO = sys.stderr, env: Mapping[str, str] = os.environ) -> None:
-    """Let everything that is logged go to `stream` as lines."""
+    """Write all log records to `stream` as lines."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Formatter(is_coloured(stream, env)))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     for name in ("sandbox.oss", "sandbox.sts"):
-        # A line for each request, as the function has them.
+        # It logs one line for each request, as the function does.
         logging.getLogger(name).setLevel(logging.INFO)
 
 
 def is_coloured(stream: TextIO, env: Mapping[str, str]) -> bool:
-    """Whether a stream is a terminal that takes colours, and nobody asked for none (NO_COLOR)."""
+    """Whether a stream is a terminal with colours, and NO_COLOR is not set."""
     return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
 
 
 class Formatter(logging.Formatter):
-    """Makes lines of records: time, server, and what it says."""
+    """Formats records as lines: time, server, and message."""
 
     def __init__(self, is_coloured: bool) -> None:
         super().__init__("%(message)s")
         self._painted = _painted if is_coloured else lambda _, text: text
 
     def format(self, record: logging.LogRecord) -> str:
-        """Make the line; a traceback has more."""
+        """Format one line; a traceback has more."""
         line = record.msg if isinstance(record.msg, RequestLine) else _of_function(record)
         if line is None:
-            # Each line by itself: what a stranger sent must not look like another record.
+            # Format each line by itself: text that a stranger sent must not look like another
+            # record.
             text = "\n  ".join(map(safe, super().format(record).splitlines()))
         else:
             text = line.text(self._painted)

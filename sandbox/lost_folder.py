@@ -1,4 +1,4 @@
-"""Notices that a running sandbox lost its folder, before other secrets are made in it."""
+"""Notices that a running sandbox lost its folder, before new secrets are made in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sandbox.environment import PUBLIC_KEY_PATH
 
 
 def is_lost(folder: Path, gateway_port: int) -> bool:
-    """Whether `folder` has no secrets while a sandbox runs at that port: it would refuse whatever
-    is made with new ones."""
+    """Whether `folder` has no secrets while a sandbox runs at that port. That sandbox would refuse
+    all tokens made with new secrets."""
     return not (folder / "secrets.json").exists() and _is_sandbox(gateway_port)
 
 

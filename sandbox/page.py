@@ -1,8 +1,8 @@
-"""Serves the page at /app/: the built one (dist/web/), or until that is there the small one
-(web/small/), and to both the client (web/client/) at /app/client/.
+"""Serves the page at /app/: the built one (dist/web/), or until that exists the small one
+(web/small/). Both use the client (web/client/) at /app/client/.
 
-It stands in front of the function and is no part of it. No page of another origin reads what is
-served here, or shows it in a frame.
+It stands in front of the function and is not part of it. No page of another origin can read these
+files, or show them in a frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from token_service.settings.reading import Settings
 
 PATH = "/app/"
 _METHODS = ("GET", "HEAD")
-# Ours, since the machine's own table may say otherwise; what is not here is not served.
+# Our own table, since the machine's may differ; files with other endings are not served.
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -48,14 +48,14 @@ def create_app(
     shows_refusals: Callable[[Scope], bool] = lambda _: False,
     root: Path = ROOT,
 ) -> ASGIApp:
-    """Answer GET and HEAD of everything below PATH, and leave the rest to `function`.
+    """Answer GET and HEAD of everything below PATH, and pass other requests to `function`.
 
-    `shows_refusals` says of a request whether request_notes.PATH would answer it; in `root` are
-    dist/web/, web/small/ and web/client/.
+    `shows_refusals` says whether request_notes.PATH would answer a request; `root` has dist/web/,
+    web/small/ and web/client/.
     """
     built = root / "dist" / "web"
     page = StaticFiles(directory=built, check_dir=False)
-    # Both, since who opened the small page may ask for its script when the other is built.
+    # Both folders: the small page may ask for its script after the full page was built.
     page.all_directories = [built, root / "web" / "small"]
     client = StaticFiles(directory=root / "web" / "client", check_dir=False)
     headers = headers_of(settings)
@@ -98,8 +98,8 @@ def create_app(
 
 
 def headers_of(settings: Settings) -> dict[str, str]:
-    """What each answer has; the page's own server and every other one may be asked for tokens, and
-    pictures come from the bucket."""
+    """The headers of each answer. The page may call its own server and every other one for tokens,
+    and pictures come from the bucket."""
     oss, _ = bucket_address(settings.oss_endpoint, settings.bucket)
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -117,23 +117,23 @@ def headers_of(settings: Settings) -> dict[str, str]:
 
 
 def is_name(name: str) -> bool:
-    """Whether a file can be called so: each segment is plain, and has no dot in front."""
+    """Whether a path may name a file: each segment is plain, and does not begin with a dot."""
     return re.fullmatch(f"(?:{_SEGMENT}/)*{_SEGMENT}", name) is not None
 
 
 async def _file(files: StaticFiles, name: str, scope: Scope) -> Response:
-    """The file of that name, which is no link to elsewhere; else 404."""
+    """The file of that name, unless it is a link to elsewhere; else 404."""
     suffix = PurePosixPath(name).suffix
     if suffix not in _TYPES or not is_name(name):
         return _not_found()
     try:
         response = await files.get_response(name, scope)
     except (HTTPException, OSError):
-        # Also one that cannot be read, or that leads in a circle.
+        # Also for a file that cannot be read, or a link that leads in a circle.
         return _not_found()
     if response.status_code == 200:
         response.headers["Content-Type"] = _TYPES[suffix]
-    # What is not kept at all shows another page as soon as that is built.
+    # Without caching, the full page appears as soon as it is built.
     response.headers["Cache-Control"] = "no-store" if suffix == ".html" else "no-cache"
     return response
 

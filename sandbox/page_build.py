@@ -1,7 +1,7 @@
-"""Builds the page, web/page -> dist/web: by itself (make web), and beside `make run`.
+"""Builds the page, web/page -> dist/web: alone (make web), and beside `make run`.
 
-It needs Node.js and npm, and of Python the standard library only. One build at a time: others wait,
-and a build that is beside a run then looks whether it is needed still. What it starts ends with it,
+It needs Node.js and npm, and only Python's standard library. One build runs at a time and others
+wait; a build beside a run then checks whether it is still needed. Its child processes end with it,
 and with the run, however that ends.
 """
 
@@ -30,12 +30,12 @@ log = logging.getLogger("sandbox.page")
 
 
 class Failed(Exception):
-    """Raised where the page is not built; the message says why, in one line."""
+    """Raised if the page is not built; the message says why, in one line."""
 
 
 def is_needed(root: Path) -> bool:
-    """Whether no page is built, or only one that is older than what it is made of."""
-    # The one file of it that a build always writes, and copies from nowhere.
+    """Whether no page is built, or only one that is older than its sources."""
+    # The one file that every build writes itself, not a copy.
     built = _written(root / "dist" / "web" / "config.json")
     if not built or not (root / "dist" / "web" / "index.html").is_file():
         return True
@@ -45,9 +45,10 @@ def is_needed(root: Path) -> bool:
 
 
 def build(root: Path, *, quiet: bool) -> None:
-    """Build the page; `quiet`: only where it is needed, and what npm and Node.js say is kept back.
+    """Build the page.
 
-    Raises Failed, and OSError where it cannot be written.
+    `quiet`: only if it is needed, and without the output of npm and Node.js. Raises Failed, and
+    OSError if it cannot be written.
     """
     missing = _missing()
     if missing:
@@ -67,7 +68,7 @@ def build(root: Path, *, quiet: bool) -> None:
 
 @contextlib.contextmanager
 def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """Build the page while the block runs, where it is needed, and say how that ends.
+    """Build the page while the block runs, if it is needed, and log the result.
 
     `env` is for npm and Node.js: with a proxy and a registry, and without secrets.
     """
@@ -76,7 +77,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
         yield
         return
     is_built = (root / "dist" / "web" / "index.html").is_file()
-    shown = "the page that was built before" if is_built else "a small page"
+    shown = "the page of an earlier build" if is_built else "a small page"
     if shutil.which("npm") is None or shutil.which("node") is None:
         log.info("/app/ shows %s: to build the full page, install Node.js and npm", shown)
         yield
@@ -86,16 +87,16 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
         [sys.executable, "-m", "sandbox.page_build", "--beside"],
         cwd=root,
         env={**kept, "PYTHONPATH": str(ROOT)},
-        # The build ends when nobody holds the other end.
+        # The build ends when the other end of this pipe is closed.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        # A group of its own, so that all of it ends at once.
+        # Its own process group, so that all its processes end together.
         start_new_session=True,
     )
-    log.info("/app/ shows %s while the full page is built in the background, by npm", shown)
+    log.info("/app/ shows %s while npm builds the full page in the background", shown)
     has_ended = threading.Event()
 
     def tell() -> None:
@@ -127,7 +128,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def main(arguments: list[str], root: Path) -> int:
-    """Build the page of the checkout `root`: 0, or 1 with one line that says why not."""
+    """Build the page of the checkout `root`: 0, or 1 with one line that says why it failed."""
     is_beside = arguments == ["--beside"]
     if is_beside:
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -142,14 +143,14 @@ def main(arguments: list[str], root: Path) -> int:
 
 
 def _end_with_parent() -> None:
-    """End with all that was started when the other end of stdin is gone: killed, too."""
+    """End with all child processes when the other end of stdin closes, also by a kill."""
     while os.read(0, 1):
         pass
     os.killpg(0, signal.SIGKILL)
 
 
 def _missing() -> str:
-    """What the build needs and does not find; "" if nothing."""
+    """A text with what the build needs but cannot find; "" if nothing is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return (
@@ -164,7 +165,7 @@ def _missing() -> str:
 
 
 def _run(command: list[str], folder: Path, *, quiet: bool) -> None:
-    """Raises Failed where it fails."""
+    """Raises Failed if it fails."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -181,7 +182,7 @@ def _run(command: list[str], folder: Path, *, quiet: bool) -> None:
 
 
 def _reason(output: str) -> str:
-    """The line that says most: of the network, else the first error, else the last one."""
+    """The most useful line: one about the network, else the first error, else the last line."""
     lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
     telling = (
         [line for line in lines if "reason:" in line]
@@ -194,7 +195,7 @@ def _reason(output: str) -> str:
 
 
 def _written(file: Path) -> float:
-    """When it was last written; 0 where it is not there."""
+    """When it was last written; 0 if it does not exist."""
     try:
         return file.stat().st_mtime
     except OSError:

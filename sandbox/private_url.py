@@ -1,10 +1,10 @@
-"""Stands in front of the gateway where tokens are real (CLOUD=1): who does not know the printed URL
-gets nothing, and no page gets anything.
+"""Stands in front of the gateway if tokens are real (CLOUD=1): it answers only clients that know
+the printed URL, and no web page.
 
 Other users and processes of the machine reach 127.0.0.1 too, so every path begins with a random
-segment. A page could learn it (from a log, say), so what a browser sends for a page is refused; and
-a name that a stranger's page had bound to 127.0.0.1 is no Host here. What is refused never reaches
-the function, and so no STS.
+segment. A page could learn it (for example from a log), so requests that a browser sends for a page
+are refused. So is a Host other than loopback, which a stranger's page could have bound to
+127.0.0.1. A refused request never reaches the function, and so never STS.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _LOOPBACK = re.compile(
 
 
 def make_segment() -> str:
-    """Make up a segment: 128 random bits, as 32 hexadecimal digits."""
+    """Make a random segment: 128 bits, as 32 hexadecimal digits."""
     return secrets.token_hex(16)
 
 
 def create_app(function: ASGIApp, segment: str) -> ASGIApp:
     """Serve `function` under /`segment`/, and refuse everything else with 403 or 404.
 
-    `function` sees the path without the segment, so that it can log no more.
+    `function` sees the path without the segment, so it cannot log it.
     """
     expected = segment.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         refusal = _refusal(Headers(scope=scope))
-        # As sent: no other spelling of the segment counts.
+        # The raw path: no other spelling of the segment counts.
         before, _, after = scope["raw_path"].partition(b"/")
         first, _, rest = after.partition(b"/")
         if refusal is None and (before or not hmac.compare_digest(first, expected)):
@@ -51,7 +51,7 @@ def create_app(function: ASGIApp, segment: str) -> ASGIApp:
 
 
 def is_loopback_host(headers: Headers) -> bool:
-    """Whether there is one Host, and it is loopback by name or address."""
+    """Whether there is exactly one Host, and it is loopback by name or address."""
     hosts = headers.getlist("host")
     return len(hosts) == 1 and bool(_LOOPBACK.fullmatch(hosts[0]))
 
@@ -59,11 +59,13 @@ def is_loopback_host(headers: Headers) -> bool:
 def _refusal(headers: Headers) -> JSONResponse | None:
     if not is_loopback_host(headers):
         return error(403, "ForbiddenHost", "Host must be localhost, 127.0.0.1 or [::1]")
-    # A browser sends the second with every request, and "none" where a person typed the URL.
+    # A browser sends the second with every request, with "none" if a person typed the URL.
     sites = headers.getlist("sec-fetch-site")
     if "origin" in headers or not {"none", "same-origin"}.issuperset(sites):
         return error(
-            403, "ForbiddenOrigin", "with CLOUD=1 no page may ask: leave out Origin, Sec-Fetch-Site"
+            403,
+            "ForbiddenOrigin",
+            "with CLOUD=1 no web page may call the function: leave out Origin, Sec-Fetch-Site",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Says what to export where a proxy would be asked for 127.0.0.1, by curl and by the SDKs."""
+"""Says what to export if curl and the SDKs would ask a proxy for 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ _HERE = ("127.0.0.1", "localhost")
 
 
 def hint(env: Mapping[str, str], lan_address: str = "") -> str:
-    """One line with the command to copy; "" where there is no proxy, or it is not asked for us.
+    """One line with the command to copy; "" without a proxy, or if it is not used for our
+    addresses.
 
     With LAN the tokens lead to `lan_address`, so that is named too. The line has the
     variable and not its value, which may hold a password.
     """
     proxies = [name for name in _PROXIES if env.get(name)]
-    # curl and Python take the one in lower case first.
+    # curl and Python prefer the lower-case variable.
     excepted = env.get("no_proxy") or env.get("NO_PROXY") or ""
     entries = [entry.strip() for entry in excepted.split(",") if entry.strip()]
     hosts = [*_HERE, lan_address] if lan_address else _HERE

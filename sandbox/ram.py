@@ -1,14 +1,14 @@
-"""RAM policies: what their text may be, and what they say about one access.
+"""RAM policies: their grammar, and their decision about one access.
 
-Who is bound by which policy lies in identities.py; which access an operation needs, in oss/.
+identities.py knows which policies bind whom; oss/ knows which access an operation needs.
 
-The function has an evaluator of its own, token_service/grant/permissions.py. It is written twice on
-purpose: this one judges what that one lets through, and a judge that shared its code would share
-its faults. tests/grant/test_permissions.py holds each against the other. A third, naive one in the
-tests judges this judge: tests/support/naive_ram.py.
+The function has its own evaluator, token_service/grant/permissions.py. The two are separate on
+purpose: this one checks what that one allows, and with shared code it would share the faults.
+tests/grant/test_permissions.py compares both. A third, naive evaluator in the tests checks this
+one: tests/support/naive_ram.py.
 
-Facts are vendor documentation of RAM and OSS. Where it is silent, the docstring says so. Not
-verified on the real RAM (assumption 6): that upper and lower case differ in a resource.
+Facts are from the vendor's documentation of RAM and OSS. If it says nothing, the docstring says so.
+Not verified on the real RAM (assumption 6): that upper and lower case differ in a resource.
 """
 
 from __future__ import annotations
@@ -42,16 +42,17 @@ _DATE = re.compile(
 
 
 class PolicyGrammarError(ValueError):
-    """Raised when a text is not a policy that this evaluator knows in full; says what is wrong."""
+    """Raised for a text that is not a policy, or has parts that this evaluator does not know; says
+    which."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """One thing that somebody is about to do.
+    """One access that somebody asks for.
 
     `action` as in "oss:PutObject", `resource` as in "acs:oss:*:1234567890123456:bucket/key" (the
-    region field is "*"), `context` holds the condition keys that are known, as in "oss:Prefix".
-    Listing sets oss:Prefix and oss:Delimiter always, to "" where the request has none.
+    region field is "*"), `context` holds the known condition keys, as in "oss:Prefix". Listing
+    always sets oss:Prefix and oss:Delimiter, to "" if the request has none.
     """
 
     action: str
@@ -60,7 +61,7 @@ class Access:
 
 
 class Effect(Enum):
-    """What policies say about an access; only ALLOW lets it pass."""
+    """The decision of policies about an access; only ALLOW lets it pass."""
 
     ALLOW = "Allow"
     EXPLICIT_DENY = "ExplicitDeny"
@@ -75,10 +76,10 @@ class Policy:
 
     @classmethod
     def parse(cls, text: str) -> Policy:
-        """Parse a policy document. Raises PolicyGrammarError for all that is not known here.
+        """Parse a policy document. Raises PolicyGrammarError for everything that is unknown here.
 
-        That is stricter than RAM may be: an unknown member, operator or condition key, a repeated
-        member or a region in an OSS resource would otherwise be a rule that silently does nothing.
+        This may be stricter than RAM. Otherwise an unknown member, operator or condition key, a
+        repeated member or a region in an OSS resource would be a rule that silently does nothing.
         The size is not limited here.
         """
         try:
@@ -96,7 +97,8 @@ class Policy:
         return cls(tuple(_statement(statement) for statement in statements))
 
     def evaluate(self, access: Access) -> Effect:
-        """Say what this policy alone says: Deny over Allow, and nothing means IMPLICIT_DENY."""
+        """The decision of this policy alone: Deny overrides Allow; without a match,
+        IMPLICIT_DENY."""
         effects = {s.effect for s in self.statements if s.applies(access)}
         return _strongest(effects)
 
@@ -116,9 +118,9 @@ def _strongest(effects: set[Effect]) -> Effect:
 @dataclass(frozen=True)
 class _Statement:
     effect: Effect
-    actions: tuple[str, ...]  # in lower case: RAM does not tell them apart
+    actions: tuple[str, ...]  # in lower case: RAM ignores case here
     excludes_actions: bool  # NotAction
-    resources: tuple[tuple[str, ...], ...]  # in five fields each
+    resources: tuple[tuple[str, ...], ...]  # split into five fields each
     conditions: tuple[_Condition, ...]
 
     def applies(self, access: Access) -> bool:
@@ -139,12 +141,14 @@ def _fields_match(pattern: tuple[str, ...], fields: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Condition:
-    """One operator and key: one of the values has to fit, with a negative operator none may.
+    """One operator and key: one of the values has to match; with a negative operator none may
+    match.
 
-    The latter follows from the vendor's sample that denies NotIpAddress of two networks, and
-    means everybody who is in neither. A key that the access does not have, or whose value is not
-    of the operator's kind, makes the condition false, with a negative operator too. Not verified on
-    the real RAM (assumption 8) for negative operators: the conservative reading for an Allow.
+    The latter follows from a sample of the vendor: it denies NotIpAddress of two networks, for
+    everybody outside of both. A key that the access does not have, or whose value is not of the
+    operator's kind, makes the condition false, also with a negative operator. For negative
+    operators this is not verified on the real RAM (assumption 8); it is the conservative reading
+    for an Allow.
     """
 
     operator: str
@@ -168,11 +172,12 @@ class _Operator:
     read: Callable[[str], Any]  # the access's value, and the policy's; raises ValueError
     fits: Callable[[Any, Any], bool]  # the access's value, the policy's value
     negative: bool = False
-    read_wanted: Callable[[str], Any] | None = None  # where the policy's value is another kind
+    read_wanted: Callable[[str], Any] | None = None  # if the policy's value is of another kind
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether `text` fits `pattern`: "*" is any characters, "/" too, "?" is one of any kind.
+    """Whether `text` matches `pattern`: "*" matches any characters, also "/", and "?" any one
+    character.
 
     Nothing else is special: there is no escape, and RAM documents no variables, so "${...}" is
     literal: not verified on the real RAM (assumption 7). Takes at most len(pattern) * len(text)
@@ -197,13 +202,13 @@ def matches(pattern: str, text: str) -> bool:
 
 def _number(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
-        raise ValueError("a number is digits, with at most one point and a leading minus")
+        raise ValueError("a number has only digits, at most one point and a leading minus")
     return Decimal(text)
 
 
 def _date(text: str) -> float:
     if not _DATE.fullmatch(text):
-        raise ValueError("a date is like 2012-11-11T23:59:59Z or 2012-11-11T23:59:59+08:00")
+        raise ValueError("a date must look like 2012-11-11T23:59:59Z or 2012-11-11T23:59:59+08:00")
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 

@@ -1,4 +1,4 @@
-"""What was refused, and whose policy refused it: for who runs the sandbox, never for a client."""
+"""Refused actions and the policy that refused them: for the sandbox's user, never for a client."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from sandbox.identities import Decision, Identity
 from sandbox.ram import Access
 
 ACL = "ACL"
-"""The policy type of a request that nobody signed: only an ACL could have let it in."""
+"""The policy type of an unsigned request, which only an ACL could have allowed."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One action that was refused.
+    """One refused action.
 
     `action` and `resource` as in ram.Access; `policy_type` and `reason` as policy_type and
     no_permission_type of identities.Decision, or ACL; `policy` says in words whose policy it was.
-    `prefix` is what a listing asked for, None for all else.
+    `prefix` is the prefix of a listing, None for other actions.
     """
 
     action: str
@@ -34,7 +34,7 @@ class Refusal:
 
 
 def of(identity: Identity, access: Access, decision: Decision, policy_name: str = "") -> Refusal:
-    """Say it of a decision that is no; `policy_name` is the session policy's, where it is known."""
+    """The refusal of a negative decision; `policy_name` is the session policy's, if known."""
     return Refusal(
         access.action,
         access.resource,
@@ -46,7 +46,7 @@ def of(identity: Identity, access: Access, decision: Decision, policy_name: str 
 
 
 def of_nobody(action: str, resource: str) -> Refusal:
-    """Say it of a request that is not signed."""
+    """The refusal of an unsigned request."""
     whose = "the ACL of the bucket or the object (the request is not signed)"
     return Refusal(action, resource, ACL, whose, "ImplicitDeny")
 

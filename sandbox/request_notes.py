@@ -1,8 +1,8 @@
-"""What became of a page's own requests: `GET /sandbox/refusals?session=…` tells the page.
+"""The results of a page's own requests: `GET /sandbox/refusals?session=…` tells the page.
 
-A page sends a random id with its requests, in SESSION_HEADER; without it nothing is kept. Of a
-request are kept time, server, method, path, status, code, and which policy refused what of it:
-never a header, a query or a body, and so no credentials.
+A page sends a random id with its requests, in SESSION_HEADER; requests without it are not kept.
+Kept are time, server, method, path, status, code, and which policy refused what. Headers, queries
+and bodies are never kept, and so no credentials.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from token_service.routes.refusals import MethodNotAllowed
 PATH = "/sandbox/refusals"
 SESSION_HEADER = "x-sandbox-session"
 FROM_NETWORK = "sandbox.from_network"
-"""In the ASGI scope, True: it came in by a listener that is open to others (lan.py)."""
+"""True in the ASGI scope if the request came through a listener for the network (lan.py)."""
 MAX_SESSIONS = 64  # pages whose requests are kept; ours to choose
 MAX_REQUESTS = 100
-"""Of one session; of both the oldest goes."""
+"""The limits of sessions and of requests in one session; the oldest entry is evicted."""
 _MAX_BODY = 64 * 1024
 _SESSION = re.compile("[0-9a-f]{32}")
 
@@ -40,18 +40,18 @@ Note = dict[str, object]
 
 
 class RequestNotes:
-    """The requests of the sessions, by session. For one event loop."""
+    """The kept requests, by session. For one event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._sessions: OrderedDict[str, deque[Note]] = OrderedDict()
 
     def of(self, session: str) -> list[Note]:
-        """The notes of a session, newest last; none of one that is not known."""
+        """The notes of a session, newest last; none for an unknown session."""
         return list(self._sessions.get(session, ()))
 
     def add(self, session: str, **note: object) -> None:
-        """Keep a request; the members are those of _noted(), without the empty ones."""
+        """Keep a request: the members of _noted() that are not empty."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
         kept = self._sessions.setdefault(session, deque(maxlen=MAX_REQUESTS))
         kept.append({"Time": moment, **{name: value for name, value in note.items() if value}})
@@ -60,8 +60,8 @@ class RequestNotes:
             self._sessions.popitem(last=False)
 
     def watched(self, app: ASGIApp, server: str) -> ASGIApp:
-        """Serve `app`, and keep what it answers to who has a session. One begins on this machine
-        only: a stranger in the network (LAN=1) would push out the page's own."""
+        """Serve `app`, and keep the results for requests with a session. A session can begin only
+        on this machine: a stranger in the network (LAN=1) would evict the page's own."""
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             session = _session(scope)
@@ -79,7 +79,7 @@ class RequestNotes:
                 elif message["type"] == "http.response.body":
                     if len(body) <= _MAX_BODY:
                         body.extend(message.get("body", b"")[: _MAX_BODY + 1])
-                    # Before the client has it all, and asks.
+                    # Keep it before the client has the whole answer, and asks for it.
                     if not message.get("more_body", False):
                         error = state.get("error")
                         self.add(session, **_noted(scope, server, status, bytes(body), error))
@@ -91,7 +91,8 @@ class RequestNotes:
 
 
 def create_app(app: ASGIApp, notes: RequestNotes) -> ASGIApp:
-    """Answer PATH to this machine alone, and leave everything else to `app`, which is watched."""
+    """Answer PATH only to this machine, and pass other requests to `app`, whose results are
+    kept."""
     watched = notes.watched(app, "function")
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,8 +105,8 @@ def create_app(app: ASGIApp, notes: RequestNotes) -> ASGIApp:
 
 
 def is_from_here(scope: Scope) -> bool:
-    """Whether a request comes from this machine, and for this machine by name: no stranger's page
-    whose name leads here (DNS rebinding)."""
+    """Whether a request comes from this machine and its Host is this machine's, so it is not from a
+    stranger's page (DNS rebinding)."""
     peer, _ = scope.get("client") or ("", 0)
     try:
         is_peer = ipaddress.ip_address(peer).is_loopback
@@ -153,7 +154,7 @@ def _noted(scope: Scope, server: str, status: int, body: bytes, error: object) -
             }
     elif server == "function":
         said = _json(body)
-        # The true status: by HTTP it is 200, for phones.
+        # The true status: over HTTP it is 200, for phones.
         if isinstance(said.get("StatusCode"), int):
             note["Status"] = said["StatusCode"]
         code = said.get("ErrorCode")

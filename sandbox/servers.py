@@ -1,6 +1,6 @@
-"""Several HTTP servers in one process, on loopback (but for lan.py): started and stopped together.
+"""Several HTTP servers in one process, on loopback (except lan.py), started and stopped together.
 
-What they serve lives elsewhere (gateway.py, sts.py, oss/).
+Their applications are in other modules (gateway.py, sts.py, oss/).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import uvicorn
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Ctrl-C has to end everything within 3 s, uploads under way included.
+# Ctrl-C has to end everything within 3 s, including uploads in progress.
 SHUTDOWN_SECONDS = 1
 
 
@@ -39,16 +39,16 @@ class Service:
 
     @property
     def port(self) -> int:
-        """The TCP port, also where the listener was bound to port 0."""
+        """The TCP port, also if the listener was bound to port 0."""
         port: int = self.listener.getsockname()[1]
         return port
 
 
 def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
     """Bind `port` (0: any free port) of an IPv4 address of this machine. Raises PortInUse."""
-    # TCP by name, or asyncio leaves Nagle's algorithm on: an answer then waits 40 ms for its body.
+    # Name TCP, or asyncio leaves Nagle's algorithm on: an answer then waits 40 ms for its body.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # Without it a restart within a minute would fail on connections in TIME_WAIT.
+    # Without this a restart within a minute would fail, because of connections in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
@@ -61,10 +61,10 @@ def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
 
 
 def allow_connections() -> None:
-    """Let this process open as many files as the system allows: the usual 1,024 are used up by some
-    hundred connections that say nothing, and nobody else is answered then."""
+    """Let this process open as many files as the system allows. A few hundred silent connections
+    use up the usual 1,024, and then other clients get no answer."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS says infinity, and takes less.
+    # macOS reports infinity, but accepts less.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -78,10 +78,10 @@ class _Server(uvicorn.Server):
 
 
 def _dated(app: ASGIApp) -> ASGIApp:
-    """Say in each answer when it was made: uvicorn's own Date may be a second old.
+    """Add the current Date to each answer: uvicorn's own Date may be a second old.
 
-    Clients send it back as If-Unmodified-Since (ali-oss's tests do), where it must not lie before
-    the Last-Modified of what the answer tells of.
+    Clients send it back as If-Unmodified-Since (ali-oss's tests do). So it must not be earlier than
+    the Last-Modified in the answer.
     """
 
     async def dated(scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +91,7 @@ def _dated(app: ASGIApp) -> ASGIApp:
                 message = {**message, "headers": [date, *message.get("headers", [])]}
             await send(message)
 
-        # Whoever has gone needs no answer, and is no fault of ours.
+        # A client that has gone needs no answer; this is no fault.
         with contextlib.suppress(ClientDisconnect):
             await app(scope, receive, send_dated)
 
@@ -108,7 +108,7 @@ def _server(service: Service) -> _Server:
         access_log=False,
         server_header=False,
         date_header=False,
-        # Who asks is the socket's peer, whatever FORWARDED_ALLOW_IPS is in the shell.
+        # The client is the socket's peer, whatever FORWARDED_ALLOW_IPS is in the shell.
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
@@ -137,7 +137,7 @@ async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:
 
 @contextlib.contextmanager
 def in_background(services: Sequence[Service]) -> Iterator[None]:
-    """Serve from a thread of its own, for tests and `make token`; stops when the block ends."""
+    """Serve from another thread, for tests and `make token`; stops when the block ends."""
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 

@@ -1,10 +1,10 @@
 """The sandbox's STS: AssumeRole over HTTP, checked as the real one does.
 
-The signatures lie in sts_signatures.py, keys, roles and sessions in identities.py. Codes and
-messages are vendor documentation; the texts of MissingParameter, InvalidParameter and
+Signatures are in sts_signatures.py; keys, roles and sessions in identities.py. Codes and messages
+are from the vendor's documentation; the texts of MissingParameter, InvalidParameter and
 RequestEntityTooLarge are ours. Not verified on the real STS (assumption 23): the HTTP statuses of
 gateway errors (parameters, signature, timestamp, nonce, security token). ExternalId and
-SourceIdentity are ignored: no role here asks for them.
+SourceIdentity are ignored: no role here needs them.
 """
 
 from __future__ import annotations
@@ -139,9 +139,9 @@ _NOT_ALLOWED = (
 
 
 class _Refusal(Exception):
-    """An answer that is an error: one of _ERRORS, and what its message leaves open.
+    """An error answer: one of _ERRORS, and the values for its message.
 
-    `why` is for who runs the sandbox: no part of the answer.
+    `why` is for the sandbox's user and not part of the answer.
     """
 
     def __init__(self, code: str, *, why: str = "", **details: str) -> None:
@@ -154,7 +154,7 @@ class _Refusal(Exception):
 
 @dataclass(frozen=True)
 class _Call:
-    """A request as it came; `parameters` are those of query and form together."""
+    """A request as it arrived; `parameters` are those of query and form together."""
 
     method: str
     headers: Mapping[str, str]
@@ -167,7 +167,8 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Claim:
-    """Who a request says it is from, and how to check it: `sign` makes a signature of a secret."""
+    """The identity that a request claims, and how to check it: `sign` computes the signature with a
+    secret."""
 
     access_key_id: str
     security_token: str | None
@@ -179,9 +180,9 @@ class _Claim:
 
 
 class _Nonces:
-    """The nonces that were used, for as long as their timestamps would be accepted.
+    """The used nonces, kept as long as their timestamps would be accepted.
 
-    At most MAX_NONCES, then calls are throttled: to forget one would be to let it be replayed.
+    Above MAX_NONCES calls are throttled: a forgotten nonce could be replayed.
     """
 
     def __init__(self) -> None:
@@ -190,7 +191,7 @@ class _Nonces:
         self._by_end: list[tuple[float, bytes]] = []
 
     def use(self, access_key_id: str, nonce: str, timestamp: float, now: float) -> None:
-        """Take the nonce. Raises SignatureNonceUsed or Throttling.User."""
+        """Mark the nonce as used. Raises SignatureNonceUsed or Throttling.User."""
         # Hashed, because a nonce may be as long as a body.
         name = hashlib.sha256(f"{access_key_id}\0{nonce}".encode()).digest()
         with self._lock:
@@ -201,15 +202,14 @@ class _Nonces:
             if len(self._used) >= MAX_NONCES:
                 raise _Refusal("Throttling.User")
             self._used.add(name)
-            # A minute more, for a call whose timestamp was checked just in time.
+            # Add a minute, for a call whose timestamp was checked just in time.
             heapq.heappush(self._by_end, (timestamp + VALID_SECONDS + 60, name))
 
 
 def create_app(identities: Identities, *, clock: Clock = time.time) -> Starlette:
     """Serve AssumeRole for these identities at "/". `clock` returns unix seconds.
 
-    Used nonces are remembered by the application alone: another process, or run, does not know
-    them.
+    Only the application remembers used nonces: another process or run does not know them.
     """
     nonces = _Nonces()
 
@@ -230,7 +230,7 @@ def create_app(identities: Identities, *, clock: Clock = time.time) -> Starlette
         )
 
     application = Starlette(exception_handlers={Exception: failed})
-    # No route: it would leave some paths ("*", a line feed) to Starlette's answer in plain text.
+    # There is no router: for some paths ("*", a line feed) Starlette would answer in plain text.
     application.router.default = app
     return application
 
@@ -248,7 +248,7 @@ async def _answer(
         identity = _authenticated(call, identities, nonces, now)
         role, credentials = _assume_role(call, identity, identities, now)
     except _Refusal as refusal:
-        # What succeeds is told by who asked: the function.
+        # A success is not logged here: the caller, the function, logs it.
         line = RequestLine(
             request.method,
             path_of(request.scope.get("raw_path") or b"/"),
@@ -283,7 +283,7 @@ async def _read(request: Request) -> _Call:
     is_form = content_type == "application/x-www-form-urlencoded"
     form = _pairs(bytes(body)) if is_form else []
     parameters = dict(query + form)
-    # Which of the two counts would be anybody's guess.
+    # It would be unclear which of the two counts.
     if len(parameters) != len(query) + len(form):
         raise _Refusal("InvalidParameter")
     return _Call(
@@ -374,7 +374,7 @@ def _acs3_claim(call: _Call) -> _Claim:
     signed = set(authorization.signed_headers)
     must_be_signed = {name for name in call.headers if name.startswith("x-acs-")} | {"host"}
     if call.body:
-        # Without it a form, and the Policy in it, could be made to go unread.
+        # Without this check, a form and the Policy in it could be ignored.
         must_be_signed.add("content-type")
     ours = call.headers.get("x-acs-accesskey-id", authorization.access_key_id)
     if (

@@ -1,7 +1,7 @@
 """How calls to STS are signed: RPC signature version 1, and ACS3-HMAC-SHA256. Pure functions.
 
-Which requests are accepted lies in sts.py. The forms are vendor documentation ("request syntax
-and signature method", V2 and V3), with its known-answer vectors in the tests.
+sts.py decides which requests are accepted. The formats are from the vendor's documentation
+("request syntax and signature method", V2 and V3); the tests have its known-answer vectors.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 RPC_DIGESTS = {"HMAC-SHA1": "sha1", "HMAC-SHA256": "sha256"}
-"""What SignatureMethod may be, and the digest that it means."""
+"""The accepted values of SignatureMethod, and their digests."""
 
 ACS3 = "ACS3-HMAC-SHA256"
 
 
 @dataclass(frozen=True)
 class Acs3Authorization:
-    """What an Authorization header of ACS3 says; names of headers in lower case, as sent."""
+    """The parts of an ACS3 Authorization header; header names in lower case, as sent."""
 
     access_key_id: str
     signed_headers: tuple[str, ...]
@@ -61,14 +61,14 @@ def acs3_string_to_sign(
 
 
 def acs3_signature(string_to_sign: str, secret: str) -> str:
-    """Return the signature in hex: the secret itself is the key, nothing is derived from it."""
+    """Return the signature in hex. The secret itself is the key, without derivation."""
     return hmac.digest(secret.encode(), string_to_sign.encode(), "sha256").hex()
 
 
 def parse_acs3_authorization(header: str) -> Acs3Authorization:
     """Parse "ACS3-HMAC-SHA256 Credential=..,SignedHeaders=a;b,Signature=..".
 
-    Raises ValueError if it is anything else, or names a header twice or not in lower case.
+    Raises ValueError for another form, or if a header is named twice or not in lower case.
     """
     scheme, _, rest = header.partition(" ")
     parts = [part.strip().partition("=") for part in rest.split(",")]

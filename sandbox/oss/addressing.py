@@ -1,7 +1,8 @@
-"""Which bucket and key a URL may mean. There can be several readings: the signature decides.
+"""Finds the bucket and key that a URL may mean. There can be several readings: the signature
+decides.
 
 Real OSS takes only the bucket in the host's first label, or a domain that is bound to the bucket
-(CNAME). On a laptop the first resolves nowhere, so the SDKs put the bucket first in the path (path
+(CNAME). On a laptop such names do not resolve, so the SDKs put the bucket first in the path (path
 style).
 """
 
@@ -27,14 +28,14 @@ def readings(
     default_bucket: str | None,
     cnames: Mapping[str, str],
 ) -> list[Target]:
-    """Return what the URL may mean, the likeliest first; never empty.
+    """Return the readings of the URL, the most likely first; never empty.
 
-    A host in `cnames` (name -> bucket) has one reading: it is that bucket, and never the service or
-    another bucket, whatever its path begins with.
+    A host in `cnames` (name -> bucket) has one reading: that bucket. It is never the service or
+    another bucket, whatever the path begins with.
 
     `raw_path` is as sent, not decoded: SDKs write "/" in a key as it is or as %2F, so it is split
-    at the first raw "/" and decoded once. Known buckets come before unknown ones, which are there
-    for their creation and for a truthful NoSuchBucket. Raises OssError InvalidBucketName where no
+    at the first raw "/" and decoded once. Known buckets come before unknown ones, which are needed
+    to create a bucket and for a correct NoSuchBucket. Raises OssError InvalidBucketName if no
     reading names a bucket, InvalidObjectName.
     """
     whole = raw_path.removeprefix(b"/")
@@ -55,7 +56,7 @@ def readings(
         found.append((segment, rest))
     if label:
         found.append((label, whole))
-    # dict: no reading twice, in this order.
+    # A dict removes repeated readings and keeps the order.
     targets = list(dict.fromkeys(Target(bucket, _key(key)) for bucket, key in found))
     if whole and not targets:
         raise invalid_bucket_name(segment)
@@ -76,7 +77,8 @@ def host_name(host: str) -> str:
 
 
 def check_key(key: str) -> None:
-    """Refuse what can be no object's name (vendor documentation). Raises InvalidObjectName."""
+    """Refuse a text that cannot be an object's name (vendor documentation). Raises
+    InvalidObjectName."""
     if not key or len(key.encode()) > MAX_KEY_BYTES or key[0] in "/\\":
         raise invalid_object_name()
 

@@ -1,6 +1,6 @@
-"""The sandbox's OSS over HTTP: every request is read, authenticated, allowed, and then done.
+"""The sandbox's OSS over HTTP: every request is read, authenticated, authorized, and then executed.
 
-That order is the whole of this module. An error in any step is an answer of OSS's form.
+This module only holds that order. An error in any step becomes an answer in OSS's form.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # of XML or JSON in a body; ours to choose
 MAX_QUERY_PARAMETERS = 200  # of one request; ours to choose
-# What is read and thrown away of a refused upload, so that the client reads why.
+# The most bytes of a refused upload that are read and dropped, so that the client reads the
+# refusal.
 _DRAIN_BYTES = 64 * 1024 * 1024
 
 log = logging.getLogger("sandbox.oss")
@@ -77,11 +78,11 @@ def create_app(
     is_public_closed: bool = False,
     callback_urls: frozenset[str] | None = None,
 ) -> ASGIApp:
-    """Serve the buckets of `storage` to who holds keys in `identities`.
+    """Serve the buckets of `storage` to the holders of keys in `identities`.
 
-    `region` like cn-hangzhou; `default_bucket` is meant where neither host nor path name one;
-    `clock` returns unix seconds; without a `callback_signer` callbacks are not implemented;
-    `takes_v1`, `cnames`, `is_public_closed` and `callback_urls` are those of Site.
+    `region` like cn-hangzhou; `default_bucket` is meant if neither host nor path names one; `clock`
+    returns unix seconds; without a `callback_signer` callbacks are not implemented; `takes_v1`,
+    `cnames`, `is_public_closed` and `callback_urls` are those of Site.
     """
     site = Site(
         storage,
@@ -148,7 +149,7 @@ def _log(request: Request, status: int, error: OssError | None) -> None:
     code, why = "", ""
     if error is not None:
         code = error.code
-        # Of other messages the values: a form's conditions may hold its security token.
+        # In other messages hide the values: a form's conditions may hold its security token.
         why = str(error.refusal or error.message.partition("[")[0]) if status == 403 else ""
     log.info(RequestLine(request.method, path, status, code, why=why))
 
@@ -192,7 +193,7 @@ async def _done(
 async def _told(
     callback: Callback | None, stored: Stored, operation: str, call: Call, site: Site
 ) -> Response:
-    """Answer an upload; with a callback, by what the application server says to it."""
+    """Answer an upload; with a callback, by the application server's answer."""
     if callback is None or site.callback_signer is None:
         return stored.response
     made = stored.made
@@ -223,7 +224,7 @@ async def _told(
 def _accepted(
     request: Request, headers: Mapping[str, str], request_id: str, site: Site
 ) -> tuple[Call, Operation, Callback | None]:
-    """Authenticate a request, and allow it as far as its head tells."""
+    """Authenticate a request, and authorize the accesses that its head names."""
     raw_query = _query(request.scope)
     query = _first(raw_query)
     signed = SignedRequest(request.method, headers, query, raw_query)
@@ -242,7 +243,7 @@ def _accepted(
     if needs_bucket and site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
     check_endpoint(call, operation.name, site)
-    # What a document adds to be allowed is known when it has been read.
+    # A document may name more accesses, which are known when it has been read.
     if operation.body is not Body.DOCUMENT:
         authorize(call, operation.needs(call, b""), site)
     with_callback = operation.name in WITH_CALLBACK
@@ -270,7 +271,7 @@ def _image_variables(made: ObjectInfo, call: Call, site: Site) -> dict[str, str 
     except OssError:
         return {}
     with opened:
-        # Another upload may have come after it.
+        # Another upload may have replaced the object since.
         return image_variables(opened) if opened.info.files == made.files else {}
 
 
@@ -284,9 +285,9 @@ async def _read_document(request: Request) -> bytes:
 
 
 async def _read_object(request: Request, headers: Mapping[str, str], site: Site) -> Staged:
-    """Take an object's bytes in, a piece at a time, whatever their number."""
+    """Receive an object's bytes in pieces, whatever their number."""
     check_length(headers)
-    # Refused before a byte is read, where the head says how many come.
+    # If the head says the size, refuse before a byte is read.
     size = int(headers.get("content-length", 0))
     staged = await run_in_threadpool(site.storage.stage, size)
     pending = bytearray()
@@ -307,7 +308,8 @@ async def _read_object(request: Request, headers: Mapping[str, str], site: Site)
 
 
 async def _drain(request: Request) -> None:
-    """Let a client finish sending, or it might see a reset connection instead of the answer."""
+    """Read the rest of the request, or the client might see a reset connection instead of the
+    answer."""
     left = _DRAIN_BYTES
     try:
         async for chunk in request.stream():
@@ -315,7 +317,7 @@ async def _drain(request: Request) -> None:
             if left < 0:
                 return
     except (ClientDisconnect, RuntimeError):
-        # RuntimeError: the operation has read it all.
+        # RuntimeError: the operation has read the whole body.
         return
 
 
@@ -327,7 +329,7 @@ def _refusal(
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Names in lower case, values as latin-1 text; what is repeated is joined by commas."""
+    """Names in lower case, values as latin-1 text; repeated headers are joined by commas."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -336,7 +338,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _query(scope: Scope) -> list[tuple[str, str, bool]]:
-    """Names, values, and whether an empty value was spelt "name="; "+" is a space."""
+    """Names, values, and whether an empty value was written as "name="; "+" is a space."""
     parts = [part for part in scope["query_string"].decode("latin-1").split("&") if part]
     if len(parts) > MAX_QUERY_PARAMETERS:
         raise invalid_argument(f"At most {MAX_QUERY_PARAMETERS} query parameters are accepted.")
@@ -393,10 +395,10 @@ def _preflight_cors(request: Request, headers: Mapping[str, str], site: Site) ->
 def _check_some_bucket(
     refusal: OssError, method: str, targets: Iterable[Target], site: Site
 ) -> None:
-    """Raise NoSuchBucket in place of an unknown key's refusal, as real OSS does.
+    """Raise NoSuchBucket instead of the refusal of an unknown access key, as real OSS does.
 
-    Seen in the tests of alibabacloud-oss-v2 (test_is_bucket_exist and others). Where a bucket is
-    meant that no URL names, a request may always be for that one.
+    Seen in the tests of alibabacloud-oss-v2 (test_is_bucket_exist and others). With a default
+    bucket, which URLs need not name, any request may be for that one.
     """
     named = [target for target in targets if target.bucket]
     if refusal.code != "InvalidAccessKeyId" or not named:

@@ -1,12 +1,12 @@
-"""Who sends a request or a form: finds the signature, the key and the token, checks all three.
+"""Authenticates a request or a form: finds the signature, the key and the token, and checks them.
 
-V1 is refused before anything of it is read, unless the site takes it.
+V1 is refused before any part of it is read, unless the site accepts it.
 
-How a signature is computed lies in signatures.py, who holds which key in sandbox/identities.py.
-EC and texts are the vendor's; for an EC of "" no page was found. Not verified on the real OSS: the
-codes of bad tokens, InvalidSecurityToken (assumption 9) and SecurityTokenExpired (assumption 10);
-that a header named as an additional one must be sent (assumption 5), and so binds its value, as
-content-length a size (assumption 3).
+signatures.py computes signatures; sandbox/identities.py knows who holds which key. EC and texts are
+the vendor's; for an EC of "" no page was found. Not verified on the real OSS: the codes of bad
+tokens, InvalidSecurityToken (assumption 9) and SecurityTokenExpired (assumption 10); that an
+additional header must be sent (assumption 5), and so binds its value, as content-length binds a
+size (assumption 3).
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _TIMESTAMP_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _V1_QUERY = ("OSSAccessKeyId", "Signature")
 _V4_QUERY = ("x-oss-signature-version", "x-oss-credential", "x-oss-signature")
-# What a form of V1 has all of, or none; the EC where one is missing.
+# The fields of a V1 form, which come together or not at all; the EC if one is missing.
 _V1_FIELDS = {"ossaccesskeyid": "", "policy": "0002-00000702", "signature": "0002-00000703"}
 
 
 class _Place(NamedTuple):
-    """Where a V4 credential stands, and how OSS refuses one of another region there."""
+    """A place for a V4 credential, and how OSS refuses a wrong region there."""
 
     argument: str
     region: str
     region_ec: str
-    # Of anything else that is wrong with its scope.
+    # For all other faults of the scope.
     ec: str = ""
 
 
-# Vendor documentation of each EC; of a URL and of a form the text is the same.
+# From the vendor's page of each EC; the text is the same for a URL and a form.
 _REGION = "The signing region in credential is invalid."
 _IN_HEADER = _Place(
     "Credential", "Invalid signing region in Authorization header.", "0002-00000226"
@@ -73,7 +73,7 @@ _IN_FORM = _Place("x-oss-credential", _REGION, "0002-00000715", "0002-00000710")
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A request as it came. `raw_query` keeps whether an empty value was sent as "name="."""
+    """A request as it arrived. `raw_query` keeps whether an empty value was sent as "name="."""
 
     method: str
     headers: Mapping[str, str]
@@ -92,7 +92,7 @@ class _Attempt:
 
 @dataclass(frozen=True)
 class _Claim:
-    """Who a request says it is from; `attempts` are made with the secret, as they are needed."""
+    """The identity that a request claims; `attempts` are computed with the secret when needed."""
 
     access_key_id: str
     security_token: str | None
@@ -104,19 +104,20 @@ class _Claim:
 def authenticate(
     request: SignedRequest, targets: Sequence[Target], site: Site
 ) -> tuple[Identity | None, Target]:
-    """Return who sends the request, and which of the readings of its URL was signed.
+    """Return the request's identity, and the reading of its URL that was signed.
 
-    Nobody signs: (None, the likeliest reading). Raises OssError.
+    Without a signature: (None, the most likely reading). Raises OssError.
     """
     claim = _claim(request, site)
     return (None, targets[0]) if claim is None else _verified(claim, targets, site)
 
 
 def authenticate_form(fields: Mapping[str, str], site: Site) -> Identity | None:
-    """Return who signed a form's policy; names of `fields` in lower case. Nobody signs: None.
+    """Return the identity that signed a form's policy; None without a signature. Names of `fields`
+    are in lower case.
 
-    Headers and the URL of a form's request are no signature (vendor documentation). Raises
-    OssError.
+    Headers and the URL of a form's request do not count as a signature (vendor documentation).
+    Raises OssError.
     """
     claim = _form_claim(fields, site)
     return None if claim is None else _verified(claim, [Target()], site)[0]
@@ -176,7 +177,8 @@ def _form_claim(fields: Mapping[str, str], site: Site) -> _Claim | None:
         raise v1_refused(site.region)
     if not (v1 or v4) and "policy" not in fields:
         return None
-    # A policy alone is half a form of V1 where that is taken, and else half a form of V4.
+    # A policy without a signature is an incomplete V1 form if V1 is accepted, else an incomplete V4
+    # form.
     if v4 or not site.takes_v1:
         return _v4_form(fields, site)
     for name, ec in _V1_FIELDS.items():
@@ -226,7 +228,7 @@ def _v1_query(request: SignedRequest, site: Site) -> _Claim:
     expires = _query_value(request, "Expires")
     if not re.fullmatch("[0-9]{1,18}", expires):
         raise invalid_argument("Expires must be a number of seconds.", "Expires", expires)
-    # Before the signature, as OSS does.
+    # Checked before the signature, as OSS does.
     if int(expires) < site.clock():
         raise _expired(int(expires), site)
     return _v1_claim(
@@ -252,7 +254,7 @@ def _v1_claim(
 
 
 def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
-    # oss2 writes ", " between the parts, and in another order than documented.
+    # oss2 puts ", " between the parts, and uses another order than documented.
     parts = [part.strip().partition("=") for part in header[len(V4_ALGORITHM) :].split(",")]
     values = {name: value for name, _, value in parts}
     if len(values) != len(parts) or not {"Credential", "Signature"} <= values.keys():
@@ -325,7 +327,7 @@ def _v4_claim(
     scope = _scope(credential, timestamp, site, place)
     names = _additional(additional, request)
     pairs = [pair for pair in request.raw_query if pair[0] != "x-oss-signature"]
-    # Documented is "name" for an empty value; ali-oss signs some as "name=".
+    # For an empty value, "name" is documented; ali-oss signs some as "name=".
     spellings = [[(name, value, False) for name, value, _ in pairs], pairs]
 
     def attempts(secret: str, target: Target) -> list[_Attempt]:
@@ -353,7 +355,7 @@ def _v4_claim(
 
 
 def _scope(credential: str, timestamp: str, site: Site, place: _Place) -> V4Scope:
-    """Check what follows the key in `credential`; `timestamp` is a date in either form."""
+    """Check the scope after the key in `credential`; `timestamp` is a date in either form."""
     day = time.strftime("%Y%m%d", time.gmtime(_any_date(timestamp)))
     scope = V4Scope(day, site.region)
     _, _, found = credential.partition("/")
@@ -459,7 +461,7 @@ def _query_value(request: SignedRequest, name: str) -> str:
 
 def _http_date(text: str) -> float | None:
     try:
-        # -0000 in place of GMT would be a time without a zone.
+        # -0000 instead of GMT would be a time without a zone.
         return parsedate_to_datetime(text).timestamp() if text.endswith("GMT") else None
     except (ValueError, OverflowError):
         return None
@@ -480,7 +482,7 @@ def _v4_date(text: str) -> float | None:
 
 
 def _iso(moment: float) -> str:
-    # A year that strftime cannot write comes from a stranger's Expires.
+    # A hostile Expires may have a year that strftime cannot write.
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(moment))
     except (OverflowError, ValueError, OSError):

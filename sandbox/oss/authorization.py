@@ -1,6 +1,7 @@
-"""Whether a request may do what it asks for: RAM policies, and ACLs for what they open to all.
+"""Decides whether a request is allowed: by RAM policies, and by ACLs that open objects to
+everybody.
 
-How policies are evaluated lies in sandbox/ram.py. Deny by default: nothing else lets a request in.
+sandbox/ram.py evaluates policies. Without an Allow or an open ACL a request is denied.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sandbox.oss.errors import OssError, access_denied
 from sandbox.ram import Access
 
 _BY_ACL = "You have no right to access this object because of bucket acl."
-# What an ACL opens to everybody, signed or not (vendor documentation).
+# The actions that an ACL opens to everybody, signed or not (vendor documentation).
 _OPEN_TO_ALL = {
     "public-read": {"oss:GetObject"},
     "public-read-write": {"oss:GetObject", "oss:PutObject"},
@@ -23,10 +24,10 @@ _OPEN_TO_ALL = {
 
 
 def authorize(call: Call, needs: Iterable[Need], site: Site) -> None:
-    """Raise AccessDenied unless all that the call needs is allowed.
+    """Raise AccessDenied unless all accesses of the call are allowed.
 
-    Nothing here depends on whether an object exists, but for an ACL that opens it: a refusal does
-    not tell.
+    The decision does not depend on whether an object exists, unless its ACL opens it. So a refusal
+    does not reveal that.
     """
     for need in needs:
         refusal = _refusal(call, call.identity, need, site)
@@ -53,7 +54,7 @@ def _refusal(call: Call, identity: Identity | None, need: Need, site: Site) -> O
     if decision.allowed:
         return None
     by_session = decision.policy_type == "SessionPolicy"
-    # As real OSS: it tells an operator which policy to look at.
+    # As in the real OSS: it tells an operator which policy refused.
     detail = {
         "PolicyType": decision.policy_type,
         "AuthAction": need.action,

@@ -1,4 +1,4 @@
-"""Operations on the service and on a bucket itself; listing its objects lies in listing.py."""
+"""Operations on the service and on a bucket itself; listing.py lists its objects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_buckets(call: Call, site: Site) -> Response:
     ]
     page = found[:limit]
     content: list[tuple[str, object]] = []
-    # Left out where all are listed (vendor documentation).
+    # Left out if all buckets are listed (vendor documentation).
     if len(found) > limit or {"prefix", "marker", "max-keys"} & call.query.keys():
         is_truncated = len(found) > limit
         content += [
@@ -52,7 +52,7 @@ def list_buckets(call: Call, site: Site) -> Response:
 
 
 def put_bucket(call: Call, site: Site, body: bytes) -> Response:
-    """PutBucket: one that exists is left as it is, but for an ACL that the request names.
+    """PutBucket: an existing bucket stays unchanged, except for an ACL in the request.
 
     Raises NotImplemented for a document that asks for another kind of bucket.
     """
@@ -88,7 +88,7 @@ def get_bucket_info(call: Call, site: Site) -> Response:
         ("AccessControlList", [("Grant", bucket.acl)]),
         ("DataRedundancyType", "LRS"),
         ("Comment", ""),
-        # What oss2, alibabacloud-oss-v2 and the Go SDKs read, and what nobody configured here.
+        # Members that oss2, alibabacloud-oss-v2 and the Go SDKs read; they are not configured here.
         ("ServerSideEncryptionRule", [("SSEAlgorithm", "None")]),
         ("AccessMonitor", "Disabled"),
         ("BlockPublicAccess", "false"),
@@ -142,8 +142,8 @@ def delete_bucket_cors(call: Call, site: Site) -> Response:
 
 
 def get_bucket_overwrite_config(call: Call, site: Site) -> Response:
-    """GetBucketOverwriteConfig; code and status where there is none are what the vendor's SDK for
-    Kotlin expects of the real OSS (its BucketOverwriteConfigTest)."""
+    """GetBucketOverwriteConfig. Without rules, code and status are those that the vendor's Kotlin
+    SDK expects of the real OSS (its BucketOverwriteConfigTest)."""
     content = overwrite.rules_content(existing(call, site).overwrite)
     if not content:
         message = "The bucket has no overwrite configuration."

@@ -1,6 +1,6 @@
-"""What an operation is told (Call), where it works (Site), and what it needs to be allowed.
+"""The input of an operation (Call), its OSS (Site), and the accesses that it needs.
 
-No decisions here: who calls is found in authentication.py, what is done in the operations.
+No decisions are made here: authentication.py finds the caller, and the operations do the work.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from sandbox.oss.storage import Storage
 
 @dataclass(frozen=True)
 class Site:
-    """The OSS of one region. `default_bucket` is what a host that names no bucket stands for.
+    """The OSS of one region. `default_bucket` is the bucket of a host that names none.
 
-    Without a `callback_signer` it sends no callbacks. `takes_v1`: signature V1 counts, as it does
-    for old buckets of old accounts. `cnames` are the domains that are bound to a
-    bucket: names of hosts in lower case, without a port -> bucket. With `is_public_closed` all
-    other hosts take no data calls (public_endpoint.py). Callbacks go to `callback_urls` only; None:
-    to all of loopback.
+    Without a `callback_signer` it sends no callbacks. `takes_v1`: signature V1 is accepted, as for
+    old buckets of old accounts. `cnames` are the domains that are bound to a bucket: names of hosts
+    in lower case, without a port -> bucket. With `is_public_closed` all other hosts take no data
+    calls (public_endpoint.py). Callbacks go only to `callback_urls`; None: to all loopback
+    addresses.
     """
 
     storage: Storage
@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Call:
-    """A request whose signature holds; `identity` is None for nobody (no signature at all).
+    """A request with a valid signature; `identity` is None if it has no signature at all.
 
     Header names are in lower case and values latin-1 text; of a repeated query parameter the
     first counts (vendor documentation), everywhere.

@@ -1,9 +1,10 @@
-"""Upload callbacks: what a request asks for, read and checked before anything is stored.
+"""Upload callbacks: a request's parameters, read and checked before anything is stored. delivery.py
+sends them.
 
-How they are sent lies in delivery.py. Parameters, limits and codes are vendor documentation.
-Not verified on the real OSS: that an unknown system variable is refused (assumption 16), that a
-custom one that nobody set is empty, and how values other than text are spelt in a JSON body
-(assumption 17). For an EC of "" no page was found.
+Parameters, limits and codes are from the vendor's documentation. Not verified on the real OSS: that
+an unknown system variable is refused (assumption 16), that a custom one without a value is empty,
+and how values other than text are written in a JSON body (assumption 17). For an EC of "" no page
+was found.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ Value = str | int
 
 @dataclass(frozen=True)
 class Callback:
-    """What to tell whom after an upload; `template` holds ${variables}.
+    """The callback of an upload: its URLs and its body; `template` holds ${variables}.
 
-    `host` is the Host header's value, "" for the URL's own. `custom` are the variables of the
-    client's own, by names that begin with "x:".
+    `host` is the Host header's value, "" for the URL's own. `custom` are the client's own
+    variables, by names that begin with "x:".
     """
 
     urls: tuple[SplitResult, ...]
@@ -53,11 +54,11 @@ class Callback:
 
     @property
     def wants_image(self) -> bool:
-        """Whether the body speaks of the picture."""
+        """Whether the body uses variables of the image."""
         return not set(IMAGE_VARIABLES).isdisjoint(_VARIABLE.findall(self.template))
 
     def body(self, system: Mapping[str, Value]) -> bytes:
-        """Return what is sent; `system` holds SYSTEM_VARIABLES, those that are missing are ""."""
+        """Return the body; `system` holds SYSTEM_VARIABLES, and missing ones are ""."""
         known = {**system, **self.custom}
         is_json = self.content_type == _JSON
 
@@ -90,14 +91,14 @@ def requested(headers: Mapping[str, str], query: Mapping[str, str]) -> Callback 
 def requested_by_form(
     fields: Mapping[str, str], headers: Mapping[str, str], query: Mapping[str, str]
 ) -> Callback | None:
-    """Return the callback that a form asks for: each custom variable is a field of its own.
+    """Return the callback that a form asks for: each custom variable is a separate field.
 
     Raises InvalidArgument, for a callback in the headers or the URL too.
     """
     names = names_in(headers, query)
     names += [name for name in ("x-oss-callback", "callback-var") if name in fields]
     if names:
-        message = "A form asks for a callback by its fields callback and x:name alone."
+        message = "A form asks for a callback only by its fields callback and x:name."
         raise invalid_argument(message, names[0])
     text = fields.get("callback", "")
     custom = {name: value for name, value in fields.items() if _CUSTOM.fullmatch(name)}
@@ -105,19 +106,19 @@ def requested_by_form(
 
 
 def check_callback(callback: Callback | None, site: Site) -> None:
-    """Refuse a callback that nobody could sign, or that is not for who asks from elsewhere.
+    """Refuse a callback that cannot be signed, or that a client in the network may not ask for.
 
     Raises NotImplemented, InvalidArgument.
     """
     if callback is None:
         return
     if site.callback_signer is None:
-        raise not_implemented("callbacks where it was given no key to sign them")
+        raise not_implemented("callbacks without a key to sign them")
     if site.callback_urls is not None:
         for url in callback.urls:
-            # Else a stranger reached each server of this machine.
+            # Otherwise a stranger could reach each server of this machine.
             if url.geturl() not in site.callback_urls:
-                message = "From the network the sandbox calls CALLBACK_URL and no other URL."
+                message = "For clients in the network the sandbox calls only CALLBACK_URL."
                 raise invalid_argument(message, "callbackUrl", url.geturl())
 
 
@@ -161,7 +162,7 @@ def _custom(text: str) -> dict[str, str]:
     custom: dict[str, str] = {}
     for name, value in document.items():
         if not name.lower().startswith("x:"):
-            # Real OSS bears with it (test_sign_url_with_callback of oss2); no body can name it.
+            # The real OSS accepts it (test_sign_url_with_callback of oss2); no body can use it.
             continue
         if not _CUSTOM.fullmatch(name) or not isinstance(value, str):
             message = 'callback-var must be like {"x:name":"value"}, names in lower case.'
@@ -173,7 +174,7 @@ def _custom(text: str) -> dict[str, str]:
 def _document(
     text: str, name: str, too_long: str, not_base64: str, not_json: str
 ) -> dict[str, object]:
-    """Read a parameter; the last three are the EC of what can be wrong with it."""
+    """Read a parameter; the last three arguments are the EC of its possible faults."""
     if len(text) > MAX_PARAMETER_BYTES:
         message = f"The {name} parameter exceeds {MAX_PARAMETER_BYTES} bytes."
         raise invalid_argument(message, name, ec=too_long)
@@ -211,7 +212,7 @@ def _urls(text: str) -> Iterable[SplitResult]:
         message = f"callbackUrl must hold from 1 to {MAX_URLS} URLs."
         raise invalid_argument(message, "callbackUrl", text, "0007-00000005")
     for url in urls:
-        # The vendor's own samples have none.
+        # The vendor's own samples have no scheme.
         full = url if "://" in url else f"http://{url}"
         try:
             parts = urlsplit(full)

@@ -1,4 +1,4 @@
-"""A bucket's CORS rules: read, kept as JSON, and applied to what browsers ask."""
+"""A bucket's CORS rules: parsed, stored as JSON, and applied to browsers' requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: who may send what. Origins and headers may hold one "*" each.
+    """One rule: which origins may send which requests. Origins and headers may hold one "*" each.
 
     An origin may have an app's scheme (capacitor://localhost): not verified on the real OSS
     (assumption 88).
@@ -60,7 +60,7 @@ ANY_ORIGIN = Rule(
     ),
     600,
 )
-"""What a bucket for a browser upload is usually given."""
+"""The usual rule of a bucket for browser uploads."""
 
 
 def store_rules(rules: Sequence[Rule]) -> str:
@@ -107,7 +107,7 @@ def rules_content(stored: str) -> list[tuple[str, object]]:
 def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
     """Answer a browser's OPTIONS with headers. Raises AccessForbidden.
 
-    Nothing is authenticated: a preflight is never signed, and tells nothing but the rules.
+    Nothing is authenticated: a preflight is never signed, and reveals only the rules.
     """
     origin = request.get("origin", "")
     method = request.get("access-control-request-method", "")
@@ -115,7 +115,8 @@ def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
     names = [name.strip() for name in asked.split(",") if name.strip()]
     for rule in _stored(stored) if origin else ():
         if rule.allows(origin, method, names):
-            # Those of the rule (alibabacloud-oss-v2, tests/integration/test_bucket_cors_client.py).
+            # The rule's own methods (alibabacloud-oss-v2,
+            # tests/integration/test_bucket_cors_client.py).
             methods = ", ".join(rule.methods)
             headers = {**_allow(rule, origin), "access-control-allow-methods": methods}
             if asked:
@@ -132,7 +133,8 @@ def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
 
 
 def answer_headers(stored: str, request: Mapping[str, str], method: str) -> dict[str, str]:
-    """Return what lets a page read the answer, an error too; nothing where no rule allows it."""
+    """Return the headers that let a page read the answer, also an error; none if no rule allows
+    it."""
     origin = request.get("origin", "")
     for rule in _stored(stored) if origin else ():
         if rule.allows(origin, method, ()):
@@ -175,7 +177,7 @@ def _rule(element: ElementTree.Element, vary: bool) -> Rule:
             message = "MaxAgeSeconds must be a number of seconds, from 0 to 999999999."
             raise invalid_argument(message, "MaxAgeSeconds", age)
     exposed = texts("ExposeHeader")
-    # They go into the head of answers.
+    # They are sent in the head of answers.
     if not all(_HEADER_NAME.fullmatch(name) for name in exposed):
         raise malformed_xml("ExposeHeader must be a header's name")
     return Rule(

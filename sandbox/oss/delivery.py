@@ -1,8 +1,8 @@
-"""Sending an upload callback: within OSS's time, and judged as OSS judges.
+"""Sends an upload callback within OSS's time limit, and checks the answer as OSS does.
 
-The headers, the limits and the reasons are vendor documentation. Not verified on the real OSS
-(assumption 18): that each of several URLs has its own five seconds. The reason given where a server
-cannot be reached in time is ours. The sandbox calls loopback addresses and nobody else.
+The headers, the limits and the reasons are from the vendor's documentation. Not verified on the
+real OSS (assumption 18): that each of several URLs has its own five seconds. The reason for a
+server that cannot be reached in time is ours. The sandbox calls only loopback addresses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sandbox.oss.encoded import parse_json
 from sandbox.oss.errors import OssError
 
 LIMIT_SECONDS = 5
-"""From the connection to the last byte of the answer."""
+"""Seconds from the connection to the last byte of the answer."""
 MAX_ANSWER_BYTES = 1024 * 1024  # of a callback's answer (vendor documentation)
 
 _READ_BYTES = 64 * 1024
@@ -82,7 +82,7 @@ async def _sent(
     ]
     connection = h11.Connection(h11.CLIENT)
     async with await _connected(url, host) as stream:
-        # What a name stands for is known here and not before.
+        # Only here is a name resolved to its address.
         peer = stream.extra(SocketAttribute.remote_address)  # noqa: S610 - this is no Django
         if not _is_loopback(str(peer[0])):
             raise _unreachable(f"The sandbox calls loopback addresses only, not {host}.")
@@ -115,7 +115,7 @@ async def _answer(connection: h11.Connection, stream: anyio.abc.ByteStream) -> b
             _check_head(event)
         elif isinstance(event, h11.Data):
             body += event.data
-            # Chunks have no Content-Length.
+            # A chunked answer has no Content-Length.
             if len(body) > MAX_ANSWER_BYTES:
                 raise _too_long()
         elif isinstance(event, h11.EndOfMessage):
@@ -128,10 +128,10 @@ async def _answer(connection: h11.Connection, stream: anyio.abc.ByteStream) -> b
 
 
 def _check_head(response: h11.Response) -> None:
-    """Judge an answer before its body comes."""
+    """Check an answer before its body is read."""
     if response.status_code != 200:
         raise _failed(f"Error status : {response.status_code}.", "")
-    # h11 refuses a value that is no number.
+    # h11 refuses a value that is not a number.
     lengths = [value for name, value in response.headers if name == b"content-length"]
     if not lengths or int(lengths[0]) > MAX_ANSWER_BYTES:
         raise _too_long()
@@ -145,7 +145,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _too_long() -> OssError:
-    """For an answer without a length too (vendor documentation)."""
+    """The error for a too long answer, also for one without a length (vendor documentation)."""
     return _failed("Error status : 400.User server return too long content-length value.", "")
 
 

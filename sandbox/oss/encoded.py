@@ -1,4 +1,4 @@
-"""JSON in base64, as forms (their policy) and callbacks carry it: read from a stranger."""
+"""JSON in base64, as in the policy of forms and in callbacks. It is a stranger's input."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode standard base64. Raises ValueError for anything else in it."""
+    """Decode standard base64. Raises ValueError for other characters."""
     return base64.b64decode(text.encode("ascii"), validate=True)
 
 
 def parse_json(raw: bytes | str) -> object:
     """Parse one JSON document whose texts can all be written as UTF-8. Raises ValueError.
 
-    "\\ud800" alone would parse, and fail where it is sent on.
+    "\\ud800" alone would parse, but fail when it is sent on.
     """
     try:
         value: object = json.loads(raw)

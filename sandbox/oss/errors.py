@@ -1,7 +1,7 @@
-"""OSS's errors: status, code, message and EC, as the vendor documents them.
+"""OSS's errors: status, code, message and EC, as the vendor documents them. responses.py sends them
+(XML body, headers of a HEAD answer).
 
-How an error travels (XML body, headers of a HEAD answer) lies in responses.py.
-An EC of "" was not found documented.
+For an EC of "" no documentation was found.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from sandbox.refusals import Refusal
 
 
 class OssError(Exception):
-    """An answer that is an error. `details` are further elements of its XML (see xml.render).
+    """An error answer.
 
-    `refusal` is for who runs the sandbox: no part of the answer.
+    `details` are further elements of its XML (see xml.render). `refusal` is for the sandbox's user
+    and not part of the answer.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class OssError(Exception):
 
 
 def access_denied(message: str, ec: str = "0003-00000001", **details: str) -> OssError:
-    """Make the refusal of somebody who is known, or of nobody."""
+    """Make the refusal of a known identity, or of an unsigned request."""
     return OssError(403, "AccessDenied", message, ec, details=details)
 
 
@@ -53,8 +54,8 @@ def invalid_argument(message: str, name: str = "", value: str = "", ec: str = ""
 def v1_refused(region: str) -> OssError:
     """Make the refusal of signature V1, which names V4 and what to change.
 
-    Status, code and text are the sandbox's own: what OSS answers where V1 is closed is not
-    documented (assumption 24).
+    Status, code and text are the sandbox's own: OSS's answer to a refused V1 is not documented
+    (assumption 24).
     """
     message = (
         "Signature V1 is refused here, as it is for new accounts and new buckets. Sign with V4:",
@@ -66,12 +67,12 @@ def v1_refused(region: str) -> OssError:
 
 
 def bad_image(message: str, ec: str = "") -> OssError:
-    """Make the refusal to process an object that is no image, or not one that can be."""
+    """Make the refusal to process an object that is not an image, or not a supported one."""
     return OssError(400, "BadRequest", message, ec)
 
 
 def image_too_large(message: str, ec: str) -> OssError:
-    """Make the refusal to process an image, or to make one, beyond the limits."""
+    """Make the refusal of an image, or of a result, beyond the limits."""
     return OssError(400, "ImageTooLarge", message, ec)
 
 
@@ -82,7 +83,7 @@ def malformed_xml(reason: str) -> OssError:
 
 
 def not_implemented(what: str) -> OssError:
-    """Make the refusal of what real OSS has and the sandbox has not.
+    """Make the refusal of a feature that the real OSS has and the sandbox lacks.
 
     400 as in OSS's own example (EC 0017-00000245): after a 501, SDKs would ask again and again.
     """
@@ -96,7 +97,7 @@ def invalid_bucket_name(bucket: str) -> OssError:
 
 
 def file_already_exists() -> OssError:
-    """Make the refusal to overwrite, where x-oss-forbid-overwrite or a rule of the bucket asks."""
+    """Make the refusal to overwrite, because of x-oss-forbid-overwrite or a rule of the bucket."""
     message = "The object you specified already exists and can not be overwritten."
     return OssError(409, "FileAlreadyExists", message)
 
@@ -119,9 +120,9 @@ def no_such_key(key: str) -> OssError:
 
 
 def no_such_upload(upload_id: str) -> OssError:
-    """Make the refusal of a multipart upload that is not (or no longer) there.
+    """Make the refusal of a multipart upload that does not exist (any more).
 
-    UploadPart and UploadPartCopy have an EC of their own.
+    UploadPart and UploadPartCopy have their own EC.
     """
     message = (
         "The specified upload does not exist. The upload ID may be invalid, "

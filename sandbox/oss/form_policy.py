@@ -1,9 +1,9 @@
-"""A form's policy: until when a form is good, and what its fields and its file have to be.
+"""A form's policy: when the form ends, and conditions on its fields and its file.
 
-The documents, matching modes and codes are vendor documentation. A field that the policy does not
-mention is let in, as the vendor's own samples do (success_action_status, x-oss-content-type).
-Not verified on the real OSS (assumption 11): a V4 policy without the conditions that bind version,
-credential and date is refused.
+The documents, matching modes and codes are from the vendor's documentation. A field that the policy
+does not mention is accepted, as in the vendor's own samples (success_action_status,
+x-oss-content-type). Not verified on the real OSS (assumption 11): a V4 policy without the
+conditions that bind version, credential and date is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Condition:
     values: Sequence[str]
 
     def holds(self, value: str) -> bool:
-        """Whether the field's value is what it has to be."""
+        """Whether the field's value meets the condition."""
         if self.mode == "starts-with":
             return value.startswith(self.values[0])
         return (value in self.values) is (self.mode != "not-in")
@@ -87,9 +87,9 @@ class FormPolicy:
         )
 
     def check(self, fields: Mapping[str, str], bucket: str, now: float) -> None:
-        """Raise AccessDenied unless the policy is in force and the fields are as it says.
+        """Raise AccessDenied unless the policy has not ended and the fields meet its conditions.
 
-        Before ${filename} is replaced (vendor documentation). `bucket` is the one of the URL.
+        This happens before ${filename} is replaced (vendor documentation). `bucket` is the URL's.
         """
         if now >= self.expiration:
             raise access_denied("Invalid according to Policy: Policy expired.", "")
@@ -116,7 +116,7 @@ def _expiration(value: object) -> float:
             return timegm(moment.timetuple()) + float(match[2] or 0)
     except ValueError:
         pass
-    raise _invalid("expiration must be like 2014-12-01T12:00:00.000Z", "")
+    raise _invalid("expiration must look like 2014-12-01T12:00:00.000Z", "")
 
 
 def _condition(entry: object) -> Condition:
@@ -147,7 +147,7 @@ def _range(entry: Sequence[object]) -> tuple[int, int]:
         # bool is an int in Python.
         if type(low) is int and type(high) is int and 0 <= low <= high:
             return low, high
-    message = "content-length-range must be followed by a least and a largest number of bytes"
+    message = "content-length-range must be followed by a minimum and a maximum number of bytes"
     raise _invalid(message, "0006-00000221")
 
 

@@ -1,7 +1,7 @@
-"""PostObject from its first byte to its last: read, authenticated, allowed, and then done.
+"""PostObject from its first byte to its last: read, authenticated, authorized, and then executed.
 
-In that order as in app.py, but all that is checked lies in the body: once the file begins, it is
-known who sends what and if they may. Only then a byte of it is written.
+The order is that of app.py, but everything that is checked is in the body. When the file begins,
+the sender and the authorization are known. Only then is a byte of the file written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def post_form(
     request_id: str,
     site: Site,
 ) -> Posted:
-    """Take a form in, and store its file. Raises OssError; nothing is stored then."""
+    """Receive a form, and store its file. Raises OssError; then nothing is stored."""
     check_length(headers)
     reader = FormReader(boundary_of(headers))
     whole = hashlib.md5(usedforsecurity=False)
@@ -101,7 +101,7 @@ def _accepted(
     request_id: str,
     site: Site,
 ) -> tuple[Call, FormPolicy | None, Callback | None]:
-    """Authenticate a form by its fields, and allow what they ask for."""
+    """Authenticate a form by its fields, and authorize their request."""
     if site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
     identity = authenticate_form(form.fields, site)

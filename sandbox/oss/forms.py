@@ -1,8 +1,8 @@
-"""PostObject's form: taken apart while it comes in, so that its file never lies in memory.
+"""PostObject's form, parsed while it arrives, so that its file is never in memory as a whole.
 
-What the form may hold is said by its policy (form_policy.py), who sends it by its signature
-(authentication.py). Limits and codes are vendor documentation. Not verified on the real OSS
-(assumption 12): that a field that comes twice is refused.
+The policy (form_policy.py) says what the form may hold, and the signature (authentication.py) who
+sends it. Limits and codes are from the vendor's documentation. Not verified on the real OSS
+(assumption 12): that a repeated field is refused.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from sandbox.oss.objects import STORED_HEADERS, header_value
 MAX_NAME_BYTES = 8 * 1024  # of a field's name (vendor documentation)
 MAX_VALUE_BYTES = 2 * 1024 * 1024  # of a field's value (vendor documentation)
 MAX_FIELDS_BYTES = 8 * 1024 * 1024
-"""Bytes of all that comes before the file."""
+"""The most bytes before the file."""
 MAX_FIELDS = 1000  # of one form; ours to choose
 
-# A name, a file's name, and what is around them.
+# A field name, a file name, and the syntax around them.
 _MAX_HEADER_BYTES = 24 * 1024
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
 @dataclass(frozen=True)
 class Form:
-    """What came before the file's bytes: `fields` by their names in lower case.
+    """The fields before the file:
 
-    `content_type` is what the file's own part says, "" if nothing.
+    `fields` by their names in lower case. `content_type` is that of the file's own part, "" if it
+    has none.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -53,8 +54,8 @@ class Form:
     def headers(self) -> dict[str, str]:
         """Return the fields that PutObject has as headers, in a header's form.
 
-        The most telling content type comes first (vendor documentation). Raises InvalidArgument
-        for what no header can hold.
+        The most specific content type comes first (vendor documentation). Raises InvalidArgument
+        for a value that a header cannot hold.
         """
         headers = {
             name: _header(name, value)
@@ -71,7 +72,7 @@ class Form:
 
 
 class FormReader:
-    """Takes a form in, a piece at a time: feed() it, then look at `form` and take() bytes."""
+    """Receives a form in pieces: feed() it, then read `form` and take() bytes."""
 
     def __init__(self, boundary: bytes) -> None:
         """Raises MalformedPOSTRequest for a boundary that is too long."""
@@ -112,7 +113,8 @@ class FormReader:
         return len(self._pending)
 
     def feed(self, chunk: bytes) -> None:
-        """Read on. Raises OssError: MalformedPOSTRequest, FieldItemTooLong and others."""
+        """Parse the next piece. Raises OssError: MalformedPOSTRequest, FieldItemTooLong and
+        others."""
         self.size += len(chunk)
         try:
             self._parser.write(chunk)
@@ -120,13 +122,13 @@ class FormReader:
             raise malformed_form() from None
 
     def take(self) -> bytes:
-        """Return the file's bytes that came since the last time."""
+        """Return the file's bytes that arrived since the last call."""
         taken = bytes(self._pending)
         self._pending.clear()
         return taken
 
     def finish(self) -> None:
-        """Say that nothing more comes. Raises MalformedPOSTRequest if there should be more."""
+        """Mark the end of the input. Raises MalformedPOSTRequest if the form is incomplete."""
         if not self._ended:
             raise malformed_form()
         if self.form is None:
@@ -182,7 +184,7 @@ class FormReader:
                 )
 
     def _end_part(self) -> None:
-        # What comes after the file is ignored (vendor documentation).
+        # Parts after the file are ignored (vendor documentation).
         if self.form is None:
             self._fields[self._name] = _text(bytes(self._value))
             self._fields_bytes += len(self._name) + len(self._value)
@@ -193,7 +195,7 @@ class FormReader:
 
 
 def boundary_of(headers: Mapping[str, str]) -> bytes:
-    """Return what separates a form's parts. Raises RequestIsNotMultiPartContent."""
+    """Return the boundary of a form's parts. Raises RequestIsNotMultiPartContent."""
     kind, options = parse_options_header(headers.get("content-type"))
     boundary = options.get(b"boundary", b"")
     if kind.lower() != b"multipart/form-data" or not boundary:
@@ -203,7 +205,7 @@ def boundary_of(headers: Mapping[str, str]) -> bytes:
 
 
 def malformed_form() -> OssError:
-    """Make the refusal of a body that is no whole form."""
+    """Make the refusal of a malformed or incomplete form."""
     message = "The body of your POST request is not well-formed multipart/form-data."
     return OssError(400, "MalformedPOSTRequest", message, "0006-00000104")
 

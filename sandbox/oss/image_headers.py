@@ -1,4 +1,4 @@
-"""What an image's header says of it, for callbacks: nothing is decoded."""
+"""Reads an image's header for callbacks; nothing is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.oss.storage import OpenObject
 
 
 class _ObjectFile(io.RawIOBase):
-    """An open object as a file: what Pillow looks at, and no more, is read."""
+    """An open object as a file: only the bytes that Pillow asks for are read."""
 
     def __init__(self, opened: OpenObject) -> None:
         self._opened = opened
@@ -43,7 +43,7 @@ class _ObjectFile(io.RawIOBase):
 
 
 def image_variables(opened: OpenObject) -> dict[str, str | int]:
-    """Return the imageInfo variables of a callback; none for what is no image."""
+    """Return the imageInfo variables of a callback; none if it is not an image."""
     file = io.BufferedReader(_ObjectFile(opened), 64 * 1024)
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -52,7 +52,7 @@ def image_variables(opened: OpenObject) -> dict[str, str | int]:
                 "imageInfo.height": image.height,
                 "imageInfo.format": NAMES[image.format or ""],
             }
-    # What Pillow raises for a stranger's bytes is many things.
+    # Pillow raises many kinds of errors for hostile bytes.
     except (
         OSError,
         ValueError,
@@ -64,7 +64,7 @@ def image_variables(opened: OpenObject) -> dict[str, str | int]:
         MemoryError,
         struct.error,
         Image.DecompressionBombError,
-        # Where warnings are errors.
+        # A warning, if warnings are errors.
         Warning,
     ):
         return {}

@@ -1,8 +1,8 @@
-"""What an x-oss-process=image/... asks for, as values; drawing it lies in images.py.
+"""Parses x-oss-process=image/... into values; images.py draws.
 
-Names, ranges, defaults and ECs are vendor documentation (the pages of image processing, and of
-its error codes 0040-*), as is the message of a wrong value. The words of the other messages are
-ours; for an EC of "" no page was found.
+Names, ranges, defaults and ECs are from the vendor's documentation (the pages of image processing,
+and of its error codes 0040-*), as is the message of a wrong value. The texts of the other messages
+are ours; for an EC of "" no page was found.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
 MAX_CHARACTERS = 4096  # of a whole x-oss-process; ours to choose
 MAX_ACTIONS = 16
-"""More are refused as too long (EC 0017-00000288). Not verified on the real OSS (assumption 20):
-where it draws the line."""
+"""The most actions; more are refused as too long (EC 0017-00000288). Not verified on the real OSS
+(assumption 20): the number."""
 
 MAX_TEXT_BYTES = 64  # of a watermark's text in UTF-8
 MAX_SIDE = 16384
-"""Pixels of one side of what resize makes."""
+"""The largest side of a resized image, in pixels."""
 
 FORMATS = ("jpg", "png", "webp", "bmp", "gif", "tiff")
 MODES = ("lfit", "mfit", "fill", "pad", "fixed")
@@ -36,7 +36,7 @@ FONTS = (
     "droidsansfallback",
 )
 
-# Real OSS has them; here they are refused as not implemented, which is not to say wrong.
+# The real OSS has them; here they are refused as not implemented, not as wrong.
 _MISSING_ACTIONS = frozenset(
     """
     average-hue blindwatermark blur bright circle contrast deblindwatermark indexcrop
@@ -51,12 +51,12 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Resize:
-    """New sides in pixels, or `percent` alone; None for what is left open.
+    """New sides in pixels, or only `percent`; None for values that are not given.
 
     `long` and `short` are the longer and the shorter side; they count where neither `width` nor
-    `height` is given. `limit` leaves a source alone that would be enlarged on either side, but by
-    `percent`; in which modes is not verified on the real OSS (assumption 21). `color` fills what
-    mode "pad" adds.
+    `height` is given. With `limit`, a source that would become larger on either side stays
+    unchanged, except with `percent`. In which modes is not verified on the real OSS (assumption
+    21). `color` fills the area that mode "pad" adds.
     """
 
     mode: str = "lfit"
@@ -71,7 +71,8 @@ class Resize:
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle: its size (None: all there is), its place in the grid, and a shift from there."""
+    """A rectangle: its size (None: the whole side), its place in the grid, and a shift from
+    there."""
 
     width: int | None
     height: int | None
@@ -82,7 +83,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Rotate:
-    """By how many degrees clockwise, 0 to 360."""
+    """The clockwise rotation in degrees, 0 to 360."""
 
     degrees: int
 
@@ -91,8 +92,8 @@ class Rotate:
 class Watermark:
     """Text on the image. Lengths in pixels, `opacity` and `shadow` in percent, clockwise degrees.
 
-    `voffset` moves it down from the middle row of the grid; `padx` and `pady` lie between the
-    copies that `fill` covers the image with.
+    `voffset` moves it down from the middle row of the grid; `padx` and `pady` are the gaps between
+    the copies with which `fill` covers the image.
     """
 
     text: str
@@ -112,7 +113,7 @@ class Watermark:
 
 @dataclass(frozen=True)
 class Quality:
-    """1 to 100: of the source's quality (`relative`), or an upper bound."""
+    """1 to 100: a percentage of the source's quality (`relative`), or an upper bound."""
 
     value: int
     relative: bool
@@ -123,10 +124,11 @@ Step = Resize | Crop | Rotate | Watermark
 
 @dataclass(frozen=True)
 class Instructions:
-    """The steps in their order, and what holds for the whole wherever it stood.
+    """The steps in their order, and the actions for the whole image, whatever their place.
 
-    `format` is "" for the source's own. `auto_orient` turns the source as its EXIF data say,
-    before the first step. `info` stands alone: JSON about the source instead of an image.
+    `format` is "" for the source's own. `auto_orient` turns the source by its EXIF data, before the
+    first step. `info` must be the only action: it returns JSON about the source instead of an
+    image.
     """
 
     steps: tuple[Step, ...] = ()
@@ -140,7 +142,7 @@ class Instructions:
 def parse(process: str) -> Instructions:
     """Read the value of x-oss-process that begins with image.
 
-    Raises OssError InvalidArgument, NotImplemented for what real OSS has and the sandbox has not.
+    Raises OssError InvalidArgument, and NotImplemented for features that the sandbox lacks.
     """
     if len(process) > MAX_CHARACTERS:
         raise _too_long()
@@ -173,7 +175,7 @@ def _resize(made: Instructions, arguments: Sequence[str]) -> Instructions:
         height=_side(values, "h", "0040-00000313"),
         long=_side(values, "l", "0040-00000314"),
         short=_side(values, "s", "0040-00000315"),
-        # Beside a side it does not count: not verified on the real OSS (assumption 22).
+        # It is ignored if a side is given: not verified on the real OSS (assumption 22).
         percent=None if sides else percent,
         limit=_switch(values, "limit", True, "0040-00000319"),
         color=_color(values, "FFFFFF", ""),
@@ -182,7 +184,7 @@ def _resize(made: Instructions, arguments: Sequence[str]) -> Instructions:
 
 
 def _crop(made: Instructions, arguments: Sequence[str]) -> Instructions:
-    # "r" is in the vendor's own SDK tests, and has no documented meaning: it is let pass.
+    # "r" is in the vendor's own SDK tests, without a documented meaning: it is accepted.
     values = _values("crop", arguments, ("w", "h", "x", "y", "g", "r"))
     most = 10**9 - 1
     width = _number(values, "w", 0, most, "0040-00000225", 0)
@@ -213,7 +215,7 @@ def _interlace(made: Instructions, arguments: Sequence[str]) -> Instructions:
 
 
 def _quality(made: Instructions, arguments: Sequence[str]) -> Instructions:
-    # A bare number stands in the documentation of EC 0040-00000310 only: taken for relative.
+    # A bare number is only in the documentation of EC 0040-00000310; it is read as relative.
     if len(arguments) == 1 and arguments[0] and "_" not in arguments[0]:
         bare = {"quality": arguments[0]}
         value = _number(bare, "quality", 1, 100, "0040-00000310")
@@ -312,7 +314,7 @@ def _number(
     if name not in values and default is not None:
         return default
     text = values[name]
-    # [0-9]: \d and int() know other digits as well.
+    # [0-9], because \d and int() accept other digits as well.
     if not re.fullmatch("-?[0-9]{1,9}", text) or not least <= int(text) <= most:
         raise _invalid(name, text, ec)
     return int(text)
@@ -347,7 +349,7 @@ def _text(values: Mapping[str, str]) -> str:
     if not values["text"]:
         raise _invalid("text", "", "0040-00000258")
     text = _decoded(values, "text", "0040-00000257")
-    # Characters in the documentation, of which about 20 Chinese ones fit: so bytes are meant.
+    # The documentation says characters, but about 20 Chinese ones fit, so it means bytes.
     if len(text.encode()) > MAX_TEXT_BYTES:
         raise _invalid("text", values["text"], "0040-00000259")
     return text

@@ -1,9 +1,9 @@
 """Single steps of image processing, drawn: resize, crop, rotate, watermark.
 
-Each takes a decoded image and makes another. Limits are vendor documentation. Not verified on the
-real OSS (assumption 21): the corners of a turned image, the look of a shadow, and how long text is
-cut off. The only font is the one that comes with Pillow, which has ASCII: other characters are
-drawn as boxes.
+Each takes a decoded image and makes another. Limits are from the vendor's documentation. Not
+verified on the real OSS (assumption 21): the corners of a turned image, the look of a shadow, and
+how long text is cut off. The only font is the one that comes with Pillow, which has ASCII: other
+characters are drawn as boxes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation (EXIF 2.3)."""
+"""The transformation that undoes each EXIF orientation (EXIF 2.3)."""
 
 _GRID = {name: (place % 3, place // 3) for place, name in enumerate(GRID)}
 """Column and row of each place, 0 to 2."""
@@ -49,9 +49,9 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def drawn(image: Image.Image, step: Step, *, may_enlarge: bool) -> Image.Image:
-    """Do one step to an image, RGB or RGBA, which may be changed by it.
+    """Apply one step to an image, RGB or RGBA, which may be changed in place.
 
-    Raises OssError ImageTooLarge, BadRequest for what would exceed a limit.
+    Raises OssError ImageTooLarge or BadRequest if a limit would be exceeded.
     """
     if isinstance(step, Resize):
         return _resized(image, step, may_enlarge=may_enlarge)
@@ -73,7 +73,7 @@ def _resized(image: Image.Image, step: Resize, *, may_enlarge: bool) -> Image.Im
     else:
         target = (_round(source[0] * ratio), _round(source[1] * ratio))
     larger = target[0] > source[0] or target[1] > source[1]
-    # A percentage says itself that it enlarges.
+    # A percentage above 100 asks explicitly to enlarge.
     if larger and not (may_enlarge and (step.percent is not None or not step.limit)):
         return image
     if max(target) > MAX_SIDE or target[0] * target[1] > MAX_TARGET_PIXELS:
@@ -93,7 +93,7 @@ def _resized(image: Image.Image, step: Resize, *, may_enlarge: bool) -> Image.Im
 
 
 def _wanted(step: Resize, width: int, height: int) -> tuple[str, float, float]:
-    """Return the mode, and the sides of the rectangle that it speaks of."""
+    """Return the mode, and the sides of the rectangle that it uses."""
     first, second = step.width, step.height
     if first is None and second is None:
         if step.long is None and step.short is None:
@@ -105,7 +105,7 @@ def _wanted(step: Resize, width: int, height: int) -> tuple[str, float, float]:
         return step.mode, first, second
     given = first or second or 1
     if step.mode not in ("lfit", "mfit"):
-        # Of a single side these make a square (vendor documentation).
+        # With a single side these modes make a square (vendor documentation).
         return step.mode, given, given
     ratio = given / (width if first else height)
     return step.mode, width * ratio, height * ratio
@@ -122,7 +122,8 @@ def _cropped(image: Image.Image, step: Crop) -> Image.Image:
 
 
 def _origin(place: str, free_width: int, free_height: int) -> tuple[int, int]:
-    """Return the upper left corner in a grid of nine, where this much is left beside and below."""
+    """Return the upper left corner for a place in the grid of nine, with this much free space
+    beside and below."""
     column, row = _GRID[place]
     return free_width * column // 2, free_height * row // 2
 
@@ -156,15 +157,15 @@ def _marked(image: Image.Image, step: Watermark) -> Image.Image:
     column, row = _GRID[step.place]
     left += (step.x, 0, -step.x)[column]
     top += (step.y, step.voffset, -step.y)[row]
-    # Of a text that is too long, its beginning is seen.
+    # Of a text that is too long, the beginning is shown.
     _put(image, stamp, (max(left, 0), max(top, 0)))
     return image
 
 
 def _stamp(step: Watermark, size: tuple[int, int]) -> Image.Image | None:
-    """Draw a watermark's text alone, as much of it as an image of this size shows; None if blank.
+    """Draw only the watermark's text, as much as an image of this size shows; None if it is blank.
 
-    Of text that is turned otherwise than upside down, at most MAX_TURNED_SIDE is drawn.
+    Of text that is turned, but not upside down, at most MAX_TURNED_SIDE pixels are drawn.
     """
     font = ImageFont.load_default(step.size)
     text = "".join(character if character.isprintable() else " " for character in step.text)

@@ -1,13 +1,13 @@
 """Image processing: an object's bytes and Instructions -> the answer's bytes and content type.
 
-Here a source is decoded and what came of it is encoded, with Pillow; the single steps lie in
-image_steps.py. Bytes in, bytes out: no parameter comes near the file system.
+This module decodes the source and encodes the result, with Pillow; image_steps.py has the single
+steps. It takes bytes and returns bytes: no parameter reaches the file system.
 
-Limits are vendor documentation but for MAX_DECODED_PIXELS and MAX_FRAMES, which are what a laptop
-can hold. One image is drawn at a time, so that these bound the memory of the whole process: to
-1.3 GB, measured at their worst. Metadata (EXIF, colour profiles) does not go along.
+Limits are from the vendor's documentation, except MAX_DECODED_PIXELS and MAX_FRAMES, which fit a
+laptop. One image is drawn at a time, so these two bound the memory of the whole process: to 1.3 GB,
+measured in the worst case. Metadata (EXIF, colour profiles) is dropped.
 
-Not verified on the real OSS (assumption 21): the default quality, and which code goes with which
+Not verified on the real OSS (assumption 21): the default quality, and which code belongs to which
 limit.
 """
 
@@ -33,11 +33,11 @@ from sandbox.oss.image_steps import drawn, turned
 
 MAX_SOURCE_BYTES = 20 * 1024**2  # of a stored image that is processed
 MAX_SOURCE_SIDE = {"tiff": 16384}
-"""By format; 30,000 pixels for the others."""
+"""The largest side by format; 30,000 pixels for the others."""
 
 MAX_SOURCE_PIXELS = 250_000_000  # width by height of a stored image
 MAX_DECODED_PIXELS = 89_478_485
-"""Pixels of all frames; Pillow's own default. image/info tells of larger ones."""
+"""Pixels of all frames; Pillow's own default. image/info also answers for larger ones."""
 
 MAX_FRAMES = 1000  # of an animation; ours to choose
 MAX_WEBP_SIDE = 16383  # pixels: the format's own limit
@@ -47,14 +47,14 @@ PATIENCE = 10
 DEFAULT_QUALITY = 85  # percent, of what is encoded without a quality
 
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
-"""Pillow's decoders for what OSS's image processing reads (vendor documentation), and no others:
-there are some that start programs."""
+"""Pillow's decoders for the formats that OSS's image processing reads (vendor documentation). No
+others are used, since some start programs."""
 
 NAMES = {
     "BMP": "bmp",
     "GIF": "gif",
     "JPEG": "jpg",
-    # What JPEG's decoder calls one with a second picture in it, as many phones take.
+    # The JPEG decoder's name for a JPEG with a second picture in it, as many phones make.
     "MPO": "jpg",
     "PNG": "png",
     "TIFF": "tiff",
@@ -86,10 +86,10 @@ class Processed:
 
 
 def process(source: bytes, instructions: Instructions) -> Processed:
-    """Do to an image what the instructions say.
+    """Process an image by the instructions.
 
-    Raises OssError BadRequest for what is no image or a damaged one, ImageTooLarge for what exceeds
-    a limit, and 503 when other images take too long.
+    Raises OssError BadRequest if it is no image or damaged, ImageTooLarge if it exceeds a limit,
+    and 503 when other images take too long.
     """
     check_size(len(source))
     with _one_at_a_time():
@@ -100,7 +100,7 @@ def process(source: bytes, instructions: Instructions) -> Processed:
 
 
 def check_size(size: int) -> None:
-    """Refuse a source of more bytes than are processed. Raises OssError ImageTooLarge."""
+    """Refuse a source with too many bytes. Raises OssError ImageTooLarge."""
     if size > MAX_SOURCE_BYTES:
         raise image_too_large(f"The image exceeds {MAX_SOURCE_BYTES} bytes.", "0040-00000001")
 
@@ -118,7 +118,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _processed(image: Image.Image, instructions: Instructions) -> Processed:
     source_format = _name(image)
-    # Only of a GIF is "gif" made (vendor documentation).
+    # Only a GIF can be converted to "gif" (vendor documentation).
     wanted = "" if instructions.format == "gif" else instructions.format
     target_format = wanted or source_format
     _check_source(image)
@@ -139,7 +139,7 @@ def _processed(image: Image.Image, instructions: Instructions) -> Processed:
 
 
 def _opened(source: bytes) -> Image.Image:
-    """Read an image's head; what its decoder then finds is read by _plain."""
+    """Read an image's head; _plain decodes the rest."""
     try:
         image = Image.open(io.BytesIO(source), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -179,9 +179,8 @@ def _frame_count(image: Image.Image) -> int:
 
 
 def _keeps_moving(instructions: Instructions) -> bool:
-    """Whether a GIF stays an animation: only resize (but by percent), crop and watermark keep it.
-
-    Vendor documentation.
+    """Whether a GIF stays an animation: only resize (without percent), crop and watermark keep it
+    (vendor documentation).
     """
     return instructions.quality is None and not any(
         isinstance(step, Rotate) or (isinstance(step, Resize) and step.percent is not None)
@@ -206,12 +205,12 @@ def _frames(image: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Decode to RGB, or RGBA where something may be seen through, without metadata."""
+    """Decode to RGB, or to RGBA if the image may be transparent, without metadata."""
 
     def read() -> Image.Image:
         image.load()
         if image.mode.startswith(("I", "F")):
-            # 16 bits a channel, which convert() would cut off instead of scaling.
+            # This has 16 bits a channel, which convert() would cut off instead of scaling.
             scaled = image.convert("I").point(lambda value: value * (1 / 256))
             return scaled.convert("L").convert("RGB")
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -222,7 +221,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if there is none, or nothing sensible."""
+    """Return the EXIF orientation, 1 to 8; 1 if there is none, or an invalid one."""
     # Pillow itself turns a TIFF.
     if _name(image) not in ("jpg", "webp"):
         return 1
@@ -241,7 +240,7 @@ def _information(image: Image.Image, size: int) -> bytes:
         "ImageHeight": str(image.height),
         "ImageWidth": str(image.width),
     }
-    # Not of a PNG (vendor documentation).
+    # A PNG has none (vendor documentation).
     if _name(image) != "png":
         values = {**_exif(image), **values}
     content = {name: {"value": values[name]} for name in sorted(values)}
@@ -265,7 +264,7 @@ def _exif(image: Image.Image) -> dict[str, str]:
 
 
 def _guarded(read: Callable[[], T]) -> T:
-    """Let Pillow read a stranger's bytes. Raises OssError BadRequest, whatever it stumbles on."""
+    """Let Pillow read a stranger's bytes. Raises OssError BadRequest for every kind of error."""
     try:
         return read()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -290,7 +289,7 @@ def _source_quality(image: JpegImageFile) -> int:
     table = image.quantization.get(0, [])
     if not table:
         return 100
-    # The inverse of how libjpeg scales its table, which is that of quality 50.
+    # The inverse of libjpeg's scaling of its table, which is for quality 50.
     scale = 100 * sum(table) / sum(_standard_table())
     quality = 5000 / scale if scale > 100 else (200 - scale) / 2
     return min(max(round(quality), 1), 100)
@@ -308,7 +307,7 @@ def _encoded(frames: list[Image.Image], name: str, options: dict[str, Any]) -> b
     if name == "webp" and max(image.size) > MAX_WEBP_SIDE:
         raise image_too_large("The image is too large for WebP.", "0040-00000011")
     if name == "jpg" and image.mode == "RGBA":
-        # White, never black (vendor documentation).
+        # Transparent areas become white, never black (vendor documentation).
         white = Image.new("RGBA", image.size, (255, 255, 255))
         image = Image.alpha_composite(white, image).convert("RGB")
     if others:

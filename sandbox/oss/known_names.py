@@ -1,10 +1,10 @@
-"""Which parameters and x-oss- headers the sandbox knows; the others are refused, never ignored.
+"""The parameters and x-oss- headers that the sandbox knows; others are refused, never ignored.
 
-To ignore one is to do something else than was asked for: to overwrite what must not be, to list
-all where a part was meant. Two kinds are passed over. A header of uploads that another step of a
-multipart upload, a read or a delete brings along: ali-oss sends its headers again as it completes.
-And a parameter with a value that no feature of an object has, which keeps caches away ("?t=1").
-Not verified on the real OSS (assumption 39): what it makes of names that it does not know.
+Ignoring one could overwrite a protected object, or list everything instead of a part. Two kinds are
+ignored. The first is a header of uploads in another step of a multipart upload, a read or a delete:
+ali-oss sends its headers again when it completes. The second is a parameter with a value that is no
+feature of an object, which only avoids caches ("?t=1"). Not verified on the real OSS (assumption
+39): how it treats names that it does not know.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _ANYWHERE = frozenset(
     callback callback-var x-oss-callback x-oss-callback-var
     """.split()
 )
-"""What signs, in headers, URLs and forms; and callbacks, which operations.py judges."""
+"""The names of signatures in headers, URLs and forms; and of callbacks, which operations.py
+checks."""
 
 _MULTIPART = frozenset(
     "InitiateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload".split()
@@ -33,7 +34,7 @@ _MAKE_OBJECTS = frozenset(
     "PutObject PostObject CopyObject AppendObject PutSymlink InitiateMultipartUpload".split()
 )
 _ANY_META = "x-oss-meta-"
-# Which operations a header belongs to.
+# The operations that each header belongs to.
 _HEADERS: Mapping[str, frozenset[str]] = {
     _ANY_META: _MAKE_OBJECTS,
     "x-oss-object-acl": _MAKE_OBJECTS | {"CompleteMultipartUpload", "PutObjectAcl"},
@@ -59,7 +60,7 @@ _HEADERS: Mapping[str, frozenset[str]] = {
 }
 _CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
-# Beside the sub-resources that choose the operation.
+# Parameters beside the sub-resources that choose the operation.
 _PARAMETERS: Mapping[str, frozenset[str]] = {
     operation: frozenset(names.split())
     for operation, names in {
@@ -76,14 +77,14 @@ _PARAMETERS: Mapping[str, frozenset[str]] = {
 _KNOWN_PARAMETERS = frozenset().union(
     _ANYWHERE, OPERATION_SUBRESOURCES, RESPONSE_OVERRIDES, {"x-oss-process"}, *_PARAMETERS.values()
 )
-# What only keeps caches away may be a bare number: "?1700000000".
+# A parameter that only avoids caches may be a bare number: "?1700000000".
 _SUBRESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 def unknown_subresources(query: Mapping[str, str]) -> list[str]:
-    """Return the parameters that would choose an operation, were they known.
+    """Return unknown parameters that look like ones that choose an operation.
 
-    They have no value ("?regions"), or a name of OSS's own (x-oss-).
+    They have no value ("?regions"), or begin with x-oss-.
     """
     return [
         name
@@ -94,9 +95,9 @@ def unknown_subresources(query: Mapping[str, str]) -> list[str]:
 
 
 def check_names(operation: str, call: Call) -> None:
-    """Refuse what the sandbox does not know of an operation. Raises NotImplemented.
+    """Refuse unknown parameters and headers of an operation.
 
-    InvalidArgument for a value that x-oss-forbid-overwrite cannot have.
+    Raises NotImplemented, and InvalidArgument for a wrong value of x-oss-forbid-overwrite.
     """
     _check_parameters(operation, call)
     for name, value in call.headers.items():
@@ -111,7 +112,7 @@ def check_names(operation: str, call: Call) -> None:
 def _check_parameters(operation: str, call: Call) -> None:
     refused = unknown_subresources(call.query)
     if not call.key and not refused:
-        # A bucket's listings are cut by what was forgotten here: nothing is passed over.
+        # A parameter that is missing here could limit a bucket's listing, so none is ignored.
         allowed = _PARAMETERS.get(operation, frozenset()) | OPERATION_SUBRESOURCES | _ANYWHERE
         refused = sorted(call.query.keys() - allowed - RESPONSE_OVERRIDES)
     if refused:
@@ -132,7 +133,7 @@ def _check_header(operation: str, method: str, name: str, value: str) -> None:
 
 
 def _conditional(name: str, operation: str) -> OssError:
-    """Make the refusal of a condition on what is written (vendor documentation of the EC)."""
+    """Make the refusal of a condition on a write (the EC is from the vendor's documentation)."""
     message = "A header you provided implies functionality that is not implemented."
     written = f"{message} The sandbox knows no {name.title()} with {operation}."
     return OssError(400, "NotImplemented", written, "0017-00000245")

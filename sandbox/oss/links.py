@@ -1,9 +1,8 @@
 """Symbolic links: PutSymlink, GetSymlink, and the object that reading one leads to.
 
-A link names a key of its own bucket, which need not be there. Whoever reads through it needs
-oss:GetObject on both (vendor documentation: permissions on the target are checked when the link is
-read, not when it is made). Not verified on the real OSS (assumption 2): that they are the
-requester's alone.
+A link names a key of its own bucket; that object need not exist. A reader needs oss:GetObject on
+both (vendor documentation: permissions on the target are checked when the link is read, not when it
+is made). Not verified on the real OSS (assumption 2): that only the reader's permissions count.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def put_symlink(call: Call, site: Site) -> Response:
 
 
 def get_symlink(call: Call, site: Site) -> Response:
-    """GetSymlink: where a link leads, whether there is anything or not, and its own metadata.
+    """GetSymlink: the link's target, which need not exist, and its own metadata.
 
     Not verified on the real OSS (assumption 42): the metadata. The vendor's page
     names x-oss-symlink-target and the common headers.
@@ -66,17 +65,17 @@ def get_symlink(call: Call, site: Site) -> Response:
 
 
 def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
-    """Return the call for what is to be read: the target, where the object is a link; and the link.
+    """Return the call for the object to read (the target, if the object is a link), and the link.
 
-    The link is without the header that says where it leads (not verified on the
-    real OSS (assumption 42): that it is left out).
-    Raises AccessDenied, SymlinkTargetNotExist, InvalidTargetType for a link to a link.
+    The link's header with its target is removed (not verified on the real OSS (assumption 42): that
+    it is left out). Raises AccessDenied, SymlinkTargetNotExist, InvalidTargetType for a link to a
+    link.
     """
     info = site.storage.find(call.bucket, call.key)
     if info is None or info.type != TYPE:
         return call, None
     target = Target(call.bucket, unquote_to_bytes(info.headers[_TARGET]).decode())
-    # Before it is looked at: a refusal does not tell whether it is there.
+    # Authorize before the lookup: a refusal must not reveal whether the target exists.
     authorize(call, [Need("oss:GetObject", target)], site)
     found = site.storage.find(target.bucket, target.key)
     headers = {"x-oss-object-type": TYPE}

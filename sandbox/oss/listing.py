@@ -24,7 +24,7 @@ MAX_KEYS = 1000  # entries of a page (vendor documentation)
 class _Page:
     objects: list[ObjectInfo]
     prefixes: list[str]
-    # The last key or common prefix, where there is more.
+    # The last key or common prefix, if the listing goes on.
     next: str | None
 
 
@@ -75,7 +75,7 @@ def list_objects_v2(call: Call, site: Site) -> Response:
 
 
 def max_keys(query: Mapping[str, str], name: str, default: int = DEFAULT_KEYS) -> int:
-    """Read how many entries are wanted, 1 to 1,000. Raises InvalidArgument."""
+    """Read the wanted number of entries, 1 to 1,000. Raises InvalidArgument."""
     text = query.get(name) or str(default)
     if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_KEYS:
         raise invalid_argument(f"Argument {name} must be from 1 to {MAX_KEYS}.", name, text)
@@ -83,7 +83,8 @@ def max_keys(query: Mapping[str, str], name: str, default: int = DEFAULT_KEYS) -
 
 
 def group(key: str, prefix: str, delimiter: str) -> str:
-    """Return the common prefix that stands for `key`, "" where it stands for itself."""
+    """Return the common prefix that replaces `key` in the listing, "" if the key itself is
+    listed."""
     place = key.find(delimiter, len(prefix)) if delimiter else -1
     return "" if place < 0 else key[: place + len(delimiter)]
 
@@ -94,7 +95,7 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
     prefixes: list[str] = []
     last = ""
     start, inclusive = after.encode(), not after
-    # A common prefix as the marker: what it stands for has been listed.
+    # If the marker is a common prefix, all its keys have been listed.
     if after and group(after, prefix, delimiter) == after and after.startswith(prefix):
         start, inclusive = _past(after)
     while True:
@@ -110,7 +111,7 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
                 prefixes.append(common)
                 last = common
                 start, inclusive = _past(common)
-                # The rest of what was found may be of the same group.
+                # The remaining keys may belong to the same group.
                 break
             objects.append(info)
             last = info.key
@@ -119,7 +120,7 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
 
 
 def _past(prefix: str) -> tuple[bytes, bool]:
-    """Where to go on after all keys that begin with a (valid UTF-8) prefix."""
+    """The first key after all keys that begin with a (valid UTF-8) prefix."""
     after = successor(prefix.encode())
     # UTF-8 never ends in 0xFF, so there always is one.
     return (after or b"", True)

@@ -29,8 +29,9 @@ from sandbox.oss.xml import key_writer, parse, text_of
 
 MAX_PART_NUMBER = 10_000  # parts are numbered from 1 (vendor documentation)
 MIN_PART_BYTES = 100 * 1024
-"""What every part but the last has to have (vendor documentation)."""
-# What a client that encrypts needs to resume an upload (alibabacloud-oss-v2, ListPartsResult).
+"""The least size of every part but the last (vendor documentation)."""
+# Headers that an encrypting client needs to resume an upload (alibabacloud-oss-v2,
+# ListPartsResult).
 _CLIENT_ENCRYPTION = {
     f"x-oss-meta-client-side-encryption-{name}": f"ClientEncryption{element}"
     for name, element in {
@@ -45,10 +46,10 @@ _CLIENT_ENCRYPTION = {
 
 
 def initiate(call: Call, site: Site) -> Response:
-    """InitiateMultipartUpload: a key that must not be overwritten is looked at here already.
+    """InitiateMultipartUpload: it already refuses a key that must not be overwritten.
 
-    Not verified on the real OSS (assumptions 61 and 62): that, and that the object gets the headers
-    of the start.
+    Not verified on the real OSS: that it does so (assumptions 61 and 62), and that the object gets
+    the headers of the start.
     """
     if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
         raise file_already_exists()
@@ -97,7 +98,7 @@ def upload_part_copy(call: Call, site: Site) -> Response:
         finally:
             staged.discard()
     content = [("LastModified", iso_date(part.modified)), ("ETag", f'"{part.etag}"')]
-    # In both places: oss2 reads the header.
+    # The ETag is in both places, since oss2 reads the header.
     headers = {"etag": f'"{part.etag}"', "x-oss-hash-crc64ecma": str(staged.crc64)}
     return document("CopyPartResult", content, headers=headers)
 
@@ -147,8 +148,8 @@ def list_parts(call: Call, site: Site) -> Response:
 def complete(call: Call, site: Site, body: bytes) -> Stored:
     """CompleteMultipartUpload, of the parts in the body or (x-oss-complete-all: yes) of all.
 
-    Without any part the object is empty: alibabacloud-oss-go-sdk-v2 uploads an empty stream so
-    (TestUploaderUploadFromTeeReader). Its ETag is not verified on the real OSS (assumption 64).
+    Without any part the object is empty: alibabacloud-oss-go-sdk-v2 uploads an empty stream in this
+    way (TestUploaderUploadFromTeeReader). Its ETag is not verified on the real OSS (assumption 64).
     """
     write = key_writer(call.query)
     upload_id = call.query["uploadId"]
@@ -228,7 +229,8 @@ def list_uploads(call: Call, site: Site) -> Response:
         *write.element(),
         ("KeyMarker", write(after[0])),
         ("UploadIdMarker", after[1]),
-        # Also of the last page (alibabacloud-oss-python-sdk-v2, tests/integration/test_client.py).
+        # The last page has them too (alibabacloud-oss-python-sdk-v2,
+        # tests/integration/test_client.py).
         ("NextKeyMarker", write(last[0])),
         ("NextUploadIdMarker", last[1]),
         ("Prefix", write(prefix)),
@@ -264,7 +266,7 @@ def _part_number(call: Call) -> int:
 
 
 def _store_part(call: Call, site: Site, number: int, body: Staged, missing: str) -> Part:
-    """Store a part; `missing` is the EC where there is no such upload."""
+    """Store a part; `missing` is the EC if the upload does not exist."""
     try:
         return site.storage.put_part(call.bucket, call.key, call.query["uploadId"], number, body)
     except OssError as error:

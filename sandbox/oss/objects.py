@@ -1,4 +1,4 @@
-"""Operations on one object, and DeleteMultipleObjects; multipart uploads lie in multipart.py."""
+"""Operations on one object, and DeleteMultipleObjects; multipart.py has multipart uploads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from sandbox.oss.xml import key_writer, parse, text_of
 
 OBJECT_ACLS = ("default", "private", "public-read", "public-read-write")
 MAX_USER_METADATA = 8 * 1024
-"""Bytes of all x-oss-meta-* together (vendor documentation)."""
+"""The most bytes of all x-oss-meta-* together (vendor documentation)."""
 MAX_DELETED_KEYS = 1000  # of one DeleteMultipleObjects (vendor documentation)
 
 STORED_HEADERS = (
@@ -62,12 +62,12 @@ COMPRESSED_TYPES = frozenset(
     }
 )
 MIN_COMPRESSED = 1024
-"""Bytes of an object that is compressed on its way out, at least (vendor documentation)."""
+"""The least bytes of an object whose answer is compressed (vendor documentation)."""
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Stored(NamedTuple):
-    """The answer to a finished upload, and what a callback can tell of it."""
+    """The answer to a finished upload, and the values for its callback."""
 
     response: Response
     made: ObjectInfo
@@ -82,7 +82,7 @@ def put_object(call: Call, site: Site, body: Staged) -> Stored:
 
 
 def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str]) -> Stored:
-    """PostObject; `fields` say how it is to be answered.
+    """PostObject; `fields` choose the form of the answer.
 
     Not verified on the real OSS (assumption 13): the status of a redirect, and that nothing is
     added to its URL.
@@ -108,7 +108,7 @@ def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str])
 
 
 def check_redirect(fields: Mapping[str, str]) -> None:
-    """Refuse to send a browser to what is no web page. Raises InvalidArgument."""
+    """Refuse to redirect a browser to a URL that is not http or https. Raises InvalidArgument."""
     redirect = fields.get("success_action_redirect")
     if redirect and not re.fullmatch(r"https?://[\x21-\x7e]+", redirect):
         message = "success_action_redirect must be an http or https URL, percent-encoded."
@@ -144,7 +144,7 @@ def append_object(call: Call, site: Site, body: Staged) -> Response:
 
 
 def copy_object(call: Call, site: Site) -> Response:
-    """CopyObject: the source's headers go along, unless x-oss-metadata-directive is REPLACE."""
+    """CopyObject: the source's headers are copied, unless x-oss-metadata-directive is REPLACE."""
     directive = call.headers.get("x-oss-metadata-directive", "COPY").upper()
     if directive not in ("COPY", "REPLACE"):
         raise invalid_argument(
@@ -175,7 +175,8 @@ def copy_object(call: Call, site: Site) -> Response:
 
 
 def get_object(call: Call, site: Site, link: ObjectInfo | None = None) -> Response:
-    """GetObject, and HeadObject: the same without the bytes; of an image, as x-oss-process says.
+    """GetObject, and HeadObject, which is the same without the bytes; x-oss-process can process an
+    image.
 
     `link` is the symbolic link that led to the object, if one did.
     """
@@ -204,7 +205,7 @@ def get_object_meta(call: Call, site: Site) -> Response:
 
 
 def delete_object(call: Call, site: Site) -> Response:
-    """DeleteObject: 204, whether it was there or not."""
+    """DeleteObject: 204, whether the object existed or not."""
     site.storage.delete(call.bucket, [call.key])
     return empty(204)
 
@@ -248,7 +249,7 @@ def put_object_acl(call: Call, site: Site) -> Response:
 
 
 def check_body(headers: Mapping[str, str], content_md5: str) -> None:
-    """Compare what came with the Content-MD5 header, if there is one. Raises InvalidDigest.
+    """Compare the body with the Content-MD5 header, if there is one. Raises InvalidDigest.
 
     `content_md5` is the body's MD5 in base64.
     """
@@ -297,7 +298,7 @@ def object_acl(headers: Mapping[str, str]) -> str:
 
 
 def checksums(info: ObjectInfo) -> dict[str, str]:
-    """Return the headers by which a client checks what was stored."""
+    """Return the headers with which a client checks the stored bytes."""
     return {"etag": f'"{info.etag}"', "x-oss-hash-crc64ecma": str(info.crc64)}
 
 
@@ -346,8 +347,8 @@ def open_source(call: Call, site: Site) -> OpenObject:
 def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int] | None:
     """Read one range of bytes into a start and an end (excluded); None unless it is valid.
 
-    A range that leaves an object of `size` bytes is not valid; with `clip` it is cut, if any of it
-    lies inside.
+    A range beyond the end of an object of `size` bytes is not valid. With `clip` it is cut, if a
+    part of it is inside.
     """
     match = _RANGE.fullmatch(text.strip())
     if not match or not any(match.groups()):
@@ -363,7 +364,7 @@ def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int]
 
 
 def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
-    """Return which bytes to answer with; None for the whole object, as without a Range header.
+    """Return the range of the answer; None for the whole object, as without a Range header.
 
     An invalid range counts as none, unless x-oss-range-behavior is standard; of a list the first
     counts (help.aliyun.com/document_detail/39571). Raises InvalidRange, NotImplemented.
@@ -385,10 +386,10 @@ def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
 
 
 def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
-    """Return what OSS says of an object that was read through `link`.
+    """Return the information about an object that was read through `link`.
 
-    Size, ETag, Content-MD5 and storage class are the object's, the time is the later one, all else
-    is the link's (HeadObject, help.aliyun.com/document_detail/31984). Not verified on the real
+    Size, ETag, Content-MD5 and storage class are the object's, the time is the later one, and the
+    rest is the link's (HeadObject, help.aliyun.com/document_detail/31984). Not verified on the real
     OSS (assumption 42): that the CRC is the object's too. SDKs compare it with the bytes.
     """
     if link is None:
@@ -398,9 +399,9 @@ def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
 
 
 def _content_md5(info: ObjectInfo) -> dict[str, str]:
-    """Return the header, which objects of one upload have (go-sdk-v2's integration tests).
+    """Return the header, which objects of a single upload have (go-sdk-v2's integration tests).
 
-    Not verified on the real OSS (assumption 43): that an answer with a range has it too, of the
+    Not verified on the real OSS (assumption 43): that an answer with a range also has it, for the
     whole object.
     """
     if info.type != "Normal":
@@ -447,10 +448,11 @@ def _download(
 
 
 def _is_compressed(call: Call, headers: Mapping[str, str], size: int) -> bool:
-    """Whether OSS compresses the answer: a text of 1 KiB, for who takes gzip (faq-detail/39645).
+    """Whether OSS compresses the answer: a text of 1 KiB or more, if the client accepts gzip
+    (faq-detail/39645).
 
-    Not verified on the real OSS: that a range is never compressed (assumption 43), nor what was
-    stored with a Content-Encoding; and that the type in the answer counts (assumption 44).
+    Not verified on the real OSS: that neither a range (assumption 43) nor an object with a
+    Content-Encoding is ever compressed, and that the type in the answer counts (assumption 44).
     """
     kind = headers["content-type"].partition(";")[0].strip().lower()
     return (
@@ -486,10 +488,10 @@ def _overrides(call: Call) -> dict[str, str]:
 def _process_image(
     call: Call, site: Site, instructions: Instructions, link: ObjectInfo | None
 ) -> Response:
-    """Answer with what was made of an image: always the whole, whatever Range says.
+    """Answer with a processed image: always the whole, whatever Range says.
 
-    The ETag is the stored object's (vendor documentation). Its CRC and encoding are not told, which
-    are not those of these bytes: SDKs check the CRC.
+    The ETag is the stored object's (vendor documentation). The answer leaves out the object's CRC
+    and encoding, since these bytes differ and SDKs check the CRC.
     """
     with site.storage.open(call.bucket, call.key) as opened:
         info = _described(opened.info, link)
@@ -511,7 +513,7 @@ def _process_image(
 
 
 class _Download(StreamingResponse):
-    """An object's bytes; closes the object also for a client that has gone before the first."""
+    """An object's bytes; closes the object even if the client has gone before the first byte."""
 
     def __init__(
         self,
@@ -547,7 +549,7 @@ def _check_conditions(headers: Mapping[str, str], info: ObjectInfo, prefix: str)
 
 
 def _is_newer(info: ObjectInfo, text: str) -> bool | None:
-    """Whether the object changed after a date; None if the text is no date."""
+    """Whether the object changed after a date; None if the text is not a date."""
     try:
         return int(info.modified) > parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):

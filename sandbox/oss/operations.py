@@ -1,9 +1,9 @@
-"""The operations of OSS: which request asks for which, and what it needs to be allowed.
+"""The operations of OSS: how a request selects one, and which accesses it needs.
 
-What is not in the table is refused, and so is a parameter or a header that the operation does not
-know (known_names.py): what nobody thought of is never taken for a plain read or write. The actions
-are vendor documentation. Not verified on the real OSS (assumption 1): that an ACL set along with an
-upload needs oss:PutObjectAcl as well (the strict reading).
+An operation that is not in the table is refused, and so is a parameter or a header that the
+operation does not know (known_names.py). So an unknown request is never taken for a plain read or
+write. The actions are from the vendor's documentation. Not verified on the real OSS (assumption 1):
+that an upload with an ACL also needs oss:PutObjectAcl (the strict reading).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sandbox.oss.signatures import OPERATION_SUBRESOURCES
 
 
 class Body(Enum):
-    """What an operation reads: nothing, a small document, or an object's bytes."""
+    """The body that an operation reads: nothing, a small document, or an object's bytes."""
 
     NONE = "none"
     DOCUMENT = "document"
@@ -32,12 +32,13 @@ class Body(Enum):
 
 
 WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
-"""What may be followed by a callback (vendor documentation), beside PostObject."""
-# oss2 asks in these, in resumable_upload, but not as it completes the upload (seen in 2.19.1): no
-# callback comes of it. Not verified on the real OSS (assumption 15): that it is let in.
+"""The operations that may have a callback (vendor documentation), beside PostObject."""
+# oss2's resumable_upload sends callback headers in these, but not when it completes the upload
+# (seen in 2.19.1). They cause no callback. Not verified on the real OSS (assumption 15): that it
+# accepts them.
 _DEAF_TO_CALLBACKS = ("InitiateMultipartUpload", "UploadPart", "ListParts")
-# The EC of an error that several operations share (vendor documentation; those of the others are
-# not known).
+# The EC of an error that several operations share (vendor documentation; the EC for other
+# operations is not known).
 _ECS = {
     ("UploadPart", "NoSuchUpload"): "0042-00000104",
     ("AbortMultipartUpload", "NoSuchUpload"): "0042-00000002",
@@ -48,7 +49,7 @@ Needs = Callable[[Call, bytes], list[Need]]
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: its name, what it needs, the body it reads, and the function that does it."""
+    """One operation: its name, the accesses it needs, the body it reads, and its function."""
 
     name: str
     needs: Needs
@@ -56,7 +57,7 @@ class Operation:
     body: Body = Body.NONE
 
     def perform(self, call: Call, site: Site, body: object) -> Response | Stored:
-        """Do it; `body` is what `self.body` says. Raises OssError."""
+        """Execute it; `body` is of the kind `self.body`. Raises OssError."""
         try:
             return self.run(call, site) if self.body is Body.NONE else self.run(call, site, body)
         except OssError as error:
@@ -65,7 +66,7 @@ class Operation:
 
 
 def operation_of(call: Call) -> Operation:
-    """Return what a request asks for.
+    """Return the operation of a request.
 
     Raises NotImplemented, MethodNotAllowed, and InvalidArgument as check_names() does.
     """
@@ -74,7 +75,7 @@ def operation_of(call: Call) -> Operation:
     if "x-oss-process" in call.query:
         kind = call.query["x-oss-process"].partition("/")[0]
         if call.method == "POST":
-            # Instructions are in the body but for SelectObject, which has its kind here.
+            # The instructions are in the body; only SelectObject has its kind here.
             is_select = kind in ("csv", "json")
             saves = "POST with x-oss-process, which saves what was made"
             raise not_implemented(f"SelectObject ({kind})" if is_select else saves)
@@ -104,16 +105,17 @@ def operation_of(call: Call) -> Operation:
 
 
 def needs_of_form(call: Call) -> list[Need]:
-    """Return what PostObject needs to be allowed. Raises as check_names() does.
+    """Return the accesses that PostObject needs.
 
-    It is not in the table: what it works on is known when its form has been read.
+    Raises as check_names() does. PostObject is not in the table: its object is known only after the
+    form has been read.
     """
     check_names("PostObject", call)
     return _write(call, b"")
 
 
 def takes_form(target: Target, query: Mapping[str, str]) -> bool:
-    """Whether a POST is PostObject, whose signature lies in its form."""
+    """Whether a POST is PostObject, whose signature is in its form."""
     chosen = not OPERATION_SUBRESOURCES.isdisjoint(query) or unknown_subresources(query)
     return bool(target.bucket) and not target.key and not chosen
 
@@ -138,7 +140,7 @@ def _copy(call: Call, body: bytes) -> list[Need]:
 
 
 def _list(call: Call, _: bytes) -> list[Need]:
-    # Both always, "" where the request has none (vendor documentation).
+    # Both are always set, to "" if the request has none (vendor documentation).
     context = {
         "oss:Prefix": call.query.get("prefix", ""),
         "oss:Delimiter": call.query.get("delimiter", ""),

@@ -1,12 +1,13 @@
-"""Whether a request may overwrite an object that exists: the bucket's rules, and the header.
+"""Decides whether a request may overwrite an existing object: by the bucket's rules, and the
+header.
 
-Vendor documentation: PutBucketOverwriteConfig, and "Prevent file overwrites" (user guide). A rule
-matches by prefix, suffix and who asks; a write that any rule matches is refused with
-FileAlreadyExists. PutObject and AppendObject are named there. Not verified on the real OSS
+Source: the vendor's pages PutBucketOverwriteConfig and "Prevent file overwrites" (user guide). A
+rule matches by prefix, suffix and principal; a write that any rule matches is refused with
+FileAlreadyExists. These pages name PutObject and AppendObject. Not verified on the real OSS
 (assumption 56): that copies, forms, links and CompleteMultipartUpload are bound as well, that
-InitiateMultipartUpload is not (it stores nothing), that AppendObject is refused on every object
-that exists, and which EC the refusal has. There, several first writes at once may pass more than
-one (documented); here one.
+InitiateMultipartUpload is not (it stores nothing), that AppendObject is refused on every existing
+object, and the EC of the refusal. If several clients write a new name at the same time, the real
+OSS may accept more than one (documented); here only one succeeds.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from sandbox.ram import matches
 
 MAX_RULES = 100  # of one bucket
 MAX_AFFIX = 1023
-"""Characters of a prefix or a suffix."""
+"""The most characters of a prefix or a suffix."""
 
-# The sessions of roles, as in a bucket policy: arn:sts::<account>:assumed-role/<role>/<session>.
+# Sessions of roles, as in a bucket policy: arn:sts::<account>:assumed-role/<role>/<session>.
 _SESSIONS = re.compile(r"arn:sts::[0-9*]+:[a-z*-]+/[A-Za-z0-9.*_-]+/[A-Za-z0-9.@*_-]+")
 
 
 @dataclass(frozen=True)
 class OverwriteRule:
-    """One rule. Without `principals` it is for everybody, the account too; in them, "*" stands for
-    any characters."""
+    """One rule. Without `principals` it binds everybody, also the account; in them, "*" matches any
+    characters."""
 
     id: str
     prefix: str = ""
@@ -50,12 +51,12 @@ class OverwriteRule:
 
 
 def of_role(role_arn: str) -> str:
-    """Return what stands for all sessions of a role (acs:ram::ACCOUNT:role/NAME) in a rule."""
+    """Return the principal for all sessions of a role (acs:ram::ACCOUNT:role/NAME) in a rule."""
     return _of_session(f"{role_arn}/*")
 
 
 def may_overwrite(call: Call, site: Site) -> bool:
-    """Whether neither the request nor a rule of the bucket forbids it."""
+    """Whether overwriting is allowed: neither the request nor a rule of the bucket forbids it."""
     bucket = site.storage.bucket(call.bucket)
     rules = read_rules(bucket.overwrite) if bucket else []
     principal = _principal(call.identity)
@@ -63,9 +64,9 @@ def may_overwrite(call: Call, site: Site) -> bool:
 
 
 def is_forbidden(headers: Mapping[str, str]) -> bool:
-    """Whether x-oss-forbid-overwrite says so.
+    """Whether x-oss-forbid-overwrite forbids it.
 
-    Not verified on the real OSS (assumption 4): that it holds where a URL signs it.
+    Not verified on the real OSS (assumption 4): that it also holds if a URL signs it.
     """
     return headers.get("x-oss-forbid-overwrite", "false").lower() == "true"
 
@@ -83,16 +84,16 @@ def read_rules(stored: str) -> list[OverwriteRule]:
 def parse_rules(body: bytes, account: str) -> str:
     """Read PutBucketOverwriteConfig's document into the text that a bucket keeps.
 
-    Raises MalformedXML, and NotImplemented for principals whom the sandbox does not know: it has
-    the account (by its id), sessions of roles, and "*". Not verified on the real OSS (assumption
-    58): that a document without rules, and two rules of one ID, are MalformedXML.
+    Raises MalformedXML, and NotImplemented for unknown principals: the sandbox knows the account
+    (by its id), sessions of roles, and "*". Not verified on the real OSS (assumption 58): that a
+    document without rules, and two rules of one ID, are MalformedXML.
     """
     elements = parse(body, "OverwriteConfiguration").findall("Rule")
     if not 1 <= len(elements) <= MAX_RULES:
         raise malformed_xml(f"from 1 to {MAX_RULES} Rule are accepted")
     rules = [_rule(element, account) for element in elements]
     if len({rule.id for rule in rules}) < len(rules):
-        raise malformed_xml("the ID of each Rule must be its own")
+        raise malformed_xml("the ID of each Rule must be unique")
     return store_rules(rules)
 
 
@@ -131,13 +132,13 @@ def _rule(element: ElementTree.Element, account: str) -> OverwriteRule:
 
 
 def _principal(identity: Identity | None) -> str:
-    """Who asks, as rules name them; "" for nobody, and for users, who have no id here."""
+    """The caller as rules name it; "" for unsigned requests, and for users, who have no id here."""
     if identity is None or ":user/" in identity.arn:
         return ""
     return _of_session(identity.arn) if ":role/" in identity.arn else identity.account_id
 
 
 def _of_session(arn: str) -> str:
-    """acs:ram::ACCOUNT:role/ROLE/SESSION, as a bucket policy spells it."""
+    """acs:ram::ACCOUNT:role/ROLE/SESSION, in the form of a bucket policy."""
     account, _, session = arn.removeprefix("acs:ram::").partition(":role/")
     return f"arn:sts::{account}:assumed-role/{session}"

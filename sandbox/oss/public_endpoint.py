@@ -1,11 +1,11 @@
-"""The public endpoint of an account of today: closed to data calls, for a bucket in the mainland.
+"""The public endpoint of a new account: closed to data calls, for a bucket in the mainland.
 
-Status, code and EC are vendor documentation (doc-detail/31836, use-amazon-s3-sdks-to-access-oss),
-which names uploads and downloads as data calls. The message, that listings are refused, and that
-what is on buckets is not (its creation, information, ACL), are what a user of such an account
-reports. Not verified on the real OSS (assumption
-25): that each call that names an object is one of data, that a
-preflight is answered all the same, and that who sends a request is checked first.
+Status, code and EC are from the vendor's documentation (doc-detail/31836,
+use-amazon-s3-sdks-to-access-oss), which calls uploads and downloads data calls. A user of such an
+account reports the message, and that listings are refused but calls about buckets are not
+(creation, information, ACL). Not verified on the real OSS (assumption 25): that each call that
+names an object is a data call, that a preflight is still answered, and that the signature is
+checked first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sandbox.oss.addressing import host_name
 from sandbox.oss.call import Call, Site
 from sandbox.oss.errors import OssError
 
-# What is asked of a bucket and is about its objects. Whatever names an object is about one.
+# Calls on a bucket that are about its objects. Every call that names an object counts too.
 _DATA_OF_BUCKETS = (
     *("ListObjects", "ListObjectsV2", "ListMultipartUploads"),
     *("DeleteMultipleObjects", "PostObject"),
@@ -22,9 +22,10 @@ _DATA_OF_BUCKETS = (
 
 
 def check_endpoint(call: Call, operation: str, site: Site) -> None:
-    """Refuse a data call that came by the public endpoint, where that is closed.
+    """Refuse a data call through the public endpoint, if that is closed.
 
-    Every host is that but the bucket's own domain. Raises PublicEndpointForbidden.
+    Every host except the bucket's own domain is the public endpoint. Raises
+    PublicEndpointForbidden.
     """
     is_data = bool(call.key) or operation in _DATA_OF_BUCKETS
     by_cname = host_name(call.headers.get("host", "")) in site.cnames

@@ -1,4 +1,4 @@
-"""How large a request may be."""
+"""Limits of a request's size."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from sandbox.oss.errors import OssError, invalid_argument
 
 MAX_OBJECT_BYTES = 5 * 1024**3
-"""Bytes of one request: 5 GB (vendor documentation of PutObject and PostObject)."""
+"""The most bytes of one request: 5 GB (vendor documentation of PutObject and PostObject)."""
 
 
 def check_length(headers: Mapping[str, str]) -> None:
-    """Raise MissingContentLength or EntityTooLarge by what an upload's head says."""
+    """Raise MissingContentLength or EntityTooLarge from an upload's head."""
     length = headers.get("content-length")
     if length is None and "transfer-encoding" not in headers:
         message = "You must provide the Content-Length HTTP header."
@@ -21,15 +21,15 @@ def check_length(headers: Mapping[str, str]) -> None:
 
 
 def check_size(headers: Mapping[str, str], size: int) -> None:
-    """Raise InvalidArgument where chunks brought another number of bytes than a Content-Length
-    beside them says, which may be signed.
+    """Raise InvalidArgument if chunks carried another number of bytes than the Content-Length
+    beside them, which may be signed.
 
     ali-oss sends both (object.test.js, "should add object with readstream"), and they agree. Not
-    verified on the real OSS (assumption 55): what it makes of two that differ.
+    verified on the real OSS (assumption 55): how it treats two that differ.
     """
     length = headers.get("content-length")
     if length is not None and int(length) != size:
-        message = "Content-Length must be the body's, also where Transfer-Encoding comes along."
+        message = "Content-Length must be the body's, also beside Transfer-Encoding."
         raise invalid_argument(message, "Content-Length", length)
 
 

@@ -1,4 +1,4 @@
-"""How OSS answers: the headers that every answer has, XML documents, and errors."""
+"""OSS's answers: the headers that every answer has, XML documents, and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HELP = "https://api.alibabacloud.com/troubleshoot?q="
 
 
 def common_headers(request_id: str, seconds: float) -> dict[str, str]:
-    """Return what every answer carries; `seconds` is how long it took."""
+    """Return the headers of every answer; `seconds` is its duration."""
     return {
         "server": "AliyunOSS",
         "x-oss-request-id": request_id,
@@ -66,5 +66,6 @@ def http_date(moment: float) -> str:
 
 
 def iso_date(moment: float) -> str:
-    """Format unix seconds as 2026-11-24T10:00:00.000Z, in whole seconds: oss2 reads no others."""
+    """Format unix seconds as 2026-11-24T10:00:00.000Z, in whole seconds, since oss2 reads only
+    those."""
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(moment))

@@ -1,7 +1,7 @@
-"""How much may be stored, of one object and in all, where strangers may upload (LAN=1).
+"""Limits the stored bytes, of one object and in all, if strangers may upload (LAN=1).
 
-What counts is what lies on disk, so that nothing is left out: objects, parts, bytes on their way
-in, files that are deleted and still being read, and the index with all headers.
+Everything on disk counts: objects, parts, incoming bytes, deleted files that are still being read,
+and the index with all headers.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from sandbox.oss.errors import OssError
 from sandbox.oss.request_sizes import too_large
 
 FILE_BYTES = 4096
-"""What a file takes at least, empty ones too."""
+"""The least bytes that count for a file, also for an empty one."""
 _MB = 1024**2
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Limits(NamedTuple):
-    """Bytes of one object, and of everything."""
+    """The most bytes of one object, and of everything."""
 
     object_bytes: int
     total_bytes: int
@@ -36,7 +36,7 @@ def is_full(error: Exception) -> bool:
 
 
 class Room:
-    """Counts bytes that are taken and given back. Without limits there is always room."""
+    """Counts reserved and released bytes. Without limits there is always room."""
 
     def __init__(self, root: Path, data: Path, limits: Limits | None) -> None:
         self._root = root
@@ -47,15 +47,15 @@ class Room:
             self._files = sum(path.stat().st_size + FILE_BYTES for path in data.iterdir())
 
     def check_object(self, size: int) -> None:
-        """Raise EntityTooLarge where an object of `size` bytes may not be stored."""
+        """Raise EntityTooLarge if an object of `size` bytes may not be stored."""
         if self._limits is not None and size > self._limits.object_bytes:
             limit = self._limits.object_bytes
             error = too_large(limit)
-            error.message += f" (With LAN the sandbox takes {limit // _MB} MB a file.)"
+            error.message += f" (With LAN the sandbox accepts at most {limit // _MB} MB a file.)"
             raise error
 
     def check(self, size: int) -> None:
-        """Raise SandboxFull where there is no room for `size` bytes more."""
+        """Raise SandboxFull if there is no room for `size` more bytes."""
         if self._limits is None:
             return
         index = sum(path.stat().st_size for path in self._root.glob("index.sqlite3*"))
@@ -64,16 +64,17 @@ class Room:
                 403,
                 "SandboxFull",
                 f"With LAN the sandbox stores {self._limits.total_bytes // _MB} MB in all. Delete "
-                "objects, or end it and run: make clean. (This answer is the sandbox's own.)",
+                "objects, or stop the sandbox and run: make clean. (This answer is the sandbox's "
+                "own.)",
             )
 
     def take(self, size: int) -> None:
-        """Take `size` bytes. Raises SandboxFull; then none is taken."""
+        """Reserve `size` bytes. Raises SandboxFull; then none is reserved."""
         with self._lock:
             self.check(size)
             self._files += size
 
     def give_back(self, size: int) -> None:
-        """Say that `size` bytes lie on disk no more."""
+        """Release `size` bytes that are no longer on disk."""
         with self._lock:
             self._files -= size

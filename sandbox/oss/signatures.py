@@ -1,8 +1,8 @@
-"""OSS's signatures V1 and V4: what is signed, and the signature of a secret. No decisions here.
+"""OSS's signatures V1 and V4: the text that is signed, and its signature.
 
-Both cover /bucket/key whatever the URL's style. Headers and query come decoded: header names in
-lower case, header values as latin-1 text (so that their bytes are those on the wire).
-Source: vendor documentation, and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
+No decisions are made here. Both cover /bucket/key whatever the URL's style. Headers and query are
+decoded: header names in lower case, header values as latin-1 text (so their bytes are those on the
+wire). Source: vendor documentation, and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from urllib.parse import quote
 V4_ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 BLANKS = " \t"
-"""Around a header's value; what is between is signed (RFC 9110, 5.5). Python's strip() takes bytes
-of latin-1 too, which are stored: a type, or a disposition, that nobody signed."""
+"""The blanks around a header's value; the text between them is signed (RFC 9110, 5.5). Python's
+strip() would also remove latin-1 blanks, which are stored: then the stored type or disposition
+would differ from the signed one."""
 
 RESPONSE_OVERRIDES = frozenset(
     f"response-{name}"
@@ -46,7 +47,7 @@ OPERATION_SUBRESOURCES = frozenset(
     x-oss-write-get-object-response
     """.split()
 )
-"""Query parameters that choose the operation, or the thing that it works on."""
+"""Query parameters that choose the operation, or its object."""
 
 V1_SUBRESOURCES = (
     OPERATION_SUBRESOURCES
@@ -60,7 +61,7 @@ V1_SUBRESOURCES = (
         """.split()
     )
 )
-"""The query parameters that V1 signs; the others it leaves open.
+"""The query parameters that V1 signs; it does not sign others.
 
 The lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses; and
 overwriteConfig, which alibabacloud-oss-v2 signs.
@@ -94,7 +95,7 @@ def v1_signature(string_to_sign: bytes, secret: str) -> str:
 
 @dataclass(frozen=True)
 class V4Scope:
-    """What a V4 signature is good for: a day (yyyymmdd) and a region (like cn-hangzhou)."""
+    """The scope of a V4 signature: a day (yyyymmdd) and a region (like cn-hangzhou)."""
 
     date: str
     region: str
@@ -113,8 +114,8 @@ def v4_canonical_request(
 ) -> bytes:
     """Return V4's canonical request.
 
-    `query` are name, value and whether an empty value is spelt "name=" (documented is "name", but
-    ali-oss signs the former for some). `additional` are signed headers beyond x-oss-*,
+    `query` has name, value and whether an empty value is written as "name=" ("name" is documented,
+    but ali-oss signs "name=" for some). `additional` are signed headers beyond x-oss-*,
     Content-Type and Content-MD5, in lower case. Raises KeyError if one of them is missing.
     """
     names = sorted(set(additional))
@@ -129,13 +130,13 @@ def v4_canonical_request(
 
 
 def v4_string_to_sign(canonical_request: bytes, timestamp: str, scope: V4Scope) -> str:
-    """Return V4's string; `timestamp` is like 20231216T162057Z, or the Date header as it came."""
+    """Return V4's string; `timestamp` is like 20231216T162057Z, or the unchanged Date header."""
     digest = hashlib.sha256(canonical_request).hexdigest()
     return f"{V4_ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
 
 
 def v4_signature(string_to_sign: str, secret: str, scope: V4Scope) -> str:
-    """Return the signature in hex, by the key that is derived from the secret for `scope`."""
+    """Return the signature in hex, with the key that is derived from the secret for `scope`."""
     chain = (scope.date, scope.region, "oss", "aliyun_v4_request")
     key = reduce(
         lambda key, part: hmac.digest(key, part.encode(), "sha256"),

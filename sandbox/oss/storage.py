@@ -1,11 +1,10 @@
 """Buckets, objects and multipart uploads on disk: an SQLite index, and immutable data files.
 
-Bytes go to a new file that is synced first; the index names it in one transaction afterwards. So
-a key holds its old bytes or its new ones whenever the process is killed, and what was answered
-with 200 survives. Files that no row names are swept when the folder is next opened.
-
-What a request means lies with the operations (objects.py, multipart.py, listing.py, buckets.py).
-All methods block: call them from a thread. They may be called from several at once.
+Bytes are written to a new file, which is synced; then one transaction names it in the index. So a
+key holds either its old bytes or its new ones whenever the process is killed, and an upload that
+was answered with 200 survives. Files without a row are removed when the folder is next opened. The
+operations (objects.py, multipart.py, listing.py, buckets.py) interpret requests. All methods block:
+call them from a thread. Several threads may call them at once.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What is known of an object; `modified` in unix seconds, `files` what its bytes lie in."""
+    """The row of an object; `modified` in unix seconds, `files` are the names of its data files."""
 
     key: str
     size: int
@@ -95,7 +94,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class Upload:
-    """A multipart upload that is under way; `initiated` in unix seconds."""
+    """An open multipart upload; `initiated` in unix seconds."""
 
     id: str
     key: str
@@ -117,7 +116,7 @@ class Part:
 
 
 class Staged:
-    """Bytes on their way in: written as they come, and named by nothing until they are stored."""
+    """Incoming bytes: written as they arrive; no row names the file until it is stored."""
 
     def __init__(self, path: Path, room: Room) -> None:
         room.take(FILE_BYTES)
@@ -159,11 +158,11 @@ class Staged:
         self.crc64 = crc64.xz(chunk, self.crc64)
 
     def finish(self) -> None:
-        """Bring the bytes to disk."""
+        """Flush the bytes to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        # The name too: a file that its folder does not list is lost in a power cut.
+        # Sync the folder too: a file that its folder does not list is lost in a power cut.
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -174,7 +173,7 @@ class Staged:
         """Remove the bytes, unless they have been stored or removed."""
         if not self.stored and not self._discarded:
             self._discarded = True
-            # What is still in its buffer finds no room on a full disk.
+            # On a full disk the buffered bytes cannot be written.
             with suppress(OSError):
                 self._file.close()
             self._path.unlink(missing_ok=True)
@@ -182,7 +181,7 @@ class Staged:
 
 
 class OpenObject:
-    """An object that is being read: close() it, or use it in a with statement."""
+    """An open object: close() it, or use it in a with statement."""
 
     def __init__(
         self, info: ObjectInfo, folder: Path, release: Callable[[ObjectInfo], None]
@@ -198,7 +197,7 @@ class OpenObject:
         self.close()
 
     def close(self) -> None:
-        """Let the storage remove the files when nobody needs them any more."""
+        """Let the storage remove the files when no reader needs them any more."""
         self._release(self.info)
 
     def chunks(self, start: int, end: int) -> Iterator[bytes]:
@@ -225,9 +224,10 @@ def _file_id(path: Path) -> tuple[int, int]:
 
 
 class Storage:
-    """One folder of buckets, which may hold no more than `limits`. Raises OssError where OSS would.
+    """One folder of buckets, whose size `limits` bounds.
 
-    Making one raises sqlite3.DatabaseError for an index that is damaged.
+    Raises OssError where OSS would. The constructor raises sqlite3.DatabaseError for a damaged
+    index.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class Storage:
         self._data = root / "data"
         self._data.mkdir(parents=True, exist_ok=True)
         self._clock = clock
-        # Shared while open: only who is alone may tell what nobody names.
+        # A shared lock while open: only a process that is alone may decide which files are unused.
         self._folder_lock = (root / "lock").open("w")
         self._lock = threading.RLock()
         self._leases: Counter[str] = Counter()
@@ -259,8 +259,8 @@ class Storage:
             raise
 
     def check_there(self) -> None:
-        """Raise SandboxGone where the folder was removed under us: what was stored is gone, and
-        what the open index still says is not so."""
+        """Raise SandboxGone if the folder was removed while it was open: the objects are gone,
+        although the open index still lists them."""
         try:
             is_there = self._data.is_dir() and _file_id(self._index_path) == self._index_id
         except FileNotFoundError:
@@ -270,14 +270,14 @@ class Storage:
         if not self._said_gone:
             self._said_gone = True
             log.error(
-                "%s was removed while the sandbox ran, with all that was stored: end it (Ctrl-C) "
+                "%s was removed while the sandbox ran, with all stored objects: stop it (Ctrl-C) "
                 "and start `make run` again",
                 self._data.parent,
             )
         raise OssError(
             500,
             "SandboxGone",
-            "The sandbox's folder was removed while it ran. End make run and start it again.",
+            "The sandbox's folder was removed while it ran. Stop make run and start it again.",
         )
 
     def close(self) -> None:
@@ -289,7 +289,7 @@ class Storage:
     # Buckets
 
     def create_bucket(self, name: str, acl: str = "private", cors: str = "[]") -> None:
-        """Create a bucket; one that exists stays as it is."""
+        """Create a bucket; an existing one stays unchanged."""
         with self._transaction():
             self._index.execute(
                 "INSERT OR IGNORE INTO buckets VALUES (?, ?, ?, ?)",
@@ -340,9 +340,9 @@ class Storage:
     # Objects
 
     def stage(self, size: int = 0) -> Staged:
-        """Begin to take bytes in; the caller stores or discards them.
+        """Begin to receive bytes; the caller stores or discards them.
 
-        Raises EntityTooLarge, SandboxFull where `size` bytes, if that is known, cannot be stored.
+        Raises EntityTooLarge, SandboxFull if `size` bytes (None: unknown) cannot be stored.
         """
         self._room.check_object(size)
         self._room.check(size)
@@ -390,7 +390,7 @@ class Storage:
     ) -> ObjectInfo:
         """Append finished bytes at `position`, which has to be the object's size.
 
-        `headers` count where the object is made, an `acl` always (aliyun-oss-go-sdk, its
+        `headers` count only for a new object, an `acl` always (aliyun-oss-go-sdk, its
         TestAppendObject). Raises PositionNotEqualToLength, ObjectNotAppendable, EntityTooLarge;
         unless `overwrite`, FileAlreadyExists.
         """
@@ -412,7 +412,7 @@ class Storage:
             made = ObjectInfo(
                 key,
                 size + staged.size,
-                # OSS documents no rule for an appendable object's ETag, only that it changes.
+                # OSS documents only that an appendable object's ETag changes, but no rule for it.
                 _md5((old.etag if old else "") + staged.etag),
                 _crc64(self._read_files([(staged.name, staged.size)]), old.crc64)
                 if old
@@ -428,19 +428,19 @@ class Storage:
         return made
 
     def find(self, bucket: str, key: str) -> ObjectInfo | None:
-        """Return what is known of an object, if there is one."""
+        """Return an object's row, if it exists."""
         with self._lock:
             return self._find(bucket, key)
 
     def get(self, bucket: str, key: str) -> ObjectInfo:
-        """Return what is known of an object. Raises NoSuchKey."""
+        """Return an object's row. Raises NoSuchKey."""
         found = self.find(bucket, key)
         if found is None:
             raise no_such_key(key)
         return found
 
     def open(self, bucket: str, key: str) -> OpenObject:
-        """Open an object: its bytes stay as they are whatever happens to the key.
+        """Open an object: its bytes stay readable and unchanged whatever happens to the key.
 
         Raises NoSuchKey.
         """
@@ -507,7 +507,7 @@ class Storage:
         return upload
 
     def upload(self, bucket: str, key: str, upload_id: str) -> Upload:
-        """Return an upload that is under way for this key. Raises NoSuchUpload."""
+        """Return an open upload of this key. Raises NoSuchUpload."""
         rows = self._rows(
             f"SELECT {_UPLOAD} FROM uploads WHERE id = ? AND bucket = ? AND key = ?",  # noqa: S608
             upload_id,
@@ -530,9 +530,9 @@ class Storage:
         return [_upload(row) for row in rows]
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, staged: Staged) -> Part:
-        """Store finished bytes as a part, in place of one of that number.
+        """Store finished bytes as a part, and replace one of that number.
 
-        Raises NoSuchUpload; EntityTooLarge where all parts together would be too large.
+        Raises NoSuchUpload; EntityTooLarge if all parts together would be too large.
         """
         part = Part(number, staged.size, staged.etag, staged.crc64, self._clock(), staged.name)
         with self._transaction():
@@ -587,7 +587,7 @@ class Storage:
         self._room.check_object(sum(part.size for part in parts))
         files = tuple((part.file, part.size) for part in parts)
         try:
-            # Outside the transaction: it reads everything that was uploaded.
+            # Outside of the transaction, since it reads all parts.
             checksum = _crc64(self._read_files(files), 0)
         except FileNotFoundError:
             raise invalid_part() from None
@@ -631,7 +631,7 @@ class Storage:
                 yield
                 self._index.execute("COMMIT")
             except BaseException:
-                # On a full disk SQLite has done so by itself.
+                # On a full disk SQLite has rolled back by itself.
                 if self._index.in_transaction:
                     self._index.execute("ROLLBACK")
                 raise
@@ -649,7 +649,7 @@ class Storage:
         return _object(rows[0]) if rows else None
 
     def _replace(self, bucket: str, made: ObjectInfo, overwrite: bool) -> list[str]:
-        """Write the row, and return the files that no row names any more."""
+        """Write the row, and return the files that no row uses any more."""
         # It may have been deleted while the bytes came in.
         if self.bucket(bucket) is None:
             raise no_such_bucket(bucket)
@@ -663,7 +663,7 @@ class Storage:
                 made.key.encode(),
                 made.size,
                 made.etag,
-                # As text: SQLite's integers are signed.
+                # Store it as text: SQLite's integers are signed.
                 str(made.crc64),
                 made.type,
                 made.modified,
@@ -699,7 +699,7 @@ class Storage:
                     yield chunk
 
     def _remove(self, names: Iterable[str]) -> None:
-        """Remove files that no row names; those that are being read, once they are not."""
+        """Remove files that no row uses; a file that is being read is removed after that."""
         for name in names:
             with self._lock:
                 if self._leases[name]:
@@ -722,7 +722,8 @@ class Storage:
         self._remove(obsolete)
 
     def _sweep(self) -> None:
-        """Remove what a killed process left behind, unless another process is at work."""
+        """Remove files that a killed process left behind, unless another process uses the
+        folder."""
         try:
             fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -737,7 +738,7 @@ class Storage:
         fcntl.flock(self._folder_lock, fcntl.LOCK_SH)
 
 
-# The rules have a table of their own: an index that an earlier version made lacks it.
+# The rules have their own table, which the index of an earlier version lacks.
 _BUCKETS = (
     "SELECT name, created, acl, cors, coalesce(rules, '[]') FROM buckets "
     "LEFT JOIN overwrite_rules ON bucket = name"
@@ -749,7 +750,7 @@ _UPLOAD = "id, key, initiated, acl, headers"
 def multipart_etag(parts: Sequence[str]) -> str:
     """Return the ETag of an object made of parts with these ETags.
 
-    It is the MD5 of their text; S3 takes their bytes. The vendor's Go SDK has a known answer
+    It is the MD5 of their text (S3 uses their bytes). The vendor's Go SDK has a known answer
     (download_test.go); for no parts it is not verified on the real OSS (assumption 64). An object
     that an earlier version of the sandbox made keeps its ETag.
     """
@@ -757,7 +758,7 @@ def multipart_etag(parts: Sequence[str]) -> str:
 
 
 def invalid_part() -> OssError:
-    """Make the refusal of parts that are not (or no longer) what the client thinks."""
+    """Make the refusal of parts that are missing or differ from the client's list."""
     message = (
         "One or more of the specified parts could not be found or the specified entity tag "
         "might not have matched the part's entity tag."
@@ -766,7 +767,7 @@ def invalid_part() -> OssError:
 
 
 def successor(prefix: bytes) -> bytes | None:
-    """Return the first key after all that begin with `prefix`; None if there can be none."""
+    """Return the first key after all keys that begin with `prefix`; None if there cannot be one."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
 

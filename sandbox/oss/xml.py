@@ -17,9 +17,9 @@ from sandbox.oss.errors import invalid_argument, malformed_xml
 
 MAX_DEPTH = 8  # elements in each other; ours to choose
 
-# What XML 1.0 cannot hold, however it is spelt; encoding-type=url exists for keys with those.
+# Characters that XML 1.0 cannot hold in any form; encoding-type=url exists for keys with those.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# Of these, the control characters that SDKs write into a key's element all the same.
+# Those among them, the control characters, that SDKs still write into a key's element.
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f]")
 _KEY_TEXT = re.compile(rb"(?<=<Key>)[^<]+(?=</Key>)")
 _CONTROL_IN_KEY = re.compile(
@@ -30,7 +30,7 @@ Content = "str | int | Iterable[tuple[str, Content]]"
 
 
 def render(name: str, content: object) -> bytes:
-    """Render a document: text, or pairs of a name and its content (a name may come repeatedly)."""
+    """Render a document: text, or pairs of a name and its content (names may repeat)."""
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{_element(name, content)}'.encode()
 
 
@@ -54,14 +54,14 @@ def _element(name: str, content: object) -> str:
 def parse(body: bytes, root: str) -> ElementTree.Element:
     """Parse a stranger's document whose root must be `root`.
 
-    A Key may hold control characters, as they are or as references: oss2, alibabacloud-oss-v2 and
-    the Go SDKs delete such keys so (oss2's test_chinese.py, TestDeleteObjectsNormal of
-    aliyun-oss-go-sdk), and expat would refuse them. Raises OssError MalformedXML, for a document
-    type too: entities multiply, and reach out.
+    A Key may hold control characters, raw or as references. oss2, alibabacloud-oss-v2 and the Go
+    SDKs delete such keys in this way (oss2's test_chinese.py, TestDeleteObjectsNormal of
+    aliyun-oss-go-sdk), and expat would refuse them. Raises OssError MalformedXML, also for a
+    document type, whose entities could multiply or load files.
     """
-    # What stands for them while expat reads: nobody can guess it, so nobody can write it.
+    # A random placeholder for them while expat parses: a client cannot guess it.
     mark = secrets.token_hex(16)
-    # UTF-16 has zeros, and is left alone.
+    # UTF-16 has zero bytes, and is passed on unchanged.
     if b"\0" not in body:
         body = _KEY_TEXT.sub(lambda key: _CONTROL_IN_KEY.sub(_marker(mark), key[0]), body)
     builder = ElementTree.TreeBuilder()
@@ -89,7 +89,7 @@ def parse(body: bytes, root: str) -> ElementTree.Element:
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(body, True)
-    # An encoding that nobody knows is a LookupError, one that does not fit a ValueError.
+    # An unknown encoding is a LookupError, a wrong one is a ValueError.
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise malformed_xml(str(error)) from None
     document = builder.close()
@@ -124,19 +124,19 @@ def text_of(element: ElementTree.Element, name: str) -> str:
 
 
 class ListedKey(str):
-    """A key in a listing: a control character is written as it is.
+    """A key in a listing: a control character is written raw.
 
-    That is no XML 1.0, and expat refuses it: encoding-type=url is for such keys. ali-oss, which
-    does not ask for it, reads the key ("should encode variant object keys" in its tests). Not
-    verified on the real OSS (assumption 41): that it writes no reference (&#x1;), which
-    older parsers of ali-oss took as well.
+    That is not valid XML 1.0, and expat refuses it; encoding-type=url is for such keys. ali-oss,
+    which does not ask for it, reads the key ("should encode variant object keys" in its tests). Not
+    verified on the real OSS (assumption 41): that it writes no reference (&#x1;), which older
+    parsers of ali-oss accepted as well.
     """
 
     __slots__ = ()
 
 
 def key_writer(query: Mapping[str, str], *, lists: bool = False) -> KeyWriter:
-    """Return how to write object keys into the answer, a listing's or another.
+    """Return the function that writes object keys into an answer.
 
     Raises OssError InvalidArgument.
     """
@@ -147,7 +147,7 @@ def key_writer(query: Mapping[str, str], *, lists: bool = False) -> KeyWriter:
 
 
 class KeyWriter:
-    """Writes object keys as the request's encoding-type wants them (oss2 always asks for url)."""
+    """Writes object keys in the request's encoding-type (oss2 always asks for url)."""
 
     def __init__(self, is_url: bool, plain: type[str]) -> None:
         self._is_url = is_url
@@ -157,5 +157,5 @@ class KeyWriter:
         return quote(key, safe="") if self._is_url else self._plain(key)
 
     def element(self) -> list[tuple[str, str]]:
-        """Return the element that tells the client, if it has to be told."""
+        """Return the element EncodingType, if the request asked for an encoding."""
         return [("EncodingType", "url")] if self._is_url else []

@@ -182,7 +182,7 @@ def test_a_real_key_or_endpoint_is_refused_even_where_it_is_given(name: str, val
         made(name, **{name: value})
     message = caught.value.message
     assert message.startswith(f"{name}: ")
-    assert message.endswith("; CLOUD=1 takes yours")
+    assert message.endswith("; CLOUD=1 uses yours")
     assert value not in message
 
 

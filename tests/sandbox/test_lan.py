@@ -98,7 +98,9 @@ def test_private_are_three_networks(address: Any) -> None:
 
 
 def test_a_private_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(Misconfiguration, match=r"^LAN: 10\.255\.254\.253 is no address of this"):
+    with pytest.raises(
+        Misconfiguration, match=r"^LAN: 10\.255\.254\.253 is not an address of this"
+    ):
         read("10.255.254.253")
 
 
@@ -181,7 +183,7 @@ def test_what_is_believed_elsewhere_is_refused(own: str, name: str, value: str) 
 
 
 def test_real_tokens_are_for_this_machine_only(own: str) -> None:
-    with pytest.raises(Misconfiguration, match=r"^LAN: CLOUD=1 gives real tokens"):
+    with pytest.raises(Misconfiguration, match=r"^LAN: CLOUD=1 gives out real tokens"):
         read(own, CLOUD="1")
 
 

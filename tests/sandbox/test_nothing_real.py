@@ -145,7 +145,7 @@ def test_no_answer_names_anything_real(sandbox: Sandbox, path: str) -> None:
 
 
 def test_what_is_ignored_is_said_in_one_line_without_values(sandbox: Sandbox) -> None:
-    (line,) = [line for line in sandbox.stderr.splitlines() if "not taken" in line]
+    (line,) = [line for line in sandbox.stderr.splitlines() if "ignored in the environment" in line]
     assert sorted(word.strip(",") for word in line.split() if word.strip(",") in SHELL) == sorted(
         SHELL
     )
@@ -170,14 +170,17 @@ def test_the_real_key_opens_nothing_there(sandbox: Sandbox) -> None:
 def test_one_token_holds_nothing_real_either(tmp_path: Path) -> None:
     done = finished(make("token"), tmp_path / "state", **SHELL)
     assert json.loads(done.stdout)["StatusCode"] == 200
-    assert len([line for line in done.stderr.splitlines() if "not taken" in line]) == 1
+    assert (
+        len([line for line in done.stderr.splitlines() if "ignored in the environment" in line])
+        == 1
+    )
     check_nothing_real(done.stdout + done.stderr)
 
 
 def test_where_nothing_is_ignored_nothing_is_said(tmp_path: Path) -> None:
     done = finished(make("token"), tmp_path / "state", OBJECT_PREFIX="photos/")
     assert json.loads(done.stdout)["Scope"]["Prefix"] == "photos/"
-    assert "not taken" not in done.stderr
+    assert "ignored in the environment" not in done.stderr
 
 
 def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
@@ -195,7 +198,7 @@ def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
         check=True,
     )
     assert json.loads(done.stdout)["Scope"]["Prefix"] == "uploads/"
-    assert "not taken" not in done.stderr
+    assert "ignored in the environment" not in done.stderr
     check_nothing_real(done.stdout + done.stderr)
 
 
@@ -244,7 +247,7 @@ def test_a_real_key_or_endpoint_is_refused_at_the_start(tmp_path: Path, name: st
         assert done.returncode != 0
         line = done.stderr.splitlines()[0]
         assert line.startswith(f"make {command}: {name}: ")
-        assert line.endswith("; CLOUD=1 takes yours")
+        assert line.endswith("; CLOUD=1 uses yours")
         check_nothing_real(done.stdout + done.stderr)
 
 
@@ -300,7 +303,7 @@ def test_who_has_the_printed_url_gets_a_token(in_cloud: Sandbox, real_sts: Scrip
     wait_for(lambda: in_cloud.stderr.count(" function GET /") == 3)
     assert segment not in in_cloud.stderr
     assert " function GET / 200 (" in in_cloud.stderr
-    assert "ALLOWED_ORIGINS is not used" in in_cloud.stderr
+    assert "ALLOWED_ORIGINS is ignored" in in_cloud.stderr
     for value in (*SECRETS.values(), REAL_KEY["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]):
         assert value not in in_cloud.stdout + in_cloud.stderr
 

@@ -154,7 +154,7 @@ def test_it_is_said_that_it_begins_and_that_it_is_done(
         wait_for(lambda: len(said(caplog)) == 2)
         assert checkout.built().exists()
     begins, done = said(caplog)
-    assert "/app/ shows a small page while the full page is built in the background" in begins
+    assert "/app/ shows a small page while npm builds the full page in the background" in begins
     assert done == "the page is built: reload /app/"
     assert checkout.asked[0].endswith("secret=; make=")
 
@@ -176,7 +176,7 @@ def test_an_older_page_stays_while_a_newer_one_is_built(
     sooner(checkout.built().with_name("config.json"), 10)
     with beside(checkout):
         wait_for(lambda: len(said(caplog)) == 2)
-    assert "/app/ shows the page that was built before while" in said(caplog)[0]
+    assert "/app/ shows the page of an earlier build while" in said(caplog)[0]
 
 
 def test_without_npm_it_is_said_what_builds_it(

@@ -100,8 +100,8 @@ def test_the_first_lines_are_the_page_the_token_url_and_what_is_deployed(sandbox
     page, token_url, deployed = sandbox.stdout.splitlines()[:3]
     assert page.split()[:2] == ["page", f"{url}app/"]
     assert token_url == f"  token URL  {url}"
-    assert "AUTH=jwt, no reading by default" in deployed
-    assert "`make run AUTH=jwt POLICY_FILE=bucket_write_policy` plays that" in deployed
+    assert "AUTH=jwt, and tokens may not read by default" in deployed
+    assert "`make run AUTH=jwt POLICY_FILE=bucket_write_policy` does the same" in deployed
     # To what is no terminal, no order to one.
     assert "\x1b" not in sandbox.stdout
 
@@ -110,7 +110,9 @@ def test_the_command_of_the_third_line_plays_what_is_deployed(tmp_path: Path) ->
     """A token for who signed in, that opens a folder of one's own to write, and not to read."""
     arguments = ("AUTH=jwt", "POLICY_FILE=bucket_write_policy")
     with running_by_make(tmp_path / "state", 0, *arguments) as sandbox:
-        assert sandbox.stdout.splitlines()[2].endswith("no reading by default; as here")
+        assert sandbox.stdout.splitlines()[2].endswith(
+            "and tokens may not read by default; as here"
+        )
         login = sandbox.answer(path="/sandbox/login?user=alice")["access_token"]
         bucket = Token.of(sandbox.answer(path=f"/?access_token={login}")).oss2("v4")
         bucket.put_object("uploads/alice/a", b"Hello")
@@ -381,7 +383,9 @@ def test_what_oss_answers_is_a_line_without_signature_or_token(tmp_path: Path) -
 def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with running(folder) as sandbox:
-        check_refused(finished(CLEAN, folder), "make clean: ", "is running", "end it first")
+        check_refused(
+            finished(CLEAN, folder), "make clean: ", "a sandbox is using", "stop it first"
+        )
         sandbox.bucket().put_object("uploads/still-there", b"Hello")
     assert finished(CLEAN, folder).returncode == 0
     assert not folder.exists()
@@ -826,7 +830,7 @@ def test_with_the_real_sts_nothing_of_the_sandbox_is_started(
         assert answer["Scope"]["Endpoint"] == "https://oss-cn-hangzhou.aliyuncs.com"
         assert answer["AccessKeyId"].startswith("STS.")
         assert "real STS" in sandbox.stdout
-        assert "OSS_REGION is not set: cn-hangzhou is taken" in sandbox.stderr
+        assert "OSS_REGION is not set: the default cn-hangzhou is used" in sandbox.stderr
         assert "BUCKET_NAME" not in sandbox.stderr
         assert "own-secret" not in sandbox.stdout + sandbox.stderr
         assert not are_free(sandbox.port, 1)
