@@ -159,7 +159,7 @@ def test_the_answer_of_the_callback_is_shown_and_that_it_failed_is_said(
     url = f"http://127.0.0.1:{free_port()}/callback"
     with running(tmp_path / "untold", CALLBACK_URL=url, **variables) as sandbox:
         (item,) = drive(sandbox, folder, **job)["gallery"]["items"]
-        assert item["told"][0].startswith("Stored, your server was not told.")
+        assert item["told"][0].startswith("The file is stored, but your server was not told.")
 
 
 REFUSALS = [

@@ -1,5 +1,5 @@
-// Builds the page: web/page -> dist/web. `node web/build.mjs [folder]`; prints what the first load weighs,
-// and fails above the limits, or where the two languages do not have the same texts.
+// Builds the page: web/page -> dist/web. `node web/build.mjs [folder]`; prints the size of the first load. It
+// fails above the limits, or if the two languages do not have the same texts.
 
 import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,9 +10,9 @@ import { build } from 'esbuild';
 const WEB = import.meta.dirname;
 const PAGE = path.join(WEB, 'page');
 const LANGUAGES = ['en', 'zh'];
-/** Of the first load in one language, compressed (gzip): bytes. */
+/** The most bytes of the first load in one language, compressed (gzip). */
 const LIMITS = { script: 100 * 1024, style: 20 * 1024 };
-/** What static hosting answers for config.json: whoever hosts the page writes the function's URL into it. */
+/** The config.json for static hosting; the operator writes the function's URL into it. */
 const CONFIG = { appServer: '', signIn: '', refusals: '', fullPage: true };
 
 const folder = path.resolve(process.argv[2] ?? path.join(WEB, '..', 'dist', 'web'));
@@ -36,7 +36,7 @@ const { metafile } = await build({
 });
 await Promise.all([
   cp(path.join(PAGE, 'index.html'), path.join(fresh, 'index.html')),
-  // For who copies the code that the page shows.
+  // For users who copy the code that the page shows.
   cp(path.join(WEB, 'client'), path.join(fresh, 'client'), { recursive: true }),
   writeFile(path.join(fresh, 'config.json'), `${JSON.stringify(CONFIG, null, 2)}\n`),
   writeFile(path.join(fresh, 'licenses.txt'), await licenses(metafile)),
@@ -51,7 +51,7 @@ if (heavy.length) {
   console.error(`Too heavy, compressed: ${heavy.map(({ name }) => name).join(', ')}`);
   process.exit(1);
 }
-// At once: whoever serves the folder never serves half of it.
+// Replace the folder in one step, so that a server never serves half of it.
 await mkdir(path.dirname(folder), { recursive: true });
 await rm(folder, { recursive: true, force: true });
 await rename(fresh, folder);
@@ -64,11 +64,12 @@ function page({ onResolve, onLoad, resolve }) {
     resolveDir: PAGE,
     watchFiles: await textFiles(language),
   }));
-  // Pictures show with their bytes' own rotation in every browser that runs this; Uppy's reader of it
-  // comes when the first picture is chosen.
+  // Every supported browser rotates pictures by itself; Uppy's reader of the rotation is loaded when the
+  // first picture is chosen.
   onResolve({ filter: /^exifr\/dist\/mini/ }, ({ kind }) =>
     kind === 'dynamic-import' ? undefined : { path: path.join(PAGE, 'rotation.js') });
-  // Of these the Dashboard uses one icon; their classes have static members, which keeps the rest.
+  // The Dashboard uses only one icon of these, but static members of their classes keep the rest in the
+  // bundle.
   onResolve({ filter: /provider-views|^\.\.?\// }, async ({ path: asked, pluginData, ...from }) => {
     if (pluginData || !(asked + from.importer).includes('provider-views')) return undefined;
     const found = await resolve(asked, { ...from, pluginData: 'asked' });
@@ -76,7 +77,7 @@ function page({ onResolve, onLoad, resolve }) {
   });
 }
 
-/** A module of all texts of one language: those of page/texts, docs/errors.json and Uppy's. */
+/** A module with all texts of one language: page/texts, docs/errors.json and Uppy's. */
 async function textsOf(language) {
   const texts = {};
   for (const file of await textFiles(language)) {
@@ -107,7 +108,7 @@ async function errorTexts() {
   return JSON.parse(await readFile(path.join(WEB, '..', 'docs', 'errors.json'), 'utf8'));
 }
 
-/** The compressed bytes of the first load, and of what comes later. */
+/** The compressed bytes of the first load, and of the parts that are loaded later. */
 async function weigh({ outputs }) {
   const size = async (file) => gzipSync(await readFile(file), { level: 9 }).length;
   const named = Object.entries(outputs).filter(([file]) => /\.(js|css)$/.test(file));
@@ -133,7 +134,7 @@ async function weigh({ outputs }) {
   ];
 }
 
-/** A file and all that it imports at once. */
+/** A file and all its static imports. */
 function closure(outputs, file, found = new Set()) {
   if (found.has(file)) return found;
   found.add(file);
@@ -143,7 +144,7 @@ function closure(outputs, file, found = new Set()) {
   return found;
 }
 
-/** The licences of the packages that are in the page. */
+/** The licences of the packages in the page. */
 async function licenses({ inputs }) {
   const packages = new Set(Object.keys(inputs)
     .map((file) => file.match(/node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1]).filter(Boolean));

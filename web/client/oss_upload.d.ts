@@ -1,7 +1,7 @@
-/** What goes with a call; each stands in docs/signed-urls.md. Unknown ones are passed through. */
+/** The wishes of a call; docs/signed-urls.md describes each. Unknown ones are passed on. */
 export type Wishes = Record<string, unknown>;
 
-/** What the function or OSS refused, or what got no answer. It never holds a URL, a login or a token. */
+/** A refusal of the function or OSS, or a missing answer. It never holds a URL, a login or a token. */
 export class UploadError extends Error {
   constructor(code: string, status: number, message: string, retryable?: boolean, seconds?: number);
   /**
@@ -9,15 +9,15 @@ export class UploadError extends Error {
    * 'Throttling' (429 of the platform), 'InvalidAnswer' (neither the function's nor OSS's).
    */
   code: string;
-  /** The body's StatusCode, or the HTTP status; 0 where there was no answer. */
+  /** The body's StatusCode, or the HTTP status; 0 if there was no answer. */
   status: number;
   /** Whether the same request may succeed later: no answer, 429, 503, the platform's 5xx. */
   retryable: boolean;
-  /** How long to wait at least, as Retry-After says; 0 to 60. */
+  /** The shortest time to wait in seconds, from Retry-After; 0 to 60. */
   seconds: number;
 }
 
-/** What `request` gets and answers; fetch's names. */
+/** The arguments and the result of `request`; the names are fetch's. */
 export interface Asked {
   /** GET, POST, PUT or DELETE. */
   method: string;
@@ -34,17 +34,17 @@ export interface Answered {
 export interface Options {
   /** The function's URL. */
   url: string | URL;
-  /** The login (JWT), or what gives it; asked once more, with true, after a 401. */
+  /** The login (JWT), or a function that returns it; called once more, with true, after a 401. */
   login?: string | ((again: boolean) => string | undefined | Promise<string | undefined>);
-  /** Go with each call of the function. */
+  /** Wishes for each call of the function. */
   wishes?: Wishes;
-  /** Go with each request, of the function and of OSS. Not signed. */
+  /** Headers for each request, to the function and to OSS. They are not signed. */
   headers?: Record<string, string>;
-  /** Where uploads in parts are remembered; default: localStorage where there is one, else memory. */
+  /** Where uploads in parts are remembered; default: localStorage if it exists, else memory. */
   store?: Store;
-  /** Sends a request; default: fetch. A mini program gives one by wx.request. */
+  /** Sends a request; default: fetch. A mini program passes one that uses wx.request. */
   request?: (url: string, asked: Asked) => Promise<Answered>;
-  /** Milliseconds since 1970; a wait in milliseconds; 0 up to 1. For tests. */
+  /** For tests: milliseconds since 1970; a wait in milliseconds; a random number from 0 up to 1. */
   now?: () => number;
   sleep?: (ms: number) => Promise<unknown>;
   random?: () => number;
@@ -90,7 +90,10 @@ export interface Listing extends Answer {
   Marker?: string;
 }
 
-/** An upload that OSS stored. `status` 203: the callback failed; `text` is what OSS or the callback answered. */
+/**
+ * An upload that OSS stored. `status` 203: the callback failed; `text` is the answer of OSS or of the
+ * callback.
+ */
 export interface Stored {
   key: string;
   status: number;
@@ -99,7 +102,7 @@ export interface Stored {
 
 export type Way = 'token' | 'signed-url' | 'form' | 'multipart';
 
-/** What the way 'token' has signed: a request of OSS, as ali-oss's signatureUrlV4 takes it. */
+/** The request to OSS that the way 'token' signs, in the form of ali-oss's signatureUrlV4. */
 export interface ToSign {
   method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   key: string;
@@ -109,7 +112,7 @@ export interface ToSign {
 }
 export type Sign = (token: Token, request: ToSign) => string | Promise<string>;
 
-/** Of Uppy's file. */
+/** The members of Uppy's file that are used. */
 export interface UppyFile {
   id: string;
   s3Multipart?: { key: string; uploadId: string };
@@ -142,37 +145,49 @@ export type UploadFile = (options: {
 export interface Client {
   /** Where uploads in parts are remembered; an upload by Uppy under its file's id until you remove it. */
   store: Store;
-  /** A token. One request for all who wait; asked for anew when 300 s (or half of its life) are left. */
+  /**
+   * A token. Calls at the same time share one request; a new token is requested when 300 s (or half of its
+   * life) are left.
+   */
   token(wishes?: Wishes): Promise<Token>;
-  /** Have the next token asked for anew: OSS said that this one has ended, or somebody else signed in. */
+  /**
+   * Drop the token, so that the next call requests a new one: OSS said that it has ended, or another user
+   * signed in.
+   */
   forget(): void;
   /** Ask a route: 'signed-url', 'form', 'multipart' (by POST), 'uploads'. Throws UploadError. */
   ask(path: string, wishes?: Wishes, method?: 'GET' | 'POST'): Promise<Answer>;
   /** A page of the caller's own uploads. */
   uploads(wishes?: { limit?: number; marker?: string; details?: 0 | 1 }): Promise<Listing>;
   /**
-   * Options of @uppy/aws-s3 for one way. `wishesOf` says what a file is asked for with: `object` (its name
-   * under the prefix) or `name: 'auto'` and `ext`; its size and type are added. 'token' needs `object`.
+   * Options of @uppy/aws-s3 for one way. `wishesOf` returns the wishes for a file: `object` (its name under
+   * the prefix) or `name: 'auto'` and `ext`; its size and type are added. 'token' needs `object`.
    */
   uppy(way: 'token', wishesOf: (file: UppyFile) => Wishes, sign: Sign): AwsS3Options;
   uppy(way: Way, wishesOf: (file: UppyFile) => Wishes, sign?: Sign): AwsS3Options;
-  /** Upload by a form; in a mini program `file` is a path, and `uploadFile` its own. */
+  /** Upload by a form; in a mini program `file` is a path, and `uploadFile` is wx.uploadFile. */
   postForm(file: Blob, wishes: Wishes): Promise<Stored>;
   postForm(file: string, wishes: Wishes, uploadFile: UploadFile): Promise<Stored>;
   /** Upload in parts of 5 MiB; called again with the same `id`, it sends only what is missing. */
   uploadParts(file: Blob, wishes: Wishes, options?: {
-    /** What it is remembered by in `store`: one file, one caller, one object. Without it: not at all. */
+    /**
+     * The key of the upload in `store`, for one file, one caller and one object. Without it nothing is
+     * remembered.
+     */
     id?: string;
     /** 0 to 1, after each part. */
     onProgress?(done: number): void;
     signal?: AbortSignal;
   }): Promise<Stored>;
-  /** Give up what uploadParts began, and have OSS remove its parts. */
+  /** Abort an upload of uploadParts, and let OSS remove its parts. */
   abortParts(id: string): Promise<void>;
 }
 
 /** A client of one function, for one caller. */
 export function connect(options: Options): Client;
 
-/** Where a token's objects are, with a slash at the end: CNAME, virtual host, or by an address its path. */
+/**
+ * The URL of a token's objects, with a slash at the end: CNAME, virtual host, or, for an IP address, its
+ * path.
+ */
 export function scopeUrl(scope: Pick<Scope, 'Endpoint' | 'Bucket' | 'Cname'>): string;

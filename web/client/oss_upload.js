@@ -1,16 +1,16 @@
-// Uploads to OSS by the token function: for pages, Node and mini programs. docs/web.md has the reference.
+// Uploads to OSS with the token function: for pages, Node and mini programs. docs/web.md has the reference.
 
-const SPARE_SECONDS = 300; // what is left of a token when another is asked for
+const SPARE_SECONDS = 300; // a new token is requested when the old one has this much left
 const TRIES = 4;
 const FIRST_WAIT_MS = 500;
 const PARTS_AT_ONCE = 4;
-const PART = 5 * 1024 * 1024; // what /multipart signs for
+const PART = 5 * 1024 * 1024; // the part size that /multipart signs
 const SIGNED_SECONDS = 900;
 const ACTIONS = { GET: 'list', POST: 'complete', DELETE: 'abort' };
-const GONE = ['NoSuchUpload', 'UploadRefused']; // an upload in parts that does not go on
+const GONE = ['NoSuchUpload', 'UploadRefused']; // codes of an upload in parts that cannot continue
 const BINARY = 'application/octet-stream';
 
-/** What the function or OSS refused, or what got no answer. It never holds a URL, a login or a token. */
+/** A refusal of the function or OSS, or a missing answer. It never holds a URL, a login or a token. */
 export class UploadError extends Error {
   constructor(code, status, message, retryable = false, seconds = 0) {
     super(message);
@@ -18,7 +18,7 @@ export class UploadError extends Error {
   }
 }
 
-/** Where a token's objects are: the bucket's own domain, or its host, or by an address its path. */
+/** The URL of a token's objects: the bucket's own domain, its host, or, for an IP address, its path. */
 export function scopeUrl({ Endpoint, Bucket, Cname }) {
   const [, scheme, host, name] = /^(https?:\/\/)((.+?)(?::\d+)?)\/*$/.exec(Endpoint);
   if (Cname) return `${scheme}${host}/`;
@@ -32,7 +32,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
   const base = `${url}`.replace(/\/*$/, '/');
   const tokens = new Map(); // wishes -> {answer: a promise, until: ms}
 
-  /** Send it again, at most three times, where the fault may pass; between tries longer and longer. */
+  /** Retry a temporary failure, at most three times, with growing pauses. */
   const patiently = async (send) => {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -75,14 +75,14 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     const fresh = { answer: ask('', wishes), until: Infinity };
     tokens.set(name, fresh);
     fresh.answer.then(({ Expiration, LastUpdated }) => {
-      // By the server's clock: that of a phone may be wrong.
+      // Use the server's clock: a phone's clock may be wrong.
       const life = (Date.parse(Expiration) - Date.parse(LastUpdated)) / 1000;
       fresh.until = now() + 1000 * (life - Math.min(SPARE_SECONDS, life / 2));
     }).catch(() => tokens.get(name) === fresh && tokens.delete(name));
     return fresh.answer;
   };
 
-  /** One request of OSS, signed, by the way. `step` is Uppy's: {method, key, uploadId, partNumber}. */
+  /** One signed request to OSS, for the given way. `step` is Uppy's: {method, key, uploadId, partNumber}. */
   const signers = {
     async token(wishes, { method, key, uploadId, partNumber }, sign) {
       const held = await token();
@@ -123,7 +123,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
 
   /** Options of @uppy/aws-s3 6: Uppy sends, this signs. See oss_upload.d.ts. */
   const uppy = (way, wishesOf, sign) => {
-    const files = new Map(); // file's id, which Uppy has for a key until it is told one -> the file
+    const files = new Map(); // the file's id, which Uppy uses as the key until it gets one -> the file
     const sealed = new Map(); // key of an upload in parts -> its Upload
     return {
       shouldUseMultipart: way === 'multipart',
@@ -137,7 +137,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
         const { method, key, uploadId } = step;
         const file = files.get(key) ?? {};
         const wishes = uploadId ? {} : { content_type: file.type || BINARY, size: file.size, ...wishesOf(file) };
-        // Nothing has no parts.
+        // An empty file has no parts.
         const by = way === 'multipart' && method === 'PUT' && !uploadId ? 'signed-url' : way;
         const { answer, ...signed } = await signers[by](wishes, step, sign, sealed.get(key));
         if (by === 'multipart' && !uploadId) {
@@ -159,7 +159,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     if (!uploadFile) {
       const form = new FormData();
       for (const [name, value] of Object.entries(fields)) form.append(name, value);
-      form.append('file', file); // the last one: OSS reads nothing behind it
+      form.append('file', file); // it must be last: OSS ignores fields after it
       return { key, ...(await toOss('POST', { url: to }, form)) };
     }
     const once = () => new Promise((success, fail) => {
@@ -212,7 +212,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
       }
     };
     const sending = () => send().catch((error) => {
-      left.length = 0; // the others end with the part that they send
+      left.length = 0; // the other senders stop after their current part
       return error;
     });
     const fault = (await Promise.all(Array.from({ length: PARTS_AT_ONCE }, sending))).find(Boolean);
@@ -225,7 +225,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     return { key, status, text };
   };
 
-  /** Give up what uploadParts began, and have OSS remove its parts. */
+  /** Abort an upload of uploadParts, and let OSS remove its parts. */
   const abortParts = async (id) => {
     const { Upload, upload_id: uploadId } = begunAs(id);
     if (!Upload) return;
@@ -237,7 +237,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     try {
       return JSON.parse(store.get(id)) ?? {};
     } catch {
-      return {}; // not written by this
+      return {}; // another program's text
     }
   };
 
@@ -254,7 +254,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
   };
 }
 
-/** The function's answer. Throws UploadError: by the body's StatusCode, or what the platform answered. */
+/** The function's answer. Throws UploadError, from the body's StatusCode or from the platform's answer. */
 function answerOf({ status, text, header }) {
   const seconds = Math.min(Math.max(Number(header?.('Retry-After')) || 0, 0), 60);
   let answer;
@@ -263,7 +263,7 @@ function answerOf({ status, text, header }) {
   } catch { /* a proxy's page, say */ }
   const told = answer?.StatusCode;
   if (told === 200) return answer;
-  // Of ours 500 is a wrong configuration, which stays; of the platform's own every 5xx may pass.
+  // The function's 500 is a wrong configuration, which is permanent; every 5xx of the platform is temporary.
   if (told && typeof answer.ErrorCode === 'string') {
     const said = typeof answer.ErrorMessage === 'string' ? answer.ErrorMessage : '';
     throw new UploadError(answer.ErrorCode, told, said, told === 429 || told === 503, seconds);
@@ -273,7 +273,7 @@ function answerOf({ status, text, header }) {
   throw new UploadError(code, status, message, status === 429 || status >= 500, seconds);
 }
 
-/** OSS's answer to an upload; 203 is one: stored, and the callback failed. Throws UploadError. */
+/** OSS's answer to an upload. 203 counts: stored, but the callback failed. Throws UploadError. */
 function storedOf({ status, text }) {
   if (status >= 200 && status < 300) return { status, text };
   const [code = 'InvalidAnswer'] = within(text, 'Code');
@@ -299,7 +299,7 @@ async function fetched(url, options) {
 
 const slept = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** Where an upload is remembered over a reload: the browser's storage where there is one. */
+/** The store that remembers uploads over a reload: the browser's storage, if it exists. */
 function keptText() {
   const held = new Map();
   let kept;

@@ -1,23 +1,23 @@
-// What the person chooses before an upload: the way, simple or resumable, and the object's name.
+// The user's choices before an upload: the way, simple or resumable, and the object's name.
 
 import * as settings from './settings.js';
 import { WAYS } from './ways.js';
 
 /**
- * How a file is uploaded: its way, and its name under the prefix, which is none of `names`; '' for one that
- * the server makes.
+ * How a file is uploaded: its way, and its name under the prefix, which differs from all `names`; '' if the
+ * server chooses it.
  */
 export function begun(file, at, names) {
   const { way, resumable, naming } = at.settings;
   const caller = callerOf(at);
-  const made = way === 'multipart' && !file.size ? 'signed-url' : way; // parts have at least a byte
+  const made = way === 'multipart' && !file.size ? 'signed-url' : way; // a part has at least one byte
   if (naming === 'server' && made !== 'token') return { way: made, resumable, caller, object: '' };
   const wished = document.getElementById('object-name').value.trim();
   const name = !wished ? file.name : wished.endsWith('/') ? `${wished}${file.name}` : wished;
   return { way: made, resumable, caller, object: free(name, new Set(names)) };
 }
 
-/** A name that no other file here has: photo.jpg, photo-2.jpg. */
+/** A name that no other file of the list has: photo.jpg, photo-2.jpg. */
 function free(name, taken) {
   const [, stem, ending] = name.match(/^(.*?)(\.[^./]*)?$/s);
   let found = name;
@@ -25,17 +25,17 @@ function free(name, taken) {
   return found;
 }
 
-/** What the client asks the function for. */
+/** The wishes that the client sends to the function. */
 export function wishesOf({ meta: { object }, name, size, type }) {
   const [, ext] = name.match(/\.([A-Za-z0-9]{1,10})$/) ?? [];
   const named = object ? { object } : { name: 'auto', ...(ext ? { ext: ext.toLowerCase() } : {}) };
   return { ...named, size, content_type: type || 'application/octet-stream' };
 }
 
-/** Whose upload it is: another server or user does not go on with it. */
+/** The owner of an upload: another server or user cannot continue it. */
 export const callerOf = (at) => `${at.settings.appServer} ${at.session.user}`;
 
-/** Mount the switch of ways and what follows from the way; `at` tells 'way' when another is chosen. */
+/** Mount the switch of ways and the parts that depend on it; `at` emits 'way' when another is chosen. */
 export function offerWays(root, at) {
   const group = root.querySelector('#way');
   const resumable = root.querySelector('#resumable');
@@ -82,7 +82,7 @@ export function offerWays(root, at) {
   show();
 }
 
-/** Mount the choice of who names objects. */
+/** Mount the choice of the object's name. */
 export function offerNames(root, at) {
   for (const input of root.querySelectorAll('[name=naming]')) {
     input.addEventListener('change', () => {

@@ -1,4 +1,4 @@
-// The code that just ran, for each way, to copy: what is secret has a placeholder.
+// The code that just ran, for each way, to copy: secrets have a placeholder.
 
 const quoted = (text) => `'${String(text).replace(/[\\']/g, '\\$&').replace(/\n/g, '\\n')}'`;
 
@@ -41,7 +41,7 @@ const sign = (token, { method, key, query, headers, seconds }) => new OSS({
 }).signatureUrlV4(method, seconds, { headers, queries: query }, key);
 `;
 
-/** Mount the card: the code of the last upload, or of the way that is chosen. */
+/** Mount the card: the code of the last upload, or of the chosen way. */
 export function showCode(root, at) {
   const code = root.querySelector('#code code');
   let last = {};
@@ -61,7 +61,7 @@ export function showCode(root, at) {
   });
 }
 
-/** Copy an element's text, or mark it where a page may not copy. */
+/** Copy an element's text, or select it if the page may not copy. */
 async function copy(element) {
   const range = document.createRange();
   range.selectNodeContents(element);
@@ -71,7 +71,7 @@ async function copy(element) {
     await navigator.clipboard.writeText(element.textContent);
     return true;
   } catch {
-    // Not a secure context: the old way, of what is marked.
+    // Not a secure context: use the old way, which copies the selection.
     return document.execCommand('copy');
   }
 }

@@ -1,6 +1,6 @@
-// Elements with text in them: what others named is never read as markup.
+// Elements with text in them: foreign names are never read as markup.
 
-/** Make an element: properties (`class`, and what is no property, as attributes), and children or texts. */
+/** Make an element: properties (`class` and unknown ones become attributes), and children or texts. */
 export function made(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

@@ -1,4 +1,4 @@
-// What lies in the caller's folder, with thumbnails that OSS makes; and what this page has just stored.
+// The files in the caller's folder, with thumbnails made by OSS, and this page's new uploads.
 
 import { shown, size } from '../small/names.js';
 import { made } from './elements.js';
@@ -6,10 +6,10 @@ import { sentence } from './sentences.js';
 import { isPicture, isUnreadable, read } from './stored.js';
 import { elementOf } from './xml.js';
 
-const PAGE = 24; // objects that are listed at once
-const AT_ONCE = 4; // thumbnails that are fetched at once
+const PAGE = 24; // objects in one listing
+const AT_ONCE = 4; // thumbnails that are fetched at the same time
 const THUMBNAIL = 'image/auto-orient,1/resize,m_fill,w_240,h_240';
-const CALLBACK_FAILED = 203; // stored, and the server that was to be told was not
+const CALLBACK_FAILED = 203; // stored, but the callback failed
 
 /** Mount the view into `root`. */
 export function mount(root, at) {
@@ -19,7 +19,7 @@ export function mount(root, at) {
   const title = made('h2', { id: 'uploads-title' }, at.t('gallery.title'));
   root.append(made('section', { class: 'card', 'aria-labelledby': title.id }, title, note, list, more));
 
-  let view; // what belongs to one server and one caller; another one after 'changed'
+  let view; // the state for one server and one caller; 'changed' makes a new one
   const begin = () => {
     view?.thumbnails.stop();
     view = { items: new Map(), prefix: undefined, marker: undefined, notes: {}, thumbnails: thumbnails(at, say) };
@@ -27,7 +27,7 @@ export function mount(root, at) {
     more.hidden = true;
     say({});
   };
-  /** Say why something is not seen, `notes` by what it is about; what is said already is not said again. */
+  /** Say why something is not shown; `notes` are kept by topic, and a note is not repeated. */
   const say = (notes) => {
     Object.assign(view.notes, notes);
     const sentences = Object.values(view.notes).filter(Boolean);
@@ -53,7 +53,7 @@ export function mount(root, at) {
     more.disabled = false;
   };
 
-  /** Show an object, or show it anew: the newest first. */
+  /** Show an object, or update it: the newest first. */
   const put = (entry) => {
     const { items } = view;
     items.get(entry.key)?.element.remove();
@@ -79,14 +79,14 @@ export function mount(root, at) {
   begin();
 }
 
-/** What came of an upload's callback: {text, answer}; undefined without one. */
+/** The result of an upload's callback: {text, answer}; undefined without a callback. */
 function toldOf(at, status, answer = '') {
   if (status === CALLBACK_FAILED) {
     const message = elementOf(answer, 'Message');
     const { text, todo } = sentence(at, { code: 'CallbackFailed', message, status });
     return { text: `${at.t('gallery.notTold')} ${text} ${todo}` };
   }
-  // OSS's own answers are XML, or empty.
+  // OSS's own answers are XML or empty.
   return answer.trim().startsWith('{') ? { answer: answer.trim() } : undefined;
 }
 
@@ -94,7 +94,7 @@ function itemOf(at, { key, size: bytes, time, told }, view) {
   const name = shown(key.slice((view.prefix ?? '').length));
   const when = new Intl.DateTimeFormat(at.language, { dateStyle: 'medium', timeStyle: 'short' }).format(time);
   const frame = made('span', { class: 'frame', 'aria-hidden': 'true' }, endingOf(key));
-  const disabled = view.prefix === undefined; // what it is called to the function is not known
+  const disabled = view.prefix === undefined; // its name for the function is not known
   const button = made('button', { type: 'button', class: 'thumbnail', disabled }, frame,
     made('bdi', { class: 'name' }, name), made('span', { class: 'hint' }, `${size(bytes)} · ${when}`));
   button.addEventListener('click', async () => {
@@ -111,10 +111,10 @@ function itemOf(at, { key, size: bytes, time, told }, view) {
   return item;
 }
 
-/** How a name ends, for what has no picture. */
+/** The extension of a name, shown for files without a picture. */
 const endingOf = (key) => key.match(/\.([A-Za-z0-9]{1,5})$/)?.[1].toUpperCase() ?? '—';
 
-/** Fetch thumbnails as they come into sight, few at once; and none any more when reading is not allowed. */
+/** Fetch thumbnails when they become visible, a few at a time; stop when reading is not allowed. */
 function thumbnails(at, say) {
   const waiting = [];
   let running = 0;
@@ -133,7 +133,7 @@ function thumbnails(at, say) {
         const { text, todo } = sentence(at, error);
         say({ read: `${at.t('gallery.unreadable')} ${text} ${todo}` });
       }
-      // Else it is one picture: its frame shows how its name ends.
+      // Otherwise only this picture failed: its frame shows the extension.
     }
     running -= 1;
     next();

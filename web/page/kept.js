@@ -1,8 +1,8 @@
-// What the browser keeps over a reload, all of it without a secret: nothing where it keeps nothing.
+// Data that the browser keeps over a reload, without secrets; a browser may keep nothing.
 
 const UPLOADS = 'oss-upload of ';
 
-/** What is kept under a name; null for nothing. */
+/** The text kept under a name; null if there is none. */
 export function get(name) {
   try {
     return localStorage.getItem(name);
@@ -11,13 +11,13 @@ export function get(name) {
   }
 }
 
-/** Keep a text, if the browser does; null: no longer. */
+/** Keep a text, if the browser can; null removes it. */
 export function set(name, text) {
   try {
     if (text === null) localStorage.removeItem(name);
     else localStorage.setItem(name, text);
   } catch {
-    // A reload forgets it.
+    // Without storage, a reload loses it.
   }
 }
 

@@ -1,4 +1,4 @@
-// The page: makes `at`, what all views share, and mounts them.
+// The page: makes `at`, the object that all views share, and mounts the views.
 
 import { connect } from '../client/oss_upload.js';
 
@@ -30,7 +30,7 @@ async function start() {
   settings.mount(document.getElementById('settings'), at);
 }
 
-/** Each language is a bundle of its own, and only one is loaded. */
+/** Each language is a separate bundle, and only one is loaded. */
 const wordsOf = (language) => language === 'zh' ? import('texts:zh') : import('texts:en');
 
 async function readConfig() {
@@ -44,13 +44,13 @@ async function readConfig() {
 }
 
 /**
- * What the views share:
- * - `config` (config.json), `settings` (what the person chose), `language`, `t(key, values)`, `errors`
+ * The members that the views share:
+ * - `config` (config.json), `settings` (the user's choices), `language`, `t(key, values)`, `errors`
  *   (docs/errors.json in this language), `uppyWords` (Uppy's texts in it)
- * - `ways`: 'open' or 'closed' by the way's name; `scope`: what the server says of bucket and folder
- * - `session`: who is signed in; the login itself never leaves it but for the client
- * - `client()`: today's client; another one after 'changed'
- * - `untagged()`: a client whose requests the panel is not told, for what nobody asked the page to do
+ * - `ways`: 'open' or 'closed' by the way's name; `scope`: the server's bucket and folder
+ * - `session`: the signed-in user; only the client gets the login itself
+ * - `client()`: the current client; 'changed' makes a new one
+ * - `untagged()`: a client whose requests are not in the panel, for the page's own checks
  * - `on(event, handler)`, `emit(event, detail)`: 'changed' (server or login), 'ways' (which are open),
  *   'token' (one came), 'uploaded', 'refused', 'request', 'ran' (an upload began)
  */
@@ -70,7 +70,7 @@ function makeAt(config, kept, language, words) {
     emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
     client: () => (client ??= clientOf(at, at.headers)),
     untagged: () => clientOf(at, {}),
-    /** The sandbox's own sign-in; '' where the app server is another one, whose login is pasted. */
+    /** The sandbox's own sign-in; '' for another app server, whose login the user pastes. */
     get signIn() {
       const isOurs = originOf(kept.appServer) === originOf(config.appServer);
       return isOurs ? config.signIn : '';
@@ -81,7 +81,7 @@ function makeAt(config, kept, language, words) {
       at.emit('changed');
     },
   };
-  // Tags the page's own requests for the panel that says why; a random name, another one for who comes next.
+  // A random id that tags the page's requests for the panel; each signed-in user gets a new one.
   const tag = () => (config.refusals ? { 'X-Sandbox-Session': hex(16) } : {});
   at.headers = tag();
   at.session = makeSession(at);
@@ -105,7 +105,7 @@ const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
 async function ask(at, url, { method, headers, body, signal }) {
   const { pathname: path, origin } = new URL(url, document.baseURI);
   const server = origin === new URL(at.settings.appServer).origin ? 'function' : 'OSS';
-  // A function elsewhere does not know our header, and would refuse it in the preflight.
+  // Another function does not know this header, and would refuse it in the preflight.
   const isKnown = server === 'OSS' || origin === location.origin;
   const sent = isKnown ? headers : without(headers, at.headers);
   const response = await fetch(url, { method, headers: sent, body, signal });
@@ -127,7 +127,7 @@ function answered(text, status) {
   }
 }
 
-/** Fill in the texts of what has data-t, data-t-label or data-t-placeholder. */
+/** Fill in the texts of elements with data-t, data-t-label or data-t-placeholder. */
 function translate(root, at) {
   const put = (attribute, set) => root.querySelectorAll(`[${attribute}]`).forEach((element) =>
     set(element, at.t(element.getAttribute(attribute))));

@@ -1,9 +1,9 @@
-// What OSS answered to Uppy's requests. Uppy tells neither the status (203: the callback failed) nor the
-// text (the callback's own answer), so the page's XMLHttpRequest keeps them.
+// OSS's answers to Uppy's requests. Uppy reports neither the status (203: the callback failed) nor the text
+// (the callback's own answer), so the page's XMLHttpRequest keeps them.
 
 import { elementOf } from './xml.js';
 
-const LONGEST = 10_000; // characters of a text that is kept
+const LONGEST = 10_000; // the most characters of a kept text
 const answers = new Map(); // path of an object -> the last answer
 
 /** The last answer for a key: {status, text, completed: the UploadId of a completion}. */
@@ -11,23 +11,23 @@ export function answerOf(key = '') {
   return key ? Array.from(answers).find(([path]) => path.endsWith(`/${key}`))?.[1] : undefined;
 }
 
-/** Note each answer of OSS from now on, and tell it as 'request'. */
+/** Keep each answer of OSS from now on, and emit it as 'request'. */
 export function watchOss(at) {
   window.XMLHttpRequest = class extends XMLHttpRequest {
     open(method, url, ...more) {
       super.open(method, url, ...more);
-      // Before whoever opens it: 'load' comes to listeners in their order.
+      // Listen first: 'load' reaches listeners in the order of their registration.
       this.addEventListener('load', () => note(at, this, method, new URL(url, document.baseURI)));
     }
 
     send(body) {
-      // A form goes to the bucket; which object it is for stands in it.
+      // A form goes to the bucket's URL; its object is a field in it.
       this.object = body instanceof FormData ? body.get('key') : '';
       super.send(body);
     }
 
     getResponseHeader(name) {
-      // Of a header that CORS hides, the browser's own makes an error on the console.
+      // Reading a header that CORS hides would print an error on the console.
       const lines = this.getAllResponseHeaders().split('\r\n').map((line) => line.split(': '));
       return lines.find(([other]) => other.toLowerCase() === name.toLowerCase())?.slice(1).join(': ') ?? null;
     }

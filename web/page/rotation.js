@@ -1,4 +1,4 @@
-// What Uppy's thumbnails take from exifr, without exifr in the first load.
+// Replaces exifr for Uppy's thumbnails, so the first load does not have it.
 
-/** How to turn a picture, as exifr says. */
+/** How to rotate a picture, in exifr's form. */
 export const rotation = async (picture) => (await import('exifr/dist/mini.esm.mjs')).rotation(picture);

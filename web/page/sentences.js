@@ -1,11 +1,11 @@
 // An error as a sentence, and what to do about it: docs/errors.json in the page's language.
 
-const LONGEST = 400; // characters of a server's own words
-const OWN_WORDS = ['Network']; // of these the browser's message says less than the sentence
+const LONGEST = 400; // the most characters of a server's own message
+const OWN_WORDS = ['Network']; // for these codes the browser's message is less useful than the sentence
 
 /**
- * What happened and what to do, for an error of the function, STS, OSS or the network; with the server's
- * own words, which name the wish or the variable that is meant.
+ * What happened and what to do, for an error of the function, STS, OSS or the network. It quotes the server's
+ * message, which names the wish or the variable.
  * @param {{errors: object, t: function}} at
  * @param {{code?: string, message?: string, status?: number}} error `status` is an HTTP status, 0 for none
  * @returns {{text: string, todo: string, page?: string}} `page` is where the project's documentation has this code
@@ -21,7 +21,7 @@ export function sentence(at, { code = '', message = '', status = 0 }) {
 
 /** The code whose texts fit. */
 function knownOf(errors, code, status) {
-  // Object.hasOwn: a server may say "constructor".
+  // Object.hasOwn, because a server may answer "constructor".
   const known = [code, code.split('.')[0]].find((one) => Object.hasOwn(errors, one));
   if (known) return known;
   if (status === 429) return 'Throttling.User';

@@ -1,4 +1,4 @@
-// Who is signed in. The login lives in this module's memory and nowhere else.
+// The signed-in user. Only this module's memory holds the login.
 
 import { sentence } from './sentences.js';
 import * as settings from './settings.js';
@@ -7,11 +7,11 @@ import { tryFolderOf } from './ways.js';
 const EARLY_MS = 60_000;
 
 /**
- * Make `at.session`: `user`, and `logins()` for a client. A login is one person's and for one server: it goes
- * to no other, and a client of somebody who left gets none of who came.
+ * Make `at.session`: `user`, and `logins()` for a client. A login belongs to one user and one server, and is
+ * never sent to another server. A client of the previous user never gets the next user's login.
  */
 export function makeSession(at) {
-  // Who is here: {server, login, user, until by this device's clock, given: what waits for the person}.
+  // The current user: {server, login, user, until by this device's clock, given: ends the wait for the user}.
   let held = filled({}, '', '');
   const begin = (login, user) => {
     held.given?.('');
@@ -29,8 +29,8 @@ export function makeSession(at) {
       return login ? until : undefined;
     },
     /**
-     * What gives a client the login of who is here now, '' for nobody; renewed when it has ended or is
-     * refused, which may wait for the person.
+     * Returns the function that gives a client the current user's login, '' for nobody. An ended or refused
+     * login is renewed, which may wait for the user.
      */
     logins() {
       const mine = current();
@@ -53,7 +53,7 @@ export function makeSession(at) {
         filled(held, text, user).given = undefined;
         return given(text);
       }
-      // Whoever it is, it is not known to be the one whose uploads wait.
+      // The new user may not be the one whose uploads are waiting.
       begin(text, userOf(text));
       return at.change();
     },
@@ -83,14 +83,14 @@ export function makeSession(at) {
   return session;
 }
 
-/** A person with this login; its life is by the server's clock, from now on by this one. */
+/** A user with this login; its life is converted from the server's clock to this device's. */
 function filled(person, login, user) {
   const { exp, iat } = claimsOf(login);
   const until = exp ? Date.now() + (exp - (iat ?? Date.now() / 1000)) * 1000 : Infinity;
   return Object.assign(person, { login, user, until });
 }
 
-/** The claims of a JWT as they stand: it is the server that verifies. {} for what is none. */
+/** The unverified claims of a JWT (the server verifies them); {} if it is no JWT. */
 function claimsOf(text) {
   try {
     const bytes = atob(text.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
@@ -102,7 +102,7 @@ function claimsOf(text) {
 
 const userOf = (text) => `${claimsOf(text).sub ?? ''}`;
 
-/** Mount the card: sign in, sign out, "try bob's folder", and how long login and token last. */
+/** Mount the card: sign in, sign out, "try bob's folder", and the remaining life of login and token. */
 export function mount(root, at) {
   const part = (id) => root.querySelector(id);
   const [signIn, give, signedIn] = ['#sign-in', '#give-login', '#signed-in'].map(part);
@@ -153,7 +153,7 @@ export function mount(root, at) {
   at.on('ways', () => {
     part('#try-bob').hidden = at.ways.token !== 'open';
     part('#try-bob').textContent = at.t('session.try', { user: other() });
-    // A name is no secret, and the demo sign-in asks for nothing else.
+    // A name is not secret, and the demo sign-in needs only a name.
     if (session.needed && at.signIn && at.settings.user && !part('#user').value) {
       part('#user').value = at.settings.user;
       enter(at.settings.user);
@@ -165,7 +165,7 @@ export function mount(root, at) {
 function showTimeLeft(at) {
   const place = document.getElementById('time-left');
   let known; // the last token's Expiration, by the server's clock
-  let token; // the same by this device's
+  let token; // the same by this device's clock
   at.on('changed', () => { known = token = undefined; });
   at.on('token', ({ Expiration, LastUpdated }) => {
     if (Expiration === known) return;
@@ -184,7 +184,7 @@ function showTimeLeft(at) {
   setInterval(show, 5000);
 }
 
-/** 12 min, 40 s, or that it has ended. */
+/** A text like "12 min", "40 s", or that it has ended. */
 function span(at, milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   if (seconds <= 0) return at.t('left.ended');

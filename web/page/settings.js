@@ -1,4 +1,4 @@
-// The server, what a token of it is for, and what the person chose; which is kept but for what is secret.
+// The server, its bucket and folder, and the user's choices, which are kept without secrets.
 
 import * as kept from './kept.js';
 import { sentence } from './sentences.js';
@@ -7,7 +7,7 @@ import { askScope, probe } from './ways.js';
 const NAME = 'oss-upload-page';
 const DEFAULTS = { way: 'signed-url', resumable: true, naming: 'own' };
 
-/** What was kept, or how it is at first. */
+/** The kept settings, or the defaults. */
 export function read() {
   try {
     return { ...DEFAULTS, ...JSON.parse(kept.get(NAME)) };
@@ -16,14 +16,14 @@ export function read() {
   }
 }
 
-/** Change settings, and keep them for the next time. */
+/** Change settings, and keep them for the next visit. */
 export function keep(at, change) {
   Object.assign(at.settings, change);
   const { way, resumable, naming, language, user, server } = at.settings;
   kept.set(NAME, JSON.stringify({ way, resumable, naming, language, user, server }));
 }
 
-/** The server's URL without what is nobody's to keep: a login in its query. Throws TypeError. */
+/** The server's URL without its query, which may hold a login. Throws TypeError. */
 function address(text) {
   const url = new URL(text, document.baseURI);
   if (!/^https?:$/.test(url.protocol)) throw new TypeError('http or https');
@@ -31,7 +31,7 @@ function address(text) {
   return url.href;
 }
 
-/** Mount the card; then ask the server what is open. */
+/** Mount the card; then ask the server which ways are open. */
 export function mount(root, at) {
   const input = root.querySelector('#server');
   const fault = root.querySelector('#server-fault');
@@ -67,7 +67,7 @@ export function mount(root, at) {
     return needsLogin || showScope(root, at, client);
   });
   at.on('online', () => {
-    // It was opened without a network.
+    // The page was opened without a network.
     if (at.settings.appServer && !Object.keys(at.ways).length) at.change();
   });
   const server = at.config.appServer || at.settings.server;

@@ -1,5 +1,5 @@
-// Reading what is stored, as the caller: by a signed URL of the function, or where that way is closed by the
-// token. No URL with a signature stays in the document: pictures are fetched, and shown from memory.
+// Reads stored objects as the caller: by a signed URL of the function or, if that way is closed, by the
+// token. No signed URL stays in the document: pictures are fetched, and shown from memory.
 
 import { sign } from './ways.js';
 import { elementOf } from './xml.js';
@@ -9,16 +9,16 @@ const TOKEN_SECONDS = 300;
 const PROCESS = 'x-oss-process';
 const DISPOSITION = 'response-content-disposition';
 
-/** Whether OSS can make a picture of an object of this name. */
+/** Whether OSS can make a picture of an object with this name. */
 export const isPicture = (key) => PICTURE.test(key);
 
-/** Whether an error means that the policy in use does not allow to read. */
+/** Whether an error means that the policy in use does not allow reading. */
 export const isUnreadable = ({ code }) => code === 'NotAllowed' || code === 'AccessDenied';
 
 /**
- * Fetch an object under the caller's `prefix`, processed by OSS where `process` says how (`image/…`).
+ * Fetch an object under the caller's `prefix`; OSS processes it by `process` (`image/…`), if given.
  * @returns {Promise<Blob>}
- * @throws {{code: string, status: number, message: string}} as the function or OSS refused
+ * @throws {{code: string, status: number, message: string}} the refusal of the function or OSS
  */
 export async function read(at, prefix, key, process) {
   const url = await urlOf(at, prefix, key, process ? { [PROCESS]: process } : {});
@@ -36,15 +36,16 @@ export async function read(at, prefix, key, process) {
   return response.blob();
 }
 
-/** Have the browser store an object as a file of this name; `process` as in read(). */
+/** Let the browser download an object as a file of this name; `process` as in read(). */
 export async function download(at, prefix, key, name, process) {
   const disposition = `attachment; filename*=UTF-8''${encoded(name)}`;
   const href = await urlOf(at, prefix, key, { [DISPOSITION]: disposition, ...(process ? { [PROCESS]: process } : {}) });
-  // Never a part of the document. Another tab: an answer that is no download would replace the page.
+  // The link is never added to the document. It opens another tab, since an answer that is no download would
+  // replace the page.
   Object.assign(document.createElement('a'), { href, target: '_blank', rel: 'noopener noreferrer' }).click();
 }
 
-/** A URL of the object, signed. Throws what is no answer of the function, a `javascript:` say. */
+/** A signed URL of the object. Throws if it is not http or https, for example `javascript:`. */
 async function urlOf(at, prefix, key, wishes) {
   const url = await signedOf(at, prefix, key, wishes);
   if (/^https?:/i.test(url)) return url;
@@ -60,7 +61,7 @@ async function signedOf(at, prefix, key, wishes) {
   return sign(token, { method: 'GET', key, query: wishes, headers: {}, seconds: TOKEN_SECONDS });
 }
 
-/** Percent-encoded as RFC 8187 has it: encodeURIComponent leaves some that it does not allow. */
+/** Percent-encoded by RFC 8187, which does not allow all characters that encodeURIComponent leaves. */
 const encoded = (name) =>
   encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, '_'))
     .replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);

@@ -1,4 +1,4 @@
-// Uppy, the four ways behind it, and what the person chooses before an upload.
+// Uppy, the four ways behind it, and the user's choices before an upload.
 
 import AwsS3 from '@uppy/aws-s3';
 import Uppy from '@uppy/core';
@@ -13,19 +13,22 @@ import { WAYS, sign } from './ways.js';
 import { elementOf } from './xml.js';
 
 const MIB = 1024 * 1024;
-/** What a reload finds again, in the browser's own storage; a larger file is asked for again. */
+/**
+ * The largest file that is kept in the browser's storage over a reload; for a larger one the user is asked
+ * again.
+ */
 const KEPT = { maxFileSize: 100 * MIB, maxTotalSize: 500 * MIB };
-/** A part of every upload but its last: what /multipart signs for, and OSS takes. */
+/** The size of every part but the last: the one that /multipart signs, and OSS accepts. */
 const PART = 5 * MIB;
-/** Of OSS: the next try has a new token, or a new URL. */
+/** Codes of OSS after which the next try gets a new token or URL. */
 const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityToken', 'RequestExpired'];
-/** Of OSS and the function: an upload in parts that is there no more; the next try begins another one. */
+/** Codes of OSS and the function for an upload in parts that no longer exists; the next try begins anew. */
 const GONE = ['NoSuchUpload', 'UploadRefused'];
-const SILENT = { debug() {}, warn() {}, error() {} }; // errors are said on the page
+const SILENT = { debug() {}, warn() {}, error() {} }; // the page shows the errors
 
-/** Uppy that says an error as a sentence, knows an upload whose callback alone failed, and a file again. */
+/** Uppy with readable errors. It recognizes an upload of which only the callback failed, and a known file. */
 class PageUppy extends Uppy {
-  /** A file that a reload could not keep is asked for again: it is known by name and size. */
+  /** The user chooses a file again that a reload could not keep: it is recognized by name and size. */
   addFiles(files) {
     const ghosts = this.getFiles().filter(({ isGhost }) => isGhost);
     const isNew = ({ name, data }) => {
@@ -38,7 +41,7 @@ class PageUppy extends Uppy {
 
   emit(event, ...args) {
     if (event !== 'upload-error') return super.emit(event, ...args);
-    // It is not failed yet: what to do comes first.
+    // It has not failed yet: show what to do first.
     const { isAgain, success } = this.opts.onFailure(...args);
     if (success) super.emit('upload-success', args[0], success);
     else if (!isAgain) super.emit(event, ...args);
@@ -47,11 +50,11 @@ class PageUppy extends Uppy {
 
 /** Mount the card. */
 export function mount(root, at) {
-  const transports = {}; // way -> what the client of today makes for Uppy
+  const transports = {}; // way -> the options that the current client makes for Uppy
   const running = new Map(); // file's id -> the transport it began with
-  const byKey = new Map(); // key asked for or given -> file's id
-  const again = new Set(); // files that went on by themselves with a new token
-  const resting = new Set(); // files that the network's end has paused
+  const byKey = new Map(); // requested or given key -> file's id
+  const again = new Set(); // files that continued by themselves with a new token
+  const resting = new Set(); // files that were paused when the network was lost
 
   const signed = (token, request) => {
     at.emit('token', token);
@@ -78,7 +81,7 @@ export function mount(root, at) {
     locale: { strings: { dropHint: at.t('upload.drop') } },
   });
   uppy.use(AwsS3, {
-    // One part is not worth three requests, where there is a choice.
+    // If there is a choice, do not spend three requests on a single part.
     shouldUseMultipart: ({ meta: { way, resumable }, size }) =>
       way === 'multipart' || way === 'token' && resumable && size > PART,
     getChunkSize: () => PART,
@@ -105,7 +108,7 @@ export function mount(root, at) {
   const failed = ({ id, name }, error) => {
     const { key, uploadId } = uppy.getFile(id)?.s3Multipart ?? {};
     const { code, status, message } = nameOf(error);
-    // The object is there, and whoever was called back said something that is none of OSS's XML.
+    // The object is stored, and the callback's answer is not OSS's XML.
     const answer = answerOf(key);
     if (uploadId && answer?.completed === uploadId) {
       return { success: { status: answer.status, body: { key } } };
@@ -117,14 +120,14 @@ export function mount(root, at) {
       setTimeout(() => uppy.retryUpload(id).catch(() => {}));
       return { isAgain: true };
     }
-    if (code === 'Network') resting.add(id); // begun again once the network is back
+    if (code === 'Network') resting.add(id); // restarted when the network is back
     at.emit('refused', { where: error.body === undefined ? 'function' : 'OSS', status, code, message, name });
     const { text, todo } = sentence(at, { code, status, message });
     error.message = `${text} ${todo}`;
     return {};
   };
 
-  // What a file is uploaded as is decided when its upload begins, and stays.
+  // A file's way and name are decided when its upload begins, and then stay.
   uppy.on('upload', (_, files) => {
     for (const file of files) {
       const others = uppy.getFiles().filter(({ id }) => id !== file.id).map(({ meta }) => meta.object);
@@ -146,8 +149,8 @@ export function mount(root, at) {
   uppy.on('cancel-all', () => root.classList.remove('has-files'));
   uppy.on('restored', () => root.classList.toggle('has-files', uppy.getFiles().length > 0));
 
-  // What somebody chose or began is not uploaded for somebody else, nor seen.
-  let isKnown = false; // who is here: nobody before the server was asked, and while a login is awaited
+  // Files and uploads of one user are never uploaded for another user, nor shown.
+  let isKnown = false; // whether the user is known: not before the server was asked, and not while a login is awaited
   const keepOwn = () => {
     const caller = callerOf(at);
     for (const { id, meta } of uppy.getFiles()) {
@@ -167,7 +170,7 @@ export function mount(root, at) {
     isKnown = !at.session.needed;
     keepOwnOfKnown();
   });
-  // The same file may go by another way then.
+  // The same file may then use another way.
   at.on('way', () => {
     for (const { id, progress } of uppy.getFiles()) if (progress.uploadComplete) uppy.removeFile(id);
   });
@@ -197,7 +200,7 @@ export function mount(root, at) {
   remember(uppy);
 }
 
-/** Once a file is not paused; Uppy begins one that waited for its turn even so. */
+/** Resolves when a file is not paused; Uppy would start a waiting file although it is paused. */
 const resumed = (uppy, id) => new Promise((resolve) => {
   const look = () => {
     if (uppy.getFile(id)?.isPaused) return;
@@ -208,7 +211,7 @@ const resumed = (uppy, id) => new Promise((resolve) => {
   look();
 });
 
-/** What Uppy's errors and the client's have in common. */
+/** The common form of Uppy's errors and the client's. */
 function nameOf({ code, status = 0, message, body = '' }) {
   const [ossCode, ossMessage] = ['Code', 'Message'].map((name) => elementOf(body ?? '', name));
   const isLate = ossCode === 'AccessDenied' && /expired/i.test(ossMessage); // of a signed URL
@@ -216,19 +219,19 @@ function nameOf({ code, status = 0, message, body = '' }) {
   return { code: named, status, message: ossMessage ?? message };
 }
 
-/** Files and what was sent of them outlive a reload; nothing may be added before they are back. */
+/** Files and their progress survive a reload; nothing may be added before they are restored. */
 async function remember(uppy) {
   const dashboard = uppy.getPlugin('Dashboard');
   try {
     const { default: GoldenRetriever } = await import('@uppy/golden-retriever');
     uppy.use(GoldenRetriever, { indexedDB: KEPT });
   } catch {
-    // Not loaded, or no storage: uploads work, and a reload forgets them.
+    // It did not load, or there is no storage: uploads work, but a reload loses them.
   }
   dashboard.setOptions({ disabled: false });
 }
 
-/** Where there is one file alone, Uppy forgets to say that it is of a list. */
+/** With a single file, Uppy does not mark it as an item of a list. */
 function mendList(place) {
   new MutationObserver(() => {
     const list = place.querySelector('.uppy-Dashboard-files:not([role])');
@@ -236,7 +239,7 @@ function mendList(place) {
   }).observe(place, { childList: true, subtree: true });
 }
 
-/** Bytes in a second, over the last few seconds; Uppy says the rest: how much, and the time that is left. */
+/** Bytes a second, over the last few seconds. Uppy shows the amount and the remaining time. */
 function showSpeed(place, uppy, at) {
   let samples = []; // [ms, bytes], all files
   const sent = () => uppy.getFiles().reduce((sum, { progress }) => sum + (progress.bytesUploaded || 0), 0);
@@ -262,11 +265,11 @@ function pickFiles(root, uppy) {
     input.addEventListener('change', () => {
       const fileOf = (data) => ({ source: 'page', name: data.name, type: data.type, data });
       const files = Array.from(input.files, fileOf);
-      input.value = ''; // the same one can be chosen again
+      input.value = ''; // so that the same file can be chosen again
       try {
         uppy.addFiles(files);
       } catch {
-        // Uppy says why.
+        // Uppy shows the reason.
       }
     });
   }

@@ -1,19 +1,19 @@
-// One stored object, large: shrunk, with a watermark and a quality that OSS computes; and its download.
-// Loaded when the first one is opened.
+// One stored object in a large view: OSS resizes it, adds a watermark and sets a quality; and its download.
+// This module is loaded when the first view opens.
 
 import { size } from '../small/names.js';
 import { made } from './elements.js';
 import { sentence } from './sentences.js';
 import { download, isPicture, read } from './stored.js';
 
-const SHOWN_WIDTH = 1600; // pixels, where the person chose none; a smaller picture stays as it is
+const SHOWN_WIDTH = 1600; // pixels, if the user chose none; a smaller picture stays unchanged
 const WIDTHS = [800, 400];
 const QUALITIES = [90, 75, 50, 25]; // percent
-const MARK_BYTES = 64; // of a watermark's text in UTF-8: the most that OSS takes
+const MARK_BYTES = 64; // the most bytes of a watermark's text in UTF-8 that OSS accepts
 const MARK = 'size_40,color_FFFFFF,shadow_60,g_se,x_20,y_20';
-const WAIT_MS = 500; // after a key, before OSS is asked
+const WAIT_MS = 500; // the pause after a key press, before OSS is asked
 
-/** Show `entry` ({prefix, key, name, size in bytes}); the focus goes back to `opener` at the end. */
+/** Show `entry` ({prefix, key, name, size in bytes}); closing returns the focus to `opener`. */
 export function open(at, entry, opener) {
   const t = (key, values) => at.t(`viewer.${key}`, values);
   const picture = isPicture(entry.key);
@@ -33,7 +33,9 @@ export function open(at, entry, opener) {
     made('p', { class: 'line' }, save));
 
   const isChanged = () => Boolean(width.value || quality.value || mark.value.trim());
-  /** What OSS is to do: what is downloaded is what is seen. As it is, a picture may be of any size. */
+  /**
+   * The processing by OSS, so that the download is what is shown. Unprocessed, a picture may have any size.
+   */
   const processOf = () => [
     'image/auto-orient,1',
     `resize,w_${width.value || SHOWN_WIDTH}`,
@@ -105,7 +107,7 @@ function select(id, first, choices) {
   return made('select', { id }, ...options);
 }
 
-/** As much of a text as OSS takes, in whole characters. */
+/** The beginning of a text, as long as OSS accepts, in whole characters. */
 function fitting(text) {
   let kept = '';
   for (const one of text) {

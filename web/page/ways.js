@@ -4,7 +4,7 @@ import { elementOf } from './xml.js';
 
 export const WAYS = ['token', 'signed-url', 'form', 'multipart'];
 
-/** What is refused before anything is signed or STS is asked; a closed way answers something else. */
+/** A wish that is refused before anything is signed or STS is asked; a closed way answers differently. */
 const PROBES = {
   token: ['', { duration: 'x' }, 'GET'],
   'signed-url': ['signed-url', { method: 'X' }, 'GET'],
@@ -17,12 +17,12 @@ const NO_SERVER = ['Network', 'InvalidAnswer'];
 /**
  * Ask once which ways are open.
  * @returns {Promise<{ways: Object<string, 'open' | 'closed'>, needsLogin: boolean, fault?: Error}>} `fault`
- *   is why no way is known: no server there, or it takes this caller not at all.
+ *   says why no way is known: there is no server, or it does not accept this caller.
  */
 export async function probe(client) {
   const ask = (way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error);
   const first = await ask(WAYS[0]);
-  if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first }; // asked once only
+  if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first }; // ask no further
   const answers = [first, ...await Promise.all(WAYS.slice(1).map(ask))];
   const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
   const isFault = ({ code, status }) => NO_SERVER.includes(code) || status === 403 && !CLOSED.includes(code)
@@ -34,14 +34,14 @@ export async function probe(client) {
   };
 }
 
-/** What each way answers a Scope to, without STS: of an upload that nobody sends. */
+/** For each way, a wish whose answer has a Scope, without a call to STS; nobody sends that upload. */
 const SCOPES = {
   'signed-url': { method: 'PUT', name: 'auto' },
   form: {},
   multipart: { name: 'auto', size: 1 },
 };
 
-/** Bucket, region and more: a token's answer, or where that way is closed what another one says. */
+/** Bucket, region and more: from a token's answer or, if that way is closed, from another way. */
 export async function askScope(client, ways) {
   if (ways.token === 'open') return client.token();
   const way = Object.keys(SCOPES).find((one) => ways[one] === 'open');
@@ -50,7 +50,7 @@ export async function askScope(client, ways) {
 
 let loading; // ali-oss, once
 
-/** For the client's way 'token': a URL of OSS, signed by ali-oss with the token, V4. */
+/** For the client's way 'token': a URL of OSS that ali-oss signs with the token (V4). */
 export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope },
   { method, key, query, headers, seconds }) {
   const { default: OSS } = await (loading ??= import('ali-oss'));
@@ -65,12 +65,12 @@ export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope 
     sldEnable: !Scope.Cname && Scope.Endpoint.startsWith('http:'), // the sandbox
     secure: Scope.Endpoint.startsWith('https:'),
     authorizationV4: true,
-    refreshSTSTokenInterval: Infinity, // the client renews it; without this word of it ali-oss warns
+    refreshSTSTokenInterval: Infinity, // the client renews it; without this option ali-oss warns
   });
   return oss.signatureUrlV4(method, seconds, { headers, queries: query }, key);
 }
 
-/** Upload into another user's folder with one's own token: what OSS says is told as any refusal. */
+/** Upload into another user's folder with one's own token; OSS's refusal is shown like any other. */
 export async function tryFolderOf(at, user) {
   try {
     const token = await at.client().token();

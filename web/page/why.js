@@ -1,12 +1,12 @@
-// Each refusal as a sentence with what to do; and, where the sandbox tells it, the page's own requests and
-// whose policy refused what.
+// Each refusal as a sentence with what to do; and, with the sandbox, the page's own requests and which policy
+// refused what.
 
 import { shown } from '../small/names.js';
 import { made } from './elements.js';
 import { sentence } from './sentences.js';
 
 const SESSION = 'X-Sandbox-Session';
-const WAIT_MS = 400; // after a request, before the sandbox is asked: several are told at once
+const WAIT_MS = 400; // the pause after a request, before the sandbox is asked, so that one answer covers several
 const LINES = 40;
 const WHOSE = ['SessionPolicy', 'AccountLevelIdentityBasedPolicy', 'ACL'];
 
@@ -22,7 +22,7 @@ export function mount(root, at) {
 
   const show = async () => {
     const requests = await told(at);
-    // The sandbox tells it on this machine only.
+    // The sandbox answers only this machine.
     panel.hidden = !requests;
     const lines = (requests ?? []).slice(-LINES).reverse();
     none.hidden = lines.length > 0;
@@ -39,7 +39,7 @@ export function mount(root, at) {
   show();
 }
 
-/** This page's requests as the sandbox noted them, the newest last; undefined where it tells nothing. */
+/** This page's requests as the sandbox kept them, the newest last; undefined if it does not answer. */
 async function told(at) {
   const url = new URL(at.config.refusals, document.baseURI);
   url.searchParams.set('session', at.headers[SESSION]);
@@ -63,7 +63,7 @@ function lineOf(at, { Time, Server, Method, Path, Status, Code, Refusal }) {
 /** Which policy refused which action on which resource. */
 function reasonOf(at, { Action, Resource, PolicyType, Policy, Reason }) {
   const words = { action: Action, resource: shown(Resource), policy: Policy };
-  // In English the sandbox's own words; they name the policy.
+  // In English this is the sandbox's own text, which names the policy.
   const whose = WHOSE.includes(PolicyType) ? at.t(`why.${PolicyType}`, words) : Policy;
   return at.t(Reason === 'ExplicitDeny' ? 'why.denied' : 'why.notAllowed', { ...words, whose });
 }

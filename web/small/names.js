@@ -1,14 +1,15 @@
 // Names and sizes of files as text that a person reads. Both pages use it.
 
-// What turns the direction of text, is of no width, or ends a line; not the joiners of emoji and scripts.
+// Characters that change the direction of text, have no width, or end a line; not the joiners of emoji and
+// scripts.
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const JOINERS = '\u200c\u200d';
 
-/** A name that anybody may have chosen, with the characters that deceive written as `\u{202e}`. */
+/** A name that anybody may have chosen, with deceptive characters written as `\u{202e}`. */
 export const shown = (name) =>
   name.replace(UNSEEN, (one) => (JOINERS.includes(one) ? one : `\\u{${one.codePointAt(0).toString(16)}}`));
 
-/** A size in bytes, like `1.5 MB`, of 1024 as Uppy's. */
+/** A size in bytes, like `1.5 MB`, with units of 1024 as in Uppy. */
 export function size(bytes) {
   const units = ['B', 'KB', 'MB', 'GB'];
   const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);

@@ -1,5 +1,5 @@
-// The page that needs no build and no npm: choose pictures, upload each by a signed URL, see them.
-// Its settings are config.json beside it; the sandbox answers that.
+// The page that needs no build and no npm: choose pictures, upload each by a signed URL, see them. Its
+// settings are in config.json beside it, which the sandbox serves.
 
 import { connect } from './client/oss_upload.js';
 import { shown, size } from './names.js';
@@ -15,16 +15,16 @@ const TEXTS = {
     serverNotTold: 'The file is stored, but your server was not told.',
     preview: (name) => `The picture ${name}, as it is stored`,
     mayNotRead: (policy) =>
-      `You may not see it here: ${policy} does not allow reading. Whoever runs the function allows it with`
+      `You cannot see it here: ${policy} does not allow reading. The operator can allow it with`
       + ' POLICY_FILE=bucket_read_write_policy.',
     noPreview: 'OSS could not make a small picture of it.',
     again: 'Try again',
     network: 'There was no answer. Check the network and whether the app server runs, then try again.',
     login: 'The app server asks for a login. Sign in, then try again.',
-    noSignIn: 'The app server asks for a login, and this page has no sign-in: AUTH=jwt with keys of your own.',
-    refused: (message, code) => `This was refused: ${message} (${code})`,
+    noSignIn: 'The app server asks for a login, but this page has no sign-in: it uses AUTH=jwt with your own keys.',
+    refused: (message, code) => `The request was refused: ${message} (${code})`,
     notStored: (message, code) => `OSS did not store it: ${message} (${code})`,
-    noConfig: 'This page found no config.json beside it that names an app server (appServer).',
+    noConfig: 'This page needs a config.json beside it that names an app server (appServer).',
   },
   zh: {
     title: '上传图片',
@@ -40,22 +40,22 @@ const TEXTS = {
     serverNotTold: '文件已保存，但未能通知您的服务器。',
     preview: (name) => `已保存的图片 ${name}`,
     mayNotRead: (policy) =>
-      `无法在此查看：${policy} 不允许读取。部署者设置 POLICY_FILE=bucket_read_write_policy 后即可读取。`,
+      `无法在此查看：${policy} 不允许读取。运维人员设置 POLICY_FILE=bucket_read_write_policy 后即可读取。`,
     noPreview: 'OSS 无法生成它的缩略图。',
     again: '重试',
     network: '没有收到响应。请检查网络以及应用服务器是否在运行，然后重试。',
     login: '应用服务器要求登录。请登录后重试。',
-    noSignIn: '应用服务器要求登录，而本页面无法登录：AUTH=jwt 使用了您自己的密钥。',
+    noSignIn: '应用服务器要求登录，但本页面没有登录功能：服务器的 AUTH=jwt 使用了您自己的密钥。',
     refused: (message, code) => `请求被拒绝：${message}（${code}）`,
     notStored: (message, code) => `OSS 没有保存：${message}（${code}）`,
-    noConfig: '没有找到指明应用服务器（appServer）的 config.json。',
+    noConfig: '本页面旁没有指明应用服务器（appServer）的 config.json。',
   },
 };
 
 const language = navigator.languages.find((one) => /^(en|zh)\b/i.test(one))?.slice(0, 2).toLowerCase() ?? 'en';
 const texts = TEXTS[language];
 const element = (id) => document.getElementById(id);
-/** Say a sentence; `isSeen`: it stands in the list already, and is for screen readers. */
+/** Announce a sentence; `isSeen`: the list already shows it, so this is only for screen readers. */
 const say = (text, isSeen = false) => {
   element('said').textContent = text;
   element('said').classList.toggle('heard', isSeen);
@@ -108,7 +108,7 @@ function put({ Url, Method, Headers }, file, onProgress) {
   });
 }
 
-/** A name that nobody else has: two phones both call their picture image.jpg. */
+/** A unique name: two phones may both call their picture image.jpg. */
 function newName(file) {
   const ending = /\.[a-z0-9]{1,8}$/i.exec(file.name)?.[0].toLowerCase() ?? '';
   const random = [...crypto.getRandomValues(new Uint8Array(12))];
@@ -119,7 +119,7 @@ function added(parent, tag, properties = {}) {
   return parent.appendChild(Object.assign(document.createElement(tag), properties));
 }
 
-/** Show the stored picture, shrunk by OSS; or say why it is not to be seen. */
+/** Show the stored picture, resized by OSS; or say why it cannot be shown. */
 async function preview(client, item, name, stored) {
   let answer;
   try {
@@ -131,7 +131,7 @@ async function preview(client, item, name, stored) {
   }
   const response = await fetched(answer.Url);
   if (!response.ok) return added(item, 'p', { textContent: texts.noPreview });
-  // Not the URL itself: nothing that is signed is in the document.
+  // Do not show the URL itself: no signed URL is in the document.
   const src = URL.createObjectURL(await response.blob());
   const release = () => URL.revokeObjectURL(src);
   const alt = texts.preview(item.querySelector('h2').textContent);
@@ -208,7 +208,7 @@ async function start() {
     } catch (error) {
       return say(sentence(error, config));
     }
-    // Another one when the server takes it no more.
+    // Get another login when the server refuses this one.
     at.client = connect({ url, login: (again) => (held = again ? login(config, user) : held) });
     element('pick').hidden = false;
     return say(texts.signedIn(shown(user)));
