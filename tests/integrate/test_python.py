@@ -147,3 +147,20 @@ except token_source.NoToken as error:
         0,
         "the token URL does not answer: ConnectionError\n",
     ), done.stderr
+
+
+def test_oss2_takes_the_token_url_as_its_credentials_uri(
+    cloud: RunningCloud, tmp_path: Path
+) -> None:
+    assert write_files(tmp_path, "python", "credentials-uri.md") == [
+        "upload_uri.py",
+        "upload_uri_v2.py",
+    ]
+    (tmp_path / "photo.jpg").write_bytes(b"a picture")
+    uri = f"{cloud.url}/?access_token={cloud.login('uri')}"
+    command = [sys.executable, "upload_uri.py", "photo.jpg"]
+    done = run_in(tmp_path, command, CREDENTIALS_URI=uri)
+    assert (done.returncode, done.stdout) == (0, "200 uploads/uri/photo.jpg\n"), done.stderr
+    assert stored(cloud, "uploads/uri/photo.jpg") == b"a picture"
+    refused = run_in(tmp_path, command, CREDENTIALS_URI=f"{cloud.url}/?access_token=x")
+    assert refused.stderr.strip() == cloud.answer(access_token="x")["ErrorMessage"]
