@@ -24,13 +24,14 @@ from token_service.http.messages import Request
 from token_service.settings.variables import VARIABLES
 
 RUNBOOK = (DOCS / "runbook.md").read_text("utf-8")
+CHINESE = (DOCS / "zh" / "runbook.md").read_text("utf-8")
 INCIDENT = (DOCS / "incident.md").read_text("utf-8")
 ONLY_IF_NOTHING_ANSWERS = "all else"
 
 
-def rows(command: str) -> list[str]:
+def rows(command: str, text: str = RUNBOOK) -> list[str]:
     """The names of the lines, in the order of the table of a command."""
-    section = RUNBOOK.partition(f"\n## make {command}\n")[2].partition("\n## ")[0]
+    section = text.partition(f"\n## make {command}\n")[2].partition("\n## ")[0]
     table = section.partition("|---|---|---|\n")[2].partition("\n\n")[0]
     cells = [re.split(r" \| ", row.strip("| \n")) for row in table.splitlines()]
     assert all(len(row) == 3 and all(row) for row in cells), cells
@@ -49,6 +50,11 @@ def test_the_runbook_has_each_line_of_smoke_in_its_order(tmp_path: Path) -> None
 
 def test_the_runbook_has_each_line_of_doctor_in_its_order(tmp_path: Path) -> None:
     assert rows("doctor") == [check.name for check in examine({"PATH": "/nowhere"}, tmp_path)]
+
+
+@pytest.mark.parametrize("command", ["smoke", "doctor"])
+def test_the_chinese_runbook_has_the_same_lines(command: str) -> None:
+    assert rows(command, CHINESE) == rows(command)
 
 
 @pytest.mark.parametrize("command", ["smoke", "doctor"])
