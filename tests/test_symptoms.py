@@ -223,7 +223,6 @@ FOREIGN = {
         "Unable to resolve host",
         "Failed to connect",
         "Trust anchor for certification path not found",
-        "Hostname \u2026 not verified",
     ),
     "curl": ("SSL certificate problem",),
     "OSS (the vendor's page of 403)": (
