@@ -1,1 +1,2 @@
-"""Benchmarks beside peers, as ratios of one run: these machines are noisy, ratios less so."""
+"""Benchmarks beside other programs ("peers"), as ratios within one run: machines are noisy, ratios
+less so."""

@@ -1,11 +1,11 @@
 """`make bench`: the function as it is deployed, beside its peers and an earlier version.
 
-The built package, read-only, on the runtime's Python where there is one, over TLS to a stand-in of
-the cloud. CPU time on full cores; time by the clock on the wall with a share of a CPU, where a
-control group can be made. `make bench BASE=…` is in compare.py. Variables:
+It measures the built package, read-only, on the runtime's Python if it is installed, over TLS to a
+stand-in of the cloud. CPU time is measured on full cores. Wall time is measured with a share of a
+CPU, if a control group can be made. `make bench BASE=…` is in compare.py. Variables:
 
     QUICK=1   few rounds, and 0.1 vCPU only: under 4 minutes; else under 20
-    WRITE=1   the tables of docs/benchmark.md and its plot are written anew
+    WRITE=1   rewrite the tables of docs/benchmark.md and its plot
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ops.package import PackageError
 from ops.runtime import HOW_TO_GET_ONE, Python, find_or_this
 
 BASE = "b291437"
-"""The earlier version: what issue 15 began with."""
+"""The commit of the earlier version."""
 PAGE = ROOT / "docs" / "benchmark.md"
 PLOT = ROOT / "docs" / "images" / "first-token.svg"
 BEGIN = "<!-- made by `make bench WRITE=1` -->"
@@ -47,7 +47,7 @@ LABELS = {
 
 
 class Size(NamedTuple):
-    """How much is measured: rounds of each kind, and with which shares of a CPU."""
+    """The extent of the measurement: rounds of each kind, and the shares of a CPU."""
 
     cold: int
     warm: int
@@ -132,7 +132,7 @@ def written(page: str, found: Results) -> str:
 
 
 def plot(found: Results) -> str:
-    """The plot: first tokens at 0.1 vCPU; of CPU time where that was not measured."""
+    """The plot: first tokens at 0.1 vCPU, or their CPU time if that was not measured."""
     slow = found.slow.get(0.1)
     title, unit, values = "CPU time of a cold start with its first token", "ms", found.cold
     if slow is not None:

@@ -1,8 +1,9 @@
 """`make burst`: many new tokens at once, at a stand-in of Function Compute's instances (fc.py).
 
-A burst of 100 within a second after nothing at all, and 20, 50 and 90 a second for 30 s: on the
-runtime python3.10 as it was (BASE, a commit) and as it is, and on a custom runtime. STS answers
-after 100 ms. An instance has the share of a CPU that s.yaml gives it, where that can be set.
+The loads are a burst of 100 within a second after an idle time, and 20, 50 and 90 a second for 30
+s. They run on the runtime python3.10 with the code of BASE (a commit) and today's, and on a custom
+runtime. STS answers after 100 ms. An instance has the share of a CPU from s.yaml, if that can be
+set.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from ops.runtime import find_or_this
 SECRET = "burst-" * 8
 BASE = "b291437"
 MAX_INSTANCES = 10
-"""As s.yaml has it."""
+"""The values of s.yaml."""
 STS_SECONDS = 0.1
 GRACE_SECONDS = 0.5
-"""The slowest of a burst may take a cold start and this."""
+"""The slowest request of a burst may take this much longer than a cold start."""
 
 
 class Runtime(NamedTuple):
@@ -48,7 +49,7 @@ class Runtime(NamedTuple):
 
 
 class Load(NamedTuple):
-    """So many requests, spread evenly over so many seconds."""
+    """A number of requests, spread evenly over some seconds."""
 
     name: str
     requests: int
@@ -56,7 +57,7 @@ class Load(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of them: refused by the platform, answered without a token; milliseconds."""
+    """The results: refused by the platform, answered without a token; times in milliseconds."""
 
     refused: int
     failed: int
@@ -73,7 +74,7 @@ LOADS = (
 
 
 def main() -> int:
-    """Measure and print: 0; 1 where the custom runtime does not carry the burst, or nothing can be
+    """Measure and print: 0; 1 if the custom runtime does not carry the burst, or nothing can be
     measured; 130 after Ctrl-C."""
     base = os.environ.get("BASE") or BASE
     try:
@@ -91,7 +92,8 @@ def main() -> int:
 
 
 def report(base: str, folder: Path) -> int:
-    """Measure the packages in `folder`, print a line for each runtime and load; as main()."""
+    """Measure the packages in `folder`, print a line for each runtime and load; returns as
+    main()."""
     runtimes = (
         Runtime(f"python3.10, {base}", folder / "before", BuiltIn, 1, 0.1),
         Runtime("python3.10, now", folder / "now", BuiltIn, 1, 0.1),
@@ -120,14 +122,14 @@ def report(base: str, folder: Path) -> int:
 
 
 def is_carried(cold: float, burst: Result) -> bool:
-    """None refused, none failed, one instance; 99 of 100 take a cold start (milliseconds) and 0.5 s
-    at most."""
+    """Whether none was refused, none failed, one instance was enough, and 99 of 100 took at most a
+    cold start (milliseconds) and 0.5 s."""
     slowest = cold + GRACE_SECONDS * 1000
     return burst.refused == burst.failed == 0 and burst.instances == 1 and burst.p99 <= slowest
 
 
 def measured(runtime: Runtime, load: Load, python: str) -> Result:
-    """Put a load on a platform that has no instance yet."""
+    """Run a load on a platform without an instance."""
     with (
         tempfile.TemporaryDirectory() as name,
         slow_sts.running(STS_SECONDS, Path(name)) as sts,
@@ -139,8 +141,8 @@ def measured(runtime: Runtime, load: Load, python: str) -> Result:
 
 @contextmanager
 def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[Platform]:
-    """A platform without instances, which reach the STS by these variables; they end with the
-    block."""
+    """A platform without instances. Its instances reach the STS by these variables, and end with
+    the block."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBurst",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "burst",
@@ -164,7 +166,7 @@ def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[
 
 
 def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
-    """Ask for tokens of callers who have none, at even times: seconds, and the answer."""
+    """Ask for tokens of new callers at regular times; returns seconds and answers."""
     logins = [
         jwt.encode({"sub": f"u{number}", "exp": 4102444800}, SECRET, "HS256")
         for number in range(load.requests)
@@ -175,7 +177,7 @@ def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
         due = begin + number * load.seconds / load.requests
         time.sleep(max(due - time.perf_counter(), 0))
         answer = fc.answer({"Authorization": f"Bearer {logins[number]}"})
-        # Since it was due: one that had to wait for its turn here waited too.
+        # Count from the due time: a request that had to wait for its turn here waited too.
         return time.perf_counter() - due, answer
 
     with ThreadPoolExecutor(200) as clients:
@@ -183,7 +185,7 @@ def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
 
 
 def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) -> Result:
-    """Sum up; times are of what got a token."""
+    """Summarize; the times are those of requests that got a token."""
     tokens = [b'"Code":"Success"' in answer.body for answer in answers]
     took = sorted(one * 1000 for one, is_token in zip(seconds, tokens, strict=True) if is_token)
     refused = sum(answer.status == 429 for answer in answers)
@@ -197,7 +199,8 @@ def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) 
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Of sorted values the smallest that is not below so many percent of them; NaN for none."""
+    """A percentile of sorted values: the smallest one that is not below that many percent of them;
+    NaN without values."""
     if not values:
         return float("nan")
     return values[max(-(-len(values) * percent // 100), 1) - 1]

@@ -1,7 +1,7 @@
-"""What a deployment of the benchmarks is given and asked: environments and events.
+"""Environments and events for the benchmarks.
 
-Old and new code must take them the same way, so limits that a version has by default are switched
-off by name, and an older version ignores the name.
+Old and new code must treat them alike. So limits that are on by default are switched off by name;
+an older version ignores the name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REGION = "cn-hangzhou"
 DEPLOYED = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBenchmarkKey",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "benchmark-secret",
-    # As in Function Compute, whose keys are temporary: much of a signed URL is the token.
+    # Temporary keys, as in Function Compute: the token is a large part of a signed URL.
     "ALIBABA_CLOUD_SECURITY_TOKEN": "CAIS" + "A+/=" * 225,
     "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
     "BUCKET_NAME": BUCKET,
@@ -30,21 +30,21 @@ OBJECT = "photos/2026/holiday.jpg"
 CONTENT_TYPE = "image/jpeg"
 
 CALLS = 20
-"""Of each slice: few, so that the copies take turns every few milliseconds."""
+"""Calls in each slice: few, so that the copies take turns every few milliseconds."""
 
 JWT_SECRET = "benchmark-secret-of-32-bytes-and-more"
 _GOLDEN = ROOT / "tests" / "events" / "get_token.json"
 
 
 class Slice(NamedTuple):
-    """CALLS calls that are measured together: the events, `repeat` times over."""
+    """CALLS calls that are measured together: the events, repeated `repeat` times."""
 
     events: list[str]
     repeat: int
 
 
 class Scenario(NamedTuple):
-    """How callers are told apart; `label` is what its metrics have after their names."""
+    """A way to identify callers; `label` is appended to the names of its metrics."""
 
     auth: str
     label: str
@@ -54,12 +54,12 @@ SCENARIOS = (Scenario("anonymous", ""), Scenario("jwt", ", with a login"))
 
 
 def environment(scenario: Scenario, port: str) -> dict[str, str]:
-    """The function's environment, and nothing of this shell's."""
+    """The function's environment, without variables of this shell."""
     variables = {
         **DEPLOYED,
         "STS_ENDPOINT": f"http://127.0.0.1:{port}",
         "POLICY_FILE": "bucket_read_write_policy",
-        # More than the 900 s whose tokens the stub lets nobody keep.
+        # Longer than 900 s: the stub's tokens of 900 s cannot be cached.
         "TOKEN_EXPIRE_TIME": "3600",
         "CALLER_TOKENS_PER_MINUTE": "0",
         "CALLER_URLS_PER_MINUTE": "0",
@@ -93,7 +93,7 @@ def slices(scenario: Scenario, count: int, now: float) -> dict[str, list[Slice]]
 
 
 def _new(scenario: Scenario, now: float, number: int) -> str:
-    """For a token that nobody has yet: another caller's, or for another object."""
+    """Events for new tokens: of another caller, or for another object."""
     if scenario.auth == "jwt":
         return _event(scenario, now, user=f"user-{number}")
     return _event(scenario, now, object=f"photos/{number}.jpg")
@@ -107,7 +107,7 @@ def _event(
 
 
 def event(path: str, shown: str | None, query: Mapping[str, str], *, post: bool = False) -> str:
-    """The golden event for a path, a login that is shown, or none, and a query."""
+    """The golden event for a path, with a query, and with a login or none."""
     asked = json.loads(_golden())
     asked["rawPath"] = asked["requestContext"]["http"]["path"] = path
     asked["requestContext"]["http"]["method"] = "POST" if post else "GET"
@@ -118,7 +118,7 @@ def event(path: str, shown: str | None, query: Mapping[str, str], *, post: bool 
 
 
 def login(user: str, now: int) -> str:
-    """A login for an hour, at `now` (unix seconds), by JWT_SECRET."""
+    """A login for an hour from `now` (unix seconds), signed with JWT_SECRET."""
     return jwt.encode({"sub": user, "iat": now, "exp": now + 3600}, JWT_SECRET, "HS256")
 
 

@@ -1,13 +1,12 @@
 """`make bench BASE=…`: before and after, in one run, beside a control of two equal copies.
 
 BASE is a commit, or the folder of a built package or of a checkout. Its package is measured twice
-(A and A'), that of this working tree once (B), in fresh processes, the three of them shuffled in
-each round. B/A says something only where it lies outside what A'/A shows as well. More variables:
+(A and A'), that of this working tree once (B), in fresh processes, in a new order in each round.
+B/A means something only if it is outside the range of A'/A. More variables:
 
-    ROUNDS=20          rounds of warm calls, 6 or more
-    COLD=60            rounds of cold starts, 6 or more
-    LIMIT=1.05         exit code 1 where a CPU time's B/A is over it, with its whole interval
-    BYTECODE=0         no copy is compiled beforehand, as a new instance finds it; 1: each is
+    ROUNDS=20          rounds of warm calls, 6 or more COLD=60            rounds of cold starts, 6
+    or more LIMIT=1.05         exit code 1 if a CPU time's B/A is over it, with its whole interval
+    BYTECODE=0         no copy is compiled beforehand, as on a new instance; 1: each is
     BENCH_PYTHON=...   the Python that runs the copies; by default the one that runs this
 """
 
@@ -28,11 +27,11 @@ from bench.rounds import SEED, Measured, Metric, measure
 from ops.package import PackageError
 
 SLICES = 25
-"""Of each kind of warm calls, in each process."""
+"""Slices of each kind of warm calls, in each process."""
 
 
 class Options(NamedTuple):
-    """What the variables say."""
+    """The values of the variables."""
 
     base: str
     rounds: int
@@ -43,7 +42,7 @@ class Options(NamedTuple):
 
 
 def main() -> int:
-    """Compare and report: 0, or 1 for what is over LIMIT or wrong, which stderr says."""
+    """Compare and report: 0, or 1 if a metric is over LIMIT, or for an error on stderr."""
     try:
         options = read_options(os.environ)
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -80,7 +79,7 @@ def read_options(env: Mapping[str, str]) -> Options:
 
 
 def report(measured: Measured, options: Options) -> Iterator[str]:
-    """The lines that say what came out, and how it was measured."""
+    """The lines of the results, and of how they were measured."""
     yield ""
     yield f"A and A': BASE={options.base}, two equal copies; B: this working tree"
     compiled = "compiled beforehand" if options.byte_code else "not compiled beforehand"
@@ -103,11 +102,11 @@ def report(measured: Measured, options: Options) -> Iterator[str]:
 
 
 def verdict(metric: Metric, limit: float | None) -> str:
-    """What may be said of a metric, in a few words."""
+    """The verdict about a metric, in a few words."""
     text = "no difference shown"
     if metric.ratios.is_difference():
         text = f"{metric.ratios.change.median:.3f}"
-    # Time by the clock on the wall is also that of whatever else runs here.
+    # Wall time includes the time of other programs on this machine.
     if limit is None or not metric.is_cpu_time:
         return text
     if metric.ratios.is_within(limit):
@@ -116,7 +115,7 @@ def verdict(metric: Metric, limit: float | None) -> str:
 
 
 def is_over(metric: Metric, limit: float | None) -> bool:
-    """Whether a CPU time is over the limit, beyond what noise explains."""
+    """Whether a CPU time is over the limit by more than noise."""
     return limit is not None and metric.is_cpu_time and metric.ratios.is_over(limit)
 
 

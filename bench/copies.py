@@ -1,7 +1,7 @@
 """The packages that a comparison measures: BASE twice, and this working tree once.
 
-Each tree is built by its own ops/build.py, as `make build` does: what is measured is what would be
-deployed. Only the compiled modules are replaced by those for the Python that measures.
+Each tree is built by its own ops/build.py, as `make build` does, so the measured code is the
+deployed code. Only the compiled modules are replaced by those for the measuring Python.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ops import ROOT
 from ops.package import replace_compiled
 
-# -c and not -m: the folder's own ops, whatever else is importable.
+# -c and not -m, to use the folder's own ops, whatever else is importable.
 _BUILD = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops.build import build; "
     "build(pathlib.Path(sys.argv[2]))"
@@ -69,7 +69,7 @@ def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> 
 
     `base` is as in `put_base`. Raises CompareError and PackageError.
     """
-    # Names of one length: paths are in what is compiled and in sys.path.
+    # Names of equal length: the paths are in the byte code and in sys.path.
     copies = Copies(folder / "a0", folder / "a1", folder / "b0")
     put_base(base, copies.base)
     _build(ROOT, copies.now, "this working tree")
@@ -78,7 +78,7 @@ def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> 
     shutil.copytree(copies.base, copies.control)
     if byte_code:
         for package in copies:
-            # Not compiled once and copied: byte code that was moved is mended when it is loaded.
+            # Compile each copy: moved byte code is corrected when it is loaded, which costs time.
             # What cannot be compiled cannot be imported either.
             subprocess.run([python.path, "-I", "-m", "compileall", "-qq", package], check=False)
     return copies
@@ -102,9 +102,9 @@ def put_base(base: str, target: Path, repository: Path = ROOT) -> None:
 
 
 def export(base: str, tree: Path, repository: Path = ROOT) -> None:
-    """Put the files of a commit, by any name that git knows, into a folder; raises CompareError."""
+    """Write the files of a commit (any name that git knows) to a folder; raises CompareError."""
     commit = _commit(base, repository)
-    # An archive, not a worktree: nothing of it is noted down in the repository.
+    # An archive, not a worktree, since that leaves no trace in the repository.
     archive = _git(repository, "archive", "--format=zip", commit)
     if archive is None:
         raise CompareError(f"git cannot archive {commit}")
@@ -114,7 +114,7 @@ def export(base: str, tree: Path, repository: Path = ROOT) -> None:
 
 def _commit(base: str, repository: Path) -> str:
     """Its full hash."""
-    # With that end no option of git's.
+    # With this suffix the text cannot be an option of git.
     name = f"{base}^{{commit}}"
     found = _git(repository, "rev-parse", "--verify", "--quiet", name)
     if found is None:
@@ -126,7 +126,7 @@ def _commit(base: str, repository: Path) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> bytes | None:
-    """What git prints; None where it fails or is not there."""
+    """The output of git; None if it fails or is missing."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -143,5 +143,5 @@ def _build(tree: Path, target: Path, name: str) -> None:
 
 
 def last_line(text: str) -> str:
-    """What a program said at last, which is its error where it failed."""
+    """The last line of a program's output, which is its error if it failed."""
     return (text.strip().splitlines() or ["it says nothing"])[-1]

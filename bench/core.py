@@ -1,9 +1,9 @@
-"""`make core`: what each route loads of ours, in lines and milliseconds; the token path first.
+"""`make core`: our modules that each route loads, in lines and milliseconds; the token path first.
 
-For each route a fresh process, with the environment of a deployment and nothing of this shell's,
-runs the initializer and answers one request. No endpoint is set: STS and OSS are found under their
-own names, over TLS, at stub_cloud.py. tests/golden/loaded_modules.json holds the lists; with
-WRITE=1 they are written anew.
+For each route a fresh process runs the initializer and answers one request. It has the environment
+of a deployment, without variables of this shell. No endpoint is set: stub_cloud.py answers under
+the names of STS and OSS, over TLS. tests/golden/loaded_modules.json holds the lists; with WRITE=1
+they are written anew.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from token_service.app import CALLBACK, ROUTES, Route
 FUNCTION = ROOT / "functions" / "sts_token"
 GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
 MAX_TOKEN_PATH_LINES = 2300
-"""What `GET /` with a login may load of ours, comments and docstrings counted."""
+"""The most lines that `GET /` with a login may load, comments and docstrings counted."""
 
 CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
 MULTIPART_SECRET = "another-secret-of-32-bytes-at-the-least"
 CALLBACK_URL = "https://app.example.com/callback"
 _OBJECT = "uploads/alice/a.jpg"
-# What a route needs beside a login; any other is asked with nothing more.
+# The wishes that a route needs beside a login; other routes need none.
 _QUERIES = {"/signed-url": {"object": "a.jpg"}, "/multipart": {"object": "a.jpg", "size": "1"}}
 
 
@@ -44,7 +44,8 @@ class CoreError(Exception):
 
 
 class Loaded(NamedTuple):
-    """One module of ours: its lines, and the milliseconds it took itself, without what it loads."""
+    """One of our modules: its lines, and the milliseconds of its own import, without its
+    imports."""
 
     name: str
     lines: int
@@ -52,8 +53,8 @@ class Loaded(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What one request loaded, by name, and how long it took, in milliseconds: `import index`, and
-    the initializer with the first answer."""
+    """The modules that one request loaded, by name, and two times in milliseconds: `import index`,
+    and the initializer with the first answer."""
 
     answer: dict[str, Any]
     modules: tuple[Loaded, ...]
@@ -81,12 +82,12 @@ def ask_all(function: Path = FUNCTION) -> dict[str, Asked]:
 
 
 def golden(asked: dict[str, Asked]) -> str:
-    """What loaded_modules.json holds: the names of the modules of each route."""
+    """The content of loaded_modules.json: the names of the modules of each route."""
     return json.dumps({path: one.names for path, one in asked.items()}, indent=1) + "\n"
 
 
 def report(asked: dict[str, Asked]) -> list[str]:
-    """The lines that are printed: the token path whole, of other routes what they add."""
+    """The lines of the report: the whole token path, and the additional modules of other routes."""
     token = asked["/"]
     kept = set(token.names)
     lines = [f"{'lines':>5}  {'ms':>5}  GET / with a login, the token path"]
@@ -105,7 +106,7 @@ def report(asked: dict[str, Asked]) -> list[str]:
 
 
 def main() -> int:
-    """Print the report; 1 where the golden lists differ and WRITE is not set."""
+    """Print the report; 1 if the golden lists differ and WRITE is not set."""
     try:
         asked = ask_all()
     except CoreError as error:
@@ -139,7 +140,7 @@ def _ask(function: Path, cloud: StubCloud, route: Route) -> Asked:
 
 
 def callback_event(function: Path, cloud: StubCloud) -> dict[str, Any]:
-    """What OSS posts after an upload with a token's own callback."""
+    """The body that OSS posts after an upload with a token's callback."""
     scope = run(function, cloud, _event("/"), with_callbacks=True).answer["Scope"]
     callback, variables = (
         json.loads(base64.b64decode(scope[name])) for name in ("Callback", "CallbackVar")
@@ -148,7 +149,7 @@ def callback_event(function: Path, cloud: StubCloud) -> dict[str, Any]:
     body = callback["callbackBody"]
     for name, value in {**values, **variables}.items():
         body = body.replace(f"${{{name}}}", quote(value, safe=""))
-    # What the image is, which this one does not say.
+    # Variables of the image, which are empty here.
     body = re.sub(r"\$\{[^}]*\}", "", body)
     target = urlsplit(callback["callbackUrl"]).path
     event = _event(target, needs_login=False, method="POST")
@@ -175,7 +176,7 @@ def _event(path: str, *, needs_login: bool = True, method: str = "GET") -> dict[
 
 
 def _environment(cloud: StubCloud, *, with_callbacks: bool) -> dict[str, str]:
-    """The least that a deployment sets; with the keys that Function Compute gives a role."""
+    """The minimal variables of a deployment, with the keys that Function Compute gives a role."""
     variables = {
         "SSL_CERT_FILE": str(cloud.certificate),
         **DEPLOYED,

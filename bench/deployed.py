@@ -1,7 +1,7 @@
 """Runs of `make bench`: functions as they are deployed, in fresh processes that take turns.
 
-Every process finds STS, OSS and the sign-in's JWKS at a stand-in over TLS, whose CA is among as
-many others as a machine trusts. CPU time is that of the whole process, user and system.
+Every process reaches STS, OSS and the sign-in's JWKS at a stand-in over TLS. Its CA is one of as
+many as a machine usually trusts. CPU time is that of the whole process, user and system.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from bench.vcpu import share
 SEED = 20261128
 VCPUS = (0.1, 0.25, 0.5, 1.0)
 ROUNDS_OF_A_PROCESS = 10
-"""Warm ones: then all are started anew, since two processes of equal code differ too."""
+"""Warm rounds until all processes are started anew: two processes of equal code differ too."""
 PARTS = 100
-"""Of one call of /multipart."""
+"""Parts in one call of /multipart."""
 REQUESTS = (1, 1000, 100_000)
-"""After which memory is looked at."""
+"""The numbers of requests after which memory is measured."""
 WISH = {"object": OBJECT, "content_type": CONTENT_TYPE}
 MIXED = "kept hs256"
-"""The subject that is asked for all sorts, by ever more callers; others for the same again."""
+"""The subject that gets mixed requests of more and more callers; others get the same request
+again."""
 _KEY_ID = "bench"
 
 Values = dict[str, list[float]]
@@ -52,7 +53,7 @@ class Subject(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Warm calls of a subject: the events, `repeat` times over in each slice."""
+    """Warm calls of a subject: the events, repeated `repeat` times in each slice."""
 
     subject: str
     events: Sequence[str]
@@ -60,7 +61,7 @@ class Kind(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a process holds after so many requests: MB, MB, and numbers."""
+    """The state of a process after some requests: MB, MB, and numbers."""
 
     requests: int
     rss: float
@@ -70,8 +71,8 @@ class State(NamedTuple):
 
 
 class World(NamedTuple):
-    """All that is measured: `cold` for cold starts, `slow` with a share of a CPU as well, `kinds`
-    of warm calls, `memory` with how many requests."""
+    """All measurements: `cold` starts, `slow` ones with a share of a CPU, `kinds` of warm calls,
+    and `memory` with the numbers of requests."""
 
     python: str
     port: int
@@ -84,7 +85,7 @@ class World(NamedTuple):
 
 @contextmanager
 def world(made: Packages, python: str, folder: Path) -> Iterator[World]:
-    """Everything that is measured, while the stand-in of the cloud serves."""
+    """Run all measurements, while the stand-in of the cloud serves."""
     now = int(time.time())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
@@ -104,7 +105,8 @@ def world(made: Packages, python: str, folder: Path) -> Iterator[World]:
 
 
 def _trust(cloud: StubCloud, site: Path, folder: Path) -> dict[str, str]:
-    """Variables that name our CA: one file with many others, as a machine has it, and a folder."""
+    """Variables that name our CA: in one file with many others, as on a machine, and in a
+    folder."""
     bundle, certificates = folder / "bundle.pem", folder / "certs"
     authority = cloud.certificate.read_bytes()
     bundle.write_bytes((site / "certifi" / "cacert.pem").read_bytes() + b"\n" + authority)
@@ -163,7 +165,7 @@ def _kinds(cloud: StubCloud, hs256: str) -> Iterator[tuple[str, Kind]]:
     yield f"{PARTS} parts, login", Kind("kept hs256", [_parts(cloud, hs256)], 2)
     callback = core.callback_event(core.FUNCTION, cloud)
     yield "callback", Kind("kept hs256", [json.dumps(callback)])
-    # A caller lists 60 times a minute at most.
+    # A caller may list at most 60 times a minute.
     listing = [event("/uploads", login(f"user-{i}", int(time.time())), {}) for i in range(20)]
     yield "/uploads, login", Kind("kept hs256", listing, 1)
     yield "floor", Kind("floor", [unnamed])
@@ -188,13 +190,13 @@ def _parts(cloud: StubCloud, hs256: str) -> str:
 
 
 def cold(of: World, rounds: int) -> Values:
-    """CPU milliseconds of whole processes up to their first answer."""
+    """CPU milliseconds of whole processes until their first answer."""
     return _cold(of, of.cold, rounds, "cold CPU", lambda _, said: float(said["cpu"]))
 
 
 def slow(of: World, vcpu: float, rounds: int) -> Values | None:
-    """Milliseconds by the clock on the wall from the start of a process to its first answer, with
-    that share of a CPU; None where it cannot be set."""
+    """Wall milliseconds from the start of a process to its first answer, with that share of a CPU;
+    None if it cannot be set."""
     with share(vcpu) as before:
         if before is None:
             return None
@@ -233,7 +235,7 @@ def warm(of: World, rounds: int, slices: int) -> Values:
                 for name in {kind.subject: None for kind in of.kinds.values()}:
                     processes[name] = stack.enter_context(_started(of, name))
                     _ask(processes[name], of.subjects[name].cold_event)
-                # Imports and fills what the others find.
+                # The first call imports modules and fills caches for the others.
                 _slice(of, order, processes)
             sums = [_slice(of, order, processes) for _ in range(slices)]
             for kind in order:
@@ -251,7 +253,7 @@ def _slice(of: World, order: Sequence[str], processes: Mapping[str, Process]) ->
 
 
 def memory(of: World, most: int) -> dict[str, list[State]]:
-    """What each process holds after so many requests, `most` at the most."""
+    """The state of each process after some requests, at most `most`."""
     found: dict[str, list[State]] = {}
     for name, requests in of.memory.items():
         subject = of.subjects[name]
@@ -271,8 +273,9 @@ def memory(of: World, most: int) -> dict[str, list[State]]:
 
 
 def mixed(number: int) -> str:
-    """The event of a request: the first thousand are all callers' first tokens, then of ten one is
-    a new caller's, one the same again, four are for a signed URL and four for a form."""
+    """The event of a request. The first thousand are first tokens of different callers. After that,
+    of ten requests one is a new caller's, one is repeated, four are for a signed URL and four for a
+    form."""
     tenth = number % 10
     shown = login(f"user-{number if number < 1000 else number // 10 * 10}", int(time.time()))
     if number < 1000 or tenth < 2:
@@ -297,7 +300,7 @@ def _ask(process: Process, line: str) -> dict[str, Any]:
 
 
 def _orders(names: Sequence[str], rounds: int, what: str) -> Iterator[list[str]]:
-    """The names in another order for each round; says how far it is where somebody looks."""
+    """The names in a new order for each round; shows the progress on a terminal."""
     chance = random.Random(SEED)  # noqa: S311 - an order, no secret
     for number in range(rounds):
         if sys.stderr.isatty():

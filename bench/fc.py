@@ -1,9 +1,9 @@
 """A stand-in of Function Compute's instances: how many there are, and how many requests each takes.
 
 An instance is a cold process of the built package. A request takes a free place on an instance that
-runs or starts; where there is none a new instance starts; where there may be no more of them the
-platform itself answers 429 (vendor documentation: instance concurrency, instance limits). What that
-answer says is not documented (assumption 69).
+runs or starts. Without one, a new instance starts. At the limit of instances the platform itself
+answers 429 (vendor documentation: instance concurrency, instance limits). The text of that answer
+is not documented (assumption 69).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ runpy.run_path(sys.argv[1] + "/server.py", run_name="__main__")
 
 
 class Answer(NamedTuple):
-    """What a client gets: HTTP status and body."""
+    """The answer to a client: HTTP status and body."""
 
     status: int
     body: bytes
 
 
 class Launch(NamedTuple):
-    """How a process of an instance starts: what stands before the command (vcpu.py), a Python, the
-    folder of the package, the function's environment."""
+    """How a process of an instance starts: a prefix of the command (vcpu.py), a Python, the folder
+    of the package, the function's environment."""
 
     before: Sequence[str]
     python: str
@@ -52,8 +52,8 @@ class Launch(NamedTuple):
     environment: Mapping[str, str]
 
     def popen(self, code: str, **more: str) -> subprocess.Popen[str]:
-        """Start it, with `more` variables; as deployed, with nothing compiled beforehand that the
-        package does not bring."""
+        """Start it, with `more` variables; as when deployed, without byte code except the
+        package's."""
         command = [*self.before, self.python, "-I", "-S", "-B", "-c", code, str(self.folder)]
         return subprocess.Popen(
             command,
@@ -95,7 +95,7 @@ class BuiltIn(Instance):
         assert stdout is not None
         stdin.write(f"{json.dumps(event)}\n")
         stdin.flush()
-        # Lines of the log come between.
+        # Log lines may come in between.
         while not (line := stdout.readline()).startswith('{"statusCode"'):
             assert line, "the instance has ended"
         answer: dict[str, Any] = json.loads(line)
@@ -110,7 +110,7 @@ class Custom(Instance):
             self.port: int = free.getsockname()[1]
         self.process = launch.popen(_CUSTOM, FC_SERVER_PORT=str(self.port))
         self.idle: list[HTTPConnection] = []
-        # Its log is nobody's.
+        # Nobody reads its log.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()  # type: ignore[union-attr]
         while not self._listens():
             assert self.process.poll() is None, "the instance has ended"
@@ -133,14 +133,14 @@ class Custom(Instance):
         return answer
 
     def end(self) -> None:
-        """End the process and what leads to it."""
+        """End the process and close its connections."""
         for connection in self.idle:
             connection.close()
         super().end()
 
 
 class Platform:
-    """At most `cap` instances, which `start` starts, each with `concurrency` requests at a time."""
+    """At most `cap` instances, started by `start`, each with `concurrency` requests at a time."""
 
     def __init__(self, start: Callable[[], Instance], *, cap: int, concurrency: int) -> None:
         self._start, self._cap, self._concurrency = start, cap, concurrency
@@ -170,13 +170,13 @@ class Platform:
                 place.taken -= 1
 
     def end(self) -> None:
-        """End all instances, and wait for those that start."""
+        """End all instances, and wait for those that are starting."""
         for place in self._places:
             place.get(self._start).end()
 
 
 class _Place:
-    """An instance from the moment that it is decided on."""
+    """An instance, from the decision to start it."""
 
     def __init__(self) -> None:
         self.taken = 0

@@ -1,15 +1,16 @@
 """One function in one fresh process: `python -I -S -B measured.py PORT FOLDER...`.
 
 A script, not a module of bench: only the standard library and the folders can be imported, as in
-Function Compute. With a PORT other than 0, every host is found there, on 127.0.0.1 (stub_cloud.py).
-Reads lines and answers each with one, in JSON. The first is the event of the cold start, which is
-imports, initialize and the first answer: `{"cold": ..., "wall": ..., "cpu": ..., "refused": ...}`,
-milliseconds of CPU time (user and system) and by the clock on the wall, the CPU time of the whole
-process so far, and why it was refused, or null. The others are `[events, how many times over]`:
-`{"cpu": ..., "refused": ...}`, where "cpu" is of all calls together; or `"state"`: what the process
-holds, from /proc.
+Function Compute. With a PORT other than 0, every host name leads to that port on 127.0.0.1
+(stub_cloud.py). Reads lines and answers each with one, in JSON. The first is the event of the cold
+start, which is imports, initialize and the first answer: `{"cold": ..., "wall": ..., "cpu": ...,
+"refused": ...}`, milliseconds of CPU time (user and system) and by the clock on the wall, the CPU
+time of the whole process so far, and why it was refused, or null. The others are `[events, how many
+times over]`: `{"cpu": ..., "refused": ...}`, where "cpu" is of all calls together; or `"state"`:
+what the process holds, from /proc.
 
-Nothing but `sys` and `time` is imported before the clock starts: each pays for what it needs.
+Only `sys` and `time` are imported before the clock starts, so each function pays for its own
+imports.
 """
 
 import sys
@@ -30,7 +31,7 @@ def main() -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     import index
 
-    # A peer of ours may have none.
+    # A peer may have no initializer.
     getattr(index, "initialize", bool)(None)
     answer = index.handler(cold_event, None)
     end, wall = time.process_time(), time.perf_counter() - wall
@@ -69,7 +70,7 @@ def state() -> "dict[str, Any]":
 def measure(
     handle: "Callable[[bytes, object], dict[str, Any]]", line: bytes
 ) -> "tuple[float, dict[str, Any]]":
-    """CPU seconds of the calls that a line asks for, and the last answer."""
+    """CPU seconds of the calls of a line, and the last answer."""
     import json
 
     events, repeat = json.loads(line)
@@ -82,11 +83,11 @@ def measure(
 
 
 def refusal(answer: "dict[str, Any]") -> "str | None":
-    """Why it is no success, or None; answered with HTTP 200 as well."""
+    """Why an answer is a failure, also with HTTP 200, or None."""
     import json
 
     document = json.loads(answer["body"])
-    # /callback answers in the words of OSS.
+    # /callback answers in OSS's form.
     if document.get("StatusCode") == 200 or document.get("Status") == "OK":
         return None
     return f"{document['StatusCode']} {document['ErrorCode']}: {document['ErrorMessage']}"

@@ -1,4 +1,4 @@
-"""What `make bench` found, beside what must hold, as tables; ratios first."""
+"""The results of `make bench` beside the required values, as tables; ratios first."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bench.ratios import MIN_ROUNDS, Ratio, ratio_of
 
 
 class Results(NamedTuple):
-    """All of a run: CPU milliseconds, wall milliseconds by vCPU (None: not measured), what
-    processes held, bytes of what is uploaded; `machine` and `how` in words."""
+    """All results of a run: CPU milliseconds, wall milliseconds by vCPU (None: not measured), the
+    memory of processes, the bytes of the uploads; `machine` and `how` in words."""
 
     cold: Values
     slow: Mapping[float, Values | None]
@@ -24,7 +24,7 @@ class Results(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A ratio or a number beside the most that it may be; `value` is None: not measured."""
+    """A ratio or a number beside its limit; `value` is None if it was not measured."""
 
     title: str
     value: Ratio | float | None
@@ -47,7 +47,7 @@ class Figure(NamedTuple):
         )
 
 
-# Title, ours, the peer, must and aim; of cold starts, of 0.1 vCPU, of warm calls.
+# Title, ours, the peer, must and aim; for cold starts, for 0.1 vCPU, for warm calls.
 _COLD = (
     ("cold start (anonymous) / `AcsClient`", "anonymous", "AcsClient", 0.55, None),
     ("cold start (HS256) / `AcsClient`", "hs256", "AcsClient", 0.60, None),
@@ -78,7 +78,7 @@ _CONTROLS = (
 
 
 def figures(found: Results) -> Iterator[Figure]:
-    """All ratios, those of two equal copies last, and what a process may hold."""
+    """All ratios, those of two equal copies last, and the limits of a process's memory."""
     for title, ours, peer, must, aim in _COLD:
         yield Figure(title, ratio(found.cold, ours, peer), must, aim)
     at_least = found.slow.get(0.1)
@@ -103,7 +103,8 @@ def figures(found: Results) -> Iterator[Figure]:
 
 
 def ratio(values: Values, ours: str, peer: str) -> Ratio:
-    """The median of the rounds' ratios and its 95 % interval; of few rounds, all they span."""
+    """The median of the rounds' ratios and its 95 % interval; with few rounds, their whole
+    range."""
     above, below = values[ours], values[peer]
     if len(above) >= MIN_ROUNDS:
         return ratio_of(above, below)

@@ -1,7 +1,7 @@
 """One request to a fresh instance, as deployed: initializer, then handler. core.py starts this.
 
 Arguments: the function's folder, and the port of the stand-in of the cloud (stub_cloud.py), at
-which every name is found. The event comes on standard input; what came of it is printed as JSON.
+which every name is found. The event comes on standard input; the result is printed as JSON.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 
 def timed() -> dict[str, float]:
-    """Have each module timed that is loaded from now on: the milliseconds of its own, without those
-    of what it loads."""
+    """Time each module that is loaded from now on: its own milliseconds, without those of its
+    imports."""
     own: dict[str, float] = {}
     nested = [0.0]
 
@@ -42,7 +42,7 @@ def timed() -> dict[str, float]:
 
 
 def main() -> None:
-    """Answer the request, and print what is loaded then."""
+    """Answer the request, and print the modules that are loaded then."""
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     event = sys.stdin.buffer.read()
     sys.path.insert(0, str(folder))
@@ -51,7 +51,7 @@ def main() -> None:
     import index
 
     imported = time.perf_counter()
-    # Loaded by now: what is replaced here is loaded on no account of ours.
+    # These are loaded already, so replacing parts of them here loads nothing more.
     import socket
 
     def look_up(*_: object) -> list[Any]:
@@ -61,7 +61,7 @@ def main() -> None:
     index.initialize(None)
     body = str(index.handler(event, None)["body"])
     answered = time.perf_counter()
-    # A copy: what is looked at may load something.
+    # Use a copy, since looking at a module may load another.
     files = {name: getattr(module, "__file__", None) for name, module in [*sys.modules.items()]}
     ours = {
         name: (file, own_ms[name])

@@ -1,9 +1,9 @@
-"""What `make bench` measures, as it is deployed: folders that nothing may be written to.
+"""The packages that `make bench` measures, as deployed: read-only folders.
 
-Ours is what `make build` makes, out of its zip, and what `make template` inlines; the same of an
-earlier commit, made by its own tools. The peers lean on packages that the runtime has, which are
-compiled there (vendor documentation lists them, nothing says that they are compiled), or bring
-some, which are not.
+Ours are the zip of `make build`, unpacked, and the code that `make template` inlines; and the same
+of an earlier commit, made by its own tools. Some peers use packages of the runtime, which are
+compiled here. (The vendor's documentation lists them, but does not say that they are compiled.)
+Other peers bring packages, which are not compiled.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _TEMPLATE = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops import template; "
     "template.OUTPUT = pathlib.Path(sys.argv[2]); sys.exit(template.main())"
 )
-# A zip in base64, as no other text of a template begins.
+# The beginning of a zip in base64; no other text of a template begins like this.
 _ZIP = re.compile(rb"UEsDB[A-Za-z0-9+/]{1000,}=*")
 
 
 class Package(NamedTuple):
-    """A function's folder, read-only, and the bytes of what is uploaded: a zip, or a template."""
+    """A function's folder, read-only, and the bytes of its upload: a zip, or a template."""
 
     folder: Path
     size: int
 
 
 class Packages(NamedTuple):
-    """Ours twice, ours in a template, the same of an earlier commit, and the peers' sites."""
+    """Our package twice, our template, both of an earlier commit, and the peers' packages."""
 
     ours: Package
     control: Package
@@ -84,7 +84,7 @@ def peer(name: str, folder: Path) -> Path:
     target = folder / name
     shutil.copytree(PEERS, target, ignore=shutil.ignore_patterns("__pycache__"))
     (target / f"{name}.py").rename(target / "index.py")
-    # What the floor is made of.
+    # The code of the floor, the smallest possible client.
     shutil.copyfile(PEERS / "standard_library.py", target / "standard_library.py")
     _make_read_only(target)
     return target
@@ -105,7 +105,7 @@ def _make_read_only(folder: Path) -> None:
 
 
 def _inlined(tree: Path, folder: Path, python: Python) -> Package:
-    """The code inside of what the tree's own `make template` makes."""
+    """The code inside the template that the tree's own `make template` makes."""
     path = folder.with_suffix(".yml")
     command = [sys.executable, "-B", "-c", _TEMPLATE, str(tree), str(path)]
     done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
@@ -117,7 +117,7 @@ def _inlined(tree: Path, folder: Path, python: Python) -> Package:
 
 
 def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: bool) -> Path:
-    """Packages for that Python, kept from run to run; versions are those that are pinned."""
+    """Packages for that Python, kept between runs, in the pinned versions."""
     # Constraints, without hashes: the peers' own dependencies are in no lock.
     pins = [
         line.removesuffix(" \\")
@@ -134,7 +134,7 @@ def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: b
     SITES.mkdir(parents=True, exist_ok=True)
     constraints = SITES / "constraints.txt"
     constraints.write_text("\n".join(pins), encoding="utf-8")
-    # By that Python's own pip, not for it: oss2 has no wheel.
+    # Run that Python's own pip, since oss2 has no wheel.
     options = ["--quiet", "--disable-pip-version-check", "--no-compile", f"--target={site}"]
     command = [python.path, "-m", "pip", "install", *options, "-c", str(constraints)]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A plot of bars as SVG, by hand; its colours follow the reader's light or dark page."""
+"""A bar chart as SVG, without a library; its colours follow the reader's light or dark page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 760, 250, 70, 28, 40
 
 
 class Bar(NamedTuple):
-    """Its length is the median of the values; a line shows the smallest and the largest."""
+    """A bar: its length is the median of the values; a line shows the smallest and the largest."""
 
     label: str
     values: Sequence[float]

@@ -1,4 +1,4 @@
-"""A process that runs measured.py, and how it is spoken to."""
+"""A process that runs measured.py, and the communication with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MEASURED = Path(__file__).with_name("measured.py")
 
 
 class Process(NamedTuple):
-    """A function in a process of its own; `name` is what an error calls it, `began` a value of
+    """A function in its own process; errors use `name`, and `began` is a value of
     time.perf_counter()."""
 
     name: str
@@ -26,7 +26,7 @@ class Process(NamedTuple):
     began: float
 
     def ask(self, line: str) -> dict[str, Any]:
-        """What measured.py answers to a line; raises CompareError where the process has ended."""
+        """The answer of measured.py to a line; raises CompareError if the process has ended."""
         stdin, stdout = self.popen.stdin, self.popen.stdout
         assert stdin is not None
         assert stdout is not None
@@ -60,7 +60,7 @@ def started(
     """
     command = [*before, python, "-I", "-S", "-B", str(_MEASURED), str(port), *map(str, folders)]
     began = time.perf_counter()
-    # A file, not a pipe: nobody would empty it.
+    # A file, not a pipe, which nobody would read.
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Whether a ratio of two copies says something, beside the same ratio of two equal copies."""
+"""Decides whether a ratio of two copies is significant, compared with that of two equal copies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
     def is_over(self, limit: float) -> bool:
         """Whether it is a difference, and its whole interval is over `limit`, 1 or more.
 
-        What is neither within nor over is undecided: more rounds narrow the interval.
+        A ratio that is neither within nor over is undecided: more rounds narrow the interval.
         """
         return self.is_difference() and self.change.low > limit
 

@@ -18,11 +18,11 @@ from bench.process import Process, started
 from bench.ratios import Comparison, ratio_of
 
 SEED = 20261124
-"""Of the orders: the next run has the same ones."""
+"""The seed of the orders: the next run has the same ones."""
 
 COLD, WALL = "cold start, first token", "the same by the wall clock"
 
-# What the copies are called where something is wrong with them.
+# The names of the copies in errors.
 _COPIES = {"base": "BASE", "control": "the copy of BASE", "now": "this working tree"}
 
 
@@ -37,14 +37,15 @@ class Metric(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The metrics, and the titles of those that BASE refuses, with why."""
+    """The metrics, and the titles of those that BASE refuses, with the reasons."""
 
     metrics: list[Metric]
     left_out: Mapping[str, str]
 
 
 class _Run(NamedTuple):
-    """What one copy did in one round: milliseconds a call, and why it refused; by title."""
+    """The result of one copy in one round: milliseconds a call, and the reasons of refusals; by
+    title."""
 
     ms: dict[str, float]
     refused: dict[str, str]
@@ -55,17 +56,17 @@ class _Run(NamedTuple):
 
 
 _Round = dict[str, _Run]
-"""By the names of Copies."""
+"""Keyed by the names of Copies."""
 
 
 def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int) -> Measured:
     """Run `cold` rounds of cold starts, then `warm` ones with `count` slices of each kind.
 
-    Raises CompareError for a copy that does not run, or refuses what BASE answers.
+    Raises CompareError for a copy that does not run, or that refuses a call which BASE answers.
     """
     with stub_sts.running() as port:
         runner = _Runner(copies, python, port)
-        # Once unmeasured: files get cached, and what BASE refuses is found.
+        # One round is not measured: it fills the file cache, and finds the calls that BASE refuses.
         runner.round(1)
         cold_rounds = [runner.round(0) for _ in _told("cold starts", cold)]
         warm_rounds = [runner.round(count) for _ in _told("warm calls", warm)]
@@ -77,7 +78,8 @@ def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int)
 
 
 class _Runner:
-    """Runs rounds; the first one finds what BASE refuses, which is `left_out` from then on."""
+    """Runs rounds; the first one finds the calls that BASE refuses, which are `left_out` after
+    that."""
 
     def __init__(self, copies: Copies, python: Python, port: str) -> None:
         self.left_out: Mapping[str, str] = {}
@@ -130,7 +132,7 @@ class _Runner:
                 for name in self._shuffled():
                     answer = processes[name].ask(line)
                     found[name].note(title, answer["refused"])
-                    # The first one imports and fills what the others find.
+                    # The first call imports modules and fills caches for the others.
                     sums[name] += answer["cpu"] if number else 0.0
             for name, cpu in sums.items():
                 found[name].ms[title] = cpu / (len(parts) - 1) / CALLS
@@ -139,7 +141,7 @@ class _Runner:
         return self._random.sample(list(self._copies), len(self._copies))
 
     def _judge(self, found: _Round) -> None:
-        """Raise CompareError for what a copy refused, but for what is left out."""
+        """Raise CompareError for calls that a copy refused, except those left out."""
         if self._is_first:
             self._is_first = False
             self.left_out = {
@@ -160,7 +162,7 @@ def _metric(title: str, rounds: list[_Round]) -> Metric:
 
 
 def _told(what: str, count: int) -> Iterator[int]:
-    """Count, and say how far it is where somebody looks."""
+    """Count rounds, and show the progress on a terminal."""
     print(f"{count} rounds of {what} ...", flush=True)
     for number in range(count):
         if sys.stderr.isatty():

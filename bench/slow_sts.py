@@ -1,6 +1,6 @@
-"""An STS over TLS that takes its time and checks nothing, in a process of its own, for burst.py.
+"""A slow STS over TLS that checks nothing, in its own process, for burst.py.
 
-Its credentials have 300 s left, which nobody keeps: each token costs a call.
+Its credentials have 300 s left, too little to be cached, so each token costs a call.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 1024
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A handshake that was broken off is the client's matter."""
+        """Ignore a handshake that the client broke off."""
 
 
 def _answer() -> bytes:
@@ -65,8 +65,9 @@ def _answer() -> bytes:
 
 @contextmanager
 def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
-    """An STS that answers after so many seconds, while the block runs; the variables by which a
-    function reaches and trusts it. Certificates go into the folder. Raises CompareError."""
+    """Run an STS that answers after some seconds, while the block runs; yields the variables with
+    which a function reaches and trusts it. Certificates are written to the folder. Raises
+    CompareError."""
     pem, trusted = _certificates(folder)
     command = [sys.executable, "-m", __name__, str(seconds), str(pem)]
     with subprocess.Popen(
@@ -78,8 +79,8 @@ def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _certificates(folder: Path) -> tuple[Path, dict[str, str]]:
-    """One for localhost and its key; and OpenSSL's variables that say where it is found: in a file
-    with all that this machine trusts, and by its hashed name in a folder."""
+    """A certificate for localhost and its key; and OpenSSL's variables that name it: in a file with
+    all certificates that this machine trusts, and by its hashed name in a folder."""
     openssl = shutil.which("openssl")
     if openssl is None:
         raise CompareError("openssl is missing: it makes the certificate of the STS here")
@@ -109,7 +110,7 @@ if __name__ == "__main__":
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
-    # Ctrl-C is burst.py's: it ends this, by the end of its input.
+    # burst.py handles Ctrl-C: it ends this process by closing its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.read()
     os._exit(0)

@@ -1,8 +1,9 @@
-"""What a deployed function meets, over TLS and under the cloud's own names: STS, OSS, the host of
-OSS's public keys, and that of a sign-in's JWKS. It answers at once and checks nothing.
+"""A stand-in of the cloud for a deployed function, over TLS and under the cloud's own names: STS,
+OSS, the host of OSS's public keys, and that of a sign-in's JWKS. It answers at once and checks
+nothing.
 
-Credentials that are asked for 900 s come with 300 s left, which nobody keeps: each token costs a
-call. Asked for longer, they come with a day left.
+Credentials for 900 s have 300 s left, too little to be cached, so each token costs a call.
+Credentials for longer have a day left.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ NAMES = (
 
 
 class StubCloud(NamedTuple):
-    """Where it listens on 127.0.0.1, the CA to trust (a PEM file), and what signs callbacks."""
+    """Its port on 127.0.0.1, the CA to trust (a PEM file), and the signer of callbacks."""
 
     port: int
     certificate: Path
@@ -49,7 +50,7 @@ class StubCloud(NamedTuple):
 
 @contextmanager
 def running(folder: Path, jwks: bytes = b"") -> Iterator[StubCloud]:
-    """Serve while the block runs; certificates and keys go into the folder."""
+    """Serve while the block runs; certificates and keys are written to the folder."""
     authority, certificate = _certificates(folder)
     signer = CallbackSigner(make_private_key(), f"http://{KEYS_HOST}/callback_pub_key_v1.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -119,7 +120,7 @@ def _object() -> bytes:
 
 
 def _listing(asked: str) -> bytes:
-    """One object under the prefix that is asked for."""
+    """One object under the requested prefix."""
     query = urlsplit(asked.split(" ")[1]).query
     key = quote(parse_qs(query)["prefix"][0]) + "a.jpg"
     return (
@@ -204,7 +205,8 @@ def _named(name: str) -> x509.Name:
 
 
 def hashed_name() -> str:
-    """What OpenSSL looks the CA's certificate up by in a folder (`openssl rehash`, X509_NAME_hash).
+    """The name under which OpenSSL looks the CA's certificate up in a folder (`openssl rehash`,
+    X509_NAME_hash).
 
     SHA-1 of the canonical name, its first 4 bytes as a little-endian number; canonical is a name in
     lower case without its outermost tag and length, as this one's is.

@@ -1,10 +1,8 @@
-"""An STS that answers at once and checks nothing: what is left to measure is the client.
+"""An STS that answers at once and checks nothing, so that only the client is measured.
 
-Credentials that are asked for 900 s come with 300 s left, which nobody keeps: each token costs a
-call. Asked for longer, they come with a day left.
-
-Run as a process of its own: prints its port, serves until its standard input ends. running() is
-such a process.
+Credentials for 900 s have 300 s left, too little to be cached, so each token costs a call.
+Credentials for longer have a day left. As a separate process it prints its port, and serves until
+its standard input ends. running() starts such a process.
 """
 
 from __future__ import annotations
@@ -67,7 +65,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def running() -> Iterator[str]:
-    """A stub in a process of its own, while the block runs; gives its port on 127.0.0.1."""
+    """A stub in its own process, while the block runs; yields its port on 127.0.0.1."""
     command = [sys.executable, "-I", __file__]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
