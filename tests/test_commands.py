@@ -104,6 +104,8 @@ How = Beside | Starts | InCheckout | Settings | ByTest | NotRun
 FIRST = (README, "echo 'Hello from a phone'")
 AN_SDK = ("docs/start.md", "cat > upload.py")
 HERE = "tests/test_commands.py"
+SANDBOX_LINES = "tests/integrate/test_sandbox_lines.py::test_the_lines_for_the_sandbox_upload"
+CURL = 'blocks("sh", INTEGRATE / "curl.md")'
 
 REGISTER: dict[tuple[str, str], How] = {
     (README, "make test"): ByTest(f"{HERE}::test_the_two_commands"),
@@ -173,16 +175,30 @@ REGISTER: dict[tuple[str, str], How] = {
     ("docs/integrate/node.md", "npm install ali-oss"): NotRun(
         "tests/deploy has the package, locked, and the tests take it from there"
     ),
-    ("docs/integrate/node.md", "node upload.mjs"): ByTest(
-        "tests/integrate/test_node.py::test_a_file_is_uploaded",
-        'use(cloud, folder, name, "photo.jpg"',
-    ),
+    ("docs/integrate/node.md", "node upload.mjs"): ByTest(SANDBOX_LINES, '"node.md": '),
     ("docs/integrate/python.md", "pip install"): NotRun(
         "requirements-dev.txt has both packages, locked"
     ),
-    ("docs/integrate/python.md", "python3 upload.py"): ByTest(
-        "tests/integrate/test_python.py::test_the_shortest_uploads",
-        'use(cloud, folder, name, "photo.jpg"',
+    ("docs/integrate/python.md", "python3 upload.py"): ByTest(SANDBOX_LINES, '"python.md": '),
+    ("docs/integrate/credentials-uri.md", "CREDENTIALS_URI="): ByTest(
+        SANDBOX_LINES, '"credentials-uri.md": '
+    ),
+    **{
+        ("docs/integrate/curl.md", text): ByTest(
+            "tests/integrate/test_curl.py::test_all_of_it_uploads", CURL
+        )
+        for text in (
+            "TOKEN_URL=",
+            "member() {",
+            "echo 'Hello'",
+            "> token.json",
+            "size=6",
+            "form.curl",
+            "film.mp4",
+        )
+    },
+    ("docs/integrate/uppy.md", "npm install"): NotRun(
+        "web/package.json has these packages, locked, and the test takes them from there"
     ),
     ("docs/integrate/webhook-backend.md", "UPLOAD_HOOK_URL="): Starts("AUTH=anonymous"),
     ("docs/platforms.md", "apt-get"): NotRun("it installs Debian's packages for all users"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import needs
 from documented_code import blocks
 from integration import INTEGRATE, run_in
 from running_sandbox import Sandbox, running
@@ -20,8 +20,7 @@ SMALL = ["hello.txt", "note.txt", "form.txt"]
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    if shutil.which("curl") is None:
-        pytest.skip("docs/integrate/curl.md is left out; missing: curl")
+    needs.program("curl")
     with running(tmp_path_factory.mktemp("run") / "state", AUTH="jwt") as found:
         yield found
 
