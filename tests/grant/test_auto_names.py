@@ -54,3 +54,4 @@ def test_a_wish_that_makes_no_name_is_named(wishes: Wishes, parameter: str) -> N
     with pytest.raises(InvalidParameter) as caught:
         auto_names.wished(wishes)
     assert caught.value.code == f"InvalidParameter.{parameter}"
+    assert re.match(f"{parameter.lower()}: (?!None)[a-z]+ ", caught.value.message)
