@@ -1,7 +1,9 @@
 """The files that a public host and pre-commit read run the project's own commands.
 
 No test here needs the host. What they compare are commands, versions and rights, so that the files
-cannot drift away from .ci/run, the Makefile and CONTRIBUTING.md.
+cannot drift away from .ci/run, the Makefile and CONTRIBUTING.md. The hosts' own schemas are not
+here: after a change `pipx run check-jsonschema --builtin-schema vendor.github-workflows
+.github/workflows/test.yml` asks one (vendor.github-issue-forms, vendor.dependabot for the others).
 """
 
 from __future__ import annotations
