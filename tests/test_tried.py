@@ -50,7 +50,7 @@ def test_of_no_property():
 FAILING = """
 @pytest.mark.tries("forms")
 @given(st.integers())
-def test_that_fails(number):
+def test_one_that_fails(number):
     assert number < 1
 """
 
@@ -97,7 +97,7 @@ def test_too_little_fails_the_run_and_is_named(tmp_path: Path) -> None:
 def test_a_property_that_fails_is_in_the_table(tmp_path: Path) -> None:
     status, printed = run(tmp_path, 80, "--hypothesis-profile=long", more=FAILING)
     assert status == 1
-    assert rows(printed)["test_that_fails"][-1] == "1"
+    assert rows(printed)["test_one_that_fails"][-1] == "1"
 
 
 @pytest.mark.slow
