@@ -309,7 +309,7 @@ def _function(public_key: bytes | None = None) -> ASGIApp:
     # Not before _adopt: the handler reads os.environ.
     import index
 
-    # A fault of a rendered policy shows here first.
+    # Render all policies now, so that a faulty one is reported at the start.
     index.check()
     return gateway.create_app(index.handler, index.initialize, public_key=public_key)
 
@@ -324,7 +324,7 @@ def _token_of_cloud() -> int:
 def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
     _check_folder(ports)
     listener = listen(0)
-    # OSS_ENDPOINT is that of `make run`: the token is good there.
+    # OSS_ENDPOINT is the address of `make run`, where the token is valid.
     ports = ports._replace(sts=listener.getsockname()[1])
     env, settings, _, secrets = _sandbox("token", given, ports, lan_address)
     headers = _token_headers(env, settings, _demo_secret(env, settings, secrets))

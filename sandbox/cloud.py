@@ -109,7 +109,7 @@ class Cloud:
 
 
 def state_folder(env: Mapping[str, str]) -> Path:
-    """Where everything is kept: SANDBOX_DIR, or .sandbox in the checkout."""
+    """The folder of all stored files: SANDBOX_DIR, or .sandbox in the checkout."""
     return Path(env.get("SANDBOX_DIR") or ROOT / ".sandbox")
 
 
@@ -256,7 +256,8 @@ def oss_app(
     callback_urls: frozenset[str] | None = None,
     notes: RequestNotes | None = None,
 ) -> ASGIApp:
-    """OSS; its answers to pages go to `notes`, the other options are those of oss.Site."""
+    """The application of OSS; it keeps its answers to pages in `notes`, and takes the options of
+    oss.Site."""
     app = oss.create_app(
         made.storage,
         made.identities,

@@ -105,5 +105,5 @@ def _user_id(query: bytes) -> str:
         raise InvalidParameter("user", "must be percent-encoded UTF-8") from None
     given = [value for name, value in pairs if name == "user"]
     if len(given) != 1 or not given[0]:
-        raise InvalidParameter("user", f"must be given, and once: {PATH}?user=alice")
+        raise InvalidParameter("user", f"must be given exactly once: {PATH}?user=alice")
     return given[0]

@@ -1,4 +1,4 @@
-"""The token function's environment on a laptop: what a deployment would set, filled in.
+"""The token function's environment on a laptop, with the variables that a deployment would set.
 
 cloud.py creates the things that the environment names.
 
@@ -202,8 +202,8 @@ def sandbox_environment(
 
 def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
     """The variables with which another system may trust the function's output. Then pages and demo
-    logins are refused. Tokens of another STS may open anything. Seals and webhooks may use
-    somebody's own secret, or go to somebody's own back end."""
+    logins are refused. Tokens of another STS may open anything. Seals and webhooks may use a
+    developer's own secret, or go to a developer's own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     found = [name for name in given if taken.get(name)]
     hook = taken.get("UPLOAD_HOOK_URL", "")

@@ -107,7 +107,7 @@ def refusal_of_host(request: Request) -> Response | None:
     """The refusal of a request whose Host is another name; None for other requests."""
     if _is_this_machine(request.headers.get("host", "")):
         return None
-    message = "the gateway answers by an IP address or localhost, not by another name"
+    message = "the host name must be localhost or an IP address; the gateway refuses other names"
     return _platform_error(403, "ForbiddenHost", message)
 
 

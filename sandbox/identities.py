@@ -33,7 +33,7 @@ class IdentityError(Exception):
 
 
 class UnknownAccessKey(IdentityError):
-    """Raised for a key that nobody holds, and for a long-lived key that comes with a token."""
+    """Raised for an unknown key, and for a long-lived key that comes with a token."""
 
 
 class DisabledAccessKey(IdentityError):

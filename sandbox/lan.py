@@ -112,7 +112,8 @@ def _is_private(text: str) -> bool:
 
 
 def _check(env: Mapping[str, str], given: Collection[str]) -> None:
-    """Refuse settings that strangers in the network must not reach, or that no phone could use."""
+    """Refuse settings with which strangers in the network would get too much, or which no phone
+    could use."""
     if env.get("CLOUD") == "1":
         raise Misconfiguration(
             "LAN", "CLOUD=1 gives out real tokens, so only this machine may use it"
@@ -237,8 +238,8 @@ def _has_small_body(headers: Headers) -> bool:
 
 
 def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> list[str]:
-    """The lines that tell how a phone gets there, and who else can; `stream` is their output. None
-    without address."""
+    """The lines that say how a phone reaches the sandbox, and who else can; `stream` is their
+    output. None without address."""
     if not address:
         return []
     url = f"http://{address}:{ports.gateway}{page.PATH}"

@@ -150,7 +150,7 @@ def _end_with_parent() -> None:
 
 
 def _missing() -> str:
-    """A text with what the build needs but cannot find; "" if nothing is missing."""
+    """A text that names missing requirements of the build; "" if nothing is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return (

@@ -7,8 +7,9 @@ purpose: this one checks what that one allows, and with shared code it would sha
 tests/grant/test_permissions.py compares both. A third, naive evaluator in the tests checks this
 one: tests/support/naive_ram.py.
 
-Facts are from the vendor's documentation of RAM and OSS. If it says nothing, the docstring says so.
-Not verified on the real RAM (assumption 6): that upper and lower case differ in a resource.
+Facts are from the vendor's documentation of RAM and OSS. If it says nothing about a point, the
+docstring mentions this. Not verified on the real RAM (assumption 6): that upper and lower case
+differ in a resource.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The results of a page's own requests: `GET /sandbox/refusals?session=…` tells the page.
+"""The results of a page's own requests: the page reads them from `GET /sandbox/refusals?session=…`.
 
 A page sends a random id with its requests, in SESSION_HEADER; requests without it are not kept.
 Kept are time, server, method, path, status, code, and which policy refused what. Headers, queries
@@ -131,7 +131,9 @@ def _answer(scope: Scope, notes: RequestNotes) -> Response:
         given = [value for name, value in parse_qsl(query, True) if name == "session"]
         if len(given) == 1 and _SESSION.fullmatch(given[0]):
             return JSONResponse({"Requests": notes.of(given[0])}, headers=headers)
-        error = InvalidParameter("session", "must be 32 lower-case hexadecimal digits, once")
+        error = InvalidParameter(
+            "session", "must be given exactly once, as 32 lower-case hexadecimal digits"
+        )
     return JSONResponse(refusals.members(error), error.status, {**headers, **error.headers})
 
 

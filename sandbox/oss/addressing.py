@@ -33,10 +33,10 @@ def readings(
     A host in `cnames` (name -> bucket) has one reading: that bucket. It is never the service or
     another bucket, whatever the path begins with.
 
-    `raw_path` is as sent, not decoded: SDKs write "/" in a key as it is or as %2F, so it is split
-    at the first raw "/" and decoded once. Known buckets come before unknown ones, which are needed
-    to create a bucket and for a correct NoSuchBucket. Raises OssError InvalidBucketName if no
-    reading names a bucket, InvalidObjectName.
+    `raw_path` is as sent, not decoded: SDKs write "/" in a key either raw or as %2F, so the path is
+    split at the first raw "/" and decoded once. Known buckets come before unknown ones, which are
+    needed to create a bucket and for a correct NoSuchBucket. Raises OssError InvalidBucketName if
+    no reading names a bucket, InvalidObjectName.
     """
     whole = raw_path.removeprefix(b"/")
     bound = cnames.get(host_name(host))

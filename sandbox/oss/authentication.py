@@ -259,8 +259,8 @@ def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
     values = {name: value for name, _, value in parts}
     if len(values) != len(parts) or not {"Credential", "Signature"} <= values.keys():
         raise invalid_argument("Authorization header is invalid.", "Authorization")
-    # Without x-oss-date, Android's Date is in the same form; that of aliyun-oss-go-sdk (so of
-    # ossutil 1) is HTTP's, and that text is what it signs (seen in its auth.go).
+    # Without x-oss-date, Android's Date has the same form. aliyun-oss-go-sdk (and so ossutil 1)
+    # sends HTTP's Date, and signs that text (seen in its auth.go).
     timestamp = request.headers.get("x-oss-date")
     if timestamp is None:
         timestamp = request.headers.get("date", "")

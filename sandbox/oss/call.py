@@ -39,7 +39,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Target:
-    """What a URL names: the service (no bucket), a bucket (no key), or an object."""
+    """The target of a URL: the service (no bucket), a bucket (no key), or an object."""
 
     bucket: str = ""
     key: str = ""

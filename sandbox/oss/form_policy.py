@@ -56,7 +56,7 @@ class FormPolicy:
     def parse(cls, text: str) -> FormPolicy:
         """Read the form field: base64 of JSON. Raises InvalidPolicyDocument."""
         try:
-            # A dollar sign may be escaped, which is not JSON's own (vendor documentation).
+            # The vendor documents that "\$" may stand for a dollar sign, which JSON does not allow.
             source = _ESCAPE.sub(
                 lambda match: "$" if match[1] == "$" else match[0], decode_base64(text).decode()
             )

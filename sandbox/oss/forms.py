@@ -221,7 +221,9 @@ def _text(raw: bytes) -> str:
 def _header(name: str, value: str) -> str:
     """Return a field as a header would carry it: its bytes as latin-1 text."""
     if not _HEADER_NAME.fullmatch(name):
-        raise invalid_argument("A header's name cannot hold this.", name)
+        raise invalid_argument(
+            "A field's name has characters that a header's name cannot hold.", name
+        )
     return header_value(name, value)
 
 

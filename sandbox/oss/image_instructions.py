@@ -159,7 +159,7 @@ def parse(process: str) -> Instructions:
             raise _unknown_action(name)
         made = read(made, arguments)
     if made.info and len(actions) > 1:
-        raise invalid_argument("The action info must stand alone.")
+        raise invalid_argument("The action info must be the only action.")
     return made
 
 

@@ -54,7 +54,7 @@ def put_symlink(call: Call, site: Site) -> Response:
 def get_symlink(call: Call, site: Site) -> Response:
     """GetSymlink: the link's target, which need not exist, and its own metadata.
 
-    Not verified on the real OSS (assumption 42): the metadata. The vendor's page
+    That it returns the metadata is not verified on the real OSS (assumption 42). The vendor's page
     names x-oss-symlink-target and the common headers.
     """
     info = site.storage.get(call.bucket, call.key)

@@ -86,7 +86,7 @@ def upload_part_copy(call: Call, site: Site) -> Response:
             found = wanted_range(asked, source.info.size)
             if found is None:
                 raise invalid_argument(
-                    "The range must lie in the source.", "x-oss-copy-source-range", asked
+                    "The range must be within the source.", "x-oss-copy-source-range", asked
                 )
             start, end = found
         staged = site.storage.stage(end - start)

@@ -221,7 +221,7 @@ def deleted_keys(body: bytes) -> list[str]:
 
 
 def delete_objects(call: Call, site: Site, body: bytes) -> Response:
-    """DeleteMultipleObjects: answers with what was deleted, or with nothing (Quiet)."""
+    """DeleteMultipleObjects: answers with the deleted keys, or with an empty list (Quiet)."""
     keys = deleted_keys(body)
     write = key_writer(call.query, lists=True)
     quiet = parse(body, "Delete").findtext("Quiet", "false").strip().lower() == "true"

@@ -77,7 +77,7 @@ def operation_of(call: Call) -> Operation:
         if call.method == "POST":
             # The instructions are in the body; only SelectObject has its kind here.
             is_select = kind in ("csv", "json")
-            saves = "POST with x-oss-process, which saves what was made"
+            saves = "POST with x-oss-process, which saves the result"
             raise not_implemented(f"SelectObject ({kind})" if is_select else saves)
         if kind != "image":
             raise not_implemented(f"x-oss-process={kind}, only image/...")

@@ -19,7 +19,7 @@ MAX_DEPTH = 8  # elements in each other; ours to choose
 
 # Characters that XML 1.0 cannot hold in any form; encoding-type=url exists for keys with those.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# Those among them, the control characters, that SDKs still write into a key's element.
+# The control characters among them, which SDKs still write into a key's element.
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f]")
 _KEY_TEXT = re.compile(rb"(?<=<Key>)[^<]+(?=</Key>)")
 _CONTROL_IN_KEY = re.compile(

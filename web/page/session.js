@@ -90,7 +90,7 @@ function filled(person, login, user) {
   return Object.assign(person, { login, user, until });
 }
 
-/** The unverified claims of a JWT (the server verifies them); {} if it is no JWT. */
+/** The claims of a JWT, not checked here (the server checks them); {} if it is no JWT. */
 function claimsOf(text) {
   try {
     const bytes = atob(text.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
