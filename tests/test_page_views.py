@@ -129,7 +129,7 @@ def test_where_nothing_is_listed_the_page_shows_what_it_stored_itself(
     ) as sandbox:
         job = {"config": {**config(sandbox), "signIn": ""}, "upload": picture("photo.jpg")}
         found = drive(sandbox, folder, **job)["gallery"]
-        assert found["note"].startswith("Earlier uploads are not listed")
+        assert found["note"].startswith("Earlier uploads cannot be listed")
         assert "POLICY_FILE=bucket_read_write_policy" in found["note"]
         assert [item["name"] for item in found["items"]] == ["photo.jpg"]
         found = drive(sandbox, folder, **job, locale="zh-CN")["gallery"]
