@@ -141,3 +141,13 @@ def test_who_signs_in_uploads_to_their_folder_and_a_refused_read_is_said(
         # A login is asked for, and there is no sign-in: the page says so.
         found = drive(sandbox, picture())
         assert "this page has no sign-in" in found["files"][0]["lines"][1]
+
+
+@pytest.mark.slow
+def test_a_refusal_names_the_page_that_explains_its_code(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("closed") / "state"
+    with running(folder, ENABLED_ROUTES="token") as sandbox:
+        found = drive(sandbox, picture())
+    assert found["files"][0]["lines"][1].endswith("(RouteDisabled, docs/errors.md)")

@@ -24,6 +24,7 @@ const TEXTS = {
     noSignIn: 'The app server asks for a login, but this page has no sign-in: it uses AUTH=jwt with your own keys.',
     refused: (message, code) => `The request was refused: ${message} (${code})`,
     notStored: (message, code) => `OSS did not store it: ${message} (${code})`,
+    page: 'docs/errors.md',
     noConfig: 'This page needs a config.json beside it that names an app server (appServer).',
   },
   zh: {
@@ -48,6 +49,7 @@ const TEXTS = {
     noSignIn: '应用服务器要求登录，但本页面没有登录功能：服务器的 AUTH=jwt 使用了您自己的密钥。',
     refused: (message, code) => `请求被拒绝：${message}（${code}）`,
     notStored: (message, code) => `OSS 没有保存：${message}（${code}）`,
+    page: 'docs/zh/errors.md',
     noConfig: '本页面旁没有指明应用服务器（appServer）的 config.json。',
   },
 };
@@ -69,7 +71,7 @@ function sentence({ code, message, isOss }, config) {
   if (/^(MissingToken|InvalidToken|ExpiredToken)$/.test(code)) {
     return config.signIn ? texts.login : texts.noSignIn;
   }
-  return (isOss ? texts.notStored : texts.refused)(message, code);
+  return (isOss ? texts.notStored : texts.refused)(message, `${code}, ${texts.page}`);
 }
 
 async function fetched(url, options) {
