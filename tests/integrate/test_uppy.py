@@ -14,10 +14,9 @@ from javascript import need, run
 from running_cloud import RunningCloud, running_cloud
 
 SHORT, COMPLETE = blocks("js", INTEGRATE / "uppy.md")
-Wish = dict[str, Any]
-PICTURE: Wish = {"name": "photo.JPG", "type": "image/jpeg", "size": 70}
-FILM: Wish = {"name": "film.mp4", "type": "video/mp4", "size": 5 * 1024 * 1024 + 7}
-NOTE: Wish = {"name": "note.txt", "type": "text/plain", "size": 5}
+PICTURE: dict[str, Any] = {"name": "photo.JPG", "type": "image/jpeg", "size": 70}
+FILM: dict[str, Any] = {"name": "film.mp4", "type": "video/mp4", "size": 5 * 1024 * 1024 + 7}
+NOTE: dict[str, Any] = {"name": "note.txt", "type": "text/plain", "size": 5}
 
 pytestmark = pytest.mark.slow
 
