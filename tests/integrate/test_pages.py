@@ -48,7 +48,7 @@ COMMANDS = {
     "node.md": 2,
     "python.md": 2,
     "uppy.md": 1,
-    "webhook-backend.md": 1,
+    "webhook-backend.md": 2,
 }
 SECTIONS = ["Three failures", "What you see", "With the sandbox"]
 
