@@ -3,13 +3,15 @@ test looks at."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from integration import INTEGRATE
+from integration import INTEGRATE, PACKAGES
+from javascript import PAGE
 
 INDEX = INTEGRATE / "README.md"
 PAGES = sorted(page for page in INTEGRATE.glob("*.md") if page != INDEX)
@@ -93,3 +95,30 @@ def test_a_url_of_plain_http_is_the_sandboxs(page: Path) -> None:
     assert {url for url in found if not re.match(r"http://(127\.0\.0\.1|10\.0\.2\.2)$", url)} <= {
         "http://tauri.localhost"
     }
+
+
+def pinned(name: str) -> str:
+    """The version of a package that the tests run."""
+    for folder in (PAGE, PACKAGES):
+        manifest = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+        for pins in (manifest.get("dependencies", {}), manifest["devDependencies"]):
+            if name.lower() in pins:
+                version: str = pins[name.lower()]
+                return version
+    locks = "".join(path.read_text("utf-8") for path in TESTS.parent.glob("requirements-*.txt"))
+    found = re.search(rf"^{name}==(\S+)", locks, re.M | re.I)
+    assert found, name
+    return found[1]
+
+
+NAMED = (
+    *("Express", "Flask", "jose", "ali-oss", "oss2", "alibabacloud-oss-v2"),
+    *("miniprogram-api-typings", "@dcloudio/types"),
+)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_version_that_a_page_says_was_run_is_the_pinned_one(name: str) -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    said = set(re.findall(rf"{name}\s(\d+\.\d+\.\d+)", text))
+    assert said == {pinned(name)}
