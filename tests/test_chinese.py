@@ -160,6 +160,26 @@ def test_a_change_of_one_is_seen(made: tuple[Path, Path], old: str, new: str) ->
     assert "has changed since" in follows(*made)
 
 
+@pytest.mark.parametrize(
+    ("language", "english", "chinese"),
+    [
+        ("js", "/** Says. */\nf(); // now\n", "/** 说 */\nf(); // 现在\n"),
+        ("kotlin", "  /**\n   * Says\n   */\n  f('a/*')\n", "  /** 说 */\n  f('a/*')\n"),
+        ("swift", "/// Says.\nf()\n", "/// 说\nf()\n"),
+        ("python", 'def f():\n    """Says."""\n', 'def f():\n    """说"""\n'),
+    ],
+)
+def test_comments_may_be_chinese_and_code_may_not(
+    language: str, english: str, chinese: str
+) -> None:
+    one, other, changed = (
+        in_step.sections(f"```{language}\n{code}```\n")[0].blocks
+        for code in (english, chinese, chinese.replace("f(", "g("))
+    )
+    assert one == other
+    assert one != changed
+
+
 def test_a_changed_word_is_seen_and_a_broken_line_is_none(made: tuple[Path, Path]) -> None:
     english, _ = made
     english.write_text(ENGLISH.replace("Read [users]", "Read\n[users]"), encoding="utf-8")

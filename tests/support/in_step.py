@@ -31,12 +31,17 @@ FOLLOWS = re.compile(r"^<!-- follows (\S+) at ([0-9a-f]{12}) -->$", re.M)
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
 _LINK = re.compile(r"\]\(([^)\s]+)\)|<(https?://[^>\s]+)>")
-_HASH, _SLASHES = r"(^|\s+)#(\s.*|$)", r"(^|\s+)//(\s.*|$)"
+_HASH, _SLASHES = r"(^|\s+)#(\s.*|$)", r"(^|\s+)///?(\s.*|$)"
 _COMMENT = {
     **dict.fromkeys(("sh", "python", "ruby", "yaml", "toml", "nginx"), _HASH),
     **dict.fromkeys(("js", "ts", "kotlin", "swift", "objc", "java", "go", "dart"), _SLASHES),
 }
-"""By language, what a comment is: those are translated."""
+"""By language, what a comment at the end of a line is: those are translated."""
+_DOCUMENTED = {
+    "python": r'^ *""".*?"""$',
+    **dict.fromkeys(("js", "ts", "kotlin", "java"), r"^ */\*\*.*?\*/$"),
+}
+"""By language, a comment of lines of its own, which says what a function is for."""
 _WORDS = {"", "text", "mermaid"}
 """Blocks of words and drawings, which are translated whole."""
 
@@ -194,7 +199,9 @@ def style(chinese: Path) -> Iterator[str]:
 
 
 def _bare(code: str, language: str) -> str:
-    comment = _COMMENT.get(language)
+    comment, documented = _COMMENT.get(language), _DOCUMENTED.get(language)
+    if documented:
+        code = re.sub(documented, "", code, flags=re.M | re.S)
     lines = code.splitlines()
     if comment:
         lines = [re.sub(comment, "", line) for line in lines]
