@@ -24,6 +24,7 @@ from token_service.grant import object_keys as keys
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter
 from token_service.http import fc_event
+from token_service.login.callers import Login
 from token_service.settings.values import AccessKey
 from token_service.signing import forms
 from tried import examples
@@ -182,7 +183,9 @@ def test_a_file_that_is_too_large_is_refused(env: Env) -> None:
 @pytest.mark.parametrize("wish", ["1001", "0", "-1", "", "1e3", "\u0661", "9" * 5000])
 def test_a_wish_for_other_sizes_is_refused(env: Env, wish: str) -> None:
     settings = configuration({**env, "UPLOAD_MAX_BYTES": "1000"})
-    with pytest.raises(InvalidParameter, match="max_bytes: must be whole bytes, 1 to 1000"):
+    with pytest.raises(
+        InvalidParameter, match=r"max_bytes: must be whole bytes, 1 to 1000 \(UPLOAD_MAX_BYTES\)"
+    ):
         signed(settings, max_bytes=wish)
 
 
@@ -260,6 +263,76 @@ def test_the_front_ends_of_the_vendors_samples_work_unchanged(
     assert data["host"] == "https://my-bucket.oss-cn-hangzhou.aliyuncs.com"
     assert data["Url"] == f"{data['host']}/"
     assert form["x-oss-security-token"] == (key.security_token or "")
+
+
+def test_the_answer_has_the_fields_the_vendors_names_and_its_scope(
+    settings: Configuration,
+) -> None:
+    answer = signed(settings, key=TEMPORARY, content_type="image/png", disposition="inline")
+    fields = answer["Fields"]
+    exact = {
+        "x-oss-signature-version": "OSS4-HMAC-SHA256",
+        "x-oss-credential": "STS.FunctionKeyId/20231216/cn-hangzhou/oss/aliyun_v4_request",
+        "x-oss-date": "20231216T162057Z",
+        "x-oss-security-token": "CAIS/token+with=all",
+        "content-disposition": "inline",
+    }
+    assert fields == {
+        "key": "uploads/alice/${filename}",
+        "success_action_status": "200",
+        "policy": answer["policy"],
+        **exact,
+        "x-oss-signature": answer["signature"],
+        "content-type": "image/png",
+        "x-oss-content-type": "image/png",
+    }
+    assert refusal(fields, TEMPORARY.access_key_secret) == ""
+    assert {name: value for name, value in answer.items() if name != "Fields"} == {
+        "StatusCode": 200,
+        "Url": "https://my-bucket.oss-cn-hangzhou.aliyuncs.com/",
+        "Expiration": "2023-12-16T16:35:57Z",
+        "Prefix": "uploads/alice/",
+        "policy": fields["policy"],
+        "x_oss_signature_version": exact["x-oss-signature-version"],
+        "x_oss_credential": exact["x-oss-credential"],
+        "x_oss_date": exact["x-oss-date"],
+        "signature": fields["x-oss-signature"],
+        "security_token": exact["x-oss-security-token"],
+        "dir": "uploads/alice/",
+        "host": "https://my-bucket.oss-cn-hangzhou.aliyuncs.com",
+        "Scope": {
+            "Bucket": "my-bucket",
+            "Region": "cn-hangzhou",
+            "Policy": "bucket_write_policy",
+            "MaxBytes": 1024**3,
+            "ContentTypes": ["image/png"],
+        },
+    }
+
+
+def test_a_form_for_one_object_names_it_and_one_of_any_type_names_none(
+    settings: Configuration,
+) -> None:
+    plain, one = (
+        signed(settings, grant)
+        for grant in (PREFIX, PREFIX._replace(object_key="uploads/alice/a.jpg"))
+    )
+    assert set(one) - set(plain) == set(one["Scope"]) - set(plain["Scope"]) == {"Object"}
+    assert one["Object"] == one["Scope"]["Object"] == "uploads/alice/a.jpg"
+    assert set(plain["Scope"]) == {"Bucket", "Region", "Policy", "MaxBytes"}
+    assert "callback" not in plain
+    assert not {"content-type", "x-oss-content-type"} & set(plain["Fields"])
+
+
+def test_a_wish_for_a_forms_life_is_cut_to_the_logins_and_to_the_keys(
+    settings: Configuration,
+) -> None:
+    wishes = {"expires": "7200"}
+    assert forms.read_wish(wishes, settings.limits, KEY, None).seconds == 7200
+    login = Login("alice", None, 300)
+    assert forms.read_wish(wishes, settings.limits, KEY, login).seconds == 300
+    with pytest.raises(InvalidParameter, match="expires: "):
+        forms.read_wish(wishes, settings.limits, TEMPORARY, None)
 
 
 def test_the_policy_is_that_of_the_vendors_documentation(settings: Configuration) -> None:

@@ -29,6 +29,7 @@ from token_service.app import App
 from token_service.grant.grants import Grant
 from token_service.grant.refusals import InvalidParameter
 from token_service.http import fc_event
+from token_service.login.callers import Login
 from token_service.settings.values import AccessKey
 from token_service.signing import signed_urls as presign
 
@@ -241,6 +242,7 @@ def test_what_can_run_scripts_is_shown_by_no_wish(
     [
         *("filename=a", "inlinex", "=inline", '"inline"', ";", "a; inline"),
         # Chromium showed, and ran, a page that came with these.
+        *("Xattachment", "attachmentX", "X attachment;a"),
         *("\u00a0attachment", "\u3000attachment", "attachment\u0085", "attachment\u2003;"),
     ],
 )
@@ -277,7 +279,9 @@ def test_a_size_must_be_given_where_it_is_bound_and_no_token_goes_around_it(env:
     ):
         settings = configuration({**env, **variables})
         if must:
-            with pytest.raises(InvalidParameter, match="size: must be given"):
+            with pytest.raises(
+                InvalidParameter, match=r"size: must be given.*\(UPLOAD_MAX_BYTES\)$"
+            ):
                 signed(settings, KEY, "a")
         else:
             assert "Size" not in signed(settings, KEY, "a")
@@ -375,6 +379,62 @@ def test_a_wrong_wish_is_named(settings: Configuration, wishes: Env, parameter: 
     with pytest.raises(InvalidParameter) as caught:
         presign.read_wish(wishes, settings.limits, KEY, None)
     assert caught.value.code == f"InvalidParameter.{parameter}"
+    # It says why.
+    assert "None" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "of"),
+    [
+        ("GET", "content_type", "PUT"),
+        ("GET", "callback_variables", "PUT"),
+        ("HEAD", "size", "PUT"),
+        ("HEAD", DISPOSITION, "GET"),
+        ("PUT", "x-oss-process", "GET"),
+    ],
+)
+def test_a_wish_of_another_method_names_it(
+    settings: Configuration, method: str, name: str, of: str
+) -> None:
+    with pytest.raises(InvalidParameter, match=f"{name}: is for {of} only"):
+        presign.read_wish({"object": "a", "method": method, name: "x"}, settings.limits, KEY, None)
+
+
+def test_a_name_that_the_function_makes_stands_for_the_object(settings: Configuration) -> None:
+    wish = presign.read_wish({"name": "auto"}, settings.limits, KEY, None)
+    assert wish == presign.UrlWish("PUT", 900, {}, {}, None)
+
+
+def test_only_what_the_functions_own_key_signs_dies_with_it(settings: Configuration) -> None:
+    """A GET is signed by a session, whose end is known."""
+    for method in ("GET", "HEAD"):
+        wishes = {"object": "a", "method": method, "expires": "604800"}
+        assert presign.read_wish(wishes, settings.limits, TEMPORARY, None).seconds == 604800
+    with pytest.raises(InvalidParameter, match="expires: "):
+        presign.read_wish({"object": "a", "expires": "604800"}, settings.limits, TEMPORARY, None)
+
+
+@pytest.mark.parametrize("method", ["PUT", "GET", "HEAD"])
+def test_a_wish_for_a_life_is_cut_to_the_logins(settings: Configuration, method: str) -> None:
+    wishes = {"object": "a", "method": method, "expires": "900"}
+    login = Login("alice", None, 300)
+    assert presign.read_wish(wishes, settings.limits, KEY, login).seconds == 300
+
+
+def test_a_parameter_of_a_download_has_1024_bytes_at_most(settings: Configuration) -> None:
+    head = "attachment; filename="
+    longest = head + "\u00e9" * ((1024 - len(head)) // 2) + "a" * ((1024 - len(head)) % 2)
+    assert len(longest.encode()) == 1024
+    made = signed(settings, KEY, "a", method="GET", response_content_disposition=longest)
+    assert taken_apart(made["Url"])[2][DISPOSITION] == longest
+    for text in (f"{longest}a", f"{head}\x00", f"{head}\x1f", f"{head}\x7f", f"{head}\udfff"):
+        with pytest.raises(InvalidParameter, match=f"{DISPOSITION}: .*1 to 1024 bytes"):
+            signed(settings, KEY, "a", method="GET", response_content_disposition=text)
+
+
+def test_what_is_wrong_with_a_process_is_said(settings: Configuration) -> None:
+    with pytest.raises(InvalidParameter, match="x-oss-process: blur takes r_, s_"):
+        signed(settings, KEY, "a", method="GET", x_oss_process="image/blur,x_1")
 
 
 def test_a_disposition_may_have_1024_bytes(settings: Configuration) -> None:

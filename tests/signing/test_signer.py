@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from sandbox.oss import signatures
 from token_service.grant.refusals import InvalidParameter
+from token_service.login.callers import Login
 from token_service.settings.parsing import Reader
 from token_service.settings.values import AccessKey, Endpoint
 from token_service.signing import limits
 from token_service.signing.signer import (
     ALGORITHM,
     MAX_TEMPORARY_SECONDS,
+    MIN_CUT_SECONDS,
     UNSIGNED_PAYLOAD,
     Signer,
     canonical_query,
@@ -147,5 +149,26 @@ def test_what_a_temporary_key_signs_lives_an_hour_at_most(env: Env) -> None:
     assert lifetime(None, settings, KEY, None) == 604800
     assert lifetime(None, settings, TEMPORARY, None) == MAX_TEMPORARY_SECONDS == 3600
     assert lifetime("3600", settings, TEMPORARY, None) == 3600
-    with pytest.raises(InvalidParameter, match="1 to 3600"):
+    with pytest.raises(InvalidParameter, match=r"1 to 3600 .*temporary"):
         lifetime("3601", settings, TEMPORARY, None)
+    assert lifetime("604800", settings, None, None) == 604800
+    # Where the operator allows no more than that, it is the operator's limit.
+    bound = limits.read(Reader({**env, "URL_EXPIRE_TIME_MAX": "3600"}))
+    for key in (KEY, TEMPORARY, None):
+        with pytest.raises(InvalidParameter, match=r"1 to 3600 \(URL_EXPIRE_TIME_MAX\)"):
+            lifetime("3601", bound, key, None)
+
+
+def test_a_wish_is_cut_to_what_is_left_of_the_login_but_not_below_a_minute(env: Env) -> None:
+    settings = limits.read(Reader(env))
+    lives = {
+        left: lifetime("600", settings, KEY, Login("alice", None, left))
+        for left in (-30, 0, 59, 60, 61, 599, 600, 601, 9000)
+    }
+    assert lives == {
+        **dict.fromkeys((-30, 0, 59, 60), MIN_CUT_SECONDS),
+        **{61: 61, 599: 599, 600: 600, 601: 600, 9000: 600},
+    }
+    assert lifetime("10", settings, KEY, Login("alice", None, 0)) == 10
+    # What the operator set is not cut: a session's own end is later too.
+    assert lifetime(None, settings, KEY, Login("alice", None, 0)) == 900

@@ -381,7 +381,9 @@ def results(room: str, folder: Path) -> Results:
         open_ = [name for name, code in codes.items() if code is None or code == _BROKEN]
         if open_:
             raise Failed(
-                f"{len(open_)} mutants of {file} were not judged, as {open_[0]}: run it again"
+                f"{len(open_)} mutants of {file} were not judged, as {open_[0]}: run it again."
+                " Where that does not help: pytest spells an id that is made by a function and is"
+                " not ASCII in another way the second time, and does not find the test"
             )
         changes = mutants(file, source)
         for name, code in codes.items():
