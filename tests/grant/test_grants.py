@@ -110,8 +110,15 @@ def test_a_refused_name_says_why(settings: Settings, name: str, says: str) -> No
 def test_a_duration_wish_only_shortens(settings: Settings) -> None:
     assert grants.decide(ALICE, {"duration": "900"}, settings).seconds == 900
     for wish in ("899", "3601", "43200", "-900", "1e3", "", "9" * 5000):
-        with pytest.raises(InvalidParameter, match="900 to 3600"):
+        with pytest.raises(InvalidParameter) as caught:
             grants.decide(ALICE, {"duration": wish}, settings)
+        assert caught.value.code == "InvalidParameter.Duration"
+        assert caught.value.message.startswith("duration: ")
+        assert "seconds, 900 to 3600 (TOKEN_EXPIRE_TIME_MAX)" in caught.value.message
+    login = Login("alice", None, 1000)
+    signed_in = ALICE._replace(login=login)
+    for wish, seconds in (("1000", 1000), ("1001", 900), ("999", 999), ("3600", 900)):
+        assert grants.decide(signed_in, {"duration": wish}, settings).seconds == seconds
 
 
 def test_wishes_come_from_the_query() -> None:
@@ -241,6 +248,18 @@ def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:
     """Clients with one URL for everything do so, and it says one thing."""
     request = post(b'{"object": "a", "duration": 900, "policy": null}', object="a", duration="900")
     assert grants.read_wishes(request) == {"object": "a", "duration": "900"}
+
+
+def test_numbers_of_parts_may_be_a_list_and_nothing_else_may() -> None:
+    body = post(b'{"parts": [1, "2", 3]}')
+    assert grants.read_wishes(body, ("parts",)) == {"parts": "1,2,3"}
+    # What is no number stays in its place, where it is refused later.
+    odd = post(b'{"parts": [1, true, null, 1.5, [2], "x"]}')
+    assert grants.read_wishes(odd, ("parts",)) == {"parts": "1,,,,,x"}
+    assert grants.read_wishes(post(b'{"parts": []}'), ("parts",)) == {"parts": ""}
+    with pytest.raises(InvalidParameter) as caught:
+        grants.read_wishes(post(b'{"object": ["a"]}'))
+    assert caught.value.message.startswith("object: must be ")
 
 
 def test_what_is_no_wish_here_may_be_there_as_often_as_it_likes() -> None:

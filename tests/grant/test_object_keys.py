@@ -119,6 +119,10 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
         # Hebrew and Arabic need no marks of direction.
         "\u05e9\u05dc\u05d5\u05dd 1.pdf",
         "Screenshot 9.41\u202fAM.png",
+        # A joiner whose neighbour is on one side only.
+        "\u0915\u200d.jpg",
+        "\u200d\u0915\u0915",
+        "a\u200d\u0915",
     ],
 )
 def test_a_new_name_of_any_language_is_accepted(name: str) -> None:
@@ -157,6 +161,9 @@ def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
         f"a{joiner}{joiner}b",
         f"{FAMILY}/a{joiner}b",
         f"\u0915{joiner}{joiner}{joiner}",
+        f"\u0915a{joiner}b",
+        f"a{joiner}b\u0915",
+        f"\x7f{joiner}",
     ):
         assert "invisible" in str(new_names.fault(name))
 

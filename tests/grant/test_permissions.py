@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import product
 
 import pytest
 from hypothesis import assume, example, given
@@ -148,25 +150,151 @@ def test_an_allow_of_one_region_or_of_another_service_does_not_count(resource: s
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "names"),
     [
-        '{"Version": "1", "Statement": {}}',
-        "[]",
-        policy("Allow"),
-        policy({**ALLOW, "Effect": "allow"}),
-        policy({**ALLOW, "NotResource": "x"}),
-        policy({**ALLOW, "NotAction": "x"}),
-        policy({**ALLOW, "Action": []}),
-        policy({**ALLOW, "Action": [1]}),
-        policy({"Effect": "Allow", "Action": PUT}),
-        policy({"Effect": "Deny", "Resource": "*"}),
+        ('{"Version": "1", "Statement": {}}', "Statement must"),
+        ("[]", "Statement must"),
+        (policy("Allow"), "Action, Condition, Effect, NotAction, Resource"),
+        (policy({**ALLOW, "Effect": "allow"}), "Effect must"),
+        (policy({**ALLOW, "NotResource": "x"}), "Action, Condition, Effect, NotAction, Resource"),
+        (policy({**ALLOW, "NotAction": "x"}), "Action and NotAction"),
+        (policy({**ALLOW, "Action": []}), "Action must"),
+        (policy({**ALLOW, "Action": [1]}), "Action must"),
+        (policy({**ALLOW, "Action": None}), "Action must"),
+        (policy({"Effect": "Allow", "Action": PUT}), "Resource must"),
+        (policy({**ALLOW, "Resource": [arn("a"), 1]}), "Resource must"),
+        (policy({"Effect": "Deny", "Resource": "*"}), "Action and NotAction"),
+        (policy(ALLOW, {"Effect": "Deny"}), "Action and NotAction"),
     ],
 )
-def test_a_policy_that_is_not_understood_is_an_error(broken: str) -> None:
-    with pytest.raises(PolicyError):
-        check(broken)
-    with pytest.raises(PolicyError):
-        puts(broken)
+def test_a_policy_that_is_not_understood_is_an_error(broken: str, names: str) -> None:
+    for ask in (check, puts):
+        with pytest.raises(PolicyError) as caught:
+            ask(broken)
+        assert names in caught.value.message
+        assert f"'{names}" not in caught.value.message
+
+
+def words(alphabet: str, length: int) -> list[str]:
+    """All texts of these characters, up to a length."""
+    return ["".join(each) for n in range(length + 1) for each in product(alphabet, repeat=n)]
+
+
+def fits(pattern: str, text: str) -> bool:
+    """What a pattern of RAM means, by Python's own matcher."""
+    parts = {"*": ".*", "?": "."}
+    return re.fullmatch("".join(parts.get(c, re.escape(c)) for c in pattern), text) is not None
+
+
+TEXTS = words("aX", 4)
+
+
+def test_every_short_pattern_matches_what_it_says() -> None:
+    for pattern in words("aX*?", 4):
+        text = policy(statement("Allow", PUT, arn(pattern)))
+        for key in TEXTS:
+            assert puts(text, key) == fits(pattern, key), (pattern, key)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "is_it"),
+    [
+        ("*ab*ba*", "abba", True),
+        ("*ab*ba*", "aba", False),
+        ("*aab", "aaaab", True),
+        ("a*a*a", "aa", False),
+        ("a?c*?", "abcd", True),
+        ("a?c*?", "abc", False),
+        ("***", "", True),
+        ("?", "", False),
+        ("a/*", "a/b/c", True),
+    ],
+)
+def test_only_the_last_star_is_tried_again_and_that_is_enough(
+    pattern: str, key: str, is_it: bool
+) -> None:
+    assert puts(policy(statement("Allow", PUT, arn(pattern))), key) is is_it
+
+
+def test_no_short_deny_of_anything_under_a_prefix_is_overlooked() -> None:
+    """And one that surely has nothing of it is let go."""
+    for pattern in words("aX*?", 3):
+        text = policy(statement("Allow", PUT, "*"), statement("Deny", PUT, arn(pattern)))
+        for prefix in words("aX", 2):
+            allowed = puts(text, f"{prefix}*")
+            meets = any(fits(pattern, key) for key in TEXTS if key.startswith(prefix))
+            assert not (allowed and meets), (pattern, prefix)
+            head = re.split(r"[*?]", pattern)[0]
+            is_apart = not (head.startswith(prefix) or prefix.startswith(head))
+            assert allowed == is_apart, (pattern, prefix)
+
+
+def test_no_short_allow_of_a_part_opens_a_prefix() -> None:
+    for pattern in words("aX*?", 3):
+        text = policy(statement("Allow", PUT, arn(pattern)))
+        for prefix in words("aX", 2):
+            if puts(text, f"{prefix}*"):
+                for key in (key for key in TEXTS if key.startswith(prefix)):
+                    assert puts(text, key), (pattern, prefix, key)
+                    assert fits(pattern, key), (pattern, prefix, key)
+
+
+def test_a_key_may_have_colons_and_a_resource_all_of_its_fields() -> None:
+    for key in ("my-bucket/uploads/a:b:c", "my-bucket/:"):
+        assert puts(policy(statement("Allow", PUT, arn(key))), key)
+        assert not puts(policy(statement("Allow", "*", "*"), statement("Deny", "*", arn(key))), key)
+        assert not puts(policy(statement("Allow", PUT, arn(key))), key.replace(":", "x"))
+    # What has fewer fields is no resource of OSS: it allows nothing, and as a Deny it may mean all.
+    for short in ("my-bucket/uploads/*", "acs:oss:*:my-bucket/uploads/*", "oss:*:*:my-bucket/*"):
+        assert not puts(policy(statement("Allow", PUT, short)))
+        assert not puts(policy(ALLOW, statement("Deny", PUT, short)))
+        assert not puts(policy(ALLOW, statement("Deny", PUT, short)), "my-bucket/uploads/*")
+
+
+LIST = "oss:ListObjects"
+
+
+def lists(text: str, names: str = "uploads/*") -> bool:
+    return allows(text, LIST, ACCOUNT, BUCKET, names)
+
+
+@pytest.mark.parametrize("prefix", ["uploads/*", ["uploads/*"]])
+def test_listing_may_have_the_prefix_as_its_condition(prefix: object) -> None:
+    condition = {"StringLike": {"oss:Prefix": prefix}}
+    text = policy(statement("Allow", LIST, arn(BUCKET), Condition=condition))
+    assert lists(text)
+    # Of another prefix, and where it is not asked for one.
+    assert not lists(text, "uploads/alice/*")
+    assert not allows(text, LIST, ACCOUNT, BUCKET)
+    assert not allows(text, LIST, ACCOUNT, "other-bucket", "uploads/*")
+    assert not puts(text)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringLike": {"oss:Prefix": "uploads/"}},
+        {"StringLike": {"oss:Prefix": ["uploads/*", "other/*"]}},
+        {"StringLike": {"oss:prefix": "uploads/*"}},
+        {"stringlike": {"oss:Prefix": "uploads/*"}},
+        {"StringEquals": {"oss:Prefix": "uploads/*"}},
+        {"StringLike": {"oss:Prefix": "uploads/*", "oss:Delimiter": "/"}},
+        {},
+        None,
+    ],
+)
+def test_listing_under_another_condition_does_not_count(condition: object) -> None:
+    assert not lists(policy(statement("Allow", LIST, arn(BUCKET), Condition=condition)))
+
+
+def test_listing_without_a_condition_is_allowed_and_a_deny_under_the_prefix_counts() -> None:
+    allow = statement("Allow", LIST, arn(BUCKET))
+    assert lists(policy(allow))
+    for denied in ("my-bucket/uploads/secret/*", "my-bucket/*", "my-bucket/uploads/a"):
+        assert not lists(policy(allow, statement("Deny", LIST, arn(denied)))), denied
+    for denied in ("my-bucket/other/*", "other-bucket/uploads/*"):
+        assert lists(policy(allow, statement("Deny", LIST, arn(denied)))), denied
+    assert not lists(policy(allow, statement("Deny", LIST, "*")))
 
 
 def test_a_refusal_is_403_and_names_the_action() -> None:

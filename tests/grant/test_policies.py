@@ -290,6 +290,47 @@ def test_a_character_beyond_ascii_counts_as_one(tmp_path: Path) -> None:
         render_own(long)
 
 
+def test_a_template_is_found_from_the_folder_above_policies_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`policies/own.txt` means the same in the package and in a checkout."""
+    monkeypatch.chdir(tmp_path)
+    by_path = Policies(["policies/bucket_write_policy.json.j2"])
+    name = next(iter(by_path._templates))
+    assert by_path.render(PREFIX._replace(policy=name)) == Policies(["bucket_write_policy"]).render(
+        PREFIX._replace(policy="bucket_write_policy")
+    )
+    # One that lies there is meant itself.
+    (tmp_path / "policies").mkdir()
+    mine = tmp_path / "policies" / "bucket_write_policy.json.j2"
+    mine.write_text('{"Version": "1", "Statement": ["{{ keys }}"]}')
+    assert render_own(Policies(["policies/bucket_write_policy.json.j2"])) == (
+        '{"Version":"1","Statement":["uploads/*"]}'
+    )
+
+
+def test_templates_are_read_as_utf_8_whatever_the_platform_would_read_them_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def recorded(path: str, encoding: str | None = None) -> object:
+        read.append((Path(path).name, encoding and encoding.lower()))
+        return open(path, encoding=encoding)  # noqa: PTH123 - the caller closes it
+
+    monkeypatch.setattr(policies, "open", recorded, raising=False)
+    own(tmp_path, '{"Version": "1", "Statement": ["{{ keys }}"]}')
+    assert read == [(READY, "utf-8"), ("own.json.j2", "utf-8")]
+
+
+def test_what_was_rendered_is_kept_and_not_without_end() -> None:
+    made = Policies(["bucket_write_policy"])
+    grant = PREFIX._replace(policy="bucket_write_policy")
+    assert made.render(grant) is made.render(grant)
+    kept = made._cached.cache_info()
+    assert (kept.hits, kept.misses, kept.maxsize) == (1, 1, 256)
+
+
 VENDORS = (
     '{"Statement":[{"Action":["oss:PutObject"],"Effect":"Allow",'
     '"Resource":["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]}],"Version":"1"}'
