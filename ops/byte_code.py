@@ -1,12 +1,12 @@
-"""Byte code for a package, made by the runtime's own Python: what a cold start would compile.
+"""Byte code for a package, made by the runtime's own Python, so that a cold start need not compile.
 
-/code is read-only and each instance is new: at each cold start Python compiles what it imports and
-has no byte code of. That it takes ours is not verified on the real cloud (assumption 37).
+/code is read-only, and each instance is new. So at each cold start Python compiles the modules that
+it imports without byte code. That it uses ours is not verified on the real cloud (assumption 37).
 
-The files are unchecked (PEP 552, unchecked-hash): Python takes them without a look at the source.
-By its time no source would be known, since each unpacking gives it another. For a checked hash
-Python would open, read and hash 75 sources, 0.3 MB, at each cold start with HS256: 6 ms with 0.1
-vCPU, and the disk's time.
+The files are unchecked (PEP 552, unchecked-hash): Python uses them without checking the source. It
+cannot check the source's time, since each unpacking changes that. For a checked hash Python would
+open, read and hash 75 sources (0.3 MB) at each cold start with HS256. That takes 6 ms with 0.1
+vCPU, and time for the disk.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ for source, target, name in json.load(sys.stdin):
     )
 """
 
-# Bundled ones may not need Jinja2.
+# A bundled policy may not need Jinja2.
 _OWN_POLICY = """
 {"Version": "1", "Statement": [
   {"Effect": "Allow", "Action": ["oss:PutObject"],
@@ -50,9 +50,10 @@ _OWN_POLICY = """
 
 
 def put(folder: Path) -> str:
-    """Put byte code into a filled package; return what the report says of it. Raises PackageError.
+    """Put byte code into a filled package; return its line of the report. Raises PackageError.
 
-    That of all modules of ours: each is imported on some day. Of packages' what is imported.
+    All modules of ours get it, since each is imported at some time; of packages those imported
+    here.
     """
     python, why_not = compiler()
     if python is None:
@@ -64,25 +65,25 @@ def put(folder: Path) -> str:
 
 
 def compiler() -> tuple[Python | None, str]:
-    """The Python that compiles; without one, why.
+    """Return the Python that compiles; if there is none, say why.
 
-    Raises PackageError for an unknown BYTE_CODE, and for a RUNTIME_PYTHON that is no 3.10.
+    Raises PackageError for an unknown BYTE_CODE, and for a RUNTIME_PYTHON that is not a 3.10.
     """
     wish = os.environ.get("BYTE_CODE") or "yes"
     if wish not in ("yes", "no"):
-        raise PackageError(f"BYTE_CODE={wish}: accepted are yes, the default, and no")
+        raise PackageError(f"BYTE_CODE={wish}: must be yes, the default, or no")
     if wish == "no":
         return None, "BYTE_CODE=no"
     found = find()
-    return found, "" if found else f"no CPython {RUNTIME} here that runs; {HOW_TO_GET_ONE}"
+    return found, "" if found else f"no CPython {RUNTIME} runs here; {HOW_TO_GET_ONE}"
 
 
 def imported(python: Python, folders: Sequence[Path], *, cold: bool = False) -> list[Path]:
-    """The modules of the first folder that are imported, as sorted paths below it.
+    """Return the modules of the first folder that are imported, as sorted paths below it.
 
-    They are what Python compiles while the function answers on each route, for each way to log in,
-    and by a policy template of an operator's own; with `cold`, for one token by a bundled policy.
-    Nothing compiled may be there yet. Raises PackageError.
+    These are the modules that Python compiles while the function answers on each route, with each
+    way to log in, and with an operator's own policy template. With `cold`, they are those for one
+    token by a bundled policy. The folder must not have byte code yet. Raises PackageError.
     """
     top = folders[0].absolute()
     with tempfile.TemporaryDirectory() as name:
@@ -107,14 +108,14 @@ def imported(python: Python, folders: Sequence[Path], *, cold: bool = False) -> 
 
 
 def beside(source: Path) -> Path:
-    """Where Python looks for the byte code of a source."""
+    """Return where Python looks for the byte code of a source."""
     return source.parent / "__pycache__" / f"{source.stem}.{TAG}.pyc"
 
 
 def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
-    """Compile sources, each to its target: paths below the folder. Raises PackageError.
+    """Compile each source to its target; paths are below the folder. Raises PackageError.
 
-    The bytes are the same on any day and in any folder, by Pythons of one release.
+    Pythons of one release make the same bytes on any day and in any folder.
     """
     jobs = [[f"{folder / a}", f"{folder / b}", f"{CODE}/{a}"] for a, b in targets.items()]
     done = subprocess.run(
@@ -132,7 +133,8 @@ def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
 
 
 def _ways(folder: Path) -> Iterator[tuple[Mapping[str, str], Sequence[str]]]:
-    """Each way to log in: an environment, and logins for it. The folder takes a file."""
+    """Yield each way to log in: an environment, and logins for it. It writes a file to the
+    folder."""
     import jwt
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 

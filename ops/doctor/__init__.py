@@ -1,8 +1,8 @@
-"""`make doctor`: before a deploy, says what is missing or wrong.
+"""`make doctor`: says what is missing or wrong, before a deploy.
 
-Nothing is changed, no secret is shown, and nothing is sent but one bare GET to STS (for its clock)
-and, with JWT_JWKS_URL, one for the keys. A bucket's own domain is looked up in DNS.
+It changes nothing and shows no secret. It sends only one GET to STS (for its clock) and, with
+JWT_JWKS_URL, one for the keys. It looks up a bucket's own domain in DNS.
 
-patient.py puts together what is examined, checks.py strings the checks together; each other module
-holds those of one matter.
+patient.py collects what is examined, and checks.py runs the checks. Each other module has the
+checks of one topic.
 """

@@ -11,14 +11,14 @@ from ops.doctor.checks import examine
 
 
 def main() -> int:
-    """Examine and print the table: 0, or 1 if something must be mended."""
+    """Examine and print the table. Returns 0, or 1 if something must be fixed."""
     checks = examine(os.environ, Path())
     print(report.table(checks))
     if where := report.pointer(checks, "doctor"):
         print(where)
         return 1
-    print("After the deploy: make smoke URL=… checks it (with AUTH=jwt, CALLER=alice too), and")
-    print("make measure-cold URL=… its cold start.")
+    print("After the deploy, make smoke URL=… checks it (with AUTH=jwt, add CALLER=alice), and")
+    print("make measure-cold URL=… measures its cold start.")
     return 0
 
 

@@ -12,7 +12,7 @@ from ops.doctor.patient import Patient, read
 from ops.report import Check, Finding, skipped
 
 ASKING_SECONDS = 5.0
-"""For the checks that ask others, all at the same time: `s deploy` waits for them."""
+"""For all checks that ask others, which run at the same time: `s deploy` waits for them."""
 
 _Judge = Callable[[Patient], Finding]
 
@@ -20,7 +20,7 @@ _Judge = Callable[[Patient], Finding]
 def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
     """Run every check; `folder` is the checkout, with .env and s.yaml. Never raises."""
     patient = read(shell, folder)
-    # Those that ask wait while the others work.
+    # Checks that ask others run while the other checks work.
     asked = {check: _begun(check, patient) for check in _ASKING}
     found = {check: check(patient) for _, check in _CHECKS if check not in asked}
     wait(asked.values(), ASKING_SECONDS)
@@ -29,7 +29,7 @@ def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
 
 
 def _begun(check: _Judge, patient: Patient) -> Future[Finding]:
-    """In a thread that nobody waits for at the end: a name's look-up has no time-out of its own."""
+    """Run it in a thread that nobody waits for at the end: a name look-up has no timeout."""
     future = Future[Finding]()
 
     def work() -> None:

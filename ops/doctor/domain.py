@@ -1,8 +1,8 @@
-"""A domain of one's own: what s.domain.yaml reads, looked at before it is used.
+"""A domain of your own: checks the files that s.domain.yaml needs, before a deploy reads them.
 
 The component makes the function and its trigger before it reads the certificate, and sets the cap
-of instances last of all (seen in fc3 0.1.22): where a file is missing, a function that anybody may
-call stays behind without its cap.
+of instances last (seen in fc3 0.1.22). If a file is missing, a function that anyone may call stays
+behind without its cap.
 """
 
 from __future__ import annotations
@@ -32,44 +32,44 @@ DEFAULTS = {"CERT_FILE": "./cert/fullchain.pem", "CERT_KEY_FILE": "./cert/key.pe
 """The certificate and its key, as s.domain.yaml has them."""
 MAX_PEM_BYTES = 256 * 1024  # of a file that is read; far above any chain
 SOON = timedelta(days=14)
-"""Before a certificate's end: time to get another one."""
+"""Days before a certificate's end, so that there is time to get another one."""
 
 _CERT, _KEY = DEFAULTS
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"(\*\.)?({_LABEL}\.)+{_LABEL}")
 _FETCHED = ("http://", "https://", "oss://")
-"""What the component fetches, where it stands in the place of a path (its source)."""
+"""Addresses that the component fetches, instead of a path (its source)."""
 _CERTIFICATE_LINE, _KEY_LINE = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 _LONGEST_SHOWN = 60
-"""Characters of a path: a longer one may be a key's text, put where its file belongs."""
+"""The longest path that is shown: a longer one may be the text of a key, put there by mistake."""
 _CONSEQUENCE = (
-    "s.domain.yaml would end there, and leave a public function without its cap of instances (for "
-    "s.yaml alone, unset DOMAIN_NAME)"
+    "s.domain.yaml would stop there, and leave a public function without its cap of instances "
+    "(for s.yaml alone, unset DOMAIN_NAME)"
 )
 
 
 class _Wrong(Exception):
-    """The message says what is wrong with a file, and holds nothing of it."""
+    """The message says what is wrong with a file, without quoting it."""
 
 
 class _Pem(NamedTuple):
     data: bytes
     mode: int
-    """The file's rights; 0 where it is none."""
+    """The file's mode; 0 if it is not a file."""
 
 
 def own_domain(patient: Patient) -> Finding:
-    """Whether s.domain.yaml would get a domain, and a certificate and a key that fit it."""
+    """Whether s.domain.yaml would get a domain, with a matching certificate and key."""
     domain = patient.variables.get("DOMAIN_NAME", "").lower()
     if not domain:
         unread = [name for name in ("CERT_NAME", *DEFAULTS) if name in patient.variables]
         if unread:
             return warned(f"{', '.join(unread)}: nothing reads this without DOMAIN_NAME")
-        return passed("none: the platform's own, which is for tests")
+        return passed("none: the platform's own domain is used, which is for tests")
     if len(domain) > 253 or not _NAME.fullmatch(domain):
         return failed(
-            "DOMAIN_NAME: must be a bare name, say up.example.com, without scheme, port and path; "
-            "one with other letters in its ASCII form (xn--…)"
+            "DOMAIN_NAME: must be a bare name, like up.example.com, without scheme, port and path; "
+            "write one with other letters in its ASCII form (xn--…)"
         )
     values = {name: patient.variables.get(name) or DEFAULTS[name] for name in DEFAULTS}
     called = {
@@ -87,7 +87,7 @@ def own_domain(patient: Patient) -> Finding:
     if faults:
         return failed(f"{'; '.join(faults)}. {_CONSEQUENCE}")
     if fetched:
-        return skipped(f"{domain}: `s` fetches {' and '.join(fetched)}, which is not looked at")
+        return skipped(f"{domain}: `s` fetches {' and '.join(fetched)}, which is not checked here")
     return _judged(domain, called, pems)
 
 
@@ -104,14 +104,14 @@ def _judged(domain: str, called: dict[str, str], pems: dict[str, _Pem]) -> Findi
         faults.append(f"{called[_KEY]} {fault}")
     if chain and public and _public_key(chain[0]) != public:
         if public in map(_public_key, chain):
-            faults.append(f"{called[_CERT]}: the certificate of the key must be the first of them")
+            faults.append(f"{called[_CERT]}: the certificate of the key must come first")
         else:
             faults.append(f"{called[_KEY]} is not the key of {called[_CERT]}")
     if faults:
         return failed(f"{domain}: {'; '.join(faults)}. {_CONSEQUENCE}")
     doubts = [*_doubts(chain, called[_CERT])]
     if _KEY_LINE in pems[_CERT].data:
-        doubts.append(f"{called[_CERT]} holds a private key too, which would be sent with it")
+        doubts.append(f"{called[_CERT]} has a private key too, which would be sent with it")
     if pems[_KEY].mode & (stat.S_IRGRP | stat.S_IROTH):
         doubts.append(f"others on this machine may read {called[_KEY]}: chmod 600")
     if doubts:
@@ -120,7 +120,7 @@ def _judged(domain: str, called: dict[str, str], pems: dict[str, _Pem]) -> Findi
 
 
 def _read(folder: Path, value: str) -> _Pem:
-    """As the component does: PEM itself, or a path, relative to where it runs. Raises _Wrong."""
+    """Read it as the component does: PEM text, or a path from where it runs. Raises _Wrong."""
     if value.startswith("-"):
         return _Pem(value.encode(), 0)
     try:
@@ -137,14 +137,14 @@ def _read(folder: Path, value: str) -> _Pem:
 
 
 def _certificates(data: bytes) -> list[x509.Certificate]:
-    """One at least. Raises _Wrong."""
+    """Return the certificates, at least one. Raises _Wrong."""
     if _CERTIFICATE_LINE not in data:
         if _KEY_LINE in data:
             raise _Wrong("holds a private key and no certificate: are the two files swapped?")
         raise _Wrong("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
     try:
         found = x509.load_pem_x509_certificates(data)
-        # Read only now, and wherever it is asked for.
+        # The issuer is parsed only here, and an error would otherwise come later.
         found[0].issuer.public_bytes()
         found[0].subject.public_bytes()
     except (ValueError, x509.InvalidVersion):
@@ -153,7 +153,7 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
 
 
 def _public_half(data: bytes) -> bytes:
-    """Of the private key. Raises _Wrong."""
+    """Return the public half of the private key. Raises _Wrong."""
     if _KEY_LINE not in data:
         if _CERTIFICATE_LINE in data:
             raise _Wrong("holds a certificate and no private key: are the two files swapped?")
@@ -161,7 +161,7 @@ def _public_half(data: bytes) -> bytes:
     try:
         return _der(load_pem_private_key(data, None).public_key())
     except TypeError:
-        raise _Wrong("is encrypted, and nothing here has its password: openssl pkey") from None
+        raise _Wrong("is encrypted, and its password is not known here: openssl pkey") from None
     except (ValueError, UnsupportedAlgorithm):
         raise _Wrong("holds a private key that cannot be read") from None
 
@@ -182,7 +182,7 @@ def _unfit(certificate: x509.Certificate, domain: str) -> Iterator[str]:
     if now > certificate.not_valid_after_utc:
         yield f"ended on {_day(certificate.not_valid_after_utc)}"
     if now < certificate.not_valid_before_utc:
-        yield f"begins on {_day(certificate.not_valid_before_utc)} only"
+        yield f"is valid only from {_day(certificate.not_valid_before_utc)} on"
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = [name.lower() for name in found.value.get_values_for_type(x509.DNSName)]
@@ -193,7 +193,7 @@ def _unfit(certificate: x509.Certificate, domain: str) -> Iterator[str]:
         ValueError,
     ):
         names = []
-    # What stands for one label stands for one: not for two, and not for none.
+    # A * stands for exactly one label.
     if domain not in names and f"*.{domain.partition('.')[2]}" not in names:
         others = f", but {', '.join(names[:3])}" if names else ""
         yield f"does not name {domain}{others}"
@@ -204,7 +204,7 @@ def _doubts(chain: list[x509.Certificate], called: str) -> Iterator[str]:
     if end - datetime.now(timezone.utc) < SOON:
         yield f"{called} ends on {_day(end)}"
     if len(chain) == 1 and chain[0].issuer != chain[0].subject:
-        yield f"{called} has no issuer's certificate, which Android needs: take fullchain.pem"
+        yield f"{called} lacks the issuer's certificate, which Android needs: use fullchain.pem"
 
 
 def _day(moment: datetime) -> str:

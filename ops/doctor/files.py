@@ -1,4 +1,4 @@
-"""Files of others, read so that nothing is waited for."""
+"""Opens files of others without waiting, as for a pipe."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 @contextmanager
 def opened(path: Path, follows_links: bool = True) -> Iterator[BinaryIO]:
-    """Open a regular file to read. Raises OSError, for a pipe and a device too; ValueError for a
-    path that can be none."""
+    """Open a regular file to read. Raises OSError, also for a pipe or a device; ValueError if the
+    path cannot exist."""
     more = _WITHOUT_WAITING | (0 if follows_links else _NO_LINK)
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | more)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no file")
+            raise OSError(errno.EINVAL, "it is not a file")
         yield file

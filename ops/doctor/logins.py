@@ -1,4 +1,4 @@
-"""Who may call, how often, and whether the secrets can be guessed."""
+"""Checks who may call, how often, and whether the secrets can be guessed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def logins(patient: Patient) -> Finding:
     if wrong:
         return judged(wrong)
     if not isinstance(settings.auth, Jwt):
-        return warned("AUTH=anonymous: whoever knows the URL will get a token")
+        return warned("AUTH=anonymous: anyone who knows the URL will get a token")
     try:
         Logins(settings.auth, patient.variables).warm()
     except Misconfiguration as error:
@@ -44,12 +44,12 @@ def logins(patient: Patient) -> Finding:
 
 
 def rate_limits(patient: Patient) -> Finding:
-    """Whether one caller can take what all share."""
+    """Whether one caller can use up what all share."""
     wrong, settings = patient.faults_of("CALLER_"), patient.settings
     if wrong:
         return judged(wrong)
     if not settings.auth.names_callers:
-        return passed("none needed: with AUTH=anonymous all callers are one")
+        return passed("not needed: with AUTH=anonymous all callers count as one")
     off = [
         name
         for name, limit in (
@@ -60,17 +60,17 @@ def rate_limits(patient: Patient) -> Finding:
     ]
     if off:
         return warned(
-            f"{' and '.join(off)}=0: one caller can take what all share, as the STS calls of the "
-            "whole account; empty, there is a limit"
+            f"{' and '.join(off)}=0: one caller can use up what all share, like the STS calls of "
+            "the whole account; if it is empty, there is a limit"
         )
     return passed(
         f"{settings.caller_tokens_per_minute} new tokens, {settings.caller_urls_per_minute} URLs "
-        "and forms of one caller a minute"
+        "and forms per caller and minute"
     )
 
 
 def secrets(patient: Patient) -> Finding:
-    """What the function uses, each of a list; a damaged one is its own variable's fault."""
+    """Whether the secrets can be guessed; a malformed one is a fault of its own variable."""
     used = _used_secrets(patient)
     weak, users = [], dict[bytes, list[str]]()
     for name, secrets in used.items():
@@ -83,23 +83,23 @@ def secrets(patient: Patient) -> Finding:
     faults = []
     if weak:
         faults.append(
-            f"{', '.join(weak)}: can be guessed, it is mostly repetitions, runs (abc, 123) or "
-            "common words; make one with openssl rand -base64 32"
+            f"{', '.join(weak)}: can be guessed: it is mostly repetitions, runs (abc, 123) or "
+            "common words; make a new one with openssl rand -base64 32"
         )
     if shared:
         faults.append(
-            f"{', '.join(shared)}: the same secret, so that who knows it for one knows it for the "
-            "other; give each its own"
+            f"{', '.join(shared)}: the same secret, so anyone who knows one knows the other; give "
+            "each its own"
         )
     if weak:
         return judged(faults)
     if shared:
         return warned(faults[0])
-    return passed(", ".join(used)) if used else skipped("the function uses none that can be read")
+    return passed(", ".join(used)) if used else skipped("the function uses none that is readable")
 
 
 def _used_secrets(patient: Patient) -> dict[str, tuple[bytes, ...]]:
-    """By variable: the secrets in it, where they can be read."""
+    """Return the readable secrets of each variable."""
     settings, used = patient.settings, []
     if settings.auth.names_callers:
         used.append(JWT_SECRET)

@@ -1,8 +1,8 @@
-"""The logs that `s` keeps on this machine: whether a secret of ours lies in them.
+"""Looks for our secrets in the logs that `s` keeps on this machine.
 
-`s deploy`, `s info`, `s plan` and `s preview` print all variables of the function, and `s` writes
-what they print, and the private key of s.domain.yaml, into its logs, which everybody on the machine
-may read (seen in the CLI 3.1.10 with fc3 0.1.22). `s set log disable` keeps it from writing them.
+`s deploy`, `s info`, `s plan` and `s preview` print all variables of the function. `s` writes what
+they print, and the private key of s.domain.yaml, into its logs, which everybody on the machine may
+read (seen in the CLI 3.1.10 with fc3 0.1.22). `s set log disable` stops that.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ops.report import Finding, passed, skipped, warned
 from token_service.settings import variables as v
 
 MAX_ENTRIES = 20_000
-"""Files and folders: `s` makes a folder with three files a run."""
+"""The most files and folders: `s` makes a folder with three files for each run."""
 MAX_BYTES, MAX_FILE_BYTES = 32 * 1024 * 1024, 8 * 1024 * 1024
-"""That are read, of all files and of one: of a larger one the beginning and the end."""
+"""Limits for all files and for one file; of a larger one only the beginning and end are read."""
 SHORTEST_SECRET = 16
-"""Bytes; a shorter one is too short for the function as well, and would be found by chance."""
+"""Bytes; a shorter secret is too short for the function as well, and could be found by chance."""
 
 _SECRETS = (v.JWT_SECRET, v.CALLBACK_SECRET, v.UPLOAD_HOOK_SECRET, v.MULTIPART_SECRET)
 _KEY_LINE = b"PRIVATE KEY-----"
@@ -37,7 +37,7 @@ class _Log(NamedTuple):
 
 
 def logs_of_s(patient: Patient) -> Finding:
-    """Which secrets lie there, and in how many files; none is shown. Links are not followed."""
+    """Return which secrets are there, in how many files; no secret is shown, no link followed."""
     folder = home_of(patient.shell) / "logs"
     user = Path(patient.shell.get("HOME") or "/")
     name = f"~/{folder.relative_to(user)}" if folder.is_relative_to(user) else str(folder)
@@ -52,20 +52,20 @@ def logs_of_s(patient: Patient) -> Finding:
     if not stat.S_ISDIR(mode):
         return passed(f"there is no {name}")
     looked, wanted = _Looked(), _wanted(patient.variables)
-    # The newest first: what MAX_BYTES leaves out is old.
+    # The newest come first, so that MAX_BYTES leaves out old ones.
     for log in sorted(_logs(folder, looked), reverse=True):
         looked.look_at(log, wanted)
     if not looked.found:
-        return passed(f"no secret of ours in {name}: {looked}")
+        return passed(f"none of our secrets is in {name}: {looked}")
     found = [f"{what} in {count}" for what, count in looked.found.items()]
     return warned(
-        f"{', '.join(found)} of the files of {name}: s clean --logs removes them, s set log "
-        f"disable keeps no more; what others could read there must be replaced. {looked}"
+        f"{', '.join(found)} of the files of {name}: s clean --logs removes them, and s set log "
+        f"disable stops new ones; replace every secret that others could read there. {looked}"
     )
 
 
 class _Looked:
-    """What was read, and what was found in how many files."""
+    """What was read, and in how many files each secret was found."""
 
     def __init__(self) -> None:
         self.found: dict[str, int] = {}
@@ -73,7 +73,7 @@ class _Looked:
         self.is_whole = True
 
     def look_at(self, log: _Log, wanted: Mapping[str, tuple[bytes, ...]]) -> None:
-        """Count what is in a file; none raises."""
+        """Count what is in a file. Never raises."""
         if self._bytes >= MAX_BYTES:
             self.is_whole = False
             return
@@ -90,18 +90,18 @@ class _Looked:
                 self.found[what] = self.found.get(what, 0) + 1
 
     def could_not_read(self) -> None:
-        """A folder or a file."""
+        """Count a folder or a file that cannot be read."""
         self._unread += 1
 
     def __str__(self) -> str:
         said = f"looked at {self._files} files, {self._bytes / 1024 / 1024:.1f} MB"
         if not self.is_whole:
-            said += ", there is more (of large files only both ends)"
+            said += ", but there are more (of large files only both ends)"
         return f"{said}; {self._unread} cannot be read" if self._unread else said
 
 
 def _logs(folder: Path, looked: _Looked) -> Iterator[_Log]:
-    """All files below, at most MAX_ENTRIES entries seen; no link is followed."""
+    """Return all files below, of at most MAX_ENTRIES entries; links are not followed."""
     waiting, seen = [str(folder)], 0
     while waiting:
         try:
@@ -120,7 +120,7 @@ def _logs(folder: Path, looked: _Looked) -> Iterator[_Log]:
 
 
 def _parts(path: str) -> Iterator[bytes]:
-    """A file's bytes; of a large one the first and the last. Raises OSError."""
+    """Yield a file's bytes; of a large one only both ends. Raises OSError."""
     with opened(Path(path), follows_links=False) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= MAX_FILE_BYTES:
@@ -132,11 +132,11 @@ def _parts(path: str) -> Iterator[bytes]:
 
 
 def _wanted(variables: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
-    """By what it is called: the bytes to look for. They are compared, and never a pattern."""
+    """Return the bytes to look for, by their description. They are not patterns."""
     wanted: dict[str, tuple[bytes, ...]] = {"a private key": (_KEY_LINE,)}
     for variable in _SECRETS:
         parts = [part.strip() for part in variables.get(variable.name, "").split(",")]
-        # As JSON has it, too.
+        # Also as JSON writes it.
         quoted = [
             json.dumps(part, ensure_ascii=only)[1:-1] for part in parts for only in (True, False)
         ]

@@ -1,4 +1,4 @@
-"""This machine: its programs, and its clock."""
+"""Checks of this machine: its programs and its clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.smoke import contract, wire
 
 
 def python(patient: Patient) -> Finding:
-    """It runs this, and nothing of what is deployed."""
+    """The version that runs this; the deployed function uses another one."""
     version = ".".join(map(str, patient.python))
     if patient.python < (3, 10):
         return failed(f"{version}: must be 3.10 or newer")
@@ -21,31 +21,31 @@ def python(patient: Patient) -> Finding:
 
 
 def pip(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
-    """It fetches what `make build` packs."""
+    """`make build` needs pip to fetch packages."""
     if importlib.util.find_spec("pip") is None:
         return failed("missing: it fetches what the function needs; python3 -m ensurepip")
     return passed()
 
 
 def make(patient: Patient) -> Finding:
-    """s.yaml builds with it."""
+    """s.yaml builds with make."""
     found = shutil.which("make", path=patient.shell.get("PATH", ""))
     return passed() if found else failed("missing: s.yaml builds with it; apt-get install make")
 
 
 def byte_code(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
-    """`make build` says it too, where nobody reads it: `s deploy -y >/dev/null`."""
+    """`make build` says it too, but nobody reads that: `s deploy -y >/dev/null`."""
     try:
         found, why = compiler()
     except PackageError as error:
         return failed(str(error))
     if found is None:
-        return warned(f"none in the package: {why}. A cold start compiles then, which takes longer")
+        return warned(f"none in the package: {why}. So a cold start compiles, and takes longer")
     return passed(f"compiled by Python {found.version}")
 
 
 def clock(patient: Patient) -> Finding:
-    """Whether it is that of STS, which refuses signatures by a wrong one."""
+    """Whether the clock agrees with that of STS, which refuses signatures with a wrong time."""
     endpoint = patient.settings.sts_endpoint
     address = wire.Address(endpoint.scheme, endpoint.host, endpoint.port, "")
     try:
@@ -54,6 +54,6 @@ def clock(patient: Patient) -> Finding:
         return skipped(f"not checked: {endpoint}: {error}")
     seconds = contract.http_date(reply.header("Date"))
     if seconds is None:
-        return skipped(f"not checked: {endpoint} says no Date")
+        return skipped(f"not checked: {endpoint} sends no Date")
     fault = contract.skew_fault(f"the Date of {endpoint}", seconds, reply)
-    return failed(f"{fault}; STS refuses signatures by a wrong clock") if fault else passed()
+    return failed(f"{fault}; STS refuses signatures of a wrong clock") if fault else passed()

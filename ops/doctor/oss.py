@@ -1,4 +1,4 @@
-"""Where the function finds OSS, and whom it is to STS."""
+"""Checks where the function reaches OSS, and its role at STS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from token_service.settings import oss_hosts
 
 
 def region(patient: Patient) -> Finding:
-    """Of the bucket, and of the function."""
+    """The region of the bucket and of the function."""
     wrong, settings = patient.faults_of("OSS_REGION", "FC_REGION"), patient.settings
     if wrong:
         return judged(wrong)
@@ -18,7 +18,8 @@ def region(patient: Patient) -> Finding:
 
 
 def endpoints(patient: Patient) -> Finding:
-    """Source of the date: vendor documentation, "Regions and endpoints"."""
+    """Where clients reach OSS. Source of the date: vendor documentation, "Regions and
+    endpoints"."""
     wrong, settings = patient.faults_of("OSS_ENDPOINT"), patient.settings
     if wrong:
         return judged(wrong)
@@ -32,13 +33,13 @@ def endpoints(patient: Patient) -> Finding:
         if fault:
             return warned(f"{host}: {fault}; is the CNAME record there? {page}")
         return passed(
-            f"{where}; whether it is bound to the bucket, and its certificate, is not looked at: "
-            "make smoke UPLOAD=1 does"
+            f"{where}; make smoke UPLOAD=1 checks whether it is bound to the bucket, and its "
+            "certificate"
         )
     if is_public_in_mainland(settings.oss_endpoint, settings.region):
         return warned(
             "uploads fail (PublicEndpointForbidden) if you began with OSS on 2025-03-20 or later: "
-            f"it then needs a domain of yours as OSS_ENDPOINT {page}; {where}"
+            f"then you need a domain of your own as OSS_ENDPOINT {page}; {where}"
         )
     return passed(where)
 
@@ -52,12 +53,12 @@ def own_calls(patient: Patient) -> Finding:
         return skipped("not known: region, bucket or OSS_ENDPOINT is wrong")
     where = f"the function itself reaches OSS at {own}"
     if "-internal." in own.host:
-        where += " (not verified on the real cloud (assumption 33): that it does so without a VPC)"
+        where += " (that it can without a VPC is not verified on the real cloud (assumption 33))"
     return passed(where)
 
 
 def role(patient: Patient) -> Finding:
-    """The upload role, of which tokens are made."""
+    """The upload role, for which tokens are issued."""
     wrong, settings = patient.faults_of("ROLE_ARN"), patient.settings
     if wrong:
         return judged(wrong)
@@ -66,7 +67,7 @@ def role(patient: Patient) -> Finding:
 
 
 def bucket(patient: Patient) -> Finding:
-    """And the prefix in it."""
+    """The bucket and the prefix in it."""
     wrong, settings = patient.faults_of("BUCKET_NAME", "OBJECT_PREFIX"), patient.settings
     if wrong:
         return judged(wrong)

@@ -1,7 +1,7 @@
-"""What is examined: the variables that a deploy would pass to the function, judged.
+"""The variables that a deploy would pass to the function, with their faults.
 
-They are of the environment, else of .env, else the catalogue's defaults, as which s.yaml has them
-too. They are judged by the function's own settings.
+They come from the environment, then from .env, then from the catalogue's defaults, which s.yaml has
+too. The function's own settings check them.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from token_service.settings.reading import Settings
 from token_service.settings.variables import VARIABLES
 
 DEFAULT_REGION = "cn-hangzhou"
-"""Where s.yaml deploys without REGION."""
+"""The region that s.yaml uses without REGION."""
 LOGINS = ("AUTH", "JWT_")
-"""How the names of the variables of logins begin."""
+"""The beginning of the names of variables for logins."""
 _RUN_BY_S = "serverless_devs_traceid"
-"""Set for what `s` runs (seen in the CLI)."""
+"""`s` sets it for the programs that it runs (seen in the CLI)."""
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
-"""What Function Compute itself sets."""
+"""Variables that Function Compute itself sets."""
 DEPLOYED = frozenset(v.name for v in VARIABLES if not v.name.startswith(_PLATFORM))
 """The function's variables that a deploy sets."""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """What is examined: the environment of this shell, and what a deploy would make of it."""
+    """What is examined: the environment of this shell, and the variables a deploy would set."""
 
     shell: Mapping[str, str]
     variables: Mapping[str, str] = field(repr=False)
-    """Those that are not empty: an empty one is one that is not set, to s.yaml too."""
+    """The variables that are not empty: s.yaml, too, treats an empty one as not set."""
     loaded: Loaded = field(repr=False)
     left_to_s_yaml: frozenset[str]
-    """Not set, and worked out by s.yaml from what only it knows."""
+    """Variables that are not set, but that s.yaml derives from what only it knows."""
     settings: Settings
-    """With something sound in the place of what is wrong."""
+    """Valid values stand in for wrong ones."""
     faults: Mapping[str, str]
-    """By variable: what is wrong with it."""
+    """The fault of each wrong variable."""
     folder: Path
-    """The checkout; `s` and its components read files from here."""
+    """The checkout, from which `s` and its components read files."""
     python: tuple[int, ...] = tuple(sys.version_info[:3])
 
     @property
@@ -53,20 +53,20 @@ class Patient:
         return bool(self.shell.get(_RUN_BY_S))
 
     def faults_of(self, *beginnings: str) -> list[str]:
-        """What is wrong with the variables whose names begin so."""
+        """Return the faults of the variables whose names begin so."""
         return [text for name, text in self.faults.items() if name.startswith(beginnings)]
 
 
 def read(shell: Mapping[str, str], folder: Path) -> Patient:
-    """Put the variables together, and judge all of them."""
+    """Collect the variables, and check all of them."""
     loaded = dotenv.load(folder, _before_s(shell, folder))
     variables = {name: value for name, value in loaded.variables.items() if value}
     left = frozenset[str]()
     if (folder / "s.yaml").exists():
-        # It makes the role's name of the account's, which only it knows.
+        # s.yaml derives the role's name from the account's id, which only it knows.
         left = frozenset({"ROLE_ARN"} - variables.keys())
         variables.setdefault("REGION", DEFAULT_REGION)
-    # The region of the deploy is what the platform will set.
+    # The platform will set the region of the deploy.
     if variables.get("REGION"):
         variables.setdefault("FC_REGION", variables["REGION"])
     examined = faults.examine(variables, with_credentials=False)
@@ -75,7 +75,7 @@ def read(shell: Mapping[str, str], folder: Path) -> Patient:
 
 
 def _before_s(shell: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """A shell as it was before `s` put .env into it: what is cut there would not be seen."""
+    """Return the shell as it was before `s` added .env, to see what is cut off there."""
     if not shell.get(_RUN_BY_S):
         return dict(shell)
     names = dotenv.load(folder, {}).names
@@ -86,7 +86,7 @@ def _before_s(shell: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def passed_on(patient: Patient) -> Iterator[tuple[str, str]]:
-    """The variables that a deploy sets."""
+    """Yield the variables that a deploy sets."""
     for variable in sorted(VARIABLES, key=lambda variable: variable.name):
         value = patient.variables.get(variable.name) or variable.default
         if value and variable.name in DEPLOYED:
@@ -94,7 +94,7 @@ def passed_on(patient: Patient) -> Iterator[tuple[str, str]]:
 
 
 def text_of(path: Path) -> str:
-    """What is in a small file, "" where it cannot be read."""
+    """Return the text of a small file, or "" if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):

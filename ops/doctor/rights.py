@@ -1,4 +1,4 @@
-"""What tokens may do, and which rights the two roles need for it."""
+"""Checks what tokens may do, and which rights the two roles need for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from token_service.login import callers
 
 
 def policies(patient: Patient) -> Finding:
-    """Each one, rendered for a user id of the greatest length."""
+    """Each policy, rendered for a user id of the greatest length."""
     wrong, settings = patient.faults_of("POLICY_"), patient.settings
     if wrong:
         return judged(wrong)
@@ -36,7 +36,7 @@ def policies(patient: Patient) -> Finding:
     described = policies_described.bundled()
     for name in settings.policy_choices:
         if name in described and not described[name].is_confined:
-            return warned(f"{name} opens whatever the upload role may do; {detail}")
+            return warned(f"{name} allows all that the upload role may do; {detail}")
     return passed(detail)
 
 
@@ -46,7 +46,7 @@ def _is_packed(name: str) -> bool:
 
 
 def roles(patient: Patient) -> Finding:
-    """For the operator to compare with what the roles have: nothing here can look at them."""
+    """The rights for the operator to compare with the roles, which cannot be seen from here."""
     settings, variables = patient.settings, patient.variables
     if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
         return skipped("not known: bucket or policies are wrong")
@@ -58,9 +58,9 @@ def roles(patient: Patient) -> Finding:
         return skipped("not known: a policy is wrong")
     of_tokens = [rights.said(needed.upload_role, options)] if needed.upload_role else []
     for name in needed.unbounded:
-        of_tokens.append(f"what a token under {os.path.basename(name)} is meant to do")  # noqa: PTH119
+        of_tokens.append(f"what a token under {os.path.basename(name)} should do")  # noqa: PTH119
     return passed(
-        f"make roles prints them whole: the function role needs "
+        f"make roles prints them in full: the function role needs "
         f"{rights.said(needed.function_role, options) or 'nothing'}. "
         f"The upload role needs {'; '.join(of_tokens) or 'nothing'}"
     )

@@ -1,4 +1,4 @@
-"""The command line `s`, and what of the variables it would change on the way."""
+"""Checks the command line `s`, and which variables it would change on the way."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from token_service.errors import Misconfiguration
 from token_service.settings.parsing import Reader
 
 S_SECONDS = 20
-"""For `s --version`, which starts Node.js."""
+"""The limit for `s --version`, which starts Node.js."""
 _VERSION = "serverless_devs_version"
-"""Set for what `s` runs (seen in the CLI)."""
+"""`s` sets it for the programs that it runs (seen in the CLI)."""
 _ACCESS = ("access.yaml", "access.yml")
 _CHANGES = {
     "#": "a bare # begins a comment; put the value into single quotes",
-    "$": "`s` expands $, in quotes too; take a value without $, or set it in the environment only",
-    "endless": "it refers to itself, which `s` does not survive; take a value without $",
+    "$": "`s` expands $, in quotes too; use a value without $, or set it in the environment only",
+    "endless": "it refers to itself, at which `s` crashes; use a value without $",
 }
 
 
 def cli(patient: Patient) -> Finding:
-    """Whether it is Serverless Devs, of a version that knows s.yaml."""
+    """Whether it is Serverless Devs, in a version that understands s.yaml."""
     if patient.is_under_s:
         return passed(f"{patient.shell.get(_VERSION, 'it')} runs this")
     found = _program(patient)
     if found is None:
         return noted(
-            "not here: `s deploy` needs it (npm install -g @serverless-devs/s); a stack of the "
-            "console (make template) and a deploy by hand do without"
+            "missing: `s deploy` needs it (npm install -g @serverless-devs/s); a stack in the "
+            "console (make template) and a deploy by hand do not"
         )
     try:
         done = subprocess.run(
@@ -58,13 +58,13 @@ def cli(patient: Patient) -> Finding:
 
 
 def access(patient: Patient) -> Finding:
-    """The key in the environment or .env, or an alias of access.yaml (all seen in the CLI).
+    """The key is in the environment or .env, or an alias of access.yaml (all seen in the CLI).
 
-    Never a FAIL: without one `s` ends before it does anything, `s deploy -a` names another one, and
-    who deploys otherwise needs none.
+    It never FAILs: without a key `s` stops at once, `s deploy -a` names another one, and other ways
+    to deploy need none.
     """
     if patient.is_under_s:
-        return passed("`s` has one, or it would not run this")
+        return passed("`s` has a key, or it would not run this")
     if _program(patient) is None:
         return skipped("there is no `s`")
     own = ("AccountID", "AccessKeyID", "AccessKeySecret")
@@ -83,11 +83,11 @@ def access(patient: Patient) -> Finding:
 
 
 def rights_of_key(patient: Patient) -> Finding:
-    """For the operator to compare with what its user has: nothing here can look at it."""
+    """The rights for the operator to compare with the key's user, who cannot be seen from here."""
     if _program(patient) is None and not patient.is_under_s:
         return skipped("there is no `s`")
     try:
-        # One with a * would name the rights of others.
+        # A name with * would list the rights of others.
         Reader(patient.variables).read(roles.NAME)
         Reader(patient.variables).optional(roles.FUNCTION_ROLE, "")
     except Misconfiguration as error:
@@ -100,7 +100,8 @@ def _program(patient: Patient) -> str | None:
 
 
 def home_of(shell: Mapping[str, str]) -> Path:
-    """Where `s` keeps what it knows: ~/.s, or what its settings name (seen in the CLI)."""
+    """Return the folder where `s` keeps its data: ~/.s, or that of its settings (seen in the
+    CLI)."""
     above = shell.get("serverless_devs_config_home") or shell.get("HOME") or Path.home()
     home = Path(above, ".s")
     try:
@@ -111,13 +112,13 @@ def home_of(shell: Mapping[str, str]) -> Path:
 
 
 def env_file(patient: Patient) -> Finding:
-    """What of it arrives as it stands there. A comment after a blank is one, and no fault."""
+    """Which values of .env arrive changed. A comment after a blank is not a fault."""
     loaded = patient.loaded
     if loaded.path is None:
         return passed("there is none")
     read = DEPLOYED.union(misspelt.S_YAMLS_OWN)
     faults = [
-        f"{name}: {written} characters are written and {arrives} arrive: {_CHANGES[why]}"
+        f"{name}: it has {written} characters, and {arrives} arrive: {_CHANGES[why]}"
         for name, written, arrives, why in loaded.changes
         if name in read
     ]
@@ -127,7 +128,7 @@ def env_file(patient: Patient) -> Finding:
 
 
 def shell_signs(patient: Patient) -> Finding:
-    """`s local` passes values through a shell: {"a":1} lost its quotes there, $NAME vanished."""
+    """`s local` passes values through a shell, where {"a":1} lost its quotes and $NAME vanished."""
     names = [name for name, value in passed_on(patient) if re.search("[$`\"'\\\\]", value)]
     if names:
         return warned(

@@ -1,4 +1,4 @@
-"""The function's other variables, and all of them together."""
+"""Checks the function's other variables, and all of them together."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from token_service import warnings
 from token_service.settings.values import ROUTE_WORDS
 
 SURE_INSTANCES = 100
-"""The smaller of the numbers on the vendor's pages, of an account in a region."""
+"""The smaller of the two numbers on the vendor's pages, for an account in a region."""
 MAX_VARIABLES_BYTES = 4096
-"""Of all of a function's variables, names and values (vendor documentation)."""
+"""The limit on all variables of a function, names and values (vendor documentation)."""
 
 
 def names(patient: Patient) -> Finding:
-    """Those that nothing reads, and are nearly one of ours."""
+    """Names that nothing reads, but that are almost one of ours."""
     faults, others = list[str](), list[str]()
     for name, meant in misspelt.find(patient.loaded.variables):
         where = ".env" if name in patient.loaded.names else "the environment"
-        text = f"{name} ({where}): nothing reads it; is {meant} meant?"
+        text = f"{name} ({where}): nothing reads it; did you mean {meant}?"
         (faults if misspelt.weakens(meant) else others).append(text)
     if faults:
         return failed("; ".join([*faults, *others]))
-    return warned("; ".join(others)) if others else passed("none is nearly one of ours")
+    return warned("; ".join(others)) if others else passed("no name is almost one of ours")
 
 
 def runtime(patient: Patient) -> Finding:
-    """One of the two that s.yaml knows."""
+    """Whether it is one of the two runtimes of s.yaml."""
     runtime = patient.variables.get("RUNTIME", "python3.10")
     if runtime not in ("python3.10", "custom"):
         return failed(f"RUNTIME={runtime}: must be python3.10, which is the default, or custom")
@@ -39,7 +39,7 @@ def runtime(patient: Patient) -> Finding:
 
 
 def instances(patient: Patient) -> Finding:
-    """Whether an account of today is sure to have as many."""
+    """Whether a new account is sure to have so many instances."""
     name = "MAX_INSTANCES"
     value = patient.variables.get(name, "10")
     if not re.fullmatch(r"\s*[0-9]{1,6}\s*", value):
@@ -48,7 +48,7 @@ def instances(patient: Patient) -> Finding:
     if not number:
         return warned(f"{name}=0: the platform would refuse every call")
     if number <= SURE_INSTANCES:
-        return passed(f"{number} at most; the account's other functions have as many less")
+        return passed(f"at most {number}; the account's other functions have so many less")
     return warned(
         f"{name}={number}: an account has {SURE_INSTANCES} in a region, or 300, for all functions "
         "together; the vendor's pages differ, and it is not verified on the real cloud "
@@ -58,30 +58,30 @@ def instances(patient: Patient) -> Finding:
 
 
 def overwriting(patient: Patient) -> Finding:
-    """For the operator to compare with the bucket: nothing here can look at it."""
+    """The operator has to compare it with the bucket, which cannot be seen from here."""
     wrong = patient.faults_of("OVERWRITE")
     if wrong:
         return judged(wrong)
     if patient.variables.get("OVERWRITE") != "no":
-        return passed("an upload may replace what exists")
+        return passed("an upload may replace an existing object")
     return passed(
-        "refused by what the function signs. Tokens need the bucket's rule (the stack's "
-        "Overwrite=no), which does nothing where the bucket has versioning; of several first "
-        "writes at once more than one may pass"
+        "the function's signatures refuse it. Tokens need the bucket's rule as well (the stack's "
+        "Overwrite=no), which has no effect in a bucket with versioning; if several first writes "
+        "come at once, more than one may pass"
     )
 
 
 def upload_limits(patient: Patient) -> Finding:
-    """Whether a limit on uploads does not bind tokens."""
+    """Whether limits on uploads do not apply to tokens."""
     settings = patient.settings
     if settings.has_unbound_tokens:
         return warned(warnings.UNBOUND)
     closed = [word for word in ROUTE_WORDS if word not in settings.enabled_routes]
-    return passed(f"closed: {', '.join(closed)}" if closed else "none are set; all routes answer")
+    return passed(f"closed: {', '.join(closed)}" if closed else "none are set; all routes are open")
 
 
 def others(patient: Patient) -> Finding:
-    """What is wrong with the variables that have no line of their own."""
+    """The faults of variables that have no line of their own."""
     apart = (
         *("OSS_", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
         *("CALLER_", "OVERWRITE"),
@@ -93,9 +93,9 @@ def others(patient: Patient) -> Finding:
 
 
 def size(patient: Patient) -> Finding:
-    """Of all variables together."""
+    """The size of all variables together."""
     total = sum(len(name.encode()) + len(value.encode()) for name, value in passed_on(patient))
     detail = f"{total} of {MAX_VARIABLES_BYTES} bytes"
     if total > MAX_VARIABLES_BYTES:
-        return failed(f"{detail}: Function Compute takes no more for all variables together")
+        return failed(f"{detail}: Function Compute accepts no more for all variables together")
     return passed(detail)

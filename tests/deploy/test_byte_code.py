@@ -275,7 +275,7 @@ def test_byte_code_no_leaves_it_out_and_any_other_word_is_refused(
         assert said.startswith("no byte code (BYTE_CODE=no): ")
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("BYTE_CODE", "0")
-    with pytest.raises(PackageError, match="BYTE_CODE=0: accepted are yes, the default, and no"):
+    with pytest.raises(PackageError, match="BYTE_CODE=0: must be yes, the default, or no"):
         byte_code.put(tmp_path)
 
 

@@ -56,7 +56,10 @@ def line(shell: Env, folder: Path) -> tuple[str, str]:
 
 
 def test_without_a_domain_nothing_is_looked_for(shell: Env, tmp_path: Path) -> None:
-    assert line(shell, tmp_path) == ("PASS", "none: the platform's own, which is for tests")
+    assert line(shell, tmp_path) == (
+        "PASS",
+        "none: the platform's own domain is used, which is for tests",
+    )
 
 
 def test_a_sound_domain_passes_and_its_certificate_has_an_end(own: Env, tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def test_what_is_no_file_is_not_waited_for(own: Env, tmp_path: Path) -> None:
     key.unlink()
     os.mkfifo(key)
     outcome, detail = line(own, tmp_path)
-    assert (outcome, "cannot be read (it is no file)" in detail) == ("FAIL", True)
+    assert (outcome, "cannot be read (it is not a file)" in detail) == ("FAIL", True)
     key.unlink()
     key.mkdir()
     assert line(own, tmp_path)[0] == "FAIL"
@@ -198,7 +201,7 @@ def test_a_chain_in_the_wrong_order_is_a_fault(own: Env, tmp_path: Path) -> None
     issuer, _ = made(tmp_path, "issuer.example.com")
     chain = tmp_path / "cert" / "fullchain.pem"
     chain.write_text(issuer + chain.read_text())
-    assert "must be the first of them" in line(own, tmp_path)[1]
+    assert "must come first" in line(own, tmp_path)[1]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ def test_a_certificate_that_has_not_begun_is_a_fault(
 
     monkeypatch.setattr(domain, "datetime", Earlier)
     outcome, detail = line(own, tmp_path)
-    assert (outcome, "begins on 20" in detail) == ("FAIL", True)
+    assert (outcome, "is valid only from 20" in detail) == ("FAIL", True)
 
 
 def test_a_certificate_alone_is_doubted_where_another_one_issued_it(
@@ -273,7 +276,7 @@ def test_a_key_beside_the_certificate_is_a_warning(own: Env, tmp_path: Path) -> 
     chain, key = tmp_path / "cert" / "fullchain.pem", tmp_path / "cert" / "key.pem"
     chain.write_text(chain.read_text() + key.read_text())
     outcome, detail = line(own, tmp_path)
-    assert (outcome, "holds a private key too" in detail) == ("WARN", True)
+    assert (outcome, "has a private key too" in detail) == ("WARN", True)
 
 
 def test_pem_itself_may_stand_in_the_place_of_a_path_and_is_not_shown(

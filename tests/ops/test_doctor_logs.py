@@ -49,7 +49,7 @@ def test_logs_without_a_secret_pass_and_what_was_read_is_said(
     put(logs, "1/a.log", ANOTHER)
     assert line(shell, tmp_path) == (
         "PASS",
-        "no secret of ours in ~/.s/logs: looked at 2 files, 0.0 MB",
+        "none of our secrets is in ~/.s/logs: looked at 2 files, 0.0 MB",
     )
 
 
@@ -113,7 +113,7 @@ def test_a_log_of_200_mb_is_read_at_both_ends_only(shell: Env, tmp_path: Path, l
             file.write(SECRET.encode())
         found, detail = line(shell, tmp_path)
         assert found == outcome
-        assert "looked at 2 files, 8.0 MB, there is more" in detail
+        assert "looked at 2 files, 8.0 MB, but there are more" in detail
 
 
 def test_many_logs_are_read_up_to_a_bound_the_newest_first(
@@ -126,7 +126,7 @@ def test_many_logs_are_read_up_to_a_bound_the_newest_first(
     found, detail = line(shell, tmp_path)
     assert found == "WARN"
     assert detail.startswith("JWT_SECRET in 1 of")
-    assert "there is more" in detail
+    assert "there are more" in detail
 
 
 def test_no_more_entries_are_listed_than_a_bound(
@@ -135,7 +135,7 @@ def test_no_more_entries_are_listed_than_a_bound(
     monkeypatch.setattr(logs_of_s, "MAX_ENTRIES", 5)
     for number in range(9):
         put(logs, f"{number}.log", "x")
-    assert "there is more" in line(shell, tmp_path)[1]
+    assert "there are more" in line(shell, tmp_path)[1]
 
 
 def test_no_link_is_followed(shell: Env, tmp_path: Path, logs: Path) -> None:
