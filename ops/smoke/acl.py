@@ -1,10 +1,10 @@
-"""Whether a token can make an object public: tries it, looks without a signature, takes it back.
+"""Checks whether a token can make an object public: it tries, looks without a signature, and undoes
+it.
 
-The vendor's table of PutObject's permissions asks for oss:PutObject alone, and an upload may carry
-x-oss-object-acl: what comes of it is not verified on the real OSS (assumption 1). What holds in
-any case is the bucket's BlockPublicAccess. The object is one fixed text, and it is made private
-again whatever happens in between: an interruption waits for that. Nothing but SIGKILL leaves it
-public without a word.
+An upload may carry x-oss-object-acl. The vendor's table of PutObject's permissions requires only
+oss:PutObject; what OSS does is not verified on the real OSS (assumption 1). The bucket's
+BlockPublicAccess prevents it in any case. The object is one fixed text, and is always made private
+again: an interruption waits for that. Only SIGKILL could leave it public without a message.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from token_service.settings.values import AccessKey
 NAME = "smoke-test-acl-"
 CONTENT = b"Written by `make smoke UPLOAD=1 ACL=1`; it can be deleted.\n"
 NAMES = ("public object", "private again", "its clean-up")
-"""The lines of the table."""
+"""The names of the table's lines."""
 
 _ACL = "x-oss-object-acl"
 _GONE = "NoSuchKey"
@@ -41,32 +41,32 @@ _GONE = "NoSuchKey"
 
 @dataclass
 class Trial:
-    """One object, as the token, the operator and everybody reach it."""
+    """One object, as the token, the operator and everybody can use it."""
 
     key: str
     bucket: oss2.Bucket
     own: oss2.Bucket | None
-    """Signs with the operator's own key; None without one."""
+    """The bucket with the operator's own key; None without one."""
     everybody: oss2.Bucket
-    """Signs nothing."""
+    """The bucket without a signature."""
     version: str = ""
-    """Of the public object, in a bucket that keeps versions; "" in others."""
+    """The version of the public object, in a bucket with versioning; "" in others."""
     is_gone: bool = False
-    """OSS has said that there is no such object."""
+    """Whether OSS has said that there is no such object."""
 
     def put(self, acl: str) -> oss2.models.PutObjectResult:
-        """Upload the text with the token and this ACL. Raises what oss2 does."""
+        """Upload the text with the token and this ACL. Raises what oss2 raises."""
         return self.bucket.put_object(self.key, CONTENT, headers={_ACL: acl})
 
     def publish(self) -> None:
-        """Upload it for everybody to read. Raises what oss2 does."""
+        """Upload it with a public ACL. Raises what oss2 raises."""
         self.version = self.put("public-read").headers.get("x-oss-version-id", "")
 
 
 def check_acl(token: Document, key: AccessKey | None, *, uploaded: bool) -> list[Check]:
-    """Try it with a token that has just `uploaded` something; three lines, NAMES.
+    """Try it with a token that has just `uploaded` something; returns three lines, NAMES.
 
-    Prints them to stderr where a signal is about to end the program, after which nobody else would.
+    If a signal is about to end the program, it prints them to stderr, since nobody else would.
     """
     if not uploaded:
         finding = skipped("nothing could be uploaded, so nothing can be made public")
@@ -78,7 +78,7 @@ def check_acl(token: Document, key: AccessKey | None, *, uploaded: bool) -> list
         upload.bucket_of(target, upload.key_auth(key)) if key is not None else None,
         upload.bucket_of(target, oss2.AnonymousAuth()),
     )
-    public = failed("broken off")
+    public = failed("interrupted")
     may_be_there, is_judged = True, False
     with _signals_held_back() as came:
         try:
@@ -101,7 +101,7 @@ def _secrets(token: Document, key: AccessKey | None) -> list[str]:
 
 
 def _judged(trial: Trial, refusal: str | None) -> Finding:
-    """What it means, after the upload was refused so (None: it was not)."""
+    """Judge the result after the upload was refused with this code (None: it was not)."""
     if refusal == DENIED:
         return passed("OSS refused the upload: by its policies, or by Block Public Access")
     seen = _look(trial)
@@ -112,16 +112,16 @@ def _judged(trial: Trial, refusal: str | None) -> Finding:
             "PutBucketPublicAccessBlock)"
         )
     if refusal is None and seen == DENIED:
-        return passed("stored with public-read, and refused without a signature all the same")
+        return passed("stored with public-read, but refused without a signature")
     return failed(f"cannot be judged: {refusal or seen}")
 
 
 def _taken_back(trial: Trial) -> Finding:
-    """Make it private by all means there are, until nobody can read it without a signature."""
+    """Make it private in every possible way, until nobody can read it without a signature."""
     token, own = trial.bucket, trial.own
     ways = [
         ("PutObjectACL", partial(token.put_object_acl, trial.key, "private")),
-        # Who may not change an ACL may still have been let to set one with an upload.
+        # A token that may not change an ACL may still be allowed to set one with an upload.
         ("overwriting it", partial(trial.put, "private")),
     ]
     if own is not None:
@@ -141,7 +141,7 @@ def _taken_back(trial: Trial) -> Finding:
         if seen in (DENIED, _GONE):
             return passed("nothing is there" if trial.is_gone else f"by {name}")
         if seen is not None:
-            return warned(f"{trial.key}, by {name}; but a look at it failed: {seen}")
+            return warned(f"{trial.key}, by {name}; but it could not be checked: {seen}")
         tried.append(f"{name}: it can still be read")
     return failed(
         f"{trial.key} may be public: set its ACL to private, or delete it ({'; '.join(tried)})"
@@ -149,11 +149,11 @@ def _taken_back(trial: Trial) -> Finding:
 
 
 def _look(trial: Trial) -> str | None:
-    """Why it cannot be read without a signature, in OSS's code; None where it can be.
+    """Say why it cannot be read without a signature, as OSS's code; None if it can.
 
-    Both the object and the version that was public, which an overwritten one leaves behind.
+    It checks the object, and the version that was public, which an overwritten object keeps.
     """
-    # As oss2 addresses the bucket: it is the place that was written to.
+    # With the address that oss2 makes, where it was written.
     parts = urlsplit(trial.everybody.sign_url("GET", trial.key, 60, slash_safe=True))
     port = parts.port or {"https": 443, "http": 80}[parts.scheme]
     address = wire.Address(parts.scheme, parts.hostname or "", port, "")
@@ -175,17 +175,17 @@ def _look(trial: Trial) -> str | None:
 
 @contextmanager
 def _signals_held_back() -> Iterator[list[int]]:
-    """Let Ctrl-C and the like wait until the block has ended; yields what has come so far."""
+    """Delay Ctrl-C and the like until the block has ended; yields the signals so far."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        # Signals are the main thread's.
+        # Only the main thread handles signals.
         yield came
         return
 
     def wait(number: int, _: object) -> None:
         came.append(number)
-        # Not print: the signal may have come in the middle of another.
-        os.write(2, b"make smoke: wait, the test object is made private again\n")
+        # Not print(), because the signal may have come in the middle of one.
+        os.write(2, b"make smoke: please wait, the test object is being made private again\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, wait) for number in numbers}

@@ -1,8 +1,8 @@
 """Signs requests to an HTTP trigger of `authType: function` with ACS3-HMAC-SHA256.
 
-The form is vendor documentation ("request structure and signature", V3); how a trigger wants it is
-the vendor's "configure signature authentication for HTTP triggers": of the headers it signs
-x-acs-date, and x-acs-security-token where there is one, and the body's hash is left empty.
+The format is vendor documentation ("request structure and signature", V3). Another page has the
+rules for triggers ("configure signature authentication for HTTP triggers"). Only two headers are
+signed, x-acs-date and x-acs-security-token (if there is one), and the body's hash is empty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 def sender(address: Address, key: AccessKey) -> Send:
-    """Return what sends a call signed with `key`; it raises NoAnswer."""
+    """Return a function that sends a call signed with `key`; it raises NoAnswer."""
 
     def signed(call: Call) -> Reply:
         path = call.target(address).partition("?")[0]

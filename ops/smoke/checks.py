@@ -1,4 +1,4 @@
-"""Strings the checks together: what is sent to the function, and which lines the table gets."""
+"""Runs the checks: which calls are sent to the function, and which lines the table gets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ops.smoke.options import Options
 from ops.smoke.wire import Call, NoAnswer, Reply, Send
 
 ANSWER_SECONDS = 5.0
-"""For every answer: Android has no read time-out, and holds all its uploads while it waits."""
+"""The limit for every answer: Android has no read timeout, and delays all its uploads meanwhile."""
 CERTIFICATE_DAYS = 21
-"""A certificate that ends sooner has not been renewed as it should have been."""
+"""A certificate that ends sooner should have been renewed by now."""
 NO_SUCH_PATH = "/smoke-test-no-such-path"
 
 _NO_SIGNATURE = "phones, pages and the SDKs' credentials_uri cannot sign requests"
@@ -27,7 +27,7 @@ _POST_ONLY = "aliyun-fc2 sends a signed POST only; without FC2 the trigger's own
 
 @dataclass
 class Session:
-    """One run: how calls are sent, and what is remembered of the answers."""
+    """One run: how calls are sent, and what is kept of the answers."""
 
     options: Options
     send: Send
@@ -45,7 +45,7 @@ class Session:
         body: bytes = b"",
         query: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send a call with the login in the URL; `login` takes its place, "" for none.
+        """Send a call with the login in the URL; `login` replaces it, "" means none.
 
         Raises NoAnswer.
         """
@@ -58,13 +58,14 @@ class Session:
         return reply
 
     def token(self) -> Reply:
-        """The first token's answer, as a bare GET gets it; asked for once. Raises NoAnswer."""
+        """Return the first token's answer to a bare GET, which is sent only once. Raises
+        NoAnswer."""
         if self._token is None:
             self._token = self.call(headers=clients.ANDROID_HEADERS)
         return self._token
 
     def document(self) -> Document:
-        """The first token. Raises NoAnswer, NotADocument."""
+        """Return the first token. Raises NoAnswer, NotADocument."""
         return contract.read(self.token())
 
     def _remember_secrets(self, reply: Reply) -> None:
@@ -79,9 +80,9 @@ class Session:
 
 
 def run(options: Options) -> tuple[list[Check], set[str]]:
-    """Check everything: the table's lines, and the secrets that none of them may show.
+    """Check everything. Returns the table's lines, and the secrets that they must not show.
 
-    Never raises for what the function does.
+    Never raises because of the function.
     """
     session = Session(options, _sender(options))
     session.secrets |= {options.login} - {""}
@@ -91,11 +92,11 @@ def run(options: Options) -> tuple[list[Check], set[str]]:
     if checks[0].finding.outcome is not Outcome.FAIL:
         checks.append(Check("connection", _connection(session)))
     if checks[-1].finding.outcome is Outcome.FAIL:
-        checks.append(Check("all else", skipped("nothing can be sent, or nothing is answered")))
+        checks.append(Check("all else", skipped("no request can be sent, or none is answered")))
         return checks, session.secrets
     checks += [Check(name, _guarded(check, session)) for name, check in _CHECKS]
     checks += _upload(session)
-    # At last: it looks back on all of them.
+    # This comes last, because it uses all of them.
     checks.append(Check("answer time", _answer_time(session)))
     return checks, session.secrets
 
@@ -112,7 +113,7 @@ def _sender(options: Options) -> Send:
 def _guarded(check: Callable[[Session], Finding], session: Session) -> Finding:
     try:
         if check in _ON_A_TOKEN and _wants_login(session):
-            return skipped("no token without a login, and no LOGIN")
+            return skipped("a token needs a login, and LOGIN is not set")
         if check in (_members, *_ON_A_TOKEN) and _code(session) == "RouteDisabled":
             return skipped("there are no tokens: ENABLED_ROUTES closes them")
         return check(session)
@@ -126,14 +127,14 @@ def _guarded(check: Callable[[Session], Finding], session: Session) -> Finding:
 def _address(session: Session) -> Finding:
     address = session.options.address
     if address.scheme == "http" and not address.is_loopback:
-        return failed("plain http: everybody on the way could read the token; must be https")
+        return failed("plain http: others on the way could read the token; must be https")
     return passed(str(address))
 
 
 def _connection(session: Session) -> Finding:
     try:
         if session.options.fc2 is not None:
-            # It would try a dead address for half a minute.
+            # aliyun-fc2 would try a dead address for half a minute.
             certificate_end = wire.reach(session.options.address)
         else:
             certificate_end = session.token().certificate_end
@@ -166,8 +167,8 @@ def _members(session: Session) -> Finding:
     document = session.document()
     if _wants_login(session):
         return failed(
-            "the function wants a login (AUTH=jwt); say CALLER=alice where its JWT_SECRET is in "
-            ".env or the environment, or give one as LOGIN in the environment (make login makes "
+            "the function needs a login (AUTH=jwt); add CALLER=alice if its JWT_SECRET is in .env "
+            "or the environment, or give a login as LOGIN in the environment (make login makes "
             "one, and so does your sign-in)"
         )
     scope = document.get("Scope")
@@ -200,7 +201,7 @@ def _clock(session: Session) -> Finding:
 
 
 def _now(session: Session) -> float:
-    """When the first token arrived, by this machine's clock."""
+    """Return when the first token arrived, by this machine's clock."""
     return session.token().ended
 
 
@@ -300,7 +301,7 @@ def _failures(session: Session) -> Finding:
     reply = session.call(path=NO_SUCH_PATH)
     faults = contract.failure_faults(reply, 404)
     if not faults and reply.status != 200:
-        return warned(f"errors have HTTP {reply.status}: Android throws away what they say")
+        return warned(f"errors have HTTP {reply.status}: Android loses their text")
     return judged(faults, "HTTP 200, StatusCode 404, ErrorCode and ErrorMessage")
 
 
@@ -308,15 +309,15 @@ def _logins(session: Session) -> Finding:
     login = session.options.login
     if not login:
         if contract.token_faults(session.document()):
-            return skipped("no token to tell from others")
+            return skipped("there is no token to compare with others")
         if session.options.sign or session.options.fc2 is not None:
-            return skipped("no LOGIN; the trigger checks who signs")
-        return warned("AUTH=anonymous: whoever knows the URL gets a token")
+            return skipped("no LOGIN; the trigger checks the signature")
+        return warned("AUTH=anonymous: anyone who knows the URL gets a token")
     faults = []
     for name, forged in (("none", ""), *_forgeries(login)):
         reply = session.call(login=forged)
         if not contract.token_faults(contract.read(reply)):
-            faults.append(f"a token without a sound login ({name})")
+            faults.append(f"a token without a valid login ({name})")
         else:
             faults += [f"{name}: {fault}" for fault in contract.failure_faults(reply, 401)]
     return judged(faults, "refused: none, an altered one, an unsigned one")
@@ -344,21 +345,21 @@ def _answer_time(session: Session) -> Finding:
     times = f"the first {first:.2f} s, the slowest after it {slowest:.2f} s"
     if max(first, slowest) > ANSWER_SECONDS:
         return failed(
-            f"{times}: must be within {ANSWER_SECONDS:g} s, Android holds its uploads meanwhile"
+            f"{times}: must be within {ANSWER_SECONDS:g} s, as Android delays its uploads"
         )
     return passed(times)
 
 
 def _upload(session: Session) -> list[Check]:
     if not session.options.upload:
-        return [Check("upload", skipped("say UPLOAD=1 to upload, and to try the neighbours"))]
+        return [Check("upload", skipped("add UPLOAD=1 to upload, and to try the neighbours"))]
     try:
         document = session.document()
     except (NoAnswer, NotADocument):
         document = {}
     if contract.token_faults(document):
-        return [Check("upload", skipped("there is no sound token to upload with"))]
-    # Here: oss2 takes a third of a second to import.
+        return [Check("upload", skipped("there is no valid token to upload with"))]
+    # Imported here, because oss2 takes a third of a second to import.
     from ops.smoke.acl import check_acl
     from ops.smoke.upload import check_upload
 
@@ -372,10 +373,8 @@ def _upload(session: Session) -> list[Check]:
 
 
 def _signatures(region: str) -> list[Check]:
-    """Which signature each client would use: the upload was signed with V4, an app's may not be."""
-    head = (
-        "new accounts and new buckets take V4 only (docs/sandbox.md, Signatures); what clients use:"
-    )
+    """Say which signature each client would use; the upload here was signed with V4."""
+    head = "new accounts and buckets accept only V4 (docs/sandbox.md, Signatures); the clients use:"
     lines = {"OSS signature": head}
     for client in client_signatures.OF_APPS:
         use = f"V1 by default; to make it V4: {client.v4(region)}" if client.line else "V4 always"
@@ -384,12 +383,12 @@ def _signatures(region: str) -> list[Check]:
 
 
 def _wants_login(session: Session) -> bool:
-    """Whether there is no token for want of a login."""
+    """Whether there is no token because a login is missing."""
     return _code(session) == "MissingToken" and not session.options.login
 
 
 def _code(session: Session) -> object:
-    """The first token's ErrorCode."""
+    """Return the first token's ErrorCode."""
     try:
         return session.document().get("ErrorCode")
     except (NoAnswer, NotADocument):
@@ -397,19 +396,19 @@ def _code(session: Session) -> object:
 
 
 def _cannot_ask(session: Session) -> Finding | None:
-    """Why a client that cannot sign is left out, None where it is not."""
+    """Say why a client that cannot sign is left out, None if it is not."""
     if session.options.fc2 is not None:
         return skipped(_POST_ONLY)
     return skipped(_NO_SIGNATURE) if session.options.sign else None
 
 
 def _forgeries(login: str) -> list[tuple[str, str]]:
-    """Logins that nobody signed, made of one that somebody did."""
+    """Make invalid logins from a valid one."""
     parts = login.split(".")
     if len(parts) != 3 or not all(parts):
         return []
     header, claims, signature = parts
-    # Not the last letter, which has bits to spare.
+    # Not the last letter, where some bits do not count.
     other = "A" if signature[0] != "A" else "B"
     unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode())
     return [
@@ -431,7 +430,7 @@ _ON_A_TOKEN = frozenset(
         _logins,
     )
 )
-"""What says nothing where there is no token: one line that fails is enough."""
+"""Checks that say nothing without a token, because one failing line is enough."""
 
 _CHECKS: tuple[tuple[str, Callable[[Session], Finding]], ...] = (
     ("health", _health),

@@ -1,7 +1,7 @@
 """How each client asks, and what only that client demands of the answer.
 
-What all of them demand is in contract.py. How they behave was seen by running them, or read in
-their source; the browsers' part is the Fetch standard.
+contract.py has what all of them demand. The behaviour was seen by running the clients, or in their
+source; for browsers it is the Fetch Standard.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ops.smoke.contract import CREDENTIALS, Document, NotADocument
 from ops.smoke.wire import Reply
 
 ANDROID_HEADERS: Mapping[str, str] = {}
-"""OSSAuthCredentialsProvider sends none: a login can travel only in the URL."""
+"""OSSAuthCredentialsProvider sends no headers, so a login can only be in the URL."""
 
 IOS_HEADERS: Mapping[str, str] = {
     "Accept": "*/*",
@@ -22,7 +22,7 @@ IOS_HEADERS: Mapping[str, str] = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": "Smoke/1 CFNetwork/1568.200.51 Darwin/24.1.0",
 }
-"""What NSURLSession adds by itself; OSSAuthCredentialProvider adds nothing."""
+"""The headers that NSURLSession adds; OSSAuthCredentialProvider adds none."""
 
 BACK_END_HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity", "Connection": "close"}
 """A plain GET, as the `credentials_uri` of the vendor's SDKs sends it."""
@@ -32,7 +32,7 @@ STRANGER = "https://smoke-test.invalid"
 
 
 def android_faults(reply: Reply, now: float) -> list[str]:
-    """OSSAuthCredentialsProvider 2.9.20: five members, read one by one."""
+    """OSSAuthCredentialsProvider 2.9.20 reads five members, one by one."""
     if reply.status >= 400:
         return [f"HTTP {reply.status}: the SDK throws before it reads the body"]
     if reply.status != 200:
@@ -68,7 +68,7 @@ def credentials_uri_faults(reply: Reply, now: float) -> list[str]:
 
 
 def preflight_headers(origin: str) -> dict[str, str]:
-    """What a browser asks before it sends a login in a header."""
+    """Return the preflight that a browser sends before a login in a header."""
     return {
         "Origin": origin,
         "Access-Control-Request-Method": "GET",
@@ -85,7 +85,7 @@ def preflight_faults(reply: Reply, origin: str) -> list[str]:
         )
     faults += _origin_faults(reply, origin)
     methods = _listed(reply, "Access-Control-Allow-Methods")
-    # GET, POST and HEAD need no leave: a browser asks for the others only.
+    # GET, POST and HEAD need no permission; a browser asks only for other methods.
     headers = _listed(reply, "Access-Control-Allow-Headers")
     # "*" never covers Authorization.
     if "authorization" not in headers:
@@ -108,11 +108,11 @@ def page_faults(reply: Reply, origin: str) -> list[str]:
 
 
 def strangers_leave(reply: Reply) -> str | None:
-    """What lets any page read the answer; None where nothing does."""
+    """Return "*" or "any origin" if pages of any origin can read the answer, otherwise None."""
     allowed = reply.header("Access-Control-Allow-Origin")
     if allowed == "*":
         return "*"
-    return "whoever asks" if allowed == STRANGER else None
+    return "any origin" if allowed == STRANGER else None
 
 
 def _origin_faults(reply: Reply, origin: str) -> list[str]:
@@ -123,7 +123,7 @@ def _origin_faults(reply: Reply, origin: str) -> list[str]:
     elif allowed not in ("*", origin):
         faults.append("Access-Control-Allow-Origin names another origin")
     if reply.header("Access-Control-Allow-Credentials") is not None:
-        faults.append("Access-Control-Allow-Credentials is set: no cookie belongs here")
+        faults.append("Access-Control-Allow-Credentials is set, but no cookies are used")
     return faults
 
 
@@ -137,7 +137,7 @@ def _faults(body: bytes, now: float, *, unparseable: str) -> list[str]:
         return [f"the SDK reports {refusal}"]
     faults = _member_faults(document)
     if document.get("StatusCode") != 200:
-        faults.append("StatusCode is not the number 200: the SDK takes it for a failure")
+        faults.append("StatusCode is not the number 200: the SDK treats it as a failure")
     expiration = document.get("Expiration")
     if isinstance(expiration, str) and not contract.is_stamp(expiration):
         faults.append(f"an Expiration of this form {unparseable}")
@@ -160,7 +160,7 @@ def _unpacked(reply: Reply) -> bytes:
     encoding = (reply.header("Content-Encoding") or "").lower()
     if encoding not in ("gzip", "deflate"):
         return reply.body
-    # 32: the header says which of the two it is.
+    # 32 lets the header decide between gzip and zlib.
     return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(reply.body, 1 << 20)
 
 

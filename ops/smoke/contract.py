@@ -1,8 +1,8 @@
-"""What every client demands of the token URL's answer, judged to the letter. Pure functions.
+"""What every client demands of the token URL's answer. Pure functions.
 
-Each returns what is wrong, in words; nothing of a token is quoted. What only one client demands is
-in clients.py. The facts beside each rule were seen in real clients: Android 2.9.20, iOS 2.11.1,
-ali-oss 6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
+Each returns the faults in words, without quoting a token. clients.py has what only one client
+demands. The facts beside each rule were seen in real clients: Android 2.9.20, iOS 2.11.1, ali-oss
+6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ Document = Mapping[str, Any]
 
 CREDENTIALS = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
 MEMBERS = ("StatusCode", *CREDENTIALS, "Expiration", "Code", "LastUpdated", "Scope")
-"""All that may stand at the top of a token, and all of it must."""
+"""The members at the top of a token; all are required, and no other is allowed."""
 SCOPE = ("Bucket", "Region", "Endpoint", "Prefix", "Policy")
 
 MIN_LEFT_SECONDS = 300
-"""Android and iOS fetch a token with less left anew for each request."""
+"""With less left, Android and iOS fetch a new token for each request."""
 MAX_LEFT_SECONDS = 43200
 """STS's longest session."""
 BACK_END_SECONDS = 900
-"""The SDKs that read a credentials_uri fetch a token with less left anew for each call."""
+"""With less left, SDKs with a credentials_uri fetch a new token for each call."""
 SKEW_SECONDS = 60
-"""Clocks that are set right are within one second of each other; OSS refuses at 15 minutes, and
-before that a token that seems fresh to the client has ended for the server."""
+"""Two correct clocks are within one second. OSS refuses a difference of 15 minutes; a smaller one
+can already make a token look valid to the client after it has ended."""
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 _STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
-# Not in the middle of base64, where any four letters turn up by chance.
+# Not in the middle of base64, where any four letters can occur by chance.
 _LONG_LIVED = r"(?<![A-Za-z0-9+/=_-])LTAI[A-Za-z0-9]{6,}"
 
 
 class NotADocument(Exception):
-    """Raised when an answer's body is not a JSON object; says what it seems to be instead."""
+    """Raised when an answer's body is not a JSON object; the message says what it seems to be."""
 
 
 def read(reply: Reply) -> Document:
-    """Read the body as strictly as the strictest client. Raises NotADocument."""
+    """Read the body as strictly as the strictest client does. Raises NotADocument."""
     return parse(reply.body)
 
 
 def parse(body: bytes) -> Document:
-    """Read a JSON object, each name once, in UTF-8 without a byte order mark."""
+    """Read a JSON object in UTF-8, with each name once, without a byte order mark."""
     if body.startswith(b"\xef\xbb\xbf"):
         raise NotADocument("it begins with a byte order mark, which JSON parsers refuse")
     if body.startswith(b"\x1f\x8b"):
-        raise NotADocument("it is compressed, though the client has not asked for it")
+        raise NotADocument("it is compressed, though the client did not ask for that")
     if body.lstrip()[:1] == b"<":
         raise NotADocument("it is HTML or XML, not JSON")
     try:
@@ -68,7 +68,7 @@ def parse(body: bytes) -> Document:
 
 
 def header_faults(reply: Reply, real_status: int = 200) -> list[str]:
-    """The status and headers that suit every client; a failure may have its `real_status`."""
+    """Check the status and headers for all clients; a failure may have its `real_status`."""
     faults = []
     if reply.status not in (200, real_status):
         faults.append(_status_fault(reply))
@@ -82,15 +82,15 @@ def header_faults(reply: Reply, real_status: int = 200) -> list[str]:
         faults.append("Content-Length is missing: ossfs2 needs it")
     encoding = reply.header("Content-Encoding")
     if encoding is not None:
-        faults.append(f"Content-Encoding is {encoding}, though the client has not asked for it")
+        faults.append(f"Content-Encoding is {encoding}, though the client did not ask for it")
     return faults
 
 
 def token_faults(document: Document) -> list[str]:
-    """The members of a token: which there are, and what they are."""
+    """Check which members a token has, and their values."""
     refusal = refusal_of(document)
     if refusal is not None:
-        return [f"no token, but {refusal}"]
+        return [f"there is no token, but {refusal}"]
     faults = []
     status = document.get("StatusCode")
     if status != 200 or not isinstance(status, int):
@@ -108,9 +108,9 @@ def token_faults(document: Document) -> list[str]:
         faults.append("Scope must be an object: it tells the app where to upload")
     else:
         faults += [fault for name in SCOPE if (fault := _text_fault(scope, name, "Scope."))]
-        # Before 1.1.0 there was none.
+        # Versions before 1.1.0 have none.
         if not isinstance(scope.get("Cname", False), bool):
-            faults.append("Scope.Cname must be true or false: SDKs are told by it")
+            faults.append("Scope.Cname must be true or false, since it configures SDKs")
     # ali-oss lower-cases each name's first letter and assigns all of them over its own options.
     others = sorted(name for name in document if name not in MEMBERS)
     if others:
@@ -120,7 +120,7 @@ def token_faults(document: Document) -> list[str]:
 
 
 def expiration_faults(document: Document, now: float) -> list[str]:
-    """Expiration: its form, and how much is left at `now` (unix seconds)."""
+    """Check the form of Expiration, and how much is left at `now` (unix seconds)."""
     value = document.get("Expiration")
     if not is_stamp(value):
         return [f"Expiration {_stamp_fault(value)}"]
@@ -131,17 +131,17 @@ def expiration_faults(document: Document, now: float) -> list[str]:
             "a token anew for each request"
         ]
     if left > MAX_LEFT_SECONDS + SKEW_SECONDS:
-        return [f"{left:.0f} s are left, which is longer than STS's longest session"]
+        return [f"{left:.0f} s are left, which is more than STS's longest session"]
     return []
 
 
 def seconds_left(document: Document, now: float) -> float:
-    """How long a token of sound Expiration is good for."""
+    """Return how long a token with a valid Expiration lasts."""
     return stamp(document["Expiration"]) - now
 
 
 def key_faults(reply: Reply, document: Document) -> list[str]:
-    """Whether it is a temporary key, and no other is shown."""
+    """Check that the key is temporary, and that no other key is shown."""
     key_id = document.get("AccessKeyId")
     faults = []
     if isinstance(key_id, str) and re.match(_LONG_LIVED, key_id):
@@ -155,13 +155,15 @@ def key_faults(reply: Reply, document: Document) -> list[str]:
 
 
 def clock_faults(reply: Reply, document: Document) -> list[str]:
-    """LastUpdated (the function's clock) and Date (the platform's) beside this machine's."""
+    """Compare LastUpdated (the function's clock) and Date (the platform's) with this clock."""
     faults = []
     clocks = {"LastUpdated": document.get("LastUpdated"), "Date": reply.header("Date")}
     for name, value in clocks.items():
         seconds = stamp(value) if is_stamp(value) else http_date(value)
         if seconds is None:
-            faults.append(f"{name} is missing or unreadable: a client cannot mend its clock by it")
+            faults.append(
+                f"{name} is missing or unreadable: clients cannot correct their clock by it"
+            )
             continue
         if fault := skew_fault(name, seconds, reply):
             faults.append(fault)
@@ -169,8 +171,8 @@ def clock_faults(reply: Reply, document: Document) -> list[str]:
 
 
 def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
-    """How far a server's stamp (unix seconds) is off, None where it is near enough."""
-    # Stamps are whole seconds, and made some time during the exchange.
+    """Say how far a server's time (unix seconds) is off, None if it is close enough."""
+    # Times are whole seconds, taken at some moment of the exchange.
     skew = seconds - reply.began
     skew = min(skew + 1, 0) if skew < 0 else max(skew - reply.seconds, 0)
     if abs(skew) <= SKEW_SECONDS:
@@ -180,7 +182,7 @@ def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
 
 
 def failure_faults(reply: Reply, status: int) -> list[str]:
-    """A failure's answer, of which StatusCode must be `status`; its HTTP status may be real."""
+    """Check a failure, whose StatusCode must be `status`; its HTTP status may be real."""
     faults = header_faults(reply, status)
     try:
         document = read(reply)
@@ -200,7 +202,7 @@ def failure_faults(reply: Reply, status: int) -> list[str]:
 
 
 def refusal_of(document: Document) -> str | None:
-    """The function's own error in words, None where the answer is none."""
+    """Return the function's own error in words, None if the answer is not one."""
     code, message = document.get("ErrorCode"), document.get("ErrorMessage")
     if code is None and message is None:
         return None
@@ -208,7 +210,7 @@ def refusal_of(document: Document) -> str | None:
 
 
 def is_stamp(value: object) -> bool:
-    """Whether it is exactly YYYY-MM-DDTHH:MM:SSZ, and a time that exists."""
+    """Whether it is exactly YYYY-MM-DDTHH:MM:SSZ, and an existing time."""
     if not isinstance(value, str) or not re.fullmatch(_STAMP, value):
         return False
     try:
@@ -219,12 +221,12 @@ def is_stamp(value: object) -> bool:
 
 
 def stamp(value: Any) -> float:
-    """The unix time of a sound stamp."""
+    """Return the unix time of a valid stamp."""
     return calendar.timegm(time.strptime(value, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def http_date(value: object) -> float | None:
-    """The unix time of an HTTP Date header, None where it is none."""
+    """Return the unix time of an HTTP Date header, None if it is malformed."""
     if not isinstance(value, str):
         return None
     try:
@@ -247,7 +249,7 @@ def _status_fault(reply: Reply) -> str:
 
 
 def _host_of(location: str | None) -> str:
-    """Not the whole of it: a URL may carry a login."""
+    """Return only the host, since a URL may have a login."""
     try:
         host = urlsplit(location or "").hostname
     except ValueError:

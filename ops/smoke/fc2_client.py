@@ -1,14 +1,14 @@
-"""Calls a function that is deployed on Function Compute 2.0, through the vendor's `aliyun-fc2`.
+"""Calls a function on Function Compute 2.0, with the vendor's `aliyun-fc2`.
 
-The package speaks the FC 2.0 API (2016-08-15, services and functions) and nothing else: a function
-on FC 3.0 is called over HTTPS (wire.py). Traps of version 2.5.2, seen in its source and in runs:
+The package knows only the FC 2.0 API (2016-08-15, services and functions); a function on FC 3.0 is
+called over HTTPS (wire.py). Traps of version 2.5.2, seen in its source and in runs:
 
-- A GET (or HEAD, OPTIONS) that is answered 500, 502 or 504 is sent six times, with half a minute
-  of sleep between, and then raises: only POST is used here.
-- A refused connection is tried as often: wire.reach() looks first.
-- It logs to the root logger, its API calls at ERROR with the request's headers, the security token
-  among them, and its HTTP calls at DEBUG: all logging is off while it works.
-- Its API calls raise JSONDecodeError for a 4xx that is no JSON: `do_http_request` reads none.
+- It repeats a GET (or HEAD, OPTIONS) that is answered 500, 502 or 504 six times, with half a minute
+  between, and then raises. So only POST is used here.
+- It repeats a refused connection as often. So wire.reach() looks first.
+- It logs to the root logger: API calls at ERROR with their headers, the security token among them,
+  and HTTP calls at DEBUG. So all logging is off meanwhile.
+- Its API calls raise JSONDecodeError for a 4xx that is not JSON. So `do_http_request` is used.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from token_service.settings.values import AccessKey
 
 
 def sender(address: Address, service: str, function: str, key: AccessKey) -> Send:
-    """Return what sends a Call, as a POST, to the function; it raises NoAnswer."""
-    # Here: it brings requests, which no other way of checking needs.
+    """Return a function that sends a Call as a POST; it raises NoAnswer."""
+    # Imported here, since it imports requests, which no other check needs.
     from fc2 import Client
 
     client = Client(
@@ -44,15 +44,15 @@ def sender(address: Address, service: str, function: str, key: AccessKey) -> Sen
                     service,
                     function,
                     call.path,
-                    # By itself requests asks for gzip, and unpacks it.
+                    # By default requests asks for gzip, and decompresses it.
                     headers={**call.headers, "accept-encoding": "identity"},
                     params=dict(call.query),
                     body=call.body,
                 )
         except (OSError, ValueError) as error:
-            # What requests raises is an OSError; its text may quote the URL, and a login in it.
+            # Errors of requests are OSErrors; their text may quote the URL with a login.
             raise NoAnswer(f"aliyun-fc2 got no answer ({type(error).__name__})") from None
-        # It follows redirects, which no client expects.
+        # It follows redirects, but clients do not.
         first = answer.history[0] if answer.history else answer
         return Reply(
             status=first.status_code,

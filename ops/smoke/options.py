@@ -1,5 +1,5 @@
-"""The environment -> Options: what to call, as whom, and what to check. Shows no value: some are
-secrets."""
+"""The environment -> Options: what to call, as whom, and what to check. No message shows a value,
+as some are secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_LOGIN_CHARACTERS = 8192  # as login/logins.py accepts
 
 
 class UsageError(Exception):
-    """Raised for what the person at the keyboard can mend; the message names the variable."""
+    """Raised for a mistake that the user can fix; the message names the variable."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,22 @@ class Fc2Function:
 
 @dataclass(frozen=True)
 class Options:
-    """What `make smoke` was told."""
+    """The options of `make smoke`."""
 
     address: Address
     login: str = field(repr=False)
-    """A JWT for AUTH=jwt, "" for none."""
+    """A JWT for AUTH=jwt, or ""."""
     origin: str
-    """The origin of a page that calls the URL, "" for none."""
+    """The origin of a page that calls the URL, or ""."""
     upload: bool
     acl: bool
-    """Whether the upload is also tried with a public ACL."""
+    """Whether to try the upload with a public ACL as well."""
     is_insert_only: bool
     """OVERWRITE=no: a second upload of the same name must be refused."""
     sign: bool
     fc2: Fc2Function | None
     key: AccessKey | None
-    """The operator's own: signs, and deletes what was uploaded."""
+    """The operator's own key: it signs calls, and deletes what was uploaded."""
 
 
 def read_options(env: Mapping[str, str]) -> Options:
@@ -76,7 +76,7 @@ def read_options(env: Mapping[str, str]) -> Options:
         name = "SIGN=1" if options.sign else "FC2"
         raise UsageError(f"{name} needs {' and '.join(_KEY)} in the environment")
     if options.fc2 and options.address.base:
-        raise UsageError("URL must be without path where FC2 names the function")
+        raise UsageError("URL must not have a path, since FC2 names the function")
     return options
 
 
@@ -85,7 +85,7 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
     url = env.get(name, "").strip()
     accepts = f"{name} must be https://host[:port][/path] of the function, or http:// on loopback"
     if not url:
-        raise UsageError(f"{accepts}; say: {name}=https://…")
+        raise UsageError(f"{accepts}; for example {name}=https://…")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -102,8 +102,8 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
         raise UsageError(accepts)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "access_token" in query:
-        raise UsageError(f"{name} must be without access_token; give the login as LOGIN")
-    # A token URL may be given with its route.
+        raise UsageError(f"{name} must not have access_token; give the login as LOGIN")
+    # A token URL may include its route.
     base = parts.path.rstrip("/").removesuffix("/sts")
     host = (parts.hostname or "").lower()
     return Address(
@@ -112,12 +112,12 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
 
 
 def _login(env: Mapping[str, str]) -> str:
-    """LOGIN, or one for CALLER by the deployment's JWT_SECRET. Only where CALLER is given: the host
-    of URL gets to see it."""
+    """Return LOGIN, or a login for CALLER made with JWT_SECRET. It needs CALLER, because the host
+    of URL gets to see the login."""
     login = env.get("LOGIN", "").strip()
     if env.get("CALLER", "").strip():
         if login:
-            raise UsageError("LOGIN and CALLER are both set; give one: CALLER makes a login")
+            raise UsageError("LOGIN and CALLER are both set; give only one: CALLER makes a login")
         try:
             return issue(env).login
         except ServiceError as error:
@@ -161,10 +161,10 @@ def _fc2(value: str) -> Fc2Function | None:
 
 
 def _key(env: Mapping[str, str]) -> AccessKey | None:
-    """All of it or nothing: half a key is a mistake."""
+    """Return the whole key or none; half a key is a mistake."""
     if not any(env.get(name, "").strip() for name in _KEY):
         return None
     try:
         return read_access_key(Reader(env))
     except Misconfiguration as error:
-        raise UsageError(f"{error.variable} is not set, and the other half of the key is") from None
+        raise UsageError(f"{error.variable} is not set, but the other half of the key is") from None

@@ -1,8 +1,9 @@
-"""Uses a token at OSS as an app would: uploads, and tries what it must not be able to do.
+"""Uses a token at OSS as an app does: it uploads, and tries what the token must not allow.
 
-The real `oss2`, with signature version 4. Every key that is written begins with "smoke-test-" and
-ends in chance, so that nothing of the operator's is touched. A token cannot delete (no policy
-template grants oss:DeleteObject): what was written stays, unless the operator's own key deletes it.
+It uses the real `oss2`, with signature version 4. Every key that it writes begins with
+"smoke-test-" and ends randomly, so the operator's objects are safe. A token cannot delete (no
+policy template allows oss:DeleteObject), so objects stay, unless the operator's own key deletes
+them.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from token_service.settings.values import DEFAULT_PORTS, AccessKey, Endpoint
 NAME = "smoke-test-"
 CONTENT = b"Written by `make smoke UPLOAD=1`; it can be deleted.\n"
 UNREACHED = "OSS cannot be reached"
-"""What refusal_of says where no whole answer came."""
+"""The result of refusal_of if no complete answer came."""
 DENIED = "AccessDenied"
 """OSS's code for a refusal by a policy or an ACL."""
 EMULATORS_HOST = "10.0.2.2"
 """The Android emulator's name for the machine it runs on (Android's documentation)."""
 CLOSED = "PublicEndpointForbidden"
-"""OSS's code for a call by the public endpoint that the account may not make (vendor documentation,
+"""OSS's code for a call at the public endpoint that the account may not use (vendor documentation,
 EC 0048-00000401)."""
 _EXISTS = "FileAlreadyExists"
 
@@ -41,12 +42,12 @@ _SAYS_NOTHING_OF_POLICIES = {
     UNREACHED: "no upload reached OSS",
     CLOSED: "OSS takes no data calls there",
 }
-"""Why the neighbours are left out, by what OSS said of the upload."""
+"""Why the neighbours are left out, by the result of the upload."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a token says that it is good, and for what."""
+    """Where a token can be used, and for what."""
 
     bucket: str
     region: str
@@ -57,7 +58,7 @@ class Target:
 
     @classmethod
     def of(cls, token: Document) -> Target:
-        """Read a token's Scope, which must be sound."""
+        """Read a token's Scope, which must be valid."""
         scope = token["Scope"]
         return cls(
             scope["Bucket"],
@@ -72,7 +73,7 @@ class Target:
 def check_upload(
     token: Document, key: AccessKey | None, *, is_insert_only: bool = False
 ) -> list[Check]:
-    """Upload twice, try the neighbours, and clean up; six lines. Never raises.
+    """Upload twice, try the neighbours, and clean up. Returns six lines. Never raises.
 
     `is_insert_only`: OVERWRITE=no, so the second upload must be refused.
     """
@@ -81,7 +82,7 @@ def check_upload(
     scope = token["Scope"]
     fault = _endpoint_fault(scope["Endpoint"])
     if "Object" in scope:
-        fault = "the URL wishes for one object, which is not overwritten for a test"
+        fault = "the URL asks for one object, which a test must not overwrite"
     if fault:
         return [
             Check(name, failed(fault) if name == names[0] else skipped(fault)) for name in names
@@ -90,7 +91,7 @@ def check_upload(
     try:
         bucket = bucket_of(target, token_auth(token))
     except oss2.exceptions.ClientError:
-        return [Check(names[0], failed("Scope's Bucket or Endpoint is none that oss2 takes"))]
+        return [Check(names[0], failed("Scope's Bucket or Endpoint is not valid for oss2"))]
     mark = NAME + secrets.token_hex(8)
     own = f"{target.prefix}{mark}.txt"
     refusal = refusal_of(partial(bucket.put_object, own, CONTENT))
@@ -107,10 +108,10 @@ def check_upload(
 
 
 def neighbours(prefix: str, mark: str) -> tuple[str, ...]:
-    """Prefixes that a token for `prefix` must not open.
+    """Return prefixes that a token for `prefix` must not open.
 
-    Its sibling, the one that begins with the same letters (which a policy without the last slash
-    would open), and the bucket's top.
+    These are a sibling, a prefix with the same beginning (which a policy without the last slash
+    would open), and the root of the bucket.
     """
     parent, _, _ = prefix.rstrip("/").rpartition("/")
     above = f"{parent}/" if parent else ""
@@ -124,12 +125,12 @@ def _upload(target: Target, key: str, refusal: str | None) -> Finding:
         return failed(_unreached(target))
     policy = policies_described.bundled().get(target.policy)
     if refusal == DENIED and policy is not None and not policy.can_upload:
-        return skipped(f"{target.policy} does not let anybody upload")
+        return skipped(f"{target.policy} does not allow uploads")
     if refusal == CLOSED:
         return failed(
-            f"{refusal}: in mainland China the public endpoint is closed to who began to use OSS "
-            "on 2025-03-20 or later; bind a domain of your own to the bucket, and give it as "
-            "OSS_ENDPOINT (docs/deploy.md, A domain for the bucket)"
+            f"{refusal}: in mainland China the public endpoint is closed to accounts that began "
+            "to use OSS on 2025-03-20 or later; bind a domain of your own to the bucket, and set "
+            "it as OSS_ENDPOINT (docs/deploy.md, A domain for the bucket)"
         )
     return failed(f"OSS refused the upload under the token's own prefix: {refusal}")
 
@@ -145,14 +146,14 @@ def _overwrite(bucket: oss2.Bucket, written: list[str], is_insert_only: bool) ->
         return failed(f"cannot be judged: {refusal}")
     if is_insert_only:
         return failed(
-            "OVERWRITE=no, and a token replaced what was there: the bucket has no rule against it, "
-            "or it has versioning (docs/deploy.md, Insert-only)"
+            "OVERWRITE=no, but a token replaced an object: the bucket has no rule against it, or "
+            "it has versioning (docs/deploy.md, Insert-only)"
         )
     return passed("a token may replace what it uploaded, as OVERWRITE=yes says")
 
 
 def _unreached(target: Target) -> str:
-    """Why OSS cannot be reached and what to do, by one more connection, which sends nothing."""
+    """Say why OSS cannot be reached and what to do, with one more connection that sends nothing."""
     parts = urlsplit(target.endpoint)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
     if not target.is_cname and not is_path_style(Endpoint(parts.scheme, host, port)):
@@ -162,7 +163,7 @@ def _unreached(target: Target) -> str:
         wire.reach(Address(parts.scheme, host, port, ""))
     except wire.NoAnswer as error:
         return f"{where}: {error}{_advice(host, str(error), is_cname=target.is_cname)}"
-    return f"{where} takes the connection, and gives no whole answer"
+    return f"{where} accepts the connection, but gives no complete answer"
 
 
 def _advice(host: str, reason: str, *, is_cname: bool) -> str:
@@ -191,7 +192,7 @@ def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -
 def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
     faults = []
     for prefix in neighbours(target.prefix, mark):
-        # It does not exist, or was just written: "not found" would be an answer as well.
+        # It does not exist, or was just written, so "not found" would be possible, too.
         key = f"{prefix}{mark}.txt"
         refusal = refusal_of(partial(bucket.get_object, key))
         faults += _faults(refusal, f"the token may read {key}")
@@ -225,23 +226,23 @@ def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Findi
 
 
 def refusal_of(use: Callable[[], object]) -> str | None:
-    """Why OSS refused, in its own code; None where it did not. Raises nothing that the SDK does."""
+    """Return OSS's code if it refused, otherwise None. Raises nothing that the SDK raises."""
     try:
         use()
     except oss2.exceptions.ServerError as error:
         return str(error.code or f"HTTP {error.status}")
     except (oss2.exceptions.RequestError, OSError):
-        # OSError: requests' own, where an error's answer ends half-way.
+        # requests raises an OSError of its own if the answer to an error is cut off.
         return UNREACHED
     except oss2.exceptions.InconsistentError:
-        return "OSS answers with the checksum of something else"
+        return "OSS answers with the checksum of other data"
     except oss2.exceptions.OssError:
         return "the SDK refused to send it"
     return None
 
 
 def _faults(refusal: str | None, opened: str) -> list[str]:
-    """Only AccessDenied is a refusal by policy: NoSuchKey means that it was let in."""
+    """Only AccessDenied is a refusal by a policy; NoSuchKey means that access was allowed."""
     if refusal == DENIED:
         return []
     if refusal in (None, "NoSuchKey"):
@@ -250,14 +251,14 @@ def _faults(refusal: str | None, opened: str) -> list[str]:
 
 
 def token_auth(token: Document) -> oss2.StsAuth:
-    """What signs with a token."""
+    """Return the signer for a token."""
     return oss2.StsAuth(
         token["AccessKeyId"], token["AccessKeySecret"], token["SecurityToken"], auth_version="v4"
     )
 
 
 def key_auth(key: AccessKey) -> Any:
-    """What signs with the operator's own key."""
+    """Return the signer for the operator's own key."""
     if key.security_token:
         return oss2.StsAuth(
             key.access_key_id, key.access_key_secret, key.security_token, auth_version="v4"
@@ -266,7 +267,7 @@ def key_auth(key: AccessKey) -> Any:
 
 
 def bucket_of(target: Target, auth: Any) -> oss2.Bucket:
-    """The bucket as `auth` reaches it; raises oss2's ClientError for a name that is none."""
+    """Return the bucket with `auth`. Raises oss2's ClientError for an invalid name."""
     return oss2.Bucket(
         auth,
         target.endpoint,
@@ -278,9 +279,9 @@ def bucket_of(target: Target, auth: Any) -> oss2.Bucket:
 
 
 def _endpoint_fault(endpoint: str) -> str | None:
-    fault = "Scope.Endpoint is neither https nor loopback: must be https://…, nothing is sent there"
+    fault = "Scope.Endpoint is neither https nor loopback: must be https://…, so nothing is sent"
     try:
-        # A bare name would get http:// from oss2.
+        # oss2 would add http:// to a bare name.
         parts = urlsplit(endpoint)
     except ValueError:
         return fault
@@ -288,7 +289,7 @@ def _endpoint_fault(endpoint: str) -> str | None:
     sound = parts.scheme == "https" or (parts.scheme == "http" and loopback)
     if parts.hostname == EMULATORS_HOST:
         return (
-            f"Scope.Endpoint is {endpoint}: this machine as an Android emulator sees it, and "
-            "nobody else; to try uploads, start the sandbox without that OSS_ENDPOINT"
+            f"Scope.Endpoint is {endpoint}: only an Android emulator reaches this machine at it; "
+            "to try uploads, start the sandbox without that OSS_ENDPOINT"
         )
     return None if sound else fault

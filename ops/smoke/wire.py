@@ -1,6 +1,6 @@
-"""One HTTP exchange, exactly as it is asked for: no header, redirect, retry or cache is added.
+"""One HTTP exchange, exactly as requested: no headers, redirects, retries or caches are added.
 
-What is sent and how answers are judged lies elsewhere. HTTP_PROXY is not read.
+Other modules decide what to send, and judge answers. HTTP_PROXY is not read.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from urllib.parse import quote, urlencode
 from token_service.settings.values import Endpoint
 
 GIVE_UP_SECONDS = 10.0
-"""For a whole exchange: twice what an answer may take, so that a late one is seen to be late."""
+"""For a whole exchange: twice the limit for an answer, so that a late one is still seen."""
 LOOK_UP_SECONDS = 3.0  # for a name in DNS; ours to choose
 MAX_ANSWER_BYTES = 1024 * 1024  # of one answer; more is not read
 UNRESOLVED = "the name cannot be resolved"
 UNTRUSTED = "the certificate cannot be trusted"
-"""Beginnings of what NoAnswer says."""
+"""Beginnings of NoAnswer's messages."""
 
 
 class NoAnswer(Exception):
-    """Raised when no whole answer came; the message says why and holds nothing that was sent."""
+    """Raised when no complete answer came. The message says why, and quotes nothing of the
+    request."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the function answers: `base` is the path before its routes, without a last slash."""
+    """Where the function answers: `base` is the path before its routes, without a final slash."""
 
     scheme: str
     host: str
@@ -43,7 +44,7 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """The Host header: the port only where it is not the scheme's own."""
+        """The Host header, with the port unless it is the scheme's default."""
         return Endpoint(self.scheme, self.host, self.port).authority
 
     @property
@@ -59,7 +60,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Call:
-    """What is sent; `path` is the function's own, like /health. Can carry a login."""
+    """A request; `path` is the function's own, like /health. It may have a login."""
 
     method: str
     path: str
@@ -76,11 +77,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back, as it came: the body is not even decompressed.
+    """An answer exactly as it came; the body is not even decompressed.
 
-    `began` is unix seconds by this machine's clock, `seconds` how long the whole exchange took, and
-    `connect_seconds` how much of that went by before anything was sent. `certificate_end` is when
-    the server's certificate ends, in unix seconds.
+    `began` is unix seconds by this machine's clock. `seconds` is how long the whole exchange took,
+    and `connect_seconds` how much of that was before the request. `certificate_end` is when the
+    server's certificate ends, in unix seconds.
     """
 
     status: int
@@ -93,11 +94,11 @@ class Reply:
 
     @property
     def ended(self) -> float:
-        """When the whole answer was there, in unix seconds."""
+        """When the answer was complete, in unix seconds."""
         return self.began + self.seconds
 
     def header(self, name: str) -> str | None:
-        """The header's value, several joined by commas; None if there is none."""
+        """Return a header's value, several joined with commas; None if there is none."""
         values = [value for n, value in self.headers if n.lower() == name.lower()]
         return ", ".join(values) if values else None
 
@@ -106,7 +107,7 @@ Send = Callable[[Call], Reply]
 
 
 def send(address: Address, call: Call) -> Reply:
-    """Send one request over a connection of its own. Raises NoAnswer."""
+    """Send one request on a new connection. Raises NoAnswer."""
     began, start = time.time(), time.monotonic()
     expired = threading.Event()
     connection = _connection(address)
@@ -117,12 +118,12 @@ def send(address: Address, call: Call) -> Reply:
 
         def hang_up() -> None:
             expired.set()
-            # Closed just now: the socket's own time-out is as long.
+            # It may be closed already, as the socket's own timeout is as long.
             with contextlib.suppress(OSError):
-                # Not SSLSocket's own, which would pull the TLS state from under the reader.
+                # Not SSLSocket's own shutdown, which would break the TLS state of the reader.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-        # A socket's time-out is for each read: an answer that drips would never end.
+        # A socket's timeout applies to each read, so a slow answer would never end.
         timer = threading.Timer(GIVE_UP_SECONDS, hang_up)
         timer.daemon = True
         timer.start()
@@ -148,7 +149,7 @@ def send(address: Address, call: Call) -> Reply:
 
 
 def reach(address: Address) -> float | None:
-    """Connect and send nothing; return when the certificate ends. Raises NoAnswer."""
+    """Connect without sending anything; return when the certificate ends. Raises NoAnswer."""
     connection = _connection(address)
     try:
         connection.connect()
@@ -160,11 +161,11 @@ def reach(address: Address) -> float | None:
 
 
 def unresolved(host: str) -> str:
-    """Why a name is not found, "" where it is; within LOOK_UP_SECONDS."""
+    """Say why a name is not found, or ""; within LOOK_UP_SECONDS."""
     said = [f"no answer of DNS within {LOOK_UP_SECONDS:g} s"]
 
     def look_up() -> None:
-        # It has no time-out of its own.
+        # The look-up has no timeout of its own.
         try:
             socket.getaddrinfo(host, None)
             said.append("")
@@ -178,7 +179,7 @@ def unresolved(host: str) -> str:
 
 
 def _late() -> str:
-    return f"no whole answer within {GIVE_UP_SECONDS:g} s; Android would wait for ever"
+    return f"no complete answer within {GIVE_UP_SECONDS:g} s; Android would wait for ever"
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:
@@ -195,7 +196,7 @@ def _connection(address: Address) -> http.client.HTTPConnection:
 def _exchange(
     connection: http.client.HTTPConnection, address: Address, call: Call
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    # By hand: request() would add headers of its own.
+    # Written by hand, because request() would add headers of its own.
     connection.putrequest(
         call.method, call.target(address), skip_host=True, skip_accept_encoding=True
     )
@@ -225,13 +226,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{UNTRUSTED}: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return "it does not speak TLS as it should"
+        return "it does not speak TLS correctly"
     if isinstance(error, socket.gaierror):
         return UNRESOLVED
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"
     if isinstance(error, http.client.IncompleteRead):
-        return "the answer ended half-way"
+        return "the answer was cut off"
     if isinstance(error, ConnectionError):
         return "the connection was closed without an answer"
     if isinstance(error, OSError):

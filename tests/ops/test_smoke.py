@@ -51,7 +51,7 @@ def test_it_passes_against_the_function_that_anybody_may_call(function: RunningF
         ("no", "", "PASS", "refused"),
         ("no", "no", "PASS", "refused"),
         # As a bucket without the stack's rule.
-        ("yes", "no", "FAIL", "a token replaced what was there"),
+        ("yes", "no", "FAIL", "a token replaced an object"),
     ],
 )
 def test_it_says_whether_a_token_overwrites(
@@ -99,7 +99,7 @@ def test_it_passes_against_the_function_that_wants_logins(
 def test_without_a_login_it_says_that_one_is_wanted(login_function: RunningFunction) -> None:
     table = smoke(login_function.url)
     table.check("token", "FAIL", "AUTH=jwt", "LOGIN")
-    table.check("Android", "SKIP", "no token without a login")
+    table.check("Android", "SKIP", "a token needs a login")
     assert table.text.count("FAIL") == 1
 
 
@@ -225,7 +225,7 @@ def test_a_token_that_may_only_read_uploads_nothing(
 
 def test_an_object_of_the_callers_is_never_overwritten(function: RunningFunction) -> None:
     table = smoke(f"{function.url}?object=precious.jpg", UPLOAD="1")
-    table.check("upload", "FAIL", "not overwritten")
+    table.check("upload", "FAIL", "must not overwrite")
     table.check("clean-up", "SKIP")
 
 
@@ -307,7 +307,7 @@ def test_an_answer_that_drips_ends_all_the_same(monkeypatch: pytest.MonkeyPatch)
         answer.start()
         table = smoke(f"http://127.0.0.1:{server.getsockname()[1]}")
         answer.join()
-    table.check("connection", "FAIL", "no whole answer", "Android")
+    table.check("connection", "FAIL", "no complete answer", "Android")
 
 
 def test_a_socket_that_is_closed_as_it_is_given_up_is_no_fault(

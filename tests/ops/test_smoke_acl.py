@@ -209,7 +209,7 @@ def test_what_is_stored_and_cannot_be_read_passes(open_function: RunningFunction
     with at_oss(open_function, ignore) as url:
         table, left = checked(open_function, url)
     assert not table.failed, table.text
-    table.check(PUBLIC, "PASS", "refused without a signature all the same")
+    table.check(PUBLIC, "PASS", "but refused without a signature")
     assert [info.acl for info in left] == ["private"]
 
 
@@ -383,7 +383,7 @@ def test_a_look_that_fails_is_no_proof(open_function: RunningFunction) -> None:
     with at_oss(open_function, busy) as url:
         table, left = checked(open_function, url)
     table.check(PUBLIC, "FAIL", "cannot be judged: HTTP 503")
-    table.check(PRIVATE, "WARN", "by PutObjectACL", "a look at it failed: HTTP 503")
+    table.check(PRIVATE, "WARN", "by PutObjectACL", "it could not be checked: HTTP 503")
     assert [info.acl for info in left] == ["private"]
 
 
@@ -462,7 +462,7 @@ def test_ctrl_c_waits_until_it_is_private_again(
     (info,) = (info for info in tried_in(open_function) if info not in before)
     assert info.acl == "private"
     err = capfd.readouterr().err
-    assert "make smoke: wait" in err
+    assert "make smoke: please wait" in err
     assert "FAIL  public object" in err
     assert "PASS  private again" in err
 

@@ -131,21 +131,21 @@ def test_a_server_that_gives_no_whole_answer_is_said_to_take_the_connection() ->
     with faulty("http://127.0.0.1:9", sound, before=hang_up) as url:
         here = f"http://127.0.0.1:{urlsplit(url).port}"
         first, *_ = upload.check_upload(token(here), None)
-    said = f"OSS cannot be reached: {here} takes the connection, and gives no whole answer"
+    said = f"OSS cannot be reached: {here} accepts the connection, but gives no complete answer"
     assert first.finding.detail == said
 
 
 def test_an_emulators_address_is_called_by_its_name() -> None:
     first, *others = upload.check_upload(token("http://10.0.2.2:7081"), None)
     assert first.finding.outcome is Outcome.FAIL
-    assert "this machine as an Android emulator sees it" in first.finding.detail
+    assert "only an Android emulator reaches this machine at it" in first.finding.detail
     assert {check.finding.outcome for check in others} == {Outcome.SKIP}
 
 
 @pytest.mark.parametrize("value", ["true", 1, None, "files.example.com"])
 def test_a_cname_that_is_no_boolean_is_a_fault(value: object) -> None:
     faults = contract.token_faults(token("https://files.example.com", Cname=value))
-    assert "Scope.Cname must be true or false: SDKs are told by it" in faults
+    assert "Scope.Cname must be true or false, since it configures SDKs" in faults
     for is_own in (True, False):
         made = token("https://files.example.com", Cname=is_own)
         assert not any("Cname" in fault for fault in contract.token_faults(made))

@@ -49,7 +49,7 @@ def test_a_late_answer(function: RunningFunction, monkeypatch: pytest.MonkeyPatc
             time.sleep(0.3)
 
     table = smoke_with(function, late)
-    table.check("answer time", "FAIL", "within 0.2 s", "Android holds its uploads")
+    table.check("answer time", "FAIL", "within 0.2 s", "Android delays its uploads")
 
 
 def test_html_in_place_of_json(function: RunningFunction) -> None:
@@ -118,7 +118,7 @@ def test_an_answer_that_ends_half_way(function: RunningFunction) -> None:
         exchange.body = b"ff\r\n{"
 
     table = smoke_with(function, cut, framed=False)
-    table.check("connection", "FAIL", "half-way")
+    table.check("connection", "FAIL", "cut off")
 
 
 def test_a_byte_order_mark(function: RunningFunction) -> None:
@@ -212,7 +212,7 @@ def test_too_short_a_life(function: RunningFunction, left: int) -> None:
 
 def test_a_life_that_sts_never_gives(function: RunningFunction) -> None:
     table = smoke_with(function, with_member("Expiration", stamp(100_000)))
-    table.check("expiration", "FAIL", "longer than STS's longest session")
+    table.check("expiration", "FAIL", "more than STS's longest session")
 
 
 @pytest.mark.parametrize("name", ["Region", "Bucket", "Endpoint", "Timeout", "region", "Message"])
@@ -356,7 +356,7 @@ def test_cookies_that_strangers_pages_may_send(function: RunningFunction) -> Non
 
     table = smoke_with(function, with_cookies, ORIGIN=ORIGIN)
     table.check("other origins", "FAIL", "Access-Control-Allow-Credentials")
-    table.check("page", "FAIL", "no cookie belongs here")
+    table.check("page", "FAIL", "no cookies are used")
 
 
 # Failures, methods, logins
@@ -395,13 +395,15 @@ def test_a_post_that_is_not_answered(function: RunningFunction) -> None:
         if exchange.method == "POST":
             exchange.body = b'{"StatusCode":405,"ErrorCode":"MethodNotAllowed","ErrorMessage":"x"}'
 
-    smoke_with(function, refuse).check("methods", "FAIL", "POST: no token", "MethodNotAllowed")
+    smoke_with(function, refuse).check(
+        "methods", "FAIL", "POST: there is no token", "MethodNotAllowed"
+    )
 
 
 def test_logins_that_are_not_looked_at(function: RunningFunction, login: str) -> None:
     """AUTH=anonymous behind a trigger that was thought to want logins."""
     table = smoke(function.url, LOGIN=login)
-    table.check("logins", "FAIL", "a token without a sound login", "none", "altered", "unsigned")
+    table.check("logins", "FAIL", "a token without a valid login", "none", "altered", "unsigned")
 
 
 def test_logins_whose_signature_is_not_verified(
