@@ -1,4 +1,4 @@
-"""`make conform`: tries what the project believes of the cloud (docs/assumptions.toml).
+"""`make conform`: tests the project's assumptions about the cloud (docs/assumptions.toml).
 
-By itself against a sandbox that it starts; with CLOUD=1 against the operator's own account.
+By default it uses a sandbox that it starts; with CLOUD=1 it uses the operator's own account.
 """

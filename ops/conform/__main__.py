@@ -24,12 +24,12 @@ from ops.smoke.options import UsageError
 _TRANSCRIPT = "build/conform.txt"
 _CLOUD = "the cloud"
 _OF_SANDBOX = {Verdict.CONFIRMED: "holds here"}
-"""The sandbox is ours: that it behaves as we believe confirms nothing."""
+"""In our own sandbox an expected result confirms nothing about the cloud."""
 
 
 def main() -> int:
-    """Try everything: 0; 1 if something is refuted or left behind, or a variable is wrong;
-    130: Ctrl-C."""
+    """Try everything. Returns 0; 1 if something is refuted or left behind, or a variable is wrong;
+    130 after Ctrl-C."""
     try:
         if not is_cloud(os.environ):
             with signals_interrupt(), _errors_only(), local_cloud() as account:
@@ -45,15 +45,15 @@ def main() -> int:
         print("make conform: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Python writes what is left in stdout's buffer as it ends.
+        # At its end Python writes what is left in stdout's buffer.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("make conform: its output was closed, so it was broken off", file=sys.stderr)
+        print("make conform: its output was closed, so it stopped", file=sys.stderr)
         return 1
 
 
 @contextmanager
 def _errors_only() -> Iterator[None]:
-    """Not the function's warnings: that of the sandbox answers everybody on purpose."""
+    """Hide the function's warnings: the sandbox's function answers everybody on purpose."""
     log, handler = logging.getLogger("sts_token"), logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     log.addHandler(handler)
@@ -69,7 +69,7 @@ def run(
     env: Mapping[str, str],
     assumptions: Sequence[Assumption] | None = None,
 ) -> int:
-    """Run the probes there; the exit status.
+    """Run the probes there; return the exit status.
 
     Raises UsageError before the first request; KeyboardInterrupt and BrokenPipeError after the
     clean-up.
@@ -78,7 +78,7 @@ def run(
     site = Site(account, Exchanges())
     print(announcement(site, where), flush=True)
     found: list[tuple[Assumption, Finding]] = []
-    left = ["what was written: the clean-up was broken off"]
+    left = ["objects that were written: the clean-up was interrupted"]
     try:
         for assumption, finding in probe_each(site, assumptions or register.load()):
             found.append((assumption, finding))
@@ -87,9 +87,9 @@ def run(
         try:
             left = clean_up(site)
         finally:
-            # First, and not on stdout: that may be closed.
+            # This comes first, and not on stdout, which may be closed.
             for one in left:
-                print(f"make conform: may be left in {account.bucket}: {one}", file=sys.stderr)
+                print(f"make conform: {account.bucket} may still have: {one}", file=sys.stderr)
         path.write_text(transcript.text(site, found, where), encoding="utf-8")
         counts = Counter(finding.verdict for _, finding in found)
         print("\n" + _summary(counts, site, where, path), flush=True)
@@ -97,7 +97,7 @@ def run(
 
 
 def _writable(name: str) -> Path:
-    """Make the folder and the file, before anything is asked. Raises UsageError."""
+    """Make the folder and the file, before any request. Raises UsageError."""
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,16 +109,16 @@ def _writable(name: str) -> Path:
 
 
 def announcement(site: Site, where: str) -> str:
-    """What it is about to do, said before the first request."""
+    """Say what it is going to do, before the first request."""
     account = site.account
     function = f"asks {account.function}, and has it and " if account.function else "has "
     return (
-        f"make conform: tries what the project believes of the cloud, on {where}.\n"
+        f"make conform: tests the project's assumptions about the cloud, on {where}.\n"
         f"It assumes {account.role_arn}, {function}OSS write small objects under\n"
-        f"{account.bucket}/{site.prefix} (by the function: a folder of that name, in the login's\n"
-        f"own), reads them, and deletes them. At most {MAX_CALLS} calls and {MAX_SECONDS} s.\n"
-        "It touches no other object, makes and deletes no bucket, and leaves policies, roles and\n"
-        "settings as they are."
+        f"{account.bucket}/{site.prefix} (the function writes to a folder with that name, in the\n"
+        "login's own), reads them, and deletes them.\n"
+        f"At most {MAX_CALLS} calls and {MAX_SECONDS} s. It changes no other object, creates and\n"
+        "deletes no bucket, and leaves policies, roles and settings as they are."
     )
 
 
@@ -134,13 +134,13 @@ def _summary(counts: Counter[Verdict], site: Site, where: str, path: Path) -> st
     verdicts = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in others)
     return (
         f"{verdicts}; {calls}; transcript: {path}\n"
-        f"{counts[Verdict.CONFIRMED]} of {counts.total()} are so in the sandbox. That says nothing "
+        f"{counts[Verdict.CONFIRMED]} of {counts.total()} hold in the sandbox. That says nothing "
         "about the real cloud: make conform CLOUD=1 asks it (docs/assumptions.md)."
     )
 
 
 def _shown(assumption: Assumption, finding: Finding, site: Site, where: str) -> str:
-    """One line for what was so; with what was seen, or why nothing was, for the rest."""
+    """Return one line for a confirmed assumption; for others also what was seen, or why not."""
     verdict = finding.verdict.value
     if where != _CLOUD:
         verdict = _OF_SANDBOX.get(finding.verdict, verdict)

@@ -1,4 +1,4 @@
-"""The environment -> Account: whose bucket and role are tried, and by whom."""
+"""The environment -> Account: the bucket and role to test, and the operator's key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OPTIONAL = ("OBJECT_PREFIX", "OSS_ENDPOINT", "STS_ENDPOINT")
 class Account:
     """Where the probes work. `key` is the operator's; `prefix` is OBJECT_PREFIX.
 
-    `public` is the region's public endpoint of OSS. `function` is a deployed one, None without.
+    `public` is the region's public endpoint of OSS. `function` is a deployed function, or None.
     """
 
     key: AccessKey
@@ -46,7 +46,7 @@ class Account:
 
 
 def read_account(env: Mapping[str, str]) -> Account:
-    """Read what CLOUD=1 needs. Raises UsageError, which names all that is missing."""
+    """Read what CLOUD=1 needs. Raises UsageError, which names everything that is missing."""
     missing = [name for name in NEEDED if not env.get(name, "").strip()]
     if missing:
         hint = (
@@ -54,7 +54,7 @@ def read_account(env: Mapping[str, str]) -> Account:
         )
         raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment or in .env{hint}")
     try:
-        # Who gets tokens makes no difference here.
+        # How callers log in makes no difference here.
         settings = settings_of(
             {**env, "AUTH": "anonymous"}, needed=NEEDED[2:], optional=(*_OPTIONAL, "AUTH")
         )
@@ -65,7 +65,7 @@ def read_account(env: Mapping[str, str]) -> Account:
     options = read_options(of_function) if of_function["URL"].strip() else None
     if options and options.address.scheme == "http" and not options.address.is_loopback:
         raise UsageError(
-            "URL must be https://, or http:// on loopback: everybody on the way could read the "
+            "URL must be https://, or http:// on loopback: others on the way could read the "
             "login and the token"
         )
     oss = settings.oss_endpoint
@@ -94,7 +94,7 @@ def _hint(region: str) -> str:
 
 
 def is_cloud(env: Mapping[str, str]) -> bool:
-    """Whether CLOUD=1. Raises UsageError for what is neither 1 nor 0."""
+    """Whether CLOUD=1. Raises UsageError if it is neither 1 nor 0."""
     value = env.get("CLOUD", "").strip()
     if not re.fullmatch("[01]?", value):
         raise UsageError("CLOUD must be 1 (your own account) or 0 (the sandbox)")

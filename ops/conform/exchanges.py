@@ -1,4 +1,4 @@
-"""Sends requests one by one, counts them, and notes of each what a stranger may read."""
+"""Sends requests one by one, counts them, and notes the parts that may be shown to others."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ops.smoke import wire
 from ops.smoke.wire import Address, Call, NoAnswer, Reply
 
 MAX_CALLS, MAX_SECONDS = 240, 180
-"""Of a whole run, clean-up included."""
+"""The limits of a whole run, including the clean-up."""
 CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 30, 60
-"""What of these the probes leave."""
+"""The part of them that is kept for the clean-up."""
 
 _LONGEST = 2 * wire.GIVE_UP_SECONDS
-"""Seconds of one request: to connect, and to be answered."""
+"""Seconds for one request: to connect, and for the answer."""
 _QUIET = re.compile(r"authorization|cookie|x-(oss|acs)-.*(token|signature|callback).*", re.I)
 """Headers that are not noted."""
 
 
 class OverBudget(Exception):
-    """Raised in place of a request that would be one too many, or too late."""
+    """Raised instead of a request that would be over the limit of calls or of time."""
 
 
 @dataclass(frozen=True)
 class Signed(Call):
-    """A call whose path and query are sent as they were signed, letter by letter."""
+    """A call whose path and query are sent exactly as they were signed."""
 
     raw_target: str = field(default="/", repr=False)
 
@@ -38,9 +38,9 @@ class Signed(Call):
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the cloud; `code`, `ec` and `message` are an error's, "" where there are none.
+    """An answer of the cloud; `code`, `ec` and `message` are those of an error, or "".
 
-    `status` is 0 where there was no answer, and `message` then says why.
+    `status` is 0 if there was no answer; then `message` says why.
     """
 
     status: int
@@ -52,7 +52,7 @@ class Answer:
 
     @property
     def is_good(self) -> bool:
-        """Whether it did what was asked."""
+        """Whether the request succeeded."""
         return 200 <= self.status < 300 and self.status != 203
 
     @property
@@ -68,7 +68,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Note:
-    """One exchange for the transcript: what was asked, with which headers, and the answer."""
+    """One exchange for the transcript: the request, its headers, and the answer."""
 
     about: int
     asked: str
@@ -77,7 +77,7 @@ class Note:
 
 
 class Exchanges:
-    """All requests of a run; `about` is the assumption that they are for, 0 for the clean-up."""
+    """All requests of a run; `about` is the assumption they test, or 0 for the clean-up."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -88,14 +88,14 @@ class Exchanges:
         self.notes: list[Note] = []
 
     def begin_clean_up(self) -> None:
-        """Open what was kept for it."""
+        """Release the calls and the time that are kept for the clean-up."""
         self.about = 0
         self._calls = MAX_CALLS
         self._seconds = MAX_SECONDS - _LONGEST
 
     @property
     def seconds(self) -> float:
-        """Since the first moment."""
+        """Seconds since the start."""
         return self._clock() - self._began
 
     def send(self, asked: str, address: Address, call: Call) -> Answer:
@@ -125,7 +125,7 @@ def _answer(reply: Reply) -> Answer:
         reply.status,
         found("Code")[:128],
         headers.get("x-oss-ec", found("EC"))[:32] if error else "",
-        # STS goes on with the whole request, its token too.
+        # STS quotes the whole request after this text, including its token.
         found("Message").partition("server string to sign")[0],
         headers,
         reply.body,

@@ -1,4 +1,4 @@
-"""Probes of what the limits on uploads stand on, in the manner of oss_probes.py."""
+"""Probes for the limits on uploads, in the style of oss_probes.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _XML = {"content-type": "application/xml"}
 def part_size(site: Site) -> Finding:
     """UploadPart by URLs that sign content-length 7 as an additional header, with 7 and 8 bytes.
 
-    The first is taken. The second refused: the URL binds the part's size.
+    The first is accepted. If the second is refused, the URL binds the part's size.
     """
     key = site.session(allow(site, "PutObject", "part-size/*"))
     upload = _begun(site, key, "part-size/a")
@@ -40,7 +40,7 @@ def completion_overwrite(site: Site) -> Finding:
     """CompleteMultipartUpload twice of one key, by URLs that sign x-oss-forbid-overwrite: true; the
     second with the header, then without it.
 
-    200, then 409 FileAlreadyExists; and 403 without the header, whose absence breaks the signature.
+    200, then 409 FileAlreadyExists; and 403 without the header, because the signature covers it.
     """
     key = site.session(allow(site, "PutObject", "complete/*"))
     headers = {**_XML, **_FORBID}
@@ -59,18 +59,19 @@ def completion_overwrite(site: Site) -> Finding:
 def completion_callback(site: Site) -> Finding:
     """CompleteMultipartUpload by a URL that signs a callback to the function in its query.
 
-    203: OSS called, and the function refused what it has not sealed. 200: nobody was called.
+    203: OSS called, and the function refused the callback, which has no seal. 200: OSS did not
+    call.
     """
     if site.account.function is None:
         raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
     key = site.session(allow(site, "PutObject", "complete/*"))
     callback = callback_of(f"{site.account.function}callback", "bucket=${bucket}")
-    # The function's host is in it, and the transcript shows queries.
+    # It has the function's host, and the transcript shows queries.
     site.secrets.add(callback)
     header = {"x-oss-callback": callback}
     known = site.oss(key, "PUT", "complete/put", headers=header, body=TEXT)
     if known.status != 203:
-        raise NotTried(f"a PUT with a callback was answered {known}, so nothing can be told")
+        raise NotTried(f"a PUT with a callback was answered {known}, so nothing can be concluded")
     upload = _with_part(site, key, "complete/callback")
     answer = _completed(site, key, upload, _XML, {"callback": callback})
     return judged([] if answer.status == 203 else [f"answered {answer}"], "OSS called")
@@ -101,7 +102,7 @@ def start_overwrite(site: Site) -> Finding:
     """InitiateMultipartUpload with x-oss-forbid-overwrite: true, of a name that is new and of one
     that is not.
 
-    409 FileAlreadyExists to the second. An UploadId: what is there is looked at in the end only.
+    409 FileAlreadyExists for the second. An UploadId: OSS checks only at the end.
     """
     key = site.session(allow(site, "PutObject", "start/*"))
     works(started(site, key, "start/new", _FORBID), "a start under a new name")
@@ -118,7 +119,7 @@ def start_headers(site: Site) -> Finding:
     key = site.session(allow(site, "PutObject GetObject", "start/*"))
     wanted = {
         "cache-control": "max-age=7",
-        # OSS's own domains may say "attachment" of themselves: with the name it is ours.
+        # OSS's own domains may add "attachment" themselves; the file name shows that this is ours.
         "content-disposition": 'attachment; filename="conform.txt"',
         "content-type": "text/x-conform",
     }
@@ -133,7 +134,7 @@ def signed_disposition(site: Site) -> Finding:
     """PUT by URLs that sign content-disposition as an additional header: with it, with another
     value and without it.
 
-    The first is stored. The others refused: the URL binds what a browser does with the object.
+    The first is stored. If the others are refused, the URL binds the disposition.
     """
     key = site.session(allow(site, "PutObject", "disposition/*"))
 
@@ -180,12 +181,12 @@ def response_headers(site: Site) -> Finding:
     """GET of an object that is stored as a page to show, by a URL that signs
     response-content-disposition and response-content-type.
 
-    The answer has what the URL says, and not what was stored.
+    The answer has the headers of the URL, not the stored ones.
     """
     key = site.session(allow(site, "PutObject GetObject", "shown/*"))
     stored = {"content-disposition": "inline", "content-type": "text/html"}
     works(site.oss(key, "PUT", "shown/a", headers=stored, body=TEXT), "an upload")
-    # OSS's own domains may say "attachment" of themselves: with the name it is ours.
+    # OSS's own domains may add "attachment" themselves; the file name shows that this is ours.
     wanted = {
         "content-disposition": 'attachment; filename="conform.txt"',
         "content-type": "image/png",
@@ -197,10 +198,10 @@ def response_headers(site: Site) -> Finding:
 
 
 def two_framings(site: Site) -> Finding:
-    """PUT of a chunked body with a Content-Length too, which is signed: as many bytes as the chunks
-    have with their frames.
+    """PUT of a chunked body that also has a signed Content-Length: the length of the chunks with
+    their frames.
 
-    Refused, or stored with the frames: the signed size holds. Stored without: chunks go around it.
+    Refused, or stored with the frames: the signed size holds. Stored without: chunks bypass it.
     """
     key = site.session(allow(site, "PutObject GetObject", "framing/*"))
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(TEXT), TEXT)
@@ -228,7 +229,7 @@ class _Upload(NamedTuple):
 
 
 def _begun(site: Site, key: AccessKey, name: str, headers: dict[str, str] | None = None) -> _Upload:
-    """Begin one. Raises ValueError for an answer without one UploadId."""
+    """Begin one. Raises ValueError if the answer does not have one UploadId."""
     answer = works(started(site, key, name, headers or {}), "the start of an upload in parts")
     (upload,) = re.findall("<UploadId>([^<]+)</UploadId>", answer.body.decode())
     return _Upload(upload, name)

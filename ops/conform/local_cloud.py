@@ -1,6 +1,6 @@
-"""A sandbox of its own for `make conform`: STS, OSS and the function, in a folder that goes away.
+"""A sandbox for `make conform`: STS, OSS and the function, in a temporary folder.
 
-The operator's key there may do what docs/assumptions.md asks for, and no more.
+The operator's key has exactly the rights that docs/assumptions.md asks for.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from token_service.settings.values import AccessKey, Endpoint
 
 _KEY = AccessKey("LTAI5tConformOperator", "conform-operators-secret", None)
 Wrap = Callable[[str, ASGIApp], ASGIApp]
-"""Puts something around a service, so that tests change answers: around "oss", "sts", "function",
-or "public", which is OSS by its public endpoint."""
+"""Wraps a service so that tests can change its answers: "oss", "sts", "function", or "public",
+which is OSS at its public endpoint."""
 
 
 def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
-    """The policy that the operator's key needs, as docs/assumptions.md has it."""
+    """Return the policy that the operator's key needs, as docs/assumptions.md shows it."""
     objects = f"acs:oss:*:*:{bucket}/{prefix}*conform-*"
     listing = {"StringLike": {"oss:Prefix": f"{prefix}*conform-*"}}
     on_bucket = f"acs:oss:*:*:{bucket}"
@@ -60,7 +60,7 @@ def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
 
 @contextmanager
 def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]:
-    """Run it, with these variables of the function set; yields what the probes are told."""
+    """Run it with these variables of the function; yields the Account for the probes."""
     around = wrap or (lambda _, app: app)
     listeners = [listen(0) for _ in range(4)]
     ports = Ports(*(listener.getsockname()[1] for listener in listeners))
@@ -79,7 +79,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
         signer = cloud.load_signer(folder, public_key_url(ports.gateway))
         app = App(env)
         function = gateway.of_app(app, public_key=signer.public_key)
-        # As for an account of today: the public endpoint is closed.
+        # As for a new account, the public endpoint is closed.
         public, sts, oss = cloud.services(created, signer, *listeners[1:])
         services = [
             Service(around("function", function), listeners[0]),
@@ -96,7 +96,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
                     bucket=settings.bucket,
                     region=settings.region,
                     prefix=settings.prefix,
-                    # By an address: not every machine resolves the domain's name.
+                    # By its address, because some machines cannot resolve the domain's name.
                     oss=settings.oss_internal_endpoint,
                     public=Endpoint("http", "127.0.0.1", ports.oss),
                     sts=settings.sts_endpoint,
@@ -108,7 +108,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
 
 
 def _with_operator(made: Cloud, env: Mapping[str, str]) -> Cloud:
-    """The same cloud with the operator's key, which the upload role trusts."""
+    """Return the same cloud with the operator's key, which the upload role trusts."""
     settings = read_settings(env)
     account = made.identities.account_id
     function = made.identities.find(env["ALIBABA_CLOUD_ACCESS_KEY_ID"], None)

@@ -1,6 +1,6 @@
-"""Probes of OSS: each says which requests it sends, and which answer means what.
+"""Probes of OSS: each says which requests it sends, and what each answer means.
 
-A probe first sees that what it builds on works (its control); where that fails, nothing was tried.
+A probe first checks that its basis works (its control). If that fails, nothing was tried.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ V1_ENDS = datetime(2025, 9, 1, tzinfo=timezone.utc)
 
 
 def allow(site: Site, actions: str, *names: str) -> dict[str, object]:
-    """A statement: these actions of OSS, on what these names match below the throw-away prefix."""
+    """Return a statement: these actions of OSS, on these names below the temporary prefix."""
     bucket = f"acs:oss:*:*:{site.account.bucket}/{site.prefix}"
     return {
         "Effect": "Allow",
@@ -36,16 +36,16 @@ def allow(site: Site, actions: str, *names: str) -> dict[str, object]:
 
 
 def works(answer: Answer, what: str) -> Answer:
-    """Return a control's answer. Raises NotTried where it was refused."""
+    """Return a control's answer. Raises NotTried if it was refused."""
     if not answer.is_good:
-        raise NotTried(f"{what} was answered {answer}, so nothing can be told")
+        raise NotTried(f"{what} was answered {answer}, so nothing can be concluded")
     return answer
 
 
 def acl_in_put(site: Site) -> Finding:
-    """PUT and form with x-oss-object-acl: private, by a session that may oss:PutObject alone.
+    """PUT and form with x-oss-object-acl: private, by a session that may only oss:PutObject.
 
-    AccessDenied to both: PutObjectAcl is asked for. Any success: it is not.
+    AccessDenied for both: PutObjectAcl is required. Any success: it is not.
     """
     key = site.session(allow(site, "PutObject", "acl/*"))
     works(site.oss(key, "PUT", "acl/plain", body=TEXT), "an upload without an ACL")
@@ -58,7 +58,7 @@ def acl_in_put(site: Site) -> Finding:
 def link_rights(site: Site) -> Finding:
     """A link in one folder to an object of another, read by a session of the first folder.
 
-    AccessDenied: the target's rights are the reader's. The object's bytes: a link opens a folder.
+    AccessDenied: the reader needs rights on the target. The object's bytes: a link opens a folder.
     """
     other = site.session(allow(site, "PutObject GetObject", "link/other/*"))
     works(site.oss(other, "PUT", "link/other/target", body=TEXT), "the target's upload")
@@ -78,7 +78,7 @@ def link_rights(site: Site) -> Finding:
 def signed_size(site: Site) -> Finding:
     """PUT by a URL that signs content-length 7 as an additional header, with 7 and with 8 bytes.
 
-    The first is stored. The second refused: the URL binds the size.
+    The first is stored. If the second is refused, the URL binds the size.
     """
     key = site.session(allow(site, "PutObject", "size/*"))
 
@@ -95,7 +95,7 @@ def signed_size(site: Site) -> Finding:
 def forbid_overwrite(site: Site) -> Finding:
     """PUT by URLs that sign x-oss-forbid-overwrite: true: twice with the header, once without.
 
-    200, then 409 FileAlreadyExists; and 403 without the header, whose absence breaks the signature.
+    200, then 409 FileAlreadyExists; and 403 without the header, because the signature covers it.
     """
     key = site.session(allow(site, "PutObject", "once/*"))
     header = {"x-oss-forbid-overwrite": "true"}
@@ -113,7 +113,7 @@ def forbid_overwrite(site: Site) -> Finding:
 def additional_header(site: Site) -> Finding:
     """GET by a URL that signs `range` as an additional header, with that header and without it.
 
-    Without it: refused. Bytes: a header that was signed can be left out.
+    Without it: refused. Bytes: a signed header can be left out.
     """
     key = site.session(allow(site, "PutObject GetObject", "additional/*"))
     works(site.oss(key, "PUT", "additional/a", body=TEXT), "an upload")
@@ -127,7 +127,7 @@ def additional_header(site: Site) -> Finding:
 def foreign_token(site: Site) -> Finding:
     """PUT with the key of one session and the token of another.
 
-    403 InvalidSecurityToken is what the sandbox answers, and the project's texts name.
+    403 InvalidSecurityToken is what the sandbox answers, and what the project's texts say.
     """
     one = site.session(allow(site, "PutObject", "token/*"))
     works(site.oss(one, "PUT", "token/own", body=TEXT), "an upload with its own token")
@@ -141,7 +141,7 @@ def foreign_token(site: Site) -> Finding:
 def form_conditions(site: Site) -> Finding:
     """A form signed by V4 whose policy has no condition on version, credential and date.
 
-    Refused: the conditions are needed. Stored: they are not.
+    Refused: the conditions are required. Stored: they are not.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     works(site.form(key, "form/bound"), "a form with the conditions")
@@ -150,7 +150,7 @@ def form_conditions(site: Site) -> Finding:
 
 
 def form_field_twice(site: Site) -> Finding:
-    """A form with one field given twice. Refused, or one of the two counts."""
+    """A form with one field given twice: it is refused, or one of the two counts."""
     key = site.session(allow(site, "PutObject", "form/*"))
     fields = [("success_action_status", "200")]
     works(site.form(key, "form/once", fields=fields), "a form with the field once")
@@ -171,8 +171,8 @@ def form_redirect(site: Site) -> Finding:
 def form_content_type(site: Site) -> Finding:
     """Forms whose policy wants text/plain in $content-type.
 
-    The field text/plain with a file that says image/png is stored, the other way round refused: so
-    the condition looks at the field.
+    A field text/plain with a file of image/png is stored, and the reverse is refused: so the
+    condition checks the field.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     conditions = [["in", "$content-type", ["text/plain"]]]
@@ -191,7 +191,7 @@ def form_content_type(site: Site) -> Finding:
 
 
 def multipart_callback(site: Site) -> Finding:
-    """InitiateMultipartUpload with x-oss-callback: let in, and nobody is called."""
+    """InitiateMultipartUpload with x-oss-callback: it is accepted, and nobody is called."""
     key = site.session(allow(site, "PutObject AbortMultipartUpload", "multipart/*"))
     works(started(site, key, "multipart/plain", {}), "a start without the header")
     header = {"x-oss-callback": callback_of("https://example.com/callback", "a=b")}
@@ -202,13 +202,13 @@ def multipart_callback(site: Site) -> Finding:
 def callback_variable(site: Site) -> Finding:
     """PutObject with a callback to the function whose body has a variable that OSS does not know.
 
-    Refused with 400 before anything is stored. 200 or 203: OSS went on with it.
+    Refused with 400 before anything is stored. 200 or 203: OSS continued.
     """
     if site.account.function is None:
         raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
     key = site.session(allow(site, "PutObject", "callback/*"))
     url = f"{site.account.function}callback"
-    # It is not sealed, so the function refuses it: that OSS called is all there is to see.
+    # It is not sealed, so the function refuses it. This shows only that OSS called.
     known = site.oss(
         key,
         "PUT",
@@ -224,9 +224,9 @@ def callback_variable(site: Site) -> Finding:
 
 
 def callback_key(site: Site) -> Finding:
-    """An upload with the function's own token and callback, all of it verified by the function.
+    """An upload with the function's own token and callback, which the function verifies.
 
-    200 with the function's Status OK: it has OSS's key. 203: it did not believe OSS's signature.
+    200 with the function's Status OK: it has OSS's key. 203: it rejected OSS's signature.
     """
     token = token_of(site.function("GET", "/"))
     if token.get("StatusCode") != 200:
@@ -235,7 +235,7 @@ def callback_key(site: Site) -> Finding:
     if not isinstance(scope, dict) or "Callback" not in scope:
         raise NotTried("the function has no CALLBACK_URL, so there are no callbacks")
     if scope.get("Bucket") != site.account.bucket:
-        raise NotTried("the function's bucket is another one than BUCKET_NAME")
+        raise NotTried("the function's bucket is not BUCKET_NAME")
     if not str(scope["Prefix"]).startswith(site.account.prefix):
         raise NotTried("the function's Scope.Prefix does not begin with OBJECT_PREFIX")
     members = (token[n] for n in ("AccessKeyId", "AccessKeySecret", "SecurityToken"))
@@ -250,7 +250,7 @@ def callback_key(site: Site) -> Finding:
 
 
 def image_actions(site: Site) -> Finding:
-    """GET of a picture with 16 actions, and with 17: the first is done, the second refused."""
+    """GET of a picture with 16 actions, and with 17: the first works, the second is refused."""
     key = _with_picture(site)
     process = {"x-oss-process": "image" + "/rotate,90" * 16}
     works(site.oss(key, "GET", "image/a.png", query=process), "16 actions")
@@ -260,12 +260,12 @@ def image_actions(site: Site) -> Finding:
 
 
 def image_percent(site: Site) -> Finding:
-    """GET of a picture of 20 pixels with resize,w_5,p_50: 5 wide, so p does not count, or else."""
+    """GET of a picture of 20 pixels with resize,w_5,p_50: if it is 5 wide, p does not count."""
     key = _with_picture(site)
     process = {"x-oss-process": "image/resize,w_5,p_50/format,png"}
     answer = works(site.oss(key, "GET", "image/a.png", query=process), "resizing")
     if not answer.body.startswith(b"\x89PNG") or len(answer.body) < 24:
-        raise NotTried("what came is no PNG")
+        raise NotTried("the answer is not a PNG")
     (width,) = struct.unpack(">I", answer.body[16:20])
     return judged([] if width == 5 else [f"{width} pixels wide"], "5 pixels wide, as w says")
 
@@ -273,7 +273,7 @@ def image_percent(site: Site) -> Finding:
 def v1_refused(site: Site) -> Finding:
     """PUT signed by V1 in the header and in the URL, and a form; to a bucket made since 2025-09.
 
-    All refused and nothing stored; how, is noted. A bucket that is older may take V1.
+    All are refused and nothing is stored; the answers are noted. An older bucket may accept V1.
     """
     info = site.oss(site.account.key, "GET", "", query={"bucketInfo": ""})
     date = re.search(rb"<CreationDate>([^<]{19})", works(info, "GetBucketInfo").body)
@@ -308,7 +308,7 @@ def public_endpoint(site: Site) -> Finding:
 
 
 def unknown_header(site: Site) -> Finding:
-    """PUT with a header x-oss-… that nobody has documented: refused, or passed over."""
+    """PUT with an undocumented header x-oss-…: it is refused, or ignored."""
     key = site.session(allow(site, "PutObject", "unknown/*"))
     works(site.oss(key, "PUT", "unknown/plain", body=TEXT), "an upload without it")
     answer = site.oss(key, "PUT", "unknown/a", headers={"x-oss-conform-unknown": "1"}, body=TEXT)
@@ -316,7 +316,7 @@ def unknown_header(site: Site) -> Finding:
 
 
 def write_condition(site: Site) -> Finding:
-    """AppendObject and InitiateMultipartUpload with If-None-Match: refused, as PutObject does."""
+    """AppendObject and InitiateMultipartUpload with If-None-Match: refused, as for PutObject."""
     key = site.session(allow(site, "PutObject", "condition-on-write/*"))
     header = {"if-none-match": "*"}
     append = {"append": "", "position": "0"}
@@ -324,7 +324,7 @@ def write_condition(site: Site) -> Finding:
     works(site.oss(key, "POST", name, query=append, body=TEXT), "an append without it")
     put = site.oss(key, "PUT", "condition-on-write/put", headers=header, body=TEXT)
     if put.is_good:
-        raise NotTried("PutObject takes If-None-Match, which is documented otherwise")
+        raise NotTried("PutObject accepts If-None-Match, though the documentation says otherwise")
     name = "condition-on-write/append"
     answers = {"AppendObject": site.oss(key, "POST", name, query=append, headers=header, body=TEXT)}
     answers["a multipart start"] = started(site, key, "condition-on-write/parts", header)
@@ -332,7 +332,7 @@ def write_condition(site: Site) -> Finding:
 
 
 def control_characters(site: Site) -> Finding:
-    """A listing, not URL-encoded, with a key that has the character 1: as it is, or a reference."""
+    """A listing, not URL-encoded, with a key that has the character 1: as it is, or escaped."""
     name = "control/a\x01b"
     key = site.session(allow(site, "PutObject", "control/*"))
     works(site.oss(key, "PUT", name, body=TEXT), "such a key's upload")
@@ -348,7 +348,7 @@ def control_characters(site: Site) -> Finding:
 def link_headers(site: Site) -> Finding:
     """HEAD of a link with metadata of its own, and GetSymlink.
 
-    The CRC is the target's, where it leads is not told, and GetSymlink has the metadata as well.
+    The CRC is that of the target, the target's name is not shown, and GetSymlink has the metadata.
     """
     key = site.session(allow(site, "PutObject GetObject", "tells/*"))
     put = works(site.oss(key, "PUT", "tells/target", body=TEXT), "the target's upload")
@@ -372,7 +372,7 @@ def link_headers(site: Site) -> Finding:
 
 
 def range_answer(site: Site) -> Finding:
-    """GET of a range of a text of 2 KiB, taking gzip: the whole's Content-MD5, not compressed."""
+    """GET of a range of a text of 2 KiB, accepting gzip: Content-MD5 of the whole, uncompressed."""
     key, whole = _with_text(site, {"content-type": "text/plain"})
     sent = {"range": "bytes=0-1", "accept-encoding": "gzip"}
     part = site.oss(key, "GET", "gzip/a", sent=sent)
@@ -387,7 +387,7 @@ def range_answer(site: Site) -> Finding:
 
 
 def compressed_type(site: Site) -> Finding:
-    """GET, taking gzip, of 2 KiB with response-content-type=text/plain; and with an own encoding.
+    """GET, accepting gzip, of 2 KiB with response-content-type=text/plain; and with an encoding.
 
     The first is compressed, since the answer's type counts; the second keeps its encoding.
     """
@@ -417,7 +417,7 @@ def appendable_copy(site: Site) -> Finding:
 
 
 def refused(answers: dict[str, Answer], detail: str) -> Finding:
-    """REFUTED by what was let in. Raises NotTried for an answer that is no refusal of OSS's."""
+    """REFUTED by requests that were accepted. Raises NotTried if OSS did not refuse properly."""
     for name, answer in answers.items():
         if answer.status >= 400 and not answer.code:
             raise NotTried(f"{name}: {answer}")
@@ -426,18 +426,18 @@ def refused(answers: dict[str, Answer], detail: str) -> Finding:
 
 
 def callback_of(url: str, body: str) -> str:
-    """A callback as OSS takes it, in a header or the query: JSON in base64."""
+    """Return a callback as OSS takes it in a header or the query: JSON in base64."""
     document = json.dumps({"callbackUrl": url, "callbackBody": body})
     return base64.b64encode(document.encode()).decode()
 
 
 def started(site: Site, key: AccessKey, name: str, headers: dict[str, str]) -> Answer:
-    """InitiateMultipartUpload, which site.py notes to be aborted."""
+    """Send InitiateMultipartUpload; site.py notes it, so that it will be aborted."""
     return site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
 
 
 def _with_text(site: Site, headers: dict[str, str]) -> tuple[AccessKey, str]:
-    """Who may read gzip/a, a text of 2 KiB; and its MD5 in base64."""
+    """Return a session that may read gzip/a, a text of 2 KiB; and the text's MD5 in base64."""
     key = site.session(allow(site, "PutObject GetObject", "gzip/*"))
     text = b"conform\n" * 256
     works(site.oss(key, "PUT", "gzip/a", headers=headers, body=text), "a text's upload")

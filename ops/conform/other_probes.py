@@ -1,4 +1,4 @@
-"""Probes of RAM, STS and Function Compute, in the manner of oss_probes.py."""
+"""Probes of RAM, STS and Function Compute, in the style of oss_probes.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OLD = "2020-01-01T00:00:00Z"
 def resource_case(site: Site) -> Finding:
     """PUT of case/… by a session whose policy opens Case/…
 
-    AccessDenied: RAM tells cases apart in resources. Stored: it does not.
+    AccessDenied: RAM distinguishes upper and lower case in resources. Stored: it does not.
     """
     key = site.session(allow(site, "PutObject", "Case/*"))
     works(site.oss(key, "PUT", "Case/a", body=TEXT), "an upload in the policy's own case")
@@ -25,7 +25,7 @@ def resource_case(site: Site) -> Finding:
 def policy_variable(site: Site) -> Finding:
     """PUT of a key with ${acs:AccessId} in it, by a session whose policy has the same text.
 
-    Stored: RAM takes the text as it stands. Refused, there or by STS: it means something.
+    Stored: RAM takes the text literally. Refused, by OSS or by STS: it has a meaning.
     """
     name = "variable/${acs:AccessId}/a"
     plain = site.session(allow(site, "PutObject", "variable/*"))
@@ -38,9 +38,9 @@ def policy_variable(site: Site) -> Finding:
 
 
 def absent_condition_key(site: Site) -> Finding:
-    """PUT under a policy that allows where oss:Prefix is not "x", which a PUT does not have.
+    """PUT under a policy that allows if oss:Prefix is not "x"; a PUT does not have that key.
 
-    AccessDenied: a condition on what is not there is false. Stored: StringNotLike is true then.
+    AccessDenied: a condition on a missing key is false. Stored: then StringNotLike is true.
     """
     condition = {"Condition": {"StringNotLike": {"oss:Prefix": "x"}}}
     plain = site.session(allow(site, "PutObject", "condition/*"))
@@ -50,9 +50,9 @@ def absent_condition_key(site: Site) -> Finding:
 
 
 def sts_statuses(site: Site) -> Finding:
-    """AssumeRole with a wrong signature, an old time, a parameter left out, and a nonce twice.
+    """AssumeRole with a wrong signature, an old time, a missing parameter, and a repeated nonce.
 
-    HTTP 400 each, with the codes that the sandbox's STS has.
+    Each gets HTTP 400, with the code of the sandbox's STS.
     """
     nonce = {"SignatureNonce": f"conform-{site.mark}"}
     works(site.sts(nonce), "AssumeRole")
@@ -64,7 +64,7 @@ def sts_statuses(site: Site) -> Finding:
     }
     faults = []
     for code, answer in answers.items():
-        # "MissingParameter.RoleArn" would be the same code, more exactly.
+        # "MissingParameter.RoleArn" would be the same code with more detail.
         if answer.status != 400 or not answer.code.startswith(code):
             faults.append(f"{code} was expected: {answer}")
     return judged(faults, "400 each")
@@ -73,7 +73,7 @@ def sts_statuses(site: Site) -> Finding:
 def plain_http(site: Site) -> Finding:
     """GET /health of the function by its URL, and by http://.
 
-    The function's own answer to the second: it listens there too.
+    If the function itself answers the second, it listens there, too.
     """
     function = site.account.function
     if function is not None and function.scheme == "http":
@@ -86,10 +86,10 @@ def plain_http(site: Site) -> Finding:
 
 
 def platform_cors(site: Site) -> Finding:
-    """A preflight and a GET of an origin that nobody allowed.
+    """A preflight and a GET from an origin that is not allowed.
 
-    No Access-Control-Allow-Origin: what a browser is told is the function's own. That origin in
-    it: the platform adds CORS of its own. "*" may be the function's ALLOWED_ORIGINS.
+    Without Access-Control-Allow-Origin, browsers see only the function's own headers. With that
+    origin in it, the platform adds CORS of its own. "*" may be the function's ALLOWED_ORIGINS.
     """
     ask = {"Origin": _ORIGIN, "Access-Control-Request-Method": "GET"}
     answers = (
@@ -100,28 +100,28 @@ def platform_cors(site: Site) -> Finding:
     if not all(answer.status for answer in answers):
         raise NotTried(" and ".join(map(str, answers)))
     if set(allowed) == {"*"}:
-        raise NotTried("ALLOWED_ORIGINS of the function is *, so nothing can be told")
+        raise NotTried("ALLOWED_ORIGINS of the function is *, so nothing can be concluded")
     faults = [f"{origin} is allowed" for origin in allowed if origin]
-    return judged(faults[:1], "the function's answer has no header of CORS but its own")
+    return judged(faults[:1], "the answer has only the function's own CORS headers")
 
 
 def empty_variables(site: Site) -> Finding:
-    """GET /health of a function that s.yaml or template.yml deployed: both pass empty variables on.
+    """GET /health of a function that s.yaml or template.yml deployed; both set empty variables.
 
-    200: empty is as not set. 500 names a variable that arrived as something else.
+    200: empty counts as not set. 500 names a variable that has another value.
     """
     return _healthy(site.function("GET", "/health"))
 
 
 def preinstalled(site: Site) -> Finding:
-    """GET / of a function that template.yml deployed, whose code brings no SDK of STS.
+    """GET / of a function that template.yml deployed, whose code does not have the STS SDK.
 
-    A token, or a refusal by STS, says that the SDK is there. An answer that is not the function's
-    says that it could not start.
+    A token or a refusal by STS shows that the SDK is there. An answer that is not from the function
+    shows that it could not start.
     """
     members = token_of(site.function("GET", "/"))
     if members.get("StatusCode") == 401:
-        raise NotTried("the function wants a login, before it loads anything: LOGIN=…")
+        raise NotTried("the function needs a login before it loads anything: LOGIN=…")
     if members.get("StatusCode") == 200:
         return Finding(Verdict.CONFIRMED, "a token, made with what the runtime brings")
     said = members.get("ErrorCode") or "no answer of the function"
@@ -129,13 +129,13 @@ def preinstalled(site: Site) -> Finding:
 
 
 def byte_code(site: Site) -> Finding:
-    """GET /health of a function that was deployed with byte code: ByteCode says whether it is there
-    where the platform's Python looks for it, which then takes it without a look at the source.
+    """GET /health of a function that was deployed with byte code. ByteCode says whether it is where
+    the platform's Python looks for it; then Python uses it without checking the source.
     """
     answer = site.function("GET", "/health")
     said = token_of(answer).get("ByteCode")
     if said is None:
-        raise NotTried(f"/health does not speak of ByteCode: {answer}")
+        raise NotTried(f"/health does not have ByteCode: {answer}")
     return judged([] if said else ["/health: ByteCode is false"], "byte code is where Python looks")
 
 
@@ -169,10 +169,10 @@ def internal_endpoint(site: Site) -> Finding:
 
 
 def platform_headers(site: Site) -> Finding:
-    """GET / with a key of nobody's in headers x-fc-access-key-*, and without.
+    """GET / with an invalid key in headers x-fc-access-key-*, and without.
 
-    A token for both: the platform's own headers are what a custom runtime sees. Only for the one
-    without: those of a client get through, and its requests are signed with what it sent.
+    A token for both: a custom runtime sees only the platform's own headers. A token only without
+    them: a client's headers reach the function, which then signs with the client's key.
     """
     if token_of(site.function("GET", "/")).get("StatusCode") != 200:
         raise NotTried("the function gives no token: needs LOGIN for AUTH=jwt")

@@ -1,4 +1,4 @@
-"""The text of docs/assumptions.md, made of the register; `make docs` writes it."""
+"""The text of docs/assumptions.md, made from the register; `make docs` writes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "assumptions.md"
 
 
 def page(assumptions: tuple[Assumption, ...]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     text = register.introduction()
     said = {
         "{seconds}": str(MAX_SECONDS),
@@ -29,7 +29,7 @@ def page(assumptions: tuple[Assumption, ...]) -> str:
 
 
 def write() -> bool:
-    """Write it; whether it changed."""
+    """Write the page; return whether it changed."""
     text = page(register.load())
     if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
         return False

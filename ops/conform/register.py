@@ -1,4 +1,4 @@
-"""docs/assumptions.toml -> Assumption: what is believed of the cloud, and how it is tried."""
+"""docs/assumptions.toml -> Assumption: an assumption about the cloud, and how it is tested."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SERVICES = ("OSS", "STS", "RAM", "FC", "ROS")
 
 
 class Assumption(NamedTuple):
-    """One belief. `id` is 1 and more, and is never given to another.
+    """One assumption. `id` is 1 or more, and is never reused.
 
-    `depends` are files of the project whose text names it. Either `probe` is there, the name of a
-    function of probes.py; or `why`, for which reason no call can show it, and `command`, what an
+    `depends` are files of the project that mention it. It has either `probe`, the name of a
+    function of probes.py; or `why`, the reason why no call can show it, and `command`, what an
     operator does to see it.
     """
 
@@ -31,19 +31,19 @@ class Assumption(NamedTuple):
 
 
 def load() -> tuple[Assumption, ...]:
-    """Read the register, in its order. Raises TypeError for a member that is missing or unknown."""
+    """Read the register, in order. Raises TypeError for a member that is missing or unknown."""
     entries: list[dict[str, Any]] = _read()["assumption"]
     return tuple(Assumption(**{**one, "depends": tuple(one["depends"])}) for one in entries)
 
 
 def introduction() -> str:
-    """What docs/assumptions.md begins with; {seconds}, {calls} and {rights} are left open in it."""
+    """Return the beginning of docs/assumptions.md, with {seconds}, {calls} and {rights} to fill."""
     text: str = _read()["introduction"]
     return text
 
 
 def _read() -> dict[str, Any]:
-    # Python 3.10 has none of its own; pytest and mypy bring it there.
+    # Python 3.10 has no tomllib; pytest and mypy install tomli there.
     toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     read: dict[str, Any] = toml.loads(FILE.read_text(encoding="utf-8"))
     return read

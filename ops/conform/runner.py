@@ -1,4 +1,4 @@
-"""Runs the probes one after the other, and cleans up whatever happens."""
+"""Runs the probes one after another, and always cleans up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _USED_UP = "the calls or the seconds of this run are used up"
 def probe_each(
     site: Site, assumptions: Sequence[Assumption]
 ) -> Iterator[tuple[Assumption, Finding]]:
-    """Try each, and yield what was found. Raises what a fault of a probe raises."""
+    """Run each probe, and yield its result. Raises only if a probe itself is faulty."""
     for assumption in assumptions:
         site.exchanges.about = assumption.id
         yield assumption, _tried(site, assumption)
@@ -42,19 +42,19 @@ def _tried(site: Site, assumption: Assumption) -> Finding:
     except OverBudget:
         return Finding(Verdict.NOT_TRIED, _USED_UP)
     except (KeyError, ValueError, TypeError) as error:
-        detail = f"an answer was not of the form that is documented ({type(error).__name__})"
+        detail = f"an answer did not have its documented form ({type(error).__name__})"
         return Finding(Verdict.NOT_TRIED, detail)
 
 
 def clean_up(site: Site) -> list[str]:
-    """Delete all that was written, and look if anything is left; returns what may be, and why.
+    """Delete all that was written, and check for leftovers; return them with reasons.
 
-    No signal stops it; it is bounded by what exchanges.py keeps for it.
+    No signal stops it; exchanges.py keeps a number of calls and some time for it.
     """
     with _signals_ignored():
         site.exchanges.begin_clean_up()
         left = _cleaned_up(site)
-    late = "no answer came, so it may still be made after the clean-up; look again later"
+    late = "no answer came, so it may still appear after the clean-up; look again later"
     return [*left, *(f"{what}: {late}" for what in filter(None, site.unanswered))]
 
 
@@ -65,7 +65,7 @@ def _cleaned_up(site: Site) -> list[str]:
         left += _fault(f"a multipart upload of {key}", abort)
     if not site.written:
         return left
-    # No listing of the prefix shows the ones, and XML cannot hold the others.
+    # No listing of the prefix shows some of them, and XML cannot hold others.
     apart = [key for key in site.written if not (_is_below(site, key) and key.isprintable())]
     left += _deleted(site, apart)
     together = [key for key in site.written if key not in apart]
@@ -79,8 +79,8 @@ def _cleaned_up(site: Site) -> list[str]:
         listed.extend(unquote(unescape(key)) for key in found)
         return answer
 
-    unseen = _fault(f"{site.prefix} cannot be listed, so look yourself", look)
-    # Whatever the listing says, nothing else is touched. One key may be why none was deleted.
+    unseen = _fault(f"{site.prefix} cannot be listed, so check it yourself", look)
+    # Only our own keys are deleted, whatever the listing says. One key may have stopped all others.
     again = together if unseen and fault else [key for key in listed if _is_below(site, key)]
     return [*left, *unseen, *_deleted(site, again)]
 
@@ -106,7 +106,7 @@ def _deleted_together(site: Site, keys: Iterable[str]) -> list[str]:
 
 
 def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
-    """Why something may be left; nothing where the request did what it should."""
+    """Say why something may be left; nothing if the request succeeded."""
     try:
         answer = ask()
     except NotTried as reason:
@@ -119,7 +119,7 @@ def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
 @contextmanager
 def _signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        # Signals are the main thread's.
+        # Only the main thread handles signals.
         yield
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
@@ -132,7 +132,7 @@ def _signals_ignored() -> Iterator[None]:
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Let the other signals do what Ctrl-C does, so that they do not skip the clean-up."""
+    """Let other signals act like Ctrl-C, so that they do not skip the clean-up."""
 
     def interrupt(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)

@@ -1,7 +1,7 @@
-"""What probes ask the cloud with: signed requests to OSS, STS and the function, in a few words.
+"""The requests of the probes: signed requests to OSS, STS and the function.
 
-All that is written lies under `prefix`, and is noted to be deleted. Keys are those of probes:
-"link/target" is `prefix` + "link/target".
+All that is written is under `prefix`, and is noted so that it will be deleted. Keys are relative to
+it: "link/target" is `prefix` + "link/target".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from token_service.settings.values import AccessKey, Endpoint
 from token_service.signing.signer import ALGORITHM, UNSIGNED_PAYLOAD, Signer, canonical_query
 
 NAME = "conform-"
-"""What the throw-away prefix begins with, below OBJECT_PREFIX."""
+"""The beginning of the temporary prefix, below OBJECT_PREFIX."""
 _BOUNDARY = "conform-9431149156168"
 _SECONDS = 300
 _UPLOAD = "a multipart upload of "
@@ -39,17 +39,17 @@ _BUSY = (0, 500, 502, 503, 504)
 
 
 class Reply(NamedTuple):
-    """What AssumeRole said: `key` is None where it refused."""
+    """The result of AssumeRole; `key` is None if it was refused."""
 
     answer: Answer
     key: AccessKey | None
 
 
 class Site:
-    """The account, as probes see it.
+    """The account, as the probes use it.
 
-    Every request raises OverBudget; one to STS or OSS raises NotTried where no answer came, or one
-    that says that they are busy.
+    Every request may raise OverBudget. One to STS or OSS raises NotTried if no answer came, or if
+    the service is busy.
     """
 
     def __init__(self, account: Account, exchanges: Exchanges) -> None:
@@ -58,16 +58,16 @@ class Site:
         self.mark = f"{NAME}{secrets.token_hex(8)}"
         self.prefix = f"{account.prefix}{self.mark}/"
         self.written: dict[str, None] = {}
-        """Whole object keys, in their order, that may be there."""
+        """Full object keys that may exist, in order."""
         self.uploads: dict[str, str] = {}
-        """Multipart uploads that may be open: their ids, and their whole keys."""
+        """Multipart uploads that may be open: their ids, and their full keys."""
         self.unanswered: list[str] = []
-        """What was sent, and may still be made: no answer came, or none yet."""
+        """Requests whose result may still appear: no answer has come."""
         self.secrets: set[str] = set()
-        """Of all sessions: what no transcript may hold."""
+        """Secrets of all sessions, which no transcript may have."""
 
     def may_write(self, key: str) -> str:
-        """Note that an object may be there; returns the whole key. For keys with `mark` only."""
+        """Note that an object may exist; return the full key. Only for keys with `mark`."""
         whole = key if self.mark in key else self.prefix + key
         self.written[whole] = None
         return whole
@@ -75,14 +75,14 @@ class Site:
     # STS
 
     def session(self, *statements: Mapping[str, object]) -> AccessKey:
-        """Credentials of the role, under a session policy. Raises NotTried where STS refuses."""
+        """Return credentials of the role under a session policy. Raises NotTried if STS refuses."""
         reply = self.assume_role(statements)
         if reply.key is None:
             raise NotTried(f"STS gives no session: {reply.answer}")
         return reply.key
 
     def assume_role(self, statements: Iterable[Mapping[str, object]]) -> Reply:
-        """AssumeRole, with the operator's key."""
+        """Call AssumeRole with the operator's key."""
         policy = json.dumps({"Version": "1", "Statement": list(statements)})
         answer = self.sts({"Policy": policy})
         try:
@@ -94,7 +94,7 @@ class Site:
         return Reply(answer, key)
 
     def sts(self, parameters: Mapping[str, str | None], signature: str = "") -> Answer:
-        """AssumeRole with some parameters changed, None: left out; or with another signature."""
+        """Call AssumeRole with some parameters changed (None: left out), or another signature."""
         account = self.account
         standard = {
             "Action": "AssumeRole",
@@ -135,11 +135,11 @@ class Site:
         body: bytes = b"",
         endpoint: Endpoint | None = None,
     ) -> Answer:
-        """Send a request that is signed by V4 in its URL, with `headers` signed.
+        """Send a request that is signed with V4 in its URL; `headers` are signed.
 
-        `name` is an object key of the probe, "" the bucket itself. `additional` names headers that
-        are signed beside those that V4 signs anyway. `sent` are the headers that are really sent,
-        where those are others.
+        `name` is an object key of the probe, or "" for the bucket. `additional` names headers that
+        are signed beside those that V4 always signs. `sent` are the headers that are really sent,
+        if they differ.
         """
         whole = self._whole(method, name)
         query, headers = query or {}, dict(headers or {})
@@ -154,7 +154,7 @@ class Site:
         )
         asked = f"OSS {method} /{whole}{_shown(query)} (URL signed by V4)"
         real = dict(headers if sent is None else sent)
-        # The body has its own length, whatever was signed.
+        # The body's own length is sent, whatever was signed.
         real.pop("content-length", None)
         if not body and method == "PUT":
             real.setdefault("Content-Length", "0")
@@ -165,7 +165,7 @@ class Site:
         return self._asked(asked, address, Signed(method, "/", {}, real, body, target), writes)
 
     def oss_v1(self, key: AccessKey, name: str, *, in_header: bool) -> Answer:
-        """PutObject that oss2 signs by V1, in the URL or in the header Authorization."""
+        """Send a PutObject that oss2 signs with V1, in the URL or in the header Authorization."""
         whole = self._whole("PUT", name)
         endpoint = self.account.oss
         address, path = bucket_address(endpoint, self.account.bucket)
@@ -198,9 +198,9 @@ class Site:
         file_type: str = "text/plain",
         version: str = "V4",
     ) -> Answer:
-        """PostObject, signed by V4 with the conditions that V4 is documented with, or by V1.
+        """Send a PostObject, signed with V4 and its documented conditions, or with V1.
 
-        version "V4 unbound": without those conditions.
+        The version "V4 unbound" leaves out those conditions.
         """
         whole = self._whole("PUT", name)
         signer = Signer.at(time.time(), key, self.account.region)
@@ -235,9 +235,9 @@ class Site:
         return self._asked(asked, address, Call("POST", path, {}, headers, body), whole)
 
     def _asked(self, asked: str, endpoint: Endpoint, call: Call, writes: str = "") -> Answer:
-        """`writes` is the whole key that the request makes, with _UPLOAD in front of an upload."""
+        """`writes` is the full key that the request makes, for an upload with _UPLOAD in front."""
         address = Address(endpoint.scheme, endpoint.host, endpoint.port, "")
-        # Before it is sent: an interruption comes in the middle.
+        # Noted before it is sent, because an interruption may come in between.
         self.unanswered.append(writes)
         try:
             answer = self.exchanges.send(asked, address, call)
@@ -250,7 +250,7 @@ class Site:
         if answer.status or not writes:
             self.unanswered.remove(writes)
         if answer.status in _BUSY or answer.code.startswith("Throttling"):
-            # The network's, or of a bad day: no word on what is believed.
+            # A fault of the network or a busy service says nothing about the assumption.
             raise NotTried(f"{asked}: {answer}")
         return answer
 
@@ -272,9 +272,9 @@ class Site:
         *,
         plain: bool = False,
     ) -> Answer:
-        """Ask the deployed function, with LOGIN where there is one. Raises NotTried without URL.
+        """Call the deployed function, with LOGIN if there is one. Raises NotTried without URL.
 
-        `plain`: by http://, and then without a login.
+        With `plain` it uses http://, and then no login.
         """
         address = self.account.function
         if address is None:
@@ -288,7 +288,7 @@ class Site:
         asked = f"FC {method} {path}{_shown(query or {})}"
         answer = self.exchanges.send(asked, address, call)
         if path == "/":
-            # A token, which no transcript may hold.
+            # It is a token, which no transcript may have.
             members = token_of(answer)
             names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
             self.secrets.update(str(members[name]) for name in names if name in members)
@@ -296,7 +296,7 @@ class Site:
 
 
 def token_of(answer: Answer) -> dict[str, object]:
-    """The members of the function's answer, {} for what is no JSON object."""
+    """Return the members of the function's answer, {} if it is not a JSON object."""
     try:
         members = json.loads(answer.body)
     except ValueError:
@@ -317,7 +317,7 @@ def _signed_query(
     headers: Mapping[str, str],
     additional: list[str],
 ) -> str:
-    """The query of a URL that is signed by V4 (vendor documentation); names in lower case."""
+    """Return the query of a URL signed with V4 (vendor documentation); names in lower case."""
     parameters = {
         **query,
         "x-oss-signature-version": ALGORITHM,

@@ -1,7 +1,7 @@
-"""What was asked and answered, as a text that may be given away: no secret, no name of the account.
+"""The transcript: requests and answers, without secrets and names of the account.
 
-Keys, tokens, logins and signatures are never noted (exchanges.py); what an answer may quote of them
-is masked here, as are the bucket, the account's id, the role, the folders and the function's host.
+Keys, tokens, logins and signatures are never noted (exchanges.py). If an answer quotes them, they
+are masked here. So are the bucket, the account's id, the role, the folders and the function's host.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _SHAPES = (
     (re.compile(r"user/[^\s\"',;<>]+"), "user/NAME"),
     (re.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"), "ADDRESS"),
 )
-"""What secrets and names look like, whoever they are from."""
+"""Patterns of secrets and names, of any account."""
 _MAX_MESSAGE = 300
 
 
 def masks(site: Site) -> Callable[[str], str]:
-    """Make the function that takes out of a text what is nobody else's business."""
+    """Make the function that masks private parts of a text."""
     account = site.account
     role = account.role_arn.split(":")
     named = {
@@ -61,7 +61,7 @@ def masks(site: Site) -> Callable[[str], str]:
 
 
 def text(site: Site, found: Sequence[tuple[Assumption, Finding]], where: str) -> str:
-    """The whole transcript; `where` says what was asked: a sandbox or the cloud."""
+    """Return the whole transcript; `where` is a sandbox or the cloud."""
     masked = masks(site)
     notes = site.exchanges.notes
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -81,7 +81,7 @@ def text(site: Site, found: Sequence[tuple[Assumption, Finding]], where: str) ->
 
 def _line(note: Note, masked: Callable[[str], str]) -> str:
     headers = "".join(f" {name}: {value};" for name, value in note.headers.items())
-    # Cut when it is masked: half a secret would not be known for one.
+    # Masked before it is cut, because half a secret would not be recognized.
     said = f" {masked(note.answer.message)[:_MAX_MESSAGE]}" if note.answer.status else ""
     return f"    {masked(f'{note.asked}{headers} -> {note.answer}')}{said}".rstrip()
 

@@ -1,4 +1,4 @@
-"""What a probe found: confirmed, refuted, or not tried and why."""
+"""The result of a probe: confirmed, refuted, or not tried with the reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Verdict(Enum):
-    """REFUTED: the cloud behaves otherwise than the project believes."""
+    """REFUTED means that the cloud behaves differently from the assumption."""
 
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
@@ -16,17 +16,17 @@ class Verdict(Enum):
 
 
 class Finding(NamedTuple):
-    """A verdict and what was seen, or why nothing was."""
+    """A verdict, with what was seen, or why nothing was."""
 
     verdict: Verdict
     detail: str
 
 
 class NotTried(Exception):
-    """Raised where a probe cannot tell: what it needs is not there, or its control failed."""
+    """Raised if a probe cannot decide: something it needs is missing, or its control failed."""
 
 
 def judged(faults: Iterable[str], detail: str) -> Finding:
-    """REFUTED with the faults where there are any, else CONFIRMED with `detail`."""
+    """REFUTED with the faults if there are any, otherwise CONFIRMED with `detail`."""
     found = "; ".join(faults)
     return Finding(Verdict.REFUTED, found) if found else Finding(Verdict.CONFIRMED, detail)

@@ -206,7 +206,7 @@ def test_a_refuted_belief_is_exit_status_1(
     shown = capsys.readouterr()
     assert "refuted     4" in shown.out
     assert "1 refuted, 0 not tried" in shown.out
-    assert "0 of 1 are so in the sandbox" in shown.out
+    assert "0 of 1 hold in the sandbox" in shown.out
     assert "refuted: A signed x-oss-forbid-overwrite" in (tmp_path / "conform.txt").read_text()
 
 
@@ -228,7 +228,7 @@ def test_what_the_sandbox_does_confirms_nothing(
     assert run(account, tmp_path, assumption("signed_size")) == 0
     shown = capsys.readouterr().out
     assert shown.splitlines()[-1] == (
-        "1 of 1 are so in the sandbox. That says nothing about the real cloud: "
+        "1 of 1 hold in the sandbox. That says nothing about the real cloud: "
         "make conform CLOUD=1 asks it (docs/assumptions.md)."
     )
     assert "confirmed" not in shown
@@ -343,7 +343,7 @@ def test_a_clean_up_that_fails_names_what_is_left(
     with local_cloud(wrap) as account:
         assert run(account, tmp_path, assumption("signed_size")) == 1
     told = capsys.readouterr().err
-    assert "may be left in sandbox-bucket: uploads/conform-" in told
+    assert "sandbox-bucket may still have: uploads/conform-" in told
     assert "size/as-signed" in told
 
 
@@ -584,7 +584,7 @@ def test_what_had_no_answer_is_named_although_nothing_is_seen_of_it(
 ) -> None:
     """It may come into being after the clean-up has looked; and an upload has no key to look at."""
     site, left = broken_off(account, monkeypatch, probe, part, error)
-    late = "no answer came, so it may still be made after the clean-up; look again later"
+    late = "no answer came, so it may still appear after the clean-up; look again later"
     assert f"{what.format(site.prefix)}: {late}" in left
 
 
@@ -624,7 +624,7 @@ def test_where_nothing_can_be_listed_keys_are_deleted_one_by_one() -> None:
         (told,) = clean_up(site)
         key = site.session({"Effect": "Allow", "Action": "oss:*", "Resource": "*"})
         found = site.oss(key, "GET", "size/as-signed")
-    assert told == f"{site.prefix} cannot be listed, so look yourself: 403 AccessDenied"
+    assert told == f"{site.prefix} cannot be listed, so check it yourself: 403 AccessDenied"
     assert found.code == "NoSuchKey"
 
 
@@ -660,11 +660,11 @@ def test_a_closed_output_loses_neither_the_transcript_nor_what_is_left(tmp_path:
     ) as started:
         assert started.stdout is not None
         assert started.stderr is not None
-        assert started.stdout.readline().startswith("make conform: tries")
+        assert started.stdout.readline().startswith("make conform: tests")
         started.stdout.close()
         told = started.stderr.read()
     assert started.returncode == 1
-    assert "may be left in sandbox-bucket: something" in told
+    assert "sandbox-bucket may still have: something" in told
     assert "its output was closed" in told
     assert "Traceback" not in told
     assert "Exception" not in told

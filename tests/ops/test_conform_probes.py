@@ -357,7 +357,7 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "function",
         at("/health", lambda _: function_answer(200)),
         Verdict.NOT_TRIED,
-        "does not speak of ByteCode",
+        "does not have ByteCode",
     ),
     (
         "internal_endpoint",
@@ -471,7 +471,7 @@ def test_a_control_that_fails_tells_nothing() -> None:
         site = Site(account, Exchanges())
         (_, finding), *_ = probe_each(site, [ASSUMPTIONS["acl_in_put"]])
     assert finding.verdict is Verdict.NOT_TRIED
-    assert "nothing can be told" in finding.detail
+    assert "nothing can be concluded" in finding.detail
 
 
 def test_an_account_whose_public_endpoint_is_open_tells_nothing(account: Account) -> None:
