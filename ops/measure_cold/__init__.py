@@ -1,5 +1,6 @@
-"""`make measure-cold`: the cold start of a deployed function, measured by a few calls from outside.
+"""`make measure-cold`: measures the cold start of a deployed function with a few calls.
 
-plan.py reads what to call, and says before what it costs; calls.py calls; told.py says what was
-seen; bare.py is a function for the operator to deploy, which tells the platform's part apart.
+plan.py reads what to call, and says first what it costs. calls.py sends the calls, and told.py
+prints the results. bare.py is a function for the operator to deploy, which shows the platform's
+part.
 """

@@ -11,7 +11,7 @@ from ops.smoke.options import UsageError
 
 
 def main() -> int:
-    """Measure: 0; 1 if nothing was measured or an argument is wrong; 130 after Ctrl-C."""
+    """Measure. Returns 0; 1 if nothing was measured or an argument is wrong; 130 after Ctrl-C."""
     try:
         plan = read_plan(dotenv.environment("measure-cold"))
     except UsageError as error:
@@ -22,7 +22,7 @@ def main() -> int:
     try:
         calls.measure(plan, own, bare)
     except KeyboardInterrupt:
-        print("make measure-cold: interrupted; what was seen so far:", file=sys.stderr)
+        print("make measure-cold: interrupted; results so far:", file=sys.stderr)
         status = 130
     for line in told.lines(plan, own, bare):
         print(report.plain(line, hidden(plan)))

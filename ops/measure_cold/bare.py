@@ -1,8 +1,8 @@
-"""A function that does nothing, for `make measure-cold BARE=…`: its cold start is the platform's.
+"""A function that does nothing, for `make measure-cold BARE=…`: it shows the platform's cold start.
 
-Deployed by hand as `index.py`, handler `index.handler`, with the runtime, vCPU and memory of the
-token function, without a role and without variables (docs/sizing.md). It answers how old its
-process was when it was imported, in milliseconds: the start of the runtime.
+Deploy it by hand as `index.py`, handler `index.handler`, with the runtime, vCPU and memory of the
+token function, without a role and variables (docs/sizing.md). It answers the age of its process at
+the import, in milliseconds: the start of the runtime.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 
 
 def _process_ms() -> float | None:
-    """Milliseconds since this process began, as Linux tells it; None where it does not."""
+    """Return the milliseconds since this process began, by Linux; None elsewhere."""
     try:
-        # After the name, which may hold anything; the 22nd field, in ticks since the boot.
+        # The 22nd field, in ticks since the boot; counted after the name, which may have any
+        # character.
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         uptime = float(Path("/proc/uptime").read_text().split()[0])
         return (uptime - ticks / os.sysconf("SC_CLK_TCK")) * 1000

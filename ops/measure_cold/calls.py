@@ -1,7 +1,7 @@
-"""The calls, and what is seen of each: its time, and what the platform's headers say of it.
+"""Sends the calls, and notes the time and the platform's headers of each.
 
-Headers of the platform are used where they are there: not verified on the real cloud (assumption
-71) is that an HTTP trigger sends them.
+Headers of the platform are used if they are there. That an HTTP trigger sends them is not verified
+on the real cloud (assumption 71).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ops.smoke.contract import Document, NotADocument
 from ops.smoke.wire import Address, Call, NoAnswer, Reply, Send
 
 COLD_OVER_SECONDS = 0.15
-"""A call is cold when it took this much longer than a warm new token, and twice as long."""
+"""A call is cold if it took this much longer than a warm new token, and at least twice as long."""
 TOGETHER, IDLE, NEW, AGAIN = "together", "after idling", "a new token", "served again"
 _LOG = {"X-Fc-Log-Type": "Tail"}
-"""Makes the platform send the last 4 KB of this call's log back, as the vendor documents it."""
+"""It makes the platform return the last 4 KB of this call's log (vendor documentation)."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One call. `seconds` are without those of its connection; what was not said is None or ""."""
+    """One call. `seconds` leave out its connection; unknown values are None or ""."""
 
     kind: str
     seconds: float = 0.0
@@ -37,36 +37,36 @@ class Seen:
     refusal: str = ""
     instance: str = ""
     invocation_seconds: float | None = None
-    """The platform's own measure of the handler."""
+    """The platform's own time of the handler."""
     sts_seconds: float | None = None
     process_seconds: float | None = None
-    """From the start of the bare function's process to its import."""
+    """The time from the start of the bare function's process to its import."""
 
 
 @dataclass
 class Series:
-    """The calls of one function, in their order."""
+    """The calls of one function, in order."""
 
     calls: list[Seen] = field(default_factory=list)
 
     @property
     def answered(self) -> list[Seen]:
-        """Those that were not refused."""
+        """The calls that were not refused."""
         return [one for one in self.calls if not one.refusal]
 
     def warm(self, kind: str = NEW) -> Seen | None:
-        """The warm call of this kind, None where there is none."""
+        """Return the warm call of this kind, or None."""
         return next((one for one in self.answered if one.kind == kind), None)
 
     def cold(self) -> list[Seen]:
-        """The calls that met a new instance, as their time tells, and the instances' names."""
+        """The calls that met a new instance, judged by their time and the instances' names."""
         warm = self.warm()
         if warm is None:
             return []
         over = max(2 * warm.seconds, warm.seconds + COLD_OVER_SECONDS)
         found, known = [], set[str]()
         for one in self.answered:
-            # Calls that were sent together may wait for one new instance.
+            # Calls at the same moment may wait for one new instance.
             is_known = one.kind == IDLE and one.instance in known
             if one.kind in (TOGETHER, IDLE) and one.seconds > over and not is_known:
                 found.append(one)
@@ -77,8 +77,8 @@ class Series:
 def measure(
     plan: Plan, own: Series, bare: Series, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Send the calls; a series gets each as soon as it is answered. Never raises for what a
-    function does."""
+    """Send the calls; a series gets each as soon as it is answered. Never raises because of a
+    function."""
     functions = [(own, _function(plan))]
     if plan.bare is not None:
         functions.append((bare, _bare(plan.bare)))
@@ -107,7 +107,7 @@ def _function(plan: Plan) -> Callable[[str], Seen]:
     login = {"access_token": options.login} if options.login and is_token else {}
 
     def call(kind: str) -> Seen:
-        # A key that nobody has asked for: no cache has that token.
+        # A caller that is new, so no cache has the token.
         name = f"measure-cold-{secrets.token_hex(8)}"
         wishes = {"object": name} if kind == NEW and is_token else {}
         query = {**options.address.query, **wishes, **login}
@@ -140,7 +140,7 @@ def _seen(kind: str, send: Send, asked: Call) -> Seen:
 
 
 def _read(reply: Reply) -> tuple[Document, str]:
-    """What was answered, and why that is none to measure, "" where it is one."""
+    """Return the answer, and why it cannot be measured ("" if it can)."""
     try:
         document = contract.read(reply)
     except NotADocument as error:
@@ -148,12 +148,12 @@ def _read(reply: Reply) -> tuple[Document, str]:
     if refusal := contract.refusal_of(document):
         return document, refusal
     if document.get("StatusCode") != 200:
-        return document, f"HTTP {reply.status}: no answer of the token function"
+        return document, f"HTTP {reply.status}: not an answer of the token function"
     return document, ""
 
 
 def _logged(reply: Reply) -> Document:
-    """The function's own log line of this call, {} where the platform does not hand it out."""
+    """The function's own log line of this call, {} if the platform does not return it."""
     text = ""
     with suppress(ValueError):
         text = base64.b64decode(reply.header("x-fc-log-result") or "").decode("utf-8", "replace")
@@ -166,7 +166,7 @@ def _logged(reply: Reply) -> Document:
 
 
 def _seconds(milliseconds: object) -> float | None:
-    """Seconds of a number of milliseconds, None for anything else."""
+    """Return a number of milliseconds in seconds, None for anything else."""
     try:
         seconds = float(str(milliseconds)) / 1000
     except ValueError:

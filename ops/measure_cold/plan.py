@@ -1,4 +1,4 @@
-"""The environment -> Plan: what to call and how often; and what is said before anything is sent."""
+"""The environment -> Plan: what to call, how often, and what to announce first."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ops.smoke.options import Options, UsageError, read_address, read_options
 from ops.smoke.wire import GIVE_UP_SECONDS, Address
 
 LEAST_CALLS, MOST_CALLS = 3, 20
-"""Of each function."""
+"""For each function."""
 WARM_CALLS = 2
-"""The last two: one for a new token, one for a token that is served again."""
+"""The last two calls: one for a new token, one for a token from the cache."""
 ROUTES = ("/", "/health")
 WAYS = ("together", "idle")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to call, and how. `idle_seconds` is None where the calls are sent together; `bare` is
-    the bare function (bare.py), None for none."""
+    """What to call, and how. `idle_seconds` is None if the calls are sent together. `bare` is the
+    bare function (bare.py), or None."""
 
     function: Options
     route: str
@@ -30,7 +30,7 @@ class Plan:
 
     @property
     def tries(self) -> int:
-        """How many calls are meant to meet a new instance."""
+        """The number of calls that should meet a new instance."""
         return self.calls - WARM_CALLS
 
 
@@ -39,11 +39,11 @@ def read_plan(env: Mapping[str, str]) -> Plan:
     IDLE_MINUTES, ROUTE, BARE. Raises UsageError."""
     function = read_options({**env, "UPLOAD": "", "ACL": "", "ORIGIN": ""})
     if function.fc2 is not None:
-        raise UsageError("FC2 cannot be measured: aliyun-fc2's own time would be in it")
+        raise UsageError("FC2 cannot be measured: the times would include aliyun-fc2's own")
     bare = read_address(env, "BARE") if env.get("BARE", "").strip() else None
     for name, address in (("URL", function.address), ("BARE", bare)):
         if address and address.scheme == "http" and not address.is_loopback:
-            raise UsageError(f"{name} must be https: everybody on the way could read the token")
+            raise UsageError(f"{name} must be https: others on the way could read the token")
     how = _word(env, "HOW", WAYS)
     idle_seconds = _whole(env, "IDLE_MINUTES", 6, 1, 60) * 60
     return Plan(
@@ -56,18 +56,18 @@ def read_plan(env: Mapping[str, str]) -> Plan:
 
 
 def hidden(plan: Plan) -> set[str]:
-    """What no line may show."""
+    """Return the secrets that no line may show."""
     key = plan.function.key
     own = (key.access_key_secret, key.security_token or "") if key else ()
     return {plan.function.login, *own} - {""}
 
 
 def announced(plan: Plan) -> Iterator[str]:
-    """What it will do, and the price."""
+    """Say what it will do, and the price."""
     all_calls = plan.calls * (1 if plan.bare is None else 2)
     yield f"make measure-cold: GET {plan.route} of {plan.function.address}"
     if plan.bare is not None:
-        yield f"  beside the bare function at {plan.bare}, which is called in the same way"
+        yield f"  and the bare function at {plan.bare}, which is called in the same way"
     each = " each" * (plan.bare is not None)
     if plan.idle_seconds is None:
         first = f"{plan.tries} at the same moment, so that each may need an instance of its own"
@@ -77,17 +77,17 @@ def announced(plan: Plan) -> Iterator[str]:
     yield f"  {plan.calls} calls{each}: {first}; then {WARM_CALLS}, one after another."
     if plan.idle_seconds is not None:
         whole = plan.tries * plan.idle_seconds / 60
-        yield f"  It takes {whole:g} minutes. Ctrl-C ends it, and shows what was seen until then."
+        yield f"  It takes {whole:g} minutes. Ctrl-C ends it, and shows the results so far."
     asks = f"asks STS {plan.calls} times at most" if plan.route == "/" else "does not ask STS"
-    yield f"  The function changes nothing by it, and {asks}."
+    yield f"  This changes nothing in the function, and {asks}."
     if plan.function.address.is_loopback:
-        yield "  Price: nothing, it is this machine."
+        yield "  Price: nothing, since it is this machine."
         return
     value = sizing.read().value
     most = sizing.calls_usd(value, 1, all_calls, GIVE_UP_SECONDS)
     seconds = f"{GIVE_UP_SECONDS:g} s"
     yield f"  Price (docs/sizing.md): at most {most:.4f} USD, with 1 vCPU and {seconds} a call;"
-    yield f"  an hour with a call costs {value['least_cny_an_hour']:g} CNY at least."
+    yield f"  an hour with a call costs at least {value['least_cny_an_hour']:g} CNY."
 
 
 def _word(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:

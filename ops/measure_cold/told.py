@@ -1,4 +1,4 @@
-"""What was seen, in lines: each call, what they come to, and what to do where that is nothing."""
+"""The results in lines: each call, the summary, and what to do if there is no result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOGIN_CODES = ("MissingToken", "InvalidToken", "ExpiredToken")
 
 
 def lines(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
-    """All lines. A refusal's text is the server's: it is to be masked before it is printed."""
+    """Yield all lines. The text of a refusal is the server's, so mask it before printing."""
     yield ""
     for series, name in ((own, ""), (bare, "bare, ")):
         is_token = series is own and plan.route == "/"
@@ -22,7 +22,7 @@ def lines(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
             yield _call(f"{name}{kind}", one, is_cold=any(one is met for met in cold))
     yield ""
     if own.warm() is None:
-        what = "Nothing can be told" if own.answered else "Nothing was measured"
+        what = "Nothing can be concluded" if own.answered else "Nothing was measured"
         yield f"{what}: no warm call was answered."
     else:
         yield from _times(plan, own, bare)
@@ -46,12 +46,12 @@ def _times(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
 
 
 def _parts(own: Series, bare: Series) -> Iterator[str]:
-    """What a cold call's extra time went to, as far as it can be told."""
+    """Say what a cold call's extra time was spent on, as far as it is known."""
     rest, first = _extra(own), _first_call(own)
     names = ["platform", "runtime", "import", "first call"]
     yield _time("  of it the cold start", [rest], "over a warm call that does the same")
     if bare.cold():
-        # A runtime that was started before it was needed is older than the call.
+        # A runtime that was started in advance is older than the call.
         starts = [one.process_seconds for one in bare.cold() if one.process_seconds is not None]
         platform = _extra(bare)
         runtime = min(median(starts), platform) if starts else 0.0
@@ -66,19 +66,19 @@ def _parts(own: Series, bare: Series) -> Iterator[str]:
         yield _time(f"    {_joined(names[:-1])}", [rest - first])
         yield _time("    first call", [first], "as the platform measures it")
     else:
-        yield _time(f"    {_joined(names)}", [rest], "the platform does not tell them apart")
+        yield _time(f"    {_joined(names)}", [rest], "the platform does not separate them")
     if not bare.calls:
-        yield "To tell the platform and the runtime apart: BARE=https://… (docs/sizing.md)."
+        yield "To separate the platform and the runtime: BARE=https://… (docs/sizing.md)."
 
 
 def _extra(series: Series) -> float:
-    """How much longer cold calls took than a warm one that does the same, in seconds."""
+    """Return how much longer cold calls took than a warm one that does the same, in seconds."""
     warm = series.warm()
     return median(one.seconds for one in series.cold()) - (warm.seconds if warm else 0)
 
 
 def _first_call(own: Series) -> float | None:
-    """How much longer the handler itself took in cold calls; None where nobody says."""
+    """Return how much longer the handler itself took in cold calls; None if that is unknown."""
     warm = own.warm()
     cold = [one.invocation_seconds for one in own.cold() if one.invocation_seconds is not None]
     if not cold or warm is None or warm.invocation_seconds is None:
@@ -90,7 +90,7 @@ def _refusals(plan: Plan, calls: Sequence[Seen]) -> Iterator[str]:
     for refusal in _each(calls):
         code = refusal.partition(":")[0]
         if code in _LOGIN_CODES:
-            advice = "Give a login that is good now as LOGIN, or ROUTE=/health, which needs none"
+            advice = "Give a valid login as LOGIN, or ROUTE=/health, which needs none"
         elif code == "RouteDisabled":
             advice = "ENABLED_ROUTES closes tokens here; ROUTE=/health is always open"
         elif code == "HTTP 429":
@@ -101,18 +101,18 @@ def _refusals(plan: Plan, calls: Sequence[Seen]) -> Iterator[str]:
 
 
 def _each(calls: Sequence[Seen]) -> list[str]:
-    """The refusals, each once."""
+    """Return the refusals, each once."""
     return list(dict.fromkeys(one.refusal for one in calls if one.refusal))
 
 
 def _none_was_cold(plan: Plan) -> Iterator[str]:
     if plan.function.address.is_loopback:
-        yield "No call was cold: this is this machine, one process that is always there, and no"
-        yield "platform. `make bench` measures a fresh process."
+        yield "No call was cold: this is this machine, with one process that always runs, and no"
+        yield "platform. `make bench` measures a new process."
         return
-    yield "No call was cold: an instance was there for each of them. To meet new ones:"
+    yield "No call was cold: each of them met an existing instance. To meet new ones:"
     yield "- CALLS=20: more calls at one moment than there are instances (the built-in runtime)."
-    yield "- HOW=idle: wait until all instances are gone. Nobody else may call meanwhile."
+    yield "- HOW=idle: wait until all instances are gone. No other calls may come meanwhile."
     yield "- Change a variable of the function, in the console or by `s deploy -y`: after that, all"
     yield "  instances are new. Then run this again at once."
 

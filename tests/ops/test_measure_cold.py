@@ -151,7 +151,7 @@ def test_the_sandbox_has_no_cold_start_and_it_says_so(function: RunningFunction)
     plan = read_plan({"URL": function.url})
     text = "\n".join(told.lines(plan, warm, Series()))
     assert "No call was cold: this is this machine" in text
-    assert "Price: nothing, it is this machine." in found.before[-1]
+    assert "Price: nothing, since it is this machine." in found.before[-1]
 
 
 # What it comes to
@@ -316,7 +316,7 @@ def strange_headers(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"), [(html, "HTML"), (other_json, "no answer of the token function")]
+    ("fault", "says"), [(html, "HTML"), (other_json, "not an answer of the token function")]
 )
 def test_an_answer_of_something_else_is_not_measured(
     function: RunningFunction, fault: Any, says: str
