@@ -1,11 +1,11 @@
-"""`make audit`: asks the advisory service OSV whether a locked package has a known hole.
+"""`make audit`: asks the advisory service OSV whether a locked package has a known vulnerability.
 
-It asks https://api.osv.dev for each package and version of the locks, as the documentation of
-the service has it (POST /v1/querybatch), and sends nothing else. It needs the standard library
-only, and takes the proxy that HTTPS_PROXY names.
+It asks https://api.osv.dev about each package and version of the locks, as the service documents
+it (POST /v1/querybatch), and sends nothing else. It needs only the standard library, and uses the
+proxy of HTTPS_PROXY.
 
-`python3 -m ops.audit` ends with 0 where none is known, 1 where one is, and 2 where it could not
-ask, which is no good news. make itself ends with 2 for both, and prints which it was.
+`python3 -m ops.audit` ends with 0 if none is known, 1 if one is, and 2 if it could not ask. 2 does
+not mean that all is well. make itself ends with 2 for both, and prints which it was.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ URL = "https://api.osv.dev/v1/querybatch"
 _SECONDS = 30
 _MAX_BYTES = 10_000_000
 _MAX_QUERIES = 1000
-"""In one request (the service's documentation)."""
+"""The most packages of one request (the service's documentation)."""
 _MOST_PAGES = 20
 _PIN = re.compile(r"([\w.-]+)==([\w.!+-]+)")
 _ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 
 class CouldNotAsk(Exception):
-    """Raised where the service did not answer, or not as it is documented; the message says why."""
+    """Raised when the service did not answer, or not as documented; the message says why."""
 
 
 def main() -> int:
-    """Ask, and print what is known: 0 nothing, 1 something, 2 it could not be asked."""
+    """Ask, and print what is known. Returns 0 for nothing, 1 for something, 2 if it cannot ask."""
     locks = lock.read()
     pins = pins_of(locks)
     try:
@@ -43,10 +43,10 @@ def main() -> int:
             raise CouldNotAsk(f"there is no package in {', '.join(empty)}")
         found = advisories(list(pins))
     except CouldNotAsk as error:
-        # A proxy's or the service's reason of an error is a stranger's text.
+        # The error may hold text of a proxy or the service, which is not trusted.
         said = report.plain(str(error), [])
         print(f"make audit: could not ask {URL}: {said}.", file=sys.stderr)
-        print("So nothing is known of the packages. A proxy: HTTPS_PROXY", file=sys.stderr)
+        print("So the packages were not checked. HTTPS_PROXY names a proxy.", file=sys.stderr)
         return 2
     for (name, version), ids in found.items():
         print(f"{name} {version} ({', '.join(pins[name, version])}):")
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def pins_of(locks: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
-    """Names and versions of the locks, and the files that have them."""
+    """Return the names and versions of the locks, each with the files that have it."""
     found: dict[tuple[str, str], list[str]] = {}
     for name, text in locks.items():
         for package in lock.packages(text):
@@ -70,7 +70,7 @@ def pins_of(locks: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
 
 
 def advisories(pins: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """The ids of what is known of each; only of those of which something is. Raises CouldNotAsk."""
+    """Return the ids of the advisories of each package that has any. Raises CouldNotAsk."""
     found: dict[tuple[str, str], list[str]] = {}
     waiting = [(pin, "") for pin in pins]
     for _ in range(_MOST_PAGES):
@@ -97,18 +97,18 @@ def _answers(asked: Sequence[tuple[tuple[str, str], str]]) -> list[tuple[list[st
     document = _post(json.dumps({"queries": queries}).encode())
     results = document.get("results") if isinstance(document, dict) else None
     if not isinstance(results, list) or len(results) != len(asked):
-        raise CouldNotAsk("its answer has not one result for each package")
+        raise CouldNotAsk("its answer does not have one result for each package")
     return [_read(result) for result in results]
 
 
 def _read(result: Any) -> tuple[list[str], str]:
-    """The ids of one result, and the token of its next page, "" for none."""
+    """Return the ids of one result, and the token of its next page ("" for none)."""
     entries = result.get("vulns", []) if isinstance(result, dict) else None
     more = result.get("next_page_token", "") if isinstance(result, dict) else None
     if not isinstance(entries, list) or not isinstance(more, str):
-        raise CouldNotAsk("its answer is not as it is documented")
+        raise CouldNotAsk("its answer is not as documented")
     ids = [each.get("id") if isinstance(each, dict) else None for each in entries]
-    # They are printed: a stranger's text must not reach the terminal.
+    # They are printed, and text that is not trusted must not reach the terminal.
     if not all(isinstance(each, str) and _ID.fullmatch(each) for each in ids):
         raise CouldNotAsk("its answer has an advisory without an id")
     return [str(each) for each in ids], more
@@ -127,7 +127,7 @@ def _post(body: bytes) -> Any:
     try:
         return json.loads(answer)
     except (ValueError, RecursionError):
-        raise CouldNotAsk("its answer is no JSON") from None
+        raise CouldNotAsk("its answer is not JSON") from None
 
 
 if __name__ == "__main__":

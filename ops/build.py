@@ -1,6 +1,6 @@
-"""`make build`: build/sts_token/ and its zip, served once before they are called done.
+"""`make build`: makes build/sts_token/ and its zip, and serves them once before it says so.
 
-s.yaml deploys the folder; the zip is for a function that exists and is changed by hand.
+s.yaml deploys the folder; the zip is for a function that you change by hand.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ops.serving import CLAIMS, ENVIRONMENT, SECRET, event, serve
 
 OUTPUT = ROOT / "build" / "sts_token"
 MAX_ZIP_BYTES = 100 * 1024 * 1024
-"""What the API takes (vendor documentation); through OSS it would be 500 MB."""
+"""The API's limit (vendor documentation); by way of OSS it would be 500 MB."""
 
 
 def main() -> int:
-    """Build and report: 0, or 1 with what is wrong on stderr."""
+    """Build and report. Returns 0, or 1 with the fault on stderr."""
     try:
         print("\n".join(build(OUTPUT)))
     except PackageError as error:
@@ -37,7 +37,7 @@ def main() -> int:
 def build(output: Path) -> list[str]:
     """Build into `output` and `output`.zip; return the report's lines. Raises PackageError.
 
-    What was there before stays until the new one has served.
+    An earlier build stays until the new one has served a request.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".build-") as name:
@@ -47,7 +47,7 @@ def build(output: Path) -> list[str]:
         said = [byte_code.put(folder), check(folder)]
         archive = zipped(folder)
         if len(archive) > MAX_ZIP_BYTES:
-            raise PackageError(f"the zip has {_mb(len(archive))}; the API takes 100 MB")
+            raise PackageError(f"the zip has {_mb(len(archive))}; the API accepts 100 MB")
         shutil.rmtree(output, ignore_errors=True)
         folder.rename(output)
     output.with_suffix(".zip").write_bytes(archive)
@@ -55,24 +55,24 @@ def build(output: Path) -> list[str]:
 
 
 def check(folder: Path) -> str:
-    """Import the package and serve it once, alone; return what that showed. Raises PackageError."""
+    """Import the package and serve it once, alone; return the findings. Raises PackageError."""
     python = find_or_this()
     import jwt
 
-    # A login that the package has to verify by itself.
+    # A login that the package itself has to verify.
     events = [event("/health"), event("/", jwt.encode(CLAIMS, SECRET, "HS256"))]
     answered = serve(python.path, [folder], events, {**ENVIRONMENT, "JWT_SECRET": SECRET})
     codes = [answer.get("ErrorCode", answer["StatusCode"]) for answer in answered]
-    # The login was verified, the policy rendered, the request signed: only STS was not there.
+    # It verified the login, rendered the policy and signed the request; only STS was missing.
     if codes != [200, "StsUnreachable"]:
         raise PackageError(f"the package does not serve: {answered}")
     if not python.is_runtime:
         return (
-            f"served with Python {python.version}: no Python {RUNTIME} here that runs, so the "
-            f"compiled modules (cryptography) are untried; {HOW_TO_GET_ONE}"
+            f"served with Python {python.version}: no Python {RUNTIME} runs here, so the "
+            f"compiled modules (cryptography) are not tested; {HOW_TO_GET_ONE}"
         )
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        return f"served with python{RUNTIME}; the compiled modules need Linux on x86_64: untried"
+        return f"served with python{RUNTIME}; the compiled modules need Linux on x86_64: not tested"
     _import_native(python.path, folder)
     return f"served with python{RUNTIME}, compiled modules included"
 

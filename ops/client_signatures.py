@@ -1,8 +1,8 @@
-"""Which signature each client of OSS uses by default, and the line that makes it V4.
+"""The signature that each OSS client uses by default, and the line that makes it V4.
 
 V1 is closed to new accounts since 2025-03-01 and to new buckets since 2025-09-01, "in phases"
-(vendor documentation: "Guide to upgrading from Signature V1 to Signature V4", which has the
-versions and most of the lines too). Knows no request: the sandbox and `make smoke` tell it.
+(vendor documentation: "Guide to upgrading from Signature V1 to Signature V4", which also has the
+versions and most of the lines). The sandbox and `make smoke` use this.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 
 class Client(NamedTuple):
-    """An SDK or tool. `default` is V1 or V4; `line` makes it V4, with REGION in it; "" if V4 is all
-    that it knows."""
+    """An SDK or tool. `default` is V1 or V4. `line` makes it V4, with REGION in it; it is "" if the
+    client knows only V4."""
 
     name: str
     default: str
     line: str = ""
 
     def v4(self, region: str) -> str:
-        """The line for a bucket of `region`, which is one like cn-hangzhou; "" as `line`."""
+        """Return the line for a bucket in `region`, like cn-hangzhou; "" as in `line`."""
         return self.line.replace("REGION", region)
 
 
@@ -40,14 +40,14 @@ OF_APPS = (
     ),
     Client("alibabacloud-oss-v2", "V4"),
 )
-"""What uploads with a token."""
+"""The clients that upload with a token."""
 OTHERS = (
     Client("ossutil 1", "V1", "--sign-version v4 --region REGION (1.7.12 or newer)"),
     Client("Go SDK 1", "V1", 'oss.AuthVersion(oss.AuthV4), oss.Region("REGION") (3.0.2 or newer)'),
 )
-"""What works on the bucket."""
+"""The clients of the bucket's operator."""
 
 
 def lines(region: str) -> list[str]:
-    """What to change, a line for each client that signs with V1 by default."""
+    """Return the change to make, one line for each client that signs with V1 by default."""
     return [f"{client.name}: {client.v4(region)}" for client in (*OF_APPS, *OTHERS) if client.line]

@@ -1,4 +1,4 @@
-"""Settings for tools that look at a part of the configuration: the rest need not be there."""
+"""Settings for tools that need only a part of the configuration."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
 
 _MAINLAND = ("cn-", "rg-china-mainland")
-"""How the ids of its regions begin; that of Hong Kong begins so too."""
+"""The beginning of the ids of its regions; the id of Hong Kong begins in the same way."""
 
 
 def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequence[str]) -> Settings:
-    """Read the settings from these variables of `env` alone, whatever else is set or wrong.
+    """Read the settings only from these variables of `env`, whatever else is set or wrong.
 
-    Raises Misconfiguration for the first one that is wrong, or missing though needed.
+    Raises Misconfiguration for the first one that is wrong, or is needed but missing.
     """
     asked = (*needed, *optional)
     examined = faults.examine({name: env[name] for name in asked if name in env})
@@ -27,6 +27,6 @@ def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequenc
 
 
 def is_public_in_mainland(endpoint: Endpoint, region: str) -> bool:
-    """Whether OSS refuses data calls there to who began to use it on 2025-03-20 or later."""
+    """Whether OSS refuses data calls there to accounts that began to use OSS since 2025-03-20."""
     is_mainland = region.startswith(_MAINLAND) and region != "cn-hongkong"
     return is_mainland and endpoint.host.endswith(".aliyuncs.com")

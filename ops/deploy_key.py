@@ -1,6 +1,6 @@
-"""The rights of the key that runs `s deploy`, which is not the function's: it has none.
+"""The rights of the key that runs `s deploy`. (The function itself has no key.)
 
-One list for doctor's line and for docs/deploy.md, which a test compares with it. That no more is
+Doctor's line and docs/deploy.md have the same list; a test compares them. That no other right is
 needed is not verified on the real cloud (assumption 85).
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Right(NamedTuple):
-    """Actions on resources, why the key needs them, and where that is known from.
+    """Actions on resources, why the key needs them, and the source of that.
 
     In `resources`, {function} and {domain} are names, {role} the function role's ARN.
     """
@@ -21,7 +21,7 @@ class Right(NamedTuple):
     reason: str
     source: str
     needs_domain: bool = False
-    """Only where s.domain.yaml is deployed."""
+    """Needed only for s.domain.yaml."""
 
 
 RIGHTS = (
@@ -46,7 +46,7 @@ RIGHTS = (
     Right(
         ("fc:CreateCustomDomain",),
         ("*",),
-        "s.domain.yaml makes the domain, which no narrower resource stands for",
+        "s.domain.yaml makes the domain; no narrower resource is possible",
         "the vendor's page of CreateCustomDomain: All Resource",
         needs_domain=True,
     ),
@@ -61,8 +61,8 @@ RIGHTS = (
 
 
 def needed(variables: Mapping[str, str]) -> list[Right]:
-    """The rights for these variables of s.yaml, and of s.domain.yaml with DOMAIN_NAME; the account
-    and the region, which nothing here knows, are *."""
+    """Return the rights for these variables of s.yaml; with DOMAIN_NAME also of s.domain.yaml. The
+    account and the region are *, since they are not known here."""
     function = variables.get("FUNCTION_NAME") or "sts-token"
     names = {
         "function": function,
@@ -77,7 +77,7 @@ def needed(variables: Mapping[str, str]) -> list[Right]:
 
 
 def said(rights: list[Right]) -> str:
-    """In a few words, for one line."""
+    """Return the rights in one short line."""
     return "; ".join(
         f"{', '.join(right.actions)} on {', '.join(right.resources)}" for right in rights
     )

@@ -1,10 +1,10 @@
 """`.env`, the deployment's file, read as Serverless Devs (`s`) reads it before s.yaml.
 
-`s` 3.1 bundles the npm packages dotenv 16.3.1, which parses, and dotenv-expand 10, which then
-expands `$NAME`, whatever the quotes. It does both twice: for the folder it is started in, and for
-that of s.yaml, which is the same one. What the environment has wins over the file; but where the
-file names it too, its `$` is expanded as well. tests/deploy/test_dotenv.py holds all of this
-against the real command line.
+`s` 3.1 bundles two npm packages: dotenv 16.3.1 parses the file, and dotenv-expand 10 then expands
+`$NAME`, also in quotes. It does both twice: for the folder it starts in, and for that of s.yaml,
+which is the same one. The environment wins over the file. But if the file names a variable too, `$`
+in the environment's value is expanded as well. tests/deploy/test_dotenv.py compares all of this
+with the real command line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 NAME = ".env"
 
-# JavaScript's \s, ^ and $: other sets than Python's.
+# JavaScript's \s, ^ and $ differ from Python's.
 _SPACES = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
@@ -33,11 +33,11 @@ _QUOTED = re.compile(rf"{_START}(['\"`])([\s\S]*)\1{_END}")
 _REFERENCE = re.compile(r"(?<!\\)(\$\{?(\w+)(?::-([^}\\]*))?\}?)", re.ASCII)
 _READINGS = 2
 _MOST_ROUNDS = 100
-"""Of expanding one value; `s` itself goes on until its stack overflows."""
+"""Limit for the expansion of one value; `s` itself goes on until its stack overflows."""
 
 
 class Entry(NamedTuple):
-    """One variable of the file; `cut` are the characters of it that a bare `#` takes away."""
+    """One variable of the file; `cut` has the characters that a bare `#` removes from it."""
 
     name: str
     value: str
@@ -45,21 +45,21 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A variable that arrives otherwise than it stands there: lengths in characters, no value."""
+    """A variable whose value changes on the way: lengths in characters, not the value."""
 
     name: str
     written: int
     arrives: int
     why: str
-    """"#", "$", or "endless" for one that refers to itself: `s` ends with an error then."""
+    """"#", "$", or "endless" for one that refers to itself, at which `s` ends with an error."""
 
 
 class Loaded(NamedTuple):
-    """An environment with what a .env adds to it. `names` are those that it adds."""
+    """An environment with the variables of a .env added, which `names` lists."""
 
     variables: dict[str, str]
     path: Path | None
-    """The file that was read; None where there is none."""
+    """The file that was read; None if there is none."""
     names: tuple[str, ...]
     changes: tuple[Change, ...]
 
@@ -82,7 +82,7 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
     changes = []
     for name, entry in entries.items():
         cut = entry.cut if name in names else 0
-        # What is cut and expanded would be wrong in quotes too.
+        # A value that is cut and expanded would be wrong in quotes, too.
         is_expanded = variables[name] != before[name]
         why = "endless" if name in endless else "$" if is_expanded else "#" if cut else ""
         if why:
@@ -91,12 +91,12 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
 
 
 def told(loaded: Loaded) -> str:
-    """One line that says what was read, for a Loaded with a path."""
+    """Say in one line what was read, for a Loaded with a path."""
     return f"{loaded.path} is read: {len(loaded.names)} variables; the environment wins"
 
 
 def environment(command: str) -> dict[str, str]:
-    """The environment with the .env of this folder, for `make <command>`; says so on stderr."""
+    """Return the environment with this folder's .env, for `make <command>`; say so on stderr."""
     loaded = load(Path(), os.environ)
     if loaded.path is not None:
         print(f"make {command}: {told(loaded)}", file=sys.stderr)
@@ -104,7 +104,7 @@ def environment(command: str) -> dict[str, str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Read the text of a .env, before anything in it is expanded."""
+    """Read the text of a .env, without expanding anything."""
     return {entry.name: entry.value for entry in _entries(text)}
 
 
@@ -120,7 +120,7 @@ def _entries(text: str) -> Iterator[Entry]:
 
 
 def _expanded(value: str, variables: Mapping[str, str]) -> str | None:
-    """Expand the last `$` until there is none; None where that does not end."""
+    """Expand the last `$` until there is none; None if that does not end."""
     for _ in range(_MOST_ROUNDS):
         dollars = [found.start() for found in re.finditer(r"(?<!\\)\$", value)]
         found = _REFERENCE.search(value[dollars[-1] :]) if dollars else None
@@ -132,7 +132,7 @@ def _expanded(value: str, variables: Mapping[str, str]) -> str | None:
 
 
 def _replaced(value: str, part: str, by: str) -> str:
-    """JavaScript's value.replace(part, by), to which $$, $&, $` and $' in `by` are special."""
+    """Do JavaScript's value.replace(part, by), where $$, $&, $` and $' in `by` are special."""
     before, _, after = value.partition(part)
     special = {"$$": "$", "$&": part, "$`": before, "$'": after}
     return before + re.sub(r"\$[$&`']", lambda found: special[found[0]], by) + after

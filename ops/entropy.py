@@ -1,29 +1,30 @@
-"""Whether a secret was drawn by chance or made up by a person, as far as its text shows.
+"""Whether a secret looks random or made up by a person, as far as its text shows.
 
-The rule. A secret is read from left to right and cut into the longest pieces there are:
+The secret is cut from left to right, each time into the longest piece that one of these rules
+gives:
 
-- what stands earlier in the same secret, three characters or more of it;
+- three or more characters that the same secret has before;
 - a run of three or more letters or digits: `abc`, `987`, `aaa`;
 - three or more neighbours on a keyboard: `qwerty`;
 - a word that people put into secrets: `password`, `jwt`;
-- where none of these begins, one character.
+- if no other rule fits, one character.
 
-Upper and lower case are the same, and punctuation that was there before counts for nothing. A
-secret of fewer than MIN_PIECES pieces is weak: "password" four times is two, 0123456789abcdef twice
-is three. What `openssl rand`, `token_urlsafe` and `uuid4` draw has about as many as characters.
+The case does not matter, and repeated punctuation does not count. A secret with fewer than
+MIN_PIECES pieces is weak: "password" four times has two, 0123456789abcdef twice has three. Secrets
+of `openssl rand`, `token_urlsafe` and `uuid4` have almost as many pieces as characters.
 
-This finds what is careless, not all that is poor: a line of a poem may pass.
+This finds careless secrets, but not all weak ones: a line of a poem may pass.
 """
 
 from __future__ import annotations
 
 MIN_PIECES = 16
-"""Half of the 32 characters that a secret has at least; what is random stays well above."""
+"""Half of 32, the least number of characters; random secrets have many more pieces."""
 MIN_LENGTH = 3
-"""Characters of a piece: two that repeat are chance."""
+"""The shortest piece: two characters may repeat by chance."""
 
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik")
-# Common words of examples, of passwords, and of sentences about secrets.
+# Common words in examples, passwords, and sentences about secrets.
 _WORDS = frozenset(
     """
     access account admin administrator alibaba aliyun and api app are auth authentication
@@ -47,7 +48,7 @@ def is_weak(secret: str) -> bool:
     at = pieces = 0
     while at < len(text) and pieces < MIN_PIECES:
         length = _piece(text, at)
-        # Between words it is the same hyphen again and again.
+        # Repeated hyphens between words do not count.
         if length > 1 or text[at].isalnum() or text[at] not in text[:at]:
             pieces += 1
         at += length
@@ -55,10 +56,10 @@ def is_weak(secret: str) -> bool:
 
 
 def _piece(text: str, at: int) -> int:
-    """How long the longest piece is that begins at `at`."""
+    """Return the length of the longest piece that begins at `at`."""
     length = max(_run(text, at), _word(text, at))
     length = max(length, *(_repeat(row, text, at) for row in _KEYBOARD))
-    # What repeats may reach into itself, as in "abababab".
+    # A repetition may overlap with itself, as in "abababab".
     end = max(at + MIN_LENGTH, at + length + 1)
     while end <= len(text) and text.find(text[at:end], 0, end - 1) != -1:
         length = end - at
@@ -67,7 +68,7 @@ def _piece(text: str, at: int) -> int:
 
 
 def _run(text: str, at: int) -> int:
-    """How many characters from `at` go up, down or stay, by one step each."""
+    """Return how many characters from `at` go up, down or stay the same, step by step."""
     if at + 1 == len(text) or not text[at].isalnum():
         return 1
     step = ord(text[at + 1]) - ord(text[at])
@@ -87,7 +88,7 @@ def _word(text: str, at: int) -> int:
 
 
 def _repeat(row: str, text: str, at: int) -> int:
-    """How much of `row` stands at `at`, either way round."""
+    """Return how much of `row` is at `at`, forwards or backwards."""
     length = 1
     while at + length < len(text) and (
         text[at : at + length + 1] in row or text[at : at + length + 1] in row[::-1]

@@ -18,21 +18,21 @@ TEXTS = ROOT / "docs" / "errors.json"
 WORDS = ROOT / "docs" / "errors_page.json"
 PAGE = ROOT / "docs" / "errors.md"
 PAGES = {"en": PAGE, "zh": ROOT / "docs" / "zh" / "errors.md"}
-"""By language, as the rows have it."""
+"""The page of each language."""
 PARTS = ("what", "look", "do", "mended")
-"""What each row says, in each language."""
+"""The texts of each row, in each language."""
 WHO = ("app", "operator", "user", "network", "cloud")
-"""Who can have caused it (`who`)."""
+"""The causes (`who`)."""
 LOGS = ("function", "bucket", "none")
-"""Whose log has it (`log`): the function's, the bucket's own, or neither of them."""
+"""Which log has the code (`log`): the function's, the bucket's own, or none."""
 SOURCES = ("function", "STS", "OSS", "page")
-"""Where a code comes from (`from`)."""
+"""The sources of codes (`from`)."""
 FAMILIES = frozenset({"InvalidParameter"})
-"""Codes that the function answers with a dot and a name behind them."""
+"""Codes that the function answers with a dot and a name after them."""
 
 
 def load() -> dict[str, Any]:
-    """The rows of docs/errors.json by code."""
+    """Return the rows of docs/errors.json by code."""
     rows: dict[str, Any] = json.loads(TEXTS.read_text(encoding="utf-8"))
     return rows
 
@@ -44,17 +44,17 @@ def load_words() -> dict[str, Any]:
 
 
 def query(code: str) -> str:
-    """What finds a code in the function's log."""
+    """Return the query that finds a code in the function's log."""
     return f"{code}{'*' * (code in FAMILIES)} and error"
 
 
 def anchor(code: str) -> str:
-    """How a link calls a code's heading: as GitHub makes it."""
+    """Return the anchor of a code's heading, as GitHub makes it."""
     return re.sub(r"[^\w-]", "", code.lower())
 
 
 def page(rows: dict[str, Any], words: dict[str, Any], language: str = "en") -> str:
-    """The text of the page. Raises KeyError for a row that lacks something."""
+    """Return the text of the page. Raises KeyError for a row that lacks a member."""
     own = words[language]
     lines = [*own["head"], "", *own["symptoms"]]
     for row in words["symptoms"]:
@@ -69,7 +69,7 @@ def page(rows: dict[str, Any], words: dict[str, Any], language: str = "en") -> s
 
 
 def write() -> bool:
-    """Write both pages; whether one changed."""
+    """Write both pages; return whether one changed."""
     rows, words, changed = load(), load_words(), False
     for language, path in PAGES.items():
         text = page(rows, words, language)

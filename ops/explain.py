@@ -1,6 +1,6 @@
 """`python -m ops.explain` (make explain): what a token may do, without a cloud or a credential.
 
-Renders the policy as the function does, and asks the sandbox's evaluator about each operation.
+It renders the policy as the function does, and asks the sandbox's evaluator about each operation.
 """
 
 from __future__ import annotations
@@ -26,22 +26,21 @@ from token_service.settings.reading import Settings
 
 _OPTIONAL = ("AUTH", "OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ROLE_ARN")
 _REQUESTS_OWN = {"oss:Prefix", "oss:Delimiter"}
-"""The condition keys that a request itself decides."""
+"""The condition keys whose value depends only on the request."""
 _ANYWHERE = Place.in_folder("bucket", "")
 _OPEN = (
     "?  not verified on the real OSS (assumption 1): a token without PutObjectAcl",
-    "   may be able to make an object public. What holds is BlockPublicAccess;",
-    "   `make smoke UPLOAD=1 ACL=1` tries it there, `make conform CLOUD=1` the rule.",
+    "   may be able to make an object public. BlockPublicAccess prevents that:",
+    "   `make smoke UPLOAD=1 ACL=1` tries it; `make conform CLOUD=1` tries the rule.",
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One operation: the RAM actions it needs, and whether it is allowed in each place.
+    """One operation: the RAM actions that it needs, and whether it is allowed in each place.
 
-    None where places make no difference: what is done to a bucket does not depend on folders.
-    `open` are the places where it is refused for want of an action that the real OSS may not
-    ask for.
+    The place is None if places do not matter, as for operations on a bucket. `open` has the places
+    where only an action is missing that the real OSS may not require.
     """
 
     operation: str
@@ -51,11 +50,11 @@ class Row:
 
 
 def main(env: Mapping[str, str]) -> int:
-    """Explain what these variables say: 0, or 1 with one clear line on stderr."""
+    """Explain what these variables allow. Returns 0, or 1 with one clear line on stderr."""
     try:
         print("\n".join(explain(env)))
     except InvalidParameter as error:
-        # Wishes are given as variables here.
+        # Here the wishes are variables.
         name, _, fault = error.message.partition(":")
         print(f"make explain: {name.upper()}:{fault}", file=sys.stderr)
     except ServiceError as error:
@@ -92,11 +91,11 @@ def explain(env: Mapping[str, str]) -> Iterator[str]:
     yield ""
     for name, place in where.items():
         yield f"{name:<10} {place.bucket}/{place.key if name == 'object' else place.folder}"
-    yield "The upload role's own policies are not looked at here: they may refuse more."
+    yield "The upload role's own policies are not checked here: they may refuse more."
 
 
 def places(grant: Grant, neighbours_prefix: str) -> dict[str, Place]:
-    """Where it is worth knowing what is allowed; the first is what the grant is for."""
+    """Return the places to ask about; the first is the one that the grant is for."""
     bucket, prefix = grant.bucket, grant.prefix
     other_bucket = "other-bucket" if bucket != "other-bucket" else "another-bucket"
     folders = {
@@ -134,11 +133,11 @@ def rows(policy: Policy, where: Mapping[str, Place], account_id: str) -> Iterato
 def _refused(
     policy: Policy, operation: Operation, place: Place, own: Place, account_id: str
 ) -> set[str]:
-    """Those of the operation's actions that the policy does not allow there."""
+    """Return the operation's actions that the policy does not allow there."""
     try:
         needs = operation.needs(place, own)
     except OssError as error:
-        # A request that cannot be made: its key is too long, say.
+        # The request cannot be made, for example because its key is too long.
         return {error.code}
     return {
         need.action
@@ -162,7 +161,7 @@ def _user_id(env: Mapping[str, str], settings: Settings) -> str | None:
 
 
 def _neighbours_prefix(user_id: str | None, settings: Settings) -> str:
-    """Next to the caller's, so that a comparison without the slash would let both in."""
+    """Return a prefix like the caller's, which a policy without the final slash would open too."""
     if user_id is None:
         return f"{settings.prefix[:-1]}2/"
     return grants.decide(callers.named(f"{user_id}2"), {}, settings).prefix
@@ -202,6 +201,6 @@ def _notes(policy: Policy, judged: list[Row]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    # `| head` ends it without a word.
+    # `| head` then ends this without an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main(dotenv.environment("explain")))

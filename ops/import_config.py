@@ -1,8 +1,8 @@
 """`python -m ops.import_config` (make import-config): the vendor's config.json -> our environment.
 
-Writes lines of NAME=value that a shell (`. ./.env`) and `docker run --env-file` read alike. They
-do not agree on quotes, which docker takes for a part of the value: so none are written, and a value
-that would need them is refused. Nothing that is secret is printed.
+It writes lines of NAME=value that a shell (`. ./.env`) and `docker run --env-file` read alike. They
+differ on quotes, which docker takes as part of the value. So no quotes are written, and a value
+that needs them is refused. Secrets are never printed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from token_service.grant.policies import Policies
 from token_service.login import callers
 
 MAX_BYTES = 64 * 1024
-"""Far above any config.json."""
+"""Much more than any config.json has."""
 
 _KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
 _VARIABLES = {
@@ -36,22 +36,22 @@ _VARIABLES = {
     "bucket": "BUCKET_NAME",
     "region": "OSS_REGION",
 }
-"""The members of the samples' config, in whatever spelling, and what they are to us."""
+"""The members of the samples' config, in any spelling, and our names for them."""
 _KNOWN = ", ".join(_VARIABLES)
 _NEEDED = {_KEY[0]: "AccessKeyID", _KEY[1]: "AccessKeySecret", "ROLE_ARN": "RoleArn"}
 _BESIDE = ("BUCKET_NAME", "OBJECT_PREFIX", "OSS_REGION", "AUTH", "POLICY_FILE")
-"""What can be said beside CONFIG, and wins over it."""
+"""Variables that can be given beside CONFIG, and win over it."""
 _CHECKED = ("TOKEN_EXPIRE_TIME", *_BESIDE)
-# What neither a shell nor docker sees anything in.
+# Characters that are special neither to a shell nor to docker.
 _PLAIN = r"[A-Za-z0-9@%+=:,./_-]+"
 
 
 class ConfigError(Exception):
-    """Raised for a config.json or an OUT that cannot be used; says why, and shows no value."""
+    """Raised for a config.json or an OUT that cannot be used. It says why, and shows no value."""
 
 
 def main(env: Mapping[str, str]) -> int:
-    """Import CONFIG into OUT: 0, or 1 with one clear line on stderr and nothing written."""
+    """Import CONFIG into OUT. Returns 0, or 1 with one clear line on stderr and no file written."""
     out = Path(env.get("OUT") or ".env")
     try:
         variables = import_config(env)
@@ -85,7 +85,7 @@ def import_config(env: Mapping[str, str]) -> dict[str, str]:
         if name not in imported:
             raise ConfigError(f"CONFIG: {member} is missing")
     if "POLICY_FILE" in imported:
-        # As the vendor's samples, which run in the folder of their config.json.
+        # Relative to config.json, since the vendor's samples run in its folder.
         imported["POLICY_FILE"] = str(path.absolute().parent / imported["POLICY_FILE"])
     if "OSS_REGION" in imported:
         imported["OSS_REGION"] = imported["OSS_REGION"].removeprefix("oss-")
@@ -98,15 +98,16 @@ def import_config(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def write(out: Path, variables: Mapping[str, str]) -> None:
-    """Write a new file that only its owner can read. Raises ConfigError; then there is none."""
+    """Write a new file that only its owner can read. Raises ConfigError, and then leaves no
+    file."""
     lines = [
-        "# Made of the vendor's config.json: set -a; . ./.env; set +a, or docker run --env-file.",
-        "# The first two are a key that never ends: a deployed function has a role instead.",
+        "# Made from the vendor's config.json: set -a; . ./.env; set +a, or docker run --env-file.",
+        "# The first two are a permanent key: a deployed function has a role instead.",
         *(f"{name}={value}" for name, value in variables.items()),
     ]
     made = False
     try:
-        # Neither a file that is there nor one that a link leads to is written over.
+        # Neither an existing file nor the target of a link is overwritten.
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         made = True
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -120,7 +121,7 @@ def write(out: Path, variables: Mapping[str, str]) -> None:
 
 
 def _members(path: Path) -> list[tuple[str, object]]:
-    """The members of the JSON object that the file holds, each as often as it is there."""
+    """Return the members of the JSON object in the file; a repeated one is repeated."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -129,24 +130,25 @@ def _members(path: Path) -> list[tuple[str, object]]:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"CONFIG: {path} is larger than any config.json ({MAX_BYTES} bytes)")
     try:
-        # A byte order mark is what Windows' editor leaves there.
+        # The editor of Windows writes a byte order mark.
         members = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_Members)
     except UnicodeDecodeError:
         raise ConfigError(f"CONFIG: {path} must be UTF-8 text") from None
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"CONFIG: {path} must be JSON: {error.msg} at line {error.lineno}, column "
-            f"{error.colno} (JSON has no comments, and no comma behind the last member)"
+            f"{error.colno} (JSON has no comments, and no comma after the last member)"
         ) from None
     except (ValueError, RecursionError):
-        raise ConfigError(f"CONFIG: {path} must be JSON, without such numbers or depth") from None
+        fault = "must be JSON that is less nested, and has shorter numbers"
+        raise ConfigError(f"CONFIG: {path} {fault}") from None
     if not isinstance(members, _Members):
         raise ConfigError(f"CONFIG: {path} must be a JSON object")
     return members
 
 
 class _Members(list[tuple[str, object]]):
-    """A JSON object: json's own dict would keep the last of two members of one name."""
+    """A JSON object as pairs: a dict would keep only the last of two members of one name."""
 
 
 def _text(value: object, source: str) -> str:
@@ -166,8 +168,8 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
         if not re.fullmatch(_PLAIN, value):
             raise ConfigError(
                 f"{sources[name]} {_what_is_not_plain(value)}; it must be of A-Z, a-z, 0-9 and "
-                "@%+=:,./_- only: anything else is read in one way by a shell, and in another by "
-                "docker --env-file"
+                "@%+=:,./_- only: a shell and docker --env-file read other characters in "
+                "different ways"
             )
     try:
         settings = settings_of(variables, needed=("ROLE_ARN",), optional=_CHECKED)
@@ -183,7 +185,7 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
 
 
 def _what_is_not_plain(value: str) -> str:
-    """The first thing that is wrong, in words: the value may be a secret."""
+    """Describe the first fault without quoting the value, which may be a secret."""
     if value != value.lstrip():
         return "begins with a blank or a line break"
     if value != value.rstrip():
@@ -193,14 +195,14 @@ def _what_is_not_plain(value: str) -> str:
     if len(value.splitlines()) > 1:
         return "has a line break in it"
     if re.search(r"\s", value):
-        return "has a blank in it"
+        return "has a blank"
     if not value.isprintable():
-        return "has a character that is not seen"
-    return "has a character of a shell's" if value.isascii() else "has a character beyond ASCII"
+        return "has an invisible character"
+    return "has a shell's character" if value.isascii() else "has a character beyond ASCII"
 
 
 def _bundled_like(policy_file: str) -> str:
-    """The bundled template that does what the vendor's of that name does, within one prefix."""
+    """Return our bundled template that is like the vendor's policy of that name, in one prefix."""
     name = Path(policy_file).stem
     offered = policies_described.offered()
     return name if name in offered else offered[-1]
@@ -215,8 +217,8 @@ def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:
     if missing:
         yield f"- Add {' and '.join(missing)}."
     if "AUTH" not in variables:
-        yield "- Add who may ask: JWT_SECRET with AUTH=jwt, the default; or AUTH=anonymous for"
-        yield "  everybody, in one folder, as the vendor's sample has it."
+        "- Say who may ask: JWT_SECRET with AUTH=jwt, the default; or AUTH=anonymous for"
+        yield "  everybody, in one folder, as in the vendor's sample."
     source = shlex.quote(str(out if out.is_absolute() else f"./{out}"))
     yield f"- Try it: set -a; . {source}; set +a; make token CLOUD=1"
     yield f"- Replace {_KEY[0]} and {_KEY[1]}"

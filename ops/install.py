@@ -3,11 +3,11 @@
     python3 -m ops.install pip .venv requirements-run.txt "make run"
     python3 -m ops.install npm web
 
-It needs the standard library only. pip takes no file whose hash is not in a lock (ops/lock.py):
-wheels, and of the few packages that have none their sources, which locked tools build. Where it
-fails it says whether that was the network, the index, the disk or the folder, and what helps; the
-whole output is kept in `.venv/setup.log`, npm's in `.venv/npm.log`. What is half installed counts
-as nothing: the Makefile's stamp is made afterwards.
+It needs only the standard library. pip accepts only files whose hash is in a lock (ops/lock.py).
+These are wheels; the few packages without wheels are built from source by locked tools. A failure
+says whether the cause was the network, the index, the disk or the folder, and what helps. The whole
+output is kept in `.venv/setup.log`, that of npm in `.venv/npm.log`. The Makefile makes its stamp
+only at the end, so a half-finished setup is done again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD_TOOLS = "requirements-build.txt"
 
 _NETWORK = re.compile(
-    # Python's and pip's words, then npm's.
+    # Words of Python and pip, then those of npm.
     r"NewConnectionError|timed out|TimeoutError|name resolution|Name or service not known"
     r"|nodename nor servname|getaddrinfo|Connection refused|Connection reset|Connection aborted"
     r"|Network is unreachable|No route to host|ProxyError|SSLError|SSL certificate"
@@ -36,7 +36,7 @@ _NETWORK = re.compile(
 _HOST = re.compile(r"host='([\w.-]+)'|request to \w+://(?:[^@/\s]*@)?([\w.-]+)")
 _UNWRITABLE = re.compile(r"Permission denied|Read-only file system|\bEACCES\b|\bEROFS\b")
 _FULL = re.compile(r"No space left on device|\bENOSPC\b")
-# In its log each line of pip's begins with the time.
+# In pip's log each line begins with the time.
 _OTHER_FILE = re.compile(r"DO NOT MATCH THE HASHES.*\n\S*\s+(\S+)")
 _NO_HASH = re.compile(r"--require-hashes mode")
 _NO_VENV = re.compile(r"ensurepip|No module named '?venv")
@@ -50,32 +50,33 @@ class Failed(Exception):
 
 
 def why(output: str) -> str:
-    """Say what was wrong, and what helps, from the output of venv, pip or npm. "" if unknown.
+    """Say what was wrong and what helps, from the output of venv, pip or npm. Returns "" if
+    unknown.
 
-    A version that the index does not have is told from an index that cannot be reached: pip ends
-    both with "Could not find a version that satisfies the requirement".
+    A missing version is told apart from an index that cannot be reached: pip reports both cases as
+    "Could not find a version that satisfies the requirement".
     """
     if _FULL.search(output):
         return "The disk is full."
     if _UNWRITABLE.search(output):
         return (
             f"This folder, or one in it, cannot be written to: {Path.cwd()}\n"
-            "Take a checkout of your own. Where .venv is another user's (by sudo?), remove it."
+            "Make a checkout of your own. If .venv belongs to another user (sudo?), remove it."
         )
     if other := _OTHER_FILE.search(output):
         return (
             f"This is not the file that was locked: {other[1]}. Nothing was installed.\n"
-            "A mirror (PIP_INDEX_URL) or a proxy may hand out other files: try another, or none.\n"
+            "A mirror (PIP_INDEX_URL) or a proxy may give out other files: try another, or none.\n"
             "If the real index has that file, do not install it: tell the package's maintainers."
         )
     if _NO_HASH.search(output):
-        return "A lock lacks a package, or its hash: run make lock."
+        return "A lock lacks a package or its hash: run make lock."
     found = _OTHER_VERSIONS.search(output) or _NPM_NO_VERSION.search(output)
     if not found and _NETWORK.search(output):
         host = _HOST.search(output)
         name = host[1] or host[2] if host else "the index"
         return (
-            f"This was the network: {name} does not answer.\n"
+            f"The network failed: {name} does not answer.\n"
             "  a proxy:   export HTTPS_PROXY=http://<host>:<port>\n"
             "  a mirror:  export PIP_INDEX_URL=https://<mirror>/simple/\n"
             "             export npm_config_registry=https://<mirror>/   (for npm)\n"
@@ -84,18 +85,18 @@ def why(output: str) -> str:
     found = found or _NO_VERSION.search(output)
     if found:
         return (
-            f"The network is fine, but the index does not have {found[1]}.\n"
-            "A mirror may lag behind (PIP_INDEX_URL, npm_config_registry): try another, or none.\n"
-            f"Else there is no such version, or no wheel for this Python and this machine: "
+            f"The network works, but the index does not have {found[1]}.\n"
+            "A mirror may be old (PIP_INDEX_URL, npm_config_registry): try another, or none.\n"
+            f"Otherwise there is no such version, or no wheel for this Python and machine: "
             f"{sys.version.split()[0]}, {sys.platform}, {platform.machine()}."
         )
     return ""
 
 
 def python(folder: Path, requirements: str, purpose: str) -> None:
-    """Make the virtual environment `folder`, where it is not there, and install a lock's packages.
+    """Make the virtual environment `folder` if needed, and install a lock's packages.
 
-    `purpose` says for what, as "make run". Raises Failed.
+    `purpose` is what they are for, like "make run". Raises Failed.
     """
     _say(f"Setting up {folder} for {purpose} (once, half a minute or more) ...")
     if not _works(folder):
@@ -110,23 +111,23 @@ def python(folder: Path, requirements: str, purpose: str) -> None:
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
     pip += ["--quiet", "--log", str(log), "--require-hashes", "--no-build-isolation"]
     log.unlink(missing_ok=True)
-    # What builds goes first: without isolation pip takes the tools that are there.
+    # The build tools come first: without isolation pip uses the tools that are installed.
     for each in (BUILD_TOOLS, requirements):
         said = _run([*pip, "-r", each])
         if said is not None:
-            # The log has what --quiet leaves out, as an index's 403.
+            # The log has what --quiet leaves out, like the index's 403.
             whole = log.read_text(encoding="utf-8", errors="replace") if log.exists() else said
             raise Failed(f"{_last(said)}\n{why(whole)}\nThe whole output of pip: {log}")
-    # Of what went well it has megabytes.
+    # After a success the log has megabytes that nobody needs.
     log.unlink(missing_ok=True)
     for site in folder.glob("lib/python*/site-packages"):
         (site / "token_service.pth").write_text(f"{ROOT / 'functions' / 'sts_token'}\n")
 
 
 def npm(folder: Path) -> None:
-    """Install a folder's npm packages as its lock file has them. Raises Failed.
+    """Install a folder's npm packages from its lock file. Raises Failed.
 
-    The Makefile asks for it only where there is npm.
+    The Makefile calls it only if npm is there.
     """
     _say(f"Setting up {folder}, npm packages (once, a few seconds) ...")
     said = _run(["npm", "ci", "--loglevel=error"], folder)
@@ -139,12 +140,12 @@ def npm(folder: Path) -> None:
 
 
 def _say(text: str) -> None:
-    # stdout is the target's: LOGIN=$(make -s login CALLER=alice) works on a fresh machine too.
+    # stdout belongs to the target: LOGIN=$(make -s login CALLER=alice) works on a new machine, too.
     print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:
-    """Set up what the command line says; 1 where that fails, and why on stderr."""
+    """Set up what the command line names; return 1 if that fails, and say why on stderr."""
     try:
         if arguments[0] == "npm":
             npm(Path(arguments[1]))
@@ -162,13 +163,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _works(folder: Path) -> bool:
-    """Not where it was half made, or its Python is gone."""
+    """Whether the environment is complete, and its Python still there."""
     program = folder / "bin" / "python"
     return program.exists() and _run([str(program), "-m", "pip", "--version"]) is None
 
 
 def _run(command: list[str], folder: Path | None = None) -> str | None:
-    """Run it; what it said where it failed, else None."""
+    """Run a command; return its output if it failed, else None."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -183,7 +184,7 @@ def _run(command: list[str], folder: Path | None = None) -> str | None:
 
 
 def _last(output: str) -> str:
-    """The lines that say what failed: those of errors, else the last ones. Three at most."""
+    """Return the lines that say what failed, at most three: errors, or else the last ones."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"ERROR|Error|error|npm error", line)]
     return "\n".join(line[:200] for line in (errors[:3] or lines[-3:]))

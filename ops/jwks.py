@@ -1,8 +1,8 @@
-"""`python -m ops.jwks` (make jwks): where an identity provider publishes the keys of its logins.
+"""`python -m ops.jwks` (make jwks): finds where an identity provider publishes its public keys.
 
-Asks by OpenID Connect Discovery 1.0, section 4, for ISSUER, and prints JWT_JWKS_URL and JWT_ISSUER
-as .env takes them. stderr says which keys the function would find there. It is for the operator,
-once: the function itself does no discovery, so that nobody's answer changes whom it believes.
+It asks for ISSUER by OpenID Connect Discovery 1.0, section 4, and prints JWT_JWKS_URL and
+JWT_ISSUER for .env. stderr says which keys the function could use. The operator runs it once. The
+function itself does no discovery, so that no answer can change which issuer it trusts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from token_service.settings.addresses import Url, url
 from token_service.settings.parsing import Refused
 
 PATH = "/.well-known/openid-configuration"
-# Nothing that a shell or `s` reads in its own way (import_config.py); a comma parts two issuers.
+# No characters that a shell or `s` treats specially (import_config.py); a comma separates issuers.
 _PLAIN = "[A-Za-z0-9@%+=:./?_-]+"
 _ACCEPTS = (
     "must be https://host[:port]/path as the provider spells it, without query or fragment, of "
@@ -36,7 +36,7 @@ _JSON = "application/json"
 
 
 class Found(NamedTuple):
-    """What a provider's document says, and how many keys of each algorithm the function can use."""
+    """The contents of a provider's document, and how many keys of each algorithm are usable."""
 
     keys_url: str
     issuer: str
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 def main() -> int:
-    """Print what was found: 0, or 1 with one clear line on stderr."""
+    """Print what was found. Returns 0, or 1 with one clear line on stderr."""
     try:
         found = discover(os.environ.get("ISSUER", "").strip())
     except ServiceError as error:
@@ -57,22 +57,22 @@ def main() -> int:
 
 
 def discover(issuer: str) -> Found:
-    """Ask a provider, with two requests of 1.5 s and 64 KB at the most, as the function fetches.
+    """Ask a provider with two requests, each of at most 1.5 s and 64 KB, as the function fetches.
 
-    Raises Misconfiguration where ISSUER or what the provider says is not sound, KeysUnreachable
-    where the function could use no key.
+    Raises Misconfiguration if ISSUER or the provider's answer is wrong, and KeysUnreachable if the
+    function could not use any key.
     """
     asked = _https(f"{issuer.removesuffix('/')}{PATH}") if "?" not in issuer else None
     if asked is None:
         raise Misconfiguration("ISSUER", f"{_ACCEPTS}: ISSUER=https://login.example.com")
     document = _document(asked)
     named = document.get("issuer")
-    # Section 4.3: exactly the same, or another provider could answer for this one.
+    # Section 4.3: they must be equal, or another provider could answer for this one.
     if named != issuer:
         raise Misconfiguration(
             "ISSUER",
-            f"the document at {asked} is of another issuer, {_shown(named)}; must be spelled as "
-            "there, if that is your provider",
+            f"the document at {asked} is of another issuer, {_shown(named)}; spell ISSUER "
+            "exactly so, if that is your provider",
         )
     keys_url = document.get("jwks_uri")
     fetched = _https(keys_url) if isinstance(keys_url, str) else None
@@ -84,13 +84,13 @@ def discover(issuer: str) -> Found:
         )
     keys = KeySet(Jwt("", fetched, None, (), "sub"))
     keys.warm()
-    # One key may be there by several names.
+    # One key may have several names.
     algorithms = {id(key.key): key.algorithm for key in keys._keys.values()}
     return Found(str(keys_url), issuer, Counter(algorithms.values()))
 
 
 def _https(text: str) -> Url | None:
-    """A URL by https that .env holds as it stands, whoever reads it."""
+    """Return an https URL that every reader of .env reads alike."""
     try:
         found = url(text)
     except Refused:
@@ -102,12 +102,12 @@ def _document(asked: Url) -> dict[str, Any]:
     try:
         found = json.loads(fetch(asked, _JSON, inf).decode("utf-8-sig"))
     except (ConnectionFault, ValueError, RecursionError) as error:
-        # What json says of a text may quote it, and is no use.
+        # The message of json may quote the document, and does not help.
         is_json = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError))
-        fault = "is no JSON" if is_json else f"cannot be fetched: {error}"
+        fault = "is not JSON" if is_json else f"cannot be fetched: {error}"
         raise Misconfiguration(
             "ISSUER",
-            f"{asked} {fault}; a provider without OpenID Connect Discovery names the URL of its "
+            f"{asked} {fault}; a provider without OpenID Connect Discovery gives the URL of its "
             "JWKS in its documentation",
         ) from None
     return found if isinstance(found, dict) else {}

@@ -1,11 +1,12 @@
-"""`make lock`: writes each set's lock, with the hashes of all files of each package that is in it.
+"""`make lock`: writes each set's lock, with all packages and the hashes of all their files.
 
-People edit the `.in` files: what is imported or run, and the few that have no wheels. A version
-that is in a lock stays while it fits; UPGRADE=1 takes the newest of all, UPGRADE=name,name of
-those. One version serves Python 3.10 and all newer ones on any system, where there is such a one.
+People edit the `.in` files: the packages that are imported or run, and the few without wheels. A
+locked version stays while it fits. UPGRADE=1 takes the newest versions of all packages,
+UPGRADE=name,name those of the named ones. One version serves Python 3.10 and newer on any system,
+if there is one.
 
-It needs the standard library only, and uv, which it installs by its own lock. No index is named in
-what it writes: uv asks the one of its own settings (UV_DEFAULT_INDEX).
+It needs only the standard library and uv, which it installs by its own lock. The locks name no
+index: uv uses the one of its own settings (UV_DEFAULT_INDEX).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SETS: Mapping[str, str] = {
     "requirements-dev": "requirements-run",
     "requirements-measure": "requirements-dev",
 }
-"""Each set, and the one that it is added to: what that has is not said again."""
+"""Each set, and the set that it extends: its packages are not repeated."""
 
 _OPTIONS = ["--universal", "--python-version=3.10", "--fork-strategy=fewest", "--generate-hashes"]
 _OPTIONS += ["--no-header", "--no-annotate", "--no-build-isolation", "--quiet"]
@@ -36,7 +37,7 @@ _PACKAGE = re.compile(r"^(?=\w)", re.MULTILINE)
 
 
 def main() -> int:
-    """Write all locks: 0, or 1 with what is wrong on stderr; then none was written."""
+    """Write all locks. Returns 0, or 1 with the fault on stderr; then it has written none."""
     folder = ROOT / "build" / "lock"
     try:
         folder.parent.mkdir(exist_ok=True)
@@ -47,12 +48,12 @@ def main() -> int:
         return 1
     for name, text in locks.items():
         (ROOT / f"{name}.txt").write_text(text, encoding="utf-8")
-    print("The locks are written: git diff shows what changed. Then: make test, make audit")
+    print("The locks are written: git diff shows the changes. Then: make test, make audit")
     return 0
 
 
 def upgrades(wish: str) -> list[str]:
-    """What uv is told for UPGRADE: nothing, "1" for all, or names separated by commas."""
+    """Return uv's options for UPGRADE: nothing, "1" for all, or names separated by commas."""
     if wish in {"", "0", "no"}:
         return []
     if wish == "1":
@@ -61,13 +62,13 @@ def upgrades(wish: str) -> list[str]:
 
 
 def made(programs: Path, more: Sequence[str]) -> dict[str, str]:
-    """The text of each set's lock. Raises Failed where uv finds none."""
+    """Return the text of each set's lock. Raises Failed if uv finds no versions."""
     before = read()
     locks: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as name:
         for number, (each, base) in enumerate(SETS.items()):
             file = Path(name) / f"{number}.txt"
-            # What was locked is what uv prefers.
+            # uv prefers the versions that were locked before.
             file.write_text("".join(map(str, packages_with(each, SETS, before))), encoding="utf-8")
             limits = Path(name) / "limits.txt"
             limits.write_text("".join(packages_with(base, SETS, locks)), encoding="utf-8")
@@ -86,7 +87,7 @@ def made(programs: Path, more: Sequence[str]) -> dict[str, str]:
 
 
 def read() -> dict[str, str]:
-    """The locks as they are; "" for one that is not there."""
+    """Return the current locks; "" for one that is missing."""
     files = {name: ROOT / f"{name}.txt" for name in SETS}
     return {
         name: file.read_text(encoding="utf-8") if file.exists() else ""
@@ -95,17 +96,17 @@ def read() -> dict[str, str]:
 
 
 def packages(lock: str) -> list[str]:
-    """A lock's packages, each with its hashes, as they are written there; without the options."""
+    """Return a lock's packages with their hashes, as they are written there, without options."""
     return [text for text in _PACKAGE.split(lock) if re.match(r"\w", text)]
 
 
 def packages_with(name: str, sets: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
-    """The packages of a set and of those that it is added to; none for ""."""
+    """Return the packages of a set and of the sets that it extends; none for ""."""
     return [*packages_with(sets[name], sets, locks), *packages(locks[name])] if name else []
 
 
 def _head(name: str, base: str) -> list[str]:
-    """What goes before the packages. pip lets a later `--only-binary :all:` undo `--no-binary`."""
+    """Return the lines before the packages; pip lets a later `--only-binary` undo `--no-binary`."""
     source = (ROOT / f"{name}.in").read_text(encoding="utf-8")
     lines = [f"# `make lock` writes this, of {Path(name).name}.in.\n"]
     if base:

@@ -1,7 +1,7 @@
 """`python -m ops.login` (make login): a login, signed with the deployment's JWT_SECRET.
 
-For a first call, `make smoke` and the like: an app's logins come from its own sign-in. Prints the
-login (a JWT, HS256) on stdout and nothing else; stderr says whose it is, and until when.
+It is for a first call, `make smoke` and the like; an app's logins come from its own sign-in. stdout
+has only the login (a JWT, HS256); stderr says whose it is, and how long it is valid.
 """
 
 from __future__ import annotations
@@ -25,30 +25,31 @@ from token_service.settings.parsing import Reader, Variable, Whole
 from token_service.settings.variables import JWT_SECRET
 
 SECONDS = Variable("SECONDS", Whole(60, 3600, "seconds"), "900")
-"""How long a login is good for: who finds it later has nothing."""
+"""The life of a login. It is short, so that one that is found later is of no use."""
 
 _OPTIONAL = (
     *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
     *("JWT_REQUIRE", "LOGINS_NOT_BEFORE", "DENIED_CALLERS"),
 )
-# Of what make hands on: NAME=value between blanks; a blank in a value has a backslash.
+# What make passes on: NAME=value between blanks; a blank in a value has a backslash.
 _ON_COMMAND_LINE = re.compile(r"(?<!\\)(?:^|\s)JWT_SECRET[:?+!]*=")
 
 
 class Login(NamedTuple):
-    """A login, and what a person should know of it. `denied` says why the function refuses it."""
+    """A login, and what a person should know about it. `denied` says why the function refuses
+    it."""
 
     login: str
     caller: str
     seconds: int
     settings: Jwt
     secrets: int
-    """How many JWT_SECRET holds; the first one signed."""
+    """The number of secrets in JWT_SECRET; the first one signed."""
     denied: str
 
 
 def main() -> int:
-    """Print a login: 0, or 1 with one clear line on stderr."""
+    """Print a login. Returns 0, or 1 with one clear line on stderr."""
     env = dotenv.environment("login")
     try:
         made = issue(env)
@@ -62,30 +63,30 @@ def main() -> int:
 
 
 def issue(env: Mapping[str, str]) -> Login:
-    """Make a login for CALLER that is good for SECONDS, with the claims that the function wants.
+    """Make a login for CALLER that is valid for SECONDS, with the claims that the function needs.
 
     The function's own code has verified it. Raises Misconfiguration, which names the variable.
     """
     if _ON_COMMAND_LINE.search(env.get("MAKEFLAGS", "")):
         raise Misconfiguration(
             "JWT_SECRET",
-            "not taken from make's command line, which every process can read (ps) and the shell "
-            "keeps (history); put it into .env or the environment, and if it is the deployment's, "
-            "take a new one",
+            "it must not be on make's command line, which every process can read (ps) and the "
+            "shell keeps (history); put it into .env or the environment, and if it is the "
+            "deployment's, replace it",
         )
     settings = settings_of(env, needed=("JWT_SECRET",), optional=_OPTIONAL).auth
     caller = env.get("CALLER", "")
     if not isinstance(settings, Jwt):
         raise Misconfiguration(
             "AUTH",
-            "anonymous: there are no logins, whoever knows the URL gets a token without; with "
+            "anonymous: there are no logins, and anyone who knows the URL gets a token; with "
             "AUTH=jwt and JWT_SECRET there are",
         )
     if settings.keys_file or settings.keys_url:
         raise Misconfiguration(
             "JWT_JWKS_FILE" if settings.keys_file else "JWT_JWKS_URL",
-            "logins are verified by these public keys, and the private one is not here; sign in as "
-            "your app does, take the JWT that it then sends, and give that: LOGIN=… make smoke",
+            "logins are verified by these public keys, and the private key is not here; sign in as "
+            "your app does, take the JWT that it then sends, and give it: LOGIN=… make smoke",
         )
     if not caller.strip():
         raise Misconfiguration(
@@ -106,7 +107,7 @@ def issue(env: Mapping[str, str]) -> Login:
 
 
 def _verified(made: str, settings: Jwt, env: Mapping[str, str]) -> Caller:
-    """Whom the function would take it for. Raises Misconfiguration if it would refuse it."""
+    """Return the caller that the function would see. Raises Misconfiguration if it refuses it."""
     request = Request("GET", "/", headers={"authorization": f"Bearer {made}"})
     try:
         return Logins(settings, env).caller(request)
@@ -115,7 +116,7 @@ def _verified(made: str, settings: Jwt, env: Mapping[str, str]) -> Caller:
 
 
 def _denied(caller: Caller, settings: Jwt) -> str:
-    """Why the operator's brakes stop the caller, "" if they do not."""
+    """Say why the operator's brakes stop the caller, "" if they do not."""
     try:
         if settings.brakes is not None:
             brakes.apply(caller, settings.brakes)
@@ -137,13 +138,13 @@ def _told(made: Login) -> Iterator[str]:
         yield f"with the claims of JWT_REQUIRE: {', '.join(settings.required.values)}"
     if made.secrets > 1:
         yield f"signed with the first of {made.secrets} in JWT_SECRET"
-    yield f"good until {until} UTC, {made.seconds} s; whoever has it is this caller until then"
+    yield f"valid until {until} UTC, {made.seconds} s; anyone who has it is this caller until then"
     if made.denied:
         yield f"WARNING: the function will refuse it: {made.denied}"
 
 
 def _plain(line: str, env: Mapping[str, str]) -> str:
-    """Printable, and without the secret, whatever was put where."""
+    """Return printable text without the secret, even if it was put into another variable."""
     given = env.get(JWT_SECRET.name, "")
     return report.plain(line, [given, *(part.strip() for part in given.split(","))])
 

@@ -1,7 +1,7 @@
-"""Misspelt names where a person types them: the shell, .env, make's command line.
+"""Finds misspelt names where people type them: the shell, .env, make's command line.
 
-To the function's own variables come those of s.yaml and s.domain.yaml. Not those of the sandbox and
-the tools (PORT, CALLER, URL): such short words are other programs' names too.
+Known are the function's own variables and those of s.yaml and s.domain.yaml. Those of the sandbox
+and the tools (PORT, CALLER, URL) are not: other programs use such short names too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ S_YAMLS_OWN = (
     *("REGION", "RUNTIME", "TRIGGER_AUTH"),
     *("DOMAIN_NAME", "CERT_NAME", "CERT_FILE", "CERT_KEY_FILE"),
 )
-"""What s.yaml and s.domain.yaml read and do not pass on to the function."""
+"""Variables that s.yaml and s.domain.yaml read but do not pass on to the function."""
 
 _WEAKENING = (
     *("AUTH", "JWT_", "LOGINS_", "DENIED_", "ALLOWED_ORIGINS", "CALLER_", "TOKEN_EXPIRE_"),
@@ -24,10 +24,10 @@ _WEAKENING = (
 
 
 def find(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the names that nothing reads, each with the variable that may be meant."""
+    """Return unknown names, each with the variable that may be meant."""
     return misspelt.find(names, S_YAMLS_OWN)
 
 
 def weakens(variable: str) -> bool:
-    """Whether a check or a limit may be missing where this variable is not read."""
+    """Whether a check or a limit may be missing if this variable is not read."""
     return variable.startswith(_WEAKENING)

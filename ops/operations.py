@@ -1,7 +1,7 @@
-"""What SDKs do to OSS, by the names that people know, and which RAM actions that needs.
+"""The operations of SDKs on OSS, by well-known names, and the RAM actions that they need.
 
-The actions are not written down here: each operation is a request, and the sandbox's OSS says what
-that request needs. So the answer is the one that the tests' real SDKs get.
+The actions are not listed here. Each operation is a request, and the sandbox's OSS says what that
+request needs, as it does for the real SDKs in the tests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEY = "photo.jpg"
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is done: a folder of a bucket ("" is its root), and an object there."""
+    """The place of an operation: a folder of a bucket ("" is its root), and an object in it."""
 
     bucket: str
     folder: str
@@ -28,17 +28,17 @@ class Place:
 
     @classmethod
     def in_folder(cls, bucket: str, folder: str) -> Place:
-        """A folder and any object in it."""
+        """Return a folder, and any object in it."""
         return cls(bucket, folder, folder + KEY)
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Something that an SDK does: one request or several, of which all have to be allowed.
+    """An operation of an SDK: one request or several, which must all be allowed.
 
-    `needs` is asked for the place it is done in, and the place that is the caller's own.
-    `on_bucket`: it is done to a bucket as a whole, so that folders do not matter.
-    `assumed`: RAM actions among its needs that the real OSS may not ask for.
+    `needs` gets the place of the operation, and the caller's own place. `on_bucket`: it acts on a
+    whole bucket, so folders do not matter. `assumed`: RAM actions among its needs that the real OSS
+    may not require.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Operation:
 
 
 def operations() -> tuple[Operation, ...]:
-    """All of them, what apps do most at first."""
+    """Return all operations, the most frequent first."""
     return _OPERATIONS
 
 
@@ -114,8 +114,8 @@ def _delete_several(place: Place, _: Place) -> list[Need]:
 
 
 def _table() -> Iterator[Operation]:
-    # A form upload needs what a put does, a signed URL what the request needs that it stands for,
-    # image processing what a get does (vendor documentation).
+    # A form upload needs what a put does, a signed URL what its request needs, and image processing
+    # what a get does (vendor documentation).
     yield _on_object("put, form upload", "PUT")
     yield _on_object("append", "POST append position")
     yield _on_object("multipart upload", "POST uploads", "PUT partNumber uploadId", "POST uploadId")
@@ -132,8 +132,8 @@ def _table() -> Iterator[Operation]:
     yield _on_bucket("list all uploads", "GET uploads")
     yield _on_object("delete", "DELETE")
     yield Operation("delete several", _delete_several)
-    # The vendor's table of PutObject's permissions asks for oss:PutObject alone, the sandbox for
-    # both; which of the two is right is not verified on the real OSS (assumption 1).
+    # The vendor's table of PutObject's permissions lists only oss:PutObject; the sandbox requires
+    # both. Which of the two is right is not verified on the real OSS (assumption 1).
     yield Operation("put with an ACL", _put_with_acl, assumed=frozenset({"oss:PutObjectAcl"}))
     yield _on_object("change the ACL", "PUT acl")
     yield _on_object("read the ACL", "GET acl")

@@ -1,7 +1,7 @@
-"""Which files of functions/sts_token go into a package, and which must not be there at all.
+"""Which files of functions/sts_token go into a package, and which must not be there.
 
-A package is read by whoever may read the function. So what nobody expected there ends the build:
-a key, an `.env`, the vendor's config.json, a module of somebody else's.
+Everyone who may read the function can read its package. So an unexpected file stops the build: a
+key, an `.env`, the vendor's config.json, or a module that is not ours.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _TOP = {"bootstrap", "index.py", "server.py", "wsgi.py"}
 _NOT_PACKED = {"requirements.in", "requirements.txt", ".DS_Store"}
 _PRIVATE_PEM = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
-"""What a private or a secret JWK has, and a public one has not (RFC 7518, section 6)."""
+"""Members that only a private or secret JWK has (RFC 7518, section 6)."""
 _MOST_NAMED = 10
 
 
 def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
-    """The function's files that are packed, sorted; and for each that must go, a line with why.
+    """Return the function's files to pack, sorted; and a line with the reason for each wrong file.
 
-    `keys_file` is JWT_JWKS_FILE, "" for none; it is packed where it lies in `folder`.
+    `keys_file` is JWT_JWKS_FILE, or ""; it is packed if it is in `folder`.
     """
     packed, wrong = [], []
     for path in sorted(folder.rglob("*")):
@@ -31,7 +31,7 @@ def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
             continue
         own = name in _TOP or (name.startswith("token_service/") and path.suffix == ".py")
         if path.is_symlink():
-            wrong.append(f"{name}: a link, which leads elsewhere. Put the file itself there")
+            wrong.append(f"{name}: it is a link. Put the file itself there")
         elif (own or name == keys_file) and not _is_private(path):
             packed.append(path)
         elif path.name not in _NOT_PACKED:
@@ -43,24 +43,24 @@ def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
 def _why(path: Path, is_keys_file: bool) -> str:
     if _is_private(path):
         kind = "private keys: JWT_JWKS_FILE is for public ones" if is_keys_file else "a private key"
-        return f"it holds {kind}. Take it away, and replace the key if it was ever deployed"
+        return f"it has {kind}. Remove it, and replace the key if it was ever deployed"
     if path.name.startswith(".env"):
-        return "settings with secrets. Their place is beside s.yaml"
+        return "it has settings with secrets. They belong beside s.yaml"
     if path.name == "config.json":
-        return "the vendor's settings with secrets. Keep it elsewhere: make import-config reads it"
+        return "it has settings with secrets. Keep it elsewhere: make import-config reads it"
     if path.suffix == ".json":
         return (
-            "it is not JWT_JWKS_FILE. Take it away, or name it: in .env, or as "
+            "it is not JWT_JWKS_FILE. Remove it, or name it: in .env, or as "
             f"make JWT_JWKS_FILE={path.name} build"
         )
-    return "it is none of the function's files. Take it away"
+    return "it does not belong to the function. Remove it"
 
 
 def _is_private(path: Path) -> bool:
     content = path.read_bytes()
     if _PRIVATE_PEM.search(content):
         return True
-    # Of each object, however deep, and of a member that is there twice both.
+    # The members of each object, at any depth; a repeated member counts twice.
     objects: list[set[str]] = []
     with suppress(ValueError, RecursionError):
         json.loads(content, object_pairs_hook=lambda pairs: objects.append({n for n, _ in pairs}))

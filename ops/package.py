@@ -1,6 +1,6 @@
-"""What runs in Function Compute: a folder, and its zip, with the same bytes on any day.
+"""The package for Function Compute: a folder and its zip, with the same bytes on any day.
 
-What is put into them, and where they go, is decided by build.py and template.py.
+build.py and template.py decide what goes into it, and where it goes.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _RUNTIME_MARKERS = {
 
 _HASH = re.compile(r"--hash=\S+")
 
-# What pip notes down about an installation, and commands nobody calls in the cloud.
+# pip's notes about an installation, and commands that nobody calls in the cloud.
 _NOISE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-# 2020-01-01: zip cannot tell a time before 1980.
+# 2020-01-01, since zip has no time before 1980.
 _TIME = 1577836800
 _ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
@@ -59,10 +59,10 @@ class PackageError(Exception):
 
 
 def pinned(names: Collection[str] = ()) -> list[str]:
-    """The function's packages that the runtime needs, with their hashes, each as pip takes it.
+    """Return the function's packages for the runtime, with their hashes, as lines for pip.
 
-    Only those of `names` where it is given; raises PackageError for one that is not there. pip
-    itself would judge the markers by the Python that runs it, whatever --python-version says.
+    With `names` only those; raises PackageError if one is missing. The markers are evaluated here,
+    because pip would evaluate them for its own Python in spite of --python-version.
     """
     found: dict[str, str] = {}
     for text in locked(REQUIREMENTS.read_text(encoding="utf-8")):
@@ -77,11 +77,12 @@ def pinned(names: Collection[str] = ()) -> list[str]:
 
 
 def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
-    """Put function, policies and packages into an empty folder; raises PackageError.
+    """Put function, policies and packages into an empty folder. Raises PackageError.
 
-    Without `native` the compiled modules are left out, of packages that do without them, and our
-    license: the template has no room for what nobody reads there. Nor has it the function's JSON
-    files, which are key sets of one deployment: the form cannot name them, and it is handed on.
+    Without `native` it leaves out the compiled modules of packages that work without them, and our
+    license, since the template has little room. It then also leaves out the function's JSON files:
+    these are key sets of one deployment, which the form cannot name, and the template is passed on
+    to others.
     """
     own = _own_files()
     _install(pins, folder)
@@ -99,7 +100,7 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     (folder / POLICIES.name).mkdir()
-    # No other JSON: a config.json that lies there holds a key.
+    # No other JSON files, since a config.json holds a key.
     templates = [path for end in ("j2", "txt") for path in POLICIES.glob(f"*.{end}")]
     for source in sorted([*templates, POLICIES / READY]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
@@ -109,17 +110,17 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Give all of it the modes and the time that the package has on any day."""
+    """Give all files the modes and the time that a package has on any day."""
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() or path == folder / BOOTSTRAP else 0o644)
         os.utime(path, (_TIME, _TIME))
 
 
 def replace_compiled(folder: Path, python: str) -> None:
-    """Put another Python's compiled modules in the place of the runtime's: `python` is like "3.12".
+    """Replace the runtime's compiled modules by those of another Python: `python` is like "3.12".
 
-    For whoever runs a filled folder with that Python; the releases stay those that it holds.
-    Raises PackageError where pip has none of them for that Python.
+    It is for running a filled folder with that Python; the versions stay the same. Raises
+    PackageError if pip has no such module for that Python.
     """
     compiled = list(folder.rglob("*.so"))
     if not compiled:
@@ -127,7 +128,7 @@ def replace_compiled(folder: Path, python: str) -> None:
     installed = distributions(path=[str(folder)])
     pins = [f"{each.metadata['Name']}=={each.version}" for each in installed]
     with tempfile.TemporaryDirectory() as name:
-        # A measured package may be an older commit's, of which the lock has no hashes.
+        # The package may be of an older commit, whose hashes are not in the lock.
         _install(pins, Path(name), python, hashes=False)
         for path in compiled:
             module = path.name.partition(".")[0]
@@ -142,7 +143,7 @@ def replace_compiled(folder: Path, python: str) -> None:
 
 
 def zipped(folder: Path) -> bytes:
-    """The folder's files as a zip: sorted, with one time, without folders of their own."""
+    """Return the folder's files as a zip: sorted, with one time, without entries for folders."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
@@ -161,7 +162,7 @@ def _own_files() -> list[Path]:
     own, wrong = own_files(FUNCTION, keys_file)
     if wrong:
         lines = "\n  ".join(wrong)
-        raise PackageError(f"in functions/sts_token is what does not belong there:\n  {lines}")
+        raise PackageError(f"functions/sts_token has files that do not belong there:\n  {lines}")
     return own
 
 
@@ -170,7 +171,8 @@ def _holds(requirement: Requirement) -> bool:
 
 
 def _check_complete(folder: Path) -> None:
-    """What a package needs on the runtime's Python has to be there, pinned: nothing resolves it."""
+    """Check that all that a package needs on the runtime's Python is pinned, as nothing resolves
+    it."""
     installed = {found.metadata["Name"]: found for found in distributions(path=[str(folder)])}
     names = {canonicalize_name(name) for name in installed}
     for name, found in installed.items():
@@ -184,7 +186,7 @@ def _install(
     pins: Sequence[str], folder: Path, python: str = RUNTIME, *, hashes: bool = True
 ) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
-    # All of it is locked, so nothing is resolved: what runs is what requirements.txt says.
+    # Everything is locked, so nothing is resolved, and exactly requirements.txt is installed.
     options += ["--no-deps", "--only-binary=:all:", "--implementation=cp"]
     options += ["--platform=manylinux2014_x86_64", f"--python-version={python}"]
     options += ["--require-hashes"] if hashes else []

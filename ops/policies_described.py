@@ -1,12 +1,11 @@
-"""What each bundled policy allows, told from its template: nothing else writes it down.
+"""Describes what each bundled policy allows, from its template alone.
 
-A template is rendered as the function does it, and the sandbox's evaluator judges each operation.
-So a new policy is one file in policies/; the table of docs/policies.md and the lists of
-template.yml are compared with what is found here (tests/ops/test_policies_described.py says what
-to write there).
+It renders a template as the function does, and the sandbox's evaluator judges each operation. So a
+new policy is one file in policies/. Tests compare the table of docs/policies.md and the lists of
+template.yml with the result (tests/ops/test_policies_described.py says what to write there).
 
-A file whose first comment begins with "not offered" is for an operator who names it, and not for
-template.yml. Whatever opens more than the caller's folder must say so.
+If the first comment of a file begins with "not offered", it is for operators who name it, and not
+for template.yml. A policy that opens more than the caller's folder must say so.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from token_service.grant.policies import NAME, SUFFIX, Policies
 WRITES = ("put, form upload", "append", "multipart upload", "resume (ListParts)", "abort")
 READS = ("get, signed GET URL", "head, does it exist")
 LISTS = ("list the folder",)
-"""The columns of the table in docs/policies.md, as operations.py names what SDKs do."""
+"""The columns of the table in docs/policies.md, with the names of operations.py."""
 
 NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
-# Anybody's: what a policy allows does not hang on who they are.
+# Any values do, since what a policy allows does not depend on them.
 _ACCOUNT, _BUCKET, _PREFIX, _NEIGHBOUR = "1", "bucket", "uploads/alice/", "uploads/alice2/"
 
 
 class Described(NamedTuple):
-    """A bundled policy: its name, and what a token for a whole folder may do under it.
+    """A bundled policy: its name, and what a token for a whole folder may do with it.
 
-    `allowed` are names of operations.py, done in the caller's own folder. `is_confined`: none of
-    them is allowed anywhere else. `is_offered`: template.yml offers it.
+    `allowed` has names of operations.py, done in the caller's own folder. `is_confined`: none of
+    them is allowed elsewhere. `is_offered`: template.yml offers it.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Described(NamedTuple):
         return WRITES[0] in self.allowed
 
     def row(self) -> str:
-        """The policy's row of the table in docs/policies.md."""
+        """Return the policy's row of the table in docs/policies.md."""
         cells = [self._cell(WRITES), self._cell(READS), self._cell(LISTS)]
         if not self.is_confined:
             cells = ["whatever the upload role may do, in every folder: for a first test only"]
@@ -66,15 +65,15 @@ class Described(NamedTuple):
 
 
 def names() -> tuple[str, ...]:
-    """The names of the bundled policies, sorted."""
+    """Return the names of the bundled policies, sorted."""
     found = (path.name.removesuffix(SUFFIX) for path in POLICIES.glob(f"*{SUFFIX}"))
     return tuple(sorted(name for name in found if re.fullmatch(NAME, name)))
 
 
 def bundled() -> Mapping[str, Described]:
-    """The bundled policies by name, those that allow most last. Never raises.
+    """Return the bundled policies by name, those that allow most last. Never raises.
 
-    Operators put templates of their own into policies/: one that cannot be judged is left out.
+    A template that cannot be judged is left out: operators put their own into policies/.
     """
     found = []
     for name in names():
@@ -85,7 +84,7 @@ def bundled() -> Mapping[str, Described]:
 
 
 def offered() -> tuple[str, ...]:
-    """The names of those that template.yml offers, the one that allows most last."""
+    """Return the names of the policies that template.yml offers, the one that allows most last."""
     return tuple(name for name, one in bundled().items() if one.is_offered)
 
 
@@ -94,7 +93,7 @@ def describe(name: str) -> Described:
     """Judge one bundled policy.
 
     Raises Misconfiguration or PolicyError for a template that does not load or render, and
-    PolicyGrammarError for one that the evaluator does not know in full.
+    PolicyGrammarError for one that the evaluator does not fully understand.
     """
     grant = Grant(_BUCKET, _PREFIX, None, name, 900, "alice")
     policy = Policy.parse(Policies([name]).render(grant))

@@ -1,9 +1,9 @@
-"""policies/ready.json (make docs): bundled policies, as far as Jinja2 can render them beforehand.
+"""policies/ready.json (make docs): bundled policies, rendered in advance as far as possible.
 
-A template that only prints the values, and asks whether there is a prefix, has one text for a
-prefix and one for an object: with the values put in, it is what Jinja2 would render
-(tests/ops/test_policies_ready.py). Of those that nobody is offered none is ready: by them the
-package's check (build.py) sees that Jinja2 is there.
+If a template only prints values, and asks whether there is a prefix, it has one text for a prefix
+and one for an object. With the values filled in, each is what Jinja2 would render
+(tests/ops/test_policies_ready.py). Templates that are not offered are left out, so that the
+package's check (build.py) can use them to see that Jinja2 is there.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PAGE = POLICIES / READY
 
 _VALUES = ("bucket", "keys", "prefix")
 _PLACE = re.compile(f"<({'|'.join(_VALUES)})>")
-# No loop, no filter, no variable of its own.
+# No loops, filters or variables of the template's own.
 _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name, nodes.If, nodes.Test)
 
 
 def write() -> bool:
-    """Write it; whether it changed."""
+    """Write the file; return whether it changed."""
     made = text()
     if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made:
         return False
@@ -40,11 +40,11 @@ def write() -> bool:
 
 
 def text() -> str:
-    """What stands in the file."""
+    """Return the text of the file."""
     found = {}
     for name in offered():
         template = (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8")
-        # One may fail for an object: then Jinja2 says so, when that is asked.
+        # One may fail for an object; then Jinja2 reports that at the request.
         with contextlib.suppress(ServiceError, ValueError):
             if is_plain(template):
                 digest = hashlib.sha256(template.encode()).hexdigest()
@@ -53,7 +53,7 @@ def text() -> str:
 
 
 def is_plain(template: str) -> bool:
-    """Whether a template renders to one text for all values, but for the values in it."""
+    """Whether a template renders to the same text for all values, apart from the values in it."""
     found = list(Environment(autoescape=False).parse(template).find_all(nodes.Node))  # noqa: S701
     return "<" not in template and all(
         isinstance(node, _PLAIN)
@@ -73,7 +73,7 @@ def _asks_for_a_prefix(test: nodes.Node) -> bool:
 
 
 def ready(template: str) -> list[str]:
-    """A template's two texts, as policies.filled takes them. Raises PolicyError and ValueError."""
+    """Return a template's two texts for policies.filled. Raises PolicyError and ValueError."""
     render = compiled(template, "", "POLICY_FILE")
     for_prefix, for_one = render("<bucket>", "<prefix>", None), render("<bucket>", "", "<keys>")
     return [_text(for_prefix), _text(for_one)]

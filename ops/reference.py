@@ -1,10 +1,10 @@
 """`python -m ops.reference` (make docs): the pages of the function's variables, and their like.
 
-docs/configuration.md and docs/zh/configuration.md are made of the catalogue (settings/variables.py)
-and of what a person reads (docs/variables.toml). Also docs/assumptions.md, of its register
-(conform/page.py), docs/errors.md and its Chinese page (errors_page.py), the tables of
-docs/sizing.md (sizing.py), and policies/ready.json (policies_ready.py).
-tests/ops/test_reference.py goes red where they were not made again.
+docs/configuration.md and docs/zh/configuration.md are made from the catalogue
+(settings/variables.py) and the descriptions (docs/variables.toml). It also makes
+docs/assumptions.md from its register (conform/page.py), docs/errors.md and its Chinese page
+(errors_page.py), the tables of docs/sizing.md (sizing.py), and policies/ready.json
+(policies_ready.py). tests/ops/test_reference.py fails if one of them is out of date.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _PARTS = {
 
 
 class Texts(NamedTuple):
-    """What a person reads about one variable: one line in English, one in Chinese, a sound value.
-    `accepts`, `default_en` and `default_zh` are "" where the catalogue says it."""
+    """The description of a variable: one line in English, one in Chinese, and a valid value.
+    `accepts`, `default_en` and `default_zh` are "" if the catalogue has them."""
 
     en: str
     zh: str
@@ -59,26 +59,26 @@ class Introductions(NamedTuple):
 
 
 def main() -> int:
-    """Write all of them, and say which one changed."""
+    """Write all of them, and say which ones changed."""
     texts, introductions = load()
     for path, language in ((PAGE, "en"), (PAGE_ZH, "zh")):
         text = page(texts, introductions, language)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            print(f"{path.relative_to(ROOT)} is new")
+            print(f"{path.relative_to(ROOT)} has changed")
     for made in (assumptions, errors_page, policies_ready, sizing):
         if made.write():
-            print(f"{made.PAGE.relative_to(ROOT)} is new")
+            print(f"{made.PAGE.relative_to(ROOT)} has changed")
     return 0
 
 
 def load() -> tuple[dict[str, Texts], Introductions]:
-    """Read docs/variables.toml: the texts by variable, and what each page begins with.
+    """Read docs/variables.toml: the descriptions by variable, and the beginning of each page.
 
     Raises TypeError for a key that is missing or unknown.
     """
-    # Python 3.10 has none of its own; pytest and mypy bring it there.
+    # Python 3.10 has no tomllib; pytest and mypy install tomli there.
     toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     read: dict[str, Any] = toml.loads(TEXTS.read_text(encoding="utf-8"))
     begin = Introductions(read.pop("introduction"), read.pop("introduction_zh"))
@@ -86,8 +86,8 @@ def load() -> tuple[dict[str, Texts], Introductions]:
 
 
 def page(texts: Mapping[str, Texts], introductions: Introductions, language: str = "en") -> str:
-    """The text of the page: first the variables that most deployments set. Raises KeyError for a
-    variable without texts."""
+    """Return the text of the page, with the variables that most deployments set first. Raises
+    KeyError for a variable without texts."""
     chinese = language == "zh"
     heading, head = _HEADS[language]
     begin = (introductions.zh if chinese else introductions.en).strip()
@@ -111,9 +111,9 @@ def _row(variable: Variable, texts: Mapping[str, Texts], language: str) -> tuple
 
 
 def accepts(variable: Variable, texts: Texts) -> str:
-    """What a variable accepts: what its parser says of a text that nothing accepts, else `accepts`.
+    """Return what a variable accepts: its parser's words for a text it refuses, else `accepts`.
 
-    Raises ValueError for a parser that takes it, where the texts say nothing either.
+    Raises ValueError if the parser accepts any text and the texts say nothing either.
     """
     if texts.accepts:
         return texts.accepts
@@ -123,7 +123,7 @@ def accepts(variable: Variable, texts: Texts) -> str:
         variable.parse("\0")
     except Refused as refused:
         text = str(refused).removeprefix("must be ")
-        # Markdown would take them for its own.
+        # Escaped, because Markdown would interpret them.
         return text.replace("<", "&lt;").replace("*", "\\*")
     raise ValueError(f"docs/variables.toml must say what {variable.name} accepts")
 
@@ -146,7 +146,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 
 def _from_zh(text: str) -> str:
-    """With links from docs/zh instead of from docs/."""
+    """Return the text with links from docs/zh instead of from docs/."""
 
     def link(found: re.Match[str]) -> str:
         path, hash_sign, anchor = found[1].partition("#")

@@ -1,7 +1,8 @@
-"""`make release`: dist/release/, what the page of a release carries, made of one clean commit.
+"""`make release`: dist/release/, the files for the page of a release, made from one clean commit.
 
-template.yml, sts_token-<version>.zip with byte code, SHA256SUMS and notes.md. One commit gives the
-same bytes on any day and in any folder, if both Pythons and zlib are the same; notes.md names them.
+These are template.yml, sts_token-<version>.zip with byte code, SHA256SUMS and notes.md. With the
+same Pythons and zlib, which notes.md names, one commit gives the same bytes on any day and in any
+folder.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ SUMS = "SHA256SUMS"
 NOTES = "notes.md"
 
 _PACKED = ("functions", "policies")
-"""The folders whose files go into a package, those that git ignores too."""
+"""The folders whose files go into a package, also those that git ignores."""
 
 
 class Commit(NamedTuple):
-    """What a release is made of."""
+    """The commit that a release is made from."""
 
     id: str
     """40 hexadecimal digits."""
     date: str
-    """Of the commit, in its own time zone: 2026-11-28."""
+    """The date of the commit, in its own time zone: 2026-11-28."""
 
 
 def main() -> int:
-    """Write dist/release/ and report: 0, or 1 with what is wrong on stderr."""
+    """Write dist/release/ and report. Returns 0, or 1 with the fault on stderr."""
     try:
         print("\n".join(release(ROOT, OUTPUT, os.environ)))
     except PackageError as error:
@@ -56,17 +57,17 @@ def main() -> int:
 def release(root: Path, output: Path, env: Mapping[str, str]) -> list[str]:
     """Make the release of the checkout `root` in the folder `output`; return the report's lines.
 
-    RELEASE_URL is where its files will lie, SOURCE_URL where the files of the commit can be read.
-    What was in `output` stays until all of the new one is written. Raises PackageError.
+    RELEASE_URL is the future address of its files, SOURCE_URL that of the commit's files. The old
+    content of `output` stays until all of the new one is written. Raises PackageError.
     """
     release_url, source_url = place(env, "RELEASE_URL"), place(env, "SOURCE_URL")
-    # What is found at once comes before what takes half a minute.
+    # Quick checks come before the build, which takes half a minute.
     commit = clean_commit(root, __version__)
     changelog = section((root / "CHANGELOG.md").read_text(encoding="utf-8"), __version__)
     upgrade = (root / "docs" / "upgrade.md").read_text(encoding="utf-8")
     python, why_not = byte_code.compiler()
     if python is None:
-        raise PackageError(f"a release is built with byte code: {why_not}")
+        raise PackageError(f"a release needs byte code: {why_not}")
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".release-") as name:
@@ -84,7 +85,7 @@ def release(root: Path, output: Path, env: Mapping[str, str]) -> list[str]:
             notes(made, changelog, upgrade, release_url, source_url), encoding="utf-8"
         )
         if clean_commit(root, __version__) != commit:
-            raise PackageError("another commit was checked out meanwhile; start again")
+            raise PackageError("another commit was checked out in the meantime; start again")
         _put_in_place(folder, output, Path(name, "before"))
 
     return [
@@ -98,18 +99,18 @@ def release(root: Path, output: Path, env: Mapping[str, str]) -> list[str]:
 
 
 def clean_commit(root: Path, version: str) -> Commit:
-    """The commit that is checked out, and nothing beside it. Raises PackageError: for no checkout,
-    for a file that is not as committed, for one that git ignores and a package would hold, and
-    where the tag of the version names another commit."""
+    """Return the commit that is checked out. Raises PackageError if there is no checkout, if a file
+    differs from the commit, if a package would have a file that git ignores, and if the tag of the
+    version names another commit."""
     found = Commit(*_git(root, "log", "-1", "--date=short", "--format=%H %cd").split())
-    # Untracked files too, each by its name, whatever the user's settings of git are.
+    # Untracked files too, each by its name, independent of the user's git settings.
     status = ("status", "--porcelain", "--untracked-files=all")
     if changed := _names(_git(root, *status)):
         raise PackageError(
             f"the work tree is not the commit {found.id[:12]}: {changed}. Commit it, or put it "
             "away with `git stash --include-untracked`"
         )
-    # What git was told not to look at, and what a link leads to, may be another file.
+    # Files that git was told to ignore, and targets of links, may differ from the commit.
     listed = (line.split(None, 4) for line in _git(root, "ls-files", "-v", "-s").splitlines())
     unseen = [
         name
@@ -118,13 +119,13 @@ def clean_commit(root: Path, version: str) -> Commit:
     ]
     if unseen:
         raise PackageError(
-            f"{', '.join(unseen[:5])}: a release is made of files that git looks at, and of no "
-            "links. What is hidden from it: `git update-index --no-skip-worktree` and "
+            f"{', '.join(unseen[:5])}: a release must be made from files that git checks, without "
+            "links. To let git check them: `git update-index --no-skip-worktree` and "
             "`--no-assume-unchanged`"
         )
     if beside := _names(_git(root, *status, "--ignored", "--", *_PACKED)):
         raise PackageError(
-            f"git ignores {beside}, and the package would hold it: it may be yours alone. Move it "
+            f"git ignores {beside}, but the package would have it, though others may not. Move it "
             f"out of {' and '.join(_PACKED)}"
         )
     # An annotated tag has a name of its own beside the commit's, which then comes first.
@@ -132,22 +133,22 @@ def clean_commit(root: Path, version: str) -> Commit:
     tagged = _git(root, "for-each-ref", form, f"refs/tags/v{version}").split()[:1]
     if tagged not in ([], [found.id]):
         raise PackageError(
-            f"the tag v{version} is the commit {tagged[0][:12]}, and this is {found.id[:12]}: a "
-            "version has one commit. Raise the version, or check that commit out"
+            f"the tag v{version} is the commit {tagged[0][:12]}, but this is {found.id[:12]}: a "
+            "version has only one commit. Raise the version, or check out that commit"
         )
     return found
 
 
 def _names(status: str) -> str:
-    """The files that `git status --porcelain` names, the first few of them; "" for none."""
+    """Return the files that `git status --porcelain` names, at most five; "" for none."""
     names = [line[3:] for line in status.splitlines() if not line.endswith(".pyc")]
     more = [f"and {len(names) - 5} more"] if len(names) > 5 else []
     return ", ".join([*names[:5], *more])
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """What git prints; raises PackageError with its own words where it fails or is not there."""
-    needs = "a release is made of a commit: it needs git, and a clone of the repository"
+    """Return what git prints. Raises PackageError with git's words if it fails or is missing."""
+    needs = "a release is made from a commit: it needs git, and a clone of the repository"
     git = shutil.which("git")
     if git is None:
         raise PackageError(f"{needs}. There is no git on the PATH")
@@ -165,7 +166,7 @@ def _asset(path: Path) -> Asset:
 
 
 def _with(compiler: str) -> str:
-    """What decides about the bytes beside the commit."""
+    """Return what decides about the bytes, beside the commit."""
     return (
         f"byte code by Python {compiler}, zip by Python {platform.python_version()} with zlib "
         f"{zlib.ZLIB_RUNTIME_VERSION}"
@@ -173,14 +174,14 @@ def _with(compiler: str) -> str:
 
 
 def _put_in_place(folder: Path, output: Path, before: Path) -> None:
-    """Rename, so that nobody meets half of it; the folder of before goes with the temporary one."""
+    """Rename, so that nobody sees half of it; the old folder goes with the temporary one."""
     if output.exists():
         output.rename(before)
     folder.rename(output)
 
 
 def _next(commit: Commit, is_released: bool, release_url: str, source_url: str) -> list[str]:
-    """What whoever publishes it does now; what is missing, where it is not to be published."""
+    """Return the next steps to publish it, or what is missing."""
     missing = [] if is_released else ["in CHANGELOG.md and docs/upgrade.md the version's section"]
     given = {"RELEASE_URL": release_url, "SOURCE_URL": source_url}
     missing += [f"{name}=https://…" for name, url in given.items() if url == name]

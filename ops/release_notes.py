@@ -2,13 +2,13 @@
 
 The console's deployment link is `<console>/<region>/stacks/create?templateUrl=<address>`, as in the
 vendor's own pages and READMEs (help.aliyun.com, *ossutil*: a RAM user by a ROS script; *Global
-Accelerator*; the READMEs of its technical solutions). With the word `region` in the region's place
-the console takes the region that its user visited last, and shows it to be changed.
+Accelerator*; the READMEs of its technical solutions). If the region is the word `region`, the
+console uses the region that the user visited last, and shows it so that it can be changed.
 
-ROS reads a template of at most 524,288 bytes from OSS or over http and https, at an address of at
-most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). All addresses in the
-vendor's links lie in OSS. That the console takes the file from any https address, through redirects
-too, is not verified on the real cloud (assumption 79).
+ROS reads a template of at most 524,288 bytes from OSS, or over http and https, at an address of at
+most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). The vendor's own links
+all use OSS. That the console takes the file from any https address, also through redirects, is not
+verified on the real cloud (assumption 79).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ CONSOLES = ("https://ros.console.aliyun.com", "https://ros.console.alibabacloud.
 """For accounts of aliyun.com, and of alibabacloud.com."""
 
 MAX_URL_BYTES = 1024
-"""Of a templateUrl (vendor documentation)."""
+"""The limit on a templateUrl (vendor documentation)."""
 
-# No name and password, no query, no fragment: it is put into another address as it is.
+# No name and password, no query, no fragment: it becomes part of another address.
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%+@-]+)*/?")
 _RELATIVE = re.compile(r"\]\((?![a-z]+:|#)([^)\s]+)\)")
 
@@ -40,7 +40,7 @@ class Asset(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a release is made of, and by what."""
+    """The commit and the tools that a release was made with."""
 
     version: str
     commit: str
@@ -50,45 +50,46 @@ class Made(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What CHANGELOG.md says of one version."""
+    """A section of CHANGELOG.md, about one version."""
 
     text: str
     is_released: bool
-    """False where it stands under Unreleased."""
+    """False if it is the section Unreleased."""
 
 
 def place(env: Mapping[str, str], name: str) -> str:
-    """The address of a variable, without a slash at its end; its name where it is not set.
+    """Return the address in a variable, without a final slash; the variable's name if it is not
+    set.
 
-    Raises PackageError for one that is no plain https address, or too long.
+    Raises PackageError if it is not a plain https address, or too long.
     """
     url = env.get(name) or name
     if url == name:
         return name
     if not _URL.fullmatch(url):
         raise PackageError(
-            f"{name}={url}: accepted is an https:// address of letters, digits and -._~%+@/, "
-            "without a query, like https://example.com/sts/v1.1.0. ROS reads a template over http "
-            "as well; but who changes it on the way has a say in the roles of your users' accounts"
+            f"{name}={url}: must be an https:// address of letters, digits and -._~%+@/, "
+            "without a query, like https://example.com/sts/v1.1.0. ROS also reads templates over "
+            "http, but then others could change the roles in your users' accounts on the way"
         )
     url = url.rstrip("/")
     if len(f"{url}/template.yml") > MAX_URL_BYTES:
         raise PackageError(
-            f"{name} has {len(url)} bytes: ROS takes a templateUrl of {MAX_URL_BYTES} at most, "
-            "and /template.yml has to fit"
+            f"{name} has {len(url)} bytes: ROS takes a templateUrl of at most {MAX_URL_BYTES}, "
+            "including /template.yml"
         )
     return url
 
 
 def links(release_url: str) -> list[str]:
-    """The deployment links, for accounts of aliyun.com and of alibabacloud.com."""
+    """Return the deployment links, for accounts of aliyun.com and of alibabacloud.com."""
     query = f"templateUrl={release_url}/template.yml"
     return [f"{console}/region/stacks/create?{query}" for console in CONSOLES]
 
 
 def section(changelog: str, version: str) -> Section:
-    """What the changelog says of a version; of Unreleased, where it is to be that version and has
-    no section yet. Raises PackageError where neither is there, or nothing is in it."""
+    """Return the changelog's section of a version, or Unreleased if that is to be the version.
+    Raises PackageError if there is neither, or it is empty."""
     found = dict(
         re.findall(r"^## \[(.+?)\][^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     )
@@ -103,14 +104,14 @@ def section(changelog: str, version: str) -> Section:
     name = version if is_released else "Unreleased"
     text = found.get(name, "").strip()
     if not re.search(r"^[-*] \S", text, re.MULTILINE):
-        raise PackageError(f"the section [{name}] of CHANGELOG.md has no notes: one line each, - …")
+        raise PackageError(f"the section [{name}] of CHANGELOG.md needs notes: one line each, - …")
     return Section(text, is_released)
 
 
 def notes(made: Made, changelog: Section, upgrade: str, release_url: str, source_url: str) -> str:
-    """The text of notes.md, whose links lead to `release_url` and `source_url`.
+    """Return the text of notes.md, whose links lead to `release_url` and `source_url`.
 
-    `upgrade` is docs/upgrade.md. Raises PackageError where it has no section for the version.
+    `upgrade` is docs/upgrade.md. Raises PackageError if it has no section for the version.
     """
     aliyun, alibabacloud = links(release_url)
     heading, rows = _rows(upgrade, made.version if changelog.is_released else "Unreleased")
@@ -153,12 +154,12 @@ commit makes the same bytes, with
 
 
 def _unwrapped(text: str) -> str:
-    """Each paragraph on one line: pages of releases show every line break."""
+    """Put each paragraph on one line, because pages of releases show every line break."""
     return re.sub(r"(?<=[^\n|])\n *(?![-*#>|\n ])", " ", text.strip()) + "\n"
 
 
 def _to_fill_in(changelog: Section, release_url: str, source_url: str) -> str:
-    """What has to be done with the text before others read it; "" for nothing."""
+    """Say what has to be done with the text before it is published; "" for nothing."""
     said = []
     if not changelog.is_released:
         said.append("CHANGELOG.md has no section for this version yet: this is a trial.")
@@ -170,7 +171,7 @@ def _to_fill_in(changelog: Section, release_url: str, source_url: str) -> str:
 
 
 def _rows(upgrade: str, name: str) -> tuple[str, int]:
-    """The anchor of a section of docs/upgrade.md, as GitHub names it, and its number of rows."""
+    """Return the anchor of a section of docs/upgrade.md on GitHub, and its number of rows."""
     found = re.search(
         rf"^## {re.escape(name)}\n(.*?)(?=^## |\Z)", upgrade, re.MULTILINE | re.DOTALL
     )

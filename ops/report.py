@@ -1,4 +1,4 @@
-"""What a check found, and the table that is printed: one line a check, never a secret."""
+"""The results of checks, and the table that is printed: one line per check, never a secret."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 MAX_DETAIL = 400
-"""Characters of a line's reason: some of it is what a stranger's server said."""
+"""The most characters of a line's reason, as some of it comes from other servers."""
 
 
 class Outcome(Enum):
-    """FAIL is what must be mended; WARN should be looked at; SKIP says why it was not checked; NOTE
-    is only said, and not counted."""
+    """FAIL must be fixed, WARN should be looked at, SKIP says why it was not checked; NOTE only
+    informs, and is not counted."""
 
     PASS = "PASS"  # noqa: S105 - not a password
     FAIL = "FAIL"
@@ -23,7 +23,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """How one check ended, and why."""
+    """The result of a check, and its reason."""
 
     outcome: Outcome
     detail: str
@@ -38,37 +38,37 @@ class Check:
 
 
 def passed(detail: str = "") -> Finding:
-    """All is well."""
+    """The check passed."""
     return Finding(Outcome.PASS, detail)
 
 
 def failed(detail: str) -> Finding:
-    """Something must be mended."""
+    """Something must be fixed."""
     return Finding(Outcome.FAIL, detail)
 
 
 def warned(detail: str) -> Finding:
-    """It works, and may not be what the operator wants."""
+    """It works, but may not be what the operator wants."""
     return Finding(Outcome.WARN, detail)
 
 
 def skipped(detail: str) -> Finding:
-    """Not checked, and why."""
+    """It was not checked, for this reason."""
     return Finding(Outcome.SKIP, detail)
 
 
 def noted(detail: str) -> Finding:
-    """Good to know; nothing was checked."""
+    """It is good to know; nothing was checked."""
     return Finding(Outcome.NOTE, detail)
 
 
 def judged(faults: Sequence[str], detail: str = "") -> Finding:
-    """FAIL with all faults where there are any, PASS with `detail` otherwise."""
+    """FAIL with all faults if there are any, otherwise PASS with `detail`."""
     return failed("; ".join(faults)) if faults else passed(detail)
 
 
 def has_failed(checks: Iterable[Check]) -> bool:
-    """Whether something must be mended: the exit status."""
+    """Whether something must be fixed, for the exit status."""
     return any(check.finding.outcome is Outcome.FAIL for check in checks)
 
 
@@ -80,10 +80,10 @@ def pointer(checks: Iterable[Check], command: str) -> str:
 
 
 def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
-    """Lay the checks out, one a line, with a last line that counts them.
+    """Format the checks, one per line, with a last line that counts them.
 
-    No check quotes a secret; `secrets` are replaced all the same, since a faulty server may quote
-    one in an error's text.
+    No check quotes a secret. `secrets` are masked anyway, since a faulty server may quote one in
+    the text of an error.
     """
     width = max((len(check.name) for check in checks), default=0)
     lines = [
@@ -103,7 +103,7 @@ def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
 
 
 def plain(text: str, secrets: Iterable[str]) -> str:
-    """One line of printable text, without secrets; masked before it is cut, or half would show."""
+    """Make one line of printable text without secrets, masked before it is cut."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = "".join(char if char.isprintable() else " " for char in text)

@@ -1,8 +1,8 @@
-"""Which RAM rights the two roles need, derived once: for policies, routes and options.
+"""Derives the RAM rights that the two roles need from policies, routes and options.
 
-template.yml's roles and the table of docs/permissions.md are compared with this; doctor prints it.
-A new route, or a new thing that the function itself asks OSS for, is a row of _ROWS; what the
-upload role needs follows from the policies' templates, and from the routes that assume it.
+Tests compare template.yml's roles and the table of docs/permissions.md with this; doctor prints it.
+A new route, or a new call of the function to OSS, is a row of _ROWS. The upload role's rights
+follow from the policy templates, and from the routes that assume it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _PUT, _GET, _LIST = forms.ACTION, signed_urls.ACTIONS["GET"], "oss:ListObjects"
 
 
 class Options(NamedTuple):
-    """What else decides which rights are needed.
+    """Other facts that decide which rights are needed.
 
-    `prefix` is OBJECT_PREFIX. `upload_role` is the upload role's ARN, `log_store` the logstore's,
-    "" where there are no logs. `names_callers`: AUTH gives callers names. `has_multipart`: there is
-    a MULTIPART_SECRET.
+    `prefix` is OBJECT_PREFIX. `upload_role` is the ARN of the upload role, `log_store` that of the
+    logstore ("" without logs). `names_callers`: AUTH gives callers names. `has_multipart`:
+    MULTIPART_SECRET is set.
     """
 
     bucket: str
@@ -40,8 +40,8 @@ class Options(NamedTuple):
 class Statement(NamedTuple):
     """One right: an action on a resource, and why it is needed.
 
-    `condition` is a RAM policy's Condition as JSON with sorted keys, "" for none. `reasons` are
-    half-sentences; the names of policies where it is theirs.
+    `condition` is a RAM policy's Condition as JSON with sorted keys, or "". `reasons` are short
+    phrases, or names of the policies that need the right.
     """
 
     action: str
@@ -51,10 +51,10 @@ class Statement(NamedTuple):
 
 
 class Rights(NamedTuple):
-    """What the function role and the upload role need, and no more.
+    """The rights that the function role and the upload role need.
 
-    `unbounded` are the policies from which no right follows, since they allow with wildcards or by
-    exclusion: under them a token may do what the operator chooses to give the upload role.
+    `unbounded` are policies with wildcards or NotAction, from which no rights follow. With them a
+    token may do all that the operator allows the upload role.
     """
 
     function_role: tuple[Statement, ...]
@@ -65,19 +65,19 @@ class Rights(NamedTuple):
 def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> Rights:
     """Derive the rights for policies (as in POLICY_CHOICES) and routes (paths, as in app.ROUTES).
 
-    Raises ValueError for a route that has no row here, and Misconfiguration or PolicyError for a
-    policy that does not load or render, or is of a shape that the function does not know.
+    Raises ValueError for a route without a row here, and Misconfiguration or PolicyError for a
+    policy that does not load or render, or that the function does not understand.
     """
     unknown = set(routes) - known_routes()
     if unknown:
         raise ValueError(f"no row in ops/rights.py for {', '.join(sorted(unknown))}")
     templates = Policies(policies)
-    # For the operator's whole prefix: so a session policy of any caller is within it.
+    # For the operator's whole prefix, which includes the session policy of any caller.
     whole = Grant(options.bucket, options.prefix, None, policies[0], 900, "anybody")
     statements = {
         name: _allowing(templates.render(whole._replace(policy=name))) for name in policies
     }
-    # Without names, callers are listed what the policy of who wishes for none lets them all see.
+    # Callers without names get a list only if the default policy lets everybody list the folder.
     shared = {policies[0]: statements[policies[0]]}
     lists = options.names_callers or _may(shared, _LIST)
     facts = _Facts(
@@ -97,12 +97,12 @@ def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> 
 
 
 def known_routes() -> frozenset[str]:
-    """The routes that have a row here, or need none."""
+    """Return the routes that have a row here, or need none."""
     return frozenset(route for row in _ROWS for route in row.routes) | _WITHOUT_RIGHTS
 
 
 def said(statements: Sequence[Statement], options: Options) -> str:
-    """Statements in a few words, those of one resource together."""
+    """Describe statements in a few words, grouped by resource."""
     objects, bucket = _objects(options), _bucket(options)
     known = {
         options.upload_role: "on the upload role",
@@ -132,7 +132,7 @@ class _Place(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """Routes need an action of the function role, on a place, where `applies`."""
+    """Routes that need an action of the function role, on a resource, if `applies`."""
 
     routes: tuple[str, ...]
     action: str
@@ -146,7 +146,7 @@ def _objects(options: Options) -> _Place:
 
 
 def _bucket(options: Options) -> _Place:
-    # Listing is an action on the bucket: only the condition keeps it in the folder.
+    # Listing is an action on the bucket, so only the condition limits it to the folder.
     condition = {"StringLike": {"oss:Prefix": [f"{options.prefix}*"]}}
     return _Place(f"acs:oss:*:*:{options.bucket}", _encoded(condition))
 
@@ -165,14 +165,14 @@ _ROWS = (
         ("/signed-url",),
         "sts:AssumeRole",
         _upload_role,
-        "signed URLs that read: the caller's own session signs them",
+        "signed URLs for reading: the caller's own session signs them",
         lambda facts: facts.can_read,
     ),
     _Row(
         ("/signed-url",),
         signed_urls.ACTIONS["PUT"],
         _objects,
-        "signed URLs that upload: the function role signs them",
+        "signed URLs for uploads: the function role signs them",
         lambda facts: facts.can_write,
     ),
     _Row(
@@ -196,14 +196,14 @@ _ROWS = (
         ("/callback",),
         _GET,
         _objects,
-        "a callback is held against its object",
+        "a callback is compared with its object",
         lambda facts: facts.options.has_callbacks,
     ),
     _Row(
         ("/uploads",),
         _LIST,
         _bucket,
-        "a caller's own uploads are listed",
+        "it lists a caller's own uploads",
         lambda facts: facts.lists,
     ),
     _Row(
@@ -230,8 +230,8 @@ def _of_function(routes: Sequence[str], facts: _Facts) -> Iterator[Statement]:
 def _used(
     statements: Mapping[str, list[dict[str, Any]]], routes: Sequence[str], facts: _Facts
 ) -> dict[str, list[dict[str, Any]]]:
-    """What of the policies the upload role is assumed for: for tokens all, for signed URLs that
-    read just that, for nothing else."""
+    """Return the rights of the policies that the upload role needs: all for tokens, those for
+    reading for signed URLs, otherwise none."""
     if _TOKENS & set(routes):
         return dict(statements)
     if "/signed-url" not in routes or not facts.can_read:
@@ -263,7 +263,7 @@ def _of_tokens(
 
 
 def _merged(statements: Iterator[Statement]) -> tuple[Statement, ...]:
-    """Each right once, with all reasons."""
+    """Return each right once, with all its reasons."""
     reasons: dict[tuple[str, str, str], dict[str, None]] = {}
     for one in statements:
         reasons.setdefault(one[:3], {}).update(dict.fromkeys(one.reasons))
@@ -271,13 +271,13 @@ def _merged(statements: Iterator[Statement]) -> tuple[Statement, ...]:
 
 
 def _allowing(policy: str) -> list[dict[str, Any]]:
-    """The statements that allow: what another one denies, a role need not deny as well."""
+    """Return the Allow statements. A Deny of the policy need not be repeated in the role."""
     permissions.check(policy)
     return [one for one in json.loads(policy)["Statement"] if one["Effect"] == "Allow"]
 
 
 def _is_bounded(statements: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the actions are named one by one."""
+    """Whether all actions are listed by name."""
     return not any(
         set("*?") & set(action)
         for statement in statements

@@ -1,9 +1,9 @@
-"""`python -m ops.roles` (make roles): the two roles as JSON, for who makes them by hand in RAM.
+"""`python -m ops.roles` (make roles): the two roles as JSON, for making them by hand in RAM.
 
-Prints one object with four documents, each as RAM's script editor takes it; with DOCUMENT=<name>
-that one alone. That RAM takes them as they are is not verified on the real cloud (assumption 80).
-They hold what ops/rights.py derives from the deployment's variables, and no more: what
-template.yml's roles have. stderr says where each goes, and why each right is there.
+It prints one object with four documents, in the format of RAM's script editor; with DOCUMENT=<name>
+only that one. That RAM accepts them unchanged is not verified on the real cloud (assumption 80).
+They have exactly what ops/rights.py derives from the deployment's variables, as template.yml's
+roles do. stderr says where each document goes, and why each right is needed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPTIONAL = (
     *("OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ENABLED_ROUTES", "AUTH"),
     *("TOKEN_EXPIRE_TIME", "TOKEN_EXPIRE_TIME_MAX", "CALLBACK_URL", "UPLOAD_HOOK_URL"),
 )
-# s.yaml's own.
+# A variable of s.yaml.
 NAME = Variable(
     "FUNCTION_NAME",
     matching("[A-Za-z0-9_-]{1,50}", "1 to 50 of A-Z, a-z, 0-9, _ and -"),
@@ -38,25 +38,25 @@ NAME = Variable(
 )
 _ACCOUNT = Variable("AccountID", matching("[0-9]{1,32}", "the account's id, digits only"))
 FUNCTION_ROLE = ROLE_ARN._replace(name="FUNCTION_ROLE_ARN")
-# No *, which would open the logs of others.
+# A * would open the logs of others.
 _LOG_NAME = matching("[a-z0-9][a-z0-9_-]{1,62}", "2 to 63 of a-z, 0-9, _ and -")
 _LOGS = Variable("LOG_PROJECT", _LOG_NAME), Variable("LOG_STORE", _LOG_NAME)
 MIN_SESSION_SECONDS = 3600
-"""The least that RAM takes for a role's longest session (vendor documentation of CreateRole)."""
+"""The least that RAM accepts for a role's longest session (vendor documentation of CreateRole)."""
 
 
 class Roles(NamedTuple):
-    """Both roles, by their ARNs, and what they need."""
+    """Both roles, by their ARNs, and the rights that they need."""
 
     function_arn: str
     upload_arn: str
     needed: Rights
     options: Options
     session_seconds: int
-    """The upload role's longest session, at least."""
+    """The least value for the upload role's longest session."""
 
     def documents(self) -> dict[str, Document | None]:
-        """By name; None for a policy that would allow nothing."""
+        """Return the documents by name; None for a policy that would allow nothing."""
         return {
             "function-trust": _trust({"Service": ["fc.aliyuncs.com"]}),
             "function-policy": _policy(self.needed.function_role),
@@ -66,7 +66,7 @@ class Roles(NamedTuple):
 
 
 def main() -> int:
-    """Print the documents: 0, or 1 with one clear line on stderr."""
+    """Print the documents. Returns 0, or 1 with one clear line on stderr."""
     env = dotenv.environment("roles")
     try:
         roles = read(env)
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def read(env: Mapping[str, str]) -> Roles:
-    """The roles of the deployment that has these variables.
+    """Return the roles for a deployment with these variables.
 
     Raises Misconfiguration or PolicyError for the first fault.
     """
@@ -91,7 +91,7 @@ def read(env: Mapping[str, str]) -> Roles:
     if not given and not account:
         raise Misconfiguration(
             ROLE_ARN.name,
-            f"{ROLE_ARN.missing}. s.yaml makes it of your account's id, which is not known here: "
+            f"{ROLE_ARN.missing}. s.yaml derives it from your account's id, which is unknown here: "
             "give ROLE_ARN, or the id as AccountID",
         )
     env = {**env, ROLE_ARN.name: given or f"acs:ram::{account}:role/{name}-upload"}
@@ -101,7 +101,7 @@ def read(env: Mapping[str, str]) -> Roles:
     if function_arn == settings.role_arn:
         raise Misconfiguration(
             ROLE_ARN.name,
-            "the function role's as well; must be another: a token could do what it may",
+            "is the function role's as well; must be another, or tokens could do what it may",
         )
     found, options = needed(settings, env)
     seconds = max(MIN_SESSION_SECONDS, settings.max_token_seconds)
@@ -109,8 +109,8 @@ def read(env: Mapping[str, str]) -> Roles:
 
 
 def needed(settings: Settings, env: Mapping[str, str]) -> tuple[Rights, Options]:
-    """What the roles need by these settings, and what it was derived for; of `env` are the log
-    project and whether there is a MULTIPART_SECRET. Raises Misconfiguration, PolicyError."""
+    """Return the rights that the roles need, and the options they follow from. `env` is read only
+    for the log project and MULTIPART_SECRET. Raises Misconfiguration, PolicyError."""
     reader = Reader(env)
     project, store = (reader.optional(variable, "") for variable in _LOGS)
     store = f"acs:log:*:*:project/{project}/logstore/{store or 'function'}" if project else ""
@@ -128,7 +128,7 @@ def needed(settings: Settings, env: Mapping[str, str]) -> tuple[Rights, Options]
 
 
 def _chosen(documents: Mapping[str, Document | None], name: str) -> Mapping[str, object]:
-    """All of them, or the one of this name. Raises Misconfiguration."""
+    """Return all of them, or the one with this name. Raises Misconfiguration."""
     if not name:
         return documents
     if name not in documents:
@@ -136,7 +136,7 @@ def _chosen(documents: Mapping[str, Document | None], name: str) -> Mapping[str,
     found = documents[name]
     if found is None:
         raise Misconfiguration(
-            "DOCUMENT", f"there is no {name}: the variables name no right for it"
+            "DOCUMENT", f"there is no {name}: the variables need no right for it"
         )
     return found
 
@@ -147,7 +147,7 @@ def _trust(principal: Mapping[str, Sequence[str]]) -> Document:
 
 
 def _policy(needed: Sequence[Statement]) -> Document | None:
-    """One statement for what holds on one resource under one condition."""
+    """Make one statement for each resource and condition."""
     actions: dict[tuple[str, str], list[str]] = {}
     for one in needed:
         actions.setdefault((one.resource, one.condition), []).append(one.action)
@@ -164,7 +164,7 @@ def _policy(needed: Sequence[Statement]) -> Document | None:
 
 
 def _told(roles: Roles) -> Iterator[str]:
-    """Where each document goes in the RAM console, and why each right is there."""
+    """Say where each document goes in the RAM console, and why each right is needed."""
     function, upload = (
         arn.partition(":role/")[2] for arn in (roles.function_arn, roles.upload_arn)
     )
@@ -178,17 +178,17 @@ def _told(roles: Roles) -> Iterator[str]:
     yield f"4. make a policy of upload-policy and grant it to {upload}:"
     yield from _reasons(roles.needed.upload_role, roles.options)
     for name in roles.needed.unbounded:
-        yield f"   what a token under {Path(name).name} is meant to do: yours to add, it names none"
+        yield f"   what a token under {Path(name).name} should be able to do: add that yourself"
 
 
 def _reasons(needed: Sequence[Statement], options: Options) -> Iterator[str]:
     for one in needed:
         yield f"   {rights.said([one], options)}: {'; '.join(one.reasons)}"
     if not needed:
-        yield "   no right that the variables name, so there is no such policy"
+        yield "   no right is needed, so there is no such policy"
 
 
 if __name__ == "__main__":
-    # `| head` ends it without a word.
+    # `| head` then ends this without an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

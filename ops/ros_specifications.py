@@ -1,8 +1,8 @@
-"""What ROS knows of resources: the vendor's specifications, read out of the ros-cdk wheels.
+"""The resource types of ROS: the vendor's specifications, read from the ros-cdk wheels.
 
-The wheels hold JavaScript that was generated from the specifications. It is read here as text and
-never run. That the service agrees with it in all is not verified on the real cloud (assumption 30);
-it is what the vendor's own CDK checks by. Templates are held against it by ros_template.py.
+The wheels have JavaScript that was generated from the specifications. It is read here as text, and
+never run. The vendor's own CDK checks templates by it; that the service agrees in everything is not
+verified on the real cloud (assumption 30). ros_template.py compares templates with it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ class SpecificationsMissing(Exception):
 
 @dataclass
 class Property:
-    """One property: `kind` is string, number, boolean, any, list, map or struct; `inner` says what
-    a list or map holds, `struct` which struct. `bounds` are of a number or of a length."""
+    """One property. `kind` is string, number, boolean, any, list, map or struct; `inner` is the
+    kind of a list's or map's values, `struct` the name of a struct. `bounds` limit a number or a
+    length."""
 
     kind: str = "any"
     required: bool = False
@@ -42,7 +43,7 @@ class Property:
 
 @dataclass
 class Resource:
-    """A resource type: its properties, and what Fn::GetAtt may ask for."""
+    """A resource type: its properties, and the attributes for Fn::GetAtt."""
 
     properties: dict[str, Property]
     attributes: frozenset[str]
@@ -50,15 +51,15 @@ class Resource:
 
 @dataclass
 class Specifications:
-    """All that the wheels say; structs are named as in the JavaScript."""
+    """All specifications of the wheels; structs are named as in the JavaScript."""
 
     resources: dict[str, Resource] = field(default_factory=dict)
     structs: dict[str, dict[str, Property]] = field(default_factory=dict)
 
 
 def load(cache: Path = CACHE) -> Specifications:
-    """Read the pinned specifications; what the cache lacks is fetched. Raises
-    SpecificationsMissing where that fails."""
+    """Read the pinned specifications, and fetch those that are not in the cache. Raises
+    SpecificationsMissing if that fails."""
     pins = re.findall(r"^(\S+)==(\S+)", PINS.read_text(encoding="utf-8"), re.M)
     wheels = [cache / f"{n.replace('-', '_')}-{v}-py3-none-any.whl" for n, v in pins]
     if not all(wheel.exists() for wheel in wheels):
@@ -83,7 +84,7 @@ def _javascript(wheel: Path) -> str:
         for member in archive:
             if re.fullmatch(r"package/lib/\w+\.generated\.js", member.name):
                 file = archive.extractfile(member)
-                assert file is not None  # noqa: S101 - it is a file by its name
+                assert file is not None  # noqa: S101 - its name says that it is a file
                 return file.read().decode()
     raise SpecificationsMissing(f"{wheel.name} holds no specification")
 
@@ -106,7 +107,7 @@ _RULE = re.compile(r"propertyValidator\('(\w+)', (.+?)\)\((?:properties\.\1\)|\{
 
 def _read(text: str, into: Specifications) -> None:
     rules = {match[1]: match[2] for match in _VALIDATOR.finditer(text)}
-    # The JavaScript's names of properties -> the template's.
+    # Maps the JavaScript's names of properties to the template's.
     names = {
         re.sub("(Props|Property)$", "", match[1]): {
             camel: name

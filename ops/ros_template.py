@@ -1,7 +1,7 @@
-"""What ROS accepts: faults of a template, found offline by the specifications of its resources.
+"""Checks offline what ROS accepts in a template, with the specifications of its resources.
 
-Parameters, references, conditions and groups are checked here by what the vendor documents of
-templates; the resources by ros_specifications.py.
+Parameters, references, conditions and groups are checked here, by the vendor's documentation of
+templates; ros_specifications.py has the resources.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from ops.ros_specifications import Property, Specifications
 
 MAX_BYTES = 524_288
-"""Of a template (vendor documentation of CreateStack)."""
+"""The limit on a template (vendor documentation of CreateStack)."""
 
 _PSEUDO = frozenset(
     f"ALIYUN::{name}"
@@ -45,10 +45,10 @@ _PLAIN: dict[str, type | tuple[type, ...]] = {
 
 
 def faults(template: Mapping[str, Any], size: int, known: Specifications) -> list[str]:
-    """Say what is wrong with a template of `size` bytes, each with its place; [] when nothing is.
+    """Return the faults of a template of `size` bytes, each with its place; [] if there are none.
 
-    Values of intrinsic functions are not computed: what they refer to is checked, and what
-    Fn::If chooses between.
+    Intrinsic functions are not computed. Their references are checked, and both choices of an
+    Fn::If.
     """
     return list(_Checker(template, known).check(size))
 
@@ -64,7 +64,7 @@ class _Checker:
 
     def check(self, size: int) -> Iterator[str]:
         if size > MAX_BYTES:
-            yield f"the template has {size} bytes; ROS takes {MAX_BYTES}"
+            yield f"the template has {size} bytes; ROS accepts {MAX_BYTES}"
         for name, parameter in self._parameters.items():
             yield from self._parameter(f"Parameters.{name}", parameter)
         yield from self._interface()
@@ -90,7 +90,7 @@ class _Checker:
         wanted = _PARAMETER_TYPES.get(parameter.get("Type", ""))
         if wanted is None:
             yield f"{place}.Type: must be one of {', '.join(_PARAMETER_TYPES)}"
-        # A null is no value: what is not given is asked for by a rule, if it is needed.
+        # null is no value; if one is needed, a rule requires it.
         elif parameter.get("Default") is not None:
             yield from self._default(place, parameter, wanted)
 
@@ -106,7 +106,7 @@ class _Checker:
             and parameter.get("MinValue", default) <= default <= parameter.get("MaxValue", default)
             and len(str(default)) <= parameter.get("MaxLength", 10**6)
         ):
-            yield f"{place}.Default: not among what the parameter accepts"
+            yield f"{place}.Default: the parameter does not accept it"
 
     def _texts(self, place: str, described: Mapping[str, Any]) -> Iterator[str]:
         for member in ("Label", "Description"):
@@ -180,7 +180,7 @@ class _Checker:
                 yield from self._value(f"{place}.{key}", item, wanted.inner)
 
     def _references(self, place: str, value: Any, holding: frozenset[str]) -> Iterator[str]:
-        """Check what is referred to; `holding` are the conditions that hold where it stands."""
+        """Check references; `holding` are the conditions that are true at this place."""
         name, arguments = _function(value)
         if name == "Ref":
             yield from self._target(place, arguments, None, holding)
@@ -238,7 +238,7 @@ class _Checker:
         return frozenset() if name is None else self._all_of(name)
 
     def _all_of(self, name: str) -> frozenset[str]:
-        """A condition, and those that hold wherever it does."""
+        """Return a condition, and all conditions that are true whenever it is."""
         both = self._conditions.get(name, {}).get("Fn::And", [])
         return frozenset([name]).union(*(self._all_of(each) for each in both if type(each) is str))
 
@@ -260,7 +260,7 @@ def _is_in_both_languages(text: Any) -> bool:
 
 
 def _function(value: Any) -> tuple[str, Any]:
-    """The intrinsic function that a value calls, and its arguments; ("", None) for none."""
+    """Return a value's intrinsic function and its arguments; ("", None) if it has none."""
     if isinstance(value, dict) and len(value) == 1:
         name, arguments = next(iter(value.items()))
         if name == "Ref" or str(name).startswith("Fn::"):

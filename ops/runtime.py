@@ -1,8 +1,8 @@
 """Finds the Python of the runtime, CPython 3.10, on this machine: `find()`.
 
-It is what compiles the package, and what tries and measures it as it is deployed. Its last number
-does not matter: byte code has one magic number from 3.10b1 on through all of 3.10, 3439 (CPython
-3.10, Lib/importlib/_bootstrap_external.py, the list above MAGIC_NUMBER).
+This Python compiles the package, and tests and measures it as it is deployed. The last part of its
+version does not matter: from 3.10b1 on all of 3.10 have the same magic number for byte code, 3439
+(CPython 3.10, Lib/importlib/_bootstrap_external.py, the list above MAGIC_NUMBER).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ops.package import RUNTIME, PackageError
 
 TAG = f"cpython-{RUNTIME.replace('.', '')}"
-"""What CPython puts into the name of a file of byte code: index.cpython-310.pyc."""
+"""CPython puts this into the names of byte code files: index.cpython-310.pyc."""
 
 HOW_TO_GET_ONE = (
     f"get one by `uv python install {RUNTIME}` or `pyenv install {RUNTIME}`, "
@@ -36,7 +36,7 @@ class Python(NamedTuple):
     """A Python that runs."""
 
     path: str
-    """Absolute: what is served sees no PATH."""
+    """The absolute path, since a served package has no PATH."""
     version: str
     """Like "3.10.13"."""
     tag: str
@@ -44,16 +44,16 @@ class Python(NamedTuple):
 
     @property
     def is_runtime(self) -> bool:
-        """Is it the runtime's, whatever its last number?"""
+        """Whether it is the runtime's version; the last number does not matter."""
         return self.tag == TAG
 
 
 def find() -> Python | None:
-    """A Python 3.10 that runs; None where there is none.
+    """Return a Python 3.10 that runs, or None.
 
-    RUNTIME_PYTHON, a path or a command, is the only one asked where it is set: PackageError if it
-    does not run or is another version. Else this Python, python3.10 on the PATH, pyenv's versions
-    and uv's are tried in this order.
+    If RUNTIME_PYTHON (a path or a command) is set, only that one is tried; PackageError if it does
+    not run or is another version. Otherwise this Python, python3.10 on the PATH, and the versions
+    of pyenv and uv are tried in this order.
     """
     named = os.environ.get("RUNTIME_PYTHON")
     if named:
@@ -61,27 +61,27 @@ def find() -> Python | None:
         if found is None or not found.is_runtime:
             what = f"is {found.tag} {found.version}" if found else "does not run"
             raise PackageError(
-                f"RUNTIME_PYTHON={named} {what}; accepted is a CPython {RUNTIME}, by its path or "
-                "as a command on the PATH. Without RUNTIME_PYTHON one is looked for"
+                f"RUNTIME_PYTHON={named} {what}; must be a CPython {RUNTIME}, by its path or "
+                "as a command on the PATH. Without RUNTIME_PYTHON, make looks for one"
             )
         return found
     return next((found for each in _places() if (found := _ask(each)) and found.is_runtime), None)
 
 
 def this() -> Python:
-    """The Python that runs this."""
+    """Return the Python that runs this."""
     version = "{}.{}.{}".format(*sys.version_info)
     return Python(sys.executable, version, sys.implementation.cache_tag)
 
 
 def find_or_this() -> Python:
-    """As `find()`; this Python, whatever it is, where there is no 3.10."""
+    """Return `find()`, or this Python, of any version, if there is no 3.10."""
     return find() or this()
 
 
 def _places() -> Iterator[str]:
     yield sys.executable
-    # All of them: the first may be a shim of pyenv's, which fails where pyenv has chosen another.
+    # All of them, because the first may be a shim of pyenv, which fails if pyenv uses another.
     for folder in os.get_exec_path():
         yield str(Path(folder) / _NAME)
     root = os.environ.get("PYENV_ROOT") or _printed("pyenv", "root")
@@ -101,7 +101,7 @@ def _ask(name: str) -> Python | None:
 
 
 def _printed(*command: str) -> str:
-    """What a command prints; "" where it is not there or fails."""
+    """Return what a command prints; "" if it is missing or fails."""
     if shutil.which(command[0]) is None:
         return ""
     try:
@@ -109,6 +109,6 @@ def _printed(*command: str) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False
         )
     except OSError:
-        # Of another machine, or a text that nothing runs.
+        # It is for another machine, or not a program.
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,8 +1,8 @@
-"""Answer events with a packaged function, in a process that has nothing else on its path.
+"""Answers events with a packaged function, in a process that can import nothing else.
 
-A script, not a module of ops: `python -I -S -B serve_once.py FOLDER...` with the events as a JSON
-array on stdin. Only the standard library and the folders can be imported, as in Function Compute;
-the first is the code's. Prints the answers as a JSON array.
+It is a script, not a module of ops: `python -I -S -B serve_once.py FOLDER...`, with the events as a
+JSON array on stdin. As in Function Compute, it can import only the standard library and the
+folders; the first folder has the code. It prints the answers as a JSON array.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    """Answer the events of stdin."""
+    """Answer the events from stdin."""
     sys.path[:0] = sys.argv[1:]
     events = json.load(sys.stdin)
     import index

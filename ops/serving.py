@@ -1,4 +1,4 @@
-"""Serves what was packaged, alone: in a process that has nothing else to import from."""
+"""Serves a package alone, in a process that can import nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ops import policies_described
 from ops.package import PackageError
 
-# Of nobody's.
+# A secret only for this check.
 SECRET = "build-check-" * 4
 ENVIRONMENT = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBuildCheck",
@@ -19,14 +19,14 @@ ENVIRONMENT = {
     "ROLE_ARN": "acs:ram::1234567890123456:role/build-check",
     "BUCKET_NAME": "build-check",
     "OSS_REGION": "cn-hangzhou",
-    # Nothing answers there.
+    # Nothing answers at this address.
     "STS_ENDPOINT": "http://127.0.0.1:9",
     "POLICY_CHOICES": ",".join(policies_described.names()),
 }
-"""A sound deployment's, without a way to log in."""
+"""The variables of a valid deployment, without a way to log in."""
 
 CLAIMS = {"sub": "build-check", "exp": 4102444800}
-"""In the year 2100: what is tried is the package, not the clock."""
+"""In the year 2100, since the package is tested here, not the clock."""
 
 _SERVE_ONCE = Path(__file__).with_name("serve_once.py")
 
@@ -39,10 +39,10 @@ def serve(
     *,
     byte_code: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """What the function in the first folder answers, with only the folders to import from.
+    """Return the answers of the function in the first folder; it can import only from the folders.
 
-    What Python compiles meanwhile it writes below `byte_code`, where that is given. Raises
-    PackageError where the function raises or answers something that is not JSON.
+    Python writes what it compiles below `byte_code`, if that is given. Raises PackageError if the
+    function raises, or answers something that is not JSON.
     """
     keeps = ["-B"] if byte_code is None else ["-X", f"pycache_prefix={byte_code}"]
     done = subprocess.run(
@@ -60,7 +60,7 @@ def serve(
 
 
 def event(path: str, login: str = "", method: str = "GET") -> dict[str, Any]:
-    """The event of a request, with a login where there is one."""
+    """Return the event of a request, with a login if there is one."""
     headers = {"Authorization": f"Bearer {login}"} if login else {}
     http = {"method": method, "path": path}
     return {"rawPath": path, "headers": headers, "requestContext": {"http": http}}

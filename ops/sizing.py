@@ -1,7 +1,7 @@
 """The tables of docs/sizing.md, computed from docs/sizing.toml; `make docs` writes them.
 
-One formula for every number of devices (`load`), one for the price (`month_usd`). Facts, what was
-measured, and what only the reader knows are kept apart, in the file and on the page.
+One formula (`load`) serves every number of devices, and one (`month_usd`) gives the price. Facts,
+our measurements, and the reader's own numbers are kept apart, in the file and on the page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Values = Mapping[str, float]
 
 
 class Line(NamedTuple):
-    """A fact or an input: `value` in `unit`. A fact has its page, and since when it holds."""
+    """A fact or an input: `value` in `unit`. A fact has its page, and its date."""
 
     name: str
     value: float
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Seconds to the first token of a fresh process, in each runtime, with this many vCPU."""
+    """Seconds from process start to the first token, in each runtime, with this many vCPU."""
 
     vcpu: float
     builtin: float
@@ -46,7 +46,7 @@ class Start(NamedTuple):
 
 
 class Sizing(NamedTuple):
-    """All of docs/sizing.toml. `value` has facts, own figures and inputs by name."""
+    """All of docs/sizing.toml. `value` has facts, measurements and inputs by name."""
 
     facts: tuple[Line, ...]
     inputs: tuple[Line, ...]
@@ -56,8 +56,8 @@ class Sizing(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How an app gets leave to upload. `token_seconds` is how long it keeps a token, 0: each upload
-    asks; `asks_sts`: whether a request can need a call of STS."""
+    """A way for an app to get permission to upload. `token_seconds` is how long it keeps a token;
+    with 0 each upload asks. `asks_sts`: a request may need a call of STS."""
 
     name: str
     token_seconds: float
@@ -65,8 +65,8 @@ class Way(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What devices ask for in a day, in the busiest second, and of STS in that second; how long one
-    request takes, and its CPU time on one full core, in seconds."""
+    """Requests of the devices in a day and in the busiest second, and calls of STS in that second.
+    Also the seconds that one request takes, and its CPU time on one full core."""
 
     a_day: float
     peak: float
@@ -76,9 +76,9 @@ class Load(NamedTuple):
 
 
 def read() -> Sizing:
-    """Read docs/sizing.toml. Raises TypeError for a member that is missing or unknown, ValueError
-    for a name that is given twice."""
-    # Python 3.10 has none of its own.
+    """Read docs/sizing.toml. Raises TypeError for a member that is missing or unknown, and
+    ValueError for a name that is used twice."""
+    # Python 3.10 has no tomllib.
     toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     found: dict[str, Any] = toml.loads(FILE.read_text(encoding="utf-8"))
     facts = tuple(Line(**one) for one in found["fact"])
@@ -96,13 +96,14 @@ def read() -> Sizing:
 
 
 def memory_gb(value: Values, vcpu: float) -> float:
-    """The least memory that Function Compute takes with this many vCPU, in GB of 1,024 MB."""
+    """Return the least memory for this many vCPU in Function Compute, in GB of 1,024 MB."""
     steps = math.ceil(vcpu * value["memory_gb_a_vcpu"] / _STEP_GB)
     return max(_LEAST_GB, steps * _STEP_GB)
 
 
 def cu(value: Values, vcpu: float, calls: float, busy: float, idle: float) -> float:
-    """CU of this many calls, and of instances that are busy and idle for so many seconds."""
+    """Return the CU of this many calls, and of instances that are busy or idle for these
+    seconds."""
     memory = memory_gb(value, vcpu) * value["cu_a_gb_second"]
     busy_second = vcpu * value["cu_a_vcpu_second"] + memory
     idle_second = vcpu * value["cu_an_idle_vcpu_second"] + memory
@@ -110,7 +111,7 @@ def cu(value: Values, vcpu: float, calls: float, busy: float, idle: float) -> fl
 
 
 def usd(value: Values, units: float) -> float:
-    """What this many CU of one month cost, in the vendor's three tiers."""
+    """Return the price of this many CU in one month, in the vendor's three tiers."""
     return (
         min(units, 1e8) * value["cu_usd"]
         + min(max(units - 1e8, 0), 4e8) * value["cu_usd_over_100_million"]
@@ -119,7 +120,7 @@ def usd(value: Values, units: float) -> float:
 
 
 def ways(value: Values) -> tuple[Way, ...]:
-    """The ways that the page compares."""
+    """Return the ways that the page compares."""
     kept = (value["token_seconds"], value["long_token_seconds"])
     return (
         Way("a token for each upload", 0, asks_sts=True),
@@ -129,7 +130,7 @@ def ways(value: Values) -> tuple[Way, ...]:
 
 
 def asks_a_day(value: Values, way: Way) -> float:
-    """How often one device asks the function in a day."""
+    """Return how often one device asks the function in a day."""
     uploads = value["uploads_a_day"]
     if not way.token_seconds:
         return uploads
@@ -138,7 +139,7 @@ def asks_a_day(value: Values, way: Way) -> float:
 
 
 def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
-    """The one formula, from devices to requests, calls of STS and seconds."""
+    """The one formula: from devices to requests, calls of STS and seconds."""
     a_day = devices * asks_a_day(value, way)
     peak = a_day / DAY_SECONDS * value["peak_factor"]
     new = (1 - value["served_again"]) * way.asks_sts
@@ -148,15 +149,15 @@ def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
 
 
 def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
-    """How many instances serve `rate` requests a second: enough of them, with enough CPU."""
+    """Return how many instances `rate` requests a second need, at once and by CPU time."""
     by_requests = math.ceil(rate * asked.seconds / at_once)
     by_cpu = math.ceil(rate * asked.cpu_seconds / vcpu)
     return max(1, by_requests, by_cpu)
 
 
 def month_usd(value: Values, asked: Load, at_once: float, vcpu: float) -> float:
-    """What Function Compute costs in a month, with outgoing traffic and without logs."""
-    # What the day's mean needs: requests that share an instance share its seconds.
+    """Return the price of Function Compute in a month, with outgoing traffic, without logs."""
+    # Instances for the day's mean rate: requests that share an instance share its seconds.
     most = instances(asked, asked.a_day / DAY_SECONDS, at_once, vcpu) * DAY_SECONDS
     busy = min(asked.a_day * asked.seconds, most)
     idle = min(asked.a_day * value["released_after_seconds"], most - busy)
@@ -165,17 +166,17 @@ def month_usd(value: Values, asked: Load, at_once: float, vcpu: float) -> float:
 
 
 def traffic_gb(value: Values, asked: Load) -> float:
-    """Outgoing traffic of a month in GB."""
+    """Return the outgoing traffic of a month in GB."""
     return asked.a_day * MONTH_DAYS * value["answer_bytes"] / GB
 
 
 def kept_usd(value: Values, vcpu: float) -> float:
-    """What one instance that is kept and idle costs in a month."""
+    """Return the price of one instance that is kept idle for a month."""
     return usd(value, cu(value, vcpu, calls=0, busy=0, idle=MONTH_DAYS * DAY_SECONDS))
 
 
 def calls_usd(value: Values, vcpu: float, calls: int, seconds: float) -> float:
-    """What this many calls cost, each on an instance of its own that is released after it."""
+    """Return the price of this many calls, each on an instance of its own that then ends."""
     idle = calls * value["released_after_seconds"]
     return usd(value, cu(value, vcpu, calls, calls * seconds, idle))
 
@@ -184,7 +185,7 @@ def calls_usd(value: Values, vcpu: float, calls: int, seconds: float) -> float:
 
 
 def facts(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """What the vendor documents."""
+    """The vendor's documented facts."""
     yield "fact", "value", "where from", "since"
     for one in sizing.facts:
         linked = f"[{one.source.rpartition('/')[2]}]({one.source})" if "://" in one.source else ""
@@ -197,14 +198,14 @@ def facts(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def inputs(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """What only the reader knows."""
+    """The numbers that only the reader knows."""
     yield "input", "meaning", "here"
     for one in sizing.inputs:
         yield f"`{one.name}`", one.says, f"{one.value:,} {one.unit}".strip()
 
 
 def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """vCPU against first token, burst and price."""
+    """vCPU, and with it the first token, a burst and the price."""
     value = sizing.value
     burst, at_once = value["burst"], value["custom_at_once"]
     yield (
@@ -221,7 +222,7 @@ def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
         asked = load(value, ways(value)[0], 1, vcpu)
         first = value["platform_seconds"] + custom
         needed = math.ceil(burst / at_once)
-        # Each opens its own connection to STS: none is there yet.
+        # Each opens its own connection to STS, since none is open yet.
         each = asked.cpu_seconds + value["cpu_seconds_new_connection"]
         last = first + min(burst, at_once) * each / vcpu
         million = cu(value, vcpu, 1e6, 1e6 * asked.seconds, 0)
@@ -238,7 +239,7 @@ def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def tokens(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """What token life and signed URLs buy: devices until STS's limit."""
+    """How many devices each token life and signed URLs allow, until STS's limit."""
     value = sizing.value
     yield "way", "requests of one device a day", "devices until STS's limit of one account"
     for way in ways(value):
@@ -249,7 +250,7 @@ def tokens(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def devices(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """The table by number of devices."""
+    """The table by numbers of devices."""
     value, vcpu = sizing.value, sizing.value["vcpu"]
     yield (
         "devices",
@@ -279,7 +280,7 @@ def devices(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def measured(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """This project's own figures, and where they are from."""
+    """Our own measurements, and their sources."""
     value = sizing.value
     yield "figure", "value"
     yield "measured", sizing.measured
@@ -302,11 +303,11 @@ def measured(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 TABLES: Mapping[str, Callable[[Sizing], Iterator[tuple[str, ...]]]] = {
     made.__name__: made for made in (facts, inputs, sizes, tokens, devices, measured)
 }
-"""The tables of the page by the name that their marker has."""
+"""The tables of the page, by the name in their marker."""
 
 
 def page(text: str, sizing: Sizing) -> str:
-    """The page's text with its tables made anew. Raises ValueError where one has no place."""
+    """Return the page's text with new tables. Raises ValueError if one has no marker."""
     if sorted(TABLES) != sorted(found[1] for found in _BLOCK.findall(text)):
         raise ValueError(f"docs/sizing.md must have each of these once: {', '.join(TABLES)}")
 
@@ -319,7 +320,7 @@ def page(text: str, sizing: Sizing) -> str:
 
 
 def write() -> bool:
-    """Write the page's tables; whether one changed."""
+    """Write the page's tables; return whether one changed."""
     text = PAGE.read_text(encoding="utf-8")
     made = page(text, read())
     if made != text:

@@ -1,10 +1,10 @@
 """`make template`: dist/template.yml, which is template.yml with the function's code inside.
 
-The code leans on what the runtime python3.10 preinstalls: aliyun-python-sdk-sts, its core, and
-cryptography (vendor documentation). The rest of its packages goes with it, without what is
-compiled, and without comments and docstrings: a template is text, and has a limit. Byte code is in
-it as far as that limit allows: of the function's own modules, as many as a first request imports.
-The template's own comments stay behind, for the same reason.
+The runtime python3.10 preinstalls aliyun-python-sdk-sts, its core, and cryptography (vendor
+documentation). The template brings the other packages, without compiled modules, comments and
+docstrings, because a template is text and has a size limit. It brings byte code of our own modules
+as far as the limit allows, first of those that a first request imports. The template's own comments
+are left out, for the same reason.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ PLACE = "make-template-puts-the-code-here"
 
 INLINED = ("Jinja2", "MarkupSafe", "PyJWT", "typing_extensions")
 MAX_BYTES = 510_000
-"""Ours: below the 524,288 bytes that ROS takes (vendor documentation)."""
+"""Our own limit, below the 524,288 bytes that ROS accepts (vendor documentation)."""
 
 _LEFT_OUT = (
     "*.pyi",
     "py.typed",
-    # What nothing here loads; the licences stay.
+    # Files that nothing here loads; the licences stay.
     *(f"jinja2/{name}.py" for name in ("ext", "meta", "nativetypes", "sandbox")),
     "jwt/help.py",
-    # While PyJWT is imported a stand-in is there (login/logins.py).
+    # A stand-in replaces it while PyJWT is imported (login/logins.py).
     "typing_extensions.py",
     *(f"*.dist-info/{name}" for name in ("METADATA", "WHEEL", "top_level.txt", "entry_points.txt")),
 )
 
 
 def main() -> int:
-    """Write dist/template.yml and report: 0, or 1 with what is wrong on stderr."""
+    """Write dist/template.yml and report. Returns 0, or 1 with the fault on stderr."""
     try:
         text, said = inlined(TEMPLATE.read_text(encoding="utf-8"))
     except PackageError as error:
@@ -62,13 +62,13 @@ def main() -> int:
 
 
 def inlined(template: str) -> tuple[str, str]:
-    """Put the code into a template's text; also say what byte code it holds. Raises PackageError,
-    also where it grows too large."""
+    """Put the code into a template's text; also say which byte code it has. Raises PackageError,
+    also if it becomes too large."""
     if template.count(PLACE) != 1:
         raise PackageError(f"the template must hold {PLACE} once")
     template = re.sub(r"^ *#.*\n", "", template, flags=re.MULTILINE)
     left = MAX_BYTES - len(template.encode()) + len(PLACE)
-    # Four characters for three bytes.
+    # Base64 makes four characters from three bytes.
     archive, said = code(left // 4 * 3)
     text = template.replace(PLACE, base64.b64encode(archive).decode())
     if len(text.encode()) > MAX_BYTES:
@@ -77,8 +77,8 @@ def inlined(template: str) -> tuple[str, str]:
 
 
 def code(max_bytes: int) -> tuple[bytes, str]:
-    """The zip that goes into the template, with byte code as far as `max_bytes` allow, and what is
-    to be said of that. Raises PackageError."""
+    """Return the zip for the template, with byte code as far as `max_bytes` allow, and the line of
+    the report about that. Raises PackageError."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(folder, pinned(INLINED), native=False)
@@ -86,7 +86,7 @@ def code(max_bytes: int) -> tuple[bytes, str]:
             for path in folder.rglob(pattern):
                 path.unlink()
         for path in folder.rglob("*.py"):
-            # The function's own stays as it is: somebody will read it in the console.
+            # The function's own files stay readable: people read them in the console.
             if not (FUNCTION / path.relative_to(folder)).exists():
                 path.write_text(bare(path.read_text(encoding="utf-8")), encoding="utf-8")
         said = _put_byte_code(folder, max_bytes)
@@ -97,7 +97,7 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     python, why_not = byte_code.compiler()
     if python is None:
         return f"no byte code ({why_not}): {byte_code.COST}"
-    # Here the preinstalled packages are those that this Python has.
+    # Here the preinstalled packages are those of this Python.
     folders = [folder, Path(sysconfig.get_paths()["purelib"])]
     own, first = (
         [
@@ -110,7 +110,7 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     byte_code.write(python, folder, {each: byte_code.beside(each) for each in own})
 
     def worth(module: Path) -> tuple[bool, int]:
-        # Of equal worth the smallest go first: a file costs 200 bytes by itself.
+        # Among equal modules the smallest go first, since each file needs 200 bytes more.
         return module in first, (folder / byte_code.beside(module)).stat().st_size
 
     held = sorted(own, key=worth)
@@ -124,7 +124,7 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
 
 
 def bare(source: str) -> str:
-    """Python source without its comments and docstrings; every line keeps its number."""
+    """Return Python source without comments and docstrings; each line keeps its number."""
     lines = source.encode().splitlines(keepends=True)
     for (row, column), (last_row, last_column), instead in sorted(_unneeded(source), reverse=True):
         after = lines[last_row - 1][last_column:]
@@ -134,7 +134,7 @@ def bare(source: str) -> str:
 
 
 _Place = tuple[int, int]
-"""A line from 1, and a column in bytes from 0."""
+"""A line, counted from 1, and a column in bytes, counted from 0."""
 
 
 def _unneeded(source: str) -> Iterator[tuple[_Place, _Place, bytes]]:

@@ -146,7 +146,7 @@ def test_an_answer_that_is_not_as_documented_is_told_from_none(
     said = capsys.readouterr()
     assert said.out == ""
     assert "make audit: could not ask" in said.err
-    assert "nothing is known" in said.err
+    assert "the packages were not checked" in said.err
     assert "\x1b" not in said.err
 
 

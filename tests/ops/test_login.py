@@ -80,7 +80,7 @@ def test_it_says_whose_login_it_is_and_until_when(jwt_env: Env) -> None:
         "make login: issuer https://login.example.com/",
         "make login: audience uploads, the first of 2 in JWT_AUDIENCE",
     ]
-    assert told[3].startswith("make login: good until 20")
+    assert told[3].startswith("make login: valid until 20")
     assert " UTC, 900 s; " in told[3]
     told = run_tool(
         "ops.login", seconds=30, CALLER="alice", **{**jwt_env, **WAYS[list(WAYS)[2]]}
@@ -125,7 +125,7 @@ def test_a_secret_on_makes_command_line_is_refused_and_not_repeated(sign: str) -
     command = make("-s", "login", "CALLER=alice", f"JWT_SECRET{sign}{SECRET}")
     done = run_tool("ops.login", *command, seconds=30)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "JWT_SECRET: not taken from make's command line" in done.stderr
+    assert "JWT_SECRET: it must not be on make's command line" in done.stderr
     assert "put it into .env or the environment" in done.stderr
     assert SECRET not in done.stderr
 

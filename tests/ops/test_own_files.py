@@ -39,17 +39,17 @@ def test_the_functions_own_files_are_packed_and_nothing_is_wrong(function: Path)
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("server.key", PEM, "it holds a private key. Take it away"),
-        ("token_service/key.pem", PEM, "it holds a private key. Take it away"),
-        ("token_service/key.py", f'KEY = """{PEM}"""', "it holds a private key. Take it away"),
-        ("own.json", json.dumps(PRIVATE_JWK), "it holds a private key. Take it away"),
-        (".env", "JWT_SECRET=x", "Their place is beside s.yaml"),
-        (".env.production", "JWT_SECRET=x", "Their place is beside s.yaml"),
+        ("server.key", PEM, "it has a private key. Remove it"),
+        ("token_service/key.pem", PEM, "it has a private key. Remove it"),
+        ("token_service/key.py", f'KEY = """{PEM}"""', "it has a private key. Remove it"),
+        ("own.json", json.dumps(PRIVATE_JWK), "it has a private key. Remove it"),
+        (".env", "JWT_SECRET=x", "They belong beside s.yaml"),
+        (".env.production", "JWT_SECRET=x", "They belong beside s.yaml"),
         ("config.json", '{"AccessKeySecret": "x"}', "make import-config reads it"),
         ("keys.json", jwks(jwk("ES256", "k")), "make JWT_JWKS_FILE=keys.json build"),
         ("token_service/keys.json", "{}", "it is not JWT_JWKS_FILE"),
-        ("jwt.py", "", "it is none of the function's files"),
-        ("cert/notes.txt", "", "it is none of the function's files"),
+        ("jwt.py", "", "it does not belong to the function"),
+        ("cert/notes.txt", "", "it does not belong to the function"),
     ],
 )
 def test_what_was_not_expected_is_named_with_what_to_do(
@@ -78,7 +78,7 @@ def test_a_configured_key_set_with_a_private_key_is_not_packed(
 ) -> None:
     (function / "keys.json").write_text(json.dumps({"keys": [json.loads(jwk_text()), key]}))
     packed, (wrong,) = own_files(function, "keys.json")
-    assert "it holds private keys: JWT_JWKS_FILE is for public ones" in wrong
+    assert "it has private keys: JWT_JWKS_FILE is for public ones" in wrong
     assert function / "keys.json" not in packed
 
 
@@ -95,7 +95,7 @@ def test_a_private_key_is_found_wherever_it_stands_in_a_key_set(function: Path, 
     """Whoever reads the package reads the file, and not the function's list of keys."""
     (function / "keys.json").write_text(HIDDEN[kind] % json.dumps(PRIVATE_JWK))
     packed, (wrong,) = own_files(function, "keys.json")
-    assert "it holds private keys" in wrong
+    assert "it has private keys" in wrong
     assert function / "keys.json" not in packed
 
 
@@ -107,7 +107,7 @@ def test_a_link_is_not_followed(function: Path, tmp_path: Path) -> None:
     (tmp_path / "secrets.py").write_text("")
     (function / "token_service" / "more.py").symlink_to(tmp_path / "secrets.py")
     packed, (wrong,) = own_files(function, "")
-    assert "token_service/more.py: a link" in wrong
+    assert "token_service/more.py: it is a link" in wrong
     assert function / "token_service" / "more.py" not in packed
 
 
@@ -124,6 +124,8 @@ def test_a_build_ends_before_anything_is_fetched(
     monkeypatch.setattr(package_module, "FUNCTION", function)
     made = tmp_path / "made"
     made.mkdir()
-    with pytest.raises(PackageError, match=r"what does not belong there:\n  \.env: settings"):
+    with pytest.raises(
+        PackageError, match=r"files that do not belong there:\n  \.env: it has settings"
+    ):
         package_module.fill(made, [])
     assert not list(made.iterdir())

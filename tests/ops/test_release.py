@@ -307,7 +307,7 @@ def test_a_file_that_git_ignores_and_a_package_would_hold_is_refused(
 ) -> None:
     """The attack: functions/config.json has a key, git says nothing of it, and the zip holds it."""
     shutil.move(checkout / "config.json", checkout / "functions" / "config.json")
-    with pytest.raises(PackageError, match=r"git ignores functions/config[.]json, and the package"):
+    with pytest.raises(PackageError, match=r"git ignores functions/config[.]json, but the package"):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert built == []
 
@@ -336,7 +336,9 @@ def test_what_git_does_not_look_at_is_refused(
 ) -> None:
     """The attack: `git status` is clean, and the file is another one than the commit's."""
     spoil(checkout)
-    with pytest.raises(PackageError, match=f"^{name}: a release is made of files that git looks"):
+    with pytest.raises(
+        PackageError, match=f"^{name}: a release must be made from files that git checks"
+    ):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert built == []
 
@@ -403,10 +405,10 @@ def test_without_byte_code_there_is_no_release(
     monkeypatch.undo()
     monkeypatch.setattr(byte_code, "find", lambda: None)
     monkeypatch.delenv("BYTE_CODE", raising=False)
-    with pytest.raises(PackageError, match=r"built with byte code: no CPython 3.10 .*; get one by"):
+    with pytest.raises(PackageError, match=r"needs byte code: no CPython 3.10 .*; get one by"):
         release(checkout, tmp_path / "out", ADDRESSES)
     monkeypatch.setenv("BYTE_CODE", "no")
-    with pytest.raises(PackageError, match="built with byte code: BYTE_CODE=no"):
+    with pytest.raises(PackageError, match="needs byte code: BYTE_CODE=no"):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert built == []
 
@@ -469,7 +471,7 @@ def test_an_address_that_is_not_plain_https_is_refused(
     """Over http who sits on the way would write the template that makes roles."""
     with pytest.raises(PackageError) as raised:
         release(checkout, tmp_path / "out", {**ADDRESSES, name: url})
-    assert str(raised.value).startswith(f"{name}={url}: accepted is an https:// address")
+    assert str(raised.value).startswith(f"{name}={url}: must be an https:// address")
     assert built == []
 
 
@@ -521,4 +523,4 @@ def test_a_fault_ends_with_1_and_one_text(
     assert release_module.main() == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("make release: RELEASE_URL=http://files.example.com: accepted is")
+    assert said.err.startswith("make release: RELEASE_URL=http://files.example.com: must be")

@@ -201,7 +201,7 @@ def test_each_right_is_there_once_and_says_all_reasons() -> None:
     reasons = {one.action: one.reasons for one in found.function_role}
     assert len(reasons["oss:PutObject"]) == 3
     assert reasons["oss:GetObject"] == (
-        "a callback is held against its object",
+        "a callback is compared with its object",
         "GET /uploads?details=1",
     )
     both = rights([*WRITE, "bucket_read_write_policy"], PATHS, ALL).upload_role

@@ -116,7 +116,7 @@ def test_a_runtime_python_that_is_none_is_refused_and_says_what_is_accepted(
 ) -> None:
     program(tmp_path / "bin" / "python3.10", answering("/opt/a"))
     monkeypatch.setenv("RUNTIME_PYTHON", str(program(tmp_path / "mine", says)))
-    with pytest.raises(PackageError, match=f"mine {fault}; accepted is a CPython 3.10"):
+    with pytest.raises(PackageError, match=f"mine {fault}; must be a CPython 3.10"):
         find()
 
 
