@@ -3,6 +3,6 @@
 import os
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-"""The folder of the entry points, which is the top of what is deployed."""
+"""The folder of the entry points, which is the root of the deployed package."""
 
 __version__ = "1.1.0"

@@ -61,7 +61,7 @@ class OssInvalidAnswer(ServiceError):
 
 
 class ObjectHead(NamedTuple):
-    """What OSS says of one object: size in bytes, etag without quotes. `last_modified` is the
+    """OSS's data of one object: size in bytes, etag without quotes. `last_modified` is the
     header as it came, a date like `Tue, 24 Nov 2026 10:00:00 GMT`."""
 
     size: int

@@ -2,8 +2,8 @@
 
 OSS names the URL of its key in each callback. It cannot be trusted before the signature is
 verified, so only the vendor's one host is asked, by https. A copy of the vendor's key is bundled
-and tried first. If no key at hand fits, the URL is fetched: each URL at most once a minute (every 5
-s without keys), and any two at least 5 s apart. A failed fetch changes nothing.
+and tried first. If no known key fits, the URL is fetched, but at most once a minute (every 5 s
+without keys), and 5 s after a fetch of another URL. A failed fetch changes nothing.
 """
 
 from __future__ import annotations

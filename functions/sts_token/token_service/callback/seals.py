@@ -1,8 +1,8 @@
 """Grant -> seal and back: the part of a callback that the function itself writes, and trusts.
 
-OSS's signature alone proves little: its key has 512 bits, the signed text has no time, and a client
-with a token can have OSS sign any callback. The seal, under our own secret, says who was given what
-and until when. It is not a permission: OSS has accepted the upload before the seal is read.
+OSS's signature alone proves little: its key has 512 bits, the signed text has no timestamp, and a
+client with a token can have OSS sign any callback. The seal, under our own secret, says who was
+given what and until when. It is not a permission: OSS accepts an upload before the seal is read.
 """
 
 from __future__ import annotations

@@ -58,9 +58,9 @@ def check(policy: str) -> None:
 
 def allows(policy: str, action: str, account: str, resource: str, names: str = "") -> bool:
     """Whether a policy (JSON) allows an action on a resource, as in `require`. For listing, the
-    resource is a bucket and `names` is prefix*: an Allow may have it as its condition, and a Deny
-    of anything under it counts. Raises PolicyError for a policy that is not understood, because
-    it may hold a Deny."""
+    resource is a bucket, and `names` is prefix*. Then an Allow may be limited to that prefix, and a
+    Deny of anything under it counts. Raises PolicyError for a policy that is not understood,
+    because it may hold a Deny."""
     allowed, conditions, denied = False, [""], resource
     if names:
         denied = f"{resource}/{names}"

@@ -114,7 +114,7 @@ class KeptConnection:
 
     def _take(self) -> _Connection | None:
         with self._lock:
-            # Not the monotonic clock: it may stand still while an instance is frozen.
+            # Not the monotonic clock: it may stop while an instance is frozen.
             if self._idle and 0 <= time.time() - self._idle[-1][1] <= MAX_IDLE_SECONDS:
                 return self._idle.pop()[0]
         # If the newest is too old, so are all others.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Primes, each with the order of 65537 modulo it. Where 65537 is a generator, no key is told apart.
+# Primes, each with the order of 65537 modulo it. Primes with 65537 as generator are of no use here.
 _ORDERS = {11: 2, 13: 6, 17: 8, 19: 9, 37: 3, 53: 26, 61: 20, 71: 35, 73: 24, 79: 13, 97: 6}
 _ORDERS |= {103: 51, 107: 53, 109: 54, 127: 42, 151: 50, 157: 78}
 

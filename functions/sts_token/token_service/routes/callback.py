@@ -22,7 +22,7 @@ CALLBACK_SECONDS = 4.0
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
-    """Answer with success only if the callback is verified, and OSS's object is as it says."""
+    """Answer with success only if the callback is verified, and OSS's own data agree with it."""
     end = at.end(CALLBACK_SECONDS)
     settings = at.get(callback_settings)
     if settings is None:

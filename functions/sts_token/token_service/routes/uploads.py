@@ -109,7 +109,7 @@ def _entry(found: Object, details: ObjectHead | None) -> dict[str, object]:
         "Size": found.size,
         "LastModified": found.last_modified,
         "ETag": found.etag,
-        # None also if the object was deleted after the listing.
+        # `details` is None also if the object was deleted after the listing.
         **({} if details is None else {"ContentType": details.content_type}),
     }
 

@@ -1,5 +1,5 @@
-"""Grant -> form: the fields that a browser or mini program posts to OSS (PostObject, V4). OSS
-checks them against a policy among them, which is signed with the function's own key."""
+"""Grant -> form: the fields that a browser or mini program posts to OSS (PostObject, V4). One field
+is a policy, signed with the function's own key; OSS checks the other fields against it."""
 
 from __future__ import annotations
 

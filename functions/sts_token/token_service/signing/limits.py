@@ -11,7 +11,7 @@ from token_service.settings.values import MAX_OBJECT_BYTES, ROUTE_WORDS
 
 
 class Limits(NamedTuple):
-    """Lives of URLs and forms: 1 to 604800 seconds. Largest objects of forms and of URLs: 1 byte to
+    """URLs and forms live 1 to 604800 seconds. The largest objects of forms and URLs have 1 byte to
     5 GiB; with `needs_size` a URL must name its size. Content types: exact ones or one pattern like
     "image/*"; empty, any. `binds_content`: type or size are limited, so objects are stored as
     downloads (upload_headers.py). `may_overwrite`: an object may be replaced."""

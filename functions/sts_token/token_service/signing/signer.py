@@ -127,7 +127,7 @@ def _signing_key(secret: str, scope: str) -> bytes:
 
 
 def _additional(names: Iterable[str]) -> str:
-    """Return the names of the headers that V4 signs only if they are named, as a list for it."""
+    """Return the list of additional headers for V4, which signs these only if they are listed."""
     found = [name for name in names if name not in _SIGNED and not name.startswith("x-oss-")]
     return ";".join(sorted(found))
 
