@@ -419,8 +419,8 @@ def test_without_byte_code_there_is_no_release(
         ("", "has no section for 1.1.0. Accepted: ## .1.1.0. - 2026-12-31, or ## .Unreleased., to"),
         ("## [1.0.0] - 2026-11-26\n\n- X\n", "has no section for 1.1.0"),
         ("## [Unreleased], to be 1.2.0\n\n- X\n", "for 1.1.0; Unreleased is to be 1.2.0"),
-        ("## [Unreleased], to be 1.1.0\n\n### Added\n\n## [1.0.0]\n\n- X\n", "has no notes"),
-        ("## [1.1.0] - 2026-12-31\n## [Unreleased]\n\n- X\n", r".1.1.0. of CHANGELOG.md has no"),
+        ("## [Unreleased], to be 1.1.0\n\n### Added\n\n## [1.0.0]\n\n- X\n", "needs notes"),
+        ("## [1.1.0] - 2026-12-31\n## [Unreleased]\n\n- X\n", r".1.1.0. of CHANGELOG.md needs"),
     ],
 )
 def test_a_changelog_without_notes_is_refused(text: str, says: str) -> None:
