@@ -4,7 +4,11 @@ stand-in answers in mutmut's place, which only that target installs."""
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import mutants
 from mutants import Failed, Listed, Mutant, Results
 
 ROOM = "login"
+PYTHON, SUPPORT = sys.executable, Path(mutants.__file__).parent
 ONE = Mutant("login/jwt.py", "read", "return a + b", "return a - b")
 TEXT = Mutant("login/jwt.py", "read", 'say("no such key")', 'say("XXno such keyXX")')
 RULE = Listed({}, texts="for people")
@@ -244,6 +249,57 @@ def test_mutmut_runs_in_the_copy_and_says_how_far_it_is(
     functions = folder / "mutants" / "functions" / "sts_token"
     assert (folder / "said").read_text() == f"run --max-children=2  {functions}\n"
     assert "login: 1,200 of 1,300 mutants tried, 5 survive\n" in capsys.readouterr().out
+
+
+def test_two_runs_of_one_room_do_not_meddle(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_results(tree, 1, 1, 1)
+    with mutants._alone(ROOM):
+        assert mutants.main({"ROOM": ROOM}) == 2
+    assert "another run" in capsys.readouterr().err
+    assert mutants.main({"ROOM": ROOM}) == 0
+
+
+def test_mutmut_that_goes_on_alone_keeps_the_room(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_results(tree, 1, 1, 1)
+    fifo = tree / "build" / "until"
+    os.mkfifo(fifo)
+    # It has the descriptors of its parent, but for the output: the run ends.
+    mutmut(tree, f"(read line <{fifo}) >/dev/null 2>&1 &")
+    assert mutants.main({"ROOM": ROOM}) == 0
+    assert mutants.main({"ROOM": ROOM}) == 2
+    assert "another run" in capsys.readouterr().err
+    fifo.write_text("end\n")
+
+
+def test_a_run_that_is_interrupted_ends_mutmut_and_says_how_to_go_on(tree: Path) -> None:
+    with_results(tree, 1, 1, 1)
+    mutmut(tree, "trap 'echo ended >ended; exit 0' INT; echo $$ >pid; echo go; sleep 60 & wait")
+    code = (
+        "import mutants, pathlib, signal, sys\n"
+        f"mutants.ROOT = pathlib.Path({str(tree)!r})\n"
+        "mutants.WORK = mutants.ROOT / 'build/mutants'\n"
+        "mutants.TABLE = mutants.ROOT / 'tests/mutants.toml'; mutants.INTERRUPT_SECONDS = 0.1\n"
+        f"sys.executable = {str(tree / 'bin' / 'python')!r}\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.exit(mutants.main({{'ROOM': {ROOM!r}}}))\n"
+    )
+    process = subprocess.Popen(
+        [PYTHON, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pid = tree / "build" / "mutants" / ROOM / "pid"
+    while not (pid.exists() and pid.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert f"make mutants ROOM={ROOM}` goes on" in said
+    assert (pid.parent / "ended").exists()
 
 
 @pytest.mark.parametrize("code", [None, 255])

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import ast
 import difflib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO
@@ -48,6 +51,8 @@ MIN_SCORE = 90.0
 PROCESSES = 2
 MIN_WORDS = 3
 """A string of so many words is a text for people."""
+INTERRUPT_SECONDS = 5
+"""How long mutmut has to end by itself when the run is interrupted."""
 REPORT_SECONDS = 20
 """Between two lines of progress, where they are not written over each other."""
 
@@ -132,9 +137,10 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         listed = read_table(TABLE.read_text(encoding="utf-8"))
         only_survivors = environ.get("SURVIVORS", "") not in {"", "0", "no"}
         folder = WORK / room
-        prepare(room, folder, only_survivors=only_survivors)
-        run(room, folder)
-        found = results(room, folder)
+        with _alone(room) as lock:
+            prepare(room, folder, only_survivors=only_survivors)
+            run(room, folder, lock)
+            found = results(room, folder)
     except Failed as error:
         _say(f"make mutants: {error}", file=sys.stderr)
         return 2
@@ -316,9 +322,22 @@ def _metas(folder: Path) -> list[Path]:
 # mutmut
 
 
-def run(room: str, folder: Path) -> None:
+@contextmanager
+def _alone(room: str) -> Iterator[int]:
+    """Hold the room's lock, which mutmut inherits: where this process is killed mutmut goes on, and
+    a second one would write into the same files. Raises Failed where another run has it."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / f"{room}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"another run of {room} is under way in this folder") from None
+        yield file.fileno()
+
+
+def run(room: str, folder: Path, lock: int) -> None:
     """Let mutmut try what has no result yet. Raises Failed with its last words where it fails, and
-    KeyboardInterrupt once it has ended."""
+    KeyboardInterrupt once it has ended. `lock` is a descriptor that it keeps open."""
     # CI would make failures of what is skipped here for lack of Node.js packages.
     environ = {name: value for name, value in os.environ.items() if name != "CI"}
     environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
@@ -329,14 +348,22 @@ def run(room: str, folder: Path) -> None:
     _say(f"{room}: the tests are run once without a mutant (up to a minute) ...")
     began = time.monotonic()
     with subprocess.Popen(
-        command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=[lock],
     ) as process:
         assert process.stdout
         try:
             last = list(_progress(room, process.stdout, sys.stdout.isatty()))
         except KeyboardInterrupt:
-            # mutmut got the signal as well, and writes down what it has.
-            process.wait()
+            # From a terminal mutmut got the signal as well. It writes down what it has.
+            try:
+                process.wait(INTERRUPT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)
             raise
     if process.returncode:
         said = "\n".join(last[-40:])
@@ -487,4 +514,7 @@ def _say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
 
 
 if __name__ == "__main__":
+    # Also where it was started in the background, which ignores an interrupt otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

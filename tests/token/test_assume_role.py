@@ -71,6 +71,8 @@ def test_the_request_says_what_is_asked_in_the_body_and_nothing_in_the_url(
     with scripted_sts(success()) as server:
         client_of(server).assume_role(REQUEST, KEY)
     sent = server.requests[0]
+    assert sent["AccessKeyId"] == KEY.access_key_id
+    assert sent["RegionId"] == "cn-hangzhou"
     assert sent["Action"] == "AssumeRole"
     assert sent["Version"] == "2015-04-01"
     assert sent["Format"] == "JSON"

@@ -18,6 +18,7 @@ from token_service.token.cache import (
     MAX_OF_ONE_CALLER,
     MIN_SECONDS_LEFT,
     CredentialsCache,
+    _Flight,
 )
 from token_service.token.refusals import StsUnreachable
 
@@ -185,6 +186,25 @@ def test_a_share_is_counted_right_whatever_is_evicted(asked: list[tuple[int, int
     assert max(counted.values(), default=0) <= 5
 
 
+def test_of_one_callers_share_the_oldest_goes_and_the_count_stays(clock: Clock, sts: Sts) -> None:
+    for share in (1, 2):
+        cache = CredentialsCache(clock, share)
+        for number in range(5):
+            cache.get(REQUEST._replace(policy=str(number)), sts)
+        kept = [request.policy for request in cache._entries]
+        assert kept == ["0", "1", "2", "3", "4"][-share:]
+        assert cache._counts == {"alice": share}
+
+
+def test_who_has_no_entry_left_is_not_counted(clock: Clock, sts: Sts) -> None:
+    cache = CredentialsCache(clock)
+    for number in range(MAX_ENTRIES + 1):
+        cache.get(REQUEST._replace(session_name=f"user{number}"), sts)
+    assert "user0" not in cache._counts
+    assert cache._counts["user1"] == 1
+    assert len(cache._counts) == len(cache._entries) == MAX_ENTRIES
+
+
 def at_once(count: int, ask: Callable[[], object]) -> None:
     threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:
@@ -194,16 +214,18 @@ def at_once(count: int, ask: Callable[[], object]) -> None:
 
 
 def test_those_who_ask_at_once_share_one_call(cache: CredentialsCache, sts: Sts) -> None:
-    answers: list[Credentials] = []
+    answers: list[tuple[Credentials, bool]] = []
     others_wait = threading.Event()
 
     def fetch(request: RoleRequest) -> Credentials:
         others_wait.wait(0.2)
         return sts(request)
 
-    at_once(20, lambda: answers.append(cache.get(REQUEST, fetch)[0]))
-    assert len(sts.requests) == 1
-    assert answers == [answers[0]] * 20
+    at_once(20, lambda: answers.append(cache.get(REQUEST, fetch)))
+    assert sts.requests == [REQUEST]
+    assert {credentials.access_key_id for credentials, _ in answers} == {"STS.1"}
+    # Who has fetched them was not served them again.
+    assert sorted(is_hit for _, is_hit in answers) == [False] + [True] * 19
 
 
 def test_those_who_ask_at_once_share_the_error_and_the_next_asks_again(
@@ -226,6 +248,15 @@ def test_those_who_ask_at_once_share_the_error_and_the_next_asks_again(
     at_once(20, ask)
     assert (len(errors), len(calls)) == (20, 1)
     assert not cache.get(REQUEST, sts)[1]
+
+
+def test_who_waited_for_a_call_that_was_cut_off_is_told_so(cache: CredentialsCache) -> None:
+    """As by an exception that is none of Exception's."""
+    cut_off = _Flight()
+    cache._flights[REQUEST, ()] = cut_off
+    cut_off.under_way.release()
+    with pytest.raises(RuntimeError, match="without a result"):
+        cache.get(REQUEST, Sts(Clock()))
 
 
 def test_those_who_ask_for_different_things_do_not_wait_for_each_other(

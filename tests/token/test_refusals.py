@@ -86,6 +86,10 @@ def test_what_is_too_short_for_a_secret_stays() -> None:
     assert refused(message="No. 1234567 no", key=key).message == "No. 1234567 no"
 
 
+def test_a_refusal_without_an_id_has_none() -> None:
+    assert StsRefused(500, "NoPermission", "No.").sts_request_id == ""
+
+
 def test_what_went_wrong_on_the_way_is_said() -> None:
     error = StsUnreachable.of(ConnectionFault(ConnectionRefusedError()))
     assert (error.status, error.code) == (503, "StsUnreachable")

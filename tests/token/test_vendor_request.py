@@ -39,8 +39,12 @@ REQUEST = sts.RoleRequest("acs:ram::1:role/r", "anonymous", '{"a b":"*~+/\u7167"
 def test_the_form_is_signed_as_the_protocol_says() -> None:
     """Checked with the sandbox's own signature, which the known-answer vector 1 proves."""
     form = sts._signed_form(REQUEST, AccessKey("LTAIkey", "s3cret", "CAIS+/="), "cn-hangzhou")
-    sent = dict(parse_qsl(form.decode(), keep_blank_values=True))
+    pairs = parse_qsl(form.decode(), keep_blank_values=True)
+    sent = dict(pairs)
+    # None stands there twice.
+    assert len(pairs) == len(sent)
     signature = sent.pop("Signature")
+    assert sent["AccessKeyId"] == "LTAIkey"
     assert sent["Policy"] == REQUEST.policy
     assert sent["SecurityToken"] == "CAIS+/="
     assert signature == rpc_signature(rpc_string_to_sign("POST", sent), "s3cret", "HMAC-SHA1")
