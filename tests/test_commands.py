@@ -104,7 +104,8 @@ How = Beside | Starts | InCheckout | Settings | ByTest | NotRun
 FIRST = (README, "echo 'Hello from a phone'")
 AN_SDK = ("docs/start.md", "cat > upload.py")
 HERE = "tests/test_commands.py"
-SANDBOX_LINES = "tests/integrate/test_sandbox_lines.py::test_the_lines_for_the_sandbox_upload"
+LINES = "tests/integrate/test_sandbox_lines.py"
+SANDBOX_LINES = f"{LINES}::test_the_lines_for_the_sandbox_upload"
 CURL = 'blocks("sh", INTEGRATE / "curl.md")'
 
 REGISTER: dict[tuple[str, str], How] = {
@@ -201,6 +202,9 @@ REGISTER: dict[tuple[str, str], How] = {
         "web/package.json has these packages, locked, and the test takes them from there"
     ),
     ("docs/integrate/webhook-backend.md", "UPLOAD_HOOK_URL="): Starts("AUTH=anonymous"),
+    ("docs/integrate/webhook-backend.md", "--upload-file hello.txt"): ByTest(
+        f"{LINES}::test_the_sandbox_calls_a_back_end_after_an_upload", 'blocks("sh", INTEGRATE'
+    ),
     ("docs/platforms.md", "apt-get"): NotRun("it installs Debian's packages for all users"),
     ("docs/platforms.md", "python3 -m ops.install"): ByTest(
         f"{HERE}::test_the_sandbox_starts_without_make"
