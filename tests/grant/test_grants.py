@@ -147,6 +147,7 @@ def test_a_body_may_have_16_kb_and_not_a_byte_more() -> None:
     with pytest.raises(InvalidParameter) as caught:
         grants.read_wishes(post(wishes.ljust(MAX_BODY_BYTES + 1)))
     assert caught.value.code == "InvalidParameter.Body"
+    assert str(MAX_BODY_BYTES) in caught.value.message
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
@@ -209,6 +210,7 @@ def test_another_body_is_refused(request_: Request) -> None:
     with pytest.raises(InvalidParameter) as caught:
         grants.read_wishes(request_)
     assert caught.value.code == "InvalidParameter.Body"
+    assert caught.value.message.startswith("body: must ")
 
 
 @pytest.mark.parametrize(
@@ -242,6 +244,7 @@ def test_a_wish_must_say_one_thing(request_: Request) -> None:
     with pytest.raises(InvalidParameter) as caught:
         grants.read_wishes(request_)
     assert caught.value.code == "InvalidParameter.Policy"
+    assert re.match("policy: (?!None)[a-z]+ ", caught.value.message)
 
 
 def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:

@@ -226,6 +226,41 @@ def test_an_odd_statement_is_refused(statement: object, says: str) -> None:
         policy(statement)
 
 
+def test_a_name_is_looked_at_wherever_it_stands() -> None:
+    """In a statement that has a condition, and in each value of it."""
+    bad = "$BUCKET"
+    for statement in (
+        allow(OWN, f"oss:{bad}", Condition=UNDER_PREFIX),
+        allow(f"{OWN}{bad}", Condition=UNDER_PREFIX),
+        allow(OWN, Condition={"StringLike": {"oss:Prefix": bad, "oss:Delimiter": "/"}}),
+        allow(OWN, Condition={"StringLike": {"oss:Prefix": [bad, "x"]}, "Bool": {"acs:x": True}}),
+        allow(OWN, Condition={"Bool": {"acs:x": True}, "StringLike": {"oss:Prefix": ["x", bad]}}),
+    ):
+        with pytest.raises(ValueError, match=r"\$BUCKET: only"):
+            policy(statement)
+
+
+@pytest.mark.parametrize("operator", ["StringLike", "StringEquals"])
+def test_listing_is_kept_under_the_prefix_by_either_operator(operator: str) -> None:
+    for texts in ("$OBJECT_PREFIX", "$OBJECT_PREFIX/a*", ["$OBJECT_PREFIX*", "$OBJECT_PREFIX/b"]):
+        condition = {operator: {"oss:Prefix": texts}}
+        assert rendered(policy(allow(WHOLE_BUCKET, "OSS:ListObjects", Condition=condition)))
+
+
+def test_a_resource_may_have_colons_behind_the_prefix() -> None:
+    vendors = policy(allow("acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX/a:b/c:*"))
+    whole, one = resources(vendors), resources(vendors, f"{PREFIX}a:b/c:d:e")
+    assert whole == ["acs:oss:*:*:my-bucket/uploads/alice/a:b/c:*"]
+    assert one == ["acs:oss:*:*:my-bucket/uploads/alice/a:b/c:d:e"]
+    with pytest.raises(InvalidParameter):
+        resources(vendors, f"{PREFIX}a:b/d:e")
+
+
+def test_what_is_beyond_ascii_stays_as_it_is() -> None:
+    text = VendorPolicy(WRITE).render(BUCKET, "\u7167/", None)
+    assert "my-bucket/\u7167/*" in text
+
+
 def test_a_deny_may_be_about_anything() -> None:
     deny = {"Effect": "Deny", "Action": "oss:*", "Resource": "acs:oss:*:*:$BUCKET_NAME/keep/*"}
     vendors = policy(allow(OWN), deny)

@@ -90,6 +90,14 @@ def test_no_crowd_of_names_hides_a_misspelt_one() -> None:
     assert refused_name([*crowd, "y", "objct"]) == "body"
 
 
+def test_a_crowd_of_names_is_refused_with_how_many_may_be_there() -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        wish_names.check([f"x{number}" for number in range(65)], wish_names.FORM)
+    assert caught.value.message.startswith("body: must ")
+    assert "64" in caught.value.message
+    wish_names.check([f"x{number}" for number in range(64)], wish_names.FORM)
+
+
 def test_a_misspelt_wish_is_found_among_many_other_names() -> None:
     others = [f"app_{number}" for number in range(40)]
     for given_ in (["objct", *others], [*others, "objct"]):
