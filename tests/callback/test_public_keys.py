@@ -78,6 +78,7 @@ def test_another_key_is_fetched_by_https_though_oss_names_http(cdn: ScriptedSts)
     verify(keys)
     ((head, body),) = cdn.received
     assert head.startswith(b"GET /callback_pub_key_v1.pem HTTP/1.1\r\n")
+    assert b"Accept: */*" in head.split(b"\r\n")
     assert body == b""
 
 
@@ -245,6 +246,31 @@ def test_while_there_is_no_key_a_fetch_is_tried_every_five_seconds(
             verify(keys, OWN)
         clock[0] += 1
     assert len(cdn.received) == 2
+
+
+def test_a_key_that_is_there_is_fetched_again_after_a_minute_and_no_sooner(
+    cdn: ScriptedSts, clock: list[float]
+) -> None:
+    keys = OssKeys(None)
+    verify(keys, OWN)
+    began = clock[0]
+    # The last: a clock that was set back locks nobody out.
+    for later, fetches in ((0, 1), (0.5, 1), (59.5, 1), (60, 2), (119.5, 2), (120, 3), (-3600, 4)):
+        clock[0] = began + later
+        with pytest.raises(CallbackRefused):
+            verify(keys, OTHER)
+        assert len(cdn.received) == fetches, later
+
+
+def test_no_two_urls_are_fetched_within_five_seconds(cdn: ScriptedSts, clock: list[float]) -> None:
+    cdn.moves[:] = [answer(404, b"")]
+    keys = OssKeys(None)
+    began = clock[0]
+    for number, (later, fetches) in enumerate(((0, 1), (0, 1), (0.5, 1), (4.5, 1), (5, 2))):
+        clock[0] = began + later
+        with pytest.raises(CallbackRefused):
+            verify(keys, OTHER, url=f"https://{HOST}/key{number}.pem")
+        assert len(cdn.received) == fetches, later
 
 
 def test_keys_of_few_urls_are_kept(cdn: ScriptedSts, clock: list[float]) -> None:

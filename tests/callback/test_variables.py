@@ -212,6 +212,7 @@ def test_whatever_a_client_adds_ours_stay_ours(pairs: list[tuple[str, str]]) -> 
 def test_a_wish_is_added_as_constants_and_as_fields_of_a_form() -> None:
     assert wished("order=7&x:colour=dark+red&note=") == "&order=7&colour=dark%20red&note="
     assert wished("order=${x:order}") == "&order=${x:order}"
+    assert wished("path=a/b%3Fc") == "&path=a%2Fb%3Fc"
 
 
 @pytest.mark.parametrize(

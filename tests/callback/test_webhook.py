@@ -280,6 +280,23 @@ def test_an_answer_that_is_sound_and_deep_is_passed_on_or_refused() -> None:
         assert list(deliver(answer(200, b'{"a":' * 9000 + b"1" + b"}" * 9000))) == ["a"]
 
 
+def test_an_answer_that_can_be_read_and_not_be_written_again_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fake: json reads and writes to depths that differ between versions of Python."""
+    written = webhook.compact
+
+    def shallow(document: Any) -> str:
+        if document == {"a": [1]}:
+            raise RecursionError
+        return written(document)
+
+    monkeypatch.setattr(webhook, "compact", shallow)
+    with pytest.raises(HookFailed, match="JSON object"):
+        deliver(answer(200, {"a": [1]}))
+    assert deliver(answer(200, {"a": 1})) == {"a": 1}
+
+
 @pytest.mark.parametrize("move", [hang, drip(b"HTTP/1.1 200 X\r\n" * 50)], ids=["hang", "drip"])
 def test_a_hook_that_does_not_end_is_given_up(move: Move) -> None:
     began = time.monotonic()
