@@ -67,7 +67,7 @@ class App(Instance):
             method = request.method
             record.request_id = request.request_id
             route = _find(request.path)
-            # Imported where it is needed: apps send no Origin.
+            # Imported here because few need it: apps send no Origin.
             if self.env.get(ALLOWED_ORIGINS.name) or method == "OPTIONS":
                 from token_service.http import cors
 

@@ -97,8 +97,8 @@ class OssClient:
         self._region = region
 
     def head(self, object_key: str, access_key: AccessKey, end: float) -> ObjectHead | None:
-        """HeadObject (needs oss:GetObject). Returns None if there is no such object, and for a
-        symbolic link: OSS follows it with the function's own permissions, so its target may be
+        """HeadObject (needs oss:GetObject). Returns None if there is no such object, and for
+        symbolic links: OSS follows a link with the function's own permissions, and could reveal
         another user's object."""
         reply = self._request("HEAD", object_key, {}, access_key, end)
         if reply.headers.get("x-oss-object-type") == "Symlink":
@@ -127,7 +127,7 @@ class OssClient:
             "prefix": prefix,
             "start-after": after,
             "max-keys": str(limit),
-            # As XML itself cannot hold every key.
+            # Without it XML cannot represent every key.
             "encoding-type": "url",
         }
         reply = self._request("GET", "", query, access_key, end)

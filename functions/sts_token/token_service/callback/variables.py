@@ -19,7 +19,7 @@ _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
 _FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
 FIELDS = tuple(field.partition("=")[0] for field in BODY.split("&"))
 MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
-"""The members of our answer; FIELDS are those of our body. Own variables may have none of these."""
+"""The members of our answer. Own variables may not have these names, nor those of FIELDS."""
 _OURS = {name.lower() for name in (*FIELDS, *MEMBERS, "Variables", "Status", "StatusCode")}
 
 

@@ -1,5 +1,5 @@
-"""Renders policy templates with Jinja2. It is loaded only for a template that is not rendered in
-advance, since importing Jinja2 and compiling a template take a third of a cold start."""
+"""Renders policy templates with Jinja2. It is loaded only for templates that are not rendered in
+advance: importing Jinja2 and compiling a template take a third of a cold start."""
 
 from __future__ import annotations
 

@@ -108,9 +108,9 @@ def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
 
 
 def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
-    """Return a token's life in seconds. A wish is cut to what is left of the login, as far as STS
-    allows: to a multiple of its shortest session, since each other number would need its own call
-    of STS. Credentials cached for a number of seconds never live longer than that."""
+    """Return a token's life in seconds. A wish is cut to what is left of the login, to a multiple
+    of STS's shortest session: each other number would need its own call of STS. Credentials cached
+    for a number of seconds never live longer than that."""
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds

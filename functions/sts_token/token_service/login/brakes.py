@@ -73,8 +73,8 @@ def denied(value: str) -> tuple[str, ...]:
 
 def apply(caller: Caller, brakes: Brakes) -> None:
     """Let a caller pass, or raise CallerDenied. With LOGINS_NOT_BEFORE, raises ExpiredToken for an
-    older login, so that the app signs in again, and InvalidToken for a login that does not say when
-    it was made."""
+    older login, so that the app signs in again. Raises InvalidToken for a login that does not say
+    when it was made."""
     if caller.segment in brakes.denied:
         raise CallerDenied(_DENIED)
     if not brakes.not_before or caller.login is None:

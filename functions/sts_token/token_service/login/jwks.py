@@ -86,8 +86,8 @@ class KeySet:
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
-        """Return the key of that name, and the keys to try: it, then its newer version, which is
-        fetched only when needed (a kid may be reused, or missing). Raises what `find` raises."""
+        """Return the key of that name, and the keys to try: first it, then its newer version, since
+        a kid may be reused or missing. That one is fetched when needed. Raises as `find` does."""
         found = self.find(name)
         return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 

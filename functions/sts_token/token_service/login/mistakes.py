@@ -75,7 +75,7 @@ def _algorithm(given: object, settings: Jwt) -> str:
 
 def _signature(login: str, secrets: Iterable[bytes]) -> str:
     """Say so if the login is signed with the bytes that a secret decodes to (base64), as jjwt reads
-    it. The whole secret must be base64, so nobody can guess those bytes and learn of it."""
+    it. The whole secret must be base64, or those bytes could be few enough to be guessed."""
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")

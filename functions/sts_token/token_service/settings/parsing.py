@@ -27,8 +27,8 @@ class Refused(Exception):
 
 
 class Variable(NamedTuple):
-    """One environment variable, declared only in variables.py. `default`, as text, is used where it
-    is not set. Without a default that is a fault (`missing`), or its reader gives another value.
+    """One environment variable, declared only in variables.py. `default`, as text, is used if it is
+    not set. Without a default that is a fault (`missing`), or its reader gives another value.
     A `secret` is never shown. `first` marks the variables that everybody needs to know."""
 
     name: str

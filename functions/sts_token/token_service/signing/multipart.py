@@ -2,9 +2,9 @@
 (vendor documentation, "InitiateMultipartUpload" and the four after it).
 
 The seal has all that the next call needs. The function's own key signs each URL, only for the
-sealed object key and never for reading. That OSS checks a part's signed content-length, and heeds
-x-oss-forbid-overwrite and a callback at the end, is not verified on the real OSS (assumptions 49,
-50 and 51).
+sealed object key and never for reading. Three things are not verified on the real OSS (assumptions
+49, 50 and 51): that OSS checks a part's signed content-length, and that it heeds
+x-oss-forbid-overwrite and a callback at the end.
 """
 
 from __future__ import annotations

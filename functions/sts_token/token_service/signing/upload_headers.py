@@ -1,8 +1,8 @@
 """Limits and wishes -> the headers that an upload must have: signed in a URL, exact in a form.
 
 A browser shows a file by its content type, so a stored HTML page or SVG can run scripts on the
-bucket's domain. If types or sizes are limited, an object is therefore stored as a download
-(Content-Disposition: attachment), unless it is wished inline and its type runs no scripts.
+bucket's domain. So if types or sizes are limited, an object is stored as a download
+(Content-Disposition: attachment). Types that run no scripts may be stored inline, by a wish.
 """
 
 from __future__ import annotations
