@@ -81,7 +81,7 @@ def compiler() -> tuple[Python | None, str]:
 def imported(python: Python, folders: Sequence[Path], *, cold: bool = False) -> list[Path]:
     """Return the modules of the first folder that are imported, as sorted paths below it.
 
-    These are the modules that Python compiles while the function answers on each route, with each
+    Python compiles these modules while the function answers on each route, with each
     way to log in, and with an operator's own policy template. With `cold`, they are those for one
     token by a bundled policy. The folder must not have byte code yet. Raises PackageError.
     """

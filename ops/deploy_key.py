@@ -35,7 +35,7 @@ RIGHTS = (
         ("fc:GetTempBucketToken",),
         ("*",),
         "the package goes through a bucket of the platform, which is no function's resource",
-        "a request of fc3 0.1.22; the action's name stands in a component of the vendor's only",
+        "a request of fc3 0.1.22; only a component of the vendor has the action's name",
     ),
     Right(
         ("ram:PassRole",),

@@ -53,7 +53,7 @@ def why(output: str) -> str:
     """Say what was wrong and what helps, from the output of venv, pip or npm. Returns "" if
     unknown.
 
-    A missing version is told apart from an index that cannot be reached: pip reports both cases as
+    It distinguishes a missing version from an index that cannot be reached: pip reports both as
     "Could not find a version that satisfies the requirement".
     """
     if _FULL.search(output):

@@ -1,8 +1,8 @@
 """Finds the Python of the runtime, CPython 3.10, on this machine: `find()`.
 
 This Python compiles the package, and tests and measures it as it is deployed. The last part of its
-version does not matter: from 3.10b1 on all of 3.10 have the same magic number for byte code, 3439
-(CPython 3.10, Lib/importlib/_bootstrap_external.py, the list above MAGIC_NUMBER).
+version does not matter: byte code of all 3.10 since 3.10b1 has the same magic number, 3439.
+(Source: CPython 3.10, Lib/importlib/_bootstrap_external.py, the list above MAGIC_NUMBER.)
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def acl_in_put(site: Site) -> Finding:
     header = {"x-oss-object-acl": "private"}
     put = site.oss(key, "PUT", "acl/put", headers=header, body=TEXT)
     form = site.form(key, "acl/form", fields=header.items())
-    return refused({"a PUT": put, "a form": form}, "AccessDenied for want of PutObjectAcl")
+    return refused({"a PUT": put, "a form": form}, "AccessDenied without PutObjectAcl")
 
 
 def link_rights(site: Site) -> Finding:
@@ -301,7 +301,9 @@ def public_endpoint(site: Site) -> Finding:
     key = site.session(allow(site, "PutObject GetObject", "public/*"))
     answer = site.oss(key, "GET", "public/none", endpoint=site.account.public)
     if answer.code == "NoSuchKey" or answer.is_good or answer.is_denied:
-        raise NotTried("the public endpoint is open to this account: needs one where it is closed")
+        raise NotTried(
+            "the public endpoint is open to this account: needs an account where it is closed"
+        )
     seen = (answer.status, answer.code, answer.ec)
     sound = seen == (400, "PublicEndpointForbidden", "0048-00000401")
     return judged([] if sound else [f"answered {answer}"], str(answer))

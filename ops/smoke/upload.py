@@ -186,7 +186,7 @@ def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -
         if refusal is None:
             written.append(key)
         faults += _faults(refusal, f"the token may write {key}")
-    return judged(faults, "refused: sibling, same beginning, top of the bucket")
+    return judged(faults, "refused: another folder, same beginning, root of the bucket")
 
 
 def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
@@ -196,7 +196,7 @@ def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
         key = f"{prefix}{mark}.txt"
         refusal = refusal_of(partial(bucket.get_object, key))
         faults += _faults(refusal, f"the token may read {key}")
-    return judged(faults, "refused: sibling, same beginning, top of the bucket")
+    return judged(faults, "refused: another folder, same beginning, root of the bucket")
 
 
 def _list(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
@@ -204,7 +204,7 @@ def _list(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
     for prefix in neighbours(target.prefix, mark):
         refusal = refusal_of(partial(bucket.list_objects_v2, prefix, max_keys=1))
         faults += _faults(refusal, f"the token may list {prefix or 'the whole bucket'}")
-    return judged(faults, "refused: sibling, same beginning, whole bucket")
+    return judged(faults, "refused: another folder, same beginning, whole bucket")
 
 
 def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Finding:
