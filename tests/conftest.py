@@ -1,4 +1,4 @@
-"""What many tests need: a sound environment, and a request's event."""
+"""Shared fixtures: a valid environment, and a request's event."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CallHandler = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def env() -> Env:
-    """The least that a deployment sets; nothing answers at its STS."""
+    """The minimal variables of a deployment; nothing answers at its STS."""
     return {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "function-access-key-secret",
@@ -72,7 +72,7 @@ def server() -> Iterator[ScriptedSts]:
 
 @pytest.fixture
 def jwt_env(env: Env, server: ScriptedSts) -> Env:
-    """With logins, and an STS that answers."""
+    """An environment with logins, and with an STS that answers."""
     return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
 
 

@@ -284,8 +284,9 @@ def credential(answer: dict[str, Any]) -> str:
 def test_downloads_are_signed_with_the_callers_own_session_so_that_a_link_leads_nowhere(
     jwt_env: Env, ask: Ask, server: ScriptedSts, method: str, policy: str, choices: str
 ) -> None:
-    """A2. OSS follows a symbolic link as whoever signed (vendor documentation of PutSymlink): alice
-    may have linked to bob's object, now or before, here or elsewhere; our own key may read it."""
+    """A2. OSS follows a symbolic link with the rights of the signer (vendor documentation of
+    PutSymlink): alice may have linked to bob's object, now or before, here or elsewhere; our own
+    key may read it."""
     jwt_env.update(POLICY_FILE=policy, POLICY_CHOICES=choices)
     signed = ask("alice", "/signed-url", object="link", method=method)
     assert credential(signed) == CREDENTIALS["AccessKeyId"]

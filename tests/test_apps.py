@@ -241,7 +241,7 @@ def test_the_parts_of_one_upload_go_on_over_new_tokens(where: str, cloud: Runnin
 def test_an_object_lies_under_the_prefix_of_the_token_that_it_is_sent_with(
     where: str, cloud: RunningCloud
 ) -> None:
-    """Another person logged in meanwhile: nothing of theirs goes to whoever was there before."""
+    """Another user logged in meanwhile: the previous user gets nothing of theirs."""
     before, after = f"before-{where}", f"after-{where}"
     answers = said(ended(cloud, answer_of(cloud, before)), answer_of(cloud, after))
     (done,) = use(where, {"answers": answers, "files": FOUR})
@@ -357,7 +357,7 @@ OSS_REFUSES = {
 def test_a_page_says_why_oss_refuses(
     cloud: RunningCloud, code: str, reason: str, size: int
 ) -> None:
-    """Nobody looked at what the upload answered."""
+    """The snippet did not check the upload's answer."""
     outcome = use_service(cloud, code, "refused", "x" * size)
     assert reason in outcome["error"]["message"]
     assert stored(cloud, "refused") == {}

@@ -30,7 +30,7 @@ COMPUTED_IMPORTS = {
     # The way to log in that AUTH names.
     "token_service.settings.reading": 1,
 }
-"""The only ones that lead up: whoever asks for them does not know what they load."""
+"""The only modules that lead up: their callers do not know what they load."""
 
 OUR_OWN = {"sandbox", "ops", "bench", "tests"}
 FORMER = set(
@@ -289,4 +289,4 @@ def test_contributing_says_how_large_things_may_grow() -> None:
     text = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
     path = f"the token path has at most {core.MAX_TOKEN_PATH_LINES:,} lines"
     assert f"{path}, the function {MAX_LINES:,}" in text
-    assert f"There are {MAX_VARIABLES} variables at most, of which {MAX_FIRST} are" in text
+    assert f"{MAX_VARIABLES} variables at most. {MAX_FIRST} of them are" in text

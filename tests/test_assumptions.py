@@ -27,7 +27,7 @@ _MARK = re.compile(
 _NUMBER = re.compile(r"\(assumptions? (N|[0-9]+(?:(?:, | and )[0-9]+)*)\)")
 _NEAR = 300
 """Characters from the mark to its number."""
-# The register itself, what it is made into, its tool; and what was once true.
+# Files with marks that are not checked: the register, its page, its tool, and past versions.
 _LEFT_OUT = re.compile(
     r"docs/assumptions\.|ops/conform/|CHANGELOG\.md|tests/upgrade/[0-9a-f]{7}/|tests/.*\.py$"
 )
@@ -59,7 +59,7 @@ def flat(text: str) -> str:
 
 
 def faults(text: str) -> list[str]:
-    """Marks of a text that name no entry of the register, and names of entries that are none."""
+    """Marks of a text without an entry of the register, and references to missing entries."""
     line = flat(text)
     marks = list(_MARK.finditer(line))
     # Before the next one begins.

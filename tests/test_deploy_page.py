@@ -1,4 +1,4 @@
-"""docs/deploy.md and its like: the commands that readers copy do what is promised of them."""
+"""docs/deploy.md and similar pages: the commands that readers copy do what the pages promise."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Limits that hold: what UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES bind.
+"""UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES bind every upload.
 
-The attacker has a login, and what the function answers: URLs, forms and seals, which they alter as
-they like. After each test the bucket holds nothing but images of 10 bytes at the most.
+The attacker has a login and the function's answers (URLs, forms and seals), and may alter them.
+After each test the bucket holds only images of at most 10 bytes.
 """
 
 from __future__ import annotations

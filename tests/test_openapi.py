@@ -1,4 +1,4 @@
-"""docs/openapi.yaml is the function's HTTP interface: no less, no more, and what it answers."""
+"""docs/openapi.yaml describes the function's HTTP interface and its answers exactly."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class World:
     def send(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> tuple[int, bytes]:
-        """Send to OSS what a client would send to that URL."""
+        """Send the request of a client for that URL to OSS."""
         parts = urlsplit(url)
         assert f"{parts.scheme}://{parts.netloc}" == self.endpoint
         assert BUCKET not in parts.path

@@ -1,5 +1,5 @@
-"""The page that `make run` serves at /app/, in Chromium: what a person does with it, and what may
-come between. The scripts that drive it are tests/web/page_*.mjs, above full_page.mjs.
+"""The page that `make run` serves at /app/, in Chromium: a user's actions, and possible
+disturbances. The scripts that drive it are tests/web/page_*.mjs, above full_page.mjs.
 
 Nothing is wrong beside: no error on the console, no violation of the policy, none of axe-core's
 rules in either theme, and no secret in the document, in storage, in an address or in the panel.

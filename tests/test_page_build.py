@@ -1,4 +1,4 @@
-"""`make web`: what the built page is made of, weighs and keeps."""
+"""`make web`: the parts, the size and the stored data of the built page."""
 
 from __future__ import annotations
 

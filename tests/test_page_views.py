@@ -86,7 +86,7 @@ def test_all_of_the_callers_own_uploads_are_seen_page_by_page(
     assert found["note"] == ""
     pictures = [item["picture"] for item in found["items"] if item["picture"]]
     assert [[240, 240]] in pictures
-    # Who signs out leaves nothing behind.
+    # Signing out leaves nothing behind.
     assert outcome["left"] == {"note": "Sign in to see your uploads.", "more": False, "items": []}
 
 

@@ -1,7 +1,7 @@
-"""Holes that were open once, each played as the attack that found it.
+"""Vulnerabilities of the past, each with the attack that found it.
 
-What one module alone can show stands in that module's tests; PAST_FAULTS names them all, and why
-what is not mended yet stays.
+If one module can show a fault, its test is with that module. PAST_FAULTS names all of them, and why
+some are not fixed yet.
 """
 
 from __future__ import annotations

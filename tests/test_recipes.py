@@ -85,7 +85,7 @@ def create(place: str, text: str) -> Step:
 
 
 def append(place: str, text: str) -> Step:
-    """Put text at the end of what is there already."""
+    """Append text to the file."""
 
     def take(root: Path) -> None:
         with (root / place).open("a", encoding="utf-8") as file:
@@ -95,7 +95,7 @@ def append(place: str, text: str) -> Step:
 
 
 def insert(place: str, before: str, text: str) -> Step:
-    """Put text before what is there already."""
+    """Insert text at the beginning of the file."""
 
     def take(root: Path) -> None:
         old = (root / place).read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def insert(place: str, before: str, text: str) -> Step:
 
 
 def insert_after(place: str, pattern: str, text: str) -> Step:
-    """Put text behind what a pattern finds, whatever has been added there since."""
+    """Insert text after a pattern's match, whatever was added there since."""
 
     def take(root: Path) -> None:
         old = (root / place).read_text(encoding="utf-8")
@@ -218,7 +218,7 @@ EVERY_STEP = [
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of what the recipes touch."""
+    """A copy of the files that the recipes touch."""
     leave_out = shutil.ignore_patterns("__pycache__", "node_modules", "upgrade")
     for name in ("functions", "policies", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=leave_out)

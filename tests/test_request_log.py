@@ -1,4 +1,4 @@
-"""One line for each request: what it says, and that it says nothing secret."""
+"""One log line for each request: its content, and that it holds no secret."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def check(cloud: RunningCloud, parts: int, stop_after: list[int]) -> None:
     assert (first["outcome"], second["outcome"]) == ("interrupted", "interrupted")
     assert "Failed to fetch" in second["error"]
     assert (third["outcome"], third["error"]) == ("done", "done"), third["failed"]
-    # What OSS has answered was not sent again; what was under way may have been.
+    # Parts that OSS confirmed were not sent again; parts in progress may have been.
     assert len(first["taken"]) >= stop_after[0]
     assert set(first["taken"]).isdisjoint([*second["sent"], *third["sent"]])
     assert set(second["taken"]).isdisjoint(third["sent"])

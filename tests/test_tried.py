@@ -1,4 +1,4 @@
-"""What `make fuzz` prints of what it tried, and that too little fails the run."""
+"""The table of `make fuzz`, and that too few examples fail the run."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Town:
     cloud: RunningCloud
     # Everything that is not alice's: each object's key, and an upload under way beside it.
     theirs: Mapping[str, str]
-    # An upload under way of alice's own.
+    # An open upload of alice's own.
     upload: str
 
     def token(self, policy: str, user: str = "alice", **wishes: str) -> Token:
@@ -98,7 +98,7 @@ class Town:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
-        # Of the old way to sign nothing leads out either.
+        # The old signature opens nothing more either.
         SIGNATURE_V1="1",
         AUTH="jwt",
         POLICY_FILE="bucket_read_write_policy",
@@ -532,7 +532,7 @@ def test_the_session_names_the_caller(town: Town, user: str) -> None:
     identity = identities.find(token.access_key_id, token.security_token)
     expected = f"{town.cloud.env['ROLE_ARN']}/{callers.named(user).session_name}"
     assert identity.arn == expected
-    # As OSS tells it to whoever looks into a refusal.
+    # OSS's own explanation of a refusal.
     answer = send(token, "v4", "GET", f"{BOB}theirs", signed_for=f"{BOB}theirs")
     assert (
         f"<AuthPrincipalDisplayName>{expected}</AuthPrincipalDisplayName>".encode() in answer.body

@@ -24,7 +24,7 @@ def build(output):
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A tree with an ops/build.py, as each of our commits has it."""
+    """A tree with an ops/build.py, like each of our commits."""
     tree = tmp_path / "checkout"
     (tree / "ops").mkdir(parents=True)
     (tree / "ops" / "__init__.py").touch()
@@ -87,7 +87,7 @@ def test_a_built_package_is_taken_without_its_byte_code(tmp_path: Path) -> None:
 def test_a_base_that_is_nothing_is_said_in_one_line(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
-    """A folder that is no package may be a branch's name: here it is not."""
+    """A folder that is not a package could be the name of a branch; here it is not."""
     monkeypatch.chdir(repository)
     with pytest.raises(CompareError) as caught:
         put_base(base, tmp_path / "target", repository)

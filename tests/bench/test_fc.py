@@ -49,7 +49,7 @@ def platform(started: list[Held], cap: int, concurrency: int) -> Platform:
 
 
 def wait_for(started: list[Held], requests: int) -> None:
-    """Until so many requests are under way."""
+    """Wait until this many requests are in progress."""
     while requests:
         requests -= sum(one.asked.acquire(timeout=0.01) for one in list(started))
 
@@ -60,7 +60,7 @@ def test_one_request_at_a_time_needs_an_instance_each(
     fc = platform(started, 2, 1)
     under_way = [clients.submit(fc.answer, {}) for _ in range(2)]
     wait_for(started, 2)
-    # The third is the platform's to refuse, with what is no answer of ours.
+    # The platform refuses the third one with its own answer.
     assert fc.answer({}) == Answer(429, REFUSAL)
     assert b"StatusCode" not in REFUSAL
     for one in started:

@@ -25,7 +25,8 @@ def noisy(chance: random.Random, scale: float, count: int = 20) -> Values:
     ("count", "outside"), [(6, 0), (8, 0), (9, 1), (20, 5), (60, 21), (100, 39)]
 )
 def test_the_interval_is_that_of_the_tables(count: int, outside: int) -> None:
-    """Of order statistics for the median, at 95 %: as in Conover, Practical Nonparametrics."""
+    """The interval of the median by order statistics, at 95 %: from Conover, Practical
+    Nonparametrics."""
     assert values_outside(count) == outside
 
 
@@ -35,7 +36,7 @@ def test_too_few_rounds_are_refused() -> None:
 
 
 def test_rounds_are_divided_one_by_one() -> None:
-    """What else the machine does slows a whole round down, and cancels out."""
+    """Other work of the machine slows a whole round down, so its effect cancels out."""
     busy = [1.0, 2.0, 4.0, 8.0, 3.0, 5.0]
     assert ratio_of([1.1 * each for each in busy], busy) == Ratio(1.1, 1.1, 1.1)
     assert ratio_of(busy, busy) == Ratio(1.0, 1.0, 1.0)
@@ -46,7 +47,7 @@ def test_one_wild_round_moves_neither_median_nor_interval() -> None:
 
 
 def test_equal_copies_show_hardly_ever_a_difference_and_a_slower_one_does() -> None:
-    """Twelve metrics are looked at in a run, and none of them may be news by chance."""
+    """A run compares twelve metrics, and none of them may look significant by chance."""
     chance = random.Random(1)  # noqa: S311 - noise, no secret
     shown = slower = 0
     for _ in range(1000):
@@ -75,7 +76,7 @@ def test_a_difference_lies_wholly_outside_the_control(change: Ratio, is_differen
 
 @pytest.mark.parametrize("control", [Ratio(0.9, 0.88, 0.95), Ratio(1.1, 1.05, 1.12)])
 def test_a_control_that_is_off_makes_no_difference_of_1(control: Ratio) -> None:
-    """Equal copies that differ: the run is noisy, and B is not news for being right."""
+    """If equal copies differ, the run is noisy, and a difference of B means nothing."""
     assert not Comparison(Ratio(1.0, 0.999, 1.001), control).is_difference()
 
 

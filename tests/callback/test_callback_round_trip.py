@@ -1,4 +1,4 @@
-"""The whole round trip: token -> SDK upload with callback -> verified -> hook -> listed.
+"""The whole round trip: token -> SDK upload with callback -> verified -> webhook -> listed.
 
 Every part is real: the SDKs, the sandbox's OSS with its own key, the function behind its gateway,
 and a back end that verifies what it gets as docs/callbacks.md tells it to.
@@ -56,7 +56,7 @@ class World:
     cloud: RunningCloud
     hook: ScriptedSts
     bucket: oss2.Bucket
-    """As the back end uses it, with the account's own key."""
+    """The bucket as the back end uses it, with the account's own key."""
 
     def login(self, user: str) -> str:
         return jwt.encode({"sub": user, "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
@@ -169,7 +169,7 @@ def by_form(world: World, key: str) -> bytes:
 
 
 def by_form_of_the_vendors_sample(world: World, key: str) -> bytes:
-    """As the front ends of the vendor's samples put a form together."""
+    """A form as the front ends of the vendor's samples build it."""
     made = world.ask("/form", "alice")
     fields = {
         "success_action_status": "200",
@@ -290,7 +290,7 @@ CONDITIONS = ("safe.copy_object(", "bucket.get_object(")
 def test_a_back_end_that_reads_as_documented_gets_what_was_verified_or_nothing(
     world: World, start: str
 ) -> None:
-    """A14: the hook hears of one object, and the same token overwrites it right after."""
+    """A14: the webhook is called for one object, and the same token overwrites it right after."""
     code = documented_code.python_with("callbacks.md", start)
     token = world.ask("/", "alice")
     by_oss2(token, "uploads/alice/swapped.png")
@@ -365,7 +365,7 @@ def test_anothers_seal_is_not_believed(world: World) -> None:
 
 
 def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world: World) -> None:
-    """As docs/callbacks.md tells apps to."""
+    """The upload that docs/callbacks.md describes for apps."""
     need("ali-oss in Node", browser=False)
     token = world.ask("/", "alice")
     endpoint = token["Scope"]["Endpoint"].replace("127.0.0.1", "localhost")
@@ -383,7 +383,7 @@ def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world:
 
 
 def with_own(token: dict[str, Any], body: str, own: dict[str, str]) -> dict[str, str]:
-    """The token's callback, with what the vendor documents for variables of an app's own."""
+    """The token's callback, with an app's own variables as the vendor documents them."""
     callback = json.loads(base64.b64decode(token["Scope"]["Callback"]))
     custom = json.loads(base64.b64decode(token["Scope"]["CallbackVar"]))
     callback["callbackBody"] += body
@@ -397,7 +397,8 @@ HEARD = {"order": OWN["x:order"], "note": "", "source": "app"}
 
 
 def test_own_variables_of_a_token_reach_the_back_end(world: World) -> None:
-    """What the SDKs' users ask most about callbacks (ali-oss#589, ios#258, java#80)."""
+    """The most frequent question of the SDKs' users about callbacks (ali-oss#589, ios#258,
+    java#80)."""
     token = world.ask("/", "alice")
     bucket = Token.of(token).oss2("v4")
     headers = with_own(token, OWN_BODY, OWN)

@@ -245,7 +245,7 @@ def test_a_wrong_setting_fails_the_callback(env: Env) -> None:
 
 
 def test_secrets_are_rotated_in_a_living_instance(cloud: RunningCloud, oss: OssSigner) -> None:
-    """The new one first; the old one stays until the last token of its time has gone."""
+    """The new secret comes first; the old one stays until the last token made with it has ended."""
     env = dict(cloud.env)
     request = call(cloud, oss)
     with closing(App(env)) as made:
@@ -329,7 +329,7 @@ def test_a_hook_that_hangs_fails_the_callback_before_oss_gives_up(
 def test_an_upload_reported_twice_has_one_idempotency_key(
     cloud: RunningCloud, oss: OssSigner
 ) -> None:
-    """Nothing is remembered: the back end tells by the key."""
+    """The function remembers nothing: the back end recognizes the upload by the key."""
     request = call(cloud, oss)
     first, second = (with_hook(cloud, request, answer(200, {}))[1] for _ in range(2))
     ((_, body),), ((_, again),) = first.received, second.received
@@ -358,7 +358,7 @@ def with_more(cloud: RunningCloud, oss: OssSigner, more: str) -> Request:
 def test_own_variables_are_answered_and_handed_on_and_not_logged(
     cloud: RunningCloud, oss: OssSigner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They may be a telephone number: the log is kept, and read by others."""
+    """Variables may hold a telephone number, and other people read the log."""
     request = with_more(cloud, oss, "&phone=555-0100")
     caplog.clear()
     with caplog.at_level(1):
@@ -457,7 +457,8 @@ def test_an_upload_of_a_denied_caller_is_reported_as_denied(
     variables: dict[str, str],
     says: str,
 ) -> None:
-    """The brake is pulled while the upload is under way: the log has it, the webhook does not."""
+    """A caller is denied while an upload is in progress: the log has the upload, and the webhook is
+    not called."""
     with (
         scripted_sts(answer(200, {})) as hook,
         running_cloud(

@@ -1,4 +1,4 @@
-"""Where OSS's public keys may come from: one host, by https; a copy in hand; the last good ones."""
+"""The sources of OSS's public keys: one host, by https; the bundled copy; the last good ones."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ WRONG_URLS = {
 
 @pytest.mark.parametrize("url", WRONG_URLS.values(), ids=WRONG_URLS)
 def test_a_key_of_another_url_is_refused_and_nobody_is_asked(cdn: ScriptedSts, url: str) -> None:
-    """Even for what production's own key has signed."""
+    """The fetch is refused even if production's own key has signed the request."""
     for signer in (OWN, None):
         with pytest.raises(CallbackRefused, match="URL is not on gosspublic"):
             verify(OssKeys(None), signer, url=url)
@@ -167,7 +167,7 @@ def test_a_fetch_that_fails_accepts_nothing_new_and_loses_nothing(
     keys = OssKeys(None)
     with pytest.raises(CallbackRefused):
         verify(keys, OWN)
-    # What is in hand goes on.
+    # The known keys stay in use.
     verify(keys)
 
 
@@ -284,7 +284,7 @@ def test_keys_of_few_urls_are_kept(cdn: ScriptedSts, clock: list[float]) -> None
 def test_many_urls_cause_no_more_fetches_than_one_and_drive_no_good_key_out(
     cdn: ScriptedSts, clock: list[float]
 ) -> None:
-    """Whoever has a token has a seal, and names URLs as they like."""
+    """A client with a token has a seal, and can name any URL."""
     cdn.moves[:] = [answer(200, OWN.pem), answer(404, b"")]
     keys = OssKeys(None)
     verify(keys, OWN)

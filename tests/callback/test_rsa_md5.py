@@ -87,7 +87,8 @@ def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
 
 
 def test_rubbish_after_the_digest_is_refused() -> None:
-    """With an exponent of 3 a verifier that takes the padding apart accepts a cube root of it."""
+    """With an exponent of 3, a verifier that parses the padding loosely accepts a forged cube
+    root."""
     key = PublicKey((1 << 2047) + 1, 3)
     info = bytes.fromhex("3020300c06082a864886f70d020505000410")
     digest = bytes.fromhex("1cb251ec0d568de6a929b520c4aed8d1")  # of "text"
@@ -195,7 +196,7 @@ def test_a_text_has_up_to_eight_keys() -> None:
         wrapped(SPKI[:-3] + b"\x81\x00\x01"),
         # An even modulus.
         altered(len(SPKI) - 6, 0x4E),
-        # No modulus to speak of.
+        # A tiny modulus.
         wrapped(bytes.fromhex("3018300d06092a864886f70d01010105000307003004020103020103")),
     ],
 )

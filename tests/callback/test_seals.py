@@ -1,4 +1,4 @@
-"""Seals: only what one of the secrets made, and only in its time."""
+"""A seal is accepted only if one of the secrets made it, and only until it ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_is_sealed_is_opened(content: Seal) -> None:
 
 
 def test_a_seal_that_says_no_more_than_before_is_read_by_the_version_before() -> None:
-    """A rollback must not refuse the callbacks that are under way, where it need not."""
+    """After a rollback, callbacks in progress must not be refused without need."""
     assert seal(SOUND, SECRET).startswith("1.")
     assert seal(SOUND._replace(issued=0), SECRET).startswith("2.")
 

@@ -43,7 +43,7 @@ SOUND_INFO = MD5_INFO + DIGEST
 
 
 def test_what_wycheproof_calls_invalid_is_refused() -> None:
-    """And "acceptable": a DigestInfo without its NULL."""
+    """This includes "acceptable" vectors: a DigestInfo without its NULL."""
     found = {}
     for vector in signature_vectors():
         (key,) = read_pem(vector.pem)
@@ -83,13 +83,13 @@ def signed(block: bytes) -> bytes:
 
 
 def padded(info: bytes, ff: int | None = None) -> bytes:
-    """As RFC 8017 has it; with `ff` so many bytes of padding, and what is missing at the end."""
+    """The block of RFC 8017; `ff` sets the number of padding bytes, and zeros fill the end."""
     count = SIZE - len(info) - 3 if ff is None else ff
     return (b"\x00\x01" + b"\xff" * count + b"\x00" + info).ljust(SIZE, b"\x00")
 
 
 def infos() -> Iterator[tuple[str, bytes]]:
-    """DigestInfos that are not the one there is."""
+    """Malformed DigestInfos."""
     tree = Element(
         0x30,
         [
@@ -112,7 +112,7 @@ def infos() -> Iterator[tuple[str, bytes]]:
 
 
 def blocks() -> Iterator[tuple[str, bytes]]:
-    """Paddings that are not the one there is."""
+    """Malformed paddings."""
     sound = padded(SOUND_INFO)
     yield "for encryption", b"\x00\x02" + sound[2:]
     yield "block type 0", b"\x00\x00" + bytes(SIZE - len(SOUND_INFO) - 3) + b"\x00" + SOUND_INFO
@@ -129,7 +129,7 @@ def blocks() -> Iterator[tuple[str, bytes]]:
 
 
 def signatures() -> Iterator[tuple[str, bytes]]:
-    """All that is to be refused as OSS's signature over TEXT."""
+    """All blocks that must be refused as OSS's signature over TEXT."""
     for name, info in infos():
         yield name, signed(padded(info))
     for name, block in blocks():
@@ -150,7 +150,7 @@ def signatures() -> Iterator[tuple[str, bytes]]:
 
 
 def test_the_same_faults_over_md5_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By all that stands between a callback and our code: the function's own key list."""
+    """Verify with the function's own list of keys, as for a real callback."""
 
     def nobody(*_: object) -> bytes:
         raise ConnectionFault(OSError("nobody is asked here"))
@@ -182,8 +182,9 @@ def cube_root(number: int) -> int:
 
 
 def test_a_forgery_with_garbage_in_the_middle_is_refused() -> None:
-    """With an exponent of 3 nobody's key is needed: a number whose cube begins with the padding and
-    ends with the digest, for readers that skip an odd length (CVE-2014-1568, "BERserk")."""
+    """With an exponent of 3 a forger needs no key: there is a number whose cube begins with the
+    padding and ends with the digest. It deceives parsers that skip an odd length (CVE-2014-1568,
+    "BERserk")."""
     key = PublicKey((1 << 2047) + 1, 3)
     texts = (b"text %d" % number for number in range(100))
     digests = ((text, hashlib.md5(text, usedforsecurity=False).digest()) for text in texts)
@@ -191,7 +192,7 @@ def test_a_forgery_with_garbage_in_the_middle_is_refused() -> None:
     text, digest = next(found for found in digests if found[1][-1] % 2)
     end = b"\x04\x10" + digest
     bits = 8 * len(end)
-    # A NULL that is said to hold what is left but the digest: 0x82, and two bytes of length.
+    # A NULL whose length covers everything before the digest: 0x82, and two bytes of length.
     start = (
         b"\x00\x01" + b"\xff" * 8 + b"\x00" + bytes.fromhex("3081d2 3081be 06082a864886f70d0205")
     )
@@ -228,7 +229,7 @@ def theirs(der: bytes) -> PublicKey | None:
 
 
 def test_a_faulty_key_is_refused_or_is_the_one_that_others_read() -> None:
-    """The same faults in a SubjectPublicKeyInfo: no key of ours that cryptography does not take."""
+    """The same faults in a SubjectPublicKeyInfo: we accept no key that cryptography refuses."""
     numbers = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
     n = numbers.n.to_bytes(257, "big")
     algorithm = [Element(0x06, bytes.fromhex("2a864886f70d010101")), Element(0x05, b"")]

@@ -1,4 +1,4 @@
-"""An app's own variables of a callback: they travel, and none is ever read for one of ours."""
+"""An app's own variables reach the back end, and none is ever read as one of our fields."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_they_have_no_say_in_the_id_of_an_upload() -> None:
 
 
 def spellings(name: str) -> list[str]:
-    """How one of our fields could be said again, so that some reader takes it for ours."""
+    """Ways to repeat one of our fields so that some parser reads the wrong one."""
     return [
         name,
         f"x:{name}",
@@ -129,7 +129,7 @@ def test_variables_cannot_be_said_as_a_whole(field: str) -> None:
 
 @pytest.mark.parametrize("more", ["&a=1&a=2", "&a=1&A=2", "&a=1&x:a=2", "&a=1&%61=1"])
 def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
-    """Whichever of the two another reader would take."""
+    """Both orders, since another parser may read either of the two."""
     name = "A" if "A" in more else "a"
     assert refusal(more) == f"own variable 2, {name}: that name is reserved, or used twice"
 

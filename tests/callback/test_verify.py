@@ -1,4 +1,4 @@
-"""Callbacks: what OSS signed about a grant of ours is accepted, and nothing else."""
+"""Only callbacks that OSS signed about one of our grants are accepted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OSS = OssSigner()
 
 
 def keys_of(pem: str) -> OssKeys:
-    """With this key in the place of OSS's own."""
+    """Verify with this key instead of OSS's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("token_service.callback.public_keys.BUNDLED", pem)
         return OssKeys(None)
@@ -52,7 +52,7 @@ KEYS = keys_of(OSS.pem.decode())
 
 @pytest.fixture(autouse=True, scope="module")
 def fetches() -> Iterator[list[Url]]:
-    """What would be fetched, and is not: test_public_keys.py's matter."""
+    """The URLs that would be fetched; nothing is fetched here (test_public_keys.py tests that)."""
     asked: list[Url] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OssKeys, "_fetch", lambda self, url, end: asked.append(url))
@@ -112,7 +112,7 @@ HOSTILE_NAMES = [
     "{{7*7}}<script>",
     "..a/...",
     "\U0001f600" * 60,
-    # No names for a new object (A19), which a token's holder stores all the same.
+    # Names that are refused for a new object (A19), but a token's holder can store them.
     "photo\u202egpj.exe",
     "a\u200b\u200db.jpg",
     "%2e%2e/bob/x",
@@ -125,7 +125,7 @@ def test_a_hostile_file_name_arrives_as_it_is(name: str) -> None:
 
 
 def test_the_golden_event_is_accepted() -> None:
-    """As Function Compute hands it over; made once with the key that lies beside it."""
+    """An event in Function Compute's form; it was made once with the key beside it."""
     request = fc_event.read((EVENTS / "callback.json").read_bytes())
     keys = keys_of((EVENTS / "callback_key.pem").read_text())
     found = verify(request, SETTINGS, SECRETS, keys, now=NOW, end=time.monotonic())
@@ -189,7 +189,7 @@ def test_an_expired_seal_is_refused_though_oss_signed_it_now() -> None:
 
 
 def test_another_callers_seal_is_refused() -> None:
-    """A caller who holds a token can have OSS sign a callback about anything."""
+    """A caller with a token can make OSS sign a callback about anything."""
     assert refusal(sound(KEY, BOB)) == "the object is not the one that was granted"
 
 
@@ -219,7 +219,7 @@ def test_an_object_outside_the_prefix_is_refused(key: str) -> None:
 
 @pytest.mark.parametrize("name", ["../bob/a.jpg", "a/../../bob/a", "./a", "a/..", "..\\bob\\a"])
 def test_an_object_that_leads_out_by_dots_is_refused(name: str) -> None:
-    """What names it in a URL or a file system would meet another's."""
+    """In a URL or a file system such a name leads to another caller's object."""
     assert "'.' or '..'" in refusal(sound(f"uploads/alice/{name}"))
 
 
@@ -354,7 +354,7 @@ def test_a_retired_secret_is_accepted_while_it_is_listed() -> None:
 
 
 def test_nothing_of_a_stranger_causes_a_fetch(fetches: list[Url]) -> None:
-    """Without a seal of ours nobody is asked for a key."""
+    """Without a valid seal no key is fetched."""
     keys = OssKeys(None)
     body = sound().body.decode()
     fields = [field for field in body.split("&") if not field.startswith("seal=")]
@@ -398,7 +398,7 @@ def test_an_etag_may_be_quoted_and_in_lower_case() -> None:
     "head", [None, HEAD._replace(size=6), HEAD._replace(etag="0" * 32)], ids=["none", "size", "tag"]
 )
 def test_a_callback_that_oss_signed_and_that_is_not_true_is_refused(head: ObjectHead) -> None:
-    """Whoever holds a token writes the callback's text: OSS signs a lie as well."""
+    """The client with a token writes the callback's text, and OSS also signs false text."""
     with pytest.raises(CallbackRefused, match="OSS"):
         confirm(accept(sound()), head)
 
@@ -417,7 +417,8 @@ def test_the_same_upload_has_the_same_id_however_often_it_is_reported() -> None:
 
 
 def test_an_uploader_cannot_multiply_the_id_of_one_stored_object() -> None:
-    """A13: who has factored OSS's key, or writes the callback's text, makes up all of these."""
+    """A13: an attacker who factored OSS's key, or who writes the callback's text, controls all of
+    these."""
     lies: list[Mapping[str, object]] = [
         {"reqId": "X0"},
         {"reqId": "X1"},
@@ -448,7 +449,7 @@ def test_another_upload_has_another_id() -> None:
 
 
 def test_the_legacy_id_is_as_it_was() -> None:
-    """Back ends have stored such ones: this is what the version before made of this callback."""
+    """Back ends have stored such ids: the earlier version made this one from this callback."""
     assert ids()[1] == "921c2ee9d4f486ac5fe1a89f14c929ed4d7f9a900f6845bfd27c9fdc4b5bf38e"
 
 
@@ -488,7 +489,7 @@ def test_any_request_is_refused_and_nothing_breaks(
     request = sound()._replace(**taken)  # type: ignore[arg-type]
     whole = sound()
     if request.body == whole.body and request.headers == whole.headers and not request.query:
-        # Any path will do: CALLBACK_URL's is what was signed.
+        # Any path is accepted, since CALLBACK_URL's path was signed.
         return
     refusal(request)
 

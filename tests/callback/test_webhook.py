@@ -1,6 +1,6 @@
-"""The operator's back end: what it gets, how it verifies that, and what its answer decides.
+"""The operator's back end: its input, how it verifies that, and the effect of its answer.
 
-The back end here is the one of docs/callbacks.md: its code is run from there.
+The back end here is the code of docs/callbacks.md.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def signed_headers(body: bytes = BODY, secret: bytes = SECRET, ago: float = 0) -
 
 
 def changed(**headers: str | None) -> Headers:
-    """Those of a sound request but for these; None takes one away."""
+    """The headers of a valid request, with these changed; None removes one."""
     made = {**signed_headers(), **{name.replace("_", "-"): v for name, v in headers.items()}}
     return CaseInsensitiveDict({name: v for name, v in made.items() if v is not None})
 
@@ -131,7 +131,8 @@ def test_the_documented_back_end_takes_what_the_function_sends() -> None:
 
 
 def test_a_replayed_body_with_another_idempotency_key_is_no_new_upload() -> None:
-    """A17: the header is outside of the signature, so whoever has seen a request can change it."""
+    """A17: the signature does not cover the header, so anybody who has seen a request can change
+    it."""
     answers: dict[str, Any] = {}
     assert uploaded(signed_headers(), BODY, answers) == 200
     for key in ("0c" * 32, UPLOAD.id.upper(), f"{UPLOAD.id} ", "", None):

@@ -1,4 +1,4 @@
-"""Clocks that are 20 minutes off: the answer says so; when they are right, all is well again."""
+"""Clocks that are 20 minutes off: the answer says so; with right clocks everything works again."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Faults between the function and what it asks: its answer follows the interface within 5 s, says
-nothing that is inner, and leaves neither a descriptor nor a thread."""
+"""Faults between the function and its services: the answer follows the interface within 5 s,
+reveals no internals, and leaks neither a descriptor nor a thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BY_LINK = pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Hold that descriptors and threads are as many after the fault as before."""
+    """Assert that the numbers of descriptors and threads are the same after the fault as before."""
 
     def open_now() -> tuple[int, int]:
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
@@ -44,12 +44,12 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check(at: Function, link: Link, expected: Code, tries: Tries) -> None:
-    """Ask through the link's route, and hold that the answer is this one and tells no secret."""
+    """Ask through the link's route, and assert that the answer is this one and has no secret."""
     response = tries.ask(lambda: at.ask(link.route))
     found = members(response)
     tries.note(f"{found['StatusCode']} {found.get('ErrorCode', 'OK')}")
     assert (found["StatusCode"], found.get("ErrorCode", "")) == expected, found
-    # The interface: OSS is told the true status, phones are not.
+    # The interface: OSS gets the true HTTP status, phones do not.
     assert response.status == (expected[0] if link.route == "/callback" else 200)
     if expected[0] != 200:
         assert found["ErrorMessage"]
@@ -226,12 +226,12 @@ def test_a_resolver_that_hangs_is_given_up(
 
 
 def nowhere(link: Link) -> str:
-    """An address of a name that has none; OSS's key is asked for at the vendor's own host."""
+    """An address for a name that has none; OSS's key is requested from the vendor's own host."""
     return "" if link is OSS_KEY else "https://nowhere.invalid"
 
 
 def resolving(mocker: MockerFixture, look_up: Callable[..., object]) -> None:
-    """Let names be looked up so, and addresses as ever."""
+    """Replace the lookup of names, but not of addresses."""
     real = socket.getaddrinfo
     mocker.patch(
         "token_service.http.connection.socket.getaddrinfo",

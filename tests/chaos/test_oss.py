@@ -1,5 +1,5 @@
-"""Faults between clients and the sandbox's OSS, of its disk, and of itself: an object has its old
-bytes or its new ones, each upload is stored once, and nothing lies about that nobody names."""
+"""Faults between clients and the sandbox's OSS, of its disk, and of its process. An object has its
+old bytes or its new ones, each upload is stored once, and no unused file is left behind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OssProcess]:
 
 @pytest.fixture
 def oss(running: OssProcess) -> Iterator[OssProcess]:
-    """With three objects; holds that nothing is left of a fault."""
+    """An OSS with three objects; asserts that a fault leaves nothing behind."""
     for key in ("put", "form", "parts"):
         assert running.put(key, OLD).status == 200
     running.ask("DELETE", "appended")
@@ -62,7 +62,7 @@ def raw_request(
 
 
 def requests(oss: OssProcess) -> dict[str, tuple[bytes, str]]:
-    """Sound requests byte for byte, and whose bytes they would change."""
+    """Valid requests byte for byte, and the object that each would change."""
     upload_id = oss.begin("parts")
     part = oss.put_part("parts", upload_id, 1, NEW)
     done = (
@@ -101,7 +101,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def half_closed(sock: socket.socket) -> None:
-    """Says that no more comes, and waits for an answer."""
+    """Closes the sending side, and waits for an answer."""
     sock.shutdown(socket.SHUT_WR)
     with suppress(OSError):
         while sock.recv(65536):
@@ -300,7 +300,7 @@ class Writer:
         self.went_on = threading.Event()
 
     def write(self, oss: OssProcess) -> None:
-        """Until the process is gone."""
+        """Wait until the process has ended."""
         with suppress(OSError, http.client.HTTPException):
             while True:
                 number = self.said + 1
@@ -315,12 +315,12 @@ class Writer:
         if self.way == "form":
             return oss.post_form(self.way, data)
         if self.way == "multipart":
-            # The smallest part but for the last has 100 KB.
+            # Every part but the last has at least 100 KB.
             return oss.in_parts(self.way, data[:KB100], data[KB100:])
         return oss.put(self.way, data)
 
     def check(self, oss: OssProcess, tries: Tries) -> None:
-        """What was acknowledged is there; at most one more, and that whole."""
+        """All acknowledged objects exist, and at most one more, which is complete."""
         held = tries.ask(lambda: oss.get(self.way)) or b""
         size = len(numbered(0))
         if self.way == "append":

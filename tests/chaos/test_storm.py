@@ -1,4 +1,5 @@
-"""Connections by the hundred that say nothing, or half of it: the sandbox goes on answering."""
+"""Hundreds of connections that send nothing, or half a request: the sandbox still answers
+others."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from running_sandbox import Sandbox, free_port, running, wait_for
 
 pytestmark = pytest.mark.chaos
 USUAL = 1024
-"""How many files a process may open, as systems have it where nobody says more."""
+"""The usual limit of open files of a process."""
 PER_PORT = 500
 HEAD = b"Host: 127.0.0.1\r\nContent-Length: 99999\r\n\r\nabc"
 SAID = {

@@ -1,4 +1,4 @@
-"""The table of `make chaos`: a loss is seen, whatever else went well."""
+"""The table of `make chaos` shows a loss, whatever else went well."""
 
 from __future__ import annotations
 

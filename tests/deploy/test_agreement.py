@@ -26,13 +26,13 @@ from token_service.settings.variables import VARIABLES
 Document = dict[str, Any]
 
 BUILD_ONLY = {"JWT_JWKS_FILE"}
-"""What is a file in the package: the template's code has none of the operator's."""
+"""Variables that name a file of the package: the template's code has no files of the operator."""
 SANDBOX_ONLY = {"STS_ENDPOINT"}
-"""What `s local` needs beside the sandbox; in the cloud the region's own are right."""
+"""Variables that `s local` needs for the sandbox; in the cloud the region's defaults are right."""
 PLATFORMS = set(CREDENTIALS)
-"""What Function Compute sets."""
+"""Variables that Function Compute sets."""
 NARROWER = {"UploadMaxBytes": 4_999_999_999}
-"""What the template takes at most, where its pattern for all of it would be long."""
+"""The most that the template accepts, if a pattern for all values would be too long."""
 MADE_BY_THE_STACK = {"ROLE_ARN", "OSS_REGION"}
 OTHERWISE_NAMED = {
     "TOKEN_EXPIRE_TIME": "SessionSeconds",
@@ -108,7 +108,7 @@ def test_the_runtimes_agree(template: Document, runtime: str) -> None:
     assert (ours["runtime"] == "python3.10") is (runtime == "python3.10")
     for name, named in [("runtime", "Runtime"), ("cpu", "Cpu"), ("memorySize", "MemorySize")]:
         assert ours[name] == theirs[named], name
-    # One at a time is what a function has that says nothing.
+    # The default is one request at a time.
     assert ours["instanceConcurrency"] == theirs.get("InstanceConcurrency", 1)
     assert ours["instanceConcurrency"] <= http_server.MAX_CONNECTIONS
     assert ours["timeout"] == http_server.REQUEST_SECONDS
@@ -145,7 +145,7 @@ def test_the_variables_agree(props: Document, function: Document) -> None:
     ours, theirs = props["environmentVariables"], function["EnvironmentVariables"]
     assert ours.keys() - theirs.keys() == SANDBOX_ONLY | BUILD_ONLY
     assert theirs.keys() <= ours.keys()
-    # Where the two are made of what exists rather than of a default.
+    # Values that are taken from other resources, not from a default.
     for name in theirs.keys() - {"ROLE_ARN", "BUCKET_NAME", "OSS_REGION"}:
         assert _default(ours[name]) == theirs[name], name
     assert theirs["OSS_REGION"] == REGION
@@ -159,7 +159,7 @@ def test_every_variable_of_the_catalogue_is_passed_on(props: Document) -> None:
 
 
 def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document) -> None:
-    """Or nothing, for which the function has the same one."""
+    """The same default, or an empty one, for which the function has that default."""
     for variable in VARIABLES:
         expression = props["environmentVariables"].get(variable.name)
         if expression and variable.name not in ("ROLE_ARN", "OSS_REGION"):
@@ -167,7 +167,7 @@ def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document)
 
 
 def test_every_variable_of_the_template_has_its_parameter(template: Document) -> None:
-    """By the same name but for a few; what it accepts and its default are the catalogue's."""
+    """All but a few have the same name; the catalogue gives the accepted values and the default."""
     texts, _ = reference.load()
     passed_on = template["Resources"]["Function"]["Properties"]["EnvironmentVariables"]
     for variable in VARIABLES:
@@ -321,7 +321,7 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
     ("given", "says"),
     [
         ({"BucketName": "my-bucket"}, ""),
-        # An update by who never heard of the choice.
+        # An update by an operator who does not know the choice.
         ({"BucketName": "my-bucket", "ExistingBucketName": "photos"}, ""),
         ({}, "A new bucket needs a name"),
         ({"BucketName": ""}, "A new bucket needs a name"),
@@ -535,7 +535,7 @@ WITHOUT_FUNCTION = {
     *("BucketVersioning", "RequireHttps", "OssEndpoint", "BindOssEndpoint", "Overwrite"),
     *("MaxSessionDuration", "CreateLogProject"),
 }
-"""What still matters where another tool deploys the function."""
+"""Parameters that still matter if another tool deploys the function."""
 
 
 def shown(template: Document, **given: object) -> set[str]:

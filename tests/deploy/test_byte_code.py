@@ -1,5 +1,5 @@
-"""The zip's byte code, in a Python 3.10 as Function Compute has it: whatever times the files have,
-it is used, whole, and says what the sources say."""
+"""The zip's byte code in a Python 3.10 like Function Compute's: it is used whatever times the files
+have, it is complete, and it equals the sources."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ del sys.argv[0]
 exec(compile(open(sys.argv[0]).read(), "serve_once", "exec"))
 """
 
-# Each file of byte code of a folder, and what is wrong with it.
+# Each byte code file of a folder, and its fault.
 JUDGED = """
 import importlib.util, json, marshal, pathlib, sys
 def same(one, other):
@@ -92,7 +92,7 @@ def cold_start(
     """The names of what Python compiles for a first token."""
     with scripted_sts(success()) as server:
         done = subprocess.run(
-            # No -B: what it would like to write shows.
+            # Without -B, so that the modules which Python would write show.
             [python.path, "-I", "-S", "-c", AUDITED, str(SERVE_ONCE), *map(str, [folder, *others])],
             input=json.dumps([event("/", bearer)]),
             env={**ENVIRONMENT, **env, "STS_ENDPOINT": server.url},
@@ -145,7 +145,7 @@ def test_each_file_is_what_its_source_compiles_to(python: Python, unpacked: Path
     assert found.keys() > own
     assert {"jinja2/environment.py", "jwt/api_jwt.py"} <= found.keys()
     assert "cryptography/hazmat/primitives/asymmetric/rsa.py" in found
-    # Of a package's modules those that are imported, and no more.
+    # Only the imported modules of a package.
     assert "jwt/help.py" not in found
 
 
@@ -168,7 +168,7 @@ def test_byte_code_of_another_source_would_show(
 def test_a_source_that_was_edited_is_not_looked_at(
     python: Python, package: Path, tmp_path: Path
 ) -> None:
-    """As docs/runtime.md says; without its __pycache__ it is."""
+    """An edited source is ignored, as docs/runtime.md says; without its __pycache__ it is used."""
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
     env = {"AUTH": "anonymous"}
@@ -194,7 +194,7 @@ def health(python: Python, folder: Path, *flags: str) -> bool:
 def test_health_says_whether_python_finds_it(
     python: Python, unpacked: Path, package: Path, tmp_path: Path
 ) -> None:
-    """What an operator sees of assumption 37."""
+    """The report that tells an operator whether assumption 37 holds."""
     assert health(python, unpacked)
     # It looks elsewhere, or for another file.
     assert not health(python, unpacked, "-X", f"pycache_prefix={tmp_path}")

@@ -1,5 +1,6 @@
 """The code that `make template` puts into the template, served as Function Compute would: in a
-process that has only it and what the runtime preinstalls, with the stack's own roles."""
+process with only this code and the runtime's preinstalled packages, and with the stack's own
+roles."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ PREINSTALLED = (
     "jmespath",
     "pycparser",
 )
-"""What the runtime has, or only what it has needs."""
+"""Packages that the runtime has, or that only those need."""
 
 
 def test_the_template_is_the_same_on_another_day_and_small(inlined_text: str) -> None:
@@ -121,7 +122,7 @@ def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str
         Service(oss.create_app(storage, identities, region=REGION), listen(0)),
         Service(sts.create_app(identities), listen(0)),
     ]
-    # What the platform injects for a function that has a role.
+    # Variables that the platform sets for a function with a role.
     session = identities.assume(function, "function-compute", None, 3600)
     with in_background(services):
         yield {

@@ -1,4 +1,4 @@
-"""What `make build` makes: complete, the same on any day, and without what does not belong."""
+"""The output of `make build` is complete, reproducible, and has no foreign files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_a_custom_runtime_starts_is_executable(package: Path) -> None:
 def test_another_build_makes_the_same_bytes(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In another folder, on another day, of whoever has set something for Python."""
+    """Build in another folder, on another day, with other variables for Python."""
     again = tmp_path / "another folder" / "sts_token"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     monkeypatch.setenv("PYTHONHASHSEED", "7")
@@ -79,7 +79,7 @@ def test_nothing_of_the_laptop_is_in_it(package: Path) -> None:
     names = {path.name for path in package.rglob("*")}
     assert not names & {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "bin"}
     assert not names & {"sandbox", "ops", "tests", "requirements.txt"}
-    # Of byte code only what the runtime's Python takes, and no path of here.
+    # Only byte code of the runtime's Python, without a path of this machine.
     for path in package.rglob("*.pyc"):
         assert path.match("__pycache__/*.cpython-310.pyc")
         assert str(ROOT).encode() not in path.read_bytes()
@@ -118,7 +118,7 @@ def test_what_pip_cannot_fetch_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_pythons_compiled_modules_take_the_places_of_the_runtimes(
     package: Path, tmp_path: Path
 ) -> None:
-    """For whoever measures with that Python; all else stays as it is deployed."""
+    """For measurements with that Python; everything else is as deployed."""
     other = tmp_path / "sts_token"
     shutil.copytree(package, other)
     replace_compiled(other, "3.12")
@@ -154,7 +154,7 @@ def test_a_python_without_compiled_modules_is_refused(package: Path, tmp_path: P
 def test_a_package_that_does_not_serve_is_refused(
     package: Path, tmp_path: Path, missing: str, says: str
 ) -> None:
-    """The laptop has all of it; the process that serves has not."""
+    """The laptop has all packages, but the serving process has only these."""
     broken = tmp_path / "sts_token"
     skipped = Path(missing).name
     shutil.copytree(
@@ -182,7 +182,7 @@ def test_a_build_that_fails_leaves_the_last_one(
 def test_an_operators_own_policy_and_keys_are_packed_and_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What lies beside the function and in policies/ is deployed along, by its name there."""
+    """Files beside the function and in policies/ are deployed under the same names."""
     function, policies = tmp_path / "function", tmp_path / "policies"
     shutil.copytree(FUNCTION, function, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(POLICIES, policies)

@@ -1,5 +1,5 @@
-"""What the roles of template.yml may do, by two judges that agree: what the function's flows need,
-and nothing else, in the bucket's folder, and nowhere else."""
+"""The roles of template.yml may do exactly what the function's flows need, only in the bucket's
+folder. Two evaluators must agree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOG_STORE = f"acs:log:{REGION}:{ACCOUNT}:project/sts-token-{ACCOUNT}-{REGION}/lo
 FUNCTION_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-function"
 UPLOAD_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-upload"
 
-# What else there is, so that a wildcard shows (vendor documentation of OSS, STS, RAM and SLS).
+# Other actions, so that a wildcard is noticed (vendor documentation of OSS, STS, RAM and SLS).
 OTHER_ACTIONS = """
 oss:DeleteObject oss:DeleteMultipleObjects oss:GetObjectAcl oss:PutObjectAcl oss:RestoreObject
 oss:PutObjectTagging oss:GetObjectTagging oss:DeleteObjectTagging oss:GetObjectVersion
@@ -197,7 +197,7 @@ def test_without_logs_the_function_role_writes_none(template: Template) -> None:
 
 
 def check_who_may_be_what(template: Template) -> None:
-    """Roles, who may assume them, and that nothing else gives anybody a right."""
+    """Only the roles grant rights, and only the named principals may assume them."""
     stack = Stack(template, BucketName=BUCKET)
     trusts = {
         name: stack.properties(name)["AssumeRolePolicyDocument"]["Statement"]
@@ -321,7 +321,8 @@ def test_pages_upload_only_from_the_origins_that_are_named(template: Template) -
 def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
     template: Template, tmp_path: Path
 ) -> None:
-    """It binds the stack's own upload role: what it does with real SDKs is shown in the sandbox."""
+    """The rule binds the stack's own upload role; the sandbox's tests show its effect on real
+    SDKs."""
     assert "OverwriteRule" not in Stack(template, BucketName=BUCKET)
     stack = Stack(template, BucketName=BUCKET, ObjectPrefix="photos/", Overwrite="no")
     made = stack.properties("OverwriteRule")
@@ -368,7 +369,7 @@ def test_plain_http_is_refused_where_that_is_chosen(template: Template, scheme: 
             f"acs:oss:*:{ACCOUNT}:{place}",
             {"acs:SecureTransport": is_https, "oss:Prefix": "", "oss:Delimiter": ""},
         )
-        # By https the roles decide, as without the policy.
+        # Over https the roles decide, as without the policy.
         wanted = Effect.EXPLICIT_DENY if scheme == "http" else Effect.IMPLICIT_DENY
         assert judges.evaluate(access) is wanted, access
 

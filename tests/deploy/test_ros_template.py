@@ -45,7 +45,7 @@ def test_the_template_with_the_code_is_what_ros_accepts(
 
 
 def test_the_specifications_say_what_the_vendor_documents(known: Specifications) -> None:
-    """A reader that reads nothing would find no faults."""
+    """A parser that reads nothing would find no faults."""
     function = known.resources["ALIYUN::FC3::Function"]
     assert function.attributes == {"ARN", "FunctionId", "FunctionName"}
     required = {name for name, found in function.properties.items() if found.required}

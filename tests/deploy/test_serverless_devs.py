@@ -1,5 +1,5 @@
-"""s.yaml under the real CLI: what it renders to, that it verifies, that it runs here; and the
-faults and traps that it is written around."""
+"""s.yaml under the real CLI: it renders, verifies and runs here; and the faults and traps that it
+avoids."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def built(project: Project, package: Path) -> Project:
-    """With the package where s.yaml looks for it."""
+    """A folder with the package where s.yaml looks for it."""
     shutil.copytree(package, project.folder / "build" / "sts_token")
     return project
 
@@ -72,7 +72,7 @@ def test_the_defaults_are_safe(defaults: dict[str, Any]) -> None:
     assert props["role"] == f"acs:ram::{ACCOUNT}:role/sts-token-function"
     variables = props["environmentVariables"]
     assert variables["ROLE_ARN"] == f"acs:ram::{ACCOUNT}:role/sts-token-upload"
-    # Without a secret that is a function that gives out nothing, and says why.
+    # Without a secret the function gives out nothing, and says why.
     assert (variables["AUTH"], variables["JWT_SECRET"]) == ("jwt", "")
     assert variables["ALLOWED_ORIGINS"] == ""
     assert props["timeout"] == 10
@@ -147,7 +147,7 @@ def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
 
 
 def test_a_dotenv_file_is_read_as_ops_dotenv_reads_it(project: Project, tmp_path: Path) -> None:
-    """What is cut at # and what becomes of $, by the real command line."""
+    """Values that the real command line cuts at # or expands at $."""
     shutil.copyfile(ROOT / "s.yaml", tmp_path / "s.yaml")
     (tmp_path / ".env").write_text(written(ROWS))
     found = dataclasses.replace(project, folder=tmp_path).preview(**SHELL)
@@ -195,12 +195,12 @@ QUESTION = "Deploy it with local config?"
 
 @dataclasses.dataclass(frozen=True)
 class Checkout:
-    """A project whose Makefile notes what is run."""
+    """A project whose Makefile records the targets that run."""
 
     project: Project
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
-        """The exit status, and what is said."""
+        """The exit status and the output."""
         done = self.project.run(*arguments, **variables)
         return done.returncode, done.stdout + done.stderr
 
@@ -213,13 +213,13 @@ class Checkout:
         return self.project.home / "stand-in-cloud.json"
 
     def writes(self) -> list[str] | None:
-        """What was written so far; None where there is nothing in that cloud."""
+        """The deployed function; None if that cloud has none."""
         return json.loads(self.cloud.read_text())["writes"] if self.cloud.exists() else None
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str, str]:
-    """From a path with blanks, once; with what was said, and the cloud that it made."""
+    """One deploy from a path with blanks: its output, and the resulting cloud."""
     folder = tmp_path_factory.mktemp("deploy") / "a path with blanks"
     folder.mkdir()
     checkout = Checkout(make_project(folder))
@@ -231,7 +231,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str, s
 
 @pytest.fixture
 def checkout(deployed: tuple[Checkout, str, str]) -> Checkout:
-    """As it was after that one deploy."""
+    """The cloud as it was after that deploy."""
     checkout, _, cloud = deployed
     checkout.cloud.write_text(cloud)
     (checkout.project.folder / "steps").unlink(missing_ok=True)
@@ -397,7 +397,7 @@ def no_initializer(props: dict[str, Any]) -> None:
 
 
 def an_empty_log_project(props: dict[str, Any]) -> None:
-    """Which would be asked about at each deploy."""
+    """Differences about which each deploy would ask."""
     props["logConfig"] = {"project": "", "logstore": ""}
 
 
@@ -501,7 +501,7 @@ def test_every_var_is_used() -> None:
 @contextlib.contextmanager
 def sandbox(folder: Path) -> Iterator[dict[str, str]]:
     """A cloud whose function has the operator's key, and what to set for it."""
-    # It takes no key of anybody's: this is the one that it made up, then.
+    # It takes nobody's key, so this is the key that it generated.
     secrets = Secrets(KEY["AccessKeyID"], KEY["AccessKeySecret"], "00" * 32)
     (folder / "secrets.json").write_text(json.dumps(vars(secrets)))
     with running_cloud(folder) as cloud:

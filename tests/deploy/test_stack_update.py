@@ -27,8 +27,8 @@ KEPT = {
     "Function": "ALIYUN::FC3::Function",
     "HttpTrigger": "ALIYUN::FC3::Trigger",
 }
-"""By its logical id ROS knows a resource again: another id, or another type, is another resource,
-and the old one is deleted, or left behind where it is retained."""
+"""ROS identifies a resource by its logical id. With another id, or another type, it is another
+resource, and the old one is deleted, or left behind if it is retained."""
 
 FIXED = {
     "ALIYUN::FC3::ConcurrencyConfig": "FunctionName ReservedConcurrency",
@@ -43,8 +43,8 @@ FIXED = {
     "ALIYUN::SLS::Logstore": "ProjectName LogstoreName",
     "ALIYUN::SLS::Project": "Name Description DataRedundancyType",
 }
-"""Properties that ROS cannot update in place: where one differs, the update fails, or makes another
-resource in its stead (ReplacementOption of UpdateStack).
+"""Properties that ROS cannot update in place: if one differs, the update fails, or replaces the
+resource (ReplacementOption of UpdateStack).
 
 Vendor documentation: *Editable: No* in https://www.alibabacloud.com/help/en/ros/developer-reference/
 aliyun-oss-bucket (2026-02-06), aliyun-ram-role (2026-02-06), aliyun-ram-managedpolicy (2026-07-24),
@@ -56,7 +56,8 @@ RENAMED = {
     "TokenExpireTimeMax": "SessionSecondsMax",
     "CallerTokensPerMinute": "SessionsPerCallerPerMinute",
 }
-"""Parameters, old name and new: whoever set one enters its value again, as docs/upgrade.md says."""
+"""Parameters, old name and new: an operator who set one enters its value again, as docs/upgrade.md
+says."""
 
 BUCKET = "template:Resources.Bucket"
 FUNCTION = "template:Resources.Function"
@@ -76,7 +77,7 @@ LISTED = {
 
 
 def changes(new: Template) -> dict[str, str]:
-    """What differs in the resources of old stacks that are updated to a template, by its id."""
+    """The differences in the resources of old stacks that are updated to a template, by id."""
     given = {
         name: {**old, **{RENAMED[key]: value for key, value in old.items() if key in RENAMED}}
         for name, old in PARAMETERS.items()
@@ -86,7 +87,7 @@ def changes(new: Template) -> dict[str, str]:
 
 
 def losses(new: Template) -> list[str]:
-    """What an update would lose: a resource that is replaced or goes, or a bucket that may go."""
+    """The losses of an update: a replaced or removed resource, or a bucket that may be removed."""
     found = []
     for one, what in changes(new).items():
         _, name, *members = one.split(".")

@@ -1,5 +1,5 @@
-"""template.yml keeps its vendor's rules and the house's own; and each kind of fault, planted, is
-found by the rule that is meant.
+"""template.yml follows the vendor's rules and our own; and the right rule finds each kind of
+planted fault.
 
 Which of the vendor's rules are asked of us stands here, with the reason. Those of other types than
 ours are not listed: a resource of a new type is a finding until its rules are.

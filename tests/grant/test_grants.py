@@ -169,7 +169,7 @@ MULTIPART = "multipart/form-data; boundary=----b7 1"
     [
         (b"", ""),
         (b"{}", "application/json"),
-        # What PHP makes of an empty array, and JavaScript of nothing.
+        # PHP's form of an empty array, and JavaScript's form of no value.
         (b"[]", "application/json"),
         (b"null", "application/json"),
         (b" []\r\n", "text/plain"),
@@ -231,7 +231,7 @@ def test_another_body_is_refused(request_: Request) -> None:
         post(b"policy=a&policy=a", FORM),
         post(b"policy=a&%70olicy=b", FORM),
         post(b"policy=a&x=y&policy=", FORM),
-        # In two spellings of its name: another reader, a proxy's rule, takes the other one.
+        # Two spellings of one name: another parser, such as a proxy's rule, may read the other one.
         post(b'{"policy": "a", "Policy": "b"}'),
         post(b'{"POLICY": "a", "policy": "a"}'),
         post(b"policy=a&policy_=b", FORM),
@@ -367,5 +367,5 @@ def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int,
     assert 900 <= seconds <= wish
     assert seconds <= max(left, 900)
     assert seconds == wish or seconds % 900 == 0
-    # What the operator set is not a wish.
+    # A value that the operator set is not a wish.
     assert grants.decide(caller, {}, settings).seconds == 900

@@ -1,4 +1,4 @@
-"""What rendered policies allow, by two judges that agree: the prefix, and nothing else."""
+"""Rendered policies allow only the prefix. Two evaluators must agree."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ACTIONS = [
     "oss:ListBuckets",
     "sts:AssumeRole",
 ]
-# By operation: what needs the action and no other.
+# By operation: the accesses that need only this action.
 NEEDING = {
     "put, form upload": "oss:PutObject",
     "get, signed GET URL": "oss:GetObject",
@@ -63,7 +63,7 @@ ALLOWED = {
     for name in NAMES
 }
 
-# What breaks out of JSON, wildcards, paths and comparisons, beside any other text.
+# Texts that could break out of JSON, wildcards, paths and comparisons, and any other text.
 SEGMENTS = st.text(st.sampled_from("aA/.*?\"'\\${}%é\u0301:,[] ") | st.characters(), max_size=8)
 
 
@@ -147,7 +147,7 @@ IDS = st.one_of(
     st.sampled_from(["", "*", "?", "/", "..", "${user}", "%2e%2e", ".a", "@a", "~" + "a" * 32]),
     st.text(st.characters(), min_size=1, max_size=3).map(lambda text: (text * 10_000)[:10_000]),
 )
-# What somebody might call themselves to be taken for another.
+# Ids that an attacker might choose to be taken for another user.
 DISGUISES = (
     str.swapcase,
     str.strip,
@@ -174,7 +174,7 @@ few_hundred = examples(150)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
-    """What a caller's token may do there, of all that there is to do."""
+    """The accesses, out of all, that a caller's token may do there."""
     judges = Judges(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
     accesses = [
         Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})

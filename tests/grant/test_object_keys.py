@@ -186,7 +186,7 @@ def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
     ],
 )
 def test_an_encoded_dot_segment_is_no_new_name(name: str) -> None:
-    """A19: whoever decodes a key once more, a proxy, a script, is led out of the folder."""
+    """A19: a proxy or a script that decodes a key once more is led out of the folder."""
     assert keys.fault(name) is None
     assert "percent-encoded" in str(new_names.fault(name))
 

@@ -1,4 +1,4 @@
-"""What the strict reading of a policy allows: never more than RAM would."""
+"""The strict reading of a policy never allows more than RAM would."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_nothing_is_allowed_beside_the_resource(path: str) -> None:
 
 
 def test_an_allow_with_a_condition_does_not_count() -> None:
-    """Who will use the URL, and from where, is not known when it is signed."""
+    """When a URL is signed, its user and their address are not known."""
     condition = {"IpAddress": {"acs:SourceIp": "203.0.113.0/24"}}
     assert not puts(policy({**ALLOW, "Condition": condition}))
 

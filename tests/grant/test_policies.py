@@ -1,5 +1,5 @@
-"""Templates and what they render to: escaping, strictness, size. What a policy then allows is
-judged by the sandbox's evaluator in test_isolation.py."""
+"""Templates and their rendered policies: escaping, strictness, size. In test_isolation.py the
+sandbox's evaluator checks what a policy allows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The vendor's .txt policies: what is accepted opens a caller's prefix at most, by two judges that
-agree; what would open more is refused before a token is made of it."""
+"""The vendor's .txt policies: an accepted one opens at most a caller's prefix, and two evaluators
+must agree. One that would open more is refused before a token is made."""
 
 from __future__ import annotations
 

@@ -157,7 +157,8 @@ def test_no_more_than_a_few_are_kept(kept: KeptConnection, server: ScriptedSts) 
 def test_the_one_that_was_used_last_is_used_first(
     kept: KeptConnection, server: ScriptedSts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the others grow old, and go with the first of them that is too old."""
+    """Let the other connections grow old; they are closed together with the first one that is too
+    old."""
     at_once(kept, server, 3)
     later = time.time() + MAX_IDLE_SECONDS - 1
     monkeypatch.setattr("token_service.http.connection.time.time", lambda: later)
@@ -190,7 +191,7 @@ def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
 
 
 def test_what_befell_one_ends_the_others(kept: KeptConnection, server: ScriptedSts) -> None:
-    """Else the retry would take the next one that went silent."""
+    """Otherwise the retry would take the next silent connection."""
     at_once(kept, server, 3)
     server.moves = [hang, success()]
     with pytest.raises(ConnectionFault, match="no answer in time"):
@@ -207,7 +208,7 @@ def test_no_descriptor_is_left(kept: KeptConnection, server: ScriptedSts) -> Non
     before = sockets()
     at_once(kept, server, MAX_IDLE + 4)
     kept.close()
-    # STS's ends lie in this process too, and go when their threads see it.
+    # STS's sockets are in this process too, and are closed when their threads notice.
     while sockets() > before:
         time.sleep(0.01)
 

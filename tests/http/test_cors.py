@@ -1,4 +1,5 @@
-"""What pages of other origins may do: preflights, and what lets a page read an answer."""
+"""Requests of pages of other origins: preflights, and the headers that let a page read an
+answer."""
 
 from __future__ import annotations
 
@@ -162,7 +163,7 @@ def test_a_preflight_that_fails_in_everything_names_everything(ask: Ask) -> None
 
 
 def test_an_options_without_origin_is_answered(ask: Ask) -> None:
-    """What a load balancer or a person with curl sends."""
+    """A request of a load balancer or of a person with curl."""
     response, answer = ask(method="OPTIONS", path="/anything")
     assert answer == {"StatusCode": 200}
     assert "Access-Control-Allow-Origin" not in response.headers
@@ -217,7 +218,7 @@ NO_ORIGINS = (
 
 
 def refusal_of(origins: str) -> tuple[str, tuple[str, ...]]:
-    """The message, and what is used all the same."""
+    """The message, and the entries that are still used."""
     with pytest.raises(Refused) as caught:
         cors.origins(origins)
     return str(caught.value), caught.value.sound
@@ -322,7 +323,7 @@ def test_one_wrong_origin_never_takes_the_others_down(
     port=st.sampled_from(["", ":443", ":80", ":8100", ":0", ":99999"]),
 )
 def test_what_is_accepted_is_what_a_browser_makes_of_it(scheme: str, host: str, port: str) -> None:
-    """As the URL Standard reads it: nothing but scheme, host and port, all of them as given."""
+    """The URL Standard reads exactly scheme, host and port, all unchanged."""
     given_ = f"{scheme}://{host}{port}"
     try:
         (origin,) = cors.origins(given_)

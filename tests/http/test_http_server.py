@@ -44,7 +44,7 @@ def answers(data: bytes) -> list[dict[str, object]]:
 
 @pytest.fixture
 def env(env: Env) -> Env:
-    """With tokens that differ by what is asked."""
+    """An STS whose tokens differ by the request."""
     return {**env, "TOKEN_EXPIRE_TIME_MAX": "3600"}
 
 
@@ -154,7 +154,7 @@ def test_who_waits_for_a_call_of_sts_gets_no_strangers_refusal(env: Env) -> None
 def test_no_key_is_hidden_in_another_header(
     runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    """As if the platform took a CR for a part of the value, and looked at the name alone."""
+    """As if the platform accepted a CR in the value, and checked only the name."""
     for end_of_line in ("\r", "\n", "\r\n "):
         hidden = end_of_line.join(["A: b", *key_headers(STRANGERS_KEY)])
         runtime.send(head(hidden, "Connection: close"))
@@ -385,7 +385,7 @@ def test_who_is_slow_does_not_keep_it_from_ending(env: Env) -> None:
 def test_connections_that_end_meanwhile_stop_no_server() -> None:
     """The collector runs what lets other threads run: here one that ends connections."""
     with http_server._Server(("127.0.0.1", 0), http_server._Handler) as server:
-        # More than the collector lets pass, and all under way.
+        # More than the collector needs to run, all in progress.
         server.until = dict.fromkeys(range(2000), time.monotonic() + http_server.REQUEST_SECONDS)
 
         def end_one(phase: str, _info: object) -> None:

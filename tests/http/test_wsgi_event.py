@@ -118,7 +118,7 @@ def test_a_runtime_without_query_string_is_read_by_its_request_uri() -> None:
 
 
 def test_a_repeated_parameter_is_joined_and_so_refused() -> None:
-    """As FC 3.0 joins it: a second `policy` or `object` can not slip past the first."""
+    """Joined as FC 3.0 does it, so a second `policy` or `object` cannot bypass the first."""
     query = "policy=bucket_write_policy&policy=all_policy"
     assert answered(environ(QUERY_STRING=query))["ErrorCode"] == "InvalidParameter.Policy"
 

@@ -1,4 +1,4 @@
-"""The operator's brakes: DENIED_CALLERS and LOGINS_NOT_BEFORE, on every way in."""
+"""DENIED_CALLERS and LOGINS_NOT_BEFORE apply to every way in."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ask(make_event: Callable[..., bytes]) -> Ask:
 def test_a_denied_caller_gets_nothing_on_any_route(
     jwt_env: Env, ask: Ask, server: ScriptedSts, path: str, user: str
 ) -> None:
-    """By the name that the log has: ids of one character and hashed ones too."""
+    """Callers are denied by their name in the log, also ids of one character and hashed ones."""
     jwt_env["DENIED_CALLERS"] = f"bob, {callers.named(user).segment}"
     with closing(App(jwt_env)) as app:
         refused = ask(app, path, sub=user)
@@ -103,7 +103,8 @@ def test_a_login_that_does_not_say_when_it_was_made_is_refused_while_the_brake_i
 def test_a_kept_token_and_a_known_login_are_braked_too(
     jwt_env: Env, ask: Ask, server: ScriptedSts
 ) -> None:
-    """The brake comes before every cache: here both are full before it is pulled."""
+    """The denial comes before every cache: here both caches are full before the caller is
+    denied."""
     with closing(App(jwt_env)) as app:
         assert ask(app, iat=NOW - 10)["StatusCode"] == 200
         settings = app.settings

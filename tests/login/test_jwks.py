@@ -1,4 +1,5 @@
-"""The keys that logins are verified with: what is accepted, fetched, kept, and for how long."""
+"""The keys that verify logins: which are accepted, how they are fetched, and how long they are
+cached."""
 
 from __future__ import annotations
 
@@ -378,7 +379,7 @@ def test_each_refresh_that_failed_is_in_the_log_also_after_the_first_success(
         assert lines(caplog) == []
         for _ in range(2):
             clock.now += MAX_AGE_SECONDS + 1
-            # A second login within the minute tries nothing, and says nothing.
+            # A second login within the minute causes no fetch and no log line.
             for _ in range(2):
                 find(keys, "one", "RS256")
             (line,) = lines(caplog)
@@ -416,7 +417,7 @@ def test_a_fetch_that_failed_is_said_with_its_reason(
 
 
 def test_no_compression_is_asked_for(clock: Clock) -> None:
-    """RFC 9110, 12.5.3: without a word, any encoding may come."""
+    """RFC 9110, 12.5.3: without Accept-Encoding, any encoding may be sent."""
     with scripted_sts(serve(ONE)) as server:
         from_server(server, clock).warm()
         assert b"\r\nAccept-Encoding: identity\r\n" in server.received[0][0]

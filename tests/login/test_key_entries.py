@@ -1,4 +1,5 @@
-"""A JWKS, entry by entry: what is used, what is left out and why; none spoils another."""
+"""A JWKS is read entry by entry: which are used, which are left out and why; no entry spoils
+another."""
 
 from __future__ import annotations
 
@@ -107,7 +108,7 @@ def test_a_key_that_stands_twice_is_no_conflict() -> None:
 
 
 def test_of_two_keys_with_one_kid_and_algorithm_none_is_used_and_all_others_are() -> None:
-    """Else one would silently take the place of the other."""
+    """Otherwise one would silently replace the other."""
     odd = jwk("RS256", "k"), jwk("ES256", "k"), other("RS256", "k"), jwk("RS256", "k")
     keys, left_out = read(*odd, jwk("EdDSA", "e"))
     assert ("k", "RS256") not in keys
@@ -322,7 +323,7 @@ def signed(key: Any, header: dict[str, object]) -> str:
 def test_a_login_never_chooses_what_a_key_is_for(
     tmp_path: Path, kid: str | None, algorithm: str
 ) -> None:
-    """Signed with what everybody knows: the public key, as a secret."""
+    """Signed with the public key, which everybody knows, as an HMAC secret."""
     document = jwks(*(jwk(name, name) for name in KEYS))
     logins = by_set(tmp_path, document)
     header: dict[str, object] = {"alg": algorithm, **({"kid": kid} if kid else {})}
@@ -400,7 +401,7 @@ def test_a_good_key_works_whatever_stands_beside_it(odd: list[object], place: in
     for name, text in LOGINS.items():
         found = keys["good", name]
         assert jwt.decode(text, found.key, algorithms=[found.algorithm])["sub"] == "alice"
-    # Each entry is used, or said.
+    # Each entry is used, or reported.
     for one in left_out:
         assert 1 <= one.place <= len(entries)
         assert str(one).isascii()

@@ -95,7 +95,7 @@ RS384 = set(range(264, 268))
 RS512 = set(range(268, 272))
 PS = {*range(272, 276), 287, 288, *range(320, 324), *range(325, 329), 346, 350}
 ES512 = {347, 351}
-# A JWKS is public: a secret in it is no key, whoever may have signed with it.
+# A JWKS is public, so a secret in it is not accepted as a key.
 SECRETS = {1, 348, 352, 357, 358, 359, 372, 373, 376, 377}
 
 
@@ -195,7 +195,7 @@ def resigned(login: str) -> str:
     return f"{text}.{base64url.encode(hmac.digest(SECRET.encode(), text.encode(), hashlib.sha256))}"
 
 
-# Until the year 2100: it is made when the tests are collected.
+# It ends in 2100, since it is made when the tests are collected.
 PAYLOAD = json.dumps(claims(exp=4102444800))
 ENCODED = base64url.encode(PAYLOAD.encode())
 SOUND_LOGIN = signed({"alg": "HS256"}, ENCODED)

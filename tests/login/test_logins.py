@@ -1,4 +1,4 @@
-"""Who may ask: every attack on a login that is known, refused with what is wrong with it.
+"""Every known attack on a login is refused, with the reason.
 
 In each test a sound login passes beside the forged one, so that no check passes by refusing all.
 """
@@ -62,7 +62,7 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 
 
 def refused(text: str, logins: Logins = HS256) -> str:
-    """Why a login is refused, and the hint for the log; neither quotes it."""
+    """Why a login is refused, and the hint for the log; neither quotes the login."""
     with pytest.raises(InvalidToken) as error:
         logins.verified(with_login(text))
     assert error.value.status == 401
@@ -286,7 +286,7 @@ def test_a_kid_that_is_a_path_or_a_url_is_an_unknown_key(keys_file: Path, kid: s
 
 
 def test_what_a_login_says_of_its_own_key_is_not_listened_to(keys_file: Path) -> None:
-    """jwk, jku and x5u: a key, or where to get it, by whoever signed."""
+    """jwk, jku and x5u: a key, or its URL, chosen by the signer."""
     logins = logins_of(JWT_JWKS_FILE=str(keys_file))
     text = login(RSA_KEY, "RS256", kid="key-RS256")
     assert logins.verified(with_login(text)).user_id == "alice"
@@ -367,7 +367,7 @@ def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str,
         assert HS256.verified(with_login(_signed(payload))).user_id == str(payload["sub"])
 
 
-# Whose a login is, and what decides nothing of it
+# The caller of a login, and claims that have no effect
 
 few = examples(40, 1_000)
 """Each one signs a login."""
@@ -526,7 +526,7 @@ def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
     assert unused & {*loaded} == set()
 
 
-# A login that is known again
+# A cached login
 
 
 class Clock:

@@ -1,4 +1,5 @@
-"""What a refused login is told: the mistake, what is accepted, nothing of a login or secret."""
+"""The refusal of a login names the mistake and the accepted form, but no part of a login or
+secret."""
 
 from __future__ import annotations
 
@@ -127,7 +128,7 @@ def test_who_signed_with_what_the_secret_is_in_base64_is_told_so(secret: str) ->
 
 @pytest.mark.parametrize("secret", [SPELLINGS[0], SECRET, "%" * 32, "%" * 32 + "QUJD", "é" * 32])
 def test_nobody_else_learns_that_the_secret_is_base64(secret: str) -> None:
-    """Also not who signs with the few bytes that a text which is no base64 leaves."""
+    """Nor a login signed with the few bytes that remain if a text that is not base64 is decoded."""
     logins = logins_of(JWT_SECRET=secret)
     for key in (b"", b"ABC", b"another-secret-of-at-least-32-bytes"):
         head = login().rpartition(".")[0]

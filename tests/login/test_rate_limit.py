@@ -127,7 +127,7 @@ def test_threads_together_get_no_more_than_the_limit(clock: Clock) -> None:
 
 
 def test_an_instance_that_is_frozen_between_requests_counts_what_passes_outside() -> None:
-    """By wall time: the monotonic clock may stand still while an instance is frozen."""
+    """It uses wall time, since the monotonic clock may stand still while an instance is frozen."""
     assert inspect.signature(RateLimit).parameters["clock"].default is time.time
 
 

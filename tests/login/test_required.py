@@ -1,4 +1,4 @@
-"""JWT_REQUIRE: what a login must say beside whose it is, as the operator wrote it."""
+"""JWT_REQUIRE: the claims that the operator requires of a login, beside the user's id."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def refused(logins: Logins, **changes: object) -> str:
     return error.value.message
 
 
-# An ID token, a refresh token or a guest's login, signed with the very same key, is none of ours.
+# An ID token, a refresh token or a guest's login, signed with the same key, must be refused.
 @pytest.mark.parametrize(
     ("text", "fits", "others"),
     [
@@ -105,7 +105,7 @@ def test_the_header_of_a_login_is_not_looked_at() -> None:
     ],
 )
 def test_what_is_not_understood_is_a_fault(text: str) -> None:
-    """It would let nobody in, or everybody: no guess is taken."""
+    """A guess could let in nobody, or everybody, so none is made."""
     with pytest.raises(Misconfiguration, match="JWT_REQUIRE: must be claim=value or"):
         requiring(text)
 

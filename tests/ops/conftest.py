@@ -63,7 +63,7 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """By which the tools measure how long an exchange takes."""
+    """The clock with which the tools measure an exchange."""
     made = Clock()
     monkeypatch.setattr(wire, "time", SimpleNamespace(time=time.time, monotonic=made.monotonic))
     return made

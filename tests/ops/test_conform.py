@@ -1,4 +1,4 @@
-"""`make conform`: what it says, how it is bounded, what it leaves, and what it never shows."""
+"""`make conform`: its output, its limits, its leftovers, and the secrets that it never shows."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_no_secret_and_no_name_is_in_the_transcript(whole: Any, account: Account
         function=Address("https", "my-function.example.com", 443, ""),
     )
     site.account = named
-    # What a faulty server might say of what it was sent.
+    # A faulty server might quote the request.
     quoting = " ".join([*site.secrets, *filter(None, account.key), named.login, account.bucket])
     first, finding = found[0]
     worst = [(first, finding._replace(detail=f"{quoting} my-function.example.com")), *found[1:]]
@@ -238,7 +238,7 @@ def test_what_the_sandbox_does_confirms_nothing(
 def test_what_the_cloud_does_is_a_line_each_with_a_transcript_to_give_away(
     account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not the real one: only what is said of it."""
+    """Not the real cloud, only the output for it."""
     env = {"TRANSCRIPT": str(tmp_path / "conform.txt")}
     by_hand = next(one for one in register.load() if not one.probe)
     confirmed = assumption("signed_size")
@@ -272,7 +272,7 @@ def test_a_mainland_region_may_need_a_domain_too(changes: dict[str, str], is_sai
 
 
 def interrupted(account: Account, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Site:
-    """A run whose probe ends so, in the middle of its work."""
+    """A run whose probe ends in this way, in the middle of its work."""
     sites = []
 
     def probe(site: Site) -> Finding:
@@ -323,7 +323,7 @@ def test_a_signal_ends_it_with_a_clean_up(number: int, tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 130, done.stderr
-    # That anybody may call the sandbox's own function is no news.
+    # Anybody may call the sandbox's own function, so this needs no warning.
     assert done.stderr == "make conform: interrupted\n"
     text = (tmp_path / "conform.txt").read_text()
     assert "PUT PREFIX/half/done" in text
@@ -348,7 +348,7 @@ def test_a_clean_up_that_fails_names_what_is_left(
 
 
 def test_a_bad_day_does_not_end_the_clean_up(account: Account) -> None:
-    """The first request to delete is answered 503: what the listing shows goes all the same."""
+    """The first request to delete is answered 503; the listed objects are still deleted."""
     busy = [refused_by_oss(503, "ServiceUnavailable")]
 
     def once(request: Request, _: bytes) -> Response | None:
@@ -444,7 +444,7 @@ def test_the_clean_up_is_bounded_too_and_names_what_it_did_not_reach(
     assert f"{site.prefix}size/as-signed: {used_up}" in left
     with pytest.raises(OverBudget):
         site.oss(account.key, "GET", "")
-    # With what it needs nothing is left.
+    # With all inputs, no probe is left untried.
     now[0], site.exchanges.notes = before, done
     assert clean_up(site) == []
 
@@ -508,7 +508,7 @@ def test_without_cloud_the_operators_variables_are_not_used(
 
 
 def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) -> None:
-    """A probe asks by http://: what it sends there, everybody on the way can read."""
+    """A probe uses http://, so everybody on the way can read its request."""
     sent: list[tuple[Address, Call]] = []
 
     def send(address: Address, call: Call) -> Any:

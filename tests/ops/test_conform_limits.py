@@ -59,7 +59,7 @@ def not_in_query(patch: Patch) -> None:
 
 
 def given_fields(patch: Patch) -> None:
-    """A field that is left out is as its condition has it."""
+    """A missing field counts as meeting its condition."""
     real = form_policy.FormPolicy.check
 
     def check(self: form_policy.FormPolicy, fields: Mapping[str, str], *rest: object) -> None:
@@ -80,7 +80,7 @@ def raises_malformed(*_: object) -> None:
 
 
 def kept(patch: Patch) -> None:
-    """A completed upload goes on."""
+    """A completed upload stays open."""
     patch.setattr(storage.Storage, "_drop_upload", nothing)
 
 

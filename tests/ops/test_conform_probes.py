@@ -1,4 +1,4 @@
-"""Each probe confirms what the sandbox does, and refutes it where the sandbox does otherwise."""
+"""Each probe confirms the sandbox's behaviour, and refutes it if the sandbox behaves otherwise."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from sandbox.oss.errors import OssError
 
 
 def without_acl(patch: Patch) -> None:
-    """As the vendor's table has it: PutObject is enough."""
+    """As in the vendor's table: PutObject is enough."""
 
     def lenient(call: Any, needs: Any, site: Any) -> None:
         authorize(call, [need for need in needs if need.action != "oss:PutObjectAcl"], site)
@@ -108,7 +108,7 @@ def with_variables(patch: Patch) -> None:
 
 
 def refused_variables(patch: Patch) -> None:
-    """STS takes no policy with a dollar sign."""
+    """STS refuses a policy with a dollar sign."""
     real = ram.Policy.parse
 
     def parse(text: str) -> ram.Policy:
@@ -133,7 +133,7 @@ def status_of_sts(code: str, patch: Patch) -> None:
 
 
 def one_hour(patch: Patch) -> None:
-    """As AWS has it for chained sessions."""
+    """As on AWS for chained sessions."""
 
     def duration(text: str, role: Role) -> int:
         if int(text) > 3600:
@@ -381,7 +381,7 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "a client's own: InvalidAccessKeyId.NotFound",
     ),
 ]
-"""Who answers what in place of the sandbox, and what the probe says then."""
+"""An answer that replaces the sandbox's, and the probe's verdict."""
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_a_variable_that_does_not_arrive_empty_is_refuted() -> None:
 
 def test_a_session_that_ends_after_an_hour_is_refuted(monkeypatch: Patch) -> None:
     one_hour(monkeypatch)
-    # A function of its own: it serves a token again that it has already.
+    # A separate function, since a shared one would serve a cached token.
     with local_cloud() as account:
         finding = found("session_hours", account)
     assert finding.verdict is Verdict.REFUTED
@@ -431,7 +431,7 @@ def test_each_probe_can_be_refuted() -> None:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_no_answer_refutes_nothing(probe: str) -> None:
-    """A network that fails says nothing of the cloud."""
+    """A network fault proves nothing about the cloud."""
     busy = refused_by_oss(503, "ServiceUnavailable")
 
     def wrap(name: str, app: ASGIApp) -> ASGIApp:
@@ -462,7 +462,7 @@ def test_an_old_bucket_does_not_tell(probe: str, answer: bytes, reason: str) -> 
 
 
 def test_a_control_that_fails_tells_nothing() -> None:
-    """A role that may not do what the probe builds on refuses for another reason."""
+    """A role without the rights that the probe needs refuses for another reason."""
 
     def denied(request: Request, _: bytes) -> Response | None:
         return refused_by_oss(403, "AccessDenied") if request.method in ("PUT", "POST") else None

@@ -152,7 +152,7 @@ def test_a_fault_is_one_line_that_names_it(
 def test_the_rights_that_the_roles_need_are_said(
     shell: Env, tmp_path: Path, changes: Env, says: str
 ) -> None:
-    """A12: what is needed hangs on the settings, and nothing said so."""
+    """A12: the needed rights depend on the settings, and no output said so."""
     found = examined({**shell, **changes}, tmp_path)["roles"]
     assert found == ("PASS", f"make roles prints them in full: {says}")
 
@@ -348,7 +348,7 @@ def test_an_s_that_cannot_be_run_is_noticed(shell: Env, tmp_path: Path) -> None:
 
 
 def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: Path) -> None:
-    """B13: who takes the console's way saw two lines that said FAIL, and exit status 1."""
+    """B13: operators who deploy by the console saw two FAIL lines, and exit status 1."""
     (tmp_path / "programs" / "s").unlink()
     (tmp_path / ".s" / "access.yaml").unlink()
     found = examine(shell, tmp_path)
@@ -364,7 +364,7 @@ def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: 
     "changes", [{"HOME": "/no/such/folder"}, {"serverless_devs_config_home": "/no/such/folder"}]
 )
 def test_an_s_without_an_access_is_a_warning(shell: Env, tmp_path: Path, changes: Env) -> None:
-    """`s` ends by itself before it does anything, and who deploys otherwise needs none."""
+    """`s` itself stops before it does anything, and other ways to deploy need no `s`."""
     found = examined({**shell, **changes}, tmp_path)["s access"]
     assert found == ("WARN", "none: `s deploy` needs one; s config add -a default")
 

@@ -1,4 +1,4 @@
-"""AssumeRole over real sockets: what is sent, what is believed, and how long anything may take."""
+"""AssumeRole over real sockets: the request, the accepted answers, and the time limits."""
 
 from __future__ import annotations
 

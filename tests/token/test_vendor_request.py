@@ -78,7 +78,7 @@ def test_what_only_the_sdks_client_uses_is_not_loaded() -> None:
 
 
 def test_the_sdks_client_still_works_beside_it() -> None:
-    """The stand-ins are gone after the import, and what they stood for is there."""
+    """After the import the stand-ins are gone, and the real modules can be imported."""
     out = run(
         """
         from token_service.token import vendor_request as assume_role

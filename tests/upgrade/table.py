@@ -16,7 +16,7 @@ ROUTED = ("answer", "log", "sts", "oss", "hook")
 """Kinds whose ids have a route."""
 KINDS = (*ROUTED, "setting", "s.yaml", "s.domain.yaml", "template", "entry")
 UNCHECKED = "other"
-"""The kind of what no test here can see."""
+"""The kind of differences that no test here can see."""
 
 COLUMNS = ("id", "what changed", "how it shows", "what keeps the old behaviour")
 
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Something that is not as it was: its id, in which deployment it was seen, and what it is."""
+    """A difference: its id, the deployment where it was seen, and a description."""
 
     id: str
     where: str

@@ -1,5 +1,5 @@
-"""The comparison with b291437 finds what is planted: a difference without a row, and a row without
-a difference."""
+"""The comparison with b291437 finds planted faults: a difference without a row, and a row without a
+difference."""
 
 from __future__ import annotations
 
