@@ -156,7 +156,7 @@ def test_a_callback_url_ends_with_callback(path: str) -> None:
     ],
 )
 def test_no_other_url_is_a_callbacks(url: str) -> None:
-    with pytest.raises(Refused, match="^must "):
+    with pytest.raises(Refused, match=r"^must "):
         callback_url(url)
 
 

@@ -18,7 +18,7 @@ PINS = {"requirements-run": "a==1 \\\n    --hash=x\nb==2.0 ; sys_platform == 'li
 
 
 class Service:
-    """What it was asked, and how it answers."""
+    """The requests that it got, and its answers."""
 
     def __init__(self) -> None:
         self.asked: list[list[dict[str, Any]]] = []

@@ -237,7 +237,7 @@ def internal(uploads: Response) -> Answer:
 
 
 def of(name: str, response: Response, method: str = "PUT") -> Answer:
-    """What one object is answered."""
+    """The answer for one object."""
 
     def answer(request: Request, _: bytes) -> Response | None:
         is_it = request.url.path.endswith(name) and request.method == method
@@ -259,7 +259,7 @@ def referenced(request: Request, _: bytes) -> Response | None:
 
 
 def let_through(request: Request) -> Response:
-    """A custom runtime that sees what a client sends as x-fc-*."""
+    """A custom runtime that gets a client's own x-fc-* headers."""
     if "x-fc-security-token" in request.headers:
         return function_answer(500, ErrorCode="InvalidAccessKeyId.NotFound")
     return function_answer(200)
@@ -521,7 +521,7 @@ def test_a_url_that_is_plain_http_itself_tells_nothing(account: Account) -> None
 
 @pytest.mark.parametrize("prefix", ["", "other/"])
 def test_a_prefix_that_is_not_the_operators_is_not_written_to(prefix: str) -> None:
-    """An answer of the function says where: what is outside of OBJECT_PREFIX is not touched."""
+    """The function's answer names the object: nothing outside of OBJECT_PREFIX is touched."""
     scope = {"Bucket": "sandbox-bucket", "Prefix": prefix, "Callback": "a", "CallbackVar": "b"}
     key = dict.fromkeys(("AccessKeyId", "AccessKeySecret", "SecurityToken"), "x")
     token = function_answer(200, Scope=scope, **key)

@@ -141,7 +141,7 @@ def test_a_fault_is_one_line_that_names_it(
             "oss:GetObject on uploads/*; oss:ListObjects with oss:Prefix uploads/*. The upload "
             "role needs what a token under all_policy should do",
         ),
-        # What is closed signs nothing and lists nothing.
+        # A closed route signs nothing and lists nothing.
         (
             {"ENABLED_ROUTES": "token"},
             "the function role needs sts:AssumeRole on the upload role. The upload role needs "
@@ -533,7 +533,7 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
     assert lines["role"] == ("PASS", "not set: s.yaml names it")
     assert lines["region"] == ("PASS", "cn-hangzhou")
     assert examined({**shell, "REGION": "cn-beijing"}, tmp_path)["region"][1] == "cn-beijing"
-    # What is set and wrong is wrong all the same.
+    # A variable that is set and wrong is still a fault.
     assert examined({**shell, "ROLE_ARN": "x"}, tmp_path)["role"][0] == "FAIL"
     del shell["BUCKET_NAME"]
     assert examined(shell, tmp_path)["bucket"][0] == "FAIL"

@@ -49,7 +49,7 @@ def put(folder: Path, pem: str, key: str) -> None:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """What is said of the domain, which a terminal shows whole."""
+    """The output about the domain, which a terminal can show whole."""
     found = examined(shell, folder)["own domain"]
     assert len(found[1]) <= MAX_DETAIL
     return found
@@ -253,7 +253,8 @@ def test_a_certificate_that_has_not_begun_is_a_fault(
 def test_a_certificate_alone_is_doubted_where_another_one_issued_it(
     own: Env, tmp_path: Path
 ) -> None:
-    """cert.pem for fullchain.pem: browsers fetch what is missing, Android does not."""
+    """cert.pem instead of fullchain.pem: browsers fetch the missing certificate, Android does
+    not."""
     issuer = certificate(tmp_path, "issuer.example.com", 60)
     pem, key = made(tmp_path, DOMAIN, 60, issuer)
     put(tmp_path, pem, key)

@@ -32,7 +32,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """What is said of the logs, which a terminal shows whole."""
+    """The output about the logs, which a terminal can show whole."""
     found = examined(shell, folder)["s logs"]
     assert len(found[1]) <= MAX_DETAIL
     assert "MIGHAgEA" not in found[1]

@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def deploy(project: Project, env_file: str, **variables: str) -> tuple[str, bool]:
-    """What is printed, and whether the build was begun."""
+    """The output, and whether the build began."""
     (project.folder / ".env").write_text(env_file)
     built = project.folder / "built"
     built.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def test_a_warning_stops_no_deploy_and_shows_no_secret(project: Project) -> None
 
 
 def test_a_fault_stops_a_deploy_before_it_builds(project: Project) -> None:
-    """B9, B11: what a deploy cannot do without was missing, and `s deploy` ended with 0."""
+    """B9, B11: required settings were missing, and `s deploy` ended with 0."""
     text = f"JWT_SECRET={SECRET}#{ANOTHER}\nDOMAIN_NAME=up.example.com\n"
     said, is_built = deploy(project, text)
     assert "FAIL  env file" in said

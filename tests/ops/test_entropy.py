@@ -1,4 +1,4 @@
-"""`ops/entropy.py`: what a person makes up is found, and what chance draws never is."""
+"""`ops/entropy.py` finds secrets that a person made up, and never random ones."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ DRAWN: dict[str, Draw] = {
 
 @pytest.mark.parametrize("how", DRAWN)
 def test_what_chance_draws_is_never_weak(how: str) -> None:
-    """A16: the check may cry wolf over none of thousands."""
+    """A16: the check must give no false alarm for any of thousands."""
     chance = random.Random(how)  # noqa: S311 - the same draws each time
     assert not [secret for _ in range(DRAWS) if is_weak(secret := DRAWN[how](chance))]
 

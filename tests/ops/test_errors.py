@@ -54,7 +54,7 @@ def _of_classes(folder: Path) -> set[str]:
                 value = value.values[0]
                 assert isinstance(value, ast.Constant)
                 assert str(value.value).endswith("."), "a code that is made up begins with a word"
-            # What is passed on has no text here.
+            # Errors that are passed on have no text here.
             if isinstance(value, ast.Constant):
                 found.add(str(value.value))
     return found
@@ -99,7 +99,7 @@ def of_client(folder: Path = CLIENT) -> set[str]:
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\bcode =|new UploadError\(", line)
     ]
-    # Not the names of XML elements, nor what a code is compared with.
+    # Neither names of XML elements nor values that a code is compared with.
     given = re.compile(r"(?:new UploadError\(|\?\? |\? |: )'([A-Z][A-Za-z]+)'")
     return {code for line in lines for code in given.findall(line)}
 
@@ -118,7 +118,7 @@ def in_code() -> dict[str, set[str]]:
 
 
 def faults(rows: dict[str, Any], found: dict[str, set[str]]) -> list[str]:
-    """What is wrong with the rows, a sentence each."""
+    """The faults of the rows, a sentence each."""
     wrong = [f"{code} has no row" for code in found.keys() - rows.keys()]
     for code, row in rows.items():
         sources = {row["from"], *row.get("also", ())}

@@ -160,7 +160,8 @@ def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
 
 
 def test_a_refusal_that_needs_no_unverified_rule_stays_a_no() -> None:
-    """A6: who may not put at all cannot put with an ACL either, and who may all can."""
+    """A6: a token that may not put cannot put with an ACL either; one that may do everything
+    can."""
     for name, cell in {"bucket_read_policy": "no", "all_policy": "yes"}.items():
         lines = shown(**ALICE, POLICY_FILE=name)
         assert row(lines, "put with an ACL")[0] == cell

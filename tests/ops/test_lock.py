@@ -49,7 +49,7 @@ def test_every_package_of_a_lock_has_one_version_and_its_hashes(set_: str) -> No
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("set_", lock.SETS)
 def test_what_is_asked_for_is_locked(set_: str, python: str) -> None:
-    """Who edits an input has to run `make lock`."""
+    """After an edit of an input, `make lock` has to be run."""
     locked = names(set_, python)
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
     for line in wanted(set_):

@@ -1,4 +1,4 @@
-"""`make login`: the real function takes what it prints, and nobody else gets to see the secret."""
+"""`make login`: the real function accepts the printed login, and nobody else can see the secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What lies in functions/sts_token is packed, or ends the build: nothing is shipped by accident."""
+"""Each file in functions/sts_token is either packed or stops the build: nothing is shipped by
+accident."""
 
 from __future__ import annotations
 
@@ -92,7 +93,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_a_private_key_is_found_wherever_it_stands_in_a_key_set(function: Path, kind: str) -> None:
-    """Whoever reads the package reads the file, and not the function's list of keys."""
+    """Anybody who reads the package can read the file, not only the function."""
     (function / "keys.json").write_text(HIDDEN[kind] % json.dumps(PRIVATE_JWK))
     packed, (wrong,) = own_files(function, "keys.json")
     assert "it has private keys" in wrong

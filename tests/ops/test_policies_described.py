@@ -1,7 +1,7 @@
-"""What each bundled policy allows is told from its template, and what names the policies agrees.
+"""The rights of each bundled policy are read from its template, and all lists of policies agree.
 
-A new policy is a file in policies/. What is red then says what to write into
-docs/policies.md and template.yml, or how the file says that it is not offered there.
+A new policy is a file in policies/. The failing tests then say what to write into
+docs/policies.md and template.yml, or how the file says that it is not offered.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_every_bundled_policy_can_be_judged() -> None:
 def test_a_policy_that_cannot_be_judged_hides_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Operators put files of their own into policies/: smoke and import-config go on."""
+    """Operators put their own files into policies/: smoke and import-config still work."""
     monkeypatch.setattr(policies_described, "names", lambda: ("bucket_read_policy", "no_such"))
     assert list(bundled()) == ["bucket_read_policy"]
 
@@ -68,7 +68,7 @@ def test_what_is_offered_stays_in_the_callers_folder(name: str) -> None:
 
 
 def test_what_allows_most_is_named_last() -> None:
-    """import-config names it in the place of a policy that it does not know."""
+    """import-config suggests it instead of an unknown policy."""
     most = max(map(describe, offered()), key=lambda described: len(described.allowed))
     assert offered()[-1] == most.name == "bucket_read_write_policy"
 

@@ -1,4 +1,4 @@
-"""What lies ready is what Jinja2 renders: for any values, and for no template but those."""
+"""The policies rendered beforehand equal Jinja2's, for any values, and only for these templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make release`: what it writes, that one commit gives the same bytes, and what it refuses."""
+"""`make release`: its files, that one commit gives the same bytes, and its refusals."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Stand-ins for what takes long: what they were asked to build."""
+    """Stand-ins for slow builds; they record their requests."""
     folders: list[Path] = []
     if request.node.get_closest_marker("slow"):
         return folders

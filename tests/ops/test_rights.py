@@ -1,5 +1,5 @@
-"""Rights of the two roles: what template.yml grants and docs/permissions.md names is what is
-needed, and in the sandbox every flow works with just that, and not with less."""
+"""Rights of the two roles: template.yml grants, and docs/permissions.md names, exactly the needed
+ones. In the sandbox every flow works with these, and not with fewer."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ QUIET = ALL._replace(log_store="", has_callbacks=False, names_callers=False, has
         (READ, ["/form"], QUIET, set()),
         (WRITE, ["/callback"], QUIET, set()),
         (WRITE, ["/callback"], QUIET._replace(has_callbacks=True), {"oss:GetObject"}),
-        # With AUTH=anonymous the route refuses who may not list the folder that all share.
+        # With AUTH=anonymous the route refuses, unless everybody may list the shared folder.
         (WRITE, ["/uploads"], QUIET, set()),
         (WRITE + READ, ["/uploads"], QUIET, set()),
         (READ, ["/uploads"], QUIET, {"oss:ListObjects", "oss:GetObject"}),
@@ -321,7 +321,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 
 def give(cloud: RunningCloud, without: str = "") -> None:
-    """Give both roles just what is needed, but for one action of the function's."""
+    """Give both roles exactly the needed rights, without one action of the function."""
     settings = cloud.app.settings
     options = Options(settings.bucket, settings.prefix, settings.role_arn)
     found = rights(settings.policy_choices, PATHS, options)

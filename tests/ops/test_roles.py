@@ -1,5 +1,5 @@
-"""`make roles`: with just what it prints every enabled route works, and with one right less
-something that is named does not; and it is what template.yml's roles have."""
+"""`make roles`: with exactly the printed rights every enabled route works. Without one of them a
+named flow fails. The roles of template.yml have the same rights."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def deployed(folder: Path, variables: Env) -> Iterator[RunningCloud]:
 
 
 def give(cloud: RunningCloud, documents: Documents) -> None:
-    """Give the sandbox's function and upload role just what is printed."""
+    """Give the sandbox's function and upload role exactly the printed rights."""
     role = cloud.env["ROLE_ARN"]
     for arn, name in (
         (f"acs:ram::{role.split(':')[3]}:user/token-function", "function-policy"),

@@ -1,4 +1,4 @@
-"""`make smoke` against the real function and sandbox: what it finds sound, and what it uploads."""
+"""`make smoke` against the real function and sandbox: its passed checks, and its uploads."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_the_operators_own_key_deletes_the_object(
 def test_where_nothing_can_be_uploaded_nothing_is_published(
     login_function: RunningFunction, login: str
 ) -> None:
-    """A6: a refusal of every upload says nothing about ACLs."""
+    """A6: if every upload is refused, this proves nothing about ACLs."""
     url = f"{login_function.url}?policy=bucket_read_policy"
     table, left = checked(login_function, url, LOGIN=login)
     for name in acl.NAMES:

@@ -44,7 +44,7 @@ def test_a_closed_public_endpoint_is_named_with_what_to_do() -> None:
     assert first.finding.outcome is Outcome.FAIL
     for word in ("PublicEndpointForbidden", "OSS_ENDPOINT", "docs/deploy.md", "2025-03-20"):
         assert word in first.finding.detail
-    # What was refused for that reason says nothing of policies.
+    # A refusal for that reason proves nothing about policies.
     assert {check.finding.outcome for check in neighbours} == {Outcome.SKIP}
     assert {check.finding.detail for check in neighbours} == {"OSS takes no data calls there"}
 

@@ -410,7 +410,7 @@ def test_logins_whose_signature_is_not_verified(
     login_function: RunningFunction, login: str
 ) -> None:
     def believe(exchange: Exchange) -> None:
-        # What a function does that decodes a JWT and forgets to verify it.
+        # A function that decodes a JWT and forgets to verify it.
         head, found, _ = exchange.target.partition("access_token=")
         if found:
             exchange.target = f"{head}access_token={login}"

@@ -68,7 +68,8 @@ def test_a_temporary_keys_token_is_sent_and_signed() -> None:
 
 
 def is_signed(exchange: Exchange) -> bool:
-    """What a trigger of authType function checks; read off the vendor's sample, not off acs3.py."""
+    """The check of a trigger of authType function, written from the vendor's sample, not from
+    acs3.py."""
     headers = {name.lower(): value for name, value in exchange.headers.items()}
     try:
         sent = parse_acs3_authorization(headers.get("authorization", ""))

@@ -91,7 +91,7 @@ def refused(cloud: RunningCloud | App, user: str = "alice", /, **wishes: object)
 def send(
     signed: Answer, body: bytes | None = None, url: str = "", **headers: str
 ) -> tuple[int, str, str]:
-    """Status, text and ETag of what OSS answers to just what was signed, and `headers`."""
+    """Status, text and ETag of OSS's answer to exactly the signed request, plus `headers`."""
     target = urlsplit(url or signed["Url"])
     connection = HTTPConnection(target.netloc, timeout=30)
     more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -222,7 +222,7 @@ def test_a_callback_goes_with_the_completion_and_with_nothing_else(cloud: Runnin
     assert told["Size"] == PART_BYTES
 
 
-# What is sealed cannot be altered
+# Sealed values cannot be altered
 
 
 def test_any_character_of_a_seal_counts(cloud: RunningCloud) -> None:
@@ -283,7 +283,7 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
         {"BUCKET_NAME": "another-bucket"},
         {"OBJECT_PREFIX": "elsewhere/"},
         {"MULTIPART_SECRET": "n" * 32},
-        # Today's limits hold for what was begun yesterday.
+        # Today's limits hold for uploads that began yesterday.
         {"UPLOAD_MAX_BYTES": str(SIZE - 1)},
     ):
         app = App({**cloud.env, **changes})
@@ -348,7 +348,7 @@ def test_a_callback_seal_is_no_upload(cloud: RunningCloud) -> None:
     assert refused(cloud, Upload=other, upload_id="A", parts=[1]) == (403, "UploadRefused")
 
 
-# What is signed cannot be used for anything else
+# A signed URL cannot be used for anything else
 
 
 @pytest.mark.parametrize("length", [0, 1, 999, 1001, PART_BYTES])
@@ -435,7 +435,7 @@ def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCl
         for part in granted(cloud, **step, parts=list(range(1, count + 1)))["Parts"]:
             largest[part["Number"]] = max(part["Size"], largest.get(part["Number"], 0))
     assert sum(largest.values()) == MOST
-    # And one of them takes none of the other's numbers.
+    # And an upload refuses the part numbers of the other.
     step = {**uploads[-1].step, "upload_id": first.id}
     assert refused(cloud, **step, parts=[2]) == (400, "InvalidParameter.Parts")
 
@@ -505,7 +505,8 @@ SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
 @examples(100)
 @given(size=SIZES, data=st.data())
 def test_parts_of_any_size_are_the_object_and_no_byte_more(size: int, data: st.DataObject) -> None:
-    """Each URL is for its number and as many bytes as are told; there is none beyond the last."""
+    """Each URL is for its part number and the announced bytes; there is none beyond the last
+    part."""
 
     def sign(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
         return json.dumps([method, query, headers])

@@ -1,4 +1,4 @@
-"""Which variable would allow what is refused, and who is told."""
+"""A refusal names the variable that would allow the request, but not to everybody."""
 
 from __future__ import annotations
 

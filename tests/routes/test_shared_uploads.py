@@ -96,7 +96,7 @@ def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: st
     is_listed = found["StatusCode"] == 200
     assert is_listed == bool(oss.received)
     if "details" not in query:
-        # What is answered is warned of, and nothing else is.
+        # There is a warning if, and only if, the route answers.
         assert (warnings.LISTED in health.get("Warnings", [])) == is_listed
     return "200" if is_listed else str(found["ErrorCode"])
 

@@ -186,7 +186,7 @@ def test_a_listing_is_read_only(cloud: RunningCloud) -> None:
 
 
 def over(env: dict[str, str], move: Move) -> Response:
-    """What is answered while OSS does this."""
+    """The answer while OSS behaves like this."""
     with scripted_sts(move) as server:
         oss = {"OSS_INTERNAL_ENDPOINT": server.url}
         request = Request("GET", "/uploads", {"access_token": login("alice")})
@@ -236,7 +236,7 @@ def test_the_newest_come_first_within_a_page_and_a_folders_own_object_does_not(
     shown = answered["Uploads"]
     assert isinstance(shown, list)
     assert [entry["Key"] for entry in shown] == ["u/a/2", "u/a/1"]
-    # Where OSS goes on: the last key, not the last that is shown.
+    # OSS continues after the last key, not after the last shown one.
     assert answered["Marker"] == marker("2")
     client.head.assert_not_called()
 

@@ -301,7 +301,7 @@ def test_the_cloud_holds_what_the_environment_names_as_the_function_reads_it() -
 
 
 def test_a_page_of_any_origin_may_upload(tmp_path: Path) -> None:
-    """What a browser asks before it uploads, and what ali-oss has to read of the answers."""
+    """A browser's preflights before an upload, and the headers that ali-oss has to read."""
     with running_cloud(tmp_path) as running:
         port = int(running.env["OSS_ENDPOINT"].rpartition(":")[2])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

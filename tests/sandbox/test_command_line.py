@@ -1,5 +1,5 @@
-"""What stands on make's own command line is told apart from its environment (finding A1): the real
-Makefile, and the real make."""
+"""Variables on make's own command line are distinguished from its environment (finding A1), with
+the real Makefile and the real make."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Ask = Callable[..., dict[str, object]]
 
 @pytest.fixture(params=["run", "token"])
 def ask(tmp_path: Path, request: pytest.FixtureRequest) -> Ask:
-    """What a `make run` says, whose Python tells what it was started with."""
+    """The output of a `make run` whose Python prints its own arguments."""
     (tmp_path / "probe.py").write_text(PROBE.format(root=str(ROOT)))
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path}/probe.py "$@"\n')

@@ -1,5 +1,5 @@
-"""The function's environment on a laptop: complete by itself, what is given wins, and nothing real
-comes in with what merely lies about in the shell (finding A1)."""
+"""The function's environment on a laptop: it is complete by itself, given values override it, and
+nothing real comes in from the shell (finding A1)."""
 
 from __future__ import annotations
 

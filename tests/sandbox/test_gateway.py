@@ -17,7 +17,7 @@ from token_service.http import fc_event
 
 
 class Function:
-    """A handler that keeps what it saw and answers what it is told to."""
+    """A handler that records its events and returns a given answer."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Who holds a key, what they may do, and that a security token cannot be bent."""
+"""Owners of keys, their rights, and that a security token cannot be forged."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""LAN=1: what a phone reaches, and what nobody in the network does.
+"""LAN=1: the routes that a phone reaches, and those that nobody in the network reaches.
 
-A machine may have no private address. So the address is judged by itself, and what listens is tried
-at another loopback address that the test puts in the place of a private one."""
+A machine may have no private address. So the address is checked separately, and the servers are
+tried at another loopback address, which the test uses instead of a private one."""
 
 from __future__ import annotations
 

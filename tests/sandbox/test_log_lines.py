@@ -40,7 +40,7 @@ def record(name: str, message: object, level: int = logging.INFO) -> logging.Log
 
 
 def line_of(name: str, message: object, *, coloured: bool = False) -> str:
-    """What a record becomes, without its time."""
+    """The line of a record, without its time."""
     line = Formatter(coloured).format(record(name, message))
     moment, _, rest = line.partition(" ")
     assert re.fullmatch("[0-9]{2}:[0-9]{2}:[0-9]{2}", moment)

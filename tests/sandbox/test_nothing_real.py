@@ -1,4 +1,5 @@
-"""The sandbox holds nothing real, and with CLOUD=1 only who has the printed URL gets anything.
+"""The sandbox holds nothing real, and with CLOUD=1 it answers only clients that have the printed
+URL.
 
 Finding A1 as it was shown: `make run` in a shell that has a deployment's variables."""
 
@@ -66,7 +67,7 @@ SHELL = {
     "UPLOAD_HOOK_URL": "https://api.real.example/uploaded",
     **SECRETS,
 }
-"""What a shell holds after `set -a; . ./.env`, all of it made up."""
+"""The variables of a shell after `set -a; . ./.env`, all of them made up."""
 ORIGIN = {"Origin": "https://evil.example"}
 OBJECT = "/signed-url?object=pwn.html&content_type=text/html"
 
@@ -85,7 +86,7 @@ def sandbox(
 
 
 def access(sandbox: Sandbox) -> str:
-    """What a page adds to its query: nothing, or the login of somebody of its choice."""
+    """A page's addition to its query: nothing, or the login of any user."""
     if "AUTH=anonymous" in sandbox.stdout:
         return ""
     asked = requests.get(f"{sandbox.token_url}sandbox/login?user=ceo", headers=ORIGIN, timeout=10)
@@ -99,7 +100,7 @@ def check_nothing_real(text: str) -> None:
 
 
 def signature(url: str, method: str, headers: dict[str, str], bucket: str, secret: str) -> str:
-    """What a key's owner would sign instead: the same URL of that bucket, at the same second."""
+    """The signature of a key's owner: the same URL of that bucket, at the same second."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     query.pop("x-oss-signature")
@@ -202,7 +203,7 @@ def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
     check_nothing_real(done.stdout + done.stderr)
 
 
-# What is given on make's command line
+# Variables on make's command line
 
 
 def test_logins_of_an_app_are_verified_with_a_key_on_the_command_line(tmp_path: Path) -> None:
@@ -369,7 +370,7 @@ def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) ->
         done = javascript.run("browser_theft.mjs", {"url": sandbox.token_url.rstrip("/") + OBJECT})
     check_nothing_real(json.dumps(done))
     own = load_secrets(sandbox.folder).access_key_id
-    # What a page may read, and does.
+    # The answers that a page may read.
     for name in ("127.0.0.1", "localhost"):
         assert own in done["pages"][name]["get"]
     assert own not in json.dumps(done["pages"]["evil.example"])
@@ -380,7 +381,7 @@ def test_in_chromium_no_page_reads_a_real_token(in_cloud: Sandbox, real_sts: Scr
     """Not even one that knows the URL, or whose name is bound to this machine."""
     need("a stranger's page in Chromium", browser=True)
     done = javascript.run("browser_theft.mjs", {"url": in_cloud.token_url})
-    # Whoever opens the URL is no page, and is shown no token by accident.
+    # A browser that opens the URL itself is not a page, and is not shown a token by accident.
     assert "This address is for apps" in done["typed"]["text"]
     assert CREDENTIALS["AccessKeyId"] not in done["typed"]["text"]
     assert real_sts.requests == []

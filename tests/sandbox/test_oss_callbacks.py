@@ -323,7 +323,7 @@ def test_a_form_asks_by_its_own_fields_alone(oss: Oss, app: AppServer, where: st
     assert app.received == []
 
 
-# What is refused before anything is stored
+# Refusals before anything is stored
 
 
 @pytest.mark.parametrize(
@@ -750,7 +750,7 @@ def test_the_documentations_sample_is_signed_text_for_text() -> None:
 
 
 def test_the_verification_accepts_the_vendors_own_signature() -> None:
-    """So what it accepts of the sandbox, an app's server accepts too."""
+    """So an app's server accepts the same callbacks of the sandbox."""
     key = (
         b"-----BEGIN PUBLIC KEY-----\n"
         b"MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs\n"

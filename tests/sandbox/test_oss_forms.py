@@ -1,4 +1,4 @@
-"""PostObject: who may send what by a form, and that nothing is stored of what is refused."""
+"""PostObject: the authorization of forms, and that nothing of a refused form is stored."""
 
 from __future__ import annotations
 
@@ -757,7 +757,7 @@ def test_curl_sends_a_form(oss: Oss, tmp_path: Path, version: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 1 << 20, (1 << 20) + 7, 5_000_001])
 def test_bytes_come_through_as_they_are(oss: Oss, size: int) -> None:
-    # Full of what a boundary begins with.
+    # A file full of beginnings of the boundary.
     content = (b"\r\n--" + BOUNDARY.encode()[:-1] + b"\r\r\n\n-") * (size // 16 + 1)
     form = v4_form(oss.root, [UNDER_USER], KEY)
     assert send(oss.endpoint, form, content[:size]).status_code == 204

@@ -1,4 +1,4 @@
-"""What a stranger can send: OSS answers in its own form, and its files stay where they belong."""
+"""Hostile requests: OSS answers in its own form, and its files stay where they belong."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One in which Hypothesis leaves what it likes."""
+    """An OSS in which Hypothesis may leave any objects."""
     with running(tmp_path_factory.mktemp("hostile") / "oss") as made:
         yield made
 
@@ -191,7 +191,7 @@ Read = TypeVar("Read")
 
 
 def read_or_code(read: Callable[[], Read]) -> Read | str:
-    """What a function reads, or the code of its refusal."""
+    """The value that a function reads, or the code of its refusal."""
     try:
         return read()
     except OssError as error:

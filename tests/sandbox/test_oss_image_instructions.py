@@ -1,4 +1,4 @@
-"""What an x-oss-process=image/... may say, and how what is wrong is refused."""
+"""The accepted values of x-oss-process=image/..., and the refusals of others."""
 
 from __future__ import annotations
 

@@ -348,6 +348,6 @@ def test_watermark_is_seen_on_nothing() -> None:
         True,
         {(255, 0, 0, 255)},
     )
-    # What is there already stays where no letter is.
+    # The image stays unchanged where there is no letter.
     below = made(encoded(Image.new("RGBA", (400, 267), (0, 0, 255, 100))), f"watermark,{HELLO}")
     assert close(pixel(below, 3, 3), (0, 0, 255, 100))

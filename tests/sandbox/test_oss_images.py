@@ -1,4 +1,4 @@
-"""Image processing over the wire with the real SDKs, and what is decoded and encoded for it."""
+"""Image processing over the wire with the real SDKs, and its decoding and encoding."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the sandbox does not implement is refused, never ignored: parameters, headers, values.
+"""Parameters, headers and values that the sandbox does not implement are refused, never ignored.
 
-Each of these was answered with something else once: a listing, an object's bytes, an upload that
-lacked what was asked for, or that overwrote what must not be.
+Each of these once got a wrong answer: a listing, an object's bytes, an upload without a requested
+property, or one that overwrote a protected object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Symbolic links with the real SDK: made by who may write, read with the rights on both ends."""
+"""Symbolic links with the real SDK: making one needs the right to write, reading one needs rights
+on both ends."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def test_a_link_is_told_of_with_its_own_headers(oss: Oss, alice: oss2.Bucket) ->
         assert "x-oss-meta-of" not in read.headers
         for name in ("ETag", "Content-MD5", "x-oss-hash-crc64ecma"):
             assert read.headers[name] == of_target.headers[name]
-        # Whole seconds of a clock that goes on meanwhile.
+        # Whole seconds of a running clock.
         assert read.last_modified >= of_target.last_modified + 60
     got = alice.get_symlink("uploads/alice/link").headers
     assert {name: got[name] for name in own} == own

@@ -91,7 +91,7 @@ def test_rules_are_kept_told_and_deleted(oss: Oss) -> None:
     assert (second.prefix, second.suffix, second.principals) == (None, ".txt", None)
     # A rule without an ID gets one (vendor documentation).
     assert len(second.id) == 36
-    # All rules at once: what is not sent again is gone.
+    # The request replaces all rules: a rule that is not sent again is removed.
     set_rules(oss, rule())
     (only,) = sdk.get_bucket_overwrite_config(asked).overwrite_configuration.rules
     assert only.prefix == "uploads/"
@@ -235,7 +235,7 @@ def test_what_exists_is_not_overwritten_by_whom_a_rule_binds(
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_who_is_not_bound_overwrites(bound: Oss, write: Callable[[oss2.Bucket], object]) -> None:
-    """The account's own key: an operator mends what was uploaded."""
+    """The account's own key: an operator corrects an upload."""
     if write is WRITES["append"]:
         own = bound.oss2()
         own.delete_object("uploads/a")

@@ -1,4 +1,4 @@
-"""Limits of one file and of everything (LAN=1): no way in goes around them, and what is refused
+"""Limits of one file and of all files (LAN=1): every way to upload is limited, and a refused upload
 leaves nothing behind."""
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def check_full(call: Callable[[], object]) -> None:
 
 
 def test_bytes_on_their_way_in_count(storage: Storage) -> None:
-    """Of many uploads at once each would find room."""
+    """Without a reservation, each of many simultaneous uploads would find room."""
     under_way: list[Staged] = []
 
     def one_more(_: int) -> None:

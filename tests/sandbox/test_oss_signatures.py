@@ -20,7 +20,7 @@ from sandbox.oss.signatures import (
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-# What a header can hold: visible ASCII, spaces not at its ends.
+# The values of a header: visible ASCII, and spaces except at its ends.
 VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)).map(str.strip)
 HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "content-md5", "x-oss-meta-a", "x-oss-meta-a-b", "range"]),

@@ -1,4 +1,4 @@
-"""What is on disk: writes that a kill cannot tear, nothing left behind, memory that stays small."""
+"""Storage on disk: a kill cannot tear a write, no files are left behind, and memory stays small."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_kill_at_any_moment_leaves_the_old_bytes_or_the_new(tmp_path: Path) ->
         storage = Storage(tmp_path)
         held = read(storage, "key")
         number = int(held[:8])
-        # What was said to be stored is; at most one more was under way.
+        # All confirmed objects are stored; at most one more was in progress.
         assert number in (acknowledged, acknowledged + 1)
         assert held == b"%08d" % number * 60_000
         assert storage.get(BUCKET, "key").etag == hashlib.md5(held).hexdigest().upper()  # noqa: S324

@@ -1,4 +1,4 @@
-"""/app/: the page that the sandbox serves, to whom, and what a stranger gets of it."""
+"""/app/: the page that the sandbox serves, its users, and its answers to strangers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_until_it_is_built_the_small_page_is_served_and_then_the_built_one(site:
     assert site.ask("/app/index.html").body == b"<p>built"
     assert site.ask("/app/main-1.js").body == b"built"
     assert site.ask("/app/config.json").json["fullPage"] is True
-    # Who opened the small page goes on with it.
+    # A user who opened the small page can continue with it.
     assert site.ask("/app/small.js").body == b"small"
     shutil.rmtree(site.root / "dist")
     assert site.ask("/app/").body == b"<p>small"

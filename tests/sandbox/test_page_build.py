@@ -38,7 +38,7 @@ wait
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout whose npm and Node.js are scripts; they write down what they are asked."""
+    """A checkout whose npm and Node.js are scripts that record their arguments."""
 
     root: Path
     programs: Path
@@ -93,7 +93,7 @@ def sooner(file: Path, seconds: int) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie is not: whoever adopts it has not looked yet."""
+    """A zombie does not count as running: its new parent has not collected it yet."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         stat = Path(f"/proc/{pid}/stat").read_text()
         return stat.rpartition(")")[2].split()[0] != "Z"
@@ -260,7 +260,7 @@ def test_a_build_ends_with_the_block_and_with_all_that_it_started(
         pids = checkout.pids()
         assert all(map(is_alive, pids))
     wait_for(lambda: not any(map(is_alive, pids)))
-    # What was cut off on purpose did not fail.
+    # A build that was stopped on purpose did not fail.
     assert len(said(caplog)) == 1
 
 

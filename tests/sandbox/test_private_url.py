@@ -1,4 +1,5 @@
-"""Real tokens (CLOUD=1) are for who knows the printed URL, and for no page (finding A1)."""
+"""Real tokens (CLOUD=1) are only for clients that know the printed URL, and never for a page
+(finding A1)."""
 
 from __future__ import annotations
 
@@ -126,7 +127,7 @@ def test_without_the_segment_there_is_nothing(site: Site, path: str, method: str
 
 
 def test_all_that_is_nothing_looks_alike(site: Site) -> None:
-    """No answer says how close a guess is, or what is behind."""
+    """No answer reveals how close a guess is, or which service is behind."""
     guesses = ["/", "/sts", "/health", f"/{SEGMENT[:-1]}", "/robots.txt"]
     assert len({site.ask(path).body for path in guesses}) == 1
 

@@ -1,4 +1,4 @@
-"""RAM policies: what is a policy, and what it says about an access."""
+"""RAM policies: their grammar, and their decision about an access."""
 
 from __future__ import annotations
 

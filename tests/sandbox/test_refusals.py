@@ -1,4 +1,4 @@
-"""Who runs the sandbox is told what was refused and by whose policy; a client is told as ever."""
+"""The sandbox's user sees what was refused and by which policy; a client gets the usual answer."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def test_for_others_it_is_a_path_as_any_unknown_one(
 
 
 def test_x_forwarded_for_makes_nobody_another(page: Page) -> None:
-    """Who sends it from elsewhere would be loopback, and who is here would not be."""
+    """A client elsewhere would count as loopback, and a local one would not."""
     query = f"{PATH}?session={page.session}"
     assert page.function(query, tagged=False, X_Forwarded_For="192.168.1.5")[0] == 200
 

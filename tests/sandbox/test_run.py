@@ -102,12 +102,12 @@ def test_the_first_lines_are_the_page_the_token_url_and_what_is_deployed(sandbox
     assert token_url == f"  token URL  {url}"
     assert "AUTH=jwt, and tokens may not read by default" in deployed
     assert "`make run AUTH=jwt POLICY_FILE=bucket_write_policy` does the same" in deployed
-    # To what is no terminal, no order to one.
+    # Without a terminal, the output has no control sequences.
     assert "\x1b" not in sandbox.stdout
 
 
 def test_the_command_of_the_third_line_plays_what_is_deployed(tmp_path: Path) -> None:
-    """A token for who signed in, that opens a folder of one's own to write, and not to read."""
+    """A token for a signed-in user, who may write but not read in their own folder."""
     arguments = ("AUTH=jwt", "POLICY_FILE=bucket_write_policy")
     with running_by_make(tmp_path / "state", 0, *arguments) as sandbox:
         assert sandbox.stdout.splitlines()[2].endswith(
@@ -129,7 +129,7 @@ def test_a_newcomer_reads_what_was_uploaded(tmp_path: Path, variables: dict[str,
         assert bucket.get_object("uploads/a").read() == b"Hello"
         listed = bucket.list_objects_v2(prefix="uploads/").object_list
         assert [found.key for found in listed] == ["uploads/a"]
-        # What is deployed by default is printed by default.
+        # By default the output names the default of a deployment.
         printed = finished(TOKEN, sandbox.folder, PORT=str(sandbox.port))
         assert check_printed(printed)["Scope"]["Policy"] == "bucket_write_policy"
 
@@ -165,7 +165,7 @@ def test_on_a_terminal_the_first_line_is_the_page_and_a_link(tmp_path: Path) -> 
     lines = on_a_terminal(tmp_path)
     assert f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\" in lines[0]
     assert lines[1] == "  token URL  http://127.0.0.1:7080/"
-    # What is warned of comes after it.
+    # Warnings come after it.
     assert not any(".env" in line for line in lines[:3])
 
 
@@ -891,7 +891,7 @@ def test_token_needs_no_sandbox_that_is_running(tmp_path: Path) -> None:
     done = finished(TOKEN, tmp_path / "state")
     assert done.returncode == 0
     assert check_printed(done)["StatusCode"] == 200
-    # It opens no storage: that belongs to who runs the sandbox.
+    # It opens no storage, which belongs to the running sandbox.
     assert [file.name for file in (tmp_path / "state").iterdir()] == ["secrets.json"]
 
 

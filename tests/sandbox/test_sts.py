@@ -148,7 +148,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """What goes over the wire, signed or not."""
+    """The request on the wire, signed or not."""
 
     method: str
     query: str

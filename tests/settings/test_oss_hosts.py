@@ -1,4 +1,4 @@
-"""What a host of OSS means: what is understood, what is refused by name, and who takes what."""
+"""Hosts of OSS: how they are read, which are refused by name, and which variable accepts them."""
 
 from __future__ import annotations
 

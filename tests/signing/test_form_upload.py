@@ -42,7 +42,7 @@ def form_for(cloud: RunningCloud, **wishes: str) -> Form:
 
 
 def keys(cloud: RunningCloud) -> list[str]:
-    """What lies in the bucket."""
+    """The keys in the bucket."""
     found = cloud.cloud.storage.keys_from(
         cloud.cloud.bucket, b"", inclusive=True, prefix=b"", limit=100
     )

@@ -247,7 +247,8 @@ def test_fields_of_the_operator_cannot_be_left_out_or_changed(settings: Configur
 def test_the_front_ends_of_the_vendors_samples_work_unchanged(
     settings: Configuration, key: AccessKey
 ) -> None:
-    """What they make of the answer, as their source does it, for web pages and mini programs."""
+    """The vendor's front ends use the answer as in their source, for web pages and mini
+    programs."""
     data = signed(settings, key=key)
     form = {
         "success_action_status": "200",
@@ -392,7 +393,7 @@ OUTSIDE = ["uploads/bob/a", "uploads/alice", "uploads/alicex/a", "", "x/uploads/
 def test_a_form_takes_what_was_wished_for_and_nothing_wider(
     wishes: dict[str, object], name: str | None, wider: str, data: st.DataObject
 ) -> None:
-    """To the last byte and second; what is wider is refused for just that."""
+    """The limits are exact to the byte and second; a wider wish is refused for that reason."""
     texts: dict[str, Any] = {wish: str(value) for wish, value in wishes.items()}
     grant = PREFIX if name is None else PREFIX._replace(object_key=PREFIX.prefix + name)
     fields = dict(signed(BOUND, grant, **texts)["Fields"])

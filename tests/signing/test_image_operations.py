@@ -74,7 +74,7 @@ def test_what_the_vendor_shows_is_signed(process: str) -> None:
 
 @pytest.mark.parametrize("process", A15)
 def test_the_samples_of_the_finding_are_refused(process: str) -> None:
-    """A15: a list of what is refused let all of these be signed."""
+    """A15: with a list of refused operations, all of these were signed."""
     assert fault(process)
 
 

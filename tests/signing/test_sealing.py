@@ -1,4 +1,5 @@
-"""Sealing: what comes back is what was given, under one of the secrets, for one purpose."""
+"""Sealing: opening returns the sealed value, only with one of the secrets and for the same
+purpose."""
 
 from __future__ import annotations
 

@@ -211,7 +211,8 @@ def store(cloud: RunningCloud, user: str, name: str) -> None:
 def test_a_link_to_a_neighbours_object_leads_nowhere_by_a_signed_url(
     users: RunningCloud, method: str, target: str
 ) -> None:
-    """OSS follows it as whoever signed: our own key may read everybody's objects."""
+    """OSS follows it with the rights of the signer, and our own key may read everybody's
+    objects."""
     store(users, "bob", "secret")
     store(users, "alice", "own")
     login = users.login("alice")

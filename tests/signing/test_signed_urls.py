@@ -221,7 +221,7 @@ def test_several_additional_headers_are_signed_as_an_sdk_signs_them(env: Env) ->
 def test_a_download_that_is_shown_is_of_the_type_that_its_name_says(
     settings: Configuration, name: str, wish: str, content_type: str
 ) -> None:
-    """A10: whatever was stored under that name, a browser is told no other type."""
+    """A10: whatever was stored under that name, a browser gets this type."""
     made = signed(settings, KEY, name, method="GET", response_content_disposition=wish)
     query = {DISPOSITION: wish, "response-content-type": content_type}
     theirs = by_oss_v2(KEY, "GET", f"uploads/{name}", {}, query, 900)
@@ -558,7 +558,7 @@ def test_a_caller_gets_a_url_of_their_own_folder_only(ask: Ask) -> None:
 
 
 def test_a_name_that_no_new_object_may_have_is_signed_for_reading_only(ask: Ask) -> None:
-    """A19: what is stored already must not become unreadable."""
+    """A19: stored objects must not become unreadable."""
     both = {"POLICY_FILE": "bucket_read_write_policy"}
     for name in ("photo\u202egpj.exe", "a\u200bb.jpg", "%2e%2e/x"):
         for method in ("GET", "HEAD"):

@@ -1,4 +1,4 @@
-"""Puts other answers in front of an application: what a cloud that behaves otherwise would say."""
+"""Replaces answers of an application, to play a cloud that behaves differently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = Callable[[Request, bytes], Response | None]
 
 
 def answering(app: ASGIApp, other: Answer) -> ASGIApp:
-    """The application, but for what `other` answers."""
+    """The application, except for requests that `other` answers."""
 
     async def changed(scope: Scope, receive: Receive, send: Send) -> None:
         body = await Request(scope, receive).body()

@@ -29,7 +29,7 @@ class Received:
     body: bytes
 
     def is_signed_by(self, public_key_pem: bytes) -> bool:
-        """Verify as the vendor documents it, with nothing but pow()."""
+        """Verify as the vendor documents it, using only pow()."""
         key = serialization.load_pem_public_key(public_key_pem)
         assert isinstance(key, RSAPublicKey)
         numbers = key.public_numbers()

@@ -90,7 +90,7 @@ def circles(folder: Path) -> list[str]:
         if one.when_loaded and one.imported in needs:
             needs[one.importer].add(one.imported)
     wrong = []
-    # Take away what needs nothing more, again and again: what is left needs itself.
+    # Repeatedly remove modules without remaining imports; the rest are circular.
     while free := {name for name, needed in needs.items() if not needed}:
         needs = {name: needed - free for name, needed in needs.items() if name not in free}
     for name, needed in needs.items():
@@ -317,7 +317,7 @@ def members(node: ast.ClassDef) -> set[str]:
 
 
 def assigned(path: Path) -> dict[str, ast.expr]:
-    """What a module assigns to names, not yet evaluated."""
+    """The assignments of a module, not evaluated."""
     found = {}
     for node in _tree(path).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

@@ -10,7 +10,7 @@ from sandbox import ROOT, page_build
 
 
 def built_page() -> None:
-    """Build dist/web, unless it is newer than what it is made of."""
+    """Build dist/web, unless it is newer than its sources."""
     need("The page", browser=True)
     dist = ROOT / "dist"
     dist.mkdir(exist_ok=True)

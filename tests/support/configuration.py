@@ -19,7 +19,7 @@ SOUND = {
     "BUCKET_NAME": "my-bucket",
     "OSS_REGION": "cn-hangzhou",
 }
-"""The least that a deployment with logins sets, but for what verifies them."""
+"""The minimal variables of a deployment with logins, without those that verify them."""
 
 
 class Configuration(NamedTuple):

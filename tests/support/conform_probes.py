@@ -65,7 +65,7 @@ def supplied(header: str, value: str, patch: Patch) -> None:
 
 
 def patches(module: Any, name: str, value: Any) -> Callable[[Patch], None]:
-    """What puts another value in the place of a module's."""
+    """A function that replaces a value of a module."""
     return lambda patch: patch.setattr(module, name, value)
 
 

@@ -1,4 +1,4 @@
-"""What a server, or the way to it, can do wrong with one answer: moves for ScriptedSts."""
+"""Faults of a server, or of the network, with one answer: moves for ScriptedSts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ENDLESS = b"x" * 65536
 
 
 class Fault(NamedTuple):
-    """`is_whole`: an answer came as HTTP wants it, and what it says is wrong. `waits`: it lasts
-    until whoever asked gives up."""
+    """`is_whole`: the answer is valid HTTP, but its content is wrong. `waits`: it lasts until the
+    client gives up."""
 
     make: Make
     is_whole: bool = False

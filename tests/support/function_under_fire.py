@@ -91,7 +91,7 @@ STS, OSS, JWKS, WEBHOOK, OSS_KEY = LINKS = (
 
 @dataclass(frozen=True)
 class Function:
-    """The function and who is asked by it; `login` is alice's."""
+    """The function and the servers that it calls; `login` is alice's."""
 
     app: App
     servers: Mapping[str, ScriptedSts]
@@ -113,7 +113,7 @@ class Function:
 
     @property
     def inner(self) -> list[str]:
-        """What no failing answer may hold."""
+        """Texts that no failing answer may hold."""
         ports = [str(server.port) for server in self.servers.values()]
         keys = [self.app.env[f"ALIBABA_CLOUD_ACCESS_KEY_{half}"] for half in ("ID", "SECRET")]
         made = [*keys, *SECRETS.values(), *list(CREDENTIALS.values())[:3], self.login]

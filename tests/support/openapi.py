@@ -1,4 +1,4 @@
-"""docs/openapi.yaml as tests use it: its operations, and a judge for what they answer."""
+"""docs/openapi.yaml as tests use it: its operations, and a check of their answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METHODS = ("get", "post", "head", "options", "put", "patch", "delete", "trace")
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
-    """What a node says, or what its `$ref` leads to."""
+    """A node, or the target of its `$ref`."""
     while "$ref" in node:
         place: Any = DOCUMENT
         for name in node["$ref"].removeprefix("#/").split("/"):
@@ -43,7 +43,7 @@ def answers(path: str, method: str, status: int) -> dict[str, Any]:
 
 
 def faults(schema: dict[str, Any], value: object) -> list[str]:
-    """What is wrong with a value by a schema of the document; nothing where it is right."""
+    """The faults of a value by a schema of the document; none if it is valid."""
     return [error.message for error in _validator(repr(schema)).iter_errors(value)]
 
 

@@ -1,4 +1,4 @@
-"""The sandbox's OSS in a process of its own: for what ends it, and for what its system denies."""
+"""The sandbox's OSS in a separate process, for tests that kill it, or limit its system calls."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def document(parts: Sequence[Answer]) -> bytes:
 
 
 def litter(folder: Path) -> set[str]:
-    """Data files that no object and no part names; and what is named and is not there."""
+    """Data files that no object and no part uses, and missing files that one uses."""
     with closing(sqlite3.connect(folder / "index.sqlite3")) as index:
         named = {name for (name,) in index.execute("SELECT file FROM parts")}
         for (files,) in index.execute("SELECT files FROM objects"):

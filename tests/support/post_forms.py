@@ -1,4 +1,4 @@
-"""PostObject's forms, signed by code of its own: what a server of an app gives to a browser."""
+"""PostObject's forms, signed by separate code, as an app's server gives them to a browser."""
 
 from __future__ import annotations
 

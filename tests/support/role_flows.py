@@ -1,4 +1,4 @@
-"""What a deployment does for a user, flow by flow: which of them work with the rights there are."""
+"""A deployment's flows for a user, and which of them work with the present rights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLOWS = {
     "/uploads": {"list", "details"},
     "/health": set[str](),
 }
-"""By route: what is done with its answers, or by it."""
+"""By route: the operations with its answers, or by the route itself."""
 
 
 def worked(cloud: RunningCloud) -> set[str]:

@@ -47,7 +47,7 @@ def _found(member: str, value: Any) -> list[Any]:
 
 
 class Stack:
-    """The resources of a template with these parameters; what has no default must be given."""
+    """The resources of a template with these parameters; those without a default must be given."""
 
     def __init__(self, template: Mapping[str, Any], **parameters: object) -> None:
         self._resources: dict[str, Any] = template["Resources"]

@@ -23,7 +23,7 @@ from token_service.http.messages import Request
 
 @dataclass(frozen=True)
 class Token:
-    """What a client got: enough for any SDK."""
+    """A client's token: enough for any SDK."""
 
     access_key_id: str
     access_key_secret: str

@@ -34,7 +34,8 @@ TOKEN = (sys.executable, "-m", "sandbox", "token")
 
 
 def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """The command with these variables named on purpose; what they are comes by the environment."""
+    """The command with these variables named as on make's command line; their values come from the
+    environment."""
     return (*command, f"--given={' '.join(names)}")
 
 
@@ -85,7 +86,7 @@ def secrets_of(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox; what it says goes to files, so that nothing has to read along."""
+    """A running sandbox; its output goes to files, so that no thread has to read it."""
 
     process: subprocess.Popen[bytes]
     port: int

@@ -1,5 +1,5 @@
-"""What the callers of a soak do: each kind of request by what clients send it with, and what has to
-come back. An answer that is not that one is an Unexpected."""
+"""The requests of a soak's callers, each kind sent by real clients, and the expected answers. Any
+other answer is an Unexpected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTING_SECONDS = 8
 
 
 class Unexpected(Exception):
-    """Raised for an answer that is another than the contract's; says what it was."""
+    """Raised for an answer that differs from the contract; the message has the answer."""
 
 
 def expect(found: object, expected: object, what: str) -> None:

@@ -1,4 +1,4 @@
-"""What a template has to keep beyond what ROS accepts: its vendor's rules, and the house's own.
+"""Rules for a template beyond ROS's own checks: the vendor's rules, and ours.
 
 The vendor's are facts out of github:aliyun/ros-templates (.infraguard-policies, run for each pull
 request, as of 2026-08-20) and github:aliyun/infraguard (policies/aliyun/rules/ros, as of

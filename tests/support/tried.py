@@ -1,4 +1,4 @@
-"""What `make fuzz` tried: how many examples each property had, and whether they were enough.
+"""The count of `make fuzz`: how many examples each property had, and whether they were enough.
 
 A property says with `@pytest.mark.tries("names")` what it tries. Examples that are drawn and then
 refused by `assume` are not counted, nor are those that failed.

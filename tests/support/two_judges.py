@@ -12,7 +12,7 @@ from sandbox.ram import Access, Effect, Policy
 class Judges:
     """A role's policies, and the session policy if there is one, each as JSON.
 
-    Raises PolicyGrammarError for what the sandbox takes for no policy.
+    Raises PolicyGrammarError for a text that the sandbox does not accept as a policy.
     """
 
     def __init__(self, *policies: str, session: str | None = None) -> None:
@@ -27,7 +27,7 @@ class Judges:
         )
 
     def verdicts(self, access: Access) -> tuple[Effect, Effect]:
-        """What the sandbox says, and what the naive evaluator says."""
+        """The decisions of the sandbox and of the naive evaluator."""
         decision = self._identity.decide(access)
         sandbox = Effect.ALLOW if decision.allowed else Effect(decision.no_permission_type)
         naive = naive_ram.judge(
