@@ -23,6 +23,7 @@ from scripted_sts import Move, answer, drip, hang, raw, reset, scripted_sts, the
 from token_service.callback import webhook
 from token_service.callback.verify import Upload
 from token_service.callback.webhook import HookFailed, Webhook
+from token_service.encoding import compact
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint
 
@@ -285,12 +286,10 @@ def test_an_answer_that_can_be_read_and_not_be_written_again_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fake: json reads and writes to depths that differ between versions of Python."""
-    written = webhook.compact
-
     def shallow(document: Any) -> str:
         if document == {"a": [1]}:
             raise RecursionError
-        return written(document)
+        return compact(document)
 
     monkeypatch.setattr(webhook, "compact", shallow)
     with pytest.raises(HookFailed, match="JSON object"):
