@@ -1,8 +1,8 @@
 """The vendor's old policy files (.txt): JSON with $BUCKET_NAME and $OBJECT_PREFIX in it.
 
-In the vendor's sample a person replaced the two by hand. Here each caller's values are put into
-the parsed JSON, so that no value can break out of its string. A file is accepted only if both bound
-every Allow. A policy that opens more needs a template of its own (policies.py).
+In the vendor's sample a person replaced the two by hand. Here each caller's values are put into the
+parsed JSON, so that no value can break out of its string. A file is accepted only if every Allow is
+limited to these two. A policy that opens more needs a template of its own (policies.py).
 """
 
 from __future__ import annotations

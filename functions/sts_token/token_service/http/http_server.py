@@ -20,7 +20,7 @@ from token_service.http.messages import Response
 from token_service.http.wsgi_event import MAX_BODY_BYTES
 
 MAX_CONNECTIONS = 200
-"""And threads. One more connection replaces the one that is idle for longest, or waits."""
+"""Each has a thread. One more connection replaces the one that is idle for longest, or waits."""
 MAX_HEAD_BYTES = 64 * 1024
 """The line and headers of a request. The platform takes 8 KB (vendor documentation)."""
 IDLE_SECONDS, REQUEST_SECONDS = 1000.0, 10.0

@@ -171,8 +171,8 @@ def _login(request: Request) -> str:
 
 def _import_jwt(*, with_cryptography: bool) -> ModuleType:
     """Import PyJWT without the modules that no login needs here, half of a cold start. HS256 does
-    not need `cryptography`, without which PyJWT knows HMAC only. A JWKS, whose keys are numbers,
-    does not need its certificates and SSH keys."""
+    not need `cryptography`, and without it PyJWT knows only HMAC. A JWKS has keys as numbers, so it
+    needs no code of `cryptography` for certificates and SSH keys."""
     x509, ssh = "cryptography.x509", "cryptography.hazmat.primitives.serialization.ssh"
     names = ("jwt.jwks_client", "typing_extensions", x509, ssh)
     unused: dict[str, Any] = {name: {"__getattr__": lambda _: None} for name in names}
