@@ -1,4 +1,4 @@
-"""`make build`: makes build/sts_token/ and its zip, and serves them once before it says so.
+"""`make build`: makes build/sts_token/ and its zip, and tests them with a request.
 
 s.yaml deploys the folder; the zip is for a function that you change by hand.
 """

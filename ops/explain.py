@@ -39,8 +39,8 @@ _OPEN = (
 class Row:
     """One operation: the RAM actions that it needs, and whether it is allowed in each place.
 
-    The place is None if places do not matter, as for operations on a bucket. `open` has the places
-    where only an action is missing that the real OSS may not require.
+    `allowed` is None for a place that makes no difference, as for operations on a whole bucket.
+    `open` has the places where it is refused only for an action that the real OSS may not require.
     """
 
     operation: str

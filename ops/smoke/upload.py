@@ -226,7 +226,7 @@ def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Findi
 
 
 def refusal_of(use: Callable[[], object]) -> str | None:
-    """Return OSS's code if it refused, otherwise None. Raises nothing that the SDK raises."""
+    """Return OSS's code if it refused, otherwise None. It catches the errors of the SDK."""
     try:
         use()
     except oss2.exceptions.ServerError as error:
