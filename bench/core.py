@@ -29,7 +29,7 @@ from token_service.app import CALLBACK, ROUTES, Route
 FUNCTION = ROOT / "functions" / "sts_token"
 GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
 MAX_TOKEN_PATH_LINES = 2300
-"""The most lines that `GET /` with a login may load, comments and docstrings counted."""
+"""Maximum lines that `GET /` with a login may load, comments and docstrings counted."""
 
 CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
 MULTIPART_SECRET = "another-secret-of-32-bytes-at-the-least"

@@ -17,7 +17,7 @@ from typing import TextIO
 from urllib.parse import quote, unquote_to_bytes
 
 MAX_PATH = 1100
-"""The most characters of a path that are shown: longer than any bucket and object key."""
+"""Maximum characters of a path that are shown: longer than any bucket and object key."""
 
 # The lines at the start are plain messages without a time.
 _AT_START = "sandbox"

@@ -10,7 +10,7 @@ import { build } from 'esbuild';
 const WEB = import.meta.dirname;
 const PAGE = path.join(WEB, 'page');
 const LANGUAGES = ['en', 'zh'];
-/** The most bytes of the first load in one language, compressed (gzip). */
+/** Maximum bytes of the first load in one language, compressed (gzip). */
 const LIMITS = { script: 100 * 1024, style: 20 * 1024 };
 /** The config.json for static hosting; the operator writes the function's URL into it. */
 const CONFIG = { appServer: '', signIn: '', refusals: '', fullPage: true };

@@ -46,7 +46,7 @@ from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # of XML or JSON in a body; ours to choose
 MAX_QUERY_PARAMETERS = 200  # of one request; ours to choose
-# The most bytes that are read after a refusal, so that the client does not miss the answer.
+# Maximum bytes that are read after a refusal, so that the client does not miss the answer.
 _DRAIN_BYTES = 64 * 1024 * 1024
 
 log = logging.getLogger("sandbox.oss")

@@ -20,7 +20,7 @@ from sandbox.oss.objects import STORED_HEADERS, header_value
 MAX_NAME_BYTES = 8 * 1024  # of a field's name (vendor documentation)
 MAX_VALUE_BYTES = 2 * 1024 * 1024  # of a field's value (vendor documentation)
 MAX_FIELDS_BYTES = 8 * 1024 * 1024
-"""The most bytes before the file."""
+"""Maximum bytes before the file."""
 MAX_FIELDS = 1000  # of one form; ours to choose
 
 # A field name, a file name, and the syntax around them.

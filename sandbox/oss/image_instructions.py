@@ -16,7 +16,7 @@ from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
 MAX_CHARACTERS = 4096  # of a whole x-oss-process; ours to choose
 MAX_ACTIONS = 16
-"""The most actions; more are refused as too long (EC 0017-00000288). Not verified on the real OSS
+"""Maximum actions; more are refused as too long (EC 0017-00000288). Not verified on the real OSS
 (assumption 20): the number."""
 
 MAX_TEXT_BYTES = 64  # of a watermark's text in UTF-8

@@ -29,7 +29,7 @@ from sandbox.oss.xml import key_writer, parse, text_of
 
 MAX_PART_NUMBER = 10_000  # parts are numbered from 1 (vendor documentation)
 MIN_PART_BYTES = 100 * 1024
-"""The least size of every part but the last (vendor documentation)."""
+"""Minimum size of every part but the last (vendor documentation)."""
 # Headers that an encrypting client needs to resume an upload (alibabacloud-oss-v2,
 # ListPartsResult).
 _CLIENT_ENCRYPTION = {

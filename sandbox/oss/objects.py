@@ -36,7 +36,7 @@ from sandbox.oss.xml import key_writer, parse, text_of
 
 OBJECT_ACLS = ("default", "private", "public-read", "public-read-write")
 MAX_USER_METADATA = 8 * 1024
-"""The most bytes of all x-oss-meta-* together (vendor documentation)."""
+"""Maximum bytes of all x-oss-meta-* together (vendor documentation)."""
 MAX_DELETED_KEYS = 1000  # of one DeleteMultipleObjects (vendor documentation)
 
 STORED_HEADERS = (
@@ -62,7 +62,7 @@ COMPRESSED_TYPES = frozenset(
     }
 )
 MIN_COMPRESSED = 1024
-"""The least bytes of an object whose answer is compressed (vendor documentation)."""
+"""Minimum bytes of an object whose answer is compressed (vendor documentation)."""
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 

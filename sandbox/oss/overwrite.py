@@ -27,7 +27,7 @@ from sandbox.ram import matches
 
 MAX_RULES = 100  # of one bucket
 MAX_AFFIX = 1023
-"""The most characters of a prefix or a suffix."""
+"""Maximum characters of a prefix or a suffix."""
 
 # Sessions of roles, as in a bucket policy: arn:sts::<account>:assumed-role/<role>/<session>.
 _SESSIONS = re.compile(r"arn:sts::[0-9*]+:[a-z*-]+/[A-Za-z0-9.*_-]+/[A-Za-z0-9.@*_-]+")

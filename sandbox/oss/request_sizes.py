@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sandbox.oss.errors import OssError, invalid_argument
 
 MAX_OBJECT_BYTES = 5 * 1024**3
-"""The most bytes of one request: 5 GB (vendor documentation of PutObject and PostObject)."""
+"""Maximum bytes of one request: 5 GB (vendor documentation of PutObject and PostObject)."""
 
 
 def check_length(headers: Mapping[str, str]) -> None:

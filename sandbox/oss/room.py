@@ -16,13 +16,13 @@ from sandbox.oss.errors import OssError
 from sandbox.oss.request_sizes import too_large
 
 FILE_BYTES = 4096
-"""The least bytes that count for a file, also for an empty one."""
+"""Minimum bytes that count for a file, also for an empty one."""
 _MB = 1024**2
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Limits(NamedTuple):
-    """The most bytes of one object, and of everything."""
+    """Maximum bytes of one object, and of everything."""
 
     object_bytes: int
     total_bytes: int

@@ -3,7 +3,7 @@
 
 import { elementOf } from './xml.js';
 
-const LONGEST = 10_000; // the most characters of a kept text
+const LONGEST = 10_000; // maximum characters of a kept text
 const answers = new Map(); // path of an object -> the last answer
 
 /** The last answer for a key: {status, text, completed: the UploadId of a completion}. */

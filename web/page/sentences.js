@@ -1,6 +1,6 @@
 // An error as a sentence, and what to do about it: docs/errors.json in the page's language.
 
-const LONGEST = 400; // the most characters of a server's own message
+const LONGEST = 400; // maximum characters of a server's own message
 const OWN_WORDS = ['Network']; // for these codes the browser's message is less useful than the sentence
 
 /**

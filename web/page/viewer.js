@@ -9,7 +9,7 @@ import { download, isPicture, read } from './stored.js';
 const SHOWN_WIDTH = 1600; // pixels, if the user chose none; a smaller picture stays unchanged
 const WIDTHS = [800, 400];
 const QUALITIES = [90, 75, 50, 25]; // percent
-const MARK_BYTES = 64; // the most bytes of a watermark's text in UTF-8 that OSS accepts
+const MARK_BYTES = 64; // maximum bytes of a watermark's text in UTF-8 that OSS accepts
 const MARK = 'size_40,color_FFFFFF,shadow_60,g_se,x_20,y_20';
 const WAIT_MS = 500; // the pause after a key press, before OSS is asked
 
