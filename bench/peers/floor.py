@@ -1,4 +1,5 @@
-"""The least that a token costs: http.client, hmac and json on a kept connection, and no login."""
+"""The lowest possible cost of a token: http.client, hmac and json on a kept connection, without a
+login."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A token function of the standard library alone: a login by HS256, AssumeRole, nothing else."""
+"""A token function with only the standard library: a login by HS256, and AssumeRole."""
 
 import base64
 import hashlib

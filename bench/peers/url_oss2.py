@@ -1,4 +1,4 @@
-"""A signed URL by oss2, the vendor's SDK, kept between calls; nothing but the URL."""
+"""A signed URL by oss2, the vendor's SDK, kept between calls; it makes only the URL."""
 
 import os
 

@@ -1,5 +1,5 @@
-"""A signed URL by alibabacloud-oss-v2, the vendor's newer SDK, kept between calls; nothing but the
-URL."""
+"""A signed URL by alibabacloud-oss-v2, the vendor's newer SDK, kept between calls; it makes only
+the URL."""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A signed URL by the package's own modules, beside those of the SDKs: nothing but the URL."""
+"""A signed URL by the package's own modules, to compare with the SDKs; it makes only the URL."""
 
 import os
 import time

@@ -66,13 +66,13 @@ const counted = (answered) => (url, options) => {
 const scripted = (answers, answered) => async () => {
   const { status, body } = answers[Math.min(answered.fetches, answers.length - 1)];
   answered.fetches += 1;
-  // As slow as a network: who asks meanwhile has to wait.
+  // As slow as a network: other calls have to wait meanwhile.
   await new Promise((later) => setTimeout(later, 20));
   if (!status) throw new TypeError('Failed to fetch');
   return new Response(body, { status });
 };
 
-/** ali-oss that sends nothing: `urls` has what it would ask. */
+/** ali-oss that sends nothing: `urls` has the URLs of its requests. */
 const recording = (OSS, urls) =>
   class extends OSS {
     constructor(options) {

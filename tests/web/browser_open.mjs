@@ -1,4 +1,4 @@
-// What a browser does with URLs that somebody opens: reads a job {urls, chromium} as JSON on stdin,
+// Opens URLs in a browser as a user does: reads a job {urls, chromium} as JSON on stdin,
 // prints for each as JSON "download", or the title of the page that is shown. A page can set its
 // title by a script.
 

@@ -9,7 +9,7 @@ const code = job.code.replace(/^import (\{ connect \}) from '[^']*';/m, `const $
 const logged = [], fields = [];
 const told = { log: (text) => logged.push(text) };
 
-/** As the vendor documents them: what is sent, and callbacks for what comes. */
+/** wx.request and wx.uploadFile as the vendor documents them: arguments, and callbacks for results. */
 const wx = {
   request({ url, method, header, data, dataType, success, fail }) {
     fetch(url, { method, headers: header, body: data }).then(

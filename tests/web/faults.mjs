@@ -1,4 +1,4 @@
-// What is wrong with a page that seems to work: what the console says, what the Content-Security-Policy
+// Hidden faults of a page that seems to work: messages of the console, what the Content-Security-Policy
 // stopped, and what axe-core finds in both themes.
 
 import { readFile } from 'node:fs/promises';

@@ -8,7 +8,7 @@ import { chromium, devices } from 'playwright-core';
 import { faultsOf, watch } from './faults.mjs';
 
 const MIB = 1024 * 1024;
-/** What the function answers that is nobody's to see, by the names of its members. */
+/** Secret members of the function's answers, by name. */
 const SECRET = ['AccessKeySecret', 'SecurityToken', 'access_token', 'Signature', 'x-oss-signature', 'policy',
   'x-oss-security-token'];
 
@@ -137,7 +137,7 @@ export class Tab {
     })));
   }
 
-  /** What was asked of the function and of OSS since the page knew its server. */
+  /** The requests to the function and OSS since the page knew its server. */
   requests() {
     return this.sent.slice(this.opened).filter(({ path }) => path.startsWith('/') && !path.startsWith('/app/'));
   }

@@ -11,12 +11,12 @@ const CORS = { 'access-control-allow-origin': '*', 'access-control-expose-header
 
 const job = await json(process.stdin);
 
-/** Each interrupts an upload of which OSS has two parts, and returns what it saw until the upload goes on. */
+/** Each interrupts an upload of which OSS has two parts, and returns its observations until the upload continues. */
 const BREAKS = {
   async pause(tab) {
     await tab.press('Pause');
     await tab.page.getByRole('button', { name: 'Resume', exact: true }).waitFor();
-    // What was under way may still arrive, and nothing more.
+    // Only parts in progress may still arrive.
     await tab.page.waitForTimeout(500);
     const { length } = tab.parts();
     await tab.page.waitForTimeout(1500);

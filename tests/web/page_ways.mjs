@@ -44,7 +44,7 @@ async function view(tab, name) {
   };
   const plain = await settled();
   const marked = await settled(() => page.fill('#watermark', 'Mark'));
-  // What is behind it is dimmed.
+  // The page behind it is dimmed.
   tab.noted.push(...await faultsOf(page, [], '#viewer'));
   await tab.look();
   await settled(() => page.fill('#watermark', ''));

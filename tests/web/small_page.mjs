@@ -43,7 +43,7 @@ const settled = (number) => {
     && pictures.every((one) => one.complete);
 };
 
-/** What answers none of the first PUTs. */
+/** A server that answers none of the first PUTs. */
 const losing = (lost) => (route) => {
   if (route.request().method() !== 'PUT' || lost === 0) return route.fallback();
   lost -= 1;
@@ -53,7 +53,7 @@ const losing = (lost) => (route) => {
 let watched;
 const use = async (page) => {
   const outcome = {};
-  // The page has read its settings: it says what is missing, or asks who one is, or for pictures.
+  // The page has read its settings: it names a missing one, or asks for a user name or for pictures.
   await page.waitForSelector('#said:not(:empty), #sign-in:not([hidden]), #pick:not([hidden])');
   if (job.user) {
     await page.fill('#user', job.user);

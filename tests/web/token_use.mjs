@@ -113,7 +113,7 @@ async function listV2(client, prefix) {
   return pages;
 }
 
-/** Put a PNG, given in base64; get a smaller one, by a signed URL too, and what is told of it. */
+/** Put a PNG, given in base64; get a smaller one, also by a signed URL, and its information. */
 async function image(client, name, base64, blob) {
   await client.put(name, blob(Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0))));
   const process = 'image/resize,w_20/format,webp';
