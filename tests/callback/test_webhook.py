@@ -286,6 +286,7 @@ def test_an_answer_that_can_be_read_and_not_be_written_again_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fake: json reads and writes to depths that differ between versions of Python."""
+
     def shallow(document: Any) -> str:
         if document == {"a": [1]}:
             raise RecursionError
