@@ -63,6 +63,7 @@ def test_the_samples_of_the_docs_are_signed(name: str, process: str) -> None:
         "image/info",
         "image/average-hue",
         "image/watermark,text_SGVsbG8g5Zu-54mH5pyN5YqhIQ",
+        "image/watermark,text_5Zu_54mH_w==",
         "image/watermark,text_SGVsbG8gV29ybGQ,color_FF00FF,size_100,shadow_50,t_100,g_se,x_10,y_10",
         f"image/resize,w_300,h_300/watermark,type_{FONT}==,size_30,text_SGVsbG8g,g_center,rotate_30",
         "image/watermark,text_SGVsbG8g,fill_1,padx_9,pady_9/watermark,text_YQ==,g_west,voffset_-50",

@@ -185,6 +185,11 @@ def test_a_step_that_is_none_says_why(wishes: dict[str, str], says: str) -> None
         multipart.read_step({"upload_id": "A", **wishes}, start(), 0)
 
 
+def test_a_step_names_its_upload() -> None:
+    with pytest.raises(InvalidParameter, match="upload_id: "):
+        multipart.read_step({"action": "abort"}, start(), 0)
+
+
 @pytest.mark.parametrize("action", ["list", "abort", None])
 def test_variables_of_a_callback_go_with_the_completion_only(action: str | None) -> None:
     given = {"parts": "1"} if action is None else {"action": action}
