@@ -35,8 +35,8 @@ _NUMBER = "[0-9]{1,19}"
 
 
 class Callback(NamedTuple):
-    """A callback that OSS signed for something we granted. `caller` is the grant's session name,
-    `size` in bytes; `issued` is when the caller's login was made (unix seconds), if sealed."""
+    """A callback that OSS signed for something we granted. `caller` is the grant's session name.
+    `size` is in bytes; `issued` is when the login was made, in unix seconds, if the seal has it."""
 
     caller: str
     issued: int | None

@@ -14,7 +14,7 @@ LOGIN = "access_token"  # the query parameter that may carry a login (RFC 6750)
 
 
 class Grant(NamedTuple):
-    """A bucket, a prefix or an object key under it, a policy's name; `seconds`: 900 to 43,200."""
+    """One bucket, a prefix or an object key under it, a policy's name; `seconds`: 900 to 43,200."""
 
     bucket: str
     prefix: str
