@@ -232,7 +232,10 @@ def an_output_that_is_not_there(template: Template) -> None:
         (a_domain_for_any_bucket, "BucketDomain.*: Bucket is not there unless NewBucket holds"),
         (a_circle, "FunctionRole.* need each other"),
         (a_parameter_in_no_group, "Metadata: BucketName must be a parameter, in one group"),
-        (a_default_that_is_refused, "Parameters.ObjectPrefix.Default: not among"),
+        (
+            a_default_that_is_refused,
+            "Parameters.ObjectPrefix.Default: the parameter does not accept it",
+        ),
         (a_default_of_another_type, "Parameters.MaxInstances.Default: not a Number"),
         (a_label_in_one_language, "Parameters.BucketName.Label: .*zh-cn"),
         (an_output_without_description, "Outputs.TokenUrl.Description: "),
