@@ -48,7 +48,7 @@ _CLIENT_ENCRYPTION = {
 def initiate(call: Call, site: Site) -> Response:
     """InitiateMultipartUpload: it already refuses a key that must not be overwritten.
 
-    Not verified on the real OSS: that it does so (assumptions 61 and 62), and that the object gets
+    Not verified on the real OSS (assumptions 61 and 62): that it does so, and that the object gets
     the headers of the start.
     """
     if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
