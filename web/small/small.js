@@ -38,7 +38,7 @@ const TEXTS = {
     signedIn: (user) => `已登录为 ${user}。`,
     uploading: '正在上传…',
     stored: (key, bytes) => `已保存为 ${key}（${bytes}）。`,
-    serverNotTold: '文件已保存，但未能通知您的服务器。',
+    serverNotTold: '文件已保存，但未能通知你的业务后端。',
     preview: (name) => `已保存的图片 ${name}`,
     mayNotRead: (policy) =>
       `无法在此查看：${policy} 不允许读取。运维人员设置 POLICY_FILE=bucket_read_write_policy 后即可读取。`,
@@ -46,7 +46,7 @@ const TEXTS = {
     again: '重试',
     network: '没有收到响应。请检查网络以及应用服务器是否在运行，然后重试。',
     login: '应用服务器要求登录。请登录后重试。',
-    noSignIn: '应用服务器要求登录，但本页面没有登录功能：服务器的 AUTH=jwt 使用了您自己的密钥。',
+    noSignIn: '应用服务器要求登录，但本页面没有登录功能：服务器的 AUTH=jwt 使用了你自己的密钥。',
     refused: (message, code) => `请求被拒绝：${message}（${code}）`,
     notStored: (message, code) => `OSS 没有保存：${message}（${code}）`,
     page: 'docs/zh/errors.md',
