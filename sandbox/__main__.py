@@ -170,7 +170,7 @@ def _check_names(given: str, make_pid: int | None) -> None:
     named = _on_command_line({name for name, _ in found}.intersection(given.split()), make_pid)
     wrong = []
     for name, meant in found:
-        text = f"{name} is no variable of the function; is {meant} meant?"
+        text = f"{name} is not a variable of the function; did you mean {meant}?"
         if name in named and misspelt.weakens(meant):
             wrong.append(text)
         else:

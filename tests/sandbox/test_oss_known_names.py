@@ -265,7 +265,7 @@ def test_the_refusal_of_a_save_as_names_it(bucket: oss2.Bucket) -> None:
     with pytest.raises(oss2.exceptions.OssError) as caught:
         bucket.process_object("a", "image/resize,w_1|sys/saveas,o_YQ,b_YQ")
     assert (caught.value.status, caught.value.code) == NOT_IMPLEMENTED
-    assert "POST with x-oss-process, which saves what was made" in caught.value.message
+    assert "POST with x-oss-process, which saves the result" in caught.value.message
 
 
 @pytest.mark.parametrize("value", ["true", "false"])
@@ -283,7 +283,7 @@ def test_an_append_does_not_pass_over_forbid_overwrite(
     [
         ({"x-oss-process": "csv/select"}, "SelectObject (csv)"),
         ({"x-oss-process": "json/select"}, "SelectObject (json)"),
-        ({"x-oss-process": "image/x"}, "POST with x-oss-process, which saves what was made"),
+        ({"x-oss-process": "image/x"}, "POST with x-oss-process, which saves the result"),
         ({}, "POST on an object"),
         ({"retention": ""}, "POST of retention on an object"),
     ],

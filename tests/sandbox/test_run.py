@@ -745,7 +745,7 @@ def test_damaged_secrets_are_one_line_and_json(tmp_path: Path) -> None:
 
 def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
     done = finished(TOKEN, tmp_path / "state", POLICY_FIEL="bucket_read_policy")
-    assert "POLICY_FIEL is no variable of the function; is POLICY_FILE meant?" in done.stderr
+    assert "POLICY_FIEL is not a variable of the function; did you mean POLICY_FILE?" in done.stderr
     assert json.loads(done.stdout)["StatusCode"] == 200
 
 
@@ -758,8 +758,8 @@ def test_a_misspelt_check_on_the_command_line_is_refused(
     names = {"JWT_ISUER": "https://a.example", "ALOWED_ORIGINS": "https://b.example"}
     done = finished(given(command, *names), tmp_path / "state", PORT=str(free_port()), **names)
     assert done.returncode == 1
-    assert "JWT_ISUER is no variable of the function; is JWT_ISSUER meant?" in done.stderr
-    assert "ALOWED_ORIGINS is no variable of the function" in done.stderr
+    assert "JWT_ISUER is not a variable of the function; did you mean JWT_ISSUER?" in done.stderr
+    assert "ALOWED_ORIGINS is not a variable of the function" in done.stderr
     assert "example" not in done.stderr
     assert not (tmp_path / "state").exists()
 
@@ -769,7 +769,7 @@ def test_a_misspelt_name_is_refused_by_make_itself_and_in_the_cloud_too(tmp_path
     """The environment's is warned of; so is MAKEFLAGS', which is environment."""
     done = finished(make("token", "JWT_ISUER=x", "CLOUD=1"), tmp_path / "state")
     assert done.returncode != 0
-    assert "make token: JWT_ISUER is no variable" in done.stderr
+    assert "make token: JWT_ISUER is not a variable" in done.stderr
     done = finished(make("token"), tmp_path / "state", MAKEFLAGS="JWT_ISUER=x")
     assert (done.returncode, "sandbox: JWT_ISUER is no" in done.stderr) == (0, True), done.stderr
     done = finished(given(TOKEN, "POLICY_FIEL"), tmp_path / "state", POLICY_FIEL="x")
@@ -847,7 +847,7 @@ def test_with_the_real_sts_the_env_file_is_read_and_the_environment_wins(
     lines["JWT_ISUER"] = "x"
     (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in lines.items()))
     done = finished(TOKEN, tmp_path / "state", CLOUD="1", BUCKET_NAME="my-bucket")
-    assert "JWT_ISUER is no variable of the function; is JWT_ISSUER meant?" in done.stderr
+    assert "JWT_ISUER is not a variable of the function; did you mean JWT_ISSUER?" in done.stderr
     assert done.returncode == 0, done.stdout + done.stderr
     scope = json.loads(done.stdout)["Scope"]
     assert (scope["Bucket"], scope["Prefix"]) == ("my-bucket", "file/")

@@ -107,7 +107,7 @@ def test_a_seal_ends_to_the_second() -> None:
     ends = int(NOW) + UPLOAD_SECONDS
     assert opened(text, now=ends - 0.1).expires == ends
     for now in (ends, ends + 1):
-        with pytest.raises(UploadRefused, match="start the upload anew"):
+        with pytest.raises(UploadRefused, match="start the upload again"):
             opened(text, now=now)
 
 
