@@ -379,7 +379,8 @@ def test_a_wrong_wish_is_named(settings: Configuration, wishes: Env, parameter: 
     with pytest.raises(InvalidParameter) as caught:
         presign.read_wish(wishes, settings.limits, KEY, None)
     assert caught.value.code == f"InvalidParameter.{parameter}"
-    # It says why.
+    # It says which, as the caller spells it, and why.
+    assert caught.value.message.partition(":")[0] in {*wishes, "object"}
     assert "None" not in caught.value.message
 
 
@@ -398,6 +399,14 @@ def test_a_wish_of_another_method_names_it(
 ) -> None:
     with pytest.raises(InvalidParameter, match=f"{name}: is for {of} only"):
         presign.read_wish({"object": "a", "method": method, name: "x"}, settings.limits, KEY, None)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_limits_of_uploads_bind_no_url_that_reads(env: Env, method: str) -> None:
+    """A header that has to be sent along would be one that no browser sends by itself."""
+    bound = configuration({**env, "UPLOAD_MAX_BYTES": "10", "OVERWRITE": "no"})
+    wish = presign.read_wish({"object": "a", "method": method}, bound.limits, KEY, None)
+    assert (wish.headers, wish.size) == ({}, None)
 
 
 def test_a_name_that_the_function_makes_stands_for_the_object(settings: Configuration) -> None:
