@@ -72,6 +72,7 @@ def test_a_policy_that_is_no_choice_is_refused_with_what_could_allow_it(settings
     with pytest.raises(InvalidParameter) as caught:
         grants.decide(ALICE, {"policy": "all_policy"}, settings)
     assert caught.value.code == "InvalidParameter.Policy"
+    assert caught.value.message.startswith("policy: ")
     assert caught.value.message.endswith("bucket_write_policy, bucket_read_policy (POLICY_CHOICES)")
 
 

@@ -19,6 +19,7 @@ from tried import examples
     "key",
     [
         "photo.jpg",
+        "X-ray.jpg",
         "a/b/c.txt",
         "uploads/",
         "with space+plus%25&=#;,@!~'()[]{}\"",

@@ -85,6 +85,16 @@ def test_a_deny_of_something_else_does_not_count() -> None:
     assert puts(policy(ALLOW, statement("Deny", PUT, arn("my-bucket/uploads/b"))))
 
 
+def test_every_statement_is_looked_at() -> None:
+    """Behind one that is about something else, too."""
+    other = statement("Allow", GET, arn("my-bucket/uploads/*"))
+    assert puts(policy(other, ALLOW))
+    assert not puts(policy(ALLOW, other, statement("Deny", PUT, "*")))
+    assert puts(
+        policy(ALLOW, statement("Deny", PUT, arn("my-bucket/o:x/*"))), "my-bucket/uploads/*"
+    )
+
+
 def test_a_deny_of_all_but_some_actions_counts_for_the_others() -> None:
     deny = {"Effect": "Deny", "NotAction": [GET], "Resource": "*"}
     assert not puts(policy(ALLOW, deny))
