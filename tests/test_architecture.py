@@ -7,7 +7,6 @@ a copy of the tree that is broken on purpose.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 
