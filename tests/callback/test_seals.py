@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,9 @@ def test_a_seal_that_says_no_more_than_before_is_read_by_the_version_before() ->
     """After a rollback, callbacks in progress must not be refused without need."""
     assert seal(SOUND, SECRET).startswith("1.")
     assert seal(SOUND._replace(issued=0), SECRET).startswith("2.")
+    for content, members in ((SOUND, SOUND[:5]), (SOUND._replace(issued=7), (*SOUND[:5], 7))):
+        payload = seal(content, SECRET).split(".")[1]
+        assert json.loads(base64.urlsafe_b64decode(payload + "==")) == list(members)
 
 
 @pytest.mark.parametrize("content", [SOUND, SOUND._replace(issued=1)])

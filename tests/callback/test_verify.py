@@ -347,6 +347,16 @@ def test_headers_of_another_kind_are_refused(request_: Request, message: str) ->
     assert message in refusal(request_)
 
 
+def test_a_header_may_have_2048_characters_and_not_one_more() -> None:
+    for size, says in ((2048, "URL is not one of"), (2052, "is not base64")):
+        assert says in refusal(changed(x_oss_pub_key_url="A" * size))
+
+
+def test_a_path_that_is_no_text_breaks_nothing() -> None:
+    """JSON can spell half a surrogate pair. What OSS signed is the path of CALLBACK_URL."""
+    accept(sound()._replace(path="/\ud800/callback"))
+
+
 def test_a_retired_secret_is_accepted_while_it_is_listed() -> None:
     accept(sound(), secrets=(b"n" * 32, *SECRETS))
     with pytest.raises(CallbackRefused, match="CALLBACK_SECRET"):
