@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from integration import PACKAGES, post, serving, write_files
+from integration import PACKAGES, post, run_in, serving, write_files
 from javascript import need
 from running_cloud import RunningCloud, Token, running_cloud
 
@@ -68,10 +68,7 @@ def back_end(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BackEnd]:
     name, folder = request.param, tmp_path_factory.mktemp("back-end")
-    if name.endswith(".mjs"):
-        need(f"docs/integrate/{PAGE} with Express", browser=False, folder=PACKAGES)
-        (folder / "node_modules").symlink_to(PACKAGES / "node_modules")
-    assert name in write_files(folder, "python", PAGE) + write_files(folder, "js", PAGE)
+    prepare(name, folder)
     secrets = NEW if name == "heard.py" else f"{OLD},{NEW}"
     with (
         serving(folder, COMMANDS[name], UPLOAD_HOOK_SECRET=secrets) as url,
@@ -85,6 +82,14 @@ def back_end(
             UPLOAD_HOOK_SECRET=NEW,
         )
         yield BackEnd(name, folder, url, cloud)
+
+
+def prepare(name: str, folder: Path) -> None:
+    """Write the program that the page calls so."""
+    if name.endswith(".mjs"):
+        need(f"docs/integrate/{PAGE} with Express", browser=False, folder=PACKAGES)
+        (folder / "node_modules").symlink_to(PACKAGES / "node_modules")
+    assert name in write_files(folder, "python", PAGE) + write_files(folder, "js", PAGE)
 
 
 def upload(back_end: BackEnd, content: bytes = b"a picture") -> tuple[int, dict[str, Any]]:
@@ -148,3 +153,21 @@ def test_a_change_of_the_body_is_refused(back_end: BackEnd) -> None:
     made = hmac.new(NEW.encode(), b"1." + body, hashlib.sha256).hexdigest()
     headers = {"X_Upload_Signature": f"sha256={made}"}
     assert back_end.call(body.replace(b"mine", b"else"), **headers)[0] == 403
+
+
+@pytest.mark.parametrize("secrets", ["", f"{NEW},", "short"], ids=["none", "a comma", "short"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_secret_that_anyone_can_guess_stops_the_start(
+    name: str, secrets: str, tmp_path: Path
+) -> None:
+    """An HMAC takes an empty key too: with one, anyone can sign an upload."""
+    if (name, secrets) == ("heard.py", f"{NEW},"):
+        pytest.skip("it has one secret, which the comma is a part of")
+    prepare(name, tmp_path)
+    if name.endswith(".mjs"):
+        command = ["node", name]
+    else:
+        command = [sys.executable, "-c", f"import {Path(name).stem}"]
+    done = run_in(tmp_path, command, UPLOAD_HOOK_SECRET=secrets, PORT="0")
+    assert done.returncode == 1
+    assert "must have at least 32 characters" in done.stderr
