@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import jwt
 import pytest
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 
 from documented_code import blocks
 from integration import INTEGRATE, PACKAGES, post, run_in, serving, write_files
@@ -77,6 +80,36 @@ def test_who_does_not_know_the_password_gets_no_session(back_end: str, sent: obj
 def test_who_has_no_session_gets_no_login(back_end: str, cookie: str) -> None:
     status, answer, _ = post(f"{back_end}/upload-login", {"user": "alice"}, Cookie=cookie)
     assert (status, answer) == (401, {"error": "sign in first"})
+
+
+def test_a_session_of_a_user_who_is_gone_gets_no_login(back_end: str) -> None:
+    """A user whom somebody blocked on the day of an incident may still have the cookie."""
+    signed = SecureCookieSessionInterface().get_signing_serializer(flask_app())
+    now = int(time.time())
+    claims = {"sub": "bob", "aud": "session", "iat": now, "exp": now + 900}
+    for cookie in [
+        signed.dumps({"user": "bob"}) if signed else "",
+        jwt.encode(claims, VARIABLES["SESSION_SECRET"], algorithm="HS256"),
+    ]:
+        status, answer, _ = post(f"{back_end}/upload-login", Cookie=f"session={cookie}")
+        assert (status, answer) == (401, {"error": "sign in first"})
+
+
+def test_a_login_is_no_session(tmp_path: Path) -> None:
+    """Where somebody gave both secrets one value, a login of 15 minutes would renew itself."""
+    folder, now = prepared(tmp_path, "express"), int(time.time())
+    login = jwt.encode({"sub": "alice", "iat": now, "exp": now + 900}, SECRET, algorithm="HS256")
+    variables = {**VARIABLES, "SESSION_SECRET": SECRET}
+    with serving(folder, COMMANDS["express"], **variables) as url:
+        status, answer, _ = post(f"{url}/upload-login", Cookie=f"session={login}")
+    assert (status, answer) == (401, {"error": "sign in first"})
+
+
+def flask_app() -> Flask:
+    """One that signs sessions as the back end does."""
+    app = Flask(__name__)
+    app.secret_key = VARIABLES["SESSION_SECRET"]
+    return app
 
 
 @pytest.mark.parametrize("language", ["python", "js"])
