@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class BackEnd:
     def heard(self) -> list[dict[str, Any]]:
         """What it stored."""
         if self.name == "webhook.py":
-            with sqlite3.connect(self.folder / "uploads.db") as database:
+            with closing(sqlite3.connect(self.folder / "uploads.db")) as database:
                 rows = database.execute("SELECT upload FROM uploads")
                 return [json.loads(upload) for (upload,) in rows]
         files = sorted((self.folder / "uploads").glob("*.json"))
