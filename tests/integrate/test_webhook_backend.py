@@ -156,14 +156,20 @@ def test_a_change_of_the_body_is_refused(back_end: BackEnd) -> None:
     assert back_end.call(body.replace(b"mine", b"else"), **headers)[0] == 403
 
 
-@pytest.mark.parametrize("secrets", ["", f"{NEW},", "short"], ids=["none", "a comma", "short"])
-@pytest.mark.parametrize("name", COMMANDS)
+BAD_SECRETS = [
+    (name, secrets)
+    for name in COMMANDS
+    for secrets in ("", f"{NEW},", "short")
+    # It has one secret, and a comma is part of that.
+    if (name, secrets) != ("heard.py", f"{NEW},")
+]
+
+
+@pytest.mark.parametrize(("name", "secrets"), BAD_SECRETS)
 def test_a_secret_that_anyone_can_guess_stops_the_start(
     name: str, secrets: str, tmp_path: Path
 ) -> None:
     """An HMAC takes an empty key too: with one, anyone can sign an upload."""
-    if (name, secrets) == ("heard.py", f"{NEW},"):
-        pytest.skip("it has one secret, which the comma is a part of")
     prepare(name, tmp_path)
     if name.endswith(".mjs"):
         command = ["node", name]
