@@ -348,7 +348,7 @@ def test_headers_of_another_kind_are_refused(request_: Request, message: str) ->
 
 
 def test_a_header_may_have_2048_characters_and_not_one_more() -> None:
-    for size, says in ((2048, "URL is not one of"), (2052, "is not base64")):
+    for size, says in ((2048, "URL is not on"), (2052, "is not base64")):
         assert says in refusal(changed(x_oss_pub_key_url="A" * size))
 
 
