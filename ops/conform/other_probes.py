@@ -171,8 +171,8 @@ def internal_endpoint(site: Site) -> Finding:
 def platform_headers(site: Site) -> Finding:
     """GET / with an invalid key in headers x-fc-access-key-*, and without.
 
-    A token for both: a custom runtime sees only the platform's own headers. A token only without
-    them: a client's headers reach the function, which then signs with the client's key.
+    If both get a token, a custom runtime sees only the platform's own headers. If only the second
+    gets one, a client's headers reach the function, which then signs with the client's key.
     """
     if token_of(site.function("GET", "/")).get("StatusCode") != 200:
         raise NotTried("the function gives no token: needs LOGIN for AUTH=jwt")

@@ -4,9 +4,9 @@ V1 is refused before any part of it is read, unless the site accepts it.
 
 signatures.py computes signatures; sandbox/identities.py knows who holds which key. EC and texts are
 the vendor's; for an EC of "" no page was found. Not verified on the real OSS: the codes of bad
-tokens, InvalidSecurityToken (assumption 9) and SecurityTokenExpired (assumption 10); that an
-additional header must be sent (assumption 5), and so binds its value, as content-length binds a
-size (assumption 3).
+tokens, InvalidSecurityToken (assumption 9) and SecurityTokenExpired (assumption 10); that a request
+without a signed additional header is refused (assumption 5), and that a signed content-length
+allows only that size (assumption 3).
 """
 
 from __future__ import annotations

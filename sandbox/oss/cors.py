@@ -79,7 +79,7 @@ def parse_rules(body: bytes) -> str:
         raise malformed_xml("ResponseVary must be true or false")
     rules = [_rule(element, vary == "true") for element in document.findall("CORSRule")]
     if not 1 <= len(rules) <= MAX_RULES:
-        raise malformed_xml(f"from 1 to {MAX_RULES} CORSRule are accepted")
+        raise malformed_xml(f"from 1 to {MAX_RULES} CORSRule elements are accepted")
     return store_rules(rules)
 
 

@@ -214,7 +214,7 @@ def deleted_keys(body: bytes) -> list[str]:
     """Read DeleteMultipleObjects's keys. Raises MalformedXML, InvalidObjectName."""
     keys = [text_of(element, "Key") for element in parse(body, "Delete").findall("Object")]
     if not 1 <= len(keys) <= MAX_DELETED_KEYS:
-        raise malformed_xml(f"from 1 to {MAX_DELETED_KEYS} Object are accepted")
+        raise malformed_xml(f"from 1 to {MAX_DELETED_KEYS} Object elements are accepted")
     for key in keys:
         check_key(key)
     return keys

@@ -90,7 +90,7 @@ def parse_rules(body: bytes, account: str) -> str:
     """
     elements = parse(body, "OverwriteConfiguration").findall("Rule")
     if not 1 <= len(elements) <= MAX_RULES:
-        raise malformed_xml(f"from 1 to {MAX_RULES} Rule are accepted")
+        raise malformed_xml(f"from 1 to {MAX_RULES} Rule elements are accepted")
     rules = [_rule(element, account) for element in elements]
     if len({rule.id for rule in rules}) < len(rules):
         raise malformed_xml("the ID of each Rule must be unique")
@@ -139,6 +139,6 @@ def _principal(identity: Identity | None) -> str:
 
 
 def _of_session(arn: str) -> str:
-    """acs:ram::ACCOUNT:role/ROLE/SESSION, in the form of a bucket policy."""
+    """Return acs:ram::ACCOUNT:role/ROLE/SESSION as a bucket policy writes it."""
     account, _, session = arn.removeprefix("acs:ram::").partition(":role/")
     return f"arn:sts::{account}:assumed-role/{session}"

@@ -139,7 +139,7 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
 
 
 MIN_CUT_SECONDS = 60
-"""The shortest life of a URL or form whose wish is cut to what is left of a login."""
+"""The shortest life of a URL or form that is shortened because its login ends soon."""
 
 
 def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Login | None) -> int:
