@@ -95,7 +95,7 @@ def report(asked: dict[str, Asked]) -> list[str]:
     most = f"at most {MAX_TOKEN_PATH_LINES}"
     lines.append(f"{token.lines:5}  {_ms(token):5.1f}  {len(token.modules)} modules ({most} lines)")
     times = f"import index {token.import_ms:.0f} ms, first answer {token.answer_ms:.0f} ms"
-    lines.append(f"with what is not ours: {times}")
+    lines.append(f"with the packages of others: {times}")
     for path, one in asked.items():
         more = [module for module in one.modules if module.name not in kept]
         without = sorted(kept - set(one.names))

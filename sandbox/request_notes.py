@@ -2,7 +2,7 @@
 
 A page sends a random id with its requests, in SESSION_HEADER; requests without it are not kept.
 Kept are time, server, method, path, status, code, and which policy refused what. Headers, queries
-and bodies are never kept, and so no credentials.
+and bodies are never kept, so no credentials are kept.
 """
 
 from __future__ import annotations

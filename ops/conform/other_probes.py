@@ -152,9 +152,9 @@ def session_hours(site: Site) -> Finding:
 
 
 def internal_endpoint(site: Site) -> Finding:
-    """GET /uploads of a function whose /health names the internal endpoint, through which it asks.
+    """GET /uploads of a function that asks OSS through the internal endpoint, as its /health says.
 
-    A listing: it is reached without a VPC. 503 OssUnreachable: it is not.
+    A listing: the endpoint is reached without a VPC. 503 OssUnreachable: it is not.
     """
     health = site.function("GET", "/health")
     if b"-internal.aliyuncs.com" not in health.body:

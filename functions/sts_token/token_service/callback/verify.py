@@ -53,8 +53,8 @@ class Callback(NamedTuple):
 class Upload(NamedTuple):
     """A verified upload: size in bytes, etag without quotes, and pixels if it is an image. `id` (64
     hex digits) is the same for the same upload, however often it is reported, and uploaders cannot
-    influence it. `legacy_id` is the id of before, for back ends that have stored it; the next
-    version removes it. `variables` are the app's own, which nobody verifies."""
+    influence it. `legacy_id` is the id of the version before, for back ends that stored it; the
+    next version removes it. `variables` are the app's own, which nobody verifies."""
 
     id: str
     legacy_id: str

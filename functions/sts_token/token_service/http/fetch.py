@@ -1,4 +1,4 @@
-"""Fetches from a URL, as public keys are."""
+"""Fetches a document from a URL, such as public keys."""
 
 from __future__ import annotations
 

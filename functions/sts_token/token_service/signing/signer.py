@@ -22,7 +22,7 @@ from token_service.signing import percent
 from token_service.signing.limits import Limits
 
 ALGORITHM = "OSS4-HMAC-SHA256"  # the name of signature V4 (vendor documentation)
-UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # V4 for: the body is not signed
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # how V4 says that the body is not signed
 _SIGNED = ("content-type", "content-md5")
 """The headers that V4 always signs if they are sent, beside x-oss-*."""
 
