@@ -40,7 +40,8 @@ class Row:
     """One operation: the RAM actions that it needs, and whether it is allowed in each place.
 
     `allowed` is None for a place that makes no difference, as for operations on a whole bucket.
-    `open` has the places where it is refused only for an action that the real OSS may not require.
+    `open` names the places where the sandbox refuses it because of one action, which the real OSS
+    may not require.
     """
 
     operation: str
