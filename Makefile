@@ -17,10 +17,12 @@ override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(o
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
 # The targets that `make help` shows.
-HASHES := \#\#
+HASH := \#
+HASHES := $(HASH)$(HASH)
 HERE := $(firstword $(MAKEFILE_LIST))
 TARGETS := $(shell awk -F: '/^[a-z-]+:.*$(HASHES) / {print $$1}' $(HERE))
-override HELP = awk -F ':.*$(HASHES) ' '/^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
+# Targets below the line "# For maintainers" stand under the second heading.
+override HELP = awk -F ':.*$(HASHES) ' 'BEGIN {print "For users and operators:"} /^$(HASH) For maintainers/ {print "\nFor those who change the project:"} /^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
 # An unknown target stops make before anything is done, also with -n, and if a file has that name.
@@ -97,6 +99,17 @@ measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL
 conform: $(READY_RUN) ## test our assumptions about the cloud: on a sandbox, or on your own account (CLOUD=1)
 	@$(BIN)/python -m ops.conform
 
+build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once: [BYTE_CODE=no]
+	@$(BIN)/python -m ops.build
+
+template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
+	@$(BIN)/python -m ops.template
+
+clean: ## remove what the sandbox stored
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sandbox clean; else rm -rf .sandbox; fi
+
+# For maintainers
+
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow and not chaos"
 
@@ -151,9 +164,6 @@ burst: $(READY) ## measure 100 new tokens at once, and up to 90 a second, on bot
 core: $(READY) ## show which of our modules each route loads, in lines and ms; WRITE=1 writes its golden file
 	@$(BIN)/python -m bench.core
 
-build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once: [BYTE_CODE=no]
-	@$(BIN)/python -m ops.build
-
 lock: ## write the locks from requirements*.in: [UPGRADE=1] or [UPGRADE=name,name] for newer versions
 	$(NEW_ENOUGH)
 	@$(PYTHON) -m ops.lock
@@ -162,11 +172,5 @@ audit: ## ask the advisory service OSV about every locked package
 	$(NEW_ENOUGH)
 	@$(PYTHON) -m ops.audit
 
-template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
-	@$(BIN)/python -m ops.template
-
 release: $(READY_RUN) ## make dist/release, the files for the page of a release: [RELEASE_URL=https://…] [SOURCE_URL=https://…]
 	@$(BIN)/python -m ops.release
-
-clean: ## remove what the sandbox stored
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sandbox clean; else rm -rf .sandbox; fi
