@@ -14,6 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -127,6 +129,7 @@ def test_an_upload_counts_once_and_an_old_secret_is_good_while_it_is_rotated(
     body = json.dumps({"Id": "a" * 64, "Object": "uploads/alice/photo.jpg"}).encode()
     assert back_end.call(body) == back_end.call(body, secret=OLD) == (200, STORED)
     assert len(back_end.heard()) == before + 1
+    assert not list(back_end.folder.glob("uploads/*.draft"))
 
 
 @pytest.mark.parametrize("back_end", COMPLETE, indirect=True)
@@ -154,6 +157,14 @@ def test_a_change_of_the_body_is_refused(back_end: BackEnd) -> None:
     made = hmac.new(NEW.encode(), b"1." + body, hashlib.sha256).hexdigest()
     headers = {"X_Upload_Signature": f"sha256={made}"}
     assert back_end.call(body.replace(b"mine", b"else"), **headers)[0] == 403
+
+
+def test_a_body_of_more_than_64_kb_is_refused(back_end: BackEnd) -> None:
+    request = Request(f"{back_end.url}/uploaded", b"a" * 65537, {"X-Upload-Time": "1"})  # noqa: S310 (its own server)
+    with pytest.raises(HTTPError) as refused:
+        urlopen(request, timeout=10)  # noqa: S310
+    with refused.value as error:
+        assert error.code == 413
 
 
 BAD_SECRETS = [
