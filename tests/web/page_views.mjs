@@ -128,7 +128,9 @@ const use = async (page) => {
     await page.waitForFunction(() => document.getElementById('download').textContent.includes('original'));
     outcome.files = [changedFile, await downloaded(page)];
     await page.keyboard.press('Escape');
-    outcome.isClosed = await page.locator('#viewer').count() === 0;
+    // The browser closes a dialog after the key, not with it.
+    const closed = page.locator('#viewer').waitFor({ state: 'detached', timeout: 5000 });
+    outcome.isClosed = await closed.then(() => true, () => false);
     outcome.isBack = await button.evaluate((one) => one === document.activeElement);
   }
   if (job.leaves) {
