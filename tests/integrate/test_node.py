@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from integration import run_in, stored, write_files
 from javascript import PAGE, need
-from running_cloud import RunningCloud, running_cloud
+from running_cloud import RunningCloud
 
 NAMES = ["upload.mjs", "upload-all.mjs"]
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt") as running:
-        yield running
 
 
 @pytest.fixture

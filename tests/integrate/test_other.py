@@ -6,23 +6,16 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from documented_code import blocks
 from integration import INTEGRATE, stored
-from running_cloud import RunningCloud, running_cloud
+from running_cloud import RunningCloud
 
 PUT, FORM = blocks("http", INTEGRATE / "other.md")
 CONTENT = b"a picture"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt") as running:
-        yield running
 
 
 def send(url: str, method: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:

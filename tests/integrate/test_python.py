@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from integration import run_in, stored, write_files
-from running_cloud import RunningCloud, running_cloud
+from running_cloud import RunningCloud
 
 SHORT = ["upload.py", "upload_v2.py"]
 LARGE = ["upload_large.py", "upload_large_v2.py"]
@@ -43,12 +42,6 @@ COUNTS = {
     "upload_large.py": BREAKS["upload_large.py"].replace("len(sent) == 2", "False"),
     "upload_large_v2.py": BREAKS["upload_large_v2.py"].replace("len(sent) == 2", "False"),
 }
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt") as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from documented_code import blocks
 from integration import INTEGRATE, stored
 from javascript import need, run
-from running_cloud import RunningCloud, running_cloud
+from running_cloud import RunningCloud
 
 SHORT, COMPLETE = blocks("js", INTEGRATE / "uppy.md")
 PICTURE: dict[str, Any] = {"name": "photo.JPG", "type": "image/jpeg", "size": 70}
@@ -19,12 +18,6 @@ FILM: dict[str, Any] = {"name": "film.mp4", "type": "video/mp4", "size": 5 * 102
 NOTE: dict[str, Any] = {"name": "note.txt", "type": "text/plain", "size": 5}
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt") as running:
-        yield running
 
 
 def use(cloud: RunningCloud, code: str, *files: dict[str, Any], logins: list[str]) -> Any:
