@@ -176,7 +176,7 @@ def _certificate(
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(extension, critical=key is ca_key)
         # From 3.13 on Python asks each issuer for it (VERIFY_X509_STRICT).
-        .add_extension(_key_usage(issues=key is ca_key), critical=True)
+        .add_extension(key_usage(issues=key is ca_key), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_public), critical=False
@@ -186,7 +186,8 @@ def _certificate(
     return made.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_usage(*, issues: bool) -> x509.KeyUsage:
+def key_usage(*, issues: bool) -> x509.KeyUsage:
+    """Return the key usage of a server's certificate; with `issues`, of an authority's as well."""
     return x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=issues,

@@ -11,17 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-_KEY_USAGE = x509.KeyUsage(
-    digital_signature=True,
-    key_cert_sign=True,
-    crl_sign=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+from bench.stub_cloud import key_usage
 
 
 def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = None) -> Path:
@@ -48,7 +38,7 @@ def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = 
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         # From 3.13 on Python asks each issuer for it (VERIFY_X509_STRICT).
-        .add_extension(_KEY_USAGE, critical=True)
+        .add_extension(key_usage(issues=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
