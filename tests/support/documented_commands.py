@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import needs
-from documented_code import blocks
+from documented_code import blocks, code_with
 from running_sandbox import ROOT, Sandbox, environment
 
 README = "README.md"
@@ -40,8 +40,7 @@ def all_blocks() -> Iterator[tuple[str, str]]:
 
 def block_with(page: str, text: str) -> str:
     """The one block of commands of a page, named from the root, that has a text in it."""
-    (found,) = (block for block in blocks("sh", ROOT / page) if text in block)
-    return found
+    return code_with("sh", f"../{page}", text)
 
 
 def bare(block: str) -> str:

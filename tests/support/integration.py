@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
@@ -53,11 +53,10 @@ def run_in(
     folder: Path, command: Iterable[str], **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a reader's command in a folder, with no proxy and nothing of the developer's own."""
-    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         list(command),
         cwd=folder,
-        env={**known, **variables},
+        env=_environment(variables),
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -70,12 +69,11 @@ def serving(folder: Path, command: Iterable[str], **variables: str) -> Iterator[
     """A reader's server as a process, until it accepts connections; `{port}` in the command and
     PORT are its port. Yields its URL."""
     port = free_port()
-    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(
             [part.format(port=port) for part in command],
             cwd=folder,
-            env={**known, **variables, "PORT": str(port)},
+            env=_environment({**variables, "PORT": str(port)}),
             stdout=output,
             stderr=output,
         )
@@ -87,6 +85,11 @@ def serving(folder: Path, command: Iterable[str], **variables: str) -> Iterator[
         finally:
             process.terminate()
             process.wait(30)
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**known, **variables}
 
 
 def _accepts(port: int) -> bool:
