@@ -251,6 +251,20 @@ def test_mutmut_runs_in_the_copy_and_says_how_far_it_is(
     assert "login: 1,200 of 1,300 mutants tried, 5 survive\n" in capsys.readouterr().out
 
 
+def test_mutated_code_gets_no_key_of_the_developers(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mutant may call the real STS, or print what it finds."""
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "a-real-key")
+    monkeypatch.setenv("JWT_SECRET", "a-real-secret")
+    folder = with_results(tree, 1, 1, 1)
+    mutmut(tree, "env >said")
+    assert mutants.main({"ROOM": ROOM}) == 0
+    said = (folder / "said").read_text()
+    assert "PATH=" in said
+    assert "a-real" not in said
+
+
 def test_two_runs_of_one_room_do_not_meddle(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with_results(tree, 1, 1, 1)
     with mutants._alone(ROOM):

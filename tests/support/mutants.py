@@ -80,6 +80,7 @@ timeout_constant = 3.0
 track_dependencies = false
 use_git_change_detection = false
 """
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 _ARGUMENTS = ["-m", "not slow and not chaos", "-p", "no:cacheprovider"]
 _ARGUMENTS += [f"--hypothesis-profile={FEW}"]
 
@@ -338,8 +339,9 @@ def _alone(room: str) -> Iterator[int]:
 def run(room: str, folder: Path, lock: int) -> None:
     """Let mutmut try what has no result yet. Raises Failed with its last words where it fails, and
     KeyboardInterrupt once it has ended. `lock` is a descriptor that it keeps open."""
-    # CI would make failures of what is skipped here for lack of Node.js packages.
-    environ = {name: value for name, value in os.environ.items() if name != "CI"}
+    # Mutated code gets no key of the developer's. CI is left out too: tests that are skipped here,
+    # for lack of Node.js packages, would fail.
+    environ = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     # Processes that the tests start find the mutants, not what lies in the virtual environment.
     environ["PYTHONPATH"] = str(folder / "mutants" / _FUNCTION)
