@@ -189,3 +189,21 @@ def test_a_secret_that_anyone_can_guess_stops_the_start(
     done = run_in(tmp_path, command, UPLOAD_HOOK_SECRET=secrets, PORT="0")
     assert done.returncode == 1
     assert "must have at least 32 characters" in done.stderr
+
+
+def test_an_upload_that_met_a_full_disk_is_stored_when_it_is_sent_again(tmp_path: Path) -> None:
+    """A file of the first call must not count: the retry would be answered as stored, but lost."""
+    prepare("webhook.mjs", tmp_path)
+    body = json.dumps({"Id": "a" * 64, "Object": "uploads/alice/a.jpg"}).encode()
+    full = "trap '' XFSZ; ulimit -f 0; exec node webhook.mjs >/dev/null 2>&1"
+    cloud: Any = None
+    # Express answers the fault with a page, which is not JSON.
+    with (
+        serving(tmp_path, ["sh", "-c", full], UPLOAD_HOOK_SECRET=NEW) as url,
+        pytest.raises(ValueError, match="Expecting value"),
+    ):
+        BackEnd("webhook.mjs", tmp_path, url, cloud).call(body)
+    with serving(tmp_path, COMMANDS["webhook.mjs"], UPLOAD_HOOK_SECRET=NEW) as url:
+        back_end = BackEnd("webhook.mjs", tmp_path, url, cloud)
+        assert back_end.call(body)[0] == 200
+        assert back_end.heard() == [json.loads(body)]
