@@ -1,18 +1,18 @@
-# The commands for people. Each target sets up what it needs; `make help` lists them.
+# These are the commands for people. Each target installs what it needs. `make help` lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two stamps, so that the second run starts at once: one for tests and checks, one for everything else.
-# If the first exists, it counts for both.
+# These two files say that the packages are installed, so the second run starts at once: READY for tests and
+# checks, READY_RUN for all other targets. If READY exists, it counts for both.
 READY := $(VENV)/.ready
 READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
-# What measures the tests is added for the two targets that do.
+# Only `make mutants` and `make coverage` install the packages that measure the tests.
 MEASURE := $(VENV)/.ready-measure
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
-# The names of the variables on make's own command line, for the sandbox, which accepts some only from
-# there. Values are left out, so that they cannot break the command.
+# The names of the variables on make's own command line. The sandbox accepts some variables only from there.
+# The values are left out, so that they cannot break the command.
 override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
@@ -21,11 +21,11 @@ HASH := \#
 HASHES := $(HASH)$(HASH)
 HERE := $(firstword $(MAKEFILE_LIST))
 TARGETS := $(shell awk -F: '/^[a-z-]+:.*$(HASHES) / {print $$1}' $(HERE))
-# Targets below the line "# For maintainers" stand under the second heading.
+# `make help` lists the targets below the line "# For maintainers" under its second heading.
 override HELP = awk -F ':.*$(HASHES) ' 'BEGIN {print "For users and operators:"} /^$(HASH) For maintainers/ {print "\nFor those who change the project:"} /^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
-# An unknown target stops make before anything is done, also with -n, and if a file has that name.
+# An unknown target stops make before it does anything. This is so with -n too, and if a file has that name.
 UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run %/.ready-measure,$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
 $(shell $(HELP) >&2)
@@ -36,7 +36,7 @@ help: ## list the targets
 	@$(HELP)
 
 PINS := functions/sts_token/requirements.txt requirements-build.txt requirements-run.txt pyproject.toml
-# Older Pythons must understand this line; ops/install.py does the rest.
+# This line must be valid in older Pythons too. ops/install.py does the further checks.
 NEW_ENOUGH = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.10")'
 
 $(VENV)/.ready-run: $(PINS)
@@ -54,7 +54,7 @@ $(MEASURE): requirements-measure.txt requirements-dev.txt $(PINS)
 	@$(PYTHON) -m ops.install pip $(VENV) requirements-measure.txt "make mutants and make coverage"
 	@touch $(READY) $@
 
-# Without npm, or if this fails, the tests say what they leave out.
+# If npm is missing or fails, make continues. The tests then say what they leave out.
 %/node_modules/.ready: %/package.json %/package-lock.json %/.npmrc
 	@if ! command -v npm >/dev/null; then :; \
 		elif $(PYTHON) -m ops.install npm $*; then touch $@; \
@@ -93,7 +93,7 @@ doctor: $(READY_RUN) ## say what is missing or wrong before a deploy
 smoke: $(if $(FC2),$(READY),$(READY_RUN)) ## check a deployed function as its clients see it: URL=https://... [CALLER=alice]
 	@$(BIN)/python -m ops.smoke
 
-measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL=https://... [CALLS=5] [HOW=idle]; says the price first
+measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL=https://... [CALLS=5] [HOW=idle]; it prints the price first
 	@$(BIN)/python -m ops.measure_cold
 
 conform: $(READY_RUN) ## test our assumptions about the cloud: on a sandbox, or on your own account (CLOUD=1)
@@ -116,23 +116,23 @@ test: $(READY) $(WEB) ## run the tests
 test-web: $(READY) $(WEB) ## run the slow tests: browsers, compilers, s, packages, many processes, many examples
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not chaos"
 
-screenshots: $(READY) $(WEB) ## take pictures of the page: two for README, the others to look at; needs Chromium
+screenshots: $(READY) $(WEB) ## take screenshots of the page, two of them for README; needs Chromium
 	@PYTHONPATH=tests/support $(BIN)/python -m screenshots
 
-soak: $(READY) $(WEB) ## mixed traffic against the sandbox for ten minutes: [MINUTES=10]
+soak: $(READY) $(WEB) ## send mixed traffic to the sandbox for ten minutes: [MINUTES=10]
 	@PYTHONPATH=tests/support $(BIN)/python -m soak
 
 fuzz: $(READY) ## run the property tests with ten times as many examples or more, and print a table of what was tried
-	@echo "Hypothesis runs 1,000 examples of each property, 10,000 of those that the table counts by kind, 120,000 events, and a million pairs of policies and access: about 25 minutes on 2 cores. The table at the end says what was tried. Too few examples of a kind are a failure (tests/support/tried.py)."
+	@echo "Hypothesis runs 1,000 examples of each property, 10,000 of those that the table counts by kind, 120,000 events, and a million pairs of policies and access: about 25 minutes on 2 cores. The table at the end says what was tried. The run fails if a kind has too few examples (tests/support/tried.py)."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
 
-chaos: $(READY) ## inject faults between all parts, and print a table of those tried and survived
+chaos: $(READY) ## inject faults between all parts, and print how often each fault was tried and survived
 	@PYTHONPATH=tests/support:functions/sts_token $(BIN)/python -m tests.chaos -n 4
 
-mutants: $(MEASURE) ## plant faults in a room, and list those that its tests miss: ROOM=login [SURVIVORS=1]; up to 20 minutes
+mutants: $(MEASURE) ## change the code of a room a thousand times, and list the changes that its tests miss: ROOM=login [SURVIVORS=1]; up to 20 minutes
 	@PYTHONPATH=tests/support $(BIN)/python -m mutants
 
-# The tests whose subject is the function.
+# The folders and files of tests that test the function.
 OF_FUNCTION := callback grant http login routes settings signing token
 OF_FUNCTION += $(patsubst %,test_%.py,app app_logins encoding index limits oss_client past_faults request_log secrets)
 
