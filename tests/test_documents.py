@@ -118,7 +118,7 @@ def test_the_version_is_one() -> None:
 
 
 UNVERIFIED = {
-    "docs/security.md": "Not verified on the real OSS (assumption 1)",
+    "docs/security.md": "It is not verified on the real OSS (assumption 1) whether",
     "docs/policies.md": "where the answer is not verified on the real OSS (assumption 1)",
     "docs/signed-urls.md": "it is not verified on the real OSS (assumption 1) that it refuses",
     "docs/bucket.md": "which is not verified on the real OSS (assumption 1)",
