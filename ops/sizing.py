@@ -1,7 +1,7 @@
-"""The tables of docs/sizing.md, computed from docs/sizing.toml; `make docs` writes them.
+"""Computes the tables of docs/sizing.md from docs/sizing.toml. `make docs` writes them.
 
-One formula (`load`) serves every number of devices, and one (`month_usd`) gives the price. Facts,
-our measurements, and the reader's own numbers are kept apart, in the file and on the page.
+One formula (`load`) serves every number of devices, and one (`month_usd`) gives the price. The file
+and the page list the vendor's facts, our measurements and the reader's own numbers separately.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from token_service.token.cache import MIN_SECONDS_LEFT
 
 FILE = ROOT / "docs" / "sizing.toml"
 PAGE = ROOT / "docs" / "sizing.md"
-DEVICES = (10_000, 1_000_000, 100_000_000)  # of the page's table: one row each
-DAY_SECONDS, MONTH_DAYS, GB = 86_400, 30, 1e9  # a GB is in bytes, as prices count it
+DEVICES = (10_000, 1_000_000, 100_000_000)  # the table by numbers of devices has rows for each
+DAY_SECONDS, MONTH_DAYS, GB = 86_400, 30, 1e9  # GB: bytes of a GB, as prices count it
 _STEP_GB, _LEAST_GB = 0.0625, 0.125
 _BLOCK = re.compile(r"(<!-- (\w+): made by `make docs` -->\n).*?(<!-- until here -->)", re.DOTALL)
 
@@ -27,7 +27,7 @@ Values = Mapping[str, float]
 
 
 class Line(NamedTuple):
-    """A fact or an input: `value` in `unit`. A fact has its page, and its date."""
+    """A fact or an input: `value` in `unit`. A fact also has its source and its date."""
 
     name: str
     value: float
@@ -56,8 +56,9 @@ class Sizing(NamedTuple):
 
 
 class Way(NamedTuple):
-    """A way for an app to get permission to upload. `token_seconds` is how long it keeps a token;
-    with 0 each upload asks. `asks_sts`: a request may need a call of STS."""
+    """A way for an app to get permission to upload. `token_seconds` is how long a token is valid.
+    With 0, the app asks the function for each upload. `asks_sts`: a request may need a call of
+    STS."""
 
     name: str
     token_seconds: float
@@ -65,8 +66,8 @@ class Way(NamedTuple):
 
 
 class Load(NamedTuple):
-    """Requests of the devices in a day and in the busiest second, and calls of STS in that second.
-    Also the seconds that one request takes, and its CPU time on one full core."""
+    """Requests of the devices in a day and in the busiest second, and calls of STS in the busiest
+    second. Also the seconds that one request takes, and its CPU time on one full core."""
 
     a_day: float
     peak: float
@@ -111,7 +112,7 @@ def cu(value: Values, vcpu: float, calls: float, busy: float, idle: float) -> fl
 
 
 def usd(value: Values, units: float) -> float:
-    """Return the price of this many CU in one month, in the vendor's three tiers."""
+    """Return the price of this many CU in one month, with the vendor's three price tiers."""
     return (
         min(units, 1e8) * value["cu_usd"]
         + min(max(units - 1e8, 0), 4e8) * value["cu_usd_over_100_million"]
@@ -149,7 +150,8 @@ def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
 
 
 def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
-    """Return how many instances `rate` requests a second need, at once and by CPU time."""
+    """Return how many instances are needed for `rate` requests a second: the larger of the numbers
+    by requests at once and by CPU time."""
     by_requests = math.ceil(rate * asked.seconds / at_once)
     by_cpu = math.ceil(rate * asked.cpu_seconds / vcpu)
     return max(1, by_requests, by_cpu)
@@ -157,7 +159,8 @@ def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
 
 def month_usd(value: Values, asked: Load, at_once: float, vcpu: float) -> float:
     """Return the price of Function Compute in a month, with outgoing traffic, without logs."""
-    # Instances for the day's mean rate: requests that share an instance share its seconds.
+    # The instances for the mean rate of the day limit the busy time: requests that share an
+    # instance share its seconds.
     most = instances(asked, asked.a_day / DAY_SECONDS, at_once, vcpu) * DAY_SECONDS
     busy = min(asked.a_day * asked.seconds, most)
     idle = min(asked.a_day * value["released_after_seconds"], most - busy)
@@ -222,7 +225,7 @@ def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
         asked = load(value, ways(value)[0], 1, vcpu)
         first = value["platform_seconds"] + custom
         needed = math.ceil(burst / at_once)
-        # Each opens its own connection to STS, since none is open yet.
+        # Each request opens its own connection to STS, because no connection is open yet.
         each = asked.cpu_seconds + value["cpu_seconds_new_connection"]
         last = first + min(burst, at_once) * each / vcpu
         million = cu(value, vcpu, 1e6, 1e6 * asked.seconds, 0)
@@ -280,7 +283,7 @@ def devices(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def measured(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """Our own measurements, and their sources."""
+    """This project's own measurements, and when and where they were made."""
     value = sizing.value
     yield "figure", "value"
     yield "measured", sizing.measured
@@ -307,7 +310,7 @@ TABLES: Mapping[str, Callable[[Sizing], Iterator[tuple[str, ...]]]] = {
 
 
 def page(text: str, sizing: Sizing) -> str:
-    """Return the page's text with new tables. Raises ValueError if one has no marker."""
+    """Return the page's text with new tables. Raises ValueError if a table has no marker."""
     if sorted(TABLES) != sorted(found[1] for found in _BLOCK.findall(text)):
         raise ValueError(f"docs/sizing.md must have each of these once: {', '.join(TABLES)}")
 
