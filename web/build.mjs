@@ -1,5 +1,5 @@
-// Builds the page: web/page -> dist/web. `node web/build.mjs [folder]`; prints the size of the first load. It
-// fails above the limits, or if the two languages do not have the same texts.
+// Builds the page from web/page into dist/web: `node web/build.mjs [folder]`. It prints the size of the first
+// load. It fails if that size is above a limit, or if a key of the texts is in two files.
 
 import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -68,8 +68,8 @@ function page({ onResolve, onLoad, resolve }) {
   // first picture is chosen.
   onResolve({ filter: /^exifr\/dist\/mini/ }, ({ kind }) =>
     kind === 'dynamic-import' ? undefined : { path: path.join(PAGE, 'rotation.js') });
-  // The Dashboard uses only one icon of these, but static members of their classes keep the rest in the
-  // bundle.
+  // The Dashboard uses only one icon of these modules, but static members of their classes keep the whole
+  // modules in the bundle.
   onResolve({ filter: /provider-views|^\.\.?\// }, async ({ path: asked, pluginData, ...from }) => {
     if (pluginData || !(asked + from.importer).includes('provider-views')) return undefined;
     const found = await resolve(asked, { ...from, pluginData: 'asked' });

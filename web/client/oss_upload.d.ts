@@ -1,12 +1,12 @@
-/** The wishes of a call; docs/signed-urls.md describes each. Unknown ones are passed on. */
+/** The wishes of a call; docs/signed-urls.md describes each. Unknown wishes are sent to the function too. */
 export type Wishes = Record<string, unknown>;
 
 /** A refusal of the function or OSS, or a missing answer. It never holds a URL, a login or a token. */
 export class UploadError extends Error {
   constructor(code: string, status: number, message: string, retryable?: boolean, seconds?: number);
   /**
-   * ErrorCode of the function, Code of OSS's XML, 'Network' (no answer), 'Aborted' (by `signal`),
-   * 'Throttling' (429 of the platform), 'InvalidAnswer' (neither the function's nor OSS's).
+   * The ErrorCode of the function, or the Code in OSS's XML. Or 'Network' (no answer), 'Aborted' (by `signal`),
+   * 'Throttling' (429 of the platform), 'InvalidAnswer' (the answer is not from the function or OSS).
    */
   code: string;
   /** The body's StatusCode, or the HTTP status; 0 if there was no answer. */
@@ -17,7 +17,7 @@ export class UploadError extends Error {
   seconds: number;
 }
 
-/** The arguments and the result of `request`; the names are fetch's. */
+/** The arguments and the result of `request`, with the names that fetch uses. */
 export interface Asked {
   /** GET, POST, PUT or DELETE. */
   method: string;
@@ -34,15 +34,15 @@ export interface Answered {
 export interface Options {
   /** The function's URL. */
   url: string | URL;
-  /** The login (JWT), or a function that returns it; called once more, with true, after a 401. */
+  /** The login (JWT), or a function that returns it. After a 401, the function is called again, with true. */
   login?: string | ((again: boolean) => string | undefined | Promise<string | undefined>);
   /** Wishes for each call of the function. */
   wishes?: Wishes;
   /** Headers for each request, to the function and to OSS. They are not signed. */
   headers?: Record<string, string>;
-  /** Where uploads in parts are remembered; default: localStorage if it exists, else memory. */
+  /** Stores the state of uploads in parts. Default: localStorage if it exists, otherwise memory. */
   store?: Store;
-  /** Sends a request; default: fetch. A mini program passes one that uses wx.request. */
+  /** Sends a request; default: fetch. A mini program passes a function that uses wx.request. */
   request?: (url: string, asked: Asked) => Promise<Answered>;
   /** For tests: milliseconds since 1970; a wait in milliseconds; a random number from 0 up to 1. */
   now?: () => number;
@@ -91,8 +91,8 @@ export interface Listing extends Answer {
 }
 
 /**
- * An upload that OSS stored. `status` 203: the callback failed; `text` is the answer of OSS or of the
- * callback.
+ * An upload that OSS stored. `status` 203 means that the callback failed. `text` is the answer of OSS or of
+ * the callback.
  */
 export interface Stored {
   key: string;
@@ -143,16 +143,16 @@ export type UploadFile = (options: {
 }) => unknown;
 
 export interface Client {
-  /** Where uploads in parts are remembered; an upload by Uppy under its file's id until you remove it. */
+  /** Stores the state of uploads in parts. An upload by Uppy stays there, under its file's id, until you remove it. */
   store: Store;
   /**
-   * A token. Calls at the same time share one request; a new token is requested when 300 s (or half of its
-   * life) are left.
+   * A token. Calls at the same time share one request. A new token is requested when the old one has 300 s
+   * (or half of its life) left.
    */
   token(wishes?: Wishes): Promise<Token>;
   /**
-   * Drop the token, so that the next call requests a new one: OSS said that it has ended, or another user
-   * signed in.
+   * Drop the token, so that the next call requests a new one. Call this if OSS said that the token has expired,
+   * or if another user signed in.
    */
   forget(): void;
   /** Ask a route: 'signed-url', 'form', 'multipart' (by POST), 'uploads'. Throws UploadError. */
@@ -160,22 +160,22 @@ export interface Client {
   /** A page of the caller's own uploads. */
   uploads(wishes?: { limit?: number; marker?: string; details?: 0 | 1 }): Promise<Listing>;
   /**
-   * Options of @uppy/aws-s3 for one way. `wishesOf` returns the wishes for a file: `object` (its name under
-   * the prefix) or `name: 'auto'` and `ext`; its size and type are added. 'token' needs `object`.
+   * Options of @uppy/aws-s3 for one way to upload. `wishesOf` returns the wishes for a file: `object` (its name
+   * under the prefix), or `name: 'auto'` and `ext`. The client adds size and type. 'token' needs `object`.
    */
   uppy(way: 'token', wishesOf: (file: UppyFile) => Wishes, sign: Sign): AwsS3Options;
   uppy(way: Way, wishesOf: (file: UppyFile) => Wishes, sign?: Sign): AwsS3Options;
   /** Upload by a form; in a mini program `file` is a path, and `uploadFile` is wx.uploadFile. */
   postForm(file: Blob, wishes: Wishes): Promise<Stored>;
   postForm(file: string, wishes: Wishes, uploadFile: UploadFile): Promise<Stored>;
-  /** Upload in parts of 5 MiB; called again with the same `id`, it sends only what is missing. */
+  /** Upload in parts of 5 MiB. If it is called again with the same `id`, it sends only the missing parts. */
   uploadParts(file: Blob, wishes: Wishes, options?: {
     /**
-     * The key of the upload in `store`, for one file, one caller and one object. Without it nothing is
-     * remembered.
+     * The key of the upload in `store`, for one file, one caller and one object. Without a key, the upload
+     * cannot be continued.
      */
     id?: string;
-    /** 0 to 1, after each part. */
+    /** Called after each part, with a number from 0 to 1. */
     onProgress?(done: number): void;
     signal?: AbortSignal;
   }): Promise<Stored>;
@@ -187,7 +187,7 @@ export interface Client {
 export function connect(options: Options): Client;
 
 /**
- * The URL of a token's objects, with a slash at the end: CNAME, virtual host, or, for an IP address, its
- * path.
+ * The URL of a token's objects, with a slash at the end. Its host is the CNAME or `bucket.endpoint`. If the
+ * endpoint is an IP address, the bucket is in the path.
  */
 export function scopeUrl(scope: Pick<Scope, 'Endpoint' | 'Bucket' | 'Cname'>): string;

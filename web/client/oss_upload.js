@@ -18,7 +18,7 @@ export class UploadError extends Error {
   }
 }
 
-/** The URL of a token's objects: the bucket's own domain, its host, or, for an IP address, its path. */
+/** The URL of a token's objects: at the bucket's own domain, its host, or, for an IP address, in its path. */
 export function scopeUrl({ Endpoint, Bucket, Cname }) {
   const [, scheme, host, name] = /^(https?:\/\/)((.+?)(?::\d+)?)\/*$/.exec(Endpoint);
   if (Cname) return `${scheme}${host}/`;
@@ -103,7 +103,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
       };
       const signed = await sign(held, { method, key: object, query, headers, seconds: SIGNED_SECONDS });
       if (signed.startsWith(scopeUrl(held.Scope))) return { url: signed, headers, key: object };
-      throw new UploadError('InvalidAnswer', 0, 'sign() made a URL that is not of Scope: use its Endpoint');
+      throw new UploadError('InvalidAnswer', 0, 'sign() made a URL of another host: use the Endpoint of Scope');
     },
     async 'signed-url'(wishes) {
       const { Url, Headers, Object: key } = await ask('signed-url', { method: 'PUT', ...wishes });
@@ -121,9 +121,9 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     },
   };
 
-  /** Options of @uppy/aws-s3 6: Uppy sends, this signs. See oss_upload.d.ts. */
+  /** Options of @uppy/aws-s3 6: Uppy sends the requests, and this client signs them. See oss_upload.d.ts. */
   const uppy = (way, wishesOf, sign) => {
-    const files = new Map(); // the file's id, which Uppy uses as the key until it gets one -> the file
+    const files = new Map(); // the file's id -> the file. Uppy uses the id as the key until it gets a key
     const sealed = new Map(); // key of an upload in parts -> its Upload
     return {
       shouldUseMultipart: way === 'multipart',
@@ -141,7 +141,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
         const by = way === 'multipart' && method === 'PUT' && !uploadId ? 'signed-url' : way;
         const { answer, ...signed } = await signers[by](wishes, step, sign, sealed.get(key));
         if (by === 'multipart' && !uploadId) {
-          if (sealed.has(signed.key)) signed.key = key; // another file of that name
+          if (sealed.has(signed.key)) signed.key = key; // another file has that name
           sealed.set(signed.key, answer.Upload);
           store.set(file.id, answer.Upload);
         }
@@ -153,7 +153,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
   const toOss = (method, { url: to, headers }, body, signal) => patiently(async () =>
     storedOf(await sent(to, { method, headers: { ...headers, ...more }, body, signal })));
 
-  /** Upload by a form, without Uppy; `uploadFile` is that of a mini program, and `file` a path there. */
+  /** Upload by a form, without Uppy. In a mini program, `uploadFile` is wx.uploadFile, and `file` is a path. */
   const postForm = async (file, wishes, uploadFile) => {
     const { url: to, fields, key } = await signers.form(wishes);
     if (!uploadFile) {
@@ -172,7 +172,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     })) };
   };
 
-  /** Upload in parts, without Uppy; called again with the same `id`, it sends only what is missing. */
+  /** Upload in parts, without Uppy. If it is called again with the same `id`, it sends only the missing parts. */
   const uploadParts = async (file, wishes, { id, onProgress, signal } = {}) => {
     const begun = id ? begunAs(id) : {};
     const step = async (method, detail, body) => {
@@ -237,7 +237,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     try {
       return JSON.parse(store.get(id)) ?? {};
     } catch {
-      return {}; // another program's text
+      return {}; // another program stored this text
     }
   };
 
@@ -263,21 +263,21 @@ function answerOf({ status, text, header }) {
   } catch { /* a proxy's page, say */ }
   const told = answer?.StatusCode;
   if (told === 200) return answer;
-  // The function's 500 is a wrong configuration, which is permanent; every 5xx of the platform is temporary.
+  // A 500 of the function means a wrong configuration, which is permanent. Every 5xx of the platform is temporary.
   if (told && typeof answer.ErrorCode === 'string') {
     const said = typeof answer.ErrorMessage === 'string' ? answer.ErrorMessage : '';
     throw new UploadError(answer.ErrorCode, told, said, told === 429 || told === 503, seconds);
   }
   const code = status === 429 ? 'Throttling' : 'InvalidAnswer';
-  const message = `HTTP ${status}, and no answer of the token function`;
+  const message = `HTTP ${status}: this answer is not from the token function`;
   throw new UploadError(code, status, message, status === 429 || status >= 500, seconds);
 }
 
-/** OSS's answer to an upload. 203 counts: stored, but the callback failed. Throws UploadError. */
+/** OSS's answer to an upload. 203 is a success: the object is stored, but the callback failed. Throws UploadError. */
 function storedOf({ status, text }) {
   if (status >= 200 && status < 300) return { status, text };
   const [code = 'InvalidAnswer'] = within(text, 'Code');
-  const [message = `HTTP ${status}, and no answer of OSS`] = within(text, 'Message');
+  const [message = `HTTP ${status}: this answer is not from OSS`] = within(text, 'Message');
   throw new UploadError(code, status, message, status === 429 || status >= 500);
 }
 
@@ -287,7 +287,7 @@ function encoded(text) {
   try {
     return encodeURIComponent(text);
   } catch {
-    throw new UploadError('InvalidParameter', 400, 'a wish has half of a character (a lone surrogate)');
+    throw new UploadError('InvalidParameter', 400, 'a wish has an incomplete character (a lone surrogate)');
   }
 }
 
@@ -299,7 +299,7 @@ async function fetched(url, options) {
 
 const slept = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** The store that remembers uploads over a reload: the browser's storage, if it exists. */
+/** The store that keeps the state of uploads over a reload: the browser's storage, if it exists. */
 function keptText() {
   const held = new Map();
   let kept;

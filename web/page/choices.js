@@ -4,8 +4,8 @@ import * as settings from './settings.js';
 import { WAYS } from './ways.js';
 
 /**
- * How a file is uploaded: its way, and its name under the prefix, which differs from all `names`; '' if the
- * server chooses it.
+ * How a file is uploaded: its way, and its name under the prefix. The name differs from all `names`. It is '' if
+ * the server chooses the name.
  */
 export function begun(file, at, names) {
   const { way, resumable, naming } = at.settings;

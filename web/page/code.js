@@ -1,4 +1,4 @@
-// The code that just ran, for each way, to copy: secrets have a placeholder.
+// The code that just ran, for each way, so that users can copy it. It has a placeholder for each secret.
 
 const quoted = (text) => `'${String(text).replace(/[\\']/g, '\\$&').replace(/\n/g, '\\n')}'`;
 
@@ -71,7 +71,7 @@ async function copy(element) {
     await navigator.clipboard.writeText(element.textContent);
     return true;
   } catch {
-    // Not a secure context: use the old way, which copies the selection.
+    // This is not a secure context. Use the old way, which copies the selection.
     return document.execCommand('copy');
   }
 }

@@ -1,4 +1,4 @@
-// Elements with text in them: foreign names are never read as markup.
+// Makes elements with text in them. A name from outside is never parsed as markup.
 
 /** Make an element: properties (`class` and unknown ones become attributes), and children or texts. */
 export function made(tag, properties = {}, ...children) {

@@ -53,7 +53,7 @@ export function mount(root, at) {
     more.disabled = false;
   };
 
-  /** Show an object, or update it: the newest first. */
+  /** Show an object, or update it. The newest object is the first. */
   const put = (entry) => {
     const { items } = view;
     items.get(entry.key)?.element.remove();
@@ -94,7 +94,7 @@ function itemOf(at, { key, size: bytes, time, told }, view) {
   const name = shown(key.slice((view.prefix ?? '').length));
   const when = new Intl.DateTimeFormat(at.language, { dateStyle: 'medium', timeStyle: 'short' }).format(time);
   const frame = made('span', { class: 'frame', 'aria-hidden': 'true' }, endingOf(key));
-  const disabled = view.prefix === undefined; // its name for the function is not known
+  const disabled = view.prefix === undefined; // without the prefix, the name for the function is not known
   const button = made('button', { type: 'button', class: 'thumbnail', disabled }, frame,
     made('bdi', { class: 'name' }, name), made('span', { class: 'hint' }, `${size(bytes)} · ${when}`));
   button.addEventListener('click', async () => {
@@ -133,7 +133,7 @@ function thumbnails(at, say) {
         const { text, todo } = sentence(at, error);
         say({ read: `${at.t('gallery.unreadable')} ${text} ${todo}` });
       }
-      // Otherwise only this picture failed: its frame shows the extension.
+      // Otherwise only this picture failed, and its frame shows the extension.
     }
     running -= 1;
     next();

@@ -70,7 +70,7 @@ function makeAt(config, kept, language, words) {
     emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
     client: () => (client ??= clientOf(at, at.headers)),
     untagged: () => clientOf(at, {}),
-    /** The sandbox's own sign-in; '' for another app server, whose login the user pastes. */
+    /** The URL of the sandbox's own sign-in. It is '' for another app server: there the user pastes a login. */
     get signIn() {
       const isOurs = originOf(kept.appServer) === originOf(config.appServer);
       return isOurs ? config.signIn : '';
@@ -105,7 +105,7 @@ const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
 async function ask(at, url, { method, headers, body, signal }) {
   const { pathname: path, origin } = new URL(url, document.baseURI);
   const server = origin === new URL(at.settings.appServer).origin ? 'function' : 'OSS';
-  // Another function does not know this header, and would refuse it in the preflight.
+  // A function elsewhere does not know this header, and would refuse it in the preflight.
   const isKnown = server === 'OSS' || origin === location.origin;
   const sent = isKnown ? headers : without(headers, at.headers);
   const response = await fetch(url, { method, headers: sent, body, signal });

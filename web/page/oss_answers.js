@@ -6,7 +6,7 @@ import { elementOf } from './xml.js';
 const LONGEST = 10_000; // maximum characters of a kept text
 const answers = new Map(); // path of an object -> the last answer
 
-/** The last answer for a key: {status, text, completed: the UploadId of a completion}. */
+/** The last answer for a key: {status, text, completed}. `completed` is the UploadId of a completed upload. */
 export function answerOf(key = '') {
   return key ? Array.from(answers).find(([path]) => path.endsWith(`/${key}`))?.[1] : undefined;
 }
@@ -21,7 +21,7 @@ export function watchOss(at) {
     }
 
     send(body) {
-      // A form goes to the bucket's URL; its object is a field in it.
+      // A form goes to the bucket's URL, and has its object key in a field.
       this.object = body instanceof FormData ? body.get('key') : '';
       super.send(body);
     }

@@ -11,7 +11,8 @@ const EARLY_MS = 60_000;
  * never sent to another server. A client of the previous user never gets the next user's login.
  */
 export function makeSession(at) {
-  // The current user: {server, login, user, until by this device's clock, given: ends the wait for the user}.
+  // The current user: {server, login, user, until, given}. `until` is by this device's clock. `given` ends the
+  // wait for the user.
   let held = filled({}, '', '');
   const begin = (login, user) => {
     held.given?.('');
@@ -29,8 +30,8 @@ export function makeSession(at) {
       return login ? until : undefined;
     },
     /**
-     * Returns the function that gives a client the current user's login, '' for nobody. An ended or refused
-     * login is renewed, which may wait for the user.
+     * Returns the function that gives a client the current user's login, or '' if nobody is signed in. An expired
+     * or refused login is renewed, which may wait for the user.
      */
     logins() {
       const mine = current();
@@ -83,14 +84,14 @@ export function makeSession(at) {
   return session;
 }
 
-/** A user with this login; its life is converted from the server's clock to this device's. */
+/** A user with this login. The time when it expires is converted from the server's clock to this device's clock. */
 function filled(person, login, user) {
   const { exp, iat } = claimsOf(login);
   const until = exp ? Date.now() + (exp - (iat ?? Date.now() / 1000)) * 1000 : Infinity;
   return Object.assign(person, { login, user, until });
 }
 
-/** The claims of a JWT, not checked here (the server checks them); {} if it is no JWT. */
+/** The claims of a JWT; {} if the text is not a JWT. Only the server checks the claims. */
 function claimsOf(text) {
   try {
     const bytes = atob(text.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
@@ -165,7 +166,7 @@ export function mount(root, at) {
 function showTimeLeft(at) {
   const place = document.getElementById('time-left');
   let known; // the last token's Expiration, by the server's clock
-  let token; // the same by this device's clock
+  let token; // the last token's Expiration, by this device's clock
   at.on('changed', () => { known = token = undefined; });
   at.on('token', ({ Expiration, LastUpdated }) => {
     if (Expiration === known) return;
@@ -184,7 +185,7 @@ function showTimeLeft(at) {
   setInterval(show, 5000);
 }
 
-/** A text like "12 min", "40 s", or that it has ended. */
+/** A text like "12 min" or "40 s", or the text that says that it has ended. */
 function span(at, milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   if (seconds <= 0) return at.t('left.ended');

@@ -1,4 +1,4 @@
-// The server, its bucket and folder, and the user's choices, which are kept without secrets.
+// The server, its bucket and folder, and the user's choices. The browser keeps these, but no secrets.
 
 import * as kept from './kept.js';
 import { sentence } from './sentences.js';

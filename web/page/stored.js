@@ -1,5 +1,5 @@
-// Reads stored objects as the caller: by a signed URL of the function or, if that way is closed, by the
-// token. No signed URL stays in the document: pictures are fetched, and shown from memory.
+// Reads stored objects as the caller, by a signed URL of the function. If that way is closed, it uses the
+// token. No signed URL stays in the document, because pictures are fetched, and shown from memory.
 
 import { sign } from './ways.js';
 import { elementOf } from './xml.js';
@@ -16,7 +16,7 @@ export const isPicture = (key) => PICTURE.test(key);
 export const isUnreadable = ({ code }) => code === 'NotAllowed' || code === 'AccessDenied';
 
 /**
- * Fetch an object under the caller's `prefix`; OSS processes it by `process` (`image/…`), if given.
+ * Fetch an object under the caller's `prefix`. If `process` (`image/…`) is given, OSS processes the object.
  * @returns {Promise<Blob>}
  * @throws {{code: string, status: number, message: string}} the refusal of the function or OSS
  */
@@ -40,8 +40,8 @@ export async function read(at, prefix, key, process) {
 export async function download(at, prefix, key, name, process) {
   const disposition = `attachment; filename*=UTF-8''${encoded(name)}`;
   const href = await urlOf(at, prefix, key, { [DISPOSITION]: disposition, ...(process ? { [PROCESS]: process } : {}) });
-  // The link is never added to the document. It opens another tab, since an answer that is no download would
-  // replace the page.
+  // The link is never added to the document. It opens another tab: if the answer is not a download, it would
+  // replace the page here.
   Object.assign(document.createElement('a'), { href, target: '_blank', rel: 'noopener noreferrer' }).click();
 }
 
@@ -61,7 +61,7 @@ async function signedOf(at, prefix, key, wishes) {
   return sign(token, { method: 'GET', key, query: wishes, headers: {}, seconds: TOKEN_SECONDS });
 }
 
-/** Percent-encoded by RFC 8187, which does not allow all characters that encodeURIComponent leaves. */
+/** Percent-encoded by RFC 8187. This also encodes some characters that encodeURIComponent leaves as they are. */
 const encoded = (name) =>
   encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, '_'))
     .replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);

@@ -14,11 +14,11 @@ import { elementOf } from './xml.js';
 
 const MIB = 1024 * 1024;
 /**
- * The largest file that is kept in the browser's storage over a reload; for a larger one the user is asked
+ * The largest file that is kept in the browser's storage over a reload. The user has to choose a larger file
  * again.
  */
 const KEPT = { maxFileSize: 100 * MIB, maxTotalSize: 500 * MIB };
-/** The size of every part but the last: the one that /multipart signs, and OSS accepts. */
+/** The size of each part, except that the last may be smaller. /multipart signs this size, and OSS accepts it. */
 const PART = 5 * MIB;
 /** Codes of OSS after which the next try gets a new token or URL. */
 const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityToken', 'RequestExpired'];
@@ -26,9 +26,9 @@ const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityTok
 const GONE = ['NoSuchUpload', 'UploadRefused'];
 const SILENT = { debug() {}, warn() {}, error() {} }; // the page shows the errors
 
-/** Uppy with readable errors. It recognizes an upload of which only the callback failed, and a known file. */
+/** Uppy with readable errors. It recognizes a known file, and an upload where only the callback failed. */
 class PageUppy extends Uppy {
-  /** The user chooses a file again that a reload could not keep: it is recognized by name and size. */
+  /** A reload could not keep a large file. When the user chooses it again, its name and size show that it is known. */
   addFiles(files) {
     const ghosts = this.getFiles().filter(({ isGhost }) => isGhost);
     const isNew = ({ name, data }) => {
@@ -41,7 +41,7 @@ class PageUppy extends Uppy {
 
   emit(event, ...args) {
     if (event !== 'upload-error') return super.emit(event, ...args);
-    // It has not failed yet: show what to do first.
+    // Call onFailure() first. It may start the upload again, and it makes the error's message readable.
     const { isAgain, success } = this.opts.onFailure(...args);
     if (success) super.emit('upload-success', args[0], success);
     else if (!isAgain) super.emit(event, ...args);
@@ -81,7 +81,7 @@ export function mount(root, at) {
     locale: { strings: { dropHint: at.t('upload.drop') } },
   });
   uppy.use(AwsS3, {
-    // If there is a choice, do not spend three requests on a single part.
+    // If both ways are possible, do not use three requests for a single part.
     shouldUseMultipart: ({ meta: { way, resumable }, size }) =>
       way === 'multipart' || way === 'token' && resumable && size > PART,
     getChunkSize: () => PART,
@@ -149,8 +149,8 @@ export function mount(root, at) {
   uppy.on('cancel-all', () => root.classList.remove('has-files'));
   uppy.on('restored', () => root.classList.toggle('has-files', uppy.getFiles().length > 0));
 
-  // Files and uploads of one user are never uploaded for another user, nor shown.
-  let isKnown = false; // whether the user is known: not before the server was asked, and not while a login is awaited
+  // Files and uploads of one user are never uploaded for another user, and never shown to another user.
+  let isKnown = false; // whether the user is known: only after the server was asked and the user has signed in
   const keepOwn = () => {
     const caller = callerOf(at);
     for (const { id, meta } of uppy.getFiles()) {
@@ -200,7 +200,7 @@ export function mount(root, at) {
   remember(uppy);
 }
 
-/** Resolves when a file is not paused; Uppy would start a waiting file although it is paused. */
+/** Resolves when a file is not paused. Without this, Uppy would start a waiting file although it is paused. */
 const resumed = (uppy, id) => new Promise((resolve) => {
   const look = () => {
     if (uppy.getFile(id)?.isPaused) return;
@@ -214,7 +214,7 @@ const resumed = (uppy, id) => new Promise((resolve) => {
 /** The common form of Uppy's errors and the client's. */
 function nameOf({ code, status = 0, message, body = '' }) {
   const [ossCode, ossMessage] = ['Code', 'Message'].map((name) => elementOf(body ?? '', name));
-  const isLate = ossCode === 'AccessDenied' && /expired/i.test(ossMessage); // of a signed URL
+  const isLate = ossCode === 'AccessDenied' && /expired/i.test(ossMessage); // a signed URL has expired
   const named = isLate ? 'RequestExpired' : ossCode ?? (code === 'NETWORK' ? 'Network' : code);
   return { code: named, status, message: ossMessage ?? message };
 }
@@ -226,12 +226,12 @@ async function remember(uppy) {
     const { default: GoldenRetriever } = await import('@uppy/golden-retriever');
     uppy.use(GoldenRetriever, { indexedDB: KEPT });
   } catch {
-    // It did not load, or there is no storage: uploads work, but a reload loses them.
+    // The plugin did not load, or there is no storage. Uploads work, but a reload loses them.
   }
   dashboard.setOptions({ disabled: false });
 }
 
-/** With a single file, Uppy does not mark it as an item of a list. */
+/** Give the list of files its role. Uppy leaves the role out if there is a single file. */
 function mendList(place) {
   new MutationObserver(() => {
     const list = place.querySelector('.uppy-Dashboard-files:not([role])');
@@ -239,7 +239,7 @@ function mendList(place) {
   }).observe(place, { childList: true, subtree: true });
 }
 
-/** Bytes a second, over the last few seconds. Uppy shows the amount and the remaining time. */
+/** Show the bytes a second over the last few seconds. Uppy itself shows the amount and the remaining time. */
 function showSpeed(place, uppy, at) {
   let samples = []; // [ms, bytes], all files
   const sent = () => uppy.getFiles().reduce((sum, { progress }) => sum + (progress.bytesUploaded || 0), 0);

@@ -1,5 +1,5 @@
-// One stored object in a large view: OSS resizes it, adds a watermark and sets a quality; and its download.
-// This module is loaded when the first view opens.
+// Shows one stored object in a large view, and downloads it. OSS resizes the picture, adds a watermark and sets
+// its quality. This module is loaded when the first view opens.
 
 import { size } from '../small/names.js';
 import { made } from './elements.js';
@@ -34,7 +34,8 @@ export function open(at, entry, opener) {
 
   const isChanged = () => Boolean(width.value || quality.value || mark.value.trim());
   /**
-   * The processing by OSS, so that the download is what is shown. Unprocessed, a picture may have any size.
+   * The processing by OSS. The download uses it too, so it is the picture that is shown. An unprocessed picture
+   * may have any size.
    */
   const processOf = () => [
     'image/auto-orient,1',
@@ -89,7 +90,7 @@ export function open(at, entry, opener) {
   });
   close.addEventListener('click', () => dialog.close());
   dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close());
-  // Escape closes it as well: the browser does that, and keeps the focus inside until then.
+  // The browser also closes the dialog on Escape, and keeps the focus inside while it is open.
   dialog.addEventListener('close', () => {
     turn += 1;
     clearTimeout(timer);

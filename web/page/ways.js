@@ -4,7 +4,10 @@ import { elementOf } from './xml.js';
 
 export const WAYS = ['token', 'signed-url', 'form', 'multipart'];
 
-/** A wish that is refused before anything is signed or STS is asked; a closed way answers differently. */
+/**
+ * For each way, a wish that is refused before the function signs anything or calls STS. A closed way gives
+ * another answer.
+ */
 const PROBES = {
   token: ['', { duration: 'x' }, 'GET'],
   'signed-url': ['signed-url', { method: 'X' }, 'GET'],
@@ -22,7 +25,8 @@ const NO_SERVER = ['Network', 'InvalidAnswer'];
 export async function probe(client) {
   const ask = (way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error);
   const first = await ask(WAYS[0]);
-  if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first }; // ask no further
+  // Without a server, the other questions would fail too.
+  if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first };
   const answers = [first, ...await Promise.all(WAYS.slice(1).map(ask))];
   const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
   const isFault = ({ code, status }) => NO_SERVER.includes(code) || status === 403 && !CLOSED.includes(code)
@@ -34,7 +38,7 @@ export async function probe(client) {
   };
 }
 
-/** For each way, a wish whose answer has a Scope, without a call to STS; nobody sends that upload. */
+/** For each way, a wish that is answered with a Scope, without a call to STS. That upload is never sent. */
 const SCOPES = {
   'signed-url': { method: 'PUT', name: 'auto' },
   form: {},
@@ -48,7 +52,7 @@ export async function askScope(client, ways) {
   return way && client.ask(way, SCOPES[way]);
 }
 
-let loading; // ali-oss, once
+let loading; // ali-oss, which is loaded once
 
 /** For the client's way 'token': a URL of OSS that ali-oss signs with the token (V4). */
 export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope },

@@ -1,12 +1,12 @@
-// Each refusal as a sentence with what to do; and, with the sandbox, the page's own requests and which policy
-// refused what.
+// Shows each refusal as a sentence, with what to do. With the sandbox, it also lists the requests of this page,
+// and says which policy refused a request.
 
 import { shown } from '../small/names.js';
 import { made } from './elements.js';
 import { sentence } from './sentences.js';
 
 const SESSION = 'X-Sandbox-Session';
-const WAIT_MS = 400; // the pause after a request, before the sandbox is asked, so that one answer covers several
+const WAIT_MS = 400; // the pause between a request and the question to the sandbox, so that one answer covers several
 const LINES = 40;
 const WHOSE = ['SessionPolicy', 'AccountLevelIdentityBasedPolicy', 'ACL'];
 
@@ -22,7 +22,7 @@ export function mount(root, at) {
 
   const show = async () => {
     const requests = await told(at);
-    // The sandbox answers only this machine.
+    // The sandbox answers only a browser on its own machine.
     panel.hidden = !requests;
     const lines = (requests ?? []).slice(-LINES).reverse();
     none.hidden = lines.length > 0;

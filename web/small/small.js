@@ -1,5 +1,5 @@
-// The page that needs no build and no npm: choose pictures, upload each by a signed URL, see them. Its
-// settings are in config.json beside it, which the sandbox serves.
+// The page that needs no build and no npm. Users choose pictures, upload each by a signed URL, and see them. Its
+// settings are in the config.json beside it, which the sandbox serves.
 
 import { connect } from './client/oss_upload.js';
 import { shown, size } from './names.js';
@@ -57,7 +57,7 @@ const TEXTS = {
 const language = navigator.languages.find((one) => /^(en|zh)\b/i.test(one))?.slice(0, 2).toLowerCase() ?? 'en';
 const texts = TEXTS[language];
 const element = (id) => document.getElementById(id);
-/** Announce a sentence; `isSeen`: the list already shows it, so this is only for screen readers. */
+/** Announce a sentence. With `isSeen` the list already shows it, so this is only for screen readers. */
 const say = (text, isSeen = false) => {
   element('said').textContent = text;
   element('said').classList.toggle('heard', isSeen);
@@ -91,7 +91,7 @@ async function login(config, user) {
   return answer.access_token;
 }
 
-/** PUT `file` to a signed URL; `onProgress` gets 0 to 1. Return the status, 200 or 203. */
+/** PUT `file` to a signed URL. `onProgress` is called with 0 to 1. Return the status, 200 or 203. */
 function put({ Url, Method, Headers }, file, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
