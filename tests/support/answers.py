@@ -1,4 +1,4 @@
-"""Replaces answers of an application, to play a cloud that behaves differently."""
+"""Replaces answers of an application, to simulate a cloud that behaves differently."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Answer = Callable[[Request, bytes], Response | None]
-"""Another answer to a request and its body; None: the application's own."""
+"""Returns another answer to a request and its body, or None to keep the application's answer."""
 
 
 def answering(app: ASGIApp, other: Answer) -> ASGIApp:
-    """The application, except for requests that `other` answers."""
+    """The application, but `other` may answer a request in its place."""
 
     async def changed(scope: Scope, receive: Receive, send: Send) -> None:
         body = await Request(scope, receive).body()

@@ -1,4 +1,5 @@
-"""An app's own server, which OSS calls back: it checks nothing, keeps all, answers as scripted."""
+"""An app's own server that receives OSS's callbacks. It checks nothing, keeps each callback, and
+answers as a script says."""
 
 from __future__ import annotations
 
@@ -16,20 +17,20 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from scripted_sts import Move, answer
 from socket_server import socket_server
 
-# What PKCS#1 v1.5 puts before an MD5 (RFC 8017, section 9.2).
+# The bytes before the MD5 in a signature by PKCS#1 v1.5 (RFC 8017, section 9.2).
 MD5_PREFIX = bytes.fromhex("3020300c06082a864886f70d020505000410")
 
 
 @dataclass(frozen=True)
 class Received:
-    """One callback: the request target as sent, header names in lower case."""
+    """One callback, with the request target as sent, and header names in lower case."""
 
     target: str
     headers: dict[str, str]
     body: bytes
 
     def is_signed_by(self, public_key_pem: bytes) -> bool:
-        """Verify as the vendor documents it, using only pow()."""
+        """Verify the signature as the vendor documents it, using only pow()."""
         key = serialization.load_pem_public_key(public_key_pem)
         assert isinstance(key, RSAPublicKey)
         numbers = key.public_numbers()
@@ -44,7 +45,7 @@ class Received:
 
 @dataclass
 class AppServer:
-    """Plays `moves` one a request; the last one again and again."""
+    """Answers each request with the next of `moves`, and then always with the last one."""
 
     port: int
     moves: list[Move]
@@ -80,7 +81,7 @@ def _read(sock: socket.socket) -> Received | None:
 
 @contextmanager
 def app_server(*moves: Move) -> Iterator[AppServer]:
-    """Serve the moves on a free port of 127.0.0.1; without any, all is well."""
+    """Serve the moves on a free port of 127.0.0.1. Without moves, each callback succeeds."""
     server = AppServer(0, list(moves) or [answer(200, {"Status": "OK"})])
     with socket_server(server._serve) as server.port:
         yield server

@@ -1,7 +1,7 @@
-"""What the code's own text says of it: who imports whom, and how long things are.
+"""Checks of the source text: which module imports which, and how long modules are.
 
-Read with `ast`, so that a copy of the tree which a test has broken is judged without being run.
-Each check returns what is wrong, a sentence each.
+The checks parse the text with `ast`, so they can check a broken copy of the tree without running
+it. Each check returns one sentence for each fault.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FLOORS = (
     ("signing",),
     ("token", "oss_client"),
     ("callback",),
-    # What looks at a whole configuration.
+    # These rooms read a whole configuration.
     ("warnings", "faults", "misspelt"),
     ("instance",),
     ("routes",),
@@ -31,14 +31,15 @@ FLOORS = (
     ("index",),
     ("wsgi", "server"),
 )
-"""From below; `token_service` is the package itself, which has the version. Imports lead down, also
-those within a function. docs/architecture.md draws the floors."""
+"""The floors of the package, the lowest first. A module may import only from lower floors, also
+within a function. `token_service` is the package itself, which has the version. The diagram in
+docs/architecture.md shows the floors."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Import(NamedTuple):
-    """A module, what it imports, in which line, and whether when it is loaded or in a call."""
+    """An import: the module, what it imports, and the line. `when_loaded` is false in a call."""
 
     importer: str
     imported: str
@@ -57,19 +58,19 @@ def modules(folder: Path) -> dict[str, Path]:
 
 
 def imports(folder: Path) -> list[Import]:
-    """Every import of those modules; not those for the type checker, which nothing loads."""
+    """Every import of the modules below `folder`. Imports for the type checker are left out."""
     found = modules(folder)
     return [one for name, path in found.items() for one in _imports(name, path, found.keys())]
 
 
 def room(module: str) -> str:
-    """The folder of the package that a module is in; a module's own name, where it is in none."""
+    """The folder of the package that holds a module, or the module's own name without a folder."""
     return module.removeprefix(f"{PACKAGE}.").partition(".")[0]
 
 
 def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[str]:
-    """Imports that do not lead down, and rooms that have no floor. Imports within a room are its
-    own matter; rooms of one floor do not know each other."""
+    """Imports that do not lead to a lower floor, and rooms without a floor. Imports within a room
+    are allowed. Imports between two rooms on one floor are not allowed."""
     floor = {name: number for number, names in enumerate(floors) for name in names}
     ours = modules(folder)
     rooms = {room(name) for name in ours}
@@ -84,13 +85,13 @@ def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[st
 
 
 def circles(folder: Path) -> list[str]:
-    """Modules that need themselves to be loaded."""
+    """Modules that import themselves while they are loaded, by way of other modules."""
     needs: dict[str, set[str]] = {name: set() for name in modules(folder)}
     for one in imports(folder):
         if one.when_loaded and one.imported in needs:
             needs[one.importer].add(one.imported)
     wrong = []
-    # Repeatedly remove modules without remaining imports; the rest are circular.
+    # Remove modules without remaining imports, again and again. What remains is circular.
     while free := {name for name, needed in needs.items() if not needed}:
         needs = {name: needed - free for name, needed in needs.items() if name not in free}
     for name, needed in needs.items():
@@ -99,9 +100,9 @@ def circles(folder: Path) -> list[str]:
 
 
 def imports_of(folder: Path, names: set[str]) -> list[str]:
-    """Imports, at any depth, of a top-level name among these."""
+    """Imports of one of these top-level names, or of a module below one."""
     ours = modules(folder)
-    # To parse takes longest: most modules have no such line.
+    # Most modules have no line like this, so they are not parsed. Parsing takes the longest.
     words = "|".join(sorted(names))
     line = re.compile(rf"^\s*(from\s+({words})|import\b.*\b({words}))\b", re.MULTILINE)
     return [
@@ -124,8 +125,8 @@ def computed_imports(folder: Path) -> dict[str, int]:
 
 
 def reached(module: str, found: Mapping[str, Path]) -> set[str]:
-    """What a module leads to by its imports and theirs, also those within functions: the modules
-    of `found`, and beyond them the names as they are imported."""
+    """All modules that a module imports, directly or by way of others, also within functions. A
+    module outside `found` has the name by which it is imported."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:
@@ -138,7 +139,7 @@ def reached(module: str, found: Mapping[str, Path]) -> set[str]:
 
 
 def elsewhere_that_is_nowhere(folder: Path) -> list[str]:
-    """What elsewhere("module:function") names, and is no function there."""
+    """Each elsewhere("module:function") whose module or function does not exist."""
     wrong = []
     for place in places_elsewhere(folder):
         module, _, function = place.partition(":")
@@ -149,14 +150,14 @@ def elsewhere_that_is_nowhere(folder: Path) -> list[str]:
 
 
 def places_elsewhere(folder: Path) -> list[str]:
-    """What each elsewhere(...) of settings/variables.py names."""
+    """The "module:function" of each elsewhere(...) in settings/variables.py."""
     tree = _tree(folder / PACKAGE / "settings" / "variables.py")
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     return [ast.literal_eval(call.args[0]) for call in calls if _called(call) == "elsewhere"]
 
 
 def without_docstring(folder: Path) -> list[str]:
-    """Public modules, classes, functions and methods that have none."""
+    """Public modules, classes, functions and methods that have no docstring."""
     wrong = []
     for name, path in modules(folder).items():
         tree = _tree(path)
@@ -167,10 +168,10 @@ def without_docstring(folder: Path) -> list[str]:
 
 
 def numbers_without_a_word(folder: Path) -> list[str]:
-    """Public constants that are a number, or several, and whose text says neither unit nor source.
+    """Public constants with one number or more, but without a text that says a unit or a source.
 
-    The text is the docstring below, a comment on the same line, or the comment above; a unit may
-    stand in the name as well (MAX_BYTES), but some text there must be.
+    The text is the docstring below, a comment on the same line, or the comment above. If the unit
+    is in the name (MAX_BYTES), a text is needed all the same.
     """
     wrong = []
     for name, path in modules(folder).items():
@@ -185,8 +186,8 @@ def numbers_without_a_word(folder: Path) -> list[str]:
 
 
 def fields_without_a_unit(folder: Path) -> list[str]:
-    """Fields of public classes whose name says that they are a time or a size, where the class's
-    docstring has no unit for it."""
+    """Fields of public classes that are a time or a size by their name, if the docstring of the
+    class has no unit for them."""
     wrong = []
     for name, path in modules(folder).items():
         for kind in classes(path).values():
@@ -214,7 +215,7 @@ _SOURCE = re.compile(r"vendor documentation|RFC \d|\bours\b|\b[A-Z]{2,4}'s\b", r
 
 
 def _constants(node: ast.stmt) -> list[str]:
-    """The public names in capitals that a statement of a module gives numbers to."""
+    """The public names in capitals to which a statement assigns numbers."""
     if isinstance(node, ast.Assign):
         target, value = node.targets[0], node.value
     elif isinstance(node, ast.AnnAssign) and node.value:
@@ -228,7 +229,7 @@ def _constants(node: ast.stmt) -> list[str]:
 
 
 def _is_numeric(value: ast.expr) -> bool:
-    """Is it a number, or a collection of nothing else; of a dict the values."""
+    """Whether it is a number, or a collection of numbers only. Of a dict, the values count."""
     if isinstance(value, ast.Constant):
         return isinstance(value.value, int | float) and not isinstance(value.value, bool)
     if isinstance(value, ast.BinOp):
@@ -243,7 +244,7 @@ def _is_numeric(value: ast.expr) -> bool:
 
 
 def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
-    """What is said of a statement: its docstring, its own comments, and those right above it."""
+    """The text about a statement: its docstring, its own comments, and those right above it."""
     assert node.end_lineno is not None
     found = []
     if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
@@ -257,8 +258,8 @@ def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
 
 
 def short_test_names(folder: Path, least: int) -> list[str]:
-    """Tests whose names have fewer words, and so can hardly claim anything."""
-    # By its text: to parse all tests takes two seconds.
+    """Tests with fewer than `least` words in their names: too few to say what is true."""
+    # A regular expression reads the text, because parsing all tests takes two seconds.
     defined = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
     return [
         f"{path.relative_to(folder).as_posix()}::{name}"
@@ -269,13 +270,13 @@ def short_test_names(folder: Path, least: int) -> list[str]:
 
 
 def longer(paths: Mapping[str, Path], most: int) -> list[str]:
-    """Modules of more lines."""
+    """Modules with more than `most` lines."""
     counted = {name: lines(path) for name, path in paths.items()}
     return [f"{name} has {count} lines" for name, count in counted.items() if count > most]
 
 
 def longer_classes(paths: Mapping[str, Path], most: int) -> list[str]:
-    """Classes of more lines."""
+    """Classes with more than `most` lines."""
     wrong = []
     for name, path in paths.items():
         for node in ast.walk(_tree(path)):
@@ -285,7 +286,7 @@ def longer_classes(paths: Mapping[str, Path], most: int) -> list[str]:
 
 
 def small_folders(folder: Path, least: int) -> list[str]:
-    """Folders of the package that hold fewer modules."""
+    """Folders of the package that hold fewer than `least` modules."""
     wrong = []
     for path in sorted((folder / PACKAGE).rglob("__init__.py")):
         count = len([*path.parent.glob("*.py")]) - 1
@@ -295,7 +296,7 @@ def small_folders(folder: Path, least: int) -> list[str]:
 
 
 def lines(path: Path) -> int:
-    """All of them, comments and docstrings too."""
+    """The number of lines of a file, with comments and docstrings."""
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
@@ -317,7 +318,7 @@ def members(node: ast.ClassDef) -> set[str]:
 
 
 def assigned(path: Path) -> dict[str, ast.expr]:
-    """The assignments of a module, not evaluated."""
+    """The assignments of a module, as syntax trees that are not evaluated."""
     found = {}
     for node in _tree(path).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -332,7 +333,7 @@ def _called(call: ast.Call) -> str:
 
 
 def _undocumented(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
-    """Not of a method that overrides, or of what a protocol of the type checker's says."""
+    """The public definitions without a docstring."""
     for node in tree.body:
         if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):
             continue

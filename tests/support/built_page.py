@@ -1,4 +1,4 @@
-"""The built page, dist/web, as the sandbox serves it; built once for all workers of a test run."""
+"""The built page, dist/web, as the sandbox serves it. All workers of a test run share one build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def built_page() -> None:
     need("The page", browser=True)
     dist = ROOT / "dist"
     dist.mkdir(exist_ok=True)
-    # As `make run` does it beside: one build at a time. The packages are those of the tests.
+    # One build at a time: `make run` may build the page too, and takes the same lock. The packages
+    # are those of the tests.
     with (dist / ".web.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if page_build.is_needed(ROOT):

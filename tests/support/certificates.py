@@ -1,4 +1,4 @@
-"""Certificates of our own, for servers of tests that speak TLS."""
+"""Makes certificates for the tests' own TLS servers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bench.stub_cloud import key_usage
 
 
 def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = None) -> Path:
-    """A certificate that ends in `days`, and its key, in one PEM file; self-signed unless another
-    one of these is its `issuer`."""
+    """A PEM file with a certificate that expires in `days`, and its key. The certificate is
+    self-signed if there is no `issuer` (another one of these files)."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = issued_by = _name(name)
     signer = key
@@ -37,7 +37,7 @@ def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = 
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        # From 3.13 on Python asks each issuer for it (VERIFY_X509_STRICT).
+        # From 3.13 on, Python requires this extension of each issuer (VERIFY_X509_STRICT).
         .add_extension(key_usage(issues=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
@@ -58,11 +58,12 @@ def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = 
 
 
 def hashed_folder(folder: Path, *pems: Path) -> Path:
-    """A folder of certificates as OpenSSL looks them up: each in a file named by its subject."""
+    """A folder in which OpenSSL finds certificates: each file is named by the subject's hash."""
     folder.mkdir()
     for pem in pems:
         certificate = x509.load_pem_x509_certificate(pem.read_bytes())
-        # As `openssl x509 -subject_hash`: of the name in lower case, without the outer header.
+        # The hash of `openssl x509 -subject_hash`: it covers the name in lower case, without the
+        # outer header.
         digest = hashlib.sha1(certificate.subject.public_bytes()[2:]).digest()  # noqa: S324
         name = f"{int.from_bytes(digest[:4], 'little'):08x}.0"
         encoded = certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,4 +1,4 @@
-"""The table of `make chaos`: a plugin of pytest that gathers what the cases tell."""
+"""The table of `make chaos`. This plugin of pytest collects what the test cases report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEAD = ("between", "fault", "tries", "answer", "slowest", "verdict")
 
 
 class Row(NamedTuple):
-    """One fault between two: how often it was tried, the answers, and the slowest in seconds."""
+    """One fault between two parts: the number of tries, the answers, and the slowest in seconds."""
 
     between: str
     fault: str
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 class Tries:
-    """The tries of one case: between whom, which fault, and how it was answered."""
+    """The tries of one case: between which parts, which fault, and how it was answered."""
 
     def __init__(self) -> None:
         self.between, self.fault = "", ""
@@ -33,11 +33,11 @@ class Tries:
         self.slowest = 0.0
 
     def name(self, between: str, fault: str) -> None:
-        """Say what is tried."""
+        """Set the name of the fault, and the parts between which it happens."""
         self.between, self.fault = between, fault
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Ask, and hold that the answer comes within 5 s: not a measurement, but the contract."""
+        """Make the call, and assert that the answer comes within 5 s, as the contract says."""
         began = time.monotonic()
         answered = call()
         seconds = time.monotonic() - began
@@ -46,13 +46,13 @@ class Tries:
         return answered
 
     def note(self, answer: str) -> None:
-        """Say how one try was answered."""
+        """Record how one try was answered."""
         self.answers.append(answer)
 
 
 class Table:
-    """Rows of cases that were run, here or in workers of pytest-xdist; `lost` counts failures, and
-    what could not be tried has its reason in `untried`."""
+    """Rows of the cases that ran, here or in workers of pytest-xdist. `lost` counts failed cases.
+    `untried` has the reason for each case that could not run."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
@@ -60,7 +60,7 @@ class Table:
         self.untried: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A hook: setup, call and teardown each report; the last has all properties."""
+        """A hook of pytest, called for setup, call and teardown. Teardown has all properties."""
         if report.failed:
             self.failed.add(report.nodeid)
         elif report.skipped and isinstance(report.longrepr, tuple):
@@ -75,7 +75,7 @@ class Table:
         return len(self.failed)
 
     def lines(self) -> list[str]:
-        """The table as text; a case that failed stands there by its name where it told nothing."""
+        """The table as text. A failed case that reported nothing is in it by its name."""
         cells = [_HEAD]
         names = {*self.rows, *self.failed, *self.untried}
         known = {name: self.rows.get(name, Row("", "", 0, "", 0.0)) for name in names}

@@ -1,7 +1,7 @@
-"""The instances of a platform, in front of a function that is always warm.
+"""Simulates the instances of a platform, in front of a function that is always warm.
 
-A request gets an instance that is free, else a new one, whose start takes a second of a clock that
-nobody waits for. The proxy that they are put into is faulty_proxy.py.
+A request gets a free instance, or a new one if none is free. The start of an instance takes a
+second of a simulated clock, so no test waits for it. faulty_proxy.py is the proxy that calls this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOG = '10:00:00 [INFO] {"route":"/","status":200,"stsMs":41.5,"totalMs":60.1}\nD
 
 
 class Clock:
-    """Runs, and can be put forward."""
+    """A clock that runs, and that a test can put forward."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -29,13 +29,13 @@ class Clock:
         return time.monotonic() + self.ahead
 
     def pass_by(self, seconds: float) -> None:
-        """As if somebody had waited."""
+        """Put the clock forward."""
         self.ahead += seconds
 
 
 class Instances:
-    """At most `cap` instances, each for one request at a time; those that are sent together wait
-    for each other, `together` at a time. `names` tells clients which instance it was."""
+    """At most `cap` instances, each for one request at a time. Requests that are sent together
+    wait until `together` of them are there. `names`: the answer names its instance."""
 
     def __init__(self, clock: Clock, *, cap: int = 99, together: int = 1, names: bool = True):
         self.clock, self.cap, self.names = clock, cap, names
@@ -51,14 +51,15 @@ class Instances:
         self.clock.pass_by(START_SECONDS)
 
     def release(self) -> None:
-        """All go, as after five minutes without a request."""
+        """Stop all instances, as the platform does after five minutes without a request."""
         self._free.clear()
 
     def ask(self, exchange: Exchange) -> None:
-        """A request comes in."""
+        """Give a request that comes in an instance."""
         with self._lock:
             self.requests.append(exchange)
-            # The first ones are there before one of them is answered.
+            # The first `together` requests are all there before one of them is answered, so each
+            # gets a new instance.
             is_new = not self._free or self._first > 0
             self._first -= 1
             name = f"c-{self.started:04}" if is_new else self._free.pop()
@@ -68,7 +69,7 @@ class Instances:
             self._arrived.wait()
 
     def answer(self, exchange: Exchange) -> None:
-        """Its answer goes out."""
+        """Write the instance into the answer, and release it."""
         with self._lock:
             name = self._busy.pop(id(exchange))
             if int(name[2:]) >= self.cap:
@@ -85,6 +86,6 @@ class Instances:
 
 @contextmanager
 def in_front_of(url: str, instances: Instances) -> Iterator[str]:
-    """Serve `url` by instances; yields the new URL."""
+    """Serve `url` through these instances; yields the new URL."""
     with faulty(url, instances.answer, before=instances.ask) as through:
         yield through

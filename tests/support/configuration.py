@@ -1,4 +1,4 @@
-"""What the function makes of an environment, room by room, for tests that need more than one."""
+"""The settings that the function reads from an environment, for tests that need several rooms."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SOUND = {
     "BUCKET_NAME": "my-bucket",
     "OSS_REGION": "cn-hangzhou",
 }
-"""The minimal variables of a deployment with logins, without those that verify them."""
+"""The minimal variables of a deployment. The variables that verify logins are not among them."""
 
 
 class Configuration(NamedTuple):
-    """All of it."""
+    """The settings of all rooms."""
 
     settings: Settings
     limits: Limits
@@ -31,7 +31,7 @@ class Configuration(NamedTuple):
 
 
 def configuration(env: Mapping[str, str]) -> Configuration:
-    """Read it as the routes do. Raises Misconfiguration for the first fault."""
+    """Read the settings as the routes do. Raises Misconfiguration for the first fault."""
     settings = read_settings(env)
     reader = Reader(env)
     callback = parameters.read(reader) if settings.has_callbacks else None

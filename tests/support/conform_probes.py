@@ -1,4 +1,4 @@
-"""What the tests of `make conform`'s probes share: one probe alone, and rules that are others."""
+"""Helpers for the tests of `make conform`: they run one probe, and change a rule of the sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Patch = pytest.MonkeyPatch
 
 
 def found(probe: str, account: Account) -> Finding:
-    """What this probe alone finds; nothing of it is left."""
+    """Run this probe alone, and check that it leaves nothing behind; returns its finding."""
     site = Site(account, Exchanges())
     ((_, finding),) = probe_each(site, [ASSUMPTIONS[probe]])
     assert clean_up(site) == []
@@ -35,7 +35,7 @@ def found(probe: str, account: Account) -> Finding:
 def check_flip(
     probe: str, flip: Callable[[Patch], None], said: str, account: Account, patch: Patch
 ) -> None:
-    """The sandbox confirms a belief, and refutes it once it plays by another rule."""
+    """Check that the sandbox confirms an assumption, and refutes it after a rule has changed."""
     assert found(probe, account).verdict is Verdict.CONFIRMED
     flip(patch)
     finding = found(probe, account)
@@ -53,10 +53,10 @@ def wrapped(service: str, other: Answer) -> AbstractContextManager[Account]:
 
 
 def supplied(header: str, value: str, patch: Patch) -> None:
-    """A signature that holds whatever this header says, or if it is there."""
+    """Let a signature be valid with any value of this header, and without the header."""
 
     def canonical(method: Any, resource: Any, headers: Mapping[str, str], *rest: Any) -> bytes:
-        # What is done to the bucket is the clean-up.
+        # Requests to the bucket itself are the clean-up.
         more = {} if resource.endswith("/") else {header: value}
         return v4_canonical_request(method, resource, {**headers, **more}, *rest)
 
@@ -70,4 +70,4 @@ def patches(module: Any, name: str, value: Any) -> Callable[[Patch], None]:
 
 
 def nothing(*_: object) -> None:
-    """In place of a check."""
+    """Does nothing; it replaces a check."""

@@ -1,4 +1,4 @@
-"""server.py in a process of its own, as a custom runtime starts it, and what it logs."""
+"""Runs server.py in its own process, as a custom runtime starts it, and reads its log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 from ops import ROOT
 
 FUNCTION = ROOT / "functions" / "sts_token"
-# As `python server.py`, with some of the numbers of http_server.py changed.
+# This runs `python server.py`, but first changes some numbers in http_server.py.
 _START = f"""
 import json, runpy, sys
 sys.path.insert(0, {str(FUNCTION)!r})
@@ -30,14 +30,14 @@ runpy.run_path({str(FUNCTION / "server.py")!r}, run_name="__main__")
 
 @dataclass
 class CustomRuntime:
-    """A running server; `lines` are its log, once it has ended."""
+    """A running server. When it has ended, `lines` are its log."""
 
     port: int
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Read while it runs: a full pipe would stop it.
+        # Read the log while the server runs, because a full pipe would stop the server.
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
 
@@ -48,15 +48,15 @@ class CustomRuntime:
 
     @property
     def logged(self) -> list[dict[str, Any]]:
-        """The lines of requests."""
+        """The request lines of the log."""
         return [json.loads(line) for line in self.lines if line.startswith("{")]
 
     def connect(self) -> HTTPConnection:
-        """A connection of a client's."""
+        """Open a connection as a client."""
         return HTTPConnection("127.0.0.1", self.port, timeout=20)
 
     def get(self, path: str = "/", **headers: str) -> dict[str, Any]:
-        """The JSON that a GET is answered with; `x_fc_request_id` is the header x-fc-request-id."""
+        """The JSON of the answer to a GET; `x_fc_request_id` sets the header x-fc-request-id."""
         connection = self.connect()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request("GET", path, headers=named)
@@ -65,13 +65,13 @@ class CustomRuntime:
         return answer
 
     def send(self, data: bytes) -> bytes:
-        """Everything that comes back for bytes, until the server closes."""
+        """Send bytes, and return all bytes that arrive until the server closes the connection."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
             sock.sendall(data)
             return received(sock)
 
     def end(self) -> int:
-        """Have it end as the platform does; its exit code."""
+        """Stop the server as the platform does; return its exit code."""
         self.process.terminate()
         code = self.process.wait(timeout=30)
         self.reader.join(timeout=30)
@@ -85,7 +85,7 @@ def document(response: HTTPResponse) -> dict[str, Any]:
 
 
 def received(sock: socket.socket) -> bytes:
-    """Everything that comes until the other side closes."""
+    """All bytes that arrive until the other side closes the connection."""
     data = b""
     while more := sock.recv(65536):
         data += more
@@ -93,13 +93,13 @@ def received(sock: socket.socket) -> bytes:
 
 
 def measured() -> dict[str, str]:
-    """What a process needs to be measured by `make coverage`; nothing where that does not run."""
+    """The variables with which `make coverage` measures a process; empty if it does not run."""
     return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
 
 
 @contextmanager
 def custom_runtime(env: Mapping[str, str], **changes: float) -> Iterator[CustomRuntime]:
-    """Start it on a free port, with `changes` to the numbers of http_server.py."""
+    """Start the server on a free port, with `changes` to the numbers of http_server.py."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(

@@ -1,7 +1,7 @@
-"""DER, and what can be wrong with it: each fault at each element.
+"""Encodes DER, and makes every kind of fault at each element.
 
-The kinds are those that Wycheproof's RSA vectors name in their comments (tests/vectors/README.md);
-the code is our own.
+The kinds of faults come from the comments of Wycheproof's RSA vectors (tests/vectors/README.md).
+The code is our own.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ NULL = b"\x05\x00"
 
 
 class Element(NamedTuple):
-    """A tag and what is in it."""
+    """A tag and its content: bytes or other elements."""
 
     tag: int
     inside: bytes | list[Element]
 
 
 def der(tag: int, content: bytes) -> bytes:
-    """Encode an element as DER does: its length in as few bytes as there can be."""
+    """Encode an element as DER does, with its length in as few bytes as possible."""
     return _said(tag, len(content), content)
 
 
 def faulty(element: Element) -> Iterator[tuple[str, bytes]]:
-    """Encode with one fault at a time, each with its name; lengths around it are right."""
+    """Encode with one fault at a time, and yield its name too. The lengths around it are right."""
     sound = encoded(element)
     for place in _places(element):
         for name, fault in _FAULTS.items():
             found = encoded(element, place, fault)
-            # As where NULL is replaced by NULL.
+            # Some faults change nothing, for example NULL in the place of NULL.
             if found != sound:
                 yield f"{name}, at {'/'.join(map(str, place)) or 'the top'}", found
 
@@ -40,7 +40,7 @@ Fault = Callable[[int, bytes], bytes]
 
 
 def encoded(element: Element, place: Place | None = None, fault: Fault = der) -> bytes:
-    """Encode; the element at `place` (which child of which child) by `fault`."""
+    """Encode, but the element at `place` (the child numbers from the top) is encoded by `fault`."""
     inside = element.inside
     if isinstance(inside, list):
         content = b"".join(

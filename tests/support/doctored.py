@@ -1,4 +1,4 @@
-"""What `make doctor` says of a shell, by line, and programs to stand in."""
+"""Runs `make doctor` with a shell's environment, and makes programs that replace the real ones."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ops.doctor.checks import examine
 from ops.report import Check, table
 
 Env = dict[str, str]
-# As openssl rand -base64 32 makes them.
+# A secret as `openssl rand -base64 32` makes it.
 SECRET = "vMO0gEtCpY0XosgLeggeE1ZfI4MRWhsddphlIBlIArQ="
 ANOTHER = "rYLGngLcFFNiCfWak0DWB7gLh+yDlcXu98ZG9DrStYU="
 
 
 def stand_in(folder: Path, name: str, said: str) -> None:
-    """A program of that name, which says this and nothing else."""
+    """Write a program with this name that only prints this text."""
     folder.mkdir(exist_ok=True)
     program = folder / name
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
@@ -22,7 +22,7 @@ def stand_in(folder: Path, name: str, said: str) -> None:
 
 
 def examined(shell: Env, folder: Path) -> dict[str, tuple[str, str]]:
-    """The lines by name; whatever happens, no secret is among them."""
+    """The lines of `make doctor` by name. Asserts that no line holds a secret."""
     checks = examine(shell, folder)
     text = table(checks)
     for name, value in shell.items():

@@ -1,4 +1,4 @@
-"""The code that the docs tell readers to use, as code that tests run."""
+"""Reads the code blocks of the docs, so that tests can run them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def blocks(language: str, page: Path) -> list[str]:
-    """The blocks of a language, named as after the fence, in a page."""
+    """The blocks of a language in a page; the language has the name that is behind the fence."""
     found = re.findall(
         rf"^( *)```{language}\n(.*?)^\1```$", page.read_text(encoding="utf-8"), re.M | re.S
     )
@@ -30,7 +30,7 @@ def python_with(page: str, text: str) -> str:
 
 
 def run(code: str, **names: object) -> dict[str, Any]:
-    """Run a block with these names; return all that it has then."""
+    """Run a block with these names; return all names that are defined after it."""
     known: dict[str, Any] = dict(names)
     exec(compile(code, "docs", "exec"), known)  # noqa: S102 - our own docs
     return known

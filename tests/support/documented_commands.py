@@ -1,4 +1,4 @@
-"""The blocks of commands in README.md and docs/, and how they are run as a reader runs them."""
+"""Finds the blocks of commands in README.md and docs/, and runs them as a reader does."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from documented_code import blocks, code_with
 from running_sandbox import ROOT, Sandbox, environment
 
 README = "README.md"
-# What a command makes, or what is no part of a checkout.
+# Files that a command makes, or that are not part of a checkout.
 _LEFT_OUT = shutil.ignore_patterns(
     ".*_cache", ".env", ".git", ".sandbox", ".venv", "__pycache__", "build", "dist", "node_modules"
 )
-# What make would install is here already, and no test waits for the page to be built.
+# This make uses the packages that are already installed, and builds no page, so no test waits.
 _MAKE = """
 make() {{ command make -f '{file}' "$@" READY= BUILD_PAGE=no BIN='{bin}'; }}
 """
 
 
 def pages() -> list[str]:
-    """The English pages, by their paths from the root: a test compares the Chinese with them."""
+    """The paths of the English pages from the root. A test compares the Chinese pages with them."""
     docs = sorted(path for path in ROOT.glob("docs/**/*.md") if "zh" not in path.parts)
     return [README, *(path.relative_to(ROOT).as_posix() for path in docs)]
 
 
 def all_blocks() -> Iterator[tuple[str, str]]:
-    """Each page with each of its blocks of commands."""
+    """Each block of commands, with the page that it is in."""
     for page in pages():
         for block in blocks("sh", ROOT / page):
             yield page, block
 
 
 def block_with(page: str, text: str) -> str:
-    """The one block of commands of a page, named from the root, that has a text in it."""
+    """The one block of commands that has a text in it. `page` is a path from the root."""
     return code_with("sh", f"../{page}", text)
 
 
 def bare(block: str) -> str:
-    """The commands without comments, and without what aligns those."""
+    """The commands without comments, and without the spaces before comments."""
     lines = (re.sub(r"(^|\s+)#\s.*", "", line) for line in block.splitlines())
     return "\n".join(line for line in lines if line)
 
@@ -52,7 +52,7 @@ def bare(block: str) -> str:
 def in_shell(
     commands: str, folder: Path, variables: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run commands in a folder, with nothing of the developer's own in the environment."""
+    """Run commands in a folder, without the developer's own variables in the environment."""
     if "curl" in commands:
         needs.program("curl")
     file = next(at / "Makefile" for at in (folder, ROOT) if (at / "Makefile").exists())
@@ -70,15 +70,15 @@ def in_shell(
 
 
 def beside(sandbox: Sandbox, commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The same, where the sandbox has the ports that the pages say."""
+    """Run commands like in_shell(), but replace the ports of the pages by those of `sandbox`."""
     for offset in (0, 1, 2):
         commands = commands.replace(str(7080 + offset), str(sandbox.port + offset))
     return in_shell(commands, folder, {})
 
 
 def checkout(folder: Path) -> Path:
-    """A copy of the checkout, in which commands may write. No link leads out of it: what a command
-    removes there is the copy's own."""
+    """A copy of the checkout, in which commands may write. No link leads out of the copy, so a
+    command can only remove files of the copy."""
     made = folder / "checkout"
     shutil.copytree(ROOT, made, ignore=_LEFT_OUT, symlinks=True)
     return made
@@ -87,7 +87,7 @@ def checkout(folder: Path) -> Path:
 def in_checkout(
     commands: str, made: Path, variables: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run commands there; modules are the copy's own. pip goes where it goes for the developer."""
+    """Run commands in the copy, with the copy's modules. pip uses the developer's index."""
     path = f"{made}{os.pathsep}{made / 'functions' / 'sts_token'}"
     of_pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     more = {"PYTHONPATH": path, "HOME": str(made), **of_pip, **variables}

@@ -1,4 +1,4 @@
-"""Lines of a .env, and what Serverless Devs makes of each."""
+"""Lines of a .env, and the values that Serverless Devs reads from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """What stands after `NAME=`, what arrives, and why that is less: "", "#" or "$"."""
+    """The text after `NAME=`, the value that is read, and why that is shorter: "", "#" or "$"."""
 
     name: str
     text: str
@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
 
 SHELL = {"SHELLED": "in$$shell", "LOGINS_NOT_BEFORE": "a$SHELLED"}
-"""What the environment has besides."""
+"""Variables that are in the environment already."""
 
 ROWS = (
     Row("ROLE_ARN", "ab#cd", "ab", "#"),
@@ -24,7 +24,7 @@ ROWS = (
     Row("OBJECT_PREFIX", "pa$$word", "pa$", "$"),
     Row("POLICY_CHOICES", "'pa$$word'", "pa$", "$"),
     Row("JWT_SECRET", "pa$OSS_X-y", "pa-y", "$"),
-    # Twice read: what a backslash saves the first time is lost the second time.
+    # The text is expanded twice. A backslash protects a "$" only the first time.
     Row("JWT_JWKS_URL", r"pa\$OSS_X-y", "pa-y", "$"),
     Row("JWT_AUDIENCE", "a${NOPE:-dflt}b", "adfltb", "$"),
     Row("ALLOWED_ORIGINS", r'"a\nb"', "a\nb"),
@@ -37,7 +37,7 @@ ROWS = (
     Row("STS_ENDPOINT", "a b 'c'", "a b 'c'"),
     Row("URL_EXPIRE_TIME", "x$SHELLED", "xin", "$"),
     Row("UPLOAD_MAX_BYTES", "  '5'  ", "5"),
-    # The environment's own is expanded too.
+    # The value from the environment is expanded too.
     Row("LOGINS_NOT_BEFORE", "file", "ain", "$"),
 )
 

@@ -1,4 +1,4 @@
-"""Faults of a server, or of the network, with one answer: moves for ScriptedSts."""
+"""Faults that a server or the network can make in one answer, as moves for ScriptedSts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from scripted_sts import Move, answer, drip, hang, raw, reset
 
 Make = Callable[[bytes], Move]
-"""Makes a move of the sound answer's body."""
+"""Makes a move from the body of the sound answer."""
 ENDLESS = b"x" * 65536
 
 
 class Fault(NamedTuple):
-    """`is_whole`: the answer is valid HTTP, but its content is wrong. `waits`: it lasts until the
-    client gives up."""
+    """A fault. `is_whole`: the answer is valid HTTP, but its content is wrong. `waits`: the fault
+    lasts until the client gives up."""
 
     make: Make
     is_whole: bool = False
@@ -25,7 +25,7 @@ class Fault(NamedTuple):
 
 
 def head(*lines: str, status: str = "200 OK") -> bytes:
-    """An answer's head."""
+    """The head of an answer."""
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode()
 
 
@@ -35,7 +35,7 @@ def whole(body: bytes, *lines: str, status: str = "200 OK") -> bytes:
 
 
 def then(first: Move, second: Move) -> Move:
-    """Both, one after the other; the connection goes as the second says."""
+    """Both moves, one after the other. The second decides whether the connection stays open."""
 
     def move(sock: socket.socket) -> bool:
         first(sock)
@@ -45,7 +45,7 @@ def then(first: Move, second: Move) -> Move:
 
 
 def later(seconds: float, move: Move) -> Move:
-    """The move, after a time."""
+    """The move, after some seconds."""
 
     def wait(sock: socket.socket) -> bool:
         time.sleep(seconds)
@@ -55,7 +55,7 @@ def later(seconds: float, move: Move) -> Move:
 
 
 def endless(first: bytes, again: bytes = ENDLESS) -> Move:
-    """Send until the other side has gone."""
+    """Send until the other side closes the connection."""
 
     def move(sock: socket.socket) -> bool:
         sock.sendall(first)
@@ -71,7 +71,7 @@ def half(body: bytes) -> bytes:
 
 
 def of_length(length: str, *, is_kept: bool = False) -> Make:
-    """A sound body under a head that tells another length."""
+    """A sound body, after a head that has another length."""
     return lambda body: raw(head(f"Content-Length: {length}") + body, goes_on=is_kept)
 
 
@@ -89,7 +89,7 @@ FAULTS: dict[str, Fault] = {
     "an answer after 10 s": Fault(lambda body: later(10, raw(whole(body))), waits=True),
     "reset": Fault(lambda _: reset),
     "closed without a word": Fault(lambda _: raw(b"")),
-    # http.client takes the end for that of the head: an answer without a body.
+    # http.client accepts the end of the connection as the end of the head, and reads an empty body.
     "half a head": Fault(lambda _: raw(b"HTTP/1.1 200 OK\r\nContent-Le"), is_whole=True),
     "half a body": Fault(lambda body: raw(half(body))),
     "half a body, then reset": Fault(lambda body: then(raw(half(body)), reset)),

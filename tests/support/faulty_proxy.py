@@ -1,4 +1,4 @@
-"""A server in front of the real one that makes one mistake: for checks that have to notice it."""
+"""A server in front of the real one, which makes one mistake that a check has to detect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Exchange:
-    """A request and its answer, on their way through: both can be changed."""
+    """A request and its answer, as they pass through. Both can be changed."""
 
     method: str
     target: str
@@ -26,11 +26,11 @@ class Exchange:
     body: bytes = b""
 
     def change(self, **members: Any) -> None:
-        """Change members of the JSON that is answered; None stays as null."""
+        """Change members of the answer's JSON. None is written as null."""
         self.rewrite(lambda document: document.update(members))
 
     def rewrite(self, edit: Callable[[dict[str, Any]], object]) -> None:
-        """Edit the JSON that is answered, where it is a token."""
+        """Edit the answer's JSON if it is a token."""
         if not self.body or "AccessKeyId" not in (document := json.loads(self.body)):
             return
         edit(document)
@@ -41,14 +41,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """The client that gave up is the test's own."""
+        """Print nothing: the client that gave up belongs to the test."""
 
 
 Fault = Callable[[Exchange], None]
 
 
 def sound(exchange: Exchange) -> None:
-    """No fault at all."""
+    """Make no fault."""
 
 
 @contextmanager
@@ -62,12 +62,12 @@ def faulty(
 ) -> Iterator[str]:
     """Serve `url` with a fault in each answer, and `before` in each request; yields the new URL.
 
-    Without `framed` the answer has no Content-Length: it ends with the connection.
+    Without `framed` the answer has no Content-Length, and ends when the connection closes.
     """
     upstream = urlsplit(url)
 
     class Handler(BaseHTTPRequestHandler):
-        # Head and body in one packet: two would wait for each other.
+        # Send head and body in one packet. A second packet would wait for an acknowledgement.
         wbufsize = 65536
 
         def log_message(self, format: str, *args: object) -> None:

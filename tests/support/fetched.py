@@ -1,4 +1,4 @@
-"""What tests fetch from the package index: kept in .cache/, so that a second run is offline."""
+"""Files that tests fetch from the package index. They stay in .cache/ for the next run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREINSTALLED = ROOT / "tests" / "deploy" / "preinstalled.txt"
 
 
 def specifications() -> Specifications:
-    """The resource specifications; without them the test is skipped, with CI set it fails."""
+    """The resource specifications. Without them the test is skipped, or fails if CI is set."""
     try:
         return load()
     except SpecificationsMissing as error:
@@ -26,7 +26,7 @@ def specifications() -> Specifications:
 
 
 def preinstalled() -> Path:
-    """A folder with what the runtime preinstalls, for the Python that packages are tried with."""
+    """A folder with the packages that the runtime preinstalls, for the Python of these tests."""
     version = find_or_this().version.rpartition(".")[0]
     pins = hashlib.sha256(_PREINSTALLED.read_bytes()).hexdigest()[:8]
     folder = ROOT / ".cache" / f"preinstalled-{version}-{pins}"
@@ -48,5 +48,5 @@ def preinstalled() -> Path:
 
 
 def runtime_python() -> Python:
-    """A Python 3.10; without one the test is skipped, with CI set it fails."""
+    """A Python 3.10. Without one the test is skipped, or fails if CI is set."""
     return find() or left_out("what needs a Python 3.10", HOW_TO_GET_ONE)

@@ -1,4 +1,4 @@
-"""The function with all that it asks, each played by a server whose answers a test writes."""
+"""The function with all servers that it calls. A test writes the answers of each server."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ HEAD = (
 
 
 class Link(NamedTuple):
-    """One that the function asks: at which `variable` its address stands, after what `path`; its
-    sound `body`; through which route it is met; the answers where none came, and a wrong one."""
+    """A server that the function calls. `variable` has its address, with `path` at the end.
+    `body` is a sound answer of it. `route` is a route that calls it. `none` is the function's
+    answer if the server does not answer, `wrong` if the server's answer is wrong."""
 
     name: str
     server: str
@@ -99,7 +100,7 @@ class Function:
     signer: OssSigner
 
     def ask(self, route: str, *, token: str = "") -> Response:
-        """Ask as the route's client does: a phone, or OSS after an upload."""
+        """Send a request as the route's client does: a phone, or OSS after an upload."""
         if route == "/callback":
             request = self.callback()
         else:
@@ -107,13 +108,13 @@ class Function:
         return self.app.respond(lambda: request)
 
     def callback(self) -> Request:
-        """What OSS posts; a token is taken first, for its seal."""
+        """The callback that OSS posts. This takes a token first, for the seal in it."""
         scope = json.loads(self.ask("/").body)["Scope"]
         return self.signer.call(scope, **about("my-bucket", KEY, ETAG, SIZE))
 
     @property
     def inner(self) -> list[str]:
-        """Texts that no failing answer may hold."""
+        """Texts that no error answer may hold."""
         ports = [str(server.port) for server in self.servers.values()]
         keys = [self.app.env[f"ALIBABA_CLOUD_ACCESS_KEY_{half}"] for half in ("ID", "SECRET")]
         made = [*keys, *SECRETS.values(), *list(CREDENTIALS.values())[:3], self.login]
@@ -135,8 +136,8 @@ def function(
     host: str = "127.0.0.1",
     address: Callable[[ScriptedSts], str] | None = None,
 ) -> Iterator[Function]:
-    """Run it; `link` answers with `moves`, over `tls` if that is given, at `host`; `address` makes
-    an address of another kind, "" for none that is set."""
+    """Run the function. The server `link` answers with `moves` at `host`, over `tls` if it is
+    given. `address` may make another address for that server, or "" to leave the variable unset."""
     at_uploads = link is not None and link.route == "/uploads"
     sound: dict[str, Move] = {
         "sts": success(),

@@ -10,4 +10,4 @@ A15 = [
     "image/resize,w_1%7Csys/saveas,o_x",
     "image/resize,w_1/sys/saveas,o_x",
 ]
-"""They name another object in a way that a list of refused operations missed (finding A15)."""
+"""Each value names another object. A list of refused operations once missed them (finding A15)."""
