@@ -1,7 +1,8 @@
-"""`python -m ops.login` (make login): a login, signed with the deployment's JWT_SECRET.
+"""`python -m ops.login` (make login): makes a login, signed with the deployment's JWT_SECRET.
 
-It is for a first call, `make smoke` and the like; an app's logins come from its own sign-in. stdout
-has only the login (a JWT, HS256); stderr says whose it is, and how long it is valid.
+This login is for a first call or `make smoke`. The logins of an app come from its own sign-in.
+stdout has only the login (a JWT, HS256). stderr says who the caller is, and how long the login is
+valid.
 """
 
 from __future__ import annotations
@@ -25,26 +26,25 @@ from token_service.settings.parsing import Reader, Variable, Whole
 from token_service.settings.variables import JWT_SECRET
 
 SECONDS = Variable("SECONDS", Whole(60, 3600, "seconds"), "900")
-"""The life of a login. It is short, so that one that is found later is of no use."""
+"""The life of a login. It is short, so that a login that somebody finds later has expired."""
 
 _OPTIONAL = (
     *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
     *("JWT_REQUIRE", "LOGINS_NOT_BEFORE", "DENIED_CALLERS"),
 )
-# What make passes on: NAME=value between blanks; a blank in a value has a backslash.
+# make passes its command line on as NAME=value between blanks. A blank in a value has a backslash.
 _ON_COMMAND_LINE = re.compile(r"(?<!\\)(?:^|\s)JWT_SECRET[:?+!]*=")
 
 
 class Login(NamedTuple):
-    """A login, and what a person should know about it. `denied` says why the function refuses
-    it."""
+    """A login and its properties. `denied` says why the function refuses the login, or is ""."""
 
     login: str
     caller: str
     seconds: int
     settings: Jwt
     secrets: int
-    """The number of secrets in JWT_SECRET; the first one signed."""
+    """The number of secrets in JWT_SECRET. The first secret signs the login."""
     denied: str
 
 
@@ -65,32 +65,32 @@ def main() -> int:
 def issue(env: Mapping[str, str]) -> Login:
     """Make a login for CALLER that is valid for SECONDS, with the claims that the function needs.
 
-    The function's own code has verified it. Raises Misconfiguration, which names the variable.
+    The function's own code verifies the login. Raises Misconfiguration, which names the variable.
     """
     if _ON_COMMAND_LINE.search(env.get("MAKEFLAGS", "")):
         raise Misconfiguration(
             "JWT_SECRET",
-            "it must not be on make's command line, which every process can read (ps) and the "
-            "shell keeps (history); put it into .env or the environment, and if it is the "
-            "deployment's, replace it",
+            "it must not be on make's command line: every process can read it there (ps), and the "
+            "shell keeps it (history). Put it into .env or the environment. If it is the "
+            "deployment's secret, replace it",
         )
     settings = settings_of(env, needed=("JWT_SECRET",), optional=_OPTIONAL).auth
     caller = env.get("CALLER", "")
     if not isinstance(settings, Jwt):
         raise Misconfiguration(
             "AUTH",
-            "anonymous: there are no logins, and anyone who knows the URL gets a token; with "
-            "AUTH=jwt and JWT_SECRET there are",
+            "anonymous: there are no logins, and anyone who knows the URL gets a token. To use "
+            "logins, set AUTH=jwt and JWT_SECRET",
         )
     if settings.keys_file or settings.keys_url:
         raise Misconfiguration(
             "JWT_JWKS_FILE" if settings.keys_file else "JWT_JWKS_URL",
-            "logins are verified by these public keys, and the private key is not here; sign in as "
-            "your app does, take the JWT that it then sends, and give it: LOGIN=… make smoke",
+            "logins are verified with these public keys, and the private key is not here. Sign in "
+            "as your app does, and give the JWT that the app then sends: LOGIN=… make smoke",
         )
     if not caller.strip():
         raise Misconfiguration(
-            "CALLER", "not set; must be a user's id as your sign-in names it: CALLER=alice"
+            "CALLER", "not set; must be a user's id from your sign-in, like CALLER=alice"
         )
     seconds: int = Reader(env).read(SECONDS)
     secrets = Reader(env).read(JWT_SECRET)
@@ -99,24 +99,27 @@ def issue(env: Mapping[str, str]) -> Login:
     if named.login is None or named.login.user_id != caller:
         raise Misconfiguration(
             "JWT_USER_CLAIM",
-            f"{settings.user_claim}: a login has something else there; must be the claim that "
-            "names the user, like sub",
+            f"{settings.user_claim}: a login has another value in this claim; must be the claim "
+            "that has the user's id, like sub",
         )
     denied = _denied(named, settings)
     return Login(made, caller, seconds, settings, len(secrets), denied)
 
 
 def _verified(made: str, settings: Jwt, env: Mapping[str, str]) -> Caller:
-    """Return the caller that the function would see. Raises Misconfiguration if it refuses it."""
+    """Return the caller that the function would see. Raises Misconfiguration if the function
+    refuses the login."""
     request = Request("GET", "/", headers={"authorization": f"Bearer {made}"})
     try:
         return Logins(settings, env).caller(request)
     except ServiceError as error:
-        raise Misconfiguration("CALLER", f"the function would refuse it: {error.message}") from None
+        raise Misconfiguration(
+            "CALLER", f"the function would refuse this login: {error.message}"
+        ) from None
 
 
 def _denied(caller: Caller, settings: Jwt) -> str:
-    """Say why the operator's brakes stop the caller, "" if they do not."""
+    """Return the reason why the operator's brakes stop the caller, or "" if they do not."""
     try:
         if settings.brakes is not None:
             brakes.apply(caller, settings.brakes)
@@ -138,13 +141,13 @@ def _told(made: Login) -> Iterator[str]:
         yield f"with the claims of JWT_REQUIRE: {', '.join(settings.required.values)}"
     if made.secrets > 1:
         yield f"signed with the first of {made.secrets} in JWT_SECRET"
-    yield f"valid until {until} UTC, {made.seconds} s; anyone who has it is this caller until then"
+    yield f"valid until {until} UTC, {made.seconds} s. Until then, its holder is this caller"
     if made.denied:
-        yield f"WARNING: the function will refuse it: {made.denied}"
+        yield f"WARNING: the function will refuse this login: {made.denied}"
 
 
 def _plain(line: str, env: Mapping[str, str]) -> str:
-    """Return printable text without the secret, even if it was put into another variable."""
+    """Return printable text without the secret, even if another variable has the secret too."""
     given = env.get(JWT_SECRET.name, "")
     return report.plain(line, [given, *(part.strip() for part in given.split(","))])
 

@@ -1,7 +1,8 @@
 """Finds misspelt names where people type them: the shell, .env, make's command line.
 
-Known are the function's own variables and those of s.yaml and s.domain.yaml. Those of the sandbox
-and the tools (PORT, CALLER, URL) are not: other programs use such short names too.
+It knows the function's own variables and the variables of s.yaml and s.domain.yaml. It does not
+know the variables of the sandbox and the tools (PORT, CALLER, URL), because other programs use
+short names like these too.
 """
 
 from __future__ import annotations

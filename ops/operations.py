@@ -1,7 +1,7 @@
 """The operations of SDKs on OSS, by well-known names, and the RAM actions that they need.
 
-The actions are not listed here. Each operation is a request, and the sandbox's OSS says what that
-request needs, as it does for the real SDKs in the tests.
+This module does not list the actions. Each operation is a request, and the sandbox's OSS says which
+actions that request needs. It does the same for the real SDKs in the tests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sandbox.oss.call import Call, Need, Target
 from sandbox.oss.operations import operation_of
 
 KEY = "photo.jpg"
-"""An object's name in a folder."""
+"""The name of an object in its folder."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Place:
 class Operation:
     """An operation of an SDK: one request or several, which must all be allowed.
 
-    `needs` gets the place of the operation, and the caller's own place. `on_bucket`: it acts on a
-    whole bucket, so folders do not matter. `assumed`: RAM actions among its needs that the real OSS
-    may not require.
+    `needs` gets the place of the operation, and the caller's own place. `on_bucket`: the operation
+    acts on a whole bucket, so folders do not matter. `assumed` are needed RAM actions that the real
+    OSS may not require.
     """
 
     name: str
@@ -72,7 +72,8 @@ def _needs(
 
 
 def _on_object(name: str, *requests: str) -> Operation:
-    """Requests like "PUT" or "PUT partNumber uploadId": the method, and sub-resources."""
+    """Return an operation on an object. A request is a method and sub-resources, like "PUT" or
+    "PUT partNumber uploadId"."""
 
     def needs(place: Place, _: Place) -> list[Need]:
         return [
@@ -114,8 +115,8 @@ def _delete_several(place: Place, _: Place) -> list[Need]:
 
 
 def _table() -> Iterator[Operation]:
-    # A form upload needs what a put does, a signed URL what its request needs, and image processing
-    # what a get does (vendor documentation).
+    # A form upload needs the same actions as a put, a signed URL the same as its request, and image
+    # processing the same as a get (vendor documentation).
     yield _on_object("put, form upload", "PUT")
     yield _on_object("append", "POST append position")
     yield _on_object("multipart upload", "POST uploads", "PUT partNumber uploadId", "POST uploadId")
@@ -132,8 +133,8 @@ def _table() -> Iterator[Operation]:
     yield _on_bucket("list all uploads", "GET uploads")
     yield _on_object("delete", "DELETE")
     yield Operation("delete several", _delete_several)
-    # The vendor's table of PutObject's permissions lists only oss:PutObject; the sandbox requires
-    # both. Which of the two is right is not verified on the real OSS (assumption 1).
+    # The vendor's table of PutObject's permissions lists only oss:PutObject. The sandbox also
+    # requires oss:PutObjectAcl. Which is right is not verified on the real OSS (assumption 1).
     yield Operation("put with an ACL", _put_with_acl, assumed=frozenset({"oss:PutObjectAcl"}))
     yield _on_object("change the ACL", "PUT acl")
     yield _on_object("read the ACL", "GET acl")

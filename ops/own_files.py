@@ -1,7 +1,7 @@
 """Which files of functions/sts_token go into a package, and which must not be there.
 
-Everyone who may read the function can read its package. So an unexpected file stops the build: a
-key, an `.env`, the vendor's config.json, or a module that is not ours.
+Everyone who may read the function can read its package. So an unexpected file stops the build, for
+example a key, an `.env`, the vendor's config.json, or a module that is not ours.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _MOST_NAMED = 10
 
 
 def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
-    """Return the function's files to pack, sorted; and a line with the reason for each wrong file.
+    """Return the sorted files of the function to pack, and a line with a reason for each wrong
+    file.
 
-    `keys_file` is JWT_JWKS_FILE, or ""; it is packed if it is in `folder`.
+    `keys_file` is JWT_JWKS_FILE, or "". This file is packed if it is in `folder`.
     """
     packed, wrong = [], []
     for path in sorted(folder.rglob("*")):
@@ -31,7 +32,7 @@ def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
             continue
         own = name in _TOP or (name.startswith("token_service/") and path.suffix == ".py")
         if path.is_symlink():
-            wrong.append(f"{name}: it is a link. Put the file itself there")
+            wrong.append(f"{name}: it is a link. Replace it by the file itself")
         elif (own or name == keys_file) and not _is_private(path):
             packed.append(path)
         elif path.name not in _NOT_PACKED:
@@ -42,12 +43,12 @@ def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
 
 def _why(path: Path, is_keys_file: bool) -> str:
     if _is_private(path):
-        kind = "private keys: JWT_JWKS_FILE is for public ones" if is_keys_file else "a private key"
+        kind = "private keys: JWT_JWKS_FILE is for public keys" if is_keys_file else "a private key"
         return f"it has {kind}. Remove it, and replace the key if it was ever deployed"
     if path.name.startswith(".env"):
         return "it has settings with secrets. They belong beside s.yaml"
     if path.name == "config.json":
-        return "it has settings with secrets. Keep it elsewhere: make import-config reads it"
+        return "it has settings with secrets. Move it elsewhere; make import-config can read it"
     if path.suffix == ".json":
         return (
             "it is not JWT_JWKS_FILE. Remove it, or name it: in .env, or as "
@@ -60,7 +61,7 @@ def _is_private(path: Path) -> bool:
     content = path.read_bytes()
     if _PRIVATE_PEM.search(content):
         return True
-    # The members of each object, at any depth; a repeated member counts twice.
+    # The members of each object at any depth, also if a name is repeated.
     objects: list[set[str]] = []
     with suppress(ValueError, RecursionError):
         json.loads(content, object_pairs_hook=lambda pairs: objects.append({n for n, _ in pairs}))

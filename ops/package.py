@@ -1,6 +1,7 @@
-"""The package for Function Compute: a folder and its zip, with the same bytes on any day.
+"""Makes the package for Function Compute: a folder and its zip. Their bytes do not depend on the
+date.
 
-build.py and template.py decide what goes into it, and where it goes.
+build.py and template.py decide which packages are included, and where the result is written.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ POLICIES = ROOT / "policies"
 REQUIREMENTS = FUNCTION / "requirements.txt"
 
 RUNTIME = "3.10"
-"""The Python of the runtime python3.10, on manylinux2014_x86_64 (vendor documentation)."""
+"""The Python version of the runtime python3.10, on manylinux2014_x86_64 (vendor documentation)."""
 
 BOOTSTRAP = "bootstrap"
 """The program that a custom runtime starts (vendor documentation): it must be executable."""
@@ -47,22 +48,23 @@ _RUNTIME_MARKERS = {
 
 _HASH = re.compile(r"--hash=\S+")
 
-# pip's notes about an installation, and commands that nobody calls in the cloud.
+# Files in which pip describes an installation. The cloud does not need them.
 _NOISE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-# 2020-01-01, since zip has no time before 1980.
+# This is 2020-01-01, because a zip cannot hold times before 1980.
 _TIME = 1577836800
 _ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
 
 class PackageError(Exception):
-    """Raised when the package cannot be made; the message says what is wrong and what helps."""
+    """Raised when the package cannot be made. The message says what is wrong and how to fix it."""
 
 
 def pinned(names: Collection[str] = ()) -> list[str]:
     """Return the function's packages for the runtime, with their hashes, as lines for pip.
 
-    With `names` only those; raises PackageError if one is missing. The markers are evaluated here,
-    because pip would evaluate them for its own Python in spite of --python-version.
+    If `names` is given, return only these packages; raises PackageError if one of them is missing.
+    The markers are evaluated here, because pip evaluates them for its own Python, even with
+    --python-version.
     """
     found: dict[str, str] = {}
     for text in locked(REQUIREMENTS.read_text(encoding="utf-8")):
@@ -79,10 +81,10 @@ def pinned(names: Collection[str] = ()) -> list[str]:
 def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
     """Put function, policies and packages into an empty folder. Raises PackageError.
 
-    Without `native` it leaves out the compiled modules of packages that work without them, and our
-    license, since the template has little room. It then also leaves out the function's JSON files:
-    these are key sets of one deployment, which the form cannot name, and the template is passed on
-    to others.
+    `native=False` is for the template, which has little room. It leaves out our license, and the
+    compiled modules of packages that work without them. It also leaves out the function's JSON
+    files. They are the key sets of one deployment, but other people use the template too, and its
+    form has no parameter for a key set.
     """
     own = _own_files()
     _install(pins, folder)
@@ -100,7 +102,7 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     (folder / POLICIES.name).mkdir()
-    # No other JSON files, since a config.json holds a key.
+    # No other JSON file is copied, because a config.json holds a key.
     templates = [path for end in ("j2", "txt") for path in POLICIES.glob(f"*.{end}")]
     for source in sorted([*templates, POLICIES / READY]):
         shutil.copyfile(source, folder / POLICIES.name / source.name)
@@ -110,16 +112,17 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Give all files the modes and the time that a package has on any day."""
+    """Give all files fixed modes and a fixed time, so that packages do not depend on the date."""
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() or path == folder / BOOTSTRAP else 0o644)
         os.utime(path, (_TIME, _TIME))
 
 
 def replace_compiled(folder: Path, python: str) -> None:
-    """Replace the runtime's compiled modules by those of another Python: `python` is like "3.12".
+    """Replace the runtime's compiled modules by modules for another Python. `python` is like
+    "3.12".
 
-    It is for running a filled folder with that Python; the versions stay the same. Raises
+    That Python can then run a filled folder. The versions of the packages stay the same. Raises
     PackageError if pip has no such module for that Python.
     """
     compiled = list(folder.rglob("*.so"))
@@ -128,7 +131,7 @@ def replace_compiled(folder: Path, python: str) -> None:
     installed = distributions(path=[str(folder)])
     pins = [f"{each.metadata['Name']}=={each.version}" for each in installed]
     with tempfile.TemporaryDirectory() as name:
-        # The package may be of an older commit, whose hashes are not in the lock.
+        # The package may be from an older commit, so its hashes may be missing in the lock.
         _install(pins, Path(name), python, hashes=False)
         for path in compiled:
             module = path.name.partition(".")[0]
@@ -143,14 +146,15 @@ def replace_compiled(folder: Path, python: str) -> None:
 
 
 def zipped(folder: Path) -> bytes:
-    """Return the folder's files as a zip: sorted, with one time, without entries for folders."""
+    """Return the folder's files as a zip. Files are sorted and have the same time; folders have no
+    entries."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
         for name, path in sorted(files.items()):
             if path.is_file():
                 entry = zipfile.ZipInfo(name, _ZIP_TIME)
-                entry.create_system = 3  # Unix, on whatever it is made
+                entry.create_system = 3  # Unix, on every system
                 entry.external_attr = (0o100755 if name == BOOTSTRAP else 0o100644) << 16
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, path.read_bytes())
@@ -171,8 +175,8 @@ def _holds(requirement: Requirement) -> bool:
 
 
 def _check_complete(folder: Path) -> None:
-    """Check that all that a package needs on the runtime's Python is pinned, as nothing resolves
-    it."""
+    """Check that everything that a package needs on the runtime's Python is pinned. pip does not
+    resolve dependencies here."""
     installed = {found.metadata["Name"]: found for found in distributions(path=[str(folder)])}
     names = {canonicalize_name(name) for name in installed}
     for name, found in installed.items():
@@ -186,7 +190,7 @@ def _install(
     pins: Sequence[str], folder: Path, python: str = RUNTIME, *, hashes: bool = True
 ) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
-    # Everything is locked, so nothing is resolved, and exactly requirements.txt is installed.
+    # requirements.txt locks everything, so pip installs exactly these files and resolves nothing.
     options += ["--no-deps", "--only-binary=:all:", "--implementation=cp"]
     options += ["--platform=manylinux2014_x86_64", f"--python-version={python}"]
     options += ["--require-hashes"] if hashes else []

@@ -1,11 +1,11 @@
 """Describes what each bundled policy allows, from its template alone.
 
 It renders a template as the function does, and the sandbox's evaluator judges each operation. So a
-new policy is one file in policies/. Tests compare the table of docs/policies.md and the lists of
-template.yml with the result (tests/ops/test_policies_described.py says what to write there).
+new policy is one file in policies/. Tests compare the result with the table of docs/policies.md and
+the lists of template.yml (tests/ops/test_policies_described.py says what to write there).
 
-If the first comment of a file begins with "not offered", it is for operators who name it, and not
-for template.yml. A policy that opens more than the caller's folder must say so.
+If the first comment of a file begins with "not offered", template.yml does not list this policy,
+but operators may name it. A policy that opens more than the caller's folder must have this comment.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ LISTS = ("list the folder",)
 """The columns of the table in docs/policies.md, with the names of operations.py."""
 
 NOT_OFFERED = re.compile(r"\s*\{#-?\s*not offered\b", re.IGNORECASE)
-# Any values do, since what a policy allows does not depend on them.
+# Any values are possible here, because the allowed operations do not depend on them.
 _ACCOUNT, _BUCKET, _PREFIX, _NEIGHBOUR = "1", "bucket", "uploads/alice/", "uploads/alice2/"
 
 
 class Described(NamedTuple):
     """A bundled policy: its name, and what a token for a whole folder may do with it.
 
-    `allowed` has names of operations.py, done in the caller's own folder. `is_confined`: none of
-    them is allowed elsewhere. `is_offered`: template.yml offers it.
+    `allowed` has the names (of operations.py) of the operations that are allowed in the caller's
+    own folder. `is_confined`: no operation is allowed in other folders. `is_offered`: template.yml
+    offers the policy.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Described(NamedTuple):
         """Return the policy's row of the table in docs/policies.md."""
         cells = [self._cell(WRITES), self._cell(READS), self._cell(LISTS)]
         if not self.is_confined:
-            cells = ["whatever the upload role may do, in every folder: for a first test only"]
+            cells = ["all that the upload role may do, in every folder (only for a first test)"]
             cells += ["", ""]
         return f"| `{self.name}` |" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
@@ -71,9 +72,10 @@ def names() -> tuple[str, ...]:
 
 
 def bundled() -> Mapping[str, Described]:
-    """Return the bundled policies by name, those that allow most last. Never raises.
+    """Return the bundled policies by name; policies that allow more come later. Never raises.
 
-    A template that cannot be judged is left out: operators put their own into policies/.
+    A template that cannot be judged is left out, because operators may put their own templates into
+    policies/.
     """
     found = []
     for name in names():
@@ -84,7 +86,8 @@ def bundled() -> Mapping[str, Described]:
 
 
 def offered() -> tuple[str, ...]:
-    """Return the names of the policies that template.yml offers, the one that allows most last."""
+    """Return the names of the policies that template.yml offers. The policy that allows most is the
+    last."""
     return tuple(name for name, one in bundled().items() if one.is_offered)
 
 
@@ -93,7 +96,7 @@ def describe(name: str) -> Described:
     """Judge one bundled policy.
 
     Raises Misconfiguration or PolicyError for a template that does not load or render, and
-    PolicyGrammarError for one that the evaluator does not fully understand.
+    PolicyGrammarError for a template that the evaluator does not fully understand.
     """
     grant = Grant(_BUCKET, _PREFIX, None, name, 900, "alice")
     policy = Policy.parse(Policies([name]).render(grant))

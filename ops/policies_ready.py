@@ -1,9 +1,9 @@
-"""policies/ready.json (make docs): bundled policies, rendered in advance as far as possible.
+"""Makes policies/ready.json (make docs): bundled policies, rendered in advance as far as possible.
 
-If a template only prints values, and asks whether there is a prefix, it has one text for a prefix
-and one for an object. With the values filled in, each is what Jinja2 would render
-(tests/ops/test_policies_ready.py). Templates that are not offered are left out, so that the
-package's check (build.py) can use them to see that Jinja2 is there.
+This works for a template that only prints values, and only tests whether there is a prefix. Such a
+template has one text for a prefix and one text for an object. With the values filled in, both texts
+are equal to the output of Jinja2 (tests/ops/test_policies_ready.py). Templates that are not offered
+are left out, so the check of the package (build.py) uses them to test that Jinja2 works.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PAGE = POLICIES / READY
 
 _VALUES = ("bucket", "keys", "prefix")
 _PLACE = re.compile(f"<({'|'.join(_VALUES)})>")
-# No loops, filters or variables of the template's own.
+# The template may have no loops, no filters and no variables of its own.
 _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name, nodes.If, nodes.Test)
 
 
 def write() -> bool:
-    """Write the file; return whether it changed."""
+    """Write the file, and return whether it changed."""
     made = text()
     if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made:
         return False
@@ -44,7 +44,7 @@ def text() -> str:
     found = {}
     for name in offered():
         template = (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8")
-        # One may fail for an object; then Jinja2 reports that at the request.
+        # A template may fail for an object. Then Jinja2 reports this when a request needs it.
         with contextlib.suppress(ServiceError, ValueError):
             if is_plain(template):
                 digest = hashlib.sha256(template.encode()).hexdigest()
@@ -73,7 +73,8 @@ def _asks_for_a_prefix(test: nodes.Node) -> bool:
 
 
 def ready(template: str) -> list[str]:
-    """Return a template's two texts for policies.filled. Raises PolicyError and ValueError."""
+    """Return the two texts of a template, for policies.filled. Raises PolicyError and
+    ValueError."""
     render = compiled(template, "", "POLICY_FILE")
     for_prefix, for_one = render("<bucket>", "<prefix>", None), render("<bucket>", "", "<keys>")
     return [_text(for_prefix), _text(for_one)]

@@ -1,10 +1,10 @@
-"""`python -m ops.reference` (make docs): the pages of the function's variables, and their like.
+"""`python -m ops.reference` (make docs): makes the generated pages and files.
 
-docs/configuration.md and docs/zh/configuration.md are made from the catalogue
+It makes docs/configuration.md and docs/zh/configuration.md from the catalogue
 (settings/variables.py) and the descriptions (docs/variables.toml). It also makes
 docs/assumptions.md from its register (conform/page.py), docs/errors.md and its Chinese page
 (errors_page.py), the tables of docs/sizing.md (sizing.py), and policies/ready.json
-(policies_ready.py). tests/ops/test_reference.py fails if one of them is out of date.
+(policies_ready.py). tests/ops/test_reference.py fails if one of these files is out of date.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _PARTS = {
 
 
 class Texts(NamedTuple):
-    """The description of a variable: one line in English, one in Chinese, and a valid value.
-    `accepts`, `default_en` and `default_zh` are "" if the catalogue has them."""
+    """The description of a variable: one line in English, one line in Chinese, and a valid value.
+    `accepts`, `default_en` and `default_zh` are "" if the catalogue has these texts."""
 
     en: str
     zh: str
@@ -52,14 +52,14 @@ class Texts(NamedTuple):
 
 
 class Introductions(NamedTuple):
-    """What each page begins with."""
+    """The text at the beginning of each page."""
 
     en: str
     zh: str
 
 
 def main() -> int:
-    """Write all of them, and say which ones changed."""
+    """Write all pages and files, and print which of them changed."""
     texts, introductions = load()
     for path, language in ((PAGE, "en"), (PAGE_ZH, "zh")):
         text = page(texts, introductions, language)
@@ -111,9 +111,10 @@ def _row(variable: Variable, texts: Mapping[str, Texts], language: str) -> tuple
 
 
 def accepts(variable: Variable, texts: Texts) -> str:
-    """Return what a variable accepts: its parser's words for a text it refuses, else `accepts`.
+    """Return what a variable accepts: `accepts` if it is set, else the words with which the parser
+    refuses a text.
 
-    Raises ValueError if the parser accepts any text and the texts say nothing either.
+    Raises ValueError if `accepts` is "" and the parser accepts any text.
     """
     if texts.accepts:
         return texts.accepts
@@ -123,7 +124,7 @@ def accepts(variable: Variable, texts: Texts) -> str:
         variable.parse("\0")
     except Refused as refused:
         text = str(refused).removeprefix("must be ")
-        # Escaped, because Markdown would interpret them.
+        # These characters are escaped, because Markdown would interpret them.
         return text.replace("<", "&lt;").replace("*", "\\*")
     raise ValueError(f"docs/variables.toml must say what {variable.name} accepts")
 
@@ -146,7 +147,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 
 def _from_zh(text: str) -> str:
-    """Return the text with links from docs/zh instead of from docs/."""
+    """Return the text with its relative links changed, because the Chinese page is in docs/zh."""
 
     def link(found: re.Match[str]) -> str:
         path, hash_sign, anchor = found[1].partition("#")

@@ -1,8 +1,8 @@
-"""`make release`: dist/release/, the files for the page of a release, made from one clean commit.
+"""`make release`: makes the files for the page of a release, in dist/release/, from a clean commit.
 
-These are template.yml, sts_token-<version>.zip with byte code, SHA256SUMS and notes.md. With the
-same Pythons and zlib, which notes.md names, one commit gives the same bytes on any day and in any
-folder.
+The files are template.yml, sts_token-<version>.zip with byte code, SHA256SUMS and notes.md. One
+commit gives the same bytes on any day and in any folder, if the versions of Python and zlib are the
+same. notes.md names these versions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SUMS = "SHA256SUMS"
 NOTES = "notes.md"
 
 _PACKED = ("functions", "policies")
-"""The folders whose files go into a package, also those that git ignores."""
+"""The folders of the packed files. Files that git ignores are packed too."""
 
 
 class Commit(NamedTuple):
@@ -57,11 +57,12 @@ def main() -> int:
 def release(root: Path, output: Path, env: Mapping[str, str]) -> list[str]:
     """Make the release of the checkout `root` in the folder `output`; return the report's lines.
 
-    RELEASE_URL is the future address of its files, SOURCE_URL that of the commit's files. The old
-    content of `output` stays until all of the new one is written. Raises PackageError.
+    RELEASE_URL is the future address of the release's files. SOURCE_URL is the address of the
+    commit's files. The old content of `output` stays until all new files are written. Raises
+    PackageError.
     """
     release_url, source_url = place(env, "RELEASE_URL"), place(env, "SOURCE_URL")
-    # Quick checks come before the build, which takes half a minute.
+    # The build takes half a minute, so quick checks come before it.
     commit = clean_commit(root, __version__)
     changelog = section((root / "CHANGELOG.md").read_text(encoding="utf-8"), __version__)
     upgrade = (root / "docs" / "upgrade.md").read_text(encoding="utf-8")
@@ -100,17 +101,17 @@ def release(root: Path, output: Path, env: Mapping[str, str]) -> list[str]:
 
 def clean_commit(root: Path, version: str) -> Commit:
     """Return the commit that is checked out. Raises PackageError if there is no checkout, if a file
-    differs from the commit, if a package would have a file that git ignores, and if the tag of the
+    differs from the commit, if a package would have a file that git ignores, or if the tag of the
     version names another commit."""
     found = Commit(*_git(root, "log", "-1", "--date=short", "--format=%H %cd").split())
-    # Untracked files too, each by its name, independent of the user's git settings.
+    # The status also names each untracked file, whatever the user's git settings are.
     status = ("status", "--porcelain", "--untracked-files=all")
     if changed := _names(_git(root, *status)):
         raise PackageError(
-            f"the work tree is not the commit {found.id[:12]}: {changed}. Commit it, or put it "
-            "away with `git stash --include-untracked`"
+            f"the work tree is not the commit {found.id[:12]}: {changed}. Commit these changes, or "
+            "put them away with `git stash --include-untracked`"
         )
-    # Files that git was told to ignore, and targets of links, may differ from the commit.
+    # git does not see changes in files that it was told to skip, and in the targets of links.
     listed = (line.split(None, 4) for line in _git(root, "ls-files", "-v", "-s").splitlines())
     unseen = [
         name
@@ -120,35 +121,36 @@ def clean_commit(root: Path, version: str) -> Commit:
     if unseen:
         raise PackageError(
             f"{', '.join(unseen[:5])}: a release must be made from files that git checks, without "
-            "links. To let git check them: `git update-index --no-skip-worktree` and "
+            "links. These commands let git check them: `git update-index --no-skip-worktree` and "
             "`--no-assume-unchanged`"
         )
     if beside := _names(_git(root, *status, "--ignored", "--", *_PACKED)):
         raise PackageError(
-            f"git ignores {beside}, but the package would have it, though others may not. Move it "
-            f"out of {' and '.join(_PACKED)}"
+            f"git ignores {beside}, but the package would contain it. Other checkouts may not "
+            f"have this file. Move it out of {' and '.join(_PACKED)}"
         )
-    # An annotated tag has a name of its own beside the commit's, which then comes first.
+    # An annotated tag has an object name of its own. The commit's name then comes first.
     form = "--format=%(*objectname) %(objectname)"
     tagged = _git(root, "for-each-ref", form, f"refs/tags/v{version}").split()[:1]
     if tagged not in ([], [found.id]):
         raise PackageError(
-            f"the tag v{version} is the commit {tagged[0][:12]}, but this is {found.id[:12]}: a "
-            "version has only one commit. Raise the version, or check out that commit"
+            f"the tag v{version} is the commit {tagged[0][:12]}, but this checkout is "
+            f"{found.id[:12]}. A version has only one commit. Raise the version, or check out the "
+            "tag's commit"
         )
     return found
 
 
 def _names(status: str) -> str:
-    """Return the files that `git status --porcelain` names, at most five; "" for none."""
+    """Return the names of at most five files in the output of `git status --porcelain`, or ""."""
     names = [line[3:] for line in status.splitlines() if not line.endswith(".pyc")]
     more = [f"and {len(names) - 5} more"] if len(names) > 5 else []
     return ", ".join([*names[:5], *more])
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Return what git prints. Raises PackageError with git's words if it fails or is missing."""
-    needs = "a release is made from a commit: it needs git, and a clone of the repository"
+    """Return what git prints. Raises PackageError with git's message if git fails or is missing."""
+    needs = "a release is made from a commit, so it needs git and a clone of the repository"
     git = shutil.which("git")
     if git is None:
         raise PackageError(f"{needs}. There is no git on the PATH")
@@ -156,7 +158,7 @@ def _git(root: Path, *arguments: str) -> str:
         [git, "-C", str(root), *arguments], capture_output=True, encoding="utf-8", check=False
     )
     if done.returncode != 0:
-        raise PackageError(f"{needs}. In {root} it says: {done.stderr.strip()}")
+        raise PackageError(f"{needs}. In {root} git says: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -166,7 +168,7 @@ def _asset(path: Path) -> Asset:
 
 
 def _with(compiler: str) -> str:
-    """Return what decides about the bytes, beside the commit."""
+    """Return the tools that, together with the commit, decide the bytes of the files."""
     return (
         f"byte code by Python {compiler}, zip by Python {platform.python_version()} with zlib "
         f"{zlib.ZLIB_RUNTIME_VERSION}"
@@ -174,15 +176,16 @@ def _with(compiler: str) -> str:
 
 
 def _put_in_place(folder: Path, output: Path, before: Path) -> None:
-    """Rename, so that nobody sees half of it; the old folder goes with the temporary one."""
+    """Rename the folders, so that nobody sees a half-written release. The old folder is deleted
+    together with the temporary folder."""
     if output.exists():
         output.rename(before)
     folder.rename(output)
 
 
 def _next(commit: Commit, is_released: bool, release_url: str, source_url: str) -> list[str]:
-    """Return the next steps to publish it, or what is missing."""
-    missing = [] if is_released else ["in CHANGELOG.md and docs/upgrade.md the version's section"]
+    """Return the next steps to publish the release, or what is missing."""
+    missing = [] if is_released else ["in CHANGELOG.md and docs/upgrade.md a section for it"]
     given = {"RELEASE_URL": release_url, "SOURCE_URL": source_url}
     missing += [f"{name}=https://…" for name, url in given.items() if url == name]
     if missing:
@@ -192,7 +195,7 @@ def _next(commit: Commit, is_released: bool, release_url: str, source_url: str) 
         f"  1. Read {NOTES}.",
         f"  2. git tag -a v{__version__} {commit.id[:12]} && git push origin v{__version__}",
         f"  3. Put all four files into {release_url}/, and the text of {NOTES} on the page.",
-        f"  4. Fetch them from there: sha256sum -c {SUMS}. Open the link, which deploys it:",
+        f"  4. Download the files and check them: sha256sum -c {SUMS}. Deploy it with these links:",
         *(f"     {link}" for link in links(release_url)),
     ]
 

@@ -1,4 +1,5 @@
-"""`python -m ops.measure_cold` (make measure-cold): reads the environment and .env, prints."""
+"""`python -m ops.measure_cold` (make measure-cold): reads the environment and .env, and prints the
+results."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from ops.smoke.options import UsageError
 
 
 def main() -> int:
-    """Measure. Returns 0; 1 if nothing was measured or an argument is wrong; 130 after Ctrl-C."""
+    """Measure and print. Returns 0, 1 if nothing was measured or an argument is wrong, or 130 after
+    Ctrl-C."""
     try:
         plan = read_plan(dotenv.environment("measure-cold"))
     except UsageError as error:

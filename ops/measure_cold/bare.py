@@ -1,8 +1,9 @@
 """A function that does nothing, for `make measure-cold BARE=…`: it shows the platform's cold start.
 
-Deploy it by hand as `index.py`, handler `index.handler`, with the runtime, vCPU and memory of the
-token function, without a role and variables (docs/sizing.md). It answers the age of its process at
-the import, in milliseconds: the start of the runtime.
+Deploy this file by hand as `index.py`, with the handler `index.handler`, and with the runtime, vCPU
+and memory of the token function (docs/sizing.md). It needs no role and no variables. It answers how
+old its process was when this file was imported, in milliseconds. That is the time of the runtime's
+start.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pathlib import Path
 
 
 def _process_ms() -> float | None:
-    """Return the milliseconds since this process began, by Linux; None elsewhere."""
+    """Return the milliseconds since this process began, as Linux reports it. Return None on other
+    systems."""
     try:
-        # The 22nd field, in ticks since the boot; counted after the name, which may have any
-        # character.
+        # The 22nd field is the start of the process, in ticks since the boot. Fields are counted
+        # after the process name, because that name may contain any character.
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         uptime = float(Path("/proc/uptime").read_text().split()[0])
         return (uptime - ticks / os.sysconf("SC_CLK_TCK")) * 1000

@@ -1,7 +1,7 @@
-"""Sends the calls, and notes the time and the platform's headers of each.
+"""Sends the calls, and records the time and the platform's headers of each call.
 
-Headers of the platform are used if they are there. That an HTTP trigger sends them is not verified
-on the real cloud (assumption 71).
+Headers of the platform are used if the answer has them. That an HTTP trigger sends them is not
+verified on the real cloud (assumption 71).
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from ops.smoke.contract import Document, NotADocument
 from ops.smoke.wire import Address, Call, NoAnswer, Reply, Send
 
 COLD_OVER_SECONDS = 0.15
-"""A call is cold if it took this much longer than a warm new token, and at least twice as long."""
+"""A call is cold if it took this much longer than a warm call for a new token, and at least twice
+as long."""
 TOGETHER, IDLE, NEW, AGAIN = "together", "after idling", "a new token", "served again"
 _LOG = {"X-Fc-Log-Type": "Tail"}
-"""It makes the platform return the last 4 KB of this call's log (vendor documentation)."""
+"""This header makes the platform return the last 4 KB of this call's log (vendor documentation)."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One call. `seconds` leave out its connection; unknown values are None or ""."""
+    """One call. `seconds` does not include the connection. Unknown values are None or ""."""
 
     kind: str
     seconds: float = 0.0
@@ -37,7 +38,7 @@ class Seen:
     refusal: str = ""
     instance: str = ""
     invocation_seconds: float | None = None
-    """The platform's own time of the handler."""
+    """The time of the handler as the platform measures it."""
     sts_seconds: float | None = None
     process_seconds: float | None = None
     """The time from the start of the bare function's process to its import."""
@@ -59,14 +60,14 @@ class Series:
         return next((one for one in self.answered if one.kind == kind), None)
 
     def cold(self) -> list[Seen]:
-        """The calls that met a new instance, judged by their time and the instances' names."""
+        """The calls that reached a new instance, judged by their time and the instances' names."""
         warm = self.warm()
         if warm is None:
             return []
         over = max(2 * warm.seconds, warm.seconds + COLD_OVER_SECONDS)
         found, known = [], set[str]()
         for one in self.answered:
-            # Calls at the same moment may wait for one new instance.
+            # Calls at the same moment may wait for the same new instance.
             is_known = one.kind == IDLE and one.instance in known
             if one.kind in (TOGETHER, IDLE) and one.seconds > over and not is_known:
                 found.append(one)
@@ -77,8 +78,8 @@ class Series:
 def measure(
     plan: Plan, own: Series, bare: Series, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Send the calls; a series gets each as soon as it is answered. Never raises because of a
-    function."""
+    """Send the calls, and add each call to its series when it is answered. Errors of a function
+    never raise an exception here."""
     functions = [(own, _function(plan))]
     if plan.bare is not None:
         functions.append((bare, _bare(plan.bare)))
@@ -107,7 +108,7 @@ def _function(plan: Plan) -> Callable[[str], Seen]:
     login = {"access_token": options.login} if options.login and is_token else {}
 
     def call(kind: str) -> Seen:
-        # A caller that is new, so no cache has the token.
+        # This object name is new, so no cache has a token for it.
         name = f"measure-cold-{secrets.token_hex(8)}"
         wishes = {"object": name} if kind == NEW and is_token else {}
         query = {**options.address.query, **wishes, **login}
@@ -140,7 +141,7 @@ def _seen(kind: str, send: Send, asked: Call) -> Seen:
 
 
 def _read(reply: Reply) -> tuple[Document, str]:
-    """Return the answer, and why it cannot be measured ("" if it can)."""
+    """Return the answer, and the reason why it cannot be measured ("" if it can)."""
     try:
         document = contract.read(reply)
     except NotADocument as error:
@@ -153,7 +154,7 @@ def _read(reply: Reply) -> tuple[Document, str]:
 
 
 def _logged(reply: Reply) -> Document:
-    """The function's own log line of this call, {} if the platform does not return it."""
+    """Return the function's own log line of this call, or {} if the platform does not send it."""
     text = ""
     with suppress(ValueError):
         text = base64.b64decode(reply.header("x-fc-log-result") or "").decode("utf-8", "replace")
@@ -166,7 +167,7 @@ def _logged(reply: Reply) -> Document:
 
 
 def _seconds(milliseconds: object) -> float | None:
-    """Return a number of milliseconds in seconds, None for anything else."""
+    """Convert milliseconds to seconds. Return None for a value that is not a number."""
     try:
         seconds = float(str(milliseconds)) / 1000
     except ValueError:

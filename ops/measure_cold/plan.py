@@ -1,4 +1,4 @@
-"""The environment -> Plan: what to call, how often, and what to announce first."""
+"""Turns the environment into a Plan: what to call, how often, and what to announce first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.smoke.options import Options, UsageError, read_address, read_options
 from ops.smoke.wire import GIVE_UP_SECONDS, Address
 
 LEAST_CALLS, MOST_CALLS = 3, 20
-"""For each function."""
+"""The limits of CALLS, for each function."""
 WARM_CALLS = 2
 """The last two calls: one for a new token, one for a token from the cache."""
 ROUTES = ("/", "/health")
@@ -20,7 +20,7 @@ WAYS = ("together", "idle")
 @dataclass(frozen=True)
 class Plan:
     """What to call, and how. `idle_seconds` is None if the calls are sent together. `bare` is the
-    bare function (bare.py), or None."""
+    address of the bare function (bare.py), or None."""
 
     function: Options
     route: str
@@ -35,8 +35,8 @@ class Plan:
 
 
 def read_plan(env: Mapping[str, str]) -> Plan:
-    """Read URL, LOGIN, SIGN and the operator's key as `make smoke` does; and CALLS, HOW,
-    IDLE_MINUTES, ROUTE, BARE. Raises UsageError."""
+    """Read URL, LOGIN, SIGN and the operator's key as `make smoke` does. Also read CALLS, HOW,
+    IDLE_MINUTES, ROUTE and BARE. Raises UsageError."""
     function = read_options({**env, "UPLOAD": "", "ACL": "", "ORIGIN": ""})
     if function.fc2 is not None:
         raise UsageError("FC2 cannot be measured: the times would include aliyun-fc2's own")
@@ -63,7 +63,7 @@ def hidden(plan: Plan) -> set[str]:
 
 
 def announced(plan: Plan) -> Iterator[str]:
-    """Say what it will do, and the price."""
+    """Yield the lines that say what the tool will do, and the price."""
     all_calls = plan.calls * (1 if plan.bare is None else 2)
     yield f"make measure-cold: GET {plan.route} of {plan.function.address}"
     if plan.bare is not None:
@@ -81,7 +81,7 @@ def announced(plan: Plan) -> Iterator[str]:
     asks = f"asks STS {plan.calls} times at most" if plan.route == "/" else "does not ask STS"
     yield f"  This changes nothing in the function, and {asks}."
     if plan.function.address.is_loopback:
-        yield "  Price: nothing, since it is this machine."
+        yield "  Price: nothing, because the function runs on this machine."
         return
     value = sizing.read().value
     most = sizing.calls_usd(value, 1, all_calls, GIVE_UP_SECONDS)

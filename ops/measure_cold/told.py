@@ -1,4 +1,4 @@
-"""The results in lines: each call, the summary, and what to do if there is no result."""
+"""Prints the results: a line for each call, the summary, and what to do if there is no result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOGIN_CODES = ("MissingToken", "InvalidToken", "ExpiredToken")
 
 
 def lines(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
-    """Yield all lines. The text of a refusal is the server's, so mask it before printing."""
+    """Yield all lines. A refusal has text from the server, so mask secrets before printing."""
     yield ""
     for series, name in ((own, ""), (bare, "bare, ")):
         is_token = series is own and plan.route == "/"
@@ -46,12 +46,12 @@ def _times(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
 
 
 def _parts(own: Series, bare: Series) -> Iterator[str]:
-    """Say what a cold call's extra time was spent on, as far as it is known."""
+    """Say which parts the extra time of a cold call has, as far as they are known."""
     rest, first = _extra(own), _first_call(own)
     names = ["platform", "runtime", "import", "first call"]
     yield _time("  of it the cold start", [rest], "over a warm call that does the same")
     if bare.cold():
-        # A runtime that was started in advance is older than the call.
+        # The platform may start a runtime in advance. Its process is then older than the call.
         starts = [one.process_seconds for one in bare.cold() if one.process_seconds is not None]
         platform = _extra(bare)
         runtime = min(median(starts), platform) if starts else 0.0
@@ -107,14 +107,14 @@ def _each(calls: Sequence[Seen]) -> list[str]:
 
 def _none_was_cold(plan: Plan) -> Iterator[str]:
     if plan.function.address.is_loopback:
-        yield "No call was cold: this is this machine, with one process that always runs, and no"
-        yield "platform. `make bench` measures a new process."
+        yield "No call was cold: the function is one process that always runs on this machine, and"
+        yield "there is no platform. `make bench` measures a new process."
         return
-    yield "No call was cold: each of them met an existing instance. To meet new ones:"
-    yield "- CALLS=20: more calls at one moment than there are instances (the built-in runtime)."
-    yield "- HOW=idle: wait until all instances are gone. No other calls may come meanwhile."
+    yield "No call was cold: each of them reached an existing instance. To reach new instances:"
+    yield "- CALLS=20 sends more calls at one moment than there are instances (built-in runtime)."
+    yield "- HOW=idle waits until all instances are released. No other calls may come meanwhile."
     yield "- Change a variable of the function, in the console or by `s deploy -y`: after that, all"
-    yield "  instances are new. Then run this again at once."
+    yield "  instances are new. Then run `make measure-cold` again at once."
 
 
 def _call(kind: str, one: Seen, *, is_cold: bool) -> str:

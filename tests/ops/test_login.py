@@ -81,7 +81,7 @@ def test_it_says_whose_login_it_is_and_until_when(jwt_env: Env) -> None:
         "make login: audience uploads, the first of 2 in JWT_AUDIENCE",
     ]
     assert told[3].startswith("make login: valid until 20")
-    assert " UTC, 900 s; " in told[3]
+    assert " UTC, 900 s. " in told[3]
     told = run_tool(
         "ops.login", seconds=30, CALLER="alice", **{**jwt_env, **WAYS[list(WAYS)[2]]}
     ).stderr.splitlines()
@@ -126,7 +126,7 @@ def test_a_secret_on_makes_command_line_is_refused_and_not_repeated(sign: str) -
     done = run_tool("ops.login", *command, seconds=30)
     assert (done.returncode, done.stdout) == (2, "")
     assert "JWT_SECRET: it must not be on make's command line" in done.stderr
-    assert "put it into .env or the environment" in done.stderr
+    assert "Put it into .env or the environment" in done.stderr
     assert SECRET not in done.stderr
 
 
@@ -186,7 +186,7 @@ def test_it_ends_by_itself(jwt_env: Env, given: str, seconds: int) -> None:
         ({"JWT_JWKS_URL": "https://a.example/keys"}, ["JWT_SECRET: set together with JWT_JWKS_"]),
         (
             {"JWT_SECRET": "", "JWT_JWKS_URL": "https://a.example/keys"},
-            ["JWT_JWKS_URL: ", "sign in as your app does", "LOGIN=…"],
+            ["JWT_JWKS_URL: ", "Sign in as your app does", "LOGIN=…"],
         ),
         ({"JWT_SECRET": "", "JWT_JWKS_FILE": "keys.json"}, ["JWT_JWKS_FILE: ", "LOGIN=…"]),
         ({"AUTH": "anonymous"}, ["AUTH: anonymous: there are no logins", "AUTH=jwt"]),
@@ -202,7 +202,7 @@ def test_it_ends_by_itself(jwt_env: Env, given: str, seconds: int) -> None:
             ["JWT_USER_CLAIM: must be a claim other than exp, nbf, iat"],
         ),
         ({"JWT_USER_CLAIM": "iss", "JWT_ISSUER": "me"}, ["JWT_USER_CLAIM: iss: ", "like sub"]),
-        ({"JWT_USER_CLAIM": "aud"}, ["the function would refuse it", "audience"]),
+        ({"JWT_USER_CLAIM": "aud"}, ["the function would refuse this login", "audience"]),
     ],
 )
 def test_what_is_wrong_is_said_with_what_is_accepted(
@@ -236,8 +236,8 @@ def test_a_caller_who_is_shut_out_is_a_warning(jwt_env: Env) -> None:
     done = run_tool("ops.login", seconds=30, CALLER="alice", **env)
     assert done.returncode == 0
     assert done.stderr.splitlines()[-1] == (
-        "make login: WARNING: the function will refuse it: the operator has shut this caller out "
-        "(DENIED_CALLERS)"
+        "make login: WARNING: the function will refuse this login: the operator has shut this "
+        "caller out (DENIED_CALLERS)"
     )
     assert answer(env, done.stdout.strip())["ErrorCode"] == "CallerDenied"
     assert issue({**env, "CALLER": "carol"}).denied == ""

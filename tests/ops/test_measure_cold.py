@@ -150,8 +150,8 @@ def test_the_sandbox_has_no_cold_start_and_it_says_so(function: RunningFunction)
     warm = Series([Seen(one.kind, 0.01) for one in found.own.calls])
     plan = read_plan({"URL": function.url})
     text = "\n".join(told.lines(plan, warm, Series()))
-    assert "No call was cold: this is this machine" in text
-    assert "Price: nothing, since it is this machine." in found.before[-1]
+    assert "No call was cold: the function is one process that always runs on this" in text
+    assert "Price: nothing, because the function runs on this machine." in found.before[-1]
 
 
 # What it comes to

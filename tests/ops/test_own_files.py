@@ -46,7 +46,7 @@ def test_the_functions_own_files_are_packed_and_nothing_is_wrong(function: Path)
         ("own.json", json.dumps(PRIVATE_JWK), "it has a private key. Remove it"),
         (".env", "JWT_SECRET=x", "They belong beside s.yaml"),
         (".env.production", "JWT_SECRET=x", "They belong beside s.yaml"),
-        ("config.json", '{"AccessKeySecret": "x"}', "make import-config reads it"),
+        ("config.json", '{"AccessKeySecret": "x"}', "make import-config can read it"),
         ("keys.json", jwks(jwk("ES256", "k")), "make JWT_JWKS_FILE=keys.json build"),
         ("token_service/keys.json", "{}", "it is not JWT_JWKS_FILE"),
         ("jwt.py", "", "it does not belong to the function"),
@@ -79,7 +79,7 @@ def test_a_configured_key_set_with_a_private_key_is_not_packed(
 ) -> None:
     (function / "keys.json").write_text(json.dumps({"keys": [json.loads(jwk_text()), key]}))
     packed, (wrong,) = own_files(function, "keys.json")
-    assert "it has private keys: JWT_JWKS_FILE is for public ones" in wrong
+    assert "it has private keys: JWT_JWKS_FILE is for public keys" in wrong
     assert function / "keys.json" not in packed
 
 

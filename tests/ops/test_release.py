@@ -296,7 +296,7 @@ def test_a_work_tree_that_is_not_the_commit_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path], spoil: Callable[[Path], None], name: str
 ) -> None:
     spoil(checkout)
-    with pytest.raises(PackageError, match=f"not the commit .*: {name}. Commit it, or put it away"):
+    with pytest.raises(PackageError, match=f"not the commit .*: {name}. Commit these changes"):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert built == []
     assert not (tmp_path / "out").exists()
@@ -365,7 +365,7 @@ def test_a_change_while_it_is_built_is_refused(
 
 def test_a_folder_without_a_commit_is_refused(tmp_path: Path) -> None:
     """An unpacked archive of the sources."""
-    with pytest.raises(PackageError, match=r"it needs git, and a clone of .* it says: fatal: "):
+    with pytest.raises(PackageError, match=r"it needs git and a clone of .* git says: fatal: "):
         release(tmp_path, tmp_path / "out", ADDRESSES)
 
 
@@ -374,7 +374,7 @@ def test_a_checkout_that_git_cannot_read_is_refused(
 ) -> None:
     """Not taken for one that is clean."""
     (checkout / ".git" / "index").write_bytes(b"not an index")
-    with pytest.raises(PackageError, match=r"it says: .*index"):
+    with pytest.raises(PackageError, match=r"git says: .*index"):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert built == []
 
