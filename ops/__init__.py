@@ -1,4 +1,4 @@
-"""The operator's tools. Nothing here is deployed, and nothing in functions/ imports it."""
+"""The operator's tools. This package is not deployed, and nothing in functions/ imports it."""
 
 from pathlib import Path
 

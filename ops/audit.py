@@ -4,8 +4,9 @@ It asks https://api.osv.dev about each package and version of the locks, as the 
 it (POST /v1/querybatch), and sends nothing else. It needs only the standard library, and uses the
 proxy of HTTPS_PROXY.
 
-`python3 -m ops.audit` ends with 0 if none is known, 1 if one is, and 2 if it could not ask. 2 does
-not mean that all is well. make itself ends with 2 for both, and prints which it was.
+`python3 -m ops.audit` ends with 0 if no vulnerability is known, with 1 if one is known, and with 2
+if it could not ask. So 2 says nothing about the packages. make itself ends with 2 if this program
+ends with 1 or 2, and prints which it was.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ URL = "https://api.osv.dev/v1/querybatch"
 _SECONDS = 30
 _MAX_BYTES = 10_000_000
 _MAX_QUERIES = 1000
-"""The most packages of one request (the service's documentation)."""
+"""The largest number of packages in one request (the service's documentation)."""
 _MOST_PAGES = 20
 _PIN = re.compile(r"([\w.-]+)==([\w.!+-]+)")
 _ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 
 class CouldNotAsk(Exception):
-    """Raised when the service did not answer, or not as documented; the message says why."""
+    """Raised if the service gave no answer, or no documented answer. The message says why."""
 
 
 def main() -> int:
-    """Ask, and print what is known. Returns 0 for nothing, 1 for something, 2 if it cannot ask."""
+    """Ask, and print the known advisories. Returns 0 for none, 1 for some, 2 if it cannot ask."""
     locks = lock.read()
     pins = pins_of(locks)
     try:
@@ -43,7 +44,7 @@ def main() -> int:
             raise CouldNotAsk(f"there is no package in {', '.join(empty)}")
         found = advisories(list(pins))
     except CouldNotAsk as error:
-        # The error may hold text of a proxy or the service, which is not trusted.
+        # The error may hold text from a proxy or the service. This text is not trusted.
         said = report.plain(str(error), [])
         print(f"make audit: could not ask {URL}: {said}.", file=sys.stderr)
         print("So the packages were not checked. HTTPS_PROXY names a proxy.", file=sys.stderr)
@@ -55,12 +56,12 @@ def main() -> int:
         print(f"No advisory for {len(pins)} packages of {len(lock.SETS)} locks.")
         return 0
     names = ",".join(sorted({name for name, _ in found}))
-    print(f"Read what they say, then: make lock UPGRADE={names}", file=sys.stderr)
+    print(f"Read the advisories, then run: make lock UPGRADE={names}", file=sys.stderr)
     return 1
 
 
 def pins_of(locks: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
-    """Return the names and versions of the locks, each with the files that have it."""
+    """Return each package and version of the locks, with the files that have it."""
     found: dict[tuple[str, str], list[str]] = {}
     for name, text in locks.items():
         for package in lock.packages(text):
@@ -70,7 +71,7 @@ def pins_of(locks: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
 
 
 def advisories(pins: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """Return the ids of the advisories of each package that has any. Raises CouldNotAsk."""
+    """Return the advisory ids of each package that has advisories. Raises CouldNotAsk."""
     found: dict[tuple[str, str], list[str]] = {}
     waiting = [(pin, "") for pin in pins]
     for _ in range(_MOST_PAGES):
@@ -108,7 +109,7 @@ def _read(result: Any) -> tuple[list[str], str]:
     if not isinstance(entries, list) or not isinstance(more, str):
         raise CouldNotAsk("its answer is not as documented")
     ids = [each.get("id") if isinstance(each, dict) else None for each in entries]
-    # They are printed, and text that is not trusted must not reach the terminal.
+    # The ids are printed, and text that is not trusted must not reach the terminal.
     if not all(isinstance(each, str) and _ID.fullmatch(each) for each in ids):
         raise CouldNotAsk("its answer has an advisory without an id")
     return [str(each) for each in ids], more

@@ -1,4 +1,4 @@
-"""`make build`: makes build/sts_token/ and its zip, and tests them with a request.
+"""`make build`: makes build/sts_token/ and its zip, and tests the package with a request.
 
 s.yaml deploys the folder; the zip is for a function that you change by hand.
 """
@@ -21,7 +21,7 @@ from ops.serving import CLAIMS, ENVIRONMENT, SECRET, event, serve
 
 OUTPUT = ROOT / "build" / "sts_token"
 MAX_ZIP_BYTES = 100 * 1024 * 1024
-"""The API's limit (vendor documentation); by way of OSS it would be 500 MB."""
+"""The API's limit (vendor documentation). For a zip that is deployed from OSS it is 500 MB."""
 
 
 def main() -> int:
@@ -55,7 +55,10 @@ def build(output: Path) -> list[str]:
 
 
 def check(folder: Path) -> str:
-    """Import the package and serve it once, alone; return the findings. Raises PackageError."""
+    """Import the package, and let it answer requests without other packages; return the findings.
+
+    Raises PackageError.
+    """
     python = find_or_this()
     import jwt
 
@@ -63,7 +66,8 @@ def check(folder: Path) -> str:
     events = [event("/health"), event("/", jwt.encode(CLAIMS, SECRET, "HS256"))]
     answered = serve(python.path, [folder], events, {**ENVIRONMENT, "JWT_SECRET": SECRET})
     codes = [answer.get("ErrorCode", answer["StatusCode"]) for answer in answered]
-    # It verified the login, rendered the policy and signed the request; only STS was missing.
+    # The package verified the login, rendered the policy and signed the request. The only thing
+    # that was missing is STS.
     if codes != [200, "StsUnreachable"]:
         raise PackageError(f"the package does not serve: {answered}")
     if not python.is_runtime:

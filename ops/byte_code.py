@@ -1,12 +1,13 @@
 """Byte code for a package, made by the runtime's own Python, so that a cold start need not compile.
 
-/code is read-only, and each instance is new. So at each cold start Python compiles the modules that
-it imports without byte code. That it uses ours is not verified on the real cloud (assumption 37).
+/code is read-only, and each instance is new. So at each cold start Python compiles every module
+that it imports and that has no byte code. It is not verified on the real cloud (assumption 37) that
+Python uses our byte code.
 
-The files are unchecked (PEP 552, unchecked-hash): Python uses them without checking the source. It
-cannot check the source's time, since each unpacking changes that. For a checked hash Python would
-open, read and hash 75 sources (0.3 MB) at each cold start with HS256. That takes 6 ms with 0.1
-vCPU, and time for the disk.
+The files are unchecked (PEP 552, unchecked-hash): Python uses them without checking the source.
+Python cannot check the time of the source file, since each unpacking changes it. For a checked hash
+Python would open, read and hash 75 sources (0.3 MB) at each cold start with HS256. That takes 6 ms
+with 0.1 vCPU, and also time for the disk.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ops.serving import CLAIMS, ENVIRONMENT, SECRET, event, serve
 from token_service.app import ROUTES
 
 COST = (
-    "each cold start compiles what it imports, and a first token takes 1.3 to 1.5 times the CPU "
+    "each cold start compiles its modules, and a first token takes 1.3 to 1.5 times the CPU "
     "time (measured on 2 cores, Python 3.10.13)"
 )
 
@@ -40,7 +41,7 @@ for source, target, name in json.load(sys.stdin):
     )
 """
 
-# A bundled policy may not need Jinja2.
+# An operator's own policy. It needs Jinja2, which a bundled policy may not need.
 _OWN_POLICY = """
 {"Version": "1", "Statement": [
   {"Effect": "Allow", "Action": ["oss:PutObject"],
@@ -52,8 +53,8 @@ _OWN_POLICY = """
 def put(folder: Path) -> str:
     """Put byte code into a filled package; return its line of the report. Raises PackageError.
 
-    All modules of ours get it, since each is imported at some time; of packages those imported
-    here.
+    All our own modules get byte code, since each is imported at some time. From the packages of
+    others, only the modules that are imported here get it.
     """
     python, why_not = compiler()
     if python is None:
@@ -65,9 +66,9 @@ def put(folder: Path) -> str:
 
 
 def compiler() -> tuple[Python | None, str]:
-    """Return the Python that compiles; if there is none, say why.
+    """Return the Python that compiles, or None and the reason.
 
-    Raises PackageError for an unknown BYTE_CODE, and for a RUNTIME_PYTHON that is not a 3.10.
+    Raises PackageError for an unknown BYTE_CODE, and for a RUNTIME_PYTHON that is not Python 3.10.
     """
     wish = os.environ.get("BYTE_CODE") or "yes"
     if wish not in ("yes", "no"):
@@ -81,9 +82,9 @@ def compiler() -> tuple[Python | None, str]:
 def imported(python: Python, folders: Sequence[Path], *, cold: bool = False) -> list[Path]:
     """Return the modules of the first folder that are imported, as sorted paths below it.
 
-    Python compiles these modules while the function answers on each route, with each
-    way to log in, and with an operator's own policy template. With `cold`, they are those for one
-    token by a bundled policy. The folder must not have byte code yet. Raises PackageError.
+    Python compiles these modules while the function answers on each route, with each way to log in,
+    and with an operator's own policy template. With `cold`, Python compiles only the modules for
+    one token under a bundled policy. The folder must not have byte code yet. Raises PackageError.
     """
     top = folders[0].absolute()
     with tempfile.TemporaryDirectory() as name:
@@ -108,7 +109,7 @@ def imported(python: Python, folders: Sequence[Path], *, cold: bool = False) -> 
 
 
 def beside(source: Path) -> Path:
-    """Return where Python looks for the byte code of a source."""
+    """Return the path at which Python looks for the byte code of a source."""
     return source.parent / "__pycache__" / f"{source.stem}.{TAG}.pyc"
 
 
@@ -121,7 +122,7 @@ def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
     done = subprocess.run(
         [python.path, "-S", "-B", "-c", _COMPILE],
         input=json.dumps(jobs),
-        # Sets among the constants are written in the order of their hashes.
+        # Byte code stores a constant set in the order of its hashes, so the hashes must not vary.
         env={"PYTHONHASHSEED": "0"},
         capture_output=True,
         encoding="utf-8",
@@ -133,8 +134,7 @@ def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
 
 
 def _ways(folder: Path) -> Iterator[tuple[Mapping[str, str], Sequence[str]]]:
-    """Yield each way to log in: an environment, and logins for it. It writes a file to the
-    folder."""
+    """Yield an environment and its logins for each way to log in. Writes a file to the folder."""
     import jwt
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 

@@ -1,8 +1,8 @@
-"""The signature that each OSS client uses by default, and the line that makes it V4.
+"""The signature version that each OSS client uses by default, and the line that sets V4.
 
-V1 is closed to new accounts since 2025-03-01 and to new buckets since 2025-09-01, "in phases"
-(vendor documentation: "Guide to upgrading from Signature V1 to Signature V4", which also has the
-versions and most of the lines). The sandbox and `make smoke` use this.
+OSS refuses V1 for new accounts since 2025-03-01 and for new buckets since 2025-09-01, "in phases".
+The source is the vendor documentation, "Guide to upgrading from Signature V1 to Signature V4". It
+also has the versions and most of the lines. The sandbox and `make smoke` use this module.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from typing import NamedTuple
 
 
 class Client(NamedTuple):
-    """An SDK or tool. `default` is V1 or V4. `line` makes it V4, with REGION in it; it is "" if the
-    client knows only V4."""
+    """An SDK or tool. `default` is V1 or V4. `line` is the setting for V4, with the placeholder
+    REGION. `line` is "" if the client knows only V4."""
 
     name: str
     default: str
     line: str = ""
 
     def v4(self, region: str) -> str:
-        """Return the line for a bucket in `region`, like cn-hangzhou; "" as in `line`."""
+        """Return the line for a bucket in `region`, like cn-hangzhou; "" if `line` is ""."""
         return self.line.replace("REGION", region)
 
 
 OF_APPS = (
-    # ClientConfiguration.java:45 of aliyun-oss-android-sdk 2.9.20; run too.
+    # See ClientConfiguration.java:45 of aliyun-oss-android-sdk 2.9.20. This SDK was also run.
     Client(
         "Android",
         "V1",
         'conf.setSignVersion(SignVersion.V4); client.setRegion("REGION")',
     ),
-    # OSSModel.m:342 of aliyun-oss-ios-sdk 2.11.1; OSSClient.m:152 refuses V4 without a region.
+    # See OSSModel.m:342 of aliyun-oss-ios-sdk 2.11.1. OSSClient.m:152 refuses V4 without a region.
     Client("iOS", "V1", 'conf.signVersion = OSSSignVersionV4; client.region = @"REGION"'),
     Client("ali-oss", "V1", "authorizationV4: true, region: 'oss-REGION' (6.20 or newer)"),
     Client(
@@ -40,12 +40,12 @@ OF_APPS = (
     ),
     Client("alibabacloud-oss-v2", "V4"),
 )
-"""The clients that upload with a token."""
+"""The clients that apps use to upload with a token."""
 OTHERS = (
     Client("ossutil 1", "V1", "--sign-version v4 --region REGION (1.7.12 or newer)"),
     Client("Go SDK 1", "V1", 'oss.AuthVersion(oss.AuthV4), oss.Region("REGION") (3.0.2 or newer)'),
 )
-"""The clients of the bucket's operator."""
+"""The clients that the bucket's operator uses."""
 
 
 def lines(region: str) -> list[str]:

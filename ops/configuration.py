@@ -9,13 +9,13 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
 
 _MAINLAND = ("cn-", "rg-china-mainland")
-"""The beginning of the ids of its regions; the id of Hong Kong begins in the same way."""
+"""The ids of the regions in mainland China begin like this. The id of Hong Kong does too."""
 
 
 def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequence[str]) -> Settings:
-    """Read the settings only from these variables of `env`, whatever else is set or wrong.
+    """Read the settings only from these variables of `env`, and ignore all others.
 
-    Raises Misconfiguration for the first one that is wrong, or is needed but missing.
+    Raises Misconfiguration for the first variable that is wrong, or that is needed but missing.
     """
     asked = (*needed, *optional)
     examined = faults.examine({name: env[name] for name in asked if name in env})
@@ -27,6 +27,7 @@ def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequenc
 
 
 def is_public_in_mainland(endpoint: Endpoint, region: str) -> bool:
-    """Whether OSS refuses data calls there to accounts that began to use OSS since 2025-03-20."""
+    """Whether OSS refuses data calls at this endpoint for accounts that began to use OSS since
+    2025-03-20."""
     is_mainland = region.startswith(_MAINLAND) and region != "cn-hongkong"
     return is_mainland and endpoint.host.endswith(".aliyuncs.com")

@@ -1,4 +1,5 @@
-"""`python -m ops.conform` (make conform): says what it will do, tries, cleans up, and reports."""
+"""`python -m ops.conform` (make conform): says what it will do, runs the probes, cleans up, and
+reports."""
 
 from __future__ import annotations
 
@@ -28,8 +29,10 @@ _OF_SANDBOX = {Verdict.CONFIRMED: "holds here"}
 
 
 def main() -> int:
-    """Try everything. Returns 0; 1 if something is refuted or left behind, or a variable is wrong;
-    130 after Ctrl-C."""
+    """Run all probes. Returns 0 if all is well, and 130 after Ctrl-C.
+
+    Returns 1 if an assumption is refuted, an object is left behind, or a variable is wrong.
+    """
     try:
         if not is_cloud(os.environ):
             with signals_interrupt(), _errors_only(), local_cloud() as account:
@@ -45,7 +48,7 @@ def main() -> int:
         print("make conform: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # At its end Python writes what is left in stdout's buffer.
+        # At its end Python writes the rest of stdout's buffer. That must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("make conform: its output was closed, so it stopped", file=sys.stderr)
         return 1
@@ -53,7 +56,7 @@ def main() -> int:
 
 @contextmanager
 def _errors_only() -> Iterator[None]:
-    """Hide the function's warnings: the sandbox's function answers everybody on purpose."""
+    """Hide the function's warnings, because the sandbox's function answers everybody on purpose."""
     log, handler = logging.getLogger("sts_token"), logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     log.addHandler(handler)
@@ -69,16 +72,16 @@ def run(
     env: Mapping[str, str],
     assumptions: Sequence[Assumption] | None = None,
 ) -> int:
-    """Run the probes there; return the exit status.
+    """Run the probes with this account; return the exit status.
 
-    Raises UsageError before the first request; KeyboardInterrupt and BrokenPipeError after the
-    clean-up.
+    Raises UsageError before the first request. Raises KeyboardInterrupt and BrokenPipeError after
+    the clean-up.
     """
     path = _writable(env.get("TRANSCRIPT") or _TRANSCRIPT)
     site = Site(account, Exchanges())
     print(announcement(site, where), flush=True)
     found: list[tuple[Assumption, Finding]] = []
-    left = ["objects that were written: the clean-up was interrupted"]
+    left = ["objects that were written, because the clean-up was interrupted"]
     try:
         for assumption, finding in probe_each(site, assumptions or register.load()):
             found.append((assumption, finding))
@@ -87,7 +90,7 @@ def run(
         try:
             left = clean_up(site)
         finally:
-            # This comes first, and not on stdout, which may be closed.
+            # These lines come first, and go to stderr, because stdout may be closed.
             for one in left:
                 print(f"make conform: {account.bucket} may still have: {one}", file=sys.stderr)
         path.write_text(transcript.text(site, found, where), encoding="utf-8")
@@ -97,7 +100,7 @@ def run(
 
 
 def _writable(name: str) -> Path:
-    """Make the folder and the file, before any request. Raises UsageError."""
+    """Create the folder and the file before any request. Raises UsageError."""
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +112,7 @@ def _writable(name: str) -> Path:
 
 
 def announcement(site: Site, where: str) -> str:
-    """Say what it is going to do, before the first request."""
+    """Return the text that says, before the first request, what the run will do."""
     account = site.account
     function = f"asks {account.function}, and has it and " if account.function else "has "
     return (
@@ -140,7 +143,7 @@ def _summary(counts: Counter[Verdict], site: Site, where: str, path: Path) -> st
 
 
 def _shown(assumption: Assumption, finding: Finding, site: Site, where: str) -> str:
-    """Return one line for a confirmed assumption; for others also what was seen, or why not."""
+    """Return one line for an assumption. If it is not confirmed, a second line says why."""
     verdict = finding.verdict.value
     if where != _CLOUD:
         verdict = _OF_SANDBOX.get(finding.verdict, verdict)

@@ -28,7 +28,7 @@ _OPTIONAL = ("OBJECT_PREFIX", "OSS_ENDPOINT", "STS_ENDPOINT")
 
 @dataclass(frozen=True)
 class Account:
-    """Where the probes work. `key` is the operator's; `prefix` is OBJECT_PREFIX.
+    """The account that the probes use. `key` is the operator's key; `prefix` is OBJECT_PREFIX.
 
     `public` is the region's public endpoint of OSS. `function` is a deployed function, or None.
     """
@@ -46,7 +46,8 @@ class Account:
 
 
 def read_account(env: Mapping[str, str]) -> Account:
-    """Read what CLOUD=1 needs. Raises UsageError, which names everything that is missing."""
+    """Read the variables that CLOUD=1 needs. Raises UsageError, which names all that are
+    missing."""
     missing = [name for name in NEEDED if not env.get(name, "").strip()]
     if missing:
         hint = (
@@ -54,7 +55,7 @@ def read_account(env: Mapping[str, str]) -> Account:
         )
         raise UsageError(f"CLOUD=1 needs {', '.join(missing)} in the environment or in .env{hint}")
     try:
-        # How callers log in makes no difference here.
+        # AUTH is replaced, because it makes no difference here how callers log in.
         settings = settings_of(
             {**env, "AUTH": "anonymous"}, needed=NEEDED[2:], optional=(*_OPTIONAL, "AUTH")
         )
@@ -65,8 +66,8 @@ def read_account(env: Mapping[str, str]) -> Account:
     options = read_options(of_function) if of_function["URL"].strip() else None
     if options and options.address.scheme == "http" and not options.address.is_loopback:
         raise UsageError(
-            "URL must be https://, or http:// on loopback: others on the way could read the "
-            "login and the token"
+            "URL must be https://, or http:// on loopback, because others on the way could read "
+            "the login and the token"
         )
     oss = settings.oss_endpoint
     is_local = re.fullmatch(LOCAL, oss.host)
@@ -88,13 +89,13 @@ def _hint(region: str) -> str:
     if region and not is_public_in_mainland(public(region), region):
         return ""
     return (
-        "; in mainland China OSS_ENDPOINT too, a domain of the bucket, if you began to use OSS on "
+        "; in mainland China OSS_ENDPOINT too (a domain of the bucket), if you began to use OSS on "
         "2025-03-20 or later (docs/deploy.md, A domain for the bucket)"
     )
 
 
 def is_cloud(env: Mapping[str, str]) -> bool:
-    """Whether CLOUD=1. Raises UsageError if it is neither 1 nor 0."""
+    """Whether CLOUD is 1. Raises UsageError if CLOUD is set, but is not 1 or 0."""
     value = env.get("CLOUD", "").strip()
     if not re.fullmatch("[01]?", value):
         raise UsageError("CLOUD must be 1 (your own account) or 0 (the sandbox)")

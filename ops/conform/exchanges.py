@@ -1,4 +1,4 @@
-"""Sends requests one by one, counts them, and notes the parts that may be shown to others."""
+"""Sends requests one by one, counts them, and notes those parts that may be shown to others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.smoke.wire import Address, Call, NoAnswer, Reply
 MAX_CALLS, MAX_SECONDS = 240, 180
 """The limits of a whole run, including the clean-up."""
 CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 30, 60
-"""The part of them that is kept for the clean-up."""
+"""The part of these limits that is reserved for the clean-up."""
 
 _LONGEST = 2 * wire.GIVE_UP_SECONDS
 """Seconds for one request: to connect, and for the answer."""
@@ -22,7 +22,7 @@ _QUIET = re.compile(r"authorization|cookie|x-(oss|acs)-.*(token|signature|callba
 
 
 class OverBudget(Exception):
-    """Raised instead of a request that would be over the limit of calls or of time."""
+    """Raised in place of a request that would exceed the limit of calls or of time."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Signed(Call):
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the cloud; `code`, `ec` and `message` are those of an error, or "".
+    """An answer of the cloud. `code`, `ec` and `message` describe an error, or are "".
 
     `status` is 0 if there was no answer; then `message` says why.
     """
@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def is_denied(self) -> bool:
-        """Whether a policy or an ACL refused it."""
+        """Whether a policy or an ACL refused the request."""
         return self.status == 403 and self.code == "AccessDenied"
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ class Note:
 
 
 class Exchanges:
-    """All requests of a run; `about` is the assumption they test, or 0 for the clean-up."""
+    """All requests of a run. `about` is the assumption that they test, or 0 for the clean-up."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -88,7 +88,7 @@ class Exchanges:
         self.notes: list[Note] = []
 
     def begin_clean_up(self) -> None:
-        """Release the calls and the time that are kept for the clean-up."""
+        """Allow the calls and the time that are reserved for the clean-up."""
         self.about = 0
         self._calls = MAX_CALLS
         self._seconds = MAX_SECONDS - _LONGEST
@@ -125,7 +125,7 @@ def _answer(reply: Reply) -> Answer:
         reply.status,
         found("Code")[:128],
         headers.get("x-oss-ec", found("EC"))[:32] if error else "",
-        # STS quotes the whole request after this text, including its token.
+        # After this text, STS quotes the whole request with its token, so the rest is cut off.
         found("Message").partition("server string to sign")[0],
         headers,
         reply.body,

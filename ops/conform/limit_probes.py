@@ -17,9 +17,9 @@ _XML = {"content-type": "application/xml"}
 
 
 def part_size(site: Site) -> Finding:
-    """UploadPart by URLs that sign content-length 7 as an additional header, with 7 and 8 bytes.
+    """Send parts of 7 and of 8 bytes by URLs that sign content-length 7 as an additional header.
 
-    The first is accepted. If the second is refused, the URL binds the part's size.
+    OSS accepts the first part. If it refuses the second part, the URL limits the part's size.
     """
     key = site.session(allow(site, "PutObject", "part-size/*"))
     upload = _begun(site, key, "part-size/a")
@@ -37,10 +37,11 @@ def part_size(site: Site) -> Finding:
 
 
 def completion_overwrite(site: Site) -> Finding:
-    """CompleteMultipartUpload twice of one key, by URLs that sign x-oss-forbid-overwrite: true; the
-    second with the header, then without it.
+    """Complete two uploads of one key, by URLs that sign x-oss-forbid-overwrite: true.
 
-    200, then 409 FileAlreadyExists; and 403 without the header, because the signature covers it.
+    The second completion is sent with the header, then without it. The assumption holds if OSS
+    answers 200 to the first one, then 409 FileAlreadyExists, and 403 without the header, because
+    the signature covers the header.
     """
     key = site.session(allow(site, "PutObject", "complete/*"))
     headers = {**_XML, **_FORBID}
@@ -57,16 +58,16 @@ def completion_overwrite(site: Site) -> Finding:
 
 
 def completion_callback(site: Site) -> Finding:
-    """CompleteMultipartUpload by a URL that signs a callback to the function in its query.
+    """Complete an upload by a URL that signs a callback to the function in its query.
 
-    203: OSS called, and the function refused the callback, which has no seal. 200: OSS did not
-    call.
+    203 means that OSS called, and that the function refused the callback, which has no seal. 200
+    means that OSS did not call.
     """
     if site.account.function is None:
         raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
     key = site.session(allow(site, "PutObject", "complete/*"))
     callback = callback_of(f"{site.account.function}callback", "bucket=${bucket}")
-    # It has the function's host, and the transcript shows queries.
+    # The callback has the function's host, and the transcript shows queries.
     site.secrets.add(callback)
     header = {"x-oss-callback": callback}
     known = site.oss(key, "PUT", "complete/put", headers=header, body=TEXT)
@@ -78,7 +79,7 @@ def completion_callback(site: Site) -> Finding:
 
 
 def completion_repeated(site: Site) -> Finding:
-    """CompleteMultipartUpload twice of one upload, as after a lost answer. 404 NoSuchUpload."""
+    """Complete one upload twice, as after a lost answer. The second answer is 404 NoSuchUpload."""
     key = site.session(allow(site, "PutObject", "complete/*"))
     upload = _with_part(site, key, "complete/twice")
     works(_completed(site, key, upload, _XML), "the first completion")
@@ -88,7 +89,7 @@ def completion_repeated(site: Site) -> Finding:
 
 
 def empty_completion(site: Site) -> Finding:
-    """CompleteMultipartUpload of an upload without parts. 200, and an ETag that ends with -0."""
+    """Complete an upload without parts. OSS answers 200, and the ETag ends with -0."""
     key = site.session(allow(site, "PutObject GetObject", "complete/*"))
     upload = _begun(site, key, "complete/empty")
     answer = _completed(site, key, upload, _XML)
@@ -99,10 +100,10 @@ def empty_completion(site: Site) -> Finding:
 
 
 def start_overwrite(site: Site) -> Finding:
-    """InitiateMultipartUpload with x-oss-forbid-overwrite: true, of a name that is new and of one
-    that is not.
+    """Start an upload with x-oss-forbid-overwrite: true, of a new name and of an existing one.
 
-    409 FileAlreadyExists for the second. An UploadId: OSS checks only at the end.
+    The assumption holds if OSS answers 409 FileAlreadyExists for the existing name. If OSS answers
+    with an UploadId, it checks only at the end.
     """
     key = site.session(allow(site, "PutObject", "start/*"))
     works(started(site, key, "start/new", _FORBID), "a start under a new name")
@@ -113,8 +114,8 @@ def start_overwrite(site: Site) -> Finding:
 
 
 def start_headers(site: Site) -> Finding:
-    """InitiateMultipartUpload with Content-Type, Content-Disposition and Cache-Control; then a part
-    and the end. HEAD has all three as they were sent.
+    """Start an upload with Content-Type, Content-Disposition and Cache-Control; send a part, and
+    complete it. The assumption holds if HEAD shows all three headers as they were sent.
     """
     key = site.session(allow(site, "PutObject GetObject", "start/*"))
     wanted = {
@@ -131,10 +132,10 @@ def start_headers(site: Site) -> Finding:
 
 
 def signed_disposition(site: Site) -> Finding:
-    """PUT by URLs that sign content-disposition as an additional header: with it, with another
-    value and without it.
+    """Send PUTs by URLs that sign content-disposition as an additional header.
 
-    The first is stored. If the others are refused, the URL binds the disposition.
+    One PUT has the signed header, one has another value, and one does not have the header. OSS
+    stores the first. If it refuses the others, the URL decides the disposition.
     """
     key = site.session(allow(site, "PutObject", "disposition/*"))
 
@@ -152,10 +153,11 @@ def signed_disposition(site: Site) -> Finding:
 
 
 def form_exact(site: Site) -> Finding:
-    """Forms whose policy has exact conditions on x-oss-forbid-overwrite and content-disposition:
-    with both fields, twice; and with one of them left out, or with another value.
+    """Send forms with exact conditions on x-oss-forbid-overwrite and content-disposition.
 
-    The first is stored, the second 409 FileAlreadyExists, the others refused.
+    Two forms have both fields. The other forms lack one of them, or have another value. The
+    assumption holds if OSS stores the first form, answers 409 FileAlreadyExists to the second, and
+    refuses the others.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     whole = {**_FORBID, "content-disposition": "attachment"}
@@ -178,10 +180,9 @@ def form_exact(site: Site) -> Finding:
 
 
 def response_headers(site: Site) -> Finding:
-    """GET of an object that is stored as a page to show, by a URL that signs
-    response-content-disposition and response-content-type.
+    """GET a stored HTML page by a URL with response-content-disposition and response-content-type.
 
-    The answer has the headers of the URL, not the stored ones.
+    The assumption holds if the answer has the headers of the URL, not the stored ones.
     """
     key = site.session(allow(site, "PutObject GetObject", "shown/*"))
     stored = {"content-disposition": "inline", "content-type": "text/html"}
@@ -198,10 +199,11 @@ def response_headers(site: Site) -> Finding:
 
 
 def two_framings(site: Site) -> Finding:
-    """PUT of a chunked body that also has a signed Content-Length: the length of the chunks with
-    their frames.
+    """PUT a chunked body that also has a signed Content-Length.
 
-    Refused, or stored with the frames: the signed size holds. Stored without: chunks bypass it.
+    The signed length is the length of the chunks with their frames. If OSS refuses the PUT, or
+    stores the frames too, it enforces the signed size. If it stores the data without the frames,
+    chunks bypass the signed size.
     """
     key = site.session(allow(site, "PutObject GetObject", "framing/*"))
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(TEXT), TEXT)
@@ -221,7 +223,7 @@ def two_framings(site: Site) -> Finding:
 
 
 class _Upload(NamedTuple):
-    """A multipart upload of a probe's key; `etags` are those of its parts."""
+    """A multipart upload of a probe's key. `etags` are the ETags of its parts."""
 
     id: str
     name: str
@@ -229,7 +231,7 @@ class _Upload(NamedTuple):
 
 
 def _begun(site: Site, key: AccessKey, name: str, headers: dict[str, str] | None = None) -> _Upload:
-    """Begin one. Raises ValueError if the answer does not have one UploadId."""
+    """Begin a multipart upload. Raises ValueError if the answer does not have one UploadId."""
     answer = works(started(site, key, name, headers or {}), "the start of an upload in parts")
     (upload,) = re.findall("<UploadId>([^<]+)</UploadId>", answer.body.decode())
     return _Upload(upload, name)

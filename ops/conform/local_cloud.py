@@ -29,8 +29,8 @@ from token_service.settings.values import AccessKey, Endpoint
 
 _KEY = AccessKey("LTAI5tConformOperator", "conform-operators-secret", None)
 Wrap = Callable[[str, ASGIApp], ASGIApp]
-"""Wraps a service so that tests can change its answers: "oss", "sts", "function", or "public",
-which is OSS at its public endpoint."""
+"""Wraps a service so that tests can change its answers. The services are "oss", "sts", "function"
+and "public", which is OSS at its public endpoint."""
 
 
 def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
@@ -60,7 +60,7 @@ def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
 
 @contextmanager
 def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]:
-    """Run it with these variables of the function; yields the Account for the probes."""
+    """Run the sandbox with these variables of the function; yields the Account for the probes."""
     around = wrap or (lambda _, app: app)
     listeners = [listen(0) for _ in range(4)]
     ports = Ports(*(listener.getsockname()[1] for listener in listeners))
@@ -79,7 +79,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
         signer = cloud.load_signer(folder, public_key_url(ports.gateway))
         app = App(env)
         function = gateway.of_app(app, public_key=signer.public_key)
-        # As for a new account, the public endpoint is closed.
+        # The public endpoint is closed, as it is for a new account.
         public, sts, oss = cloud.services(created, signer, *listeners[1:])
         services = [
             Service(around("function", function), listeners[0]),
@@ -96,7 +96,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
                     bucket=settings.bucket,
                     region=settings.region,
                     prefix=settings.prefix,
-                    # By its address, because some machines cannot resolve the domain's name.
+                    # This is an IP address, because some machines cannot resolve the domain's name.
                     oss=settings.oss_internal_endpoint,
                     public=Endpoint("http", "127.0.0.1", ports.oss),
                     sts=settings.sts_endpoint,

@@ -1,6 +1,7 @@
 """Probes of OSS: each says which requests it sends, and what each answer means.
 
-A probe first checks that its basis works (its control). If that fails, nothing was tried.
+A probe first sends a control: a request that must work. If the control fails, the result is
+NOT_TRIED.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from token_service.settings.values import AccessKey
 
 TEXT = b"conform"
 V1_ENDS = datetime(2025, 9, 1, tzinfo=timezone.utc)
-"""Since then new buckets refuse V1 (vendor documentation)."""
+"""Buckets that are created since this day refuse V1 (vendor documentation)."""
 
 
 def allow(site: Site, actions: str, *names: str) -> dict[str, object]:
-    """Return a statement: these actions of OSS, on these names below the temporary prefix."""
+    """Return a statement that allows these OSS actions on these names below the temporary
+    prefix."""
     bucket = f"acs:oss:*:*:{site.account.bucket}/{site.prefix}"
     return {
         "Effect": "Allow",
@@ -36,16 +38,16 @@ def allow(site: Site, actions: str, *names: str) -> dict[str, object]:
 
 
 def works(answer: Answer, what: str) -> Answer:
-    """Return a control's answer. Raises NotTried if it was refused."""
+    """Return the answer to a control. Raises NotTried if OSS refused the control."""
     if not answer.is_good:
         raise NotTried(f"{what} was answered {answer}, so nothing can be concluded")
     return answer
 
 
 def acl_in_put(site: Site) -> Finding:
-    """PUT and form with x-oss-object-acl: private, by a session that may only oss:PutObject.
+    """Send a PUT and a form with x-oss-object-acl: private, in a session with only oss:PutObject.
 
-    AccessDenied for both: PutObjectAcl is required. Any success: it is not.
+    If OSS answers AccessDenied to both, PutObjectAcl is required. If one succeeds, it is not.
     """
     key = site.session(allow(site, "PutObject", "acl/*"))
     works(site.oss(key, "PUT", "acl/plain", body=TEXT), "an upload without an ACL")
@@ -56,9 +58,10 @@ def acl_in_put(site: Site) -> Finding:
 
 
 def link_rights(site: Site) -> Finding:
-    """A link in one folder to an object of another, read by a session of the first folder.
+    """Read a link from one folder to another, in a session that may use only the link's folder.
 
-    AccessDenied: the reader needs rights on the target. The object's bytes: a link opens a folder.
+    If OSS answers AccessDenied, the reader needs rights on the target. If OSS answers with the
+    target's bytes, a link gives access to another folder.
     """
     other = site.session(allow(site, "PutObject GetObject", "link/other/*"))
     works(site.oss(other, "PUT", "link/other/target", body=TEXT), "the target's upload")
@@ -76,9 +79,9 @@ def link_rights(site: Site) -> Finding:
 
 
 def signed_size(site: Site) -> Finding:
-    """PUT by a URL that signs content-length 7 as an additional header, with 7 and with 8 bytes.
+    """PUT 7 and 8 bytes by a URL that signs content-length 7 as an additional header.
 
-    The first is stored. If the second is refused, the URL binds the size.
+    OSS stores the 7 bytes. If it refuses the 8 bytes, the URL limits the size.
     """
     key = site.session(allow(site, "PutObject", "size/*"))
 
@@ -93,9 +96,10 @@ def signed_size(site: Site) -> Finding:
 
 
 def forbid_overwrite(site: Site) -> Finding:
-    """PUT by URLs that sign x-oss-forbid-overwrite: true: twice with the header, once without.
+    """Send PUTs by URLs that sign x-oss-forbid-overwrite: true: two with the header, one without.
 
-    200, then 409 FileAlreadyExists; and 403 without the header, because the signature covers it.
+    The assumption holds if OSS answers 200, then 409 FileAlreadyExists, and 403 without the header,
+    because the signature covers the header.
     """
     key = site.session(allow(site, "PutObject", "once/*"))
     header = {"x-oss-forbid-overwrite": "true"}
@@ -111,9 +115,10 @@ def forbid_overwrite(site: Site) -> Finding:
 
 
 def additional_header(site: Site) -> Finding:
-    """GET by a URL that signs `range` as an additional header, with that header and without it.
+    """Send GETs by a URL that signs `range` as an additional header, with and without that header.
 
-    Without it: refused. Bytes: a signed header can be left out.
+    The assumption holds if OSS refuses the GET without the header. If OSS answers with bytes, a
+    client can leave out a signed header.
     """
     key = site.session(allow(site, "PutObject GetObject", "additional/*"))
     works(site.oss(key, "PUT", "additional/a", body=TEXT), "an upload")
@@ -125,9 +130,9 @@ def additional_header(site: Site) -> Finding:
 
 
 def foreign_token(site: Site) -> Finding:
-    """PUT with the key of one session and the token of another.
+    """PUT with the key of one session and the token of another session.
 
-    403 InvalidSecurityToken is what the sandbox answers, and what the project's texts say.
+    The sandbox answers 403 InvalidSecurityToken, and the project's texts say the same.
     """
     one = site.session(allow(site, "PutObject", "token/*"))
     works(site.oss(one, "PUT", "token/own", body=TEXT), "an upload with its own token")
@@ -139,9 +144,9 @@ def foreign_token(site: Site) -> Finding:
 
 
 def form_conditions(site: Site) -> Finding:
-    """A form signed by V4 whose policy has no condition on version, credential and date.
+    """Send a V4 form with a policy that has no condition on version, credential and date.
 
-    Refused: the conditions are required. Stored: they are not.
+    If OSS refuses the form, these conditions are required. If OSS stores the file, they are not.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     works(site.form(key, "form/bound"), "a form with the conditions")
@@ -150,7 +155,7 @@ def form_conditions(site: Site) -> Finding:
 
 
 def form_field_twice(site: Site) -> Finding:
-    """A form with one field given twice: it is refused, or one of the two counts."""
+    """Send a form that has one field twice. OSS refuses the form, or uses one of the two fields."""
     key = site.session(allow(site, "PutObject", "form/*"))
     fields = [("success_action_status", "200")]
     works(site.form(key, "form/once", fields=fields), "a form with the field once")
@@ -159,7 +164,7 @@ def form_field_twice(site: Site) -> Finding:
 
 
 def form_redirect(site: Site) -> Finding:
-    """A form with success_action_redirect: answered 303, with the URL as it was given."""
+    """Send a form with success_action_redirect. OSS answers 303 with the unchanged URL."""
     key = site.session(allow(site, "PutObject", "form/*"))
     url = "https://example.com/done?a=b"
     answer = site.form(key, "form/redirect", fields=[("success_action_redirect", url)])
@@ -169,10 +174,10 @@ def form_redirect(site: Site) -> Finding:
 
 
 def form_content_type(site: Site) -> Finding:
-    """Forms whose policy wants text/plain in $content-type.
+    """Send forms with a policy that allows only text/plain in $content-type.
 
-    A field text/plain with a file of image/png is stored, and the reverse is refused: so the
-    condition checks the field.
+    If OSS stores a form with the field text/plain and a file of type image/png, and refuses the
+    reverse, then the condition checks the field.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     conditions = [["in", "$content-type", ["text/plain"]]]
@@ -191,7 +196,7 @@ def form_content_type(site: Site) -> Finding:
 
 
 def multipart_callback(site: Site) -> Finding:
-    """InitiateMultipartUpload with x-oss-callback: it is accepted, and nobody is called."""
+    """Send InitiateMultipartUpload with x-oss-callback. OSS accepts it, and calls nobody."""
     key = site.session(allow(site, "PutObject AbortMultipartUpload", "multipart/*"))
     works(started(site, key, "multipart/plain", {}), "a start without the header")
     header = {"x-oss-callback": callback_of("https://example.com/callback", "a=b")}
@@ -200,15 +205,16 @@ def multipart_callback(site: Site) -> Finding:
 
 
 def callback_variable(site: Site) -> Finding:
-    """PutObject with a callback to the function whose body has a variable that OSS does not know.
+    """PUT with a callback to the function whose body has a variable that OSS does not know.
 
-    Refused with 400 before anything is stored. 200 or 203: OSS continued.
+    The assumption holds if OSS answers 400 before it stores anything. 200 or 203 means that OSS
+    continued.
     """
     if site.account.function is None:
         raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
     key = site.session(allow(site, "PutObject", "callback/*"))
     url = f"{site.account.function}callback"
-    # It is not sealed, so the function refuses it. This shows only that OSS called.
+    # This callback has no seal, so the function refuses it. It shows only that OSS called.
     known = site.oss(
         key,
         "PUT",
@@ -224,9 +230,10 @@ def callback_variable(site: Site) -> Finding:
 
 
 def callback_key(site: Site) -> Finding:
-    """An upload with the function's own token and callback, which the function verifies.
+    """Upload with the function's own token and callback, so that the function verifies it.
 
-    200 with the function's Status OK: it has OSS's key. 203: it rejected OSS's signature.
+    If the answer is 200 with the function's Status OK, the function has OSS's key. If it is 203,
+    the function rejected OSS's signature.
     """
     token = token_of(site.function("GET", "/"))
     if token.get("StatusCode") != 200:
@@ -250,7 +257,7 @@ def callback_key(site: Site) -> Finding:
 
 
 def image_actions(site: Site) -> Finding:
-    """GET of a picture with 16 actions, and with 17: the first works, the second is refused."""
+    """GET a picture with 16 actions, and with 17. The first works, and OSS refuses the second."""
     key = _with_picture(site)
     process = {"x-oss-process": "image" + "/rotate,90" * 16}
     works(site.oss(key, "GET", "image/a.png", query=process), "16 actions")
@@ -260,7 +267,7 @@ def image_actions(site: Site) -> Finding:
 
 
 def image_percent(site: Site) -> Finding:
-    """GET of a picture of 20 pixels with resize,w_5,p_50: if it is 5 wide, p does not count."""
+    """GET a picture of 20 pixels with resize,w_5,p_50. If it is then 5 wide, p has no effect."""
     key = _with_picture(site)
     process = {"x-oss-process": "image/resize,w_5,p_50/format,png"}
     answer = works(site.oss(key, "GET", "image/a.png", query=process), "resizing")
@@ -271,9 +278,10 @@ def image_percent(site: Site) -> Finding:
 
 
 def v1_refused(site: Site) -> Finding:
-    """PUT signed by V1 in the header and in the URL, and a form; to a bucket made since 2025-09.
+    """Send a V1 header, a V1 URL and a V1 form to a bucket that was created since 2025-09.
 
-    All are refused and nothing is stored; the answers are noted. An older bucket may accept V1.
+    The assumption holds if OSS refuses all three and stores nothing. The answers are noted. An
+    older bucket may accept V1.
     """
     info = site.oss(site.account.key, "GET", "", query={"bucketInfo": ""})
     date = re.search(rb"<CreationDate>([^<]{19})", works(info, "GetBucketInfo").body)
@@ -294,9 +302,9 @@ def v1_refused(site: Site) -> Finding:
 
 
 def public_endpoint(site: Site) -> Finding:
-    """HEAD of an object by the region's public endpoint, where that is closed to the account.
+    """GET an object at the region's public endpoint, in an account for which it is closed.
 
-    400 PublicEndpointForbidden, EC 0048-00000401 is what the project's tools look for.
+    The project's tools look for 400 PublicEndpointForbidden with EC 0048-00000401.
     """
     key = site.session(allow(site, "PutObject GetObject", "public/*"))
     answer = site.oss(key, "GET", "public/none", endpoint=site.account.public)
@@ -310,7 +318,7 @@ def public_endpoint(site: Site) -> Finding:
 
 
 def unknown_header(site: Site) -> Finding:
-    """PUT with an undocumented header x-oss-…: it is refused, or ignored."""
+    """PUT with an undocumented header x-oss-…. OSS refuses it, or ignores the header."""
     key = site.session(allow(site, "PutObject", "unknown/*"))
     works(site.oss(key, "PUT", "unknown/plain", body=TEXT), "an upload without it")
     answer = site.oss(key, "PUT", "unknown/a", headers={"x-oss-conform-unknown": "1"}, body=TEXT)
@@ -318,7 +326,7 @@ def unknown_header(site: Site) -> Finding:
 
 
 def write_condition(site: Site) -> Finding:
-    """AppendObject and InitiateMultipartUpload with If-None-Match: refused, as for PutObject."""
+    """Send AppendObject and InitiateMultipartUpload with If-None-Match. OSS refuses both."""
     key = site.session(allow(site, "PutObject", "condition-on-write/*"))
     header = {"if-none-match": "*"}
     append = {"append": "", "position": "0"}
@@ -334,7 +342,8 @@ def write_condition(site: Site) -> Finding:
 
 
 def control_characters(site: Site) -> Finding:
-    """A listing, not URL-encoded, with a key that has the character 1: as it is, or escaped."""
+    """List a key with the control character 1, without URL encoding. OSS may escape the
+    character."""
     name = "control/a\x01b"
     key = site.session(allow(site, "PutObject", "control/*"))
     works(site.oss(key, "PUT", name, body=TEXT), "such a key's upload")
@@ -348,9 +357,10 @@ def control_characters(site: Site) -> Finding:
 
 
 def link_headers(site: Site) -> Finding:
-    """HEAD of a link with metadata of its own, and GetSymlink.
+    """Send HEAD and GetSymlink for a link that has its own metadata.
 
-    The CRC is that of the target, the target's name is not shown, and GetSymlink has the metadata.
+    The assumption holds if HEAD has the target's CRC but not the target's name, and if GetSymlink
+    has the metadata.
     """
     key = site.session(allow(site, "PutObject GetObject", "tells/*"))
     put = works(site.oss(key, "PUT", "tells/target", body=TEXT), "the target's upload")
@@ -374,7 +384,10 @@ def link_headers(site: Site) -> Finding:
 
 
 def range_answer(site: Site) -> Finding:
-    """GET of a range of a text of 2 KiB, accepting gzip: Content-MD5 of the whole, uncompressed."""
+    """GET a range of a text of 2 KiB, and accept gzip.
+
+    The assumption holds if the range is not compressed, and has the Content-MD5 of the whole text.
+    """
     key, whole = _with_text(site, {"content-type": "text/plain"})
     sent = {"range": "bytes=0-1", "accept-encoding": "gzip"}
     part = site.oss(key, "GET", "gzip/a", sent=sent)
@@ -384,14 +397,15 @@ def range_answer(site: Site) -> Finding:
     if "content-encoding" in part.headers:
         faults.append("the range is compressed")
     if part.headers.get("content-md5") != whole:
-        faults.append("the range has not the whole's Content-MD5")
-    return judged(faults, "not compressed, with the whole's Content-MD5")
+        faults.append("the range does not have the Content-MD5 of the whole text")
+    return judged(faults, "not compressed, with the Content-MD5 of the whole text")
 
 
 def compressed_type(site: Site) -> Finding:
-    """GET, accepting gzip, of 2 KiB with response-content-type=text/plain; and with an encoding.
+    """GET 2 KiB with response-content-type=text/plain, and 2 KiB that have an encoding.
 
-    The first is compressed, since the answer's type counts; the second keeps its encoding.
+    Both requests accept gzip. The assumption holds if OSS compresses the first text, since the type
+    of the answer counts, and if the second one keeps its encoding.
     """
     key, _ = _with_text(site, {"content-type": "application/octet-stream"})
     gzip, query = {"accept-encoding": "gzip"}, {"response-content-type": "text/plain"}
@@ -404,12 +418,12 @@ def compressed_type(site: Site) -> Finding:
     if asked.headers.get("content-encoding") != "gzip":
         faults.append("the stored type counts, not the answer's")
     if own.headers.get("content-encoding") != "conform":
-        faults.append("what was stored with an encoding is compressed")
+        faults.append("an object that was stored with an encoding is compressed")
     return judged(faults, "the answer's type counts; a stored encoding stays")
 
 
 def appendable_copy(site: Site) -> Finding:
-    """CopyObject of an appendable object: stored, or refused."""
+    """Copy an appendable object with CopyObject. OSS stores the copy, or refuses the request."""
     key = site.session(allow(site, "PutObject GetObject", "append/*"))
     append = {"append": "", "position": "0"}
     works(site.oss(key, "POST", "append/a", query=append, body=TEXT), "an append")
@@ -419,7 +433,7 @@ def appendable_copy(site: Site) -> Finding:
 
 
 def refused(answers: dict[str, Answer], detail: str) -> Finding:
-    """REFUTED by requests that were accepted. Raises NotTried if OSS did not refuse properly."""
+    """Return REFUTED if OSS accepted a request. Raises NotTried for an error without a code."""
     for name, answer in answers.items():
         if answer.status >= 400 and not answer.code:
             raise NotTried(f"{name}: {answer}")
@@ -428,7 +442,7 @@ def refused(answers: dict[str, Answer], detail: str) -> Finding:
 
 
 def callback_of(url: str, body: str) -> str:
-    """Return a callback as OSS takes it in a header or the query: JSON in base64."""
+    """Return a callback in the form that OSS accepts in a header or the query: JSON in base64."""
     document = json.dumps({"callbackUrl": url, "callbackBody": body})
     return base64.b64encode(document.encode()).decode()
 
@@ -439,7 +453,7 @@ def started(site: Site, key: AccessKey, name: str, headers: dict[str, str]) -> A
 
 
 def _with_text(site: Site, headers: dict[str, str]) -> tuple[AccessKey, str]:
-    """Return a session that may read gzip/a, a text of 2 KiB; and the text's MD5 in base64."""
+    """Store a text of 2 KiB as gzip/a. Return a session that may read it, and its MD5 in base64."""
     key = site.session(allow(site, "PutObject GetObject", "gzip/*"))
     text = b"conform\n" * 256
     works(site.oss(key, "PUT", "gzip/a", headers=headers, body=text), "a text's upload")

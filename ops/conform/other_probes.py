@@ -12,9 +12,10 @@ _OLD = "2020-01-01T00:00:00Z"
 
 
 def resource_case(site: Site) -> Finding:
-    """PUT of case/… by a session whose policy opens Case/…
+    """PUT to case/… in a session with a policy for Case/…
 
-    AccessDenied: RAM distinguishes upper and lower case in resources. Stored: it does not.
+    If OSS answers AccessDenied, RAM distinguishes upper and lower case in resources. If OSS stores
+    the object, RAM does not.
     """
     key = site.session(allow(site, "PutObject", "Case/*"))
     works(site.oss(key, "PUT", "Case/a", body=TEXT), "an upload in the policy's own case")
@@ -23,9 +24,10 @@ def resource_case(site: Site) -> Finding:
 
 
 def policy_variable(site: Site) -> Finding:
-    """PUT of a key with ${acs:AccessId} in it, by a session whose policy has the same text.
+    """PUT a key that contains ${acs:AccessId}, in a session with the same text in its policy.
 
-    Stored: RAM takes the text literally. Refused, by OSS or by STS: it has a meaning.
+    If OSS stores the object, RAM takes the text literally. If OSS or STS refuses, the text has a
+    special meaning.
     """
     name = "variable/${acs:AccessId}/a"
     plain = site.session(allow(site, "PutObject", "variable/*"))
@@ -38,9 +40,10 @@ def policy_variable(site: Site) -> Finding:
 
 
 def absent_condition_key(site: Site) -> Finding:
-    """PUT under a policy that allows if oss:Prefix is not "x"; a PUT does not have that key.
+    """PUT under the condition that oss:Prefix is not like "x". A PUT has no oss:Prefix.
 
-    AccessDenied: a condition on a missing key is false. Stored: then StringNotLike is true.
+    If OSS answers AccessDenied, a condition on a missing key is false. If OSS stores the object,
+    StringNotLike on a missing key is true.
     """
     condition = {"Condition": {"StringNotLike": {"oss:Prefix": "x"}}}
     plain = site.session(allow(site, "PutObject", "condition/*"))
@@ -50,9 +53,9 @@ def absent_condition_key(site: Site) -> Finding:
 
 
 def sts_statuses(site: Site) -> Finding:
-    """AssumeRole with a wrong signature, an old time, a missing parameter, and a repeated nonce.
+    """Call AssumeRole with a wrong signature, an old time, a missing parameter, a repeated nonce.
 
-    Each gets HTTP 400, with the code of the sandbox's STS.
+    The assumption holds if each call gets HTTP 400, with the same code as from the sandbox's STS.
     """
     nonce = {"SignatureNonce": f"conform-{site.mark}"}
     works(site.sts(nonce), "AssumeRole")
@@ -64,16 +67,16 @@ def sts_statuses(site: Site) -> Finding:
     }
     faults = []
     for code, answer in answers.items():
-        # "MissingParameter.RoleArn" would be the same code with more detail.
+        # A longer code like "MissingParameter.RoleArn" counts as the same code.
         if answer.status != 400 or not answer.code.startswith(code):
             faults.append(f"{code} was expected: {answer}")
     return judged(faults, "400 each")
 
 
 def plain_http(site: Site) -> Finding:
-    """GET /health of the function by its URL, and by http://.
+    """GET /health of the function by its URL, and then by http://.
 
-    If the function itself answers the second, it listens there, too.
+    If the function itself answers the second request, it also accepts plain HTTP.
     """
     function = site.account.function
     if function is not None and function.scheme == "http":
@@ -86,10 +89,11 @@ def plain_http(site: Site) -> Finding:
 
 
 def platform_cors(site: Site) -> Finding:
-    """A preflight and a GET from an origin that is not allowed.
+    """Send a preflight and a GET from an origin that is not allowed.
 
-    Without Access-Control-Allow-Origin, browsers see only the function's own headers. With that
-    origin in it, the platform adds CORS of its own. "*" may be the function's ALLOWED_ORIGINS.
+    If the answers have no Access-Control-Allow-Origin, browsers see only the function's own
+    headers. If it names that origin, the platform adds its own CORS headers. "*" may be the
+    function's ALLOWED_ORIGINS.
     """
     ask = {"Origin": _ORIGIN, "Access-Control-Request-Method": "GET"}
     answers = (
@@ -106,31 +110,34 @@ def platform_cors(site: Site) -> Finding:
 
 
 def empty_variables(site: Site) -> Finding:
-    """GET /health of a function that s.yaml or template.yml deployed; both set empty variables.
+    """GET /health of a function that s.yaml or template.yml deployed. Both set empty variables.
 
-    200: empty counts as not set. 500 names a variable that has another value.
+    If the answer is 200, an empty variable counts as not set. 500 names a variable that has
+    another value.
     """
     return _healthy(site.function("GET", "/health"))
 
 
 def preinstalled(site: Site) -> Finding:
-    """GET / of a function that template.yml deployed, whose code does not have the STS SDK.
+    """GET / of a function that template.yml deployed. Its code does not contain the STS SDK.
 
-    A token or a refusal by STS shows that the SDK is there. An answer that is not from the function
-    shows that it could not start.
+    A token or a refusal by STS shows that the runtime has the SDK. An answer that is not from the
+    function shows that the function could not start.
     """
     members = token_of(site.function("GET", "/"))
     if members.get("StatusCode") == 401:
-        raise NotTried("the function needs a login before it loads anything: LOGIN=…")
+        raise NotTried("the function needs a login before it loads the SDK: LOGIN=…")
     if members.get("StatusCode") == 200:
-        return Finding(Verdict.CONFIRMED, "a token, made with what the runtime brings")
+        return Finding(Verdict.CONFIRMED, "a token, made with the SDK of the runtime")
     said = members.get("ErrorCode") or "no answer of the function"
     return Finding(Verdict.REFUTED, f"no token: {said}")
 
 
 def byte_code(site: Site) -> Finding:
-    """GET /health of a function that was deployed with byte code. ByteCode says whether it is where
-    the platform's Python looks for it; then Python uses it without checking the source.
+    """GET /health of a function that was deployed with byte code.
+
+    ByteCode in the answer says whether the byte code is at the path at which the platform's Python
+    looks for it. If so, Python uses it without checking the source.
     """
     answer = site.function("GET", "/health")
     said = token_of(answer).get("ByteCode")
@@ -140,7 +147,7 @@ def byte_code(site: Site) -> Finding:
 
 
 def session_hours(site: Site) -> Finding:
-    """GET /?duration=7200: a session that a role of the function begins may last two hours."""
+    """GET /?duration=7200. The function's role may then begin a session of two hours."""
     answer = site.function("GET", "/", query={"duration": "7200"})
     members = token_of(answer)
     code = str(members.get("ErrorCode", ""))
@@ -152,9 +159,10 @@ def session_hours(site: Site) -> Finding:
 
 
 def internal_endpoint(site: Site) -> Finding:
-    """GET /uploads of a function that asks OSS through the internal endpoint, as its /health says.
+    """GET /uploads of a function that uses the internal endpoint of OSS, as its /health says.
 
-    A listing: the endpoint is reached without a VPC. 503 OssUnreachable: it is not.
+    If the answer is a listing, the function reaches the endpoint without a VPC. If it is 503
+    OssUnreachable, the function does not.
     """
     health = site.function("GET", "/health")
     if b"-internal.aliyuncs.com" not in health.body:
@@ -169,10 +177,11 @@ def internal_endpoint(site: Site) -> Finding:
 
 
 def platform_headers(site: Site) -> Finding:
-    """GET / with an invalid key in headers x-fc-access-key-*, and without.
+    """GET / with an invalid key in headers x-fc-access-key-*, and without these headers.
 
-    If both get a token, a custom runtime sees only the platform's own headers. If only the second
-    gets one, a client's headers reach the function, which then signs with the client's key.
+    If both requests get a token, a custom runtime sees only the platform's own headers. If only the
+    request without these headers gets a token, a client's headers reach the function. The function
+    then signs with the client's key.
     """
     if token_of(site.function("GET", "/")).get("StatusCode") != 200:
         raise NotTried("the function gives no token: needs LOGIN for AUTH=jwt")

@@ -29,7 +29,7 @@ def page(assumptions: tuple[Assumption, ...]) -> str:
 
 
 def write() -> bool:
-    """Write the page; return whether it changed."""
+    """Write the page, and return whether it changed."""
     text = page(register.load())
     if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
         return False

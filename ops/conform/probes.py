@@ -1,4 +1,4 @@
-"""All probes by their names, which docs/assumptions.toml gives."""
+"""All probes by their names. docs/assumptions.toml uses these names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ops.conform.site import Site
 from ops.conform.verdicts import Finding
 
 Probe = Callable[[Site], Finding]
-"""Raises NotTried, OverBudget."""
+"""A function that tests one assumption. It raises NotTried and OverBudget."""
 
 PROBES: Mapping[str, Probe] = {
     probe.__name__: probe

@@ -1,4 +1,4 @@
-"""docs/assumptions.toml -> Assumption: an assumption about the cloud, and how it is tested."""
+"""Reads docs/assumptions.toml: each assumption about the cloud, and how it is tested."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SERVICES = ("OSS", "STS", "RAM", "FC", "ROS")
 class Assumption(NamedTuple):
     """One assumption. `id` is 1 or more, and is never reused.
 
-    `depends` are files of the project that mention it. It has either `probe`, the name of a
-    function of probes.py; or `why`, the reason why no call can show it, and `command`, what an
-    operator does to see it.
+    `depends` are files of the project that mention the assumption. An assumption has either `probe`
+    or both `why` and `command`. `probe` is the name of a function of probes.py. `why` is the reason
+    why no call can test the assumption. `command` is what an operator does to see the answer.
     """
 
     id: int
@@ -37,7 +37,8 @@ def load() -> tuple[Assumption, ...]:
 
 
 def introduction() -> str:
-    """Return the beginning of docs/assumptions.md, with {seconds}, {calls} and {rights} to fill."""
+    """Return the beginning of docs/assumptions.md, with placeholders {seconds}, {calls},
+    {rights}."""
     text: str = _read()["introduction"]
     return text
 

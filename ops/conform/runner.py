@@ -26,7 +26,7 @@ _USED_UP = "the calls or the seconds of this run are used up"
 def probe_each(
     site: Site, assumptions: Sequence[Assumption]
 ) -> Iterator[tuple[Assumption, Finding]]:
-    """Run each probe, and yield its result. Raises only if a probe itself is faulty."""
+    """Run each probe, and yield its result. Raises only if the code of a probe has an error."""
     for assumption in assumptions:
         site.exchanges.about = assumption.id
         yield assumption, _tried(site, assumption)
@@ -47,9 +47,9 @@ def _tried(site: Site, assumption: Assumption) -> Finding:
 
 
 def clean_up(site: Site) -> list[str]:
-    """Delete all that was written, and check for leftovers; return them with reasons.
+    """Delete everything that was written; return what may be left, with reasons.
 
-    No signal stops it; exchanges.py keeps a number of calls and some time for it.
+    No signal stops the clean-up. exchanges.py reserves some calls and some time for it.
     """
     with _signals_ignored():
         site.exchanges.begin_clean_up()
@@ -65,7 +65,7 @@ def _cleaned_up(site: Site) -> list[str]:
         left += _fault(f"a multipart upload of {key}", abort)
     if not site.written:
         return left
-    # No listing of the prefix shows some of them, and XML cannot hold others.
+    # Keys outside of the prefix are not in its listing, and XML cannot hold unprintable keys.
     apart = [key for key in site.written if not (_is_below(site, key) and key.isprintable())]
     left += _deleted(site, apart)
     together = [key for key in site.written if key not in apart]
@@ -80,7 +80,8 @@ def _cleaned_up(site: Site) -> list[str]:
         return answer
 
     unseen = _fault(f"{site.prefix} cannot be listed, so check it yourself", look)
-    # Only our own keys are deleted, whatever the listing says. One key may have stopped all others.
+    # Only our own keys are deleted, even if the listing shows others. If the joint deletion failed,
+    # one key may have caused it, so each key is deleted alone.
     again = together if unseen and fault else [key for key in listed if _is_below(site, key)]
     return [*left, *unseen, *_deleted(site, again)]
 
@@ -90,7 +91,7 @@ def _is_below(site: Site, key: str) -> bool:
 
 
 def _deleted(site: Site, keys: Iterable[str]) -> list[str]:
-    """Delete one by one."""
+    """Delete the keys one by one."""
     own = site.account.key
     return [line for key in keys for line in _fault(key, partial(site.oss, own, "DELETE", key))]
 
@@ -106,7 +107,7 @@ def _deleted_together(site: Site, keys: Iterable[str]) -> list[str]:
 
 
 def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
-    """Say why something may be left; nothing if the request succeeded."""
+    """Return one line that says why something may be left, or no line if the request succeeded."""
     try:
         answer = ask()
     except NotTried as reason:
@@ -119,7 +120,7 @@ def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
 @contextmanager
 def _signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        # Only the main thread handles signals.
+        # Only the main thread can set signal handlers.
         yield
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
@@ -132,7 +133,7 @@ def _signals_ignored() -> Iterator[None]:
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Let other signals act like Ctrl-C, so that they do not skip the clean-up."""
+    """Treat other signals like Ctrl-C, so that they do not skip the clean-up."""
 
     def interrupt(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)

@@ -1,7 +1,7 @@
 """The requests of the probes: signed requests to OSS, STS and the function.
 
-All that is written is under `prefix`, and is noted so that it will be deleted. Keys are relative to
-it: "link/target" is `prefix` + "link/target".
+Every object that the probes write is under `prefix`, and is noted so that it will be deleted. Keys
+are relative to `prefix`: "link/target" is `prefix` + "link/target".
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BUSY = (0, 500, 502, 503, 504)
 
 
 class Reply(NamedTuple):
-    """The result of AssumeRole; `key` is None if it was refused."""
+    """The result of AssumeRole. `key` is None if STS refused the call."""
 
     answer: Answer
     key: AccessKey | None
@@ -48,8 +48,8 @@ class Reply(NamedTuple):
 class Site:
     """The account, as the probes use it.
 
-    Every request may raise OverBudget. One to STS or OSS raises NotTried if no answer came, or if
-    the service is busy.
+    Every request may raise OverBudget. A request to STS or OSS raises NotTried if no answer came,
+    or if the service is busy.
     """
 
     def __init__(self, account: Account, exchanges: Exchanges) -> None:
@@ -62,12 +62,12 @@ class Site:
         self.uploads: dict[str, str] = {}
         """Multipart uploads that may be open: their ids, and their full keys."""
         self.unanswered: list[str] = []
-        """Requests whose result may still appear: no answer has come."""
+        """Requests that got no answer. Their result may still appear."""
         self.secrets: set[str] = set()
-        """Secrets of all sessions, which no transcript may have."""
+        """Secrets of all sessions. No transcript may contain them."""
 
     def may_write(self, key: str) -> str:
-        """Note that an object may exist; return the full key. Only for keys with `mark`."""
+        """Note that an object may exist; return the full key. The full key always has `mark`."""
         whole = key if self.mark in key else self.prefix + key
         self.written[whole] = None
         return whole
@@ -94,7 +94,7 @@ class Site:
         return Reply(answer, key)
 
     def sts(self, parameters: Mapping[str, str | None], signature: str = "") -> Answer:
-        """Call AssumeRole with some parameters changed (None: left out), or another signature."""
+        """Call AssumeRole with changed parameters (None leaves one out), or another signature."""
         account = self.account
         standard = {
             "Action": "AssumeRole",
@@ -138,8 +138,8 @@ class Site:
         """Send a request that is signed with V4 in its URL; `headers` are signed.
 
         `name` is an object key of the probe, or "" for the bucket. `additional` names headers that
-        are signed beside those that V4 always signs. `sent` are the headers that are really sent,
-        if they differ.
+        are signed in addition to those that V4 always signs. `sent` are the headers that are really
+        sent, if they differ from the signed ones.
         """
         whole = self._whole(method, name)
         query, headers = query or {}, dict(headers or {})
@@ -154,7 +154,7 @@ class Site:
         )
         asked = f"OSS {method} /{whole}{_shown(query)} (URL signed by V4)"
         real = dict(headers if sent is None else sent)
-        # The body's own length is sent, whatever was signed.
+        # The real length of the body is sent, even if another length was signed.
         real.pop("content-length", None)
         if not body and method == "PUT":
             real.setdefault("Content-Length", "0")
@@ -198,9 +198,9 @@ class Site:
         file_type: str = "text/plain",
         version: str = "V4",
     ) -> Answer:
-        """Send a PostObject, signed with V4 and its documented conditions, or with V1.
+        """Send a PostObject that is signed with V1, or with V4 and its documented conditions.
 
-        The version "V4 unbound" leaves out those conditions.
+        The version "V4 unbound" leaves out these conditions.
         """
         whole = self._whole("PUT", name)
         signer = Signer.at(time.time(), key, self.account.region)
@@ -235,9 +235,12 @@ class Site:
         return self._asked(asked, address, Call("POST", path, {}, headers, body), whole)
 
     def _asked(self, asked: str, endpoint: Endpoint, call: Call, writes: str = "") -> Answer:
-        """`writes` is the full key that the request makes, for an upload with _UPLOAD in front."""
+        """Send the request. `writes` is the full key that it creates.
+
+        For a multipart upload, _UPLOAD stands before the key.
+        """
         address = Address(endpoint.scheme, endpoint.host, endpoint.port, "")
-        # Noted before it is sent, because an interruption may come in between.
+        # This note is made before the request is sent, because an interruption may come in between.
         self.unanswered.append(writes)
         try:
             answer = self.exchanges.send(asked, address, call)
@@ -274,7 +277,7 @@ class Site:
     ) -> Answer:
         """Call the deployed function, with LOGIN if there is one. Raises NotTried without URL.
 
-        With `plain` it uses http://, and then no login.
+        With `plain` it uses http://, and sends no login.
         """
         address = self.account.function
         if address is None:
@@ -288,7 +291,7 @@ class Site:
         asked = f"FC {method} {path}{_shown(query or {})}"
         answer = self.exchanges.send(asked, address, call)
         if path == "/":
-            # It is a token, which no transcript may have.
+            # The answer is a token, which no transcript may contain.
             members = token_of(answer)
             names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
             self.secrets.update(str(members[name]) for name in names if name in members)
@@ -296,7 +299,7 @@ class Site:
 
 
 def token_of(answer: Answer) -> dict[str, object]:
-    """Return the members of the function's answer, {} if it is not a JSON object."""
+    """Return the members of the function's answer, or {} if the answer is not a JSON object."""
     try:
         members = json.loads(answer.body)
     except ValueError:
@@ -317,7 +320,7 @@ def _signed_query(
     headers: Mapping[str, str],
     additional: list[str],
 ) -> str:
-    """Return the query of a URL signed with V4 (vendor documentation); names in lower case."""
+    """Return the query of a URL that is signed with V4. The header names are in lower case."""
     parameters = {
         **query,
         "x-oss-signature-version": ALGORITHM,

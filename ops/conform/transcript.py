@@ -1,7 +1,8 @@
 """The transcript: requests and answers, without secrets and names of the account.
 
 Keys, tokens, logins and signatures are never noted (exchanges.py). If an answer quotes them, they
-are masked here. So are the bucket, the account's id, the role, the folders and the function's host.
+are masked here. The bucket, the account's id, the role, the folders and the function's host are
+masked too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _SHAPES = (
     (re.compile(r"user/[^\s\"',;<>]+"), "user/NAME"),
     (re.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"), "ADDRESS"),
 )
-"""Patterns of secrets and names, of any account."""
+"""Patterns that match the secrets and names of any account."""
 _MAX_MESSAGE = 300
 
 
@@ -81,7 +82,7 @@ def text(site: Site, found: Sequence[tuple[Assumption, Finding]], where: str) ->
 
 def _line(note: Note, masked: Callable[[str], str]) -> str:
     headers = "".join(f" {name}: {value};" for name, value in note.headers.items())
-    # Masked before it is cut, because half a secret would not be recognized.
+    # The message is masked before it is cut, because half a secret would not be recognized.
     said = f" {masked(note.answer.message)[:_MAX_MESSAGE]}" if note.answer.status else ""
     return f"    {masked(f'{note.asked}{headers} -> {note.answer}')}{said}".rstrip()
 

@@ -1,4 +1,4 @@
-"""The result of a probe: confirmed, refuted, or not tried with the reason."""
+"""The result of a probe: confirmed, refuted, or not tried, with the reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Verdict(Enum):
-    """REFUTED means that the cloud behaves differently from the assumption."""
+    """REFUTED means that the cloud does not behave as the assumption says."""
 
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
@@ -16,17 +16,17 @@ class Verdict(Enum):
 
 
 class Finding(NamedTuple):
-    """A verdict, with what was seen, or why nothing was."""
+    """A verdict. `detail` says what was seen, or why nothing was seen."""
 
     verdict: Verdict
     detail: str
 
 
 class NotTried(Exception):
-    """Raised if a probe cannot decide: something it needs is missing, or its control failed."""
+    """Raised if a probe cannot decide, because something is missing or its control failed."""
 
 
 def judged(faults: Iterable[str], detail: str) -> Finding:
-    """REFUTED with the faults if there are any, otherwise CONFIRMED with `detail`."""
+    """Return REFUTED with the faults if there are any, otherwise CONFIRMED with `detail`."""
     found = "; ".join(faults)
     return Finding(Verdict.REFUTED, found) if found else Finding(Verdict.CONFIRMED, detail)
