@@ -476,7 +476,7 @@ def test_own_variables_are_of_the_completion_of_multipart(world: World) -> None:
 OWN_WISHES: list[tuple[str, str, dict[str, str], str]] = [
     ("/form", "Bucket=bob", {}, "own variable 1, Bucket: that name is reserved"),
     ("/form", '{"order": 7}', {}, "own variable 1: its name must be 1 to 32 of"),
-    ("/signed-url", f"a={'%2B' * 1000}", {"object": "l" * 900}, "must be shorter with such"),
+    ("/signed-url", f"a={'%2B' * 1000}", {"object": "l" * 900}, "must be shorter, because"),
     ("/signed-url", "a=1", {"method": "GET"}, "callback_variables: is for PUT only"),
     ("/signed-url", "a=1", {"method": "HEAD"}, "callback_variables: is for PUT only"),
     ("/multipart", "a=1", {"size": "9"}, "callback_variables: needs Upload as well"),
