@@ -1,8 +1,8 @@
-"""Grant -> the callback parameters that a client gives to OSS, so that OSS calls back at the end.
+"""Makes the callback parameters that a client gives to OSS, so that OSS calls back after an upload.
 
 A token, a signed URL and a form carry the same parameters in three formats. verify.py verifies
-callbacks. The format is vendor documentation ("Callback"): at most 5 KB each, and names of
-variables in lower case.
+callbacks. The vendor documents the format ("Callback"): a parameter has at most 5 KB, and names of
+variables are in lower case.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from token_service.settings.addresses import Url
 from token_service.settings.parsing import Reader, Refused
 
 MAX_BYTES = 5 * 1024
-"""OSS's limit on the callback, and on its variables."""
+"""OSS's limit in bytes for the callback, and for its variables."""
 
-BODY_TYPE = "application/x-www-form-urlencoded"  # one of OSS's two callbackBodyType
+BODY_TYPE = "application/x-www-form-urlencoded"  # OSS also accepts JSON here
 _SEAL = "${x:seal}"
 BODY = "&".join(
     (
@@ -41,22 +41,22 @@ a file name cannot add fields. How OSS escapes JSON is not verified on the real 
 A client with a token can change this body, so the function asks OSS itself for the content type."""
 
 
-# No percent-encoding: then OSS signs the same text before and after decoding.
+# Percent-encoding is not allowed, so that decoding does not change the text that OSS signs.
 _CALLBACK_PATH = "(?:/[A-Za-z0-9._~-]{1,50}){0,4}/callback"
 
 
 class CallbackSettings(NamedTuple):
-    """Where OSS calls back after an upload, and the webhook to call then. CALLBACK_SECRET (for
-    seals) and UPLOAD_HOOK_SECRET (for the webhook's signatures) are read at each use."""
+    """Where OSS calls back after an upload, and the webhook that is called then. CALLBACK_SECRET
+    (for seals) and UPLOAD_HOOK_SECRET (for the webhook's signatures) are read at each use."""
 
     url: Url
     public_key_url: Url | None
-    """A loopback URL that replaces OSS's own, in a sandbox only; otherwise None."""
+    """A loopback URL for OSS's public key in a sandbox; otherwise None."""
     hook: Url | None
 
 
 def read(reader: Reader) -> CallbackSettings:
-    """Read the variables of callbacks, where CALLBACK_URL or UPLOAD_HOOK_URL is set."""
+    """Read the variables of callbacks, if CALLBACK_URL or UPLOAD_HOOK_URL is set."""
     url = reader.read(v.CALLBACK_URL)
     reader.read(v.CALLBACK_SECRET)
     hook = reader.optional(v.UPLOAD_HOOK_URL, None)
@@ -81,13 +81,13 @@ def public_key_url(value: str) -> Url:
     found = addresses.url(value)
     if not re.fullmatch(addresses.LOOPBACK, found.endpoint.host):
         raise Refused(
-            "must be a loopback URL: it is for a sandbox only; OSS's own key needs no setting"
+            "must be a loopback URL, since it is for a sandbox; OSS's own key needs no setting"
         )
     return found
 
 
 class CallbackParameters(NamedTuple):
-    """The callback of one grant, and our one variable, both in base64 as OSS takes them."""
+    """The callback of one grant, and its one variable (the seal), both in base64 as OSS expects."""
 
     callback: str
     variables: str
@@ -100,7 +100,7 @@ class CallbackParameters(NamedTuple):
         return {"Callback": self.callback, "CallbackVar": self.variables}
 
     def query(self) -> dict[str, str]:
-        """Return the query of a signed URL. OSS refuses it together with the callback headers."""
+        """Return query parameters of a signed URL. OSS refuses them beside callback headers."""
         return {"callback": self.callback, "callback-var": self.variables}
 
     def form_fields(self) -> dict[str, str]:
@@ -116,9 +116,9 @@ def callback_parameters(
     secrets: tuple[bytes, ...],
     own: str = "",
 ) -> CallbackParameters:
-    """Return the callback of a grant whose token, URL or form ends at `expires` (unix seconds).
-    `secrets` are those of CALLBACK_SECRET; `own` has the app's variables (variables.wished). The
-    same input makes the same output."""
+    """Return the callback of a grant whose token, URL or form expires at `expires` (unix seconds).
+    `secrets` come from CALLBACK_SECRET. `own` has the app's variables (variables.wished). The same
+    input makes the same output."""
     content = Seal(
         caller=grant.session_name,
         bucket=grant.bucket,
@@ -138,7 +138,7 @@ def callback_parameters(
 
 
 def _issued(grant: Grant) -> int | None:
-    """Return when the login was made; LOGINS_NOT_BEFORE may be set before the upload ends."""
+    """Return when the login was made, because LOGINS_NOT_BEFORE may be set during the upload."""
     if grant.login is None or grant.login.issued is None:
         return None
     return max(0, int(grant.login.issued))
@@ -151,7 +151,7 @@ def _callback(settings: CallbackSettings, body: str) -> str:
         "callbackBodyType": BODY_TYPE,
     }
     if settings.url.endpoint.scheme == "https":
-        # OSS must name the host in its TLS hello, or a gateway with many hosts fails.
+        # OSS must name the host in its TLS hello, because a gateway may serve many hosts.
         callback["callbackSNI"] = True
     return _base64(callback)
 

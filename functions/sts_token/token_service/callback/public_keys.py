@@ -1,9 +1,9 @@
 """The public keys that verify OSS's callbacks, and where they may come from.
 
-OSS names the URL of its key in each callback. It cannot be trusted before the signature is
-verified, so only the vendor's one host is asked, by https. A copy of the vendor's key is bundled
-and tried first. If no known key fits, the URL is fetched, but at most once a minute (every 5 s
-without keys), and 5 s after a fetch of another URL. A failed fetch changes nothing.
+OSS names the URL of its key in each callback. This URL cannot be trusted before the signature is
+verified, so keys are fetched only from the vendor's one host, by https. A copy of the vendor's key
+is bundled and tried first. If no known key fits, the URL is fetched, at most once a minute (every 5
+s without keys). All fetches are at least 5 s apart. A failed fetch changes nothing.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs
 C0fTXv+nvlmklvkcolvpvXLTjaxUHR3W9LXxQ2EHXAJfCB+6H2YF1k8CAwEAAQ==
 -----END PUBLIC KEY-----
 """
-"""OSS's key, which verifies the sample of the vendor's documentation. That OSS signs with it is not
-verified on the real OSS (assumption 19). If a callback names another key, that is fetched."""
+"""OSS's key, which verifies the sample of the vendor's documentation. That OSS signs with this key
+is not verified on the real OSS (assumption 19). If a callback names another key, that key is
+fetched."""
 
-MIN_INTERVAL_SECONDS = 60.0  # between two fetches of a URL that has given keys; ours to choose
-RETRY_SECONDS = 5.0  # between two of a URL that has given none, and of any URLs; ours
+MIN_INTERVAL_SECONDS = 60.0  # between two fetches of a URL that has given keys; our choice
+RETRY_SECONDS = 5.0  # between two fetches of a URL without keys, or of any URLs; our choice
 MAX_URLS = 8
-"""URLs in the cache. Entries without keys are evicted first, then the least recently used."""
-MAX_PEM_BYTES = 16 * 1024  # of one answer; a key of 4,096 bits takes 800. Ours to choose
+"""The size of the cache. URLs without keys are evicted first, then the least recently used."""
+MAX_PEM_BYTES = 16 * 1024  # of one answer; our choice. A key of 4,096 bits takes 800 bytes
 
 _PATH = r"/[A-Za-z0-9._/-]{1,200}"
 
@@ -50,22 +51,22 @@ class OssKeys:
     """Verifies signatures of OSS. Thread-safe."""
 
     def __init__(self, own_url: Url | None) -> None:
-        """With `own_url`, that of a sandbox, keys come only from there."""
+        """With `own_url` (of a sandbox), keys come only from this URL."""
         self._own_url = own_url
         self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock, self._fetching = threading.Lock(), threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
-        # The last fetch of any URL: a client with a seal can name many URLs.
+        # When any URL was last fetched, because a client with a seal can name many URLs.
         self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:
-        """Accept a signature of any of the texts by a key of `key_url` (as OSS sent it). A fetch,
-        if needed, ends before `end`, a time.monotonic() value in seconds. Raises
+        """Accept a signature that a key of `key_url` (as OSS sent it) made for one of the texts. If
+        a fetch is needed, it ends before `end`, a time.monotonic() value. Raises
         CallbackRefused."""
         url = self._accepted(key_url)
         if _any_verifies((*self._known(url), *self._bundled), signature, texts):
             return
-        # Requests that come while a key is fetched wait for it, and use it too.
+        # Requests that arrive during a fetch wait for it, and use its keys too.
         if self._fetching.acquire(timeout=max(0.0, end - time.monotonic())):
             try:
                 if self._may_fetch(url):
@@ -75,11 +76,11 @@ class OssKeys:
         if _any_verifies(self._known(url), signature, texts):
             return
         if not self._known(url):
-            raise CallbackRefused("the signature matches no known key; its own cannot be fetched")
+            raise CallbackRefused("the signature matches no known key; no other can be fetched")
         raise CallbackRefused("the signature does not match")
 
     def _accepted(self, key_url: str) -> Url:
-        """Return the URL to fetch: OSS may name one with http, but https is used."""
+        """Return the URL to fetch. It has https, also if OSS names it with http."""
         if self._own_url is not None:
             if key_url != str(self._own_url):
                 raise CallbackRefused("the public key's URL is not CALLBACK_PUBLIC_KEY_URL")
@@ -96,8 +97,8 @@ class OssKeys:
             return found.keys if found else ()
 
     def _may_fetch(self, url: Url) -> bool:
-        """Whether to fetch now; True counts as a fetch."""
-        # Not monotonic(): that clock may stop while an instance is frozen.
+        """Whether to fetch now. True is recorded as a fetch."""
+        # monotonic() is not used, because it may stop while an instance is frozen.
         now = time.time()
         with self._lock:
             found = self._fetched.pop(url, _Fetched((), 0.0))
@@ -107,7 +108,7 @@ class OssKeys:
                 self._tried = now
             self._fetched[url] = _Fetched(found.keys, now if may else found.tried)
             while len(self._fetched) > MAX_URLS:
-                # An entry without keys, if there is one, so that useful entries stay.
+                # Evict an entry without keys if there is one, so that useful entries stay.
                 others = {k: entry for k, entry in self._fetched.items() if k != url}
                 empty = (known for known, entry in others.items() if not entry.keys)
                 del self._fetched[next(empty, next(iter(others)))]

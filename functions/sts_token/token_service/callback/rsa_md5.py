@@ -1,8 +1,8 @@
-"""RSA public keys in PEM, and PKCS#1 v1.5 signatures over MD5, as OSS's callbacks need them.
+"""Reads RSA public keys in PEM, and verifies PKCS#1 v1.5 signatures over MD5, for OSS's callbacks.
 
-This is plain Python: a verification takes 30 us, while importing `cryptography` takes 40 ms, and
-newer releases refuse keys as short as OSS's (512 bits). All values here are public, so nothing has
-to run in constant time.
+This is plain Python, and a verification takes 30 us. Importing `cryptography` would take 40 ms, and
+its newer releases refuse keys as short as OSS's (512 bits). All values here are public, so nothing
+has to run in constant time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 MIN_BITS = 512
 """The length of OSS's own key."""
-MAX_BITS = 4096  # ours to choose: a stranger may name a key, and a longer one costs more time
+MAX_BITS = 4096  # our choice: a stranger may name a key, and longer keys cost more time
 MAX_KEYS = 8
 """The most keys in one PEM text."""
 
@@ -43,14 +43,14 @@ def read_pem(text: str) -> tuple[PublicKey, ...]:
 
 
 def verifies_md5(key: PublicKey, signature: bytes, text: bytes) -> bool:
-    """Whether `signature` is the key's for `text`: RSASSA-PKCS1-v1_5 with MD5 (RFC 8017, 8.2.2).
+    """Whether `key` made `signature` for `text`, by RSASSA-PKCS1-v1_5 with MD5 (RFC 8017, 8.2.2).
     The whole encoded message is built and compared, because a parser of its padding could miss
     forged bytes."""
     return verifies(key, signature, _MD5_PREFIX + hashlib.md5(text, usedforsecurity=False).digest())
 
 
 def verifies(key: PublicKey, signature: bytes, info: bytes) -> bool:
-    """The same for the DigestInfo of any digest, since test vectors use others."""
+    """Verify like `verifies_md5`, but for any DigestInfo. Test vectors use other digests, too."""
     size = (key.modulus.bit_length() + 7) // 8
     number = int.from_bytes(signature, "big")
     if len(signature) != size or number >= key.modulus:

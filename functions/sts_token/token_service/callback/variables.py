@@ -14,20 +14,20 @@ from token_service.grant.wish_names import OWN_VARIABLES
 
 MAX_VARIABLES = 10  # of one upload; ours to choose
 MAX_BYTES = 1024
-"""For names and values together, in UTF-8: with the seals of most names this fits OSS's 5 KB."""
+"""For names and values together, in UTF-8. With a seal of usual size they fit OSS's 5 KB."""
 _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
 _FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
 FIELDS = tuple(field.partition("=")[0] for field in BODY.split("&"))
 MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
-"""The members of our answer. Own variables may not have these names, nor those of FIELDS."""
+"""The members of our answer. Own variables must not have these names or the names in FIELDS."""
 _OURS = {name.lower() for name in (*FIELDS, *MEMBERS, "Variables", "Status", "StatusCode")}
 
 
 def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return own variables by their names, without "x:". Raises CallbackRefused, which quotes
-    neither values nor malformed names."""
+    """Return own variables by their names, without "x:". Raises CallbackRefused. Its message does
+    not quote values or malformed names."""
     found: dict[str, str] = {}
-    # One more than allowed is enough to refuse thousands.
+    # Reading one more than allowed is enough to refuse thousands.
     for number, (name, value) in enumerate(pairs[: MAX_VARIABLES + 1], 1):
         form, what = re.fullmatch(_NAME, name), f"own variable {number}"
         if form is None:

@@ -1,9 +1,9 @@
-"""OSS's callback after an upload -> verified Upload.
+"""Verifies OSS's callback after an upload, and makes an Upload of it.
 
-There are three questions, the cheap ones first. Is it about something that this function granted
-(seals.py)? Has OSS signed it (public_keys.py)? Is it true? A client with a token can have OSS sign
-anything, so OSS is asked for the object itself. The signed text is the decoded path, "?" and the
-query if there is one, a line feed, and the body (vendor documentation).
+There are three checks, the cheap ones first. Did this function grant the upload (seals.py)? Did OSS
+sign the callback (public_keys.py)? Is its content true? A client with a token can have OSS sign
+anything, so the function asks OSS for the object itself. The signed text is the decoded path, "?"
+and the query if there is one, a line feed, and the body (vendor documentation).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from token_service.http.messages import Request
 from token_service.oss_client import ObjectHead
 
 MAX_BODY_BYTES = 16 * 1024
-"""An object key has at most 1,023 bytes, and encoded three times as many; so have the app's own
-variables. Our seal has up to 3 KB."""
-MAX_HEADER_CHARACTERS = 2048  # of each header that OSS signs with; ours to choose
+"""An object key has at most 1,023 bytes, and three times as many if URL-encoded. The app's own
+variables take about as much. Our seal has up to 3 KB."""
+MAX_HEADER_CHARACTERS = 2048  # of each header of OSS's signature; our choice
 
 _ETAG = "[A-Za-z0-9-]{1,128}"
 _NUMBER = "[0-9]{1,19}"
 
 
 class Callback(NamedTuple):
-    """A callback that OSS signed for something we granted. `caller` is the grant's session name.
+    """A callback that OSS signed for an upload we granted. `caller` is the grant's session name.
     `size` is in bytes; `issued` is when the login was made, in unix seconds, if the seal has it."""
 
     caller: str
@@ -52,9 +52,9 @@ class Callback(NamedTuple):
 
 class Upload(NamedTuple):
     """A verified upload: size in bytes, etag without quotes, and pixels if it is an image. `id` (64
-    hex digits) is the same for the same upload, however often it is reported, and uploaders cannot
-    influence it. `legacy_id` is the id of the version before, for back ends that stored it; the
-    next version removes it. `variables` are the app's own, which nobody verifies."""
+    hex digits) stays the same if an upload is reported again, and uploaders cannot influence it.
+    `legacy_id` is the id of the previous version, for back ends that stored it; the next version
+    removes it. `variables` are the app's own, and nobody verifies them."""
 
     id: str
     legacy_id: str
@@ -112,8 +112,8 @@ def verify(
 
 
 def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
-    """Compare a callback with OSS's object (None if there is none). Raises CallbackRefused if they
-    differ: then the callback is not true, or not any more."""
+    """Compare a callback with the object in OSS (None if there is no object). Raises
+    CallbackRefused if they differ, because then the callback is false or outdated."""
     if head is None:
         raise CallbackRefused("OSS has no such object")
     if (callback.size, callback.etag.upper()) != (head.size, head.etag.upper()):
@@ -134,7 +134,7 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
 
 
 def _legacy_id(callback: Callback) -> str:
-    """Return the id of before. A client can make up `request`, so one object may have many."""
+    """Return the previous version's id. By inventing `request`, a client can make many ids."""
     of = callback
     return _hash([of.bucket, of.object_key, of.etag.upper(), of.size, of.request_id])
 
@@ -155,11 +155,11 @@ def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
         raise CallbackRefused(f"the body is not {BODY_TYPE}")
     fields: dict[str, str] = {}
     own: list[tuple[str, str]] = []
-    # One more than allowed is enough to refuse a million.
+    # Splitting one more than allowed is enough to refuse a million.
     parts = request.body.split(b"&", len(variables.FIELDS) + variables.MAX_VARIABLES)
     for number, part in enumerate(parts, 1):
         try:
-            # Decoded before it is compared: "b%75cket" is bucket, too.
+            # Names are decoded before they are compared, since "b%75cket" is bucket, too.
             texts = part.decode("ascii").split("=", 1)
             name, value = (unquote_plus(text, errors="strict") for text in texts)
         except ValueError:
@@ -183,16 +183,16 @@ def _base64_header(request: Request, name: str) -> bytes:
     try:
         if len(value) <= MAX_HEADER_CHARACTERS:
             return base64.b64decode(value, validate=True)
-    # b64decode raises it for text that is not ASCII as well.
+    # b64decode also raises ValueError for text that is not ASCII.
     except ValueError:
         pass
     raise CallbackRefused(f"the header {name} is not base64")
 
 
 def _signed_texts(request: Request, settings: CallbackSettings) -> tuple[bytes, ...]:
-    """Return the texts that OSS may have signed. One has the path of CALLBACK_URL, since a gateway
-    may rewrite paths. One has the path that arrived, since callbacks of an earlier CALLBACK_URL may
-    be under way for as long as tokens live."""
+    """Return the texts that OSS may have signed. One text has the path of CALLBACK_URL, since a
+    gateway may rewrite paths. The other has the path of the request, since callbacks to an earlier
+    CALLBACK_URL may arrive while old tokens are valid."""
     paths = dict.fromkeys((settings.url.path, request.path))
     return tuple(path.encode("utf-8", "surrogatepass") + b"\n" + request.body for path in paths)
 

@@ -1,4 +1,4 @@
-"""Upload -> the webhook: a call to the operator's own back end (UPLOAD_HOOK_URL), which may refuse.
+"""Reports an upload to the webhook: the operator's back end (UPLOAD_HOOK_URL), which may refuse it.
 
 docs/callbacks.md documents the signed text and the headers, so back ends rely on them.
 """
@@ -48,7 +48,7 @@ class Webhook:
             "X-Upload-Signature": f"sha256={signature(moment, body, secret)}",
         }
         try:
-            # It may be sent twice: the back end recognizes it by the Idempotency-Key.
+            # It may be sent twice; the back end recognizes a repeat by the Idempotency-Key.
             reply = self._connection.request(
                 lambda: Exchange("POST", self._path, body, headers, end, MAX_ANSWER_BYTES)
             )
@@ -72,7 +72,7 @@ def _answer(body: bytes) -> dict[str, object]:
     fault = HookFailed("UPLOAD_HOOK_URL did not answer with a JSON object")
     try:
         answer: Any = json.loads(body, parse_constant=_refuse)
-        # Raises if JSON that could be read is nested too deeply to be written again.
+        # This raises if JSON that could be read is nested too deeply to be written again.
         compact(answer)
     except (ValueError, RecursionError):
         raise fault from None

@@ -1,4 +1,4 @@
-"""Makes unique object names (`name=auto`), so that image.jpg of two phones makes two objects."""
+"""Makes unique object names (`name=auto`), so that image.jpg of two phones becomes two objects."""
 
 from __future__ import annotations
 

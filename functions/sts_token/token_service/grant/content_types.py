@@ -1,4 +1,4 @@
-"""The content types of an upload by URL or form: those of UPLOAD_CONTENT_TYPES, narrowed by a wish.
+"""Checks the content types of uploads by URL or form: UPLOAD_CONTENT_TYPES, narrowed by a wish.
 
 RAM policies cannot check content types, so these limits do not apply to tokens.
 """
@@ -11,9 +11,9 @@ from token_service.grant.refusals import InvalidParameter
 from token_service.settings.parsing import Refused, texts
 
 TYPE_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-"""A pattern of each half of a content type (RFC 6838)."""
+"""A pattern for each half of a content type (RFC 6838)."""
 _MEDIA = ("image", "audio", "video")
-# With parameters, as in "text/plain; charset=utf-8".
+# A type may have parameters, as in "text/plain; charset=utf-8".
 _EXACT = rf"{TYPE_NAME}/{TYPE_NAME}(?:; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+){{0,4}}"
 
 
@@ -30,8 +30,8 @@ def types(value: str) -> tuple[str, ...]:
 
 
 def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
-    """Return the one type of a signed PUT; None if any is allowed and there is no wish. Raises
-    InvalidParameter for a wish that is malformed, not allowed, or missing though it is needed."""
+    """Return the one type of a signed PUT, or None if any is allowed and none is wished. Raises
+    InvalidParameter for a wish that is malformed, not allowed, or missing although it is needed."""
     found = narrowed(wish, allowed)
     if len(found) > 1:
         raise _refusal(allowed)
@@ -39,9 +39,9 @@ def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
 
 
 def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the exact types that a form allows; empty, any. Raises InvalidParameter as `exact`.
-    With a configured pattern a wish is needed, because the condition "starts-with" would accept
-    "image/png,text/html", of which browsers use the last."""
+    """Return the exact types that a form allows (empty: any type). Raises InvalidParameter as
+    `exact` does. With a configured pattern a wish is needed, because the condition "starts-with"
+    would accept "image/png,text/html", and browsers use the last of these types."""
     if wish is None and not any(map(is_pattern, allowed)):
         return allowed
     if wish is not None and re.fullmatch(_EXACT, wish) and _is_allowed(wish, allowed):
@@ -74,7 +74,7 @@ def _is_allowed(wish: str, allowed: tuple[str, ...]) -> bool:
 
 
 def _is_meant(wish: str, pattern: str) -> bool:
-    """Whether a pattern means this type: image/* means pictures, so SVG must be named."""
+    """Whether a pattern includes this type. SVG is not included in image/*, and must be named."""
     return pattern[:-2].lower() not in _MEDIA or is_media(wish)
 
 

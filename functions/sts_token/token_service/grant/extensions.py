@@ -30,7 +30,7 @@ _EXTENSIONS = {
     f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
     f"{_OFFICE}.wordprocessingml.document": "docx",
 }
-"""The types whose extension is not their second half, as it is for image/png."""
+"""The types whose extension is not their second half. For image/png it is."""
 
 
 def of(content_type: str) -> tuple[str, ...]:
@@ -53,5 +53,5 @@ SHOWN: Mapping[str, str] = {
 
 
 def shown_as(name: str) -> str | None:
-    """Return the type as which a browser may show an object of this name, or None."""
+    """Return the type with which a browser may show an object of this name, or None."""
     return SHOWN.get(name.rpartition(".")[2].lower())

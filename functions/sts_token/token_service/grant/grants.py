@@ -1,4 +1,4 @@
-"""Caller and wishes -> Grant: what this caller may do now. A wish can only narrow (wishes.py)."""
+"""Decides what a caller may do now: the Grant. A wish can only narrow it (wishes.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOGIN = "access_token"  # the query parameter that may carry a login (RFC 6750)
 
 
 class Grant(NamedTuple):
-    """One bucket, a prefix or an object key under it, a policy's name; `seconds`: 900 to 43,200."""
+    """A bucket, a prefix or an object key under it, and a policy, for 900 to 43,200 seconds."""
 
     bucket: str
     prefix: str
@@ -43,8 +43,8 @@ def folder(caller: Caller, settings: Settings) -> str:
 
 
 def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Grant:
-    """Narrow what the operator configured to this caller and these wishes. Raises InvalidParameter
-    for a wish that is malformed or would widen."""
+    """Make a grant: the operator's settings, narrowed to this caller and these wishes. Raises
+    InvalidParameter for a wish that is malformed or asks for too much."""
     prefix, name = folder(caller, settings), caller.session_name
     seconds, policy = settings.token_seconds, settings.policy
     grant = Grant(settings.bucket, prefix, None, policy, seconds, name, caller.login)

@@ -1,5 +1,5 @@
-"""Rules for OBJECT_PREFIX, and for the names of new objects. They come on top of the rules for any
-object key (object_keys.py)."""
+"""Rules for OBJECT_PREFIX, and for the names of new objects. They are added to the rules for all
+object keys (object_keys.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from token_service.settings.parsing import Refused
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 # Visible format characters: signs of Arabic, Syriac and Kaithi.
 _SEEN = frozenset(map(chr, (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2)))
-# Persian and the scripts of India need them, and some emoji are made with them.
+# Persian and the scripts of India need joiners, and some emoji contain them.
 _JOINERS = frozenset("\u200c\u200d")
 
 
@@ -28,11 +28,11 @@ def prefix(value: str) -> str:
 def fault(name: str) -> str | None:
     """Say what is wrong with the name of a new object, or None.
 
-    This is for new objects only: stored objects can be read, listed and reported under any name.
-    Refused are characters that are invisible or change the direction of text: fillers, and the
-    format characters of Unicode (category Cf) except the visible ones. A joiner (U+200C, U+200D)
-    is refused if it has only ASCII beside it, where it joins nothing. So are "." and ".." segments
-    that are percent-encoded, also repeatedly."""
+    Only new objects are checked. Stored objects can be read, listed and reported under any name.
+    Invisible characters, and ones that change the direction of text, are refused: fillers, and
+    Unicode's format characters (category Cf) except the visible ones. A joiner (U+200C, U+200D) is
+    refused if it has only ASCII beside it, where it joins nothing. Segments "." and ".." are
+    refused even if they are percent-encoded, once or repeatedly."""
     if any(map(_is_unseen, name)) or _joins_nothing(name):
         return "must not contain invisible characters, or ones that change the direction of text"
     if _has_encoded_dots(name):

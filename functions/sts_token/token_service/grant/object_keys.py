@@ -1,21 +1,21 @@
-"""Which object keys and prefixes are accepted: one rule for settings, grants and policies."""
+"""Decides which object keys and prefixes settings, grants and policies accept."""
 
 from __future__ import annotations
 
 MAX_BYTES = 1023
 """OSS's limit on a key's length in UTF-8 (vendor documentation)."""
 
-# "*" and "?" are wildcards in a RAM policy. "$" is refused since it could begin a policy variable:
-# that RAM has none is not verified on the real RAM (assumption 7). This is a set, because compiling
-# a pattern takes 1 ms of a cold start.
+# "*" and "?" are wildcards in a RAM policy. "$" could begin a policy variable. That RAM has no
+# variables is not verified on the real RAM (assumption 7). A set saves 1 ms of a cold start, which
+# compiling a pattern would take.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
 
 
 def fault(key: str) -> str | None:
-    """Say what is wrong with an object key or prefix, or None. Accepted: 1 to 1,023 bytes of UTF-8;
-    no leading "/" or "\\"; no empty segment; no control character; no "*", "?" or "$"; no "." or
-    ".." segment, which HTTP clients and file systems would resolve to another key."""
+    """Say what is wrong with an object key or prefix, or None. It must have 1 to 1,023 bytes of
+    UTF-8, and no leading "/" or "\\", empty segment, control character, "*", "?" or "$". It must
+    have no "." or ".." segment, which clients and file systems would resolve to another key."""
     if not key:
         return "must not be empty"
     if not _FORBIDDEN.isdisjoint(key):

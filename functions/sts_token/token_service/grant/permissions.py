@@ -1,9 +1,9 @@
-"""Decides whether a RAM policy allows an action, for what the function's own key signs without STS.
+"""Decides whether a RAM policy allows an action that the function's own key signs, without STS.
 
-The sandbox has an evaluator of its own, on purpose: it checks this one, so they share no code. This
-one is stricter than RAM, never laxer. An Allow counts only without a Condition, or for listing with
-the Condition of the bundled policies. A Deny counts with any Condition. A prefix is allowed only if
-everything under it is.
+The sandbox has its own evaluator, which checks this one, so they share no code on purpose. This
+evaluator may refuse what RAM allows, but never allows what RAM refuses. An Allow counts only
+without a Condition, or for listing with the Condition of the bundled policies. A Deny counts with
+any Condition. A prefix is allowed only if everything under it is allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MEMBERS = frozenset(("Effect", "Action", "NotAction", "Resource", "Condition"))
 
 
 class NotAllowed(ServiceError):
-    """Raised when the policy of a caller's grant does not allow what a URL or form is for."""
+    """Raised when the policy of a caller's grant does not allow the action of a URL or form."""
 
     status = 403
     code = "NotAllowed"
@@ -40,7 +40,7 @@ class _Statement(NamedTuple):
 
 
 def require(policy: str, action: str, account: str, resource: str) -> None:
-    """Raise NotAllowed unless a policy allows an action; raise PolicyError as `allows` does.
+    """Raise NotAllowed if a policy does not allow an action, and PolicyError as `allows` does.
     `resource` is bucket/key, or bucket/prefix* for everything under a prefix; keys themselves have
     no "*" (object_keys.py). `account` owns the bucket."""
     if not allows(policy, action, account, resource):
@@ -115,7 +115,7 @@ def _covers(pattern: str, account: str, resource: str) -> bool:
     """Whether the pattern of an Allow covers all of our resource."""
     if pattern == "*":
         return True
-    # Compared field by field: as one text, "acs:oss:*:*:bucket/a*" would also match the key
+    # Fields are compared one by one. As one text, "acs:oss:*:*:bucket/a*" would also match the key
     # "x:bucket/abc" of any other bucket.
     fields = pattern.split(":", 4)
     if len(fields) != 5 or fields[0] != "acs" or fields[1] != "oss" or fields[2] != "*":
@@ -140,9 +140,9 @@ def _may_meet(pattern: str, resource: str) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a text matches a pattern: "*" is any characters, also "/", and "?" is one. There is
-    no escape and no variable. It takes at most len(pattern) * len(text) steps, since only the last
-    star is tried again: an earlier one could not match more."""
+    """Whether a text matches a pattern: "*" stands for any characters, also "/", and "?" for one.
+    There is no escape and no variable. Only the last star is tried again, since earlier ones could
+    not match more. So there are at most len(pattern) * len(text) steps."""
     at = place = resume = 0
     star = -1
     while at < len(text):

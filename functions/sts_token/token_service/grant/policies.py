@@ -1,9 +1,9 @@
-"""Grant -> RAM policy: templates, rendered so that no value can break out of its JSON string.
+"""Renders a grant's RAM policy from a template. No value can break out of its JSON string.
 
-A template may print `bucket`, and `keys`: the prefix with "*", or the one object. It may print
-`prefix` only if the grant is for a whole prefix; for one object that fails, and opens nothing more.
-Operators may use a file of their own. `make docs` renders the bundled templates in advance, and
-their SHA-256 finds the result. Jinja2 renders any other template here.
+A template may print `bucket` and `keys`, which is the prefix with "*", or the one object. If a
+grant is for one object, printing `prefix` fails, so it cannot allow more. Operators may use their
+own file. `make docs` renders the bundled templates in advance, and the SHA-256 of a template finds
+the result. Jinja2 renders any other template here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Policies:
     """The configured policy templates, loaded once."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Load the templates: first that of POLICY_FILE, then those of POLICY_CHOICES. Raises
+        """Load the templates: first the one of POLICY_FILE, then those of POLICY_CHOICES. Raises
         Misconfiguration if one is missing or malformed."""
         try:
             with open(os.path.join(_BUNDLED, READY), encoding="utf-8") as file:
@@ -74,11 +74,11 @@ class Policies:
 
     def render(self, grant: Grant) -> str:
         """Render the grant's policy as compact JSON, at most 2,048 characters. Raises PolicyError
-        if STS would refuse it, InvalidParameter for a key that a vendor's policy does not open."""
+        if STS would refuse it, InvalidParameter if a vendor's policy does not allow the key."""
         return self._cached(grant.policy, grant.bucket, grant.prefix, grant.object_key)
 
     def _render(self, name: str, bucket: str, prefix: str, object_key: str | None) -> str:
-        # Checked again before a policy embeds it: settings and grants have checked it before.
+        # Settings and grants have checked the key; it is checked again before a policy embeds it.
         key = prefix if object_key is None else object_key
         fault = object_keys.fault(prefix) or object_keys.fault(key)
         if fault:
@@ -111,7 +111,7 @@ def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Rend
 
         raise unreadable(variable, file, error, _BUNDLED) from None
     if path.endswith(".txt"):
-        # Imported here, because few need it and its regular expressions.
+        # Imported here because few functions need it and its regular expressions.
         from token_service.grant.vendor_policies import vendor_policy
 
         return vendor_policy(text, file, variable).render

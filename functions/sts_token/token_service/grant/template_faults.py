@@ -1,4 +1,4 @@
-"""Says what is wrong with a policy template; loaded only then."""
+"""Says what is wrong with a policy template. It is loaded only if something is wrong."""
 
 from __future__ import annotations
 

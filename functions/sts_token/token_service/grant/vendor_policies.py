@@ -1,8 +1,8 @@
-"""The vendor's old policy files (.txt): JSON with $BUCKET_NAME and $OBJECT_PREFIX in it.
+"""Reads the vendor's old policy files (.txt): JSON with $BUCKET_NAME and $OBJECT_PREFIX in it.
 
-In the vendor's sample a person replaced the two by hand. Here each caller's values are put into the
-parsed JSON, so that no value can break out of its string. A file is accepted only if every Allow is
-limited to these two. A policy that opens more needs a template of its own (policies.py).
+In the vendor's sample a person replaced these names by hand. Here each caller's values are put into
+the parsed JSON, so that no value can break out of its string. A file is accepted only if every
+Allow is limited to this bucket and prefix. To allow more, use a template (policies.py).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _LISTING = '{"StringLike": {"oss:Prefix": "$OBJECT_PREFIX*"}}'
 
 
 class VendorPolicy:
-    """A parsed .txt policy whose Allow statements open at most a caller's prefix."""
+    """A parsed .txt policy whose Allow statements allow nothing outside a caller's prefix."""
 
     def __init__(self, text: str) -> None:
-        """Parse and check. Raises ValueError, which says what is wrong and where."""
+        """Parse and check a policy. Raises ValueError, which says what is wrong and where."""
         try:
             document = json.loads(text)
         except RecursionError:
@@ -53,8 +53,8 @@ class VendorPolicy:
 
     def render(self, bucket: str, prefix: str, object_key: str | None) -> str:
         """Return the policy as JSON, for the prefix (ends with "/") or for one key under it. For a
-        key only what the policy allows on it remains, without listing. Raises InvalidParameter
-        if that is nothing."""
+        key, only the statements about this key remain, without listing. Raises InvalidParameter if
+        the policy allows nothing on the key."""
         values = {"BUCKET_NAME": bucket, "OBJECT_PREFIX": prefix, "OBJECT_PREFIX/": prefix}
         statements = [_filled(statement, values) for statement in self._statements]
         if object_key is not None:
@@ -111,7 +111,7 @@ def _list_of_texts(value: object, where: str) -> list[str]:
 
 
 def _condition_texts(conditions: object, where: str) -> list[str]:
-    """Return the string values of a Condition; check that it is operators, keys and values."""
+    """Return the string values of a Condition; check that it has operators, keys and values."""
     texts: list[str] = []
     for operator, keys in _members(conditions, where):
         for key, value in _members(keys, where):
@@ -132,7 +132,7 @@ def _members(value: object, where: str) -> Iterable[tuple[str, object]]:
 
 def _lists_own_names(statement: Mapping[str, Any]) -> bool:
     """Whether it allows only listing, under a condition on the caller's prefix. All conditions must
-    hold, each with any of its values (vendor documentation of the policy grammar)."""
+    hold, each for at least one of its values (vendor documentation of the policy grammar)."""
     if [action.lower() for action in statement["Action"]] != ["oss:listobjects"]:
         return False
     conditions = statement.get("Condition", {})
@@ -156,7 +156,7 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def _narrow(statement: dict[str, Any], path: str) -> bool:
-    """Narrow an Allow statement to `path`; return whether anything is left of a statement."""
+    """Narrow an Allow statement to `path`; return whether anything of the statement remains."""
     if statement["Effect"] == "Deny":
         return True
     own = []

@@ -1,7 +1,7 @@
-"""The wishes of each route, and a check of names that are not a route's own.
+"""The wishes of each route, and a check of names that are not wishes of the route.
 
-Clients add parameters of their own, and those are ignored. But a wish that is misspelt, or belongs
-to another route, was meant to narrow something: so it is refused.
+Clients may add other parameters, which are ignored. But a wish that is misspelt, or belongs to
+another route, is refused, because it was meant to narrow something.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ ROUTES: Mapping[str, Sequence[str]] = {
     "/": TOKEN_WISHES,
     "/signed-url": SIGNED_URL,
     "/form": FORM,
-    # "action" and "after" are left out: many clients send such names of their own.
+    # "action" and "after" are left out, because many clients send such names for themselves.
     "/multipart": MULTIPART[:-2],
     "/uploads": UPLOADS,
 }
 
 _LIKENESS = 0.81
-"""A ratio of difflib: "objct" is 0.91, two swapped letters are 0.83, "resize" for size is 0.8."""
+"""A ratio of difflib: "objct" has 0.91, two swapped letters have 0.83, "resize" (size) has 0.8."""
 _LEAST_LETTERS = 4
-"""Shorter wishes are not compared: "text" is almost "ext", but means something else."""
+"""Shorter wishes are not compared: "text" is like "ext", but means something else."""
 _CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
-"""Names that apps send, although they resemble ours. So are names that begin with "_"."""
+"""Apps send these names, which resemble our wishes. Names that begin with "_" also pass."""
 _MOST = 64  # unknown names in a request: each is compared with all wishes
 
 
 def check(given: Iterable[str], own: Sequence[str]) -> None:
     """Raise InvalidParameter for a wish of another route, and for a name that is almost one of a
-    route's `own` wishes. Case, "-" and "_" do not matter: `maxBytes` is max_bytes."""
+    route's `own` wishes. Case, "-" and "_" do not matter, so `maxBytes` is max_bytes."""
     known = {LOGIN, *_CLIENTS_OWN, *own}
     strange = [name for name in given if name not in known and name[:1] != "_"]
     if not strange:

@@ -1,4 +1,4 @@
-"""The wishes of a caller: reading them from a body, and narrowing a grant by them."""
+"""Reads a caller's wishes from a body, and narrows a grant by them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_BODY_BYTES = 16 * 1024
 
 def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) -> dict[str, str]:
     """Add the wishes of a POST's body to those of the query. Raises InvalidParameter for a wish
-    that is repeated in the body, or differs between query and body, and for what wish_names.check
-    refuses."""
+    that is repeated in the body, or differs between query and body, and for a name that
+    wish_names.check refuses."""
     both = dict(wishes)
     pairs = _read_body(request) if request.method == "POST" else []
     for name in names:
@@ -46,12 +46,12 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
         raise InvalidParameter("body", "must be UTF-8") from None
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_empty_form = content_type == "multipart/form-data" and re.fullmatch("--[^\r\n]+--", text)
-    # How PHP, JavaScript and a form without fields send an empty body.
+    # PHP, JavaScript and a form without fields send an empty body like this.
     if text in ("", "[]", "null") or is_empty_form:
         return []
     if text.startswith("{"):
         try:
-            # As pairs, because a dict would keep only the last of a repeated member.
+            # Read as pairs, because a dict would keep only the last of a repeated member.
             members: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
         except (ValueError, RecursionError):
             raise InvalidParameter("body", "must be a JSON object") from None
@@ -98,7 +98,7 @@ def _name(wishes: Mapping[str, str]) -> str | None:
 def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
     if name is None:
         return None
-    # The name is checked alone as well: after the prefix, a leading slash would not be noticed.
+    # The name is also checked alone, because a leading slash is not detected after the prefix.
     fault = object_keys.fault(name) or object_keys.fault(prefix + name)
     if is_new and not fault:
         fault = new_names.fault(name)
@@ -108,9 +108,9 @@ def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
 
 
 def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
-    """Return a token's life in seconds. A wish is cut to what is left of the login, to a multiple
-    of STS's shortest session: each other number would need its own call of STS. Credentials cached
-    for a number of seconds never live longer than that."""
+    """Return a token's life in seconds. A wish is cut to the time that the login has left, in
+    multiples of STS's shortest session, because each other number would need its own call to STS.
+    Credentials cached for a number of seconds are never valid longer."""
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds

@@ -1,4 +1,4 @@
-"""AUTH=anonymous: everybody is the same caller, with one folder for all."""
+"""With AUTH=anonymous, everybody is the same caller, and all share one folder."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from token_service.settings.parsing import Reader
 
 
 class Anonymous(NamedTuple):
-    """The settings of AUTH=anonymous: there are none."""
+    """The settings of AUTH=anonymous, which has none."""
 
     brakes: None = None
     names_callers: bool = False
 
     def identify(self, env: Mapping[str, str]) -> Anonymous:  # noqa: ARG002 - as Auth has it
-        """Return itself: nothing is needed to identify callers."""
+        """Return itself, because nothing is needed to identify callers."""
         return self
 
     def caller(self, request: Request) -> Caller:  # noqa: ARG002 - as Identify has it
-        """Everybody is the same caller."""
+        """Return the caller that everybody is."""
         return ANONYMOUS
 
     def warm(self) -> None:
@@ -30,7 +30,7 @@ class Anonymous(NamedTuple):
 
 
 def read(reader: Reader) -> Anonymous:
-    """Read nothing: AUTH=anonymous needs no variable. A brake, without effect here, is a fault."""
+    """Check that no brake is set, because brakes have no effect with AUTH=anonymous."""
     for variable in (v.LOGINS_NOT_BEFORE, v.DENIED_CALLERS):
         if reader.text(variable):
             reader.fault(

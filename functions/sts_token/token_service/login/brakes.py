@@ -18,9 +18,9 @@ from token_service.settings.parsing import Reader, Refused, texts, whole
 from token_service.settings.values import CLOCK_SKEW_SECONDS
 
 MAX_DENIED_CALLERS = 50
-"""All variables of a function may have 4 KB together (vendor documentation)."""
+"""Function Compute allows 4 KB for all variables together (vendor documentation)."""
 
-# A segment, or the name of the caller's sessions, as a callback's log line has it.
+# A segment (callers.py), or a session name as the log line of a callback has it.
 _CALLER = r"[A-Za-z0-9_-]{1,64}|[~@][a-z2-7]{32}|\.[A-Za-z0-9_-]"
 _DENIED = "the operator has shut this caller out (DENIED_CALLERS)"
 
@@ -33,14 +33,14 @@ class CallerDenied(ServiceError):
 
 
 class Brakes(NamedTuple):
-    """`not_before` in unix seconds, 0 if it is not set; `denied` are segments (callers.py)."""
+    """`not_before` is in unix seconds, 0 if it is not set. `denied` has segments (callers.py)."""
 
     not_before: int
     denied: frozenset[str]
 
 
 def read_brakes(reader: Reader) -> Brakes:
-    """Read both variables."""
+    """Read DENIED_CALLERS and LOGINS_NOT_BEFORE."""
     not_before = reader.optional(v.LOGINS_NOT_BEFORE, 0)
     shut_out = reader.optional(v.DENIED_CALLERS, None)
     return Brakes(not_before, frozenset(shut_out or ()))
@@ -48,7 +48,7 @@ def read_brakes(reader: Reader) -> Brakes:
 
 def since(value: str) -> int:
     """Read LOGINS_NOT_BEFORE. Raises Refused for milliseconds, a date of 8 digits or a time in the
-    future: such a brake would stop nothing, or everything for ever."""
+    future, because they would stop no login, or every login for ever."""
     seconds = whole(value, 1_000_000_000, int(time.time()) + CLOCK_SKEW_SECONDS)
     if seconds is None:
         raise Refused(
@@ -89,8 +89,8 @@ def apply(caller: Caller, brakes: Brakes) -> None:
 
 
 def apply_to_upload(caller: str, issued: int | None, brakes: Brakes) -> None:
-    """Let an upload pass, or raise CallerDenied. Its seal has the caller's session name, and when
-    the login was made (in unix seconds; None if the seal does not say)."""
+    """Let an upload pass, or raise CallerDenied. `caller` is the session name in its seal. `issued`
+    is when the login was made (unix seconds; None if the seal does not say)."""
     if caller in map(session_name, brakes.denied):
         raise CallerDenied(_DENIED)
     if brakes.not_before and (issued is None or issued < brakes.not_before):

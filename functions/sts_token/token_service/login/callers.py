@@ -1,6 +1,6 @@
-"""Callers. Each way to log in is a module of this folder: jwt.py, anonymous.py.
+"""Callers. Each way to log in has a module in this folder: jwt.py, anonymous.py.
 
-The maps from user ids to folders and to session names are injective, and never change.
+Two user ids never get the same folder or session name, and these never change.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 
 class Login(NamedTuple):
-    """The contents of a verified login. `issued` is its `iat` in unix seconds, None if that is no
-    number. `seconds_left` counts from the request, and may be below 0 by the allowed clock skew."""
+    """The contents of a verified login. `issued` is its `iat` in unix seconds, None if not a
+    number. `seconds_left` counts from the request; the allowed clock skew may make it negative."""
 
     user_id: str
     issued: float | None
@@ -23,7 +23,7 @@ class Login(NamedTuple):
 class Caller(NamedTuple):
     """A verified identity. `segment` is the caller's own folder under the operator's prefix, None
     if all share one. `session_name` appears in audit logs (RoleSessionName: 2 to 64 of
-    `[A-Za-z0-9.@_-]`, vendor documentation of AssumeRole). `login` is None without logins."""
+    `[A-Za-z0-9.@_-]`, vendor documentation of AssumeRole). `login` is None with AUTH=anonymous."""
 
     segment: str | None
     session_name: str
@@ -36,11 +36,11 @@ ANONYMOUS = Caller(segment=None, session_name="anonymous")  # everybody, with AU
 def named(user_id: str) -> Caller:
     """Return the caller of a verified user id, which may be any text. An id of 1 to 64 of
     `[A-Za-z0-9_-]` is its own segment. Any other id becomes "~" and the lower-case base32 of the
-    first 20 bytes of its SHA-256. Session names allow no "~", so they have "@" instead. They need
-    two characters, so an id of one gets a "." in front."""
+    first 20 bytes of its SHA-256. A session name has "@" instead of "~", which is not allowed
+    there. It needs two characters, so an id of one character gets a "." in front."""
     segment = user_id
     if not re.fullmatch("[A-Za-z0-9_-]{1,64}", user_id):
-        # surrogatepass: JSON can hold half a surrogate pair, which UTF-8 cannot.
+        # JSON can hold half a surrogate pair, but UTF-8 cannot without surrogatepass.
         digest = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).digest()
         segment = f"~{base64.b32encode(digest[:20]).decode().lower()}"
     return Caller(segment, session_name(segment))

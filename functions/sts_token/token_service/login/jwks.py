@@ -1,8 +1,8 @@
-"""The public keys that verify logins: a JWKS, bundled or fetched.
+"""The public keys that verify logins, from a JWKS that is bundled or fetched.
 
-Fetched keys are cached for an hour. An unknown key or a signature that does not match has them
-fetched earlier, at most once a minute (every 5 s while there are none). A failed fetch changes
-nothing, and is logged. key_entries.py says which keys of a JWKS are used.
+Fetched keys are cached for an hour. They are fetched earlier if a login names an unknown key or its
+signature does not match, but at most once a minute (every 5 s while there are no keys). A failed
+fetch changes nothing, and is logged. key_entries.py says which keys of a JWKS are used.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from token_service.login.refusals import InvalidToken
 from token_service.request_log import log
 from token_service.settings.addresses import Url
 
-MAX_AGE_SECONDS = 3600.0  # then the keys are fetched again; ours to choose
-MIN_INTERVAL_SECONDS = 60.0  # between two fetches, while there are keys; ours to choose
-RETRY_SECONDS = 5.0  # between two fetches, while there are none; ours to choose
+MAX_AGE_SECONDS = 3600.0  # then the keys are fetched again; our choice
+MIN_INTERVAL_SECONDS = 60.0  # between two fetches, while there are keys; our choice
+RETRY_SECONDS = 5.0  # between two fetches, while there are no keys; our choice
 MAX_SAID = 20
-"""Entries of one JWKS that are left out, with a log line each."""
+"""The most entries of one JWKS that are logged one by one if they are left out."""
 
 
 class KeysUnreachable(ServiceError):
-    """Raised while there are no keys that could verify logins: JWT_JWKS_URL does not answer."""
+    """Raised while there are no keys to verify logins, because JWT_JWKS_URL does not answer."""
 
     status = 503
     code = "KeysUnreachable"
@@ -42,8 +42,8 @@ class KeySet:
     """The keys of JWT_JWKS_FILE or JWT_JWKS_URL. Thread-safe."""
 
     def __init__(self, settings: Jwt, clock: Callable[[], float] = time.time) -> None:
-        """Read the file. Raises Misconfiguration if there is no usable key in it."""
-        # Not monotonic(): that clock may stop while an instance is frozen.
+        """Read the file, if one is set. Raises Misconfiguration if it has no usable key."""
+        # monotonic() is not used, because it may stop while an instance is frozen.
         self._clock = clock
         self._url = settings.keys_url
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class KeySet:
             self._take_file(settings.keys_file)
 
     def warm(self) -> None:
-        """Fetch before the first login. Raises KeysUnreachable."""
+        """Fetch the keys before the first login. Raises KeysUnreachable."""
         if self._url is not None:
             self._refresh(self._url)
 
@@ -66,9 +66,9 @@ class KeySet:
         return kid if isinstance(kid, str) else "", alg if isinstance(alg, str) else ""
 
     def find(self, name: tuple[str, str]) -> PublicKey:
-        """Return the key of that name. A login's algorithm only chooses among the keys of one kid;
-        it never decides how a key is used. Raises InvalidToken if there is no such key, and
-        KeysUnreachable while there are no keys at all."""
+        """Return the key with this name (kid and alg). A login's algorithm only chooses among the
+        keys of one kid; it never decides how a key is used. Raises InvalidToken if there is no such
+        key, and KeysUnreachable while there are no keys at all."""
         if self._url is not None and (
             name not in self._keys or self._clock() - self._fetched > MAX_AGE_SECONDS
         ):
@@ -86,8 +86,9 @@ class KeySet:
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
-        """Return the key of that name, and the keys to try: first it, then its newer version, since
-        a kid may be reused or missing. That one is fetched when needed. Raises as `find` does."""
+        """Return the key with this name, and the keys to try: this key, then its newer version,
+        which is fetched when needed, since a kid may be reused or missing. Raises as `find`
+        does."""
         found = self.find(name)
         return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 
@@ -99,7 +100,7 @@ class KeySet:
     def _refresh(self, url: Url, name: tuple[str, str] | None = None) -> None:
         with self._lock:
             now = self._clock()
-            # Another thread may have done it while this one waited.
+            # Another thread may have fetched the keys while this one waited.
             if now - self._fetched <= MAX_AGE_SECONDS and name in self._keys:
                 return
             wait = MIN_INTERVAL_SECONDS if self._keys else RETRY_SECONDS
@@ -128,7 +129,7 @@ class KeySet:
             raise Misconfiguration("JWT_JWKS_FILE", str(error)) from None
 
     def _take(self, document: bytes, source: str) -> None:
-        """Use the usable keys, and log the others once. Raises ValueError if none is usable."""
+        """Use the usable keys; log other entries once. Raises ValueError if no key is usable."""
         keys, left_out = read(document)
         news = [one for one in left_out if (one.kid or one.place, one.reason) not in self._said]
         for one in news[:MAX_SAID]:

@@ -1,8 +1,8 @@
-"""A JWKS -> the keys in it that can verify logins, entry by entry.
+"""Reads a JWKS, and finds the keys in it that can verify logins.
 
-An entry that we cannot use is left out with its reason, and the others still count (RFC 7517, 5:
-"SHOULD ignore JWKs" that are not understood). A member that is null counts as absent, and unknown
-members are ignored. If a name is there twice, the last one counts (4).
+An entry that we cannot use is left out with a reason, and the other entries are still used (RFC
+7517, 5: "SHOULD ignore JWKs" that are not understood). A member that is null counts as absent, and
+unknown members are ignored. If a member is repeated, the last one counts (RFC 7517, 4).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from token_service.login.weak_keys import is_roca
 
-MAX_KEYS = 100  # of one JWKS: more are left out. Ours to choose
+MAX_KEYS = 100  # of one JWKS; further keys are left out. Our choice
 
 Key = Any  # a public key object of the cryptography package
 
-# A key's type decides its algorithm, so a login cannot choose: an RSA key never verifies HMAC.
+# A key's type decides its algorithm, not the login. So an RSA key never verifies HMAC.
 _ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 # RFC 9864, 2.2: Ed25519 is EdDSA with the curve of that name, the only one accepted here.
 _SAME = {"Ed25519": "EdDSA"}
@@ -36,7 +36,7 @@ class PublicKey(NamedTuple):
 
 
 Keys = dict[tuple[str, str], PublicKey]
-"""Keys by kid and algorithm. The only key of an algorithm also has the kid ""."""
+"""Keys by kid and algorithm. If an algorithm has only one key, this key also has the kid ""."""
 
 
 class LeftOut(NamedTuple):
@@ -47,7 +47,7 @@ class LeftOut(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        """Describe it for the log; of the kid only the beginning, in printable ASCII."""
+        """Describe the entry for the log, with the beginning of its kid in printable ASCII."""
         kid = f" (kid {self.kid[:_MAX_SHOWN]!a})" if self.kid else ""
         return f"entry {self.place}{kid} is left out: {self.reason}"
 
@@ -63,7 +63,7 @@ def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
     ambiguous, left_out = set(), []
     for place, entry in enumerate(_entries(document), 1):
         kid = entry.get("kid") if isinstance(entry, dict) else None
-        # A number becomes text, as a login can name it.
+        # A number becomes text, because a login names its key by text.
         kid = str(kid) if type(kid) in (str, int) else ""
         try:
             key = _usable(entry)
@@ -74,7 +74,7 @@ def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
             left_out.append(LeftOut(place, kid, str(error)))
             continue
         # RFC 7517, 4.5: one kid may name keys of different types. The same key twice is not a
-        # conflict. Two different keys are both left out, or one would silently replace the other.
+        # conflict. Two different keys are both left out: one would silently replace the other.
         if found.setdefault(name, key) != key:
             ambiguous.add(name)
         reason = f"another {key.algorithm} key has the same kid, or both have none"
@@ -109,7 +109,7 @@ def _usable(entry: object) -> PublicKey:
         raise _Unusable("it is not a JSON object")
     known = {name: value for name, value in entry.items() if value is not None}
     kind, curve = known.get("kty"), known.get("crv")
-    # Only text: a hostile entry may hold a list here, which cannot be looked up.
+    # Only text counts, because a hostile entry may hold a list, which cannot be looked up.
     kind = kind if isinstance(kind, str) else ""
     curve = curve if isinstance(curve, str) and kind != "RSA" else ""
     algorithm = _ALGORITHMS.get((kind, curve))
@@ -123,7 +123,7 @@ def _usable(entry: object) -> PublicKey:
     # RFC 7517, 4.2.
     if known.get("use", "sig") != "sig":
         raise _Unusable("its use is not sig")
-    # RFC 7517, 4.3: the operations that a key is for; without the list, any.
+    # RFC 7517, 4.3: key_ops lists the operations of a key. Without it, all are allowed.
     operations = known.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         raise _Unusable("its key_ops do not include verify")
@@ -150,7 +150,7 @@ def _key(entry: dict[str, Any], algorithm: str) -> Key:
 
 
 def _with_other_names(found: Keys) -> Keys:
-    """Add names without a kid, where a login needs none, and the newer name of an algorithm."""
+    """Add names without a kid, where logins need none, and the newer names of algorithms."""
     algorithms = [algorithm for _, algorithm in found]
     only = {("", name[1]): found[name] for name in found if algorithms.count(name[1]) == 1}
     made = only | found
@@ -160,7 +160,7 @@ def _with_other_names(found: Keys) -> Keys:
         if same:
             import jwt
 
-            # PyJWT 2.15 does not know the name; a later version that knows it raises.
+            # PyJWT 2.15 does not know the name; a later version that knows it raises ValueError.
             with suppress(ValueError):
                 jwt.register_algorithm(alias, jwt.get_algorithm_by_name(algorithm))
     return made

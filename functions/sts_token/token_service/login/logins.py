@@ -1,8 +1,8 @@
-"""Request -> the login (a JWT) that it carries, verified by PyJWT.
+"""Verifies the login (a JWT) that a request carries, with PyJWT.
 
-The configuration decides the algorithm: HS256 with JWT_SECRET, and with a JWKS that of the key
-(key_entries.py). A login whose own `alg` differs is refused. No message quotes a login.
-Verified logins are cached until they expire, or until their secret or key is removed.
+With JWT_SECRET the algorithm is HS256. With a JWKS, the key decides it (key_entries.py). A login
+whose own `alg` differs is refused. No message quotes a login. Verified logins are cached until they
+expire, or until their secret or key is removed.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from token_service.login.jwks import KeySet
 
 MAX_LOGIN_CHARACTERS = 8192
-"""A login travels in a header or a URL, and servers on the way accept no longer ones."""
+"""A login is sent in a header or a URL, and servers on the way refuse longer ones."""
 MAX_CACHED = 200
-"""Verified logins, 8 KB each at most; the one verified first is evicted first."""
-# A claim that we do not use must not refuse a login. PyJWT would refuse a `sub` or `jti` that is no
-# text, which RFC 7519 (4.1.2, 4.1.7) leaves to the application, and a `nbf` or `iat` that is null.
+"""The most verified logins in the cache (at most 8 KB each); the oldest is evicted first."""
+# Claims that we do not use must not make a login fail. PyJWT refuses a null `nbf` or `iat`, and a
+# `sub` or `jti` that is not text. RFC 7519 (4.1.2, 4.1.7) leaves these to the application.
 _UNUSED = dict.fromkeys(("verify_sub", "verify_jti", "verify_nbf", "verify_iat"), False)
 _CHECKS = {"leeway": CLOCK_SKEW_SECONDS, "options": {"require": ["exp"], **_UNUSED}}
-# Errors that are not PyJWT's own, but that it raises for hostile numbers and nestings.
+# PyJWT also raises these errors of Python, for hostile numbers and deep nesting.
 _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 
 
 class _Verified(NamedTuple):
-    """A login's user, its times (`iat`, `exp`), what verified it, and the key that it names."""
+    """A verified login. `by` is the key or secrets that verified it; `key_name` is its key."""
 
     user_id: str
     caller: Caller
@@ -59,7 +59,7 @@ class Logins:
         self._cache: dict[str, _Verified] = {}
         self._keys: KeySet | None = None
         has_keys = bool(settings.keys_file or settings.keys_url)
-        # This import comes first, since it decides what is loaded.
+        # PyJWT is imported first, because this call decides what it loads.
         self._jwt = _import_jwt(with_cryptography=has_keys)
         if has_keys:
             from token_service.login.jwks import KeySet
@@ -93,7 +93,7 @@ class Logins:
         return found
 
     def _holds(self, login: _Verified) -> bool:
-        """Whether a cached login still counts: it is in time, and its secret or key still there."""
+        """Whether a cached login is valid: not expired, and its secret or key still in use."""
         is_over = time.time() >= login.expires + CLOCK_SKEW_SECONDS
         return not is_over and self._candidates(login.key_name)[0] == login.by
 
@@ -109,13 +109,13 @@ class Logins:
             raise mistakes.of(error, self._jwt, self._settings, login, self._secrets[1]) from None
         if self._settings.required is not None:
             self._settings.required.check(claims)
-        # The key that verified, not the first one: that may have been replaced, and come back.
+        # Keep the key that verified: the first one may be an old key, which was replaced.
         by = by if self._keys is None else key
-        # PyJWT has checked that exp is there, and is a number or digits.
+        # PyJWT has checked that exp is present, and is a number or digits.
         return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
 
     def _candidates(self, name: Any) -> tuple[object, Iterable[tuple[Any, str]]]:
-        """Return what may verify a login, and from it each key with its one algorithm."""
+        """Return the key or secrets for a login, and pairs of key and algorithm to try."""
         if self._keys is not None:
             return self._keys.candidates(name)
         text = self._env.get(JWT_SECRET.name)
@@ -130,20 +130,20 @@ class Logins:
         try:
             claims = self._jwt.decode(login, key, [alg], audience=audience, issuer=iss, **_CHECKS)
         except self._jwt.InvalidSignatureError:
-            # While a secret or a key is rotated, the next one may have signed.
+            # During a rotation of secrets or keys, the next one may have signed the login.
             with suppress(StopIteration):
                 return self._decoded(login, candidates)
             raise
-        # PyJWT lets an empty `aud` pass. RFC 7519, 4.1.3: a reader must reject a login whose `aud`
-        # does not name it. Without JWT_AUDIENCE we have no name.
+        # PyJWT accepts an empty `aud`. But by RFC 7519, 4.1.3, we must reject a login whose `aud`
+        # does not name us. Without JWT_AUDIENCE we have no name.
         if audience is None and "aud" in claims:
             raise self._jwt.InvalidAudienceError
         return claims, found
 
     def _told(self, claims: dict[str, Any]) -> tuple[str, float | None]:
-        """Return the user's id, and `iat` if it is a number; neither it nor `nbf` may be ahead."""
+        """Return the user's id, and `iat` if it is a number. Raise if `iat` or `nbf` is ahead."""
         user_id, issued = claims.get(self._settings.user_claim), claims.get("iat")
-        # An integer counts as its decimal text: 12 and "12" are one user. True and 1.0 are not ids.
+        # An integer is read as decimal text, so 12 and "12" are one user. True and 1.0 are not ids.
         if type(user_id) is int and 0 < user_id < 2**63:
             user_id = str(user_id)
         if not isinstance(user_id, str) or not user_id:
@@ -156,9 +156,9 @@ class Logins:
 
 
 def _login(request: Request) -> str:
-    """Return the login of the Authorization header or, as mobile SDKs send it, of the query."""
+    """Return the login from the Authorization header or the query, where mobile SDKs send it."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    # Another scheme may be the platform's own, of a trigger with signed requests.
+    # Other schemes are ignored. A trigger with signed requests uses the platform's own scheme.
     bearer = credentials.strip() if scheme.lower() == "bearer" else ""
     query = request.query.get("access_token", "")
     login = bearer or query
@@ -170,9 +170,9 @@ def _login(request: Request) -> str:
 
 
 def _import_jwt(*, with_cryptography: bool) -> ModuleType:
-    """Import PyJWT without the modules that no login needs here, half of a cold start. HS256 does
-    not need `cryptography`, and without it PyJWT knows only HMAC. A JWKS has keys as numbers, so it
-    needs no code of `cryptography` for certificates and SSH keys."""
+    """Import PyJWT without modules that no login needs, which would take half of a cold start.
+    HS256 does not need `cryptography`; without it PyJWT knows only HMAC. A JWKS has keys as
+    numbers, so it needs no code for certificates and SSH keys."""
     x509, ssh = "cryptography.x509", "cryptography.hazmat.primitives.serialization.ssh"
     names = ("jwt.jwks_client", "typing_extensions", x509, ssh)
     unused: dict[str, Any] = {name: {"__getattr__": lambda _: None} for name in names}

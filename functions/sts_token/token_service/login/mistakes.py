@@ -1,4 +1,4 @@
-"""Says what is wrong with a refused login: names the mistake, and quotes nothing."""
+"""Says what is wrong with a refused login, without quoting anything of the login."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _REASONS = {
     "InvalidIssuerError": "it is from another issuer",
 }
 _SIGNED = (
-    "it must be a signed JWT, 3 parts joined by dots, as ID tokens mostly are; with some providers "
-    "an access token is one only if the app asks for an audience"
+    "it must be a signed JWT, 3 parts joined by dots, as ID tokens mostly are; some providers make "
+    "an access token a JWT only if the app asks for an audience"
 )
 # What is wrong with a text that is not a JWT; the first pattern that fits counts.
 _SHAPES = {
@@ -37,14 +37,14 @@ _ALGORITHMS = "none|[HREP]S(256|384|512)|ES256K|EdDSA|Ed25519|Ed448"
 
 
 def of_request(login: str, query: str, most: int) -> ServiceError:
-    """Make the error of a login that is missing, too long, or not the one in the query."""
+    """Make the error of a login that is missing, too long, or not the same in header and query."""
     differ = query not in ("", login)
     fault = "the header and access_token differ" if differ else f"it exceeds {most} characters"
     return InvalidToken(f"the login is not accepted: {fault}") if login else MissingToken()
 
 
 def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> ServiceError:
-    """Turn an error of PyJWT (`jwt`) into ours; `secrets` are the bytes of JWT_SECRET, if any."""
+    """Turn an error of PyJWT (`jwt`) into ours. `secrets` are the bytes of JWT_SECRET, if any."""
     if isinstance(error, jwt.ExpiredSignatureError):
         return ExpiredToken("the login has expired; sign in again")
     reason = _REASONS.get(type(error).__name__, "")
@@ -74,8 +74,8 @@ def _algorithm(given: object, settings: Jwt) -> str:
 
 
 def _signature(login: str, secrets: Iterable[bytes]) -> str:
-    """Say so if the login is signed with the bytes that a secret decodes to (base64), as jjwt reads
-    it. The whole secret must be base64, or those bytes could be few enough to be guessed."""
+    """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does it.
+    The whole secret must be base64, because otherwise those bytes may be easy to guess."""
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")

@@ -8,15 +8,15 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 WINDOW_SECONDS = 60.0
-"""A sliding minute: no 60 seconds hold more than the limit."""
+"""The minute slides, so no 60 seconds contain more than the limit."""
 MAX_CALLERS = 10_000
-"""Callers that are counted at once. The one who asked longest ago is evicted first."""
+"""The most callers that are counted at once. The one who asked longest ago is evicted first."""
 
 
 class RateLimit:
-    """Allows each caller at most `per_minute` of something; 0 is no limit. Thread-safe. A refusal
-    names `what` is counted and the `variable` that sets the limit, if any. Memory grows with what
-    was given out in the last minute, not with the number of callers."""
+    """Allows each caller at most `per_minute` items, like new tokens; 0 means no limit.
+    Thread-safe. A refusal names the items (`what`) and the `variable` that sets the limit, if any.
+    Memory grows with the items of the last minute, not with the number of callers."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class RateLimit:
         variable: str | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # Not the monotonic clock: it may stop while an instance is frozen.
+        # The monotonic clock is not used, because it may stop while an instance is frozen.
         self._per_minute, self._what, self._variable = per_minute, what, variable
         self._clock = clock
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class RateLimit:
             self._evict(now)
 
     def _evict(self, now: float) -> None:
-        """Evict callers who have not asked for a minute, and then, if too many, the oldest."""
+        """Evict callers who have not asked for a minute, then the oldest if too many remain."""
         while True:
             longest_ago = next(iter(self._times))
             idle = not _is_within(self._times[longest_ago][-1], now)

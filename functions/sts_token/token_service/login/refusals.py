@@ -18,22 +18,22 @@ class MissingToken(ServiceError):
 
 
 class InvalidToken(ServiceError):
-    """Raised for a login that cannot be verified. It says what is wrong, and quotes nothing."""
+    """Raised for a login that cannot be verified. Its message never quotes the login."""
 
     status = 401
     code = "InvalidToken"
 
 
 class ExpiredToken(ServiceError):
-    """Raised for a valid login that has expired: the app has to sign in again."""
+    """Raised for a valid login that has expired, so the app has to sign in again."""
 
     status = 401
     code = "ExpiredToken"
 
 
 class RateLimited(ServiceError):
-    """Raised when a caller is over its rate limit; `headers` say when to retry. `what` is counted,
-    like "new tokens"; `variable` sets the limit, if any does."""
+    """Raised when a caller is over its rate limit; `headers` say when to retry. `what` names the
+    things counted, like "new tokens". `variable` sets the limit, if any does."""
 
     status = 429
     code = "Throttling.Caller"

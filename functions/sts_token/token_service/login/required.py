@@ -1,4 +1,4 @@
-"""JWT_REQUIRE: the claims that a login must have beside the user's id. Loaded only if it is set."""
+"""JWT_REQUIRE: claims that a login must have besides the user's id. Loaded only if it is set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Required(NamedTuple):
     values: Mapping[str, tuple[str, ...]]
 
     def check(self, claims: Mapping[str, Any]) -> None:
-        """Let verified claims pass, or raise InvalidToken, which names no value. Text is compared
+        """Let verified claims pass, or raise InvalidToken, which quotes no value. Text is compared
         as it is, a boolean as true or false, an integer in decimal. Other types never match."""
         for name, accepted in self.values.items():
             found = claims.get(name)

@@ -1,5 +1,5 @@
-"""The interface of a way to log in, for the type checker only. Each way is a module of this folder,
-named by a word of AUTH; its `read(Reader)` returns an Auth. CONTRIBUTING.md has the recipe."""
+"""The interface of a way to log in, for the type checker only. Each way is a module in this folder,
+which AUTH names; its `read(Reader)` returns an Auth. CONTRIBUTING.md says how to add one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Grant -> form: the fields that a browser or mini program posts to OSS (PostObject, V4). One field
-is a policy, signed with the function's own key; OSS checks the other fields against it."""
+"""Makes forms: fields that a browser or mini program posts to OSS (PostObject, V4). One field is a
+policy, which the function's own key signs. OSS checks the other fields against this policy."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from token_service.signing import upload_headers
 from token_service.signing.limits import Limits
 from token_service.signing.signer import ALGORITHM, Signer, lifetime
 
-ACTION = "oss:PutObject"  # what the policy must allow for a form (vendor documentation)
+ACTION = "oss:PutObject"  # what a grant's policy must allow for a form (vendor documentation)
 
 _FILE_NAME = "${filename}"
 _TYPE_FIELDS = ("content-type", "x-oss-content-type")
 
 
 class FormWish(NamedTuple):
-    """What a form accepts, for 1 to 604,800 `seconds`: at most `max_bytes`, exact content types
-    (empty: any), and `fields` that must be sent exactly so."""
+    """What a form accepts for 1 to 604,800 `seconds`. A file has at most `max_bytes`. If there are
+    no `content_types`, any type is accepted. `fields` must be sent unchanged."""
 
     seconds: int
     max_bytes: int
@@ -39,7 +39,7 @@ def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> FormWish:
     """Check the wishes for a form; the grant has handled `object` and `policy`. Raises
-    InvalidParameter for a wish that is malformed or would widen."""
+    InvalidParameter for a wish that is malformed or asks for too much."""
     most, wish = limits.max_bytes, wishes.get("max_bytes", str(limits.max_bytes))
     types = content_types.narrowed(wishes.get("content_type"), limits.content_types)
     return FormWish(
@@ -118,11 +118,11 @@ def signed_form(
 
 
 def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
-    """Return the conditions that OSS checks; all must hold, and there is no "or".
+    """Return the conditions that OSS checks; all must hold, because there is no "or".
 
     "starts-with" checks the key field as it was sent; OSS fills in the file's name afterwards
-    (vendor documentation). That can only lengthen the key, and OSS reads keys literally, also
-    "../". With limits on content types two fields must name the file's type. OSS stores
+    (vendor documentation). That can only lengthen the key, and "../" in it has no special meaning
+    for OSS. If content types are limited, two fields must name the file's type. OSS stores
     x-oss-content-type; what "$content-type" checks is not verified on the real OSS (assumption 14).
     """
     conditions: list[object] = [
@@ -139,7 +139,7 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
 
 def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str, str]:
     """Return the members from which front ends of the vendor's samples make the fields. They always
-    send the field of the security token, so without one it is empty, not "undefined"."""
+    send a field for the security token. Without a token it is empty, not "undefined"."""
     names = {
         "policy": fields["policy"],
         "x_oss_signature_version": fields["x-oss-signature-version"],

@@ -1,10 +1,10 @@
-"""The image operations that we sign in an `x-oss-process`: only those in a list of allowed ones.
+"""Checks an `x-oss-process` before we sign it: each image operation must be in a list.
 
 OSS processes images with the signer's rights. Some operations read other objects of the bucket (an
 image as watermark) or save their result (sys/saveas, blindwatermark), and "|" begins another
-process (vendor documentation). We may not know all operations. How OSS reads another case, a blank
-or a second encoding is not documented (assumption 21). So an operation must be in the list, spelt
-exactly so. Names and types of values are vendor documentation; OSS checks the ranges.
+process (vendor documentation). We may not know all operations. How OSS reads capitals, blanks or a
+second encoding is not documented (assumption 21). So an operation must be in the list, with the
+same spelling. The vendor documents the names and types of values; OSS checks their ranges.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ droidsansfallback
 _FONT = f"(?:{'|'.join(base64url.encode(name.encode()) for name in _FONTS.split())})={{0,2}}"
 
 BARE = ""
-"""The name of a value that has no name, as in `rotate,90`."""
+"""Stands for the name of a value that has no name, as in `rotate,90`."""
 
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "resize": {
@@ -37,7 +37,7 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "limit": _SWITCH,
         "color": _COLOR,
     },
-    # The samples of the vendor's SDKs have "r"; its meaning is nowhere explained.
+    # The samples of the vendor's SDKs have "r"; no page explains its meaning.
     "crop": {**dict.fromkeys(("w", "h", "x", "y"), _NUMBER), "g": _PLACE, "r": _NUMBER},
     "indexcrop": dict.fromkeys(("x", "y", "i"), _NUMBER),
     "circle": {"r": _NUMBER},
@@ -69,9 +69,9 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
 
 
 def fault(process: str) -> str | None:
-    """Say what is wrong with an x-oss-process, without quoting it, or None. Accepted: `image/` and
-    one or more operations of the table, separated by "/". Each is followed by its parameters as
-    `,name_value`, or by a single value without a name."""
+    """Say what is wrong with an x-oss-process, without quoting it, or None. It must be `image/` and
+    one or more operations of the table, separated by "/". After each operation come its parameters
+    as `,name_value`, or a single value without a name."""
     kind, *operations = process.split("/")
     if kind != "image" or not operations:
         return f"must be image/ with one or more of {', '.join(OPERATIONS)}"

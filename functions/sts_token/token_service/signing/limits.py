@@ -11,10 +11,10 @@ from token_service.settings.values import MAX_OBJECT_BYTES, ROUTE_WORDS
 
 
 class Limits(NamedTuple):
-    """URLs and forms live 1 to 604800 seconds. The largest objects of forms and URLs have 1 byte to
-    5 GiB; with `needs_size` a URL must name its size. Content types: exact ones or one pattern like
-    "image/*"; empty, any. `binds_content`: type or size are limited, so objects are stored as
-    downloads (upload_headers.py). `may_overwrite`: an object may be replaced."""
+    """URLs and forms are valid for 1 to 604800 seconds. Size limits are 1 byte to 5 GiB; with
+    `needs_size` a URL must name its size. `content_types` are exact, or one pattern like "image/*"
+    (empty: any type). `binds_content`: types or sizes are limited, so objects are stored as
+    downloads (upload_headers.py). With `may_overwrite` objects may be replaced."""
 
     url_seconds: int
     max_url_seconds: int
@@ -49,7 +49,7 @@ def read(reader: Reader) -> Limits:
 
 
 def routes(value: str) -> tuple[str, ...]:
-    """Read ENABLED_ROUTES: at least one of the words. Raises Refused."""
+    """Read ENABLED_ROUTES, which has at least one of ROUTE_WORDS. Raises Refused."""
     found = texts(value)
     if not found or not set(found) <= set(ROUTE_WORDS):
         raise Refused(f"must be one or more of {', '.join(ROUTE_WORDS)}, separated by commas")

@@ -1,10 +1,10 @@
-"""Grant -> a resumable upload: a seal that the client keeps, and the signed URLs of its requests
-(vendor documentation, "InitiateMultipartUpload" and the four after it).
+"""Makes resumable uploads: a seal that the client keeps, and the signed URLs of its requests
+(vendor documentation, "InitiateMultipartUpload" and the four operations after it).
 
 The seal has all that the next call needs. The function's own key signs each URL, only for the
 sealed object key and never for reading. Three things are not verified on the real OSS (assumptions
-49, 50 and 51): that OSS checks a part's signed content-length, and that it heeds
-x-oss-forbid-overwrite and a callback at the end.
+49, 50 and 51): that OSS checks a part's signed content-length, obeys x-oss-forbid-overwrite at
+completion, and then calls back.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from token_service.signing import sealing, upload_headers
 from token_service.signing.limits import Limits
 
 PART_BYTES = 5 * 1024 * 1024
-"""The size of every part but the last, in every upload. OSS takes 100 KiB to 5 GiB, and 10,000
-parts. If the size depended on the upload, a client could mix many parts of one seal with large
-parts of another for the same object, and store more than either allows."""
+"""The size of every part in every upload; only the last part may be smaller. OSS accepts parts of
+100 KiB to 5 GiB, and 10,000 parts. If the size depended on the upload, a client could mix the many
+parts of one seal with the large parts of another seal for the same object. So it could store more
+than either seal allows."""
 MAX_PARTS = 100
 """The most parts of one call, which are signed while a client waits."""
 UPLOAD_SECONDS = 7 * 24 * 3600
-"""The life of a seal. A bucket of template.yml keeps unfinished parts as long."""
+"""How long a seal is valid. A bucket of template.yml keeps unfinished parts as long."""
 
 _PUT, _LIST, _ABORT = "oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"
 ACTIONS = {"start": _PUT, "parts": _PUT, "list": _LIST, "complete": _PUT, "abort": _ABORT}
@@ -36,8 +37,8 @@ ACTIONS = {"start": _PUT, "parts": _PUT, "list": _LIST, "complete": _PUT, "abort
 
 
 class UploadRefused(ServiceError):
-    """Raised for an Upload that is altered or expired, of another caller, bucket, issuer or
-    version, or refused by today's limits. All get the same answer, which tells a stranger
+    """Raised for an `Upload` that is altered or expired, is for another caller, bucket, issuer or
+    version, or exceeds today's limits. The answer is always the same, so a stranger learns
     nothing."""
 
     status = 403
@@ -46,8 +47,8 @@ class UploadRefused(ServiceError):
 
 class Upload(NamedTuple):
     """The sealed values. `issuer` is the first of JWT_ISSUER, or ""; `caller` is the session name.
-    `size` and `part_size` are bytes of the whole and of each part but the last. OSS stores the
-    object with `headers` (Content-Type, Content-Disposition). `expires` is in unix seconds."""
+    `size` is the bytes of the object, `part_size` those of a full part. OSS stores the object with
+    `headers` (Content-Type, Content-Disposition). `expires` is in unix seconds."""
 
     issuer: str
     caller: str
@@ -65,7 +66,7 @@ class Upload(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An operation of ACTIONS; "parts" has their numbers, "list" the number to continue after."""
+    """An operation of ACTIONS; `parts` has part numbers, a list continues after number `after`."""
 
     operation: str
     upload_id: str = ""
@@ -81,7 +82,7 @@ def read_start(
     wishes: Mapping[str, str], grant: Grant, limits: Limits, issuer: str, now: float
 ) -> Upload:
     """Check the wishes for a new upload; the grant has handled its name and `policy`. Raises
-    InvalidParameter for a wish that is missing, malformed, not for a start, or would widen."""
+    InvalidParameter for a wish that is missing, malformed, not for a start, or asks too much."""
     for name in sorted(wishes.keys() & MULTIPART_STEP):
         raise InvalidParameter(name, "needs Upload as well, from the answer to the start")
     if grant.object_key is None:
@@ -108,7 +109,7 @@ def seal(upload: Upload, secret: bytes) -> str:
 def unseal(
     text: str, secrets: tuple[bytes, ...], grant: Grant, limits: Limits, issuer: str, now: float
 ) -> Upload:
-    """Return the upload that was sealed for this caller, if today's limits would allow its start.
+    """Return the upload that was sealed for this caller, if today's limits would let it start.
     Raises UploadRefused."""
     opened = sealing.unseal(text, "multipart", "1", secrets)
     if opened is not None:
@@ -145,8 +146,8 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
 def signed(
     step: Step, upload: Upload, sign: Sign, limits: Limits, callback: Mapping[str, str]
 ) -> dict[str, object]:
-    """Sign the URLs of a step: of its parts, or of its one request. `callback` has the parameters
-    with which OSS calls back once the upload is complete."""
+    """Sign the URLs of a step: one for each of its parts, or one for its only request. `callback`
+    has the parameters with which OSS calls back once the upload is complete."""
     query, headers = {"uploadId": step.upload_id}, {}
     if step.operation == "parts":
         return {"Parts": [_part(number, query, upload, sign) for number in step.parts]}
@@ -154,7 +155,7 @@ def signed(
         query, headers = {"uploads": ""}, dict(upload.headers)
     elif step.operation == "complete":
         query.update(callback)
-        # Named here, because clients would send another type by default than the signed one.
+        # Set here because clients would by default send another type than the signed one.
         headers["Content-Type"] = "application/xml"
         headers.update({} if limits.may_overwrite else upload_headers.FORBID_OVERWRITE)
     elif step.after:
@@ -165,13 +166,13 @@ def signed(
 
 def _part(number: int, query: Mapping[str, str], upload: Upload, sign: Sign) -> dict[str, object]:
     size = min(PART_BYTES, upload.size - (number - 1) * PART_BYTES)
-    # Not in Headers: HTTP clients set the length themselves, and browsers let no page set it.
+    # Headers lacks the length: HTTP clients set it, and browsers do not let pages set it.
     url = sign("PUT", {**query, "partNumber": str(number)}, {"Content-Length": str(size)})
     return {"Number": number, "Url": url, "Method": "PUT", "Headers": {}, "Size": size}
 
 
 def _is_within(upload: Upload, limits: Limits) -> bool:
-    """Whether today's limits would allow its start; the rule on overwriting applies at its end."""
+    """Whether today's limits would let the upload start. Overwriting is checked at its end."""
     sealed, forbid = upload.headers, upload_headers.FORBID_OVERWRITE
     names = {"content_type": "Content-Type", "disposition": "Content-Disposition"}
     wishes = {wish: sealed[name] for wish, name in names.items() if name in sealed}

@@ -1,7 +1,7 @@
-"""Percent-encoding for the vendor's signatures: all but A-Z a-z 0-9 - . _ ~ (RFC 3986).
+"""Percent-encodes for the vendor's signatures, except A-Z a-z 0-9 - . _ ~ (RFC 3986).
 
-The result is that of urllib.parse.quote(text, ""). That function handles each byte in Python, and
-took half of the time of signing an AssumeRole.
+The result equals urllib.parse.quote(text, ""). That function handles each byte in Python, and took
+half of the time to sign an AssumeRole request.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def encoded(text: str | bytes) -> str:
 
 @lru_cache(maxsize=256)
 def kept(text: str | bytes) -> str:
-    """The same with a cache: most of what is signed was signed the last time as well."""
+    """Encode with a cache, because most texts were signed in the last request as well."""
     return encoded(text)
 
 
 def form(given: dict[str, object] | Iterable[tuple[str, object]]) -> str:
-    """Encode names and values as a query or form; values that are not text or bytes by str()."""
+    """Encode names and values as a query or form. str() converts values except text and bytes."""
     pairs = given.items() if isinstance(given, dict) else given
     return "&".join(
         [f"{kept(n)}={kept(v if isinstance(v, (str, bytes)) else str(v))}" for n, v in pairs]

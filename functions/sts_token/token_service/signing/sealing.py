@@ -1,4 +1,4 @@
-"""Seals: content that clients or OSS bring back to us, authenticated but not encrypted."""
+"""Seals: content that clients or OSS send back to us, authenticated but not encrypted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _FORM = r"([0-9])\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{43})"
 
 
 def seal(content: Sequence[object], kind: str, version: str, secret: bytes) -> str:
-    """Return version, content as JSON, and MAC: ASCII of `[A-Za-z0-9._-]`, for headers, URLs and
-    forms. The MAC covers `kind` and `version` (a digit), in case a secret is used for two kinds."""
+    """Return version, content (JSON) and MAC, as ASCII of `[A-Za-z0-9._-]` for headers, URLs and
+    forms. The MAC covers `kind` and `version` (a digit), so two kinds may share a secret."""
     payload = base64url.encode(compact_unicode(content).encode())
     return f"{version}.{payload}.{_mac(kind, version, payload, secret)}"
 
@@ -24,13 +24,13 @@ def seal(content: Sequence[object], kind: str, version: str, secret: bytes) -> s
 def unseal(
     text: str, kind: str, versions: Collection[str], secrets: tuple[bytes, ...]
 ) -> list[Any] | None:
-    """Return what was sealed with one of the secrets, None for anything else. Each character
-    counts: a seal has only one spelling."""
+    """Return the content of a seal that one of the secrets made, or None for any other text. A seal
+    has only one spelling, so each changed character makes it invalid."""
     form = re.fullmatch(_FORM, text)
     if form is None or form[1] not in versions:
         return None
     macs = [_mac(kind, form[1], form[2], secret) for secret in secrets]
-    # Compared with every secret in constant time, so timing does not reveal which one fits.
+    # Every MAC is compared, in constant time, so timing does not reveal which secret fits.
     fits = sum(hmac.compare_digest(mac, form[3]) for mac in macs)
     return json.loads(base64url.decode(form[2])) if fits else None
 

@@ -1,7 +1,7 @@
-"""Grant -> signed URL: one method on one object, for anyone who has the URL.
+"""Makes signed URLs. A URL allows one method on one object, for anyone who has the URL.
 
-permissions.py decides whether the caller may do it, and the route decides which key signs. The URL
-can do what that key may do on the object. forms.py makes forms.
+permissions.py decides whether the caller may use the method. The route decides which key signs, and
+the URL has the rights of that key on the object. forms.py makes forms.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _FOREIGN = {"PUT": DOWNLOAD, "GET": _OF_PUT, "HEAD": (*_OF_PUT, *DOWNLOAD)}
 
 
 class UrlWish(NamedTuple):
-    """What a URL is for, during 1 to 604,800 `seconds`. `headers` must be sent exactly so,
-    `query` is part of the URL, and `size`, in bytes, is that of the body."""
+    """What a URL allows for 1 to 604,800 `seconds`. `headers` must be sent unchanged, `query` is
+    part of the URL, and `size` is the size of the body in bytes."""
 
     method: str
     seconds: int
@@ -47,7 +47,7 @@ def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> UrlWish:
     """Check the wishes for a URL; the grant has handled `object` and `policy`. Raises
-    InvalidParameter for one that is missing, malformed, not for the method, or would widen."""
+    InvalidParameter for a wish that is missing, malformed, not for the method, or asks too much."""
     if "object" not in wishes and "name" not in wishes:
         raise InvalidParameter("object", "must be given, or name=auto: a URL is for one object")
     method = wishes.get("method", "PUT").upper()
@@ -78,7 +78,7 @@ def signed_url(
     has more parameters for OSS; a client cannot leave them out or change them."""
     object_key = grant.object_key or ""
     signer = Signer.at(now, key, settings.region)
-    # A size is signed, but not in Headers: a browser sets it itself, and lets no page set it.
+    # The size is signed, but not in Headers: browsers set it, and do not let pages set it.
     size = {} if wish.size is None else {"Content-Length": str(wish.size)}
     query, headers = {**wish.query, **(more_query or {})}, {**wish.headers, **size}
     where = settings.oss_endpoint, grant.bucket, object_key
@@ -90,7 +90,7 @@ def signed_url(
         **({} if wish.size is None else {"Size": wish.size}),
         "Expiration": signer.expiration(wish.seconds),
         "Object": object_key,
-        # As in a token, more members would not be safe at the top.
+        # Further members are in Scope, as in a token (answer.py says why).
         "Scope": {"Bucket": grant.bucket, "Region": settings.region, "Policy": grant.policy},
     }
 
@@ -103,11 +103,11 @@ def _size(wish: str | None, limits: Limits) -> int | None:
 
 
 def _download(wishes: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters of a download. A browser saves the file, unless the wish is to show it
-    and its extension is safe. Then it gets the type of that extension, whatever was stored."""
+    """Return the parameters of a download. A browser saves the file. It shows the file only if that
+    is wished and the extension is safe, and then with the extension's type."""
     found = {name: _value(name, wishes[name]) for name in DOWNLOAD if name in wishes}
     disposition = found.setdefault(DISPOSITION, "attachment")
-    # Only ASCII blanks: with another blank a browser does not know the kind, and shows the file.
+    # Strip only ASCII blanks. With other blanks, browsers do not know the kind and show the file.
     kind = disposition.partition(";")[0].strip(" \t").lower()
     if kind == "attachment":
         return found
@@ -130,7 +130,7 @@ def _value(name: str, value: str) -> str:
         if fault:
             raise InvalidParameter(name, fault)
     size = len(value.encode("utf-8", "surrogatepass"))
-    # One becomes a header of OSS; the other never needs them. UTF-8 has no half surrogate pairs.
+    # Control characters could break OSS's header, and half surrogate pairs are not UTF-8.
     if not 1 <= size <= MAX_VALUE_BYTES or re.search("[\0-\x1f\x7f\ud800-\udfff]", value):
         raise InvalidParameter(
             name, f"must be 1 to {MAX_VALUE_BYTES} bytes of UTF-8, without control characters"

@@ -1,7 +1,7 @@
-"""OSS signature V4: how requests, URLs and forms are signed, and for how long.
+"""Signs requests, URLs and forms with OSS's signature V4, and decides how long they are valid.
 
-signed_urls.py and forms.py decide what they contain. Source: vendor documentation, and the signers
-of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
+signed_urls.py and forms.py decide what URLs and forms contain. The sources are vendor
+documentation, and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from token_service.signing.limits import Limits
 ALGORITHM = "OSS4-HMAC-SHA256"  # the name of signature V4 (vendor documentation)
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # how V4 says that the body is not signed
 _SIGNED = ("content-type", "content-md5")
-"""The headers that V4 always signs if they are sent, beside x-oss-*."""
+"""The headers that V4 always signs if they are sent, besides x-oss-*."""
 
 MAX_TEMPORARY_SECONDS = 3600
-"""The longest life of what a temporary key signs. A signature ends with its key at the latest.
+"""The longest life of what a temporary key signs. A signature expires with its key at the latest.
 
-That moment cannot be known: Function Compute passes no expiration, and the security token is
-opaque. Such keys last 36 hours (vendor documentation), and any part of that may be over. How early
-they are replaced is not verified on the real cloud (assumption 34). Our choice is made only here.
+We cannot know when a key expires, since Function Compute passes no expiration, and the security
+token is opaque. Such keys are valid for 36 hours (vendor documentation), and part of that may be
+over. How early they are replaced is not verified on the real cloud (assumption 34). This limit is
+our choice.
 """
 
 
@@ -44,7 +45,7 @@ class Signer(NamedTuple):
     moment: int
     """Unix seconds."""
     timestamp: str
-    """The moment as V4 has it, like 20231216T162057Z."""
+    """The moment as V4 writes it, like 20231216T162057Z."""
 
     @classmethod
     def at(cls, now: float, key: AccessKey, region: str) -> Signer:
@@ -63,11 +64,11 @@ class Signer(NamedTuple):
         return f"{self.key.access_key_id}/{self.scope}"
 
     def expiration(self, seconds: int) -> str:
-        """Return the time `seconds` after signing, in UTC, with 20 characters as any Expiration."""
+        """Return the time `seconds` after signing, in UTC, as 20 characters like any Expiration."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.moment + seconds))
 
     def signature(self, text: str) -> str:
-        """Sign a string to sign, or a form's policy in base64. Returns 64 hex digits."""
+        """Sign V4's "string to sign", or a form's policy in base64. Returns 64 hex digits."""
         key = _signing_key(self.key.access_key_secret, self.scope)
         return hmac.digest(key, text.encode(), "sha256").hex()
 
@@ -81,8 +82,8 @@ class Signer(NamedTuple):
         parameters: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> str:
-        """Sign a URL of an object that is valid for `seconds`. `parameters` are those of the
-        operation; `headers` must be sent exactly so."""
+        """Sign a URL of an object that is valid for `seconds`. `parameters` belong to the
+        operation; `headers` must be sent unchanged."""
         signed = {name.lower(): value for name, value in headers.items()}
         pairs = {
             **parameters,
@@ -105,8 +106,8 @@ class Signer(NamedTuple):
         self, method: str, resource: str, query: str, headers: Mapping[str, str]
     ) -> str:
         """Sign a request. `resource` is /bucket/key, not encoded, for every style of URL. `query`
-        is `canonical_query` of all parameters but the signature. `headers` are signed; their names
-        are in lower case. Those that V4 does not always sign become additional headers."""
+        is `canonical_query` of all parameters except the signature. `headers` are signed; their
+        names are in lower case. Headers that V4 does not always sign become additional headers."""
         lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
         names = _additional(headers)
         canonical = f"{method}\n{_quoted(resource)}\n{query}\n{lines}\n{names}\n{UNSIGNED_PAYLOAD}"
@@ -119,7 +120,7 @@ _quoted = lru_cache(maxsize=4)(quote)
 
 @lru_cache(maxsize=2)
 def _signing_key(secret: str, scope: str) -> bytes:
-    """Derive the signing key. It is cached, as `_quoted` is: a hundred parts have the same one."""
+    """Derive the signing key. It is cached like `_quoted`, because a hundred parts share it."""
     key = f"aliyun_v4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -143,11 +144,11 @@ MIN_CUT_SECONDS = 60
 
 
 def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Login | None) -> int:
-    """Return the life of a URL or form: 1 second to URL_EXPIRE_TIME_MAX, or what the key allows.
+    """Return the seconds that a URL or form is valid: 1 to URL_EXPIRE_TIME_MAX or the key's limit.
 
-    `key` is the function's own if that one signs, and None if a session signs, whose end is known.
+    `key` is the function's own key if that signs. It is None if a session signs (its end is known).
 
-    A wish (`expires`) is cut to what is left of the login, but not below a minute. Raises
+    A wish (`expires`) is cut to the time that the login has left, but not below a minute. Raises
     InvalidParameter for a wish that is malformed, or longer than the operator allows.
     """
     longest, by = limits.max_url_seconds, "URL_EXPIRE_TIME_MAX"

@@ -1,8 +1,8 @@
-"""Limits and wishes -> the headers that an upload must have: signed in a URL, exact in a form.
+"""Makes the headers that an upload must have, by limits and wishes. URLs and forms sign them.
 
 A browser shows a file by its content type, so a stored HTML page or SVG can run scripts on the
 bucket's domain. So if types or sizes are limited, an object is stored as a download
-(Content-Disposition: attachment). Types that run no scripts may be stored inline, by a wish.
+(Content-Disposition: attachment). With a wish, types that run no scripts are stored inline.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from token_service.grant.refusals import InvalidParameter
 from token_service.signing.limits import Limits
 
 FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}
-"""With it OSS does not replace an existing object (vendor documentation of PutObject)."""
+"""With this header OSS does not replace an existing object (vendor documentation of PutObject)."""
 
 
 def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
-    """Return the headers of an upload of one type, which must be sent exactly so. They are
+    """Return the headers of an upload of one type, which must be sent unchanged. They are
     Content-Type, Content-Disposition and x-oss-forbid-overwrite, each if limits or wishes need it.
     Raises InvalidParameter."""
     found = content_types.exact(wishes.get("content_type"), limits.content_types)
@@ -28,8 +28,8 @@ def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
 
 
 def beside_type(wishes: Mapping[str, str], types: Sequence[str], limits: Limits) -> dict[str, str]:
-    """Return the same without Content-Type, for an upload of one of these exact types (empty, any).
-    Raises InvalidParameter for a `disposition` or `ext` that does not fit the types."""
+    """Return the same headers without Content-Type, for an upload of one of `types` (empty: any
+    type). Raises InvalidParameter for a `disposition` or `ext` that does not fit the types."""
     headers = {}
     disposition = wishes.get("disposition", "attachment" if limits.binds_content else None)
     if disposition is not None:
