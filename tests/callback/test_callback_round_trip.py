@@ -1,7 +1,7 @@
-"""The whole round trip: token -> SDK upload with callback -> verified -> webhook -> listed.
+"""The whole round trip: token, SDK upload with callback, verification, webhook and listing.
 
-Every part is real: the SDKs, the sandbox's OSS with its own key, the function behind its gateway,
-and a back end that verifies what it gets as docs/callbacks.md tells it to.
+Every part is real: the SDKs, the sandbox's OSS with its own key, and the function behind its
+gateway. The back end verifies each request as docs/callbacks.md tells it to.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ PICTURE = picture(64, 48)
 
 @dataclass(frozen=True)
 class World:
-    """Everything that runs, and the back end, whose moves a test may change."""
+    """The running cloud, and the back end (`hook`). A test may change how the back end answers."""
 
     cloud: RunningCloud
     hook: ScriptedSts
     bucket: oss2.Bucket
-    """The bucket as the back end uses it, with the account's own key."""
+    """The bucket, with the account's own key, as the back end uses it."""
 
     def login(self, user: str) -> str:
         return jwt.encode({"sub": user, "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
@@ -70,13 +70,13 @@ class World:
         return answered
 
     def uploads(self, user: str) -> dict[str, dict[str, Any]]:
-        """What the caller sees of the own uploads, by key."""
+        """Return what the caller sees of their own uploads, by object key."""
         listing = self.ask("/uploads", user, details="1")
         assert listing["StatusCode"] == 200, listing
         return {entry["Key"]: entry for entry in listing["Uploads"]}
 
     def heard(self) -> list[dict[str, Any]]:
-        """What the back end got, verified as docs/callbacks.md tells it to."""
+        """Return the documents that the back end received, verified as docs/callbacks.md says."""
         documents = []
         for head, body in self.hook.received:
             lines = (line.partition(": ") for line in head.decode().split("\r\n")[1:])
@@ -94,7 +94,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         scripted_sts(answer(200, STORED)) as hook,
         running_cloud(folder, AUTH="jwt", JWT_SECRET=LOGIN_SECRET) as cloud,
     ):
-        # Only now is it known where the function answers.
+        # The function's URL is known only now.
         cloud.env.update(
             CALLBACK_URL=f"{cloud.url}/callback",
             CALLBACK_SECRET="s" * 32,
@@ -169,7 +169,7 @@ def by_form(world: World, key: str) -> bytes:
 
 
 def by_form_of_the_vendors_sample(world: World, key: str) -> bytes:
-    """A form as the front ends of the vendor's samples build it."""
+    """Upload by a form, built as the front ends of the vendor's samples do."""
     made = world.ask("/form", "alice")
     fields = {
         "success_action_status": "200",
@@ -273,7 +273,7 @@ def test_a_token_for_one_object_reports_that_one(world: World) -> None:
 def test_uploads_of_the_same_bytes_are_two_once_a_second_has_passed(
     world: World, mocker: MockerFixture
 ) -> None:
-    """A13: Last-Modified, in whole seconds, is all by which OSS itself tells them apart."""
+    """OSS tells these uploads apart only by Last-Modified, in whole seconds (finding A13)."""
     moment = mocker.patch.object(world.cloud.cloud.storage, "_clock")
     token = world.ask("/", "alice")
     for now in (1_800_000_000.0, 1_800_000_000.9, 1_800_000_001.0):
@@ -290,7 +290,7 @@ CONDITIONS = ("safe.copy_object(", "bucket.get_object(")
 def test_a_back_end_that_reads_as_documented_gets_what_was_verified_or_nothing(
     world: World, start: str
 ) -> None:
-    """A14: the webhook is called for one object, and the same token overwrites it right after."""
+    """The webhook reports an object, and then the same token overwrites it (finding A14)."""
     code = documented_code.python_with("callbacks.md", start)
     token = world.ask("/", "alice")
     by_oss2(token, "uploads/alice/swapped.png")
@@ -309,7 +309,7 @@ def test_a_back_end_that_reads_as_documented_gets_what_was_verified_or_nothing(
 
 
 def failure(result: Any) -> str:
-    """OSS's word for a callback that failed; the object is stored."""
+    """Return OSS's answer for a failed callback. The object is stored all the same."""
     assert result.status == 203
     body: bytes = result.resp.read()
     assert b"<Code>CallbackFailed</Code>" in body
@@ -326,7 +326,7 @@ def test_a_hook_that_refuses_fails_the_callback_and_the_object_is_there(world: W
 
 
 def forged(token: dict[str, Any], **changes: str) -> dict[str, str]:
-    """The callback as a client with a token may write it: OSS signs whatever it says."""
+    """Return a callback as a client with a token may change it. OSS signs any text."""
     callback = json.loads(base64.b64decode(token["Scope"]["Callback"]))
     for name, value in changes.items():
         callback["callbackBody"] = callback["callbackBody"].replace(f"${{{name}}}", value)
@@ -365,7 +365,7 @@ def test_anothers_seal_is_not_believed(world: World) -> None:
 
 
 def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world: World) -> None:
-    """The upload that docs/callbacks.md describes for apps."""
+    """docs/callbacks.md describes this upload for apps."""
     need("ali-oss in Node", browser=False)
     token = world.ask("/", "alice")
     endpoint = token["Scope"]["Endpoint"].replace("127.0.0.1", "localhost")
@@ -375,7 +375,7 @@ def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world:
         "uploads/alice/js put.txt",
         "uploads/alice/js parts.bin",
     ]
-    # The one in parts has a variable of the app's own.
+    # Only the upload in parts has one of the app's own variables.
     assert [heard.get("Variables") for heard in world.heard()] == [None, {"order": "7"}]
 
 
@@ -383,7 +383,7 @@ def test_ali_oss_passes_the_callback_on_for_an_upload_in_one_and_in_parts(world:
 
 
 def with_own(token: dict[str, Any], body: str, own: dict[str, str]) -> dict[str, str]:
-    """The token's callback, with an app's own variables as the vendor documents them."""
+    """Add an app's own variables to the token's callback, as the vendor documents it."""
     callback = json.loads(base64.b64decode(token["Scope"]["Callback"]))
     custom = json.loads(base64.b64decode(token["Scope"]["CallbackVar"]))
     callback["callbackBody"] += body
@@ -397,8 +397,7 @@ HEARD = {"order": OWN["x:order"], "note": "", "source": "app"}
 
 
 def test_own_variables_of_a_token_reach_the_back_end(world: World) -> None:
-    """The most frequent question of the SDKs' users about callbacks (ali-oss#589, ios#258,
-    java#80)."""
+    """This is what SDK users ask most often about callbacks (ali-oss#589, ios#258, java#80)."""
     token = world.ask("/", "alice")
     bucket = Token.of(token).oss2("v4")
     headers = with_own(token, OWN_BODY, OWN)
@@ -496,7 +495,7 @@ def test_a_wish_for_own_variables_that_cannot_be_granted_says_why(
 
 @pytest.mark.parametrize("name", ["callback", "callback_url", "callbackUrl", "variables"])
 def test_what_clients_call_so_for_other_ends_is_ignored(world: World, name: str) -> None:
-    """JSONP has `callback`, GraphQL `variables`."""
+    """For example, JSONP uses `callback`, and GraphQL uses `variables`."""
     assert world.ask("/form", "alice", **{name: "x"})["StatusCode"] == 200
 
 

@@ -1,4 +1,4 @@
-"""`/callback` from the token's Scope to the hook's answer, over the sandbox's STS and OSS."""
+"""`/callback`, from the token's Scope to the webhook's answer, with the sandbox's STS and OSS."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def scope(cloud: RunningCloud, **wishes: str) -> dict[str, Any]:
 
 
 def call(cloud: RunningCloud, oss: OssSigner, **values: object) -> Request:
-    """What OSS posts after the upload of KEY."""
+    """Return the request that OSS posts after the upload of KEY."""
     filled = {**about("sandbox-bucket", KEY, ETAG, len(BODY)), **values}
     return oss.call(scope(cloud), **filled)
 
@@ -93,7 +93,7 @@ def test_a_token_carries_the_callback_in_its_scope(cloud: RunningCloud) -> None:
     found = scope(cloud)
     assert decoded(found["Callback"])["callbackUrl"] == CALLBACK_URL
     assert list(decoded(found["CallbackVar"])) == ["x:seal"]
-    # Served again from the cache, it is the same.
+    # A second token comes from the cache, and has the same callback.
     assert scope(cloud)["CallbackVar"] == found["CallbackVar"]
 
 
@@ -112,7 +112,7 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
         "Object": KEY,
         "Size": len(BODY),
         "ETag": ETAG,
-        # OSS was asked: the callback does not say it.
+        # The function asked OSS for it, because the callback does not have it.
         "ContentType": "image/jpeg",
         "Width": 640,
         "Height": 480,
@@ -129,7 +129,7 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
 def test_the_golden_event_is_verified_and_then_held_against_oss(
     env: Env, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With OSS's own key in place of the one that lies beside the event, this is production's."""
+    """This is the path of production, but the key beside the event replaces OSS's own key."""
     monkeypatch.setattr(oss_keys, "BUNDLED", (EVENTS / "callback_key.pem").read_text())
     lines = ("HTTP/1.1 200 X", "Content-Length: 5", f'ETag: "{ETAG}"', "Content-Type: i/j")
     head = "\r\n".join((*lines, "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT", "", ""))
@@ -160,7 +160,7 @@ def test_the_prefix_of_a_gateway_may_be_there_or_not(cloud: RunningCloud, oss: O
 
 
 def test_a_callback_carries_no_login(cloud: RunningCloud, oss: OssSigner) -> None:
-    """Its Authorization is OSS's signature."""
+    """The Authorization header of a callback has OSS's signature."""
     jwt = App({**cloud.env, "AUTH": "jwt", "JWT_SECRET": "j" * 32})
     with closing(jwt):
         request = call(cloud, oss)
@@ -194,7 +194,8 @@ def test_a_refusal_has_a_real_status_and_its_reason_in_the_log(
     values: dict[str, object],
     reason: str,
 ) -> None:
-    """OSS takes any 200 for success; the apps' own errors have 200 by default."""
+    """OSS takes any status 200 as success, so callbacks need the true status. Errors for apps have
+    200 by default."""
     request = call(cloud, oss, **values)
     caplog.clear()
     with caplog.at_level(logging.INFO, "sts_token"):
@@ -245,7 +246,8 @@ def test_a_wrong_setting_fails_the_callback(env: Env) -> None:
 
 
 def test_secrets_are_rotated_in_a_living_instance(cloud: RunningCloud, oss: OssSigner) -> None:
-    """The new secret comes first; the old one stays until the last token made with it has ended."""
+    """The new secret comes first. The old one stays until the last token made with it has
+    expired."""
     env = dict(cloud.env)
     request = call(cloud, oss)
     with closing(App(env)) as made:
@@ -317,7 +319,7 @@ def test_a_hook_hears_nothing_of_what_is_not_verified(cloud: RunningCloud, oss: 
 def test_a_hook_that_hangs_fails_the_callback_before_oss_gives_up(
     cloud: RunningCloud, oss: OssSigner, mocker: MockerFixture
 ) -> None:
-    """OSS waits 5 s; patched to make the test quick."""
+    """OSS waits 5 s. The limit is patched to make the test quick."""
     assert callback_route.CALLBACK_SECONDS < 5
     mocker.patch("token_service.routes.callback.CALLBACK_SECONDS", 0.8)
     began = time.monotonic()
@@ -329,7 +331,7 @@ def test_a_hook_that_hangs_fails_the_callback_before_oss_gives_up(
 def test_an_upload_reported_twice_has_one_idempotency_key(
     cloud: RunningCloud, oss: OssSigner
 ) -> None:
-    """The function remembers nothing: the back end recognizes the upload by the key."""
+    """The function does not store uploads, so the back end recognizes a repeat by the Id."""
     request = call(cloud, oss)
     first, second = (with_hook(cloud, request, answer(200, {}))[1] for _ in range(2))
     ((_, body),), ((_, again),) = first.received, second.received
@@ -339,7 +341,8 @@ def test_an_upload_reported_twice_has_one_idempotency_key(
 def test_one_stored_object_has_one_idempotency_key_whatever_its_uploader_says(
     cloud: RunningCloud, oss: OssSigner
 ) -> None:
-    """A13: five callbacks about one object, signed with OSS's own key, each another request id."""
+    """OSS's key signs five callbacks about one object, each with another request id (finding
+    A13)."""
     heads: list[bytes] = []
     for number in range(5):
         request = call(cloud, oss, reqId=f"X{number}")
@@ -351,14 +354,14 @@ def test_one_stored_object_has_one_idempotency_key_whatever_its_uploader_says(
 
 
 def with_more(cloud: RunningCloud, oss: OssSigner, more: str) -> Request:
-    """The callback of a client that has put `more` behind our body."""
+    """Return the callback of a client that added `more` at the end of our body."""
     return oss.post("/oss/callback", call(cloud, oss).body.decode() + more)
 
 
 def test_own_variables_are_answered_and_handed_on_and_not_logged(
     cloud: RunningCloud, oss: OssSigner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Variables may hold a telephone number, and other people read the log."""
+    """Variables may have a telephone number, and other people may read the log."""
     request = with_more(cloud, oss, "&phone=555-0100")
     caplog.clear()
     with caplog.at_level(1):
@@ -457,8 +460,8 @@ def test_an_upload_of_a_denied_caller_is_reported_as_denied(
     variables: dict[str, str],
     says: str,
 ) -> None:
-    """A caller is denied while an upload is in progress: the log has the upload, and the webhook is
-    not called."""
+    """A caller is denied while an upload is in progress. The log shows the upload, and the webhook
+    is not called."""
     with (
         scripted_sts(answer(200, {})) as hook,
         running_cloud(

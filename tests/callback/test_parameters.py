@@ -1,4 +1,4 @@
-"""What a client hands to OSS: the format that OSS documents, within its limits."""
+"""Callback parameters that a client gives to OSS have OSS's documented format and limits."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_token_and_query_say_the_same() -> None:
 
 
 def test_a_form_has_one_field_with_the_seal_in_it() -> None:
-    """The vendor's samples send `callback` and no variables."""
+    """The vendor's samples send the field `callback`, but no variables."""
     made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
     ((name, value),) = made.form_fields().items()
     assert name == "callback"
@@ -185,7 +185,7 @@ def test_a_sandboxs_public_key_lies_on_loopback(host: str) -> None:
     ],
 )
 def test_nobody_elses_key_verifies_callbacks(host: str) -> None:
-    """Who answers there could sign any callback."""
+    """Whoever owns such a host could sign any callback."""
     for scheme in ("http", "https"):
         with pytest.raises(Refused, match="loopback"):
             public_key_url(f"{scheme}://{host}/key.pem")
@@ -209,12 +209,12 @@ def test_all_of_callbacks_is_read_where_it_is_set() -> None:
         with pytest.raises(Misconfiguration) as caught:
             read(Reader({**env, name: ""}))
         assert caught.value.variable == name
-    # Nothing is signed for a hook that is not set.
+    # Without a webhook, its secret is not needed.
     read(Reader({**env, "UPLOAD_HOOK_URL": "", "UPLOAD_HOOK_SECRET": ""}))
 
 
 def test_the_seal_says_when_the_login_was_made() -> None:
-    """For LOGINS_NOT_BEFORE: an upload may end after that is set."""
+    """LOGINS_NOT_BEFORE needs this time, because it may be set before an upload ends."""
     for issued, sealed_as in ((1_795_511_000, 1_795_511_000), (1.9, 1), (-5, 0), (None, None)):
         grant = GRANT._replace(login=Login("alice", issued, 600))
         made = callback_parameters(grant, EXPIRES, HTTPS, SECRETS)

@@ -1,4 +1,4 @@
-"""RSA public keys and signatures: the vendor's own sample, and what must not pass."""
+"""RSA public keys and signatures: the vendor's sample is accepted, and faults are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from oss_signer import OssSigner
 from token_service.callback.public_keys import BUNDLED
 from token_service.callback.rsa_md5 import PublicKey, read_pem, verifies_md5
 
-# The sample of the vendor's documentation, made with the key of production.
+# The sample of the vendor's documentation, which OSS's key of production signed.
 TEXT = b"/index.php?id=1&index=2\nbucket=yonghu-test"
 SIGNATURE = base64.b64decode(
     "kKQeGTRccDKyHB3H9vF+xYMSrmhMZjzzl2/kdD1ktNVgbWEfYTQG0G2SU/RaHBovRCE8OkQDjC3uG33esH2txA=="
@@ -70,7 +70,7 @@ def test_a_signature_over_another_digest_is_refused() -> None:
 
 
 def test_a_signature_of_another_length_is_refused() -> None:
-    """Also one that is the same number."""
+    """This includes a longer signature that is the same number modulo the key."""
     sound = SIGNER.sign(b"text")
     longer = (int.from_bytes(sound, "big") + OWN.modulus).to_bytes(129, "big")
     for signature in (b"", b"\x00" + sound, sound[1:], sound + b"\x00", longer):
@@ -78,7 +78,7 @@ def test_a_signature_of_another_length_is_refused() -> None:
 
 
 def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
-    """The same signature in other bytes."""
+    """Such a number is the same signature, written in other bytes."""
     texts = (str(number).encode() for number in range(1000))
     signed = ((text, SIGNER.sign(text)) for text in texts)
     numbers = ((text, int.from_bytes(sound, "big") + OWN.modulus) for text, sound in signed)
@@ -115,7 +115,7 @@ def altered(place: int, byte: int) -> str:
 
 
 def element(tag: int, content: bytes) -> bytes:
-    """A DER element."""
+    """Return a DER element."""
     size = len(content)
     if size < 0x80:
         return bytes([tag, size]) + content
@@ -124,7 +124,7 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def number(value: int) -> bytes:
-    """An INTEGER in as few bytes as there can be."""
+    """Return a DER INTEGER in as few bytes as possible."""
     return element(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
@@ -132,7 +132,7 @@ RSA_ENCRYPTION = bytes.fromhex("300d06092a864886f70d0101010500")
 
 
 def key_of(modulus: int, exponent: int) -> str:
-    """A public key in sound DER, whatever its numbers."""
+    """Return a public key in valid DER, also if its numbers are not valid."""
     numbers = element(0x30, number(modulus) + number(exponent))
     return wrapped(element(0x30, RSA_ENCRYPTION + element(0x03, b"\x00" + numbers)))
 
@@ -154,13 +154,13 @@ def test_a_sound_key_has_512_to_4096_bits_and_an_odd_exponent_from_3(
         ((1 << 511) - 1, 65537),
         ((1 << 4096) + 1, 65537),
         ((1 << 512) - 2, 65537),
-        # An exponent of 1: every text would be its own signature.
+        # With an exponent of 1, every text would be its own signature.
         ((1 << 512) - 1, 1),
         ((1 << 512) - 1, 0),
         ((1 << 512) - 1, 2),
         ((1 << 512) - 1, 4),
         ((1 << 512) - 1, 65536),
-        # A verification would take long.
+        # With these exponents a verification would take long.
         ((1 << 512) - 1, 2**32 + 1),
         ((1 << 512) - 1, (1 << 512) - 3),
     ],
@@ -191,7 +191,7 @@ def test_a_text_has_up_to_eight_keys() -> None:
         altered(1, 0x84),
         altered(INSIDE - 1, 1),
         altered(INSIDE + 4, 0x80),
-        # An exponent that is not as short as it can be, and a negative one.
+        # An exponent with a needless byte, and a negative exponent.
         wrapped(SPKI[:-3] + b"\x00\x00\x01"),
         wrapped(SPKI[:-3] + b"\x81\x00\x01"),
         # An even modulus.

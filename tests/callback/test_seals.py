@@ -1,4 +1,4 @@
-"""A seal is accepted only if one of the secrets made it, and only until it ends."""
+"""A seal is accepted only if one of the secrets made it, and only until it expires."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_is_sealed_is_opened(content: Seal) -> None:
 
 
 def test_a_seal_that_says_no_more_than_before_is_read_by_the_version_before() -> None:
-    """After a rollback, callbacks in progress must not be refused without need."""
+    """After a rollback, the previous version must still accept callbacks in progress."""
     assert seal(SOUND, SECRET).startswith("1.")
     assert seal(SOUND._replace(issued=0), SECRET).startswith("2.")
     for content, members in ((SOUND, SOUND[:5]), (SOUND._replace(issued=7), (*SOUND[:5], 7))):
@@ -95,7 +95,7 @@ def test_another_version_is_refused() -> None:
 
 
 def test_what_the_secret_signs_elsewhere_is_no_seal() -> None:
-    """Should an operator use one secret for two things."""
+    """An operator may use one secret for two purposes."""
     payload = seal(SOUND, SECRET).split(".")[1]
     mac = hmac.digest(SECRET, payload.encode(), "sha256")
     elsewhere = base64.urlsafe_b64encode(mac).decode().rstrip("=")

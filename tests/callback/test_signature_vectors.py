@@ -1,8 +1,8 @@
-"""RSASSA-PKCS1-v1_5 as OSS signs callbacks: Wycheproof's vectors, and the same faults over MD5.
+"""Signatures of callbacks (RSASSA-PKCS1-v1_5): Wycheproof's vectors, and their faults over MD5.
 
-Wycheproof has no vectors over MD5, which only OSS still uses. So its own (over SHA-256,
-tests/vectors/README.md) are read by the code that reads OSS's, and their faults are made again over
-MD5, by a key of our own.
+Wycheproof has no vectors over MD5, which only OSS still uses. So our code for OSS's signatures
+verifies Wycheproof's vectors over SHA-256 (tests/vectors/README.md). The tests also make the same
+faults over MD5, with a key of our own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from token_service.callback.seals import CallbackRefused
 from token_service.http.connection import ConnectionFault
 from vectors import login_vectors, signature_vectors
 
-# RFC 8017, 9.2, note 1: the DigestInfo up to the digest.
+# RFC 8017, 9.2, note 1: the part of a DigestInfo before the digest.
 SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 SHA1_INFO = bytes.fromhex("3021300906052b0e03021a05000414")
 MD5_INFO = bytes.fromhex("3020300c06082a864886f70d020505000410")
@@ -43,7 +43,7 @@ SOUND_INFO = MD5_INFO + DIGEST
 
 
 def test_what_wycheproof_calls_invalid_is_refused() -> None:
-    """This includes "acceptable" vectors: a DigestInfo without its NULL."""
+    """This includes "acceptable" vectors, which have a DigestInfo without its NULL."""
     found = {}
     for vector in signature_vectors():
         (key,) = read_pem(vector.pem)
@@ -55,7 +55,7 @@ def test_what_wycheproof_calls_invalid_is_refused() -> None:
 
 
 def test_what_wycheproof_calls_an_invalid_jws_is_refused() -> None:
-    """The faults in DigestInfo are only there."""
+    """Only the JWS vectors have faults in the DigestInfo."""
     vectors = [
         vector
         for vector in login_vectors("json_web_signature")
@@ -74,22 +74,22 @@ def test_what_wycheproof_calls_an_invalid_jws_is_refused() -> None:
 
 
 def signed(block: bytes) -> bytes:
-    """A signature that opens to `block`, whatever that is."""
+    """Return a signature that decrypts to `block`, which may have any content."""
     number, p, q = int.from_bytes(block, "big"), PRIVATE.p, PRIVATE.q
-    # RFC 8017, 5.2.1: modulo each prime, four times as fast.
+    # RFC 8017, 5.2.1: computing modulo each prime is four times as fast.
     of_q = pow(number, PRIVATE.dmq1, q)
     of_p = (pow(number, PRIVATE.dmp1, p) - of_q) * PRIVATE.iqmp % p
     return (of_q + of_p * q).to_bytes(SIZE, "big")
 
 
 def padded(info: bytes, ff: int | None = None) -> bytes:
-    """The block of RFC 8017; `ff` sets the number of padding bytes, and zeros fill the end."""
+    """Return the block of RFC 8017. `ff` sets the number of padding bytes; zeros fill the rest."""
     count = SIZE - len(info) - 3 if ff is None else ff
     return (b"\x00\x01" + b"\xff" * count + b"\x00" + info).ljust(SIZE, b"\x00")
 
 
 def infos() -> Iterator[tuple[str, bytes]]:
-    """Malformed DigestInfos."""
+    """Return malformed DigestInfos."""
     tree = Element(
         0x30,
         [
@@ -112,7 +112,7 @@ def infos() -> Iterator[tuple[str, bytes]]:
 
 
 def blocks() -> Iterator[tuple[str, bytes]]:
-    """Malformed paddings."""
+    """Return malformed paddings."""
     sound = padded(SOUND_INFO)
     yield "for encryption", b"\x00\x02" + sound[2:]
     yield "block type 0", b"\x00\x00" + bytes(SIZE - len(SOUND_INFO) - 3) + b"\x00" + SOUND_INFO
@@ -129,7 +129,7 @@ def blocks() -> Iterator[tuple[str, bytes]]:
 
 
 def signatures() -> Iterator[tuple[str, bytes]]:
-    """All blocks that must be refused as OSS's signature over TEXT."""
+    """Return all signatures over TEXT that must be refused."""
     for name, info in infos():
         yield name, signed(padded(info))
     for name, block in blocks():
@@ -143,14 +143,14 @@ def signatures() -> Iterator[tuple[str, bytes]]:
     yield "zeros before it", b"\x00\x00" + SIGNER.sign(TEXT)
     yield "zeros after it", SIGNER.sign(TEXT) + b"\x00\x00"
     yield "the digest, not signed", padded(SOUND_INFO)
-    for hash_of in (MD5(), SHA1(), SHA256()):  # noqa: S303 - what is to be refused
+    for hash_of in (MD5(), SHA1(), SHA256()):  # noqa: S303 - to be refused
         pss = padding.PSS(padding.MGF1(hash_of), 16)
         yield f"PSS, {hash_of.name}", SIGNER.key.sign(TEXT, pss, hash_of)
     yield "PKCS1 with SHA-1", SIGNER.key.sign(TEXT, padding.PKCS1v15(), SHA1())  # noqa: S303
 
 
 def test_the_same_faults_over_md5_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verify with the function's own list of keys, as for a real callback."""
+    """The function's own list of keys verifies each signature, as for a real callback."""
 
     def nobody(*_: object) -> bytes:
         raise ConnectionFault(OSError("nobody is asked here"))
@@ -182,8 +182,8 @@ def cube_root(number: int) -> int:
 
 
 def test_a_forgery_with_garbage_in_the_middle_is_refused() -> None:
-    """With an exponent of 3 a forger needs no key: there is a number whose cube begins with the
-    padding and ends with the digest. It deceives parsers that skip an odd length (CVE-2014-1568,
+    """With an exponent of 3 a forger needs no key, because a number exists whose cube begins with
+    the padding and ends with the digest. Parsers that skip an odd length accept it (CVE-2014-1568,
     "BERserk")."""
     key = PublicKey((1 << 2047) + 1, 3)
     texts = (b"text %d" % number for number in range(100))
@@ -192,7 +192,7 @@ def test_a_forgery_with_garbage_in_the_middle_is_refused() -> None:
     text, digest = next(found for found in digests if found[1][-1] % 2)
     end = b"\x04\x10" + digest
     bits = 8 * len(end)
-    # A NULL whose length covers everything before the digest: 0x82, and two bytes of length.
+    # This NULL covers everything before the digest: 0x82 and two bytes give its length.
     start = (
         b"\x00\x01" + b"\xff" * 8 + b"\x00" + bytes.fromhex("3081d2 3081be 06082a864886f70d0205")
     )
@@ -229,7 +229,7 @@ def theirs(der: bytes) -> PublicKey | None:
 
 
 def test_a_faulty_key_is_refused_or_is_the_one_that_others_read() -> None:
-    """The same faults in a SubjectPublicKeyInfo: we accept no key that cryptography refuses."""
+    """We refuse each faulty SubjectPublicKeyInfo that cryptography refuses."""
     numbers = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
     n = numbers.n.to_bytes(257, "big")
     algorithm = [Element(0x06, bytes.fromhex("2a864886f70d010101")), Element(0x05, b"")]

@@ -1,4 +1,4 @@
-"""An app's own variables reach the back end, and none is ever read as one of our fields."""
+"""An app's own variables reach the back end, and are never read as one of our fields."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ KEYS = keys()
 
 
 def signed(more: str) -> Request:
-    """What OSS signs where a client has put `more` behind our body."""
+    """Return the request that OSS signs if a client added `more` at the end of our body."""
     made = callback_parameters(GRANT, NOW + 900, SETTINGS, SECRETS)
     sound = OSS.call(made.scope(), **about("my-bucket", KEY, ETAG, 5)).body.decode()
     return OSS.post("/callback", sound + more)
@@ -85,7 +85,7 @@ def test_they_have_no_say_in_the_id_of_an_upload() -> None:
 
 
 def spellings(name: str) -> list[str]:
-    """Ways to repeat one of our fields so that some parser reads the wrong one."""
+    """Return ways to repeat one of our fields, so that some parsers read the wrong value."""
     return [
         name,
         f"x:{name}",
@@ -129,7 +129,7 @@ def test_variables_cannot_be_said_as_a_whole(field: str) -> None:
 
 @pytest.mark.parametrize("more", ["&a=1&a=2", "&a=1&A=2", "&a=1&x:a=2", "&a=1&%61=1"])
 def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
-    """Both orders, since another parser may read either of the two."""
+    """Other parsers may read the first or the last of two values, so no order is accepted."""
     name = "A" if "A" in more else "a"
     assert refusal(more) == f"own variable 2, {name}: that name is reserved, or used twice"
 
@@ -166,13 +166,14 @@ def test_the_limits_are_reached_and_not_passed() -> None:
     assert read([("n", "v" * (MAX_BYTES - 1))])
     with pytest.raises(CallbackRefused):
         read([("n", "v" * MAX_BYTES)])
-    # Bytes, not characters.
+    # The limit counts bytes, not characters.
     with pytest.raises(CallbackRefused):
         read([("n", "\u65e5" * (MAX_BYTES // 3 + 1))])
 
 
 def test_thousands_are_refused_without_a_look_at_each() -> None:
-    """16 KB of a body: each name was compared with all before it, for half a second."""
+    """An earlier version compared each name in a body of 16 KB with all names before it, which took
+    half a second."""
     began = time.process_time()
     with pytest.raises(InvalidParameter, match="must be at most 10"):
         wished("&".join(f"{number:x}=" for number in range(3200)))
@@ -180,7 +181,7 @@ def test_thousands_are_refused_without_a_look_at_each() -> None:
 
 
 def test_the_name_of_a_stranger_without_a_seal_is_not_in_the_message() -> None:
-    """It would be in the log."""
+    """The message goes to the log."""
     request = signed("&bucket2=1&seal2=x")
     fields = request.body.decode().split("&")
     forged = "&".join(field for field in fields if not field.startswith("seal="))

@@ -1,4 +1,4 @@
-"""Only callbacks that OSS signed about one of our grants are accepted."""
+"""Only callbacks that OSS signed for one of our grants are accepted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OSS = OssSigner()
 
 
 def keys_of(pem: str) -> OssKeys:
-    """Verify with this key instead of OSS's own."""
+    """Return keys that verify with this key instead of OSS's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("token_service.callback.public_keys.BUNDLED", pem)
         return OssKeys(None)
@@ -52,7 +52,7 @@ KEYS = keys_of(OSS.pem.decode())
 
 @pytest.fixture(autouse=True, scope="module")
 def fetches() -> Iterator[list[Url]]:
-    """The URLs that would be fetched; nothing is fetched here (test_public_keys.py tests that)."""
+    """The URLs that would be fetched. test_public_keys.py tests real fetches."""
     asked: list[Url] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OssKeys, "_fetch", lambda self, url, end: asked.append(url))
@@ -68,7 +68,7 @@ def sound(key: str = KEY, grant: Grant = GRANT) -> Request:
 
 
 def filled(values: Mapping[str, object]) -> Request:
-    """The same with other values of OSS's variables."""
+    """Return a sound callback with other values of OSS's variables."""
     return OSS.call(scope(), **{**about("my-bucket", KEY, ETAG, 5), **values})
 
 
@@ -112,7 +112,8 @@ HOSTILE_NAMES = [
     "{{7*7}}<script>",
     "..a/...",
     "\U0001f600" * 60,
-    # Names that are refused for a new object (A19), but a token's holder can store them.
+    # These names are refused for new objects (finding A19), but a client with a token can store
+    # them.
     "photo\u202egpj.exe",
     "a\u200b\u200db.jpg",
     "%2e%2e/bob/x",
@@ -125,7 +126,7 @@ def test_a_hostile_file_name_arrives_as_it_is(name: str) -> None:
 
 
 def test_the_golden_event_is_accepted() -> None:
-    """An event in Function Compute's form; it was made once with the key beside it."""
+    """The event has Function Compute's format. It was made once, with the key beside it."""
     request = fc_event.read((EVENTS / "callback.json").read_bytes())
     keys = keys_of((EVENTS / "callback_key.pem").read_text())
     found = verify(request, SETTINGS, SECRETS, keys, now=NOW, end=time.monotonic())
@@ -140,7 +141,7 @@ def test_a_base64_body_is_the_same_callback() -> None:
 
 
 def test_the_path_may_be_rewritten_before_it_arrives() -> None:
-    """OSS signs the path of CALLBACK_URL; a gateway may take its prefix off."""
+    """OSS signs the path of CALLBACK_URL, and a gateway may remove the prefix of a path."""
     accept(sound()._replace(path="/callback"))
 
 
@@ -161,7 +162,7 @@ def test_a_forged_signature_is_refused() -> None:
 
 
 def test_the_sample_of_the_documentation_is_no_callback_of_ours() -> None:
-    """Production's own signature proves nothing about a grant."""
+    """A signature by OSS's key of production proves nothing about a grant."""
     sample = (
         "kKQeGTRccDKyHB3H9vF+xYMSrmhMZjzzl2/kdD1ktNVgbWEfYTQG0G2SU/RaHBovRCE8OkQDjC3uG33esH2txA=="
     )
@@ -189,7 +190,7 @@ def test_an_expired_seal_is_refused_though_oss_signed_it_now() -> None:
 
 
 def test_another_callers_seal_is_refused() -> None:
-    """A caller with a token can make OSS sign a callback about anything."""
+    """A caller with a token can make OSS sign a callback about any object."""
     assert refusal(sound(KEY, BOB)) == "the object is not the one that was granted"
 
 
@@ -219,7 +220,7 @@ def test_an_object_outside_the_prefix_is_refused(key: str) -> None:
 
 @pytest.mark.parametrize("name", ["../bob/a.jpg", "a/../../bob/a", "./a", "a/..", "..\\bob\\a"])
 def test_an_object_that_leads_out_by_dots_is_refused(name: str) -> None:
-    """In a URL or a file system such a name leads to another caller's object."""
+    """In a URL or a file system, such a name points to another caller's object."""
     assert "'.' or '..'" in refusal(sound(f"uploads/alice/{name}"))
 
 
@@ -251,7 +252,7 @@ def test_a_missing_field_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_that_comes_twice_is_refused(name: str) -> None:
-    """Whichever of the two others would read."""
+    """It does not matter which of the two values another parser would read."""
     body = sound().body.decode()
     refusal(OSS.post("/oss/callback", f"{name}=x&{body}"))
     without = [field for field in body.split("&") if not field.startswith("size=")]
@@ -309,7 +310,7 @@ def test_the_longest_key_fits() -> None:
 
 
 def test_a_query_is_refused() -> None:
-    """The platform gives no raw query, so what OSS signed could not be told."""
+    """The platform passes no raw query, so the text that OSS signed would not be known."""
     assert refusal(sound()._replace(query={"id": "1"})) == "the URL has a query"
 
 
@@ -353,7 +354,7 @@ def test_a_header_may_have_2048_characters_and_not_one_more() -> None:
 
 
 def test_a_path_that_is_no_text_breaks_nothing() -> None:
-    """JSON can spell half a surrogate pair. What OSS signed is the path of CALLBACK_URL."""
+    """JSON can have half a surrogate pair. OSS signed the path of CALLBACK_URL, not this one."""
     accept(sound()._replace(path="/\ud800/callback"))
 
 
@@ -364,7 +365,7 @@ def test_a_retired_secret_is_accepted_while_it_is_listed() -> None:
 
 
 def test_nothing_of_a_stranger_causes_a_fetch(fetches: list[Url]) -> None:
-    """Without a valid seal no key is fetched."""
+    """Without a valid seal, no key is fetched."""
     keys = OssKeys(None)
     body = sound().body.decode()
     fields = [field for field in body.split("&") if not field.startswith("seal=")]
@@ -408,13 +409,13 @@ def test_an_etag_may_be_quoted_and_in_lower_case() -> None:
     "head", [None, HEAD._replace(size=6), HEAD._replace(etag="0" * 32)], ids=["none", "size", "tag"]
 )
 def test_a_callback_that_oss_signed_and_that_is_not_true_is_refused(head: ObjectHead) -> None:
-    """The client with a token writes the callback's text, and OSS also signs false text."""
+    """A client with a token writes the callback's text, and OSS signs false text, too."""
     with pytest.raises(CallbackRefused, match="OSS"):
         confirm(accept(sound()), head)
 
 
 def ids(values: Mapping[str, object] = NONE, head: ObjectHead = HEAD) -> tuple[str, str]:
-    """Id and LegacyId of a callback with these values of OSS's variables."""
+    """Return Id and LegacyId of a callback with these values of OSS's variables."""
     callback = accept(filled(values))
     upload = confirm(callback, head._replace(size=callback.size))
     return upload.id, upload.legacy_id
@@ -427,8 +428,8 @@ def test_the_same_upload_has_the_same_id_however_often_it_is_reported() -> None:
 
 
 def test_an_uploader_cannot_multiply_the_id_of_one_stored_object() -> None:
-    """A13: an attacker who factored OSS's key, or who writes the callback's text, controls all of
-    these."""
+    """An attacker who factored OSS's key, or writes the callback's text, controls all of these
+    (finding A13)."""
     lies: list[Mapping[str, object]] = [
         {"reqId": "X0"},
         {"reqId": "X1"},
@@ -459,12 +460,12 @@ def test_another_upload_has_another_id() -> None:
 
 
 def test_the_legacy_id_is_as_it_was() -> None:
-    """Back ends have stored such ids: the earlier version made this one from this callback."""
+    """Back ends have stored such ids. The earlier version made this id from this callback."""
     assert ids()[1] == "921c2ee9d4f486ac5fe1a89f14c929ed4d7f9a900f6845bfd27c9fdc4b5bf38e"
 
 
 def test_a_caller_cannot_take_the_id_of_anothers_upload() -> None:
-    """The object key is under the caller's seal."""
+    """The caller's seal covers the object key."""
     theirs = accept(sound("uploads/bob/a.jpg", BOB))
     mine = accept(sound())
     assert theirs[4:] == mine[4:]
@@ -493,7 +494,7 @@ VALUES = st.dictionaries(st.sampled_from([*FIELDS, "x", "seal"]), TEXTS, max_siz
 def test_any_request_is_refused_and_nothing_breaks(
     path: str, query: dict[str, str], headers: dict[str, str], body: bytes, keep: set[str]
 ) -> None:
-    """Parts of a sound callback among rubbish, never the whole."""
+    """Random data with some parts of a sound callback, but not all of them, is refused."""
     drawn = {"path": path, "query": query, "headers": headers, "body": body}
     taken = {name: value for name, value in drawn.items() if name not in keep}
     request = sound()._replace(**taken)  # type: ignore[arg-type]

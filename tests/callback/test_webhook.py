@@ -1,4 +1,4 @@
-"""The operator's back end: its input, how it verifies that, and the effect of its answer.
+"""The operator's back end: what it receives, how it verifies this, and what its answer does.
 
 The back end here is the code of docs/callbacks.md.
 """
@@ -72,7 +72,7 @@ def test_an_upload_is_posted_as_json_and_signed() -> None:
     assert json.loads(body) == UPLOAD.members()
     assert {"Content-Type: application/json", "Accept: application/json"} <= set(rest)
     assert headers["idempotency-key"] == UPLOAD.id == json.loads(body)["Id"]
-    # Existing back ends verify it so: docs/callbacks.md told them to.
+    # Existing back ends verify requests in this way, as docs/callbacks.md told them to.
     assert abs(time.time() - int(headers["x-upload-time"])) < 300
     signed = headers["x-upload-time"].encode() + b"." + body
     expected = "sha256=" + hmac.new(SECRET, signed, hashlib.sha256).hexdigest()
@@ -106,13 +106,13 @@ def signed_headers(body: bytes = BODY, secret: bytes = SECRET, ago: float = 0) -
 
 
 def changed(**headers: str | None) -> Headers:
-    """The headers of a valid request, with these changed; None removes one."""
+    """Return the headers of a valid request with these changes. None removes a header."""
     made = {**signed_headers(), **{name.replace("_", "-"): v for name, v in headers.items()}}
     return CaseInsensitiveDict({name: v for name, v in made.items() if v is not None})
 
 
 def uploaded(headers: Headers, body: bytes, answers: dict[str, Any] | None = None) -> int:
-    """The HTTP status of the documented back end; `answers` is its table."""
+    """Return the HTTP status of the documented back end. `answers` is its table."""
     table = {} if answers is None else answers
     status, answered = BACK_END["uploaded"](headers, body, (b"o" * 32, SECRET), table)
     assert (status == 200) == (table != {} and answered in table.values())
@@ -132,8 +132,8 @@ def test_the_documented_back_end_takes_what_the_function_sends() -> None:
 
 
 def test_a_replayed_body_with_another_idempotency_key_is_no_new_upload() -> None:
-    """A17: the signature does not cover the header, so anybody who has seen a request can change
-    it."""
+    """The signature does not cover this header, so anybody who has seen a request can change it
+    (finding A17)."""
     answers: dict[str, Any] = {}
     assert uploaded(signed_headers(), BODY, answers) == 200
     for key in ("0c" * 32, UPLOAD.id.upper(), f"{UPLOAD.id} ", "", None):
@@ -165,7 +165,8 @@ MALFORMED: dict[str, dict[str, str | None]] = {
 def test_the_documented_back_end_answers_403_to_what_is_malformed(
     headers: dict[str, str | None],
 ) -> None:
-    """A17: the five of the finding raised KeyError, ValueError, TypeError, UnicodeEncodeError."""
+    """Finding A17 lists five such requests. They raised KeyError, ValueError, TypeError or
+    UnicodeEncodeError."""
     assert uploaded(changed(**headers), BODY) == 403
 
 
@@ -211,7 +212,7 @@ ANY_TEXT = st.text(st.characters(), max_size=20)
 def test_whatever_a_stranger_sends_is_403(
     moment: str | None, sent: str | None, key: str | None, body: bytes
 ) -> None:
-    """A17: never an exception, which a framework answers with 500."""
+    """An exception would make a framework answer 500 (finding A17)."""
     given_headers = {"X-Upload-Time": moment, "X-Upload-Signature": sent, "Idempotency-Key": key}
     headers = {name: value for name, value in given_headers.items() if value is not None}
     assert uploaded(CaseInsensitiveDict(headers), body) == 403
@@ -281,7 +282,7 @@ def test_every_other_answer_fails_cleanly(move: Move, message: str) -> None:
 
 
 def test_an_answer_that_is_sound_and_deep_is_passed_on_or_refused() -> None:
-    """How deep json goes differs between Python 3.10 and 3.13."""
+    """The greatest depth that json reads differs between Python 3.10 and 3.13."""
     with suppress(HookFailed):
         assert list(deliver(answer(200, b'{"a":' * 9000 + b"1" + b"}" * 9000))) == ["a"]
 
@@ -289,7 +290,7 @@ def test_an_answer_that_is_sound_and_deep_is_passed_on_or_refused() -> None:
 def test_an_answer_that_can_be_read_and_not_be_written_again_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fake: json reads and writes to depths that differ between versions of Python."""
+    """`compact` is a fake, because json's greatest depth differs between versions of Python."""
 
     def shallow(document: Any) -> str:
         if document == {"a": [1]}:

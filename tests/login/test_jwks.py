@@ -38,7 +38,7 @@ BOTH = jwks(jwk("RS256", "one"), jwk("ES256", "two"))
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -58,7 +58,7 @@ def from_server(server: ScriptedSts, clock: Clock) -> KeySet:
 
 
 def find(keys: KeySet, kid: object, algorithm: object = "") -> PublicKey:
-    """By default the key of a kid whose login's algorithm is another."""
+    """Find a key by kid. By default the login's algorithm does not match."""
     return keys.find(KeySet.name({"kid": kid, "alg": algorithm}))
 
 
@@ -175,7 +175,7 @@ def test_a_file_that_is_not_there_is_a_misconfiguration() -> None:
 def test_a_bare_file_name_lies_beside_the_entry_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which is where a package has it; the working directory may be another."""
+    """A package has the file there, and the working directory may be another folder."""
     monkeypatch.setattr("token_service.login.jwks.TOP", str(tmp_path))
     (tmp_path / "keys.json").write_text(ONE)
     keys = KeySet(Jwt("keys.json", None, None, (), "sub"))
@@ -258,7 +258,7 @@ def test_without_any_keys_the_fault_is_said_and_the_fetch_soon_tried_again(
 ) -> None:
     with scripted_sts(fault, serve(ONE)) as server:
         keys = from_server(server, clock)
-        # The first says why; the others did not try.
+        # The first error gives the reason. The others have none, since no fetch was tried.
         for end in (": .+", *["$"] * 4):
             with pytest.raises(
                 KeysUnreachable, match=f"JWT_JWKS_URL cannot be fetched{end}"
@@ -319,7 +319,7 @@ def test_each_entry_that_was_left_out_is_in_the_log_once(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     more = json.loads(WITH_ODD)["keys"]
-    # In another order, and with a new one.
+    # The same entries in another order, and a new one.
     after = jwks(*more[::-1], jwk("EdDSA", "three", alg="none"))
     with scripted_sts(serve(WITH_ODD), serve(WITH_ODD), serve(after)) as server:
         keys = from_server(server, clock)
@@ -417,7 +417,7 @@ def test_a_fetch_that_failed_is_said_with_its_reason(
 
 
 def test_no_compression_is_asked_for(clock: Clock) -> None:
-    """RFC 9110, 12.5.3: without Accept-Encoding, any encoding may be sent."""
+    """By RFC 9110, 12.5.3, a server may use any encoding if there is no Accept-Encoding."""
     with scripted_sts(serve(ONE)) as server:
         from_server(server, clock).warm()
         assert b"\r\nAccept-Encoding: identity\r\n" in server.received[0][0]
@@ -444,7 +444,7 @@ def test_a_key_of_another_algorithm_by_a_known_kid_is_fetched_for(clock: Clock) 
 
 
 def test_a_key_that_is_gone_is_still_what_a_login_is_tried_by(clock: Clock) -> None:
-    """A signature that does not match has the keys fetched; there may be none of its kid."""
+    """A signature that does not match causes a fetch, and the new keys may lack the kid."""
     with scripted_sts(serve(ONE), serve(TWO)) as server:
         keys = from_server(server, clock)
         found, candidates = keys.candidates(("one", "RS256"))

@@ -1,5 +1,5 @@
-"""A JWKS is read entry by entry: which are used, which are left out and why; no entry spoils
-another."""
+"""A JWKS is read entry by entry. The tests show which entries are used, which are left out, and
+why. No entry affects another one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OTHERS: dict[str, PrivateKey] = {
 
 
 def other(algorithm: str, kid: str = "", **changes: object) -> dict[str, object]:
-    """Another key of that algorithm."""
+    """Return another key of that algorithm."""
     made: dict[str, object] = jwt.get_algorithm_by_name(algorithm).to_jwk(
         OTHERS[algorithm].public_key(), as_dict=True
     )
@@ -53,7 +53,7 @@ def other(algorithm: str, kid: str = "", **changes: object) -> dict[str, object]
 
 
 def read(*entries: object) -> tuple[Keys, list[str]]:
-    """The keys of a set, and what the log would say of the others."""
+    """Return the keys of a set, and the log lines about the other entries."""
     keys, left_out = key_entries.read(json.dumps({"keys": entries}).encode())
     return keys, [str(one) for one in left_out]
 
@@ -66,7 +66,7 @@ def private(algorithm: str) -> dict[str, object]:
 
 
 def by_set(folder: Path, document: str) -> Logins:
-    """What verifies logins by that set."""
+    """Return a verifier of logins that uses that set."""
     path = folder / "keys.json"
     path.write_text(document)
     return logins_of(JWT_JWKS_FILE=str(path))
@@ -87,7 +87,7 @@ def refused(logins: Logins, text: str) -> str:
 
 
 def test_keys_of_one_kid_are_told_apart_by_the_logins_algorithm(tmp_path: Path) -> None:
-    """RFC 7517, 4.5: different types may have one kid."""
+    """By RFC 7517, 4.5, keys of different types may have the same kid."""
     logins = by_set(tmp_path, jwks(*(jwk(name, "k") for name in KEYS)))
     for name, key in KEYS.items():
         assert user(logins, login(key, name, kid="k")) == "alice"
@@ -108,7 +108,7 @@ def test_a_key_that_stands_twice_is_no_conflict() -> None:
 
 
 def test_of_two_keys_with_one_kid_and_algorithm_none_is_used_and_all_others_are() -> None:
-    """Otherwise one would silently replace the other."""
+    """If both were used, one key would silently replace the other."""
     odd = jwk("RS256", "k"), jwk("ES256", "k"), other("RS256", "k"), jwk("RS256", "k")
     keys, left_out = read(*odd, jwk("EdDSA", "e"))
     assert ("k", "RS256") not in keys
@@ -301,7 +301,7 @@ def test_ed25519_is_eddsa_in_keys_and_in_logins(tmp_path: Path, named: str | Non
     old = login(ED_KEY, "EdDSA", kid="k")
     new = signed(ED_KEY, {"alg": "Ed25519", "kid": "k"})
     assert user(logins, old) == user(logins, new) == "alice"
-    # Known, the second time.
+    # The second time, the algorithm's name is known already.
     assert user(logins, new) == "alice"
     assert "signature" in refused(logins, signed(OTHERS["EdDSA"], {"alg": "Ed25519", "kid": "k"}))
     refused(logins, signed(ED_KEY, {"alg": "Ed25519", "kid": "r"}))
@@ -309,7 +309,7 @@ def test_ed25519_is_eddsa_in_keys_and_in_logins(tmp_path: Path, named: str | Non
 
 
 def signed(key: Any, header: dict[str, object]) -> str:
-    """A login with any header, signed as EdDSA."""
+    """Return a login with any header, signed as EdDSA."""
     text = forged(header, claims())
     signature = key.sign(text.rpartition(".")[0].encode())
     return forged(header, claims(), signature)
@@ -323,7 +323,7 @@ def signed(key: Any, header: dict[str, object]) -> str:
 def test_a_login_never_chooses_what_a_key_is_for(
     tmp_path: Path, kid: str | None, algorithm: str
 ) -> None:
-    """Signed with the public key, which everybody knows, as an HMAC secret."""
+    """These logins are signed with the public key, which everybody knows, as an HMAC secret."""
     document = jwks(*(jwk(name, name) for name in KEYS))
     logins = by_set(tmp_path, document)
     header: dict[str, object] = {"alg": algorithm, **({"kid": kid} if kid else {})}
@@ -363,7 +363,7 @@ def test_who_took_a_private_key_out_of_the_set_gets_nothing_by_it(tmp_path: Path
     assert "algorithm" in refused(logins, login(RSA_KEY, "RS256"))
 
 
-# Whatever a set has
+# Sets with any content
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -375,7 +375,7 @@ NAMES = "kty crv n e d x y k kid alg use key_ops x5c own".split()
 MEMBERS = st.dictionaries(
     st.sampled_from(NAMES) | st.text(), st.sampled_from([*WORDS, ["verify"]]) | JSON, max_size=6
 )
-"""Some members of a key, of any type."""
+"""Some members of a key, with values of any type."""
 SOUND_KEYS = [jwk(name) for name in KEYS] + [other(name) for name in OTHERS]
 ODD = (
     st.builds(lambda key, members: {**key, **members}, st.sampled_from(SOUND_KEYS), MEMBERS)
@@ -387,7 +387,7 @@ GOOD = {("good", "RS256"), ("good", "ES256"), ("good", "EdDSA")}
 
 
 def _is_apart(entry: object) -> bool:
-    """It does not share the good ones' kid: that would be ambiguous, which is another test."""
+    """Whether an entry has another kid than the good keys. Another test has ambiguous kids."""
     return not isinstance(entry, dict) or entry.get("kid") != "good"
 
 

@@ -1,6 +1,7 @@
 """Wycheproof's vectors for JWS and JWK as logins (tests/vectors/README.md).
 
-Every vector is sent by each way to set its keys. One that changes sides turns a test red.
+Every vector is tried with each way to set its keys. If the result for a vector changes, a test
+fails.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ KEYS = login_vectors("json_web_key")
 
 @pytest.fixture
 def _any_payload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vectors sign any text, not claims: ours take its place once the signature is verified."""
+    """The vectors sign any text. Once the signature is verified, our claims replace this text."""
     monkeypatch.setattr(jwt.PyJWT, "_decode_payload", lambda _, __: claims())
 
 
 def secret_of(keys: list[Jwk]) -> str:
-    """JWT_SECRET as the environment has it."""
+    """Return JWT_SECRET as the environment has it."""
     found = [base64.urlsafe_b64decode(key["k"] + "==") for key in keys]
     return ",".join(secret.decode("utf-8", "surrogateescape") for secret in found)
 
@@ -52,7 +53,7 @@ def logs_in(logins: Logins, text: str) -> bool:
 
 
 def by_secret(vectors: list[LoginVector]) -> dict[int, bool]:
-    """Which logins are accepted, of those whose keys are secrets: by number."""
+    """Return, by number, whether the logins whose keys are secrets are accepted."""
     found: dict[int, bool] = {}
     secret = [vector for vector in vectors if all(key["kty"] == "oct" for key in vector.keys)]
     for keys, group in groupby(secret, lambda vector: vector.keys):
@@ -61,7 +62,7 @@ def by_secret(vectors: list[LoginVector]) -> dict[int, bool]:
 
 
 def by_jwks(vectors: list[LoginVector], folder: Path) -> dict[int, bool]:
-    """Which logins are accepted with their keys in JWT_JWKS_FILE: by number."""
+    """Return, by number, whether logins with their keys in JWT_JWKS_FILE are accepted."""
     found: dict[int, bool] = {}
     for keys, group in groupby(vectors, lambda vector: vector.keys):
         (folder / "keys.json").write_text(jwks(*keys))
@@ -78,19 +79,19 @@ def accepted(vectors: Iterable[LoginVector], **variables: str) -> dict[int, bool
 
 
 def differing(vectors: list[LoginVector], found: dict[int, bool]) -> tuple[set[int], set[int]]:
-    """The invalid ones that are accepted, and the valid ones that are refused."""
+    """Return the invalid vectors that are accepted, and the valid vectors that are refused."""
     valid = {vector.number for vector in vectors if vector.is_valid}
     taken = {number for number, is_taken in found.items() if is_taken}
     return taken - valid, (found.keys() & valid) - taken
 
 
-# The marks of four vectors are wrong. These two are, byte by byte, 357, which is valid: the padding
-# that should make them invalid was lost (C2SP/wycheproof, issue 236).
+# Wycheproof marks four vectors wrongly. These two have the same bytes as 357, which is valid. The
+# padding that should make them invalid was lost (C2SP/wycheproof, issue 236).
 SAME_AS_A_VALID_ONE = {367, 370}
-# And these two have a "?" in them, which RFC 7515, section 2, does not allow in base64url.
+# These two contain a "?", which RFC 7515, section 2, does not allow in base64url.
 NOT_BASE64URL = {372, 373}
 
-# By policy we take HS256 with a secret, and RS256, ES256 and EdDSA with public keys.
+# We only accept HS256 with a secret, and RS256, ES256 and EdDSA with public keys.
 RS384 = set(range(264, 268))
 RS512 = set(range(268, 272))
 PS = {*range(272, 276), 287, 288, *range(320, 324), *range(325, 329), 346, 350}
@@ -119,10 +120,11 @@ def test_those_that_are_wrongly_marked_are_the_same_bytes() -> None:
     assert all("?" in texts[number] for number in NOT_BASE64URL)
 
 
-# JWT_SECRET holds nothing but bytes. That two keys have one `kid` (4), or that a key's `alg` is for
-# encryption (25, 26), cannot be said in it: the operator says that these bytes verify logins.
+# JWT_SECRET has only bytes. It cannot say that two keys have the same `kid` (4), or that a key's
+# `alg` is for encryption (25, 26). The operator decides that these bytes verify logins.
 NOT_SAID_IN_A_SECRET = {4, 25, 26}
-# A comma is in its bytes, and commas separate secrets; 14 and 15 are for HS384 and HS512, too.
+# The secret contains a comma, but commas separate secrets. Besides, 14 and 15 are for HS384 and
+# HS512.
 COMMA_IN_THE_SECRET = {13, 14, 15}
 
 
@@ -140,7 +142,7 @@ def test_secrets_are_what_they_are_marked_as() -> None:
 def test_public_keys_are_what_they_are_marked_as(tmp_path: Path) -> None:
     found = by_jwks(KEYS, tmp_path)
     assert len(found) == 26
-    # All four are of secrets.
+    # All four keys are secrets.
     assert differing(KEYS, found) == (set(), {2, 13, 14, 15})
 
 
@@ -148,7 +150,7 @@ def test_public_keys_are_what_they_are_marked_as(tmp_path: Path) -> None:
 def test_signatures_over_plain_texts_are_what_they_are_marked_as(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are no JWS, so they take a login's place once it is taken apart."""
+    """These vectors are not JWS, so they replace the parts of a login after it is split."""
     found = {}
     for vector in signature_vectors():
         (tmp_path / "keys.json").write_text(jwks(vector.jwk))
@@ -158,7 +160,7 @@ def test_signatures_over_plain_texts_are_what_they_are_marked_as(
         found[vector.number] = logs_in(
             logins_of(JWT_JWKS_FILE=str(tmp_path / "keys.json")), SOUND_LOGIN
         )
-    # "acceptable" is a DigestInfo without its NULL: RFC 8017, appendix B.1, wants it there.
+    # "Acceptable" vectors lack the NULL of the DigestInfo, which RFC 8017, appendix B.1, requires.
     valid = {vector.number for vector in signature_vectors() if vector.result == "valid"}
     assert {number for number, is_taken in found.items() if is_taken} == valid
     assert (len(found), len(valid)) == (53, 9)
@@ -186,7 +188,7 @@ def test_one_key_of_the_faulty_generator_costs_no_other_key(
 
 
 def signed(header: dict[str, object], payload: str) -> str:
-    """A login whose signature is right, over a payload as it stands."""
+    """Return a login with a valid signature over this payload, which stays unchanged."""
     return resigned(f"{base64url.encode(json.dumps(header).encode())}.{payload}.")
 
 
@@ -195,7 +197,7 @@ def resigned(login: str) -> str:
     return f"{text}.{base64url.encode(hmac.digest(SECRET.encode(), text.encode(), hashlib.sha256))}"
 
 
-# It ends in 2100, since it is made when the tests are collected.
+# The login expires in 2100, because it is made when the tests are collected.
 PAYLOAD = json.dumps(claims(exp=4102444800))
 ENCODED = base64url.encode(PAYLOAD.encode())
 SOUND_LOGIN = signed({"alg": "HS256"}, ENCODED)
@@ -203,14 +205,14 @@ SOUND_LOGIN = signed({"alg": "HS256"}, ENCODED)
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_padding_is_right_or_the_login_is_refused(part: int) -> None:
-    """What 367 and 370 were to show. RFC 7515 leaves padding out. By policy, which is PyJWT's, for
-    AWS's load balancers, a part may have it: as RFC 4648 would write it, not otherwise."""
+    """Vectors 367 and 370 should have shown this. RFC 7515 omits padding. But PyJWT accepts it for
+    AWS's load balancers, so a part may have padding as RFC 4648 writes it, and no other."""
     parts = SOUND_LOGIN.split(".")
     logins = logins_of(JWT_SECRET=SECRET)
 
     def with_part(changed: str) -> str:
         text = ".".join([*parts[:part], changed, *parts[part + 1 :]])
-        # A signature over what is sent: only the padding is in question.
+        # The signature covers the changed text, so only the padding is wrong.
         return text if part == 2 else resigned(text)
 
     own = parts[part]
@@ -234,13 +236,13 @@ DETACHED = signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, PAYLOAD)
 @pytest.mark.parametrize(
     "text",
     [
-        # RFC 7515, 4.1.11: what is critical and not understood must be refused.
+        # RFC 7515, 4.1.11: a critical member that is not understood must be refused.
         signed({"alg": "HS256", "crit": ["exp"], "exp": 1}, ENCODED),
         signed({"alg": "HS256", "crit": ["https://example.com/x"]}, ENCODED),
         signed({"alg": "HS256", "crit": []}, ENCODED),
         signed({"alg": "HS256", "crit": "b64", "b64": True}, ENCODED),
         signed({"alg": "HS256", "crit": None}, ENCODED),
-        # RFC 7797, 7: a payload that is not encoded is no JWT.
+        # RFC 7797, 7: a JWT must not have a payload that is not encoded.
         DETACHED,
         f"{DETACHED.split('.')[0]}..{DETACHED.split('.')[-1]}",
         signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, ENCODED),
@@ -248,7 +250,7 @@ DETACHED = signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, PAYLOAD)
     ],
 )
 def test_what_a_header_marks_as_critical_is_refused(text: str) -> None:
-    """Wycheproof has no vectors for it: our own, by RFC 7515 and RFC 7797."""
+    """Wycheproof has no vectors for this, so these are our own, by RFC 7515 and RFC 7797."""
     logins = logins_of(JWT_SECRET=SECRET)
     assert logs_in(logins, SOUND_LOGIN)
     assert not logs_in(logins, text)

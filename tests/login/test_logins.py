@@ -1,6 +1,6 @@
 """Every known attack on a login is refused, with the reason.
 
-In each test a sound login passes beside the forged one, so that no check passes by refusing all.
+Each test also accepts a sound login, so that a check that refuses everything fails.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 
 
 def refused(text: str, logins: Logins = HS256) -> str:
-    """Why a login is refused, and the hint for the log; neither quotes the login."""
+    """Return why a login is refused, and the hint for the log. Neither quotes the login."""
     with pytest.raises(InvalidToken) as error:
         logins.verified(with_login(text))
     assert error.value.status == 401
@@ -82,7 +82,7 @@ def keys_file(tmp_path: Path) -> Path:
 
 
 def test_a_login_is_taken_from_the_header_or_the_query() -> None:
-    """The mobile SDKs send no headers (their source)."""
+    """The mobile SDKs send no headers (seen in their source)."""
     assert HS256.verified(with_login(login())).user_id == "alice"
     assert HS256.verified(in_query(login())).user_id == "alice"
     odd = Request("GET", "/", {}, {"authorization": f"bEARER  {login()}"})
@@ -96,7 +96,7 @@ def test_the_same_login_in_both_places_is_one_login() -> None:
 
 
 def test_the_platforms_own_authorization_leaves_the_query_to_us() -> None:
-    """A trigger with authType function has ACS3-HMAC-SHA256 there."""
+    """A trigger with authType function puts ACS3-HMAC-SHA256 into this header."""
     signed = in_query(login(), {"authorization": "ACS3-HMAC-SHA256 Credential=x"})
     assert HS256.verified(signed).user_id == "alice"
 
@@ -169,7 +169,7 @@ def test_an_algorithm_that_is_not_configured_is_refused_though_the_secret_is_rig
 
 
 def test_hs256_signed_with_the_public_key_is_refused(keys_file: Path) -> None:
-    """Key confusion: the public key, which everybody has, taken for an HMAC secret."""
+    """In this key confusion, the public key, which everybody has, is used as an HMAC secret."""
     logins = logins_of(JWT_JWKS_FILE=str(keys_file))
     for kid in ("key-RS256", "key-ES256", "key-EdDSA"):
         for secret in (public_pem(RSA_KEY), public_pem(EC_KEY), keys_file.read_bytes()):
@@ -237,7 +237,7 @@ def test_a_wrong_audience_is_refused() -> None:
 
 
 def test_a_login_for_some_audience_is_refused_where_none_is_configured() -> None:
-    """It was made for another service, perhaps: the operator has to say that it is ours."""
+    """The login may be for another service. Only the operator knows that it is for us."""
     assert "JWT_AUDIENCE is not set" in refused(login(aud="other-service"))
 
 
@@ -251,7 +251,8 @@ def test_only_an_audience_that_nobody_configured_is_hinted_at() -> None:
 
 @pytest.mark.parametrize("audience", ["", [], [""], None, 0, False, {}])
 def test_an_empty_audience_is_one_as_well(audience: object) -> None:
-    """A19. RFC 7519, 4.1.3: who does not find itself in an `aud` that is present must reject."""
+    """RFC 7519, 4.1.3: a service must reject a login whose `aud` does not name the service (finding
+    A19)."""
     text = _signed({**claims(), "aud": audience})
     assert "JWT_AUDIENCE is not set" in refused(text)
     refused(text, logins_of(JWT_SECRET=SECRET, JWT_AUDIENCE="app"))
@@ -286,7 +287,7 @@ def test_a_kid_that_is_a_path_or_a_url_is_an_unknown_key(keys_file: Path, kid: s
 
 
 def test_what_a_login_says_of_its_own_key_is_not_listened_to(keys_file: Path) -> None:
-    """jwk, jku and x5u: a key, or its URL, chosen by the signer."""
+    """With jwk, jku and x5u the signer would choose the key, or its URL."""
     logins = logins_of(JWT_JWKS_FILE=str(keys_file))
     text = login(RSA_KEY, "RS256", kid="key-RS256")
     assert logins.verified(with_login(text)).user_id == "alice"
@@ -304,7 +305,7 @@ def test_a_login_of_a_megabyte_is_refused_before_it_is_read() -> None:
 
 def test_the_longest_login_is_taken() -> None:
     assert MAX_LOGIN_CHARACTERS == 8192
-    # A character more in the signed text may be two more in base64.
+    # One more character in the signed text may be two more in base64.
     texts = [login(padding="x" * length) for length in range(5900, 6100)]
     lengths = {len(text): text for text in texts}
     assert {MAX_LOGIN_CHARACTERS, MAX_LOGIN_CHARACTERS + 1} <= set(lengths)
@@ -319,7 +320,7 @@ def test_two_logins_at_once_are_refused() -> None:
 
 
 def test_logins_that_a_platform_joined_are_refused() -> None:
-    """A repeated parameter or header arrives joined by a comma."""
+    """The platform joins the values of a repeated parameter or header with a comma."""
     refused(f"{login()},{login(sub='bob')}")
 
 
@@ -370,7 +371,7 @@ def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str,
 # The caller of a login, and claims that have no effect
 
 few = examples(40, 1_000)
-"""Each one signs a login."""
+"""Each example signs a login, which takes time."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -381,7 +382,7 @@ JSON = st.recursive(
 @few
 @given(st.dictionaries(st.sampled_from(["sub", "jti", "iss", "azp", "typ", "x", ""]), JSON))
 def test_a_claim_that_is_not_used_never_decides(unused: dict[str, object]) -> None:
-    """F4: PyJWT refuses a `sub` and a `jti` that are no text."""
+    """PyJWT refuses a `sub` or `jti` that is not text (finding F4)."""
     logins = logins_of(JWT_SECRET=SECRET, JWT_USER_CLAIM="uid")
     text = _signed({**claims(), **unused, "uid": "alice"})
     assert logins.verified(with_login(text)).user_id == "alice"
@@ -390,7 +391,8 @@ def test_a_claim_that_is_not_used_never_decides(unused: dict[str, object]) -> No
 @few
 @given(JSON)
 def test_an_iat_that_is_no_number_never_decides(issued: object) -> None:
-    """RFC 7519, 4.1.6: it says when, and nothing is refused by it. Ahead of our clock it is."""
+    """By RFC 7519, 4.1.6, `iat` is only information. But we refuse an `iat` that is ahead of our
+    clock."""
     text = _signed({**claims(), "iat": issued})
     if type(issued) not in (int, float):
         assert HS256.verified(with_login(text)).issued is None
@@ -402,7 +404,7 @@ def test_an_iat_that_is_no_number_never_decides(issued: object) -> None:
 @few
 @given(JSON)
 def test_times_are_numbers_or_absent(value: object) -> None:
-    """RFC 7519, 4.1.4 and 4.1.5. Text of digits is taken, as before."""
+    """RFC 7519, 4.1.4 and 4.1.5. Digits as text are still accepted, as in earlier versions."""
     is_digits = isinstance(value, str) and value.strip().isdecimal()
     if isinstance(value, (bool, int, float)) or is_digits:
         return
@@ -416,7 +418,7 @@ def test_times_are_numbers_or_absent(value: object) -> None:
 
 @pytest.mark.parametrize("issued", ["1e400", "-1e400", "NaN", "Infinity"])
 def test_an_iat_that_no_number_can_be_compared_with_is_refused(issued: str) -> None:
-    """It would pass by LOGINS_NOT_BEFORE: every comparison with NaN is false."""
+    """LOGINS_NOT_BEFORE would not stop such a login, because every comparison with NaN is false."""
     body = json.dumps({**claims(), "iat": 0}).replace('"iat": 0', f'"iat": {issued}')
     refused(_signed_text(body))
     assert HS256.verified(with_login(_signed_text(json.dumps(claims())))).issued is None
@@ -426,7 +428,7 @@ def test_an_iat_that_no_number_can_be_compared_with_is_refused(issued: str) -> N
 @example(1)
 @example(2**63 - 1)
 def test_an_integer_id_is_its_decimal_text(number: int) -> None:
-    """Laravel and Django have such ids. Their text is the same user, by design."""
+    """Laravel and Django have such ids. An integer and its text are the same user by design."""
     by_number, by_text = (_signed({**claims(), "sub": sub}) for sub in (number, str(number)))
     one, twin = (HS256.caller(with_login(text)) for text in (by_number, by_text))
     assert one.login is not None
@@ -454,7 +456,7 @@ def test_only_an_integer_as_json_spells_one_is_an_id(text: str) -> None:
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 def test_a_time_names_no_user(claim: str) -> None:
-    """An integer too: all who log in within one second would be one user."""
+    """These claims are integers, too. All users who log in within one second would be one user."""
     with pytest.raises(
         Misconfiguration, match="JWT_USER_CLAIM: must be a claim other than exp, nbf, iat"
     ):
@@ -462,7 +464,7 @@ def test_a_time_names_no_user(claim: str) -> None:
 
 
 def test_an_issuer_may_have_several_spellings() -> None:
-    """Google's logins have either of two (F9)."""
+    """Google's logins use two spellings of the issuer (finding F9)."""
     logins = logins_of(JWT_SECRET=SECRET, JWT_ISSUER="https://accounts.google.com, accounts.x")
     for issuer in ("https://accounts.google.com", "accounts.x"):
         assert logins.verified(with_login(login(iss=issuer))).user_id == "alice"
@@ -503,11 +505,11 @@ print(json.loads(answer["body"])["StatusCode"], *sys.modules)
 def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
     env: dict[str, str], make_event: Callable[..., bytes], keys_file: Path, algorithm: str
 ) -> None:
-    """For HS256 `cryptography` would be most of what a login costs at a cold start."""
+    """With HS256, importing `cryptography` would take most of a login's time at a cold start."""
     by_secret = algorithm == "HS256"
     text = login() if by_secret else login(KEYS[algorithm], algorithm, kid=f"key-{algorithm}")
     variables = {"JWT_SECRET": SECRET} if by_secret else {"JWT_JWKS_FILE": str(keys_file)}
-    # It is a sound one: this process, which has loaded all, takes it.
+    # The login is sound, because this process, which has loaded everything, accepts it.
     assert logins_of(**variables).verified(with_login(text)).user_id == "alice"
     with scripted_sts(success()) as server:
         done = subprocess.run(
@@ -530,7 +532,7 @@ def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
 
 
 class Clock:
-    """Unix seconds that pass when a test says so, for PyJWT as well."""
+    """A clock in unix seconds that a test sets, also for PyJWT."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -605,7 +607,7 @@ def test_a_login_says_whose_it_is_since_when_and_for_how_long(clock: Clock) -> N
     request = with_login(login(iat=now - 5, exp=now + 600))
     assert logins.caller(request).login == Login("alice", now - 5, 600)
     clock.now += 610
-    # The allowed clock skew lets it pass, and it has less than nothing left.
+    # The allowed clock skew lets the login pass, so its time left is negative.
     assert logins.caller(request).login == Login("alice", now - 5, -10)
 
 
@@ -639,7 +641,7 @@ def test_a_known_login_is_refused_when_its_secret_is_gone() -> None:
 
 @pytest.mark.parametrize("instead", [[], ["ES256"]], ids=["another kid", "another key of its kid"])
 def test_a_known_login_is_refused_when_its_key_is_gone(clock: Clock, instead: list[str]) -> None:
-    """Replaced at the identity provider, as after a theft."""
+    """The identity provider replaces the key, for example after a theft."""
     before = answer(200, jwks(jwk("RS256", "k"), jwk("EdDSA", "other")).encode())
     after = answer(200, jwks(*(jwk(a, "k") for a in instead), jwk("EdDSA", "other")).encode())
     with scripted_sts(before, after) as provider:
@@ -658,7 +660,7 @@ def test_a_known_login_is_refused_when_its_key_is_gone(clock: Clock, instead: li
 def test_a_key_that_took_the_place_of_another_is_taken_within_a_minute(
     clock: Clock, kid: str | None
 ) -> None:
-    """Nothing but the signature says that the key is another."""
+    """Only the signature shows that the key has changed."""
     new_key = ec.generate_private_key(ec.SECP256R1())
     new = jwt.get_algorithm_by_name("ES256").to_jwk(new_key.public_key(), as_dict=True)
     named = {"kid": kid} if kid else {}
@@ -681,7 +683,7 @@ def test_a_key_that_took_the_place_of_another_is_taken_within_a_minute(
 
 
 def test_a_key_that_is_taken_back_takes_its_logins_with_it(clock: Clock) -> None:
-    """A stranger's key stood in the list for a minute, by the kid of the real one."""
+    """For a minute the list has a stranger's key, with the kid of the real one."""
     theirs = ec.generate_private_key(ec.SECP256R1())
     key = jwt.get_algorithm_by_name("ES256").to_jwk(theirs.public_key(), as_dict=True)
     sound = answer(200, jwks(jwk("ES256", "k")).encode())

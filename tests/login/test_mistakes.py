@@ -22,7 +22,7 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 
 
 def told(text: str, logins: Logins = HS256, *, in_query: bool = False) -> str:
-    """Why it is refused; never with the login in it."""
+    """Return why a login is refused. The reason never quotes the login."""
     query = {"access_token": text} if in_query else {}
     headers = {} if in_query else {"authorization": f"Bearer {text}"}
     with pytest.raises(InvalidToken) as error:
@@ -54,7 +54,7 @@ def test_a_lone_surrogate_is_not_taken_for_a_wrong_time() -> None:
     assert "it is malformed" in told(f"{login()}\udcff", in_query=True)
 
 
-# RFC 7516, 7.1: five parts; the second may be empty (alg dir, as Auth0 has it).
+# RFC 7516, 7.1: a JWE has five parts. The second may be empty (alg dir, as Auth0 uses it).
 @pytest.mark.parametrize("key", ["", "eyJ"])
 def test_an_encrypted_token_is_told_so(key: str) -> None:
     head = base64.urlsafe_b64encode(b'{"alg":"dir","enc":"A256GCM"}').decode().rstrip("=")
@@ -76,7 +76,7 @@ def test_three_parts_that_are_no_jwt_are_malformed() -> None:
 def test_another_algorithm_than_that_of_the_secret_is_named_with_the_accepted_one(
     algorithm: str,
 ) -> None:
-    """jjwt takes HS512 by itself for a long secret."""
+    """jjwt chooses HS512 by itself if a secret is long."""
     secret = SECRET * 2
     text = jwt.encode(claims(), "" if algorithm == "none" else secret, algorithm)
     message = told(text, logins_of(JWT_SECRET=secret))
@@ -107,13 +107,13 @@ def test_an_algorithm_that_nobody_knows_is_not_repeated() -> None:
     assert "s3cret" not in message
 
 
-# The bytes of a sound secret in base64, of each alphabet, with padding and without.
+# The bytes of a sound secret in base64, in both alphabets, with and without padding.
 RAW = bytes(range(200, 247))
 SPELLINGS = [
     base64.b64encode(RAW).decode(),
     base64.b64encode(RAW).decode().rstrip("="),
     base64.urlsafe_b64encode(RAW).decode(),
-    # It ends with an X, which is no padding.
+    # This text ends with an X instead of padding.
     base64.b64encode(bytes(range(200, 230)) + b"\xff\xff\xd7").decode(),
 ]
 
@@ -128,7 +128,8 @@ def test_who_signed_with_what_the_secret_is_in_base64_is_told_so(secret: str) ->
 
 @pytest.mark.parametrize("secret", [SPELLINGS[0], SECRET, "%" * 32, "%" * 32 + "QUJD", "é" * 32])
 def test_nobody_else_learns_that_the_secret_is_base64(secret: str) -> None:
-    """Nor a login signed with the few bytes that remain if a text that is not base64 is decoded."""
+    """If a secret is not base64, decoding leaves few bytes. A login signed with them gets no such
+    message."""
     logins = logins_of(JWT_SECRET=secret)
     for key in (b"", b"ABC", b"another-secret-of-at-least-32-bytes"):
         head = login().rpartition(".")[0]

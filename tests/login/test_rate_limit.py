@@ -1,4 +1,4 @@
-"""The limit on new tokens of one caller."""
+"""The limit on new tokens for one caller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from token_service.login.refusals import RateLimited
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -56,7 +56,7 @@ def test_several_at_once_are_counted_each_and_refused_as_one(clock: Clock) -> No
     limit.take("alice", 2)
     with pytest.raises(RateLimited) as error:
         limit.take("alice", 3)
-    # When the first two are a minute old; the refused ones have not counted.
+    # A retry works when the first two are a minute old. Refused ones are not counted.
     assert error.value.headers == {"Retry-After": "50"}
     limit.take("alice", 1)
     with pytest.raises(RateLimited) as error:
@@ -100,7 +100,7 @@ def test_many_callers_do_not_fill_the_memory(clock: Clock) -> None:
     limit = RateLimit(1, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     for number in range(MAX_CALLERS + 1):
         limit.take(f"user{number}")
-    # The one who asked longest ago is forgotten, the others are not.
+    # Only the caller who asked longest ago was evicted.
     limit.take("user0")
     with pytest.raises(RateLimited):
         limit.take("user2")
@@ -127,7 +127,8 @@ def test_threads_together_get_no_more_than_the_limit(clock: Clock) -> None:
 
 
 def test_an_instance_that_is_frozen_between_requests_counts_what_passes_outside() -> None:
-    """It uses wall time, since the monotonic clock may stand still while an instance is frozen."""
+    """RateLimit uses wall time, because the monotonic clock may stop while an instance is
+    frozen."""
     assert inspect.signature(RateLimit).parameters["clock"].default is time.time
 
 

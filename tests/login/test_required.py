@@ -1,4 +1,4 @@
-"""JWT_REQUIRE: the claims that the operator requires of a login, beside the user's id."""
+"""JWT_REQUIRE: the claims that the operator requires of a login, besides the user's id."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_header_of_a_login_is_not_looked_at() -> None:
     ],
 )
 def test_what_is_not_understood_is_a_fault(text: str) -> None:
-    """A guess could let in nobody, or everybody, so none is made."""
+    """A guess could let in nobody or everybody, so the function does not guess."""
     with pytest.raises(Misconfiguration, match="JWT_REQUIRE: must be claim=value or"):
         requiring(text)
 
