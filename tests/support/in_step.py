@@ -1,9 +1,9 @@
-"""A page in English and its pair in Chinese: what must be alike, and how a Chinese page is written.
+"""Compares each English page with its Chinese page, and checks how Chinese pages are written.
 
-`PYTHONPATH=tests/support:. .venv/bin/python -m in_step` prints what is not in step. With WRITE=1 it
-also repoints links to Chinese pages that exist, and writes down which English text each Chinese
-page follows. Do that when you have changed the Chinese page, or have seen that nothing in it has to
-change. Pages may be named: `-m in_step docs/zh/start.md`.
+`PYTHONPATH=tests/support:. .venv/bin/python -m in_step` prints the differences. With WRITE=1 it
+also changes links so that they lead to Chinese pages that exist, and records which English text
+each Chinese page follows. Do that after you have changed the Chinese page, or have checked that it
+needs no change. To check some pages only, name them: `-m in_step docs/zh/start.md`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
 DOCS = ROOT / "docs"
 ZH = DOCS / "zh"
 ALONE = {ZH / "terms.md"}
-"""Chinese pages without an English one."""
+"""Chinese pages that have no English page."""
 MADE = "<!-- made by `make docs`"
-"""A page that begins so is written by a program from what both languages share."""
+"""The beginning of a page that a program writes, from a source with both languages."""
 FOLLOWS = re.compile(r"^<!-- follows (\S+) at ([0-9a-f]{12}) -->$", re.M)
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
@@ -36,14 +36,14 @@ _COMMENT = {
     **dict.fromkeys(("sh", "python", "ruby", "yaml", "toml", "nginx"), _HASH),
     **dict.fromkeys(("js", "ts", "kotlin", "swift", "objc", "java", "go", "dart"), _SLASHES),
 }
-"""By language, what a comment at the end of a line is: those are translated."""
+"""For each language, the pattern of a comment at the end of a line. Comments are translated."""
 _DOCUMENTED = {
     "python": r'^ *""".*?"""$',
     **dict.fromkeys(("js", "ts", "kotlin", "java"), r"^ */\*\*.*?\*/$"),
 }
-"""By language, a comment of lines of its own, which says what a function is for."""
+"""For each language, the pattern of a comment on its own lines, which says what a function does."""
 _WORDS = {"", "text", "mermaid"}
-"""Blocks of words and drawings, which are translated whole."""
+"""The languages of blocks with words or diagrams. These blocks are translated as a whole."""
 
 
 class Block(NamedTuple):
@@ -54,7 +54,7 @@ class Block(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What stands under one heading; level 0 is what comes before the first."""
+    """The content under one heading. Level 0 is the text before the first heading."""
 
     level: int
     title: str
@@ -65,7 +65,7 @@ class Section(NamedTuple):
 
 
 def pairs() -> Iterator[tuple[Path, Path]]:
-    """Each Chinese page behind its English one, which must be there."""
+    """Each English page with its Chinese page; the English page must exist."""
     if README_ZH.exists():
         yield README, README_ZH
     for chinese in sorted(ZH.rglob("*.md")):
@@ -74,7 +74,7 @@ def pairs() -> Iterator[tuple[Path, Path]]:
 
 
 def pair_of(english: Path) -> Path:
-    """Where the Chinese page of an English one is, or would be."""
+    """The path of the Chinese page of an English page, whether it exists or not."""
     if english == README:
         return README_ZH
     return ZH / english.relative_to(DOCS) if english.is_relative_to(DOCS) else english
@@ -119,7 +119,7 @@ def anchors(text: str) -> list[str]:
 
 
 def differences(english: Path, chinese: Path) -> Iterator[str]:
-    """What is not in step, a sentence each."""
+    """The differences between the two pages, one sentence each."""
     if not english.exists():
         yield f"{_name(chinese)} has no English page: {_name(english)}"
         return
@@ -134,12 +134,12 @@ def differences(english: Path, chinese: Path) -> Iterator[str]:
         if list(one.tables) != list(other.tables):
             yield f"{where}: tables (rows, columns) {one.tables}, {other.tables}"
         if _targets(english, one.images) != _targets(chinese, other.images):
-            yield f"{where}: other pictures"
+            yield f"{where}: the pictures differ"
         yield from _links(where, english, one.links, chinese, other.links)
 
 
 def follows(english: Path, chinese: Path) -> str:
-    """What is wrong with the line that says which English text a Chinese page follows, or ""."""
+    """The fault in the line that says which English text a Chinese page follows, or ""."""
     if MADE in _read(chinese):
         return ""
     expected = (os.path.relpath(english, chinese.parent), fingerprint(english))
@@ -147,19 +147,19 @@ def follows(english: Path, chinese: Path) -> str:
         return ""
     return (
         f"{_name(english)} has changed since {_name(chinese)} followed it (git log -p says how). "
-        "Change the Chinese page, or see that nothing in it has to change. Then write at its end:\n"
+        "Change the Chinese page, or check that it needs no change. Then write at its end:\n"
         f"<!-- follows {expected[0]} at {expected[1]} -->"
     )
 
 
 def fingerprint(english: Path) -> str:
-    """Of the text, however its lines are broken."""
+    """A digest of the page's text, which does not depend on its line breaks."""
     words = " ".join(_read(english).split())
     return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
 def prose(text: str) -> str:
-    """A page's sentences, without code and targets of links; `x` stands for code in a line."""
+    """A page's sentences, without code and the targets of links. `x` replaces code in a line."""
     text = re.sub(r"<!--.*?-->", "", _FENCE.sub("", text), flags=re.S)
     text = re.sub(r"`[^`\n]+`", "`x`", text)
     text = re.sub(r"\[([^\]]*)\]\([^)\s]*\)", r"\1", text)
@@ -180,17 +180,17 @@ _STYLE = {
 
 
 _BEGINS = re.compile(r"\s*([-*] |\d+\. |#|\|)")
-"""A line that goes on with no paragraph."""
+"""The beginning of a line that does not continue a paragraph."""
 
 
 def style(chinese: Path) -> Iterator[str]:
-    """Where a Chinese page is not written as Chinese is, a line each."""
-    # The vendor writes it without the space.
+    """The places where a Chinese page breaks a rule of Chinese style, one line each."""
+    # In docs/zh/terms.md this word is as the vendor writes it, without the space.
     text = _read(chinese).replace("签名URL", "签名 URL") if chinese in ALONE else _read(chinese)
     lines = prose(text).splitlines()
     for line, after in itertools.pairwise(lines):
         if line.strip() and after.strip() and not (_BEGINS.match(after) or line.startswith("#")):
-            yield f"a paragraph is one line, since a break shows as a space: …{line[-12:]}…"
+            yield f"write a paragraph on one line: a line break shows as a space: …{line[-12:]}…"
     for line in lines:
         for rule, pattern in _STYLE.items():
             found = re.search(pattern, line)
@@ -220,7 +220,7 @@ def _headings(left: Sequence[Section], right: Sequence[Section]) -> Iterator[str
     for number in range(max(map(len, said))):
         one, other = (side[number] if number < len(side) else "nothing" for side in said)
         if one.partition(" ")[0] != other.partition(" ")[0]:
-            yield f"heading {number}: {one!r} stands beside {other!r}"
+            yield f"heading {number}: {one!r} is {other!r} on the Chinese page"
             return
 
 
@@ -234,27 +234,27 @@ def _blocks(where: str, left: Sequence[Block], right: Sequence[Block]) -> Iterat
             first = next(
                 (pair for pair in lines if pair[0] != pair[1]), ("", "more or fewer lines")
             )
-            yield f"{where}: other code: {first[0]!r}, {first[1]!r}"
+            yield f"{where}: the code differs: {first[0]!r}, {first[1]!r}"
 
 
 def _links(
     where: str, english: Path, left: Sequence[str], chinese: Path, right: Sequence[str]
 ) -> Iterator[str]:
-    """In any order, since a sentence may have another one."""
+    """The differences of the links. Their order may differ, as the words of a sentence may."""
     wanted = Counter(_target(english, link) for link in left)
     found = Counter(_target(chinese, link) for link in right)
     for target in (wanted - found).elements():
         yield f"{where}: no link to {target}"
     for target in (found - wanted).elements():
-        yield f"{where}: a link to {target}, which the English page has not"
+        yield f"{where}: a link to {target}, which the English page does not have"
     for link in right:
         path = path_of(chinese, link)
         if path and path not in (english, chinese) and _has_pair(path):
-            yield f"{where}: {link} leads to English; write {repointed(chinese, link)}"
+            yield f"{where}: {link} leads to an English page; write {repointed(chinese, link)}"
 
 
 def repointed(chinese: Path, link: str) -> str:
-    """The link as one to the Chinese page, at the same heading."""
+    """The link, changed so that it leads to the same heading of the Chinese page."""
     path = path_of(chinese, link)
     assert path is not None
     target, (_, hash_sign, anchor) = pair_of(path), link.partition("#")
@@ -264,12 +264,12 @@ def repointed(chinese: Path, link: str) -> str:
 
 
 def _has_pair(path: Path) -> bool:
-    """Whether an English page has a Chinese one."""
+    """Whether an English page has a Chinese page."""
     return path.suffix == ".md" and pair_of(path) != path and pair_of(path).exists()
 
 
 def path_of(page: Path, link: str) -> Path | None:
-    """The file that a link leads to; None for one out of the project."""
+    """The file that a link leads to; None if the link leads out of the project."""
     if re.match("[a-z]+:", link):
         return None
     name = link.partition("#")[0]
@@ -277,7 +277,7 @@ def path_of(page: Path, link: str) -> Path | None:
 
 
 def _target(page: Path, link: str) -> str:
-    """Where a link leads, alike for both languages: the English page, and the heading's number."""
+    """Where a link leads, the same for both languages: English page and number of the heading."""
     path = path_of(page, link)
     if path is None:
         return link
@@ -305,7 +305,7 @@ def _read(path: Path) -> str:
 
 
 def main() -> int:
-    """Print what is wrong: 1 if anything is."""
+    """Print all differences and faults; return 1 if there are any, otherwise 0."""
     wrong = 0
     for english, chinese in pairs():
         if sys.argv[1:] and _name(chinese) not in sys.argv[1:]:

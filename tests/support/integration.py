@@ -1,4 +1,4 @@
-"""The code of docs/integrate, as the files that a reader makes of it."""
+"""Writes the code of docs/integrate into files, as a reader does, and runs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from running_sandbox import free_port
 
 INTEGRATE = DOCS / "integrate"
 PACKAGES = Path(__file__).parents[1] / "integrate"
-"""Its package.json pins what readers install for Node.js beside ali-oss."""
+"""The package.json in this folder pins the Node.js packages that readers install beside ali-oss."""
 
 
 def write_files(folder: Path, language: str, page: str) -> list[str]:
@@ -36,13 +36,13 @@ def write_files(folder: Path, language: str, page: str) -> list[str]:
 
 
 def stored(cloud: RunningCloud, key: str) -> bytes:
-    """What lies in the bucket under a key."""
+    """The bytes of the object with this key."""
     with cloud.cloud.storage.open(cloud.cloud.bucket, key) as found:
         return b"".join(found.chunks(0, found.info.size))
 
 
 def keys(cloud: RunningCloud, prefix: str) -> list[str]:
-    """What lies in the bucket below a prefix."""
+    """The keys of the objects below a prefix."""
     found = cloud.cloud.storage.keys_from(
         cloud.cloud.bucket, b"", inclusive=True, prefix=prefix.encode(), limit=100
     )
@@ -52,7 +52,7 @@ def keys(cloud: RunningCloud, prefix: str) -> list[str]:
 def run_in(
     folder: Path, command: Iterable[str], **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a reader's command in a folder, with no proxy and nothing of the developer's own."""
+    """Run a reader's command in a folder, without the developer's proxy and variables."""
     return subprocess.run(
         list(command),
         cwd=folder,
@@ -66,8 +66,8 @@ def run_in(
 
 @contextmanager
 def serving(folder: Path, command: Iterable[str], **variables: str) -> Iterator[str]:
-    """A reader's server as a process, until it accepts connections; `{port}` in the command and
-    PORT are its port. Yields its URL."""
+    """Start a reader's server as a process, and wait until it accepts connections. `{port}` in the
+    command and the variable PORT give it its port. Yields its URL."""
     port = free_port()
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(
@@ -98,7 +98,8 @@ def _accepts(port: int) -> bool:
 
 
 def post(url: str, document: object = None, **headers: str) -> tuple[int, Any, Message]:
-    """Send JSON, or a body as it is; return status, JSON and headers. Names in `headers` have _."""
+    """Send JSON, or a body unchanged. Return status, JSON and headers. In the names of `headers`,
+    write _ for -."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(  # noqa: S310 - of these tests

@@ -1,7 +1,7 @@
-"""Node, Chromium and npm packages: are they there, and what a script of tests/web answers.
+"""Checks whether Node, Chromium and npm packages are there, and runs scripts of tests/web.
 
-Without them the tests that need them are skipped, so that `make test` asks for nothing but Python.
-With CI set to anything they fail instead: what is green there has run.
+If they are missing, the tests that need them are skipped, so `make test` needs only Python. If CI
+is set to any value, these tests fail instead. So a test that passes in CI has really run.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from needs import left_out
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 PAGE = Path(__file__).resolve().parents[2] / "web"
-"""Its package.json pins the npm packages of the page and of the tests; tests/web links to them."""
+"""The package.json in this folder pins the npm packages of the page and of the tests. tests/web
+links to these packages."""
 LEAST_NODE = 20
-"""playwright-core 1.65 refuses to start on an older one."""
+"""playwright-core 1.65 refuses to start on an older Node.js."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def need(what: str, browser: bool, folder: Path = PAGE) -> None:
-    """Skip the test, or fail it where CI is set, unless all that its script needs is there.
+    """Check that all that the test's script needs is there. Otherwise skip the test, or fail it if
+    CI is set.
 
-    `folder` is that of the package.json whose packages it uses.
+    `folder` has the package.json with the packages that the script uses.
     """
     if missing := list(_missing(browser, folder)):
         left_out(what, f"missing are {', '.join(missing)}")
@@ -40,8 +42,8 @@ def is_there() -> bool:
 
 
 def run(script: str, job: Mapping[str, object], *, own_group: bool = False) -> dict[str, Any]:
-    """Run a script of tests/web with a job on its stdin; return what it prints. In a group of its
-    own a Ctrl-C in the terminal does not end it."""
+    """Run a script of tests/web with a job on its stdin; return what it prints. With `own_group`,
+    a Ctrl-C in the terminal does not end the script."""
     done = subprocess.run(
         ["node", script],  # noqa: S607 - whichever is on the PATH
         cwd=WEB,
@@ -80,7 +82,8 @@ def _installed(folder: Path, package: str) -> str | None:
 
 
 def _browser() -> str | None:
-    # Asked for its version: on Ubuntu there is a program that only says how to install it.
+    # The check asks for the version, because Ubuntu may have a program of this name that only says
+    # how to install Chromium.
     return next((shutil.which(name) for name in BROWSERS if _version(name)), None)
 
 

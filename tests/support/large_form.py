@@ -1,6 +1,7 @@
-"""Sends one large form to an OSS in this process, and tells its peak memory: test_oss_forms.py.
+"""Sends one large form to an OSS in this process, and prints its peak memory (test_oss_forms.py).
 
-Arguments: the folder, and the file's bytes. Prints peak KiB before and after, and what was stored.
+Arguments: the folder, and the size of the file in bytes. Prints the peak before and after in KiB,
+and the size of the stored object.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ CHUNK = b"x" * 64 * 1024
 def peak() -> int:
     status = Path("/proc/self/status")
     if status.exists():
-        # Linux counts in ru_maxrss what the parent had, before this program took its place.
+        # On Linux, ru_maxrss includes the memory of the parent, from before this program started.
         lines = dict(line.split(":") for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -1,6 +1,6 @@
-"""Names below localhost, found inside of Python as browsers and curl find them (RFC 6761, 6.3).
+"""Lets Python resolve names below localhost, as browsers and curl do (RFC 6761, 6.3).
 
-Of the C library not every one knows them. The machine is not changed, and no other name is.
+Some C libraries cannot resolve these names. This changes neither the machine nor other names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 @contextmanager
 def localhost_names() -> Iterator[None]:
-    """Let this process find every name below localhost at 127.0.0.1."""
+    """Let this process resolve every name below localhost to 127.0.0.1."""
     find = socket.getaddrinfo
 
     def found(host: Any, *arguments: Any, **options: Any) -> Any:

@@ -1,9 +1,9 @@
-"""What the log service answers to the queries of docs/monitoring.md: the syntax that they use.
+"""Simulates the log service for the queries of docs/monitoring.md, as far as they use its syntax.
 
-Search (vendor documentation, *Search syntax*): a row's values are split into words at the index's
-delimiters, and compared without regard to case. A query has words, `word*`, quoted text (all its
-words, in any order), `and`, `or`, `not` and brackets. What follows a `|` is SQL (SQLite) over
-a table `log` of the rows that were found.
+The search follows the vendor documentation, *Search syntax*. A row's values are split into words at
+the delimiters of the index, and compared without case. A query has words, `word*`, quoted text (all
+its words, in any order), `and`, `or`, `not` and brackets. The text after a `|` is SQL (SQLite) on a
+table `log`, which holds the rows found.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Row = dict[str, str]
 _Match = Callable[[frozenset[str]], bool]
 
 DELIMITERS = ", '\";=()[]{}?@&<>/:\n\t\r"
-"""Where ALIYUN::SLS::Index says nothing else (the packages ros-cdk-sls)."""
+"""The default delimiters of ALIYUN::SLS::Index (source: the packages ros-cdk-sls)."""
 _TOKEN = re.compile(r'"[^"]*"|[()]|[^\s()"]+')
 
 
@@ -39,7 +39,7 @@ def search(query: str, rows: list[Row]) -> list[Row]:
 
 
 def ask(query: str, rows: list[Row]) -> list[dict[str, Any]]:
-    """The rows that a search finds; with `| SELECT ...` what the SQL makes of them."""
+    """The rows that a search finds. With `| SELECT ...`, the rows that the SQL makes from them."""
     found, _, sql = query.partition("|")
     rows = search(found, rows)
     if not sql:
@@ -76,7 +76,8 @@ def _all_of(tokens: list[str]) -> _Match:
         elif _takes(tokens, "and"):
             parts.append(_one(tokens))
         else:
-            # The service takes `or` for a blank, its console `and`: no query of ours may ask.
+            # For the service a space means `or`, for its console it means `and`. So our queries
+            # must have one of the words.
             raise SyntaxError(f"and, or, not? before {tokens[0]}")
     return lambda found: all(part(found) for part in parts)
 
@@ -116,7 +117,7 @@ def _regexp_extract(text: str | None, pattern: str) -> str | None:
 
 
 def _json_extract_scalar(text: str | None, path: str) -> str | None:
-    """A number is text too, as the service has it."""
+    """Read a value from JSON. As in the service, a number is returned as text."""
     value: Any = json.loads(text) if text else None
     for name in path.removeprefix("$.").split("."):
         value = value.get(name) if isinstance(value, dict) else None

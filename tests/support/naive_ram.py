@@ -1,8 +1,8 @@
-"""RAM's policies judged a second time: naively, and from the vendor's documentation alone.
+"""A second, simple evaluator of RAM's policies, written from the vendor's documentation only.
 
-sandbox/ram.py judges for the sandbox. This module was written without a look at it, each rule from
-the page that its comment names: what passes both has to be wrong twice, in the same way. Where the
-two disagree the documentation decides; never copy a rule from one into the other.
+sandbox/ram.py evaluates policies for the sandbox. This module was written without reading it: each
+rule comes from the page that its comment names. So an error stays hidden only if both have it. If
+the two disagree, the documentation decides. Never copy a rule from one into the other.
 
 The pages, at www.alibabacloud.com/help/en:
 structure   ram/policy-structure-and-syntax
@@ -12,13 +12,14 @@ evaluation  ram/policy-evaluation-process
 addresses   ram/access-alibaba-cloud-resources-by-using-a-specific-ip-address-or-cidr-block
 oss         oss/user-guide/ram-policy-overview
 
-Not verified on the real OSS, since no page says it: a condition on a key that the request does not
-have does not hold, nor one on a value that cannot be read as the operator's type, even where the
-operator is a negative one; a resource is compared field by field, with wildcards in each field, and
-with case; which letters beside ASCII ones StringEqualsIgnoreCase takes for equal; and a number is
-digits, with a point among them and a minus before them at most.
+These rules are not verified on the real OSS, because no page has them:
+- A condition is false if the request does not have its key, or if a value cannot be read as the
+  operator's type. This holds for negative operators too.
+- A resource is compared field by field, with wildcards in each field, and with case.
+- StringEqualsIgnoreCase compares letters outside of ASCII as this module does.
+- A number has digits, at most one point among them, and at most one minus before them.
 
-A document is taken as sound: what RAM refuses is for sandbox/ram.py to say.
+This module does not check the syntax of a policy. sandbox/ram.py refuses what RAM refuses.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def judge(
 ) -> str:
     """The decision about one access: ALLOW, EXPLICIT_DENY or IMPLICIT_DENY.
 
-    policies: a role's, as parsed JSON. resource: `acs:oss:{region}:{owner}:{bucket}[/{key}]`.
-    session: the policy that AssumeRole was given, if any.
+    policies: the policies of a role, as parsed JSON. session: the policy that AssumeRole was given,
+    if any. resource: `acs:oss:{region}:{owner}:{bucket}[/{key}]`.
     """
     # evaluation: "If Explicit Deny or Implicit Deny is returned, the evaluation ends. [...] If
     # Allow is returned, the evaluation continues", with the policies of the identity.
@@ -56,7 +57,8 @@ def judge(
         for statement in policy["Statement"]
         if applies(statement, action, resource, context)
     ]
-    # evaluation, structure: a Deny of any policy overrides every Allow; what none allows is denied.
+    # evaluation, structure: a Deny of any policy overrides every Allow. An access that no policy
+    # allows is denied.
     if "Deny" in effects:
         return EXPLICIT_DENY
     return ALLOW if "Allow" in effects else IMPLICIT_DENY
@@ -81,12 +83,12 @@ def applies(statement: Any, action: str, resource: str, context: Mapping[str, st
 
 
 def listed(value: Any) -> list[Any]:
-    """structure: one value stands for a list of it."""
+    """structure: one value means a list with that value."""
     return value if isinstance(value, list) else [value]
 
 
 def as_text(value: Any) -> str:
-    """structure: values are in quotation marks; a bare number or Boolean is taken as if it were."""
+    """structure: values have quotation marks. A number or Boolean without them is read as text."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -97,7 +99,7 @@ def expression(pattern: str) -> re.Pattern[str]:
 
 
 def like(pattern: str, text: str) -> bool:
-    """structure, operators: `*` is any number of characters, none included; `?` is one."""
+    """structure, operators: `*` is any number of characters, also zero; `?` is one character."""
     return expression(pattern).fullmatch(text) is not None
 
 
@@ -110,7 +112,7 @@ def same_resource(pattern: str, resource: str) -> bool:
     """elements, oss: `acs:oss:{region}:{owner}:{bucket}/{key}`, or "*" for all resources."""
     if pattern == "*":
         return True
-    # Only the last field, with the key, may have a colon in it.
+    # Only the last field, which has the key, may have a colon in it.
     return all(map(like, pattern.split(":", 4), resource.split(":", 4)))
 
 
@@ -131,7 +133,8 @@ def number(text: str) -> Fraction:
 
 
 def date(text: str) -> datetime:
-    """elements: ISO 8601, as in 2012-11-11T23:59:59Z; to the letter, since strptime reads more."""
+    """elements: ISO 8601, as in 2012-11-11T23:59:59Z. A pattern checks the form, because strptime
+    accepts more forms."""
     if not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}(Z|[+-]\d\d:\d\d)", text):
         raise ValueError(text)
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
@@ -144,13 +147,13 @@ def boolean(text: str) -> bool:
 
 
 def bits(address: str) -> str:
-    """An address as 32 or 128 digits; the first one says which."""
+    """An address as 32 or 128 binary digits, after a first digit that says how many."""
     read = ipaddress.ip_address(address)
     return f"{read.version}:{int(read):0{read.max_prefixlen}b}"
 
 
 def in_block(address: str, block: str) -> bool:
-    """addresses: a block as in 192.0.2.0/24, or one address."""
+    """addresses: the block is like 192.0.2.0/24, or one address."""
     network, _, length = block.partition("/")
     digits = len("4:") + int(length) if length else None
     return bits(address)[:digits] == bits(network)[:digits]
@@ -160,7 +163,8 @@ def reading(read: Callable[[str], Any], compare: Callable[[Any, Any], bool]) -> 
     return lambda actual, wanted: compare(read(actual), read(wanted))
 
 
-# operators: with case, without, and with wildcards (and case); the others by what they say.
+# operators: a text is compared with case, without case, or with wildcards and case. The other
+# operators compare what their names say.
 TESTS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": operator.eq,
     "StringEqualsIgnoreCase": reading(str.lower, operator.eq),

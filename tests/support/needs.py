@@ -1,8 +1,8 @@
-"""What a test needs and this machine does not have: it is said here, and in no other place.
+"""The one place that skips a test because this machine lacks something that the test needs.
 
-Without it a test is skipped, so that `make test` asks for nothing but Python. With CI set to
-anything it fails instead: what is green there has run. tests/test_needs.py holds that no test skips
-by itself.
+Such a test is skipped, so `make test` needs only Python. If CI is set to any value, the test fails
+instead. So a test that passes in CI has really run. tests/test_needs.py checks that no test skips
+itself in another way.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 
 def left_out(what: str, why: str) -> NoReturn:
-    """Skip the test, or fail it where CI is set: `what` is not tried, because of `why`."""
+    """Skip the test, or fail it if CI is set. `what` is not tested, and `why` is the reason."""
     reason = f"{what} is left out: {why}"
     if os.environ.get("CI"):
         pytest.fail(f"{reason} (CI is set: nothing may be left out)", pytrace=False)
@@ -23,5 +23,5 @@ def left_out(what: str, why: str) -> NoReturn:
 
 
 def program(name: str) -> str:
-    """Where a program is; without it the test is left out."""
+    """The path of a program. If the program is missing, the test is left out."""
     return shutil.which(name) or left_out(f"what runs {name}", f"there is no {name} on the PATH")

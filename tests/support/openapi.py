@@ -27,7 +27,7 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Path, method in upper case, and operation."""
+    """Each operation, after its path and its method in upper case."""
     for path, item in DOCUMENT["paths"].items():
         for method in METHODS:
             if method in item:
@@ -49,7 +49,8 @@ def faults(schema: dict[str, Any], value: object) -> list[str]:
 
 @cache
 def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
-    # By its text: a schema is no key of a cache. The components come along for its references.
+    # The cache needs a key that can be hashed, so the schema is a text here. Its references need
+    # the components.
     document = {**yaml.safe_load(schema), "components": COMPONENTS}
     return jsonschema_rs.Draft202012Validator(document)
 

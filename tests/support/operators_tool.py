@@ -1,4 +1,4 @@
-"""The operator's tools (ops/) as an operator runs them: processes, with no variable but theirs."""
+"""Runs the operator's tools (ops/) as processes, only with the variables that a test gives."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ops import ROOT
 def run_tool(
     module: str, *command: str, seconds: float, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m module`, or the command in its place; it has so many seconds."""
+    """Run `python -m module`, or `command` if it is given, for at most `seconds`."""
     return subprocess.run(
         command or (sys.executable, "-m", module),
-        # There is no .env there: the checkout's is the developer's.
+        # This folder has no .env. The .env of the checkout belongs to the developer.
         cwd=Path(__file__).parent,
         env={
             "PATH": os.environ["PATH"],

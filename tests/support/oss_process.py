@@ -22,7 +22,7 @@ from running_sandbox import environment
 from sandbox.identities import AccessKey
 
 KEY = AccessKey("LTAI5tRoot", "root-secret", f"acs:ram::{ACCOUNT}:root", None)
-# Without running_oss: the SDKs that it brings take seconds to load.
+# This does not use running_oss, because that imports the SDKs, which take seconds to load.
 _SERVE = """
 import resource, sys
 from pathlib import Path
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class OssProcess:
-    """A running one. Each request has a connection of its own."""
+    """A running OSS process. Each request has its own connection."""
 
     process: subprocess.Popen[str]
     port: int
@@ -78,7 +78,7 @@ class OssProcess:
     def send(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send a request as it is. Raises OSError, http.client.HTTPException."""
+        """Send a request unchanged. Raises OSError, http.client.HTTPException."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
             connection.request(method, path, body, dict(headers or {}))
             reply = connection.getresponse()
@@ -89,7 +89,7 @@ class OssProcess:
         return self.ask("PUT", key, data)
 
     def get(self, key: str) -> bytes | None:
-        """The object's bytes; None where there is none."""
+        """The object's bytes; None if there is no such object."""
         found = self.ask("GET", key)
         assert found.status in (200, 404), found
         return found.body if found.status == 200 else None
@@ -102,7 +102,7 @@ class OssProcess:
         return self.send("POST", f"/{BUCKET}/", body, head)
 
     def begin(self, key: str) -> str:
-        """Begin an upload in parts; its id."""
+        """Begin an upload in parts; return its id."""
         found = re.search(b"<UploadId>(.*?)<", self.ask("POST", key, uploads="").body)
         assert found is not None
         return found[1].decode()
@@ -114,7 +114,7 @@ class OssProcess:
         return self.ask("POST", key, document(parts), uploadId=upload_id)
 
     def in_parts(self, key: str, *parts: bytes) -> Answer:
-        """A whole upload in parts, or its first refusal."""
+        """Upload in parts, from beginning to end; return the last answer, or the first refusal."""
         upload_id, stored = self.begin(key), []
         for number, part in enumerate(parts, 1):
             stored.append(self.put_part(key, upload_id, number, part))
@@ -137,7 +137,7 @@ def form(key: str, data: bytes) -> tuple[dict[str, str], bytes]:
 
 
 def document(parts: Sequence[Answer]) -> bytes:
-    """What completes an upload of these parts, the first has number 1."""
+    """The XML that completes an upload of these parts. The first part has the number 1."""
     listed = "".join(
         f"<Part><PartNumber>{number}</PartNumber><ETag>{part.headers['etag']}</ETag></Part>"
         for number, part in enumerate(parts, 1)
@@ -146,7 +146,7 @@ def document(parts: Sequence[Answer]) -> bytes:
 
 
 def litter(folder: Path) -> set[str]:
-    """Data files that no object and no part uses, and missing files that one uses."""
+    """Data files that no object and no part uses, and missing files that an object or part uses."""
     with closing(sqlite3.connect(folder / "index.sqlite3")) as index:
         named = {name for (name,) in index.execute("SELECT file FROM parts")}
         for (files,) in index.execute("SELECT files FROM objects"):
@@ -156,7 +156,7 @@ def litter(folder: Path) -> set[str]:
 
 @contextmanager
 def oss_process(folder: Path, *, file_bytes: int = 0) -> Iterator[OssProcess]:
-    """Run one; no file of its may have more than `file_bytes`, if that is given."""
+    """Run an OSS process. If `file_bytes` is given, none of its files may be larger."""
     key = (KEY.access_key_id, KEY.access_key_secret, KEY.arn)
     given = (BUCKET, REGION, ACCOUNT, *key)
     said = folder.with_name(f"{folder.name}.log")

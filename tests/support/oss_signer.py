@@ -1,7 +1,7 @@
-"""Plays OSS after an upload: fills a callback's body in, signs it with a key of its own, posts it.
+"""Simulates OSS after an upload: it fills in a callback's body, signs it with its key, posts it.
 
-Written from the vendor's documentation ("Callback"), with the cryptography package: nothing here is
-shared with the code under test.
+This was written from the vendor's documentation ("Callback"), with the cryptography package. It
+shares no code with the code under test.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ PRODUCTION_KEY_URL = "http://gosspublic.alicdn.com/callback_pub_key_v1.pem"
 
 
 def decoded(parameter: str) -> dict[str, Any]:
-    """What is in a callback or callback-var."""
+    """The JSON in a callback or callback-var."""
     document: dict[str, Any] = json.loads(base64.b64decode(parameter))
     return document
 
 
 @dataclass(frozen=True)
 class OssSigner:
-    """An OSS with a key of its own, which it says lies at `key_url`."""
+    """An OSS with its own key. Its callbacks say that the key is at `key_url`."""
 
     key_url: str = PRODUCTION_KEY_URL
-    # 1,024 bits: OSS's own 512 are fewer than cryptography would make.
+    # The real OSS has 512 bits. The cryptography package makes no key with fewer than 1,024.
     key: rsa.RSAPrivateKey = field(
         default_factory=lambda: rsa.generate_private_key(65537, 1024)  # noqa: S505
     )
@@ -55,7 +55,7 @@ class OssSigner:
         return self.post(urlsplit(callback["callbackUrl"]).path, body)
 
     def post(self, path: str, body: str) -> Request:
-        """Any callback at all: a client that holds a token chooses the body itself."""
+        """A callback with any body, because a client that has a token can choose the body."""
         text = unquote(path).encode() + b"\n" + body.encode()
         return Request(
             method="POST",

@@ -1,4 +1,4 @@
-"""Pictures made in a test, as files; and what the sandbox makes of them."""
+"""Makes pictures for tests, as files, and processes them with the sandbox."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RED, GREEN, BLUE, WHITE, BLACK = (
 
 
 def quarters(width: int = 200, height: int = 100) -> Image.Image:
-    """Red and green above, blue and white below."""
+    """A picture of four colours: red and green above, blue and white below."""
     image = Image.new("RGB", (width, height), WHITE)
     image.paste(RED, (0, 0, width // 2, height // 2))
     image.paste(GREEN, (width // 2, 0, width, height // 2))
@@ -47,7 +47,7 @@ def pixel(image: Image.Image, x: int, y: int) -> tuple[int, ...]:
 
 
 def close(found: tuple[int, ...], wanted: tuple[int, ...], by: int = 8) -> bool:
-    """Whether two colours are the same but for what JPEG and resizing do to them."""
+    """Whether two colours are the same, or differ only as much as JPEG and resizing change them."""
     return len(found) == len(wanted) and all(
         abs(one - other) <= by for one, other in zip(found, wanted, strict=True)
     )
@@ -60,7 +60,7 @@ def extrema(image: Image.Image) -> list[tuple[int, int]]:
 
 @contextmanager
 def or_refused(*statuses: int) -> Iterator[None]:
-    """Let OSS's own refusals pass that have one of these statuses."""
+    """Ignore OSS's own refusals with one of these statuses."""
     try:
         yield
     except OssError as error:
@@ -81,12 +81,12 @@ def opened(body: bytes) -> Image.Image:
 
 
 def made(source: bytes, actions: str) -> Image.Image:
-    """What image/`actions` makes of a file, decoded."""
+    """Process a file with image/`actions`, and decode the result."""
     return opened(process(source, parse(f"image/{actions}")).body)
 
 
 def text(value: str) -> str:
-    """URL-safe base64 without its padding, as in text_ and type_."""
+    """URL-safe base64 without padding, as the parameters text_ and type_ need it."""
     return base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")
 
 

@@ -1,4 +1,4 @@
-"""PostObject's forms, signed by separate code, as an app's server gives them to a browser."""
+"""Forms for PostObject, as an app's server gives them to a browser. Separate code signs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOUNDARY = "9431149156168"
 
 
 class Credentials(Protocol):
-    """A key, or an STS triple (then with a security_token)."""
+    """An AccessKey, or credentials of STS, which also have a security_token."""
 
     @property
     def access_key_id(self) -> str: ...
@@ -33,7 +33,7 @@ def iso(moment: float) -> str:
 
 
 def policy_text(document: object) -> str:
-    """A policy as the form carries it."""
+    """A policy as the form contains it."""
     return base64.b64encode(json.dumps(document).encode()).decode()
 
 
@@ -44,7 +44,7 @@ def v1_form(
     *,
     expires: float | None = None,
 ) -> Fields:
-    """A form with a V1 signature; it ends in a minute unless `expires` (unix seconds) is given."""
+    """A form with a V1 signature. It expires at `expires` (Unix seconds), or in a minute."""
     end = time.time() + 60 if expires is None else expires
     policy = policy_text({"expiration": iso(end), "conditions": list(conditions)})
     digest = hmac.new(credentials.access_key_secret.encode(), policy.encode(), hashlib.sha1)
@@ -66,7 +66,7 @@ def v4_form(
     now: float | None = None,
     bound: bool = True,
 ) -> Fields:
-    """A form with a V4 signature; the policy binds it to its time unless `bound` is false."""
+    """A form with a V4 signature. If `bound`, its policy requires the fields of the signature."""
     now = time.time() if now is None else now
     end = now + 60 if expires is None else expires
     stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -114,7 +114,7 @@ def send(
 
 
 def multipart(parts: Iterable[tuple[str, bytes]], boundary: str = BOUNDARY) -> bytes:
-    """A form's body: each part is what follows `form-data; ` and its bytes."""
+    """A form's body. Each part is the text after `form-data; ` and the part's bytes."""
     head = f"--{boundary}\r\nContent-Disposition: form-data; "
     made = [f"{head}{name}\r\n\r\n".encode() + content + b"\r\n" for name, content in parts]
     return b"".join(made) + f"--{boundary}--\r\n".encode()

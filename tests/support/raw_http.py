@@ -1,4 +1,4 @@
-"""Requests that are sent byte for byte, as no client would."""
+"""Sends requests byte for byte, also requests that no usual client sends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, headers and body as they came."""
+    """Status, headers and body as they were received."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -24,7 +24,7 @@ class Answer:
 
 
 def ask(port: int, method: str, path: str, *lines: str, encoding: str = "utf-8") -> Answer:
-    """Send a head to 127.0.0.1:`port`; `lines` are its headers, Host among them."""
+    """Send a head to 127.0.0.1:`port`. `lines` are its headers and must include Host."""
     head = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "Connection: close", "", ""])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         sock.sendall(head.encode(encoding, "surrogateescape"))

@@ -1,6 +1,6 @@
-"""The four recipes of CONTRIBUTING.md, step by step: what is forgotten, a sentence each.
+"""Checks the steps of the four recipes of CONTRIBUTING.md: one sentence for each forgotten step.
 
-Read from the tree's text, so that a copy of which a step is taken back can be judged too.
+The checks read the text of the tree, so they can also check a copy in which one step is undone.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from token_service.grant.policies import SUFFIX
 FUNCTION = Path("functions", "sts_token", "token_service")
 
 DESCRIBED = "docs/variables.toml"
-"""Where a person reads what a variable means: docs/configuration.md is made of it."""
+"""The file that explains each variable. docs/configuration.md is made from it."""
 POLICIES_PAGE = "docs/policies.md"
 ROUTES_PAGE = "docs/http.md"
 """The pages with the table of templates and with the table of routes."""
 
 PLATFORMS = ("ALIBABA_CLOUD_",)
-"""Set by Function Compute: nobody passes them on."""
+"""The beginning of variables that Function Compute sets, so no template passes them on."""
 SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
-"""Refused in the cloud: a deployment has no use for it."""
+"""Variables that the function refuses in the cloud, so no template passes them on."""
 NOT_IN_THE_TEMPLATE = {"STS_ENDPOINT", "JWT_JWKS_FILE"}
-"""The region's own are right there; and its code holds no file of the operator's."""
+"""Variables that a stack does not need. It uses the region's own STS, and its code cannot hold a
+file of the operator."""
 
 _WAY = {"names_callers", "brakes", "identify"}
 _IDENTIFY = {"caller", "warm"}
@@ -46,7 +47,7 @@ class Route(NamedTuple):
 
 
 def forgotten_of_a_setting(root: Path) -> list[str]:
-    """A variable of which a place does not know."""
+    """Variables that are missing in a place that has to name them."""
     wrong = []
     for name in declared(root):
         places = [DESCRIBED, "sandbox/environment.py"]
@@ -63,7 +64,7 @@ def forgotten_of_a_setting(root: Path) -> list[str]:
 
 
 def forgotten_of_a_policy(root: Path) -> list[str]:
-    """A template in policies/ that its page or the ROS template does not know, or only they."""
+    """Templates in policies/ that docs/policies.md or the ROS template lacks, and the reverse."""
     wrong = []
     offered = yaml.safe_load(_text(root / "template.yml"))["Parameters"]
     values = offered["PolicyFile"]["AllowedValues"]
@@ -77,20 +78,20 @@ def forgotten_of_a_policy(root: Path) -> list[str]:
         if not is_offered:
             continue
         if name not in values:
-            wrong.append(f"{name} is no value of PolicyFile in template.yml")
+            wrong.append(f"{name} is not a value of PolicyFile in template.yml")
         if not re.search(offered["PolicyChoices"]["AllowedPattern"], name):
-            wrong.append(f"{name} does not fit PolicyChoices in template.yml")
+            wrong.append(f"{name} does not match PolicyChoices in template.yml")
     return wrong + [f"policies/ has no {name}" for name in sorted(set(values) - names.keys())]
 
 
 def forgotten_of_a_route(root: Path) -> list[str]:
-    """A route without its module, its row in ROUTES or its row in docs/http.md."""
+    """Routes without a module, a row in ROUTES or a row in docs/http.md."""
     wrong = []
     folder = root / FUNCTION / "routes"
     routes = routes_of(root)
     for path in sorted(folder.glob("*.py")):
         if "answer" in architecture.functions(path) and path.stem not in {r.module for r in routes}:
-            wrong.append(f"routes/{path.name} answers, and has no row in ROUTES")
+            wrong.append(f"routes/{path.name} has answer(), but no row in ROUTES")
     for route in routes:
         path = folder / f"{route.module}.py"
         answer = architecture.functions(path).get("answer") if path.exists() else None
@@ -100,7 +101,7 @@ def forgotten_of_a_route(root: Path) -> list[str]:
         is_route = one.imported.rpartition(".")[2] in {route.module for route in routes}
         parents = {name.rpartition(".")[0] for name in (one.importer, one.imported)}
         if is_route and parents == {"token_service.routes"}:
-            wrong.append(f"{one.place}: a route knows no other, and imports {one.imported}")
+            wrong.append(f"{one.place}: a route may not import another one, {one.imported}")
     expected = [(r.path, r.methods, r.needs_login) for r in routes]
     documented = [*_documented_routes(root)]
     for row in expected:
@@ -110,12 +111,12 @@ def forgotten_of_a_route(root: Path) -> list[str]:
             )
     for row in documented:
         if row not in expected:
-            wrong.append(f"{ROUTES_PAGE} has a row for {row[0]} that is not as ROUTES has it")
+            wrong.append(f"{ROUTES_PAGE} has a row for {row[0]} that differs from ROUTES")
     return wrong
 
 
 def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
-    """A module of login/ that AUTH does not name, or a word of AUTH without what it needs."""
+    """Modules of login/ that AUTH does not name, and words of AUTH without a complete module."""
     wrong = []
     words = auth_words(root)
     paths = {path.stem: path for path in sorted((root / FUNCTION / "login").glob("*.py"))}
@@ -125,7 +126,7 @@ def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
     for name, path in paths.items():
         ways = [node for node in architecture.classes(path).values() if _is_way(node)]
         if ways and name not in (*words, "ways"):
-            wrong.append(f"login/{name}.py is a way to log in, and no word of AUTH")
+            wrong.append(f"login/{name}.py is a way to log in, but AUTH does not name it")
     for word in words:
         path = paths.get(word, root / "nowhere")
         read = architecture.functions(path).get("read") if path.exists() else None
@@ -134,7 +135,7 @@ def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
             continue
         settings = classes.get(_returned(read))
         if settings is None or _WAY - architecture.members(settings):
-            wrong.append(f"login/{word}.py: what read() returns lacks some of {sorted(_WAY)}")
+            wrong.append(f"login/{word}.py: the result of read() lacks some of {sorted(_WAY)}")
             continue
         (identify,) = (
             node
@@ -144,10 +145,10 @@ def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
         teller = classes.get(_returned(identify))
         if teller is None or _IDENTIFY - architecture.members(teller):
             lacks = sorted(_IDENTIFY)
-            wrong.append(f"login/{word}.py: what identify() returns lacks some of {lacks}")
+            wrong.append(f"login/{word}.py: the result of identify() lacks some of {lacks}")
     allowed = yaml.safe_load(_text(root / "template.yml"))["Parameters"]["Auth"]["AllowedValues"]
     if sorted(allowed) != sorted(words):
-        wrong.append(f"Auth of template.yml takes {allowed}, AUTH {words}")
+        wrong.append(f"Auth of template.yml accepts {allowed}, but AUTH accepts {words}")
     place = DESCRIBED
     text = _text(root / place)
     return wrong + [f"{place} does not name {word}" for word in words if f"`{word}`" not in text]
@@ -165,7 +166,7 @@ def declared(root: Path) -> list[str]:
 
 
 def routes_of(root: Path) -> list[Route]:
-    """ROUTES of app.py, evaluated."""
+    """The rows of ROUTES in app.py."""
     names = architecture.assigned(root / FUNCTION / "app.py")
 
     def value(node: ast.expr) -> Any:
@@ -192,7 +193,7 @@ def auth_words(root: Path) -> list[str]:
 
 
 def _documented_routes(root: Path) -> Iterator[tuple[str, tuple[str, ...], bool]]:
-    """The page's rows: path, methods, and whether they are for callers."""
+    """The rows of the page: path, methods, and whether the route needs a login."""
     table = _text(root / ROUTES_PAGE).partition("| path | methods | for | answers |")[2]
     for line in table.partition("\n\n")[0].splitlines()[2:]:
         path, methods, whom, _ = (cell.strip() for cell in line.strip("|").split("|"))

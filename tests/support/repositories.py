@@ -1,4 +1,4 @@
-"""Repositories of git, for tests that need one of their own."""
+"""Runs git for tests that need their own repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import needs
 
 
 def git(repository: Path, *arguments: str) -> str:
-    """What git prints there. Without git the test is left out."""
+    """Run git in a repository; return what it prints. If git is missing, the test is left out."""
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
     command = [needs.program("git"), "-C", str(repository), *identity, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""A deployment's flows for a user, and which of them work with the present rights."""
+"""The flows of a deployment for a user, and which flows work with the present rights."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ FLOWS = {
     "/uploads": {"list", "details"},
     "/health": set[str](),
 }
-"""By route: the operations with its answers, or by the route itself."""
+"""For each route: the operations that its answers allow, or that the route itself does."""
 
 
 def worked(cloud: RunningCloud) -> set[str]:
-    """The flows that succeed for Alice, by an App that has nothing cached."""
+    """The flows that succeed for Alice, in an App with an empty cache."""
     with closing(App(cloud.env)) as app:
         return _worked(cloud, app)
 
@@ -69,7 +69,7 @@ def _worked(cloud: RunningCloud, app: App) -> set[str]:
         )
 
     def multipart() -> dict[str, bool]:
-        """Without PutObject nothing begins, so nothing is there to list."""
+        """Upload in parts. Without PutObject no upload begins, so there are no parts to list."""
         found = dict.fromkeys(FLOWS["/multipart"], False)
         start = ask("/multipart", object="c.txt", size="1")
         if start["StatusCode"] != 200:
@@ -92,7 +92,7 @@ def _worked(cloud: RunningCloud, app: App) -> set[str]:
             return dict.fromkeys(FLOWS["/"], False)
         bucket, key = Token.of(answer).oss2("v4"), f"{folder}b.txt"
         upload = partial(bucket.init_multipart_upload, key)
-        # Where none can be begun there is none to be listed or given up.
+        # If no upload can begin, there is no upload to list or to abort.
         upload_id = upload().upload_id if may(upload) else ""
         return {
             "token put": may(partial(bucket.put_object, key, b"x")),
@@ -113,7 +113,7 @@ def _worked(cloud: RunningCloud, app: App) -> set[str]:
             done = Token.of(answer).oss2("v4").put_object(f"{folder}c.txt", b"x", headers)
         except oss2.exceptions.AccessDenied:
             return False
-        # 203: stored, and the callback failed.
+        # 203 means that the object is stored, but the callback failed.
         assert done.status in (200, 203)
         return bool(done.status == 200)
 
@@ -134,7 +134,7 @@ def _worked(cloud: RunningCloud, app: App) -> set[str]:
 
 
 def may(act: Callable[[], object]) -> bool:
-    """Whether OSS lets it be done."""
+    """Whether OSS allows an operation."""
     try:
         act()
     except oss2.exceptions.AccessDenied:
@@ -143,7 +143,7 @@ def may(act: Callable[[], object]) -> bool:
 
 
 def _store(cloud: RunningCloud, key: str) -> None:
-    """As its owner does, who needs no right of the roles."""
+    """Store an object as the owner of the bucket, who does not need the rights of the roles."""
     storage = cloud.cloud.storage
     staged = storage.stage()
     staged.write(b"x")

@@ -1,7 +1,7 @@
-"""A stack as ROS would make it of a template: values computed, roles as the sandbox knows them.
+"""A stack as ROS makes it from a template, with computed values, and roles for the sandbox.
 
-Only what our templates use: Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, Fn::Split, Fn::Replace,
-conditions, rules.
+This supports only what our templates use: Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, Fn::Split,
+Fn::Replace, conditions, rules.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ EVERYTHING = {
     "CallbackUrl": "https://uploads.example.com/callback",
     "CallbackSecret": "c" * 32,
 }
-"""Parameters with which the function does all that it can, so that its roles have all rights."""
+"""Parameters that switch on everything that the function can do, so its roles have all rights."""
 
 _NO_VALUE = object()
 
 
 def statements_of(template: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The statements of a role as they stand in a template, Fn::If and all."""
+    """The statements of a role as they are in a template, with Fn::If."""
     found: list[dict[str, Any]]
     found, *_ = _found("Statement", template["Resources"][name]["Properties"]["Policies"])
     return found
@@ -47,7 +47,7 @@ def _found(member: str, value: Any) -> list[Any]:
 
 
 class Stack:
-    """The resources of a template with these parameters; those without a default must be given."""
+    """The resources of a template with these parameters. Each one without a default is needed."""
 
     def __init__(self, template: Mapping[str, Any], **parameters: object) -> None:
         self._resources: dict[str, Any] = template["Resources"]
@@ -67,7 +67,7 @@ class Stack:
         }
 
     def properties(self, name: str) -> dict[str, Any]:
-        """A resource's properties, computed."""
+        """The properties of a resource, with computed values."""
         assert name in self, name
         found: dict[str, Any] = self._value(self._resources[name].get("Properties", {}))
         return found
@@ -88,7 +88,7 @@ class Stack:
         return policies
 
     def role(self, name: str) -> Role:
-        """A role with all policies that the stack gives it; it trusts what Principal.RAM names."""
+        """A role with all policies that the stack gives it. It trusts those in Principal.RAM."""
         found = self.properties(name)
         trusted = [
             arn
@@ -103,7 +103,7 @@ class Stack:
         )
 
     def outputs(self) -> dict[str, Any]:
-        """What the console shows in the end."""
+        """The outputs that the console shows when the stack is made."""
         return {
             name: self._value(output["Value"])
             for name, output in self._outputs.items()
@@ -111,7 +111,7 @@ class Stack:
         }
 
     def broken_rules(self) -> list[str]:
-        """What the console would say of the parameters, instead of making the stack."""
+        """The messages that the console shows if it refuses the parameters."""
         return [
             assertion["AssertDescription"]
             for rule in self._rules.values()

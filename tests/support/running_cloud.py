@@ -23,7 +23,7 @@ from token_service.http.messages import Request
 
 @dataclass(frozen=True)
 class Token:
-    """A client's token: enough for any SDK."""
+    """A client's token, with all that an SDK needs."""
 
     access_key_id: str
     access_key_secret: str
@@ -74,27 +74,27 @@ class Token:
 
 @dataclass(frozen=True)
 class RunningCloud:
-    """Where everything runs."""
+    """The running function and sandbox, with their URLs and settings."""
 
     app: App
     cloud: cloud.Cloud
     env: dict[str, str]
     url: str
-    """Where the function answers over HTTP, as behind its trigger."""
+    """The URL where the function answers over HTTP, as behind its trigger."""
 
     def answer(self, method: str = "GET", path: str = "/", **query: str) -> dict[str, Any]:
-        """What the function answers."""
+        """The function's answer to a request."""
         request = Request(method=method, path=path, query=query, headers={}, body=b"")
         response = self.app.respond(lambda: request)
         decoded: dict[str, Any] = json.loads(response.body)
         return decoded
 
     def token(self, **wishes: str) -> Token:
-        """A token as a client gets it."""
+        """Get a token as a client does."""
         return Token.of(self.answer(**wishes))
 
     def login(self, user_id: str) -> str:
-        """A login of that user (AUTH=jwt), to be sent as `access_token`."""
+        """A login of this user (AUTH=jwt), which the test sends as `access_token`."""
         logins = jwt_settings(self.env)
         return demo_login.make_login(user_id, logins, self.env["JWT_SECRET"])
 
@@ -103,9 +103,9 @@ class RunningCloud:
 def running_cloud(
     folder: Path, *, is_public_closed: bool = False, **variables: str
 ) -> Iterator[RunningCloud]:
-    """Run it with these variables of the function set, as if on make's command line.
+    """Run the function and the sandbox with these variables, as if set on make's command line.
 
-    `is_public_closed` is PUBLIC_ENDPOINT=closed; with SIGNATURE_V1="1" its OSS takes V1.
+    `is_public_closed` is PUBLIC_ENDPOINT=closed. With SIGNATURE_V1="1" the OSS accepts V1.
     """
     takes_v1 = variables.pop("SIGNATURE_V1", "") == "1"
     listeners = [listen(0) for _ in range(4 if is_public_closed else 3)]
@@ -115,7 +115,7 @@ def running_cloud(
     secrets = cloud.load_secrets(folder)
     env = secrets.environment(variables, variables.keys(), ports)
     if not any(variables.get(name) for name in ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")):
-        # Tests give secrets that are believed elsewhere; the sign-in stays the sandbox's.
+        # The test gives no keys for logins, so the function accepts those of the sandbox's sign-in.
         env["JWT_SECRET"] = secrets.jwt_secret
     made = cloud.create(env, folder, secrets)
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))

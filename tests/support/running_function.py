@@ -1,4 +1,4 @@
-"""The function over HTTP, as its trigger serves it, with all of the sandbox behind it."""
+"""Serves the function over HTTP, as its trigger does, with the whole sandbox behind it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from token_service.http import fc_event
 
 @dataclass(frozen=True)
 class RunningFunction:
-    """Its token URL, and what runs behind it."""
+    """The function's token URL, and the sandbox behind it."""
 
     url: str
     cloud: RunningCloud
@@ -23,7 +23,7 @@ class RunningFunction:
 
 @contextmanager
 def running_function(folder: Path, **variables: str) -> Iterator[RunningFunction]:
-    """Run it with these variables set, on a free port of 127.0.0.1."""
+    """Run the function with these variables set, on a free port of 127.0.0.1."""
     with running_cloud(folder, is_public_closed=False, **variables) as cloud:
 
         def handler(event: bytes, context: object) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""A running OSS of the sandbox, keys of all kinds for it, and the real SDK on it."""
+"""A running OSS of the sandbox, with all kinds of keys for it, and the real SDKs as its clients."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROLE_ARN = f"acs:ram::{ACCOUNT}:role/upload"
 
 
 def policy(*statements: Mapping[str, object]) -> str:
-    """A policy's text; each statement allows unless it says other."""
+    """The text of a policy. A statement without an Effect allows."""
     return json.dumps({"Version": "1", "Statement": [{"Effect": "Allow", **s} for s in statements]})
 
 
@@ -43,18 +43,18 @@ PUBLIC_KEY_URL = "http://127.0.0.1:9/sandbox/callback_pub_key.pem"
 
 @functools.cache
 def callback_key() -> bytes:
-    """A key for callbacks: making one for each test is slow."""
+    """A key for callbacks, shared by all tests, because making a key for each test is slow."""
     return make_private_key()
 
 
 @functools.cache
 def callback_signer() -> CallbackSigner:
-    """Its signer, kept too: to load a key is to check it, for 50 ms."""
+    """A signer with that key, shared by all tests, because loading a key takes 50 ms."""
     return CallbackSigner(callback_key(), PUBLIC_KEY_URL)
 
 
 class Clock:
-    """The time of day, and how far a test has moved it."""
+    """The time of day, moved by as many seconds as a test says."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -92,7 +92,7 @@ class Oss:
         version: str = "v4",
         bucket: str = BUCKET,
     ) -> oss2.Bucket:
-        """The real SDK; with the root key unless credentials are given."""
+        """The real SDK oss2, with these credentials, or with the root key."""
         if credentials is None:
             made = {"v1": oss2.Auth, "v4": oss2.AuthV4}[version]
             auth = made(self.root.access_key_id, self.root.access_key_secret)
@@ -106,7 +106,7 @@ class Oss:
         return oss2.Bucket(auth, self.endpoint, bucket, region=REGION, session=self.oss2_session())
 
     def oss_v2(self, credentials: SessionCredentials | None = None) -> v2.Client:
-        """The other real SDK, with a session's credentials, or with the root key."""
+        """The real SDK alibabacloud-oss-v2, with a session's credentials, or with the root key."""
         key = credentials or self.root
         config = v2.config.load_default()
         config.credentials_provider = v2.credentials.StaticCredentialsProvider(
@@ -118,7 +118,8 @@ class Oss:
         return v2.Client(config)
 
     def oss2_session(self) -> object:
-        """A connection pool, closed with all that came over it: oss2 leaves some answers unread."""
+        """A connection pool for oss2. It closes every answer in the end, because oss2 leaves some
+        answers unread."""
         session = oss2.Session()
         self.connections.callback(session.session.close)
 
@@ -135,7 +136,7 @@ class Oss:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        """One request exactly as given: status, headers (in lower case), body."""
+        """Send one request unchanged; return status, headers (in lower case) and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request(method, path, body, dict(headers or {}))
@@ -147,7 +148,8 @@ class Oss:
 
 
 class Server:
-    """A listening server whose application can be changed: starting one for each test is slow."""
+    """A listening server with an application that a test can replace. Starting a server for each
+    test is slow."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -160,7 +162,7 @@ class Server:
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    """Serve whatever application is put into it."""
+    """Run a server that serves the application that a test puts into it."""
     listener = listen(0)
     server = Server(listener.getsockname()[1])
     with in_background([Service(server, listener)]):
@@ -179,10 +181,10 @@ def running_oss(
     limits: Limits | None = None,
     callback_urls: frozenset[str] | None = None,
 ) -> Iterator[Oss]:
-    """Serve an OSS with a bucket; in `server`, or in one of its own.
+    """Serve an OSS with a bucket, in `server` or in a server of its own.
 
-    `takes_v1` is SIGNATURE_V1=1; `cname` is the bucket's own domain; with `is_public_closed` data
-    calls need it; `limits` and `callback_urls` are those of LAN=1.
+    `takes_v1` is SIGNATURE_V1=1. `cname` is the bucket's own domain. With `is_public_closed`, data
+    calls need that domain. `limits` and `callback_urls` are those of LAN=1.
     """
     with contextlib.ExitStack() as stack:
         if server is None:

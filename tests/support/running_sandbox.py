@@ -1,6 +1,6 @@
-"""`make run` and its like as processes: started, waited for, ended, and searched for secrets.
+"""Starts `make run` and similar commands, waits for them, ends them, and searches them for secrets.
 
-They run beside their state, not in the checkout: a .env there is the developer's own."""
+They run in the folder beside their state, because the .env in the checkout is the developer's."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ TOKEN = (sys.executable, "-m", "sandbox", "token")
 
 
 def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """The command with these variables named as on make's command line; their values come from the
-    environment."""
+    """The command, told that these variables are on make's command line. Their values come from
+    the environment."""
     return (*command, f"--given={' '.join(names)}")
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """Nothing of the developer's own, no proxy either."""
+    """An environment without the developer's variables, and without a proxy."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'functions' / 'sts_token'}",
@@ -54,7 +54,7 @@ def _beside(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A port with three free ones behind it, where the system gives out none by itself."""
+    """A free port, followed by three free ports, in a range that the system does not hand out."""
     while True:
         port = random.randrange(10000, 30000)  # noqa: S311
         if are_free(port, 4):
@@ -86,7 +86,7 @@ def secrets_of(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox; its output goes to files, so that no thread has to read it."""
+    """A running sandbox. It writes its output to files, so no thread has to read the output."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -104,20 +104,20 @@ class Sandbox:
         return self.folder.with_name(f"{self.port}.{name}")
 
     def answer(self, host: str = "127.0.0.1", path: str = "/") -> dict[str, Any]:
-        """What the token URL answers, or another path there."""
+        """The answer of the token URL, or of another path on that server."""
         status, answer = self.ask(path, host)
         assert status == 200
         return answer
 
     @property
     def token_url(self) -> str:
-        """As it is printed."""
+        """The token URL as the sandbox prints it."""
         found = re.search(r"^  token URL  (http://127\.0\.0\.1:\d+/\S*)$", self.stdout, re.M)
         assert found, self.stdout
         return found[1]
 
     def ask(self, path: str, host: str = "127.0.0.1") -> tuple[int, dict[str, Any]]:
-        """The status and JSON of a GET, of a path behind the token URL."""
+        """The status and JSON of a GET of a path behind the token URL."""
         connection = http.client.HTTPConnection(host, self.port, timeout=10)
         try:
             connection.request("GET", urlsplit(self.token_url).path.rstrip("/") + path)
@@ -131,11 +131,12 @@ class Sandbox:
         return f"http://127.0.0.1:{self.port + 1}"
 
     def bucket(self) -> oss2.Bucket:
-        """The bucket, as the phone sees it."""
+        """The bucket, as a phone with a token uses it."""
         return Token.of(self.answer()).oss2("v4")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Tell it to end; it has to, soon and wholly, and has said no secret."""
+        """Send a signal that ends the sandbox. Check that it ends soon, leaves no process, and
+        printed no secret."""
         began = time.monotonic()
         self.process.send_signal(number)
         status = self.process.wait(10)
@@ -156,7 +157,7 @@ class Sandbox:
 def running(
     folder: Path, port: int = 0, command: Sequence[str] = RUN, /, **variables: str
 ) -> Iterator[Sandbox]:
-    """Start a sandbox that keeps its state in `folder`, and wait until it has said all."""
+    """Start a sandbox that keeps its state in `folder`, and wait until it has printed all lines."""
     port = port or free_port()
     env = environment(folder, **variables)
     if tuple(command[: len(RUN)]) == RUN:
@@ -195,7 +196,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def finished(
     command: Sequence[str], folder: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself; it has said no secret."""
+    """Run a command that ends by itself, and check that it printed no secret."""
     done = subprocess.run(
         command,
         cwd=_beside(folder),
@@ -211,8 +212,8 @@ def finished(
 
 
 def make(*arguments: str) -> list[str]:
-    """The command, with this Python: what make would install is here already, and no test waits for
-    the page to be built."""
+    """A make command that uses this Python and its packages. It installs nothing and builds no
+    page, so that no test waits."""
     return [
         needs.program("make"),
         "-f",
@@ -228,12 +229,12 @@ def make(*arguments: str) -> list[str]:
 def running_by_make(
     folder: Path, port: int, *arguments: str, **variables: str
 ) -> Iterator[Sandbox]:
-    """The same by `make run`, with these on its command line; it ends as Ctrl-C ends it."""
+    """Start a sandbox by `make run` with these arguments, and end it as Ctrl-C does."""
     port = port or free_port()
     command = make("run", f"PORT={port}", *arguments)
     with running(folder, port, command, **variables) as sandbox:
         yield sandbox
-        # Everybody in the terminal's group is told.
+        # A terminal sends the signal to the whole process group.
         os.killpg(sandbox.process.pid, signal.SIGINT)
         sandbox.process.wait(10)
         sandbox.check_gone()

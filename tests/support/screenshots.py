@@ -1,5 +1,6 @@
-"""Screenshots of the page: docs/images/ has the two that README shows; all others, light and dark,
-on a phone and a desk, in both languages, go to a folder for the eye. `make screenshots`."""
+"""`make screenshots`: takes screenshots of the page, and puts the two that README shows into
+docs/images/. All others (light and dark, phone and desktop, both languages) go to a folder where
+people can look at them."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ from running_sandbox import ROOT, running
 IMAGES = ROOT / "docs" / "images"
 MAX_BYTES = 150_000
 SHOWN = {"page-phone.webp": "phone-light-en-GB-arrived", "page-desk.webp": "desk-light-en-GB-top"}
-"""Files of docs/images/, and the screenshots that they are."""
+"""The files of docs/images/, each with the name of its screenshot."""
 WIDTHS = {"page-phone.webp": 412, "page-desk.webp": 1280}
-"""In pixels."""
+"""The width of each file in pixels."""
 _SKIES = {
     "dunes.jpg": ((250, 214, 165), (226, 125, 96), (133, 72, 60)),
     "lake.jpg": ((196, 226, 245), (88, 150, 196), (30, 74, 92)),
@@ -47,7 +48,7 @@ def photograph(name: str) -> Image.Image:
 
 
 def main() -> None:
-    """Take them all; say where they are."""
+    """Take all screenshots, and print where they are."""
     built_page()
     folder = Path(tempfile.mkdtemp(prefix="screenshots-"))
     photos = []
@@ -66,7 +67,7 @@ def main() -> None:
         )
     ]
     for shot in shots:
-        # Each in a sandbox of its own: alice has nothing there before.
+        # Each screenshot has its own sandbox, so that alice has no files at the start.
         with running(folder / f"state-{shot['name']}", AUTH="jwt") as sandbox:
             url = f"http://127.0.0.1:{sandbox.port}/app/"
             job = {"url": url, "folder": str(folder), "photos": photos, "shots": [shot]}

@@ -1,4 +1,4 @@
-"""An STS whose every answer a test writes, byte by byte: for the faults a sound STS never shows."""
+"""An STS with answers that a test writes byte by byte, for faults that a sound STS never has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from socket_server import socket_server
 
 Move = Callable[[socket.socket], bool]
-"""Answers one request on a connection; says whether the connection goes on."""
+"""Answers one request on a connection; returns whether the connection stays open."""
 
 CREDENTIALS = {
     "AccessKeyId": "STS.NUgYrLnoC37mZZCNnAbez",
@@ -56,14 +56,14 @@ def reset(sock: socket.socket) -> bool:
 
 
 def hang(sock: socket.socket) -> bool:
-    """Never answer, until the client has gone."""
+    """Never answer; wait until the client has closed the connection."""
     sock.settimeout(30)
     sock.recv(1)
     return False
 
 
 def drip(data: bytes) -> Move:
-    """Answer so slowly that each single read is quick and the whole never ends."""
+    """Answer a byte at a time. Each read returns soon, but the whole answer takes very long."""
 
     def move(sock: socket.socket) -> bool:
         for byte in data:
@@ -75,7 +75,7 @@ def drip(data: bytes) -> Move:
 
 
 def then_close(move: Move) -> Move:
-    """Answer as if the connection were kept, and close it all the same."""
+    """Answer as if the connection stayed open, but then close it."""
 
     def both(sock: socket.socket) -> bool:
         move(sock)
@@ -86,13 +86,13 @@ def then_close(move: Move) -> Move:
 
 @dataclass
 class ScriptedSts:
-    """Plays `moves` one a request; the last one again and again."""
+    """Answers each request with the next of `moves`, and then always with the last one."""
 
     port: int
     moves: list[Move]
     requests: list[dict[str, str]] = field(default_factory=list)
     received: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """Head and body of each request, as they came."""
+    """Head and body of each request, as they were received."""
     connections: int = 0
 
     @property

@@ -1,6 +1,6 @@
-"""The real OSS SDKs behind one set of names, so that a test is written once and holds for each.
+"""The real OSS SDKs behind one set of names, so that one test can run with each SDK.
 
-`refusal` says how OSS refused. Nothing is retried or judged here.
+`refusal` returns how OSS refused. This module makes no retries and no checks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PART = 100 * 1024
 
 
 class Refusal(NamedTuple):
-    """OSS's answer; `code` and `ec` are "" where the SDK does not read them: oss2, after HEAD."""
+    """OSS's answer. `code` and `ec` are "" if the SDK does not read them, as oss2 after HEAD."""
 
     status: int
     code: str
@@ -30,7 +30,7 @@ class Refusal(NamedTuple):
 
 
 class Client(Protocol):
-    """What the tests do with an SDK. Keys are whole, prefix included."""
+    """The operations that tests do with an SDK. Keys are whole object keys, with the prefix."""
 
     bucket: str
 
@@ -58,14 +58,15 @@ class Client(Protocol):
 
 
 def client(sdk: str, token: Token, bucket: str = "") -> Client:
-    """Make the SDK of that name (one of SDKS) use the token, in its bucket or another."""
+    """A client of the SDK with this name (one of SDKS), which uses the token. `bucket` may name
+    another bucket than that of the token."""
     if sdk == "oss-v2":
         return OssV2(token, bucket)
     return Oss2(token, sdk.rpartition(" ")[2].lower(), bucket)
 
 
 def refusal(operation: Callable[..., object], *arguments: object) -> Refusal | None:
-    """How OSS refused what the operation asks for; None where it did not."""
+    """How OSS refused the operation; None if OSS did not refuse it."""
     try:
         operation(*arguments)
     except OssError as error:

@@ -1,5 +1,5 @@
-"""The real Serverless Devs CLI on our s.yaml, in a home of its own with a stand-in for the fc3
-component (tests/deploy/fc3_stand_in), which deploys into a file of that home."""
+"""Runs the real Serverless Devs CLI on our s.yaml, in a home folder of its own. A stand-in for the
+fc3 component (tests/deploy/fc3_stand_in) deploys into a file in that folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY = {"AccountID": ACCOUNT, "AccessKeyID": "LTAI5tOperator", "AccessKeySecret":
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with s.yaml, a home, and the environment that a command is given."""
+    """A folder with s.yaml, a home folder, and the environment for commands."""
 
     folder: Path
     home: Path
@@ -34,7 +34,7 @@ class Project:
             self.command(*arguments),
             cwd=self.folder,
             env=self.environment(variables),
-            # Nobody is there to answer, as in a pipeline.
+            # As in a pipeline, nobody can answer questions.
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -43,7 +43,7 @@ class Project:
         )
 
     def preview(self, *arguments: str, **variables: str) -> dict[str, Any]:
-        """The properties of the function, as the component would get them."""
+        """The properties of the function, as the component gets them."""
         done = self.run("preview", "-o", "json", *arguments, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         document = json.loads(done.stdout[done.stdout.index("{\n") :])
@@ -60,7 +60,7 @@ class Project:
         ]
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Nothing of the developer's own."""
+        """An environment without the developer's own variables."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
@@ -73,7 +73,7 @@ class Project:
 
 
 def make_project(folder: Path) -> Project:
-    """Copy our files into a folder, and set up a home; skips or fails where Node is missing."""
+    """Copy our files, and set up a home folder. Without Node, the test is skipped or fails."""
     need("Serverless Devs on s.yaml", browser=False, folder=DEPLOY)
     project = Project(folder / "project", folder / "home")
     project.folder.mkdir()
@@ -81,11 +81,11 @@ def make_project(folder: Path) -> Project:
         shutil.copyfile(ROOT / name, project.folder / name)
     component = project.home / ".s" / "components" / "devsapp.cn" / "v3" / "fc3"
     shutil.copytree(DEPLOY / "fc3_stand_in", component)
-    # Else the CLI asks the component registry, which is not ours to ask.
+    # Without this file, the CLI would call the component registry over the network.
     lock = {"version": "0", "lastUpdateCheck": int(time.time() * 1000)}
     (component / ".s.lock").write_text(json.dumps(lock))
     keys = [word for name, value in KEY.items() for word in (f"--{name}", value)]
-    # First of all: it reports what is done with it to its makers.
+    # The first command disables the CLI's reports about its use to the vendor.
     commands = [["set", "analysis", "disable"], ["config", "add", *keys, "-a", "default", "-f"]]
     for arguments in commands:
         done = project.run(*arguments)

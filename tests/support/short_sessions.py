@@ -1,6 +1,7 @@
-"""`python -m short_sessions SECONDS run …`: the sandbox, whose STS ends sessions after SECONDS.
+"""`python -m short_sessions SECONDS run …`: the sandbox with an STS that ends sessions early.
 
-The real one gives 900 s at least, longer than a soak lasts; and tokens that end are what it is for.
+The real STS gives at least 900 s, which is longer than a soak. A soak has to test tokens that
+expire, so here they are valid for at most SECONDS.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Signature versions as parameters: the `oss` of a test of V1 runs with SIGNATURE_V1=1, all others
-without."""
+"""Signature versions as parameters of tests. The `oss` of a test of V1 runs with SIGNATURE_V1=1.
+The `oss` of every other test runs without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of every kind, and logins (JWTs) signed with them, sound or forged by hand."""
+"""Keys of every kind, and logins (JWTs) that are signed with them or forged by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS: dict[str, PrivateKey] = {"RS256": RSA_KEY, "ES256": EC_KEY, "EdDSA": ED_KE
 
 
 def claims(**changes: object) -> dict[str, object]:
-    """A sound login's claims; None takes one away."""
+    """The claims of a sound login with changes; None removes a claim."""
     made = {"sub": "alice", "exp": int(time.time()) + 600, **changes}
     return {name: value for name, value in made.items() if value is not None}
 
@@ -35,7 +35,7 @@ def login(
 
 
 def forged(header: dict[str, object], payload: object, signature: bytes = b"") -> str:
-    """A login that PyJWT would not make."""
+    """A login that PyJWT would refuse to make."""
     parts = [json.dumps(header).encode(), json.dumps(payload).encode(), signature]
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
@@ -56,5 +56,5 @@ def jwks(*keys: dict[str, object]) -> str:
 
 
 def public_pem(key: PrivateKey) -> bytes:
-    """What everybody knows of a key."""
+    """The public part of a key, as PEM."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -1,4 +1,4 @@
-"""Signed requests to OSS whose URL is sent byte for byte: the SDKs tidy a hostile one away."""
+"""Signed requests to OSS. Their URLs are sent byte for byte: an SDK would change a hostile URL."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> Answer:
-    """Send `path` and `query` as they are, under a signature for the key `signed_for`.
+    """Send `path` and `query` unchanged, with a signature for the key `signed_for`.
 
-    The path goes after the bucket, percent-encoded or not; no key is the bucket itself. A `host`
-    that is given names the bucket in place of the path.
+    The path comes after the bucket, percent-encoded or not. Without a key, the request is for the
+    bucket itself. If `host` is given, it names the bucket, and the path does not.
     """
     named = {"x-oss-security-token": token.security_token}
     named.update({name.lower(): value for name, value in (headers or {}).items()})

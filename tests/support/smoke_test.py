@@ -1,4 +1,4 @@
-"""Runs the smoke test in this process, and holds whatever it prints to have no secret in it."""
+"""Runs the smoke test in this process, and checks that it prints no secret."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KEY = {
 
 @dataclass(frozen=True)
 class Table:
-    """The lines by name, and all of it as it is printed."""
+    """The lines by name, and the whole text as it is printed."""
 
     lines: dict[str, tuple[str, str]]
     text: str
 
     def check(self, name: str, outcome: str, *words: str) -> None:
-        """This line ended so, and says these words."""
+        """Check that this line has this outcome and these words."""
         found, detail = self.lines[name]
         assert found == outcome, self.text
         for word in words:
@@ -36,7 +36,7 @@ class Table:
 def smoke(url: str, /, **env: str) -> Table:
     """Check the function at `url` with these variables set."""
     found, secrets = checks.run(read_options({"URL": url, **env}))
-    # Without its second look: the lines themselves hold no secret.
+    # This leaves out the last step that removes secrets, so it shows that the lines have none.
     text = table(found)
     for secret in (*secrets, env.get("LOGIN", ""), KEY["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]):
         assert not secret or secret not in text

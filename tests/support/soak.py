@@ -1,7 +1,8 @@
 """`make soak`: ten minutes of mixed traffic against the sandbox, as real SDKs and clients send it.
 
-A sandbox for each way to log in, in processes of their own; their memory, descriptors and threads
-are looked at ten times. An answer that is not the contract's is a failure, and so is a slope.
+Each way to log in has a sandbox in its own process. The soak reads the memory, descriptors and
+threads of each process ten times. It fails if an answer breaks the contract, or if one of these
+numbers grows.
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ from token_service.settings.values import CLOCK_SKEW_SECONDS
 
 INTERVALS = 10
 CALLERS = 2
-"""Of each way to log in."""
+"""The number of callers for each way to log in."""
 LOGIN_SECONDS, SESSION_SECONDS = 20, 30
-"""At most; in a short soak a third of it. So a caller's login and token end all the time."""
+"""How long a login and a session last at most, in seconds. In a short soak they last a third of it.
+So a caller's login and token expire often."""
 MAX_RISE_MB = 10.0
 MAX_RISE_NUMBER = 8
-"""Of descriptors and of threads: as many as the callers' connections may differ by."""
+"""How much the numbers of descriptors and of threads may rise. The number of the callers'
+connections may differ by as many."""
 MAX_ERRORS_KEPT = 3
-"""Of each kind."""
+"""The maximum number of errors that are kept for each kind of request."""
 WAYS = ("anonymous", "HS256", "JWKS")
 _ALI_OSS = "HS256"
 _PROC = Path("/proc")
@@ -45,7 +48,7 @@ _SECRET = "a-secret-of-the-soak-of-at-least-32-bytes"
 
 @dataclass(frozen=True)
 class Sample:
-    """A sandbox at a moment: minutes since the start, megabytes, descriptors, threads."""
+    """What a sandbox uses at one time: minutes since the start, megabytes, descriptors, threads."""
 
     minutes: float
     megabytes: float
@@ -55,7 +58,7 @@ class Sample:
 
 @dataclass
 class Tally:
-    """What was done: (interval, kind, milliseconds) of each, the errors, and the sandboxes that
+    """The requests sent, each as (interval, kind, milliseconds), the errors, and the sandboxes that
     ended by themselves. Thread-safe."""
 
     done: list[tuple[int, str, float]] = field(default_factory=list)
@@ -67,7 +70,7 @@ class Tally:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, interval: int, kind: str, milliseconds: float, error: str) -> None:
-        """Note a request of a kind; `error` is "" where it was answered as it should."""
+        """Add a request of a kind. `error` is "" if the answer was as expected."""
         with self._lock:
             self.done.append((interval, kind, milliseconds))
             if error:
@@ -77,7 +80,7 @@ class Tally:
 
 
 def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
-    """Why a soak failed, a sentence each: errors, kinds that were never tried, slopes."""
+    """Why a soak failed, one sentence each: errors, kinds that were never tried, growth."""
     found = [f"{tally.number_of_errors} errors"] if tally.number_of_errors else []
     found += tally.lost
     tried = {kind for _, kind, _ in tally.done}
@@ -88,8 +91,9 @@ def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
 
 
 def _slopes(samples: Sequence[Sample]) -> Iterator[str]:
-    """The first third is the warm-up. Of memory the line of least squares counts, so that neither
-    the first nor the last look decides; of what is counted, the medians of the last two thirds."""
+    """What grew after the warm-up, which is the first third. For memory, a line of least squares is
+    used, so that no single sample decides. For descriptors and threads, the medians of the two
+    halves are compared."""
     settled = list(samples[len(samples) // 3 :])
     if len(settled) < 4:
         return
@@ -114,7 +118,7 @@ def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 def look(process: int, minutes: float) -> Sample:
-    """What a process holds, by Linux's /proc."""
+    """Read what a process uses from Linux's /proc."""
     status = (_PROC / str(process) / "status").read_text()
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     descriptors = len(list((_PROC / str(process) / "fd").iterdir()))
@@ -127,7 +131,7 @@ def look(process: int, minutes: float) -> Sample:
 def sandboxes(
     folder: Path, session_seconds: int, more: Mapping[str, str]
 ) -> Iterator[dict[str, Sandbox]]:
-    """One for each of WAYS, whose tokens end soon, with `more` variables."""
+    """Run a sandbox for each way to log in, with `more` variables. Their tokens expire soon."""
     key_set = folder / "jwks.json"
     key_set.write_text(jwks(jwk("RS256", "soak")))
     variables: dict[str, Mapping[str, str]] = {
@@ -139,14 +143,15 @@ def sandboxes(
         started = {}
         for way, own in variables.items():
             port = free_port()
-            # A run of ali-oss lasts longer than a short session does.
+            # A run of ali-oss takes longer than a short session lasts.
             lasting = 900 if way == _ALI_OSS else session_seconds
             command = (sys.executable, "-m", "short_sessions", str(lasting), "run")
             (folder / way).mkdir()
             own = {
                 **own,
                 "CALLBACK_URL": f"http://127.0.0.1:{port}/callback",
-                # Of tokens that end so soon none is given twice, and anonymous callers share one.
+                # Tokens that expire so soon are not given again from a cache, and all anonymous
+                # callers share one rate limit. So this limit is high.
                 "CALLER_TOKENS_PER_MINUTE": "6000",
                 **more,
             }
@@ -159,7 +164,7 @@ def sandboxes(
 
 def _login(way: str) -> Callable[[str, float], str] | None:
     def sign(user: str, seconds: float) -> str:
-        # It is accepted for as long as clocks may differ.
+        # The function accepts a login for CLOCK_SKEW_SECONDS after it has expired.
         claims: dict[str, Any] = {
             "sub": user,
             "exp": int(time.time() + seconds) - CLOCK_SKEW_SECONDS,
@@ -176,7 +181,7 @@ def soak(
     tell: Callable[[str], None],
     **more: str,
 ) -> tuple[Tally, list[str]]:
-    """Run for so long; return what was done, and the kinds there are. Ctrl-C ends it earlier.
+    """Run for `seconds`; return what was done, and the kinds of requests. Ctrl-C ends it earlier.
     `more` are variables of the sandboxes."""
     tally, end = Tally(), threading.Event()
     login_seconds = min(LOGIN_SECONDS, max(3, int(seconds / 3)))
@@ -195,13 +200,13 @@ def soak(
             chance = random.Random(caller.name)  # noqa: S311 - the same mixture each time
             names = list(choices)
             while not end.is_set():
-                # Each kind once in each turn, so that a short soak has them all.
+                # Each turn has each kind once, so that a short soak tries all kinds.
                 for kind in chance.sample(names, len(names)):
                     start, error = time.perf_counter(), ""
                     was_tried: bool | None = True
                     try:
                         was_tried = choices[kind]()
-                    except Exception as caught:  # noqa: BLE001 - whatever it is, it is told
+                    except Exception as caught:  # noqa: BLE001 - every error is reported
                         error = f"{type(caught).__name__}: {caught}"[:400]
                     spent = (time.perf_counter() - start) * 1000
                     if was_tried is not False:
@@ -243,7 +248,8 @@ def soak(
         except KeyboardInterrupt:
             tell("ended by Ctrl-C")
         finally:
-            # Whatever came up: a thread that goes on would keep this process for ever.
+            # This must happen after any error, because a running thread would keep this process
+            # alive for ever.
             end.set()
             for thread in threads:
                 thread.join()
@@ -251,7 +257,7 @@ def soak(
 
 
 def summary(tally: Tally) -> Iterator[str]:
-    """What was done, in tables."""
+    """Tables of what was done."""
     yield f"{'kind':<12}{'done':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"
     for kind in sorted({kind for _, kind, _ in tally.done}):
         yield _row(kind, [spent for _, one, spent in tally.done if one == kind])
@@ -269,7 +275,7 @@ def summary(tally: Tally) -> Iterator[str]:
     yield ""
     yield f"ended and renewed: {tally.renewed['token']} tokens, {tally.renewed['login']} logins"
     if not _PROC.is_dir():
-        yield "memory, descriptors and threads: not measured, since there is no /proc here"
+        yield "memory, descriptors and threads: not measured, because this machine has no /proc"
     yield f"requests {len(tally.done)}, errors {tally.number_of_errors}"
     yield from (f"  {error}" for error in tally.errors)
 
@@ -285,7 +291,7 @@ def _tell(line: str) -> None:
 
 
 def main() -> int:
-    """0, or 1 where something failed; 2 for a MINUTES that is none."""
+    """Run the soak; return 0, 1 if something failed, or 2 if MINUTES is not a valid number."""
     text = os.environ.get("MINUTES", "10")
     try:
         minutes = float(text)
@@ -294,7 +300,7 @@ def main() -> int:
     if not 0.1 <= minutes <= 24 * 60:
         print(f"make soak: MINUTES must be 0.1 to 1440, not {text}", file=sys.stderr)  # noqa: T201
         return 2
-    _tell(f"Mixed traffic for {minutes:g} minutes; Ctrl-C ends it with what there is.")
+    _tell(f"Mixed traffic for {minutes:g} minutes; Ctrl-C ends it early and prints the results.")
     tally, kinds = soak(minutes * 60, _tell)
     _tell("\n".join(["", *summary(tally)]))
     found = faults(tally, kinds)

@@ -1,5 +1,5 @@
-"""The requests of a soak's callers, each kind sent by real clients, and the expected answers. Any
-other answer is an Unexpected."""
+"""The requests of a soak's callers, which real clients send, and the expected answers. Any other
+answer raises Unexpected."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from running_cloud import Token
 from sdk_clients import Refusal, client, refusal
 
 NAMES = 8
-"""Of objects of a caller and kind: what is stored stays small."""
+"""How many object names a caller uses for each kind of request, so that the bucket stays small."""
 KILOBYTES = 40
 LISTING_SECONDS = 8
-"""Between two listings of a caller, of a few pages each: 60 pages a minute are allowed."""
+"""Seconds between two listings of a caller. A listing has a few pages, and 60 pages a minute are
+allowed."""
 
 
 class Unexpected(Exception):
@@ -32,8 +33,8 @@ def expect(found: object, expected: object, what: str) -> None:
 
 
 class Caller:
-    """One person with one app, for one thread: a login and a token, both renewed when they are
-    refused as ended."""
+    """One person with one app, for one thread. The caller has a login and a token, and renews each
+    when it is refused because it has expired."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Caller:
         login: Callable[[str, float], str] | None,
         login_seconds: float,
     ) -> None:
-        """`login` signs one for a user and a number of seconds; None: AUTH=anonymous."""
+        """`login` signs a login for a user and a number of seconds. None means AUTH=anonymous."""
         self.url, self.name = url, name
         self._make_login, self._login_seconds = login, login_seconds
         self._http = requests.Session()
@@ -54,13 +55,13 @@ class Caller:
         self._listed = -inf
         self.renewed = {"login": 0, "token": 0}
 
-    # What a client has in hand
+    # The client's login and token
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._login}"} if self._login else {}
 
     def ask(self, path: str, method: str = "GET", /, **wishes: str) -> dict[str, Any]:
-        """What a route answers, with a new login where the one in hand has ended."""
+        """The answer of a route. If the login has expired, ask again with a new login."""
         given: dict[str, Any] = {"params": wishes} if method == "GET" else {"json": wishes}
         for _ in range(2):
             response = self._http.request(
@@ -75,8 +76,8 @@ class Caller:
         return answer
 
     def _use(self, operation: Callable[[Token], Any]) -> Any:
-        """Do something with the token in hand; once more with a new one where that has ended."""
-        # The function may give one again that is about to end.
+        """Do an operation with the present token. If it has expired, repeat it with a new token."""
+        # The function may return a cached token that is about to expire.
         for _ in range(5):
             if self._token is None:
                 self._token = Token.of(self.ask("/sts", self._random.choice(("GET", "POST"))))
@@ -88,10 +89,10 @@ class Caller:
                 return found[0]
             self._token = None
             self.renewed["token"] += 1
-        raise Unexpected("five tokens have ended at once")
+        raise Unexpected("five tokens in a row have expired")
 
     def _object(self, kind: str) -> tuple[str, bytes]:
-        # With AUTH=anonymous all share a folder.
+        # With AUTH=anonymous all callers share a folder.
         name = f"{self.name}-{kind}-{self._random.randrange(NAMES)}"
         return name, self._random.randbytes(self._random.randrange(1, KILOBYTES * 1024))
 
@@ -105,7 +106,7 @@ class Caller:
     # The kinds
 
     def token(self) -> None:
-        """A token, by each path and method."""
+        """Get a token, by one of the paths and methods."""
         path, method = self._random.choice((("/", "GET"), ("/", "POST"), ("/sts", "GET")))
         Token.of(self.ask(path, method))
 
@@ -118,7 +119,7 @@ class Caller:
         expect(got == data, True, "the bytes of a signed GET are those of the PUT")
 
     def ended_url(self) -> bool:
-        """A signed URL of one second, of an earlier turn, is refused."""
+        """A signed URL of an earlier turn, which was valid for one second, is refused."""
         name, data = self._object("ended")
         if self._url_of_before:
             if time.monotonic() < self._url_of_before[0] + 2.1:
@@ -157,7 +158,7 @@ class Caller:
         self._sent(self.ask("/multipart", "POST", action="complete", **step), document.encode())
 
     def uploads(self) -> bool:
-        """The caller's own objects, page by page; at once again it is left out."""
+        """List the caller's own objects, page by page. If it is too early again, do nothing."""
         if time.monotonic() < self._listed + LISTING_SECONDS:
             return False
         self._listed = time.monotonic()
@@ -175,7 +176,7 @@ class Caller:
         expect(self.ask("/health")["Status"], "OK", "/health")
 
     def sdk(self, name: str) -> None:
-        """Put, head, get, list, and begin and abort parts by an SDK with the token."""
+        """Use the token with an SDK: put, head, get and list, then begin and abort an upload."""
         key, data = self._object(name.replace(" ", "-"))
 
         def use(token: Token) -> object:
@@ -189,7 +190,7 @@ class Caller:
         self._use(use)
 
     def ali_oss(self) -> None:
-        """What tests/web/token_use.mjs does with ali-oss in Node: parts, resuming, refusals."""
+        """Run ali-oss in Node with tests/web/token_use.mjs: parts, resuming, refusals."""
         answer = self.ask("/")
         scope = answer["Scope"]
         job = {
@@ -207,7 +208,8 @@ class Caller:
             expect("value" in found[step], True, f"ali-oss {step}: {found[step]}")
 
     def refusals(self) -> None:
-        """Another's folder, no login, an ended login, a wish that is none."""
+        """Requests that are refused: a folder of another caller, no login, an expired login, an
+        unknown wish."""
 
         def strangers(token: Token) -> Refusal | None:
             return refusal(client("oss-v2", token).put, "uploads-of-nobody/here")
@@ -227,11 +229,12 @@ class Caller:
         expect(wish.json()["ErrorCode"] in codes, True, f"a misspelt wish: {wish.text}")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._http.close()
 
     def kinds(self) -> dict[str, Callable[[], bool | None]]:
-        """What one may do, by name; False: it is not its time yet, and nothing was asked."""
+        """The kinds of requests, by name. A kind returns False if it sent nothing, because it is
+        too early again."""
         return {
             "token": self.token,
             "signed URL": self.signed_url,
@@ -247,6 +250,6 @@ class Caller:
 
 
 def _has_ended(refused: Refusal | None) -> bool:
-    # Of a HEAD oss2 reads no code.
+    # After a HEAD, oss2 reads no code.
     ended = ("SecurityTokenExpired", "")
     return refused is not None and refused.status == 403 and refused.code in ended

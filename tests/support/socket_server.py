@@ -1,4 +1,5 @@
-"""A socket that listens on 127.0.0.1, a thread for each connection; the caller does the talk."""
+"""A socket that listens on 127.0.0.1, with a thread for each connection. The caller of
+socket_server() reads and writes."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def socket_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Pass each connection to `serve`, in a thread of its own; yields the free port it took."""
+    """Pass each connection to `serve`, in its own thread; yields the port, which was free."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 
     def accept() -> None:
@@ -25,7 +26,7 @@ def socket_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        # Wakes accept(), which close() alone does not.
+        # close() alone does not wake accept(), so this connects to it.
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()

@@ -1,9 +1,10 @@
 """Rules for a template beyond ROS's own checks: the vendor's rules, and ours.
 
-The vendor's are facts out of github:aliyun/ros-templates (.infraguard-policies, run for each pull
-request, as of 2026-08-20) and github:aliyun/infraguard (policies/aliyun/rules/ros, as of
-2026-06-30); test_vendor_rules.py says which of them are asked here, and why others are not. That
-each text is there in both languages and each parameter in one group, ops/ros_template.py sees.
+The vendor's rules come from two repositories: github:aliyun/ros-templates (.infraguard-policies,
+run for each pull request, as of 2026-08-20) and github:aliyun/infraguard
+(policies/aliyun/rules/ros, as of 2026-06-30). test_vendor_rules.py says which of these rules are
+checked here, and why others are not. ops/ros_template.py checks that each text exists in both
+languages, and that each parameter is in one group.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from token_service.settings.values import ROUTE_WORDS
 
 Template = dict[str, Any]
 Found = Iterator[tuple[str, str]]
-"""A place in the template, and what is accepted there."""
+"""A place in the template, and the value that is accepted there."""
 Rule = Callable[[Template], Found]
 
 NAMES_OF_SECRETS = (
     "password passwd pwd secret apikey api_key accesskey access_key secretkey secret_key token "
     "credential privatekey private_key"
 ).split()
-"""A parameter whose name holds one of them is a secret to the vendor's check."""
+"""For the vendor's check, a parameter is a secret if its name contains one of these."""
 
 JUDGED = frozenset(
     f"ALIYUN::{name}"
@@ -38,10 +39,10 @@ JUDGED = frozenset(
         "SLS::Project"
     ).split()
 )
-"""Types of which test_vendor_rules.py answers the vendor's rules: a new one has others."""
+"""The types that test_vendor_rules.py covers. The vendor has other rules for a new type."""
 
 ENABLED_BY = {"OSS": "OSS", "FC3": "FC", "SLS": "SLS"}
-"""What AutoEnableService calls the service of ALIYUN::<service>::…; RAM is always there."""
+"""The name of the service of ALIYUN::<service>::… for AutoEnableService. RAM is always enabled."""
 
 DEPRECATED_RUNTIMES = {
     "dotnetcore2.1",
@@ -54,13 +55,13 @@ DEPRECATED_RUNTIMES = {
 }
 
 _CHINESE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
-"""Its signs and its punctuation: a range of numbers has no more of it."""
+"""Chinese characters and punctuation. A text with a range of numbers may have only punctuation."""
 _LATIN = re.compile("[A-Za-z]{2}")
 
 
 def findings(template: Template, *asked: Rule) -> list[str]:
-    """Say where a template breaks one of these rules, which, and what is accepted; without any, of
-    all RULES."""
+    """The places where a template breaks one of the rules `asked`, or of all RULES without them.
+    Each line has the place, the rule, and what is accepted."""
     return [
         f"{place}: {rule.__name__}: {accepted}"
         for rule in asked or RULES
@@ -98,17 +99,17 @@ def a_composer_is_there(template: Template) -> Found:
 
 
 def types_are_judged(template: Template) -> Found:
-    """Also the fourth, which is of security groups: a stack of ours has none."""
+    """The vendor's fourth rule is about security groups. This check ensures that we have none."""
     for name, resource in template["Resources"].items():
         if resource["Type"] not in JUDGED:
             yield (
                 f"Resources.{name}",
-                f"a type of {', '.join(sorted(JUDGED))}; for {resource['Type']} answer the "
-                "vendor's rules in test_vendor_rules.py first",
+                f"a type of {', '.join(sorted(JUDGED))}; for {resource['Type']} first add the "
+                "vendor's rules to test_vendor_rules.py",
             )
 
 
-# Of the vendor's 392
+# Rules out of the vendor's 392
 
 
 def buckets_are_private(template: Template) -> Found:
@@ -119,7 +120,8 @@ def buckets_are_private(template: Template) -> Found:
 
 
 def bucket_policies_only_deny(template: Template) -> Found:
-    """Stricter than the vendor, whose rules are of principals: rights are given to roles here."""
+    """This is stricter than the vendor's rules, which are about principals. Here only roles get
+    rights."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         for statement in objects(properties.get("Policy")):
             if statement.get("Effect", "Deny") != "Deny":
@@ -134,7 +136,7 @@ def buckets_encrypt(template: Template) -> Found:
 
 
 def https_can_be_required(template: Template) -> Found:
-    """As a choice: it would refuse who uploads by plain HTTP today."""
+    """This is a choice, because it would refuse clients that now upload by plain HTTP."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         insecure = [
             statement
@@ -151,7 +153,7 @@ def https_can_be_required(template: Template) -> Found:
 
 
 def versions_can_be_kept(template: Template) -> Found:
-    """As a choice: versions cost storage, and end the rule against overwriting."""
+    """This is a choice, because versions cost storage, and stop the rule against overwriting."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         found = properties.get("VersioningConfiguration")
         if not any(one.get("Status") == "Enabled" for one in objects(found)):
@@ -170,7 +172,7 @@ def functions_are_configured(template: Template) -> Found:
             if not properties.get(name):
                 yield f"{place}.{name}", "a value"
         for runtime in sorted({*_texts(properties.get("Runtime"))} & DEPRECATED_RUNTIMES):
-            yield f"{place}.Runtime", f"one that is supported: {runtime} is not any more"
+            yield f"{place}.Runtime", f"a supported runtime; {runtime} is no longer supported"
 
 
 def logs_end_and_are_described(template: Template) -> Found:
@@ -182,7 +184,7 @@ def logs_end_and_are_described(template: Template) -> Found:
             yield f"{place}.Description", "a text"
 
 
-# The house's own
+# Our own rules
 
 
 def texts_are_in_two_languages(template: Template) -> Found:
@@ -197,7 +199,7 @@ def texts_are_in_two_languages(template: Template) -> Found:
 
 
 def assertions_are_in_two_languages(template: Template) -> Found:
-    """The vendor documents a text, not one for each language: so both stand in it."""
+    """The vendor documents one text, not one for each language, so it contains both languages."""
     for name, rule in template.get("Rules", {}).items():
         for number, assertion in enumerate(rule["Assertions"]):
             text = json.dumps(assertion.get("AssertDescription"), ensure_ascii=False)
@@ -206,9 +208,10 @@ def assertions_are_in_two_languages(template: Template) -> Found:
 
 
 def what_is_hidden_can_be_left_out(template: Template) -> Found:
-    """Parameters that do not apply are hidden by parameters that exist, by values that these take.
+    """A condition that hides a parameter names only parameters and values that exist. A hidden
+    parameter has a default.
 
-    Conditions of Visible have a syntax of their own (vendor documentation, document_detail/357710).
+    Conditions of Visible have their own syntax (vendor documentation, document_detail/357710).
     """
     parameters = template["Parameters"]
     for name, parameter in parameters.items():
@@ -219,13 +222,14 @@ def what_is_hidden_can_be_left_out(template: Template) -> Found:
                 yield f"{place}.AssociationPropertyMetadata", "another parameter in ${…}"
         if "Visible" in metadata:
             if "Default" not in parameter:
-                yield f"{place}.Default", "a value: it may be hidden"
+                yield f"{place}.Default", "a value, because the parameter may be hidden"
             condition = metadata["Visible"].get("Condition")
             yield from _condition(f"{place}.Visible", condition, parameters)
 
 
 def services_are_enabled(template: Template) -> Found:
-    """Whatever is of a service waits for what activates it: a fresh account has none of them."""
+    """A resource of a service depends on the resource that enables the service. In a new account,
+    no service is enabled."""
     resources = template["Resources"]
     reached = {name: {*_mentioned(resource)} for name, resource in resources.items()}
     for name, resource in resources.items():
@@ -240,7 +244,7 @@ def services_are_enabled(template: Template) -> Found:
         }:
             yield (
                 f"Resources.{name}.DependsOn",
-                f"an ALIYUN::ROS::AutoEnableService of {service}, or what depends on one",
+                f"an ALIYUN::ROS::AutoEnableService of {service}, or a resource that depends on it",
             )
 
 
@@ -252,9 +256,9 @@ def outputs_show_no_secret(template: Template) -> Found:
 
 
 def rights_are_the_derived_ones(template: Template) -> Found:
-    """Both ways: a right too many is found, and one that is missing, each told of once.
+    """The roles have exactly the rights that ops/rights.py derives from a configuration.
 
-    What follows from a configuration, ops/rights.py derives.
+    This finds rights that a role does not need, and rights that it lacks. Each is reported once.
     """
     found: dict[tuple[str, str], str] = {}
     for given in _configurations():
@@ -286,7 +290,7 @@ def _derived(given: dict[str, Any], upload_role: str) -> dict[str, tuple[Stateme
     wanted = rights([given["PolicyFile"], *choices], paths, options)
     upload = wanted.upload_role
     if "token" not in words:
-        # No session is given out; one that the function keeps signs URLs that read.
+        # No client gets a session. The function keeps a session that signs URLs for reading.
         kept = "oss:GetObject" if "signed-url" in words else ""
         upload = tuple(one for one in upload if one.action == kept)
     return {"FunctionRole": wanted.function_role, "UploadRole": upload}
@@ -295,7 +299,7 @@ def _derived(given: dict[str, Any], upload_role: str) -> dict[str, tuple[Stateme
 def _configurations() -> Iterator[dict[str, Any]]:
     policies = ("bucket_write_policy", "bucket_read_policy", "bucket_read_write_policy")
     routes = ("", *ROUTE_WORDS)
-    # What closes a route's flow, and what opens it.
+    # Settings that close the flow of a route, and settings that open it.
     others: tuple[dict[str, Any], ...] = (
         {},
         {"Auth": "anonymous"},
@@ -338,7 +342,7 @@ def _of_type(template: Template, kind: str) -> Iterator[tuple[str, dict[str, Any
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """A value, and whatever is in it, that is an object."""
+    """All objects in a value, and the value itself if it is an object."""
     if isinstance(value, dict):
         yield value
     for item in value.values() if isinstance(value, dict) else value or ():
@@ -355,7 +359,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _mentioned(described: dict[str, Any]) -> Iterator[str]:
-    """What a resource or an output refers to or depends on."""
+    """The names that a resource or an output refers to or depends on."""
     yield from _texts(described.get("DependsOn"))
     for one in objects(described):
         yield from _texts(one.get("Ref"))
@@ -386,7 +390,7 @@ def _condition(place: str, condition: Any, parameters: dict[str, Any]) -> Found:
     elif name == "Fn::Equals" and re.fullmatch(r"\$\{\w+\}", str(arguments[0])):
         tested = parameters.get(arguments[0][2:-1], {})
         values = [True, False] if tested.get("Type") == "Boolean" else tested.get("AllowedValues")
-        # As JSON: in Python 1 is true.
+        # The values are compared as JSON, because in Python 1 equals True.
         if values and json.dumps(arguments[1]) not in map(json.dumps, values):
             yield place, f"in Fn::Equals one of {json.dumps(values)}"
     else:
@@ -394,7 +398,7 @@ def _condition(place: str, condition: Any, parameters: dict[str, Any]) -> Found:
 
 
 def _rights(policies: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
-    """Each right that statements of some policies allow and none denies, as in a Statement."""
+    """The rights that some statement of these policies allows and no statement denies."""
     found: dict[str, set[tuple[str, str, str]]] = {"Allow": set(), "Deny": set()}
     for statement in (one for policy in policies for one in policy["Statement"]):
         condition = statement.get("Condition")

@@ -1,7 +1,7 @@
 """The count of `make fuzz`: how many examples each property had, and whether they were enough.
 
-A property says with `@pytest.mark.tries("names")` what it tries. Examples that are drawn and then
-refused by `assume` are not counted, nor are those that failed.
+A property says with `@pytest.mark.tries("names")` what it tries. Examples that `assume` refuses
+are not counted. Examples that failed are not counted either.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ FLOORS: Mapping[str, int] = {
     "parts": 10_000,
     "callbacks": 10_000,
 }
-"""What `make fuzz` tries at least, over all properties of a kind: fewer fail the run."""
+"""The minimum number of examples for all properties of a kind together. With fewer, `make fuzz`
+fails."""
 PROFILE = "long"
 FEW = "mutants"
 """The profile of `make mutants`, which runs a property a thousand times with few examples."""
@@ -32,15 +33,15 @@ _EXAMPLES = "tried"
 
 
 def examples(few: int, many: int = 10_000, **more: Any) -> settings:
-    """Settings of a property that is given `few` examples as a rule, `many` by `make fuzz`, and
-    `FEW_EXAMPLES` at most by `make mutants`."""
+    """Settings of a property. Normally it gets `few` examples. `make fuzz` gives it `many`, and
+    `make mutants` at most `FEW_EXAMPLES`."""
     numbers = {PROFILE: many, FEW: min(few, FEW_EXAMPLES)}
     return settings(max_examples=numbers.get(settings.get_current_profile_name(), few), **more)
 
 
 class Tried:
-    """A plugin of pytest: counts, and prints the table at the end. `is_whole` is a run of all
-    properties: only that can have tried too little."""
+    """A plugin of pytest that counts examples, and prints the table at the end. Only a run of all
+    properties (`is_whole`) fails if too few were tried."""
 
     def __init__(self, *, is_whole: bool, floors: Mapping[str, int] = FLOORS) -> None:
         self._is_whole, self._floors = is_whole, floors
@@ -50,13 +51,13 @@ class Tried:
         self._kinds: dict[str, str] = {}
 
     def note(self, name: str, kind: str, number: int, *, failed: bool) -> None:
-        """Add what one test tried; a property that is parametrized is several tests."""
+        """Add the examples of one test. A property with parameters is several tests."""
         self._kinds[name] = kind
         self._examples[name] += number
         self._failures[name] += failed
 
     def short(self) -> list[str]:
-        """Say of what too little was tried."""
+        """One sentence for each kind that had too few examples."""
         totals: Counter[str] = Counter()
         for name, kind in self._kinds.items():
             totals[kind] += self._examples[name]
@@ -67,7 +68,7 @@ class Tried:
         ]
 
     def table(self) -> list[str]:
-        """One line for each property, those of one kind together, and a sum for each kind."""
+        """One line for each property, grouped by kind, and a sum for each kind."""
         names = sorted(
             self._kinds, key=lambda name: (not self._kinds[name], self._kinds[name], name)
         )
@@ -87,7 +88,7 @@ class Tried:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for test in {item.obj for item in items if isinstance(item, pytest.Function)}:
             if is_hypothesis_test(test):
-                # Where Hypothesis lets others put a test of their own (its pytest plugin's way).
+                # Hypothesis allows others to replace this inner test. Its pytest plugin does so.
                 test.hypothesis.inner_test = self._counted(test.hypothesis.inner_test)
 
     def _counted(self, test: Callable[..., None]) -> Callable[..., None]:
@@ -106,7 +107,7 @@ class Tried:
         finally:
             if item.get_closest_marker("hypothesis"):
                 mark = item.get_closest_marker("tries")
-                # With the report, since another process may print it.
+                # The count goes with the report, because another process may print the table.
                 found = (item.nodeid.partition("[")[0], mark.args[0] if mark else "", self._count)
                 item.user_properties.append((_EXAMPLES, found))
 

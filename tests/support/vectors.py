@@ -1,4 +1,4 @@
-"""The vectors of tests/vectors/, whose README says where they are from."""
+"""The test vectors of tests/vectors/. The README there says where they come from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Jwk = dict[str, Any]
 
 
 class LoginVector(NamedTuple):
-    """A JWS in its compact form, and the keys (JWKs) that its reader has."""
+    """A JWS in its compact form, and the keys (JWKs) of its receiver."""
 
     number: int
     keys: list[Jwk]
@@ -32,7 +32,7 @@ class SignatureVector(NamedTuple):
 
 
 def login_vectors(name: str) -> list[LoginVector]:
-    """`json_web_signature` or `json_web_key`."""
+    """The vectors of one file: `json_web_signature` or `json_web_key`."""
     return [
         LoginVector(number, group["keys"], result == "valid", text)
         for group in _groups(name)
@@ -41,7 +41,7 @@ def login_vectors(name: str) -> list[LoginVector]:
 
 
 def signature_vectors() -> list[SignatureVector]:
-    """RSASSA-PKCS1-v1_5 with SHA-256."""
+    """The vectors for RSASSA-PKCS1-v1_5 with SHA-256."""
     return [
         SignatureVector(
             number, group["jwk"], group["pem"], result, bytes.fromhex(message), bytes.fromhex(sig)

@@ -1,4 +1,4 @@
-"""A WSGI application over real HTTP, as FC 2.0's runtime calls it: wsgiref, without its log."""
+"""Serves a WSGI application over real HTTP with wsgiref, as the runtime of FC 2.0 calls it."""
 
 from __future__ import annotations
 
