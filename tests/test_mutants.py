@@ -312,7 +312,7 @@ def test_a_run_that_is_interrupted_ends_mutmut_and_says_how_to_go_on(tree: Path)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert f"make mutants ROOM={ROOM}` goes on" in said
+    assert f"make mutants ROOM={ROOM}` continues" in said
     assert (pid.parent / "ended").exists()
 
 
@@ -320,7 +320,7 @@ def test_a_run_that_is_interrupted_ends_mutmut_and_says_how_to_go_on(tree: Path)
 def test_a_mutant_that_was_not_judged_is_no_result(tree: Path, code: int | None) -> None:
     """255: the tests could not be run."""
     folder = with_results(tree, 1, code, 1)
-    with pytest.raises(Failed, match=r"1 mutants of login/jwt\.py were not judged"):
+    with pytest.raises(Failed, match=r"1 mutants of login/jwt\.py have no result"):
         mutants.results(ROOM, folder)
 
 
@@ -412,7 +412,7 @@ def test_a_survivor_that_is_not_listed_fails_and_can_be_pasted(
 
 def test_a_mutant_that_is_listed_and_killed_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert mutants.report(ROOM, Results(100, 100, 0, 0, []), listed(ONE)) == 1
-    assert "live no more" in capsys.readouterr().out
+    assert "no longer survive" in capsys.readouterr().out
 
 
 def test_a_mutant_whose_tests_did_not_end_is_named(capsys: pytest.CaptureFixture[str]) -> None:

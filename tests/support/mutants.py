@@ -1,12 +1,13 @@
-"""`make mutants ROOM=login`: which faults the tests of a room notice.
+"""`make mutants ROOM=login`: changes the code of a room, and lists the changes its tests miss.
 
-mutmut changes one thing at a time in the functions of a room (a folder of `token_service`) and runs
-the room's tests that reach it. Where they pass, the mutant has survived. Each survivor stands in
-`tests/mutants.toml` with the reason why no test is written against it.
+mutmut makes one change (a mutant) at a time in the functions of a room (a folder of
+`token_service`), and runs the room's tests that reach the changed code. If all of them pass, the
+mutant has survived. Each survivor is in `tests/mutants.toml`, with the reason why it has no test.
 
-All happens in a copy of the tree, `build/mutants/<room>`. A run that was interrupted goes on where
-it was. Results are kept until a source or a test of the room changes. mutmut changes no decorated
-function, and nothing that stands outside of functions: constants, patterns, defaults of classes.
+Everything happens in a copy of the tree, `build/mutants/<room>`. An interrupted run continues where
+it stopped. Results are kept until a source or a test of the room changes. mutmut does not change
+decorated functions. It also does not change code outside of functions: constants, patterns,
+defaults of classes.
 """
 
 from __future__ import annotations
@@ -40,25 +41,25 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "settings": ("tests/settings",),
     "grant": ("tests/grant",),
     "login": ("tests/login",),
-    # signing/multipart.py has but one route, and is tried over it.
+    # The tests of signing/multipart.py are those of the one route that uses it.
     "signing": ("tests/signing", "tests/routes/test_multipart.py"),
     "callback": ("tests/callback",),
     "token": ("tests/token",),
 }
 """The rooms that are measured, and the tests of each: files or folders."""
 MIN_SCORE = 90.0
-"""Percent of a room's mutants, those of texts left out, that the tests have to notice."""
+"""The percentage of a room's mutants that the tests must detect. Changes of texts do not count."""
 PROCESSES = 2
 MIN_WORDS = 3
-"""A string of so many words is a text for people."""
+"""The minimum number of words in a string that counts as a text for people."""
 INTERRUPT_SECONDS = 5
-"""How long mutmut has to end by itself when the run is interrupted."""
+"""How many seconds mutmut gets to end by itself when the run is interrupted."""
 REPORT_SECONDS = 20
-"""Between two lines of progress, where they are not written over each other."""
+"""Seconds between two lines of progress. On a terminal they replace each other more often."""
 
 _SURVIVED, _REACHED_BY_NO_TEST = 0, 33
 _INTERRUPTED, _BROKEN = 2, 255
-# Ended by a signal: SIGXCPU, or SIGKILL a second later.
+# The signals that end a test process after its time: SIGXCPU, or SIGKILL a second later.
 _OUT_OF_TIME = (-24, -9)
 _STRING = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
 _LEFT_OUT = shutil.ignore_patterns(
@@ -72,9 +73,10 @@ source_paths = ["token_service"]
 only_mutate = ["token_service/{room}/*"]
 pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = {arguments}
-# Each mutant has a process, forked from one that has loaded the tests but run none.
+# Each mutant has its own process, forked from a process that has loaded the tests.
 process_isolation = "forkserver"
-# A mutant's tests may take (their own time + 3 s) * 12: a busy machine is no merit of a test.
+# A mutant's tests may take (their normal time + 3 s) * 12. So a busy machine does not look like a
+# test that detects a mutant.
 timeout_multiplier = 12.0
 timeout_constant = 3.0
 track_dependencies = false
@@ -86,12 +88,12 @@ _ARGUMENTS += [f"--hypothesis-profile={FEW}"]
 
 
 class Failed(Exception):
-    """The run did not come to an end, or there is no such room; the text says what is wrong."""
+    """The run could not be completed, or the room does not exist. The text says what is wrong."""
 
 
 class Mutant(NamedTuple):
     """A change: the module's path below `token_service`, the function (`Class.method`), and the
-    changed lines before and after, without their indentation. Lines may move: it stays the same."""
+    changed lines before and after, without indentation. Line numbers do not matter."""
 
     file: str
     function: str
@@ -100,11 +102,11 @@ class Mutant(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What became of a room's mutants; those of texts are counted apart (`is_of_a_text`).
+    """The results of a room's mutants. Changes of texts are counted separately (`is_of_a_text`).
 
-    `survivors` holds each one that the tests did not notice, those of texts too; a change that can
-    be made in several places of a function is there several times. `out_of_time` are those of the
-    killed whose tests did not end.
+    `survivors` holds all mutants that the tests missed, also in texts. If a change is possible in
+    several places of a function, it is there several times. `out_of_time` holds the mutants that
+    were killed because their tests did not end.
     """
 
     tried: int
@@ -116,20 +118,21 @@ class Results(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Percent killed, texts left out; 100 of nothing."""
+        """The percentage of killed mutants, without texts; 100 if there are no mutants."""
         return 100.0 * self.killed / self.tried if self.tried else 100.0
 
 
 class Listed(NamedTuple):
-    """The table: for each room how often a survivor is listed, and why those of texts are not."""
+    """The table: how often each survivor of a room is listed, and why those in texts are not."""
 
     survivors: Mapping[str, Counter[Mutant]]
     texts: str
 
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
-    """Try the mutants of the room that ROOM names: 0, or 1 where too many live or the table is
-    not what was found, 2 where it cannot be told, 130 where it was interrupted."""
+    """Try the mutants of the room that ROOM names. Return 0 for success, or 1 if too many survive
+    or if the table differs from the survivors. Return 2 if the run failed, or 130 if it was
+    interrupted."""
     room = environ.get("ROOM", "")
     try:
         if room not in ROOMS:
@@ -146,10 +149,10 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         _say(f"make mutants: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        _say(f"\nInterrupted. `make mutants ROOM={room}` goes on from here.", file=sys.stderr)
+        _say(f"\nInterrupted. `make mutants ROOM={room}` continues from here.", file=sys.stderr)
         return 130
     if only_survivors:
-        _say("Only the earlier survivors were tried again: a run without SURVIVORS=1 decides.")
+        _say("Only earlier survivors were tried again. The result is final without SURVIVORS=1.")
     return report(room, found, listed)
 
 
@@ -157,19 +160,19 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def read_table(text: str) -> Listed:
-    """Read `tests/mutants.toml`. Raises Failed where an entry is not as the others."""
+    """Read `tests/mutants.toml`. Raises Failed if an entry is not valid."""
     toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     table = dict(toml.loads(text))
     texts = table.pop("texts", {}).get("why", "")
     rooms: dict[str, Counter[Mutant]] = {}
     for room, entries in table.items():
         if room not in ROOMS:
-            raise Failed(f"{TABLE.name} has a table {room}, which is no room")
+            raise Failed(f"{TABLE.name} has a table {room}, but there is no such room")
         rooms[room] = Counter()
         for entry in entries:
             mutant, times = _entry(entry)
             if mutant.file.partition("/")[0] != room or mutant in rooms[room]:
-                raise Failed(f"{TABLE.name}: of another room, or listed twice: {entry}")
+                raise Failed(f"{TABLE.name}: this is from another room, or listed twice: {entry}")
             rooms[room][mutant] = times
     return Listed(rooms, texts)
 
@@ -178,18 +181,18 @@ def _entry(entry: Any) -> tuple[Mutant, int]:
     texts = {"file", "function", "was", "now", "why"}
     is_sound = isinstance(entry, dict) and set(entry) | {"times"} == texts | {"times"}
     if not is_sound or not all(isinstance(entry[name], str) for name in texts):
-        raise Failed(f"{TABLE.name}: an entry has file, function, was, now, why: {entry}")
+        raise Failed(f"{TABLE.name}: an entry must have file, function, was, now, why: {entry}")
     times = entry.get("times", 1)
     if not entry["why"].strip() or type(times) is not int or times < 1:
-        raise Failed(f"{TABLE.name}: no reason, or times is no number from 1: {entry}")
+        raise Failed(f"{TABLE.name}: why is empty, or times is not a number from 1 up: {entry}")
     fields = {name: entry[name] for name in ("file", "function", "was", "now")}
     return Mutant(**fields), times
 
 
 def differences(room: str, found: Iterable[Mutant], listed: Listed) -> tuple[list[str], list[str]]:
-    """Compare the survivors with the table: those that it lacks, as entries to paste, and what it
-    lists that lives no more. A survivor in a text needs no entry of its own while `texts` has a
-    reason, and must have none."""
+    """Compare the survivors with the table. Return the survivors that it lacks, as entries to
+    paste, and the entries that no longer survive. If `texts` has a reason, it covers all survivors
+    in texts, and these must not have entries of their own."""
     lives, table = Counter(found), listed.survivors.get(room, Counter())
     by_rule = {mutant for mutant in lives if listed.texts and is_of_a_text(mutant)}
     missing = [
@@ -206,7 +209,7 @@ def differences(room: str, found: Iterable[Mutant], listed: Listed) -> tuple[lis
 
 
 def entry_text(room: str, mutant: Mutant, times: int) -> str:
-    """Write a survivor as the table has it, but for the reason."""
+    """Write a survivor as an entry of the table, with an empty reason."""
     lines = [f"[[{room}]]"]
     lines += [f"{name} = {_toml(value)}" for name, value in mutant._asdict().items()]
     lines += [f"times = {times}"] if times > 1 else []
@@ -216,7 +219,7 @@ def entry_text(room: str, mutant: Mutant, times: int) -> str:
 def _toml(value: str) -> str:
     if "'" not in value and value.isprintable():
         return f"'{value}'"
-    # JSON's escapes are TOML's too.
+    # JSON and TOML have the same escapes.
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -224,27 +227,28 @@ def _toml(value: str) -> str:
 
 
 def prepare(room: str, folder: Path, *, only_survivors: bool = False) -> None:
-    """Make the copy that mutmut works in. The results in it stay while the room's sources and tests
-    are as they were; with `only_survivors` those of the killed stay whatever the tests are now.
-    Raises Failed where there are no results of these sources to go on from."""
+    """Make the copy that mutmut works in. Its results are kept if the room's sources and tests have
+    not changed. With `only_survivors`, the results of killed mutants are kept even if tests have
+    changed. Raises Failed if there are no results for these sources."""
     now = fingerprint(room)
     before = folder / "fingerprint"
     old = before.read_text(encoding="utf-8") if before.exists() else None
     sources = folder / "sources"
     same = sources.exists() and sources.read_text(encoding="utf-8") == now.partition(" ")[0]
     if only_survivors and not same:
-        raise Failed("SURVIVORS=1 needs a run of the sources as they are now before it")
+        raise Failed("SURVIVORS=1 needs an earlier run with the present sources")
     if not only_survivors and old != now:
         shutil.rmtree(folder, ignore_errors=True)
     _copy_tree(folder, room)
     _forget(folder, survivors=only_survivors)
-    # Whatever comes of it: what was killed by the tests of before is not a result of these.
+    # Write this first, even if the run fails later: mutants that the earlier tests killed are not
+    # a result of the present tests.
     before.write_text("" if only_survivors else now, encoding="utf-8")
     sources.write_text(now.partition(" ")[0], encoding="utf-8")
 
 
 def fingerprint(room: str) -> str:
-    """Two digests: of the room's sources, and of its tests with what runs them."""
+    """Two digests: one of the room's sources, one of its tests and the packages that run them."""
     source = _digest([ROOT / _FUNCTION / _PACKAGE / room])
     lock = ROOT / "requirements-measure.txt"
     tests = _digest([*(ROOT / name for name in ROOMS[room]), ROOT / "tests" / "conftest.py", lock])
@@ -262,8 +266,9 @@ def _digest(paths: Iterable[Path]) -> str:
 
 
 def _copy_tree(folder: Path, room: str) -> None:
-    """The tree lies in `mutants`, where mutmut runs the tests. The package lies above it, where
-    mutmut's names of the mutants are those of the modules; the tree has a link to what it makes."""
+    """Copy the tree into `mutants`, where mutmut runs the tests. Copy the package into the folder
+    above, so that mutmut's names of the mutants match the modules. A link in the tree leads to the
+    mutated package."""
     tree = folder / "mutants"
     for path in ROOT.iterdir():
         if path.name in _LEFT_OUT(str(ROOT), [path.name]) or path.name.startswith("."):
@@ -284,7 +289,7 @@ def _copy_tree(folder: Path, room: str) -> None:
             (tree / name).unlink(missing_ok=True)
     for path in (ROOT / _FUNCTION / _PACKAGE).rglob("*.py"):
         copy = folder / path.relative_to(ROOT / _FUNCTION)
-        # A file that is as it was keeps its time: mutmut does not make its mutants anew.
+        # An unchanged file keeps its time, so that mutmut does not make its mutants again.
         if not copy.exists() or copy.read_bytes() != path.read_bytes():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
@@ -300,8 +305,8 @@ def _without_package(folder: str, names: list[str]) -> set[str]:
 
 
 def _forget(folder: Path, *, survivors: bool) -> None:
-    """Take back what was not decided: mutants whose tests were interrupted or could not run. With
-    `survivors` also those that survived, or whose tests did not end."""
+    """Remove the results of mutants if their tests were interrupted or could not run. With
+    `survivors`, also remove the results of survivors, and of mutants whose tests did not end."""
     codes = {_INTERRUPTED, _BROKEN}
     codes |= {_SURVIVED, _REACHED_BY_NO_TEST, *_OUT_OF_TIME} if survivors else set()
     for file in _metas(folder):
@@ -312,7 +317,7 @@ def _forget(folder: Path, *, survivors: bool) -> None:
         }
         file.write_text(json.dumps(meta, indent=4), encoding="utf-8")
     if survivors:
-        # The tests are not those of before: mutmut finds out again which reach what.
+        # The tests may have changed, so mutmut has to find again which test reaches which code.
         (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
 
 
@@ -325,25 +330,26 @@ def _metas(folder: Path) -> list[Path]:
 
 @contextmanager
 def _alone(room: str) -> Iterator[int]:
-    """Hold the room's lock, which mutmut inherits: where this process is killed mutmut goes on, and
-    a second one would write into the same files. Raises Failed where another run has it."""
+    """Hold the room's lock, which mutmut inherits. If this process is killed, mutmut continues, and
+    a second run would write into the same files. Raises Failed if another run has the lock."""
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / f"{room}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Failed(f"another run of {room} is under way in this folder") from None
+            raise Failed(f"another run of {room} is still running in this folder") from None
         yield file.fileno()
 
 
 def run(room: str, folder: Path, lock: int) -> None:
-    """Let mutmut try what has no result yet. Raises Failed with its last words where it fails, and
-    KeyboardInterrupt once it has ended. `lock` is a descriptor that it keeps open."""
-    # Mutated code gets no key of the developer's. CI is left out too: tests that are skipped here,
-    # for lack of Node.js packages, would fail.
+    """Let mutmut try all mutants that have no result yet. Raises Failed with its last lines if it
+    fails, and KeyboardInterrupt after an interrupted mutmut has ended. `lock` is a descriptor that
+    mutmut keeps open."""
+    # Mutated code gets none of the developer's keys. CI is left out too: the copy has no packages
+    # of Node.js, so some tests are skipped there, and with CI they would fail.
     environ = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-    # Processes that the tests start find the mutants, not what lies in the virtual environment.
+    # With this, processes that the tests start import the mutants, and not an installed package.
     environ["PYTHONPATH"] = str(folder / "mutants" / _FUNCTION)
     program = Path(sys.executable).parent / "mutmut"
     command = [str(program), "run", f"--max-children={PROCESSES}"]
@@ -361,7 +367,7 @@ def run(room: str, folder: Path, lock: int) -> None:
         try:
             last = list(_progress(room, process.stdout, sys.stdout.isatty()))
         except KeyboardInterrupt:
-            # From a terminal mutmut got the signal as well. It writes down what it has.
+            # A terminal sends the signal to mutmut too. mutmut then saves the results that it has.
             try:
                 process.wait(INTERRUPT_SECONDS)
             except subprocess.TimeoutExpired:
@@ -374,7 +380,7 @@ def run(room: str, folder: Path, lock: int) -> None:
 
 
 def _progress(room: str, output: IO[bytes], is_terminal: bool) -> Iterator[str]:
-    """Show how far it is; yield the other lines."""
+    """Print the progress; yield all lines that are not about progress."""
     shown, rest = 0.0, b""
     while chunk := os.read(output.fileno(), 65536):
         *lines, rest = re.split(rb"[\r\n]", rest + chunk)
@@ -398,8 +404,8 @@ def _progress(room: str, output: IO[bytes], is_terminal: bool) -> Iterator[str]:
 
 
 def results(room: str, folder: Path) -> Results:
-    """Read what became of each mutant. Raises Failed where one was not tried or its tests could not
-    be run."""
+    """Read the result of each mutant. Raises Failed if a mutant was not tried, or if its tests
+    could not run."""
     killed, of_texts, texts_killed, tried = 0, 0, 0, 0
     survivors: list[Mutant] = []
     out_of_time: list[Mutant] = []
@@ -410,9 +416,9 @@ def results(room: str, folder: Path) -> Results:
         open_ = [name for name, code in codes.items() if code is None or code == _BROKEN]
         if open_:
             raise Failed(
-                f"{len(open_)} mutants of {file} were not judged, as {open_[0]}: run it again."
-                " Where that does not help: pytest spells an id that is made by a function and is"
-                " not ASCII in another way the second time, and does not find the test"
+                f"{len(open_)} mutants of {file} have no result, for example {open_[0]}."
+                " Run it again. If that does not help, a test may have an id that a function makes"
+                " and that is not ASCII: pytest may not find that test by its id"
             )
         changes = mutants(file, source)
         for name, code in codes.items():
@@ -432,7 +438,7 @@ def results(room: str, folder: Path) -> Results:
 
 
 def mutants(file: str, source: str) -> dict[str, Mutant]:
-    """What each mutant in a file of mutmut's changes, by the name of the function that holds it.
+    """The mutants in a file that mutmut wrote, by the names of the functions that hold them.
 
     mutmut writes `x_name__mutmut_orig`, `x_name__mutmut_1` and so on beside each other, and
     `xǁClassǁname__mutmut_1` within a class.
@@ -467,8 +473,8 @@ def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
 
 
 def is_of_a_text(mutant: Mutant) -> bool:
-    """Whether it changes nothing but a text for people: mutmut writes it in capitals, in small
-    letters, or between XX and XX. That an error has a text, and which one, is not such a change."""
+    """Whether the mutant changes only the letters of a text for people. mutmut writes the text in
+    capitals, in small letters, or between XX and XX. A removed or another text does not count."""
     was, now = (re.sub(r"XX(?=[\"'])|(?<=[\"'])XX", "", text) for text in mutant[2:])
     if was.lower() != now.lower():
         return False
@@ -477,7 +483,7 @@ def is_of_a_text(mutant: Mutant) -> bool:
         for one, other in zip(_strings(mutant.was), _strings(mutant.now), strict=False)
         if one != other
     ]
-    # A line that is nothing but a string goes on with the text of the one before.
+    # A line with only a string continues the text of the line before.
     is_line = re.fullmatch(f"({_STRING} ?)+", mutant.was) is not None
     return bool(changed) and all(is_line or len(text.split()) >= MIN_WORDS for text in changed)
 
@@ -488,7 +494,7 @@ def _strings(code: str) -> list[str]:
 
 
 def report(room: str, found: Results, listed: Listed) -> int:
-    """Print the score, and what is wrong: 0 for nothing, else 1."""
+    """Print the score and all that is wrong; return 0 if nothing is wrong, otherwise 1."""
     missing, gone = differences(room, found.survivors, listed)
     code = 0
     for mutant in found.out_of_time:
@@ -499,11 +505,11 @@ def report(room: str, found: Results, listed: Listed) -> int:
         _say("\n\n".join(missing))
     if gone:
         code = 1
-        _say("\nThese are in tests/mutants.toml, and live no more, or less often:\n")
+        _say("\nThese are in tests/mutants.toml, but no longer survive, or less often:\n")
         _say("\n\n".join(gone))
     _say(
         f"\n{room}: {found.killed:,} of {found.tried:,} mutants killed, {found.score:.1f} %;"
-        f" of {found.texts:,} more, which only change a text, {found.texts_killed:,}"
+        f" {found.texts_killed:,} of {found.texts:,} more, which only change a text"
     )
     if found.score < MIN_SCORE:
         code = 1
@@ -516,7 +522,7 @@ def _say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
 
 
 if __name__ == "__main__":
-    # Also where it was started in the background, which ignores an interrupt otherwise.
+    # A program that was started in the background ignores an interrupt, so set the handler here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
