@@ -1,4 +1,4 @@
-"""`make chaos`: all cases, and a table of the faults tried and survived; exits 1 on any loss."""
+"""`make chaos` runs all cases and prints a table of the faults. It exits with 1 after any loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaos_table import Table
 
 
 def main(arguments: list[str]) -> int:
-    """Run the cases, with more arguments for pytest; return the exit code."""
+    """Run the cases, with these arguments for pytest. Return the exit code."""
     table = Table()
     code = pytest.main([str(Path(__file__).parent), "-q", *arguments], plugins=[table])
     print("", *table.lines(), sep="\n")  # noqa: T201

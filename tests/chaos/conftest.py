@@ -1,4 +1,4 @@
-"""What each case tells the table of `make chaos`."""
+"""Collects what each case reports to the table of `make chaos`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaos_table import PROPERTY, Row, Tries
 
 @pytest.fixture
 def tries(record_property: Callable[[str, object], None]) -> Iterator[Tries]:
-    """What goes into the table as one row."""
+    """Collect the data of one row of the table."""
     made = Tries()
     yield made
     answers = " or ".join(dict.fromkeys(made.answers))

@@ -1,4 +1,4 @@
-"""Clocks that are 20 minutes off: the answer says so; with right clocks everything works again."""
+"""If clocks differ by 20 minutes, the answer says so. With right clocks everything works again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEY = AccessKey(
 
 @dataclass(frozen=True)
 class Skewed:
-    """A function, and a cloud that goes by another clock."""
+    """A function, and a cloud with another clock."""
 
     app: App
     clock: Clock

@@ -1,5 +1,5 @@
-"""Faults between the function and its services: the answer follows the interface within 5 s,
-reveals no internals, and leaks neither a descriptor nor a thread."""
+"""Faults between the function and its services. The answer follows the interface, comes within 5 s,
+and reveals no internals. No descriptor or thread is leaked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BY_LINK = pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Assert that the numbers of descriptors and threads are the same after the fault as before."""
+    """Assert that there are as many descriptors and threads after the fault as before."""
 
     def open_now() -> tuple[int, int]:
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
@@ -38,18 +38,19 @@ def nothing_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys are fetched again at once after a failure: tests do not wait for that."""
+    """Let keys be fetched again at once after a failure, so that tests need not wait."""
     for module in ("login.jwks", "callback.public_keys"):
         monkeypatch.setattr(f"token_service.{module}.RETRY_SECONDS", 0)
 
 
 def check(at: Function, link: Link, expected: Code, tries: Tries) -> None:
-    """Ask through the link's route, and assert that the answer is this one and has no secret."""
+    """Send a request to the link's route. Assert that the answer is `expected` and has no
+    secret."""
     response = tries.ask(lambda: at.ask(link.route))
     found = members(response)
     tries.note(f"{found['StatusCode']} {found.get('ErrorCode', 'OK')}")
     assert (found["StatusCode"], found.get("ErrorCode", "")) == expected, found
-    # The interface: OSS gets the true HTTP status, phones do not.
+    # By the interface, OSS gets the true HTTP status, but phones do not.
     assert response.status == (expected[0] if link.route == "/callback" else 200)
     if expected[0] != 200:
         assert found["ErrorMessage"]
@@ -57,7 +58,7 @@ def check(at: Function, link: Link, expected: Code, tries: Tries) -> None:
 
 
 def check_sound(at: Function, link: Link, tries: Tries) -> None:
-    """The fault is over: the same function answers."""
+    """Assert that the same function answers again after the fault."""
     response = tries.ask(lambda: at.ask(link.route))
     assert response.status == 200, response.body
     assert members(response).get("StatusCode", 200) == 200, response.body
@@ -128,7 +129,7 @@ TLS = {
     "of another name": ("evil.example", 1, "trusted"),
     "sound": ("localhost", 1, "trusted"),
 }
-"""Certificates: name, days that they last, and authority."""
+"""Certificates, each with its name, the days that it is valid, and its authority."""
 
 
 @pytest.mark.parametrize("name", TLS)
@@ -226,7 +227,7 @@ def test_a_resolver_that_hangs_is_given_up(
 
 
 def nowhere(link: Link) -> str:
-    """An address for a name that has none; OSS's key is requested from the vendor's own host."""
+    """Return a URL whose host has no address. OSS's key always comes from the vendor's own host."""
     return "" if link is OSS_KEY else "https://nowhere.invalid"
 
 

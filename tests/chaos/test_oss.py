@@ -1,5 +1,5 @@
-"""Faults between clients and the sandbox's OSS, of its disk, and of its process. An object has its
-old bytes or its new ones, each upload is stored once, and no unused file is left behind."""
+"""Faults of connections to the sandbox's OSS, of its disk, and of its process. An object has its
+old bytes or its new bytes, each upload is stored once, and no unused file is left behind."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OssProcess]:
 
 @pytest.fixture
 def oss(running: OssProcess) -> Iterator[OssProcess]:
-    """An OSS with three objects; asserts that a fault leaves nothing behind."""
+    """An OSS with some objects. Afterwards it asserts that a fault leaves nothing behind."""
     for key in ("put", "form", "parts"):
         assert running.put(key, OLD).status == 200
     running.ask("DELETE", "appended")
     assert running.append("appended", 0, OLD).status == 200
     before = running.open_now()[0]
     yield running
-    # Reading threads are kept, 40 at most.
+    # The OSS keeps its reading threads, 40 at most.
     wait_for(lambda: running.open_now()[0] <= before and running.open_now()[1] <= 41)
     wait_for(lambda: not litter(running.folder))
 
@@ -62,7 +62,7 @@ def raw_request(
 
 
 def requests(oss: OssProcess) -> dict[str, tuple[bytes, str]]:
-    """Valid requests byte for byte, and the object that each would change."""
+    """Return valid requests as raw bytes, and the object that each would change."""
     upload_id = oss.begin("parts")
     part = oss.put_part("parts", upload_id, 1, NEW)
     done = (
@@ -101,7 +101,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def half_closed(sock: socket.socket) -> None:
-    """Closes the sending side, and waits for an answer."""
+    """Close the sending side, and wait for an answer."""
     sock.shutdown(socket.SHUT_WR)
     with suppress(OSError):
         while sock.recv(65536):
@@ -182,7 +182,7 @@ def test_broken_framing_is_refused(oss: OssProcess, name: str, tries: Tries) -> 
 def test_what_was_stored_while_its_answer_was_lost_is_stored_once(
     oss: OssProcess, way: str, tries: Tries
 ) -> None:
-    """The client sends it again, as SDKs do."""
+    """The client sends the request again, as SDKs do."""
     tries.name("client and OSS", f"{way}: the answer is lost, sent again")
     request, key = requests(oss)[way]
     stored = {"append": OLD + NEW, "part": OLD}.get(way, NEW)
@@ -208,7 +208,7 @@ def test_what_was_stored_while_its_answer_was_lost_is_stored_once(
     assert oss.get(key) == stored
 
 
-# A disk that is full
+# A full disk
 
 
 def refused(tries: Tries, ask: Callable[[], Answer]) -> None:
@@ -236,7 +236,8 @@ FULL = ["put", "form", "append", "part"]
 def test_a_file_that_may_not_grow_is_refused_whole(
     tmp_path: Path, way: str, size: int, tries: Tries
 ) -> None:
-    """RLIMIT_FSIZE of 1 MiB; sizes whose last bytes wait in a buffer, and others."""
+    """A file may have at most 1 MiB (RLIMIT_FSIZE). With some sizes the last bytes are still in a
+    buffer."""
     tries.name("OSS and its disk", f"{way} of {size:,} bytes where a file may have 1 MiB")
     with oss_process(tmp_path / "oss", file_bytes=2**20) as oss:
         assert oss.put("a", OLD).status == 200
@@ -251,7 +252,7 @@ def test_a_file_that_may_not_grow_is_refused_whole(
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A tmpfs of that size, where one may be mounted."""
+    """Mount a tmpfs of that size, if this is possible."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if mount is None or umount is None or os.geteuid() != 0:
         left_out("a full disk", "to mount a tmpfs needs root")
@@ -293,14 +294,14 @@ def numbered(number: int) -> bytes:
 
 
 class Writer:
-    """Writes one key again and again; `said` is the number of the last that was acknowledged."""
+    """Writes one key again and again. `said` is the number of the last acknowledged write."""
 
     def __init__(self, way: str, said: int) -> None:
         self.way, self.said = way, said
         self.went_on = threading.Event()
 
     def write(self, oss: OssProcess) -> None:
-        """Wait until the process has ended."""
+        """Write until the process has ended."""
         with suppress(OSError, http.client.HTTPException):
             while True:
                 number = self.said + 1
@@ -315,12 +316,12 @@ class Writer:
         if self.way == "form":
             return oss.post_form(self.way, data)
         if self.way == "multipart":
-            # Every part but the last has at least 100 KB.
+            # Every part except the last has at least 100 KB.
             return oss.in_parts(self.way, data[:KB100], data[KB100:])
         return oss.put(self.way, data)
 
     def check(self, oss: OssProcess, tries: Tries) -> None:
-        """All acknowledged objects exist, and at most one more, which is complete."""
+        """Assert that all acknowledged objects exist, and at most one more, which is complete."""
         held = tries.ask(lambda: oss.get(self.way)) or b""
         size = len(numbered(0))
         if self.way == "append":

@@ -1,5 +1,5 @@
-"""Hundreds of connections that send nothing, or half a request: the sandbox still answers
-others."""
+"""Hundreds of connections send nothing, or half a request. The sandbox still answers other
+connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from running_sandbox import Sandbox, free_port, running, wait_for
 
 pytestmark = pytest.mark.chaos
 USUAL = 1024
-"""The usual limit of open files of a process."""
+"""The usual limit on a process's open files."""
 PER_PORT = 500
 HEAD = b"Host: 127.0.0.1\r\nContent-Length: 99999\r\n\r\nabc"
 SAID = {
@@ -30,7 +30,7 @@ SAID = {
 
 @contextmanager
 def files(soft: int) -> Iterator[None]:
-    """How many files this process and its children may open."""
+    """Set how many files this process and its children may open."""
     was = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, was[1]), was[1]))
     try:

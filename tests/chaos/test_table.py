@@ -1,4 +1,4 @@
-"""The table of `make chaos` shows a loss, whatever else went well."""
+"""The table of `make chaos` shows a loss, even if all other cases went well."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Outcome = Literal["passed", "failed", "skipped"]
 
 
 def told(table: Table, name: str, outcome: Outcome, *rows: Row) -> None:
-    """What pytest reports of one case."""
+    """Report one case to the table, as pytest does."""
     why: Any = ("file", 1, "Skipped: needs root") if outcome == "skipped" else None
     properties = [(PROPERTY, list(row)) for row in rows]
     for when in ("setup", "call", "teardown"):

@@ -1,4 +1,4 @@
-"""Content types: what a wish may narrow."""
+"""Content types, and how a wish may narrow them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_is_no_type_is_a_fault_that_says_so(value: str) -> None:
 
 
 def test_an_empty_list_of_types_is_empty() -> None:
-    """Reader does not come with one: the variable is not set then."""
+    """Reader never passes an empty list, because an empty variable counts as not set."""
     assert types(",") == ()
 
 
@@ -128,7 +128,7 @@ def test_a_form_can_be_narrowed(
         ("*/*", ()),
         ("x", ()),
         (None, ("image/*",)),
-        # Browsers take the last of them.
+        # Browsers use the last of these types.
         ("image/png,text/html", ("image/*",)),
     ],
 )

@@ -1,4 +1,4 @@
-"""Content types, and how the names of their files end."""
+"""Content types, and the extensions of their files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_type_has_extensions(content_type: str, found: tuple[str, ...]) -> Non
 
 
 def test_pythons_own_table_says_nothing_else() -> None:
-    """Of the types that both know."""
+    """For each type that both tables know, at least one extension is the same."""
     known = mimetypes.MimeTypes()
     for content_type, listed in extensions._EXTENSIONS.items():
         theirs = known.guess_all_extensions(content_type, strict=False)

@@ -1,4 +1,4 @@
-"""Wishes and what they may narrow."""
+"""Wishes, and what they may narrow."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_body_may_have_16_kb_and_not_a_byte_more() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
 @pytest.mark.parametrize("query", [{}, {"policy": "p"}, {"policy": "p", "app": "1"}])
 def test_only_a_post_has_wishes_in_its_body(method: str, query: dict[str, str]) -> None:
-    """The SDKs and gateways drop the body of a GET, or refuse it: nobody may rely on one."""
+    """SDKs and gateways drop or refuse the body of a GET, so clients cannot use one."""
     for body in (b'{"object": "o"}', b"\xff", b"x" * (MAX_BODY_BYTES + 1)):
         found = grants.read_wishes(
             Request(method, "/", query, {"content-type": "text/plain"}, body)
@@ -170,7 +170,7 @@ MULTIPART = "multipart/form-data; boundary=----b7 1"
     [
         (b"", ""),
         (b"{}", "application/json"),
-        # PHP's form of an empty array, and JavaScript's form of no value.
+        # PHP sends an empty array like this, and JavaScript sends `null` if there is no value.
         (b"[]", "application/json"),
         (b"null", "application/json"),
         (b" []\r\n", "text/plain"),
@@ -223,7 +223,7 @@ def test_another_body_is_refused(request_: Request) -> None:
         post(b'{"policy": true}'),
         post(b'{"policy": 1.5}'),
         post(b'{"policy": {"a": "b"}}'),
-        # The same object said twice (A19): a dict would take the last one.
+        # A wish is repeated (finding A19). A dict would keep only the last value.
         post(b'{"policy": "a", "policy": "b"}'),
         post(b'{"policy": "a", "policy": "a"}'),
         post(b'{"policy": "a", "x": {}, "\\u0070olicy": "b"}'),
@@ -232,7 +232,7 @@ def test_another_body_is_refused(request_: Request) -> None:
         post(b"policy=a&policy=a", FORM),
         post(b"policy=a&%70olicy=b", FORM),
         post(b"policy=a&x=y&policy=", FORM),
-        # Two spellings of one name: another parser, such as a proxy's rule, may read the other one.
+        # Two spellings of one name. Another parser, such as a proxy's, may read the other spelling.
         post(b'{"policy": "a", "Policy": "b"}'),
         post(b'{"POLICY": "a", "policy": "a"}'),
         post(b"policy=a&policy_=b", FORM),
@@ -249,7 +249,7 @@ def test_a_wish_must_say_one_thing(request_: Request) -> None:
 
 
 def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:
-    """Clients with one URL for everything do so, and it says one thing."""
+    """Clients with one URL for everything send a wish in both places, with the same value."""
     request = post(b'{"object": "a", "duration": 900, "policy": null}', object="a", duration="900")
     assert grants.read_wishes(request) == {"object": "a", "duration": "900"}
 
@@ -257,7 +257,7 @@ def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:
 def test_numbers_of_parts_may_be_a_list_and_nothing_else_may() -> None:
     body = post(b'{"parts": [1, "2", 3]}')
     assert grants.read_wishes(body, ("parts",)) == {"parts": "1,2,3"}
-    # What is no number stays in its place, where it is refused later.
+    # An entry that is not a number becomes empty text, which is refused later.
     odd = post(b'{"parts": [1, true, null, 1.5, [2], "x"]}')
     assert grants.read_wishes(odd, ("parts",)) == {"parts": "1,,,,,x"}
     assert grants.read_wishes(post(b'{"parts": []}'), ("parts",)) == {"parts": ""}
@@ -295,7 +295,8 @@ PAIRS = st.lists(
 def test_a_wish_is_what_every_reader_would_take_it_for(
     pairs: list[tuple[str, str]], query: dict[str, str]
 ) -> None:
-    """Whether the first one or the last one counts, of either spelling (A19)."""
+    """A parser may use the first or the last value, of either spelling. The result is always the
+    same (finding A19)."""
     members = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs)
     try:
         wishes = grants.read_wishes(post(f"{{{members}}}".encode(), **query))
@@ -323,7 +324,7 @@ UNSEEN = [
 
 @pytest.mark.parametrize("name", UNSEEN)
 def test_a_new_object_has_a_name_that_reads_as_what_it_is(settings: Settings, name: str) -> None:
-    """A19. test_keys.py has the rules."""
+    """test_object_keys.py tests the rules for names (finding A19)."""
     for wishes in ({"object": name}, {"object": name, "method": "PUT"}):
         with pytest.raises(InvalidParameter) as caught:
             grants.decide(ALICE, wishes, settings)
@@ -336,7 +337,7 @@ def test_a_new_object_has_a_name_that_reads_as_what_it_is(settings: Settings, na
 def test_what_is_stored_already_stays_readable(settings: Settings, name: str, method: str) -> None:
     grant = grants.decide(ALICE, {"object": name, "method": method}, settings)
     assert grant.object_key == f"uploads/alice/{name}"
-    # And no further than before.
+    # The name must still stay under the prefix.
     with pytest.raises(InvalidParameter):
         grants.decide(ALICE, {"object": f"../{name}", "method": method}, settings)
 
@@ -353,7 +354,8 @@ def test_any_body_is_wishes_or_a_clear_error(body: bytes) -> None:
 
 @given(left=st.integers(-30, 100_000), wish=st.integers(900, 43_200))
 def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int, wish: int) -> None:
-    """A9. And the lives are few: each other one would be a call of STS."""
+    """Few lifetimes are possible, since each other lifetime would need its own call to STS (finding
+    A9)."""
     env = {
         "ROLE_ARN": "acs:ram::1:role/upload",
         "BUCKET_NAME": "my-bucket",
@@ -368,5 +370,5 @@ def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int,
     assert 900 <= seconds <= wish
     assert seconds <= max(left, 900)
     assert seconds == wish or seconds % 900 == 0
-    # A value that the operator set is not a wish.
+    # A lifetime that the operator set is not a wish, so it is not cut.
     assert grants.decide(caller, {}, settings).seconds == 900

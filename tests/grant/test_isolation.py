@@ -48,7 +48,7 @@ ACTIONS = [
     "oss:ListBuckets",
     "sts:AssumeRole",
 ]
-# By operation: the accesses that need only this action.
+# Operations, each with the only action that it needs.
 NEEDING = {
     "put, form upload": "oss:PutObject",
     "get, signed GET URL": "oss:GetObject",
@@ -63,7 +63,7 @@ ALLOWED = {
     for name in NAMES
 }
 
-# Texts that could break out of JSON, wildcards, paths and comparisons, and any other text.
+# Texts that could break out of JSON, wildcards, paths or comparisons, and other texts.
 SEGMENTS = st.text(st.sampled_from("aA/.*?\"'\\${}%é\u0301:,[] ") | st.characters(), max_size=8)
 
 
@@ -138,7 +138,7 @@ SETTINGS = read_settings(
         "POLICY_CHOICES": ",".join(NAMES[1:]),
     }
 )
-# Among all characters there are lone surrogates, which JSON can spell.
+# All characters include lone surrogates, which JSON can have.
 ANY_ID = st.text(st.characters(), max_size=80)
 IDS = st.one_of(
     ANY_ID,
@@ -174,7 +174,7 @@ few_hundred = examples(150)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
-    """The accesses, out of all, that a caller's token may do there."""
+    """Return which of all accesses a caller's token allows there."""
     judges = Judges(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
     accesses = [
         Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})
@@ -216,7 +216,7 @@ def test_no_two_users_reach_each_other(pair: tuple[str, str], key: str) -> None:
                 assert not allowed_under(here, others, key, policy=name, object=key)
 
 
-# Ids that are integers in a login, and what somebody might have for one of them
+# Ids that are integers in a login, and similar ids
 
 INTEGERS = st.one_of(st.integers(1, 2**63 - 1), st.integers(1, 130))
 LOOKALIKES = (
@@ -243,7 +243,7 @@ LOGINS = Logins(jwt_settings(ENV), ENV)
 
 
 def logged_in(user: object) -> Caller:
-    """The caller of a login whose claim is this, as JSON has it."""
+    """Return the caller of a login with this user id, of any JSON type."""
     text = signed_logins.login(uid=user)
     return LOGINS.caller(Request("GET", "/", {"access_token": text}))._replace(login=None)
 
@@ -273,7 +273,7 @@ def test_no_integer_reaches_another_id_or_is_reached(
 @example(1, "x")
 @example(2**63 - 1, "x")
 def test_an_integer_and_its_text_are_one_user_by_design(number: int, key: str) -> None:
-    """A sign-in server with both kinds of ids must not have a user for each."""
+    """A sign-in server must not use both kinds of ids for different users."""
     one, twin = logged_in(number), logged_in(str(number))
     assert one == twin == callers.named(str(number))
     prefix = grants.decide(twin, {}, SETTINGS).prefix

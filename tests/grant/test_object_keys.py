@@ -1,4 +1,4 @@
-"""Object keys and prefixes: what may be embedded in a policy, and what may not."""
+"""Object keys and prefixes that may be embedded in a policy, and those that may not."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
         # Persian: "I want", "PDFs".
         "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.jpg",
         "PDF\u200c\u0647\u0627.pdf",
-        # Hindi: a half consonant, at the end of a name too.
+        # Hindi: a half consonant, also at the end of a name.
         "\u0915\u094d\u200d\u0937.jpg",
         "\u0915\u094d\u200d.jpg",
-        # Hebrew and Arabic need no marks of direction.
+        # Names in Hebrew and Arabic need no direction marks.
         "\u05e9\u05dc\u05d5\u05dd 1.pdf",
         "Screenshot 9.41\u202fAM.png",
-        # A joiner whose neighbour is on one side only.
+        # A joiner with a neighbour on only one side.
         "\u0915\u200d.jpg",
         "\u200d\u0915\u0915",
         "a\u200d\u0915",
@@ -141,7 +141,7 @@ def test_a_new_name_of_any_language_is_accepted(name: str) -> None:
     ],
 )
 def test_what_is_unseen_or_turns_text_around_is_no_new_name(character: str) -> None:
-    """A19: photo[U+202E]gpj.exe is shown as photoexe.jpg."""
+    """For example, photo[U+202E]gpj.exe is shown as photoexe.jpg (finding A19)."""
     for name in (f"photo{character}gpj.exe", character, f"\u05d0{character}\u05d0"):
         assert keys.fault(name) is None
         fault = new_names.fault(name)
@@ -153,7 +153,7 @@ def test_what_is_unseen_or_turns_text_around_is_no_new_name(character: str) -> N
 
 @pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
 def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
-    """A19: invoice[U+200D].pdf is shown as invoice.pdf."""
+    """For example, invoice[U+200D].pdf is shown as invoice.pdf (finding A19)."""
     for name in (
         f"invoice{joiner}.pdf",
         f"{joiner}invoice.pdf",
@@ -187,7 +187,7 @@ def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
     ],
 )
 def test_an_encoded_dot_segment_is_no_new_name(name: str) -> None:
-    """A19: a proxy or a script that decodes a key once more is led out of the folder."""
+    """A proxy or script that decodes such a key once more would leave the folder (finding A19)."""
     assert keys.fault(name) is None
     assert "percent-encoded" in str(new_names.fault(name))
 

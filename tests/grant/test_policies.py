@@ -1,5 +1,5 @@
-"""Templates and their rendered policies: escaping, strictness, size. In test_isolation.py the
-sandbox's evaluator checks what a policy allows."""
+"""Templates and their rendered policies: escaping, strictness, size. test_isolation.py checks what
+a policy allows, with the sandbox's evaluator."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def render_own(policies: Policies, object_key: str | None = None) -> str:
 
 
 def test_the_write_policy_can_put_resume_and_abort_and_nothing_else() -> None:
-    """The least write policy for the sample apps."""
+    """The sample apps need at least this write policy."""
     assert rendered(PREFIX._replace(policy="bucket_write_policy"))["Statement"] == [
         {
             "Effect": "Allow",
@@ -147,7 +147,8 @@ HOSTILE_PREFIXES = (
 def test_no_value_leaves_its_string_in_an_operators_own_template(
     tmp_path: Path, prefix: str, object_key: str | None
 ) -> None:
-    """Jinja2 prints these; those that are bundled lie ready, and do without it."""
+    """Jinja2 renders these templates. Bundled templates are rendered in advance, and do not need
+    Jinja2."""
     policies = own(
         tmp_path,
         '{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:PutObject",'
@@ -264,13 +265,13 @@ def test_without_what_lies_ready_jinja2_renders_the_same(
 
 
 def of_length(folder: Path, length: int) -> Policies:
-    """A template that renders to a policy of so many characters."""
+    """Return a template that renders to a policy of `length` characters."""
     around = len('{"Version":"1","Statement":[""]}')
     return own(folder, '{"Version": "1", "Statement": ["' + "x" * (length - around) + '"]}')
 
 
 def test_a_policy_may_have_2048_characters_and_not_one_more(tmp_path: Path) -> None:
-    """STS's limit (vendor documentation of AssumeRole)."""
+    """2,048 characters is STS's limit (vendor documentation of AssumeRole)."""
     assert MAX_CHARACTERS == 2048
     assert len(render_own(of_length(tmp_path, 2048))) == 2048
     with pytest.raises(PolicyError, match=r"own\.json\.j2 .*2049"):
@@ -278,11 +279,11 @@ def test_a_policy_may_have_2048_characters_and_not_one_more(tmp_path: Path) -> N
 
 
 def test_a_character_beyond_ascii_counts_as_one(tmp_path: Path) -> None:
-    """Written as \\uXXXX it would take six of the 2,048, and a longer name would be refused."""
+    """As \\uXXXX it would take six of the 2,048 characters, and a long name would be refused."""
     name = "uploads/" + "\u7167" * 300
     text = render_own(own(tmp_path, '{"Version": "1", "Statement": ["{{ keys }}"]}'), name)
     assert text == f'{{"Version":"1","Statement":["{name}"]}}'
-    # And so it is counted where the policy is too long.
+    # The message about a policy that is too long counts in the same way.
     bundled = rendered(PREFIX._replace(policy="bucket_write_policy", object_key=name))
     assert bundled["Statement"][0]["Resource"] == [f"acs:oss:*:*:my-bucket/{name}"]
     long = own(tmp_path, '{"Version": "1", "Statement": ["' + "\u7167" * 2100 + '"]}')
@@ -293,14 +294,14 @@ def test_a_character_beyond_ascii_counts_as_one(tmp_path: Path) -> None:
 def test_a_template_is_found_from_the_folder_above_policies_wherever_one_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`policies/own.txt` means the same in the package and in a checkout."""
+    """A path like `policies/own.txt` means the same file in the package and in a checkout."""
     monkeypatch.chdir(tmp_path)
     by_path = Policies(["policies/bucket_write_policy.json.j2"])
     name = next(iter(by_path._templates))
     assert by_path.render(PREFIX._replace(policy=name)) == Policies(["bucket_write_policy"]).render(
         PREFIX._replace(policy="bucket_write_policy")
     )
-    # One that lies there is meant itself.
+    # If the working directory has such a file, the path means this file.
     (tmp_path / "policies").mkdir()
     mine = tmp_path / "policies" / "bucket_write_policy.json.j2"
     mine.write_text('{"Version": "1", "Statement": ["{{ keys }}"]}')
@@ -395,7 +396,7 @@ def test_no_value_escapes_its_string_or_brings_a_wildcard(
             continue
         assert len(text) <= MAX_CHARACTERS
         statements = json.loads(text)["Statement"]
-        # The shape is the template's, whatever the values: the same members and actions.
+        # With any values, a statement has the members and actions of the template.
         for statement, expected in zip(statements, plain["Statement"], strict=False):
             assert statement.keys() == expected.keys()
             assert statement["Action"] == expected["Action"]

@@ -1,4 +1,4 @@
-"""A wish that cannot be granted: its code, its words, and whole numbers."""
+"""The error of a wish that cannot be granted (its code and message), and whole numbers."""
 
 from __future__ import annotations
 

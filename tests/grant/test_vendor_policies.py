@@ -1,5 +1,5 @@
-"""The vendor's .txt policies: an accepted one opens at most a caller's prefix, and two evaluators
-must agree. One that would open more is refused before a token is made."""
+"""The vendor's .txt policies. An accepted policy allows at most a caller's prefix, and two
+evaluators must agree on this. A policy that allows more is refused before a token is made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"
 WHOLE_BUCKET = "acs:oss:*:*:$BUCKET_NAME"
 UNDER_PREFIX = {"StringLike": {"oss:Prefix": ["$OBJECT_PREFIX*"]}}
 
-# As the vendor ships it.
+# The vendor's sample has this policy.
 WRITE = """{
   "Statement": [
     {
@@ -125,7 +125,7 @@ def test_a_resource_beyond_the_prefix_is_refused(resource: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        # The vendor's read policy, as it once was.
+        # An old version of the vendor's read policy.
         allow([OWN, WHOLE_BUCKET], ["oss:GetObject", "oss:ListObjects"]),
         allow(WHOLE_BUCKET, "oss:ListObjects"),
         allow(WHOLE_BUCKET, "oss:*", Condition=UNDER_PREFIX),
@@ -227,7 +227,8 @@ def test_an_odd_statement_is_refused(statement: object, says: str) -> None:
 
 
 def test_a_name_is_looked_at_wherever_it_stands() -> None:
-    """In a statement that has a condition, and in each value of it."""
+    """A name is also checked in a statement with a condition, and in each value of the
+    condition."""
     bad = "$BUCKET"
     for statement in (
         allow(OWN, f"oss:{bad}", Condition=UNDER_PREFIX),
@@ -279,7 +280,7 @@ def test_a_grant_of_one_object_opens_that_key_and_lists_nothing() -> None:
     assert put["Resource"] == ["acs:oss:*:*:my-bucket/uploads/alice/a.jpg"]
     photo = "acs:oss:*:*:my-bucket/uploads/alice/photos/a.jpg"
     assert resources(vendors, f"{PREFIX}photos/a.jpg") == [photo, photo]
-    # A second caller's grant starts anew.
+    # The grant of a second caller is not affected.
     assert len(resources(vendors)) == 4
 
 
@@ -315,7 +316,7 @@ STATEMENTS = st.fixed_dictionaries(
         )
     },
 )
-# A policy's own wildcards and classes in names, what breaks out of JSON, and any other text.
+# Names with wildcards and character classes, characters that break out of JSON, and any other text.
 NAMES = st.text(st.sampled_from("ab/[]!\"\\.,'{}%\u0301") | st.characters(), min_size=1, max_size=6)
 
 

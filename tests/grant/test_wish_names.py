@@ -1,4 +1,4 @@
-"""Wishes that are not a route's own."""
+"""Names that are not wishes of a route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""TLS, names and dead ends of the kept connection; what STS says over it is test_sts.py's."""
+"""TLS, name lookups and failures of the kept connection. test_assume_role.py tests STS's answers
+over it."""
 
 from __future__ import annotations
 
@@ -68,7 +69,7 @@ def test_a_trusted_certificate_for_another_name_is_refused(
     ):
         post(Endpoint("https", "localhost", server.port))
     assert server.requests == []
-    # Callers read it: the host of a JWKS or a webhook may be an inner one.
+    # Callers read this message, so it must not name the host, which may be an internal one.
     assert str(caught.value) == "its certificate cannot be trusted (Hostname mismatch)"
 
 
@@ -87,7 +88,8 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if "endless" in name])
 def test_an_answer_without_an_end_takes_no_memory(name: str) -> None:
-    """A chunk of size -1 was read to the end of all: 3 GB within a token's 4.5 s."""
+    """An earlier version read a chunk of size -1 without limit: 3 GB within the 4.5 s of a
+    token."""
     with scripted_sts(FAULTS[name].make(b"{}")) as server:
         tracemalloc.start()
         try:
@@ -105,7 +107,7 @@ def test_a_name_that_does_not_exist_is_said_to() -> None:
 
 
 def test_a_resolver_that_hangs_does_not_hold_us(mocker: MockerFixture) -> None:
-    """A fake, since no real resolver can be made to hang here."""
+    """The resolver is a fake, because a real one cannot be made to hang here."""
     released = threading.Event()
     mocker.patch(
         "token_service.http.connection.socket.getaddrinfo",
@@ -119,7 +121,7 @@ def test_a_resolver_that_hangs_does_not_hold_us(mocker: MockerFixture) -> None:
 
 
 def at_once(kept: KeptConnection, server: ScriptedSts, count: int) -> None:
-    """Requests that STS answers when all of them are there."""
+    """Send requests that STS answers only when all of them have arrived."""
     barrier = threading.Barrier(count)
 
     def meet(sock: socket.socket) -> bool:
@@ -157,7 +159,7 @@ def test_no_more_than_a_few_are_kept(kept: KeptConnection, server: ScriptedSts) 
 def test_the_one_that_was_used_last_is_used_first(
     kept: KeptConnection, server: ScriptedSts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Let the other connections grow old; they are closed together with the first one that is too
+    """The other connections grow old. They are closed together with the first one that is too
     old."""
     at_once(kept, server, 3)
     later = time.time() + MAX_IDLE_SECONDS - 1
@@ -181,7 +183,7 @@ def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
     seconds: float,
     is_kept: bool,
 ) -> None:
-    """How long it was idle is not known then."""
+    """After such a change of the clock, the idle time is not known."""
     now = time.time()
     monkeypatch.setattr("token_service.http.connection.time.time", lambda: now)
     kept.request(lambda: posted(5))
@@ -191,7 +193,7 @@ def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
 
 
 def test_what_befell_one_ends_the_others(kept: KeptConnection, server: ScriptedSts) -> None:
-    """Otherwise the retry would take the next silent connection."""
+    """Otherwise the retry would use the next connection that does not answer."""
     at_once(kept, server, 3)
     server.moves = [hang, success()]
     with pytest.raises(ConnectionFault, match="no answer in time"):
@@ -208,7 +210,7 @@ def test_no_descriptor_is_left(kept: KeptConnection, server: ScriptedSts) -> Non
     before = sockets()
     at_once(kept, server, MAX_IDLE + 4)
     kept.close()
-    # STS's sockets are in this process too, and are closed when their threads notice.
+    # The fake STS's sockets are in this process too. Its threads close them a little later.
     while sockets() > before:
         time.sleep(0.01)
 

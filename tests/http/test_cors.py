@@ -1,5 +1,4 @@
-"""Requests of pages of other origins: preflights, and the headers that let a page read an
-answer."""
+"""Requests from pages of other origins: preflights, and headers that let a page read an answer."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ def test_a_page_may_send_a_login_and_a_json_body(ask: Ask) -> None:
 
 
 def test_a_preflight_that_names_no_method_is_for_a_get(ask: Ask) -> None:
-    """Gateways in front may drop the header; a GET is what a page may send unasked."""
+    """A gateway may drop the header. Pages may send a GET without a preflight."""
     response, answer = ask(method="OPTIONS", path="/", origin=ORIGIN)
     assert (answer["StatusCode"], response.status) == (200, 200)
     assert response.headers["Access-Control-Allow-Methods"] == "GET, POST, HEAD"
@@ -146,7 +145,7 @@ def test_a_refused_preflight_names_what_failed(
     assert answer["StatusCode"] == 403
     assert names in answer["ErrorMessage"]
     assert "origin" not in answer["ErrorMessage"]
-    # Without these a browser sends neither the method nor the headers.
+    # Without these headers, a browser does not send the request.
     assert "Access-Control-Allow-Methods" not in response.headers
     assert "Access-Control-Allow-Headers" not in response.headers
 
@@ -163,7 +162,7 @@ def test_a_preflight_that_fails_in_everything_names_everything(ask: Ask) -> None
 
 
 def test_an_options_without_origin_is_answered(ask: Ask) -> None:
-    """A request of a load balancer or of a person with curl."""
+    """A load balancer or a person with curl may send such a request."""
     response, answer = ask(method="OPTIONS", path="/anything")
     assert answer == {"StatusCode": 200}
     assert "Access-Control-Allow-Origin" not in response.headers
@@ -218,7 +217,7 @@ NO_ORIGINS = (
 
 
 def refusal_of(origins: str) -> tuple[str, tuple[str, ...]]:
-    """The message, and the entries that are still used."""
+    """Return the message, and the entries that are still used."""
     with pytest.raises(Refused) as caught:
         cors.origins(origins)
     return str(caught.value), caught.value.sound
@@ -231,7 +230,7 @@ def test_several_origins_are_allowed_each_once() -> None:
 
 @pytest.mark.parametrize("origin", WEB_VIEWS)
 def test_an_apps_web_view_may_ask(ask: Ask, origin: str) -> None:
-    """F3. The answer has the very origin: browsers compare both."""
+    """The answer has exactly this origin, because browsers compare them (finding F3)."""
     both = f"{ORIGIN},{origin}"
     for response, _ in (ask(both, origin=origin), preflight(ask, both, origin=origin)):
         assert response.headers["Access-Control-Allow-Origin"] == origin
@@ -272,7 +271,7 @@ def test_the_other_schemes_default_port_is_a_port_like_any_other() -> None:
 
 
 def test_no_message_holds_what_an_entry_holds(env: Env, caplog: pytest.LogCaptureFixture) -> None:
-    """A secret in the wrong place."""
+    """An operator may put a secret into the wrong variable."""
     secret = "s3cret" * 6
     wrong = ",".join(
         (secret, f"https://{secret}/", f"{secret}-extension://x", f"https://X{secret}")
@@ -302,7 +301,7 @@ def asked(method: str, path: str, headers: Mapping[str, str]) -> Callable[[], Re
 def test_one_wrong_origin_never_takes_the_others_down(
     env: Env, wrong: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """F3: everybody got 500, Android's bare GET too."""
+    """In finding F3, all clients got 500, even Android's plain GET."""
     with closing(App({**env, "ALLOWED_ORIGINS": f"{wrong},{ORIGIN}"})) as app:
         for path, status in (("/signed-url", 400), ("/health", 500)):
             for headers in ({}, {"origin": ORIGIN}, {"origin": wrong}):
@@ -323,7 +322,7 @@ def test_one_wrong_origin_never_takes_the_others_down(
     port=st.sampled_from(["", ":443", ":80", ":8100", ":0", ":99999"]),
 )
 def test_what_is_accepted_is_what_a_browser_makes_of_it(scheme: str, host: str, port: str) -> None:
-    """The URL Standard reads exactly scheme, host and port, all unchanged."""
+    """By the URL Standard an accepted origin is scheme, host and port, all unchanged."""
     given_ = f"{scheme}://{host}{port}"
     try:
         (origin,) = cors.origins(given_)
@@ -359,7 +358,7 @@ def test_only_an_exact_origin_is_ever_echoed(headers: dict[str, str]) -> None:
 
 
 def test_a_page_may_send_what_its_monitoring_adds(env: Env) -> None:
-    """F8."""
+    """Monitoring tools of a page add headers (finding F8)."""
     env = {**env, "ALLOWED_ORIGINS": ORIGIN, "ALLOWED_HEADERS": "Baggage, sentry-trace,baggage"}
     headers = {
         "origin": ORIGIN,
@@ -457,7 +456,7 @@ def test_a_page_reads_what_is_wrong_with_the_settings(env: Env) -> None:
 def test_with_anonymous_callers_an_apps_scheme_is_warned_of(
     env: Env, auth: str, origins: str, is_warned_of: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every Capacitor app has the same one. With logins it is the login that counts."""
+    """All Capacitor apps have the same origin. With logins, the login identifies the caller."""
     env = {**env, "AUTH": auth, "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": origins}
     with closing(App(env)) as app:
         told = json.loads(app.respond(asked("GET", "/health", {})).body)["Warnings"]

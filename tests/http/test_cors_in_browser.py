@@ -1,4 +1,4 @@
-"""Preflights as Chromium sends them, and origins as it writes them."""
+"""Preflights that Chromium sends, and origins as Chromium writes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from token_service.settings.parsing import Refused
 pytestmark = pytest.mark.slow
 
 TAURI, CAPACITOR = "http://tauri.localhost", "https://localhost"
-"""On Windows, and on Android: those of iOS, capacitor://localhost, no Chromium here has."""
+"""Origins on Windows and on Android. iOS has capacitor://localhost, which Chromium does not
+have."""
 TRACED = {"baggage": "a=b", "sentry-trace": "1-2"}
 SPELLED = (
     *(
@@ -41,7 +42,7 @@ SPELLED = (
 def test_a_page_of_a_web_view_sends_what_its_monitoring_adds_and_no_other_page_does(
     tmp_path: Path,
 ) -> None:
-    """F3 and F8. A wrong origin beside them changes nothing."""
+    """A wrong origin beside the right ones changes nothing (findings F3 and F8)."""
     need("preflights of a browser", browser=True)
     others = ("https://localhost.example", "http://localhost", "http://x.tauri.localhost")
     variables = {

@@ -1,4 +1,4 @@
-"""What is fetched from a URL: one answer of status 200, whole and in time, and nothing else."""
+"""Only an answer with status 200 that is complete and in time is accepted from a URL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_what_is_there_is_fetched_once_and_asked_for_without_compression() -> No
 
 @pytest.mark.parametrize("status", [201, 202, 203, 204, 206, 299, 300, 304, 400, 404, 500, 503])
 def test_another_status_than_200_is_no_answer(status: int) -> None:
-    """Half of a list, or one that a proxy has changed, would take the place of the whole."""
+    """Half of a list, or a list that a proxy changed, would replace the whole list."""
     with scripted_sts(answer(status, b"")) as server, pytest.raises(ValueError, match=str(status)):
         fetch(url(f"{server.url}/keys"), "*/*", inf)
     assert len(server.requests) == 1
@@ -34,7 +34,7 @@ def test_another_status_than_200_is_no_answer(status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(status: int) -> None:
-    """It could lead to an address that only the function reaches."""
+    """A redirect could lead to an address that only the function can reach."""
     with scripted_sts(answer(200, b"keys")) as elsewhere:
         head = f"HTTP/1.1 {status} X\r\nLocation: {elsewhere.url}/keys\r\n"
         moved = raw(f"{head}Content-Length: 0\r\n\r\n".encode())
@@ -54,7 +54,7 @@ def test_an_answer_may_be_so_long_and_not_a_byte_longer(bytes_: int, most: int |
 
 @pytest.mark.parametrize("seconds", [0.1, inf])
 def test_silence_is_waited_for_no_longer_than_is_left(seconds: float) -> None:
-    """Nor so long that nothing is left of a request that has 4.5 s."""
+    """The wait also leaves time for the rest of a request, which may take 4.5 s."""
     assert FETCH_SECONDS == 1.5
     began = time.monotonic()
     with scripted_sts(hang) as server, pytest.raises(ConnectionFault, match="in time"):

@@ -37,14 +37,14 @@ def head(*lines: str, method: str = "GET", path: str = "/") -> bytes:
 
 
 def answers(data: bytes) -> list[dict[str, object]]:
-    """The JSON of every answer in what came back."""
+    """Return the JSON of each answer in the received bytes."""
     parts = data.decode().split("\r\n\r\n")[1:]
     return [json.JSONDecoder().raw_decode(part)[0] for part in parts]
 
 
 @pytest.fixture
 def env(env: Env) -> Env:
-    """An STS whose tokens differ by the request."""
+    """Let requests ask for different lifetimes, so that their tokens differ."""
     return {**env, "TOKEN_EXPIRE_TIME_MAX": "3600"}
 
 
@@ -118,7 +118,7 @@ def test_the_key_that_comes_with_a_request_signs_it(
 def test_a_strangers_key_signs_nothing_for_others(
     runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    """As if the platform let a client's own x-fc-* through."""
+    """This simulates a platform that passes a client's own x-fc-* headers."""
     spoofed = head(*key_headers(STRANGERS_KEY), path="/?duration=901")
     runtime.send(spoofed + head("Connection: close", path="/?duration=902"))
     assert [sent["AccessKeyId"] for sent in server.requests] == [
@@ -128,7 +128,7 @@ def test_a_strangers_key_signs_nothing_for_others(
 
 
 def test_who_waits_for_a_call_of_sts_gets_no_strangers_refusal(env: Env) -> None:
-    """Equal requests at once share a call: by the same key only."""
+    """Equal requests at the same time share a call only if they have the same key."""
     asked, go_on = threading.Event(), threading.Event()
 
     def refuse(sock: socket.socket) -> bool:
@@ -154,7 +154,7 @@ def test_who_waits_for_a_call_of_sts_gets_no_strangers_refusal(env: Env) -> None
 def test_no_key_is_hidden_in_another_header(
     runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    """As if the platform accepted a CR in the value, and checked only the name."""
+    """This simulates a platform that accepts a CR in a value, and checks only the name."""
     for end_of_line in ("\r", "\n", "\r\n "):
         hidden = end_of_line.join(["A: b", *key_headers(STRANGERS_KEY)])
         runtime.send(head(hidden, "Connection: close"))
@@ -186,7 +186,8 @@ def test_what_the_platform_may_call_does_nothing_for_a_stranger(runtime: CustomR
 
 
 def test_the_initializer_is_answered(env: Env, server: ScriptedSts) -> None:
-    """Whatever the errors' status: another answer fails the instance (vendor documentation)."""
+    """HTTP_ERROR_STATUS does not matter. With another answer the instance would fail (vendor
+    documentation)."""
     variables = {**env, "STS_ENDPOINT": server.url, "HTTP_ERROR_STATUS": "real"}
     with custom_runtime(variables) as runtime:
         lines = ["x-fc-control-path: /initialize", "Content-Length: 0", "Connection: close"]
@@ -194,7 +195,7 @@ def test_the_initializer_is_answered(env: Env, server: ScriptedSts) -> None:
         assert data.startswith(b"HTTP/1.1 200 OK\r\n")
         assert answers(data) == [{}]
         assert server.requests == []
-        # Over the connection that was opened at the start.
+        # This request uses the connection that was opened at the start.
         assert runtime.get()["Code"] == "Success"
         assert server.connections == 1
 
@@ -220,7 +221,7 @@ TWO_WAYS_TO_READ = [
 
 
 def test_a_body_never_becomes_a_request_of_its_own(runtime: CustomRuntime) -> None:
-    """A gateway that reads the length otherwise would pass on one's answer as another's."""
+    """If a gateway reads the length differently, one client could get another client's answer."""
     smuggled = head(*key_headers(STRANGERS_KEY), "Connection: close")
     for lines in TWO_WAYS_TO_READ:
         data = runtime.send(head(*lines, method="POST") + b"0\r\n\r\n" + smuggled)
@@ -286,7 +287,7 @@ def test_whatever_comes_is_answered_with_json_or_not_at_all(
 
 
 def test_heads_fill_no_memory(runtime: CustomRuntime) -> None:
-    """Of 100 headers with 64 KB each, 200 connections held 1.3 GB."""
+    """An earlier version used 1.3 GB for 200 connections with 100 headers of 64 KB each."""
     lines = [f"A{number}: {'b' * 2000}" for number in range(50)]
     (answer,) = answers(runtime.send(head(*lines)))
     assert answer["ErrorCode"] == "InvalidEvent"
@@ -361,7 +362,7 @@ def test_who_has_just_connected_makes_no_room_for_others(env: Env) -> None:
     ):
         busy = [threads.submit(runtime.send, head("Connection: close")) for _ in range(2)]
         late.connect()
-        # The server looks for idle ones twice a second.
+        # The server looks for idle connections twice a second.
         time.sleep(1.2)
         late.request("GET", "/health")
         go_on.set()
@@ -377,15 +378,16 @@ def test_who_is_slow_does_not_keep_it_from_ending(env: Env) -> None:
         for _ in range(4):
             address = ("127.0.0.1", runtime.port)
             clients.enter_context(socket.create_connection(address)).sendall(b"GET / HT")
-        # It takes two, and waits for room.
+        # The server accepts two connections; the others wait.
         time.sleep(1)
         assert runtime.end() == 0
 
 
 def test_connections_that_end_meanwhile_stop_no_server() -> None:
-    """The collector runs what lets other threads run: here one that ends connections."""
+    """While the garbage collector runs, other threads may end connections. This callback simulates
+    it."""
     with http_server._Server(("127.0.0.1", 0), http_server._Handler) as server:
-        # More than the collector needs to run, all in progress.
+        # These connections are in progress, and are enough to start the garbage collector.
         server.until = dict.fromkeys(range(2000), time.monotonic() + http_server.REQUEST_SECONDS)
 
         def end_one(phase: str, _info: object) -> None:
@@ -416,7 +418,7 @@ def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:
         under_way = threads.submit(runtime.send, head("x-fc-request-id: last"))
         assert asked.wait(20)
         ended = threads.submit(runtime.end)
-        # The idle one is closed at once, the other when it is answered.
+        # The idle connection is closed at once, the other after its answer.
         assert received(idle) == b""
         go_on.set()
         (answer,) = answers(under_way.result())
@@ -436,7 +438,7 @@ def test_bootstrap_becomes_the_server_in_either_place(tmp_path: Path, place: str
     script.write_text(text.replace(" /opt", f" {tmp_path}/opt"))
     with subprocess.Popen(["/bin/sh", script], stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate()
-    # In the same process: SIGTERM is for the server.
+    # The server runs in the same process, so that it receives SIGTERM.
     assert out == f"{process.pid} /code/server.py\n"
 
 

@@ -1,4 +1,4 @@
-"""Certificates looked up when they are needed: never less verification than the default."""
+"""Certificates are looked up when they are needed. They are verified as strictly as by default."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNTRUSTED = ssl.SSLCertVerificationError()
 
 
 class Trust:
-    """What the process trusts: a folder of hashed names, and a bundle."""
+    """The certificates that the process trusts: a folder of hashed names, and a bundle."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self._monkeypatch = monkeypatch
@@ -36,7 +36,8 @@ class Trust:
         self._monkeypatch.setenv("SSL_CERT_FILE", str(path))
 
     def place(self, way: str, *pems: Path) -> None:
-        """Trust these by the folder, or by the bundle; some other by the other way."""
+        """Trust these certificates by the folder or the bundle, and another one by the other
+        way."""
         by_folder = way == "folder"
         self.folder(*(pems if by_folder else ()), self.other)
         self.bundle(*(() if by_folder else pems), self.other)
@@ -130,7 +131,8 @@ def test_what_is_verified_is_what_the_default_verifies(trust: Trust, way: str) -
 
 
 def refused(pem: Path) -> str:
-    """What is said of a server with this certificate, which is sent nothing."""
+    """Return the error for a server with this certificate, and assert that it receives no
+    request."""
     with serve(pem) as server, pytest.raises(ConnectionFault) as caught:
         ask(KeptConnection(Endpoint("https", "localhost", server.port)))
     assert server.requests == []
@@ -163,7 +165,7 @@ def test_a_certificate_of_an_unknown_issuer_is_refused(
 
 
 def test_a_namesake_of_an_issuer_is_refused(trust: Trust, way: str, tmp_path: Path) -> None:
-    """The folder is looked up by name alone: the signature has to be its own."""
+    """The folder is searched by name only, so the signature must be checked as well."""
     trust.place(way, certificate(tmp_path, "ca"))
     (tmp_path / "evil").mkdir()
     namesake = certificate(tmp_path / "evil", "ca")

@@ -1,4 +1,5 @@
-"""FC 2.0's WSGI entry points: golden, over real HTTP under wsgiref's validator, and hostile."""
+"""FC 2.0's WSGI entry points, with a golden event, with hostile ones, and over real HTTP with
+wsgiref's validator."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("deployed")
 
 
 def environ(method: str = "GET", path: str = "/", /, **changes: object) -> dict[str, Any]:
-    """What the runtime passes, with some of it changed."""
+    """Return the environ that the runtime passes, with some changes."""
     made: dict[str, Any] = {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
@@ -50,7 +51,7 @@ def posted(body: bytes, **changes: object) -> dict[str, Any]:
 
 
 def called(made: object) -> tuple[int, dict[str, str], bytes]:
-    """Call the handler as a server does, and hold it to the contract of every answer."""
+    """Call the handler as a server does, and check the rules that all answers follow."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     blocks = wsgi.handler(made, lambda status, headers: started.append((status, headers)))
     assert len(started) == 1
@@ -118,7 +119,8 @@ def test_a_runtime_without_query_string_is_read_by_its_request_uri() -> None:
 
 
 def test_a_repeated_parameter_is_joined_and_so_refused() -> None:
-    """Joined as FC 3.0 does it, so a second `policy` or `object` cannot bypass the first."""
+    """The values are joined as in FC 3.0, so a second `policy` or `object` cannot replace the
+    first."""
     query = "policy=bucket_write_policy&policy=all_policy"
     assert answered(environ(QUERY_STRING=query))["ErrorCode"] == "InvalidParameter.Policy"
 
@@ -145,7 +147,7 @@ def test_initialize_never_fails_the_instance(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Endless(io.RawIOBase):
-    """A body that never ends; remembers how much of it was asked for."""
+    """A body that never ends. It counts how many bytes were requested."""
 
     asked = 0
 
@@ -171,7 +173,7 @@ def test_without_a_length_or_a_body_nothing_is_read(missing: str) -> None:
 
 
 class Broken:
-    """A stream whose client has gone."""
+    """A stream whose client has disconnected."""
 
     def read(self, size: int) -> bytes:
         raise ConnectionResetError
@@ -229,7 +231,7 @@ def test_what_is_not_a_wsgi_request_is_refused(made: object) -> None:
     ],
 )
 def test_it_keeps_to_wsgi_over_real_http(method: str, target: str, body: bytes, code: str) -> None:
-    # The validator raises into the server, which then answers 500.
+    # If the validator raises, the server answers 500.
     with wsgi_server(validator(wsgi.handler)) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request(method, target, body)
@@ -299,6 +301,6 @@ def test_any_http_request_is_answered(
         },
     )
     status, _, content = called(made)
-    # /health and /callback have their true status: no phone asks there.
+    # /health and /callback have their true status, because phones do not call them.
     assert status == 200 or path.rstrip("/").endswith(("/health", "/callback"))
     assert content == b"" or json.loads(content)
