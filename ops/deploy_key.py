@@ -1,7 +1,7 @@
 """The rights of the key that runs `s deploy`. (The function itself has no key.)
 
-Doctor's line and docs/deploy.md have the same list; a test compares them. That no other right is
-needed is not verified on the real cloud (assumption 85).
+`make doctor` and docs/deploy.md show the same list; a test compares them. It is not verified on the
+real cloud (assumption 85) that no other right is needed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 
 class Right(NamedTuple):
-    """Actions on resources, why the key needs them, and the source of that.
+    """Actions on resources, the reason why the key needs them, and the source of this right.
 
-    In `resources`, {function} and {domain} are names, {role} the function role's ARN.
+    In `resources`, {function} and {domain} are names, and {role} is the ARN of the function role.
     """
 
     actions: tuple[str, ...]
@@ -21,7 +21,7 @@ class Right(NamedTuple):
     reason: str
     source: str
     needs_domain: bool = False
-    """Needed only for s.domain.yaml."""
+    """Whether the right is needed only for s.domain.yaml."""
 
 
 RIGHTS = (
@@ -61,8 +61,11 @@ RIGHTS = (
 
 
 def needed(variables: Mapping[str, str]) -> list[Right]:
-    """Return the rights for these variables of s.yaml; with DOMAIN_NAME also of s.domain.yaml. The
-    account and the region are *, since they are not known here."""
+    """Return the rights that s.yaml needs with these variables.
+
+    With DOMAIN_NAME, the rights for s.domain.yaml are included. The account and the region are *,
+    since they are not known here.
+    """
     function = variables.get("FUNCTION_NAME") or "sts-token"
     names = {
         "function": function,

@@ -1,10 +1,10 @@
-"""`.env`, the deployment's file, read as Serverless Devs (`s`) reads it before s.yaml.
+"""Reads `.env`, the deployment's file, as Serverless Devs (`s`) reads it before s.yaml.
 
 `s` 3.1 bundles two npm packages: dotenv 16.3.1 parses the file, and dotenv-expand 10 then expands
-`$NAME`, also in quotes. It does both twice: for the folder it starts in, and for that of s.yaml,
-which is the same one. The environment wins over the file. But if the file names a variable too, `$`
-in the environment's value is expanded as well. tests/deploy/test_dotenv.py compares all of this
-with the real command line.
+`$NAME`, also in quotes. It does both twice: for the folder in which it starts, and for the folder
+of s.yaml, which is the same folder. The environment wins over the file. But if the file names a
+variable too, `$` in the environment's value is also expanded. tests/deploy/test_dotenv.py compares
+all of this with the real command line.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ _QUOTED = re.compile(rf"{_START}(['\"`])([\s\S]*)\1{_END}")
 _REFERENCE = re.compile(r"(?<!\\)(\$\{?(\w+)(?::-([^}\\]*))?\}?)", re.ASCII)
 _READINGS = 2
 _MOST_ROUNDS = 100
-"""Limit for the expansion of one value; `s` itself goes on until its stack overflows."""
+"""The limit for the expansion of one value. `s` itself has no limit, and continues until its stack
+overflows."""
 
 
 class Entry(NamedTuple):
-    """One variable of the file; `cut` has the characters that a bare `#` removes from it."""
+    """One variable of the file. `cut` is the number of characters that a bare `#` removes."""
 
     name: str
     value: str
@@ -45,27 +46,28 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A variable whose value changes on the way: lengths in characters, not the value."""
+    """A variable whose value `s` changes. This has the lengths in characters, not the value."""
 
     name: str
     written: int
     arrives: int
     why: str
-    """"#", "$", or "endless" for one that refers to itself, at which `s` ends with an error."""
+    """The cause: "#", "$", or "endless". Endless means that the value refers to itself; then `s`
+    ends with an error."""
 
 
 class Loaded(NamedTuple):
-    """An environment with the variables of a .env added, which `names` lists."""
+    """An environment with the added variables of a .env. `names` lists the added ones."""
 
     variables: dict[str, str]
     path: Path | None
-    """The file that was read; None if there is none."""
+    """The file that was read, or None if there is no file."""
     names: tuple[str, ...]
     changes: tuple[Change, ...]
 
 
 def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
-    """Read `folder`'s .env, if it is there, into a copy of `environment`. Never raises."""
+    """Read the .env of `folder`, if it exists, into a copy of `environment`. Never raises."""
     path = folder / NAME
     try:
         text = path.read_bytes().decode("utf-8", "replace")
@@ -82,7 +84,7 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
     changes = []
     for name, entry in entries.items():
         cut = entry.cut if name in names else 0
-        # A value that is cut and expanded would be wrong in quotes, too.
+        # If a value is both cut and expanded, quotes would not help, so the cause is "$".
         is_expanded = variables[name] != before[name]
         why = "endless" if name in endless else "$" if is_expanded else "#" if cut else ""
         if why:
@@ -91,7 +93,7 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
 
 
 def told(loaded: Loaded) -> str:
-    """Say in one line what was read, for a Loaded with a path."""
+    """Return one line that says what was read. The Loaded must have a path."""
     return f"{loaded.path} is read: {len(loaded.names)} variables; the environment wins"
 
 
@@ -120,7 +122,7 @@ def _entries(text: str) -> Iterator[Entry]:
 
 
 def _expanded(value: str, variables: Mapping[str, str]) -> str | None:
-    """Expand the last `$` until there is none; None if that does not end."""
+    """Expand the last `$` until no `$` is left. Return None if the expansion does not end."""
     for _ in range(_MOST_ROUNDS):
         dollars = [found.start() for found in re.finditer(r"(?<!\\)\$", value)]
         found = _REFERENCE.search(value[dollars[-1] :]) if dollars else None
@@ -132,7 +134,8 @@ def _expanded(value: str, variables: Mapping[str, str]) -> str | None:
 
 
 def _replaced(value: str, part: str, by: str) -> str:
-    """Do JavaScript's value.replace(part, by), where $$, $&, $` and $' in `by` are special."""
+    """Do the same as JavaScript's value.replace(part, by): $$, $&, $` and $' in `by` are
+    special."""
     before, _, after = value.partition(part)
     special = {"$$": "$", "$&": part, "$`": before, "$'": after}
     return before + re.sub(r"\$[$&`']", lambda found: special[found[0]], by) + after

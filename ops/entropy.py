@@ -1,7 +1,7 @@
-"""Whether a secret looks random or made up by a person, as far as its text shows.
+"""Judges by its text whether a secret is random, or was invented by a person.
 
-The secret is cut from left to right, each time into the longest piece that one of these rules
-gives:
+The secret is cut into pieces from left to right. Each piece is the longest one that one of these
+rules gives:
 
 - three or more characters that the same secret has before;
 - a run of three or more letters or digits: `abc`, `987`, `aaa`;
@@ -9,9 +9,10 @@ gives:
 - a word that people put into secrets: `password`, `jwt`;
 - if no other rule fits, one character.
 
-The case does not matter, and repeated punctuation does not count. A secret with fewer than
-MIN_PIECES pieces is weak: "password" four times has two, 0123456789abcdef twice has three. Secrets
-of `openssl rand`, `token_urlsafe` and `uuid4` have almost as many pieces as characters.
+Upper and lower case count as the same, and repeated punctuation does not count. A secret with fewer
+than MIN_PIECES pieces is weak: "password" four times has two pieces, 0123456789abcdef twice has
+three. Secrets of `openssl rand`, `token_urlsafe` and `uuid4` have almost as many pieces as
+characters.
 
 This finds careless secrets, but not all weak ones: a line of a poem may pass.
 """
@@ -19,7 +20,7 @@ This finds careless secrets, but not all weak ones: a line of a poem may pass.
 from __future__ import annotations
 
 MIN_PIECES = 16
-"""Half of 32, the least number of characters; random secrets have many more pieces."""
+"""Half of 32, the minimum number of characters. Random secrets have many more pieces."""
 MIN_LENGTH = 3
 """The shortest piece: two characters may repeat by chance."""
 

@@ -1,8 +1,8 @@
-"""docs/errors.md and docs/zh/errors.md, made by `make docs` of errors.json and errors_page.json.
+"""Writes docs/errors.md and docs/zh/errors.md from errors.json and errors_page.json (`make docs`).
 
-errors.json has a row for each code; the web page shows its `what` and `do`. errors_page.json has
-what a person sees first (`symptoms`, each with the codes that it leads to), and the pages' words.
-tests/ops/test_errors.py compares both with the code.
+errors.json has a row for each code; the web page shows the members `what` and `do` of the row.
+errors_page.json has the symptoms that a person sees first (`symptoms`, each with its codes), and
+the words of both pages. tests/ops/test_errors.py compares both files with the code.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ PAGES = {"en": PAGE, "zh": ROOT / "docs" / "zh" / "errors.md"}
 PARTS = ("what", "look", "do", "mended")
 """The texts of each row, in each language."""
 WHO = ("app", "operator", "user", "network", "cloud")
-"""The causes (`who`)."""
+"""The possible causes of an error (the member `who`)."""
 LOGS = ("function", "bucket", "none")
-"""Which log has the code (`log`): the function's, the bucket's own, or none."""
+"""The logs that may have the code (the member `log`): the function's, the bucket's own, or none."""
 SOURCES = ("function", "STS", "OSS", "page")
-"""The sources of codes (`from`)."""
+"""The services from which codes come (the member `from`)."""
 FAMILIES = frozenset({"InvalidParameter"})
-"""Codes that the function answers with a dot and a name after them."""
+"""Codes to which the function adds a dot and a name in its answer."""
 
 
 def load() -> dict[str, Any]:
@@ -38,7 +38,7 @@ def load() -> dict[str, Any]:
 
 
 def load_words() -> dict[str, Any]:
-    """docs/errors_page.json: the symptoms, and each page's own words by language."""
+    """Return docs/errors_page.json: the symptoms, and the words of each page by language."""
     words: dict[str, Any] = json.loads(WORDS.read_text(encoding="utf-8"))
     return words
 
@@ -49,7 +49,7 @@ def query(code: str) -> str:
 
 
 def anchor(code: str) -> str:
-    """Return the anchor of a code's heading, as GitHub makes it."""
+    """Return the anchor that GitHub makes for the heading of a code."""
     return re.sub(r"[^\w-]", "", code.lower())
 
 

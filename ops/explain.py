@@ -1,6 +1,7 @@
-"""`python -m ops.explain` (make explain): what a token may do, without a cloud or a credential.
+"""`python -m ops.explain` (make explain): shows what a token may do. It needs no cloud and no key.
 
-It renders the policy as the function does, and asks the sandbox's evaluator about each operation.
+It renders the policy as the function does, and asks the sandbox's policy evaluator about each
+operation.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ _OPEN = (
 class Row:
     """One operation: the RAM actions that it needs, and whether it is allowed in each place.
 
-    `allowed` is None for a place that makes no difference, as for operations on a whole bucket.
-    `open` names the places where the sandbox refuses it because of one action, which the real OSS
-    may not require.
+    `allowed` is None where the place makes no difference, as for operations on a whole bucket.
+    `open` names the places where the sandbox refuses the operation only because of an action that
+    the real OSS may not require.
     """
 
     operation: str
@@ -55,7 +56,7 @@ def main(env: Mapping[str, str]) -> int:
     try:
         print("\n".join(explain(env)))
     except InvalidParameter as error:
-        # Here the wishes are variables.
+        # Here the wishes come from variables, so the message names the variable.
         name, _, fault = error.message.partition(":")
         print(f"make explain: {name.upper()}:{fault}", file=sys.stderr)
     except ServiceError as error:
@@ -66,7 +67,7 @@ def main(env: Mapping[str, str]) -> int:
 
 
 def explain(env: Mapping[str, str]) -> Iterator[str]:
-    """Yield the lines. Raises Misconfiguration, InvalidParameter, PolicyError."""
+    """Yield the lines of the report. Raises Misconfiguration, InvalidParameter, PolicyError."""
     settings = settings_of(env, needed=("BUCKET_NAME",), optional=_OPTIONAL)
     user_id = _user_id(env, settings)
     caller = callers.ANONYMOUS if user_id is None else callers.named(user_id)
@@ -92,11 +93,11 @@ def explain(env: Mapping[str, str]) -> Iterator[str]:
     yield ""
     for name, place in where.items():
         yield f"{name:<10} {place.bucket}/{place.key if name == 'object' else place.folder}"
-    yield "The upload role's own policies are not checked here: they may refuse more."
+    yield "The upload role's own policies are not checked here. They may refuse more."
 
 
 def places(grant: Grant, neighbours_prefix: str) -> dict[str, Place]:
-    """Return the places to ask about; the first is the one that the grant is for."""
+    """Return the places to ask about. The first is the place of the grant itself."""
     bucket, prefix = grant.bucket, grant.prefix
     other_bucket = "other-bucket" if bucket != "other-bucket" else "another-bucket"
     folders = {
@@ -134,7 +135,7 @@ def rows(policy: Policy, where: Mapping[str, Place], account_id: str) -> Iterato
 def _refused(
     policy: Policy, operation: Operation, place: Place, own: Place, account_id: str
 ) -> set[str]:
-    """Return the operation's actions that the policy does not allow there."""
+    """Return those actions of the operation that the policy does not allow in this place."""
     try:
         needs = operation.needs(place, own)
     except OssError as error:
@@ -162,7 +163,7 @@ def _user_id(env: Mapping[str, str], settings: Settings) -> str | None:
 
 
 def _neighbours_prefix(user_id: str | None, settings: Settings) -> str:
-    """Return a prefix like the caller's, which a policy without the final slash would open too."""
+    """Return a neighbour's prefix, which a policy without the final slash would also open."""
     if user_id is None:
         return f"{settings.prefix[:-1]}2/"
     return grants.decide(callers.named(f"{user_id}2"), {}, settings).prefix
@@ -202,6 +203,6 @@ def _notes(policy: Policy, judged: list[Row]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    # `| head` then ends this without an error.
+    # With this, `make explain | head` ends without an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main(dotenv.environment("explain")))

@@ -1,8 +1,8 @@
-"""`python -m ops.import_config` (make import-config): the vendor's config.json -> our environment.
+"""`python -m ops.import_config` (make import-config): makes a .env from the vendor's config.json.
 
-It writes lines of NAME=value that a shell (`. ./.env`) and `docker run --env-file` read alike. They
-differ on quotes, which docker takes as part of the value. So no quotes are written, and a value
-that needs them is refused. Secrets are never printed.
+It writes lines of NAME=value that a shell (`. ./.env`) and `docker run --env-file` read in the same
+way. They treat quotes in different ways: docker takes them as part of the value. So it writes no
+quotes, and refuses a value that needs them. Secrets are never printed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from token_service.grant.policies import Policies
 from token_service.login import callers
 
 MAX_BYTES = 64 * 1024
-"""Much more than any config.json has."""
+"""The largest config.json that is read. A real one is much smaller."""
 
 _KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
 _VARIABLES = {
@@ -36,22 +36,22 @@ _VARIABLES = {
     "bucket": "BUCKET_NAME",
     "region": "OSS_REGION",
 }
-"""The members of the samples' config, in any spelling, and our names for them."""
+"""The members of config.json in the vendor's samples, in any spelling, and our names for them."""
 _KNOWN = ", ".join(_VARIABLES)
 _NEEDED = {_KEY[0]: "AccessKeyID", _KEY[1]: "AccessKeySecret", "ROLE_ARN": "RoleArn"}
 _BESIDE = ("BUCKET_NAME", "OBJECT_PREFIX", "OSS_REGION", "AUTH", "POLICY_FILE")
-"""Variables that can be given beside CONFIG, and win over it."""
+"""Variables that can be given in addition to CONFIG. They win over CONFIG."""
 _CHECKED = ("TOKEN_EXPIRE_TIME", *_BESIDE)
 # Characters that are special neither to a shell nor to docker.
 _PLAIN = r"[A-Za-z0-9@%+=:,./_-]+"
 
 
 class ConfigError(Exception):
-    """Raised for a config.json or an OUT that cannot be used. It says why, and shows no value."""
+    """Raised for a bad config.json or OUT. The message says why, and shows no value."""
 
 
 def main(env: Mapping[str, str]) -> int:
-    """Import CONFIG into OUT. Returns 0, or 1 with one clear line on stderr and no file written."""
+    """Import CONFIG into OUT. Returns 0; or 1 with one clear line on stderr, and no new file."""
     out = Path(env.get("OUT") or ".env")
     try:
         variables = import_config(env)
@@ -64,7 +64,7 @@ def main(env: Mapping[str, str]) -> int:
 
 
 def import_config(env: Mapping[str, str]) -> dict[str, str]:
-    """Read CONFIG into the function's variables, in the order to write them, all checked.
+    """Read CONFIG; return the function's variables, checked, in the order to write them.
 
     Raises ConfigError.
     """
@@ -85,7 +85,8 @@ def import_config(env: Mapping[str, str]) -> dict[str, str]:
         if name not in imported:
             raise ConfigError(f"CONFIG: {member} is missing")
     if "POLICY_FILE" in imported:
-        # Relative to config.json, since the vendor's samples run in its folder.
+        # The path is relative to config.json, since the vendor's samples run in the folder of
+        # config.json.
         imported["POLICY_FILE"] = str(path.absolute().parent / imported["POLICY_FILE"])
     if "OSS_REGION" in imported:
         imported["OSS_REGION"] = imported["OSS_REGION"].removeprefix("oss-")
@@ -102,7 +103,7 @@ def write(out: Path, variables: Mapping[str, str]) -> None:
     file."""
     lines = [
         "# Made from the vendor's config.json: set -a; . ./.env; set +a, or docker run --env-file.",
-        "# The first two are a permanent key: a deployed function has a role instead.",
+        "# The first two are a permanent key. A deployed function has a role in place of it.",
         *(f"{name}={value}" for name, value in variables.items()),
     ]
     made = False
@@ -121,7 +122,8 @@ def write(out: Path, variables: Mapping[str, str]) -> None:
 
 
 def _members(path: Path) -> list[tuple[str, object]]:
-    """Return the members of the JSON object in the file; a repeated one is repeated."""
+    """Return the members of the JSON object in the file. A repeated member stays in the list
+    twice."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -148,7 +150,7 @@ def _members(path: Path) -> list[tuple[str, object]]:
 
 
 class _Members(list[tuple[str, object]]):
-    """A JSON object as pairs: a dict would keep only the last of two members of one name."""
+    """A JSON object as pairs. A dict would keep only the last of two members with one name."""
 
 
 def _text(value: object, source: str) -> str:
@@ -185,7 +187,7 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
 
 
 def _what_is_not_plain(value: str) -> str:
-    """Describe the first fault without quoting the value, which may be a secret."""
+    """Describe the first fault. The value is not quoted, because it may be a secret."""
     if value != value.lstrip():
         return "begins with a blank or a line break"
     if value != value.rstrip():
@@ -202,7 +204,8 @@ def _what_is_not_plain(value: str) -> str:
 
 
 def _bundled_like(policy_file: str) -> str:
-    """Return our bundled template that is like the vendor's policy of that name, in one prefix."""
+    """Return our template that allows the same as the vendor's policy of this name, in one
+    prefix."""
     name = Path(policy_file).stem
     offered = policies_described.offered()
     return name if name in offered else offered[-1]

@@ -1,13 +1,14 @@
-"""Sets up what make's targets need: `.venv` by pip, `node_modules` by npm.
+"""Sets up the packages that make's targets need: `.venv` with pip, `node_modules` with npm.
 
     python3 -m ops.install pip .venv requirements-run.txt "make run"
     python3 -m ops.install npm web
 
 It needs only the standard library. pip accepts only files whose hash is in a lock (ops/lock.py).
-These are wheels; the few packages without wheels are built from source by locked tools. A failure
-says whether the cause was the network, the index, the disk or the folder, and what helps. The whole
-output is kept in `.venv/setup.log`, that of npm in `.venv/npm.log`. The Makefile makes its stamp
-only at the end, so a half-finished setup is done again.
+These files are wheels. The few packages without wheels are built from source with locked tools. The
+message of a failure says whether the cause was the network, the index, the disk or the folder, and
+what helps. The whole output of pip is kept in `.venv/setup.log`, and the output of npm in
+`.venv/npm.log`. The Makefile creates its stamp only at the end, so a half-finished setup is done
+again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD_TOOLS = "requirements-build.txt"
 
 _NETWORK = re.compile(
-    # Words of Python and pip, then those of npm.
+    # These are words from Python and pip, then words from npm.
     r"NewConnectionError|timed out|TimeoutError|name resolution|Name or service not known"
     r"|nodename nor servname|getaddrinfo|Connection refused|Connection reset|Connection aborted"
     r"|Network is unreachable|No route to host|ProxyError|SSLError|SSL certificate"
@@ -46,15 +47,16 @@ _NPM_NO_VERSION = re.compile(r"code (?:ETARGET|E404)\b(?:.|\n)*?(?:found for |')
 
 
 class Failed(Exception):
-    """Raised when something cannot be set up; the message says why and what helps."""
+    """Raised if the setup fails. The message says why, and what helps."""
 
 
 def why(output: str) -> str:
-    """Say what was wrong and what helps, from the output of venv, pip or npm. Returns "" if
-    unknown.
+    """Return the cause of a failure and what helps, or "" if it is unknown.
 
-    It distinguishes a missing version from an index that cannot be reached: pip reports both as
-    "Could not find a version that satisfies the requirement".
+    `output` is the output of venv, pip or npm. A missing version is not the same as an index that
+    cannot be reached, but pip reports both as "Could not find a version that satisfies the
+    requirement".
+
     """
     if _FULL.search(output):
         return "The disk is full."
@@ -94,9 +96,9 @@ def why(output: str) -> str:
 
 
 def python(folder: Path, requirements: str, purpose: str) -> None:
-    """Make the virtual environment `folder` if needed, and install a lock's packages.
+    """Create the virtual environment `folder` if needed, and install the packages of a lock.
 
-    `purpose` is what they are for, like "make run". Raises Failed.
+    `purpose` is the command that needs the packages, like "make run". Raises Failed.
     """
     _say(f"Setting up {folder} for {purpose} (once, half a minute or more) ...")
     if not _works(folder):
@@ -111,14 +113,14 @@ def python(folder: Path, requirements: str, purpose: str) -> None:
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
     pip += ["--quiet", "--log", str(log), "--require-hashes", "--no-build-isolation"]
     log.unlink(missing_ok=True)
-    # The build tools come first: without isolation pip uses the tools that are installed.
+    # The build tools come first, because pip without isolation uses the installed tools.
     for each in (BUILD_TOOLS, requirements):
         said = _run([*pip, "-r", each])
         if said is not None:
-            # The log has what --quiet leaves out, like the index's 403.
+            # The log also has lines that --quiet leaves out, like a 403 of the index.
             whole = log.read_text(encoding="utf-8", errors="replace") if log.exists() else said
             raise Failed(f"{_last(said)}\n{why(whole)}\nThe whole output of pip: {log}")
-    # After a success the log has megabytes that nobody needs.
+    # After a success nobody needs the log, which has megabytes.
     log.unlink(missing_ok=True)
     for site in folder.glob("lib/python*/site-packages"):
         (site / "token_service.pth").write_text(f"{ROOT / 'functions' / 'sts_token'}\n")
@@ -127,7 +129,7 @@ def python(folder: Path, requirements: str, purpose: str) -> None:
 def npm(folder: Path) -> None:
     """Install a folder's npm packages from its lock file. Raises Failed.
 
-    The Makefile calls it only if npm is there.
+    The Makefile calls this only if npm is installed.
     """
     _say(f"Setting up {folder}, npm packages (once, a few seconds) ...")
     said = _run(["npm", "ci", "--loglevel=error"], folder)
@@ -140,12 +142,13 @@ def npm(folder: Path) -> None:
 
 
 def _say(text: str) -> None:
-    # stdout belongs to the target: LOGIN=$(make -s login CALLER=alice) works on a new machine, too.
+    # This goes to stderr, because stdout belongs to the target of make. So LOGIN=$(make -s login
+    # CALLER=alice) also works on a new machine.
     print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:
-    """Set up what the command line names; return 1 if that fails, and say why on stderr."""
+    """Set up what the arguments name. Returns 0, or 1 with the reason on stderr."""
     try:
         if arguments[0] == "npm":
             npm(Path(arguments[1]))
@@ -163,7 +166,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _works(folder: Path) -> bool:
-    """Whether the environment is complete, and its Python still there."""
+    """Whether the environment is complete, and its Python still exists."""
     program = folder / "bin" / "python"
     return program.exists() and _run([str(program), "-m", "pip", "--version"]) is None
 
@@ -184,7 +187,8 @@ def _run(command: list[str], folder: Path | None = None) -> str | None:
 
 
 def _last(output: str) -> str:
-    """Return the lines that say what failed, at most three: errors, or else the last ones."""
+    """Return at most three lines that say what failed: errors, or the last lines if there are
+    none."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"ERROR|Error|error|npm error", line)]
     return "\n".join(line[:200] for line in (errors[:3] or lines[-3:]))

@@ -1,8 +1,8 @@
 """`python -m ops.jwks` (make jwks): finds where an identity provider publishes its public keys.
 
-It asks for ISSUER by OpenID Connect Discovery 1.0, section 4, and prints JWT_JWKS_URL and
-JWT_ISSUER for .env. stderr says which keys the function could use. The operator runs it once. The
-function itself does no discovery, so that no answer can change which issuer it trusts.
+It uses OpenID Connect Discovery 1.0, section 4, for ISSUER, and prints JWT_JWKS_URL and JWT_ISSUER
+for .env. stderr says which keys the function could use. The operator runs this once. The function
+itself does no discovery, so that no answer can change which issuer it trusts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from token_service.settings.addresses import Url, url
 from token_service.settings.parsing import Refused
 
 PATH = "/.well-known/openid-configuration"
-# No characters that a shell or `s` treats specially (import_config.py); a comma separates issuers.
+# This leaves out characters that a shell or `s` treats specially (import_config.py), and the comma,
+# which separates issuers.
 _PLAIN = "[A-Za-z0-9@%+=:./?_-]+"
 _ACCEPTS = (
     "must be https://host[:port]/path as the provider spells it, without query or fragment, of "
@@ -36,7 +37,7 @@ _JSON = "application/json"
 
 
 class Found(NamedTuple):
-    """The contents of a provider's document, and how many keys of each algorithm are usable."""
+    """The contents of a provider's document, and the number of usable keys for each algorithm."""
 
     keys_url: str
     issuer: str
@@ -44,7 +45,7 @@ class Found(NamedTuple):
 
 
 def main() -> int:
-    """Print what was found. Returns 0, or 1 with one clear line on stderr."""
+    """Print the variables for .env. Returns 0, or 1 with one clear line on stderr."""
     try:
         found = discover(os.environ.get("ISSUER", "").strip())
     except ServiceError as error:
@@ -57,7 +58,7 @@ def main() -> int:
 
 
 def discover(issuer: str) -> Found:
-    """Ask a provider with two requests, each of at most 1.5 s and 64 KB, as the function fetches.
+    """Ask a provider with two requests. Each has at most 1.5 s and 64 KB, as in the function.
 
     Raises Misconfiguration if ISSUER or the provider's answer is wrong, and KeysUnreachable if the
     function could not use any key.
@@ -67,12 +68,12 @@ def discover(issuer: str) -> Found:
         raise Misconfiguration("ISSUER", f"{_ACCEPTS}: ISSUER=https://login.example.com")
     document = _document(asked)
     named = document.get("issuer")
-    # Section 4.3: they must be equal, or another provider could answer for this one.
+    # Section 4.3: the two must be equal. Otherwise another provider could answer for this one.
     if named != issuer:
         raise Misconfiguration(
             "ISSUER",
-            f"the document at {asked} is of another issuer, {_shown(named)}; spell ISSUER "
-            "exactly so, if that is your provider",
+            f"the document at {asked} is of another issuer, {_shown(named)}; if that is your "
+            "provider, spell ISSUER exactly like this",
         )
     keys_url = document.get("jwks_uri")
     fetched = _https(keys_url) if isinstance(keys_url, str) else None
@@ -90,7 +91,7 @@ def discover(issuer: str) -> Found:
 
 
 def _https(text: str) -> Url | None:
-    """Return an https URL that every reader of .env reads alike."""
+    """Return an https URL that every reader of .env reads in the same way, or None."""
     try:
         found = url(text)
     except Refused:
@@ -102,7 +103,7 @@ def _document(asked: Url) -> dict[str, Any]:
     try:
         found = json.loads(fetch(asked, _JSON, inf).decode("utf-8-sig"))
     except (ConnectionFault, ValueError, RecursionError) as error:
-        # The message of json may quote the document, and does not help.
+        # The error message of the json module may quote the document, and does not help.
         is_json = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError))
         fault = "is not JSON" if is_json else f"cannot be fetched: {error}"
         raise Misconfiguration(

@@ -1,12 +1,12 @@
-"""`make lock`: writes each set's lock, with all packages and the hashes of all their files.
+"""`make lock`: writes the lock of each set, with all packages and the hashes of all their files.
 
-People edit the `.in` files: the packages that are imported or run, and the few without wheels. A
-locked version stays while it fits. UPGRADE=1 takes the newest versions of all packages,
-UPGRADE=name,name those of the named ones. One version serves Python 3.10 and newer on any system,
-if there is one.
+People edit the `.in` files. These name the packages that are imported or run, and the few packages
+without wheels. A locked version stays while it fits. UPGRADE=1 takes the newest versions of all
+packages; UPGRADE=name,name takes the newest versions of the named packages. If one version works
+for Python 3.10 and newer on any system, the lock has only that version.
 
-It needs only the standard library and uv, which it installs by its own lock. The locks name no
-index: uv uses the one of its own settings (UV_DEFAULT_INDEX).
+This program needs only the standard library and uv, which it installs from its own lock. The locks
+name no index: uv uses the index of its own settings (UV_DEFAULT_INDEX).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ SETS: Mapping[str, str] = {
     "requirements-dev": "requirements-run",
     "requirements-measure": "requirements-dev",
 }
-"""Each set, and the set that it extends: its packages are not repeated."""
+"""Each set, and the set that it extends. The lock does not repeat the packages of that other
+set."""
 
 _OPTIONS = ["--universal", "--python-version=3.10", "--fork-strategy=fewest", "--generate-hashes"]
 _OPTIONS += ["--no-header", "--no-annotate", "--no-build-isolation", "--quiet"]
@@ -37,7 +38,7 @@ _PACKAGE = re.compile(r"^(?=\w)", re.MULTILINE)
 
 
 def main() -> int:
-    """Write all locks. Returns 0, or 1 with the fault on stderr; then it has written none."""
+    """Write all locks. Returns 0; or 1 with the fault on stderr, and then no lock is changed."""
     folder = ROOT / "build" / "lock"
     try:
         folder.parent.mkdir(exist_ok=True)
@@ -53,7 +54,8 @@ def main() -> int:
 
 
 def upgrades(wish: str) -> list[str]:
-    """Return uv's options for UPGRADE: nothing, "1" for all, or names separated by commas."""
+    """Return uv's options for UPGRADE, which is empty, "1" for all, or names separated by
+    commas."""
     if wish in {"", "0", "no"}:
         return []
     if wish == "1":
@@ -87,7 +89,7 @@ def made(programs: Path, more: Sequence[str]) -> dict[str, str]:
 
 
 def read() -> dict[str, str]:
-    """Return the current locks; "" for one that is missing."""
+    """Return the current locks, with "" for a missing lock."""
     files = {name: ROOT / f"{name}.txt" for name in SETS}
     return {
         name: file.read_text(encoding="utf-8") if file.exists() else ""
@@ -96,17 +98,18 @@ def read() -> dict[str, str]:
 
 
 def packages(lock: str) -> list[str]:
-    """Return a lock's packages with their hashes, as they are written there, without options."""
+    """Return the packages of a lock with their hashes, as the lock has them, without options."""
     return [text for text in _PACKAGE.split(lock) if re.match(r"\w", text)]
 
 
 def packages_with(name: str, sets: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
-    """Return the packages of a set and of the sets that it extends; none for ""."""
+    """Return the packages of a set and of the sets that it extends, or no packages for ""."""
     return [*packages_with(sets[name], sets, locks), *packages(locks[name])] if name else []
 
 
 def _head(name: str, base: str) -> list[str]:
-    """Return the lines before the packages; pip lets a later `--only-binary` undo `--no-binary`."""
+    """Return the lines before the packages, in order: in pip a later `--only-binary` undoes
+    `--no-binary`."""
     source = (ROOT / f"{name}.in").read_text(encoding="utf-8")
     lines = [f"# `make lock` writes this, of {Path(name).name}.in.\n"]
     if base:

@@ -1,8 +1,8 @@
-"""`make doctor`: says what is missing or wrong, before a deploy.
+"""`make doctor`: reports before a deploy what is missing or wrong.
 
 It changes nothing and shows no secret. It sends only one GET to STS (for its clock) and, with
-JWT_JWKS_URL, one for the keys. It looks up a bucket's own domain in DNS.
+JWT_JWKS_URL, one GET for the keys. It looks up the domain of the bucket in DNS.
 
-patient.py collects what is examined, and checks.py runs the checks. Each other module has the
-checks of one topic.
+patient.py collects the variables, and checks.py runs the checks. Each other module has the checks
+of one topic.
 """

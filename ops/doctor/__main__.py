@@ -1,4 +1,4 @@
-"""`python -m ops.doctor` (make doctor): reads the environment and .env, prints the table."""
+"""`python -m ops.doctor` (make doctor): reads the environment and .env, and prints the table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ops.doctor.checks import examine
 
 
 def main() -> int:
-    """Examine and print the table. Returns 0, or 1 if something must be fixed."""
+    """Run all checks and print the table. Returns 0, or 1 if something must be fixed."""
     checks = examine(os.environ, Path())
     print(report.table(checks))
     if where := report.pointer(checks, "doctor"):

@@ -12,7 +12,8 @@ from ops.doctor.patient import Patient, read
 from ops.report import Check, Finding, skipped
 
 ASKING_SECONDS = 5.0
-"""For all checks that ask others, which run at the same time: `s deploy` waits for them."""
+"""The time limit for the checks that send requests. They run at the same time, and `s deploy` waits
+for them."""
 
 _Judge = Callable[[Patient], Finding]
 
@@ -20,7 +21,7 @@ _Judge = Callable[[Patient], Finding]
 def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
     """Run every check; `folder` is the checkout, with .env and s.yaml. Never raises."""
     patient = read(shell, folder)
-    # Checks that ask others run while the other checks work.
+    # The checks that send requests run in threads, at the same time as all other checks.
     asked = {check: _begun(check, patient) for check in _ASKING}
     found = {check: check(patient) for _, check in _CHECKS if check not in asked}
     wait(asked.values(), ASKING_SECONDS)
@@ -29,13 +30,13 @@ def examine(shell: Mapping[str, str], folder: Path) -> list[Check]:
 
 
 def _begun(check: _Judge, patient: Patient) -> Future[Finding]:
-    """Run it in a thread that nobody waits for at the end: a name look-up has no timeout."""
+    """Run the check in a daemon thread, because a name look-up has no timeout."""
     future = Future[Finding]()
 
     def work() -> None:
         try:
             future.set_result(check(patient))
-        except Exception as error:  # noqa: BLE001 - raised again by whoever asks for the result
+        except Exception as error:  # noqa: BLE001 - raised again when the result is read
             future.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()

@@ -1,8 +1,8 @@
 """A domain of your own: checks the files that s.domain.yaml needs, before a deploy reads them.
 
-The component makes the function and its trigger before it reads the certificate, and sets the cap
-of instances last (seen in fc3 0.1.22). If a file is missing, a function that anyone may call stays
-behind without its cap.
+The component creates the function and its trigger before it reads the certificate, and sets the
+cap of instances last (seen in fc3 0.1.22). So if a file is missing, the deploy leaves a function
+that anyone may call and that has no cap.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ from ops.doctor.patient import Patient
 from ops.report import Finding, failed, passed, skipped, warned
 
 DEFAULTS = {"CERT_FILE": "./cert/fullchain.pem", "CERT_KEY_FILE": "./cert/key.pem"}
-"""The certificate and its key, as s.domain.yaml has them."""
-MAX_PEM_BYTES = 256 * 1024  # of a file that is read; far above any chain
+"""The files of the certificate and its key, with the same defaults as in s.domain.yaml."""
+MAX_PEM_BYTES = 256 * 1024  # the limit for a file; no certificate chain is so large
 SOON = timedelta(days=14)
-"""Days before a certificate's end, so that there is time to get another one."""
+"""A certificate that ends within this time gets a warning, so that there is time to renew it."""
 
 _CERT, _KEY = DEFAULTS
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"(\*\.)?({_LABEL}\.)+{_LABEL}")
 _FETCHED = ("http://", "https://", "oss://")
-"""Addresses that the component fetches, instead of a path (its source)."""
+"""The beginnings of addresses that the component fetches (seen in its source). Other values are
+paths."""
 _CERTIFICATE_LINE, _KEY_LINE = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 _LONGEST_SHOWN = 60
-"""The longest path that is shown: a longer one may be the text of a key, put there by mistake."""
+"""The longest path that is shown. A longer value may be the text of a key, given by mistake."""
 _CONSEQUENCE = (
-    "s.domain.yaml would stop there, and leave a public function without its cap of instances "
-    "(for s.yaml alone, unset DOMAIN_NAME)"
+    "s.domain.yaml would stop there, and leave a public function without its cap of instances. "
+    "To deploy with s.yaml alone, unset DOMAIN_NAME"
 )
 
 
 class _Wrong(Exception):
-    """The message says what is wrong with a file, without quoting it."""
+    """Raised for a bad file. The message says what is wrong, and does not quote the file."""
 
 
 class _Pem(NamedTuple):
@@ -59,7 +60,7 @@ class _Pem(NamedTuple):
 
 
 def own_domain(patient: Patient) -> Finding:
-    """Whether s.domain.yaml would get a domain, with a matching certificate and key."""
+    """Whether s.domain.yaml would get a domain, with a certificate and key that match."""
     domain = patient.variables.get("DOMAIN_NAME", "").lower()
     if not domain:
         unread = [name for name in ("CERT_NAME", *DEFAULTS) if name in patient.variables]
@@ -69,7 +70,7 @@ def own_domain(patient: Patient) -> Finding:
     if len(domain) > 253 or not _NAME.fullmatch(domain):
         return failed(
             "DOMAIN_NAME: must be a bare name, like up.example.com, without scheme, port and path; "
-            "write one with other letters in its ASCII form (xn--…)"
+            "write a name with other letters in its ASCII form (xn--…)"
         )
     values = {name: patient.variables.get(name) or DEFAULTS[name] for name in DEFAULTS}
     called = {
@@ -111,7 +112,7 @@ def _judged(domain: str, called: dict[str, str], pems: dict[str, _Pem]) -> Findi
         return failed(f"{domain}: {'; '.join(faults)}. {_CONSEQUENCE}")
     doubts = [*_doubts(chain, called[_CERT])]
     if _KEY_LINE in pems[_CERT].data:
-        doubts.append(f"{called[_CERT]} has a private key too, which would be sent with it")
+        doubts.append(f"{called[_CERT]} has a private key too, and a deploy would send it")
     if pems[_KEY].mode & (stat.S_IRGRP | stat.S_IROTH):
         doubts.append(f"others on this machine may read {called[_KEY]}: chmod 600")
     if doubts:
@@ -120,7 +121,8 @@ def _judged(domain: str, called: dict[str, str], pems: dict[str, _Pem]) -> Findi
 
 
 def _read(folder: Path, value: str) -> _Pem:
-    """Read it as the component does: PEM text, or a path from where it runs. Raises _Wrong."""
+    """Read PEM text, or a file by its path from the checkout, as the component does. Raises
+    _Wrong."""
     if value.startswith("-"):
         return _Pem(value.encode(), 0)
     try:
@@ -144,7 +146,7 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
         raise _Wrong("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
     try:
         found = x509.load_pem_x509_certificates(data)
-        # The issuer is parsed only here, and an error would otherwise come later.
+        # This parses the issuer and the subject, so that an error comes here and not later.
         found[0].issuer.public_bytes()
         found[0].subject.public_bytes()
     except (ValueError, x509.InvalidVersion):

@@ -1,4 +1,4 @@
-"""Checks who may call, how often, and whether the secrets can be guessed."""
+"""Checks who may call and how often, and whether somebody could guess the secrets."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def logins(patient: Patient) -> Finding:
 
 
 def rate_limits(patient: Patient) -> Finding:
-    """Whether one caller can use up what all share."""
+    """Whether one caller can use up the limits that all callers share."""
     wrong, settings = patient.faults_of("CALLER_"), patient.settings
     if wrong:
         return judged(wrong)
@@ -60,8 +60,8 @@ def rate_limits(patient: Patient) -> Finding:
     ]
     if off:
         return warned(
-            f"{' and '.join(off)}=0: one caller can use up what all share, like the STS calls of "
-            "the whole account; if it is empty, there is a limit"
+            f"{' and '.join(off)}=0: one caller can use up the limits that all share, like the STS "
+            "calls of the whole account; an empty value sets the default limit"
         )
     return passed(
         f"{settings.caller_tokens_per_minute} new tokens, {settings.caller_urls_per_minute} URLs "
@@ -70,7 +70,7 @@ def rate_limits(patient: Patient) -> Finding:
 
 
 def secrets(patient: Patient) -> Finding:
-    """Whether the secrets can be guessed; a malformed one is a fault of its own variable."""
+    """Whether somebody could guess the secrets. A malformed secret is reported for its variable."""
     used = _used_secrets(patient)
     weak, users = [], dict[bytes, list[str]]()
     for name, secrets in used.items():
@@ -84,12 +84,12 @@ def secrets(patient: Patient) -> Finding:
     if weak:
         faults.append(
             f"{', '.join(weak)}: can be guessed: it is mostly repetitions, runs (abc, 123) or "
-            "common words; make a new one with openssl rand -base64 32"
+            "common words; make a new secret with openssl rand -base64 32"
         )
     if shared:
         faults.append(
             f"{', '.join(shared)}: the same secret, so anyone who knows one knows the other; give "
-            "each its own"
+            "each variable its own secret"
         )
     if weak:
         return judged(faults)

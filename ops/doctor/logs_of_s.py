@@ -1,8 +1,8 @@
 """Looks for our secrets in the logs that `s` keeps on this machine.
 
-`s deploy`, `s info`, `s plan` and `s preview` print all variables of the function. `s` writes what
-they print, and the private key of s.domain.yaml, into its logs, which everybody on the machine may
-read (seen in the CLI 3.1.10 with fc3 0.1.22). `s set log disable` stops that.
+`s deploy`, `s info`, `s plan` and `s preview` print all variables of the function. `s` writes this
+output, and the private key of s.domain.yaml, into its logs. Everybody on the machine may read these
+logs (seen in the CLI 3.1.10 with fc3 0.1.22). `s set log disable` stops the logs.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from ops.report import Finding, passed, skipped, warned
 from token_service.settings import variables as v
 
 MAX_ENTRIES = 20_000
-"""The most files and folders: `s` makes a folder with three files for each run."""
+"""The largest number of files and folders to look at. `s` makes a folder with three files for each
+run."""
 MAX_BYTES, MAX_FILE_BYTES = 32 * 1024 * 1024, 8 * 1024 * 1024
-"""Limits for all files and for one file; of a larger one only the beginning and end are read."""
+"""Limits for all files and for one file. Of a larger file only the beginning and the end are
+read."""
 SHORTEST_SECRET = 16
-"""Bytes; a shorter secret is too short for the function as well, and could be found by chance."""
+"""In bytes. The function refuses a shorter secret anyway, and a log may contain it by chance."""
 
 _SECRETS = (v.JWT_SECRET, v.CALLBACK_SECRET, v.UPLOAD_HOOK_SECRET, v.MULTIPART_SECRET)
 _KEY_LINE = b"PRIVATE KEY-----"
@@ -37,7 +39,8 @@ class _Log(NamedTuple):
 
 
 def logs_of_s(patient: Patient) -> Finding:
-    """Return which secrets are there, in how many files; no secret is shown, no link followed."""
+    """Report which secrets are in the logs, and in how many files. It shows no secret, and follows
+    no link."""
     folder = home_of(patient.shell) / "logs"
     user = Path(patient.shell.get("HOME") or "/")
     name = f"~/{folder.relative_to(user)}" if folder.is_relative_to(user) else str(folder)
@@ -52,7 +55,7 @@ def logs_of_s(patient: Patient) -> Finding:
     if not stat.S_ISDIR(mode):
         return passed(f"there is no {name}")
     looked, wanted = _Looked(), _wanted(patient.variables)
-    # The newest come first, so that MAX_BYTES leaves out old ones.
+    # The newest files come first, so that the limit MAX_BYTES leaves out old files.
     for log in sorted(_logs(folder, looked), reverse=True):
         looked.look_at(log, wanted)
     if not looked.found:
@@ -65,7 +68,7 @@ def logs_of_s(patient: Patient) -> Finding:
 
 
 class _Looked:
-    """What was read, and in how many files each secret was found."""
+    """The amount that was read, and the number of files in which each secret was found."""
 
     def __init__(self) -> None:
         self.found: dict[str, int] = {}
@@ -73,7 +76,7 @@ class _Looked:
         self.is_whole = True
 
     def look_at(self, log: _Log, wanted: Mapping[str, tuple[bytes, ...]]) -> None:
-        """Count what is in a file. Never raises."""
+        """Search one file for all secrets, and count it. Never raises."""
         if self._bytes >= MAX_BYTES:
             self.is_whole = False
             return
@@ -101,7 +104,7 @@ class _Looked:
 
 
 def _logs(folder: Path, looked: _Looked) -> Iterator[_Log]:
-    """Return all files below, of at most MAX_ENTRIES entries; links are not followed."""
+    """Yield all files below the folder, up to MAX_ENTRIES entries. Links are not followed."""
     waiting, seen = [str(folder)], 0
     while waiting:
         try:
@@ -120,7 +123,7 @@ def _logs(folder: Path, looked: _Looked) -> Iterator[_Log]:
 
 
 def _parts(path: str) -> Iterator[bytes]:
-    """Yield a file's bytes; of a large one only both ends. Raises OSError."""
+    """Yield the bytes of a file; for a large file only both ends. Raises OSError."""
     with opened(Path(path), follows_links=False) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= MAX_FILE_BYTES:
@@ -132,11 +135,11 @@ def _parts(path: str) -> Iterator[bytes]:
 
 
 def _wanted(variables: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
-    """Return the bytes to look for, by their description. They are not patterns."""
+    """Return the bytes to search for, by their description. They are not patterns."""
     wanted: dict[str, tuple[bytes, ...]] = {"a private key": (_KEY_LINE,)}
     for variable in _SECRETS:
         parts = [part.strip() for part in variables.get(variable.name, "").split(",")]
-        # Also as JSON writes it.
+        # A log may also have a secret in the spelling of JSON.
         quoted = [
             json.dumps(part, ensure_ascii=only)[1:-1] for part in parts for only in (True, False)
         ]

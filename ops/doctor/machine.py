@@ -13,7 +13,7 @@ from ops.smoke import contract, wire
 
 
 def python(patient: Patient) -> Finding:
-    """The version that runs this; the deployed function uses another one."""
+    """The Python version that runs this check. The deployed function uses its own version."""
     version = ".".join(map(str, patient.python))
     if patient.python < (3, 10):
         return failed(f"{version}: must be 3.10 or newer")
@@ -21,20 +21,21 @@ def python(patient: Patient) -> Finding:
 
 
 def pip(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
-    """`make build` needs pip to fetch packages."""
+    """Whether pip is installed, which `make build` needs to fetch packages."""
     if importlib.util.find_spec("pip") is None:
-        return failed("missing: it fetches what the function needs; python3 -m ensurepip")
+        return failed("missing: it fetches the function's packages; python3 -m ensurepip")
     return passed()
 
 
 def make(patient: Patient) -> Finding:
-    """s.yaml builds with make."""
+    """Whether make is installed, which s.yaml needs for the build."""
     found = shutil.which("make", path=patient.shell.get("PATH", ""))
     return passed() if found else failed("missing: s.yaml builds with it; apt-get install make")
 
 
 def byte_code(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
-    """`make build` says it too, but nobody reads that: `s deploy -y >/dev/null`."""
+    """Whether the package will have byte code. `make build` says so too, but often nobody reads it:
+    `s deploy -y >/dev/null`."""
     try:
         found, why = compiler()
     except PackageError as error:
@@ -45,7 +46,7 @@ def byte_code(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one si
 
 
 def clock(patient: Patient) -> Finding:
-    """Whether the clock agrees with that of STS, which refuses signatures with a wrong time."""
+    """Whether the clock agrees with the clock of STS. STS refuses signatures with a wrong time."""
     endpoint = patient.settings.sts_endpoint
     address = wire.Address(endpoint.scheme, endpoint.host, endpoint.port, "")
     try:
@@ -56,4 +57,4 @@ def clock(patient: Patient) -> Finding:
     if seconds is None:
         return skipped(f"not checked: {endpoint} sends no Date")
     fault = contract.skew_fault(f"the Date of {endpoint}", seconds, reply)
-    return failed(f"{fault}; STS refuses signatures of a wrong clock") if fault else passed()
+    return failed(f"{fault}; STS refuses signatures with a wrong time") if fault else passed()

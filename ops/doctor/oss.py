@@ -1,4 +1,4 @@
-"""Checks where the function reaches OSS, and its role at STS."""
+"""Checks the region, the endpoints, the bucket and the upload role."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def region(patient: Patient) -> Finding:
 
 
 def endpoints(patient: Patient) -> Finding:
-    """Where clients reach OSS. Source of the date: vendor documentation, "Regions and
-    endpoints"."""
+    """The endpoint at which clients reach OSS.
+
+    The date is from the vendor documentation, "Regions and endpoints".
+    """
     wrong, settings = patient.faults_of("OSS_ENDPOINT"), patient.settings
     if wrong:
         return judged(wrong)
@@ -38,14 +40,14 @@ def endpoints(patient: Patient) -> Finding:
         )
     if is_public_in_mainland(settings.oss_endpoint, settings.region):
         return warned(
-            "uploads fail (PublicEndpointForbidden) if you began with OSS on 2025-03-20 or later: "
-            f"then you need a domain of your own as OSS_ENDPOINT {page}; {where}"
+            "uploads fail (PublicEndpointForbidden) if you began with OSS on 2025-03-20 or later. "
+            f"Then you need a domain of your own as OSS_ENDPOINT {page}; {where}"
         )
     return passed(where)
 
 
 def own_calls(patient: Patient) -> Finding:
-    """Where the function itself reaches OSS."""
+    """The endpoint at which the function itself reaches OSS."""
     wrong, own = patient.faults_of("OSS_INTERNAL_"), patient.settings.oss_internal_endpoint
     if wrong:
         return judged(wrong)
@@ -53,7 +55,7 @@ def own_calls(patient: Patient) -> Finding:
         return skipped("not known: region, bucket or OSS_ENDPOINT is wrong")
     where = f"the function itself reaches OSS at {own}"
     if "-internal." in own.host:
-        where += " (that it can without a VPC is not verified on the real cloud (assumption 33))"
+        where += " (without a VPC this is not verified on the real cloud (assumption 33))"
     return passed(where)
 
 

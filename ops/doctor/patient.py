@@ -1,7 +1,7 @@
 """The variables that a deploy would pass to the function, with their faults.
 
-They come from the environment, then from .env, then from the catalogue's defaults, which s.yaml has
-too. The function's own settings check them.
+They come from the environment, then from .env, then from the defaults of the catalogue, which
+s.yaml has too. The function's own code for settings checks them.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from token_service.settings.variables import VARIABLES
 DEFAULT_REGION = "cn-hangzhou"
 """The region that s.yaml uses without REGION."""
 LOGINS = ("AUTH", "JWT_")
-"""The beginning of the names of variables for logins."""
+"""The beginnings of the names of the variables for logins."""
 _RUN_BY_S = "serverless_devs_traceid"
 """`s` sets it for the programs that it runs (seen in the CLI)."""
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
-"""Variables that Function Compute itself sets."""
+"""The beginnings of the names of the variables that Function Compute itself sets."""
 DEPLOYED = frozenset(v.name for v in VARIABLES if not v.name.startswith(_PLATFORM))
 """The function's variables that a deploy sets."""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """What is examined: the environment of this shell, and the variables a deploy would set."""
+    """The environment of this shell, and the variables that a deploy would set."""
 
     shell: Mapping[str, str]
     variables: Mapping[str, str] = field(repr=False)
-    """The variables that are not empty: s.yaml, too, treats an empty one as not set."""
+    """The variables that are not empty. s.yaml also treats an empty variable as not set."""
     loaded: Loaded = field(repr=False)
     left_to_s_yaml: frozenset[str]
-    """Variables that are not set, but that s.yaml derives from what only it knows."""
+    """Variables that are not set, because s.yaml derives them from the account's id."""
     settings: Settings
-    """Valid values stand in for wrong ones."""
+    """The settings. A wrong variable is replaced by a valid value."""
     faults: Mapping[str, str]
     """The fault of each wrong variable."""
     folder: Path
-    """The checkout, from which `s` and its components read files."""
+    """The folder of the checkout. `s` and its components read files from there."""
     python: tuple[int, ...] = tuple(sys.version_info[:3])
 
     @property
@@ -53,7 +53,7 @@ class Patient:
         return bool(self.shell.get(_RUN_BY_S))
 
     def faults_of(self, *beginnings: str) -> list[str]:
-        """Return the faults of the variables whose names begin so."""
+        """Return the faults of the variables with names that begin with one of these texts."""
         return [text for name, text in self.faults.items() if name.startswith(beginnings)]
 
 
@@ -63,7 +63,7 @@ def read(shell: Mapping[str, str], folder: Path) -> Patient:
     variables = {name: value for name, value in loaded.variables.items() if value}
     left = frozenset[str]()
     if (folder / "s.yaml").exists():
-        # s.yaml derives the role's name from the account's id, which only it knows.
+        # s.yaml derives the role's name from the account's id. That id is not known here.
         left = frozenset({"ROLE_ARN"} - variables.keys())
         variables.setdefault("REGION", DEFAULT_REGION)
     # The platform will set the region of the deploy.
@@ -75,7 +75,7 @@ def read(shell: Mapping[str, str], folder: Path) -> Patient:
 
 
 def _before_s(shell: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Return the shell as it was before `s` added .env, to see what is cut off there."""
+    """Return the shell's variables as they were before `s` added .env, to see what .env changes."""
     if not shell.get(_RUN_BY_S):
         return dict(shell)
     names = dotenv.load(folder, {}).names

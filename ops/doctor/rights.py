@@ -16,7 +16,7 @@ from token_service.login import callers
 
 
 def policies(patient: Patient) -> Finding:
-    """Each policy, rendered for a user id of the greatest length."""
+    """Each policy, rendered for a user id of the maximum length."""
     wrong, settings = patient.faults_of("POLICY_"), patient.settings
     if wrong:
         return judged(wrong)
@@ -46,7 +46,8 @@ def _is_packed(name: str) -> bool:
 
 
 def roles(patient: Patient) -> Finding:
-    """The rights for the operator to compare with the roles, which cannot be seen from here."""
+    """The rights that both roles need. The operator compares them, because the roles are not
+    visible here."""
     settings, variables = patient.settings, patient.variables
     if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
         return skipped("not known: bucket or policies are wrong")

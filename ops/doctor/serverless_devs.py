@@ -1,4 +1,4 @@
-"""Checks the command line `s`, and which variables it would change on the way."""
+"""Checks the command line `s`, and which values of variables it would change."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _ACCESS = ("access.yaml", "access.yml")
 _CHANGES = {
     "#": "a bare # begins a comment; put the value into single quotes",
     "$": "`s` expands $, in quotes too; use a value without $, or set it in the environment only",
-    "endless": "it refers to itself, at which `s` crashes; use a value without $",
+    "endless": "it refers to itself, and then `s` crashes; use a value without $",
 }
 
 
 def cli(patient: Patient) -> Finding:
-    """Whether it is Serverless Devs, in a version that understands s.yaml."""
+    """Whether `s` is Serverless Devs, in a version that understands s.yaml."""
     if patient.is_under_s:
         return passed(f"{patient.shell.get(_VERSION, 'it')} runs this")
     found = _program(patient)
     if found is None:
         return noted(
             "missing: `s deploy` needs it (npm install -g @serverless-devs/s); a stack in the "
-            "console (make template) and a deploy by hand do not"
+            "console (make template) and a deploy by hand do not need it"
         )
     try:
         done = subprocess.run(
@@ -58,13 +58,13 @@ def cli(patient: Patient) -> Finding:
 
 
 def access(patient: Patient) -> Finding:
-    """The key is in the environment or .env, or an alias of access.yaml (all seen in the CLI).
+    """Whether `s` has a key: in the environment, in .env or as an alias of access.yaml.
 
-    It never FAILs: without a key `s` stops at once, `s deploy -a` names another one, and other ways
-    to deploy need none.
+    All three were seen in the CLI. This check never fails, because without a key `s` stops at once,
+    `s deploy -a` names another key, and other ways to deploy need no key.
     """
     if patient.is_under_s:
-        return passed("`s` has a key, or it would not run this")
+        return passed("`s` has a key, since it runs this check")
     if _program(patient) is None:
         return skipped("there is no `s`")
     own = ("AccountID", "AccessKeyID", "AccessKeySecret")
@@ -83,11 +83,12 @@ def access(patient: Patient) -> Finding:
 
 
 def rights_of_key(patient: Patient) -> Finding:
-    """The rights for the operator to compare with the key's user, who cannot be seen from here."""
+    """The rights that the key of `s` needs. The operator compares them with the rights of its
+    user."""
     if _program(patient) is None and not patient.is_under_s:
         return skipped("there is no `s`")
     try:
-        # A name with * would list the rights of others.
+        # A function name with * would list rights for other functions.
         Reader(patient.variables).read(roles.NAME)
         Reader(patient.variables).optional(roles.FUNCTION_ROLE, "")
     except Misconfiguration as error:
@@ -100,8 +101,7 @@ def _program(patient: Patient) -> str | None:
 
 
 def home_of(shell: Mapping[str, str]) -> Path:
-    """Return the folder where `s` keeps its data: ~/.s, or that of its settings (seen in the
-    CLI)."""
+    """Return the folder where `s` keeps its data: ~/.s, or the folder that its settings name."""
     above = shell.get("serverless_devs_config_home") or shell.get("HOME") or Path.home()
     home = Path(above, ".s")
     try:
@@ -112,7 +112,8 @@ def home_of(shell: Mapping[str, str]) -> Path:
 
 
 def env_file(patient: Patient) -> Finding:
-    """Which values of .env arrive changed. A comment after a blank is not a fault."""
+    """Which values of .env change before the function gets them. A comment after a blank is no
+    fault."""
     loaded = patient.loaded
     if loaded.path is None:
         return passed("there is none")
@@ -128,7 +129,8 @@ def env_file(patient: Patient) -> Finding:
 
 
 def shell_signs(patient: Patient) -> Finding:
-    """`s local` passes values through a shell, where {"a":1} lost its quotes and $NAME vanished."""
+    """Whether `s local` would change a value. It passes values through a shell, where {"a":1} lost
+    its quotes and $NAME disappeared."""
     names = [name for name, value in passed_on(patient) if re.search("[$`\"'\\\\]", value)]
     if names:
         return warned(

@@ -11,13 +11,13 @@ from token_service import warnings
 from token_service.settings.values import ROUTE_WORDS
 
 SURE_INSTANCES = 100
-"""The smaller of the two numbers on the vendor's pages, for an account in a region."""
+"""The instances that an account has in a region: the smaller number on the vendor's pages."""
 MAX_VARIABLES_BYTES = 4096
-"""The limit on all variables of a function, names and values (vendor documentation)."""
+"""The limit for the names and values of all variables of a function (vendor documentation)."""
 
 
 def names(patient: Patient) -> Finding:
-    """Names that nothing reads, but that are almost one of ours."""
+    """Names that nothing reads, but that are almost the name of one of our variables."""
     faults, others = list[str](), list[str]()
     for name, meant in misspelt.find(patient.loaded.variables):
         where = ".env" if name in patient.loaded.names else "the environment"
@@ -29,7 +29,7 @@ def names(patient: Patient) -> Finding:
 
 
 def runtime(patient: Patient) -> Finding:
-    """Whether it is one of the two runtimes of s.yaml."""
+    """Whether RUNTIME is one of the two runtimes of s.yaml."""
     runtime = patient.variables.get("RUNTIME", "python3.10")
     if runtime not in ("python3.10", "custom"):
         return failed(f"RUNTIME={runtime}: must be python3.10, which is the default, or custom")
@@ -39,7 +39,7 @@ def runtime(patient: Patient) -> Finding:
 
 
 def instances(patient: Patient) -> Finding:
-    """Whether a new account is sure to have so many instances."""
+    """Whether every new account is allowed this number of instances."""
     name = "MAX_INSTANCES"
     value = patient.variables.get(name, "10")
     if not re.fullmatch(r"\s*[0-9]{1,6}\s*", value):
@@ -48,31 +48,31 @@ def instances(patient: Patient) -> Finding:
     if not number:
         return warned(f"{name}=0: the platform would refuse every call")
     if number <= SURE_INSTANCES:
-        return passed(f"at most {number}; the account's other functions have so many less")
+        return passed(f"at most {number}; the account's other functions have that many fewer")
     return warned(
         f"{name}={number}: an account has {SURE_INSTANCES} in a region, or 300, for all functions "
         "together; the vendor's pages differ, and it is not verified on the real cloud "
-        "(assumption 81). With fewer, `s deploy` ends before the cap is set: look up the quota in "
-        "the console before"
+        "(assumption 81). If it has fewer than {name}, `s deploy` ends before the cap is set, so "
+        "look up the quota in the console first"
     )
 
 
 def overwriting(patient: Patient) -> Finding:
-    """The operator has to compare it with the bucket, which cannot be seen from here."""
+    """Whether uploads may replace objects. The operator has to check the bucket's own rule."""
     wrong = patient.faults_of("OVERWRITE")
     if wrong:
         return judged(wrong)
     if patient.variables.get("OVERWRITE") != "no":
         return passed("an upload may replace an existing object")
     return passed(
-        "the function's signatures refuse it. Tokens need the bucket's rule as well (the stack's "
-        "Overwrite=no), which has no effect in a bucket with versioning; if several first writes "
-        "come at once, more than one may pass"
+        "signed URLs and forms cannot replace an object. Tokens need the bucket's rule too (the "
+        "stack's Overwrite=no), which has no effect in a bucket with versioning. If several first "
+        "writes come at once, more than one may pass"
     )
 
 
 def upload_limits(patient: Patient) -> Finding:
-    """Whether limits on uploads do not apply to tokens."""
+    """Whether there are upload limits that tokens do not obey."""
     settings = patient.settings
     if settings.has_unbound_tokens:
         return warned(warnings.UNBOUND)
@@ -81,7 +81,7 @@ def upload_limits(patient: Patient) -> Finding:
 
 
 def others(patient: Patient) -> Finding:
-    """The faults of variables that have no line of their own."""
+    """The faults of the variables that no other check covers."""
     apart = (
         *("OSS_", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
         *("CALLER_", "OVERWRITE"),
