@@ -1,14 +1,14 @@
-"""The text of a release page: what is new, what to read before an upgrade, how to deploy.
+"""Makes the text of a release page: what is new, what to read before an upgrade, how to deploy.
 
 The console's deployment link is `<console>/<region>/stacks/create?templateUrl=<address>`, as in the
 vendor's own pages and READMEs (help.aliyun.com, *ossutil*: a RAM user by a ROS script; *Global
 Accelerator*; the READMEs of its technical solutions). If the region is the word `region`, the
-console uses the region that the user visited last, and shows it so that it can be changed.
+console uses the region that the user visited last. It shows this region, so the user can change it.
 
-ROS reads a template of at most 524,288 bytes from OSS, or over http and https, at an address of at
-most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). The vendor's own links
-all use OSS. That the console takes the file from any https address, also through redirects, is not
-verified on the real cloud (assumption 79).
+ROS reads a template of at most 524,288 bytes from OSS, or over http or https. Its address has at
+most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). All of the vendor's own
+links use OSS. That the console accepts any https address, also with redirects, is not verified on
+the real cloud (assumption 79).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import NamedTuple
 from ops.package import PackageError
 
 CONSOLES = ("https://ros.console.aliyun.com", "https://ros.console.alibabacloud.com")
-"""For accounts of aliyun.com, and of alibabacloud.com."""
+"""The ROS consoles for accounts of aliyun.com, and for accounts of alibabacloud.com."""
 
 MAX_URL_BYTES = 1024
 """The limit on a templateUrl (vendor documentation)."""
 
-# No name and password, no query, no fragment: it becomes part of another address.
+# The URL has no user name, password, query or fragment, because it becomes part of another URL.
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%+@-]+)*/?")
 _RELATIVE = re.compile(r"\]\((?![a-z]+:|#)([^)\s]+)\)")
 
@@ -58,10 +58,10 @@ class Section(NamedTuple):
 
 
 def place(env: Mapping[str, str], name: str) -> str:
-    """Return the address in a variable, without a final slash; the variable's name if it is not
-    set.
+    """Return the address in a variable, without a final slash, or the variable's name if the
+    variable is not set.
 
-    Raises PackageError if it is not a plain https address, or too long.
+    Raises PackageError if the value is not a plain https address, or is too long.
     """
     url = env.get(name) or name
     if url == name:
@@ -70,13 +70,13 @@ def place(env: Mapping[str, str], name: str) -> str:
         raise PackageError(
             f"{name}={url}: must be an https:// address of letters, digits and -._~%+@/, "
             "without a query, like https://example.com/sts/v1.1.0. ROS also reads templates over "
-            "http, but then others could change the roles in your users' accounts on the way"
+            "http, but then an attacker could change the roles in your users' accounts"
         )
     url = url.rstrip("/")
     if len(f"{url}/template.yml") > MAX_URL_BYTES:
         raise PackageError(
-            f"{name} has {len(url)} bytes: ROS takes a templateUrl of at most {MAX_URL_BYTES}, "
-            "including /template.yml"
+            f"{name} has {len(url)} bytes: ROS accepts a templateUrl of at most {MAX_URL_BYTES} "
+            "bytes, including /template.yml"
         )
     return url
 
@@ -88,8 +88,8 @@ def links(release_url: str) -> list[str]:
 
 
 def section(changelog: str, version: str) -> Section:
-    """Return the changelog's section of a version, or Unreleased if that is to be the version.
-    Raises PackageError if there is neither, or it is empty."""
+    """Return the changelog's section of a version, or the section Unreleased if its heading names
+    this version or no version. Raises PackageError if there is no such section, or it is empty."""
     found = dict(
         re.findall(r"^## \[(.+?)\][^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     )
@@ -104,14 +104,15 @@ def section(changelog: str, version: str) -> Section:
     name = version if is_released else "Unreleased"
     text = found.get(name, "").strip()
     if not re.search(r"^[-*] \S", text, re.MULTILINE):
-        raise PackageError(f"the section [{name}] of CHANGELOG.md needs notes: one line each, - …")
+        raise PackageError(f"the section [{name}] of CHANGELOG.md needs notes: lines like `- …`")
     return Section(text, is_released)
 
 
 def notes(made: Made, changelog: Section, upgrade: str, release_url: str, source_url: str) -> str:
-    """Return the text of notes.md, whose links lead to `release_url` and `source_url`.
+    """Return the text of notes.md. Its links lead to `release_url` and `source_url`.
 
-    `upgrade` is docs/upgrade.md. Raises PackageError if it has no section for the version.
+    `upgrade` is the text of docs/upgrade.md. Raises PackageError if this text has no section for
+    the version.
     """
     aliyun, alibabacloud = links(release_url)
     heading, rows = _rows(upgrade, made.version if changelog.is_released else "Unreleased")
@@ -128,23 +129,23 @@ Commit `{made.commit}` of {made.date}, under the [MIT licence](LICENSE).
   [alibabacloud.com]({alibabacloud}). Or download `template.yml`, and upload it in the ROS console
   under *Create Stack*.
 - **A function that exists**: upload `{archive}`.
-- **Serverless Devs**: it takes a checkout of this commit.
+- **Serverless Devs**: deploy from a checkout of this commit.
 
-[What each way needs](docs/deploy.md), step by step.
+[Deploy](docs/deploy.md) describes each way step by step.
 
 ## Files
 
 | file | bytes | SHA-256 |
 |---|---|---|
 {"".join(files)}
-`sha256sum --ignore-missing -c SHA256SUMS` compares those that you have. `make release` at this
+`sha256sum --ignore-missing -c SHA256SUMS` checks the files that you have. `make release` at this
 commit makes the same bytes, with
 {made.by}.
 
 ## Upgrade
 
-{rows} rows say what a deployment that exists notices, and what keeps the old behaviour:
-[docs/upgrade.md](docs/upgrade.md#{heading}). Read them first.
+{rows} rows in [docs/upgrade.md](docs/upgrade.md#{heading}) say what changes for an existing
+deployment, and how to keep the old behaviour. Read them first.
 
 ## What is new
 
@@ -159,15 +160,15 @@ def _unwrapped(text: str) -> str:
 
 
 def _to_fill_in(changelog: Section, release_url: str, source_url: str) -> str:
-    """Say what has to be done with the text before it is published; "" for nothing."""
+    """Say what must be done before the text can be published, or return "" if nothing is left."""
     said = []
     if not changelog.is_released:
-        said.append("CHANGELOG.md has no section for this version yet: this is a trial.")
+        said.append("CHANGELOG.md has no section for this version yet, so this is a trial.")
     if release_url == "RELEASE_URL":
-        said.append("Put the address of the folder of `template.yml` for `RELEASE_URL`.")
+        said.append("Replace `RELEASE_URL` by the address of the folder of `template.yml`.")
     if source_url == "SOURCE_URL":
-        said.append("Put the address of this commit's files for `SOURCE_URL`.")
-    return "\n> **Not to be published so.** " + " ".join(said) + "\n" if said else ""
+        said.append("Replace `SOURCE_URL` by the address of this commit's files.")
+    return "\n> **Do not publish this text yet.** " + " ".join(said) + "\n" if said else ""
 
 
 def _rows(upgrade: str, name: str) -> tuple[str, int]:

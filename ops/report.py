@@ -1,4 +1,4 @@
-"""The results of checks, and the table that is printed: one line per check, never a secret."""
+"""The results of checks, and the printed table: one line for each check, without secrets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 MAX_DETAIL = 400
-"""The most characters of a line's reason, as some of it comes from other servers."""
+"""The reason in a line has at most this many characters, because it may quote other servers."""
 
 
 class Outcome(Enum):
-    """FAIL must be fixed, WARN should be looked at, SKIP says why it was not checked; NOTE only
-    informs, and is not counted."""
+    """FAIL must be fixed, and WARN should be looked at. SKIP says why something was not checked.
+    NOTE only informs, and is not counted."""
 
     PASS = "PASS"  # noqa: S105 - not a password
     FAIL = "FAIL"
@@ -38,42 +38,43 @@ class Check:
 
 
 def passed(detail: str = "") -> Finding:
-    """The check passed."""
+    """Return a result for a check that passed."""
     return Finding(Outcome.PASS, detail)
 
 
 def failed(detail: str) -> Finding:
-    """Something must be fixed."""
+    """Return a result for something that must be fixed."""
     return Finding(Outcome.FAIL, detail)
 
 
 def warned(detail: str) -> Finding:
-    """It works, but may not be what the operator wants."""
+    """Return a result for something that works, but may not be what the operator wants."""
     return Finding(Outcome.WARN, detail)
 
 
 def skipped(detail: str) -> Finding:
-    """It was not checked, for this reason."""
+    """Return a result for something that was not checked, with the reason."""
     return Finding(Outcome.SKIP, detail)
 
 
 def noted(detail: str) -> Finding:
-    """It is good to know; nothing was checked."""
+    """Return a result that only informs; nothing was checked."""
     return Finding(Outcome.NOTE, detail)
 
 
 def judged(faults: Sequence[str], detail: str = "") -> Finding:
-    """FAIL with all faults if there are any, otherwise PASS with `detail`."""
+    """Return FAIL with all faults if there are faults, otherwise PASS with `detail`."""
     return failed("; ".join(faults)) if faults else passed(detail)
 
 
 def has_failed(checks: Iterable[Check]) -> bool:
-    """Whether something must be fixed, for the exit status."""
+    """Whether a check failed. The exit status says the same."""
     return any(check.finding.outcome is Outcome.FAIL for check in checks)
 
 
 def pointer(checks: Iterable[Check], command: str) -> str:
-    """Where what failed is explained: the last line of the table; "" where nothing failed."""
+    """Return the last line of the table, which says where failures are explained. Return "" if
+    nothing failed."""
     if not has_failed(checks):
         return ""
     return f"What each line means: docs/runbook.md#make-{command}; each code: docs/errors.md"
@@ -82,8 +83,8 @@ def pointer(checks: Iterable[Check], command: str) -> str:
 def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
     """Format the checks, one per line, with a last line that counts them.
 
-    No check quotes a secret. `secrets` are masked anyway, since a faulty server may quote one in
-    the text of an error.
+    No check quotes a secret. `secrets` are masked anyway, because a faulty server may quote a
+    secret in the text of an error.
     """
     width = max((len(check.name) for check in checks), default=0)
     lines = [
@@ -103,7 +104,7 @@ def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
 
 
 def plain(text: str, secrets: Iterable[str]) -> str:
-    """Make one line of printable text without secrets, masked before it is cut."""
+    """Return one line of printable text. Secrets are masked first, then the text is shortened."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = "".join(char if char.isprintable() else " " for char in text)

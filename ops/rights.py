@@ -1,8 +1,8 @@
 """Derives the RAM rights that the two roles need from policies, routes and options.
 
-Tests compare template.yml's roles and the table of docs/permissions.md with this; doctor prints it.
-A new route, or a new call of the function to OSS, is a row of _ROWS. The upload role's rights
-follow from the policy templates, and from the routes that assume it.
+Tests compare the result with template.yml's roles and the table of docs/permissions.md. `make
+doctor` prints it. A new route, or a new call of the function to OSS, needs a row in _ROWS. The
+upload role's rights follow from the policy templates, and from the routes that assume the role.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _PUT, _GET, _LIST = forms.ACTION, signed_urls.ACTIONS["GET"], "oss:ListObjects"
 class Options(NamedTuple):
     """Other facts that decide which rights are needed.
 
-    `prefix` is OBJECT_PREFIX. `upload_role` is the ARN of the upload role, `log_store` that of the
-    logstore ("" without logs). `names_callers`: AUTH gives callers names. `has_multipart`:
-    MULTIPART_SECRET is set.
+    `prefix` is OBJECT_PREFIX. `upload_role` is the ARN of the upload role. `log_store` is the ARN
+    of the logstore, or "" without logs. `names_callers`: AUTH gives callers names.
+    `has_multipart`: MULTIPART_SECRET is set.
     """
 
     bucket: str
@@ -38,7 +38,7 @@ class Options(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One right: an action on a resource, and why it is needed.
+    """One right: an action on a resource, and the reasons why it is needed.
 
     `condition` is a RAM policy's Condition as JSON with sorted keys, or "". `reasons` are short
     phrases, or names of the policies that need the right.
@@ -53,8 +53,8 @@ class Statement(NamedTuple):
 class Rights(NamedTuple):
     """The rights that the function role and the upload role need.
 
-    `unbounded` are policies with wildcards or NotAction, from which no rights follow. With them a
-    token may do all that the operator allows the upload role.
+    `unbounded` are policies with wildcards or NotAction. No rights can be derived from them. With
+    such a policy, a token may do everything that the operator allows the upload role.
     """
 
     function_role: tuple[Statement, ...]
@@ -65,19 +65,19 @@ class Rights(NamedTuple):
 def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> Rights:
     """Derive the rights for policies (as in POLICY_CHOICES) and routes (paths, as in app.ROUTES).
 
-    Raises ValueError for a route without a row here, and Misconfiguration or PolicyError for a
-    policy that does not load or render, or that the function does not understand.
+    Raises ValueError for a route that has no row in _ROWS. Raises Misconfiguration or PolicyError
+    for a policy that does not load or render, or that the function does not understand.
     """
     unknown = set(routes) - known_routes()
     if unknown:
         raise ValueError(f"no row in ops/rights.py for {', '.join(sorted(unknown))}")
     templates = Policies(policies)
-    # For the operator's whole prefix, which includes the session policy of any caller.
+    # This grant is for the operator's whole prefix. It includes the folder of every caller.
     whole = Grant(options.bucket, options.prefix, None, policies[0], 900, "anybody")
     statements = {
         name: _allowing(templates.render(whole._replace(policy=name))) for name in policies
     }
-    # Callers without names get a list only if the default policy lets everybody list the folder.
+    # Callers without names may list uploads only if the default policy lets everybody list them.
     shared = {policies[0]: statements[policies[0]]}
     lists = options.names_callers or _may(shared, _LIST)
     facts = _Facts(
@@ -97,7 +97,7 @@ def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> 
 
 
 def known_routes() -> frozenset[str]:
-    """Return the routes that have a row here, or need none."""
+    """Return the routes that have a row in _ROWS, or need no rights."""
     return frozenset(route for row in _ROWS for route in row.routes) | _WITHOUT_RIGHTS
 
 
@@ -132,7 +132,7 @@ class _Place(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """Routes that need an action of the function role, on a resource, if `applies`."""
+    """Routes for which the function role needs an action on a resource, if `applies` is true."""
 
     routes: tuple[str, ...]
     action: str
@@ -146,7 +146,7 @@ def _objects(options: Options) -> _Place:
 
 
 def _bucket(options: Options) -> _Place:
-    # Listing is an action on the bucket, so only the condition limits it to the folder.
+    # Listing is an action on the whole bucket, so only the condition limits it to the folder.
     condition = {"StringLike": {"oss:Prefix": [f"{options.prefix}*"]}}
     return _Place(f"acs:oss:*:*:{options.bucket}", _encoded(condition))
 
@@ -230,8 +230,8 @@ def _of_function(routes: Sequence[str], facts: _Facts) -> Iterator[Statement]:
 def _used(
     statements: Mapping[str, list[dict[str, Any]]], routes: Sequence[str], facts: _Facts
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the rights of the policies that the upload role needs: all for tokens, those for
-    reading for signed URLs, otherwise none."""
+    """Return the policies' rights that the upload role needs. Tokens need all rights. Signed URLs
+    need only the rights for reading. Other routes need no rights of this role."""
     if _TOKENS & set(routes):
         return dict(statements)
     if "/signed-url" not in routes or not facts.can_read:
@@ -286,7 +286,7 @@ def _is_bounded(statements: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _may(policies: Mapping[str, Sequence[Mapping[str, Any]]], action: str) -> bool:
-    """Whether some statement might allow an action. False is certain, True is not."""
+    """Whether some statement might allow an action. Only the answer False is certain."""
     return any(
         "NotAction" in statement
         or any(matches(one.lower(), action.lower()) for one in _listed(statement["Action"]))

@@ -1,9 +1,10 @@
-"""`python -m ops.roles` (make roles): the two roles as JSON, for making them by hand in RAM.
+"""`python -m ops.roles` (make roles): prints the two roles as JSON, to make them by hand in RAM.
 
-It prints one object with four documents, in the format of RAM's script editor; with DOCUMENT=<name>
-only that one. That RAM accepts them unchanged is not verified on the real cloud (assumption 80).
-They have exactly what ops/rights.py derives from the deployment's variables, as template.yml's
-roles do. stderr says where each document goes, and why each right is needed.
+It prints one object with four documents, in the format of RAM's script editor. With DOCUMENT=<name>
+it prints only this document. That RAM accepts the documents unchanged is not verified on the real
+cloud (assumption 80). The documents have exactly the rights that ops/rights.py derives from the
+deployment's variables, like the roles of template.yml. stderr says where to use each document, and
+why each right is needed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _OPTIONAL = (
     *("OBJECT_PREFIX", "POLICY_FILE", "POLICY_CHOICES", "ENABLED_ROUTES", "AUTH"),
     *("TOKEN_EXPIRE_TIME", "TOKEN_EXPIRE_TIME_MAX", "CALLBACK_URL", "UPLOAD_HOOK_URL"),
 )
-# A variable of s.yaml.
+# This is a variable of s.yaml.
 NAME = Variable(
     "FUNCTION_NAME",
     matching("[A-Za-z0-9_-]{1,50}", "1 to 50 of A-Z, a-z, 0-9, _ and -"),
@@ -38,22 +39,23 @@ NAME = Variable(
 )
 _ACCOUNT = Variable("AccountID", matching("[0-9]{1,32}", "the account's id, digits only"))
 FUNCTION_ROLE = ROLE_ARN._replace(name="FUNCTION_ROLE_ARN")
-# A * would open the logs of others.
+# A * in these names would allow access to other logs.
 _LOG_NAME = matching("[a-z0-9][a-z0-9_-]{1,62}", "2 to 63 of a-z, 0-9, _ and -")
 _LOGS = Variable("LOG_PROJECT", _LOG_NAME), Variable("LOG_STORE", _LOG_NAME)
 MIN_SESSION_SECONDS = 3600
-"""The least that RAM accepts for a role's longest session (vendor documentation of CreateRole)."""
+"""The smallest value that RAM accepts for a role's longest session (vendor documentation of
+CreateRole)."""
 
 
 class Roles(NamedTuple):
-    """Both roles, by their ARNs, and the rights that they need."""
+    """The ARNs of both roles, and the rights that the roles need."""
 
     function_arn: str
     upload_arn: str
     needed: Rights
     options: Options
     session_seconds: int
-    """The least value for the upload role's longest session."""
+    """The smallest possible value for the upload role's longest session."""
 
     def documents(self) -> dict[str, Document | None]:
         """Return the documents by name; None for a policy that would allow nothing."""
@@ -91,8 +93,8 @@ def read(env: Mapping[str, str]) -> Roles:
     if not given and not account:
         raise Misconfiguration(
             ROLE_ARN.name,
-            f"{ROLE_ARN.missing}. s.yaml derives it from your account's id, which is unknown here: "
-            "give ROLE_ARN, or the id as AccountID",
+            f"{ROLE_ARN.missing}. s.yaml derives it from your account's id, but this command does "
+            "not know the id: give ROLE_ARN, or the id as AccountID",
         )
     env = {**env, ROLE_ARN.name: given or f"acs:ram::{account}:role/{name}-upload"}
     settings = settings_of(env, needed=(ROLE_ARN.name, "BUCKET_NAME"), optional=_OPTIONAL)
@@ -101,7 +103,8 @@ def read(env: Mapping[str, str]) -> Roles:
     if function_arn == settings.role_arn:
         raise Misconfiguration(
             ROLE_ARN.name,
-            "is the function role's as well; must be another, or tokens could do what it may",
+            "is also the ARN of the function role; must be another role, because a token must not "
+            "have the function role's rights",
         )
     found, options = needed(settings, env)
     seconds = max(MIN_SESSION_SECONDS, settings.max_token_seconds)
@@ -109,8 +112,8 @@ def read(env: Mapping[str, str]) -> Roles:
 
 
 def needed(settings: Settings, env: Mapping[str, str]) -> tuple[Rights, Options]:
-    """Return the rights that the roles need, and the options they follow from. `env` is read only
-    for the log project and MULTIPART_SECRET. Raises Misconfiguration, PolicyError."""
+    """Return the rights that the roles need, and the options from which they follow. `env` is read
+    only for the log project and MULTIPART_SECRET. Raises Misconfiguration, PolicyError."""
     reader = Reader(env)
     project, store = (reader.optional(variable, "") for variable in _LOGS)
     store = f"acs:log:*:*:project/{project}/logstore/{store or 'function'}" if project else ""
@@ -128,7 +131,7 @@ def needed(settings: Settings, env: Mapping[str, str]) -> tuple[Rights, Options]
 
 
 def _chosen(documents: Mapping[str, Document | None], name: str) -> Mapping[str, object]:
-    """Return all of them, or the one with this name. Raises Misconfiguration."""
+    """Return all documents, or only the document `name`. Raises Misconfiguration."""
     if not name:
         return documents
     if name not in documents:
@@ -136,7 +139,7 @@ def _chosen(documents: Mapping[str, Document | None], name: str) -> Mapping[str,
     found = documents[name]
     if found is None:
         raise Misconfiguration(
-            "DOCUMENT", f"there is no {name}: the variables need no right for it"
+            "DOCUMENT", f"there is no {name}: with these variables it would have no rights"
         )
     return found
 
@@ -164,21 +167,21 @@ def _policy(needed: Sequence[Statement]) -> Document | None:
 
 
 def _told(roles: Roles) -> Iterator[str]:
-    """Say where each document goes in the RAM console, and why each right is needed."""
+    """Say where to use each document in the RAM console, and why each right is needed."""
     function, upload = (
         arn.partition(":role/")[2] for arn in (roles.function_arn, roles.upload_arn)
     )
     yield f"1. make the role {function}, which Function Compute assumes: function-trust"
     yield (
-        f"2. make the role {upload}, which {function} assumes: upload-trust; its longest session "
-        f"(MaxSessionDuration) is {roles.session_seconds} s or more"
+        f"2. make the role {upload}, which {function} assumes: upload-trust; set its longest "
+        f"session (MaxSessionDuration) to {roles.session_seconds} s or more"
     )
     yield f"3. make a policy of function-policy and grant it to {function}:"
     yield from _reasons(roles.needed.function_role, roles.options)
     yield f"4. make a policy of upload-policy and grant it to {upload}:"
     yield from _reasons(roles.needed.upload_role, roles.options)
     for name in roles.needed.unbounded:
-        yield f"   what a token under {Path(name).name} should be able to do: add that yourself"
+        yield f"   add yourself the rights that a token with {Path(name).name} should have"
 
 
 def _reasons(needed: Sequence[Statement], options: Options) -> Iterator[str]:
@@ -189,6 +192,6 @@ def _reasons(needed: Sequence[Statement], options: Options) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    # `| head` then ends this without an error.
+    # With this, `make roles | head` ends without an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

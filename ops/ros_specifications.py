@@ -1,8 +1,9 @@
 """The resource types of ROS: the vendor's specifications, read from the ros-cdk wheels.
 
-The wheels have JavaScript that was generated from the specifications. It is read here as text, and
-never run. The vendor's own CDK checks templates by it; that the service agrees in everything is not
-verified on the real cloud (assumption 30). ros_template.py compares templates with it.
+The wheels contain JavaScript that the vendor generated from the specifications. This module reads
+it as text, and never runs it. The vendor's own CDK checks templates with this JavaScript. That the
+service agrees with it in everything is not verified on the real cloud (assumption 30).
+ros_template.py compares templates with the specifications.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class SpecificationsMissing(Exception):
 
 @dataclass
 class Property:
-    """One property. `kind` is string, number, boolean, any, list, map or struct; `inner` is the
-    kind of a list's or map's values, `struct` the name of a struct. `bounds` limit a number or a
+    """One property. `kind` is string, number, boolean, any, list, map or struct. `inner` describes
+    the values of a list or map, and `struct` is the name of a struct. `bounds` limit a number or a
     length."""
 
     kind: str = "any"
@@ -51,15 +52,15 @@ class Resource:
 
 @dataclass
 class Specifications:
-    """All specifications of the wheels; structs are named as in the JavaScript."""
+    """All specifications of the wheels. Structs have the names that the JavaScript uses."""
 
     resources: dict[str, Resource] = field(default_factory=dict)
     structs: dict[str, dict[str, Property]] = field(default_factory=dict)
 
 
 def load(cache: Path = CACHE) -> Specifications:
-    """Read the pinned specifications, and fetch those that are not in the cache. Raises
-    SpecificationsMissing if that fails."""
+    """Read the pinned specifications, and fetch the wheels that are not in the cache. Raises
+    SpecificationsMissing if this fails."""
     pins = re.findall(r"^(\S+)==(\S+)", PINS.read_text(encoding="utf-8"), re.M)
     wheels = [cache / f"{n.replace('-', '_')}-{v}-py3-none-any.whl" for n, v in pins]
     if not all(wheel.exists() for wheel in wheels):
@@ -86,7 +87,7 @@ def _javascript(wheel: Path) -> str:
                 file = archive.extractfile(member)
                 assert file is not None  # noqa: S101 - its name says that it is a file
                 return file.read().decode()
-    raise SpecificationsMissing(f"{wheel.name} holds no specification")
+    raise SpecificationsMissing(f"{wheel.name} contains no specification")
 
 
 _VALIDATOR = re.compile(
@@ -107,7 +108,7 @@ _RULE = re.compile(r"propertyValidator\('(\w+)', (.+?)\)\((?:properties\.\1\)|\{
 
 def _read(text: str, into: Specifications) -> None:
     rules = {match[1]: match[2] for match in _VALIDATOR.finditer(text)}
-    # Maps the JavaScript's names of properties to the template's.
+    # Maps the names of properties in the JavaScript to their names in templates.
     names = {
         re.sub("(Props|Property)$", "", match[1]): {
             camel: name

@@ -1,7 +1,7 @@
-"""Checks offline what ROS accepts in a template, with the specifications of its resources.
+"""Checks offline whether ROS would accept a template.
 
-Parameters, references, conditions and groups are checked here, by the vendor's documentation of
-templates; ros_specifications.py has the resources.
+This module checks parameters, references, conditions and groups by the vendor's documentation of
+templates. It checks resources by the specifications of ros_specifications.py.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ _PLAIN: dict[str, type | tuple[type, ...]] = {
 
 
 def faults(template: Mapping[str, Any], size: int, known: Specifications) -> list[str]:
-    """Return the faults of a template of `size` bytes, each with its place; [] if there are none.
+    """Return the faults of a template of `size` bytes, each with its place, or [] if there are no
+    faults.
 
-    Intrinsic functions are not computed. Their references are checked, and both choices of an
-    Fn::If.
+    Intrinsic functions are not computed. But the references in them are checked, and so are both
+    choices of an Fn::If.
     """
     return list(_Checker(template, known).check(size))
 
@@ -64,7 +65,7 @@ class _Checker:
 
     def check(self, size: int) -> Iterator[str]:
         if size > MAX_BYTES:
-            yield f"the template has {size} bytes; ROS accepts {MAX_BYTES}"
+            yield f"the template has {size} bytes; ROS accepts at most {MAX_BYTES}"
         for name, parameter in self._parameters.items():
             yield from self._parameter(f"Parameters.{name}", parameter)
         yield from self._interface()
@@ -90,7 +91,7 @@ class _Checker:
         wanted = _PARAMETER_TYPES.get(parameter.get("Type", ""))
         if wanted is None:
             yield f"{place}.Type: must be one of {', '.join(_PARAMETER_TYPES)}"
-        # null is no value; if one is needed, a rule requires it.
+        # null means no value. If a value is needed, a rule of the template requires it.
         elif parameter.get("Default") is not None:
             yield from self._default(place, parameter, wanted)
 
@@ -111,7 +112,7 @@ class _Checker:
     def _texts(self, place: str, described: Mapping[str, Any]) -> Iterator[str]:
         for member in ("Label", "Description"):
             if not _is_in_both_languages(described.get(member)):
-                yield f"{place}.{member}: must be there in en and zh-cn"
+                yield f"{place}.{member}: must have texts in en and zh-cn"
 
     def _interface(self) -> Iterator[str]:
         interface = self._template.get("Metadata", {}).get("ALIYUN::ROS::Interface", {})
@@ -180,7 +181,7 @@ class _Checker:
                 yield from self._value(f"{place}.{key}", item, wanted.inner)
 
     def _references(self, place: str, value: Any, holding: frozenset[str]) -> Iterator[str]:
-        """Check references; `holding` are the conditions that are true at this place."""
+        """Check references. `holding` has the conditions that are true at this place."""
         name, arguments = _function(value)
         if name == "Ref":
             yield from self._target(place, arguments, None, holding)
@@ -225,7 +226,7 @@ class _Checker:
             if attribute is not None and known and attribute not in known.attributes:
                 yield f"{place}: {name} has no attribute {attribute}"
             if not self._holding(target) <= holding:
-                yield f"{place}: {name} is not there unless {target['Condition']} holds"
+                yield f"{place}: {name} exists only if {target['Condition']} is true"
 
     def _condition(self, place: str, name: str | None) -> Iterator[str]:
         if name is not None:
@@ -238,7 +239,7 @@ class _Checker:
         return frozenset() if name is None else self._all_of(name)
 
     def _all_of(self, name: str) -> frozenset[str]:
-        """Return a condition, and all conditions that are true whenever it is."""
+        """Return a condition, and all conditions that are true whenever this condition is true."""
         both = self._conditions.get(name, {}).get("Fn::And", [])
         return frozenset([name]).union(*(self._all_of(each) for each in both if type(each) is str))
 
@@ -252,7 +253,7 @@ class _Checker:
             for name in free:
                 del needs[name]
         if needs:
-            yield f"Resources: {', '.join(sorted(needs))} need each other"
+            yield f"Resources: {', '.join(sorted(needs))} depend on each other"
 
 
 def _is_in_both_languages(text: Any) -> bool:
@@ -260,7 +261,8 @@ def _is_in_both_languages(text: Any) -> bool:
 
 
 def _function(value: Any) -> tuple[str, Any]:
-    """Return a value's intrinsic function and its arguments; ("", None) if it has none."""
+    """Return a value's intrinsic function and its arguments, or ("", None) if the value has no
+    function."""
     if isinstance(value, dict) and len(value) == 1:
         name, arguments = next(iter(value.items()))
         if name == "Ref" or str(name).startswith("Fn::"):

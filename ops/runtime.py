@@ -1,8 +1,9 @@
 """Finds the Python of the runtime, CPython 3.10, on this machine: `find()`.
 
 This Python compiles the package, and tests and measures it as it is deployed. The last part of its
-version does not matter: byte code of all 3.10 since 3.10b1 has the same magic number, 3439.
-(Source: CPython 3.10, Lib/importlib/_bootstrap_external.py, the list above MAGIC_NUMBER.)
+version does not matter, because the byte code of all versions since 3.10b1 has the same magic
+number, 3439. (Source: CPython 3.10, Lib/importlib/_bootstrap_external.py, the list above
+MAGIC_NUMBER.)
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import NamedTuple
 from ops.package import RUNTIME, PackageError
 
 TAG = f"cpython-{RUNTIME.replace('.', '')}"
-"""CPython puts this into the names of byte code files: index.cpython-310.pyc."""
+"""CPython puts this tag into the names of byte code files, like index.cpython-310.pyc."""
 
 HOW_TO_GET_ONE = (
     f"get one by `uv python install {RUNTIME}` or `pyenv install {RUNTIME}`, "
-    "or name one in RUNTIME_PYTHON"
+    "or set RUNTIME_PYTHON to its path"
 )
 
 _NAME = f"python{RUNTIME}"
@@ -33,27 +34,27 @@ _ASK = (
 
 
 class Python(NamedTuple):
-    """A Python that runs."""
+    """A Python that can be started."""
 
     path: str
-    """The absolute path, since a served package has no PATH."""
+    """The absolute path, because a served package has no PATH."""
     version: str
-    """Like "3.10.13"."""
+    """The version, like "3.10.13"."""
     tag: str
-    """Like "cpython-310"."""
+    """The tag of its byte code files, like "cpython-310"."""
 
     @property
     def is_runtime(self) -> bool:
-        """Whether it is the runtime's version; the last number does not matter."""
+        """Whether this is the runtime's version. The last number of the version does not matter."""
         return self.tag == TAG
 
 
 def find() -> Python | None:
-    """Return a Python 3.10 that runs, or None.
+    """Return a Python 3.10 that can be started, or None.
 
-    If RUNTIME_PYTHON (a path or a command) is set, only that one is tried; PackageError if it does
-    not run or is another version. Otherwise this Python, python3.10 on the PATH, and the versions
-    of pyenv and uv are tried in this order.
+    If RUNTIME_PYTHON (a path or a command) is set, only this Python is tried. Raises PackageError
+    if it does not run or has another version. Otherwise the order is: the Python that runs this
+    code, python3.10 on the PATH, the versions of pyenv, the versions of uv.
     """
     named = os.environ.get("RUNTIME_PYTHON")
     if named:
@@ -69,19 +70,20 @@ def find() -> Python | None:
 
 
 def this() -> Python:
-    """Return the Python that runs this."""
+    """Return the Python that runs this code."""
     version = "{}.{}.{}".format(*sys.version_info)
     return Python(sys.executable, version, sys.implementation.cache_tag)
 
 
 def find_or_this() -> Python:
-    """Return `find()`, or this Python, of any version, if there is no 3.10."""
+    """Return `find()`, or the Python that runs this code, of any version, if there is no 3.10."""
     return find() or this()
 
 
 def _places() -> Iterator[str]:
     yield sys.executable
-    # All of them, because the first may be a shim of pyenv, which fails if pyenv uses another.
+    # Try every folder of the PATH. The first python3.10 may be a shim of pyenv, which fails if
+    # pyenv uses another version.
     for folder in os.get_exec_path():
         yield str(Path(folder) / _NAME)
     root = os.environ.get("PYENV_ROOT") or _printed("pyenv", "root")
@@ -101,7 +103,7 @@ def _ask(name: str) -> Python | None:
 
 
 def _printed(*command: str) -> str:
-    """Return what a command prints; "" if it is missing or fails."""
+    """Return the output of a command, or "" if the command is missing or fails."""
     if shutil.which(command[0]) is None:
         return ""
     try:
@@ -109,6 +111,6 @@ def _printed(*command: str) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False
         )
     except OSError:
-        # It is for another machine, or not a program.
+        # The file is for another kind of machine, or is not a program.
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,8 +1,8 @@
 """Answers events with a packaged function, in a process that can import nothing else.
 
-It is a script, not a module of ops: `python -I -S -B serve_once.py FOLDER...`, with the events as a
-JSON array on stdin. As in Function Compute, it can import only the standard library and the
-folders; the first folder has the code. It prints the answers as a JSON array.
+This is a script, not a module of ops. Run it as `python -I -S -B serve_once.py FOLDER...`, with the
+events as a JSON array on stdin. As in Function Compute, it can import only from the standard
+library and the folders. The first folder has the code. It prints the answers as a JSON array.
 """
 
 import json

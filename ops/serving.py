@@ -1,4 +1,4 @@
-"""Serves a package alone, in a process that can import nothing else."""
+"""Runs a package in a process that can import only from the package and the standard library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ops import policies_described
 from ops.package import PackageError
 
-# A secret only for this check.
+# This secret is only for the check of a package.
 SECRET = "build-check-" * 4
 ENVIRONMENT = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBuildCheck",
@@ -23,10 +23,10 @@ ENVIRONMENT = {
     "STS_ENDPOINT": "http://127.0.0.1:9",
     "POLICY_CHOICES": ",".join(policies_described.names()),
 }
-"""The variables of a valid deployment, without a way to log in."""
+"""The variables of a valid deployment, without the variables for logins."""
 
 CLAIMS = {"sub": "build-check", "exp": 4102444800}
-"""In the year 2100, since the package is tested here, not the clock."""
+"""The claims of a login that is valid until the year 2100, so it never expires in a test."""
 
 _SERVE_ONCE = Path(__file__).with_name("serve_once.py")
 
@@ -39,9 +39,10 @@ def serve(
     *,
     byte_code: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the answers of the function in the first folder; it can import only from the folders.
+    """Return the answers of the function in the first folder. It can import only from the folders
+    and the standard library.
 
-    Python writes what it compiles below `byte_code`, if that is given. Raises PackageError if the
+    If `byte_code` is given, Python writes byte code below this folder. Raises PackageError if the
     function raises, or answers something that is not JSON.
     """
     keeps = ["-B"] if byte_code is None else ["-X", f"pycache_prefix={byte_code}"]
@@ -60,7 +61,7 @@ def serve(
 
 
 def event(path: str, login: str = "", method: str = "GET") -> dict[str, Any]:
-    """Return the event of a request, with a login if there is one."""
+    """Return the event of a request. The event has the login, if `login` is not empty."""
     headers = {"Authorization": f"Bearer {login}"} if login else {}
     http = {"method": method, "path": path}
     return {"rawPath": path, "headers": headers, "requestContext": {"http": http}}

@@ -1,10 +1,10 @@
-"""`make template`: dist/template.yml, which is template.yml with the function's code inside.
+"""`make template`: makes dist/template.yml, which is template.yml with the function's code inside.
 
 The runtime python3.10 preinstalls aliyun-python-sdk-sts, its core, and cryptography (vendor
-documentation). The template brings the other packages, without compiled modules, comments and
-docstrings, because a template is text and has a size limit. It brings byte code of our own modules
-as far as the limit allows, first of those that a first request imports. The template's own comments
-are left out, for the same reason.
+documentation). The template contains the other packages. They have no compiled modules, comments
+and docstrings, because a template is text and has a size limit. If the limit allows it, the
+template also contains byte code of our own modules. The modules that a first request imports come
+first. The template's own comments are left out, because of the size limit too.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ PLACE = "make-template-puts-the-code-here"
 
 INLINED = ("Jinja2", "MarkupSafe", "PyJWT", "typing_extensions")
 MAX_BYTES = 510_000
-"""Our own limit, below the 524,288 bytes that ROS accepts (vendor documentation)."""
+"""Our own limit. ROS accepts 524,288 bytes (vendor documentation)."""
 
 _LEFT_OUT = (
     "*.pyi",
     "py.typed",
-    # Files that nothing here loads; the licences stay.
+    # The function never loads these files. The licences stay.
     *(f"jinja2/{name}.py" for name in ("ext", "meta", "nativetypes", "sandbox")),
     "jwt/help.py",
-    # A stand-in replaces it while PyJWT is imported (login/logins.py).
+    # A stand-in replaces this module while PyJWT is imported (login/logins.py).
     "typing_extensions.py",
     *(f"*.dist-info/{name}" for name in ("METADATA", "WHEEL", "top_level.txt", "entry_points.txt")),
 )
@@ -55,20 +55,20 @@ def main() -> int:
     OUTPUT.write_text(text, encoding="utf-8")
     size = len(text.encode())
     print(
-        f"{OUTPUT}: {size} bytes, {MAX_BYTES - size} of our {MAX_BYTES} left; in the ROS console: "
-        f"Create Stack, with this template\n{said}"
+        f"{OUTPUT}: {size} bytes, {MAX_BYTES - size} below our limit of {MAX_BYTES}. In the ROS "
+        f"console choose Create Stack, and give this template\n{said}"
     )
     return 0
 
 
 def inlined(template: str) -> tuple[str, str]:
-    """Put the code into a template's text; also say which byte code it has. Raises PackageError,
-    also if it becomes too large."""
+    """Put the code into a template's text. Also return the line of the report about byte code.
+    Raises PackageError, also if the template becomes too large."""
     if template.count(PLACE) != 1:
-        raise PackageError(f"the template must hold {PLACE} once")
+        raise PackageError(f"the template must contain {PLACE} once")
     template = re.sub(r"^ *#.*\n", "", template, flags=re.MULTILINE)
     left = MAX_BYTES - len(template.encode()) + len(PLACE)
-    # Base64 makes four characters from three bytes.
+    # Base64 turns three bytes into four characters.
     archive, said = code(left // 4 * 3)
     text = template.replace(PLACE, base64.b64encode(archive).decode())
     if len(text.encode()) > MAX_BYTES:
@@ -77,8 +77,8 @@ def inlined(template: str) -> tuple[str, str]:
 
 
 def code(max_bytes: int) -> tuple[bytes, str]:
-    """Return the zip for the template, with byte code as far as `max_bytes` allow, and the line of
-    the report about that. Raises PackageError."""
+    """Return the zip for the template, and the line of the report about byte code. The zip has as
+    much byte code as `max_bytes` allows. Raises PackageError."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(folder, pinned(INLINED), native=False)
@@ -97,7 +97,7 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     python, why_not = byte_code.compiler()
     if python is None:
         return f"no byte code ({why_not}): {byte_code.COST}"
-    # Here the preinstalled packages are those of this Python.
+    # The packages of this Python replace the preinstalled packages of the runtime here.
     folders = [folder, Path(sysconfig.get_paths()["purelib"])]
     own, first = (
         [
@@ -110,7 +110,8 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     byte_code.write(python, folder, {each: byte_code.beside(each) for each in own})
 
     def worth(module: Path) -> tuple[bool, int]:
-        # Among equal modules the smallest go first, since each file needs 200 bytes more.
+        # If modules are equal, the byte code of the smallest one is removed first, because each
+        # file in the zip costs 200 additional bytes.
         return module in first, (folder / byte_code.beside(module)).stat().st_size
 
     held = sorted(own, key=worth)
@@ -118,8 +119,8 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
         (folder / byte_code.beside(held.pop(0))).unlink()
     return (
         f"byte code of {len(held)} of our {len(own)} modules ({len({*held} & {*first})} of the "
-        f"{len(first)} that a first request imports), by Python {python.version}; its packages are "
-        "source"
+        f"{len(first)} that a first request imports), by Python {python.version}; the packages "
+        "have no byte code"
     )
 
 

@@ -200,10 +200,10 @@ def test_the_notes_are_those_of_the_version_and_lead_to_its_pages(
     ) in text
     assert "The first" not in text
     anchor = __version__.replace(".", "")
-    assert "2 rows say what a deployment that exists notices" in text
+    assert "2 rows in [docs/upgrade.md]" in text
     assert f"({SOURCE}/docs/upgrade.md#{anchor})" in text
     assert "](docs/" not in text
-    assert "Not to be published" not in text
+    assert "Do not publish" not in text
     assert "byte code by Python 3.10.13" in text
     assert f"git tag -a v{__version__} {commit[:12]}" in report
 
@@ -224,7 +224,7 @@ def test_an_address_that_is_not_known_yet_is_to_be_filled_in(
     given = {name: url for name, url in ADDRESSES.items() if name != missing}
     report = release(checkout, tmp_path / "out", given)
     text = (tmp_path / "out" / "notes.md").read_text()
-    assert "**Not to be published so.** Put the address of" in text
+    assert "**Do not publish this text yet.** Replace `" in text
     assert f"{missing}/" in text
     assert report[-1].startswith("A trial, not to be published.")
     assert f"{missing}=https://" in report[-1]
@@ -240,7 +240,7 @@ def test_what_is_still_unreleased_makes_a_trial(checkout: Path, tmp_path: Path) 
     commit_all(checkout)
     report = release(checkout, tmp_path / "out", ADDRESSES)
     text = (tmp_path / "out" / "notes.md").read_text()
-    assert "Not to be published so.** CHANGELOG.md has no section for this version yet" in text
+    assert "Do not publish this text yet.** CHANGELOG.md has no section for this version" in text
     assert "docs/upgrade.md#unreleased" in text
     assert "- Something, which" in text
     assert report[-1].startswith("A trial, not to be published. Missing: in CHANGELOG.md")
@@ -255,7 +255,7 @@ def test_todays_changelog_and_upgrade_table_make_notes() -> None:
     upgrade = (ROOT / "docs" / "upgrade.md").read_text("utf-8")
     text = release_notes.notes(made, changelog, upgrade, URL, SOURCE)
     assert not re.search(r"^\|.*[^|\n]$", text, re.MULTILINE)
-    assert re.search(r"^[1-9][0-9]+ rows say", text, re.MULTILINE)
+    assert re.search(r"^[1-9][0-9]+ rows in ", text, re.MULTILINE)
     # Each list item and each heading of the changelog keeps its line.
     for mark in ("- ", "### "):
         assert text.count(f"\n{mark}") >= changelog.text.count(f"\n{mark}") > 1
@@ -479,7 +479,7 @@ def test_an_address_that_ros_would_not_take_is_refused() -> None:
     """1,024 bytes with the file's name."""
     longest = f"https://example.com/{'a' * 1024}"[: 1024 - len("/template.yml")]
     assert place({"RELEASE_URL": longest}, "RELEASE_URL") == longest
-    with pytest.raises(PackageError, match="RELEASE_URL has 1012 bytes: ROS takes a templateUrl"):
+    with pytest.raises(PackageError, match="RELEASE_URL has 1012 bytes: ROS accepts a templateUrl"):
         place({"RELEASE_URL": f"{longest}a"}, "RELEASE_URL")
 
 

@@ -287,7 +287,7 @@ def test_what_is_wrong_is_said_with_what_is_accepted(changes: Env, says: list[st
         ({"DOCUMENT": "upload"}, "must be one of function-trust, function-policy, upload-trust"),
         (
             {"DOCUMENT": "upload-policy", "ENABLED_ROUTES": "form"},
-            "there is no upload-policy: the variables need no right for it",
+            "there is no upload-policy: with these variables it would have no rights",
         ),
         ({"BUCKET_NAME": "X"}, "BUCKET_NAME: must be 3 to 63"),
     ],
@@ -303,7 +303,7 @@ def test_a_wrong_wish_is_one_line_on_stderr(variables: Env, says: str) -> None:
 def test_what_follows_from_no_policy_is_said_and_not_guessed() -> None:
     done = run_tool("ops.roles", seconds=30, POLICY_FILE="all_policy", **SOUND)
     assert json.loads(done.stdout)["upload-policy"] is None
-    assert "what a token under all_policy should be able to do: add that" in done.stderr
+    assert "add yourself the rights that a token with all_policy should have" in done.stderr
 
 
 # Faults, planted: the test in the sandbox would see them
