@@ -19,16 +19,16 @@ from tried import FEW, FEW_EXAMPLES, PROFILE, Tried
 
 EVENTS = Path(__file__).parent / "events"
 
-# No limits in time: a busy machine is no fault. What else Hypothesis chose stays: in CI, for one,
-# the same examples each time.
+# A test has no time limit, because a slow answer of a busy machine is not a fault. All other
+# settings are Hypothesis' own. For example, CI has the same examples each time.
 settings.register_profile(
     "untimed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("untimed")
-# `make fuzz`; a test's own number wins: what is counted has 10,000 by `tried.examples`, which for
-# all 146 properties would take hours.
+# The number of examples in `make fuzz`. A test's own number has priority: `tried.examples` gives
+# 10,000 to the properties that are counted. For all 146 properties that would take hours.
 settings.register_profile(PROFILE, max_examples=1_000)
-# `make mutants`: each of a thousand runs is short, and the same as the one before.
+# In `make mutants`, each of a thousand runs is short, and all runs have the same examples.
 settings.register_profile(
     FEW,
     max_examples=FEW_EXAMPLES,
@@ -39,7 +39,7 @@ settings.register_profile(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count what `make fuzz` tries."""
+    """Count the examples that `make fuzz` tries."""
     if config.getoption("--hypothesis-profile") == PROFILE:
         is_whole = not config.option.file_or_dir and not config.option.keyword
         config.pluginmanager.register(Tried(is_whole=is_whole))
@@ -51,7 +51,7 @@ CallHandler = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def env() -> Env:
-    """The minimal variables of a deployment; nothing answers at its STS."""
+    """The minimal variables of a deployment. No server answers at its STS endpoint."""
     return {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "function-access-key-secret",
@@ -78,7 +78,7 @@ def jwt_env(env: Env, server: ScriptedSts) -> Env:
 
 @pytest.fixture
 def deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The entry points' one App over an environment whose STS answers."""
+    """The App that the entry points share, with an environment whose STS answers."""
     with scripted_sts(success()) as server:
         for name, value in {**env, "STS_ENDPOINT": server.url}.items():
             monkeypatch.setenv(name, value)
@@ -90,7 +90,7 @@ def deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def make_event() -> Callable[..., bytes]:
-    """Make an event of the golden one, with some of it changed."""
+    """Make an event from the golden event, with some changes."""
 
     def make(method: str = "GET", path: str = "/", **changes: object) -> bytes:
         event = json.loads((EVENTS / "get_token.json").read_text())

@@ -1,6 +1,7 @@
-"""An account opened this week: the first commands and docs/integrate, word for word, where OSS
-takes no V1 and its public endpoint no data. And an account of before, where both are allowed: the
-same lines work.
+"""The first commands and the code of docs/integrate, unchanged, with a new account and an old one.
+
+In a new account, OSS refuses signature V1, and its public endpoint refuses data. An old account
+allows both. The same lines work with both accounts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ ACCOUNTS = {
     "of today": {"PUBLIC_ENDPOINT": "closed"},
     "of before": {"SIGNATURE_V1": "1"},
 }
-# Browsers and curl find names below localhost by themselves; Python asks the C library.
+# Browsers and curl resolve names below localhost themselves. Python uses the C library, so it needs
+# this code.
 FINDS_NAMES = """
 import socket
 find = socket.getaddrinfo
@@ -35,7 +37,8 @@ socket.getaddrinfo = lambda host, *more, **options: find(
 
 @dataclass(frozen=True)
 class Account:
-    """`make run`, and as `users` the same with AUTH=jwt; `folder` is where a newcomer works."""
+    """Two sandboxes: `anybody` runs `make run`, and `users` runs it with AUTH=jwt. A new user works
+    in `folder`."""
 
     anybody: Sandbox
     users: Sandbox
@@ -44,7 +47,7 @@ class Account:
 
     def shell(self, commands: str, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
         """Run commands of a document in that folder."""
-        # The second: Python reads its sitecustomize.py there.
+        # This folder is on PYTHONPATH too, so that Python reads the sitecustomize.py in it.
         known = environment(self.folder)
         commands = commands.replace("7080", str(sandbox.port))
         return subprocess.run(
@@ -78,7 +81,7 @@ AN_SDK = ("start.md", "cat > upload.py")
 
 
 def commands(page: str, text: str) -> str:
-    """The one block of commands of a page that has this in it."""
+    """The one block of commands of a page that contains this text."""
     needs.program("curl")
     return code_with("sh", page, text)
 
@@ -103,7 +106,7 @@ def test_alice_uploads_into_her_folder_and_not_into_bobs(account: Account) -> No
 
 
 def spoiled(old: str, new: str, account: Account) -> str:
-    """What OSS says to the first upload with an SDK, changed as it was before."""
+    """The output of the first upload with an SDK, with a line changed to its earlier form."""
     before = commands(*AN_SDK)
     assert old in before
     done = account.shell(before.replace(old, new), account.anybody)
@@ -180,7 +183,8 @@ def test_the_javascript_of_the_docs_uploads(account: Account, name: str) -> None
 def test_what_no_test_can_run_signs_with_v4_and_goes_where_the_scope_leads(
     language: str, line: str
 ) -> None:
-    """Kotlin, Swift, Objective-C: by the names that test_mobile_snippets.py holds to the SDKs."""
+    """Check Kotlin, Swift and Objective-C by names. test_mobile_snippets.py compares these names
+    with the SDKs."""
     pages = sorted((ROOT / "docs" / "integrate").glob("*.md"))
     uploads = [code for page in pages for code in blocks(language, page) if "OSSClient" in code]
     assert uploads

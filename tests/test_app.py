@@ -1,4 +1,4 @@
-"""Routes, methods and answers, as the SDKs want them, over a scripted STS."""
+"""Routes, methods and answers, as the SDKs need them, with a scripted STS."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Ask = Callable[..., Response]
 
 @pytest.fixture
 def ask(env: Env, server: ScriptedSts, make_event: MakeEvent) -> Iterator[Ask]:
-    """Send an event to an App whose STS is the scripted one; `settings` change its environment."""
+    """Send an event to an App that uses the scripted STS; `settings` change its environment."""
     with ExitStack() as stack:
 
         def send(
@@ -59,7 +59,7 @@ def body(response: Response) -> dict[str, Any]:
 
 
 def test_a_token_has_what_each_client_reads(ask: Ask) -> None:
-    """What the Android, iOS and JavaScript SDKs all accept (their source)."""
+    """The Android, iOS and JavaScript SDKs all accept this token (source: their code)."""
     response = ask()
     token = body(response)
     assert response.status == 200
@@ -135,7 +135,7 @@ def test_another_method_is_405(ask: Ask, method: str) -> None:
 
 
 def test_errors_have_a_real_status_where_the_operator_asks(ask: Ask) -> None:
-    """Android loses the body of anything but 200, so it is not the default."""
+    """Android loses the body of an answer with another status than 200, so this is an option."""
     assert ask("GET", "/nothing", {"HTTP_ERROR_STATUS": " real\n"}).status == 404
 
 
@@ -163,12 +163,12 @@ def test_wishes_narrow_what_is_sent_to_sts(ask: Ask, server: ScriptedSts) -> Non
 def test_the_security_token_of_the_function_is_sent_and_read_anew(
     env: Env, server: ScriptedSts, make_event: MakeEvent
 ) -> None:
-    """The role's credentials may change in a living instance."""
+    """The role's credentials may change while an instance runs."""
     env.update(STS_ENDPOINT=server.url, ALIBABA_CLOUD_SECURITY_TOKEN="CAIS-first")
     with closing(App(env)) as app:
         app.respond(lambda: fc_event.read(make_event()))
         env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS-second"
-        # A wish of its own, so that the first token is not served again.
+        # This request has another wish, so that the first token is not served again.
         other = make_event(queryParameters={"object": "other"})
         app.respond(lambda: fc_event.read(other))
     assert [r["SecurityToken"] for r in server.requests] == ["CAIS-first", "CAIS-second"]
@@ -240,7 +240,7 @@ def test_health_says_nothing_secret_and_asks_no_sts(ask: Ask, server: ScriptedSt
 def test_a_refusal_of_sts_is_answered_with_its_code_and_message(
     ask: Ask, server: ScriptedSts
 ) -> None:
-    """What the SDKs read of a failure (their source)."""
+    """The members of a failure that the SDKs read (source: their code)."""
     server.moves[:] = [
         refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
     ]
@@ -269,7 +269,8 @@ FAULTS = {
 def test_the_first_answer_comes_within_five_seconds_of_the_initializers_start(
     env: Env, make_event: MakeEvent
 ) -> None:
-    """On a cold start a phone waits for both; here STS takes connections and says nothing."""
+    """On a cold start, a phone waits for the initializer and the answer. This STS accepts
+    connections, but does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"https://127.0.0.1:{mute.getsockname()[1]}"
         with closing(App({**env, "STS_ENDPOINT": url})) as app:
@@ -281,7 +282,7 @@ def test_the_first_answer_comes_within_five_seconds_of_the_initializers_start(
 
 
 def test_what_the_initializer_took_is_not_taken_twice(env: Env) -> None:
-    """Of the first request's time only: the second one has it all."""
+    """Only the first request loses the time of the initializer. The second has the full time."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"https://127.0.0.1:{mute.getsockname()[1]}"
         with closing(App({**env, "STS_ENDPOINT": url})) as app:
@@ -290,7 +291,7 @@ def test_what_the_initializer_took_is_not_taken_twice(env: Env) -> None:
             assert first <= time.monotonic() + ANSWER_SECONDS - WARM_SECONDS
             second_began = time.monotonic()
             assert app.end(ANSWER_SECONDS) >= second_began + ANSWER_SECONDS
-            # A request that asks again within its own time does not lose any of it either.
+            # The third request has the full time too.
             third_began = time.monotonic()
             assert app.end(ANSWER_SECONDS) >= third_began + ANSWER_SECONDS
 
@@ -298,8 +299,8 @@ def test_what_the_initializer_took_is_not_taken_twice(env: Env) -> None:
 def test_a_download_is_signed_by_a_session_that_lives_as_long_as_it_may(
     ask: Ask, server: ScriptedSts
 ) -> None:
-    """A URL ends with the session that signs it, and one session serves all downloads of a caller:
-    so it lives as long as the operator allows, whatever a token lives."""
+    """A URL expires with the session that signs it, and one session serves all downloads of a
+    caller. So the session lasts as long as the operator allows, also if a token lasts shorter."""
     settings = {
         "POLICY_FILE": "bucket_read_policy",
         "TOKEN_EXPIRE_TIME": "900",
@@ -313,7 +314,7 @@ def test_a_download_is_signed_by_a_session_that_lives_as_long_as_it_may(
 
 
 def ends_in(seconds: int) -> Move:
-    """Credentials that STS has made shorter than was asked."""
+    """Credentials that expire in `seconds`, which is not the time that was asked for."""
     moment = time.gmtime(time.time() + seconds)
     return success(Expiration=time.strftime("%Y-%m-%dT%H:%M:%SZ", moment))
 
@@ -330,7 +331,8 @@ def test_a_download_is_signed_for_no_longer_than_its_session_lives(
     seconds = [int(re.findall("x-oss-expires=([0-9]+)", url["Url"])[0]) for url in (cut, whole)]
     assert 1 <= seconds[0] <= 400
     assert seconds[1] == 900
-    # The clock of STS is behind ours, or what it says is wrong: such a URL would serve nobody.
+    # The clock of STS is behind ours, or its answer is wrong. A URL that has expired already would
+    # be useless.
     assert (ended["StatusCode"], ended["ErrorCode"]) == (503, "StsInvalidAnswer")
 
 
@@ -338,7 +340,7 @@ def test_a_download_is_signed_for_no_longer_than_its_session_lives(
 def test_whatever_sts_does_the_answer_is_json_within_five_seconds(
     ask: Ask, server: ScriptedSts, fault: Move, status: int
 ) -> None:
-    """Android has no read timeout and holds one lock over all uploads."""
+    """Android has no read timeout, and a request for a token blocks all its uploads by a lock."""
     server.moves[:] = [fault]
     start = time.monotonic()
     response = ask()
@@ -354,7 +356,7 @@ def test_whatever_sts_does_the_answer_is_json_within_five_seconds(
 def test_an_unexpected_fault_is_a_bare_500_and_the_log_names_the_place_only(
     ask: Ask, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fake: no way is known to make a real one."""
+    """This uses a fake, because no request is known that causes a real unexpected fault."""
     mocker.patch("token_service.routes.token.token", side_effect=RuntimeError("quotes a s3cret"))
     error = body(ask())
     assert (error["StatusCode"], error["ErrorCode"]) == (500, "InternalError")

@@ -1,4 +1,5 @@
-"""AUTH=jwt through the whole app: whose token, within which bounds, for how many calls of STS."""
+"""AUTH=jwt through the whole app: who gets which token, with which limits, and how often STS is
+called."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def app(jwt_env: Env) -> Iterator[App]:
 
 @pytest.fixture
 def ask(app: App, make_event: Callable[..., bytes]) -> Ask:
-    """Ask the one App as a user, None for nobody."""
+    """Send a request to the App as a user. None means without a login."""
 
     def send(user: str | None = "alice", path: str = "/", **wishes: str) -> dict[str, Any]:
         query = wishes if user is None else {"access_token": login(sub=user), **wishes}
@@ -158,7 +159,7 @@ def test_a_caller_who_wants_too_many_new_tokens_is_told_to_wait(
     error = ask(object="c")
     assert (error["StatusCode"], error["ErrorCode"]) == (429, "Throttling.Caller")
     assert len(server.requests) == 2
-    # What is served again costs nothing, and another caller is another caller.
+    # A token that is served again does not count, and each caller has an own rate limit.
     assert ask(object="a")["StatusCode"] == 200
     assert ask("bob", object="c")["StatusCode"] == 200
     query = {"access_token": login(), "object": "c"}
@@ -197,15 +198,15 @@ def test_a_key_set_may_change_while_the_service_runs(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A rotation as providers do it, over TLS: the new key beside the old one, then alone; between
-    them the provider is broken."""
+    """Rotate keys as providers do, over TLS: first the new key is added to the old one, then the
+    old one is removed. Between these steps the provider fails."""
     now = [time.time()]
     monkeypatch.setattr(KeySet.__init__, "__defaults__", (lambda: now[0],))
     pem = certificate(tmp_path, "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
 
     def came_to(algorithm: str) -> tuple[int, int]:
-        """The answer's status, and how many lines the keys have in the log by now."""
+        """The status of the answer, and the number of lines about the keys in the log so far."""
         text = login(KEYS[algorithm], algorithm, kid=algorithm, exp=int(time.time()) + 100_000)
         event = make_event(headers={"Authorization": f"Bearer {text}"})
         response = app.respond(lambda: fc_event.read(event))
@@ -232,14 +233,14 @@ def test_a_key_set_may_change_while_the_service_runs(
         provider.moves[:] = [served("ES256")]
         now[0] += 60
         assert came_to("ES256")[0] == 200
-        # It was cached, and its key is gone.
+        # This login was cached, but its key no longer exists.
         assert came_to("RS256")[0] == 401
 
 
 def test_keys_and_sts_that_do_not_answer_are_told_within_five_seconds(
     jwt_env: Env, app: App, make_event: Callable[..., bytes], server: ScriptedSts
 ) -> None:
-    """Android has no read timeout: all waits together are bounded."""
+    """Android has no read timeout, so the sum of all waits has a limit."""
     server.moves[:] = [hang]
     with scripted_sts(hang) as provider:
         del jwt_env["JWT_SECRET"]
@@ -285,15 +286,15 @@ def test_downloads_are_signed_with_the_callers_own_session_so_that_a_link_leads_
     jwt_env: Env, ask: Ask, server: ScriptedSts, method: str, policy: str, choices: str
 ) -> None:
     """A2. OSS follows a symbolic link with the rights of the signer (vendor documentation of
-    PutSymlink): alice may have linked to bob's object, now or before, here or elsewhere; our own
-    key may read it."""
+    PutSymlink). Alice may have made a link to bob's object, at any time and in any way. Our own key
+    could read that object, but her session cannot."""
     jwt_env.update(POLICY_FILE=policy, POLICY_CHOICES=choices)
     signed = ask("alice", "/signed-url", object="link", method=method)
     assert credential(signed) == CREDENTIALS["AccessKeyId"]
     (statement, *_) = json.loads(server.requests[0]["Policy"])["Statement"]
     if policy != "all_policy":
         assert statement["Resource"] == ["acs:oss:*:*:my-bucket/uploads/alice/*"]
-    # Once for all objects of the caller.
+    # One session serves all objects of the caller.
     assert credential(ask("alice", "/signed-url", object="other", method=method)).startswith("STS.")
     assert len(server.requests) == 1
 
@@ -320,7 +321,7 @@ def test_a_download_lives_no_longer_than_the_credentials_that_signed_it(
 
 
 def test_a_login_that_ends_in_the_far_future_is_a_login(ask: Ask) -> None:
-    """Beyond what a float can hold."""
+    """The time is too large for a float."""
     for path in ("/", "/signed-url", "/form"):
         event = {"access_token": login(exp=10**400), "object": "a"}
         assert ask(None, path, **event)["StatusCode"] == 200
@@ -329,7 +330,7 @@ def test_a_login_that_ends_in_the_far_future_is_a_login(ask: Ask) -> None:
 def test_a_session_that_has_ended_signs_no_download(
     jwt_env: Env, ask: Ask, server: ScriptedSts
 ) -> None:
-    """STS's clock may be behind ours: a URL that is over already helps nobody."""
+    """STS's clock may be behind ours. A URL that has expired already would be useless."""
     jwt_env["POLICY_FILE"] = "bucket_read_policy"
     ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 300))
     server.moves[:] = [success(Expiration=ended)]
@@ -340,7 +341,7 @@ def test_a_session_that_has_ended_signs_no_download(
 def test_a_download_is_not_bound_by_the_functions_temporary_key(
     jwt_env: Env, ask: Ask, server: ScriptedSts
 ) -> None:
-    """A session signs it, whose end is known."""
+    """A session signs the download, and the function knows when that session expires."""
     jwt_env.update(POLICY_FILE="bucket_read_write_policy", URL_EXPIRE_TIME="43200")
     jwt_env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS"
     lives = {

@@ -1,5 +1,5 @@
-"""The JavaScript of docs/integrate/browser.md and docs/signed-urls.md, word for word, in Node and
-in Chromium: the real ali-oss, the function, and the sandbox's OSS."""
+"""Runs the JavaScript of docs/integrate/browser.md and docs/signed-urls.md, unchanged, in Node and
+Chromium. It uses the real ali-oss, the function, and the sandbox's OSS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UPLOAD = code_with("js", "integrate/browser.md", "refreshSTSToken")
 LARGE = code_with("js", "integrate/browser.md", "multipartUpload")
 SIGNED_URL = code_with("js", "signed-urls.md", "/signed-url?$")
 FORM = code_with("js", "signed-urls.md", "new FormData()")
-# What takes long in a page runs by `make test-web`.
+# The tests in a browser take long, so `make test-web` runs them.
 PLACES = ["node", pytest.param("browser", marks=pytest.mark.slow)]
 FOUR = [{"name": f"{name}.txt", "text": f"I am {name}"} for name in ("one", "two", "three", "four")]
 TEXTS = {file["name"]: file["text"].encode() for file in FOUR}
@@ -47,7 +47,7 @@ def where(request: pytest.FixtureRequest) -> str:
 
 
 def use(where: str, *jobs: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Run code of the docs; see tests/web/app_use.mjs for the jobs and what comes of them."""
+    """Run code of the docs. tests/web/app_use.mjs describes the jobs and their results."""
     names = {"tokenUrl": "http://127.0.0.1:9/", "login": "x"}
     full = [{"code": UPLOAD, "names": names, **job} for job in jobs]
     outcomes: list[dict[str, Any]] = run("documented.mjs", {"where": where, "jobs": full})[
@@ -64,12 +64,12 @@ def answer_of(cloud: RunningCloud, user: str = "alice", **wishes: str) -> dict[s
 
 
 def led(answer: dict[str, Any], **scope: object) -> dict[str, Any]:
-    """That answer, with members of its Scope changed."""
+    """This answer, with changed members of its Scope."""
     return {**answer, "Scope": {**answer["Scope"], **scope}}
 
 
 def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
-    """That token when its time is over: OSS refuses it, and it says itself that it has ended."""
+    """This token after it has expired: OSS refuses it, and its Expiration is in the past."""
     role = cloud.cloud.identities.role(cloud.env["ROLE_ARN"])
     assert role is not None
     session = cloud.cloud.identities.assume(role, "phone", None, 0)
@@ -83,7 +83,8 @@ def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def timed(answer: dict[str, Any], updated: float, seconds: float) -> dict[str, Any]:
-    """That token, still good, but said to be made at `updated` and to live for so long."""
+    """This token, which is still valid. It says that it was made at `updated`, and is valid for
+    `seconds`."""
     made, ends = (
         time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (updated, updated + seconds)
     )
@@ -91,12 +92,12 @@ def timed(answer: dict[str, Any], updated: float, seconds: float) -> dict[str, A
 
 
 def short(answer: dict[str, Any]) -> dict[str, Any]:
-    """That token with just the five minutes left at which the next one is asked for."""
+    """This token with five minutes left. At that time, the client asks for the next token."""
     return timed(answer, time.time(), 300)
 
 
 def said(*answers: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the token URL says in turn."""
+    """The answers of the token URL, one after the other."""
     return [
         {"status": 200, "body": json.dumps(answer)} if "StatusCode" in answer else answer
         for answer in answers
@@ -104,7 +105,7 @@ def said(*answers: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def stored(cloud: RunningCloud, user: str) -> dict[str, bytes]:
-    """What lies in the folder of a user, by name."""
+    """The objects in the folder of a user, by name."""
     storage, prefix, found = cloud.cloud.storage, f"uploads/{user}/", {}
     for info in storage.keys_from(
         cloud.cloud.bucket, b"", inclusive=True, prefix=prefix.encode(), limit=100
@@ -116,7 +117,7 @@ def stored(cloud: RunningCloud, user: str) -> dict[str, bytes]:
 
 
 def test_the_snippet_uploads(where: str, cloud: RunningCloud) -> None:
-    """With the function behind its URL, the login in a header, CORS and all."""
+    """The function is behind its URL, the login is in a header, and CORS applies."""
     user = f"plain-{where}"
     names = {"tokenUrl": f"{cloud.url}/", "login": cloud.login(user)}
     (done,) = use(where, {"names": names, "files": FOUR})
@@ -170,12 +171,12 @@ def test_a_large_file_goes_on_when_the_network_broke_and_not_when_it_was_refused
 def test_uploads_that_start_with_an_ended_token_share_one_fetch(
     where: str, cloud: RunningCloud
 ) -> None:
-    """ali-sdk/ali-oss#1363, #1391: its own refresh serves one of them and fails the others."""
+    """ali-sdk/ali-oss#1363, #1391: with its own refresh, one upload succeeds, the others fail."""
     user = f"ended-{where}"
     good = answer_of(cloud, user)
     (done,) = use(where, {"answers": said(ended(cloud, good), good), "files": FOUR})
     assert done["code"] == {}, done
-    # One to begin with, one for all four.
+    # The first fetch is at the start, and one more fetch serves all four uploads.
     assert done["fetches"] == 2
     assert stored(cloud, user) == TEXTS
 
@@ -183,14 +184,15 @@ def test_uploads_that_start_with_an_ended_token_share_one_fetch(
 def test_by_its_own_refresh_ali_oss_would_fail_three_of_four(
     where: str, cloud: RunningCloud
 ) -> None:
-    """Why the snippet does it. Once this fails, ali-oss does it, and the snippet may be shorter."""
+    """This is why the snippet has its own refresh. If this test fails, ali-oss has fixed the fault,
+    and the snippet can be shorter."""
     user = f"alone-{where}"
     good = answer_of(cloud, user)
     own = (
         UPLOAD.replace("refreshSTSToken: fresh", "refreshSTSToken: fetchToken")
         .replace("refreshSTSTokenInterval: 0", "refreshSTSTokenInterval: 300000")
         .replace("(await fresh()).scope", "scope")
-        # As when that interval is over.
+        # Now ali-oss sees that its interval is over.
         .replace("const upload", "client.stsTokenFreshTime = 1;\nconst upload")
     )
     answers = said(ended(cloud, good), good)
@@ -217,7 +219,7 @@ def test_a_refresh_that_fails_fails_all_who_wait_and_the_next_upload_asks_again(
 
 
 def test_a_device_whose_clock_is_wrong_asks_no_more_often(where: str, cloud: RunningCloud) -> None:
-    """Two hours ahead: by its own clock every token has ended before it is there."""
+    """The device's clock is two hours ahead, so for the device every new token has expired."""
     user = f"clock-{where}"
     answers = said(timed(answer_of(cloud, user), time.time() - 7200, 900))
     (done,) = use(where, {"answers": answers, "files": FOUR})
@@ -241,7 +243,7 @@ def test_the_parts_of_one_upload_go_on_over_new_tokens(where: str, cloud: Runnin
 def test_an_object_lies_under_the_prefix_of_the_token_that_it_is_sent_with(
     where: str, cloud: RunningCloud
 ) -> None:
-    """Another user logged in meanwhile: the previous user gets nothing of theirs."""
+    """Another user has logged in meanwhile. The previous user's folder gets none of their files."""
     before, after = f"before-{where}", f"after-{where}"
     answers = said(ended(cloud, answer_of(cloud, before)), answer_of(cloud, after))
     (done,) = use(where, {"answers": answers, "files": FOUR})
@@ -296,7 +298,7 @@ SCOPES: dict[str, tuple[dict[str, object], str]] = {
 
 
 def test_the_snippet_asks_where_the_scope_leads(where: str, cloud: RunningCloud) -> None:
-    """By https, from a page that is not https, and in Node. Nothing is sent here."""
+    """The scheme is https, also in a page without https, and in Node. No request is sent here."""
     answer = answer_of(cloud)
     kept = {n: v for n, v in answer["Scope"].items() if n not in ("Endpoint", "Cname")}
     jobs = [
@@ -317,7 +319,7 @@ def test_the_sandbox_is_reached_by_localhost_too(where: str, cloud: RunningCloud
 
 
 def use_service(cloud: RunningCloud, code: str, user: str, text: str) -> dict[str, Any]:
-    """Run code of docs/signed-urls.md in a page; "" is nobody."""
+    """Run code of docs/signed-urls.md in a page. If `user` is "", there is no login."""
     need("the JavaScript of the docs in browser", browser=True)
     names = {"service": cloud.url, "login": cloud.login(user) if user else "x"}
     files = [{"name": "a.jpg", "type": "image/jpeg", "text": text}]
@@ -337,7 +339,7 @@ def test_a_page_uploads_without_an_sdk(cloud: RunningCloud, code: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
 def test_a_page_says_why_the_function_refuses(cloud: RunningCloud, code: str) -> None:
-    """It said "Cannot convert undefined or null to object"."""
+    """An earlier snippet only said "Cannot convert undefined or null to object"."""
     reason = cloud.answer(path="/form", access_token="x")["ErrorMessage"]
     assert use_service(cloud, code, "", "a picture") == {"error": {"message": reason}}
 
@@ -357,7 +359,7 @@ OSS_REFUSES = {
 def test_a_page_says_why_oss_refuses(
     cloud: RunningCloud, code: str, reason: str, size: int
 ) -> None:
-    """The snippet did not check the upload's answer."""
+    """An earlier snippet did not check the upload's answer."""
     outcome = use_service(cloud, code, "refused", "x" * size)
     assert reason in outcome["error"]["message"]
     assert stored(cloud, "refused") == {}

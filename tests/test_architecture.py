@@ -1,7 +1,7 @@
-"""The house: who may know whom, what a request loads, and how large things may grow.
+"""Which module may import which, which modules a request loads, and how large the code may grow.
 
-docs/architecture.md says why. Each check reads the code's text, so that each is shown to go red on
-a copy of the tree that is broken on purpose.
+docs/architecture.md says why. Each check reads the text of the code. So a test can show that the
+check fails for a copy of the tree that is broken on purpose.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ FUNCTION = ROOT / "functions" / "sts_token"
 PACKAGE = FUNCTION / "token_service"
 
 COMPUTED_IMPORTS = {
-    # The routes: one that is not asked is not loaded.
+    # The routes. A route is loaded when a request asks for it.
     "token_service.app": 1,
-    # elsewhere("module:function"): a parser that few deployments need lies in its own room.
+    # The parsers of elsewhere("module:function"). Few deployments need them, so they are in the
+    # rooms that use them.
     "token_service.settings.parsing": 1,
-    # The way to log in that AUTH names.
+    # The way to log in that AUTH names is loaded.
     "token_service.settings.reading": 1,
 }
-"""The only modules that lead up: their callers do not know what they load."""
+"""The only modules that load modules of a higher floor. Their callers do not name these modules."""
 
 OUR_OWN = {"sandbox", "ops", "bench", "tests"}
 FORMER = set(
@@ -39,22 +40,22 @@ FORMER = set(
     " oss_keys oss_requests percent permissions policies presign request_log rsa settings"
     " signing sts tokens uploads vendor_policies".split()
 )
-"""Top-level modules of 1.0.0, which hid packages of these names."""
+"""Top-level modules of 1.0.0. They hid packages with these names."""
 
 MAX_MODULE_LINES = 300
 MAX_CLASS_LINES = 150
 MAX_LINES = 7350
-"""Of the whole function, comments and docstrings counted."""
+"""The maximum number of lines of the whole function, with comments and docstrings."""
 MAX_VARIABLES = 41
 MAX_FIRST = 12
-"""Variables that everybody looks at."""
+"""The maximum number of variables that are for everybody."""
 MIN_MODULES = 3
-"""A folder holds as many, else it is a module."""
+"""The minimum number of modules in a folder. With fewer, one module is enough."""
 
 
 @pytest.fixture(scope="module")
 def asked() -> dict[str, Asked]:
-    """Each route, asked once in a fresh process, as deployed."""
+    """The results of one request to each route, each in a new process, as deployed."""
     return core.ask_all()
 
 
@@ -223,7 +224,7 @@ def test_a_field_without_a_unit_is_found(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_test_is_a_claim(tmp_path: Path) -> None:
-    """At least three words: a subject, and what is true of it."""
+    """A name has at least three words: a subject, and what is true of it."""
     assert architecture.short_test_names(ROOT / "tests", 3) == []
     (tmp_path / "test_odd.py").write_text("def test_it_works(): ...\ndef test_it_works_well(): ...")
     assert architecture.short_test_names(tmp_path, 3) == ["test_odd.py::test_it_works"]
@@ -234,7 +235,7 @@ def test_a_folder_holds_three_modules_at_least() -> None:
 
 
 def test_what_a_route_loads_is_what_the_golden_file_says(asked: dict[str, Asked]) -> None:
-    """A route that is not asked loads nothing, and a module more on a path is seen."""
+    """Only the requested route is loaded. The test fails if a path loads one module more."""
     expected = json.loads(core.GOLDEN.read_text(encoding="utf-8"))
     found = {path: one.names for path, one in asked.items()}
     differ = {
@@ -258,7 +259,7 @@ def test_the_token_path_loads_what_is_only_for_others_never(asked: dict[str, Ask
 
 
 def test_the_token_path_is_read_in_an_afternoon(asked: dict[str, Asked]) -> None:
-    """`make core` prints it, module by module."""
+    """`make core` prints the modules of the token path and their lines."""
     lines = asked["/"].lines
     assert lines <= core.MAX_TOKEN_PATH_LINES
     path = {name: architecture.modules(FUNCTION)[name] for name in asked["/"].names}

@@ -1,6 +1,6 @@
-"""What nobody has seen on the real cloud is in the register; each text that relies on it says so.
+"""Each assumption about the real cloud is in a register, and each text that relies on it says so.
 
-docs/assumptions.toml names the files; the files name the entries.
+docs/assumptions.toml names the files, and the files name the entries.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MARK = re.compile(
 )
 _NUMBER = re.compile(r"\(assumptions? (N|[0-9]+(?:(?:, | and )[0-9]+)*)\)")
 _NEAR = 300
-"""Characters from the mark to its number."""
+"""The maximum number of characters between a mark and its number."""
 # Files with marks that are not checked: the register, its page, its tool, and past versions.
 _LEFT_OUT = re.compile(
     r"docs/assumptions\.|ops/conform/|CHANGELOG\.md|tests/upgrade/[0-9a-f]{7}/|tests/.*\.py$"
@@ -36,7 +36,7 @@ _FOLDERS = {"node_modules", "build", "dist", "__pycache__"}
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Every text of the project."""
+    """Every text file of the project."""
     for path in sorted(root.iterdir()):
         if path.is_dir():
             if path.name == ".ci" or not (path.name in _FOLDERS or path.name[0] == "."):
@@ -46,7 +46,7 @@ def files(root: Path) -> Iterator[Path]:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Paths below the root, and their texts."""
+    """The path of each file below the root, and its text."""
     for path in files(ROOT):
         name = path.relative_to(ROOT).as_posix()
         if not _LEFT_OUT.match(name):
@@ -54,7 +54,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def flat(text: str) -> str:
-    """As one line, without what begins a comment's lines."""
+    """The text as one line, without the signs that begin the lines of a comment."""
     return re.sub(r"\s*\n\s*(?:#+ |//+ |\* |> )?\s*", " ", text)
 
 
@@ -62,7 +62,7 @@ def faults(text: str) -> list[str]:
     """Marks of a text without an entry of the register, and references to missing entries."""
     line = flat(text)
     marks = list(_MARK.finditer(line))
-    # Before the next one begins.
+    # The number must come before the next mark.
     ends = [*(mark.start() for mark in marks[1:]), len(line)]
     found = []
     for mark, end in zip(marks, ends, strict=bool(marks)):
@@ -122,7 +122,7 @@ def test_a_mark_with_its_entry_is_none(text: str) -> None:
 
 
 def test_ids_are_given_once_and_in_order() -> None:
-    """An entry that is confirmed goes; its id is not given to another."""
+    """A confirmed entry is removed, and no other entry gets its id."""
     ids = [one.id for one in ASSUMPTIONS]
     assert ids == sorted(set(ids))
     assert ids[0] >= 1
@@ -136,7 +136,7 @@ def test_an_entry_is_whole(one: Assumption) -> None:
     assert one.source
     assert one.depends
     assert list(one.depends) == sorted(set(one.depends))
-    # A probe, or why there is none and what to do.
+    # An entry has a probe, or says why it has none and what to do.
     assert bool(one.probe) is not bool(one.why and one.command)
     assert bool(one.why) is bool(one.command)
 

@@ -1,6 +1,6 @@
-"""The Chinese pages stay in step with the English ones, and are written as Chinese is.
+"""The Chinese pages say the same as the English pages, and follow the rules of Chinese style.
 
-What is compared, and how to bring a page up to date, is in tests/support/in_step.py.
+tests/support/in_step.py says what is compared, and how to update a page.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ TERMS = (ZH / "terms.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_a_page_is_in_step(english: Path, chinese: Path) -> None:
-    """Headings, commands and code, tables, links and pictures."""
+    """The two pages have the same headings, commands, code, tables, links and pictures."""
     assert list(differences(english, chinese)) == []
 
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_a_page_follows_the_english_text_of_today(english: Path, chinese: Path) -> None:
-    """A sentence has no shape to be compared: who changes one looks at the other language too."""
+    """A program cannot compare sentences. So whoever changes a page has to check the other one."""
     assert follows(english, chinese) == ""
 
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_each_page_leads_to_the_other_language(english: Path, chinese: Path) -> None:
-    """Else nobody finds it."""
+    """Without these links, nobody finds the page in the other language."""
     for page, other in ((english, chinese), (chinese, english)):
         top = page.read_text(encoding="utf-8").partition("\n## ")[0]
         links = in_step.sections(top)[-1].links
@@ -125,7 +125,7 @@ make run  # 启动
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A pair in a project of its own."""
+    """A pair of pages in a project that only has these pages."""
     for name, value in {"ROOT": tmp_path, "DOCS": tmp_path / "docs"}.items():
         monkeypatch.setattr(in_step, name, value)
     monkeypatch.setattr(in_step, "ZH", tmp_path / "docs" / "zh")

@@ -1,6 +1,6 @@
-"""An account whose public endpoint is closed, as clients meet it: SDKs, curl and forms go by the
-bucket's own domain, and are told the reason at once where they do not. ali-oss is in
-test_javascript_sdk.py."""
+"""Clients with an account whose public endpoint is closed: SDKs, curl and forms use the bucket's
+own domain. If they use the public endpoint, they get the reason at once. test_javascript_sdk.py
+tests ali-oss."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DATA: Mapping[str, Callable[[Client], object]] = {
 
 @dataclass(frozen=True)
 class World:
-    """Everything that runs, and the operator's back end."""
+    """The running function and sandbox, and the operator's back end."""
 
     cloud: RunningCloud
     hook: ScriptedSts
@@ -56,7 +56,7 @@ class World:
         return jwt.encode({"sub": "alice", "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
 
     def ask(self, path: str = "/", **query: str) -> dict[str, Any]:
-        """What the function answers to alice."""
+        """The function's answer to alice."""
         request = Request("GET", path, {"access_token": self.login(), **query})
         answered: dict[str, Any] = json.loads(self.cloud.app.respond(lambda: request).body)
         assert answered["StatusCode"] == 200, answered
@@ -70,13 +70,13 @@ class World:
         return f"http://127.0.0.1:{urlsplit(self.token().endpoint).port}"
 
     def stored(self) -> list[str]:
-        """What lies in the bucket."""
+        """The keys of all objects in the bucket."""
         made = self.cloud.cloud
         found = made.storage.keys_from(made.bucket, b"", inclusive=True, prefix=b"", limit=100)
         return [info.key for info in found]
 
     def uploads(self) -> list[str]:
-        """What alice sees of her own uploads."""
+        """The keys that the function lists for alice."""
         return [entry["Key"] for entry in self.ask("/uploads")["Uploads"]]
 
 
@@ -93,7 +93,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             POLICY_FILE="bucket_read_write_policy",
         ) as cloud,
     ):
-        # Only now is it known where the function answers.
+        # The function's address is known only now.
         cloud.env.update(
             CALLBACK_URL=f"{cloud.url}/callback",
             CALLBACK_SECRET="s" * 32,
@@ -111,7 +111,7 @@ def world(running: World) -> Iterator[World]:
 
 
 def curl(*arguments: str) -> tuple[int, str]:
-    """curl as it is: of names below localhost it knows by itself where they are."""
+    """Run the real curl. It resolves names below localhost itself."""
     options = ("--silent", "--show-error", "--max-time", "20", "--write-out", "%{http_code}")
     done = subprocess.run(
         ["curl", *options, *arguments],  # noqa: S607
@@ -135,7 +135,7 @@ def test_all_that_clients_get_leads_to_the_domain(world: World) -> None:
     ]
     for url in urls:
         assert f"http://{urlsplit(url).netloc}" == token.endpoint
-        # As a CNAME has it: without the bucket.
+        # A URL with a CNAME has no bucket in its path.
         assert token.bucket not in urlsplit(url).path
 
 
@@ -196,7 +196,7 @@ def test_a_page_posts_a_form(world: World) -> None:
 
 
 def test_a_callback_comes_and_the_function_looks_at_the_object(world: World) -> None:
-    """It asks OSS by the internal endpoint: by the public one it would be refused."""
+    """The function uses OSS's internal endpoint. The public endpoint would refuse the request."""
     answered = world.ask()
     scope = answered["Scope"]
     token = Token.of(answered)

@@ -1,7 +1,7 @@
-"""Every block of commands in README.md and docs/: a test runs it, or a reason says why none does.
+"""Every block of commands in README.md and docs/ is run by a test, or has a reason why it is not.
 
-A new block needs an entry in REGISTER. The Chinese pages have the same commands: test_chinese.py
-compares them.
+A new block needs an entry in REGISTER. The Chinese pages have the same commands, and
+test_chinese.py compares them.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ DEPLOYED = {
 
 @dataclass(frozen=True)
 class Beside:
-    """Run beside a sandbox with these variables, after other blocks in the same folder. What is
-    printed must match, and so must the last line of stderr."""
+    """The block runs beside a sandbox with these variables, after other blocks in the same folder.
+    Its output and the last line of stderr must match."""
 
     variables: Mapping[str, str]
     prints: str
@@ -62,15 +62,15 @@ class Beside:
 
 @dataclass(frozen=True)
 class Starts:
-    """The lines that begin with `make run`: each starts a sandbox whose banner has this."""
+    """Each line of the block is a `make run`. It starts a sandbox that prints this text."""
 
     prints: str
 
 
 @dataclass(frozen=True)
 class InCheckout:
-    """Run in a copy of the checkout. A line that has `but` in it is left out, for a reason. What is
-    printed must have this in it."""
+    """The block runs in a copy of the checkout. Its output must contain `prints`. A line with the
+    first text of `but` is left out, for the reason in the second."""
 
     prints: str
     but: tuple[str, str] = ("", "")
@@ -80,14 +80,15 @@ class InCheckout:
 
 @dataclass(frozen=True)
 class Settings:
-    """Variables of a deployment: with them, and others, the configuration is sound."""
+    """The block sets variables of a deployment. With these and `others`, the configuration is
+    sound."""
 
     others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ByTest:
-    """A test runs it: its name, and what stands in its file, if that is not the entry's text."""
+    """A test with this name runs the block. Its file has the entry's text, or the text in `has`."""
 
     test: str
     has: str = ""
@@ -95,7 +96,7 @@ class ByTest:
 
 @dataclass(frozen=True)
 class NotRun:
-    """No test runs it."""
+    """No test runs the block, for this reason."""
 
     reason: str
 
@@ -258,7 +259,7 @@ def test_each_block_has_one_entry_and_each_entry_one_block() -> None:
 
 
 def test_commands_stand_in_blocks_of_one_kind() -> None:
-    """Else none of these tests sees them."""
+    """These tests read only blocks of the kind `sh`."""
     for page in {page for page, _ in REGISTER}:
         text = (ROOT / page).read_text(encoding="utf-8")
         assert not re.search(r"^ *```(bash|shell|console|zsh)", text, re.M), page
@@ -266,7 +267,7 @@ def test_commands_stand_in_blocks_of_one_kind() -> None:
 
 @pytest.mark.parametrize(("key", "how"), entries(ByTest))
 def test_the_test_that_is_named_reads_the_block(key: tuple[str, str], how: ByTest) -> None:
-    """Its file has the text by which the block is found, or the arguments that stand for it."""
+    """The test has the text that finds the block, or its file has the text in `has`."""
     path, _, name = how.test.partition("::")
     assert name in architecture.functions(ROOT / path)
     source = (ROOT / path).read_text(encoding="utf-8")
@@ -292,7 +293,7 @@ def test_what_no_test_runs_has_a_reason(key: tuple[str, str], how: NotRun) -> No
 def sandboxes(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Sandbox]]:
-    """One for all blocks that need the same."""
+    """One sandbox for all blocks that need the same variables."""
     with contextlib.ExitStack() as stack:
         yield {
             json.dumps(variables): stack.enter_context(
@@ -306,7 +307,7 @@ def sandboxes(
 def test_it_prints_what_is_said(
     key: tuple[str, str], how: Beside, sandboxes: Mapping[str, Sandbox], tmp_path: Path
 ) -> None:
-    # What a page before it has made.
+    # An earlier page has made this file.
     (tmp_path / "hello.txt").write_text("Hello from a phone\n")
     sandbox = sandboxes[json.dumps(how.variables)]
     for before in how.after:
@@ -355,7 +356,7 @@ def test_it_does_in_a_checkout_what_is_said(
 def test_the_settings_are_sound(
     key: tuple[str, str], how: Settings, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    """They are read by a shell, and then by the function."""
+    """A shell reads the settings, and then the function reads them."""
     block = re.sub("<[^>]*>", "token.example.com", block_with(*key))
     done = in_shell(f"set -a\n{block}\nenv", tmp_path, {})
     assert done.returncode == 0, done.stderr
@@ -371,7 +372,7 @@ def test_the_settings_are_sound(
 
 
 def test_the_two_commands(tmp_path: Path) -> None:
-    """`make test` is what runs this; so it is only looked at."""
+    """`make test` runs this test, so the test only checks what `make test` would do."""
     run, test = bare(block_with(README, "make test")).splitlines()
     assert run == "make run"
     with running_by_make(tmp_path / "state", 0) as sandbox:
@@ -395,7 +396,7 @@ def test_a_deployment_is_checked_before_and_after(tmp_path: Path, copied: Path) 
 
 
 def test_the_real_sts_is_asked(sandboxes: Mapping[str, Sandbox], tmp_path: Path) -> None:
-    """The sandbox's STS stands in for it, and takes the sandbox's key only."""
+    """The sandbox's STS replaces the real one. It accepts only the sandbox's key."""
     sandbox = sandboxes[json.dumps(ANYBODY)]
     kept = load_secrets(sandbox.folder)
     block = block_with("docs/start.md", "make token CLOUD=1")
@@ -446,7 +447,7 @@ def test_the_vendors_config_is_brought_over(copied: Path, tmp_path: Path) -> Non
 
 @contextlib.contextmanager
 def started(commands: str, checkout_of_mine: Path, state: Path) -> Iterator[Sandbox]:
-    """A sandbox that these commands start in a checkout, on ports of its own."""
+    """A sandbox that these commands start in a checkout, with its own ports."""
     port = free_port()
     path = f"{checkout_of_mine}{os.pathsep}{checkout_of_mine / 'functions' / 'sts_token'}"
     line = f"cd {shlex.quote(str(checkout_of_mine))} && {commands}"
@@ -472,7 +473,7 @@ def test_a_real_name_is_given_without_make(copied: Path, tmp_path: Path) -> None
 
 
 def test_nothing_is_written_into_a_checkout_that_is_set_up(copied: Path, tmp_path: Path) -> None:
-    """So it may be read-only."""
+    """A checkout that is set up may be read-only."""
     state = tmp_path / "state"
     block = bare(block_with("docs/platforms.md", "SANDBOX_DIR="))
     command = block.replace("/tmp/sandbox", str(state))  # noqa: S108
@@ -485,7 +486,7 @@ def test_nothing_is_written_into_a_checkout_that_is_set_up(copied: Path, tmp_pat
     with started(f"exec env {command}", copied, state) as sandbox:
         assert sandbox.answer()["StatusCode"] == 200
         assert state.exists()
-        # As Ctrl-C does: everybody in the terminal's group is told.
+        # As with Ctrl-C, the whole process group of the terminal gets the signal.
         os.killpg(sandbox.process.pid, signal.SIGINT)
         sandbox.process.wait(10)
     assert files() == before

@@ -1,4 +1,4 @@
-"""docs/costs.md: its example is what its own formula gives."""
+"""The example in docs/costs.md has the same results as the formula on that page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ USERS, PICTURES, MEGABYTES, MONTHS, LOOKS = 10_000, 10, 2, 12, 3
 
 
 def number(text: str) -> float:
-    """The first number of a cell, as 2,400 or **101.96**."""
+    """The first number of a cell, for example 2,400 or **101.96**."""
     found = re.search(r"\d[\d,]*(?:\.\d+)?", text)
     assert found, text
     return float(found[0].replace(",", ""))

@@ -1,4 +1,5 @@
-"""The documents: what they link to is there, and how to report a hole is found."""
+"""The links of the documents lead to files that exist, and readers find how to report a
+vulnerability."""
 
 from __future__ import annotations
 
@@ -20,20 +21,20 @@ MAP = ROOT / "docs" / "README.md"
 
 
 def prose(document: Path) -> str:
-    """The text without its code, which may hold what looks like links and headings."""
+    """The text without its code, because code may look like links and headings."""
     text = document.read_text(encoding="utf-8")
     return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def links(document: Path) -> Iterator[str]:
-    """Where it links to within the project."""
+    """The targets of a document's links within the project."""
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
         if not re.match("[a-z]+:", target):
             yield target
 
 
 def reached(document: Path) -> set[Path]:
-    """The pages of docs/ to which links lead from one, over others too."""
+    """The pages of docs/ that readers can reach from a page by links, also over other pages."""
     found, new = set[Path](), {document}
     while new:
         page = new.pop()
@@ -46,7 +47,7 @@ def reached(document: Path) -> set[Path]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document: Path) -> None:
-    """A18: SECURITY.md sends its reader on, as every other page does."""
+    """A18: this checks SECURITY.md too, because it links to other pages."""
     for link in links(document):
         name, _, anchor = link.partition("#")
         target = (document.parent / name).resolve() if name else document
@@ -57,7 +58,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 def test_each_page_is_reached_from_the_map() -> None:
-    """By links; each folder below docs/ has an index of its own, which the map names."""
+    """Links lead to each page. The map links to the index of each folder below docs/."""
     pages = {page for page in DOCUMENTS if MAP.parent in page.parents}
     assert len(pages) > 20
     assert pages - reached(MAP) == set()
@@ -74,7 +75,7 @@ def test_a_readme_has_at_most_four_screens(readme: Path) -> None:
 
 
 def test_readme_shows_two_small_pictures_of_the_page_and_a_plot() -> None:
-    """`make screenshots` and `make bench WRITE=1` make them."""
+    """`make screenshots` makes the pictures, and `make bench WRITE=1` makes the plot."""
     shown = re.findall(r'<img src="([^"]+)" width="\d+" alt="([^"]+)">', prose(ROOT / "README.md"))
     assert len(shown) == 3
     for path, _ in shown:
@@ -83,7 +84,7 @@ def test_readme_shows_two_small_pictures_of_the_page_and_a_plot() -> None:
 
 @pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
 def test_a_test_that_is_named_exists(name: str) -> None:
-    """An invariant without its test is a wish."""
+    """An invariant needs a test, so the tests that these pages name must exist."""
     found = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / name).read_text("utf-8"))
     assert found
     for path, test in found:
@@ -128,7 +129,7 @@ UNVERIFIED = {
 
 @pytest.mark.parametrize("name", UNVERIFIED)
 def test_what_an_acl_does_on_the_real_oss_is_no_fact(name: str) -> None:
-    """A6: "a token cannot publish" was said as if somebody had seen it."""
+    """A6: a page said "a token cannot publish" as a fact, but nobody had tested it."""
     text = " ".join(prose(ROOT / name).split())
     assert UNVERIFIED[name] in text
     assert "PutObjectAcl" in text
@@ -137,12 +138,13 @@ def test_what_an_acl_does_on_the_real_oss_is_no_fact(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/integrate/README.md"])
 def test_apps_are_told_that_the_url_is_https(name: str) -> None:
-    """A11: the trigger answers plain HTTP too, so an app with http:// works, in the open."""
+    """A11: the trigger also answers plain HTTP. So an app with http:// works, but without
+    encryption."""
     assert "must begin with `https://`" in prose(ROOT / name)
 
 
 def test_how_to_report_a_hole_is_found() -> None:
-    """A18: there was no way to report one."""
+    """A18: once no document said how to report a vulnerability."""
     assert "SECURITY.md" in links(ROOT / "README.md")
     found = set(anchors((ROOT / "SECURITY.md").read_text(encoding="utf-8")))
     assert found >= {
@@ -153,12 +155,12 @@ def test_how_to_report_a_hole_is_found() -> None:
         "what-we-know",
     }
     assert "Report a vulnerability" in prose(ROOT / "SECURITY.md")
-    # No address that nobody reads.
+    # An e-mail address that nobody reads would be useless.
     assert not re.search(r"\S@\S", prose(ROOT / "SECURITY.md"))
 
 
 def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
-    """Both files merge by union, which keeps an earlier wording beside a new one."""
+    """git merges both files by union, which keeps an old wording beside a new one."""
     news = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     said = re.findall(r"^- (.{60})", news, flags=re.MULTILINE)
     how = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8").partition("| deployed by |")[2]
@@ -168,7 +170,7 @@ def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
 
 
 def test_no_entry_of_the_changelog_says_its_end_twice() -> None:
-    """So a merge by union left one: eight words of it stood twice."""
+    """A merge by union once left an entry with the same eight words twice."""
     entries = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n- ")
     assert len(entries) > 80
     for entry in entries:

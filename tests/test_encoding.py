@@ -1,4 +1,4 @@
-"""JSON of the two encoders is what the standard library's own would be."""
+"""The two encoders write the same JSON as the standard library."""
 
 from __future__ import annotations
 

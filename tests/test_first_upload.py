@@ -1,6 +1,6 @@
-"""The whole path, for real: function, STS, OSS, and the OSS SDKs that apps use.
+"""The whole path with real parts: function, STS, OSS, and the OSS SDKs that apps use.
 
-What a token opens, and that it opens nothing else. Each refusal has OSS's own code.
+These tests show what a token allows, and that it allows nothing more. Each refusal has OSS's code.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     choices = "bucket_write_policy,bucket_read_policy"
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
-        # The clients of old buckets are tried beside those of today.
+        # These tests use clients of old buckets too, which sign with V1.
         SIGNATURE_V1="1",
         POLICY_FILE="bucket_read_write_policy",
         POLICY_CHOICES=choices,
     ) as cloud:
-        # Somebody else's object, in reach of a prefix that is compared carelessly.
+        # These objects belong to somebody else. A wrong comparison of prefixes would include them.
         for key in ("uploads2/theirs", "theirs", "upload"):
             staged = cloud.cloud.storage.stage()
             staged.write(b"secret")
@@ -112,7 +112,7 @@ def test_oss2_resumes_an_interrupted_upload(
         upload(interrupt)
     sent.clear()
     upload(lambda consumed, total: sent.append(consumed))
-    # It went on where it was: the first part was not sent again.
+    # The upload continued where it had stopped, so the first part was not sent again.
     assert min(sent) >= PART
     assert bucket.get_object(f"{token.prefix}video").read() == file.read_bytes()
 
@@ -156,7 +156,7 @@ def test_oss_v2_resumes_an_interrupted_upload(token: Token, tmp_path: Path) -> N
         reported(request, lambda number, written, total: sent.append(written)), str(file)
     )
     assert result.status_code == 200
-    # It went on where it was: the first part was not sent again.
+    # The upload continued where it had stopped, so the first part was not sent again.
     assert len(sent) < 4
     got = token.oss_v2().get_object(
         oss_v2.GetObjectRequest(bucket=token.bucket, key=f"{token.prefix}v2 video")
@@ -220,7 +220,7 @@ def test_refuses_everything_else(
     bucket.put_object("uploads/mine", b"mine")
     with pytest.raises(OssError) as error:
         attack(bucket)
-    # HEAD has no body, so its code is in a header.
+    # An answer to HEAD has no body, so the code is in a header.
     assert error.value.status == 403
     assert error.value.code in ("AccessDenied", "")
     if error.value.code:
@@ -258,7 +258,7 @@ def test_oss_v2_is_refused_outside_the_prefix(token: Token) -> None:
 
 @dataclass(frozen=True)
 class Forgery:
-    """A change to a sound token, and what OSS says to it."""
+    """A change to a sound token, and how OSS refuses the changed token."""
 
     change: Callable[[Token], Token]
     code: str
@@ -311,7 +311,7 @@ def test_refuses_the_token_of_another_session(
 def test_refuses_an_expired_token(cloud: RunningCloud, signature: str) -> None:
     role = cloud.cloud.identities.role(cloud.env["ROLE_ARN"])
     assert role is not None
-    # Of no seconds: the function itself asks for 900 at least.
+    # This session lasts 0 seconds. The function itself would ask for at least 900.
     ended = cloud.cloud.identities.assume(role, "phone", None, 0)
     token = replace(
         cloud.token(),

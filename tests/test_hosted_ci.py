@@ -1,9 +1,9 @@
-"""The files that a public host and pre-commit read run the project's own commands.
+"""The files for GitHub and pre-commit run the project's own commands.
 
-No test here needs the host. What they compare are commands, versions and rights, so that the files
-cannot drift away from .ci/run, the Makefile and CONTRIBUTING.md. The hosts' own schemas are not
-here: after a change `pipx run check-jsonschema --builtin-schema vendor.github-workflows
-.github/workflows/test.yml` asks one (vendor.github-issue-forms, vendor.dependabot for the others).
+No test here needs GitHub. The tests compare commands, versions and rights, so that these files
+agree with .ci/run, the Makefile and CONTRIBUTING.md. GitHub's schemas are not checked here. After a
+change, run `pipx run check-jsonschema --builtin-schema vendor.github-workflows
+.github/workflows/test.yml` (vendor.github-issue-forms and vendor.dependabot for the other files).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ GITHUB = ROOT / ".github"
 FORMS = sorted(path for path in GITHUB.glob("ISSUE_TEMPLATE/*.yml") if path.name != "config.yml")
 ACTIONS = {"actions/checkout", "actions/setup-node", "actions/setup-python"}
 SHOW = {"format": "ruff format --check .", "lint": "ruff check .", "types": "mypy"}
-"""The hooks of pre-commit, and the line of `make check` that each of them stands for."""
+"""The hooks of pre-commit, each with its line of `make check`."""
 
 
 def loaded(path: Path) -> Any:
-    """What a YAML file says. PyYAML reads the key `on` as True."""
+    """The content of a YAML file. PyYAML reads the key `on` as True."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -43,7 +43,7 @@ def runs(job: dict[str, Any]) -> list[str]:
 
 
 def setup_of(job: dict[str, Any], what: str) -> dict[str, Any]:
-    """What a job gives to actions/setup-<what>."""
+    """The inputs that a job gives to actions/setup-<what>."""
     (found,) = [step for step in steps(job) if f"/setup-{what}@" in step.get("uses", "")]
     with_: dict[str, Any] = found["with"]
     return with_
@@ -79,7 +79,8 @@ def test_make_test_runs_on_each_python_that_contributing_names(workflow: dict[An
     expected = [f"3.{minor}" for minor in range(int(named[1]), int(named[2]) + 1)]
     job = workflow["jobs"]["test"]
     assert job["strategy"]["matrix"]["python"] == expected
-    # The deployed Python first, for what the tests build; the last one is `python3`.
+    # The deployed Python is first, because the tests build a package with it. The last one is
+    # `python3`.
     pythons = setup_of(job, "python")["python-version"].split("\n")
     assert pythons[0] == expected[0]
     assert [line for line in pythons if line][-1] == "${{ matrix.python }}"
@@ -102,7 +103,7 @@ def test_the_workflow_may_only_read_and_knows_no_secret(workflow: dict[Any, Any]
         checkout = steps(job)[0]
         assert checkout["uses"].startswith("actions/checkout@")
         assert checkout["with"] == {"persist-credentials": False}
-    # pull_request, and never pull_request_target: that one runs a stranger's code with our rights.
+    # pull_request is safe. pull_request_target would run a stranger's code with our rights.
     assert workflow[True] == {"push": {"branches": ["main"]}, "pull_request": None}
 
 
@@ -118,7 +119,7 @@ def test_actions_are_pinned_by_commit_with_their_version_beside(workflow: dict[A
     pinned = re.findall(r"uses: ([\w/-]+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+$", text, re.MULTILINE)
     used = [step for job in workflow["jobs"].values() for step in steps(job) if "uses" in step]
     assert len(pinned) == len(used)
-    # One commit for each of them, wherever it is used.
+    # An action has the same commit in all places.
     assert len({name for name, _ in pinned}) == len(set(pinned))
     assert {name for name, _ in pinned} == ACTIONS
 
@@ -145,7 +146,7 @@ def test_the_hooks_are_the_lines_of_make_check(hooks: dict[str, dict[str, Any]])
 
 
 def test_every_hook_runs_a_tool_that_the_lock_installs(hooks: dict[str, dict[str, Any]]) -> None:
-    """Without a package of its own, so that a commit asks no network."""
+    """No hook installs a package, so a commit needs no network."""
     lock = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
     for hook in hooks.values():
         assert "additional_dependencies" not in hook
@@ -189,7 +190,7 @@ def test_the_hook_of_subjects_looks_at_the_first_line_only(
     hook = hooks["subject"]
     assert hook["args"] == ["--multiline"]
     assert hook["stages"] == ["commit-msg"]
-    # As pre-commit's pygrep searches with --multiline.
+    # pre-commit's pygrep searches in the same way with --multiline.
     found = re.search(hook["entry"].encode(), message.encode(), re.MULTILINE | re.DOTALL)
     assert bool(found) is is_refused
 
@@ -217,7 +218,7 @@ def test_the_bug_form_asks_for_what_finds_a_fault_and_for_no_secret() -> None:
 
 
 def test_a_blank_issue_stays_possible_for_who_cannot_report_in_private() -> None:
-    """SECURITY.md asks for an issue without details where the private button is missing."""
+    """SECURITY.md asks for an issue without details if the button for private reports is absent."""
     assert loaded(GITHUB / "ISSUE_TEMPLATE" / "config.yml") == {"blank_issues_enabled": True}
 
 

@@ -1,4 +1,4 @@
-"""The entry points under hostile events: never an exception, always the JSON format."""
+"""The entry points with hostile events: they never raise an exception, and always answer JSON."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MakeEvent = Callable[..., bytes]
 
 
 def check(answer: dict[str, Any], *, head: bool = False, path: str = "/") -> dict[str, Any]:
-    """The contract that holds for whatever comes in; returns the body."""
+    """Check the contract, which holds for every event; return the body."""
     assert set(answer) == {"statusCode", "headers", "body", "isBase64Encoded"}
-    # /health and /callback have their true status: no phone asks there.
+    # /health and /callback have their true status, because phones do not call them.
     has_true_status = path.rstrip("/").endswith(("/health", "/callback"))
     assert answer["statusCode"] == 200 or has_true_status
     assert answer["isBase64Encoded"] is False
@@ -93,7 +93,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 QUICK = examples(200, 60_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# Each spelling of each, and those of no route.
+# Every name of every wish, and access_token.
 WORDS = sorted({"access_token", *(name for names in wish_names.ROUTES.values() for name in names)})
 PATHS = [*(route.path for route in ROUTES), "/sts/", "/oss/callback", "/healthz"]
 

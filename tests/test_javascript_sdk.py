@@ -1,5 +1,5 @@
-"""ali-oss, the JavaScript SDK, on the sandbox's OSS with a token: in Node, and in a real browser
-with real CORS. The scripts that use it lie in tests/web."""
+"""Tests ali-oss, the JavaScript SDK, with a token and the sandbox's OSS, in Node and in a real
+browser with real CORS. The scripts that use ali-oss are in tests/web."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ POLICY = "bucket_read_write_policy"
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a script, and the OSS that it ran against."""
+    """The results of a script, and the OSS that it used."""
 
     outcomes: dict[str, Any]
     prefix: str
     oss: Oss
 
     def value(self, step: str) -> Any:
-        """What a step returned."""
+        """The value that a step returned."""
         outcome = self.outcomes[step]
         assert "error" not in outcome, outcome["error"]
         return outcome["value"]
 
     def stored(self, name: str) -> bytes:
-        """What lies in the bucket."""
+        """The bytes of the object with this name."""
         with self.oss.storage.open(BUCKET, self.prefix + name) as found:
             return b"".join(found.chunks(0, found.info.size))
 
@@ -62,7 +62,7 @@ def old_oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
-    """One whose public endpoint takes no data calls: the bucket has a domain of its own."""
+    """An OSS whose public endpoint refuses data calls. The bucket has its own domain."""
     folder = tmp_path_factory.mktemp("closed")
     with running_oss(folder, cname=CNAME, is_public_closed=True) as oss:
         oss.storage.set_cors(BUCKET, store_rules([ANY_ORIGIN]))
@@ -78,7 +78,7 @@ def prepare(oss: Oss) -> None:
 def use_token(
     oss: Oss, where: str, version: str, bucket: str = BUCKET, host: str = "localhost"
 ) -> Run:
-    """Run a script with a token for a folder of its own; `host` is OSS's, or CNAME."""
+    """Run a script with a token for its own folder. `host` is the host of OSS, or CNAME."""
     need(f"ali-oss in {where}", browser=where == "browser")
     prefix = f"uploads/{where}-{version}/"
     grant = Grant(bucket, prefix, None, POLICY, 900, "phone")
@@ -137,7 +137,7 @@ def test_ali_oss_goes_on_from_a_checkpoint(used: Run) -> None:
     resumed = used.value("resume")
     assert resumed["stopped"]["name"] == "cancel"
     assert resumed["before"] == 2
-    # Three of five parts were left: what had arrived was not sent again.
+    # Three of five parts were left. The parts that had arrived were not sent again.
     assert resumed["progress"][:3] == [3 / 6, 4 / 6, 5 / 6]
     assert used.stored("resumed") == LARGE
 
@@ -173,7 +173,7 @@ def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:
 
 @pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow)])
 def test_ali_oss_is_told_the_line_that_makes_it_v4(oss: Oss, where: str) -> None:
-    """`default`: the option is left out, as an app that never heard of V4 leaves it out."""
+    """With `default`, the option for V4 is left out, as in an app that does not know V4."""
     refused = use_token(oss, where, "default").outcomes["put"]["error"]
     assert (refused["status"], refused["code"]) == (403, "SignatureV1Refused")
     assert "\nali-oss: authorizationV4: true, region: 'oss-cn-hangzhou' (" in refused["message"]

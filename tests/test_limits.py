@@ -1,6 +1,6 @@
-"""UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES bind every upload.
+"""UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES limit every upload.
 
-The attacker has a login and the function's answers (URLs, forms and seals), and may alter them.
+The attacker has a login and the function's answers (URLs, forms and seals), and may change them.
 After each test the bucket holds only images of at most 10 bytes.
 """
 
@@ -38,7 +38,7 @@ Answer = dict[str, Any]
 
 
 class Stored(NamedTuple):
-    """An object, as far as a limit can bind it."""
+    """The properties of an object that a limit can restrict."""
 
     key: str
     size: int
@@ -59,7 +59,7 @@ def nothing_else_is_stored(cloud: RunningCloud) -> Iterator[None]:
 
 
 def stored(cloud: RunningCloud) -> list[Stored]:
-    """What lies in the bucket."""
+    """The objects in the bucket."""
     storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
     found = storage.keys_from(bucket, b"", inclusive=True, prefix=b"", limit=1000)
     return [
@@ -100,7 +100,8 @@ def url_for(cloud: RunningCloud, size: int = MOST, **wishes: str) -> Answer:
 
 
 def send(url: str, headers: Mapping[str, str], body: bytes, method: str = "PUT") -> tuple[int, str]:
-    """As it stands, with a Content-Length unless headers have one or another framing."""
+    """Send a request unchanged. Add a Content-Length if the headers have neither that nor a
+    Transfer-Encoding."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     framed = {name.lower() for name in headers} & {"content-length", "transfer-encoding"}
@@ -122,7 +123,7 @@ def start_for(cloud: RunningCloud, size: int = MOST) -> Answer:
 
 
 def begin(cloud: RunningCloud, size: int = MOST) -> dict[str, str]:
-    """An upload in parts that OSS has begun: the wishes that go with each later one."""
+    """Begin an upload in parts; return the wishes that each later request for it needs."""
     start = start_for(cloud, size)
     status, text = send(start["Url"], start["Headers"], b"", start["Method"])
     assert status == 200, text
@@ -131,7 +132,7 @@ def begin(cloud: RunningCloud, size: int = MOST) -> dict[str, str]:
 
 
 def part_for(cloud: RunningCloud, size: int = MOST) -> Answer:
-    """The one part of an upload that has begun."""
+    """Begin an upload in parts; return the signed request for its only part."""
     part: Answer = ask(cloud, "/multipart", **begin(cloud, size), parts="1")["Parts"][0]
     return part
 
@@ -142,7 +143,8 @@ def completion(*parts: tuple[int, str]) -> bytes:
 
 
 def finish(cloud: RunningCloud) -> None:
-    """Complete each upload that has parts, with all of them, by a new seal: none stays open."""
+    """Complete each upload that has parts, with all parts and a new seal, and abort the others. So
+    no upload stays open."""
     storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
     for upload in storage.uploads(bucket, ""):
         assert upload.key == KEY, upload
@@ -255,7 +257,7 @@ def test_curl_stores_nothing_with_another_header(
 
 
 def test_what_the_uploader_may_still_say_is_no_limit(cloud: RunningCloud, tmp_path: Path) -> None:
-    """docs/security.md names these four."""
+    """docs/security.md lists these four headers."""
     (file := tmp_path / "file").write_bytes(b"x" * MOST)
     free = {"Cache_Control": "no-cache", "Content_Encoding": "br", "Content_Language": "en"}
     assert curl(url_for(cloud), file, Expires="0", **free) == 200
@@ -292,7 +294,7 @@ def test_no_framing_of_the_body_gets_more_in(
     most: int,
     of: Callable[[RunningCloud], Answer],
 ) -> None:
-    """A body that is longer than its head says is cut, and two lengths are refused."""
+    """If a body is longer than its head says, OSS cuts it. OSS refuses two lengths."""
     answer = of(cloud)
     parts = urlsplit(answer["Url"])
     headers = [f"{name}: {value}" for name, value in answer["Headers"].items()]
@@ -309,7 +311,7 @@ def test_no_framing_of_the_body_gets_more_in(
 
 
 def test_alioss_signs_the_same(cloud: RunningCloud) -> None:
-    """Of the function's key: what we sign is what it signs of the same size and headers."""
+    """With the function's key, ali-oss makes the same signature for the same size and headers."""
     need("signing by ali-oss", browser=False)
     answer = url_for(cloud)
     ours = dict(parse_qsl(urlsplit(answer["Url"]).query))
@@ -352,12 +354,12 @@ def test_a_page_stores_blobs_of_the_signed_size_and_no_others(cloud: RunningClou
         put = {"url": answer["Url"], "by": by, "size": MOST}
         attached = {"Content-Disposition": "attachment"}
         for headers, kind, status in (
-            # The Blob's own type, where the page names none.
+            # If the page names no type, the browser sends the type of the Blob.
             (attached, TYPE, 200),
             (attached, "text/html", 403),
             ({"Content-Type": TYPE}, TYPE, 400),
             ({**attached, "Content-Type": "text/html"}, TYPE, 403),
-            # Browsers keep these to themselves: OSS sees the true length.
+            # Browsers do not let a page set this header, so OSS gets the true length.
             ({**answer["Headers"], "Content-Length": "999"}, TYPE, 200),
         ):
             puts.append({**put, "headers": headers, "type": kind})
@@ -365,7 +367,7 @@ def test_a_page_stores_blobs_of_the_signed_size_and_no_others(cloud: RunningClou
     assert run("browser_put.mjs", {"puts": puts})["statuses"] == expected
 
 
-# By whatever comes to mind
+# By random changes
 
 NAMES = """
     append position uploads uploadId partNumber acl symlink tagging x-oss-process callback
@@ -393,7 +395,7 @@ OFTEN = settings(
 def send_altered(
     answer: Answer, changes: list[tuple[str, int, str, str, str]], body: bytes
 ) -> tuple[int, str]:
-    """Send a signed request with these changes; 0 where that gets no answer."""
+    """Send a signed request with these changes. The status is 0 if there is no answer."""
     parts = urlsplit(answer["Url"])
     path, method = parts.path, answer["Method"]
     pairs, headers = parse_qsl(parts.query, keep_blank_values=True), dict(answer["Headers"])
@@ -417,7 +419,7 @@ def send_altered(
     try:
         return send(url, headers, body, method)
     except (OSError, http.client.HTTPException):
-        # A head that is no HTTP, or a length that the body does not have.
+        # The head is not valid HTTP, or the body is shorter than its length says.
         return 0, ""
 
 
@@ -514,7 +516,8 @@ def test_an_upload_in_parts_has_the_size_that_is_sealed(
 
 
 def test_no_upload_in_parts_has_a_second_part(cloud: RunningCloud) -> None:
-    """Nor by another seal of the object, whichever upload it is used for, nor one part twice."""
+    """This is also true with another seal of the object, with any upload, and for one part sent
+    twice."""
     one, other = begin(cloud), begin(cloud, MOST - 1)
     for begun in ({**one, "Upload": other["Upload"]}, {**other, "Upload": one["Upload"]}):
         (part,) = ask(cloud, "/multipart", **begun, parts="1")["Parts"]
@@ -578,7 +581,8 @@ SEALED = st.sampled_from(
 def test_no_altered_seal_goes_on(
     cloud: RunningCloud, changes: list[tuple[str, Any]], version: str, length: int
 ) -> None:
-    """Its MAC is that of the true seal, but for the last character, or missing."""
+    """A changed seal keeps the MAC of the true seal, whole or without its last character, or has no
+    MAC."""
     _, payload, mac = start_for(cloud)["Upload"].split(".")
     sealed = dict(zip(MEMBERS, json.loads(base64url.decode(payload)), strict=True))
     changed = {**sealed, **dict(changes)}
@@ -636,7 +640,7 @@ def insert_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClo
 
 
 def test_nothing_that_is_there_is_replaced(insert_only: RunningCloud) -> None:
-    """A7: overwriting is deleting."""
+    """A7: an upload that overwrites an object also deletes its earlier content."""
     url = ask(insert_only, "/signed-url", object="a")
     form = ask(insert_only, "/form", object="a")
     endpoint, bucket = insert_only.env["OSS_ENDPOINT"], insert_only.cloud.bucket
