@@ -1,4 +1,5 @@
-"""The back ends of docs/integrate/login-backend.md, word for word; the real function verifies."""
+"""The unchanged back ends of docs/integrate/login-backend.md. The real function verifies their
+logins."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 def back_end(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Its URL."""
+    """The URL of the back end."""
     folder = prepared(tmp_path_factory.mktemp("back-end"), request.param)
     with serving(folder, COMMANDS[request.param], **VARIABLES) as url:
         yield url
@@ -83,7 +84,7 @@ def test_who_has_no_session_gets_no_login(back_end: str, cookie: str) -> None:
 
 
 def test_a_session_of_a_user_who_is_gone_gets_no_login(back_end: str) -> None:
-    """A user whom somebody blocked on the day of an incident may still have the cookie."""
+    """A user who was blocked after an incident may still have the cookie."""
     signed = SecureCookieSessionInterface().get_signing_serializer(flask_app())
     now = int(time.time())
     claims = {"sub": "bob", "aud": "session", "iat": now, "exp": now + 900}
@@ -96,7 +97,7 @@ def test_a_session_of_a_user_who_is_gone_gets_no_login(back_end: str) -> None:
 
 
 def test_a_login_is_no_session(tmp_path: Path) -> None:
-    """Where somebody gave both secrets one value, a login of 15 minutes would renew itself."""
+    """If both secrets had the same value, a login of 15 minutes could renew itself."""
     folder, now = prepared(tmp_path, "express"), int(time.time())
     login = jwt.encode({"sub": "alice", "iat": now, "exp": now + 900}, SECRET, algorithm="HS256")
     variables = {**VARIABLES, "SESSION_SECRET": SECRET}
@@ -106,7 +107,7 @@ def test_a_login_is_no_session(tmp_path: Path) -> None:
 
 
 def flask_app() -> Flask:
-    """One that signs sessions as the back end does."""
+    """Return a Flask app that signs sessions as the back end does."""
     app = Flask(__name__)
     app.secret_key = VARIABLES["SESSION_SECRET"]
     return app

@@ -1,5 +1,5 @@
-"""The programs of docs/integrate/mini-program.md, word for word: checked by TypeScript against the
-types of the platforms, and run with a stand-in for `wx` and `uni`."""
+"""The unchanged programs of docs/integrate/mini-program.md. TypeScript checks them with the types
+of the platforms. They run with a fake of `wx` and `uni`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from running_cloud import RunningCloud, running_cloud
 SHORT, COMPLETE, PLACE, UNI = blocks("js", INTEGRATE / "mini-program.md")
 FILE = {"path": "wxfile://tmp_12.PNG", "size": 700}
 USE = "return upload(tempFilePath, (done) => seen.progress.push(done));"
-# WeChat's types have setTimeout.
+# WeChat's own types have setTimeout, so they do not need the types of the DOM.
 LIBRARIES = {"miniprogram-api-typings": "es2022", "@dcloudio/types": "es2022,dom"}
 AMBIENT = (
     "declare const tokenUrl: string, login: string, tempFilePath: string, signInUrl: string;\n"
@@ -35,7 +35,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 
 def in_uni_app() -> str:
-    """upload.js, with what uni-app changes."""
+    """Return upload.js with the changes for uni-app."""
     code = COMPLETE
     for changed in re.findall(r"^(?:async )?function (\w+).*?^}$", UNI, re.M | re.S):
         (old,), (new,) = (
@@ -102,7 +102,7 @@ def test_a_network_that_stays_away_ends_after_three_tries(
 
 
 def checked(folder: Path, types: str, **files: str) -> str:
-    """What TypeScript says of JavaScript files, with the types of a platform."""
+    """Return TypeScript's errors in JavaScript files, with the types of a platform."""
     need("docs/integrate/mini-program.md by its types", browser=False, folder=PACKAGES)
     need("TypeScript", browser=False)
     for name, text in files.items():

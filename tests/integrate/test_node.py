@@ -1,4 +1,4 @@
-"""The files of docs/integrate/node.md, word for word, as programs of their own."""
+"""The unchanged files of docs/integrate/node.md, run as separate programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The HTTP contract of docs/integrate/other.md: its requests are sent, its answers compared."""
+"""The HTTP contract of docs/integrate/other.md. Its requests are sent, and its answers are
+compared."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def asked(cloud: RunningCloud, contract: str, login: str) -> Any:
 
 
 def shown(contract: str) -> dict[str, Any]:
-    """The answer that is shown."""
+    """Return the answer that the page shows."""
     found: dict[str, Any] = json.loads(re.search(r"^\{.*?\}$(?!\n )", contract, re.M | re.S)[0])  # type: ignore[index]
     return found
 

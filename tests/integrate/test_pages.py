@@ -1,5 +1,5 @@
-"""The pages of docs/integrate: each is complete, is found from the index, and has no code that no
-test looks at."""
+"""The pages of docs/integrate. Each page is complete, the index links to it, and a test checks each
+block of code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from javascript import PAGE
 INDEX = INTEGRATE / "README.md"
 PAGES = sorted(page for page in INTEGRATE.glob("*.md") if page != INDEX)
 TESTS = Path(__file__).parents[1]
-# Which test looks at the blocks of a page, and how many there are: a new one needs a test.
+# The test that checks the blocks of each page, and how many blocks there are. A new block needs a
+# test.
 CHECKED = {
     "android.md": {"kotlin": (3, "test_mobile_snippets.py")},
     "browser.md": {"js": (4, "test_apps.py"), "html": (1, "test_apps.py")},
@@ -40,8 +41,8 @@ CHECKED = {
         "python": (2, "integrate/test_webhook_backend.py"),
     },
 }
-# What is no program: output, drawings, lines for a build file; and commands to install or to start,
-# which each page has: the sandbox's are those of docs/sandbox.md.
+# Blocks that are not programs. They are output, drawings and lines of build files, or each page's
+# commands to install or start something. The commands of the sandbox are those of docs/sandbox.md.
 NO_PROGRAM = {"text", "json"}
 COMMANDS = {
     "browser.md": 1,
@@ -57,7 +58,8 @@ SECTIONS = ["Three failures", "What you see", "With the sandbox"]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_is_complete(page: Path) -> None:
-    """What to install, the shortest, the complete, what one sees, failures, the sandbox."""
+    """A page says what to install. It has a short and a complete program, output, failures and the
+    sandbox."""
     text = page.read_text(encoding="utf-8")
     found = re.findall(r"^## (.+)$", text, re.M)
     assert [name for name in SECTIONS if name not in found] == []
@@ -90,7 +92,7 @@ def test_each_page_is_in_the_index() -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda page: page.name)
 def test_a_url_of_plain_http_is_the_sandboxs(page: Path) -> None:
-    """Elsewhere a login or a token would go over the network in the open."""
+    """With any other host, a login or token would be sent over the network without encryption."""
     found = re.findall(r"http://[\w.-]+", page.read_text(encoding="utf-8"))
     assert {url for url in found if not re.match(r"http://(127\.0\.0\.1|10\.0\.2\.2)$", url)} <= {
         "http://tauri.localhost"
@@ -98,7 +100,7 @@ def test_a_url_of_plain_http_is_the_sandboxs(page: Path) -> None:
 
 
 def pinned(name: str) -> str:
-    """The version of a package that the tests run."""
+    """Return the version of a package that the tests use."""
     for folder in (PAGE, PACKAGES):
         manifest = json.loads((folder / "package.json").read_text(encoding="utf-8"))
         for pins in (manifest.get("dependencies", {}), manifest["devDependencies"]):

@@ -1,4 +1,4 @@
-"""The files of docs/integrate/python.md, word for word, as programs of their own."""
+"""The unchanged files of docs/integrate/python.md, run as separate programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHORT = ["upload.py", "upload_v2.py"]
 LARGE = ["upload_large.py", "upload_large_v2.py"]
 PART = 5 * 1024 * 1024
 CONTENT = bytes(range(256)) * 4096 * 12 + b"the end"
-# What breaks off after the second part, as when the network goes.
+# Code that breaks an upload off after the second part, as if the network failed.
 BREAKS = {
     "upload_large.py": """
 import oss2
@@ -83,14 +83,14 @@ def test_a_large_upload_goes_on_where_it_broke_off(
     (folder / "film.mp4").write_bytes(CONTENT)
     user = name[:-3]
     program = (folder / name).read_text()
-    # One part after the other: the second one is the last to arrive.
+    # Parts are sent one by one, so the second part is the last to arrive.
     program = program.replace("num_threads=4", "num_threads=1").replace(
         "parallel_num=4", "parallel_num=1"
     )
     (folder / "breaks.py").write_text(BREAKS[name] + program)
     broken = use(cloud, folder, "breaks.py", "film.mp4", user=user)
     assert broken.returncode == 1
-    # Before it oss2 prints a traceback of its own.
+    # oss2 prints its own traceback before this line.
     last = broken.stderr.strip().splitlines()[-1]
     assert last.startswith("OSS does not answer: "), broken.stderr
     assert "gone" in last
@@ -100,7 +100,7 @@ def test_a_large_upload_goes_on_where_it_broke_off(
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[-2:] == [f"stored as uploads/{user}/film.mp4", "1 parts sent"]
-    # What was there already is counted.
+    # The progress includes the parts that were stored before.
     assert int(lines[0].partition(" ")[0]) >= PART
     assert stored(cloud, f"uploads/{user}/film.mp4") == CONTENT
 
@@ -119,7 +119,8 @@ def test_what_oss_refuses_is_said_with_its_request_id(
 
 
 def test_a_token_is_kept_and_renewed(cloud: RunningCloud, folder: Path) -> None:
-    """By what the function answers: five minutes before it ends the next one is asked for."""
+    """The function's answer decides. The next token is requested five minutes before this one
+    expires."""
     program = f"""
 import time, token_source
 source = token_source.TokenSource({cloud.url!r} + "/", {cloud.login("kept")!r})

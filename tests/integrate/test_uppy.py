@@ -1,4 +1,4 @@
-"""The programs of docs/integrate/uppy.md, word for word, in Chromium."""
+"""The unchanged programs of docs/integrate/uppy.md, in Chromium."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_shortest_has_twelve_lines_and_uploads(cloud: RunningCloud) -> None:
 
 
 def test_the_complete_one_uploads_in_parts_under_names_of_its_own(cloud: RunningCloud) -> None:
-    """With a login that was refused at first, and a file that may not be sent."""
+    """The first login is refused, and one file may not be sent."""
     logins = [cloud.login("complete")[:-4] + "AAAA", cloud.login("complete")]
     found = use(cloud, COMPLETE, PICTURE, FILM, NOTE, logins=logins)
     assert found["errors"] == []

@@ -1,5 +1,5 @@
-"""The back ends of docs/integrate/webhook-backend.md, word for word: a real SDK uploads, the
-sandbox's OSS calls the real function, and that calls them."""
+"""The unchanged back ends of docs/integrate/webhook-backend.md. A real SDK uploads, the sandbox's
+OSS calls the real function, and the function calls the back ends."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ COMMANDS = {
     "webhook.py": [sys.executable, "-m", "flask", "--app", "webhook", "run", "--port", "{port}"],
     "webhook.mjs": ["node", "webhook.mjs"],
 }
-# The shortest one remembers nothing.
+# The shortest back end stores nothing, so it is not in this list.
 COMPLETE = ["webhook.py", "webhook.mjs"]
 STORED = {"Status": "stored", "Object": "uploads/alice/photo.jpg"}
 
 
 @dataclass(frozen=True)
 class BackEnd:
-    """One that runs, and the function that calls it."""
+    """A running back end, and the function that calls it."""
 
     name: str
     folder: Path
@@ -45,7 +45,7 @@ class BackEnd:
     cloud: RunningCloud
 
     def heard(self) -> list[dict[str, Any]]:
-        """What it stored."""
+        """Return the uploads that the back end stored."""
         if self.name == "webhook.py":
             with closing(sqlite3.connect(self.folder / "uploads.db")) as database:
                 rows = database.execute("SELECT upload FROM uploads")
@@ -54,7 +54,7 @@ class BackEnd:
         return [json.loads(file.read_text()) for file in files]
 
     def call(self, body: bytes, secret: str = NEW, **headers: str) -> tuple[int, Any]:
-        """As the function calls it, with a fault perhaps."""
+        """Call the back end as the function does. Tests may change the call to a faulty one."""
         moment = headers.pop("X_Upload_Time", str(int(time.time())))
         made = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256)
         signed = {
@@ -77,7 +77,7 @@ def back_end(
         serving(folder, COMMANDS[name], UPLOAD_HOOK_SECRET=secrets) as url,
         running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt") as cloud,
     ):
-        # Only now is it known where the function answers.
+        # The function's URL is known only now.
         cloud.env.update(
             CALLBACK_URL=f"{cloud.url}/callback",
             CALLBACK_SECRET="s" * 32,
@@ -88,7 +88,7 @@ def back_end(
 
 
 def prepare(name: str, folder: Path) -> None:
-    """Write the program that the page calls so."""
+    """Write the page's program of this name."""
     if name.endswith(".mjs"):
         need(f"docs/integrate/{PAGE} with Express", browser=False, folder=PACKAGES)
         (folder / "node_modules").symlink_to(PACKAGES / "node_modules")
@@ -96,7 +96,7 @@ def prepare(name: str, folder: Path) -> None:
 
 
 def upload(back_end: BackEnd, content: bytes = b"a picture") -> tuple[int, dict[str, Any]]:
-    """By oss2, with the callback of the token."""
+    """Upload with oss2 and the callback of the token."""
     answer = back_end.cloud.answer(access_token=back_end.cloud.login("alice"))
     scope = answer["Scope"]
     headers = {"x-oss-callback": scope["Callback"], "x-oss-callback-var": scope["CallbackVar"]}
@@ -171,7 +171,7 @@ BAD_SECRETS = [
     (name, secrets)
     for name in COMMANDS
     for secrets in ("", f"{NEW},", "short")
-    # It has one secret, and a comma is part of that.
+    # heard.py has only one secret, so a comma is part of it.
     if (name, secrets) != ("heard.py", f"{NEW},")
 ]
 
@@ -180,7 +180,7 @@ BAD_SECRETS = [
 def test_a_secret_that_anyone_can_guess_stops_the_start(
     name: str, secrets: str, tmp_path: Path
 ) -> None:
-    """An HMAC takes an empty key too: with one, anyone can sign an upload."""
+    """An HMAC accepts an empty key. With an empty key anyone could sign an upload."""
     prepare(name, tmp_path)
     if name.endswith(".mjs"):
         command = ["node", name]
@@ -192,12 +192,13 @@ def test_a_secret_that_anyone_can_guess_stops_the_start(
 
 
 def test_an_upload_that_met_a_full_disk_is_stored_when_it_is_sent_again(tmp_path: Path) -> None:
-    """A file of the first call must not count: the retry would be answered as stored, but lost."""
+    """A broken file of the first call must not count. Otherwise the retry would be answered as
+    stored, and the upload lost."""
     prepare("webhook.mjs", tmp_path)
     body = json.dumps({"Id": "a" * 64, "Object": "uploads/alice/a.jpg"}).encode()
     full = "trap '' XFSZ; ulimit -f 0; exec node webhook.mjs >/dev/null 2>&1"
     cloud: Any = None
-    # Express answers the fault with a page, which is not JSON.
+    # Express answers the fault with an HTML page, which is not JSON.
     with (
         serving(tmp_path, ["sh", "-c", full], UPLOAD_HOOK_SECRET=NEW) as url,
         pytest.raises(ValueError, match="Expecting value"),

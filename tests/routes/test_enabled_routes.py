@@ -31,7 +31,7 @@ def answer(env: Env, request: Request) -> dict[str, Any]:
 
 @pytest.fixture
 def jwt(env: Env) -> Env:
-    """Nobody has a login: an open route answers MissingToken."""
+    """Nobody has a login, so an open route answers MissingToken."""
     return {**env, "AUTH": "jwt", "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": "https://a.example"}
 
 
@@ -76,7 +76,7 @@ def test_a_page_gets_to_read_that_a_route_is_closed(jwt: Env) -> None:
 
 @pytest.mark.parametrize("route", CLOSABLE, ids=lambda route: route.path)
 def test_what_would_open_a_route_is_told_to_who_is_logged_in(jwt: Env, route: Route) -> None:
-    """Issue 14: how this deployment is configured is no stranger's to know."""
+    """A stranger must not learn how this deployment is configured (issue 14)."""
     closed = {**jwt, "ENABLED_ROUTES": "form" if route.word != "form" else "token"}
     opens = f"this route is closed; {route.word} in ENABLED_ROUTES would open it"
     method = route.methods[0]
@@ -93,7 +93,7 @@ def test_what_would_open_a_route_is_told_to_who_is_logged_in(jwt: Env, route: Ro
 
 
 def test_a_closed_route_looks_at_no_wish(jwt: Env) -> None:
-    """And what else is wrong with the settings comes first."""
+    """Other faults of the settings are reported first."""
     closed = {**jwt, "ENABLED_ROUTES": "uploads"}
     bad = Request("POST", "/signed-url", {"access_token": "x"}, body=b"\xff")
     assert answer(closed, bad)["ErrorCode"] == "RouteDisabled"

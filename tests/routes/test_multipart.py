@@ -1,4 +1,4 @@
-"""POST /multipart: one sealed object in parts, over the sandbox's OSS, which verifies it all."""
+"""POST /multipart: one sealed object in parts. The sandbox's OSS verifies all requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ Answer = dict[str, Any]
 
 
 def in_ascii(text: str) -> str:
-    """As the id of a test: pytest would escape it anew each time it is collected in one process."""
+    """Return an ASCII id for a test. Otherwise pytest escapes the id again at each collection in
+    one process."""
     return re.sub(r"[^ -~]", "?", text)
 
 
@@ -58,7 +59,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     }
     folder = tmp_path_factory.mktemp("cloud")
     with running_cloud(folder, AUTH="jwt", JWT_SECRET=SECRET, **variables) as running:
-        # Only now is it known where the function answers.
+        # The function's URL is known only now.
         running.env["CALLBACK_URL"] = f"{running.url}/callback"
         yield running
 
@@ -83,7 +84,7 @@ def granted(cloud: RunningCloud | App, user: str = "alice", /, **wishes: object)
 
 def refused(cloud: RunningCloud | App, user: str = "alice", /, **wishes: object) -> tuple[int, str]:
     answer = ask(cloud, user, **wishes)
-    # It says why.
+    # The message gives a reason.
     assert "None" not in answer["ErrorMessage"]
     return answer["StatusCode"], answer["ErrorCode"]
 
@@ -91,7 +92,8 @@ def refused(cloud: RunningCloud | App, user: str = "alice", /, **wishes: object)
 def send(
     signed: Answer, body: bytes | None = None, url: str = "", **headers: str
 ) -> tuple[int, str, str]:
-    """Status, text and ETag of OSS's answer to exactly the signed request, plus `headers`."""
+    """Send exactly the signed request, plus `headers`. Return status, text and ETag of OSS's
+    answer."""
     target = urlsplit(url or signed["Url"])
     connection = HTTPConnection(target.netloc, timeout=30)
     more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -245,7 +247,8 @@ def test_no_text_is_a_seal(cloud: RunningCloud, text: str) -> None:
 
 
 def test_a_seal_of_one_issuer_goes_on_where_a_spelling_of_it_is_added(cloud: RunningCloud) -> None:
-    """A seal of before the list has JWT_ISSUER as its text, which is the first of it."""
+    """Before JWT_ISSUER was a list, a seal had its whole text. This text is now the list's first
+    entry."""
     env = {**cloud.env, "JWT_ISSUER": "https://login.example.com"}
     start = {"object": "spelling", "size": SIZE}
 
@@ -283,7 +286,7 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
         {"BUCKET_NAME": "another-bucket"},
         {"OBJECT_PREFIX": "elsewhere/"},
         {"MULTIPART_SECRET": "n" * 32},
-        # Today's limits hold for uploads that began yesterday.
+        # Today's limits also apply to uploads that began yesterday.
         {"UPLOAD_MAX_BYTES": str(SIZE - 1)},
     ):
         app = App({**cloud.env, **changes})
@@ -306,8 +309,8 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
 
 
 def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud) -> None:
-    """The folder alone does not tell: where OBJECT_PREFIX is moved, a name that one caller chose
-    may lie in the folder of another."""
+    """The folder alone is not enough. If OBJECT_PREFIX changes, a name that one caller chose may be
+    in another caller's folder."""
     begun = granted(cloud, object="bob/moved", size=SIZE)
     assert begun["Object"] == "uploads/alice/bob/moved"
     goes_on = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
@@ -320,7 +323,7 @@ def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud)
 def test_a_seal_of_parts_of_another_size_is_refused(
     cloud: RunningCloud, mocker: MockerFixture
 ) -> None:
-    """Should the size of parts change: those of an earlier seal are not mixed with today's."""
+    """If PART_BYTES changes, parts of an earlier seal are not mixed with today's parts."""
     mocker.patch("token_service.signing.multipart.PART_BYTES", 2 * PART_BYTES)
     begun = granted(cloud, object="mixed", size=SIZE)
     assert begun["PartCount"] == 2
@@ -339,7 +342,7 @@ def test_urls_end_with_the_seal(cloud: RunningCloud, mocker: MockerFixture) -> N
 
 
 def test_a_callback_seal_is_no_upload(cloud: RunningCloud) -> None:
-    """Should an operator use one secret for two things."""
+    """An operator may use one secret for two purposes."""
     secret = cloud.env["MULTIPART_SECRET"].encode()
     text = str(Upload(cloud, "purpose").answer["Upload"])
     content = sealing.unseal(text, "multipart", "1", (secret,))
@@ -423,8 +426,9 @@ def test_the_type_of_a_start_is_the_sealed_one(cloud: RunningCloud) -> None:
 
 
 def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCloud) -> None:
-    """Were a part's size to follow from the upload's: the many parts of a small size that one seal
-    allows, and the large ones of the other, would be in one upload more than either allows."""
+    """The size of a part does not depend on the size of the upload. Otherwise one upload could mix
+    the many small parts of one seal with the large parts of another seal, and exceed both
+    limits."""
     sizes = [MOST, MOST - 1, SIZE, PART_BYTES + 1, PART_BYTES, 1]
     uploads = [Upload(cloud, "mixed", size) for size in sizes]
     first = uploads[0]
@@ -435,7 +439,7 @@ def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCl
         for part in granted(cloud, **step, parts=list(range(1, count + 1)))["Parts"]:
             largest[part["Number"]] = max(part["Size"], largest.get(part["Number"], 0))
     assert sum(largest.values()) == MOST
-    # And an upload refuses the part numbers of the other.
+    # An upload refuses a part number that only the other upload has.
     step = {**uploads[-1].step, "upload_id": first.id}
     assert refused(cloud, **step, parts=[2]) == (400, "InvalidParameter.Parts")
 
@@ -486,7 +490,7 @@ def test_parts_are_signed_each_once_or_not_at_all(
     if sound and len(set(map(str, parts))) == len(parts):
         assert [part["Number"] for part in answer["Parts"]] == parts
     elif answer["StatusCode"] == 200:
-        # A text may be a number, or several.
+        # A text may have one number or several.
         numbers = [part["Number"] for part in answer["Parts"]]
         assert len(set(numbers)) == len(numbers)
         assert set(numbers) <= {1, 2, 3}
@@ -495,7 +499,7 @@ def test_parts_are_signed_each_once_or_not_at_all(
 
 
 LARGEST = limits.read(Reader({}))
-# Around each border of a part, and any.
+# Sizes around the border between two parts, and any other sizes.
 SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
     lambda parts, more: parts * PART_BYTES + more, st.integers(1, 1023), st.integers(-1, 1)
 )
@@ -505,7 +509,7 @@ SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
 @examples(100)
 @given(size=SIZES, data=st.data())
 def test_parts_of_any_size_are_the_object_and_no_byte_more(size: int, data: st.DataObject) -> None:
-    """Each URL is for its part number and the announced bytes; there is none beyond the last
+    """Each URL is for one part number and the announced bytes. There is no URL beyond the last
     part."""
 
     def sign(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
@@ -713,7 +717,7 @@ def test_a_secret_that_is_too_short_is_a_fault_that_health_names(
 
 
 def test_neither_sts_nor_oss_is_asked(cloud: RunningCloud, sealed: Answer) -> None:
-    """Nothing listens there."""
+    """The settings name addresses where nothing listens."""
     nobody = {"STS_ENDPOINT": "http://127.0.0.1:9", "OSS_INTERNAL_ENDPOINT": "http://127.0.0.1:9"}
     app = App({**cloud.env, **nobody})
     granted(app, object="a", size=1)
@@ -727,7 +731,7 @@ def test_neither_sts_nor_oss_is_asked(cloud: RunningCloud, sealed: Answer) -> No
 
 @pytest.fixture
 def strict(cloud: RunningCloud) -> Iterator[App]:
-    """The configuration under which ten bytes of PNG are all that anybody can store."""
+    """With these settings nobody can store more than ten bytes of PNG."""
     limits = {"UPLOAD_MAX_BYTES": "10", "UPLOAD_CONTENT_TYPES": "image/png", "OVERWRITE": "no"}
     app = App({**cloud.env, **limits, "ENABLED_ROUTES": "signed-url,form,multipart,uploads"})
     yield app
@@ -779,7 +783,8 @@ def test_what_is_begun_without_a_disposition_does_not_go_on_under_limits(
 def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
     cloud: RunningCloud, strict: App
 ) -> None:
-    """Nothing ties an upload_id to a seal. docs/security.md says so, and to abort what is open."""
+    """An upload_id is not bound to a seal. docs/security.md says so, and says to abort open
+    uploads."""
     upload = Upload(cloud, "wider.png", content_type="text/html")
     tags = upload.put(1, 3)
     new = granted(strict, object="wider.png", size=10)
@@ -792,7 +797,7 @@ def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
 def test_without_overwriting_a_completion_replaces_nothing(
     cloud: RunningCloud, strict: App
 ) -> None:
-    """Also where the object was stored after the start."""
+    """This holds even if the object was stored after the start of the upload."""
     wishes = {"content_type": "image/png", "disposition": "attachment"}
     first, second = (Upload(cloud, "once.png", 10, **wishes) for _ in range(2))
     tags = [first.put(1), second.put(1)]

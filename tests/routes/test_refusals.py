@@ -1,4 +1,4 @@
-"""A refusal names the variable that would allow the request, but not to everybody."""
+"""A refusal names the variable that would allow the request, but not to strangers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORIGIN = {"origin": "https://stranger.example", "access-control-request-method":
 
 
 def alice() -> dict[str, str]:
-    """Made when it is used: a login ends, and a suite may take long."""
+    """The login is made when it is used, because it expires and the tests may take long."""
     return {"access_token": login(sub="alice")}
 
 
@@ -36,7 +36,8 @@ def answer(env: Env, request: Request) -> dict[str, Any]:
 
 @pytest.fixture(params=["anonymous", "jwt"])
 def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
-    """Both ways to log in: whoever asks below has a login, which AUTH=anonymous does not read."""
+    """Both ways to log in. The tests below always send a login, but AUTH=anonymous does not read
+    it."""
     return {**jwt_env, "AUTH": request.param, "JWT_SECRET": SECRET}
 
 
@@ -170,7 +171,8 @@ def test_a_refusal_names_the_variable_that_would_allow_it(
 
 
 def test_no_variable_is_named_that_would_not_help(env: Env) -> None:
-    """A URL lives no longer than the function's own key, whatever URL_EXPIRE_TIME_MAX says."""
+    """A URL expires with the function's own key at the latest, even if URL_EXPIRE_TIME_MAX is
+    longer."""
     temporary = {
         **env,
         "ALIBABA_CLOUD_SECURITY_TOKEN": "a-token-of-the-platform",
@@ -242,7 +244,7 @@ ACTIONS = {*signed_urls.ACTIONS.values(), *multipart.ACTIONS.values(), forms.ACT
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_the_policies_that_are_named_are_those_that_allow_it(action: str) -> None:
-    """All bundled ones but all_policy, which is never for users."""
+    """These are all bundled policies except all_policy, which is never for users."""
     policies = Policies(names())
 
     def allows(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""GET /uploads with AUTH=anonymous: what the default policy allows of everybody, and no more."""
+"""GET /uploads with AUTH=anonymous lists only what the default policy lets everybody list."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_everybody_sees_the_shared_folder_where_the_policy_lets_them_list_it(
     found = cloud.answer(path="/uploads")
     assert found["Prefix"] == "uploads/"
     assert keys_of(found) == ["uploads/a.jpg", "uploads/b.jpg", "uploads/c/d.jpg"]
-    # The same that a token lists.
+    # A token lists the same objects.
     listed = cloud.token().oss2("v4").list_objects_v2(prefix="uploads/")
     assert [one.key for one in listed.object_list] == keys_of(found)
 
@@ -85,7 +85,7 @@ def test_pages_go_on_and_no_marker_leads_out_of_the_folder(cloud: RunningCloud) 
 
 
 def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: str) -> str:
-    """The outcome under a policy of one's own: StatusCode 200, or the ErrorCode."""
+    """Return the outcome with the operator's own policy: StatusCode 200, or the ErrorCode."""
     policy = tmp_path / "own.json.j2"
     policy.write_text(json.dumps({"Version": "1", "Statement": list(statements)}))
     with scripted_sts(oss_answer(200, PAGE)) as oss:
@@ -96,7 +96,7 @@ def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: st
     is_listed = found["StatusCode"] == 200
     assert is_listed == bool(oss.received)
     if "details" not in query:
-        # There is a warning if, and only if, the route answers.
+        # There is a warning if the route answers, and only then.
         assert (warnings.LISTED in health.get("Warnings", [])) == is_listed
     return "200" if is_listed else str(found["ErrorCode"])
 
@@ -107,7 +107,7 @@ def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: st
         [LIST],
         [LIST, READ],
         [{**LIST, "Condition": {"StringLike": {"oss:Prefix": "uploads/*"}}}],
-        # Wider: this prefix is among it.
+        # Wider permissions, which include this prefix.
         [{"Effect": "Allow", "Action": "oss:List*", "Resource": "*"}],
         [{"Effect": "Allow", "NotAction": "oss:DeleteObject", "Resource": BUCKET}],
         [LIST, {"Effect": "Deny", "Action": "oss:DeleteObject", "Resource": "*"}],
@@ -128,7 +128,7 @@ def condition(operator: str, **keys: object) -> Statement:
     "statements",
     [
         [READ],
-        # A condition on another key, or on this one and others.
+        # A condition on another key, or on this key and other keys.
         [condition("IpAddress", acs_SourceIp="203.0.113.0/24")],
         [condition("StringLike", oss_Delimiter="uploads/*")],
         [condition("StringLike", oss_Prefix="uploads/*", oss_Delimiter="/")],
@@ -148,7 +148,7 @@ def condition(operator: str, **keys: object) -> Statement:
         [condition("StringLikeIfExists", oss_Prefix="uploads/*")],
         [{**LIST, "Condition": None}],
         [{**LIST, "Condition": {}}],
-        # Another bucket, another account, the objects instead of the bucket.
+        # Another bucket, another account, or the objects instead of the bucket.
         [{**LIST, "Resource": "acs:oss:*:*:other"}],
         [{**LIST, "Resource": "acs:oss:*:999:my-bucket"}],
         [{**LIST, "Resource": f"{BUCKET}/uploads/*"}],
@@ -157,13 +157,13 @@ def condition(operator: str, **keys: object) -> Statement:
         [{**LIST, "Action": "oss:ListParts"}],
         [{"Effect": "Allow", "NotAction": "oss:ListObjects", "Resource": BUCKET}],
         [{"Effect": "Allow", "NotAction": "oss:List*", "Resource": "*"}],
-        # A Deny that may meet, whatever its condition.
+        # A Deny that may apply, with any condition.
         [LIST, {"Effect": "Deny", "Action": "oss:ListObjects", "Resource": BUCKET}],
         [LIST, {"Effect": "Deny", "Action": "oss:List*", "Resource": f"{BUCKET}/uploads/a*"}],
         [LIST, {"Effect": "Deny", "NotAction": "oss:GetObject", "Resource": "*"}],
         [LIST, {**LIST, "Effect": "Deny", "Condition": {"StringLike": {"oss:Prefix": "x*"}}}],
         [{**LIST, "Effect": "Deny"}, LIST],
-        # What is not understood.
+        # Statements that are not understood.
         [LIST, {"Effect": "Deny", "Action": "oss:ListObjects", "NotResource": "acs:oss:*:*:x"}],
         [LIST, {**LIST, "Principal": "*"}],
         [{**LIST, "Effect": "allow"}],
@@ -174,7 +174,7 @@ def test_nothing_else_opens_it(env: Env, tmp_path: Path, statements: Sequence[St
 
 
 def test_content_types_need_the_right_to_read(env: Env, tmp_path: Path) -> None:
-    """The function's own key asks for them, and could always."""
+    """The function's own key always may read content types, so the policy must be checked."""
     assert asked(env, tmp_path, [LIST], details="1") == "ListingRefused"
     assert asked(env, tmp_path, [LIST, READ], details="1") == "200"
     less = {**READ, "Resource": f"{BUCKET}/uploads/a/*"}
@@ -184,7 +184,7 @@ def test_content_types_need_the_right_to_read(env: Env, tmp_path: Path) -> None:
 
 
 def test_a_policy_that_only_a_wish_chooses_opens_nothing(env: Env) -> None:
-    """Nor can the wish be told to this route."""
+    """This route does not accept the wish either."""
     chosen = {**env, "POLICY_CHOICES": "bucket_read_write_policy,all_policy"}
     with closing(App(chosen)) as app:
         for query in ({}, {"policy": "bucket_read_write_policy"}):

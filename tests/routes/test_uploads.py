@@ -1,4 +1,4 @@
-"""GET /uploads: a caller's own objects, and never another's, over the sandbox's OSS."""
+"""GET /uploads lists a caller's own objects, and never another's, with the sandbox's OSS."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 
 def token(cloud: RunningCloud, user: str) -> Token:
-    """For writing only, the default."""
+    """Return a token with the default policy, which only allows writing."""
     return cloud.token(access_token=login(user))
 
 
@@ -73,7 +73,7 @@ def test_a_caller_who_may_only_write_sees_the_own_uploads(cloud: RunningCloud) -
 
 
 def test_nobody_sees_anothers_uploads(cloud: RunningCloud) -> None:
-    """A name that begins with another's is another."""
+    """A user whose name begins with another user's name is a different user."""
     for user in ("alice", "alice2", "bob"):
         assert keys_of(listed(cloud, user)) == [f"uploads/{user}/{name}" for name in NAMES]
     assert keys_of(listed(cloud, "ali")) == []
@@ -83,7 +83,7 @@ def test_nobody_sees_anothers_uploads(cloud: RunningCloud) -> None:
 def test_a_caller_gets_so_many_listings_a_minute(
     cloud: RunningCloud, mocker: MockerFixture
 ) -> None:
-    """Each is a request, or 21, to OSS with the function's own key."""
+    """Each listing makes one request, or 21 requests, to OSS with the function's own key."""
     assert uploads.LISTINGS_PER_MINUTE == 60
     mocker.patch.object(uploads, "LISTINGS_PER_MINUTE", 3)
     with closing(App(cloud.env)) as app:
@@ -99,7 +99,7 @@ def test_a_caller_gets_so_many_listings_a_minute(
 def test_what_is_stored_under_a_name_that_no_new_object_may_have_is_listed(
     cloud: RunningCloud,
 ) -> None:
-    """A19: those rules are for wishes. Here as elsewhere the app has to show names with care."""
+    """The rules of finding A19 are for wishes. An app must always show names with care."""
     names = ["photo\u202egpj.exe", "a\u200bb", "%2e%2e/bob/x"]
     keys = sorted(f"uploads/carol/{name}" for name in names)
     for key in keys:
@@ -139,7 +139,7 @@ def marker(text: str) -> str:
 
 @pytest.mark.parametrize("text", ["../bob/", "uploads/bob/", "/", "\x00", "\U0010ffff", "zz", "0"])
 def test_a_tampered_marker_does_not_lead_out_of_the_prefix(cloud: RunningCloud, text: str) -> None:
-    """At most it skips some of the caller's own."""
+    """A changed marker can only skip some of the caller's own objects."""
     found = keys_of(listed(cloud, marker=marker(text)))
     assert set(found) <= {f"uploads/alice/{name}" for name in NAMES}
 
@@ -186,7 +186,7 @@ def test_a_listing_is_read_only(cloud: RunningCloud) -> None:
 
 
 def over(env: dict[str, str], move: Move) -> Response:
-    """The answer while OSS behaves like this."""
+    """Return the answer if OSS behaves like this."""
     with scripted_sts(move) as server:
         oss = {"OSS_INTERNAL_ENDPOINT": server.url}
         request = Request("GET", "/uploads", {"access_token": login("alice")})
@@ -212,7 +212,7 @@ def test_a_fault_of_oss_is_a_json_error(env: dict[str, str], move: Move, code: s
 def test_an_oss_that_hangs_is_an_error_when_the_time_is_up(
     env: dict[str, str], mocker: MockerFixture
 ) -> None:
-    """Which is less than 5 s; patched to make the test quick."""
+    """The time limit is less than 5 s. It is patched to make the test quick."""
     assert messages.ANSWER_SECONDS < 5
     mocker.patch("token_service.routes.uploads.ANSWER_SECONDS", 0.5)
     began = time.monotonic()
@@ -223,7 +223,7 @@ def test_an_oss_that_hangs_is_an_error_when_the_time_is_up(
 def test_the_newest_come_first_within_a_page_and_a_folders_own_object_does_not(
     mocker: MockerFixture,
 ) -> None:
-    """A fake client: what a real OSS says of times cannot be chosen."""
+    """The client is a fake, because a test cannot choose the times that a real OSS returns."""
     objects = (
         Object("u/a/", 0, "E", "2026-11-24T12:00:00Z"),
         Object("u/a/1", 1, "E", "2026-11-24T10:00:00Z"),
@@ -236,7 +236,7 @@ def test_the_newest_come_first_within_a_page_and_a_folders_own_object_does_not(
     shown = answered["Uploads"]
     assert isinstance(shown, list)
     assert [entry["Key"] for entry in shown] == ["u/a/2", "u/a/1"]
-    # OSS continues after the last key, not after the last shown one.
+    # OSS continues after the last key, which may not be the last key shown.
     assert answered["Marker"] == marker("2")
     client.head.assert_not_called()
 

@@ -1,4 +1,4 @@
-"""Hosts of OSS: how they are read, which are refused by name, and which variable accepts them."""
+"""How hosts of OSS are read, which hosts are refused, and which variable accepts them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_REGION = r"is not a host of the bucket's region \(OSS_REGION\)"
 
 
 def url(settings: Settings) -> str:
-    """Where clients send an object, but for its key."""
+    """Return the URL to which clients send an object, without its key."""
     address, path = bucket_address(settings.oss_endpoint, settings.bucket)
     return f"{address}{path}"
 
@@ -86,7 +86,7 @@ def test_where_the_bucket_is_follows_from_the_host(
 def test_the_buckets_own_host_is_understood(
     env: Env, variable: str, bucket: str, host: str, endpoint: str
 ) -> None:
-    """F2: it is what the console shows as the bucket's domain."""
+    """The console shows this host as the bucket's domain (finding F2)."""
     settings = read_settings({**env, "BUCKET_NAME": bucket, variable: f"https://{host}"})
     read = {"OSS_ENDPOINT": settings.oss_endpoint}.get(variable, settings.oss_internal_endpoint)
     assert str(read) == f"https://{endpoint}"
@@ -116,7 +116,7 @@ def test_finance_and_government_regions_have_the_hosts_that_the_vendor_lists(
 
 
 HOSTS_OF_FINANCE = [
-    # The vendor's table: region, hosts of clients, hosts of the function.
+    # The vendor's table has a region, hosts for clients and hosts for the function.
     (
         "cn-hangzhou-finance",
         "oss-cn-hzfinance cn-hangzhou-finance.oss",
@@ -152,7 +152,7 @@ def test_a_finance_region_has_the_hosts_of_the_vendors_table_and_no_others(
         for _, *both in HOSTS_OF_FINANCE
         for names in both
         for name in names.split()
-        # Nor what the table has for no region.
+        # The next hosts belong to no region in the table.
     } | {"oss-cn-hzjbp", "oss-cn-hzjbp-a", "oss-cn-hangzhou-finance-internal", "oss-cn-hzjbp-c"}
     every |= {f"{row[0]}.oss" for row in HOSTS_OF_FINANCE}
     taken: dict[str, set[str]] = {"OSS_ENDPOINT": set(), "OSS_INTERNAL_ENDPOINT": set()}
@@ -182,7 +182,7 @@ def test_a_finance_region_has_the_hosts_of_the_vendors_table_and_no_others(
         ("aliyuncs.com", NO_HOST),
         ("a.my-bucket.oss-cn-hangzhou.aliyuncs.com", NO_HOST),
         ("oss-cn-hangzhou.x.aliyuncs.com", NO_HOST),
-        # What looks like OSS's, and is not.
+        # Hosts that look like hosts of OSS, but are not.
         ("oss-cn-hangzhou.aliyuncs.co", NO_HOST),
         ("oss-cn-hangzhou.aliyuncs.com.cn", NO_HOST),
         ("oss-cn-hangzhou.aliyun.com", NO_HOST),
@@ -326,7 +326,7 @@ def test_what_has_only_a_part_of_such_a_name_is_another_domain(env: Env, host: s
 
 @given(st.from_regex(r"[a-z0-9.:@\[\]\-]{1,40}(\.aliyuncs\.com|\.localhost|)", fullmatch=True))
 def test_whatever_is_taken_leads_to_the_bucket_and_nothing_else(host: str) -> None:
-    """A host that is taken is OSS's of this region, a domain of its own, or an address."""
+    """An accepted host is OSS's host of this region, a custom domain, or an address."""
     env = {
         "AUTH": "anonymous",
         "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
@@ -371,7 +371,7 @@ def test_the_bucket_in_front_changes_nothing(region: str, bucket: str, form: str
     assert bare.oss_internal_endpoint.host == host
 
 
-# What the function itself takes
+# What the function itself uses
 
 
 @pytest.mark.parametrize(
@@ -408,12 +408,12 @@ def test_the_function_takes_the_internal_endpoint_in_the_buckets_region(
     env["FC_REGION"] = "cn-hangzhou"
     settings = read_settings({**env, **more})
     assert settings.oss_internal_endpoint.host == host
-    # Never for clients.
+    # Clients never get an internal host.
     assert "-internal" not in settings.oss_endpoint.host
 
 
 def test_one_fault_is_not_told_as_three(env: Env) -> None:
-    """An endpoint is judged by bucket and region: nobody knows, where these are wrong."""
+    """An endpoint is checked with bucket and region. If these are wrong, it cannot be checked."""
     env.update(OSS_REGION="oss-cn-beijing", OSS_ENDPOINT="oss-cn-beijing.aliyuncs.com")
     assert [fault.variable for fault in faults.examine(env).faults] == ["OSS_REGION"]
     env.update(OSS_REGION="cn-beijing", BUCKET_NAME="", OSS_INTERNAL_ENDPOINT="oss-cn-beijing")

@@ -1,4 +1,5 @@
-"""Parsers, and the Reader that applies them: what is taken, what is refused, and what is said."""
+"""Parsers, and the Reader that applies them. The tests show which values are accepted, and the
+messages for others."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from token_service.settings.parsing import (
 
 
 def refusal(parse: Any, value: str) -> str:
-    """What a parser says of a value that it refuses; never the value."""
+    """Return a parser's message for a refused value, which never quotes the value."""
     with pytest.raises(Refused) as caught:
         parse(value)
     assert isinstance(caught.value.args[0], str)
@@ -103,7 +104,7 @@ def test_every_number_of_a_range_is_taken_and_no_other(value: int, one: int, oth
 
 
 def test_a_secret_is_bytes_whatever_is_in_the_environment() -> None:
-    """What is no UTF-8 there comes to Python as surrogates."""
+    """Bytes that are not UTF-8 become surrogates in Python's environment."""
     assert secrets("s" * 32) == (b"s" * 32,)
     assert secrets(f" {'s' * 32} ,{'t' * 33}") == (b"s" * 32, b"t" * 33)
     assert secrets("\u00e9" * 16) == ("\u00e9".encode() * 16,)
@@ -141,7 +142,7 @@ def test_a_parser_of_another_room_is_loaded_when_it_is_asked() -> None:
     parse = elsewhere("grant.new_names:prefix")
     assert parse("uploads/") == new_names.prefix("uploads/") == "uploads/"
     assert "'/'" in refusal(parse, "uploads")
-    # Whatever is wrong with the place, the catalogue can be read without it.
+    # If the place is wrong, the catalogue can still be read.
     for place in ("nowhere:prefix", "grant.new_names:nothing"):
         with pytest.raises((ImportError, AttributeError)):
             elsewhere(place)("uploads/")
@@ -194,7 +195,7 @@ def test_a_wrong_value_is_named_and_not_shown(read: str) -> None:
 
 
 def test_a_limit_may_have_another_least_value() -> None:
-    """A longest life is not below the usual one."""
+    """For example, the longest lifetime must not be below the usual one."""
     for value, least, found in (("5", 5, 5), ("9", 5, 9), ("3", 3, 3), ("3", 0, 3)):
         assert Reader({"LIMIT": value}).optional(LIMIT, None, least=least) == found
     with pytest.raises(Misconfiguration) as caught:

@@ -1,4 +1,5 @@
-"""Each variable: its default, what it accepts, and an error that names it and shows no value."""
+"""Each variable: its default, what it accepts, and an error that names the variable but shows no
+value."""
 
 from __future__ import annotations
 
@@ -113,7 +114,7 @@ def test_callers_are_verified_unless_the_operator_says_otherwise(env: Env) -> No
 def test_callers_who_have_names_are_limited_unless_the_operator_says_otherwise(
     env: Env, auth: str, value: str, tokens: int, urls: int
 ) -> None:
-    """A4."""
+    """The limits depend on AUTH (finding A4)."""
     env.update(AUTH=auth, JWT_SECRET="s" * 32)
     env.update(CALLER_TOKENS_PER_MINUTE=value, CALLER_URLS_PER_MINUTE=value)
     made = read_settings(env)
@@ -128,7 +129,7 @@ def test_callers_who_have_names_are_limited_unless_the_operator_says_otherwise(
     ],
 )
 def test_a_brake_that_would_brake_nothing_or_everything_is_a_fault(env: Env, value: str) -> None:
-    """Milliseconds, a date, a time to come."""
+    """The values are milliseconds, a date and a time in the future."""
     env.update(AUTH="jwt", JWT_SECRET="s" * 32, LOGINS_NOT_BEFORE=value)
     with pytest.raises(Misconfiguration, match=r"LOGINS_NOT_BEFORE: .*unix seconds") as error:
         configuration(env)
@@ -165,7 +166,7 @@ def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str
     assert brakes is not None
     assert {"alice", "b", "~" + "a2" * 16} < brakes.denied
     assert len(brakes.denied) == 50
-    # And as the line of a callback has it, which knows the name of the sessions only.
+    # Session names are accepted too, because the log line of a callback has only these.
     env["DENIED_CALLERS"] = f"@{'a2' * 16},.b"
     brakes = read_settings(env).auth.brakes
     assert brakes is not None
@@ -173,7 +174,7 @@ def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str
 
 
 def spki(key: Any) -> str:
-    """A public key in base64, as it stands between the lines of its PEM."""
+    """Return a public key in base64, as its PEM text has it between the first and last line."""
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     return base64.b64encode(key.public_bytes(*form)).decode()
 
@@ -195,7 +196,7 @@ PUBLIC_KEYS = {
 @pytest.mark.parametrize("variable", [v.JWT_SECRET, v.CALLBACK_SECRET], ids=lambda of: of.name)
 @pytest.mark.parametrize("key", PUBLIC_KEYS.values(), ids=PUBLIC_KEYS)
 def test_what_everybody_can_read_is_no_secret(variable: Variable, key: str) -> None:
-    """Anyone could sign with it. All are long enough."""
+    """Anyone could sign with a public key. All these keys are long enough to be secrets."""
     assert len(key) >= MIN_SECRET_BYTES
     with pytest.raises(Misconfiguration, match="public key") as caught:
         Reader({variable.name: key}).read(variable)
@@ -414,7 +415,7 @@ def test_what_the_sdks_can_put_into_a_header_is_plain(text: str, is_it: bool) ->
 
 
 def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None:
-    """The Android emulator sees the laptop at 10.0.2.2."""
+    """For example, the Android emulator reaches the laptop at 10.0.2.2."""
     for host in ("10.0.2.2", "192.168.1.5", "172.16.0.9", "172.31.9.9", "localhost"):
         env["OSS_ENDPOINT"] = f"http://{host}:7081"
         assert str(read_settings(env).oss_endpoint) == env["OSS_ENDPOINT"]
@@ -422,7 +423,7 @@ def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None
 
 @pytest.mark.parametrize("second", [0, 9, *range(10, 16), 32, 99, 160, 255])
 def test_plain_http_to_a_public_address_is_refused(env: Env, second: int) -> None:
-    """Of 172.x only 172.16.0.0/12 is private (RFC 1918)."""
+    """In 172.x, only 172.16.0.0/12 is private (RFC 1918)."""
     with pytest.raises(Misconfiguration) as caught:
         configuration({**env, "OSS_ENDPOINT": f"http://172.{second}.0.1"})
     assert caught.value.variable == "OSS_ENDPOINT"
@@ -478,7 +479,8 @@ def test_a_missing_credential_is_named(env: Env) -> None:
 @pytest.mark.parametrize("value", ["two words", "\udcff", "schl\u00fcssel", "a\x00b", "a\nb"])
 @pytest.mark.parametrize("name", ["ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"])
 def test_a_damaged_credential_is_named_and_not_shown(env: Env, name: str, value: str) -> None:
-    """Nobody could sign or send it; the second one is a byte that is no UTF-8."""
+    """Such a credential cannot be signed with or sent. The second value is a byte that is not
+    UTF-8."""
     with pytest.raises(Misconfiguration, match="must be printable ASCII") as caught:
         read_access_key(Reader({**env, f"ALIBABA_CLOUD_{name}": value}))
     assert caught.value.variable == f"ALIBABA_CLOUD_{name}"
@@ -569,14 +571,14 @@ def warned_of(settings: Settings, env: Env | None = None) -> list[str]:
 def test_what_is_unwise_is_what_is_warned_of(
     env: Env, auth: str, per_minute: str, choices: str, limits: Env
 ) -> None:
-    """A cold start asks the one, and loads the other only then."""
+    """A cold start checks `is_unwise`, and loads `warned_of` only if it is true."""
     more = {"AUTH": auth, "CALLER_TOKENS_PER_MINUTE": per_minute, "POLICY_CHOICES": choices}
     found = read_settings({**env, **more, **limits, "JWT_SECRET": "s" * 32})
     assert found.is_unwise == bool(warned_of(found))
 
 
 def test_limits_that_do_not_bind_tokens_are_warned_of(env: Env) -> None:
-    """A5. A default is no limit: nobody has set it."""
+    """A default does not count as a limit, because nobody has set it (finding A5)."""
     for limits, closed, warned in (
         *(({**limits}, {}, True) for limits in LIMITS),
         *(({**limits}, {"ENABLED_ROUTES": "form,token"}, True) for limits in LIMITS),

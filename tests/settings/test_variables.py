@@ -1,4 +1,4 @@
-"""The catalogue: what each declaration says, read anew in the test that asks."""
+"""The catalogue of variables. Each test loads the declarations again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from token_service.settings.parsing import Refused, Variable
 
 
 def declared() -> Mapping[str, Variable]:
-    """The catalogue by name, as a process that starts has it: what is computed there runs here."""
+    """Return the catalogue by name. It is loaded as at the start of a process, so its code runs
+    here."""
     spec = variables.__spec__
     assert spec is not None
     assert spec.loader is not None
@@ -44,7 +45,7 @@ def test_a_variable_is_declared_under_its_own_name() -> None:
 
 
 def test_a_secret_is_declared_as_one() -> None:
-    """What is not is shown by every tool."""
+    """All tools show a value that is not declared as secret."""
     found = declared()
     assert {name for name, variable in found.items() if variable.secret is True} == SECRETS
     assert {name for name, variable in found.items() if variable.secret} == SECRETS
@@ -91,7 +92,7 @@ def test_what_must_be_set_has_a_form_and_says_it(
         said.add(str(caught.value))
     (accepts,) = said
     assert re.fullmatch("must be .+", accepts)
-    # The same where it is not set at all.
+    # The message is the same if the variable is not set at all.
     assert variable.missing == f"not set; {accepts}"
     assert variable.default is None
 
@@ -105,7 +106,7 @@ def test_what_takes_the_regions_place_is_read_as_the_region_is() -> None:
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
 def test_a_users_name_is_no_time(name: str) -> None:
-    """All who signed in at that second would be one user."""
+    """All users who signed in during the same second would be one user."""
     parse = declared()["JWT_USER_CLAIM"].parse
     with pytest.raises(Refused):
         parse(name)

@@ -1,4 +1,4 @@
-"""Forms as they are used: by curl and by a browser's FormData, on the sandbox's OSS."""
+"""curl and a browser's FormData use forms on the sandbox's OSS."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def form_for(cloud: RunningCloud, **wishes: str) -> Form:
 
 
 def keys(cloud: RunningCloud) -> list[str]:
-    """The keys in the bucket."""
+    """Return the object keys in the bucket."""
     found = cloud.cloud.storage.keys_from(
         cloud.cloud.bucket, b"", inclusive=True, prefix=b"", limit=100
     )
@@ -50,7 +50,7 @@ def keys(cloud: RunningCloud) -> list[str]:
 
 
 def stored(cloud: RunningCloud, key: str) -> tuple[str, bytes]:
-    """The content type and the bytes of an object."""
+    """Return the content type and the bytes of an object."""
     with cloud.cloud.storage.open(cloud.cloud.bucket, key) as found:
         info = found.info
         return info.headers["content-type"], b"".join(found.chunks(0, info.size))
@@ -65,12 +65,12 @@ def curl(
     name: str = "hello.txt",
     content_type: str = "application/octet-stream",
 ) -> tuple[int, str]:
-    """Post a form as curl -F does, the file last; return the status and the body."""
+    """Post a form as curl -F does, with the file last. Return the status and the body."""
     file = folder / "file"
     file.write_text(text)
     options = "--silent --show-error --max-time 10 --write-out %{http_code}".split()
     for field, value in fields.items():
-        # Not --form: a value may begin with "@".
+        # --form is not used, because a value may begin with "@".
         options += ["--form-string", f"{field}={value}"]
     options += ["--form", f"file=@{file};filename={name};type={content_type}"]
     done = subprocess.run(
@@ -93,14 +93,14 @@ def test_curl_uploads_one_object(cloud: RunningCloud, tmp_path: Path) -> None:
     form = form_for(cloud, object="photos/\u7167\u7247 +%.png", content_type="image/png")
     status, text = curl(form["Url"], form["Fields"], tmp_path)
     assert status == 200, text
-    # The type is the form's, whatever the client says of the file.
+    # OSS stores the type of the form, not the type that the client sends with the file.
     assert stored(cloud, "uploads/photos/\u7167\u7247 +%.png") == ("image/png", b"Hello")
 
 
 def test_the_front_ends_of_the_vendors_samples_upload_where_nothing_is_bound(
     cloud: RunningCloud, tmp_path: Path
 ) -> None:
-    """They send no Content-Disposition, which a limit makes a condition."""
+    """The front ends send no Content-Disposition, but forms with limits require it."""
     data = form_for(cloud)
     assert curl(data["host"], front_end(data), tmp_path, content_type="image/png")[0] == 403
     assert keys(cloud) == []
@@ -111,7 +111,7 @@ def test_the_front_ends_of_the_vendors_samples_upload_where_nothing_is_bound(
 
 
 def front_end(data: Form) -> dict[str, str]:
-    """The fields that they make of an answer."""
+    """Return the fields that the vendor's front ends make from an answer."""
     fields = {
         "success_action_status": "200",
         "policy": data["policy"],
@@ -129,7 +129,7 @@ def front_end(data: Form) -> dict[str, str]:
 def test_a_temporary_keys_form_carries_its_token(
     cloud: RunningCloud, tmp_path: Path, mocker: MockerFixture
 ) -> None:
-    """As in Function Compute: there the function's own key is a temporary one."""
+    """In Function Compute, the function's own key is temporary, too."""
     token = cloud.token()
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
     values = (token.access_key_id, token.access_key_secret, token.security_token)
@@ -145,7 +145,7 @@ def test_a_temporary_keys_form_carries_its_token(
 def test_no_file_name_leads_out_of_the_prefix(cloud: RunningCloud, tmp_path: Path) -> None:
     form = form_for(cloud)
     curl(form["Url"], form["Fields"], tmp_path, name="../../theirs/x")
-    # As OSS takes the name: whole, or its last part. Never folded.
+    # OSS may use the whole name or its last part. It never resolves the dots.
     assert all(key.startswith("uploads/") for key in keys(cloud))
     assert len(keys(cloud)) == 1
 
@@ -202,7 +202,7 @@ def test_another_key_is_refused(cloud: RunningCloud, tmp_path: Path, key: str) -
 def test_a_field_that_makes_the_object_public_is_refused(
     cloud: RunningCloud, tmp_path: Path
 ) -> None:
-    """By the role: forms may have more fields than their policy names."""
+    """The role forbids it. A form may have more fields than its policy names."""
     form = form_for(cloud)
     fields = {**form["Fields"], "x-oss-object-acl": "public-read"}
     assert curl(form["Url"], fields, tmp_path)[0] == 403

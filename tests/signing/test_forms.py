@@ -1,6 +1,6 @@
-"""Forms: the fields, and OSS's reading of them written down here once more, from its documentation.
+"""Fields of forms. `refusals` checks them as OSS does, written from OSS's documentation.
 
-Used by a browser and by curl they are in test_form_upload.py.
+test_form_upload.py tests forms with a browser and with curl.
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ OPERATORS: dict[str, Callable[[str, Any], bool]] = {
 def refusals(
     fields: Env, secret: str, *, size: int = 1, content_type: str = "", late: float = 0
 ) -> set[str]:
-    """What OSS would refuse a form for, or "": the signature, the time, or a condition's name.
+    """Return why OSS would refuse a form: "signature", the time, or a condition's name. "" means
+    accepted.
 
-    Field names are compared in lower case. Documented is not whether "$content-type" means the
-    field of that name or the type that the object gets: both readings.
+    Field names are compared in lower case. It is not documented whether "$content-type" means the
+    field of that name or the object's type. So the result has an entry for each meaning.
     """
     given = {name.lower(): value for name, value in fields.items()}
     given["bucket"] = "my-bucket"
@@ -109,7 +110,7 @@ def failed(policy: dict[str, Any], given: Env, size: int) -> Iterator[str]:
 
 
 def refusal(fields: Env, secret: str, **more: Any) -> str:
-    """As `refusals`, where both readings come to the same."""
+    """Like `refusals`, for a form where both meanings have the same result."""
     (result,) = refusals(fields, secret, **more)
     return result
 
@@ -157,7 +158,7 @@ def test_a_form_is_for_the_callers_prefix(settings: Configuration) -> None:
 @examples(100)
 @given(st.text(st.sampled_from("./\\$*?{}a") | st.characters(exclude_categories=["Cs"])))
 def test_no_file_name_leads_out_of_the_prefix(name: str) -> None:
-    """OSS puts the name in after the check, and reads the result literally: "../" leads nowhere."""
+    """OSS inserts the name after the check, and does not resolve "../" in the result."""
     form = signed(ANY)
     assert refusal(form["Fields"], KEY.access_key_secret) == ""
     assert form["Fields"]["key"].replace("${filename}", name) == f"uploads/alice/{name}"
@@ -212,7 +213,7 @@ def test_a_file_of_another_type_is_refused(
     assert refused(good, good, good) == refused(good, good, bad) == {""}
     for field, own in ((good, good), (bad, good), (bad, bad)):
         assert "" not in refused(field, bad, own)
-    # Without the fields it would be uncertain what OSS looks at, and stores.
+    # Without these fields, it would be unclear which type OSS checks and stores.
     bare = {name: value for name, value in fields.items() if name not in TYPE_FIELDS}
     assert "" not in refusals(bare, secret, content_type=good)
 
@@ -221,7 +222,7 @@ TYPE_FIELDS = ("content-type", "x-oss-content-type")
 
 
 def test_the_one_type_of_a_form_is_in_its_fields(settings: Configuration) -> None:
-    """Browsers send a type of their own choice with the file."""
+    """Browsers choose the type that they send with the file."""
     form = signed(settings, content_type="image/png")
     fields, secret = form["Fields"], KEY.access_key_secret
     assert fields["content-type"] == fields["x-oss-content-type"] == "image/png"
@@ -247,8 +248,7 @@ def test_fields_of_the_operator_cannot_be_left_out_or_changed(settings: Configur
 def test_the_front_ends_of_the_vendors_samples_work_unchanged(
     settings: Configuration, key: AccessKey
 ) -> None:
-    """The vendor's front ends use the answer as in their source, for web pages and mini
-    programs."""
+    """The test uses the answer as the vendor's front ends for web pages and mini programs do."""
     data = signed(settings, key=key)
     form = {
         "success_action_status": "200",
@@ -393,7 +393,7 @@ OUTSIDE = ["uploads/bob/a", "uploads/alice", "uploads/alicex/a", "", "x/uploads/
 def test_a_form_takes_what_was_wished_for_and_nothing_wider(
     wishes: dict[str, object], name: str | None, wider: str, data: st.DataObject
 ) -> None:
-    """The limits are exact to the byte and second; a wider wish is refused for that reason."""
+    """The limits are exact to the byte and second. A wider wish is refused because of the limit."""
     texts: dict[str, Any] = {wish: str(value) for wish, value in wishes.items()}
     grant = PREFIX if name is None else PREFIX._replace(object_key=PREFIX.prefix + name)
     fields = dict(signed(BOUND, grant, **texts)["Fields"])

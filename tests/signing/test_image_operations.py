@@ -1,4 +1,4 @@
-"""What an x-oss-process that we sign may say: what the docs list, and nothing else (A15)."""
+"""We sign an x-oss-process only if it has only operations that the docs list (finding A15)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_samples_of_the_docs_are_signed(name: str, process: str) -> None:
 @pytest.mark.parametrize(
     "process",
     [
-        # As the vendor's documentation and the samples of its SDKs have them.
+        # Examples from the vendor's documentation and the samples of its SDKs.
         "image/resize,m_fixed,w_100,h_100",
         "image/resize,p_50",
         "image/resize,w_500,limit_0",
@@ -75,7 +75,8 @@ def test_what_the_vendor_shows_is_signed(process: str) -> None:
 
 @pytest.mark.parametrize("process", A15)
 def test_the_samples_of_the_finding_are_refused(process: str) -> None:
-    """A15: with a list of refused operations, all of these were signed."""
+    """An earlier version had a list of refused operations, and signed all of these (finding
+    A15)."""
     assert fault(process)
 
 
@@ -159,7 +160,7 @@ def test_a_refusal_says_what_is_accepted_and_quotes_nothing() -> None:
 
 
 def test_what_the_sandbox_draws_can_be_signed() -> None:
-    """Every operation that it knows, and the parameters that it takes, but for images in images."""
+    """The text has all operations of the sandbox with their parameters, except images in images."""
     assert set(image_instructions._ACTIONS) <= set(OPERATIONS)
     everything = (
         "image/auto-orient,0/resize,m_pad,w_100,h_200,l_5,s_5,p_5,limit_0,color_FF8000"
@@ -177,7 +178,7 @@ def test_what_the_sandbox_draws_can_be_signed() -> None:
 
 
 def values(pattern: str) -> st.SearchStrategy[str]:
-    # Shorter texts: they tell as much, and are drawn faster.
+    # Shorter texts are as useful, and are generated faster.
     return st.from_regex(pattern.replace("{1,512}", "{1,9}"), fullmatch=True)
 
 
@@ -199,7 +200,7 @@ def operation(name: str) -> st.SearchStrategy[str]:
 
 
 few = examples(40, 1_000)
-"""To make one by its pattern takes long."""
+"""Generating an example from its pattern takes long."""
 PROCESSES = st.lists(
     st.sampled_from(list(OPERATIONS)).flatmap(operation), min_size=1, max_size=3
 ).map(lambda made: "/".join(["image", *made]))
@@ -215,7 +216,8 @@ def test_whatever_is_put_together_of_the_list_is_signed(process: str) -> None:
 @few
 @given(PROCESSES, ODD, st.integers(0, 10_000))
 def test_no_odd_character_gets_anywhere(process: str, odd: str, place: int) -> None:
-    """A15: `%7C`, a blank, a full-width comma: however OSS reads them, it does not get them."""
+    """We never sign `%7C`, a blank or a full-width comma, since OSS may read them in any way
+    (finding A15)."""
     place %= len(process) + 1
     assert fault(process[:place] + odd + process[place:])
 

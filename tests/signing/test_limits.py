@@ -1,4 +1,4 @@
-"""The operator's limits of signed URLs and forms, and which routes are open."""
+"""The operator's limits on signed URLs and forms, and the open routes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_size_that_the_operator_bounds_names_the_variable() -> None:
     assert read().size("1", 1) == 1
     with pytest.raises(InvalidParameter, match=r"size: .*bytes, 1 to 10 \(UPLOAD_MAX_BYTES\)$"):
         read(UPLOAD_MAX_BYTES="10").size("11", 1)
-    # OSS's own bound is nobody's variable, also where the operator sets the same.
+    # For OSS's own limit no variable is named, even if the operator sets the same value.
     for made in (read(), read(UPLOAD_MAX_BYTES=str(5 * GIB))):
         with pytest.raises(InvalidParameter, match=f"size: .*bytes, 0 to {5 * GIB}$"):
             made.size("x", 0)

@@ -1,4 +1,4 @@
-"""An upload in parts as it is sealed and signed; tests/routes/test_multipart.py asks the route."""
+"""Uploads in parts are sealed and signed. tests/routes/test_multipart.py tests the route."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def sign(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> s
 
 
 def signed(step: Step, bounds: Limits = ANY, **callback: str) -> list[Any]:
-    """Method, query and headers of what is signed; the answer says the same of them."""
+    """Return the signed method, query and headers, and assert that the answer has the same."""
     answer = multipart.signed(step, start(bounds=bounds), sign, bounds, callback)
     assert set(answer) == {"Url", "Method", "Headers"}
     method, query, headers = json.loads(str(answer["Url"]))
@@ -133,7 +133,7 @@ def test_todays_limits_hold_for_a_seal_of_before() -> None:
     sound = start(bounds=STRICT, content_type="image/png")
     assert sound.headers == STRICT_HEADERS
     assert opened(multipart.seal(sound, SECRET), bounds=STRICT) == sound
-    # Of overwriting its end is told anew.
+    # The rule on overwriting is applied again at the end of the upload.
     may = {name: value for name, value in STRICT_HEADERS.items() if not name.startswith("x-oss")}
     free = sound._replace(headers=may)
     assert opened(multipart.seal(free, SECRET), bounds=STRICT) == free

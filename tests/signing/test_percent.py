@@ -1,4 +1,5 @@
-"""Percent-encoding: what urllib makes, faster; so no value gets out of its parameter."""
+"""Percent-encoding gives the same result as urllib, but faster. No value can leave its
+parameter."""
 
 from __future__ import annotations
 
@@ -24,17 +25,17 @@ def test_every_character_of_ascii_is_encoded_as_urllib_encodes_it() -> None:
 
 @given(st.binary())
 def test_bytes_are_encoded_as_urllib_encodes_them(raw: bytes) -> None:
-    """AcsClient may be given some, and shares the SDK's modules with us."""
+    """AcsClient may get bytes, and it shares the SDK's modules with us."""
     assert percent.form([("a", raw)]) == urlencode({"a": raw}, quote_via=quote, safe="")
 
 
 def test_what_stands_encoded_is_encoded_again() -> None:
-    """The string to sign is the form, encoded as a whole."""
+    """The string to sign contains the encoded form, encoded once more."""
     assert percent.encoded("a%3Db=c%25&") == "a%253Db%3Dc%2525%26"
 
 
 @given(st.lists(st.tuples(TEXTS.filter(bool), TEXTS | st.integers())))
 def test_a_form_is_read_back_as_it_was_written(pairs: list[tuple[str, object]]) -> None:
-    """The attack: a caller's value that brings a parameter of its own, like "x&RoleArn=..."."""
+    """An attacker could send a value that adds a parameter, like "x&RoleArn=..."."""
     written = [(name, str(value)) for name, value in pairs]
     assert parse_qsl(percent.form(pairs), keep_blank_values=True) == written

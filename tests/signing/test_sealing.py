@@ -1,4 +1,4 @@
-"""Sealing: opening returns the sealed value, only with one of the secrets and for the same
+"""Opening a seal returns the sealed value, but only with one of the secrets and for the same
 purpose."""
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def test_a_seal_opens_for_nothing_else(kind: str, versions: str, secret: bytes) 
 
 
 def test_a_mac_has_one_spelling() -> None:
-    """Its last character has two bits that are none of the MAC: lax readers pass over them."""
+    """The last character of a MAC has two bits that are not part of it. Lenient readers ignore
+    these bits."""
     text = seal(["content"], "callback", "1", SECRET)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     opened = [last for last in alphabet if unseal(text[:-1] + last, "callback", "1", (SECRET,))]

@@ -1,4 +1,4 @@
-"""Signed URLs as they are used: by plain curl, on the sandbox's OSS, which verifies them."""
+"""Plain curl uses signed URLs on the sandbox's OSS, which verifies them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def url_for(cloud: RunningCloud, name: str, **wishes: str) -> dict[str, Any]:
 
 
 def curl(*arguments: str) -> tuple[int, str]:
-    """The status, and headers and body of the answer."""
+    """Return the status, and the headers and body of the answer as text."""
     options = "--silent --show-error --include --max-time 10".split()
     done = subprocess.run(
         ["curl", *options, "--write-out", "%{http_code}", *arguments],  # noqa: S607
@@ -48,7 +48,7 @@ def curl(*arguments: str) -> tuple[int, str]:
 
 
 def put(answer: dict[str, Any], url: str = "", **headers: str) -> tuple[int, str]:
-    """PUT this file with just what the answer says, or with headers in place of its own."""
+    """PUT this file with the headers of the answer, or with `headers` instead."""
     options = []
     for name, value in (headers or answer["Headers"]).items():
         options += ["--header", f"{name.replace('_', '-')}: {value}"]
@@ -95,7 +95,8 @@ PAGE = "<!doctype html><title>Upload</title><script>document.title = 'It runs'</
 
 @pytest.mark.slow
 def test_a_page_that_was_uploaded_runs_in_no_browser(cloud: RunningCloud) -> None:
-    """A10, with a token's freedom: whatever type and disposition it was stored with."""
+    """A client with a token can store any type and disposition, but the URL overrides both (finding
+    A10)."""
     need("opening a download in a browser", browser=True)
     store = cloud.token().oss2("v4")
     stored_as = {"Content-Type": "text/html", "Content-Disposition": "inline"}
@@ -106,10 +107,10 @@ def test_a_page_that_was_uploaded_runs_in_no_browser(cloud: RunningCloud) -> Non
     urls.append(url_for(cloud, "photo.jpg", **get, **{DISPOSITION: "inline; filename=a"})["Url"])
     shown = run("browser_open.mjs", {"urls": urls})["outcomes"]
     assert shown[:2] == ["download", "download"]
-    # Taken for a picture, and a broken one.
+    # The browser shows it as a picture, which is broken.
     assert "Upload" not in shown[2]
     assert "It runs" not in shown[2]
-    # What it does where nothing is signed into the URL: a token's holder can make such ones.
+    # If nothing is signed into the URL, the page runs. A client with a token can make such URLs.
     open_url = store.sign_url("GET", "uploads/page.html", 60, slash_safe=True)
     assert run("browser_open.mjs", {"urls": [open_url]})["outcomes"] == ["It runs"]
 
@@ -172,13 +173,14 @@ def test_a_content_type_that_was_not_wished_for_is_refused(cloud: RunningCloud) 
 
 
 def test_no_header_of_oss_can_be_added(cloud: RunningCloud) -> None:
-    """A public object, say: V4 signs all of them, those that are not there too."""
+    """For example, a client cannot make the object public. V4 signs all headers of OSS, so adding
+    one breaks the signature."""
     assert put(url_for(cloud, "public"), x_oss_object_acl="public-read")[0] == 403
     assert not is_stored(cloud, "uploads/public")
 
 
 def test_a_temporary_keys_url_carries_its_token(cloud: RunningCloud, mocker: MockerFixture) -> None:
-    """As in Function Compute: there the function's own key is a temporary one."""
+    """In Function Compute, the function's own key is temporary, too."""
     token, other = cloud.token(), cloud.token(object="x")
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
     values = (token.access_key_id, token.access_key_secret, token.security_token)
@@ -211,7 +213,7 @@ def store(cloud: RunningCloud, user: str, name: str) -> None:
 def test_a_link_to_a_neighbours_object_leads_nowhere_by_a_signed_url(
     users: RunningCloud, method: str, target: str
 ) -> None:
-    """OSS follows it with the rights of the signer, and our own key may read everybody's
+    """OSS follows a link with the rights of the signer, and our own key may read everybody's
     objects."""
     store(users, "bob", "secret")
     store(users, "alice", "own")

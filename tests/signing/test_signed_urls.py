@@ -1,4 +1,5 @@
-"""Signed URLs: the SDKs' own, parameter for parameter; hostile wishes; the route."""
+"""Signed URLs have the same parameters as those of the SDKs. Other tests send hostile wishes, and
+use the route."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def signed(settings: Configuration, key: AccessKey, name: str, **wishes: str) ->
 
 
 def taken_apart(url: str) -> tuple[str, str, dict[str, str]]:
-    """Host, decoded path and decoded parameters; none of them twice."""
+    """Return host, decoded path and decoded parameters, and assert that none is repeated."""
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     assert len(pairs) == len(dict(pairs))
@@ -71,7 +72,7 @@ def taken_apart(url: str) -> tuple[str, str, dict[str, str]]:
 
 
 class Frozen(datetime.datetime):
-    """The SDKs' clock, standing."""
+    """The clock of the SDKs, which does not move."""
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Frozen:
@@ -90,7 +91,8 @@ def frozen(mocker: MockerFixture) -> None:
     mocker.patch.object(oss2.auth, "datetime", Frozen)
     mocker.patch.object(v4, "datetime", stand_in)
     mocker.patch.object(presigner, "datetime", stand_in)
-    # The signer knows additional headers; 1.4.1 forgets to hand those of its Config on to it.
+    # The signer knows additional headers, but 1.4.1 does not pass those of its Config to the
+    # signer.
     context = functools.partial(SigningContext, additional_headers=ADDITIONAL)
     mocker.patch.object(_client, "SigningContext", context)
 
@@ -98,7 +100,7 @@ def frozen(mocker: MockerFixture) -> None:
 def by_oss2(
     key: AccessKey, method: str, object_key: str, headers: Env, query: Env, seconds: int
 ) -> str:
-    # Not StsAuth, which takes no additional headers.
+    # StsAuth is not used, because it does not accept additional headers.
     auth = oss2.ProviderAuthV4(oss2.credentials.StaticCredentialsProvider(*key))
     bucket = oss2.Bucket(
         auth, "https://oss-cn-hangzhou.aliyuncs.com", "my-bucket", region="cn-hangzhou"
@@ -141,7 +143,7 @@ def by_oss_v2(
     }[method]()
     result = oss_v2.Client(config).presign(made, expires=datetime.timedelta(seconds=seconds))
     assert result.method == method
-    # It lists those that V4 always signs.
+    # `signed_headers` has only the headers that V4 always signs.
     sent = {name: value for name, value in headers.items() if name.lower() not in ADDITIONAL}
     assert {name.lower() for name in result.signed_headers} == {name.lower() for name in sent}
     url: str = result.url
@@ -149,7 +151,7 @@ def by_oss_v2(
 
 
 def with_size(answer: dict[str, Any]) -> Env:
-    """What is sent: a client sets Content-Length by itself."""
+    """Return the headers that are sent. A client adds Content-Length by itself."""
     size = {"Content-Length": str(answer["Size"])} if "Size" in answer else {}
     return {**answer["Headers"], **size}
 
@@ -194,7 +196,7 @@ def test_a_url_is_that_of_both_python_sdks(
 
 @pytest.mark.usefixtures("frozen")
 def test_several_additional_headers_are_signed_as_an_sdk_signs_them(env: Env) -> None:
-    """Not as oss2, which puts their names into the URL in any order, and signs them in another."""
+    """oss2 is not the model, because it signs the names in another order than the URL has."""
     limits = {"UPLOAD_MAX_BYTES": "10", "UPLOAD_CONTENT_TYPES": "image/png", "OVERWRITE": "no"}
     made = signed(configuration({**env, **limits}), KEY, "a.png", size="10")
     assert made["Headers"] == {
@@ -221,7 +223,7 @@ def test_several_additional_headers_are_signed_as_an_sdk_signs_them(env: Env) ->
 def test_a_download_that_is_shown_is_of_the_type_that_its_name_says(
     settings: Configuration, name: str, wish: str, content_type: str
 ) -> None:
-    """A10: whatever was stored under that name, a browser gets this type."""
+    """A browser gets this type, even if the object was stored with another one (finding A10)."""
     made = signed(settings, KEY, name, method="GET", response_content_disposition=wish)
     query = {DISPOSITION: wish, "response-content-type": content_type}
     theirs = by_oss_v2(KEY, "GET", f"uploads/{name}", {}, query, 900)
@@ -241,7 +243,7 @@ def test_what_can_run_scripts_is_shown_by_no_wish(
     "wish",
     [
         *("filename=a", "inlinex", "=inline", '"inline"', ";", "a; inline"),
-        # Chromium showed, and ran, a page that came with these.
+        # Chromium showed and ran a page with each of these dispositions.
         *("Xattachment", "attachmentX", "X attachment;a"),
         *("\u00a0attachment", "\u3000attachment", "attachment\u0085", "attachment\u2003;"),
     ],
@@ -379,7 +381,7 @@ def test_a_wrong_wish_is_named(settings: Configuration, wishes: Env, parameter: 
     with pytest.raises(InvalidParameter) as caught:
         presign.read_wish(wishes, settings.limits, KEY, None)
     assert caught.value.code == f"InvalidParameter.{parameter}"
-    # It says which, as the caller spells it, and why.
+    # The message names the wish as the caller spells it, and gives the reason.
     assert caught.value.message.partition(":")[0] in {*wishes, "object"}
     assert "None" not in caught.value.message
 
@@ -403,7 +405,7 @@ def test_a_wish_of_another_method_names_it(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_limits_of_uploads_bind_no_url_that_reads(env: Env, method: str) -> None:
-    """A header that has to be sent along would be one that no browser sends by itself."""
+    """Otherwise a header would have to be sent that browsers do not send by themselves."""
     bound = configuration({**env, "UPLOAD_MAX_BYTES": "10", "OVERWRITE": "no"})
     wish = presign.read_wish({"object": "a", "method": method}, bound.limits, KEY, None)
     assert (wish.headers, wish.size) == ({}, None)
@@ -415,7 +417,7 @@ def test_a_name_that_the_function_makes_stands_for_the_object(settings: Configur
 
 
 def test_only_what_the_functions_own_key_signs_dies_with_it(settings: Configuration) -> None:
-    """A GET is signed by a session, whose end is known."""
+    """A session signs a GET, and its end is known."""
     for method in ("GET", "HEAD"):
         wishes = {"object": "a", "method": method, "expires": "604800"}
         assert presign.read_wish(wishes, settings.limits, TEMPORARY, None).seconds == 604800
@@ -469,7 +471,7 @@ def test_a_put_is_held_to_the_operators_content_types(env: Env) -> None:
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[App]:
-    """An App whose STS answers, and whose callers may read."""
+    """An App with an STS that answers, and with callers who may read."""
     with scripted_sts(success()) as server:
         made = {
             "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
@@ -509,8 +511,8 @@ def test_a_url_parses_back_to_exactly_the_wish_or_is_refused(
     event = {"requestContext": {"http": http}, "body": json.dumps(wishes)}
     answer = json.loads(reader.respond(lambda: fc_event.read(json.dumps(event))).body)
     if answer["StatusCode"] != 200:
-        # An object's name has rules of its own (test_grants.py), and so has a process
-        # (test_image_operations.py).
+        # Object names and processes have their own rules (test_grants.py,
+        # test_image_operations.py).
         assert {
             "InvalidParameter.Object": True,
             "InvalidParameter.ResponseContentDisposition": not is_sound(disposition),
@@ -524,20 +526,20 @@ def test_a_url_parses_back_to_exactly_the_wish_or_is_refused(
     assert (host, path) == ("https://my-bucket.oss-cn-hangzhou.aliyuncs.com", f"/uploads/{name}")
     assert query[DISPOSITION] == disposition
     assert query["x-oss-process"] == process
-    # The session's token among them.
+    # One of the eight is the session's token.
     assert len(query) == 8
 
 
 @pytest.fixture
 def ask(env: Env, make_event: MakeEvent) -> Ask:
-    """Ask an App whose STS does not answer; `variables` change its environment."""
+    """Send requests to an App whose STS does not answer. `variables` change its environment."""
 
     def send(path: str, wishes: Env, method: str = "GET", **variables: str) -> dict[str, Any]:
         event = make_event(method, path, queryParameters=wishes)
         with closing(App({**env, **variables})) as app:
             response = app.respond(lambda: fc_event.read(event))
         answer: dict[str, Any] = json.loads(response.body)
-        # /health tells monitoring.
+        # /health has the true status, for monitoring.
         assert response.status == (answer["StatusCode"] if path == "/health" else 200)
         return answer
 
@@ -567,11 +569,11 @@ def test_a_caller_gets_a_url_of_their_own_folder_only(ask: Ask) -> None:
 
 
 def test_a_name_that_no_new_object_may_have_is_signed_for_reading_only(ask: Ask) -> None:
-    """A19: stored objects must not become unreadable."""
+    """Stored objects must not become unreadable (finding A19)."""
     both = {"POLICY_FILE": "bucket_read_write_policy"}
     for name in ("photo\u202egpj.exe", "a\u200bb.jpg", "%2e%2e/x"):
         for method in ("GET", "HEAD"):
-            # As far as the call of STS, which does not answer here.
+            # The name is accepted, because the function calls STS, which does not answer here.
             answer = ask("/signed-url", {"object": name, "method": method}, **both)
             assert answer["ErrorCode"] == "StsUnreachable"
         for path in ("/signed-url", "/form", "/"):

@@ -1,4 +1,4 @@
-"""The headers that an upload is held to."""
+"""The headers that an upload must have."""
 
 from __future__ import annotations
 

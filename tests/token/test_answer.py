@@ -1,4 +1,4 @@
-"""The token that a client receives: the members that the stock SDKs read, and no other."""
+"""The token that a client receives has only the members that the unchanged SDKs read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def settings() -> Settings:
 def test_a_token_has_what_the_sdks_read_and_the_rest_in_its_scope(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ali-oss takes every member at the top as an option of its own."""
+    """ali-oss reads every member at the top as one of its options."""
     moment = time.gmtime(MOMENT)
     monkeypatch.setattr("time.gmtime", lambda: moment)
     assert answer.token(CREDENTIALS, GRANT, settings) == {

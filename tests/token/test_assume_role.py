@@ -41,7 +41,7 @@ REQUEST = sts.RoleRequest("acs:ram::1:role/upload", "anonymous", '{"Version":"1"
 
 @pytest.fixture
 def client_of() -> Iterator[ClientOf]:
-    """Clients, closed when the test is over."""
+    """Make clients, and close them after the test."""
     with ExitStack() as stack:
 
         def make(server: ScriptedSts) -> sts.StsClient:
@@ -53,7 +53,7 @@ def client_of() -> Iterator[ClientOf]:
 
 @contextmanager
 def within_five_seconds() -> Iterator[None]:
-    """Not a measurement: Android holds all its uploads for as long as we do not answer."""
+    """Assert a time limit, because Android stops all its uploads until we answer."""
     start = time.monotonic()
     yield
     assert time.monotonic() - start < 5
@@ -221,7 +221,7 @@ def from_now(seconds: int) -> str:
 
 
 def test_credentials_that_ended_long_ago_are_not_passed_on(client_of: ClientOf) -> None:
-    """STS refuses a clock that is 15 minutes off, so such an answer is none of its own."""
+    """STS refuses clocks that are 15 minutes off, so STS itself cannot have sent such an answer."""
     assert sts.CLOCK_SECONDS == 900
     just_ended = success(Expiration=from_now(60 - sts.CLOCK_SECONDS))
     with scripted_sts(just_ended, success(Expiration=from_now(-sts.CLOCK_SECONDS - 1))) as server:
@@ -281,7 +281,7 @@ def test_an_answer_drop_by_drop_ends_in_time(client_of: ClientOf) -> None:
 def test_a_kept_connection_that_went_silent_is_given_up_for_a_fresh_one(
     client_of: ClientOf,
 ) -> None:
-    """What a frozen instance finds when its connection was dropped on the way without a word."""
+    """An instance that was frozen may find its connection dropped by the network without notice."""
     with scripted_sts(success(), hang, success()) as server, within_five_seconds():
         client = client_of(server)
         client.assume_role(REQUEST, KEY)
@@ -307,7 +307,7 @@ def test_throttling_is_429(client_of: ClientOf) -> None:
 
 
 def test_the_string_to_sign_that_sts_quotes_is_cut_off(client_of: ClientOf) -> None:
-    """It holds our key id and our security token."""
+    """The string to sign has our key id and our security token."""
 
     def quote(sock: object) -> bool:
         to_sign = f"POST&%2F&AccessKeyId%3D{TEMPORARY_KEY.access_key_id}"
@@ -337,18 +337,20 @@ def test_a_secret_in_stss_message_is_blotted_out(client_of: ClientOf) -> None:
 def test_what_is_too_short_for_a_secret_stays_in_the_message(
     client_of: ClientOf, secret: str
 ) -> None:
-    """Eight characters are the least: a shorter text stands in words that say what is wrong."""
+    """Only texts of eight or more characters are hidden, because shorter ones may be part of the
+    message's words."""
     move = refusal(403, "NoPermission", f"No: {secret}")
     with scripted_sts(move) as server, pytest.raises(StsRefused) as caught:
         client_of(server).assume_role(REQUEST, KEY._replace(access_key_secret=secret))
     assert caught.value.message == f"No: {secret if len(secret) < 8 else '***'}"
 
 
-# When, and how often: over a connection that only writes down what it is asked
+# When and how often STS is asked, over a connection that only records requests
 
 
 class Recording:
-    """Stands for the kept connection: gives one reply after another, or raises it."""
+    """A fake of the kept connection. It returns one reply after another. A fault is raised
+    instead."""
 
     def __init__(self, *replies: Reply | ConnectionFault) -> None:
         self.replies = [*replies]
@@ -376,7 +378,7 @@ FAULT = ConnectionFault(TimeoutError())
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that stands at 1,000, and how long was slept."""
+    """Stop the clock at 1,000. Return the list of sleeps."""
     naps: list[float] = []
     stand_in = SimpleNamespace(monotonic=lambda: 1000.0, time=time.time, sleep=naps.append)
     monkeypatch.setattr(sts, "time", stand_in)

@@ -1,4 +1,4 @@
-"""Credentials that are served again: how long, how many, and one call for those who ask at once."""
+"""Cached credentials: for how long, how many, and one call for requests at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START = 1_800_000_000
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = float(START)
@@ -37,7 +37,7 @@ class Clock:
 
 
 class Sts:
-    """Counts how often it was asked, and gives credentials that live as long as a test says."""
+    """Counts its calls, and returns credentials that are valid for as long as a test sets."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -109,7 +109,7 @@ def test_they_are_served_while_more_than_half_of_their_life_is_left(
 
 @given(life=st.integers(-1000, 50_000), passed=st.integers(0, 50_000))
 def test_nobody_is_given_credentials_with_300_s_or_less(life: int, passed: int) -> None:
-    """With less left the mobile SDKs ask again at once (their source)."""
+    """With less time left, the mobile SDKs ask again at once (seen in their source)."""
     clock = Clock()
     cache, sts = CredentialsCache(clock), Sts(clock)
     sts.life = life
@@ -162,14 +162,14 @@ def test_the_number_kept_is_bounded_and_the_least_used_goes_first(
 
 
 def test_one_caller_evicts_nobody_elses_credentials(cache: CredentialsCache, sts: Sts) -> None:
-    """A4: 1,000 wishes of one caller."""
+    """One caller has 1,000 different wishes (finding A4)."""
     others = [REQUEST._replace(session_name=f"user{n}") for n in range(MAX_ENTRIES - 100)]
     for other in others:
         cache.get(other, sts)
     for number in range(1000):
         cache.get(REQUEST._replace(policy=str(number)), sts)
     assert all(cache.get(other, sts)[1] for other in others)
-    # Of their own, the most recent ones are kept.
+    # The caller's most recent credentials are kept.
     kept = [n for n in range(1000) if REQUEST._replace(policy=str(n)) in cache._entries]
     assert kept == list(range(1000 - MAX_OF_ONE_CALLER, 1000))
 
@@ -224,7 +224,7 @@ def test_those_who_ask_at_once_share_one_call(cache: CredentialsCache, sts: Sts)
     at_once(20, lambda: answers.append(cache.get(REQUEST, fetch)))
     assert sts.requests == [REQUEST]
     assert {credentials.access_key_id for credentials, _ in answers} == {"STS.1"}
-    # Who has fetched them was not served them again.
+    # Only the caller who fetched the credentials did not get them from the cache.
     assert sorted(is_hit for _, is_hit in answers) == [False] + [True] * 19
 
 
@@ -251,7 +251,7 @@ def test_those_who_ask_at_once_share_the_error_and_the_next_asks_again(
 
 
 def test_who_waited_for_a_call_that_was_cut_off_is_told_so(cache: CredentialsCache) -> None:
-    """As by an exception that is none of Exception's."""
+    """An exception that is not a subclass of Exception can cause this."""
     cut_off = _Flight()
     cache._flights[REQUEST, ()] = cut_off
     cut_off.under_way.release()
@@ -276,8 +276,7 @@ def test_those_who_ask_for_different_things_do_not_wait_for_each_other(
 def test_those_who_ask_by_different_keys_do_not_wait_for_each_other(
     cache: CredentialsCache, sts: Sts
 ) -> None:
-    """Whoever sends a key of their own with a request gets nothing by another's call, its error
-    neither."""
+    """A request with another key gets neither the result nor the error of another caller's call."""
     both_are_here = threading.Barrier(2, timeout=5)
 
     def fetch(request: RoleRequest) -> Credentials:

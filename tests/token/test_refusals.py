@@ -1,4 +1,4 @@
-"""An error of STS made ours: its code and message, without what must not be shown."""
+"""Errors of STS become ours, with their code and message, but without secrets."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_every_secret_of_the_key_is_blotted_out_wherever_it_stands(field: str) -
 
 
 def test_what_is_too_short_for_a_secret_stays() -> None:
-    """It stands in every other word."""
+    """Such a short text is part of many words."""
     key = AccessKey("no", "No.", "1234567")
     assert refused(message="No. 1234567 no", key=key).message == "No. 1234567 no"
 

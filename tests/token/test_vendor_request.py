@@ -1,4 +1,5 @@
-"""The vendor's AssumeRoleRequest as we import it: signatures, versions, and what stays unloaded."""
+"""The vendor's AssumeRoleRequest as we import it: signatures, versions, and modules that are not
+loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from token_service.token import vendor_request as assume_role
 FUNCTION = Path(__file__).parents[2] / "functions" / "sts_token"
 
 pytestmark = pytest.mark.filterwarnings(
-    # The SDK's vendored six has no find_spec.
+    # The copy of six in the SDK has no find_spec.
     "ignore:.*_SixMetaPathImporter.*:ImportWarning"
 )
 
@@ -37,11 +38,11 @@ REQUEST = sts.RoleRequest("acs:ram::1:role/r", "anonymous", '{"a b":"*~+/\u7167"
 
 
 def test_the_form_is_signed_as_the_protocol_says() -> None:
-    """Checked with the sandbox's own signature, which the known-answer vector 1 proves."""
+    """The sandbox makes the same signature. The known-answer vector 1 proves the sandbox's code."""
     form = sts._signed_form(REQUEST, AccessKey("LTAIkey", "s3cret", "CAIS+/="), "cn-hangzhou")
     pairs = parse_qsl(form.decode(), keep_blank_values=True)
     sent = dict(pairs)
-    # None stands there twice.
+    # No name is repeated.
     assert len(pairs) == len(sent)
     signature = sent.pop("Signature")
     assert sent["AccessKeyId"] == "LTAIkey"
@@ -52,8 +53,9 @@ def test_the_form_is_signed_as_the_protocol_says() -> None:
 
 @pytest.fixture(autouse=True)
 def _loaded() -> None:
-    """A process that has loaded the SDK takes it as it is. Asked for each test: most start another
-    process, and `make mutants` runs those tests that call the mutant in this one."""
+    """In a process that has loaded the SDK, the import returns the SDK's own class. Each test
+    checks this, because most tests start another process, and `make mutants` only runs tests that
+    call the mutant in this process."""
     assert assume_role._import_request() is assume_role.AssumeRoleRequest
 
 
@@ -78,7 +80,7 @@ def test_what_only_the_sdks_client_uses_is_not_loaded() -> None:
 
 
 def test_the_sdks_client_still_works_beside_it() -> None:
-    """After the import the stand-ins are gone, and the real modules can be imported."""
+    """After the import, the stand-ins are removed, and the real modules can be imported."""
     out = run(
         """
         from token_service.token import vendor_request as assume_role
@@ -138,9 +140,10 @@ def test_what_is_signed_is_encoded_by_percent_whoever_loads_the_sdk(first: str) 
 def test_both_versions_of_the_sdk_build_the_same_request(
     tmp_path: Path, version: str, core: str
 ) -> None:
-    """3.1.0 is what the python3.10 runtime has preinstalled, 3.1.3 is what we pin.
+    """The python3.10 runtime has 3.1.0 preinstalled, and we pin 3.1.3.
 
-    Which core is preinstalled is unknown; older ones than 2.14.0 do not run on Python 3.12.
+    We do not know which version of the core is preinstalled. Versions before 2.14.0 do not run on
+    Python 3.12.
     """
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     wanted = [f"aliyun-python-sdk-sts=={version}", f"aliyun-python-sdk-core=={core}"]
