@@ -1,4 +1,4 @@
-"""The package and the templates, made once for all tests here."""
+"""The package and the templates. They are made once for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ops.template import TEMPLATE, inlined
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make build` makes."""
+    """The package that `make build` makes."""
     folder = tmp_path_factory.mktemp("package") / "build" / "sts_token"
     build(folder)
     return folder
@@ -28,13 +28,13 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def inlined_text() -> str:
-    """What `make template` writes."""
+    """The template that `make template` writes."""
     return inlined(TEMPLATE.read_text(encoding="utf-8"))[0]
 
 
 @pytest.fixture(scope="session")
 def inlined_code(inlined_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code, taken out of that again."""
+    """The code, unpacked from the template that `make template` writes."""
     template = yaml.safe_load(inlined_text)
     text = template["Resources"]["Function"]["Properties"]["Code"]["ZipFile"]
     folder = tmp_path_factory.mktemp("code")
@@ -45,13 +45,13 @@ def inlined_code(inlined_text: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def load_template() -> Callable[[], dict[str, Any]]:
-    """A fresh template.yml, to be read or spoiled."""
+    """A function that returns a fresh copy of template.yml. A test may change the copy."""
     return lambda: copy.deepcopy(_template())
 
 
 @functools.cache
 def _template() -> dict[str, Any]:
-    """Read once: it takes a while."""
+    """Read template.yml only once, because that takes a while."""
     found: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
     return found
 

@@ -1,4 +1,5 @@
-// Preloaded into the CLI: it would ask STS, on the net, whether the keys that it is given are real.
+// This is preloaded into the CLI. Otherwise the CLI would ask STS on the internet whether its keys
+// are real.
 'use strict';
 
 const dns = require('dns');

@@ -1,5 +1,6 @@
-"""s.yaml and template.yml describe one function: handler, runtime, variables, roles, trigger; and
-what their parameters accept, the function accepts."""
+"""s.yaml and template.yml describe the same function: handler, runtime, variables, roles, trigger.
+
+The function accepts every value that the parameters of template.yml accept."""
 
 from __future__ import annotations
 
@@ -26,28 +27,31 @@ from token_service.settings.variables import VARIABLES
 Document = dict[str, Any]
 
 BUILD_ONLY = {"JWT_JWKS_FILE"}
-"""Variables that name a file of the package: the template's code has no files of the operator."""
+"""Variables that name a file of the package. The code in the template has no files of the
+operator."""
 SANDBOX_ONLY = {"STS_ENDPOINT"}
-"""Variables that `s local` needs for the sandbox; in the cloud the region's defaults are right."""
+"""Variables that `s local` needs for the sandbox. In the cloud the region's defaults are right."""
 PLATFORMS = set(CREDENTIALS)
 """Variables that Function Compute sets."""
 NARROWER = {"UploadMaxBytes": 4_999_999_999}
-"""The most that the template accepts, if a pattern for all values would be too long."""
+"""The largest number that the template accepts, where a pattern for all values would be too
+long."""
 MADE_BY_THE_STACK = {"ROLE_ARN", "OSS_REGION"}
 OTHERWISE_NAMED = {
     "TOKEN_EXPIRE_TIME": "SessionSeconds",
     "TOKEN_EXPIRE_TIME_MAX": "SessionSecondsMax",
     "CALLER_TOKENS_PER_MINUTE": "SessionsPerCallerPerMinute",
 }
-"""Parameters that are not called as their variables: to the vendor's check of templates "token" in
-a name is a secret."""
+"""Parameters with a name that differs from the name of the variable. The vendor's check of
+templates takes every name with "token" for a secret."""
 
 _ENV = re.compile(r"\$\{env\('(\w+)', '?([^'{}]*?)'?\)(?: \* 1)?\}")
 
 
 @pytest.fixture
 def props() -> Document:
-    """The function of s.yaml, with the defaults in place; test_serverless_devs.py renders it."""
+    """The function of s.yaml, with the defaults in place. test_serverless_devs.py renders it with
+    the real CLI."""
     text = (ROOT / "s.yaml").read_text(encoding="utf-8")
     named = yaml.safe_load(text)["vars"].items()
     variables = {name: _default(value) for name, value in named if isinstance(value, str)}
@@ -69,7 +73,7 @@ def _default(text: str) -> str:
 
 
 def role_names(text: str) -> str:
-    """What s.yaml makes of the account and the name, without the expressions."""
+    """The ARN that s.yaml makes from the account and the name, without the expressions."""
     found = re.fullmatch(
         r"\$\{env\('\w*ROLE_ARN', 'acs:ram::' \+ config\('AccountID'\) \+ ':role/' \+ "
         r"env\('FUNCTION_NAME', '([\w-]+)'\) \+ '([\w-]+)'\)\}",
@@ -108,7 +112,7 @@ def test_the_runtimes_agree(template: Document, runtime: str) -> None:
     assert (ours["runtime"] == "python3.10") is (runtime == "python3.10")
     for name, named in [("runtime", "Runtime"), ("cpu", "Cpu"), ("memorySize", "MemorySize")]:
         assert ours[name] == theirs[named], name
-    # The default is one request at a time.
+    # The template's default is one request at a time.
     assert ours["instanceConcurrency"] == theirs.get("InstanceConcurrency", 1)
     assert ours["instanceConcurrency"] <= http_server.MAX_CONNECTIONS
     assert ours["timeout"] == http_server.REQUEST_SECONDS
@@ -120,7 +124,7 @@ def check_roles(props: Document, template: Document) -> None:
     assert role_names(props["role"]) == stack.role("FunctionRole").arn == function["Role"]
     upload = role_names(props["environmentVariables"]["ROLE_ARN"])
     assert upload == stack.role("UploadRole").arn == function["EnvironmentVariables"]["ROLE_ARN"]
-    # The fc3 component writes them in lower case.
+    # The fc3 component writes role names in lower case.
     assert upload == upload.lower()
 
 
@@ -129,7 +133,7 @@ def test_the_roles_agree(props: Document, template: Document) -> None:
 
 
 def test_a_function_without_its_role_is_found(props: Document, template: Document) -> None:
-    """ROS would accept it: a function that no key reaches."""
+    """ROS would accept a function without a role, but this function gets no key."""
     del template["Resources"]["Function"]["Properties"]["Role"]
     with pytest.raises(KeyError, match="Role"):
         check_roles(props, template)
@@ -153,13 +157,13 @@ def test_the_variables_agree(props: Document, function: Document) -> None:
 
 
 def test_every_variable_of_the_catalogue_is_passed_on(props: Document) -> None:
-    """F1: one that is declared and not passed on could not be set by anybody."""
+    """F1: nobody could set a variable that is declared, but that s.yaml does not pass on."""
     names = {variable.name for variable in VARIABLES} - PLATFORMS - {"CALLBACK_PUBLIC_KEY_URL"}
     assert names == props["environmentVariables"].keys()
 
 
 def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document) -> None:
-    """The same default, or an empty one, for which the function has that default."""
+    """s.yaml has the same default, or an empty one, and then the function uses its own default."""
     for variable in VARIABLES:
         expression = props["environmentVariables"].get(variable.name)
         if expression and variable.name not in ("ROLE_ARN", "OSS_REGION"):
@@ -167,7 +171,8 @@ def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document)
 
 
 def test_every_variable_of_the_template_has_its_parameter(template: Document) -> None:
-    """All but a few have the same name; the catalogue gives the accepted values and the default."""
+    """Most parameters have the variable's name. The catalogue has the accepted values and the
+    default."""
     texts, _ = reference.load()
     passed_on = template["Resources"]["Function"]["Properties"]["EnvironmentVariables"]
     for variable in VARIABLES:
@@ -233,7 +238,7 @@ def test_what_a_deployment_can_set_is_documented(props: Document) -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         found.update(re.findall(r"env\('(\w+)'", text))
     documented = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    # The function's own are on docs/configuration.md.
+    # docs/configuration.md has the function's own variables.
     for name in found - props["environmentVariables"].keys():
         assert f"`{name}`" in documented, name
 
@@ -309,7 +314,7 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
     assert f"under {rule['Prefix']} " in said
     assert f"{rule['AbortMultipartUpload']['Days']} days" in said
     assert "https" not in Stack(template, **existing).outputs()["SetInYourBucket"]
-    # A token is bound by the bucket's rule alone.
+    # For tokens only the bucket's rule can forbid overwriting.
     kept = Stack(template, BucketName="my-bucket", **given, Overwrite="no")
     (rule,) = kept.properties("OverwriteRule")["Rule"]
     assert "no rule is needed" in said
@@ -321,7 +326,7 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
     ("given", "says"),
     [
         ({"BucketName": "my-bucket"}, ""),
-        # An update by an operator who does not know the choice.
+        # An update by an operator who does not know the parameter BucketChoice.
         ({"BucketName": "my-bucket", "ExistingBucketName": "photos"}, ""),
         ({}, "A new bucket needs a name"),
         ({"BucketName": ""}, "A new bucket needs a name"),
@@ -582,8 +587,10 @@ def test_the_form_hides_what_does_not_apply(template: Document) -> None:
 def test_what_was_entered_and_is_hidden_then_does_not_count(
     template: Document, hiding: dict[str, object]
 ) -> None:
-    """Nobody knows whether the form sends it. (Of an existing bucket, it is refused: with words
-    that say how to see it.)"""
+    """Nobody knows whether the form sends a hidden value, so it must have no effect.
+
+    For an existing bucket such a value is refused, with a message that says how to show it.
+    """
     given = {"BucketName": "my-bucket", "JwtSecret": SECRET, **hiding}
     hidden = template["Parameters"].keys() - shown(template, **given)
     assert hidden

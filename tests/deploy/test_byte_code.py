@@ -1,5 +1,6 @@
-"""The zip's byte code in a Python 3.10 like Function Compute's: it is used whatever times the files
-have, it is complete, and it equals the sources."""
+"""The zip's byte code in a Python 3.10 like Function Compute's.
+
+Python uses it even if the times of the files differ. It is complete, and it equals the sources."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from signed_logins import KEYS, SECRET, jwk, jwks, login
 SERVE_ONCE = ROOT / "ops" / "serve_once.py"
 pytestmark = pytest.mark.slow
 
-# Runs ops/serve_once.py, and says on stderr what Python compiled meanwhile that has a name.
+# Runs ops/serve_once.py, and prints on stderr the names of all code that Python compiled meanwhile.
 AUDITED = """
 import atexit, json, runpy, sys
 names = set()
@@ -38,7 +39,7 @@ del sys.argv[0]
 exec(compile(open(sys.argv[0]).read(), "serve_once", "exec"))
 """
 
-# Each byte code file of a folder, and its fault.
+# Prints each byte code file of a folder, with its faults.
 JUDGED = """
 import importlib.util, json, marshal, pathlib, sys
 def same(one, other):
@@ -73,7 +74,7 @@ def python() -> Python:
 
 @pytest.fixture(scope="module")
 def unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The zip in a folder that cannot be written to, its files with times of their own."""
+    """The unpacked zip. The folder is read-only, and each file has a different time."""
     folder = tmp_path_factory.mktemp("unpacked") / "code"
     with zipfile.ZipFile(package.with_suffix(".zip")) as archive:
         archive.extractall(folder)
@@ -89,10 +90,10 @@ def unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def cold_start(
     python: Python, folder: Path, env: Mapping[str, str], bearer: str, *others: Path
 ) -> set[str]:
-    """The names of what Python compiles for a first token."""
+    """The names of all code that Python compiles for a first token."""
     with scripted_sts(success()) as server:
         done = subprocess.run(
-            # Without -B, so that the modules which Python would write show.
+            # This runs without -B. So if Python compiled a module, it would also write a new file.
             [python.path, "-I", "-S", "-c", AUDITED, str(SERVE_ONCE), *map(str, [folder, *others])],
             input=json.dumps([event("/", bearer)]),
             env={**ENVIRONMENT, **env, "STS_ENDPOINT": server.url},
@@ -116,7 +117,7 @@ def test_nothing_is_compiled_for_a_first_token(
 ) -> None:
     env, bearer = way_in(tmp_path, way)
     before = files(unpacked)
-    # What is made while it runs: the standard library's classes, and a policy of its template.
+    # These are compiled at run time: classes of the standard library, and the template of a policy.
     assert cold_start(python, unpacked, env, bearer) <= {"<string>", "<template>"}
     assert files(unpacked) == before
 
@@ -145,7 +146,7 @@ def test_each_file_is_what_its_source_compiles_to(python: Python, unpacked: Path
     assert found.keys() > own
     assert {"jinja2/environment.py", "jwt/api_jwt.py"} <= found.keys()
     assert "cryptography/hazmat/primitives/asymmetric/rsa.py" in found
-    # Only the imported modules of a package.
+    # Only the imported modules of a package have byte code.
     assert "jwt/help.py" not in found
 
 
@@ -154,7 +155,7 @@ def test_byte_code_of_another_source_would_show(
 ) -> None:
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
-    # A comment: the code is the same.
+    # Only a comment is new, so the code is the same.
     with (folder / "index.py").open("a") as source:
         source.write("# Edited.\n")
     shutil.copyfile(folder / beside(Path("index.py")), folder / beside(Path("wsgi.py")))
@@ -168,7 +169,8 @@ def test_byte_code_of_another_source_would_show(
 def test_a_source_that_was_edited_is_not_looked_at(
     python: Python, package: Path, tmp_path: Path
 ) -> None:
-    """An edited source is ignored, as docs/runtime.md says; without its __pycache__ it is used."""
+    """Python ignores an edited source, as docs/runtime.md says. Without __pycache__ it uses the
+    source."""
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
     env = {"AUTH": "anonymous"}
@@ -194,9 +196,9 @@ def health(python: Python, folder: Path, *flags: str) -> bool:
 def test_health_says_whether_python_finds_it(
     python: Python, unpacked: Path, package: Path, tmp_path: Path
 ) -> None:
-    """The report that tells an operator whether assumption 37 holds."""
+    """/health tells an operator whether assumption 37 holds."""
     assert health(python, unpacked)
-    # It looks elsewhere, or for another file.
+    # With these options Python looks in another folder, or for another file.
     assert not health(python, unpacked, "-X", f"pycache_prefix={tmp_path}")
     assert not health(python, unpacked, "-O")
     folder = tmp_path / "code"
@@ -214,7 +216,7 @@ def test_none_of_our_modules_in_the_template_is_compiled_for_a_first_token(
     env, bearer = way_in(tmp_path, way)
     folder = tmp_path / "code"
     shutil.copytree(inlined_code, folder)
-    # What is asked for is bundled and needs no Jinja2, as by default.
+    # The policy is a bundled one, so the request needs no Jinja2, as by default.
     names = cold_start(python, folder, {**env, "POLICY_CHOICES": ""}, bearer, preinstalled())
     inside = [Path(name).relative_to(folder) for name in names if name.startswith(f"{folder}/")]
     assert [path for path in inside if (FUNCTION / path).exists()] == []

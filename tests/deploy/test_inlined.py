@@ -1,6 +1,7 @@
-"""The code that `make template` puts into the template, served as Function Compute would: in a
-process with only this code and the runtime's preinstalled packages, and with the stack's own
-roles."""
+"""The code that `make template` puts into the template is served as in Function Compute.
+
+The process has only this code and the runtime's preinstalled packages. The roles are those of the
+stack."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ PREINSTALLED = (
     "jmespath",
     "pycparser",
 )
-"""Packages that the runtime has, or that only those need."""
+"""Packages that the runtime has, and packages that only those packages need."""
 
 
 def test_the_template_is_the_same_on_another_day_and_small(inlined_text: str) -> None:
@@ -122,7 +123,7 @@ def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str
         Service(oss.create_app(storage, identities, region=REGION), listen(0)),
         Service(sts.create_app(identities), listen(0)),
     ]
-    # Variables that the platform sets for a function with a role.
+    # The platform sets these variables for a function with a role.
     session = identities.assume(function, "function-compute", None, 3600)
     with in_background(services):
         yield {

@@ -56,7 +56,7 @@ def test_what_a_custom_runtime_starts_is_executable(package: Path) -> None:
 def test_another_build_makes_the_same_bytes(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Build in another folder, on another day, with other variables for Python."""
+    """The second build has another folder, another day and other variables for Python."""
     again = tmp_path / "another folder" / "sts_token"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     monkeypatch.setenv("PYTHONHASHSEED", "7")
@@ -79,14 +79,15 @@ def test_nothing_of_the_laptop_is_in_it(package: Path) -> None:
     names = {path.name for path in package.rglob("*")}
     assert not names & {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "bin"}
     assert not names & {"sandbox", "ops", "tests", "requirements.txt"}
-    # Only byte code of the runtime's Python, without a path of this machine.
+    # The only byte code is from the runtime's Python, and has no path of this machine.
     for path in package.rglob("*.pyc"):
         assert path.match("__pycache__/*.cpython-310.pyc")
         assert str(ROOT).encode() not in path.read_bytes()
 
 
 def test_markers_are_judged_for_the_runtimes_python() -> None:
-    """Whatever this one is: pip would judge them for itself."""
+    """This holds for every Python that runs the test. pip would use the markers of its own
+    Python."""
     pins = {pin.partition("==")[0]: pin for pin in pinned()}
     assert "typing-extensions" in pins
     assert all(" --hash=sha256:" in pin for pin in pins.values())
@@ -95,7 +96,7 @@ def test_markers_are_judged_for_the_runtimes_python() -> None:
 def test_a_package_that_lacks_what_it_needs_on_the_runtimes_python_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PyJWT does without typing_extensions on 3.11, where a laptop's tests run."""
+    """On Python 3.11, where a laptop's tests may run, PyJWT does not need typing_extensions."""
     monkeypatch.setattr(build_module, "pinned", lambda: pinned(["PyJWT"]))
     with pytest.raises(PackageError, match="PyJWT needs typing_extensions: the lock lacks it"):
         build(tmp_path / "sts_token")
@@ -118,7 +119,7 @@ def test_what_pip_cannot_fetch_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_pythons_compiled_modules_take_the_places_of_the_runtimes(
     package: Path, tmp_path: Path
 ) -> None:
-    """For measurements with that Python; everything else is as deployed."""
+    """This is for measurements with another Python. Everything else is as deployed."""
     other = tmp_path / "sts_token"
     shutil.copytree(package, other)
     replace_compiled(other, "3.12")
@@ -187,7 +188,7 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
     shutil.copytree(FUNCTION, function, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(POLICIES, policies)
     (function / "keys.json").write_text(jwks(jwk("ES256", "k")))
-    # The attack: both packages are handed on, with the vendor's settings in them.
+    # The risk: an operator shares the package, and it contains the vendor's settings with a key.
     (policies / "config.json").write_text('{"AccessKeySecret": "secret"}')
     (policies / "own.txt").write_text(
         '{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:PutObject"],'
@@ -214,7 +215,7 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=made / "policies", check=False)
     assert done.returncode == 0
-    # The attack: the template is handed on, with a config.json in it that holds a key.
+    # The risk: an operator shares the template, and it contains a config.json with a key.
     inlined = tmp_path / "inlined"
     inlined.mkdir()
     package_module.fill(inlined, [], native=False)

@@ -1,5 +1,6 @@
-"""The roles of template.yml may do exactly what the function's flows need, only in the bucket's
-folder. Two evaluators must agree."""
+"""The roles of template.yml may do only what the function needs, and only in the bucket's folder.
+
+Two policy evaluators must agree."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ LOG_STORE = f"acs:log:{REGION}:{ACCOUNT}:project/sts-token-{ACCOUNT}-{REGION}/lo
 FUNCTION_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-function"
 UPLOAD_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-upload"
 
-# Other actions, so that a wildcard is noticed (vendor documentation of OSS, STS, RAM and SLS).
+# Other actions, so that a test detects a wildcard (vendor documentation of OSS, STS, RAM and SLS).
 OTHER_ACTIONS = """
 oss:DeleteObject oss:DeleteMultipleObjects oss:GetObjectAcl oss:PutObjectAcl oss:RestoreObject
 oss:PutObjectTagging oss:GetObjectTagging oss:DeleteObjectTagging oss:GetObjectVersion
@@ -51,11 +52,11 @@ READING = "oss:GetObject oss:ListObjects"
 CALLBACKS = {"CallbackUrl": "https://uploads.example.com/callback", "CallbackSecret": "c" * 32}
 
 Allowed = set[tuple[str, str]]
-"""Action, and what on."""
+"""Pairs of an action and the place where it is allowed."""
 
 
 def accesses() -> Iterator[tuple[Access, str]]:
-    """Everything that is tried, and what on."""
+    """All requests that the tests try, each with the name of its place."""
     actions = [*OTHER_ACTIONS, *needed_on_objects(), "oss:ListObjects"]
     actions += ["sts:AssumeRole", "log:PostLogStoreLogs"]
     for action in actions:
@@ -76,7 +77,7 @@ def accesses() -> Iterator[tuple[Access, str]]:
 
 
 def needed_on_objects() -> list[str]:
-    """What the function's policies can grant on objects; all_policy is bounded by the role."""
+    """The actions on objects that the function's policies can grant. The role limits all_policy."""
     names = offered()
     assert len(names) >= 3
     found = set()
@@ -109,7 +110,7 @@ def wanted_of_the_upload_role() -> Allowed:
 def wanted_of_the_function_role() -> Allowed:
     return {
         ("sts:AssumeRole", UPLOAD_ROLE),
-        # Signed URLs, forms and resumable uploads; GET /uploads.
+        # These are for signed URLs, forms, resumable uploads and GET /uploads.
         ("oss:PutObject", "folder"),
         ("oss:ListParts", "folder"),
         ("oss:AbortMultipartUpload", "folder"),
@@ -143,7 +144,8 @@ def test_in_an_existing_bucket_both_roles_may_do_the_same(template: Template) ->
 @pytest.mark.parametrize(
     ("given", "function", "sessions"),
     [
-        # By default: tokens that write, URLs and forms, and each caller's own uploads are listed.
+        # The defaults: tokens that write, signed URLs, forms, and the list of each caller's own
+        # uploads.
         ({}, "sts:AssumeRole oss:PutObject oss:GetObject oss:ListObjects", WRITING),
         ({"MultipartSecret": "m" * 32}, f"sts:AssumeRole {WRITING} {READING}", WRITING),
         ({"Auth": "anonymous"}, "sts:AssumeRole oss:PutObject", WRITING),
@@ -164,7 +166,7 @@ def test_in_an_existing_bucket_both_roles_may_do_the_same(template: Template) ->
         ({"EnabledRoutes": "form"}, "oss:PutObject", ""),
         ({"EnabledRoutes": "signed-url,uploads"}, f"oss:PutObject {READING}", ""),
         ({"EnabledRoutes": "multipart", "MultipartSecret": "m" * 32}, WRITING, ""),
-        # Without its secret the route is closed.
+        # The route /multipart is closed without MULTIPART_SECRET.
         ({"EnabledRoutes": "multipart"}, "", ""),
         (
             {"EnabledRoutes": "signed-url", "PolicyFile": "bucket_read_write_policy"},
@@ -183,8 +185,11 @@ def test_both_roles_have_the_rights_that_the_parameters_need_and_no_other(
 
 
 def test_without_the_function_the_roles_have_all_rights(template: Template) -> None:
-    """More than some need: how a function is configured that something else deploys, a stack does
-    not know. Its parameters are those of a stack of 1.0.0, which had all rights too."""
+    """A stack does not know the settings of a function that another tool deploys.
+
+    So some roles get more rights than they need. A stack of 1.0.0 with these parameters had all
+    rights too.
+    """
     stack = Stack(template, BucketName=BUCKET, CreateFunction=False)
     assert allowed(stack, "UploadRole") == wanted_of_the_upload_role()
     assert allowed(stack, "FunctionRole") == wanted_of_the_function_role()
@@ -297,7 +302,7 @@ def test_only_function_compute_assumes_the_function_role(template: Template) -> 
 
 
 def test_nothing_permanent_is_made(template: Template) -> None:
-    """The vendor's own one-click template leaves a user with a key behind."""
+    """The vendor's own one-click template creates a user with a permanent key."""
     kinds = {resource["Type"] for resource in template["Resources"].values()}
     assert not any("AccessKey" in kind or "RAM::User" in kind or "ECS" in kind for kind in kinds)
 
@@ -314,14 +319,14 @@ def test_pages_upload_only_from_the_origins_that_are_named(template: Template) -
     stack = Stack(template, BucketName=BUCKET, AllowedOrigins=origins)
     (rule,) = stack.properties("Bucket")["CORSConfiguration"]["CORSRule"]
     assert rule["AllowedOrigin"] == origins.split(",")
-    # DELETE aborts an upload in parts; that it deletes nothing is up to the policies.
+    # DELETE aborts an upload in parts. The policies make sure that it deletes no object.
     assert set(rule["AllowedMethod"]) == {"PUT", "POST", "GET", "HEAD", "DELETE"}
 
 
 def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
     template: Template, tmp_path: Path
 ) -> None:
-    """The rule binds the stack's own upload role; the sandbox's tests show its effect on real
+    """The rule applies to the stack's own upload role. The sandbox's tests show its effect on real
     SDKs."""
     assert "OverwriteRule" not in Stack(template, BucketName=BUCKET)
     stack = Stack(template, BucketName=BUCKET, ObjectPrefix="photos/", Overwrite="no")
@@ -344,7 +349,7 @@ def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
 
 
 def test_the_bucket_has_no_versioning_which_would_end_the_rule(template: Template) -> None:
-    """OSS ignores such rules where versioning is on, or was (vendor documentation)."""
+    """OSS ignores a rule against overwriting if versioning is or was on (vendor documentation)."""
     stack = Stack(template, BucketName=BUCKET, Overwrite="no")
     assert "VersioningConfiguration" not in stack.properties("Bucket")
     given = {"BucketName": BUCKET, "Auth": "anonymous", "BucketVersioning": True}
@@ -357,7 +362,8 @@ def test_the_bucket_has_no_versioning_which_would_end_the_rule(template: Templat
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_plain_http_is_refused_where_that_is_chosen(template: Template, scheme: str) -> None:
-    """To everybody, the roles of the stack and the account itself included."""
+    """OSS refuses plain HTTP to everybody, also to the roles of the stack and to the account
+    itself."""
     bucket = Stack(template, BucketName=BUCKET, RequireHttps=True).properties("Bucket")
     (statement,) = bucket["Policy"]["Statement"]
     assert statement.pop("Principal") == ["*"]
@@ -369,7 +375,7 @@ def test_plain_http_is_refused_where_that_is_chosen(template: Template, scheme: 
             f"acs:oss:*:{ACCOUNT}:{place}",
             {"acs:SecureTransport": is_https, "oss:Prefix": "", "oss:Delimiter": ""},
         )
-        # Over https the roles decide, as without the policy.
+        # Over https the roles decide, in the same way as without the policy.
         wanted = Effect.EXPLICIT_DENY if scheme == "http" else Effect.IMPLICIT_DENY
         assert judges.evaluate(access) is wanted, access
 
@@ -379,7 +385,7 @@ def test_secrets_are_not_echoed(template: Template) -> None:
         assert parameter.get("NoEcho", False) == name.endswith("Secret"), name
 
 
-# Faults, planted: the tests above see them
+# Planted faults, which the tests above detect
 
 
 def every_oss_action(template: Template) -> None:

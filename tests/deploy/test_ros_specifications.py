@@ -1,4 +1,5 @@
-"""Where the resource specifications come from: the cache, else the index, else a clear word."""
+"""The resource specifications come from the cache or the index. Otherwise a clear message says
+why."""
 
 from __future__ import annotations
 

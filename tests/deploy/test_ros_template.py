@@ -1,5 +1,6 @@
-"""template.yml and what `make template` makes of it, by the vendor's resource specifications; and
-each kind of fault, planted, is found."""
+"""template.yml, and the template that `make template` makes, follow the vendor's specifications.
+
+The check finds each kind of planted fault."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def test_the_template_with_the_code_is_what_ros_accepts(
 
 
 def test_the_specifications_say_what_the_vendor_documents(known: Specifications) -> None:
-    """A parser that reads nothing would find no faults."""
+    """This is tested because a parser that reads nothing would find no faults."""
     function = known.resources["ALIYUN::FC3::Function"]
     assert function.attributes == {"ARN", "FunctionId", "FunctionName"}
     required = {name for name, found in function.properties.items() if found.required}
@@ -161,7 +162,7 @@ def a_domain_for_any_bucket(template: Template) -> None:
 
 
 def a_circle(template: Template) -> None:
-    """What a policy of its own avoids."""
+    """This would be the case if AssumeUploadRole were not a separate policy."""
     statement = statements_of(template, "FunctionRole")[0]
     statement["Resource"] = [{"Fn::GetAtt": ["UploadRole", "Arn"]}]
 

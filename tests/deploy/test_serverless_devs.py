@@ -1,4 +1,4 @@
-"""s.yaml under the real CLI: it renders, verifies and runs here; and the faults and traps that it
+"""The real CLI renders, verifies and runs s.yaml here. Other tests show the faults that s.yaml
 avoids."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sandbox.cloud import Secrets
 from serverless_devs import ACCOUNT, KEY, Project, make_project
 from tests.upgrade import inputs, serverless
 
-# Each starts `s`, most of them more than once.
+# Each test starts `s`, and most tests start it more than once.
 pytestmark = pytest.mark.slow
 
 EVENT = ROOT / "tests" / "events" / "get_token.json"
@@ -41,20 +41,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def built(project: Project, package: Path) -> Project:
-    """A folder with the package where s.yaml looks for it."""
+    """The project's folder, with the package at the path that s.yaml names."""
     shutil.copytree(package, project.folder / "build" / "sts_token")
     return project
 
 
 @pytest.fixture(scope="module")
 def defaults(project: Project) -> dict[str, Any]:
-    """The function's properties where nothing is set."""
+    """The function's properties if no variable is set."""
     found: dict[str, Any] = project.preview()["props"]
     return found
 
 
 def verify(project: Project, *arguments: str, **variables: str) -> str:
-    """What `s verify` says; "" when it is content."""
+    """The output of `s verify`, or "" if it finds no fault."""
     done = project.run("verify", *arguments, **variables)
     said = done.stdout + done.stderr
     if done.returncode == 0 and "passed" in said:
@@ -72,7 +72,7 @@ def test_the_defaults_are_safe(defaults: dict[str, Any]) -> None:
     assert props["role"] == f"acs:ram::{ACCOUNT}:role/sts-token-function"
     variables = props["environmentVariables"]
     assert variables["ROLE_ARN"] == f"acs:ram::{ACCOUNT}:role/sts-token-upload"
-    # Without a secret the function gives out nothing, and says why.
+    # Without a secret the function gives out no token, and says why.
     assert (variables["AUTH"], variables["JWT_SECRET"]) == ("jwt", "")
     assert variables["ALLOWED_ORIGINS"] == ""
     assert props["timeout"] == 10
@@ -120,14 +120,14 @@ def test_a_custom_runtime_takes_many_requests_an_instance(
     assert verify(project, RUNTIME="custom") == ""
     props = project.preview(RUNTIME="custom")["props"]
     assert [props[name] for name in names] == ["custom.debian10", 100, 0.5, 512]
-    # What is left is the same, and has to do in both.
+    # All other properties are the same in both runtimes.
     assert {**props, **{name: defaults[name] for name in names}} == defaults
 
 
 def test_every_variable_of_the_function_can_be_set(
     project: Project, defaults: dict[str, Any]
 ) -> None:
-    """Each by its own name."""
+    """Each variable has its own name in the environment."""
     names = defaults["environmentVariables"]
     given = {name: f"value-of-{number}" for number, name in enumerate(names)}
     assert project.preview(**given)["props"]["environmentVariables"] == given
@@ -137,7 +137,7 @@ def test_every_variable_of_the_function_can_be_set(
 def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
     project: Project, tmp_path: Path, folder: Path
 ) -> None:
-    """Its plain evaluator stands for the command line."""
+    """tests/upgrade has a simple evaluator in place of the command line."""
     shutil.copyfile(folder / "s.yaml", tmp_path / "s.yaml")
     shutil.copyfile(inputs.OLD / "environments" / "full.env", tmp_path / ".env")
     found = dataclasses.replace(project, folder=tmp_path).preview()
@@ -176,7 +176,7 @@ def test_a_domain_of_ones_own_is_https(project: Project, defaults: dict[str, Any
     assert "DOMAIN_NAME" in verify(project, "-t", "s.domain.yaml")
 
 
-# Deploys, into the stand-in's file
+# Deploys into the file of the stand-in
 
 MAKEFILE = """
 .PHONY: doctor build
@@ -213,13 +213,13 @@ class Checkout:
         return self.project.home / "stand-in-cloud.json"
 
     def writes(self) -> list[str] | None:
-        """The deployed function; None if that cloud has none."""
+        """The names of the parts that were written, or None if that cloud has no function."""
         return json.loads(self.cloud.read_text())["writes"] if self.cloud.exists() else None
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str, str]:
-    """One deploy from a path with blanks: its output, and the resulting cloud."""
+    """One deploy from a path with blanks: the checkout, the output, and the resulting cloud."""
     folder = tmp_path_factory.mktemp("deploy") / "a path with blanks"
     folder.mkdir()
     checkout = Checkout(make_project(folder))
@@ -255,7 +255,7 @@ def test_with_y_a_second_deploy_writes_again_from_a_path_with_blanks(checkout: C
 def test_without_y_and_a_terminal_what_differs_is_not_written_and_the_status_is_0(
     checkout: Checkout,
 ) -> None:
-    """Why every command of ours has -y."""
+    """This is why all our commands have -y."""
     status, said = checkout.run("deploy", **OTHER)
     assert (status, checkout.writes()) == (0, PARTS)
     assert QUESTION in said
@@ -275,7 +275,7 @@ def test_with_logs_neither(checkout: Checkout) -> None:
 
 
 def test_an_empty_log_config_would_be_asked_about_each_time(checkout: Checkout) -> None:
-    """Why s.yaml has none without LOG_PROJECT."""
+    """This is why s.yaml has no logConfig without LOG_PROJECT."""
     file = checkout.project.folder / "s.yaml"
     text = file.read_text().replace(
         "no_logs: {}", "no_logs: {logConfig: {project: '', logstore: ''}}"
@@ -289,7 +289,7 @@ def test_an_empty_log_config_would_be_asked_about_each_time(checkout: Checkout) 
 def test_s_prints_secrets_and_keeps_them(
     deployed: tuple[Checkout, str, str], checkout: Checkout
 ) -> None:
-    """Why s.yaml says so where they are configured."""
+    """This is why s.yaml warns of it next to the secrets."""
     first, second = SOUND["JWT_SECRET"], OTHER["JWT_SECRET"]
     assert first in deployed[1]
     assert f"JWT_SECRET: {first} => {second}" in checkout.run("plan", **OTHER)[1]
@@ -300,7 +300,7 @@ def test_s_prints_secrets_and_keeps_them(
 def test_a_domain_without_its_certificate_leaves_a_function_without_its_cap(
     checkout: Checkout,
 ) -> None:
-    """Why doctor looks for the certificate."""
+    """This is why `make doctor` looks for the certificate."""
     checkout.cloud.unlink()
     status, said = checkout.run(
         "deploy", "-y", "-t", "s.domain.yaml", DOMAIN_NAME="uploads.example.com", **SOUND
@@ -345,7 +345,7 @@ def missing_role(props: dict[str, Any]) -> None:
 
 
 def a_role_in_upper_case(props: dict[str, Any]) -> None:
-    """The component deploys it in lower case: another role."""
+    """The component would deploy the name in lower case, which is another role."""
     props["role"] = "acs:ram::1234567890123456:role/Function"
 
 
@@ -374,12 +374,13 @@ def no_methods(props: dict[str, Any]) -> None:
 
 
 def no_auth_type(props: dict[str, Any]) -> None:
-    """The platform's default is `function`: phones and browsers could not call it."""
+    """The platform's default is `function`, and then phones and browsers could not call the
+    function."""
     del props["triggers"][0]["triggerConfig"]["authType"]
 
 
 def a_misspelt_auth_type(props: dict[str, Any]) -> None:
-    """The component itself takes it, and the platform then has its default."""
+    """The component itself accepts the wrong name, and then the platform uses its default."""
     config = props["triggers"][0]["triggerConfig"]
     config["authTyp"] = config.pop("authType")
 
@@ -397,7 +398,7 @@ def no_initializer(props: dict[str, Any]) -> None:
 
 
 def an_empty_log_project(props: dict[str, Any]) -> None:
-    """Differences about which each deploy would ask."""
+    """These are differences, so each deploy would ask about them."""
     props["logConfig"] = {"project": "", "logstore": ""}
 
 
@@ -448,8 +449,10 @@ FAULTS: dict[Callable[[dict[str, Any]], None], str] = {
 
 @pytest.fixture(scope="module")
 def verdict(project: Project) -> str:
-    """What is said of a file that has each fault in a function of its own: one start of the CLI
-    instead of many."""
+    """The verdict on a file that has each fault in a separate function.
+
+    So the CLI starts once, and not once for each fault.
+    """
     document, domain = (
         yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
         for name in ("s.yaml", "s.domain.yaml")
@@ -495,13 +498,13 @@ def test_every_var_is_used() -> None:
     assert unused_vars(text.replace("vars:\n", "vars:\n  colour: red\n", 1)) == ["colour"]
 
 
-# Run here, beside the sandbox
+# Run on this machine, with the sandbox
 
 
 @contextlib.contextmanager
 def sandbox(folder: Path) -> Iterator[dict[str, str]]:
-    """A cloud whose function has the operator's key, and what to set for it."""
-    # It takes nobody's key, so this is the key that it generated.
+    """A sandbox whose function has the operator's key. It yields the variables to set."""
+    # The sandbox accepts only keys that it generated. So this file says that it generated this key.
     secrets = Secrets(KEY["AccessKeyID"], KEY["AccessKeySecret"], "00" * 32)
     (folder / "secrets.json").write_text(json.dumps(vars(secrets)))
     with running_cloud(folder) as cloud:
@@ -563,11 +566,11 @@ def started(project: Project, variables: dict[str, str]) -> Iterator[int]:
         process.communicate(timeout=10)
 
 
-# The trap: `s local` hands values through a shell
+# The trap: `s local` passes values through a shell
 
 
 def test_a_dollar_in_a_value_is_lost_on_the_way(built: Project) -> None:
-    """Why no value of ours has one: 32 characters, of which the shell leaves 12."""
+    """This is why our values have no $: the shell keeps only 12 of these characters."""
     lost = "secret-part-$A_NAME_OF_NO_VARIABLE"
     done = built.run("local", "invoke", "-f", str(EVENT), JWT_SECRET=lost, BUCKET_NAME="my-bucket")
     answer = answer_of(done)

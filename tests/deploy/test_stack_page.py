@@ -1,4 +1,5 @@
-"""docs/stack.md names the form and the outputs of template.yml, in its order."""
+"""docs/stack.md names the parameters and the outputs of template.yml, in the order of the
+template."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ INTERFACE = TEMPLATE["Metadata"]["ALIYUN::ROS::Interface"]
 
 
 def rows(head: str) -> list[list[str]]:
-    """The cells of a table's rows, by its head."""
+    """The cells of each row of the table with this head."""
     table = PAGE.partition(f"{head}\n|---")[2].partition("\n")[2].partition("\n\n")[0]
     return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()]
 

@@ -1,7 +1,7 @@
-"""A stack of b291437 that is updated to today's template keeps what people stored: resources are
-compared one by one, and each that differs stands here, with its row in docs/upgrade.md.
+"""A stack of b291437 that is updated to today's template keeps all stored objects.
 
-tests/upgrade holds what such a stack consists of, and compares the rest of it.
+The resources are compared one by one. Each resource that differs is listed here, and has a row in
+docs/upgrade.md. tests/upgrade has the contents of a stack of b291437, and compares the other parts.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ KEPT = {
     "Function": "ALIYUN::FC3::Function",
     "HttpTrigger": "ALIYUN::FC3::Trigger",
 }
-"""ROS identifies a resource by its logical id. With another id, or another type, it is another
-resource, and the old one is deleted, or left behind if it is retained."""
+"""ROS identifies a resource by its logical id. With another id or type it is a new resource. ROS
+then deletes the old resource, or leaves it behind if it is retained."""
 
 FIXED = {
     "ALIYUN::FC3::ConcurrencyConfig": "FunctionName ReservedConcurrency",
-    # ROS's page lets it change; to callers another name is another function, with another URL.
+    # ROS can change this, but for callers another name is another function, with another URL.
     "ALIYUN::FC3::Function": "FunctionName",
     "ALIYUN::FC3::Trigger": "FunctionName TriggerType TriggerName SourceArn",
     "ALIYUN::OSS::Bucket": "BucketName RedundancyType",
@@ -43,7 +43,7 @@ FIXED = {
     "ALIYUN::SLS::Logstore": "ProjectName LogstoreName",
     "ALIYUN::SLS::Project": "Name Description DataRedundancyType",
 }
-"""Properties that ROS cannot update in place: if one differs, the update fails, or replaces the
+"""Properties that ROS cannot update in place. If one differs, the update fails, or replaces the
 resource (ReplacementOption of UpdateStack).
 
 Vendor documentation: *Editable: No* in https://www.alibabacloud.com/help/en/ros/developer-reference/
@@ -56,28 +56,40 @@ RENAMED = {
     "TokenExpireTimeMax": "SessionSecondsMax",
     "CallerTokensPerMinute": "SessionsPerCallerPerMinute",
 }
-"""Parameters, old name and new: an operator who set one enters its value again, as docs/upgrade.md
-says."""
+"""The old and the new names of parameters. An operator who set one of them enters its value again,
+as docs/upgrade.md says."""
 
 BUCKET = "template:Resources.Bucket"
 FUNCTION = "template:Resources.Function"
 STATEMENTS = "Policies.0.PolicyDocument.Statement"
 VARIABLES = f"{FUNCTION}.EnvironmentVariables"
 LISTED = {
-    f"{BUCKET}.CORSConfiguration.CORSRule.0.AllowedMethod": "parts are aborted, no object deleted",
-    f"template:Resources.FunctionRole.{STATEMENTS}.0.Action": "it may list and abort parts, too",
-    f"template:Resources.UploadRole.{STATEMENTS}": "a role that reads for nobody reads no more",
-    f"template:Resources.UploadRole.{STATEMENTS}.0.Action": "or writes no more",
-    "template:Resources.LogIndex.KeyIndices": "one more index, of what is written from then on",
-    "template:Resources.EnableObjectStorage": "new: OSS is activated, where it is not",
-    f"{FUNCTION}.Description": "it says its version",
-    f"{VARIABLES}.CALLER_TOKENS_PER_MINUTE": "a stack that never set it gets the new default",
+    f"{BUCKET}.CORSConfiguration.CORSRule.0.AllowedMethod": (
+        "pages may abort uploads in parts, and this deletes no object"
+    ),
+    f"template:Resources.FunctionRole.{STATEMENTS}.0.Action": (
+        "the function role may also list and abort parts"
+    ),
+    f"template:Resources.UploadRole.{STATEMENTS}": (
+        "the upload role may read only if a policy needs it"
+    ),
+    f"template:Resources.UploadRole.{STATEMENTS}.0.Action": (
+        "the upload role may write only if a policy needs it"
+    ),
+    "template:Resources.LogIndex.KeyIndices": (
+        "one more index, for lines that are written after the update"
+    ),
+    "template:Resources.EnableObjectStorage": "new: the stack activates OSS if it is not active",
+    f"{FUNCTION}.Description": "the description says the version",
+    f"{VARIABLES}.CALLER_TOKENS_PER_MINUTE": (
+        "a stack that never set this parameter gets the new default"
+    ),
 }
-"""Every other difference, by the id of its row: why nothing is lost."""
+"""All other differences, by the id of the row. Each value says why nothing is lost."""
 
 
 def changes(new: Template) -> dict[str, str]:
-    """The differences in the resources of old stacks that are updated to a template, by id."""
+    """The differences, by id, in the resources of old stacks that are updated to a template."""
     given = {
         name: {**old, **{RENAMED[key]: value for key, value in old.items() if key in RENAMED}}
         for name, old in PARAMETERS.items()
@@ -87,7 +99,7 @@ def changes(new: Template) -> dict[str, str]:
 
 
 def losses(new: Template) -> list[str]:
-    """The losses of an update: a replaced or removed resource, or a bucket that may be removed."""
+    """The losses of an update: replaced or removed resources, and a bucket that may be removed."""
     found = []
     for one, what in changes(new).items():
         _, name, *members = one.split(".")
@@ -122,7 +134,7 @@ def test_every_other_difference_is_listed_and_has_its_row() -> None:
     assert [one for one in LISTED if one not in ids] == []
 
 
-# Faults, planted into the old template
+# Faults that are planted into the old template
 
 
 def of(document: Template, name: str) -> dict[str, Any]:

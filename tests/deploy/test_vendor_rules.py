@@ -1,8 +1,7 @@
-"""template.yml follows the vendor's rules and our own; and the right rule finds each kind of
-planted fault.
+"""template.yml follows the vendor's rules and our own. The right rule finds each planted fault.
 
-Which of the vendor's rules are asked of us stands here, with the reason. Those of other types than
-ours are not listed: a resource of a new type is a finding until its rules are.
+This file lists which of the vendor's rules we follow, with the reason. Rules for resource types
+that we do not use are not listed. A resource of a new type is a finding until its rules are listed.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Template = dict[str, Any]
 
 ASKED: dict[rules.Rule, tuple[str, str]] = {
     rules.secrets_are_not_echoed: (
-        "what the console shows, whoever may look at the stack reads",
+        "everybody who may look at the stack can read what the console shows",
         "parameter-sensitive-noecho-check",
     ),
     rules.tags_have_four_parts: (
@@ -40,7 +39,7 @@ ASKED: dict[rules.Rule, tuple[str, str]] = {
         "oss-bucket-public-write-prohibited security-oss-bucket-private-acl",
     ),
     rules.bucket_policies_only_deny: (
-        "rights are the roles', where they are derived and tested",
+        "only the roles grant rights, which are derived and tested there",
         "oss-bucket-policy-no-any-anonymous oss-bucket-policy-outside-organization-check",
     ),
     rules.buckets_encrypt: (
@@ -48,41 +47,41 @@ ASKED: dict[rules.Rule, tuple[str, str]] = {
         "oss-bucket-server-side-encryption-enabled security-oss-bucket-encryption-configured",
     ),
     rules.https_can_be_required: (
-        "as a choice: it would refuse who uploads by plain HTTP today",
+        "as a choice, because it would refuse clients that upload by plain HTTP today",
         "oss-bucket-only-https-enabled",
     ),
     rules.versions_can_be_kept: (
-        "as a choice: versions cost storage, and end the rule against overwriting",
+        "as a choice, because versions cost storage, and end the rule against overwriting",
         "oss-bucket-backup-enable oss-bucket-versioning-enabled",
     ),
     rules.managed_policies_are_attached: (
-        "one that nobody has is a mistake; the vendor's own does not look at Roles",
+        "a policy that nobody has is a mistake; the vendor's own rule ignores Roles",
         "ram-policy-in-use-check",
     ),
     rules.rights_are_the_derived_ones: (
-        "no wildcard is among them",
+        "these rights have no wildcard",
         "ram-policy-no-has-specified-document ram-policy-no-statements-with-admin-access-check "
         "ram-role-no-product-admin-access ram-user-role-no-product-admin-access",
     ),
     rules.functions_are_configured: (
-        "of FC 2.0, and as true of FC 3.0",
+        "rules for FC 2.0, which also apply to FC 3.0",
         "fc-function-runtime-check fc-function-settings-check fc-function-timeout-configured "
         "fc-service-bind-role fc-service-log-enable",
     ),
     rules.logs_end_and_are_described: (
-        "a log without an end costs, and holds callers' ids",
+        "a log that is kept forever costs money, and holds the ids of callers",
         "logstore-ttl-required sls-logstore-hot-ttl-check sls-logstore-ttl-configured "
         "sls-project-description-required",
     ),
 }
-"""Of the vendor's rules, by ours: why, and which. The first four run for each pull request to
-github:aliyun/ros-templates; the others nobody there runs."""
+"""The vendor's rules that we follow, by our own rule: the reason, and the vendor's names. The first
+four run for each pull request to github:aliyun/ros-templates. Nobody there runs the others."""
 
 NOT_ASKED = {
-    "phones come from any address, and apps send no Referer: a token is what lets in": (
+    "phones have any address, and apps send no Referer; the token gives access": (
         "oss-bucket-authorize-specified-ip oss-bucket-referer-limit"
     ),
-    "a second bucket, and its price; docs/monitoring.md says how to switch it on": (
+    "it needs a second bucket, which costs money; docs/monitoring.md says how to switch it on": (
         "oss-bucket-logging-enabled oss-bucket-operational-access-logging "
         "security-oss-bucket-logging-configured"
     ),
@@ -90,33 +89,33 @@ NOT_ASKED = {
         "oss-default-encryption-kms oss-encryption-byok-check sls-logstore-enabled-encrypt "
         "sls-logstore-encrypt-key-origin-check"
     ),
-    "it cannot be changed later: an update of an old stack would fail, or make a new bucket": (
+    "it cannot be changed later, so an update of an old stack would fail or make a new bucket": (
         "oss-storage-class-required oss-zrs-enabled sls-project-multi-zone"
     ),
-    "twice the storage and its traffic, for who decides so": "oss-bucket-remote-replication",
-    "tags are the operator's: ROS puts a stack's on what it makes": "oss-bucket-tags-required",
+    "it doubles storage and traffic, so the operator decides": "oss-bucket-remote-replication",
+    "the operator chooses tags, and ROS adds them to resources": "oss-bucket-tags-required",
     "ALIYUN::OSS::Bucket has no such property": "oss-bucket-tls-version-check",
-    "two shards, the service's own default, are more than one function fills": (
+    "two shards are the service's default, and more than one function needs": (
         "sls-logstore-shard-count-configured"
     ),
-    "roles have policies of their own here, none that is attached by its name": (
+    "the roles here have their own policies, and no policy that is attached by name": (
         "ram-role-has-specified-policy"
     ),
-    "SDKs in phones cannot sign for Function Compute, so the function asks for the login; "
-    "TriggerAuthType offers the other": "fc-trigger-http-not-anonymous",
+    "SDKs in phones cannot sign for Function Compute, so the function asks for a login; "
+    "TriggerAuthType can require a signature": "fc-trigger-http-not-anonymous",
     "a domain needs a certificate, and ICP filing in the mainland: s.domain.yaml has it": (
         "fc-function-custom-domain-and-cert-enable fc-function-custom-domain-and-https-enable "
         "fc-function-custom-domain-and-tls-enable fc-function-internet-and-custom-domain-enable"
     ),
-    "in the built-in runtime it is 1, whatever is said; Runtime: custom says 100": (
+    "in the built-in runtime it is always 1; with Runtime: custom it is 100": (
         "fc-function-instance-concurrency-configured"
     ),
-    "STS and a back end are asked over the internet, and nothing of a VPC": (
+    "the function calls STS and a back end over the internet, and nothing in a VPC": (
         "fc-service-internet-access-disable fc-service-vpc-binding"
     ),
     "it has a price; the log has each request's parts in milliseconds": "fc-service-tracing-enable",
 }
-"""Of the vendor's rules for our types, by the reason."""
+"""The vendor's rules for our resource types that we do not follow, by the reason."""
 
 
 def test_the_template_keeps_all_rules(template: Template) -> None:

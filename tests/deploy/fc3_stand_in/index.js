@@ -1,11 +1,14 @@
-// A stand-in for the fc3 component of Serverless Devs, which no public package offers: for tests of
-// s.yaml with the real CLI, on a machine that is offline. Its cloud is a file in the home.
+// A stand-in for the fc3 component of Serverless Devs, which no public package offers. It is for
+// tests of s.yaml with the real CLI, on a machine that is offline. Its cloud is a file in the home
+// folder.
 //
-// What it has of the real one: the contract with the CLI (commands, getSchema, inputs); a schema of
-// the properties that we use, written after the component's public interface, and stricter, since
-// it refuses what it does not know and asks for what we never leave out; `local`, without Docker,
-// where values of the environment pass through a shell on their way; and what fc3 0.1.22 was seen to
-// do at a deploy: it compares, shows what differs with its values, asks, and prints all variables.
+// It has these features of the real component:
+// - The contract with the CLI: commands, getSchema and inputs.
+// - A schema of the properties that we use, written after the component's public interface. The
+//   schema is stricter: it refuses unknown properties, and requires those that we always set.
+// - `local`, without Docker. Here the values of the environment pass through a shell.
+// - The deploy as it was seen in fc3 0.1.22. The component compares, shows the differences with
+//   their values, asks, and prints all variables.
 'use strict';
 
 const { spawn } = require('child_process');
@@ -17,10 +20,10 @@ const readline = require('readline');
 const HERE = __dirname;
 const CLOUD = path.join(os.homedir(), 'stand-in-cloud.json');
 const NO_LOGS = { project: '', logstore: '', logBeginRule: 'None' };
-// Set by the test: the Python to run, and the script that answers an event with a package.
+// The test sets these: the Python to run, and the script that answers an event with a package.
 const { STAND_IN_PYTHON, STAND_IN_SERVE_ONCE, STAND_IN_ROOT } = process.env;
 
-// At the end of input nobody answers, Node.js has nothing left to do, and ends with status 0.
+// If the input ends without an answer, Node.js has nothing left to do, and exits with status 0.
 async function agreed(inputs, question) {
   if (inputs.args.includes('-y')) return true;
   process.stdout.write(`${question} (Y/n)`);
@@ -45,7 +48,7 @@ class Cloud {
     if (fs.existsSync(CLOUD)) Object.assign(this, JSON.parse(fs.readFileSync(CLOUD, 'utf8')));
   }
 
-  // The function, its trigger, and its cap, as the component reads them back.
+  // Returns the function, its trigger or its cap, as the real component reads them from the cloud.
   read(name) {
     const { logConfig, ...rest } = this.parts[name];
     return logConfig?.project ? { logConfig, ...rest } : rest;
@@ -73,7 +76,7 @@ exports.default = class StandIn {
     return fs.readFileSync(path.join(HERE, 'schema.json'), 'utf8');
   }
 
-  // [name, what is wanted, what differs]; what is new differs in nothing.
+  // Returns [name, wanted value, differences] for each part. A new part has no differences.
   compared(cloud, props) {
     const { region, code, triggers, customDomain, concurrencyConfig, ...rest } = props;
     const wanted = { function: rest, triggers: { ...triggers }, concurrency: concurrencyConfig };
@@ -99,7 +102,7 @@ exports.default = class StandIn {
     }
     fs.statSync(path.resolve(path.dirname(inputs.yaml.path), props.code));
     for (const [name, value] of agreedTo) {
-      // The domain comes before the cap.
+      // The component creates the domain before it sets the cap.
       if (name === 'concurrency' && props.customDomain) {
         const { certificate, privateKey } = props.customDomain.certConfig;
         for (const file of [certificate, privateKey]) fs.statSync(file);
@@ -142,7 +145,7 @@ exports.default = class StandIn {
       ALIBABA_CLOUD_SECURITY_TOKEN: credential.SecurityToken || '',
       ...props.environmentVariables,
     };
-    // In double quotes, not escaped: what the shell makes of a value is what the function gets.
+    // The values are in double quotes and not escaped, so the shell may change them.
     const pairs = Object.entries(variables).map(([name, value]) => `"${name}=${value}"`);
     const words = script.map((word) => `'${word}'`);
     const line = `exec env -i ${pairs.join(' ')} '${STAND_IN_PYTHON}' ${words.join(' ')}`;
