@@ -1,4 +1,4 @@
-"""`python -m ops.smoke` (make smoke): reads the environment and .env, prints the table."""
+"""`python -m ops.smoke` (make smoke): reads the environment and .env, and prints the table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ops.smoke.options import UsageError, read_options
 
 
 def main() -> int:
-    """Check the function at URL: 0; 1 if a line says FAIL or an argument is wrong; 130: Ctrl-C."""
+    """Check the function at URL. Returns 0, 1 if a line says FAIL or an argument is wrong, or 130
+    after Ctrl-C."""
     try:
         options = read_options(dotenv.environment("smoke"))
     except UsageError as error:

@@ -1,10 +1,11 @@
-"""Checks whether a token can make an object public: it tries, looks without a signature, and undoes
-it.
+"""Checks whether a token can make an object public: it uploads an object with a public ACL, reads
+it without a signature, and makes it private again.
 
-An upload may carry x-oss-object-acl. The vendor's table of PutObject's permissions requires only
-oss:PutObject; what OSS does is not verified on the real OSS (assumption 1). The bucket's
-BlockPublicAccess prevents it in any case. The object is one fixed text, and is always made private
-again: an interruption waits for that. Only SIGKILL could leave it public without a message.
+An upload may have the header x-oss-object-acl. The vendor's table of PutObject's permissions
+requires only oss:PutObject. Whether OSS requires more is not verified on the real OSS
+(assumption 1). The bucket's BlockPublicAccess prevents public objects in any case. The object is
+one fixed text. It is always made private again, even after Ctrl-C. Only SIGKILL can leave it public
+without a message.
 """
 
 from __future__ import annotations
@@ -41,32 +42,34 @@ _GONE = "NoSuchKey"
 
 @dataclass
 class Trial:
-    """One object, as the token, the operator and everybody can use it."""
+    """One object, with the bucket as the token, the operator and everybody can use it."""
 
     key: str
     bucket: oss2.Bucket
     own: oss2.Bucket | None
-    """The bucket with the operator's own key; None without one."""
+    """The bucket with the operator's own key, or None without this key."""
     everybody: oss2.Bucket
     """The bucket without a signature."""
     version: str = ""
-    """The version of the public object, in a bucket with versioning; "" in others."""
+    """The version of the public object in a bucket with versioning, or "" in other buckets."""
     is_gone: bool = False
-    """Whether OSS has said that there is no such object."""
+    """Whether OSS has answered that the object does not exist."""
 
     def put(self, acl: str) -> oss2.models.PutObjectResult:
         """Upload the text with the token and this ACL. Raises what oss2 raises."""
         return self.bucket.put_object(self.key, CONTENT, headers={_ACL: acl})
 
     def publish(self) -> None:
-        """Upload it with a public ACL. Raises what oss2 raises."""
+        """Upload the object with a public ACL. Raises what oss2 raises."""
         self.version = self.put("public-read").headers.get("x-oss-version-id", "")
 
 
 def check_acl(token: Document, key: AccessKey | None, *, uploaded: bool) -> list[Check]:
-    """Try it with a token that has just `uploaded` something; returns three lines, NAMES.
+    """Try to make an object public, and return the three lines of NAMES. `uploaded` says whether
+    this token has just uploaded something.
 
-    If a signal is about to end the program, it prints them to stderr, since nobody else would.
+    If a signal is about to end the program, this function prints the lines to stderr, because the
+    table is not printed then.
     """
     if not uploaded:
         finding = skipped("nothing could be uploaded, so nothing can be made public")
@@ -101,7 +104,7 @@ def _secrets(token: Document, key: AccessKey | None) -> list[str]:
 
 
 def _judged(trial: Trial, refusal: str | None) -> Finding:
-    """Judge the result after the upload was refused with this code (None: it was not)."""
+    """Judge the result of the upload. `refusal` is OSS's code, or None if the upload succeeded."""
     if refusal == DENIED:
         return passed("OSS refused the upload: by its policies, or by Block Public Access")
     seen = _look(trial)
@@ -117,11 +120,12 @@ def _judged(trial: Trial, refusal: str | None) -> Finding:
 
 
 def _taken_back(trial: Trial) -> Finding:
-    """Make it private in every possible way, until nobody can read it without a signature."""
+    """Make the object private. Try each possible way until nobody can read the object without a
+    signature."""
     token, own = trial.bucket, trial.own
     ways = [
         ("PutObjectACL", partial(token.put_object_acl, trial.key, "private")),
-        # A token that may not change an ACL may still be allowed to set one with an upload.
+        # A token without the right to change an ACL may still be allowed to set it in an upload.
         ("overwriting it", partial(trial.put, "private")),
     ]
     if own is not None:
@@ -141,7 +145,7 @@ def _taken_back(trial: Trial) -> Finding:
         if seen in (DENIED, _GONE):
             return passed("nothing is there" if trial.is_gone else f"by {name}")
         if seen is not None:
-            return warned(f"{trial.key}, by {name}; but it could not be checked: {seen}")
+            return warned(f"{trial.key}, by {name}, but the result could not be checked: {seen}")
         tried.append(f"{name}: it can still be read")
     return failed(
         f"{trial.key} may be public: set its ACL to private, or delete it ({'; '.join(tried)})"
@@ -149,11 +153,12 @@ def _taken_back(trial: Trial) -> Finding:
 
 
 def _look(trial: Trial) -> str | None:
-    """Say why it cannot be read without a signature, as OSS's code; None if it can.
+    """Return OSS's code if the object cannot be read without a signature, or None if it can.
 
-    It checks the object, and the version that was public, which an overwritten object keeps.
+    It checks the object, and also the version that was public. OSS keeps this version if the object
+    is overwritten.
     """
-    # With the address that oss2 makes, where it was written.
+    # oss2 uploaded the object, so use the address that oss2 makes.
     parts = urlsplit(trial.everybody.sign_url("GET", trial.key, 60, slash_safe=True))
     port = parts.port or {"https": 443, "http": 80}[parts.scheme]
     address = wire.Address(parts.scheme, parts.hostname or "", port, "")
@@ -175,7 +180,8 @@ def _look(trial: Trial) -> str | None:
 
 @contextmanager
 def _signals_held_back() -> Iterator[list[int]]:
-    """Delay Ctrl-C and the like until the block has ended; yields the signals so far."""
+    """Delay SIGINT, SIGTERM and SIGHUP until the block has ended. Yields the list of the signals
+    that came."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         # Only the main thread handles signals.
@@ -184,7 +190,7 @@ def _signals_held_back() -> Iterator[list[int]]:
 
     def wait(number: int, _: object) -> None:
         came.append(number)
-        # Not print(), because the signal may have come in the middle of one.
+        # Do not use print(), because the signal may have interrupted another print().
         os.write(2, b"make smoke: please wait, the test object is being made private again\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,8 +1,8 @@
 """Signs requests to an HTTP trigger of `authType: function` with ACS3-HMAC-SHA256.
 
-The format is vendor documentation ("request structure and signature", V3). Another page has the
-rules for triggers ("configure signature authentication for HTTP triggers"). Only two headers are
-signed, x-acs-date and x-acs-security-token (if there is one), and the body's hash is empty.
+The vendor documents the format ("request structure and signature", V3). Another page has the rules
+for triggers ("configure signature authentication for HTTP triggers"). Only x-acs-date and
+x-acs-security-token are signed, the second only with temporary keys. The body's hash is empty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 def sender(address: Address, key: AccessKey) -> Send:
-    """Return a function that sends a call signed with `key`; it raises NoAnswer."""
+    """Return a function that sends a call signed with `key`. The function raises NoAnswer."""
 
     def signed(call: Call) -> Reply:
         path = call.target(address).partition("?")[0]
@@ -35,7 +35,8 @@ def sender(address: Address, key: AccessKey) -> Send:
 def trigger_headers(
     method: str, path: str, query: Mapping[str, str], key: AccessKey, now: float
 ) -> dict[str, str]:
-    """Return the headers that sign a request; `path` as sent, `query` decoded, `now` unix time."""
+    """Return the headers that sign a request. `path` is the path as sent, `query` is decoded, and
+    `now` is unix time."""
     headers = {"x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}
     if key.security_token:
         headers["x-acs-security-token"] = key.security_token
@@ -50,13 +51,13 @@ def authorization(
     payload_sha256: str,
     key: AccessKey,
 ) -> str:
-    """Return the Authorization header; `headers`, all of them signed, are named in lower case."""
+    """Return the Authorization header. All `headers` are signed; their names are in lower case."""
     names = sorted(headers)
     pairs = (f"{_encoded(name)}={_encoded(value)}" for name, value in sorted(query.items()))
     canonical = "\n".join(
         (
             method,
-            # As the vendor's samples do it.
+            # The vendor's samples replace $ in this way.
             path.replace("$", "%24"),
             "&".join(pairs),
             "".join(f"{name}:{headers[name].strip()}\n" for name in names),

@@ -16,18 +16,18 @@ from ops.smoke.options import Options
 from ops.smoke.wire import Call, NoAnswer, Reply, Send
 
 ANSWER_SECONDS = 5.0
-"""The limit for every answer: Android has no read timeout, and delays all its uploads meanwhile."""
+"""The time limit for an answer. Android has no read timeout, and its uploads wait for the token."""
 CERTIFICATE_DAYS = 21
-"""A certificate that ends sooner should have been renewed by now."""
+"""If a certificate expires in fewer days, it should already have been renewed."""
 NO_SUCH_PATH = "/smoke-test-no-such-path"
 
 _NO_SIGNATURE = "phones, pages and the SDKs' credentials_uri cannot sign requests"
-_POST_ONLY = "aliyun-fc2 sends a signed POST only; without FC2 the trigger's own URL can be checked"
+_POST_ONLY = "aliyun-fc2 sends only a signed POST; without FC2 the trigger's own URL can be checked"
 
 
 @dataclass
 class Session:
-    """One run: how calls are sent, and what is kept of the answers."""
+    """One run: how calls are sent, and the answers so far."""
 
     options: Options
     send: Send
@@ -45,7 +45,8 @@ class Session:
         body: bytes = b"",
         query: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send a call with the login in the URL; `login` replaces it, "" means none.
+        """Send a call with the login in the URL. `login` replaces the login of the options. With
+        "", no login is sent.
 
         Raises NoAnswer.
         """
@@ -58,8 +59,8 @@ class Session:
         return reply
 
     def token(self) -> Reply:
-        """Return the first token's answer to a bare GET, which is sent only once. Raises
-        NoAnswer."""
+        """Return the answer to a bare GET, which has the first token. The GET is sent only once.
+        Raises NoAnswer."""
         if self._token is None:
             self._token = self.call(headers=clients.ANDROID_HEADERS)
         return self._token
@@ -80,9 +81,9 @@ class Session:
 
 
 def run(options: Options) -> tuple[list[Check], set[str]]:
-    """Check everything. Returns the table's lines, and the secrets that they must not show.
+    """Run all checks. Returns the table's lines, and the secrets that these lines must not show.
 
-    Never raises because of the function.
+    Errors of the function never raise an exception here.
     """
     session = Session(options, _sender(options))
     session.secrets |= {options.login} - {""}
@@ -92,11 +93,11 @@ def run(options: Options) -> tuple[list[Check], set[str]]:
     if checks[0].finding.outcome is not Outcome.FAIL:
         checks.append(Check("connection", _connection(session)))
     if checks[-1].finding.outcome is Outcome.FAIL:
-        checks.append(Check("all else", skipped("no request can be sent, or none is answered")))
+        checks.append(Check("all else", skipped("no request can be sent, or no answer comes")))
         return checks, session.secrets
     checks += [Check(name, _guarded(check, session)) for name, check in _CHECKS]
     checks += _upload(session)
-    # This comes last, because it uses all of them.
+    # This check comes last, because it uses all answers.
     checks.append(Check("answer time", _answer_time(session)))
     return checks, session.secrets
 
@@ -115,19 +116,19 @@ def _guarded(check: Callable[[Session], Finding], session: Session) -> Finding:
         if check in _ON_A_TOKEN and _wants_login(session):
             return skipped("a token needs a login, and LOGIN is not set")
         if check in (_members, *_ON_A_TOKEN) and _code(session) == "RouteDisabled":
-            return skipped("there are no tokens: ENABLED_ROUTES closes them")
+            return skipped("there are no tokens, because ENABLED_ROUTES closes their routes")
         return check(session)
     except (NoAnswer, NotADocument) as error:
         return failed(str(error))
 
 
-# Before anything is asked
+# Before the first request
 
 
 def _address(session: Session) -> Finding:
     address = session.options.address
     if address.scheme == "http" and not address.is_loopback:
-        return failed("plain http: others on the way could read the token; must be https")
+        return failed("plain http: others in the network could read the token; must be https")
     return passed(str(address))
 
 
@@ -144,8 +145,8 @@ def _connection(session: Session) -> Finding:
         return passed("loopback, no TLS")
     days = (certificate_end - time.time()) / 86400
     if days < CERTIFICATE_DAYS:
-        return warned(f"TLS is verified, but the certificate ends in {days:.0f} days")
-    return passed(f"TLS is verified; the certificate ends in {days:.0f} days")
+        return warned(f"TLS is verified, but the certificate expires in {days:.0f} days")
+    return passed(f"TLS is verified; the certificate expires in {days:.0f} days")
 
 
 # What every client relies on
@@ -157,9 +158,9 @@ def _health(session: Session) -> Finding:
     if refusal is not None:
         return failed(f"the function reports {refusal}")
     own = document.get("OssHost")
-    where = f"the function itself reaches OSS by {own}" if isinstance(own, str) else ""
+    where = f"the function itself reaches OSS at {own}" if isinstance(own, str) else ""
     if document.get("ByteCode") is False:
-        where += "; it has no byte code, so each cold start compiles"
+        where += "; it has no byte code, so each cold start compiles its modules"
     return judged([] if document.get("StatusCode") == 200 else ["StatusCode must be 200"], where)
 
 
@@ -168,8 +169,8 @@ def _members(session: Session) -> Finding:
     if _wants_login(session):
         return failed(
             "the function needs a login (AUTH=jwt); add CALLER=alice if its JWT_SECRET is in .env "
-            "or the environment, or give a login as LOGIN in the environment (make login makes "
-            "one, and so does your sign-in)"
+            "or the environment, or give a login as LOGIN in the environment (from make login, or "
+            "from your sign-in)"
         )
     scope = document.get("Scope")
     where = (
@@ -231,8 +232,8 @@ def _credentials_uri(session: Session) -> Finding:
     left = contract.seconds_left(contract.read(reply), reply.ended)
     if left <= contract.BACK_END_SECONDS:
         return passed(
-            f"{left:.0f} s left; back-end SDKs ask again at each call under "
-            f"{contract.BACK_END_SECONDS} s: TOKEN_EXPIRE_TIME=3600 suits them"
+            f"{left:.0f} s left; with less than {contract.BACK_END_SECONDS} s, back-end SDKs ask "
+            "again for each call: TOKEN_EXPIRE_TIME=3600 avoids that"
         )
     return passed(f"{left:.0f} s left")
 
@@ -242,7 +243,7 @@ def _preflight(session: Session) -> Finding:
     if other := _cannot_ask(session):
         return other
     if not origin:
-        return skipped("no ORIGIN; give a page's, like https://app.example.com")
+        return skipped("no ORIGIN; give a page's origin, like https://app.example.com")
     reply = session.call("OPTIONS", headers=clients.preflight_headers(origin), login="")
     return judged(clients.preflight_faults(reply, origin), f"from {origin}")
 
@@ -266,11 +267,11 @@ def _other_origins(session: Session) -> Finding:
         return other
     reply = session.call(headers={"Origin": clients.STRANGER})
     if reply.header("Access-Control-Allow-Credentials") is not None:
-        return failed("Access-Control-Allow-Credentials for a stranger's page")
+        return failed("Access-Control-Allow-Credentials is set for a page of an unknown origin")
     leave = clients.strangers_leave(reply)
     if leave is not None:
         return warned(f"any page may read tokens (Access-Control-Allow-Origin: {leave})")
-    return passed("a stranger's page cannot read the answer")
+    return passed("a page of an unknown origin cannot read the answer")
 
 
 def _methods(session: Session) -> Finding:
@@ -292,7 +293,7 @@ def _methods(session: Session) -> Finding:
     options = session.call("OPTIONS", login="")
     if options.status != 200:
         faults.append(
-            f"OPTIONS: HTTP {options.status}, must be 200; is it among the trigger's methods?"
+            f"OPTIONS: HTTP {options.status}, must be 200; is it one of the trigger's methods?"
         )
     return judged(faults, "GET, POST, HEAD, OPTIONS, any query, /sts/")
 
@@ -317,10 +318,10 @@ def _logins(session: Session) -> Finding:
     for name, forged in (("none", ""), *_forgeries(login)):
         reply = session.call(login=forged)
         if not contract.token_faults(contract.read(reply)):
-            faults.append(f"a token without a valid login ({name})")
+            faults.append(f"the function gives a token without a valid login ({name})")
         else:
             faults += [f"{name}: {fault}" for fault in contract.failure_faults(reply, 401)]
-    return judged(faults, "refused: none, an altered one, an unsigned one")
+    return judged(faults, "refused: no login, an altered login, an unsigned login")
 
 
 def _unsigned(session: Session) -> Finding:
@@ -335,7 +336,7 @@ def _unsigned(session: Session) -> Finding:
     except NotADocument:
         given = False
     if given:
-        return failed("a token without a signature: the trigger's authType is not function")
+        return failed("a token comes without a signature: the trigger's authType is not function")
     return passed(f"refused with HTTP {reply.status}")
 
 
@@ -345,21 +346,21 @@ def _answer_time(session: Session) -> Finding:
     times = f"the first {first:.2f} s, the slowest after it {slowest:.2f} s"
     if max(first, slowest) > ANSWER_SECONDS:
         return failed(
-            f"{times}: must be within {ANSWER_SECONDS:g} s, as Android delays its uploads"
+            f"{times}: must be within {ANSWER_SECONDS:g} s, because Android's uploads wait for it"
         )
     return passed(times)
 
 
 def _upload(session: Session) -> list[Check]:
     if not session.options.upload:
-        return [Check("upload", skipped("add UPLOAD=1 to upload, and to try the neighbours"))]
+        return [Check("upload", skipped("add UPLOAD=1 to upload, and to try other folders"))]
     try:
         document = session.document()
     except (NoAnswer, NotADocument):
         document = {}
     if contract.token_faults(document):
         return [Check("upload", skipped("there is no valid token to upload with"))]
-    # Imported here, because oss2 takes a third of a second to import.
+    # The import is here, because importing oss2 takes a third of a second.
     from ops.smoke.acl import check_acl
     from ops.smoke.upload import check_upload
 
@@ -373,7 +374,8 @@ def _upload(session: Session) -> list[Check]:
 
 
 def _signatures(region: str) -> list[Check]:
-    """Say which signature each client would use; the upload here was signed with V4."""
+    """Return lines that say which signature each client would use. The upload in this run was
+    signed with V4."""
     head = "new accounts and buckets accept only V4 (docs/sandbox.md, Signatures); the clients use:"
     lines = {"OSS signature": head}
     for client in client_signatures.OF_APPS:
@@ -383,7 +385,7 @@ def _signatures(region: str) -> list[Check]:
 
 
 def _wants_login(session: Session) -> bool:
-    """Whether there is no token because a login is missing."""
+    """Whether the function refused the token because a login is missing."""
     return _code(session) == "MissingToken" and not session.options.login
 
 
@@ -396,7 +398,7 @@ def _code(session: Session) -> object:
 
 
 def _cannot_ask(session: Session) -> Finding | None:
-    """Say why a client that cannot sign is left out, None if it is not."""
+    """Return the reason why clients that cannot sign are left out, or None if they are checked."""
     if session.options.fc2 is not None:
         return skipped(_POST_ONLY)
     return skipped(_NO_SIGNATURE) if session.options.sign else None
@@ -408,7 +410,7 @@ def _forgeries(login: str) -> list[tuple[str, str]]:
     if len(parts) != 3 or not all(parts):
         return []
     header, claims, signature = parts
-    # Not the last letter, where some bits do not count.
+    # Do not alter the last letter, because some of its bits do not count.
     other = "A" if signature[0] != "A" else "B"
     unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode())
     return [
@@ -430,7 +432,7 @@ _ON_A_TOKEN = frozenset(
         _logins,
     )
 )
-"""Checks that say nothing without a token, because one failing line is enough."""
+"""Checks that need a token. Without a token they are left out, because one FAIL line is enough."""
 
 _CHECKS: tuple[tuple[str, Callable[[Session], Finding]], ...] = (
     ("health", _health),

@@ -1,7 +1,7 @@
-"""How each client asks, and what only that client demands of the answer.
+"""How each client asks for a token, and the demands that only this client makes on the answer.
 
-contract.py has what all of them demand. The behaviour was seen by running the clients, or in their
-source; for browsers it is the Fetch Standard.
+contract.py has the demands of all clients. The behaviour of the clients was seen in runs or in
+their source. The behaviour of browsers is from the Fetch Standard.
 """
 
 from __future__ import annotations
@@ -22,35 +22,38 @@ IOS_HEADERS: Mapping[str, str] = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": "Smoke/1 CFNetwork/1568.200.51 Darwin/24.1.0",
 }
-"""The headers that NSURLSession adds; OSSAuthCredentialProvider adds none."""
+"""The headers that NSURLSession adds. OSSAuthCredentialProvider adds no headers."""
 
 BACK_END_HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity", "Connection": "close"}
-"""A plain GET, as the `credentials_uri` of the vendor's SDKs sends it."""
+"""The headers of the plain GET that the vendor's SDKs with a `credentials_uri` send."""
 
 STRANGER = "https://smoke-test.invalid"
 """An origin that nobody can have (RFC 2606)."""
 
 
 def android_faults(reply: Reply, now: float) -> list[str]:
-    """OSSAuthCredentialsProvider 2.9.20 reads five members, one by one."""
+    """Check the answer as OSSAuthCredentialsProvider 2.9.20 does, which reads five members one by
+    one."""
     if reply.status >= 400:
         return [f"HTTP {reply.status}: the SDK throws before it reads the body"]
     if reply.status != 200:
         return [f"HTTP {reply.status}: must be 200"]
-    return _faults(reply.body, now, unparseable="is taken for 30 s from now")
+    return _faults(reply.body, now, unparseable="counts as 30 s from now")
 
 
 def ios_faults(reply: Reply, now: float) -> list[str]:
-    """OSSAuthCredentialProvider 2.11.1: the HTTP status is ignored, the JSON must be an object."""
+    """Check the answer as OSSAuthCredentialProvider 2.11.1 does: it ignores the HTTP status, and
+    needs a JSON object."""
     try:
         body = _unpacked(reply)
     except zlib.error:
         return ["the compressed body cannot be unpacked"]
-    return _faults(body, now, unparseable="makes it fetch a token anew for each request")
+    return _faults(body, now, unparseable="makes it fetch a new token for each request")
 
 
 def credentials_uri_faults(reply: Reply, now: float) -> list[str]:
-    """The vendor's Python, Java, Node and Go SDKs and the CLI: HTTP 200, Code, four members."""
+    """Check the answer as the vendor's Python, Java, Node and Go SDKs and the CLI do: they need
+    HTTP 200, Code and four members."""
     if reply.status != 200:
         return [f"HTTP {reply.status}: must be 200"]
     try:
@@ -63,12 +66,13 @@ def credentials_uri_faults(reply: Reply, now: float) -> list[str]:
     if not contract.is_stamp(document.get("Expiration")):
         faults.append("Expiration cannot be parsed")
     elif contract.seconds_left(document, now) <= 0:
-        faults.append("the token has ended")
+        faults.append("the token has expired")
     return faults
 
 
 def preflight_headers(origin: str) -> dict[str, str]:
-    """Return the preflight that a browser sends before a login in a header."""
+    """Return the headers of the preflight that a browser sends before a request with a login in a
+    header."""
     return {
         "Origin": origin,
         "Access-Control-Request-Method": "GET",
@@ -81,7 +85,7 @@ def preflight_faults(reply: Reply, origin: str) -> list[str]:
     faults = []
     if not 200 <= reply.status < 300:
         faults.append(
-            f"HTTP {reply.status}: must be 2xx (are OPTIONS among the trigger's methods?)"
+            f"HTTP {reply.status}: must be 2xx (is OPTIONS one of the trigger's methods?)"
         )
     faults += _origin_faults(reply, origin)
     methods = _listed(reply, "Access-Control-Allow-Methods")
@@ -96,7 +100,8 @@ def preflight_faults(reply: Reply, origin: str) -> list[str]:
 
 
 def page_faults(reply: Reply, origin: str) -> list[str]:
-    """Whether a page of `origin` may read the answer, and the server's time."""
+    """Return the faults that prevent a page of `origin` from reading the answer, and the server's
+    time."""
     faults = _origin_faults(reply, origin)
     if not _listed(reply, "Access-Control-Expose-Headers") & {"date", "*"}:
         faults.append("Access-Control-Expose-Headers lacks Date: pages cannot see a wrong clock")
@@ -144,13 +149,13 @@ def _faults(body: bytes, now: float, *, unparseable: str) -> list[str]:
     elif contract.is_stamp(expiration):
         left = contract.seconds_left(document, now)
         if left <= contract.MIN_LEFT_SECONDS:
-            faults.append(f"{left:.0f} s left: it fetches a token anew for each request")
+            faults.append(f"{left:.0f} s left: it fetches a new token for each request")
     return faults
 
 
 def _member_faults(document: Document) -> list[str]:
     return [
-        f"{name} is not text, or empty"
+        f"{name} must be text that is not empty"
         for name in (*CREDENTIALS, "Expiration")
         if not isinstance(document.get(name), str) or not document[name]
     ]
@@ -160,7 +165,7 @@ def _unpacked(reply: Reply) -> bytes:
     encoding = (reply.header("Content-Encoding") or "").lower()
     if encoding not in ("gzip", "deflate"):
         return reply.body
-    # 32 lets the header decide between gzip and zlib.
+    # With 32, zlib decides by the header between gzip and zlib.
     return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(reply.body, 1 << 20)
 
 

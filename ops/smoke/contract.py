@@ -1,8 +1,8 @@
-"""What every client demands of the token URL's answer. Pure functions.
+"""Pure functions that check what every client demands of the token URL's answer.
 
-Each returns the faults in words, without quoting a token. clients.py has what only one client
-demands. The facts beside each rule were seen in real clients: Android 2.9.20, iOS 2.11.1, ali-oss
-6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
+Each function returns the faults in words, without quoting a token. clients.py has the demands of
+single clients. The facts beside each rule were seen in real clients: Android 2.9.20, iOS 2.11.1,
+ali-oss 6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ Document = Mapping[str, Any]
 
 CREDENTIALS = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
 MEMBERS = ("StatusCode", *CREDENTIALS, "Expiration", "Code", "LastUpdated", "Scope")
-"""The members at the top of a token; all are required, and no other is allowed."""
+"""The members at the top of a token. All of them are required, and no other member is allowed."""
 SCOPE = ("Bucket", "Region", "Endpoint", "Prefix", "Policy")
 
 MIN_LEFT_SECONDS = 300
-"""With less left, Android and iOS fetch a new token for each request."""
+"""If a token has less time left, Android and iOS fetch a new token for each request."""
 MAX_LEFT_SECONDS = 43200
-"""STS's longest session."""
+"""The longest session of STS."""
 BACK_END_SECONDS = 900
-"""With less left, SDKs with a credentials_uri fetch a new token for each call."""
+"""If a token has less time left, SDKs with a credentials_uri fetch a new token for each call."""
 SKEW_SECONDS = 60
-"""Two correct clocks are within one second. OSS refuses a difference of 15 minutes; a smaller one
-can already make a token look valid to the client after it has ended."""
+"""Correct clocks differ by less than one second. OSS refuses a clock skew of 15 minutes. A smaller
+clock skew is a problem too: an expired token may look valid to the client."""
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 _STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
-# Not in the middle of base64, where any four letters can occur by chance.
+# It does not match inside of base64, where any four letters can occur by chance.
 _LONG_LIVED = r"(?<![A-Za-z0-9+/=_-])LTAI[A-Za-z0-9]{6,}"
 
 
 class NotADocument(Exception):
-    """Raised when an answer's body is not a JSON object; the message says what it seems to be."""
+    """Raised when the body of an answer is not a JSON object. The message says what it seems to
+    be."""
 
 
 def read(reply: Reply) -> Document:
@@ -50,11 +51,11 @@ def read(reply: Reply) -> Document:
 
 
 def parse(body: bytes) -> Document:
-    """Read a JSON object in UTF-8, with each name once, without a byte order mark."""
+    """Read a JSON object in UTF-8. No name may occur twice, and there may be no byte order mark."""
     if body.startswith(b"\xef\xbb\xbf"):
         raise NotADocument("it begins with a byte order mark, which JSON parsers refuse")
     if body.startswith(b"\x1f\x8b"):
-        raise NotADocument("it is compressed, though the client did not ask for that")
+        raise NotADocument("it is compressed, but the client did not ask for compression")
     if body.lstrip()[:1] == b"<":
         raise NotADocument("it is HTML or XML, not JSON")
     try:
@@ -68,7 +69,8 @@ def parse(body: bytes) -> Document:
 
 
 def header_faults(reply: Reply, real_status: int = 200) -> list[str]:
-    """Check the status and headers for all clients; a failure may have its `real_status`."""
+    """Check the status and headers for all clients. The status of an error answer may be its
+    `real_status`."""
     faults = []
     if reply.status not in (200, real_status):
         faults.append(_status_fault(reply))
@@ -82,7 +84,7 @@ def header_faults(reply: Reply, real_status: int = 200) -> list[str]:
         faults.append("Content-Length is missing: ossfs2 needs it")
     encoding = reply.header("Content-Encoding")
     if encoding is not None:
-        faults.append(f"Content-Encoding is {encoding}, though the client did not ask for it")
+        faults.append(f"Content-Encoding is {encoding}, but the client did not ask for it")
     return faults
 
 
@@ -90,7 +92,7 @@ def token_faults(document: Document) -> list[str]:
     """Check which members a token has, and their values."""
     refusal = refusal_of(document)
     if refusal is not None:
-        return [f"there is no token, but {refusal}"]
+        return [f"there is no token, but an error: {refusal}"]
     faults = []
     status = document.get("StatusCode")
     if status != 200 or not isinstance(status, int):
@@ -102,33 +104,34 @@ def token_faults(document: Document) -> list[str]:
     if document.get("Code") != "Success":
         faults.append('Code must be "Success": the Python, Java and CLI credentials_uri demand it')
     if not is_stamp(document.get("LastUpdated")):
-        faults.append("LastUpdated must be like 2026-11-23T02:15:11Z: oss2 refreshes by it")
+        faults.append("LastUpdated must be like 2026-11-23T02:15:11Z: oss2 needs it to refresh")
     scope = document.get("Scope")
     if not isinstance(scope, dict):
         faults.append("Scope must be an object: it tells the app where to upload")
     else:
         faults += [fault for name in SCOPE if (fault := _text_fault(scope, name, "Scope."))]
-        # Versions before 1.1.0 have none.
+        # Versions before 1.1.0 have no Cname.
         if not isinstance(scope.get("Cname", False), bool):
-            faults.append("Scope.Cname must be true or false, since it configures SDKs")
-    # ali-oss lower-cases each name's first letter and assigns all of them over its own options.
+            faults.append("Scope.Cname must be true or false, because it configures SDKs")
+    # ali-oss turns the first letter of each name into lower case, and overwrites its own options
+    # with all members.
     others = sorted(name for name in document if name not in MEMBERS)
     if others:
         named = ", ".join(repr(name[:40]) for name in others[:5])
-        faults.append(f"{named} at the top: ali-oss takes it as its own option; extras go in Scope")
+        faults.append(f"{named} at the top: ali-oss reads it as its own option; move it to Scope")
     return faults
 
 
 def expiration_faults(document: Document, now: float) -> list[str]:
-    """Check the form of Expiration, and how much is left at `now` (unix seconds)."""
+    """Check the form of Expiration, and how much time is left at `now` (unix seconds)."""
     value = document.get("Expiration")
     if not is_stamp(value):
         return [f"Expiration {_stamp_fault(value)}"]
     left = seconds_left(document, now)
     if left <= MIN_LEFT_SECONDS:
         return [
-            f"only {left:.0f} s are left: with {MIN_LEFT_SECONDS} s or less Android and iOS fetch "
-            "a token anew for each request"
+            f"only {left:.0f} s are left: with {MIN_LEFT_SECONDS} s or less, Android and iOS fetch "
+            "a new token for each request"
         ]
     if left > MAX_LEFT_SECONDS + SKEW_SECONDS:
         return [f"{left:.0f} s are left, which is more than STS's longest session"]
@@ -136,7 +139,7 @@ def expiration_faults(document: Document, now: float) -> list[str]:
 
 
 def seconds_left(document: Document, now: float) -> float:
-    """Return how long a token with a valid Expiration lasts."""
+    """Return how many seconds a token with a valid Expiration has left."""
     return stamp(document["Expiration"]) - now
 
 
@@ -147,10 +150,10 @@ def key_faults(reply: Reply, document: Document) -> list[str]:
     if isinstance(key_id, str) and re.match(_LONG_LIVED, key_id):
         faults.append("AccessKeyId is a long-lived key (LTAI…): disable that key now")
     elif not isinstance(key_id, str) or not key_id.startswith("STS."):
-        faults.append("AccessKeyId must be a temporary key's, which begins with STS.")
+        faults.append("AccessKeyId must be the id of a temporary key: it must begin with STS.")
     shown = len(re.findall(_LONG_LIVED.encode(), reply.body))
     if shown and not faults:
-        faults.append("a long-lived key id (LTAI…) is shown in the answer")
+        faults.append("the answer contains the id of a long-lived key (LTAI…)")
     return faults
 
 
@@ -162,7 +165,7 @@ def clock_faults(reply: Reply, document: Document) -> list[str]:
         seconds = stamp(value) if is_stamp(value) else http_date(value)
         if seconds is None:
             faults.append(
-                f"{name} is missing or unreadable: clients cannot correct their clock by it"
+                f"{name} is missing or unreadable: clients need it to correct their clock"
             )
             continue
         if fault := skew_fault(name, seconds, reply):
@@ -171,8 +174,9 @@ def clock_faults(reply: Reply, document: Document) -> list[str]:
 
 
 def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
-    """Say how far a server's time (unix seconds) is off, None if it is close enough."""
-    # Times are whole seconds, taken at some moment of the exchange.
+    """Return a fault with the clock skew of a server's time (unix seconds), or None if the skew is
+    small."""
+    # The server's time is in whole seconds, and may be from any moment of the exchange.
     skew = seconds - reply.began
     skew = min(skew + 1, 0) if skew < 0 else max(skew - reply.seconds, 0)
     if abs(skew) <= SKEW_SECONDS:
@@ -182,7 +186,8 @@ def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
 
 
 def failure_faults(reply: Reply, status: int) -> list[str]:
-    """Check a failure, whose StatusCode must be `status`; its HTTP status may be real."""
+    """Check an error answer. Its StatusCode must be `status`. Its HTTP status may be 200 or
+    `status`."""
     faults = header_faults(reply, status)
     try:
         document = read(reply)
@@ -194,15 +199,15 @@ def failure_faults(reply: Reply, status: int) -> list[str]:
         if not isinstance(document.get(name), str) or not document[name]:
             faults.append(f"{name} must be text that is not empty")
     if document.get("Code") == "Success":
-        faults.append('Code is "Success" in a failure')
+        faults.append('Code is "Success" in an error answer')
     given = [name for name in (*CREDENTIALS, "Expiration") if name in document]
     if given:
-        faults.append(f"{', '.join(given)} in a failure")
+        faults.append(f"{', '.join(given)} in an error answer")
     return faults
 
 
 def refusal_of(document: Document) -> str | None:
-    """Return the function's own error in words, None if the answer is not one."""
+    """Return the code and message if the answer is an error of the function, else None."""
     code, message = document.get("ErrorCode"), document.get("ErrorMessage")
     if code is None and message is None:
         return None
@@ -210,7 +215,7 @@ def refusal_of(document: Document) -> str | None:
 
 
 def is_stamp(value: object) -> bool:
-    """Whether it is exactly YYYY-MM-DDTHH:MM:SSZ, and an existing time."""
+    """Whether a value has exactly the form YYYY-MM-DDTHH:MM:SSZ, and is an existing time."""
     if not isinstance(value, str) or not re.fullmatch(_STAMP, value):
         return False
     try:
@@ -245,11 +250,11 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _status_fault(reply: Reply) -> str:
     if 300 <= reply.status < 400:
         return f"HTTP {reply.status}, a redirect{_host_of(reply.header('Location'))}: must be 200"
-    return f"HTTP {reply.status}: must be 200, Android throws away the body of an error"
+    return f"HTTP {reply.status}: must be 200, because Android ignores the body of other answers"
 
 
 def _host_of(location: str | None) -> str:
-    """Return only the host, since a URL may have a login."""
+    """Return only the host of the redirect, because its URL may contain a login."""
     try:
         host = urlsplit(location or "").hostname
     except ValueError:
@@ -262,7 +267,7 @@ def _text_fault(document: Document, name: str, place: str = "") -> str | None:
         return f"{place}{name} is missing"
     value = document[name]
     if value is None:
-        return f'{place}{name} is null: Android takes it for the text "null", iOS crashes'
+        return f'{place}{name} is null: Android reads it as the text "null", and iOS crashes'
     if not isinstance(value, str):
         return f"{place}{name} must be text: iOS crashes on anything else"
     if not re.fullmatch("[!-~]+", value):
@@ -276,9 +281,9 @@ def _stamp_fault(value: object) -> str:
     if not isinstance(value, str):
         return "must be text: iOS crashes on a number"
     if re.fullmatch(_STAMP[:-1] + r"\.[0-9]+Z?", value):
-        return "has a fraction of a second: iOS then fetches a token anew for each request"
+        return "has a fraction of a second: iOS then fetches a new token for each request"
     if re.fullmatch(_STAMP[:-1] + r"[+-][0-9:]+", value):
         return "has an offset, which Android ignores: it would use the token for hours too long"
     if re.fullmatch(_STAMP[:-1], value):
         return "lacks the Z: it must be UTC"
-    return "must be exactly like 2026-11-23T03:15:11Z; Android gives any other form 30 s"
+    return "must be exactly like 2026-11-23T03:15:11Z; Android reads other forms as 30 s from now"

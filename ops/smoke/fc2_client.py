@@ -1,13 +1,13 @@
 """Calls a function on Function Compute 2.0, with the vendor's `aliyun-fc2`.
 
-The package knows only the FC 2.0 API (2016-08-15, services and functions); a function on FC 3.0 is
-called over HTTPS (wire.py). Traps of version 2.5.2, seen in its source and in runs:
+The package knows only the FC 2.0 API (2016-08-15, services and functions). wire.py calls a function
+on FC 3.0 over HTTPS. Version 2.5.2 has these problems, seen in its source and in runs:
 
-- It repeats a GET (or HEAD, OPTIONS) that is answered 500, 502 or 504 six times, with half a minute
-  between, and then raises. So only POST is used here.
-- It repeats a refused connection as often. So wire.reach() looks first.
-- It logs to the root logger: API calls at ERROR with their headers, the security token among them,
-  and HTTP calls at DEBUG. So all logging is off meanwhile.
+- If a GET, HEAD or OPTIONS is answered with 500, 502 or 504, it repeats the call six times, with
+  half a minute between the calls, and then raises. So only POST is used here.
+- It also repeats a refused connection six times. So wire.reach() tries the connection first.
+- It logs to the root logger: API calls at ERROR with their headers, also the security token, and
+  HTTP calls at DEBUG. So all logging is off during a call.
 - Its API calls raise JSONDecodeError for a 4xx that is not JSON. So `do_http_request` is used.
 """
 
@@ -23,8 +23,8 @@ from token_service.settings.values import AccessKey
 
 
 def sender(address: Address, service: str, function: str, key: AccessKey) -> Send:
-    """Return a function that sends a Call as a POST; it raises NoAnswer."""
-    # Imported here, since it imports requests, which no other check needs.
+    """Return a function that sends a Call as a POST. The function raises NoAnswer."""
+    # The import is here, because fc2 imports requests, which no other check needs.
     from fc2 import Client
 
     client = Client(
@@ -44,15 +44,16 @@ def sender(address: Address, service: str, function: str, key: AccessKey) -> Sen
                     service,
                     function,
                     call.path,
-                    # By default requests asks for gzip, and decompresses it.
+                    # By default, requests asks for gzip, and decompresses the answer.
                     headers={**call.headers, "accept-encoding": "identity"},
                     params=dict(call.query),
                     body=call.body,
                 )
         except (OSError, ValueError) as error:
-            # Errors of requests are OSErrors; their text may quote the URL with a login.
+            # Errors of requests are OSErrors. Their text is not quoted, because it may contain the
+            # URL with a login.
             raise NoAnswer(f"aliyun-fc2 got no answer ({type(error).__name__})") from None
-        # It follows redirects, but clients do not.
+        # aliyun-fc2 follows redirects, but clients do not, so use the first answer.
         first = answer.history[0] if answer.history else answer
         return Reply(
             status=first.status_code,

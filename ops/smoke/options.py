@@ -1,5 +1,5 @@
-"""The environment -> Options: what to call, as whom, and what to check. No message shows a value,
-as some are secrets."""
+"""Turns the environment into Options: what to call, as which caller, and what to check. No message
+shows a value, because some values are secrets."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from token_service.settings.values import AccessKey
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]"
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
 _KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
-MAX_LOGIN_CHARACTERS = 8192  # as login/logins.py accepts
+MAX_LOGIN_CHARACTERS = 8192  # login/logins.py has the same limit
 
 
 class UsageError(Exception):
-    """Raised for a mistake that the user can fix; the message names the variable."""
+    """Raised for a mistake that the user can fix. The message names the variable."""
 
 
 @dataclass(frozen=True)
 class Fc2Function:
-    """A function on FC 2.0; `service` may end with a qualifier: service.LATEST."""
+    """A function on FC 2.0. `service` may end with a qualifier, like service.LATEST."""
 
     service: str
     function: str
@@ -45,18 +45,18 @@ class Options:
     """The origin of a page that calls the URL, or ""."""
     upload: bool
     acl: bool
-    """Whether to try the upload with a public ACL as well."""
+    """Whether to try an upload with a public ACL too."""
     is_insert_only: bool
-    """OVERWRITE=no: a second upload of the same name must be refused."""
+    """Whether OVERWRITE=no is set, so a second upload of the same name must be refused."""
     sign: bool
     fc2: Fc2Function | None
     key: AccessKey | None
-    """The operator's own key: it signs calls, and deletes what was uploaded."""
+    """The operator's own key, which signs calls and deletes the uploaded objects."""
 
 
 def read_options(env: Mapping[str, str]) -> Options:
-    """Read URL, LOGIN or CALLER, ORIGIN, UPLOAD, ACL, SIGN, FC2, the operator's key, and OVERWRITE,
-    which is the function's. Raises UsageError."""
+    """Read URL, LOGIN or CALLER, ORIGIN, UPLOAD, ACL, SIGN, FC2 and the operator's key. Also read
+    the function's variable OVERWRITE. Raises UsageError."""
     options = Options(
         address=read_address(env, "URL"),
         login=_login(env),
@@ -71,12 +71,12 @@ def read_options(env: Mapping[str, str]) -> Options:
     if options.acl and not options.upload:
         raise UsageError("ACL=1 needs UPLOAD=1: it uploads an object and tries to make it public")
     if options.sign and options.fc2:
-        raise UsageError("SIGN is for FC 3.0; with FC2 aliyun-fc2 signs")
+        raise UsageError("SIGN is only for FC 3.0: with FC2, aliyun-fc2 signs the calls")
     if (options.sign or options.fc2) and options.key is None:
         name = "SIGN=1" if options.sign else "FC2"
         raise UsageError(f"{name} needs {' and '.join(_KEY)} in the environment")
     if options.fc2 and options.address.base:
-        raise UsageError("URL must not have a path, since FC2 names the function")
+        raise UsageError("URL must not have a path, because FC2 names the function")
     return options
 
 
@@ -102,7 +102,7 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
         raise UsageError(accepts)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "access_token" in query:
-        raise UsageError(f"{name} must not have access_token; give the login as LOGIN")
+        raise UsageError(f"{name} must not contain access_token; give the login as LOGIN")
     # A token URL may include its route.
     base = parts.path.rstrip("/").removesuffix("/sts")
     host = (parts.hostname or "").lower()
@@ -112,8 +112,8 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
 
 
 def _login(env: Mapping[str, str]) -> str:
-    """Return LOGIN, or a login for CALLER made with JWT_SECRET. It needs CALLER, because the host
-    of URL gets to see the login."""
+    """Return LOGIN, or a login for CALLER made with JWT_SECRET. No login is made without CALLER,
+    because the host of URL sees the login."""
     login = env.get("LOGIN", "").strip()
     if env.get("CALLER", "").strip():
         if login:
@@ -161,7 +161,7 @@ def _fc2(value: str) -> Fc2Function | None:
 
 
 def _key(env: Mapping[str, str]) -> AccessKey | None:
-    """Return the whole key or none; half a key is a mistake."""
+    """Return the whole key, or None if no part of it is set. Half a key is a mistake."""
     if not any(env.get(name, "").strip() for name in _KEY):
         return None
     try:

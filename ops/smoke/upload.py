@@ -1,9 +1,9 @@
-"""Uses a token at OSS as an app does: it uploads, and tries what the token must not allow.
+"""Uses a token at OSS as an app does: it uploads, and tries things that the token must not allow.
 
-It uses the real `oss2`, with signature version 4. Every key that it writes begins with
-"smoke-test-" and ends randomly, so the operator's objects are safe. A token cannot delete (no
-policy template allows oss:DeleteObject), so objects stay, unless the operator's own key deletes
-them.
+It uses the real `oss2`, with signature version 4. Every object key that it writes begins with
+"smoke-test-" and ends with random digits, so the operator's objects are safe. A token cannot delete
+objects, because no policy template allows oss:DeleteObject. So the objects stay if the operator's
+own key does not delete them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from token_service.settings.values import DEFAULT_PORTS, AccessKey, Endpoint
 NAME = "smoke-test-"
 CONTENT = b"Written by `make smoke UPLOAD=1`; it can be deleted.\n"
 UNREACHED = "OSS cannot be reached"
-"""The result of refusal_of if no complete answer came."""
+"""The result of refusal_of if OSS gives no complete answer."""
 DENIED = "AccessDenied"
 """OSS's code for a refusal by a policy or an ACL."""
 EMULATORS_HOST = "10.0.2.2"
-"""The Android emulator's name for the machine it runs on (Android's documentation)."""
+"""The address at which an Android emulator reaches its machine (Android's documentation)."""
 CLOSED = "PublicEndpointForbidden"
 """OSS's code for a call at the public endpoint that the account may not use (vendor documentation,
 EC 0048-00000401)."""
@@ -40,9 +40,9 @@ _EXISTS = "FileAlreadyExists"
 
 _SAYS_NOTHING_OF_POLICIES = {
     UNREACHED: "no upload reached OSS",
-    CLOSED: "OSS takes no data calls there",
+    CLOSED: "OSS refuses data calls at this endpoint",
 }
-"""Why the neighbours are left out, by the result of the upload."""
+"""Why the checks of neighbours are left out, by the result of the upload."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def check_upload(
 ) -> list[Check]:
     """Upload twice, try the neighbours, and clean up. Returns six lines. Never raises.
 
-    `is_insert_only`: OVERWRITE=no, so the second upload must be refused.
+    `is_insert_only`: OVERWRITE=no is set, so the second upload must be refused.
     """
     neighbour = ("neighbour: write", "neighbour: read", "neighbour: list")
     names = ("upload", "overwriting", *neighbour, "clean-up")
@@ -110,8 +110,8 @@ def check_upload(
 def neighbours(prefix: str, mark: str) -> tuple[str, ...]:
     """Return prefixes that a token for `prefix` must not open.
 
-    These are a sibling, a prefix with the same beginning (which a policy without the last slash
-    would open), and the root of the bucket.
+    These are a sibling folder, a prefix with the same beginning, and the root of the bucket. A
+    policy without the last slash would open the second one.
     """
     parent, _, _ = prefix.rstrip("/").rpartition("/")
     above = f"{parent}/" if parent else ""
@@ -136,7 +136,7 @@ def _upload(target: Target, key: str, refusal: str | None) -> Finding:
 
 
 def _overwrite(bucket: oss2.Bucket, written: list[str], is_insert_only: bool) -> Finding:
-    """Upload again under the name that was just written."""
+    """Upload again with the object key that was just written."""
     if not written:
         return skipped("nothing was written")
     refusal = refusal_of(partial(bucket.put_object, written[0], CONTENT))
@@ -146,14 +146,15 @@ def _overwrite(bucket: oss2.Bucket, written: list[str], is_insert_only: bool) ->
         return failed(f"cannot be judged: {refusal}")
     if is_insert_only:
         return failed(
-            "OVERWRITE=no, but a token replaced an object: the bucket has no rule against it, or "
-            "it has versioning (docs/deploy.md, Insert-only)"
+            "OVERWRITE=no, but a token replaced an object: the bucket has no rule against "
+            "overwriting, or it has versioning (docs/deploy.md, Insert-only)"
         )
-    return passed("a token may replace what it uploaded, as OVERWRITE=yes says")
+    return passed("a token may replace an object that it uploaded, as OVERWRITE=yes says")
 
 
 def _unreached(target: Target) -> str:
-    """Say why OSS cannot be reached and what to do, with one more connection that sends nothing."""
+    """Say why OSS cannot be reached and what to do. It opens one more connection, without sending
+    anything."""
     parts = urlsplit(target.endpoint)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
     if not target.is_cname and not is_path_style(Endpoint(parts.scheme, host, port)):
@@ -169,7 +170,7 @@ def _unreached(target: Target) -> str:
 def _advice(host: str, reason: str, *, is_cname: bool) -> str:
     page = "(docs/deploy.md, A domain for the bucket)"
     if reason == wire.UNRESOLVED and host.endswith(".localhost"):
-        line = f'write "127.0.0.1 {host}" into /etc/hosts'
+        line = f'add the line "127.0.0.1 {host}" to /etc/hosts'
         return f": {line} (docs/sandbox.md, An account of today)"
     if reason == wire.UNRESOLVED and is_cname:
         return f": is the CNAME record there? {page}"
@@ -192,7 +193,7 @@ def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -
 def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
     faults = []
     for prefix in neighbours(target.prefix, mark):
-        # It does not exist, or was just written, so "not found" would be possible, too.
+        # The object may not exist, so OSS could also answer "not found".
         key = f"{prefix}{mark}.txt"
         refusal = refusal_of(partial(bucket.get_object, key))
         faults += _faults(refusal, f"the token may read {key}")
@@ -214,35 +215,36 @@ def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Findi
     left = " and ".join(written)
     if key is None:
         return warned(
-            f"{left} stays in {target.bucket}: a token cannot delete; put your own key into the "
-            "environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET) to have it deleted"
+            f"{left} stays in {target.bucket}: a token cannot delete. To delete it, put your own "
+            "key into the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET)"
         )
     bucket = bucket_of(target, key_auth(key))
     for name in written:
         refusal = refusal_of(partial(bucket.delete_object, name))
         if refusal is not None:
-            return warned(f"{left} stays in {target.bucket}: your own key could not: {refusal}")
+            return warned(f"{left} stays in {target.bucket}: your own key was refused: {refusal}")
     return passed("deleted with the operator's own key")
 
 
 def refusal_of(use: Callable[[], object]) -> str | None:
-    """Return OSS's code if it refused, otherwise None. It catches the errors of the SDK."""
+    """Return OSS's code if OSS refused the call, otherwise None. Errors of the SDK are caught."""
     try:
         use()
     except oss2.exceptions.ServerError as error:
         return str(error.code or f"HTTP {error.status}")
     except (oss2.exceptions.RequestError, OSError):
-        # requests raises an OSError of its own if the answer to an error is cut off.
+        # requests raises its own kind of OSError if an error answer is cut off.
         return UNREACHED
     except oss2.exceptions.InconsistentError:
-        return "OSS answers with the checksum of other data"
+        return "the checksum in OSS's answer does not match the data"
     except oss2.exceptions.OssError:
         return "the SDK refused to send it"
     return None
 
 
 def _faults(refusal: str | None, opened: str) -> list[str]:
-    """Only AccessDenied is a refusal by a policy; NoSuchKey means that access was allowed."""
+    """Return the faults of an access that must be denied. Only AccessDenied is a refusal by a
+    policy. NoSuchKey means that the access was allowed."""
     if refusal == DENIED:
         return []
     if refusal in (None, "NoSuchKey"):
@@ -279,7 +281,7 @@ def bucket_of(target: Target, auth: Any) -> oss2.Bucket:
 
 
 def _endpoint_fault(endpoint: str) -> str | None:
-    fault = "Scope.Endpoint is neither https nor loopback: must be https://…, so nothing is sent"
+    fault = "nothing is sent, because Scope.Endpoint is not https or loopback: must be https://…"
     try:
         # oss2 would add http:// to a bare name.
         parts = urlsplit(endpoint)
@@ -289,7 +291,7 @@ def _endpoint_fault(endpoint: str) -> str | None:
     sound = parts.scheme == "https" or (parts.scheme == "http" and loopback)
     if parts.hostname == EMULATORS_HOST:
         return (
-            f"Scope.Endpoint is {endpoint}: only an Android emulator reaches this machine at it; "
-            "to try uploads, start the sandbox without that OSS_ENDPOINT"
+            f"Scope.Endpoint is {endpoint}: only an Android emulator reaches this machine at this "
+            "address; to try uploads, start the sandbox without this OSS_ENDPOINT"
         )
     return None if sound else fault

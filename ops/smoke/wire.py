@@ -1,6 +1,6 @@
-"""One HTTP exchange, exactly as requested: no headers, redirects, retries or caches are added.
+"""Sends one HTTP request exactly as given, without other headers, redirects, retries or caches.
 
-Other modules decide what to send, and judge answers. HTTP_PROXY is not read.
+Other modules decide what to send, and judge the answers. HTTP_PROXY is not read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from urllib.parse import quote, urlencode
 from token_service.settings.values import Endpoint
 
 GIVE_UP_SECONDS = 10.0
-"""For a whole exchange: twice the limit for an answer, so that a late one is still seen."""
-LOOK_UP_SECONDS = 3.0  # for a name in DNS; ours to choose
+"""The time limit for a whole exchange. It is twice the limit for an answer, so that a late answer
+still arrives."""
+LOOK_UP_SECONDS = 3.0  # time limit for looking up a name in DNS; our own choice
 MAX_ANSWER_BYTES = 1024 * 1024  # of one answer; more is not read
 UNRESOLVED = "the name cannot be resolved"
 UNTRUSTED = "the certificate cannot be trusted"
@@ -28,13 +29,12 @@ UNTRUSTED = "the certificate cannot be trusted"
 
 
 class NoAnswer(Exception):
-    """Raised when no complete answer came. The message says why, and quotes nothing of the
-    request."""
+    """Raised when no complete answer came. The message says why, and does not quote the request."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the function answers: `base` is the path before its routes, without a final slash."""
+    """The address of the function. `base` is the path before its routes, without a final slash."""
 
     scheme: str
     host: str
@@ -44,12 +44,12 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """The Host header, with the port unless it is the scheme's default."""
+        """The Host header. It has the port if this is not the scheme's default port."""
         return Endpoint(self.scheme, self.host, self.port).authority
 
     @property
     def is_loopback(self) -> bool:
-        """Whether plain http stays on this machine."""
+        """Whether requests to this address stay on this machine."""
         return bool(
             re.fullmatch(r"(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|::1", self.host)
         )
@@ -60,7 +60,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Call:
-    """A request; `path` is the function's own, like /health. It may have a login."""
+    """A request. `path` is a path of the function, like /health. The request may have a login."""
 
     method: str
     path: str
@@ -69,7 +69,7 @@ class Call:
     body: bytes = field(default=b"", repr=False)
 
     def target(self, address: Address) -> str:
-        """The request line's path and query."""
+        """Return the path and query for the request line."""
         path = quote(address.base + self.path, safe="/%$")
         query = urlencode(self.query, quote_via=quote)
         return f"{path}?{query}" if query else path
@@ -77,11 +77,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer exactly as it came; the body is not even decompressed.
+    """An answer exactly as it came. The body is not decompressed.
 
-    `began` is unix seconds by this machine's clock. `seconds` is how long the whole exchange took,
-    and `connect_seconds` how much of that was before the request. `certificate_end` is when the
-    server's certificate ends, in unix seconds.
+    `began` is the start in unix seconds, by this machine's clock. `seconds` is the time of the
+    whole exchange, and `connect_seconds` the part of it before the request. `certificate_end` is
+    the time when the server's certificate expires, in unix seconds.
     """
 
     status: int
@@ -94,11 +94,12 @@ class Reply:
 
     @property
     def ended(self) -> float:
-        """When the answer was complete, in unix seconds."""
+        """The time when the answer was complete, in unix seconds."""
         return self.began + self.seconds
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, several joined with commas; None if there is none."""
+        """Return the value of a header, or None if it is missing. Several values are joined with
+        commas."""
         values = [value for n, value in self.headers if n.lower() == name.lower()]
         return ", ".join(values) if values else None
 
@@ -118,12 +119,12 @@ def send(address: Address, call: Call) -> Reply:
 
         def hang_up() -> None:
             expired.set()
-            # It may be closed already, as the socket's own timeout is as long.
+            # The socket may already be closed, because its own timeout has the same length.
             with contextlib.suppress(OSError):
-                # Not SSLSocket's own shutdown, which would break the TLS state of the reader.
+                # SSLSocket's own shutdown would break the TLS state of the reader.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-        # A socket's timeout applies to each read, so a slow answer would never end.
+        # A socket's timeout applies to each read, so a slow answer could take for ever.
         timer = threading.Timer(GIVE_UP_SECONDS, hang_up)
         timer.daemon = True
         timer.start()
@@ -149,7 +150,8 @@ def send(address: Address, call: Call) -> Reply:
 
 
 def reach(address: Address) -> float | None:
-    """Connect without sending anything; return when the certificate ends. Raises NoAnswer."""
+    """Connect without sending anything. Return the time when the certificate expires. Raises
+    NoAnswer."""
     connection = _connection(address)
     try:
         connection.connect()
@@ -161,11 +163,11 @@ def reach(address: Address) -> float | None:
 
 
 def unresolved(host: str) -> str:
-    """Say why a name is not found, or ""; within LOOK_UP_SECONDS."""
-    said = [f"no answer of DNS within {LOOK_UP_SECONDS:g} s"]
+    """Return the reason why a name is not found, or "". It takes at most LOOK_UP_SECONDS."""
+    said = [f"no answer from DNS within {LOOK_UP_SECONDS:g} s"]
 
     def look_up() -> None:
-        # The look-up has no timeout of its own.
+        # getaddrinfo has no timeout of its own.
         try:
             socket.getaddrinfo(host, None)
             said.append("")
@@ -179,7 +181,7 @@ def unresolved(host: str) -> str:
 
 
 def _late() -> str:
-    return f"no complete answer within {GIVE_UP_SECONDS:g} s; Android would wait for ever"
+    return f"no complete answer within {GIVE_UP_SECONDS:g} s; Android would wait without limit"
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:
@@ -196,7 +198,7 @@ def _connection(address: Address) -> http.client.HTTPConnection:
 def _exchange(
     connection: http.client.HTTPConnection, address: Address, call: Call
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    # Written by hand, because request() would add headers of its own.
+    # request() would add its own headers, so the request is written step by step.
     connection.putrequest(
         call.method, call.target(address), skip_host=True, skip_accept_encoding=True
     )
@@ -237,4 +239,4 @@ def _reason(error: Exception) -> str:
         return "the connection was closed without an answer"
     if isinstance(error, OSError):
         return f"it cannot be reached ({error.strerror or type(error).__name__})"
-    return f"the answer is not HTTP that can be read ({type(error).__name__})"
+    return f"the answer is not HTTP ({type(error).__name__})"

@@ -789,7 +789,7 @@ def test_a_resolver_that_does_not_answer_is_not_waited_for(
         found = oss.endpoints(read(own, tmp_path))
     finally:
         ended.set()
-    assert "files.example.com: no answer of DNS within 0.01 s" in found.detail
+    assert "files.example.com: no answer from DNS within 0.01 s" in found.detail
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_it_passes_against_the_function_that_wants_logins(
     assert not table.failed, table.text
     table.check("token", "PASS", "uploads/alice/")
     table.check("page", "PASS", "login in the header")
-    table.check("logins", "PASS", "none, an altered one, an unsigned one")
+    table.check("logins", "PASS", "no login, an altered login, an unsigned login")
     table.check("upload", "PASS", "uploads/alice/smoke-test-")
     assert login not in table.text
 
@@ -141,7 +141,7 @@ def test_a_function_without_tokens_is_sound(tmp_path: Path) -> None:
     assert not table.failed, table.text
     for line in ("token", "expiration", "Android", "page", "upload"):
         table.check(line, "SKIP")
-    assert "ENABLED_ROUTES closes them" in table.text
+    assert "ENABLED_ROUTES closes their routes" in table.text
 
 
 def test_a_misconfigured_function_is_named_by_its_health(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_trusted_certificate_is_passed_and_its_end_is_seen(
     with faulty(function.url, sound, tls=server_context(pem)) as url:
         table = smoke(url)
     assert not table.failed, table.text
-    table.check("connection", "PASS", "TLS is verified", "ends in 90 days")
+    table.check("connection", "PASS", "TLS is verified", "expires in 90 days")
 
 
 def test_a_certificate_that_ends_soon_is_a_warning(
@@ -255,7 +255,7 @@ def test_a_certificate_that_ends_soon_is_a_warning(
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     with faulty(function.url, sound, tls=server_context(pem)) as url:
         table = smoke(url)
-    table.check("connection", "WARN", "ends in 3 days")
+    table.check("connection", "WARN", "expires in 3 days")
 
 
 def test_an_untrusted_certificate_ends_the_test_before_the_login_is_sent(

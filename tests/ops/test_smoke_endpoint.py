@@ -46,7 +46,9 @@ def test_a_closed_public_endpoint_is_named_with_what_to_do() -> None:
         assert word in first.finding.detail
     # A refusal for that reason proves nothing about policies.
     assert {check.finding.outcome for check in neighbours} == {Outcome.SKIP}
-    assert {check.finding.detail for check in neighbours} == {"OSS takes no data calls there"}
+    assert {check.finding.detail for check in neighbours} == {
+        "OSS refuses data calls at this endpoint"
+    }
 
 
 def test_it_uploads_by_a_domain_of_the_bucket(
@@ -78,7 +80,7 @@ def test_it_uploads_by_a_domain_of_the_bucket(
         (
             "files.localhost",
             True,
-            'write "127.0.0.1 files.localhost" into /etc/hosts '
+            'add the line "127.0.0.1 files.localhost" to /etc/hosts '
             "(docs/sandbox.md, An account of today)",
         ),
         (
@@ -138,14 +140,14 @@ def test_a_server_that_gives_no_whole_answer_is_said_to_take_the_connection() ->
 def test_an_emulators_address_is_called_by_its_name() -> None:
     first, *others = upload.check_upload(token("http://10.0.2.2:7081"), None)
     assert first.finding.outcome is Outcome.FAIL
-    assert "only an Android emulator reaches this machine at it" in first.finding.detail
+    assert "only an Android emulator reaches this machine at this address" in first.finding.detail
     assert {check.finding.outcome for check in others} == {Outcome.SKIP}
 
 
 @pytest.mark.parametrize("value", ["true", 1, None, "files.example.com"])
 def test_a_cname_that_is_no_boolean_is_a_fault(value: object) -> None:
     faults = contract.token_faults(token("https://files.example.com", Cname=value))
-    assert "Scope.Cname must be true or false, since it configures SDKs" in faults
+    assert "Scope.Cname must be true or false, because it configures SDKs" in faults
     for is_own in (True, False):
         made = token("https://files.example.com", Cname=is_own)
         assert not any("Cname" in fault for fault in contract.token_faults(made))
