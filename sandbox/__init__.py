@@ -1,6 +1,7 @@
-"""The cloud on a laptop: STS, RAM and OSS that verify and enforce, for development and tests only.
+"""Simulates the cloud on a laptop, for development and tests only.
 
-Nothing here is deployed, and nothing in functions/ imports it.
+The sandbox's STS, RAM and OSS verify signatures and enforce policies. Nothing here is deployed, and
+no file in functions/ imports it.
 """
 
 from pathlib import Path

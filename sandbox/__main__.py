@@ -1,8 +1,8 @@
-"""`python -m sandbox run` (make run), `token`, `account-key` and `clean` (make targets of these
-names).
+"""The commands of `python -m sandbox`: `run`, `token`, `account-key` and `clean`.
 
-The first two run the production handler. With CLOUD=1 it calls the real STS, and has the
-developer's own key. Without it, it holds nothing real (environment.py).
+Each command has a make target of the same name. `run` and `token` run the production handler. With
+CLOUD=1 the handler calls the real STS with the developer's own key. Without CLOUD=1 it has no real
+keys, names or addresses (environment.py).
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ from token_service.settings.reading import Settings
 
 log = logging.getLogger("sandbox")
 
-DEFAULT_PORT = 7080  # the gateway's; OSS takes the next one
+DEFAULT_PORT = 7080  # of the gateway; OSS uses the next port
 DEFAULT_CALLER = "alice"
-LAST_PORT = 65535  # TCP's
+LAST_PORT = 65535  # the highest TCP port
 END_SECONDS = 2
-"""End cleanly, then without waiting for threads (one may wait for STS)."""
+"""Seconds for a clean end. Then the process ends although a thread may still wait for STS."""
 
 
 class UsageError(Exception):
@@ -84,7 +84,10 @@ class Unsound(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command: 0, or 1 with one clear line on stderr (or an error's JSON on stdout)."""
+    """Run a command, and return its exit code, 0 or 1.
+
+    Each fault is printed as one line on stderr. `token` also prints the faults as JSON on stdout.
+    """
     options = _options(arguments)
     command: str = options.command
     log_lines.set_up()
@@ -119,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, fault = error.code, error.message
     banner.release_log()
     if command == "token":
-        # In the function's form, for programs that read the output.
+        # Programs may read this output, so it has the form of the function's own errors.
         message = "; ".join(fault.splitlines())
         print(json.dumps({"StatusCode": 500, "ErrorCode": code, "ErrorMessage": message}))
     for line in fault.splitlines():
@@ -134,7 +137,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--given",
         default="",
         metavar="NAMES",
-        help="names of the variables that were set on make's command line, separated by blanks",
+        help="names of the variables that were set on make's command line, separated by spaces",
     )
     parser.add_argument(
         "--build-page", action="store_true", help="with run: build the page in the background"
@@ -143,13 +146,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--make",
         type=int,
         metavar="PID",
-        help="process id of make: take only names among its arguments",
+        help="process id of make; only names among its arguments are accepted",
     )
     return parser.parse_args(arguments)
 
 
 def _given(names: str, make_pid: int | None) -> frozenset[str]:
-    """The function's variables that stand on the command line. Raises UsageError."""
+    """The function's variables that are set on the command line. Raises UsageError."""
     return _on_command_line(RULES.keys() & names.split(), make_pid)
 
 
@@ -164,8 +167,11 @@ def _on_command_line(given: Collection[str], make_pid: int | None) -> frozenset[
 
 
 def _check_names(given: str, make_pid: int | None) -> None:
-    """Warn of names that look misspelt. Raises UsageError for one on the command line that was
-    meant as a check."""
+    """Warn about names that look misspelt.
+
+    Raises UsageError for such a name on the command line if the variable that was meant is a check
+    or a limit.
+    """
     found = misspelt.find(os.environ)
     named = _on_command_line({name for name, _ in found}.intersection(given.split()), make_pid)
     wrong = []
@@ -180,11 +186,11 @@ def _check_names(given: str, make_pid: int | None) -> None:
 
 
 def _ports(env: Mapping[str, str]) -> Ports:
-    """Read PORT; PUBLIC_ENDPOINT=closed adds a port. Raises UsageError."""
+    """Read PORT. PUBLIC_ENDPOINT=closed adds a port. Raises UsageError."""
     public = env.get("PUBLIC_ENDPOINT") or "open"
     if public not in ("open", "closed"):
         raise UsageError(
-            "PUBLIC_ENDPOINT must be closed (to data calls, as for new accounts of OSS) or open"
+            "PUBLIC_ENDPOINT must be open, or closed (no data calls, as for new accounts of OSS)"
         )
     is_closed = public == "closed"
     if is_closed and env.get("CLOUD") == "1":
@@ -195,17 +201,19 @@ def _ports(env: Mapping[str, str]) -> Ports:
     more, number = (3, "three") if is_closed else (2, "two")
     last = LAST_PORT - more
     if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= last:
-        raise UsageError(f"PORT must be a number from 1 to {last}: it and the {number} after it")
+        raise UsageError(
+            f"PORT must be a number from 1 to {last}; the {number} ports after it are used too"
+        )
     return Ports(*range(int(text), int(text) + 1 + more))
 
 
 def _lan_address(command: str, given: str, make_pid: int | None) -> str:
-    """Read LAN, and refuse HOST. Raises UsageError, Misconfiguration."""
+    """Read LAN, and refuse HOST. Raises UsageError or Misconfiguration."""
     names = {*RULES, "LAN", "HOST"}.intersection(given.split())
     named = _on_command_line(names if names & {"LAN", "HOST"} else (), make_pid)
     if lan.is_ignored(os.environ, named):
         log.warning(
-            "LAN is not taken from the environment, since it opens this machine to others: "
+            "LAN is ignored in the environment, since it opens this machine to others; to set it: "
             "make %s LAN=1",
             command,
         )
@@ -213,30 +221,30 @@ def _lan_address(command: str, given: str, make_pid: int | None) -> str:
 
 
 def _takes_v1(env: Mapping[str, str]) -> bool:
-    """Whether the sandbox's OSS takes signature V1. Raises UsageError."""
+    """Whether the sandbox's OSS accepts signature V1. Raises UsageError."""
     value = env.get("SIGNATURE_V1", "")
     if value not in ("", "0", "1"):
         raise UsageError(
-            "SIGNATURE_V1 must be 1 (OSS takes signature V1, as for old buckets) or 0 (it does not)"
+            "SIGNATURE_V1 must be 1 (OSS accepts signature V1, as for old buckets) or 0 (V4 only)"
         )
     return value == "1"
 
 
 def _read_env_file() -> None:
-    """With CLOUD=1 read .env into the environment; else say that it is not read."""
+    """With CLOUD=1 read .env into the environment; else warn that .env is not read."""
     if os.environ.get("CLOUD") == "1":
         loaded = dotenv.load(Path(), os.environ)
         if loaded.path is not None:
             log.warning("%s", dotenv.told(loaded))
             os.environ.update(loaded.variables)
     elif Path(dotenv.NAME).exists():
-        log.warning(".env is not read: it is the deployment's file; CLOUD=1 reads it")
+        log.warning(".env is not read, since it is for the deployment; with CLOUD=1 it is read")
 
 
 def _in_cloud(env: Mapping[str, str]) -> bool:
-    """Whether the real STS is asked for. Raises UsageError."""
+    """Whether CLOUD=1 selects the real STS. Raises UsageError."""
     if env.get("CLOUD", "") not in ("", "0", "1"):
-        raise UsageError("CLOUD must be 1 (the real STS) or 0 (the sandbox's)")
+        raise UsageError("CLOUD must be 1 (the real STS) or 0 (the sandbox's STS)")
     if env.get("CLOUD") != "1":
         return False
     missing = [name for name in CLOUD_VARIABLES if not env.get(name)]
@@ -246,13 +254,13 @@ def _in_cloud(env: Mapping[str, str]) -> bool:
 
 
 def _cloud() -> Settings:
-    """Build the function's environment for the real STS; report values that were guessed."""
+    """Build the function's environment for the real STS; warn about defaults that may be wrong."""
     unnamed = [name for name in ("BUCKET_NAME", "OSS_REGION") if not os.environ.get(name)]
     env = cloud_environment(os.environ)
     settings = _adopt(env)
     for name in unnamed:
         log.warning(
-            "%s is not set: the default %s is used, which may not be yours", name, env[name]
+            "%s is not set; the default %s is used, which may not be yours", name, env[name]
         )
     return settings
 
@@ -271,7 +279,7 @@ def _run_in_cloud(port: int) -> int:
 
 def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: bool) -> int:
     takes_v1 = _takes_v1(os.environ)
-    # Bind the ports before anything is written, so that a second `make run` changes nothing.
+    # Bind the ports before anything is written: a second `make run` must fail without a change.
     listeners = [listen(port) for port in ports if port is not None]
     lan_listeners = lan.listeners(lan_address, ports)
     env, settings, folder, secrets = _sandbox("run", given, ports, lan_address)
@@ -305,8 +313,10 @@ def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: 
 
 
 def _function(public_key: bytes | None = None) -> ASGIApp:
-    """The production handler behind the gateway. Raises ServiceError, as /health would answer."""
-    # Not before _adopt: the handler reads os.environ.
+    """The gateway with the production handler. Raises the ServiceError that /health would report.
+
+    It must be called after _adopt(), because the handler reads os.environ.
+    """
     import index
 
     # Render all policies now, so that a faulty one is reported at the start.
@@ -324,7 +334,7 @@ def _token_of_cloud() -> int:
 def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
     _check_folder(ports)
     listener = listen(0)
-    # OSS_ENDPOINT is the address of `make run`, where the token is valid.
+    # OSS_ENDPOINT is the address where `make run` serves OSS: there the token is valid.
     ports = ports._replace(sts=listener.getsockname()[1])
     env, settings, _, secrets = _sandbox("token", given, ports, lan_address)
     headers = _token_headers(env, settings, _demo_secret(env, settings, secrets))
@@ -375,10 +385,10 @@ def _say_ignored(command: str, names: Sequence[str]) -> None:
         return
     possible = [name for name in names if name not in CREDENTIALS and "ENDPOINT" not in name]
     log.warning(
-        "ignored in the environment, since the sandbox holds nothing real: %s (CLOUD=1 uses "
-        "them%s)",
+        "ignored in the environment, since the sandbox uses no real keys or names: %s (CLOUD=1 "
+        "uses them%s)",
         ", ".join(names),
-        f"; make {command} {possible[0]}=... gives one here" if possible else "",
+        f"; make {command} {possible[0]}=... sets one here" if possible else "",
     )
 
 
@@ -386,8 +396,8 @@ def _check_folder(ports: Ports) -> None:
     folder = cloud.state_folder(os.environ)
     if is_lost(folder, ports.gateway):
         raise UsageError(
-            f"a sandbox runs on port {ports.gateway}, but its folder {folder} is missing: stop it "
-            f"and start `make run` again, or set its SANDBOX_DIR or PORT"
+            f"a sandbox runs on port {ports.gateway}, but its folder {folder} is missing. Stop "
+            f"this sandbox and start `make run` again, or set its SANDBOX_DIR or PORT"
         )
 
 
@@ -400,7 +410,7 @@ def _secrets() -> tuple[Path, cloud.Secrets]:
 
 
 def _demo_secret(env: Mapping[str, str], settings: Settings, secrets: cloud.Secrets) -> str | None:
-    """The key of demo logins; None without logins, or with the developer's own keys."""
+    """The key of demo logins; None if there are no logins or the developer's own keys are used."""
     is_ours = settings.auth.names_callers and env.get("JWT_SECRET") == secrets.jwt_secret
     return secrets.jwt_secret if is_ours else None
 
@@ -465,16 +475,16 @@ async def _until_told(
 
     def end() -> None:
         stop.set()
-        # From now on, broken connections are intended.
+        # From now on, the sandbox itself breaks connections, so these are no errors.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        # Everything that was confirmed to a client is on disk.
+        # No file is lost: everything that was confirmed to a client is on disk.
         timer = threading.Timer(END_SECONDS, os._exit, [0])
         timer.daemon = True
         timer.start()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    # Print it last: a program that has read it may stop this process.
+    # Print the text last, since a program may stop this process as soon as it has read the text.
     print(text, flush=True)
     banner.release_log()
     with beside or contextlib.nullcontext():

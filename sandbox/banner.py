@@ -20,7 +20,7 @@ from token_service.login import callers
 from token_service.settings import variables
 from token_service.settings.reading import Settings
 
-# In one line, to be copied; docs/start.md has the same as a script.
+# This command is one line, so that it can be copied. docs/start.md has the script of the command.
 _PUT = (
     "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
     "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken'], "
@@ -38,7 +38,7 @@ def of_sandbox(
     link: Callable[[str], str] = str,
     phone: Sequence[str] = (),
 ) -> str:
-    """The banner of `make run`: facts, then commands to copy, and the lines for a `phone`.
+    """The banner of `make run`: facts, then commands to copy, then the lines for a `phone`.
 
     `link` makes a URL clickable.
     """
@@ -69,7 +69,7 @@ def hold_log() -> None:
 
 
 def release_log() -> None:
-    """Write the held lines, and from now on each line at once."""
+    """Write the held log lines. From now on, each line is written immediately."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, MemoryHandler) and handler.target is not None:
@@ -100,7 +100,7 @@ def _deployed(settings: Settings) -> str:
 
 
 def _others(ports: Ports) -> list[tuple[str, str, str]]:
-    """OSS's addresses if the public one is closed: name, address, and its use."""
+    """The addresses of OSS if its public endpoint is closed: name, address and use of each."""
     if ports.internal is None:
         return []
     return [
@@ -118,16 +118,17 @@ def of_cloud(url: str, settings: Settings) -> str:
             "",
             *_facts(url, settings),
             "",
-            "Try:  curl with that token URL. Everybody who knows it gets real tokens; web pages "
-            "do not.",
-            "It is printed only here, and the next run has another one.",
+            "Try:  curl with that token URL. Everybody who knows the URL gets real tokens; web "
+            "pages do not.",
+            "The URL is printed only here, and the next run has another one.",
             "Ctrl-C ends it.",
         ]
     )
 
 
 def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] = ()) -> list[str]:
-    """All addresses: the line OSS has the one in tokens; OSS's other addresses follow."""
+    """Lines with all addresses. The line "OSS" has the address that tokens name; OSS's other
+    addresses follow."""
     auth = "jwt" if settings.auth.names_callers else "anonymous"
     oss = str(settings.oss_endpoint)
     role = "".join(f"; {role}" for _, address, role in others if address == oss)
@@ -141,7 +142,7 @@ def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] 
 
 
 def _first_commands(url: str, settings: Settings, has_demo_logins: bool, ports: Ports) -> list[str]:
-    """Commands to copy into another terminal; the upload only if it would succeed."""
+    """Commands to copy into another terminal. The upload is left out if it would fail."""
     host = settings.oss_endpoint.host
     is_found = not host.endswith(".localhost") or not unresolved(host)
     hint = f'Python and Node.js may not find {host}: write "127.0.0.1 {host}" into /etc/hosts'
@@ -182,7 +183,7 @@ def _shows_isolation(settings: Settings) -> bool:
     try:
         policy = Policy.parse(Policies(settings.policy_choices).render(grant))
     except PolicyGrammarError:
-        # The sandbox's STS will refuse it, and say why.
+        # The sandbox's STS will refuse this policy and report the reason.
         return False
     account = settings.role_arn.split(":")[3]
 

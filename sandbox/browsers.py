@@ -1,7 +1,7 @@
-"""A browser that opens the function's URL gets a line that says what it is for, and no keys.
+"""Answers a browser that opens the function's URL with a short text instead of keys.
 
-A browser asks for text/html by name. Apps, curl, and a page's own requests do not, and get JSON as
-before. A deployed function has no such line.
+A browser asks for text/html by name. Apps, curl, and requests of a page's script do not, so they
+get the function's JSON. A deployed function answers everybody with JSON.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox import gateway
 
 _OURS = "/sandbox/"
-# Java's HttpURLConnection, which is no browser, sends this before "*" (seen with Java 17). Newer
-# versions ask for */*.
+# Java's HttpURLConnection is no browser, but its Accept header begins with this text (seen with
+# Java 17). Newer versions of Java send */*.
 _JAVA = "text/html, image/gif, image/jpeg, *"
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -68,7 +68,7 @@ def create_app(function: ASGIApp, page: str | None) -> ASGIApp:
         request = Request(scope)
         if request.method not in ("GET", "HEAD") or scope["path"].startswith(_OURS):
             await function(scope, receive, send)
-        # The gateway refuses a Host that is another name.
+        # A request with a foreign Host goes to the gateway, which refuses it.
         elif is_browser(request.headers) and gateway.refusal_of_host(request) is None:
             await _line(request.headers, page)(scope, receive, send)
         else:

@@ -1,6 +1,7 @@
 """The sandbox's cloud: the account, key, role and bucket that the function's environment names.
 
-It is kept in one folder (.sandbox/), so objects and tokens are still valid in the next run.
+All of it is stored in one folder (.sandbox/), so objects and tokens are still valid in the next
+run.
 """
 
 from __future__ import annotations
@@ -31,12 +32,11 @@ from token_service.settings.parsing import Reader
 from token_service.settings.reading import read_access_key, read_settings
 
 RULE_ID = "uploads-are-kept"
-"""The ID of the rule that template.yml gives the bucket; the sandbox uses the same one."""
+"""The ID of the bucket's rule against overwriting, the same ID as in template.yml."""
 
 
 class Damaged(Exception):
-    """Raised for a file of the folder whose content the sandbox did not write; the message names
-    it."""
+    """Raised for a file whose content the sandbox did not write. The message names the file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is damaged; make clean removes it, with all stored objects")
@@ -55,25 +55,25 @@ class Secrets:
     def jwt_secret(self) -> str:
         """The key of demo logins (AUTH=jwt), 64 hexadecimal digits.
 
-        It is derived from the seal key, so every version's secrets.json yields it, and processes
-        agree.
+        It is derived from the seal key. So a secrets.json of any version is enough, and all
+        processes compute the same key.
         """
         return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
 
     @property
     def callback_secret(self) -> str:
-        """The secret for callbacks if CALLBACK_SECRET is not set; it is derived in the same way."""
+        """The secret for callbacks if CALLBACK_SECRET is not set, derived from the seal key."""
         return hmac.digest(bytes.fromhex(self.seal_key), b"callback seals", "sha256").hex()
 
     @property
     def multipart_secret(self) -> str:
-        """The secret for resumable uploads if MULTIPART_SECRET is not set; derived in the same
-        way."""
+        """The secret for resumable uploads if MULTIPART_SECRET is not set, derived from the seal
+        key."""
         return hmac.digest(bytes.fromhex(self.seal_key), b"multipart seals", "sha256").hex()
 
     @property
     def account_key(self) -> tuple[str, str]:
-        """The id and the secret of the account's own key; also derived from the seal key."""
+        """The id and the secret of the account's own key, derived from the seal key."""
         digest = hmac.digest(bytes.fromhex(self.seal_key), b"account key", "sha256").hex()
         return f"LTAI5t{digest[:18]}", digest[18:48]
 
@@ -114,7 +114,7 @@ def state_folder(env: Mapping[str, str]) -> Path:
 
 
 def load_secrets(folder: Path) -> Secrets:
-    """Read the secrets, or make them on the first run; readable by their owner only.
+    """Read the secrets, or make them on the first run. Only the file's owner can read them.
 
     Raises Damaged.
     """
@@ -135,7 +135,7 @@ def load_secrets(folder: Path) -> Secrets:
 
 
 def load_signer(folder: Path, public_key_url: str) -> CallbackSigner:
-    """Read the key that signs OSS's callbacks (PEM), or make it; readable by its owner only.
+    """Read the key that signs OSS's callbacks (PEM), or make it. Only the file's owner can read it.
 
     Raises Damaged.
     """
@@ -153,12 +153,12 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
     made = make()
-    # Readable by its owner only, and with a unique name.
+    # This file is readable by its owner only, and its name is unique.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.write(made)
     draft = Path(file.name)
     try:
-        # link, not replace: if two first runs overlap, both must use the file of the first one.
+        # A link fails if the file exists. So if two first runs overlap, both use the same file.
         path.hardlink_to(draft)
     except FileExistsError:
         return path.read_text()
@@ -168,13 +168,14 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
 
 
 def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
-    """The account's own key, the function's, and the upload role that the latter may assume.
+    """The account's own key, the function's key, and the upload role that this key may assume.
 
     The role may do everything under the prefix, and nothing outside. So the policy decides what a
-    token may do, and no policy can open more. The key itself signs URLs and forms, and lists
-    uploads: there it may only put (also in parts), get and list.
+    token may do, and no policy can allow more than the role. The function's key also signs URLs
+    and forms, and lists uploads. For these it may only put (also in parts), get and list under the
+    prefix.
     """
-    # The function strips blanks too.
+    # These readers strip spaces around values, as the function does.
     settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
     account = settings.role_arn.split(":")[3]
     user_arn = f"acs:ram::{account}:user/token-function"
@@ -225,15 +226,15 @@ def create(
 ) -> Cloud:
     """Create the account, roles and bucket that the function's (already checked) environment names.
 
-    Pages of any origin may upload to the bucket: they need a token all the same. With OVERWRITE=no
-    the bucket has the rule of template.yml against overwriting, and else not; other rules that it
-    was given stay. Raises Damaged.
+    Pages of any origin may upload to the bucket, because they need a token in any case. With
+    OVERWRITE=no the bucket gets the rule of template.yml against overwriting; otherwise that rule
+    is removed. Other rules of the bucket stay. Raises Damaged.
     """
     settings = read_settings(function_env)
     try:
         storage = Storage(folder / "oss", limits=limits)
     except sqlite3.OperationalError:
-        # Locked, or a full disk: nothing that `make clean` should mend.
+        # The database is locked or the disk is full, so `make clean` would not help.
         raise
     except sqlite3.DatabaseError:
         raise Damaged(folder / "oss") from None
@@ -256,8 +257,8 @@ def oss_app(
     callback_urls: frozenset[str] | None = None,
     notes: RequestNotes | None = None,
 ) -> ASGIApp:
-    """The application of OSS; it keeps its answers to pages in `notes`, and takes the options of
-    oss.Site."""
+    """The application of OSS, with the options of oss.Site. It keeps its answers to pages in
+    `notes`."""
     app = oss.create_app(
         made.storage,
         made.identities,
@@ -284,9 +285,9 @@ def services(
 ) -> list[Service]:
     """OSS and STS, each with the bound socket that it is served on.
 
-    With an `internal_listener` there are two endpoints of OSS, as for an account of today: a public
-    one, which is closed to data calls, and the region's internal one. `takes_v1` as in oss.Site;
-    OSS's answers to pages go to `notes`.
+    With an `internal_listener` OSS has two endpoints, as for a new account: a public endpoint that
+    is closed to data calls, and the region's internal endpoint. `takes_v1` is that of oss.Site.
+    OSS's answers to pages are kept in `notes`.
     """
     is_closed = internal_listener is not None
     public = oss_app(made, signer, takes_v1=takes_v1, is_public_closed=is_closed, notes=notes)

@@ -1,8 +1,9 @@
 """Finds the variables on make's own command line, as opposed to its environment.
 
-make exports both in the same way. Its $(origin) distinguishes them, with one exception: make also
-calls variables from MAKEFLAGS "command line". So the arguments of make's process are checked as
-well. Only names are read here; the values come through the environment.
+make exports variables of both origins in the same way. make's function $(origin) distinguishes
+them, with one exception: it reports "command line" also for variables from MAKEFLAGS. So the
+arguments of make's process are checked as well. Only names are read here; the values come through
+the environment.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
 
 
 def _assigned(argument: str) -> str:
-    """The name in NAME=value, or in another form that make takes for an assignment; else ""."""
+    """The name in NAME=value, or in another form of assignment that make accepts; else ""."""
     found = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[+!]|:{0,3})=", argument)
     return found[1] if found else ""
 
@@ -34,7 +35,8 @@ def _arguments(pid: int) -> list[str]:
     process = Path(f"/proc/{pid}/cmdline")
     if process.exists():
         return process.read_bytes().decode("utf-8", "replace").split("\0")
-    # Without /proc, as on macOS: split at blanks. $(origin) has excluded other names.
+    # macOS has no /proc, so the command is split at spaces. A part of a value may then look like an
+    # assignment, but $(origin) has already excluded names that were not set.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:

@@ -1,7 +1,7 @@
-"""Plays an app's sign-in (make run AUTH=jwt): `GET /sandbox/login?user=ID` answers a login for ID.
+"""Simulates an app's sign-in (make run AUTH=jwt). GET /sandbox/login?user=ID returns ID's login.
 
-The route stands in front of the gateway and is not part of the function, which verifies these
-logins like all others.
+The route is not part of the function: it is answered before the gateway. The function verifies
+these logins like all others.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from token_service.routes.refusals import MethodNotAllowed, NotFound
 from token_service.settings.reading import Settings
 
 PATH = "/sandbox/login"
-LOGIN_SECONDS = 3600  # how long a login is good for; ours to choose
+LOGIN_SECONDS = 3600  # how long a login is valid; the sandbox's own choice
 MAX_LOGIN_CHARACTERS = 8192
-"""The longest login that logins.py accepts. Importing it from there would load PyJWT with
-AUTH=anonymous."""
+"""The longest login that logins.py accepts. It is repeated here, because importing logins.py would
+load PyJWT with AUTH=anonymous."""
 _METHODS = "GET, HEAD, OPTIONS"
 
 
@@ -55,7 +55,7 @@ def make_login(
 def create_app(function: ASGIApp, settings: Settings, secret: str | None, cors: Cors) -> ASGIApp:
     """Answer PATH, and pass all other requests to `function`.
 
-    `secret` is None if the developer's own keys verify logins: then PATH is 404, as with
+    `secret` is None if the developer's own keys verify logins. Then PATH answers 404, as with
     AUTH=anonymous. `cors`, the function's rule, decides which pages may read the answers.
     """
 
@@ -64,7 +64,7 @@ def create_app(function: ASGIApp, settings: Settings, secret: str | None, cors: 
             raise NotFound("there is no sign-in with AUTH=anonymous; start with make run AUTH=jwt")
         if secret is None:
             raise NotFound(
-                "no demo logins: the sandbox does not sign with keys of your own "
+                "there are no demo logins, since the sandbox does not sign with your own keys "
                 "(JWT_SECRET, JWT_JWKS_FILE or JWT_JWKS_URL is set)"
             )
         if request.method not in ("GET", "HEAD"):

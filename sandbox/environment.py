@@ -2,9 +2,9 @@
 
 cloud.py creates the things that the environment names.
 
-The sandbox answers every page and every process of the machine, so it holds nothing real. But a
-shell may hold the deployment's variables. So RULES says from where each variable may be taken. With
-CLOUD=1 all are taken.
+Every page and every process on the machine can call the sandbox, so it must not use real keys,
+names or addresses. But the developer's shell may hold the deployment's variables. So RULES says
+where the value of each variable may come from. With CLOUD=1 all variables are used.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ REGION = "cn-hangzhou"
 BUCKET = "sandbox-bucket"
 CNAME = "files.localhost"
 """The bucket's own domain. Browsers and curl resolve each name below localhost to loopback (RFC
-6761, section 6.3). The C library, and so Python and Node.js, may not know such a name."""
+6761, section 6.3). The C library, and so Python and Node.js, may not resolve such a name."""
 RUN_POLICY = "bucket_read_write_policy"
-"""The default POLICY_FILE of `make run`, with which a newcomer sees the uploads."""
+"""The default POLICY_FILE of `make run`. It allows reading, so a newcomer can see the uploads."""
 PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
 CREDENTIALS = (
@@ -32,7 +32,7 @@ CREDENTIALS = (
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "ALIBABA_CLOUD_SECURITY_TOKEN",
 )
-"""The function's key: id, secret, and the token of a temporary one."""
+"""The variables of the function's key: id, secret, and the token of a temporary key."""
 CLOUD_VARIABLES = (*CREDENTIALS[:2], "ROLE_ARN")
 """The variables that CLOUD=1 requires."""
 LOGIN_KEYS = ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")
@@ -54,7 +54,7 @@ def _is_loopback(url: str) -> bool:
 
 
 def _is_local(url: str) -> bool:
-    """The accepted hosts for clients' data: there a name below localhost is local too."""
+    """Whether a URL is local: at a loopback or private address, or at a name below localhost."""
     is_below = re.fullmatch(r"([a-z0-9-]+\.)+localhost", _host(url))
     return bool(is_below) or _is_in(url, (*_LOOPBACK, *PRIVATE))
 
@@ -62,7 +62,7 @@ def _is_local(url: str) -> bool:
 def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     """Whether a URL, or a bare host with or without a port, is at an address of `networks`.
 
-    A name is in no network, since it may lead anywhere; only localhost counts as loopback.
+    A name is in no network, since it may resolve to any address. Only localhost counts as loopback.
     """
     host = _host(url)
     try:
@@ -83,7 +83,8 @@ def _host(url: str) -> str:
 
 
 class Ports(NamedTuple):
-    """The ports of all servers, in sequence; `internal` only if the public endpoint is closed."""
+    """The ports of all servers, in sequence. `internal` is set only if the public endpoint is
+    closed."""
 
     gateway: int
     oss: int
@@ -124,7 +125,7 @@ RULES: Mapping[str, Rule] = {
     "STS_ENDPOINT": Rule(
         _none, _is_loopback, "must be a loopback address; the sandbox does not call the real STS"
     ),
-    # Names of real things, which every signature and answer would show.
+    # Names of real things, which would appear in signatures and answers.
     **dict.fromkeys(("ROLE_ARN", "BUCKET_NAME"), _GIVEN),
     # Secrets whose logins, seals or webhook signatures the production system would accept.
     **dict.fromkeys(
@@ -135,7 +136,7 @@ RULES: Mapping[str, Rule] = {
         ("JWT_JWKS_FILE", "JWT_JWKS_URL", "CALLBACK_PUBLIC_KEY_URL", "UPLOAD_HOOK_URL"), _GIVEN
     ),
     "CALLBACK_URL": Rule(_is_loopback, _any),
-    # Settings for an incident: they name real callers, and are a fault with AUTH=anonymous.
+    # Settings for an incident. They name real callers, and AUTH=anonymous refuses them.
     **dict.fromkeys(("LOGINS_NOT_BEFORE", "DENIED_CALLERS"), _GIVEN),
     # Rights, callers and durations of tokens: these hold no secret, address or name of a real
     # thing.
@@ -151,7 +152,7 @@ RULES: Mapping[str, Rule] = {
         _HARMLESS,
     ),
 }
-"""Every variable of the function, and from where the sandbox takes it."""
+"""Every variable of the function, and which of its values the sandbox uses."""
 
 
 def sandbox_environment(
@@ -167,16 +168,16 @@ def sandbox_environment(
     gateway_port: int | None = None,
     internal_port: int | None = None,
 ) -> dict[str, str]:
-    """The function's variables for the sandbox: those that RULES takes from `env`, else generated
-    ones.
+    """The function's variables for the sandbox. RULES decides which values come from `env`; all
+    others are generated.
 
-    `given` are the names in `env` that stand on the command line. The gateway serves the key of the
-    sandbox's callbacks at `gateway_port`; None: nobody serves it. The credentials are always `key`.
-    With an `internal_port`, OSS plays the region's internal endpoint there. The public endpoint is
-    then closed, and clients use the bucket's own domain.
+    `given` are the names in `env` that are set on the command line. The gateway serves the public
+    key of the sandbox's callbacks at `gateway_port`, or nowhere if this is None. The credentials
+    are always `key`. With an `internal_port`, OSS simulates the region's internal endpoint at that
+    port. The public endpoint is then closed, and clients use the bucket's own domain.
 
-    The keys that verify logins count together: `jwt_secret` is used only if no such key was given.
-    Raises Misconfiguration for a refused value on the command line.
+    `jwt_secret` is used only if `env` gives no other key that verifies logins. Raises
+    Misconfiguration for a refused value on the command line.
     """
     taken = _taken(env, given)
     public = "127.0.0.1" if internal_port is None else CNAME
@@ -185,7 +186,7 @@ def sandbox_environment(
         **dict(zip(CREDENTIALS, key, strict=False)),
         "ROLE_ARN": f"acs:ram::{ACCOUNT}:role/sandbox-upload",
         "OSS_ENDPOINT": f"http://{public}:{oss_port}",
-        # The function cannot use the emulator's address of this machine.
+        # The Android emulator's address for this machine would not work for the function.
         "OSS_INTERNAL_ENDPOINT": f"http://127.0.0.1:{internal_port or oss_port}",
         "STS_ENDPOINT": f"http://127.0.0.1:{sts_port}",
         "CALLBACK_SECRET": callback_secret,
@@ -201,9 +202,9 @@ def sandbox_environment(
 
 
 def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
-    """The variables with which another system may trust the function's output. Then pages and demo
-    logins are refused. Tokens of another STS may open anything. Seals and webhooks may use a
-    developer's own secret, or go to a developer's own back end."""
+    """The variables that may make other systems trust the function's output. If one is set, pages
+    and demo logins are refused. Tokens of another STS may allow anything. Seals and webhooks may
+    use the developer's own secret, or reach the developer's own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     found = [name for name in given if taken.get(name)]
     hook = taken.get("UPLOAD_HOOK_URL", "")
@@ -216,7 +217,7 @@ def ignored(env: Mapping[str, str], given: Collection[str] = ()) -> list[str]:
 
 
 def _taken(env: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
-    """`env` without the variables that RULES ignores. Raises Misconfiguration."""
+    """Return `env` without the variables that RULES ignores. Raises Misconfiguration."""
     left_out = {name for name in RULES.keys() & env.keys() if not _takes(name, env, given)}
     for name in RULES:
         if name in left_out and name in given and env[name].strip():

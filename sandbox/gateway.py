@@ -1,7 +1,7 @@
-"""Plays Function Compute's HTTP trigger: HTTP -> event -> handler -> HTTP.
+"""Simulates Function Compute's HTTP trigger: HTTP -> event -> handler -> HTTP.
 
-The handler is the production one and gets a real event, so the deployed code is what runs here. The
-event's shape and the limits are vendor documentation (HTTP trigger, FC 3.0).
+The production handler runs here, and gets an event as on the platform. The form of the event and
+the limits follow the vendor's documentation (HTTP trigger, FC 3.0).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from token_service.app import App
 from token_service.http import fc_event
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # the platform's limit on a request (vendor documentation)
-# The platform sets these itself, and drops them from an answer.
+# The platform sets these headers itself, and drops them from the handler's answer.
 _RESERVED_HEADERS = {"connection", "content-length", "date", "keep-alive", "server"}
 
 log = logging.getLogger("sandbox.gateway")
@@ -49,8 +49,8 @@ def create_app(
 ) -> ASGIApp:
     """Serve `handler` on every path and method; `initialize` runs before its first request.
 
-    One path is not the function's: that of the `public_key` (PEM) of the sandbox's callbacks, which
-    the real OSS serves from its own host.
+    The gateway itself answers one path, with the `public_key` (PEM) of the sandbox's callbacks. The
+    real OSS serves its public key from its own host.
     """
     cold = [True]
     lock = threading.Lock()
@@ -80,13 +80,13 @@ def create_app(
         try:
             response = _response(await run_in_threadpool(invoke, event, Context(request_id)))
         except Exception:
-            # As on the platform: an exception is the handler's error.
+            # As on the platform, an exception in the handler becomes an error answer.
             log.exception("the handler failed")
             return _platform_error(502, "InvocationError", "the handler failed; see the log")
         response.headers["x-fc-request-id"] = request_id
         return response
 
-    # There is no router, since it would answer HEAD and unknown methods by itself.
+    # There is no router, since a router would answer HEAD and unknown methods by itself.
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         response = await answer(Request(scope, receive))
         await response(scope, receive, send)
@@ -95,7 +95,7 @@ def create_app(
 
 
 def of_app(app: App, *, public_key: bytes | None = None) -> ASGIApp:
-    """Serve an App of this process, as `create_app` serves the entry point's handler."""
+    """Serve an App of this process in the same way as `create_app` serves the handler."""
 
     def handler(event: bytes, context: object) -> dict[str, object]:  # noqa: ARG001
         return fc_event.write(app.respond(lambda: fc_event.read(event)))
@@ -104,7 +104,7 @@ def of_app(app: App, *, public_key: bytes | None = None) -> ASGIApp:
 
 
 def refusal_of_host(request: Request) -> Response | None:
-    """The refusal of a request whose Host is another name; None for other requests."""
+    """The refusal of a request whose Host is not this machine; None for other requests."""
     if _is_this_machine(request.headers.get("host", "")):
         return None
     message = "the host name must be localhost or an IP address; the gateway refuses other names"
@@ -112,8 +112,9 @@ def refusal_of_host(request: Request) -> Response | None:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether a Host header is safe from DNS rebinding: no name that a stranger's page could have
-    bound to 127.0.0.1 to share our origin. With CLOUD=1 private_url.py accepts fewer."""
+    """Whether a Host header names this machine. A stranger's page could bind another name to
+    127.0.0.1 and so share our origin (DNS rebinding). With CLOUD=1 private_url.py accepts fewer
+    hosts."""
     name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
     if name.lower() == "localhost" or not name:
         return True

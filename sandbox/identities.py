@@ -1,6 +1,6 @@
-"""Who holds which key, and what they may do: users, roles, and sessions of roles.
+"""Users, roles, and sessions of roles: which key belongs to whom, and what its owner may do.
 
-The services (sts.py and oss/) know how a request carries and proves a key.
+The services (sts.py and oss/) read the key from a request and check the request's signature.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MAX_SESSION_POLICY = 2048
 """Characters of a session policy (seen in the SDK's docstrings; 1,024 in older documentation)."""
 
 _TOKEN_PREFIX = "CAIS"  # noqa: S105 - what real tokens begin with
-# Far larger than any seal of assume(), far smaller than a harmful size.
+# The limit is far larger than any token of assume(), and far smaller than a harmful size.
 _MAX_TOKEN = 32 * 1024
 _SEAL_BYTES = hashlib.sha256().digest_size
 
 
 class IdentityError(Exception):
-    """Base of all errors that find() raises. Never holds a secret."""
+    """Base of all errors that find() raises. These errors never hold a secret."""
 
 
 class UnknownAccessKey(IdentityError):
@@ -45,15 +45,15 @@ class MissingSecurityToken(IdentityError):
 
 
 class InvalidSecurityToken(IdentityError):
-    """Raised for a token that was not made here, was altered, or whose role was removed."""
+    """Raised for a token that was altered, was not made here, or belongs to a removed role."""
 
 
 class MismatchedSecurityToken(InvalidSecurityToken):
-    """Raised for a sound token that belongs to another key."""
+    """Raised for a genuine token that belongs to another key."""
 
 
 class ExpiredSecurityToken(IdentityError):
-    """Raised for a sound token whose time has passed."""
+    """Raised for a genuine token that has expired."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ class AccessKey:
 class Role:
     """A role: `arn` like acs:ram::ACCOUNT:role/NAME, `trusted` the ARNs that may assume it.
 
-    A trusted acs:ram::ACCOUNT:root stands for everybody in that account, and a role's ARN for its
-    sessions (vendor documentation of trust policies). `max_session_seconds`: 3,600 to 43,200.
+    A trusted acs:ram::ACCOUNT:root stands for everybody in that account. A trusted role's ARN
+    stands for the sessions of that role (vendor documentation of trust policies).
+    `max_session_seconds` is 3,600 to 43,200.
     """
 
     arn: str
@@ -86,7 +87,7 @@ class Role:
     max_session_seconds: int = 3600
 
     def trusts(self, identity: Identity) -> bool:
-        """Whether the role's trust policy names this identity. It also needs sts:AssumeRole."""
+        """Whether the role's trust policy names this identity, which also needs sts:AssumeRole."""
         arn = identity.arn
         names = {arn, f"acs:ram::{identity.account_id}:root"}
         if ":role/" in arn:
@@ -98,8 +99,9 @@ class Role:
 class Decision:
     """Whether an access is allowed; if not, which policies refused it and how.
 
-    `policy_type` is "SessionPolicy" or "AccountLevelIdentityBasedPolicy", `no_permission_type`
-    "ExplicitDeny", "ImplicitDeny", or "" when allowed: OSS names them in AccessDeniedDetail.
+    `policy_type` is "SessionPolicy" or "AccountLevelIdentityBasedPolicy". `no_permission_type` is
+    "ExplicitDeny", "ImplicitDeny", or "" if the access is allowed. OSS reports both in
+    AccessDeniedDetail.
     """
 
     allowed: bool
@@ -126,7 +128,7 @@ class Identity:
         return self.arn.split(":")[3]
 
     def decide(self, access: Access) -> Decision:
-        """Evaluate the session policy first, and the identity's own policies only if it allows.
+        """Evaluate the session policy, and if it allows the access, the identity's own policies.
 
         Without a session policy a session may do what its role may (vendor documentation).
         """
@@ -142,7 +144,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class SessionCredentials:
-    """The credentials that AssumeRole returns; `expiration` in unix seconds."""
+    """The credentials that AssumeRole returns. `expiration` is in unix seconds."""
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
@@ -153,8 +155,8 @@ class SessionCredentials:
 class Identities:
     """All keys and roles of the sandbox's account.
 
-    Sessions are stored nowhere: the security token carries the session under a seal, and the secret
-    follows from the seal key and the key id. So processes and runs with the same seal key accept
+    No session is stored. The security token contains the session and a seal. The session's secret
+    is derived from the seal key and the key id. So processes and runs with the same seal key accept
     each other's sessions. Roles and their policies are looked up at each use.
     """
 
@@ -179,7 +181,7 @@ class Identities:
             raise ValueError("a key or role is given twice")
 
     def role(self, arn: str) -> Role | None:
-        """Return the role of that ARN, None if there is none."""
+        """Return the role with this ARN, or None if there is none."""
         return self._roles.get(arn)
 
     def attach(self, arn: str, *policies: Policy) -> None:
@@ -218,11 +220,11 @@ class Identities:
     def assume(
         self, role: Role, session_name: str, session_policy: str | None, seconds: int
     ) -> SessionCredentials:
-        """Make credentials for a session of `role` that end in `seconds`.
+        """Make credentials for a session of `role`. They expire in `seconds`.
 
         The caller must have checked the identity, the name and the duration. Raises
-        PolicyGrammarError for a malformed session policy, ValueError for one of more than 2,048
-        characters.
+        PolicyGrammarError for a malformed session policy, and ValueError for a session policy of
+        more than 2,048 characters.
         """
         if session_policy is not None:
             if len(session_policy) > MAX_SESSION_POLICY:
@@ -247,7 +249,7 @@ class Identities:
         try:
             policy = None if policy_text is None else Policy.parse(policy_text)
         except PolicyGrammarError:
-            # A version with another grammar sealed it.
+            # The token was made by a version of the sandbox with another policy grammar.
             raise InvalidSecurityToken from None
         arn = f"{role.arn}/{session_name}"
         return Identity(access_key_id, self._secret(access_key_id), arn, role.policies, policy)
@@ -283,7 +285,7 @@ class Identities:
         return access_key_id, expiration, role_arn, session_name, policy
 
     def _hmac(self, purpose: bytes, content: bytes) -> bytes:
-        """Each purpose has its own prefix, so a secret can never be taken for a seal."""
+        """Make a seal or a secret. Each purpose has its own prefix, so a secret is never a seal."""
         return hmac.digest(self._seal_key, purpose + b"\0" + content, "sha256")
 
 
@@ -297,5 +299,5 @@ def _same(one: str, other: str) -> bool:
 
 
 def _bytes(text: str) -> bytes:
-    # JSON's \ud800 decodes to a lone surrogate, which UTF-8 cannot encode; json.loads() accepts it.
+    # json.loads() accepts \ud800 and returns a lone surrogate, which plain UTF-8 cannot encode.
     return text.encode("utf-8", "surrogatepass")

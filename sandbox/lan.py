@@ -1,8 +1,8 @@
 """`make run LAN=1`: a phone on the same Wi-Fi reaches gateway and OSS at this machine's address.
 
-So does everybody else in that network. They get only what a phone needs. STS and the sandbox's own
-routes are closed. A Host other than the address is refused, so that no stranger's page shares our
-origin (DNS rebinding). Stored bytes are limited.
+Everybody else in that network can reach them too, so only the parts that a phone needs are open.
+STS and the sandbox's own routes are closed. Requests whose Host is not this address are refused;
+otherwise a stranger's page could share our origin (DNS rebinding). Stored bytes are limited.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
 
 LIMITS = Limits(object_bytes=100 * 1024**2, total_bytes=1024**3)
-"""100 MB a file and 1 GB in all, for everybody in the network together."""
+"""At most 100 MB for each file, and 1 GB for all files of everybody in the network together."""
 MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request to the gateway; wishes and logins are far smaller."""
 EMULATOR = "10.0.2.2"
@@ -45,11 +45,11 @@ _DOCUMENTATION_ADDRESS = ("203.0.113.1", 9)
 
 
 def read(env: Mapping[str, str], given: Collection[str]) -> str:
-    """The address that LAN means, "" if LAN is not set.
+    """Return the address that LAN selects, or "" if LAN is not set.
 
-    `given` are the names in `env` that stand on the command line. In the environment LAN does not
-    count, since it opens this machine to others. Raises Misconfiguration, also for settings that
-    cannot be combined with LAN.
+    `given` are the names in `env` that are set on the command line. LAN is ignored in the
+    environment, since it opens this machine to others. Raises Misconfiguration, also for settings
+    that cannot be combined with LAN.
     """
     if "HOST" in given:
         raise Misconfiguration(
@@ -65,15 +65,15 @@ def read(env: Mapping[str, str], given: Collection[str]) -> str:
 
 
 def is_ignored(env: Mapping[str, str], given: Collection[str]) -> bool:
-    """Whether LAN is set in the environment, where it does not count."""
+    """Whether LAN is set in the environment, where it is ignored."""
     return "LAN" not in given and env.get("LAN", "").strip() not in ("", "0")
 
 
 def _of_default_route() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Nothing is sent: connecting a UDP socket only looks up its route. The address is one
-            # for documentation (RFC 5737), so the system picks the default route.
+            # Connecting a UDP socket sends nothing and only looks up its route. The address is
+            # reserved for documentation (RFC 5737), so the system picks the default route.
             probe.connect(_DOCUMENTATION_ADDRESS)
         except OSError:
             raise Misconfiguration(
@@ -86,7 +86,7 @@ def _of_default_route() -> str:
         raise Misconfiguration(
             "LAN",
             f"{address}, the address of the default route, is not private (10.0.0.0/8, "
-            "172.16.0.0/12, 192.168.0.0/16); choose another of this machine: LAN=192.168.…",
+            "172.16.0.0/12, 192.168.0.0/16); choose another of its addresses: LAN=192.168.…",
         )
     return address
 
@@ -112,8 +112,8 @@ def _is_private(text: str) -> bool:
 
 
 def _check(env: Mapping[str, str], given: Collection[str]) -> None:
-    """Refuse settings with which strangers in the network would get too much, or which no phone
-    could use."""
+    """Refuse settings that no phone could use or that would give strangers in the network too
+    much."""
     if env.get("CLOUD") == "1":
         raise Misconfiguration(
             "LAN", "CLOUD=1 gives out real tokens, so only this machine may use it"
@@ -126,7 +126,7 @@ def _check(env: Mapping[str, str], given: Collection[str]) -> None:
         )
     set_here = {name: env[name] for name in given if env.get(name, "").strip()}
     if "OSS_ENDPOINT" in set_here:
-        raise Misconfiguration("LAN", "sets OSS_ENDPOINT by itself; leave that out")
+        raise Misconfiguration("LAN", "sets OSS_ENDPOINT by itself; leave OSS_ENDPOINT out")
     real = [name for name in LOGIN_KEYS if name in set_here] + believed_elsewhere(set_here)
     if real:
         raise Misconfiguration(
@@ -139,8 +139,8 @@ def _check(env: Mapping[str, str], given: Collection[str]) -> None:
 def variables(
     env: Mapping[str, str], given: Collection[str], address: str, ports: Ports
 ) -> tuple[Mapping[str, str], Collection[str]]:
-    """`env` and `given` with the OSS_ENDPOINT that a phone reaches; unchanged without an
-    address."""
+    """Return `env` and `given` with the OSS_ENDPOINT that a phone reaches. Without an address they
+    are unchanged."""
     if not address:
         return env, given
     endpoint = f"http://{address}:{ports.oss}"
@@ -156,19 +156,20 @@ def check_endpoint(endpoint: Endpoint, address: str, ports: Ports) -> None:
             "OSS_ENDPOINT",
             f"the sandbox's OSS does not listen on {endpoint.authority}: it is at "
             f"http://127.0.0.1:{ports.oss}. LAN=1 lets a phone in your network reach it; a phone "
-            f"by cable has adb reverse, the Android emulator http://{EMULATOR}:{ports.oss}",
+            f"on a cable can use adb reverse, and the Android emulator can use "
+            f"http://{EMULATOR}:{ports.oss}",
         )
     if endpoint.scheme != "http":
         here = endpoint._replace(scheme="http")
-        raise Misconfiguration("OSS_ENDPOINT", f"the sandbox's OSS speaks http: {here}")
+        raise Misconfiguration("OSS_ENDPOINT", f"the sandbox's OSS accepts only http: {here}")
 
 
 # The servers for the network
 
 
 def listeners(address: str, ports: Ports) -> list[socket.socket]:
-    """Bind the gateway's and OSS's port at that address; nothing without an address. Raises
-    PortInUse."""
+    """Bind the ports of the gateway and OSS at this address. Without an address, bind no port.
+    Raises PortInUse."""
     return [listen(port, address) for port in (ports.gateway, ports.oss)] if address else []
 
 
@@ -200,7 +201,7 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
     expected = f"{address}:{port}"
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        # An absolute request target, whose host would count instead of Host, has no such path.
+        # An absolute request target is refused, since its host would count instead of Host.
         is_path = scope["raw_path"].startswith(b"/")
         if is_path and Headers(scope=scope).getlist("host") == [expected]:
             await app({**scope, FROM_NETWORK: True}, receive, send)
@@ -212,8 +213,8 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
 
 
 def _without_own_routes(app: ASGIApp) -> ASGIApp:
-    """Refuse all paths under /sandbox/ except the sign-in, and large bodies, which the gateway
-    holds in memory. Callbacks and their key use loopback."""
+    """Refuse all paths under /sandbox/ except the sign-in. Refuse large bodies too, since the
+    gateway holds them in memory. Callbacks and their key are requested at loopback instead."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -238,8 +239,8 @@ def _has_small_body(headers: Headers) -> bool:
 
 
 def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> list[str]:
-    """The lines that say how a phone reaches the sandbox, and who else can; `stream` is their
-    output. None without address."""
+    """Lines that say how a phone reaches the sandbox, and who else can reach it. They are meant for
+    `stream`. Without an address there are no lines."""
     if not address:
         return []
     url = f"http://{address}:{ports.gateway}{page.PATH}"
@@ -254,10 +255,11 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
 
 
 def _qr_lines(url: str, stream: TextIO) -> list[str]:
-    """The URL as a QR code with its quiet zone, if the terminal has room for it; else nothing.
+    """The URL as a QR code with its quiet zone, if the terminal has room for it; else no lines.
 
-    It sets black on white itself, since the terminal's colours are unknown. With NO_COLOR it is
-    right on a dark terminal, and inverted on a light one, which most phones read too.
+    The code sets black on white itself, since the terminal's colours are unknown. With NO_COLOR the
+    code is right on a dark terminal, and inverted on a light one. Most phones read an inverted code
+    too.
     """
     code = segno.make_qr(url)
     width, _ = code.symbol_size()

@@ -1,6 +1,6 @@
 """The terminal output of `make run`: one line for each request, in one form for all servers.
 
-The function logs JSON, as it does when deployed; here that becomes such a line.
+The function logs JSON, as it does when deployed. This module turns the function's JSON into a line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TextIO
 from urllib.parse import quote, unquote_to_bytes
 
 MAX_PATH = 1100
-"""Maximum characters of a path that are shown: longer than any bucket and object key."""
+"""Maximum characters of a path that are shown; a bucket with an object key is always shorter."""
 
 # The lines at the start are plain messages without a time.
 _AT_START = "sandbox"
@@ -64,11 +64,11 @@ def path_of(raw_path: bytes) -> str:
 
 
 def decoded(raw_path: bytes) -> str:
-    """A path, decoded and cut. Characters that could move the cursor, reorder or end the line stay
-    encoded.
+    """A path, decoded and shortened. Characters stay encoded if they could move the cursor, end the
+    line, or change its order.
 
-    The part after a "?" is left out, also if the "?" was encoded: a client may have meant a query,
-    with a secret in it.
+    The part after a "?" is left out, even if the "?" was encoded, because a client may have meant a
+    query that holds a secret.
     """
     whole = unquote_to_bytes(raw_path).decode("utf-8", "surrogateescape")
     text = whole.partition("?")[0][:MAX_PATH]
@@ -93,7 +93,7 @@ def set_up(stream: TextIO = sys.stderr, env: Mapping[str, str] = os.environ) -> 
     handler.setFormatter(Formatter(is_coloured(stream, env)))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     for name in ("sandbox.oss", "sandbox.sts"):
-        # It logs one line for each request, as the function does.
+        # This server logs one line for each request, as the function does.
         logging.getLogger(name).setLevel(logging.INFO)
 
 
@@ -110,10 +110,10 @@ class Formatter(logging.Formatter):
         self._painted = _painted if is_coloured else lambda _, text: text
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format one line; a traceback has more."""
+        """Format a record as one line, or as several lines if it has a traceback."""
         line = record.msg if isinstance(record.msg, RequestLine) else _of_function(record)
         if line is None:
-            # Format each line by itself: text that a stranger sent must not look like another
+            # Format each line by itself, because text from a stranger must not look like another
             # record.
             text = "\n  ".join(map(safe, super().format(record).splitlines()))
         else:

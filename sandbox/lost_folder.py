@@ -1,4 +1,4 @@
-"""Notices that a running sandbox lost its folder, before new secrets are made in it."""
+"""Detects that the folder of a running sandbox is missing, before new secrets are made there."""
 
 from __future__ import annotations
 

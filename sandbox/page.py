@@ -1,8 +1,8 @@
-"""Serves the page at /app/: the built one (dist/web/), or until that exists the small one
+"""Serves the page at /app/: the built page (dist/web/) if it exists, else the small page
 (web/small/). Both use the client (web/client/) at /app/client/.
 
-It stands in front of the function and is not part of it. No page of another origin can read these
-files, or show them in a frame.
+The page is served in front of the function and is not part of it. No page of another origin can
+read these files, or show them in a frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from token_service.settings.reading import Settings
 
 PATH = "/app/"
 _METHODS = ("GET", "HEAD")
-# Our own table, since the machine's may differ; files with other endings are not served.
+# This table is used because the machine's own may differ. Files with other endings are not served.
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -50,12 +50,13 @@ def create_app(
 ) -> ASGIApp:
     """Answer GET and HEAD of everything below PATH, and pass other requests to `function`.
 
-    `shows_refusals` says whether request_notes.PATH would answer a request; `root` has dist/web/,
-    web/small/ and web/client/.
+    `shows_refusals` says whether request_notes.PATH would answer a request. `root` has the folders
+    dist/web/, web/small/ and web/client/.
     """
     built = root / "dist" / "web"
     page = StaticFiles(directory=built, check_dir=False)
-    # Both folders: the small page may ask for its script after the full page was built.
+    # Both folders are served, since the small page may load its script after the full page was
+    # built.
     page.all_directories = [built, root / "web" / "small"]
     client = StaticFiles(directory=root / "web" / "client", check_dir=False)
     headers = headers_of(settings)
@@ -98,8 +99,8 @@ def create_app(
 
 
 def headers_of(settings: Settings) -> dict[str, str]:
-    """The headers of each answer. The page may call its own server and every other one for tokens,
-    and pictures come from the bucket."""
+    """The headers of each answer. The page may ask its own server and every https server for
+    tokens, and may show pictures from the bucket."""
     oss, _ = bucket_address(settings.oss_endpoint, settings.bucket)
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -122,14 +123,14 @@ def is_name(name: str) -> bool:
 
 
 async def _file(files: StaticFiles, name: str, scope: Scope) -> Response:
-    """The file of that name, unless it is a link to elsewhere; else 404."""
+    """The file with this name. A missing file, or a link that leads out of the folder, is 404."""
     suffix = PurePosixPath(name).suffix
     if suffix not in _TYPES or not is_name(name):
         return _not_found()
     try:
         response = await files.get_response(name, scope)
     except (HTTPException, OSError):
-        # Also for a file that cannot be read, or a link that leads in a circle.
+        # OSError: the file cannot be read, or is a link that leads in a circle.
         return _not_found()
     if response.status_code == 200:
         response.headers["Content-Type"] = _TYPES[suffix]

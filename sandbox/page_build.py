@@ -1,8 +1,8 @@
-"""Builds the page, web/page -> dist/web: alone (make web), and beside `make run`.
+"""Builds the page, web/page -> dist/web: alone (make web), or in the background of `make run`.
 
-It needs Node.js and npm, and only Python's standard library. One build runs at a time and others
-wait; a build beside a run then checks whether it is still needed. Its child processes end with it,
-and with the run, however that ends.
+The build needs Node.js and npm, and only Python's standard library. One build runs at a time, and
+others wait. After waiting, a build in the background checks whether it is still needed. The child
+processes of a build end with it. If `make run` ends, its build ends too, even after a kill.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ log = logging.getLogger("sandbox.page")
 
 
 class Failed(Exception):
-    """Raised if the page is not built; the message says why, in one line."""
+    """Raised if the build fails. The message gives the reason in one line."""
 
 
 def is_needed(root: Path) -> bool:
-    """Whether no page is built, or only one that is older than its sources."""
-    # The one file that every build writes itself, not a copy.
+    """Whether there is no built page, or the built page is older than its sources."""
+    # Every build writes this file anew. Other files are copies with older times.
     built = _written(root / "dist" / "web" / "config.json")
     if not built or not (root / "dist" / "web" / "index.html").is_file():
         return True
@@ -45,10 +45,9 @@ def is_needed(root: Path) -> bool:
 
 
 def build(root: Path, *, quiet: bool) -> None:
-    """Build the page.
+    """Build the page. Raises Failed, or OSError if the page cannot be written.
 
-    `quiet`: only if it is needed, and without the output of npm and Node.js. Raises Failed, and
-    OSError if it cannot be written.
+    With `quiet` the page is built only if this is needed, and npm and Node.js print nothing.
     """
     missing = _missing()
     if missing:
@@ -59,7 +58,7 @@ def build(root: Path, *, quiet: bool) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if quiet and not is_needed(root):
             return
-        # npm writes this file last.
+        # npm writes this file at the end of an installation.
         installed = _written(web / "node_modules" / ".package-lock.json")
         if installed < _written(web / "package-lock.json"):
             _run(["npm", "ci", "--omit=dev", "--loglevel=error"], web, quiet=quiet)
@@ -68,9 +67,10 @@ def build(root: Path, *, quiet: bool) -> None:
 
 @contextlib.contextmanager
 def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """Build the page while the block runs, if it is needed, and log the result.
+    """Build the page while the block runs, if a build is needed, and log the result.
 
-    `env` is for npm and Node.js: with a proxy and a registry, and without secrets.
+    `env` is the environment of npm and Node.js. It may name a proxy and a registry, but must not
+    hold secrets.
     """
     log.setLevel(logging.INFO)
     if not is_needed(root):
@@ -93,7 +93,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        # Its own process group, so that all its processes end together.
+        # The build is a process group of its own, so that all its processes end together.
         start_new_session=True,
     )
     log.info("/app/ shows %s while npm builds the full page in the background", shown)
@@ -106,7 +106,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
             log.info("the page is built: reload /app/")
         elif not has_ended.is_set():
             log.warning(
-                "the page is not built, /app/ still shows %s: %s; to see why: %s",
+                "the page is not built, so /app/ still shows %s: %s; to see why: %s",
                 shown,
                 reason,
                 _COMMAND,
@@ -128,7 +128,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def main(arguments: list[str], root: Path) -> int:
-    """Build the page of the checkout `root`: 0, or 1 with one line that says why it failed."""
+    """Build the page of the checkout `root`. Returns 0, or 1 after one line with the reason."""
     is_beside = arguments == ["--beside"]
     if is_beside:
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -143,7 +143,7 @@ def main(arguments: list[str], root: Path) -> int:
 
 
 def _end_with_parent() -> None:
-    """End with all child processes when the other end of stdin closes, also by a kill."""
+    """End with all child processes when the other end of stdin closes. A kill closes it too."""
     while os.read(0, 1):
         pass
     os.killpg(0, signal.SIGKILL)
@@ -182,7 +182,8 @@ def _run(command: list[str], folder: Path, *, quiet: bool) -> None:
 
 
 def _reason(output: str) -> str:
-    """The most useful line: one about the network, else the first error, else the last line."""
+    """The most useful line: the first about the network, else the first error, else the last
+    line."""
     lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
     telling = (
         [line for line in lines if "reason:" in line]
@@ -195,7 +196,7 @@ def _reason(output: str) -> str:
 
 
 def _written(file: Path) -> float:
-    """When it was last written; 0 if it does not exist."""
+    """The time when a file was last written, or 0 if the file does not exist."""
     try:
         return file.stat().st_mtime
     except OSError:

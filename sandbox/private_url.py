@@ -1,10 +1,10 @@
-"""Stands in front of the gateway if tokens are real (CLOUD=1): it answers only clients that know
-the printed URL, and no web page.
+"""Protects the gateway if tokens are real (CLOUD=1). Only clients that know the printed URL get an
+answer, and web pages get none.
 
-Other users and processes of the machine reach 127.0.0.1 too, so every path begins with a random
-segment. A page could learn it (for example from a log), so requests that a browser sends for a page
-are refused. So is a Host other than loopback, which a stranger's page could have bound to
-127.0.0.1. A refused request never reaches the function, and so never STS.
+Other users and processes of the machine can reach 127.0.0.1 too, so every path begins with a random
+segment. A page could learn this segment (for example from a log), so requests that a browser sends
+for a page are refused. A Host other than loopback is refused too, because a stranger could bind the
+name of his page to 127.0.0.1. A refused request never reaches the function or STS.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def make_segment() -> str:
 def create_app(function: ASGIApp, segment: str) -> ASGIApp:
     """Serve `function` under /`segment`/, and refuse everything else with 403 or 404.
 
-    `function` sees the path without the segment, so it cannot log it.
+    `function` sees the path without the segment, so it cannot log the segment.
     """
     expected = segment.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         refusal = _refusal(Headers(scope=scope))
-        # The raw path: no other spelling of the segment counts.
+        # The raw path is compared, so no other spelling of the segment is accepted.
         before, _, after = scope["raw_path"].partition(b"/")
         first, _, rest = after.partition(b"/")
         if refusal is None and (before or not hmac.compare_digest(first, expected)):
@@ -51,7 +51,7 @@ def create_app(function: ASGIApp, segment: str) -> ASGIApp:
 
 
 def is_loopback_host(headers: Headers) -> bool:
-    """Whether there is exactly one Host, and it is loopback by name or address."""
+    """Whether there is exactly one Host header, and it is a loopback name or address."""
     hosts = headers.getlist("host")
     return len(hosts) == 1 and bool(_LOOPBACK.fullmatch(hosts[0]))
 
@@ -59,18 +59,18 @@ def is_loopback_host(headers: Headers) -> bool:
 def _refusal(headers: Headers) -> JSONResponse | None:
     if not is_loopback_host(headers):
         return error(403, "ForbiddenHost", "Host must be localhost, 127.0.0.1 or [::1]")
-    # A browser sends the second with every request, with "none" if a person typed the URL.
+    # A browser sends Sec-Fetch-Site with every request. It is "none" if a person typed the URL.
     sites = headers.getlist("sec-fetch-site")
     if "origin" in headers or not {"none", "same-origin"}.issuperset(sites):
         return error(
             403,
             "ForbiddenOrigin",
-            "with CLOUD=1 no web page may call the function: leave out Origin, Sec-Fetch-Site",
+            "with CLOUD=1 no web page may call the function; leave out Origin and Sec-Fetch-Site",
         )
     return None
 
 
 def error(status: int, code: str, message: str) -> JSONResponse:
-    """An answer in the function's form that no cache keeps."""
+    """An error in the form of the function's errors. No cache may store it."""
     answer = {"StatusCode": status, "ErrorCode": code, "ErrorMessage": message}
     return JSONResponse(answer, status, {"Cache-Control": "no-store"})

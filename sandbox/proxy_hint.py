@@ -11,11 +11,11 @@ _HERE = ("127.0.0.1", "localhost")
 
 
 def hint(env: Mapping[str, str], lan_address: str = "") -> str:
-    """One line with the command to copy; "" without a proxy, or if it is not used for our
-    addresses.
+    """One line with the command to copy. It is "" if there is no proxy, or if no proxy is used for
+    the sandbox's addresses.
 
-    With LAN the tokens lead to `lan_address`, so that is named too. The line has the
-    variable and not its value, which may hold a password.
+    With LAN, tokens name `lan_address`, so the line names this address too. The line has the name
+    of the proxy's variable but not its value, which may hold a password.
     """
     proxies = [name for name in _PROXIES if env.get(name)]
     # curl and Python prefer the lower-case variable.

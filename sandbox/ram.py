@@ -1,15 +1,15 @@
-"""RAM policies: their grammar, and their decision about one access.
+"""Parses RAM policies, and decides whether they allow an access.
 
-identities.py knows which policies bind whom; oss/ knows which access an operation needs.
+identities.py knows which policies apply to whom. oss/ knows which access an operation needs.
 
-The function has its own evaluator, token_service/grant/permissions.py. The two are separate on
-purpose: this one checks what that one allows, and with shared code it would share the faults.
-tests/grant/test_permissions.py compares both. A third, naive evaluator in the tests checks this
-one: tests/support/naive_ram.py.
+The function has its own evaluator, token_service/grant/permissions.py. The two evaluators are
+separate on purpose: with shared code, both would have the same faults.
+tests/grant/test_permissions.py compares them. A third, naive evaluator in the tests
+(tests/support/naive_ram.py) checks this module.
 
-Facts are from the vendor's documentation of RAM and OSS. If it says nothing about a point, the
-docstring mentions this. Not verified on the real RAM (assumption 6): that upper and lower case
-differ in a resource.
+Facts are from the vendor's documentation of RAM and OSS. If the documentation says nothing about a
+point, the docstring says so. That upper and lower case differ in a resource is not verified on the
+real RAM (assumption 6).
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ _DATE = re.compile(
 
 
 class PolicyGrammarError(ValueError):
-    """Raised for a text that is not a policy, or has parts that this evaluator does not know; says
-    which."""
+    """Raised for a text that is not a policy, or that has parts which this evaluator does not know.
+    The message names the fault."""
 
 
 @dataclass(frozen=True)
 class Access:
     """One access that somebody asks for.
 
-    `action` as in "oss:PutObject", `resource` as in "acs:oss:*:1234567890123456:bucket/key" (the
-    region field is "*"), `context` holds the known condition keys, as in "oss:Prefix". Listing
-    always sets oss:Prefix and oss:Delimiter, to "" if the request has none.
+    `action` is like "oss:PutObject". `resource` is like "acs:oss:*:1234567890123456:bucket/key"
+    (the region field is "*"). `context` holds the known condition keys, like "oss:Prefix". A
+    listing always sets oss:Prefix and oss:Delimiter. They are "" if the request lacks them.
     """
 
     action: str
@@ -62,7 +62,7 @@ class Access:
 
 
 class Effect(Enum):
-    """The decision of policies about an access; only ALLOW lets it pass."""
+    """The decision of policies about an access. Only ALLOW permits the access."""
 
     ALLOW = "Allow"
     EXPLICIT_DENY = "ExplicitDeny"
@@ -79,9 +79,9 @@ class Policy:
     def parse(cls, text: str) -> Policy:
         """Parse a policy document. Raises PolicyGrammarError for everything that is unknown here.
 
-        This may be stricter than RAM. Otherwise an unknown member, operator or condition key, a
-        repeated member or a region in an OSS resource would be a rule that silently does nothing.
-        The size is not limited here.
+        This may be stricter than RAM. Otherwise a rule could silently do nothing because of an
+        unknown member, operator or condition key, a repeated member, or a region in an OSS
+        resource. The size is not limited here.
         """
         try:
             document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -98,14 +98,15 @@ class Policy:
         return cls(tuple(_statement(statement) for statement in statements))
 
     def evaluate(self, access: Access) -> Effect:
-        """The decision of this policy alone: Deny overrides Allow; without a match,
+        """The decision of this policy alone. Deny overrides Allow. If no statement matches, it is
         IMPLICIT_DENY."""
         effects = {s.effect for s in self.statements if s.applies(access)}
         return _strongest(effects)
 
 
 def evaluate(policies: Iterable[Policy], access: Access) -> Effect:
-    """Combine policies of one kind: a Deny in any of them, else an Allow, else IMPLICIT_DENY."""
+    """Combine policies of one kind. A Deny in any policy counts first, then an Allow in any policy.
+    Else the decision is IMPLICIT_DENY."""
     return _strongest({policy.evaluate(access) for policy in policies})
 
 
@@ -126,8 +127,8 @@ class _Statement:
 
     def applies(self, access: Access) -> bool:
         named = any(matches(pattern, access.action.lower()) for pattern in self.actions)
-        # Field by field: as one string, "acs:oss:*:*:bkt/a*" would match the key "x:bkt/abc" of
-        # any other bucket.
+        # The fields are compared one by one. As one string, "acs:oss:*:*:bkt/a*" would match the
+        # key "x:bkt/abc" in any other bucket.
         fields = access.resource.split(":", 4)
         return (
             named != self.excludes_actions
@@ -142,14 +143,15 @@ def _fields_match(pattern: tuple[str, ...], fields: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Condition:
-    """One operator and key: one of the values has to match; with a negative operator none may
-    match.
+    """One operator and one key. At least one of the values must match. With a negative operator, no
+    value may match.
 
-    The latter follows from a sample of the vendor: it denies NotIpAddress of two networks, for
-    everybody outside of both. A key that the access does not have, or whose value is not of the
-    operator's kind, makes the condition false, also with a negative operator. For negative
-    operators this is not verified on the real RAM (assumption 8); it is the conservative reading
-    for an Allow.
+    The rule for negative operators follows from a sample of the vendor. It denies NotIpAddress with
+    two networks to everybody outside of both networks.
+
+    The condition is false if the access does not have the key, or if the key's value is of another
+    kind than the operator. This holds for negative operators too. For them it is not verified on
+    the real RAM (assumption 8). It is the conservative reading for an Allow.
     """
 
     operator: str
@@ -170,19 +172,21 @@ class _Condition:
 
 @dataclass(frozen=True)
 class _Operator:
-    read: Callable[[str], Any]  # the access's value, and the policy's; raises ValueError
+    read: Callable[[str], Any]  # reads a value of the access or the policy; raises ValueError
     fits: Callable[[Any, Any], bool]  # the access's value, the policy's value
     negative: bool = False
     read_wanted: Callable[[str], Any] | None = None  # if the policy's value is of another kind
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether `text` matches `pattern`: "*" matches any characters, also "/", and "?" any one
-    character.
+    """Whether `text` matches `pattern`. "*" matches any characters, including "/". "?" matches any
+    single character.
 
-    Nothing else is special: there is no escape, and RAM documents no variables, so "${...}" is
-    literal: not verified on the real RAM (assumption 7). Takes at most len(pattern) * len(text)
-    steps: only the last star is ever tried again, because an earlier one could not do better.
+    No other character is special, and there is no escape. RAM documents no variables, so "${...}"
+    is literal. This is not verified on the real RAM (assumption 7).
+
+    The comparison takes at most len(pattern) * len(text) steps. Only the last star is tried again,
+    because another length for an earlier star could not help.
     """
     at = place = 0
     star, resume = -1, 0

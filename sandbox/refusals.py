@@ -1,4 +1,5 @@
-"""Refused actions and the policy that refused them: for the sandbox's user, never for a client."""
+"""Refused actions, and the policies that refused them. Only the sandbox's user sees them, no client
+does."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ ACL = "ACL"
 class Refusal:
     """One refused action.
 
-    `action` and `resource` as in ram.Access; `policy_type` and `reason` as policy_type and
-    no_permission_type of identities.Decision, or ACL; `policy` says in words whose policy it was.
-    `prefix` is the prefix of a listing, None for other actions.
+    `action` and `resource` are those of ram.Access. `policy_type` is that of identities.Decision,
+    or ACL. `reason` is no_permission_type of identities.Decision. `policy` describes the policy in
+    words. `prefix` is the prefix of a listing, and None for other actions.
     """
 
     action: str
@@ -34,7 +35,8 @@ class Refusal:
 
 
 def of(identity: Identity, access: Access, decision: Decision, policy_name: str = "") -> Refusal:
-    """The refusal of a negative decision; `policy_name` is the session policy's, if known."""
+    """The refusal of a negative decision. `policy_name` names the session policy, if it is
+    known."""
     return Refusal(
         access.action,
         access.resource,

@@ -1,8 +1,8 @@
-"""The results of a page's own requests: the page reads them from `GET /sandbox/refusals?session=…`.
+"""The results of a page's own requests. The page reads them from `GET /sandbox/refusals?session=…`.
 
-A page sends a random id with its requests, in SESSION_HEADER; requests without it are not kept.
-Kept are time, server, method, path, status, code, and which policy refused what. Headers, queries
-and bodies are never kept, so no credentials are kept.
+A page sends a random session id with its requests, in SESSION_HEADER. Requests without this header
+are not kept. A note holds time, server, method, path, status, code, the refused action, and the
+policy that refused it. Headers, queries and bodies are never kept, so no credentials are kept.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ PATH = "/sandbox/refusals"
 SESSION_HEADER = "x-sandbox-session"
 FROM_NETWORK = "sandbox.from_network"
 """True in the ASGI scope if the request came through a listener for the network (lan.py)."""
-MAX_SESSIONS = 64  # pages whose requests are kept; ours to choose
+MAX_SESSIONS = 64  # pages whose requests are kept; the sandbox's own limit
 MAX_REQUESTS = 100
-"""The limits of sessions and of requests in one session; the oldest entry is evicted."""
+"""Maximum number of requests in one session. Above this limit, as above MAX_SESSIONS, the oldest
+entry is evicted."""
 _MAX_BODY = 64 * 1024
 _SESSION = re.compile("[0-9a-f]{32}")
 
@@ -40,7 +41,7 @@ Note = dict[str, object]
 
 
 class RequestNotes:
-    """The kept requests, by session. For one event loop."""
+    """The kept requests, by session. It may be used from one event loop only."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -60,8 +61,9 @@ class RequestNotes:
             self._sessions.popitem(last=False)
 
     def watched(self, app: ASGIApp, server: str) -> ASGIApp:
-        """Serve `app`, and keep the results for requests with a session. A session can begin only
-        on this machine: a stranger in the network (LAN=1) would evict the page's own."""
+        """Serve `app`, and keep the results of requests with a session id. Only requests from this
+        machine can begin a session. Otherwise a stranger in the network (LAN=1) could evict the
+        page's session."""
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             session = _session(scope)
@@ -79,7 +81,7 @@ class RequestNotes:
                 elif message["type"] == "http.response.body":
                     if len(body) <= _MAX_BODY:
                         body.extend(message.get("body", b"")[: _MAX_BODY + 1])
-                    # Keep it before the client has the whole answer, and asks for it.
+                    # Keep the note before the client has the whole answer and asks for the note.
                     if not message.get("more_body", False):
                         error = state.get("error")
                         self.add(session, **_noted(scope, server, status, bytes(body), error))
@@ -91,8 +93,8 @@ class RequestNotes:
 
 
 def create_app(app: ASGIApp, notes: RequestNotes) -> ASGIApp:
-    """Answer PATH only to this machine, and pass other requests to `app`, whose results are
-    kept."""
+    """Answer PATH if this machine asks. Pass all other requests to `app`, and keep their
+    results."""
     watched = notes.watched(app, "function")
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,8 +107,8 @@ def create_app(app: ASGIApp, notes: RequestNotes) -> ASGIApp:
 
 
 def is_from_here(scope: Scope) -> bool:
-    """Whether a request comes from this machine and its Host is this machine's, so it is not from a
-    stranger's page (DNS rebinding)."""
+    """Whether a request comes from this machine, and its Host names this machine. Then it does not
+    come from a stranger's page (DNS rebinding)."""
     peer, _ = scope.get("client") or ("", 0)
     try:
         is_peer = ipaddress.ip_address(peer).is_loopback
@@ -121,7 +123,7 @@ def _session(scope: Scope) -> str | None:
 
 
 def _answer(scope: Scope, notes: RequestNotes) -> Response:
-    # No page of another origin may read it: there is no CORS header.
+    # There is no CORS header, so no page of another origin may read this answer.
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     error: InvalidParameter | MethodNotAllowed
     if scope["method"] not in ("GET", "HEAD"):
@@ -156,7 +158,7 @@ def _noted(scope: Scope, server: str, status: int, body: bytes, error: object) -
             }
     elif server == "function":
         said = _json(body)
-        # The true status: over HTTP it is 200, for phones.
+        # The body has the true status. The HTTP status is always 200 for apps on phones.
         if isinstance(said.get("StatusCode"), int):
             note["Status"] = said["StatusCode"]
         code = said.get("ErrorCode")

@@ -18,12 +18,13 @@ import uvicorn
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Ctrl-C has to end everything within 3 s, including uploads in progress.
+# Ctrl-C must end everything within 3 s, including uploads in progress.
 SHUTDOWN_SECONDS = 1
 
 
 class PortInUse(Exception):
-    """Raised when a port cannot be bound: `port` says which, the cause says why."""
+    """Raised when a port cannot be bound. `port` is its number, and the message gives the
+    reason."""
 
     def __init__(self, port: int, reason: str) -> None:
         super().__init__(f"port {port} cannot be used: {reason}")
@@ -39,16 +40,17 @@ class Service:
 
     @property
     def port(self) -> int:
-        """The TCP port, also if the listener was bound to port 0."""
+        """The real TCP port, even if the listener was bound to port 0."""
         port: int = self.listener.getsockname()[1]
         return port
 
 
 def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
-    """Bind `port` (0: any free port) of an IPv4 address of this machine. Raises PortInUse."""
-    # Name TCP, or asyncio leaves Nagle's algorithm on: an answer then waits 40 ms for its body.
+    """Bind `port` (0 means any free port) of an IPv4 address of this machine. Raises PortInUse."""
+    # TCP must be named. Otherwise asyncio leaves Nagle's algorithm on, and the body of an answer
+    # comes 40 ms late.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # Without this a restart within a minute would fail, because of connections in TIME_WAIT.
+    # Without this option, connections in TIME_WAIT would make a restart within a minute fail.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
@@ -70,7 +72,7 @@ def allow_connections() -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to its caller: there are several of them in one process."""
+    """A server that leaves signals to its caller, because one process has several servers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -78,10 +80,10 @@ class _Server(uvicorn.Server):
 
 
 def _dated(app: ASGIApp) -> ASGIApp:
-    """Add the current Date to each answer: uvicorn's own Date may be a second old.
+    """Add the current Date to each answer, since uvicorn's own Date may be a second old.
 
-    Clients send it back as If-Unmodified-Since (ali-oss's tests do). So it must not be earlier than
-    the Last-Modified in the answer.
+    Clients send this Date back as If-Unmodified-Since (ali-oss's tests do). So it must not be
+    earlier than the Last-Modified in the answer.
     """
 
     async def dated(scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +93,7 @@ def _dated(app: ASGIApp) -> ASGIApp:
                 message = {**message, "headers": [date, *message.get("headers", [])]}
             await send(message)
 
-        # A client that has gone needs no answer; this is no fault.
+        # A client that has disconnected needs no answer, so this is no fault.
         with contextlib.suppress(ClientDisconnect):
             await app(scope, receive, send_dated)
 
@@ -108,7 +110,7 @@ def _server(service: Service) -> _Server:
         access_log=False,
         server_header=False,
         date_header=False,
-        # The client is the socket's peer, whatever FORWARDED_ALLOW_IPS is in the shell.
+        # The client is always the socket's peer, even if the shell sets FORWARDED_ALLOW_IPS.
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
@@ -116,7 +118,7 @@ def _server(service: Service) -> _Server:
 
 
 async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; then close listeners and connections within SHUTDOWN_SECONDS."""
+    """Serve until `stop` is set. Then close listeners and connections within SHUTDOWN_SECONDS."""
     servers = [_server(service) for service in services]
 
     async def end_when_told() -> None:
@@ -137,7 +139,7 @@ async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:
 
 @contextlib.contextmanager
 def in_background(services: Sequence[Service]) -> Iterator[None]:
-    """Serve from another thread, for tests and `make token`; stops when the block ends."""
+    """Serve from another thread until the block ends, for tests and `make token`."""
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 

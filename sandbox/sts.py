@@ -1,10 +1,10 @@
-"""The sandbox's STS: AssumeRole over HTTP, checked as the real one does.
+"""The sandbox's STS: AssumeRole over HTTP, with the checks of the real STS.
 
-Signatures are in sts_signatures.py; keys, roles and sessions in identities.py. Codes and messages
-are from the vendor's documentation; the texts of MissingParameter, InvalidParameter and
-RequestEntityTooLarge are ours. Not verified on the real STS (assumption 23): the HTTP statuses of
-gateway errors (parameters, signature, timestamp, nonce, security token). ExternalId and
-SourceIdentity are ignored: no role here needs them.
+Signatures are in sts_signatures.py. Keys, roles and sessions are in identities.py. Codes and
+messages are from the vendor's documentation, but the texts of MissingParameter, InvalidParameter
+and RequestEntityTooLarge are the sandbox's own. The HTTP statuses of gateway errors (parameters,
+signature, timestamp, nonce, security token) are not verified on the real STS (assumption 23).
+ExternalId and SourceIdentity are ignored, because no role here needs them.
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ from sandbox.sts_signatures import (
     rpc_string_to_sign,
 )
 
-MAX_BODY_BYTES = 64 * 1024  # of one call; ours to choose
-MAX_NONCES = 200_000  # SignatureNonce that are remembered at once; ours to choose
+MAX_BODY_BYTES = 64 * 1024  # of one call; the sandbox's own limit
+MAX_NONCES = 200_000  # SignatureNonce that are remembered at once; the sandbox's own limit
 VALID_SECONDS = 15 * 60
-"""How far a request's timestamp may be from now, either way (vendor documentation)."""
+"""Maximum clock skew between a request's timestamp and now, early or late (vendor
+documentation)."""
 
 _VERSION = "2015-04-01"
 _MIN_SESSION_SECONDS = 900
@@ -115,7 +116,8 @@ _ERRORS = {
     "RequestEntityTooLarge": (413, "The request body is too large."),
     "SignatureDoesNotMatch": (
         400,
-        # The SDK splits this at ":" and compares (seen in aliyun-python-sdk-core 2.16.1).
+        # The SDK splits this text at ":" and compares the second part with its own string to sign
+        # (seen in aliyun-python-sdk-core 2.16.1).
         "Specified signature is not matched with our calculation. "
         "server string to sign is:{string_to_sign}",
     ),
@@ -141,7 +143,7 @@ _NOT_ALLOWED = (
 class _Refusal(Exception):
     """An error answer: one of _ERRORS, and the values for its message.
 
-    `why` is for the sandbox's user and not part of the answer.
+    `why` is for the sandbox's user and is not part of the answer.
     """
 
     def __init__(self, code: str, *, why: str = "", **details: str) -> None:
@@ -154,7 +156,7 @@ class _Refusal(Exception):
 
 @dataclass(frozen=True)
 class _Call:
-    """A request as it arrived; `parameters` are those of query and form together."""
+    """A request as it arrived. `parameters` are from the query and the form together."""
 
     method: str
     headers: Mapping[str, str]
@@ -167,8 +169,8 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Claim:
-    """The identity that a request claims, and how to check it: `sign` computes the signature with a
-    secret."""
+    """The identity that a request claims, and `sign`, which computes the signature with a secret to
+    check the claim."""
 
     access_key_id: str
     security_token: str | None
@@ -180,9 +182,9 @@ class _Claim:
 
 
 class _Nonces:
-    """The used nonces, kept as long as their timestamps would be accepted.
+    """The used nonces. Each is kept as long as its timestamp would be accepted.
 
-    Above MAX_NONCES calls are throttled: a forgotten nonce could be replayed.
+    Above MAX_NONCES, calls are throttled, because a call with a forgotten nonce could be replayed.
     """
 
     def __init__(self) -> None:
@@ -192,7 +194,7 @@ class _Nonces:
 
     def use(self, access_key_id: str, nonce: str, timestamp: float, now: float) -> None:
         """Mark the nonce as used. Raises SignatureNonceUsed or Throttling.User."""
-        # Hashed, because a nonce may be as long as a body.
+        # The nonce is hashed, because it may be as long as a body.
         name = hashlib.sha256(f"{access_key_id}\0{nonce}".encode()).digest()
         with self._lock:
             while self._by_end and self._by_end[0][0] < now:
@@ -202,14 +204,14 @@ class _Nonces:
             if len(self._used) >= MAX_NONCES:
                 raise _Refusal("Throttling.User")
             self._used.add(name)
-            # Add a minute, for a call whose timestamp was checked just in time.
+            # Add a minute, because the timestamp of this call may have been checked just in time.
             heapq.heappush(self._by_end, (timestamp + VALID_SECONDS + 60, name))
 
 
 def create_app(identities: Identities, *, clock: Clock = time.time) -> Starlette:
     """Serve AssumeRole for these identities at "/". `clock` returns unix seconds.
 
-    Only the application remembers used nonces: another process or run does not know them.
+    Only this application remembers used nonces. Other processes and runs do not know them.
     """
     nonces = _Nonces()
 
@@ -230,7 +232,8 @@ def create_app(identities: Identities, *, clock: Clock = time.time) -> Starlette
         )
 
     application = Starlette(exception_handlers={Exception: failed})
-    # There is no router: for some paths ("*", a line feed) Starlette would answer in plain text.
+    # There is no router, since Starlette's would answer some paths ("*", a line feed) in plain
+    # text.
     application.router.default = app
     return application
 
@@ -248,7 +251,7 @@ async def _answer(
         identity = _authenticated(call, identities, nonces, now)
         role, credentials = _assume_role(call, identity, identities, now)
     except _Refusal as refusal:
-        # A success is not logged here: the caller, the function, logs it.
+        # Only refusals are logged here. The function, which makes the call, logs a success.
         line = RequestLine(
             request.method,
             path_of(request.scope.get("raw_path") or b"/"),
@@ -283,7 +286,7 @@ async def _read(request: Request) -> _Call:
     is_form = content_type == "application/x-www-form-urlencoded"
     form = _pairs(bytes(body)) if is_form else []
     parameters = dict(query + form)
-    # It would be unclear which of the two counts.
+    # A repeated parameter is refused, since it would be unclear which value counts.
     if len(parameters) != len(query) + len(form):
         raise _Refusal("InvalidParameter")
     return _Call(
@@ -313,7 +316,7 @@ def _wants_xml(call: _Call) -> bool:
 
 
 def _check_operation(call: _Call) -> None:
-    # The SDKs send both; the headers are the only place in ACS3.
+    # SDKs send these as parameters and as headers. ACS3 has only the headers.
     action = call.parameters.get("Action") or call.headers.get("x-acs-action")
     version = call.parameters.get("Version") or call.headers.get("x-acs-version")
     if not action or not version:
@@ -484,7 +487,7 @@ def _iso(moment: float) -> str:
 def _success(
     request_id: str, role: Role, session_name: str, credentials: SessionCredentials, xml: bool
 ) -> Response:
-    # Real ids are 18 digits, and the same for each session of a role.
+    # A real id has 18 digits, and all sessions of a role have the same id.
     role_id = int(hashlib.sha256(role.arn.encode()).hexdigest(), 16) % 10**18
     content = {
         "RequestId": request_id,

@@ -1,7 +1,8 @@
-"""How calls to STS are signed: RPC signature version 1, and ACS3-HMAC-SHA256. Pure functions.
+"""Computes the signatures of calls to STS: RPC signature version 1, and ACS3-HMAC-SHA256.
 
-sts.py decides which requests are accepted. The formats are from the vendor's documentation
-("request syntax and signature method", V2 and V3); the tests have its known-answer vectors.
+All functions are pure. sts.py decides which requests are accepted. The formats are from the
+vendor's documentation ("request syntax and signature method", V2 and V3). The tests check its
+examples.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ACS3 = "ACS3-HMAC-SHA256"
 
 @dataclass(frozen=True)
 class Acs3Authorization:
-    """The parts of an ACS3 Authorization header; header names in lower case, as sent."""
+    """The parts of an ACS3 Authorization header. Header names are in lower case, as sent."""
 
     access_key_id: str
     signed_headers: tuple[str, ...]
@@ -29,7 +30,7 @@ class Acs3Authorization:
 
 
 def rpc_string_to_sign(method: str, parameters: Mapping[str, str]) -> str:
-    """Return the string to sign of the (decoded) parameters, "Signature" itself left out."""
+    """Return the string to sign of the decoded parameters, without "Signature"."""
     signed = {name: value for name, value in parameters.items() if name != "Signature"}
     return f"{method}&%2F&{_encoded(canonical_query(signed))}"
 
@@ -50,8 +51,8 @@ def acs3_string_to_sign(
 ) -> str:
     """Return the string to sign of a request to "/".
 
-    `query` is decoded, `headers` are named in lower case, `content_sha256` is the body's, in hex.
-    Raises KeyError if a signed header is missing.
+    `query` is decoded. The names of `headers` are in lower case. `content_sha256` is the hash of
+    the body in hex. Raises KeyError if a signed header is missing.
     """
     names = tuple(signed_headers)
     lines = "".join(f"{name}:{headers[name].strip()}\n" for name in names)
@@ -86,11 +87,11 @@ def parse_acs3_authorization(header: str) -> Acs3Authorization:
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
-    """Join the parameters as both signatures want them: sorted by name, RFC 3986 encoded."""
+    """Join the parameters as both signatures need them: sorted by name, encoded as in RFC 3986."""
     pairs = sorted(parameters.items())
     return "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in pairs)
 
 
 def _encoded(text: str) -> str:
-    # quote() leaves letters, digits and "_.-~" alone, which is RFC 3986's unreserved set.
+    # quote() does not encode letters, digits and "_.-~". These are RFC 3986's unreserved set.
     return quote(text, safe="")

@@ -1,7 +1,7 @@
-"""Finds the bucket and key that a URL may mean. There can be several readings: the signature
+"""Finds the buckets and keys that a URL may mean. If a URL has several readings, the signature
 decides.
 
-Real OSS takes only the bucket in the host's first label, or a domain that is bound to the bucket
+Real OSS accepts only the bucket in the host's first label, or a domain that is bound to the bucket
 (CNAME). On a laptop such names do not resolve, so the SDKs put the bucket first in the path (path
 style).
 """
@@ -17,7 +17,7 @@ from sandbox.oss.call import Target
 from sandbox.oss.errors import OssError, invalid_bucket_name
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-"""3 to 63 lower-case letters, digits and hyphens, no hyphen at an end (vendor documentation)."""
+"""3 to 63 lower-case letters, digits and inner hyphens (vendor documentation)."""
 MAX_KEY_BYTES = 1023  # of a key in UTF-8 (vendor documentation)
 
 
@@ -30,13 +30,13 @@ def readings(
 ) -> list[Target]:
     """Return the readings of the URL, the most likely first; never empty.
 
-    A host in `cnames` (name -> bucket) has one reading: that bucket. It is never the service or
-    another bucket, whatever the path begins with.
+    A host in `cnames` (name -> bucket) has only one reading: that bucket. Such a URL never means
+    the service or another bucket, even if its path begins with the name of another bucket.
 
-    `raw_path` is as sent, not decoded: SDKs write "/" in a key either raw or as %2F, so the path is
-    split at the first raw "/" and decoded once. Known buckets come before unknown ones, which are
-    needed to create a bucket and for a correct NoSuchBucket. Raises OssError InvalidBucketName if
-    no reading names a bucket, InvalidObjectName.
+    `raw_path` is as sent, not decoded. SDKs write "/" in a key either raw or as %2F, so the path is
+    split at the first raw "/" and decoded once. Known buckets come before unknown ones. Unknown
+    buckets are needed to create a bucket and for a correct NoSuchBucket. Raises OssError with
+    InvalidBucketName if no reading names a bucket, or with InvalidObjectName.
     """
     whole = raw_path.removeprefix(b"/")
     bound = cnames.get(host_name(host))
@@ -64,7 +64,7 @@ def readings(
 
 
 def object_url(host: str, target: Target, cnames: Mapping[str, str]) -> str:
-    """Return the URL of an object in the style in which `host` was addressed."""
+    """Return the URL of an object in the style of `host`: with or without the bucket in it."""
     in_host = target.bucket in (cnames.get(host_name(host)), _bucket_label(host))
     path = target.key if in_host else f"{target.bucket}/{target.key}"
     return f"http://{host}/{quote(path)}"

@@ -1,6 +1,7 @@
 """The sandbox's OSS over HTTP: every request is read, authenticated, authorized, and then executed.
 
-This module only holds that order. An error in any step becomes an answer in OSS's form.
+This module only defines the order of these steps. An error in any step becomes an answer in OSS's
+form.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ from sandbox.oss.responses import common_headers, empty, error_response
 from sandbox.oss.room import is_full
 from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
-MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # of XML or JSON in a body; ours to choose
-MAX_QUERY_PARAMETERS = 200  # of one request; ours to choose
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # of XML or JSON in a body; the sandbox's own limit
+MAX_QUERY_PARAMETERS = 200  # of one request; the sandbox's own limit
 # Maximum bytes that are read after a refusal, so that the client does not miss the answer.
 _DRAIN_BYTES = 64 * 1024 * 1024
 
@@ -54,7 +55,7 @@ log = logging.getLogger("sandbox.oss")
 
 @dataclass(frozen=True)
 class _Received:
-    """A request's head, taken apart."""
+    """The parsed head of a request."""
 
     method: str
     host: str
@@ -79,9 +80,9 @@ def create_app(
 ) -> ASGIApp:
     """Serve the buckets of `storage` to the holders of keys in `identities`.
 
-    `region` like cn-hangzhou; `default_bucket` is meant if neither host nor path names one; `clock`
-    returns unix seconds; without a `callback_signer` callbacks are not implemented; `takes_v1`,
-    `cnames`, `is_public_closed` and `callback_urls` are those of Site.
+    `region` is like cn-hangzhou. `default_bucket` is used if neither host nor path names a bucket.
+    `clock` returns unix seconds. Without a `callback_signer`, callbacks are refused as not
+    implemented. `takes_v1`, `cnames`, `is_public_closed` and `callback_urls` are those of Site.
     """
     site = Site(
         storage,
@@ -143,12 +144,12 @@ async def _answer(request: Request, site: Site) -> Response:
 
 
 def _log(request: Request, status: int, error: OssError | None) -> None:
-    """Without the query, which may hold a signature."""
+    """Log a request without its query, which may hold a signature."""
     path = path_of(request.scope.get("raw_path") or b"/")
     code, why = "", ""
     if error is not None:
         code = error.code
-        # In other messages hide the values: a form's conditions may hold its security token.
+        # Hide the values in other messages, since a form's conditions may hold its security token.
         why = str(error.refusal or error.message.partition("[")[0]) if status == 403 else ""
     log.info(RequestLine(request.method, path, status, code, why=why))
 
@@ -192,7 +193,7 @@ async def _done(
 async def _told(
     callback: Callback | None, stored: Stored, operation: str, call: Call, site: Site
 ) -> Response:
-    """Answer an upload; with a callback, by the application server's answer."""
+    """Answer an upload. With a callback, the body is the answer of the application server."""
     if callback is None or site.callback_signer is None:
         return stored.response
     made = stored.made
@@ -242,7 +243,7 @@ def _accepted(
     if needs_bucket and site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
     check_endpoint(call, operation.name, site)
-    # A document may name more accesses, which are known when it has been read.
+    # A document may name more accesses. They are known only after the document has been read.
     if operation.body is not Body.DOCUMENT:
         authorize(call, operation.needs(call, b""), site)
     with_callback = operation.name in WITH_CALLBACK
@@ -270,7 +271,7 @@ def _image_variables(made: ObjectInfo, call: Call, site: Site) -> dict[str, str 
     except OssError:
         return {}
     with opened:
-        # Another upload may have replaced the object since.
+        # Another upload may have replaced the object in the meantime.
         return image_variables(opened) if opened.info.files == made.files else {}
 
 
@@ -284,9 +285,9 @@ async def _read_document(request: Request) -> bytes:
 
 
 async def _read_object(request: Request, headers: Mapping[str, str], site: Site) -> Staged:
-    """Receive an object's bytes in pieces, whatever their number."""
+    """Receive an object of any size in pieces."""
     check_length(headers)
-    # If the head says the size, refuse before a byte is read.
+    # If a header gives the size, an object that is too large is refused before a byte is read.
     size = int(headers.get("content-length", 0))
     staged = await run_in_threadpool(site.storage.stage, size)
     pending = bytearray()
@@ -307,8 +308,8 @@ async def _read_object(request: Request, headers: Mapping[str, str], site: Site)
 
 
 async def _drain(request: Request) -> None:
-    """Read the rest of the request, or the client might see a reset connection instead of the
-    answer."""
+    """Read the rest of the request. Otherwise the client might see a reset connection instead of
+    the answer."""
     left = _DRAIN_BYTES
     try:
         async for chunk in request.stream():
@@ -337,7 +338,10 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _query(scope: Scope) -> list[tuple[str, str, bool]]:
-    """Names, values, and whether an empty value was written as "name="; "+" is a space."""
+    """Return each parameter's name, its value, and whether an empty value was sent as "name=".
+
+    A "+" is a space.
+    """
     parts = [part for part in scope["query_string"].decode("latin-1").split("&") if part]
     if len(parts) > MAX_QUERY_PARAMETERS:
         raise invalid_argument(f"At most {MAX_QUERY_PARAMETERS} query parameters are accepted.")
@@ -371,7 +375,7 @@ def _likely_target(request: Request, headers: Mapping[str, str], site: Site) -> 
 
 
 def _likely_bucket(request: Request, headers: Mapping[str, str], site: Site) -> str:
-    """Return the bucket that the URL most likely names, before any signature; "" for none."""
+    """Return the bucket that the URL most likely names, or "". No signature has been checked."""
     try:
         return _likely_target(request, headers, site).bucket
     except OssError:
@@ -396,8 +400,8 @@ def _check_some_bucket(
 ) -> None:
     """Raise NoSuchBucket instead of the refusal of an unknown access key, as real OSS does.
 
-    Seen in the tests of alibabacloud-oss-v2 (test_is_bucket_exist and others). With a default
-    bucket, which URLs need not name, any request may be for that one.
+    Seen in the tests of alibabacloud-oss-v2 (test_is_bucket_exist and others). If there is a
+    default bucket, any request may be for that bucket, because URLs need not name it.
     """
     named = [target for target in targets if target.bucket]
     if refusal.code != "InvalidAccessKeyId" or not named:

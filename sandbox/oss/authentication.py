@@ -2,11 +2,13 @@
 
 V1 is refused before any part of it is read, unless the site accepts it.
 
-signatures.py computes signatures; sandbox/identities.py knows who holds which key. EC and texts are
-the vendor's; for an EC of "" no page was found. Not verified on the real OSS: the codes of bad
-tokens, InvalidSecurityToken (assumption 9) and SecurityTokenExpired (assumption 10); that a request
-without a signed additional header is refused (assumption 5), and that a signed content-length
-allows only that size (assumption 3).
+signatures.py computes signatures, and sandbox/identities.py knows the owner of each key. The error
+numbers (EC) and texts are the vendor's. An EC of "" means that no page about the error was found.
+
+Four things are not verified on the real OSS. Bad tokens get the code InvalidSecurityToken
+(assumption 9) or SecurityTokenExpired (assumption 10). A request is refused if it lacks an
+additional header that its signature names (assumption 5). A signed content-length allows only that
+size (assumption 3).
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _TIMESTAMP_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _V1_QUERY = ("OSSAccessKeyId", "Signature")
 _V4_QUERY = ("x-oss-signature-version", "x-oss-credential", "x-oss-signature")
-# The fields of a V1 form, which come together or not at all; the EC if one is missing.
+# The fields of a V1 form, each with the EC if it is missing. They must come together.
 _V1_FIELDS = {"ossaccesskeyid": "", "policy": "0002-00000702", "signature": "0002-00000703"}
 
 
@@ -58,11 +60,11 @@ class _Place(NamedTuple):
     argument: str
     region: str
     region_ec: str
-    # For all other faults of the scope.
+    # The EC of all other faults in the scope.
     ec: str = ""
 
 
-# From the vendor's page of each EC; the text is the same for a URL and a form.
+# These texts are from the vendor's page of each EC. A URL and a form have the same text.
 _REGION = "The signing region in credential is invalid."
 _IN_HEADER = _Place(
     "Credential", "Invalid signing region in Authorization header.", "0002-00000226"
@@ -106,7 +108,7 @@ def authenticate(
 ) -> tuple[Identity | None, Target]:
     """Return the request's identity, and the reading of its URL that was signed.
 
-    Without a signature: (None, the most likely reading). Raises OssError.
+    Without a signature, return None and the most likely reading. Raises OssError.
     """
     claim = _claim(request, site)
     return (None, targets[0]) if claim is None else _verified(claim, targets, site)
@@ -254,13 +256,14 @@ def _v1_claim(
 
 
 def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
-    # oss2 puts ", " between the parts, and uses another order than documented.
+    # oss2 separates the parts by ", ", and their order is not the documented one.
     parts = [part.strip().partition("=") for part in header[len(V4_ALGORITHM) :].split(",")]
     values = {name: value for name, _, value in parts}
     if len(values) != len(parts) or not {"Credential", "Signature"} <= values.keys():
         raise invalid_argument("Authorization header is invalid.", "Authorization")
-    # Without x-oss-date, Android's Date has the same form. aliyun-oss-go-sdk (and so ossutil 1)
-    # sends HTTP's Date, and signs that text (seen in its auth.go).
+    # Some SDKs send no x-oss-date, so the Date header counts. Android's SDK sends it in the form of
+    # x-oss-date. aliyun-oss-go-sdk (and so ossutil 1) sends it in HTTP's form, and signs that text
+    # (seen in its auth.go).
     timestamp = request.headers.get("x-oss-date")
     if timestamp is None:
         timestamp = request.headers.get("date", "")
@@ -327,7 +330,7 @@ def _v4_claim(
     scope = _scope(credential, timestamp, site, place)
     names = _additional(additional, request)
     pairs = [pair for pair in request.raw_query if pair[0] != "x-oss-signature"]
-    # For an empty value, "name" is documented; ali-oss signs some as "name=".
+    # For an empty value, the documentation signs "name". ali-oss signs some of them as "name=".
     spellings = [[(name, value, False) for name, value, _ in pairs], pairs]
 
     def attempts(secret: str, target: Target) -> list[_Attempt]:
@@ -355,7 +358,7 @@ def _v4_claim(
 
 
 def _scope(credential: str, timestamp: str, site: Site, place: _Place) -> V4Scope:
-    """Check the scope after the key in `credential`; `timestamp` is a date in either form."""
+    """Check the scope that follows the key in `credential`; `timestamp` has either date form."""
     day = time.strftime("%Y%m%d", time.gmtime(_any_date(timestamp)))
     scope = V4Scope(day, site.region)
     _, _, found = credential.partition("/")
@@ -461,7 +464,7 @@ def _query_value(request: SignedRequest, name: str) -> str:
 
 def _http_date(text: str) -> float | None:
     try:
-        # -0000 instead of GMT would be a time without a zone.
+        # With -0000 instead of GMT, the result would be a time without a zone.
         return parsedate_to_datetime(text).timestamp() if text.endswith("GMT") else None
     except (ValueError, OverflowError):
         return None

@@ -27,7 +27,7 @@ def authorize(call: Call, needs: Iterable[Need], site: Site) -> None:
     """Raise AccessDenied unless all accesses of the call are allowed.
 
     The decision does not depend on whether an object exists, unless its ACL opens it. So a refusal
-    does not reveal that.
+    does not reveal whether an object exists.
     """
     for need in needs:
         refusal = _refusal(call, call.identity, need, site)
@@ -54,7 +54,7 @@ def _refusal(call: Call, identity: Identity | None, need: Need, site: Site) -> O
     if decision.allowed:
         return None
     by_session = decision.policy_type == "SessionPolicy"
-    # As in the real OSS: it tells an operator which policy refused.
+    # As in the real OSS, this tells an operator which policy refused the request.
     detail = {
         "PolicyType": decision.policy_type,
         "AuthAction": need.action,

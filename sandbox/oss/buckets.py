@@ -24,7 +24,7 @@ BUCKET_ACLS = ("private", "public-read", "public-read-write")
 
 
 def list_buckets(call: Call, site: Site) -> Response:
-    """ListBuckets (GetService): a page, in the order of the names."""
+    """ListBuckets (GetService): return one page of the buckets, sorted by name."""
     prefix, marker = call.query.get("prefix", ""), call.query.get("marker", "")
     limit = max_keys(call.query, "max-keys")
     found = [
@@ -34,7 +34,7 @@ def list_buckets(call: Call, site: Site) -> Response:
     ]
     page = found[:limit]
     content: list[tuple[str, object]] = []
-    # Left out if all buckets are listed (vendor documentation).
+    # These elements are left out if all buckets are listed (vendor documentation).
     if len(found) > limit or {"prefix", "marker", "max-keys"} & call.query.keys():
         is_truncated = len(found) > limit
         content += [
@@ -88,7 +88,7 @@ def get_bucket_info(call: Call, site: Site) -> Response:
         ("AccessControlList", [("Grant", bucket.acl)]),
         ("DataRedundancyType", "LRS"),
         ("Comment", ""),
-        # Members that oss2, alibabacloud-oss-v2 and the Go SDKs read; they are not configured here.
+        # oss2, alibabacloud-oss-v2 and the Go SDKs read these members. Here they have fixed values.
         ("ServerSideEncryptionRule", [("SSEAlgorithm", "None")]),
         ("AccessMonitor", "Disabled"),
         ("BlockPublicAccess", "false"),
@@ -116,7 +116,7 @@ def put_bucket_acl(call: Call, site: Site) -> Response:
     acl = call.headers.get("x-oss-acl", "")
     _check_acl(acl)
     site.storage.set_bucket_acl(call.bucket, acl)
-    # ali-oss's tests look for it (test/node/bucket.test.js).
+    # ali-oss's tests look for this header (test/node/bucket.test.js).
     return empty(headers={"location": f"/{call.bucket}"})
 
 
@@ -130,7 +130,7 @@ def get_bucket_cors(call: Call, site: Site) -> Response:
 
 
 def put_bucket_cors(call: Call, site: Site, body: bytes) -> Response:
-    """PutBucketCors: all rules at once."""
+    """PutBucketCors: replace all rules."""
     site.storage.set_cors(call.bucket, parse_rules(body))
     return empty()
 
@@ -142,8 +142,8 @@ def delete_bucket_cors(call: Call, site: Site) -> Response:
 
 
 def get_bucket_overwrite_config(call: Call, site: Site) -> Response:
-    """GetBucketOverwriteConfig. Without rules, code and status are those that the vendor's Kotlin
-    SDK expects of the real OSS (its BucketOverwriteConfigTest)."""
+    """GetBucketOverwriteConfig. If there are no rules, the error has the code and status that the
+    vendor's Kotlin SDK expects from the real OSS (its BucketOverwriteConfigTest)."""
     content = overwrite.rules_content(existing(call, site).overwrite)
     if not content:
         message = "The bucket has no overwrite configuration."
@@ -152,14 +152,14 @@ def get_bucket_overwrite_config(call: Call, site: Site) -> Response:
 
 
 def put_bucket_overwrite_config(call: Call, site: Site, body: bytes) -> Response:
-    """PutBucketOverwriteConfig: all rules at once."""
+    """PutBucketOverwriteConfig: replace all rules."""
     rules = overwrite.parse_rules(body, site.identities.account_id)
     site.storage.set_overwrite_rules(call.bucket, rules)
     return empty()
 
 
 def delete_bucket_overwrite_config(call: Call, site: Site) -> Response:
-    """DeleteBucketOverwriteConfig: all rules."""
+    """DeleteBucketOverwriteConfig: delete all rules."""
     site.storage.set_overwrite_rules(call.bucket, "[]")
     return empty(204)
 

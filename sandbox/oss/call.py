@@ -16,13 +16,13 @@ from sandbox.oss.storage import Storage
 
 @dataclass(frozen=True)
 class Site:
-    """The OSS of one region. `default_bucket` is the bucket of a host that names none.
+    """The OSS of one region. `default_bucket` is used if a URL names no bucket.
 
-    Without a `callback_signer` it sends no callbacks. `takes_v1`: signature V1 is accepted, as for
-    old buckets of old accounts. `cnames` are the domains that are bound to a bucket: names of hosts
-    in lower case, without a port -> bucket. With `is_public_closed` all other hosts take no data
-    calls (public_endpoint.py). Callbacks go only to `callback_urls`; None: to all loopback
-    addresses.
+    Without a `callback_signer` OSS sends no callbacks. With `takes_v1` it accepts signature V1, as
+    for old buckets of old accounts. `cnames` maps each domain that is bound to a bucket (a host
+    name in lower case, without a port) to this bucket. With `is_public_closed` all other hosts
+    refuse data calls (public_endpoint.py). Callbacks are sent only to `callback_urls`, or to all
+    loopback addresses if it is None.
     """
 
     storage: Storage
@@ -54,8 +54,8 @@ class Target:
 class Call:
     """A request with a valid signature; `identity` is None if it has no signature at all.
 
-    Header names are in lower case and values latin-1 text; of a repeated query parameter the
-    first counts (vendor documentation), everywhere.
+    Header names are in lower case, and header values are latin-1 text. If a query parameter is
+    repeated, only the first one counts (vendor documentation).
     """
 
     method: str

@@ -1,7 +1,7 @@
 """The RSA key with which OSS signs its callbacks.
 
-The sandbox has its own. The signature follows the vendor's documentation, whose production sample
-verifies in this way.
+The sandbox has its own key. The signature follows the vendor's documentation. The sample for
+production there verifies a signature in this way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class CallbackSigner:
     """OSS's private key, and the URL where its public key is found."""
 
     def __init__(self, private_key_pem: bytes, public_key_url: str) -> None:
-        """Raises ValueError if it is not an RSA key."""
+        """Raises ValueError if the key is not an RSA key."""
         key = serialization.load_pem_private_key(private_key_pem, None)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise ValueError("the key must be an RSA key")

@@ -1,10 +1,11 @@
-"""Upload callbacks: a request's parameters, read and checked before anything is stored. delivery.py
-sends them.
+"""Reads and checks the callback of an upload before anything is stored. delivery.py sends it.
 
-Parameters, limits and codes are from the vendor's documentation. Not verified on the real OSS: that
-an unknown system variable is refused (assumption 16), that a custom one without a value is empty,
-and how values other than text are written in a JSON body (assumption 17). For an EC of "" no page
-was found.
+Parameters, limits and codes are from the vendor's documentation. An EC of "" means that no page
+about the error was found.
+
+Three things are not verified on the real OSS. An unknown system variable is refused (assumption
+16). In a body, a custom variable without a value is empty, and values that are not text are written
+as in JSON (assumption 17).
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ Value = str | int
 class Callback:
     """The callback of an upload: its URLs and its body; `template` holds ${variables}.
 
-    `host` is the Host header's value, "" for the URL's own. `custom` are the client's own
-    variables, by names that begin with "x:".
+    `host` is the value of the Host header, or "" for the host of the URL. `custom` holds the
+    client's own variables. Their names begin with "x:".
     """
 
     urls: tuple[SplitResult, ...]
@@ -58,7 +59,7 @@ class Callback:
         return not set(IMAGE_VARIABLES).isdisjoint(_VARIABLE.findall(self.template))
 
     def body(self, system: Mapping[str, Value]) -> bytes:
-        """Return the body; `system` holds SYSTEM_VARIABLES, and missing ones are ""."""
+        """Return the body. `system` holds SYSTEM_VARIABLES; missing variables become ""."""
         known = {**system, **self.custom}
         is_json = self.content_type == _JSON
 
@@ -93,7 +94,7 @@ def requested_by_form(
 ) -> Callback | None:
     """Return the callback that a form asks for: each custom variable is a separate field.
 
-    Raises InvalidArgument, for a callback in the headers or the URL too.
+    Raises InvalidArgument, also for a callback in the headers or the URL.
     """
     names = names_in(headers, query)
     names += [name for name in ("x-oss-callback", "callback-var") if name in fields]
@@ -116,7 +117,7 @@ def check_callback(callback: Callback | None, site: Site) -> None:
         raise not_implemented("callbacks without a key to sign them")
     if site.callback_urls is not None:
         for url in callback.urls:
-            # Otherwise a stranger could reach each server of this machine.
+            # Otherwise a stranger could reach every server on this machine.
             if url.geturl() not in site.callback_urls:
                 message = "For clients in the network the sandbox calls only CALLBACK_URL."
                 raise invalid_argument(message, "callbackUrl", url.geturl())
@@ -162,7 +163,8 @@ def _custom(text: str) -> dict[str, str]:
     custom: dict[str, str] = {}
     for name, value in document.items():
         if not name.lower().startswith("x:"):
-            # The real OSS accepts it (test_sign_url_with_callback of oss2); no body can use it.
+            # The real OSS accepts such a name, although no body can use it
+            # (test_sign_url_with_callback of oss2).
             continue
         if not _CUSTOM.fullmatch(name) or not isinstance(value, str):
             message = 'callback-var must be like {"x:name":"value"}, names in lower case.'
@@ -174,7 +176,7 @@ def _custom(text: str) -> dict[str, str]:
 def _document(
     text: str, name: str, too_long: str, not_base64: str, not_json: str
 ) -> dict[str, object]:
-    """Read a parameter; the last three arguments are the EC of its possible faults."""
+    """Read a parameter. The last three arguments are the ECs of its possible faults."""
     if len(text) > MAX_PARAMETER_BYTES:
         message = f"The {name} parameter exceeds {MAX_PARAMETER_BYTES} bytes."
         raise invalid_argument(message, name, ec=too_long)
@@ -212,7 +214,7 @@ def _urls(text: str) -> Iterable[SplitResult]:
         message = f"callbackUrl must hold from 1 to {MAX_URLS} URLs."
         raise invalid_argument(message, "callbackUrl", text, "0007-00000005")
     for url in urls:
-        # The vendor's own samples have no scheme.
+        # A URL may lack the scheme, as in the vendor's own samples.
         full = url if "://" in url else f"http://{url}"
         try:
             parts = urlsplit(full)

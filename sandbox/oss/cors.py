@@ -21,10 +21,10 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 class Rule:
     """One rule: which origins may send which requests. Origins and headers may hold one "*" each.
 
-    An origin may have an app's scheme (capacitor://localhost): not verified on the real OSS
+    An origin may have an app's scheme (capacitor://localhost). This is not verified on the real OSS
     (assumption 88).
 
-    `vary` is the bucket's ResponseVary, which its rules share.
+    `vary` is the bucket's ResponseVary, so it is equal in all rules of a bucket.
     """
 
     origins: Sequence[str]
@@ -35,7 +35,8 @@ class Rule:
     vary: bool = False
 
     def allows(self, origin: str, method: str, headers: Sequence[str]) -> bool:
-        """Whether a page of `origin` may send this; header names in any case."""
+        """Whether a page of `origin` may send this method and these headers, in upper or lower
+        case."""
         return (
             any(_matches(pattern, origin) for pattern in self.origins)
             and method in self.methods
@@ -64,14 +65,14 @@ ANY_ORIGIN = Rule(
 
 
 def store_rules(rules: Sequence[Rule]) -> str:
-    """Return the text that a bucket keeps."""
+    """Return the rules as the text that is stored for a bucket."""
     return json.dumps([asdict(rule) for rule in rules])
 
 
 def parse_rules(body: bytes) -> str:
-    """Read PutBucketCors's document into the text that a bucket keeps.
+    """Read PutBucketCors's document, and return the text that is stored for a bucket.
 
-    Raises MalformedXML, InvalidArgument for MaxAgeSeconds.
+    Raises MalformedXML, or InvalidArgument for MaxAgeSeconds.
     """
     document = parse(body, "CORSConfiguration")
     vary = document.findtext("ResponseVary", "false").strip().lower()
@@ -84,7 +85,7 @@ def parse_rules(body: bytes) -> str:
 
 
 def rules_content(stored: str) -> list[tuple[str, object]]:
-    """Return the stored rules as the content of GetBucketCors's document; nothing without a rule.
+    """Return the stored rules as the content of GetBucketCors's document; empty without a rule.
 
     Names of headers come back in lower case, as from real OSS (test_set_bucket_cors of
     aliyun-oss-go-sdk and oss2).
@@ -107,7 +108,7 @@ def rules_content(stored: str) -> list[tuple[str, object]]:
 def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
     """Answer a browser's OPTIONS with headers. Raises AccessForbidden.
 
-    Nothing is authenticated: a preflight is never signed, and reveals only the rules.
+    A preflight is not authenticated, because it is never signed and reveals only the rules.
     """
     origin = request.get("origin", "")
     method = request.get("access-control-request-method", "")
@@ -115,7 +116,7 @@ def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
     names = [name.strip() for name in asked.split(",") if name.strip()]
     for rule in _stored(stored) if origin else ():
         if rule.allows(origin, method, names):
-            # The rule's own methods (alibabacloud-oss-v2,
+            # The answer lists the rule's own methods (alibabacloud-oss-v2,
             # tests/integration/test_bucket_cors_client.py).
             methods = ", ".join(rule.methods)
             headers = {**_allow(rule, origin), "access-control-allow-methods": methods}
@@ -133,8 +134,8 @@ def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
 
 
 def answer_headers(stored: str, request: Mapping[str, str], method: str) -> dict[str, str]:
-    """Return the headers that let a page read the answer, also an error; none if no rule allows
-    it."""
+    """Return the headers that let a page read the answer, even if it is an error. If no rule allows
+    the request, there are no headers."""
     origin = request.get("origin", "")
     for rule in _stored(stored) if origin else ():
         if rule.allows(origin, method, ()):
@@ -177,7 +178,7 @@ def _rule(element: ElementTree.Element, vary: bool) -> Rule:
             message = "MaxAgeSeconds must be a number of seconds, from 0 to 999999999."
             raise invalid_argument(message, "MaxAgeSeconds", age)
     exposed = texts("ExposeHeader")
-    # They are sent in the head of answers.
+    # These names are sent in a header of answers.
     if not all(_HEADER_NAME.fullmatch(name) for name in exposed):
         raise malformed_xml("ExposeHeader must be a header's name")
     return Rule(

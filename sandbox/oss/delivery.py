@@ -1,8 +1,8 @@
 """Sends an upload callback within OSS's time limit, and checks the answer as OSS does.
 
-The headers, the limits and the reasons are from the vendor's documentation. Not verified on the
-real OSS (assumption 18): that each of several URLs has its own five seconds. The reason for a
-server that cannot be reached in time is ours. The sandbox calls only loopback addresses.
+The headers, the limits and the reasons are from the vendor's documentation. If a server cannot be
+reached, the reason is the sandbox's own text. Each of several URLs has its own five seconds, which
+is not verified on the real OSS (assumption 18). The sandbox calls only loopback addresses.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _PORTS = {"http": 80, "https": 443}
 
 
 async def deliver(callback: Callback, body: bytes, call: Call, signer: CallbackSigner) -> bytes:
-    """Send a callback to its URLs in turn, and return the first good answer's body.
+    """Send a callback to its URLs one by one, and return the body of the first good answer.
 
-    Raises CallbackFailed, with the reason of the last URL.
+    Raises CallbackFailed with the reason for the last URL.
     """
     failure = OssError(203, "CallbackFailed", "There is no URL.")
     for url in callback.urls:
@@ -82,7 +82,7 @@ async def _sent(
     ]
     connection = h11.Connection(h11.CLIENT)
     async with await _connected(url, host) as stream:
-        # Only here is a name resolved to its address.
+        # The name of the host has been resolved only now, so its address is checked here.
         peer = stream.extra(SocketAttribute.remote_address)  # noqa: S610 - this is no Django
         if not _is_loopback(str(peer[0])):
             raise _unreachable(f"The sandbox calls loopback addresses only, not {host}.")
@@ -145,7 +145,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _too_long() -> OssError:
-    """The error for a too long answer, also for one without a length (vendor documentation)."""
+    """The error for an answer that is too long or that gives no length (vendor documentation)."""
     return _failed("Error status : 400.User server return too long content-length value.", "")
 
 

@@ -1,4 +1,4 @@
-"""JSON in base64, as in the policy of forms and in callbacks. It is a stranger's input."""
+"""Reads JSON in base64, which strangers send as the policy of a form and as a callback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def decode_base64(text: str) -> bytes:
 def parse_json(raw: bytes | str) -> object:
     """Parse one JSON document whose texts can all be written as UTF-8. Raises ValueError.
 
-    "\\ud800" alone would parse, but fail when it is sent on.
+    A lone "\\ud800" would be parsed, but could not be sent on as UTF-8.
     """
     try:
         value: object = json.loads(raw)

@@ -1,7 +1,7 @@
-"""OSS's errors: status, code, message and EC, as the vendor documents them. responses.py sends them
-(XML body, headers of a HEAD answer).
+"""OSS's errors: status, code, message and EC, as the vendor documents them.
 
-For an EC of "" no documentation was found.
+responses.py sends them (XML body, headers of a HEAD answer). An EC of "" means that no
+documentation of the error was found.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def invalid_argument(message: str, name: str = "", value: str = "", ec: str = ""
 
 
 def v1_refused(region: str) -> OssError:
-    """Make the refusal of signature V1, which names V4 and what to change.
+    """Make the refusal of signature V1. Its message says how to change to V4.
 
     Status, code and text are the sandbox's own: OSS's answer to a refused V1 is not documented
     (assumption 24).
@@ -60,19 +60,19 @@ def v1_refused(region: str) -> OssError:
     message = (
         "Signature V1 is refused here, as it is for new accounts and new buckets. Sign with V4:",
         *client_signatures.lines(region),
-        "Others: see the vendor's guide from V1 to V4. To play an old bucket, which takes V1: "
+        "Others: see the vendor's guide from V1 to V4. To simulate an old bucket, which takes V1: "
         "make run SIGNATURE_V1=1. (This answer is the sandbox's own.)",
     )
     return OssError(403, "SignatureV1Refused", "\n".join(message))
 
 
 def bad_image(message: str, ec: str = "") -> OssError:
-    """Make the refusal to process an object that is not an image, or not a supported one."""
+    """Make the refusal to process an object that is not an image or has an unsupported format."""
     return OssError(400, "BadRequest", message, ec)
 
 
 def image_too_large(message: str, ec: str) -> OssError:
-    """Make the refusal of an image, or of a result, beyond the limits."""
+    """Make the refusal of an image, or of a result, that exceeds a limit."""
     return OssError(400, "ImageTooLarge", message, ec)
 
 
@@ -85,7 +85,7 @@ def malformed_xml(reason: str) -> OssError:
 def not_implemented(what: str) -> OssError:
     """Make the refusal of a feature that the real OSS has and the sandbox lacks.
 
-    400 as in OSS's own example (EC 0017-00000245): after a 501, SDKs would ask again and again.
+    The status is 400 as in OSS's own example (EC 0017-00000245). After a 501, SDKs would retry.
     """
     return OssError(400, "NotImplemented", f"The sandbox does not implement {what}.")
 

@@ -1,9 +1,9 @@
-"""A form's policy: when the form ends, and conditions on its fields and its file.
+"""A form's policy: when the form expires, and conditions on its fields and its file.
 
 The documents, matching modes and codes are from the vendor's documentation. A field that the policy
 does not mention is accepted, as in the vendor's own samples (success_action_status,
-x-oss-content-type). Not verified on the real OSS (assumption 11): a V4 policy without the
-conditions that bind version, credential and date is refused.
+x-oss-content-type). A V4 policy is refused if it lacks the conditions on version, credential and
+date. This refusal is not verified on the real OSS (assumption 11).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition on a field; `name` in lower case without its "$"."""
+    """One condition on a field. `name` is in lower case, without its "$"."""
 
     mode: str
     name: str
@@ -45,7 +45,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class FormPolicy:
-    """A policy; `expiration` in unix seconds, the sizes in bytes."""
+    """A policy. `expiration` is in unix seconds, and the sizes are in bytes."""
 
     expiration: float
     conditions: Sequence[Condition]
@@ -87,9 +87,10 @@ class FormPolicy:
         )
 
     def check(self, fields: Mapping[str, str], bucket: str, now: float) -> None:
-        """Raise AccessDenied unless the policy has not ended and the fields meet its conditions.
+        """Raise AccessDenied if the policy has expired or a field does not meet a condition.
 
-        This happens before ${filename} is replaced (vendor documentation). `bucket` is the URL's.
+        The fields are checked before ${filename} is replaced (vendor documentation). `bucket` is
+        the bucket of the URL.
         """
         if now >= self.expiration:
             raise access_denied("Invalid according to Policy: Policy expired.", "")
@@ -144,7 +145,7 @@ def _condition(entry: object) -> Condition:
 def _range(entry: Sequence[object]) -> tuple[int, int]:
     if len(entry) == 3:
         low, high = entry[1:]
-        # bool is an int in Python.
+        # In Python a bool is an int too, so the exact type is compared.
         if type(low) is int and type(high) is int and 0 <= low <= high:
             return low, high
     message = "content-length-range must be followed by a minimum and a maximum number of bytes"

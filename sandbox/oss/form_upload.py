@@ -1,7 +1,7 @@
-"""PostObject from its first byte to its last: read, authenticated, authorized, and then executed.
+"""Handles PostObject: a form is read, authenticated, authorized, and then executed.
 
-The order is that of app.py, but everything that is checked is in the body. When the file begins,
-the sender and the authorization are known. Only then is a byte of the file written.
+This is the same order as in app.py, but here all checked data are in the body. The sender and the
+authorization are known when the file begins. No byte of the file is written before.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def post_form(
     request_id: str,
     site: Site,
 ) -> Posted:
-    """Receive a form, and store its file. Raises OssError; then nothing is stored."""
+    """Receive a form, and store its file. If it raises OssError, nothing is stored."""
     check_length(headers)
     reader = FormReader(boundary_of(headers))
     whole = hashlib.md5(usedforsecurity=False)
@@ -101,7 +101,7 @@ def _accepted(
     request_id: str,
     site: Site,
 ) -> tuple[Call, FormPolicy | None, Callback | None]:
-    """Authenticate a form by its fields, and authorize their request."""
+    """Authenticate a form by its fields, and authorize what the fields ask for."""
     if site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
     identity = authenticate_form(form.fields, site)

@@ -1,8 +1,8 @@
-"""PostObject's form, parsed while it arrives, so that its file is never in memory as a whole.
+"""Parses PostObject's form while it arrives, so that its file is never in memory as a whole.
 
-The policy (form_policy.py) says what the form may hold, and the signature (authentication.py) who
-sends it. Limits and codes are from the vendor's documentation. Not verified on the real OSS
-(assumption 12): that a repeated field is refused.
+form_policy.py checks what the form may hold, and authentication.py finds out who sends it. Limits
+and codes are from the vendor's documentation. A repeated field is refused, which is not verified
+on the real OSS (assumption 12).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ MAX_NAME_BYTES = 8 * 1024  # of a field's name (vendor documentation)
 MAX_VALUE_BYTES = 2 * 1024 * 1024  # of a field's value (vendor documentation)
 MAX_FIELDS_BYTES = 8 * 1024 * 1024
 """Maximum bytes before the file."""
-MAX_FIELDS = 1000  # of one form; ours to choose
+MAX_FIELDS = 1000  # of one form; the sandbox's own limit
 
-# A field name, a file name, and the syntax around them.
+# The limit leaves room for a field name, a file name, and the syntax around them.
 _MAX_HEADER_BYTES = 24 * 1024
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
 @dataclass(frozen=True)
 class Form:
-    """The fields before the file:
+    """The fields before the file.
 
-    `fields` by their names in lower case. `content_type` is that of the file's own part, "" if it
-    has none.
+    `fields` maps names in lower case to values. `content_type` is from the file's own part, or ""
+    if that part has no content type.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -42,7 +42,10 @@ class Form:
 
     @property
     def key(self) -> str:
-        """The object's key: ${filename} stands for the file's name. Raises InvalidArgument."""
+        """The object's key, in which ${filename} is replaced by the file's name.
+
+        Raises InvalidArgument.
+        """
         key = self.fields.get("key", "")
         if not key:
             message = "Bucket POST must contain a field named 'key'."
@@ -52,7 +55,7 @@ class Form:
         return key.replace("${filename}", self.filename)
 
     def headers(self) -> dict[str, str]:
-        """Return the fields that PutObject has as headers, in a header's form.
+        """Return the fields that are headers of PutObject, in the form of headers.
 
         The most specific content type comes first (vendor documentation). Raises InvalidArgument
         for a value that a header cannot hold.
@@ -72,7 +75,7 @@ class Form:
 
 
 class FormReader:
-    """Receives a form in pieces: feed() it, then read `form` and take() bytes."""
+    """Receives a form in pieces. After each feed(), read `form`, and take() bytes of the file."""
 
     def __init__(self, boundary: bytes) -> None:
         """Raises MalformedPOSTRequest for a boundary that is too long."""

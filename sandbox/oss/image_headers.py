@@ -1,4 +1,4 @@
-"""Reads an image's header for callbacks; nothing is decoded."""
+"""Reads size and format from an image's header, for callbacks; no pixel is decoded."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def image_variables(opened: OpenObject) -> dict[str, str | int]:
         MemoryError,
         struct.error,
         Image.DecompressionBombError,
-        # A warning, if warnings are errors.
+        # Pillow's warnings are raised if warnings are errors.
         Warning,
     ):
         return {}

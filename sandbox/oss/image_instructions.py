@@ -1,8 +1,8 @@
-"""Parses x-oss-process=image/... into values; images.py draws.
+"""Parses x-oss-process=image/... into values; images.py processes the image.
 
 Names, ranges, defaults and ECs are from the vendor's documentation (the pages of image processing,
-and of its error codes 0040-*), as is the message of a wrong value. The texts of the other messages
-are ours; for an EC of "" no page was found.
+and of its error codes 0040-*). The message for a wrong value is from there too. All other messages
+are the sandbox's own texts. An EC of "" means that no page about the error was found.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
-MAX_CHARACTERS = 4096  # of a whole x-oss-process; ours to choose
+MAX_CHARACTERS = 4096  # of a whole x-oss-process; the sandbox's own limit
 MAX_ACTIONS = 16
-"""Maximum actions; more are refused as too long (EC 0017-00000288). Not verified on the real OSS
-(assumption 20): the number."""
+"""Maximum number of actions. More actions are refused as too long (EC 0017-00000288). The number
+is not verified on the real OSS (assumption 20)."""
 
 MAX_TEXT_BYTES = 64  # of a watermark's text in UTF-8
 MAX_SIDE = 16384
@@ -36,7 +36,7 @@ FONTS = (
     "droidsansfallback",
 )
 
-# The real OSS has them; here they are refused as not implemented, not as wrong.
+# The real OSS has these actions, so the sandbox refuses them as not implemented, not as invalid.
 _MISSING_ACTIONS = frozenset(
     """
     average-hue blindwatermark blur bright circle contrast deblindwatermark indexcrop
@@ -51,12 +51,12 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Resize:
-    """New sides in pixels, or only `percent`; None for values that are not given.
+    """New sides in pixels, or only `percent`. A value that is not given is None.
 
-    `long` and `short` are the longer and the shorter side; they count where neither `width` nor
-    `height` is given. With `limit`, a source that would become larger on either side stays
-    unchanged, except with `percent`. In which modes is not verified on the real OSS (assumption
-    21). `color` fills the area that mode "pad" adds.
+    `long` and `short` are the longer and the shorter side. They count only if `width` and `height`
+    are both missing. With `limit`, a source stays unchanged if a side would become larger, except
+    with `percent`. The modes with this limit are not verified on the real OSS (assumption 21).
+    `color` fills the area that mode "pad" adds.
     """
 
     mode: str = "lfit"
@@ -71,8 +71,8 @@ class Resize:
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle: its size (None: the whole side), its place in the grid, and a shift from
-    there."""
+    """A rectangle: its size (None means the whole side), its place in the grid, and a shift from
+    that place."""
 
     width: int | None
     height: int | None
@@ -90,10 +90,11 @@ class Rotate:
 
 @dataclass(frozen=True)
 class Watermark:
-    """Text on the image. Lengths in pixels, `opacity` and `shadow` in percent, clockwise degrees.
+    """Text on the image. Lengths are in pixels, `opacity` and `shadow` in percent.
 
-    `voffset` moves it down from the middle row of the grid; `padx` and `pady` are the gaps between
-    the copies with which `fill` covers the image.
+    `degrees` turn the text clockwise. `voffset` moves the text down from the middle row of the
+    grid. With `fill`, copies of the text cover the image; `padx` and `pady` are the gaps between
+    the copies.
     """
 
     text: str
@@ -113,7 +114,7 @@ class Watermark:
 
 @dataclass(frozen=True)
 class Quality:
-    """1 to 100: a percentage of the source's quality (`relative`), or an upper bound."""
+    """1 to 100. It is a percentage of the source's quality (`relative`), or an upper bound."""
 
     value: int
     relative: bool
@@ -124,11 +125,11 @@ Step = Resize | Crop | Rotate | Watermark
 
 @dataclass(frozen=True)
 class Instructions:
-    """The steps in their order, and the actions for the whole image, whatever their place.
+    """The steps in their order, and the actions for the whole image, whose order does not matter.
 
-    `format` is "" for the source's own. `auto_orient` turns the source by its EXIF data, before the
-    first step. `info` must be the only action: it returns JSON about the source instead of an
-    image.
+    `format` is "" for the format of the source. `auto_orient` turns the source by its EXIF data,
+    before the first step. `info` must be the only action, since it returns JSON about the source
+    instead of an image.
     """
 
     steps: tuple[Step, ...] = ()
@@ -175,7 +176,8 @@ def _resize(made: Instructions, arguments: Sequence[str]) -> Instructions:
         height=_side(values, "h", "0040-00000313"),
         long=_side(values, "l", "0040-00000314"),
         short=_side(values, "s", "0040-00000315"),
-        # It is ignored if a side is given: not verified on the real OSS (assumption 22).
+        # A percentage is ignored if a side is given. This is not verified on the real OSS
+        # (assumption 22).
         percent=None if sides else percent,
         limit=_switch(values, "limit", True, "0040-00000319"),
         color=_color(values, "FFFFFF", ""),
@@ -184,7 +186,7 @@ def _resize(made: Instructions, arguments: Sequence[str]) -> Instructions:
 
 
 def _crop(made: Instructions, arguments: Sequence[str]) -> Instructions:
-    # "r" is in the vendor's own SDK tests, without a documented meaning: it is accepted.
+    # "r" is accepted, since the vendor's own SDK tests use it. No page explains its meaning.
     values = _values("crop", arguments, ("w", "h", "x", "y", "g", "r"))
     most = 10**9 - 1
     width = _number(values, "w", 0, most, "0040-00000225", 0)
@@ -215,7 +217,7 @@ def _interlace(made: Instructions, arguments: Sequence[str]) -> Instructions:
 
 
 def _quality(made: Instructions, arguments: Sequence[str]) -> Instructions:
-    # A bare number is only in the documentation of EC 0040-00000310; it is read as relative.
+    # Only the documentation of EC 0040-00000310 has a bare number. It is read as relative.
     if len(arguments) == 1 and arguments[0] and "_" not in arguments[0]:
         bare = {"quality": arguments[0]}
         value = _number(bare, "quality", 1, 100, "0040-00000310")
@@ -289,7 +291,8 @@ def _with_step(made: Instructions, step: Step) -> Instructions:
 
 
 def _values(action: str, arguments: Sequence[str], known: Collection[str]) -> dict[str, str]:
-    """Read name_value arguments; of a repeated name the last counts (vendor documentation)."""
+    """Read name_value arguments. If a name is repeated, the last one counts (vendor
+    documentation)."""
     values = {}
     for argument in arguments:
         name, _, value = argument.partition("_")
@@ -300,7 +303,7 @@ def _values(action: str, arguments: Sequence[str], known: Collection[str]) -> di
 
 
 def _single(action: str, arguments: Sequence[str], ec: str) -> str:
-    """Return the one bare argument of an action that takes no other."""
+    """Return the argument of an action that has only one, without a name."""
     if len(arguments) > 1:
         raise _invalid(action, ",".join(arguments), "0040-00000203")
     if not arguments or not arguments[0]:
@@ -314,7 +317,7 @@ def _number(
     if name not in values and default is not None:
         return default
     text = values[name]
-    # [0-9], because \d and int() accept other digits as well.
+    # The pattern has [0-9], because \d and int() accept other digits as well.
     if not re.fullmatch("-?[0-9]{1,9}", text) or not least <= int(text) <= most:
         raise _invalid(name, text, ec)
     return int(text)
@@ -349,14 +352,15 @@ def _text(values: Mapping[str, str]) -> str:
     if not values["text"]:
         raise _invalid("text", "", "0040-00000258")
     text = _decoded(values, "text", "0040-00000257")
-    # The documentation says characters, but about 20 Chinese ones fit, so it means bytes.
+    # The documentation says 64 characters, but only about 20 Chinese characters fit, so the limit
+    # is in bytes.
     if len(text.encode()) > MAX_TEXT_BYTES:
         raise _invalid("text", values["text"], "0040-00000259")
     return text
 
 
 def _decoded(values: Mapping[str, str], name: str, ec: str) -> str:
-    """Read URL-safe base64, with its padding or without."""
+    """Read URL-safe base64, with or without padding."""
     value = values[name].rstrip("=")
     try:
         raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars="-_", validate=True)

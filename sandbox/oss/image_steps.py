@@ -1,9 +1,9 @@
 """Single steps of image processing, drawn: resize, crop, rotate, watermark.
 
-Each takes a decoded image and makes another. Limits are from the vendor's documentation. Not
-verified on the real OSS (assumption 21): the corners of a turned image, the look of a shadow, and
-how long text is cut off. The only font is the one that comes with Pillow, which has ASCII: other
-characters are drawn as boxes.
+Each step takes a decoded image and makes another one. Limits are from the vendor's documentation.
+Three things are not verified on the real OSS (assumption 21): the corners of a rotated image, the
+look of a shadow, and how a text that is too long is cut off. The only font comes with Pillow and
+has only ASCII characters. Other characters are drawn as boxes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from sandbox.oss.image_instructions import (
     Watermark,
 )
 
-MAX_TARGET_PIXELS = 16_777_216  # of what resize makes
-MAX_TURNED_SIDE = 4096  # pixels of a side of what rotate takes
+MAX_TARGET_PIXELS = 16_777_216  # of an image that resize makes
+MAX_TURNED_SIDE = 4096  # pixels of each side of an image that is rotated
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,7 +49,7 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def drawn(image: Image.Image, step: Step, *, may_enlarge: bool) -> Image.Image:
-    """Apply one step to an image, RGB or RGBA, which may be changed in place.
+    """Apply one step to an image (RGB or RGBA). The image may be changed in place.
 
     Raises OssError ImageTooLarge or BadRequest if a limit would be exceeded.
     """
@@ -122,8 +122,8 @@ def _cropped(image: Image.Image, step: Crop) -> Image.Image:
 
 
 def _origin(place: str, free_width: int, free_height: int) -> tuple[int, int]:
-    """Return the upper left corner for a place in the grid of nine, with this much free space
-    beside and below."""
+    """Return the upper left corner of a place in the grid of nine. The arguments after `place` are
+    the free space beside and below."""
     column, row = _GRID[place]
     return free_width * column // 2, free_height * row // 2
 
@@ -133,7 +133,7 @@ def _rotated(image: Image.Image, degrees: int) -> Image.Image:
         return image
     _check_turn(image)
     corners = (0, 0, 0, 0) if image.mode == "RGBA" else (255, 255, 255)
-    # Pillow turns counter-clockwise, and right angles without loss.
+    # Pillow rotates counter-clockwise. It rotates by right angles without loss.
     return image.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=corners)
 
 
@@ -157,15 +157,16 @@ def _marked(image: Image.Image, step: Watermark) -> Image.Image:
     column, row = _GRID[step.place]
     left += (step.x, 0, -step.x)[column]
     top += (step.y, step.voffset, -step.y)[row]
-    # Of a text that is too long, the beginning is shown.
+    # If a text is too long, its beginning is shown.
     _put(image, stamp, (max(left, 0), max(top, 0)))
     return image
 
 
 def _stamp(step: Watermark, size: tuple[int, int]) -> Image.Image | None:
-    """Draw only the watermark's text, as much as an image of this size shows; None if it is blank.
+    """Draw the watermark's text alone, but only the part that an image of this size can show.
 
-    Of text that is turned, but not upside down, at most MAX_TURNED_SIDE pixels are drawn.
+    A rotated text is cut at MAX_TURNED_SIDE pixels instead, except at 180 degrees. Returns None if
+    the text is blank.
     """
     font = ImageFont.load_default(step.size)
     text = "".join(character if character.isprintable() else " " for character in step.text)

@@ -1,14 +1,14 @@
 """Image processing: an object's bytes and Instructions -> the answer's bytes and content type.
 
-This module decodes the source and encodes the result, with Pillow; image_steps.py has the single
-steps. It takes bytes and returns bytes: no parameter reaches the file system.
+This module decodes the source and encodes the result with Pillow. image_steps.py has the single
+steps. This module takes bytes and returns bytes, so no parameter reaches the file system.
 
 Limits are from the vendor's documentation, except MAX_DECODED_PIXELS and MAX_FRAMES, which fit a
-laptop. One image is drawn at a time, so these two bound the memory of the whole process: to 1.3 GB,
-measured in the worst case. Metadata (EXIF, colour profiles) is dropped.
+laptop. One image is processed at a time, so these two limits bound the memory of the whole process.
+The measured worst case is 1.3 GB. Metadata (EXIF, colour profiles) is dropped.
 
-Not verified on the real OSS (assumption 21): the default quality, and which code belongs to which
-limit.
+The default quality, and which code belongs to which limit, are not verified on the real OSS
+(assumption 21).
 """
 
 from __future__ import annotations
@@ -33,28 +33,29 @@ from sandbox.oss.image_steps import drawn, turned
 
 MAX_SOURCE_BYTES = 20 * 1024**2  # of a stored image that is processed
 MAX_SOURCE_SIDE = {"tiff": 16384}
-"""The largest side by format; 30,000 pixels for the others."""
+"""The largest side in pixels, by format. It is 30,000 pixels for all other formats."""
 
 MAX_SOURCE_PIXELS = 250_000_000  # width by height of a stored image
 MAX_DECODED_PIXELS = 89_478_485
-"""Pixels of all frames; Pillow's own default. image/info also answers for larger ones."""
+"""Pixels of all frames together, which is Pillow's own default. image/info also answers for larger
+images."""
 
-MAX_FRAMES = 1000  # of an animation; ours to choose
+MAX_FRAMES = 1000  # of an animation; the sandbox's own limit
 MAX_WEBP_SIDE = 16383  # pixels: the format's own limit
 PATIENCE = 10
-"""Seconds to wait for the image that is being drawn."""
+"""Seconds to wait for another image that is being processed."""
 
-DEFAULT_QUALITY = 85  # percent, of what is encoded without a quality
+DEFAULT_QUALITY = 85  # percent, if a request gives no quality
 
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
 """Pillow's decoders for the formats that OSS's image processing reads (vendor documentation). No
-others are used, since some start programs."""
+other decoders are used, since some of them start programs."""
 
 NAMES = {
     "BMP": "bmp",
     "GIF": "gif",
     "JPEG": "jpg",
-    # The JPEG decoder's name for a JPEG with a second picture in it, as many phones make.
+    # The JPEG decoder says MPO for a JPEG with a second picture in it, as many phones make it.
     "MPO": "jpg",
     "PNG": "png",
     "TIFF": "tiff",
@@ -88,8 +89,8 @@ class Processed:
 def process(source: bytes, instructions: Instructions) -> Processed:
     """Process an image by the instructions.
 
-    Raises OssError BadRequest if it is no image or damaged, ImageTooLarge if it exceeds a limit,
-    and 503 when other images take too long.
+    Raises OssError BadRequest if the source is damaged or is no image, ImageTooLarge if it exceeds
+    a limit, and 503 if other images take too long.
     """
     check_size(len(source))
     with _one_at_a_time():
@@ -139,7 +140,7 @@ def _processed(image: Image.Image, instructions: Instructions) -> Processed:
 
 
 def _opened(source: bytes) -> Image.Image:
-    """Read an image's head; _plain decodes the rest."""
+    """Read an image's header. _plain() decodes its pixels."""
     try:
         image = Image.open(io.BytesIO(source), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -179,8 +180,8 @@ def _frame_count(image: Image.Image) -> int:
 
 
 def _keeps_moving(instructions: Instructions) -> bool:
-    """Whether a GIF stays an animation: only resize (without percent), crop and watermark keep it
-    (vendor documentation).
+    """Whether a GIF stays an animation. Only resize (without percent), crop and watermark keep the
+    animation (vendor documentation).
     """
     return instructions.quality is None and not any(
         isinstance(step, Rotate) or (isinstance(step, Resize) and step.percent is not None)
@@ -189,7 +190,7 @@ def _keeps_moving(instructions: Instructions) -> bool:
 
 
 def _frames(image: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
-    """Decode an animation: its frames, and how to save them so that they move as before."""
+    """Decode an animation. Return its frames, and the options that save them as an animation."""
     frames, durations = [], []
 
     def read() -> None:
@@ -210,7 +211,8 @@ def _plain(image: Image.Image) -> Image.Image:
     def read() -> Image.Image:
         image.load()
         if image.mode.startswith(("I", "F")):
-            # This has 16 bits a channel, which convert() would cut off instead of scaling.
+            # This image has 16 bits for each channel. convert() would cut off high values, so they
+            # are scaled.
             scaled = image.convert("I").point(lambda value: value * (1 / 256))
             return scaled.convert("L").convert("RGB")
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -222,7 +224,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if there is none, or an invalid one."""
-    # Pillow itself turns a TIFF.
+    # Pillow itself applies the orientation of a TIFF.
     if _name(image) not in ("jpg", "webp"):
         return 1
     try:
@@ -240,7 +242,7 @@ def _information(image: Image.Image, size: int) -> bytes:
         "ImageHeight": str(image.height),
         "ImageWidth": str(image.width),
     }
-    # A PNG has none (vendor documentation).
+    # OSS reports no EXIF values of a PNG (vendor documentation).
     if _name(image) != "png":
         values = {**_exif(image), **values}
     content = {name: {"value": values[name]} for name in sorted(values)}
@@ -289,7 +291,7 @@ def _source_quality(image: JpegImageFile) -> int:
     table = image.quantization.get(0, [])
     if not table:
         return 100
-    # The inverse of libjpeg's scaling of its table, which is for quality 50.
+    # This reverses the way in which libjpeg scales its table. The table is for quality 50.
     scale = 100 * sum(table) / sum(_standard_table())
     quality = 5000 / scale if scale > 100 else (200 - scale) / 2
     return min(max(round(quality), 1), 100)

@@ -1,10 +1,12 @@
 """The parameters and x-oss- headers that the sandbox knows; others are refused, never ignored.
 
-Ignoring one could overwrite a protected object, or list everything instead of a part. Two kinds are
-ignored. The first is a header of uploads in another step of a multipart upload, a read or a delete:
-ali-oss sends its headers again when it completes. The second is a parameter with a value that is no
-feature of an object, which only avoids caches ("?t=1"). Not verified on the real OSS (assumption
-39): how it treats names that it does not know.
+If an unknown name were ignored, a request could overwrite a protected object, or list everything
+instead of a part. How the real OSS treats unknown names is not verified (assumption 39).
+
+Two kinds of names are ignored. The first kind is a header of uploads in another step of a multipart
+upload, in a read or in a delete. For example, ali-oss sends its headers again when it completes an
+upload. The second kind is a parameter with a value that is no feature of an object. Such a
+parameter only avoids caches ("?t=1").
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ _ANYWHERE = frozenset(
     callback callback-var x-oss-callback x-oss-callback-var
     """.split()
 )
-"""The names of signatures in headers, URLs and forms; and of callbacks, which operations.py
-checks."""
+"""The names of signatures in headers, URLs and forms, and the names of callbacks. operations.py
+checks the callbacks."""
 
 _MULTIPART = frozenset(
     "InitiateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload".split()
@@ -82,7 +84,7 @@ _SUBRESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 def unknown_subresources(query: Mapping[str, str]) -> list[str]:
-    """Return unknown parameters that look like ones that choose an operation.
+    """Return unknown parameters that look as if they choose an operation.
 
     They have no value ("?regions"), or begin with x-oss-.
     """
@@ -112,7 +114,7 @@ def check_names(operation: str, call: Call) -> None:
 def _check_parameters(operation: str, call: Call) -> None:
     refused = unknown_subresources(call.query)
     if not call.key and not refused:
-        # A parameter that is missing here could limit a bucket's listing, so none is ignored.
+        # An unknown parameter could limit the listing of a bucket, so none is ignored.
         allowed = _PARAMETERS.get(operation, frozenset()) | OPERATION_SUBRESOURCES | _ANYWHERE
         refused = sorted(call.query.keys() - allowed - RESPONSE_OVERRIDES)
     if refused:

@@ -1,8 +1,9 @@
-"""Symbolic links: PutSymlink, GetSymlink, and the object that reading one leads to.
+"""Symbolic links: PutSymlink, GetSymlink, and reading the object that a link leads to.
 
-A link names a key of its own bucket; that object need not exist. A reader needs oss:GetObject on
-both (vendor documentation: permissions on the target are checked when the link is read, not when it
-is made). Not verified on the real OSS (assumption 2): that only the reader's permissions count.
+A link names a key in its own bucket. The object with this key need not exist. A reader needs
+oss:GetObject on the link and on its target. Permissions on the target are checked when the link is
+read, not when it is made (vendor documentation). That only the reader's permissions count is not
+verified on the real OSS (assumption 2).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _TARGET = "x-oss-symlink-target"
 
 
 def put_symlink(call: Call, site: Site) -> Response:
-    """PutSymlink: the target's key is in a header, percent-encoded."""
+    """PutSymlink: make a link. The target's key is in a header, percent-encoded."""
     if _TARGET not in call.headers:
         raise invalid_argument("A link needs a target.", _TARGET)
     try:
@@ -52,9 +53,9 @@ def put_symlink(call: Call, site: Site) -> Response:
 
 
 def get_symlink(call: Call, site: Site) -> Response:
-    """GetSymlink: the link's target, which need not exist, and its own metadata.
+    """GetSymlink: return the link's target, which need not exist, and the link's own metadata.
 
-    That it returns the metadata is not verified on the real OSS (assumption 42). The vendor's page
+    That OSS returns the metadata is not verified on the real OSS (assumption 42). The vendor's page
     names x-oss-symlink-target and the common headers.
     """
     info = site.storage.get(call.bucket, call.key)
@@ -65,11 +66,11 @@ def get_symlink(call: Call, site: Site) -> Response:
 
 
 def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
-    """Return the call for the object to read (the target, if the object is a link), and the link.
+    """Return the call for the object to read (the target, if the key is a link), and the link.
 
-    The link's header with its target is removed (not verified on the real OSS (assumption 42): that
-    it is left out). Raises AccessDenied, SymlinkTargetNotExist, InvalidTargetType for a link to a
-    link.
+    The header that names the target is removed from the link. That the real OSS leaves this header
+    out is not verified (assumption 42). Raises AccessDenied, SymlinkTargetNotExist, or
+    InvalidTargetType for a link to a link.
     """
     info = site.storage.find(call.bucket, call.key)
     if info is None or info.type != TYPE:

@@ -24,12 +24,12 @@ MAX_KEYS = 1000  # entries of a page (vendor documentation)
 class _Page:
     objects: list[ObjectInfo]
     prefixes: list[str]
-    # The last key or common prefix, if the listing goes on.
+    # The last key or common prefix of this page, if there are more pages.
     next: str | None
 
 
 def list_objects(call: Call, site: Site) -> Response:
-    """ListObjects: pages by `marker`."""
+    """ListObjects: return one page. It begins after `marker`."""
     write = key_writer(call.query, lists=True)
     limit = max_keys(call.query, "max-keys")
     marker = call.query.get("marker", "")
@@ -49,10 +49,11 @@ def list_objects(call: Call, site: Site) -> Response:
 
 
 def list_objects_v2(call: Call, site: Site) -> Response:
-    """ListObjectsV2: pages by an opaque continuation token, or begins after `start-after`."""
+    """ListObjectsV2: return one page. It begins at an opaque continuation token, or after
+    `start-after`."""
     write = key_writer(call.query, lists=True)
     limit = max_keys(call.query, "max-keys")
-    # oss2 sends an empty one for the first page.
+    # oss2 sends an empty token for the first page.
     token = call.query.get("continuation-token", "")
     start_after = call.query.get("start-after", "")
     page = _page(site.storage, call, _opened(token) if token else start_after, limit)
@@ -122,7 +123,7 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
 def _past(prefix: str) -> tuple[bytes, bool]:
     """The first key after all keys that begin with a (valid UTF-8) prefix."""
     after = successor(prefix.encode())
-    # UTF-8 never ends in 0xFF, so there always is one.
+    # UTF-8 never ends in 0xFF, so such a key always exists.
     return (after or b"", True)
 
 
@@ -154,5 +155,5 @@ def _opened(token: str) -> str:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
         raise invalid_argument(
-            "The continuation token is not one that was given out.", "continuation-token", token
+            "The continuation token is not from an earlier page.", "continuation-token", token
         ) from None

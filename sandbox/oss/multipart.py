@@ -1,7 +1,7 @@
-"""Multipart uploads: begun, filled part by part, listed, completed or aborted.
+"""Multipart uploads: the operations that begin, fill, list, complete and abort them.
 
-The EC of an error is from the vendor's page of that name, or from alibabacloud-oss-go-sdk-v2's
-client_integration_test.go, which runs against OSS.
+The EC of an error is from the vendor's page about this error, or from alibabacloud-oss-go-sdk-v2's
+client_integration_test.go, which runs against the real OSS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sandbox.oss.xml import key_writer, parse, text_of
 
 MAX_PART_NUMBER = 10_000  # parts are numbered from 1 (vendor documentation)
 MIN_PART_BYTES = 100 * 1024
-"""Minimum size of every part but the last (vendor documentation)."""
+"""Minimum size of every part except the last one (vendor documentation)."""
 # Headers that an encrypting client needs to resume an upload (alibabacloud-oss-v2,
 # ListPartsResult).
 _CLIENT_ENCRYPTION = {
@@ -46,10 +46,10 @@ _CLIENT_ENCRYPTION = {
 
 
 def initiate(call: Call, site: Site) -> Response:
-    """InitiateMultipartUpload: it already refuses a key that must not be overwritten.
+    """InitiateMultipartUpload: begin an upload.
 
-    Not verified on the real OSS (assumptions 61 and 62): that it does so, and that the object gets
-    the headers of the start.
+    A key that must not be overwritten is already refused here, and the later object gets the
+    headers of this request. Both are not verified on the real OSS (assumptions 61 and 62).
     """
     if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
         raise file_already_exists()
@@ -77,7 +77,7 @@ def upload_part(call: Call, site: Site, body: Staged) -> Response:
 
 
 def upload_part_copy(call: Call, site: Site) -> Response:
-    """UploadPartCopy: a part from an object, or from a range of it."""
+    """UploadPartCopy: make a part from an object, or from a range of its bytes."""
     number = _part_number(call)
     with open_source(call, site) as source:
         start, end = 0, source.info.size
@@ -98,7 +98,7 @@ def upload_part_copy(call: Call, site: Site) -> Response:
         finally:
             staged.discard()
     content = [("LastModified", iso_date(part.modified)), ("ETag", f'"{part.etag}"')]
-    # The ETag is in both places, since oss2 reads the header.
+    # The ETag is also in a header, because oss2 reads it there.
     headers = {"etag": f'"{part.etag}"', "x-oss-hash-crc64ecma": str(staged.crc64)}
     return document("CopyPartResult", content, headers=headers)
 
@@ -107,7 +107,7 @@ def list_parts(call: Call, site: Site) -> Response:
     """ListParts."""
     write = key_writer(call.query)
     limit = max_keys(call.query, "max-parts", 1000)
-    # oss2 sends an empty one for the first page.
+    # oss2 sends an empty marker for the first page.
     marker = call.query.get("part-number-marker") or "0"
     if not re.fullmatch("[0-9]{1,9}", marker):
         raise invalid_argument("Must be a part's number.", "part-number-marker", marker)
@@ -138,7 +138,7 @@ def list_parts(call: Call, site: Site) -> Response:
             ("LastModified", iso_date(part.modified)),
             ("ETag", f'"{part.etag}"'),
             ("Size", part.size),
-            # alibabacloud-oss-v2 combines them when it resumes (seen in 1.4.1).
+            # alibabacloud-oss-v2 combines these CRCs when it resumes an upload (seen in 1.4.1).
             ("HashCrc64ecma", part.crc64),
         ]
         content.append(("Part", element))
@@ -146,17 +146,19 @@ def list_parts(call: Call, site: Site) -> Response:
 
 
 def complete(call: Call, site: Site, body: bytes) -> Stored:
-    """CompleteMultipartUpload, of the parts in the body or (x-oss-complete-all: yes) of all.
+    """CompleteMultipartUpload: make the object from the parts that the body lists.
 
-    Without any part the object is empty: alibabacloud-oss-go-sdk-v2 uploads an empty stream in this
-    way (TestUploaderUploadFromTeeReader). Its ETag is not verified on the real OSS (assumption 64).
+    With x-oss-complete-all: yes it is made from all parts. Without any part the object is empty:
+    alibabacloud-oss-go-sdk-v2 uploads an empty stream in this way
+    (TestUploaderUploadFromTeeReader). The ETag of an empty object is not verified on the real OSS
+    (assumption 64).
     """
     write = key_writer(call.query)
     upload_id = call.query["uploadId"]
     stored = site.storage.parts(call.bucket, call.key, upload_id)
     if call.headers.get("x-oss-complete-all", "").lower() == "yes":
         if body:
-            # OSS's own spelling.
+            # The misspelt word is OSS's own.
             message = "Should not speficy both complete all header and http body."
             raise invalid_argument(message, "x-oss-complete-all", "yes", "0042-00000216")
         chosen = stored
@@ -201,7 +203,7 @@ def abort(call: Call, site: Site) -> Response:
 
 
 def list_uploads(call: Call, site: Site) -> Response:
-    """ListMultipartUploads: by key and upload id, grouped by a delimiter."""
+    """ListMultipartUploads: list uploads by key and upload id, grouped by a delimiter."""
     write = key_writer(call.query, lists=True)
     limit = max_keys(call.query, "max-uploads", 1000)
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
@@ -229,7 +231,7 @@ def list_uploads(call: Call, site: Site) -> Response:
         *write.element(),
         ("KeyMarker", write(after[0])),
         ("UploadIdMarker", after[1]),
-        # The last page has them too (alibabacloud-oss-python-sdk-v2,
+        # The last page has these markers too (alibabacloud-oss-python-sdk-v2,
         # tests/integration/test_client.py).
         ("NextKeyMarker", write(last[0])),
         ("NextUploadIdMarker", last[1]),
@@ -251,7 +253,8 @@ def list_uploads(call: Call, site: Site) -> Response:
 
 
 def _is_after(key: str, upload_id: str, marker: tuple[str, str]) -> bool:
-    """Without an upload id, a marker stands for all uploads of its key (vendor documentation)."""
+    """Whether an upload comes after `marker`. A marker without an upload id stands for all uploads
+    of its key (vendor documentation)."""
     if key == marker[0]:
         return bool(marker[1]) and upload_id > marker[1]
     return key.encode() > marker[0].encode()

@@ -62,7 +62,7 @@ COMPRESSED_TYPES = frozenset(
     }
 )
 MIN_COMPRESSED = 1024
-"""Minimum bytes of an object whose answer is compressed (vendor documentation)."""
+"""Minimum bytes of an object that is compressed in an answer (vendor documentation)."""
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -82,10 +82,10 @@ def put_object(call: Call, site: Site, body: Staged) -> Stored:
 
 
 def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str]) -> Stored:
-    """PostObject; `fields` choose the form of the answer.
+    """PostObject. `fields` choose the form of the answer.
 
-    Not verified on the real OSS (assumption 13): the status of a redirect, and that nothing is
-    added to its URL.
+    The status of a redirect, and that nothing is added to its URL, are not verified on the real OSS
+    (assumption 13).
     """
     made = _put(call, site, body)
     headers = {**checksums(made), "content-md5": body.content_md5}
@@ -175,10 +175,10 @@ def copy_object(call: Call, site: Site) -> Response:
 
 
 def get_object(call: Call, site: Site, link: ObjectInfo | None = None) -> Response:
-    """GetObject, and HeadObject, which is the same without the bytes; x-oss-process can process an
-    image.
+    """GetObject and HeadObject. HeadObject answers without the bytes. With x-oss-process, the
+    answer is a processed image.
 
-    `link` is the symbolic link that led to the object, if one did.
+    `link` is the symbolic link that led to the object, or None.
     """
     if "x-oss-process" in call.query:
         return _process_image(call, site, parse_process(call.query["x-oss-process"]), link)
@@ -193,7 +193,7 @@ def get_object(call: Call, site: Site, link: ObjectInfo | None = None) -> Respon
 
 
 def get_object_meta(call: Call, site: Site) -> Response:
-    """GetObjectMeta: size, ETag and time only."""
+    """GetObjectMeta: return only size, ETag and time."""
     info = site.storage.get(call.bucket, call.key)
     headers = {
         "etag": f'"{info.etag}"',
@@ -205,7 +205,7 @@ def get_object_meta(call: Call, site: Site) -> Response:
 
 
 def delete_object(call: Call, site: Site) -> Response:
-    """DeleteObject: 204, whether the object existed or not."""
+    """DeleteObject: answer 204, even if the object did not exist."""
     site.storage.delete(call.bucket, [call.key])
     return empty(204)
 
@@ -221,7 +221,7 @@ def deleted_keys(body: bytes) -> list[str]:
 
 
 def delete_objects(call: Call, site: Site, body: bytes) -> Response:
-    """DeleteMultipleObjects: answers with the deleted keys, or with an empty list (Quiet)."""
+    """DeleteMultipleObjects: answer with the deleted keys, or with an empty list (Quiet)."""
     keys = deleted_keys(body)
     write = key_writer(call.query, lists=True)
     quiet = parse(body, "Delete").findtext("Quiet", "false").strip().lower() == "true"
@@ -278,7 +278,10 @@ def header_value(name: str, value: str) -> str:
 
 
 def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that an object keeps. Raises InvalidArgument for too much metadata."""
+    """Return the headers that are stored with an object.
+
+    Raises InvalidArgument for too much metadata.
+    """
     kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
     meta = {name: value for name, value in headers.items() if name.startswith("x-oss-meta-")}
     if sum(len(name) + len(value) for name, value in meta.items()) > MAX_USER_METADATA:
@@ -287,7 +290,7 @@ def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def given_acl(headers: Mapping[str, str]) -> str | None:
-    """Return the ACL that a request gives, if it does. Raises InvalidArgument."""
+    """Return the ACL that a request gives, or None. Raises InvalidArgument."""
     acl = headers.get("x-oss-object-acl")
     return None if acl is None else _checked_acl(acl)
 
@@ -303,9 +306,9 @@ def checksums(info: ObjectInfo) -> dict[str, str]:
 
 
 def copy_source(headers: Mapping[str, str]) -> Target:
-    """Read x-oss-copy-source: /bucket/key, percent-encoded, or without the first slash.
+    """Read x-oss-copy-source: /bucket/key, percent-encoded. The first slash may be missing.
 
-    The query is split off before decoding, because a key may hold "?". Raises InvalidArgument,
+    The query is split off before decoding, because a key may hold "?". Raises InvalidArgument, or
     NotImplemented for a version.
     """
     text = headers["x-oss-copy-source"]
@@ -326,7 +329,7 @@ def copy_source(headers: Mapping[str, str]) -> Target:
 
 
 def open_source(call: Call, site: Site) -> OpenObject:
-    """Open what x-oss-copy-source names, if the request's conditions on it hold.
+    """Open the object that x-oss-copy-source names, if it meets the request's conditions.
 
     Raises NoSuchBucket, NoSuchKey, PreconditionFailed, NotModified.
     """
@@ -345,10 +348,10 @@ def open_source(call: Call, site: Site) -> OpenObject:
 
 
 def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int] | None:
-    """Read one range of bytes into a start and an end (excluded); None unless it is valid.
+    """Return the start and the end (excluded) of a range of bytes, or None if it is invalid.
 
-    A range beyond the end of an object of `size` bytes is not valid. With `clip` it is cut, if a
-    part of it is inside.
+    A range that goes beyond the end of an object of `size` bytes is invalid. With `clip` such a
+    range is cut if a part of it is inside the object.
     """
     match = _RANGE.fullmatch(text.strip())
     if not match or not any(match.groups()):
@@ -364,10 +367,10 @@ def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int]
 
 
 def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
-    """Return the range of the answer; None for the whole object, as without a Range header.
+    """Return the range of the answer. None means the whole object, as without a Range header.
 
-    An invalid range counts as none, unless x-oss-range-behavior is standard; of a list the first
-    counts (help.aliyun.com/document_detail/39571). Raises InvalidRange, NotImplemented.
+    An invalid range is ignored, unless x-oss-range-behavior is standard. Only the first range of a
+    list counts (help.aliyun.com/document_detail/39571). Raises InvalidRange, NotImplemented.
     """
     if "x-oss-multi-range-behavior" in call.headers:
         raise not_implemented("x-oss-multi-range-behavior")
@@ -388,9 +391,10 @@ def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
 def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
     """Return the information about an object that was read through `link`.
 
-    Size, ETag, Content-MD5 and storage class are the object's, the time is the later one, and the
-    rest is the link's (HeadObject, help.aliyun.com/document_detail/31984). Not verified on the real
-    OSS (assumption 42): that the CRC is the object's too. SDKs compare it with the bytes.
+    Size, ETag, Content-MD5 and storage class are from the object. The time is the later time of
+    both. All other values are from the link (HeadObject, help.aliyun.com/document_detail/31984).
+    The CRC is from the object too, since SDKs compare it with the bytes. This is not verified on
+    the real OSS (assumption 42).
     """
     if link is None:
         return info
@@ -399,10 +403,11 @@ def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
 
 
 def _content_md5(info: ObjectInfo) -> dict[str, str]:
-    """Return the header, which objects of a single upload have (go-sdk-v2's integration tests).
+    """Return the Content-MD5 header. Only objects from a single upload have it (go-sdk-v2's
+    integration tests).
 
-    Not verified on the real OSS (assumption 43): that an answer with a range also has it, for the
-    whole object.
+    An answer with a range also has this header, for the whole object. This is not verified on the
+    real OSS (assumption 43).
     """
     if info.type != "Normal":
         return {}
@@ -448,11 +453,12 @@ def _download(
 
 
 def _is_compressed(call: Call, headers: Mapping[str, str], size: int) -> bool:
-    """Whether OSS compresses the answer: a text of 1 KiB or more, if the client accepts gzip
-    (faq-detail/39645).
+    """Whether OSS compresses the answer. It compresses a text of 1 KiB or more, if the client
+    accepts gzip (faq-detail/39645).
 
-    Not verified on the real OSS: that neither a range (assumption 43) nor an object with a
-    Content-Encoding is ever compressed, and that the type in the answer counts (assumption 44).
+    Three things are not verified on the real OSS. A range is never compressed (assumption 43). An
+    object with a Content-Encoding is never compressed, and the type in the answer counts
+    (assumption 44).
     """
     kind = headers["content-type"].partition(";")[0].strip().lower()
     return (
@@ -488,10 +494,10 @@ def _overrides(call: Call) -> dict[str, str]:
 def _process_image(
     call: Call, site: Site, instructions: Instructions, link: ObjectInfo | None
 ) -> Response:
-    """Answer with a processed image: always the whole, whatever Range says.
+    """Answer with a processed image. It is always the whole image, since Range is ignored.
 
-    The ETag is the stored object's (vendor documentation). The answer leaves out the object's CRC
-    and encoding, since these bytes differ and SDKs check the CRC.
+    The ETag is that of the stored object (vendor documentation). The answer leaves out the object's
+    CRC and encoding, because the bytes of the answer differ and SDKs check the CRC.
     """
     with site.storage.open(call.bucket, call.key) as opened:
         info = _described(opened.info, link)
@@ -513,7 +519,8 @@ def _process_image(
 
 
 class _Download(StreamingResponse):
-    """An object's bytes; closes the object even if the client has gone before the first byte."""
+    """An answer with an object's bytes. It closes the object even if the client disconnects before
+    the first byte."""
 
     def __init__(
         self,

@@ -2,8 +2,9 @@
 
 An operation that is not in the table is refused, and so is a parameter or a header that the
 operation does not know (known_names.py). So an unknown request is never taken for a plain read or
-write. The actions are from the vendor's documentation. Not verified on the real OSS (assumption 1):
-that an upload with an ACL also needs oss:PutObjectAcl (the strict reading).
+write. The actions are from the vendor's documentation. An upload with an ACL also needs
+oss:PutObjectAcl. This is the strict reading of the documentation, and it is not verified on the
+real OSS (assumption 1).
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ class Body(Enum):
 
 
 WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
-"""The operations that may have a callback (vendor documentation), beside PostObject."""
-# oss2's resumable_upload sends callback headers in these, but not when it completes the upload
-# (seen in 2.19.1). They cause no callback. Not verified on the real OSS (assumption 15): that it
-# accepts them.
+"""The operations that may have a callback, in addition to PostObject (vendor documentation)."""
+# oss2's resumable_upload sends callback headers with these operations, but not when it completes
+# the upload (seen in 2.19.1). The headers are accepted and cause no callback. That the real OSS
+# accepts them is not verified (assumption 15).
 _DEAF_TO_CALLBACKS = ("InitiateMultipartUpload", "UploadPart", "ListParts")
-# The EC of an error that several operations share (vendor documentation; the EC for other
-# operations is not known).
+# The EC of an error that several operations share (vendor documentation). The ECs for other
+# operations are not known.
 _ECS = {
     ("UploadPart", "NoSuchUpload"): "0042-00000104",
     ("AbortMultipartUpload", "NoSuchUpload"): "0042-00000002",
@@ -57,7 +58,7 @@ class Operation:
     body: Body = Body.NONE
 
     def perform(self, call: Call, site: Site, body: object) -> Response | Stored:
-        """Execute it; `body` is of the kind `self.body`. Raises OssError."""
+        """Execute the operation. `body` is of the kind `self.body`. Raises OssError."""
         try:
             return self.run(call, site) if self.body is Body.NONE else self.run(call, site, body)
         except OssError as error:
@@ -75,14 +76,15 @@ def operation_of(call: Call) -> Operation:
     if "x-oss-process" in call.query:
         kind = call.query["x-oss-process"].partition("/")[0]
         if call.method == "POST":
-            # The instructions are in the body; only SelectObject has its kind here.
+            # A POST has its instructions in the body. Only SelectObject also names its kind in the
+            # query.
             is_select = kind in ("csv", "json")
             saves = "POST with x-oss-process, which saves the result"
             raise not_implemented(f"SelectObject ({kind})" if is_select else saves)
         if kind != "image":
             raise not_implemented(f"x-oss-process={kind}, only image/...")
         if subresources or level != "object" or call.method not in ("GET", "HEAD"):
-            raise not_implemented("x-oss-process but in GET and HEAD of an object")
+            raise not_implemented("x-oss-process except in GET and HEAD of an object")
     if level == "bucket" and "list-type" in call.query:
         if call.query["list-type"] != "2":
             raise not_implemented(f"list-type={call.query['list-type']}, only 2")
@@ -107,8 +109,8 @@ def operation_of(call: Call) -> Operation:
 def needs_of_form(call: Call) -> list[Need]:
     """Return the accesses that PostObject needs.
 
-    Raises as check_names() does. PostObject is not in the table: its object is known only after the
-    form has been read.
+    Raises the errors of check_names(). PostObject is not in the table, because its object is known
+    only after the form has been read.
     """
     check_names("PostObject", call)
     return _write(call, b"")
@@ -140,7 +142,7 @@ def _copy(call: Call, body: bytes) -> list[Need]:
 
 
 def _list(call: Call, _: bytes) -> list[Need]:
-    # Both are always set, to "" if the request has none (vendor documentation).
+    # Both values are always set. They are "" if the request lacks them (vendor documentation).
     context = {
         "oss:Prefix": call.query.get("prefix", ""),
         "oss:Delimiter": call.query.get("delimiter", ""),
@@ -167,7 +169,8 @@ def _row(
     needs: Needs | None = None,
     body: Body = Body.NONE,
 ) -> tuple[tuple[str, str, frozenset[str], bool], Operation]:
-    """One row: `query` names the sub-resources; unless `needs` says other, the action is `name`."""
+    """Return one row of the table. `query` names the sub-resources. The needed action is `name`,
+    unless `needs` is given."""
     operation = Operation(name, needs or _named(name), run, body)
     return (level, method, frozenset(query.split()), needs is _copy), operation
 

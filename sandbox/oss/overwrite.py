@@ -1,13 +1,19 @@
-"""Decides whether a request may overwrite an existing object: by the bucket's rules, and the
-header.
+"""Decides whether a request may overwrite an existing object.
 
-Source: the vendor's pages PutBucketOverwriteConfig and "Prevent file overwrites" (user guide). A
-rule matches by prefix, suffix and principal; a write that any rule matches is refused with
-FileAlreadyExists. These pages name PutObject and AppendObject. Not verified on the real OSS
-(assumption 56): that copies, forms, links and CompleteMultipartUpload are bound as well, that
-InitiateMultipartUpload is not (it stores nothing), that AppendObject is refused on every existing
-object, and the EC of the refusal. If several clients write a new name at the same time, the real
-OSS may accept more than one (documented); here only one succeeds.
+A header of the request or a rule of the bucket may forbid this. A rule matches by prefix, suffix
+and principal. If any rule matches a write, the write is refused with FileAlreadyExists. The source
+is the vendor's pages PutBucketOverwriteConfig and "Prevent file overwrites" (user guide). They name
+PutObject and AppendObject.
+
+Four things are not verified on the real OSS (assumption 56):
+
+- Copies, forms, links and CompleteMultipartUpload are refused as well.
+- InitiateMultipartUpload is not refused, since it stores nothing.
+- AppendObject is refused on every existing object.
+- The refusal has this EC.
+
+If several clients write a new name at the same time, the real OSS may accept several of the writes
+(documented). In the sandbox only one write succeeds.
 """
 
 from __future__ import annotations
@@ -35,8 +41,8 @@ _SESSIONS = re.compile(r"arn:sts::[0-9*]+:[a-z*-]+/[A-Za-z0-9.*_-]+/[A-Za-z0-9.@
 
 @dataclass(frozen=True)
 class OverwriteRule:
-    """One rule. Without `principals` it binds everybody, also the account; in them, "*" matches any
-    characters."""
+    """One rule. Without `principals` it binds everybody, also the account itself. In a principal,
+    "*" matches any characters."""
 
     id: str
     prefix: str = ""
@@ -56,7 +62,7 @@ def of_role(role_arn: str) -> str:
 
 
 def may_overwrite(call: Call, site: Site) -> bool:
-    """Whether overwriting is allowed: neither the request nor a rule of the bucket forbids it."""
+    """Whether the request and all rules of the bucket allow overwriting."""
     bucket = site.storage.bucket(call.bucket)
     rules = read_rules(bucket.overwrite) if bucket else []
     principal = _principal(call.identity)
@@ -64,29 +70,29 @@ def may_overwrite(call: Call, site: Site) -> bool:
 
 
 def is_forbidden(headers: Mapping[str, str]) -> bool:
-    """Whether x-oss-forbid-overwrite forbids it.
+    """Whether the header x-oss-forbid-overwrite forbids overwriting.
 
-    Not verified on the real OSS (assumption 4): that it also holds if a URL signs it.
+    That a signed URL can enforce this header is not verified on the real OSS (assumption 4).
     """
     return headers.get("x-oss-forbid-overwrite", "false").lower() == "true"
 
 
 def store_rules(rules: Sequence[OverwriteRule]) -> str:
-    """Return the text that a bucket keeps."""
+    """Return the rules as the text that is stored for a bucket."""
     return json.dumps([asdict(rule) for rule in rules])
 
 
 def read_rules(stored: str) -> list[OverwriteRule]:
-    """Read that text."""
+    """Read the text that store_rules() made."""
     return [OverwriteRule(**rule) for rule in json.loads(stored)]
 
 
 def parse_rules(body: bytes, account: str) -> str:
-    """Read PutBucketOverwriteConfig's document into the text that a bucket keeps.
+    """Read PutBucketOverwriteConfig's document, and return the text that is stored for a bucket.
 
-    Raises MalformedXML, and NotImplemented for unknown principals: the sandbox knows the account
-    (by its id), sessions of roles, and "*". Not verified on the real OSS (assumption 58): that a
-    document without rules, and two rules of one ID, are MalformedXML.
+    Raises NotImplemented for unknown principals. The sandbox knows the account (by its id),
+    sessions of roles, and "*". Raises MalformedXML, also for a document without rules and for two
+    rules with one ID. These two cases are not verified on the real OSS (assumption 58).
     """
     elements = parse(body, "OverwriteConfiguration").findall("Rule")
     if not 1 <= len(elements) <= MAX_RULES:
@@ -113,14 +119,14 @@ def _rule(element: ElementTree.Element, account: str) -> OverwriteRule:
     def text(name: str) -> str:
         found = element.findall(name)
         if len(found) > 1:
-            raise malformed_xml(f"a Rule may have one {name}")
+            raise malformed_xml(f"a Rule may have only one {name}")
         return (found[0].text or "") if found else ""
 
     if text("Action").strip() != "forbid":
         raise malformed_xml("the Action of a Rule must be forbid")
     prefix, suffix = text("Prefix"), text("Suffix")
     if max(len(prefix), len(suffix)) > MAX_AFFIX:
-        raise malformed_xml(f"Prefix and Suffix may have {MAX_AFFIX} characters")
+        raise malformed_xml(f"Prefix and Suffix may have at most {MAX_AFFIX} characters")
     principals = [(found.text or "").strip() for found in element.findall("Principals/Principal")]
     for name in principals:
         if name not in ("*", account) and not _SESSIONS.fullmatch(name):
@@ -132,7 +138,8 @@ def _rule(element: ElementTree.Element, account: str) -> OverwriteRule:
 
 
 def _principal(identity: Identity | None) -> str:
-    """The caller as rules name it; "" for unsigned requests, and for users, who have no id here."""
+    """The caller as rules name it. It is "" for unsigned requests, and for users, because they have
+    no id in the sandbox."""
     if identity is None or ":user/" in identity.arn:
         return ""
     return _of_session(identity.arn) if ":role/" in identity.arn else identity.account_id

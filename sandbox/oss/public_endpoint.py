@@ -1,11 +1,12 @@
-"""The public endpoint of a new account: closed to data calls, for a bucket in the mainland.
+"""Simulates a new account's public endpoint. It refuses data calls to buckets in mainland China.
 
 Status, code and EC are from the vendor's documentation (doc-detail/31836,
-use-amazon-s3-sdks-to-access-oss), which calls uploads and downloads data calls. A user of such an
-account reports the message, and that listings are refused but calls about buckets are not
-(creation, information, ACL). Not verified on the real OSS (assumption 25): that each call that
-names an object is a data call, that a preflight is still answered, and that the signature is
-checked first.
+use-amazon-s3-sdks-to-access-oss). There, data calls are uploads and downloads. A user of a new
+account reports the message, and that listings are refused as well. This user also reports that
+calls about buckets (creation, information, ACL) are accepted.
+
+Three things are not verified on the real OSS (assumption 25). Each call that names an object is a
+data call. A preflight is still answered. The signature is checked first.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sandbox.oss.addressing import host_name
 from sandbox.oss.call import Call, Site
 from sandbox.oss.errors import OssError
 
-# Calls on a bucket that are about its objects. Every call that names an object counts too.
+# Calls on a bucket that are data calls. Every call that names an object is a data call too.
 _DATA_OF_BUCKETS = (
     *("ListObjects", "ListObjectsV2", "ListMultipartUploads"),
     *("DeleteMultipleObjects", "PostObject"),
@@ -22,7 +23,7 @@ _DATA_OF_BUCKETS = (
 
 
 def check_endpoint(call: Call, operation: str, site: Site) -> None:
-    """Refuse a data call through the public endpoint, if that is closed.
+    """Refuse a data call through the public endpoint, if this endpoint is closed.
 
     Every host except the bucket's own domain is the public endpoint. Raises
     PublicEndpointForbidden.

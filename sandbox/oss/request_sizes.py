@@ -21,15 +21,15 @@ def check_length(headers: Mapping[str, str]) -> None:
 
 
 def check_size(headers: Mapping[str, str], size: int) -> None:
-    """Raise InvalidArgument if chunks carried another number of bytes than the Content-Length
-    beside them, which may be signed.
+    """Raise InvalidArgument if a chunked body has another size than its Content-Length says.
 
-    ali-oss sends both (object.test.js, "should add object with readstream"), and they agree. Not
-    verified on the real OSS (assumption 55): how it treats two that differ.
+    ali-oss sends chunks and a correct Content-Length (object.test.js, "should add object with
+    readstream"). The Content-Length may be signed. How the real OSS treats two sizes that differ is
+    not verified (assumption 55).
     """
     length = headers.get("content-length")
     if length is not None and int(length) != size:
-        message = "Content-Length must be the body's, also beside Transfer-Encoding."
+        message = "Content-Length must be the size of the body, even with Transfer-Encoding."
         raise invalid_argument(message, "Content-Length", length)
 
 

@@ -32,14 +32,14 @@ def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Respon
 def document(
     name: str, content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with an XML document; `content` as in xml.render."""
+    """Answer with an XML document. `content` is that of xml.render()."""
     return Response(render(name, content), status, headers, media_type="application/xml")
 
 
 def error_response(error: OssError, *, method: str, request_id: str, host: str) -> Response:
-    """Answer with an error: XML, which a HEAD answer carries in x-oss-err instead of a body.
+    """Answer with an error in XML. A HEAD answer has no body, so its XML is in x-oss-err.
 
-    The SDKs of Android and Python V2 read that header (seen in their source).
+    The SDKs for Android and Python V2 read this header (seen in their source).
     """
     content: list[tuple[str, object]] = [
         ("Code", error.code),
@@ -66,6 +66,6 @@ def http_date(moment: float) -> str:
 
 
 def iso_date(moment: float) -> str:
-    """Format unix seconds as 2026-11-24T10:00:00.000Z, in whole seconds, since oss2 reads only
-    those."""
+    """Format unix seconds as 2026-11-24T10:00:00.000Z. The seconds are always whole, because oss2
+    cannot read fractions."""
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(moment))

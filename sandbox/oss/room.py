@@ -1,4 +1,4 @@
-"""Limits the stored bytes, of one object and in all, if strangers may upload (LAN=1).
+"""Limits the stored bytes, of each object and in total, if strangers may upload (LAN=1).
 
 Everything on disk counts: objects, parts, incoming bytes, deleted files that are still being read,
 and the index with all headers.
@@ -16,20 +16,20 @@ from sandbox.oss.errors import OssError
 from sandbox.oss.request_sizes import too_large
 
 FILE_BYTES = 4096
-"""Minimum bytes that count for a file, also for an empty one."""
+"""Minimum bytes that are counted for a file, even if it is empty."""
 _MB = 1024**2
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Limits(NamedTuple):
-    """Maximum bytes of one object, and of everything."""
+    """Maximum bytes of one object, and of all stored files together."""
 
     object_bytes: int
     total_bytes: int
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an operation failed because the disk has no room, or may not be used any further."""
+    """Whether an operation failed because the disk is full, or a limit of the system is reached."""
     if isinstance(error, sqlite3.OperationalError):
         return "full" in str(error)
     return isinstance(error, OSError) and error.errno in _FULL
@@ -63,13 +63,13 @@ class Room:
             raise OssError(
                 403,
                 "SandboxFull",
-                f"With LAN the sandbox stores {self._limits.total_bytes // _MB} MB in all. Delete "
-                "objects, or stop the sandbox and run: make clean. (This answer is the sandbox's "
-                "own.)",
+                f"With LAN the sandbox stores at most {self._limits.total_bytes // _MB} MB in all. "
+                "Delete objects, or stop the sandbox and run: make clean. (This answer is the "
+                "sandbox's own.)",
             )
 
     def take(self, size: int) -> None:
-        """Reserve `size` bytes. Raises SandboxFull; then none is reserved."""
+        """Reserve `size` bytes. If it raises SandboxFull, no byte is reserved."""
         with self._lock:
             self.check(size)
             self._files += size

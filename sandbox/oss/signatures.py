@@ -1,8 +1,9 @@
 """OSS's signatures V1 and V4: the text that is signed, and its signature.
 
-No decisions are made here. Both cover /bucket/key whatever the URL's style. Headers and query are
-decoded: header names in lower case, header values as latin-1 text (so their bytes are those on the
-wire). Source: vendor documentation, and the signers of oss2 2.19.1 and alibabacloud-oss-v2 1.4.1.
+No decisions are made here. Both signatures cover /bucket/key for every style of URL. Headers and
+query are decoded. Header names are in lower case. Header values are latin-1 text, so their bytes
+are the bytes that were sent. The sources are the vendor's documentation, and the signers of oss2
+2.19.1 and alibabacloud-oss-v2 1.4.1.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from urllib.parse import quote
 V4_ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 BLANKS = " \t"
-"""The blanks around a header's value; the text between them is signed (RFC 9110, 5.5). Python's
-strip() would also remove latin-1 blanks, which are stored: then the stored type or disposition
-would differ from the signed one."""
+"""The blanks around a header's value. Only the text between them is signed (RFC 9110, 5.5).
+Python's strip() would also remove latin-1 blanks, although these are stored. Then the stored type
+or disposition would differ from the signed value."""
 
 RESPONSE_OVERRIDES = frozenset(
     f"response-{name}"
@@ -47,7 +48,7 @@ OPERATION_SUBRESOURCES = frozenset(
     x-oss-write-get-object-response
     """.split()
 )
-"""Query parameters that choose the operation, or its object."""
+"""Query parameters that choose the operation, or the object of an operation."""
 
 V1_SUBRESOURCES = (
     OPERATION_SUBRESOURCES
@@ -63,8 +64,8 @@ V1_SUBRESOURCES = (
 )
 """The query parameters that V1 signs; it does not sign others.
 
-The lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses; and
-overwriteConfig, which alibabacloud-oss-v2 signs.
+They are from the lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses.
+alibabacloud-oss-v2 also signs overwriteConfig.
 """
 
 
@@ -75,7 +76,7 @@ def v1_string_to_sign(
     query: Mapping[str, str],
     date: str,
 ) -> bytes:
-    """Return V1's string; `date` is the x-oss-date or Date header, or a signed URL's Expires.
+    """Return V1's string to sign; `date` is the x-oss-date or Date header, or a URL's Expires.
 
     `resource` is "/", "/bucket/" or "/bucket/key", decoded.
     """
@@ -114,9 +115,10 @@ def v4_canonical_request(
 ) -> bytes:
     """Return V4's canonical request.
 
-    `query` has name, value and whether an empty value is written as "name=" ("name" is documented,
-    but ali-oss signs "name=" for some). `additional` are signed headers beyond x-oss-*,
-    Content-Type and Content-MD5, in lower case. Raises KeyError if one of them is missing.
+    `query` has name, value, and whether an empty value is written as "name=". The documentation
+    writes "name", but ali-oss signs "name=" for some parameters. `additional` are the names of
+    signed headers in addition to x-oss-*, Content-Type and Content-MD5, in lower case. Raises
+    KeyError if one of these headers is missing.
     """
     names = sorted(set(additional))
     pairs = sorted((_encoded(name), _encoded(value), equals) for name, value, equals in query)
@@ -130,7 +132,7 @@ def v4_canonical_request(
 
 
 def v4_string_to_sign(canonical_request: bytes, timestamp: str, scope: V4Scope) -> str:
-    """Return V4's string; `timestamp` is like 20231216T162057Z, or the unchanged Date header."""
+    """Return V4's string to sign; `timestamp` is like 20231216T162057Z, or is the Date header."""
     digest = hashlib.sha256(canonical_request).hexdigest()
     return f"{V4_ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
 
@@ -147,5 +149,5 @@ def v4_signature(string_to_sign: str, secret: str, scope: V4Scope) -> str:
 
 
 def _encoded(text: str) -> str:
-    # quote() leaves letters, digits and "_.-~" alone: RFC 3986's unreserved set.
+    # quote() does not encode letters, digits and "_.-~". These are RFC 3986's unreserved set.
     return quote(text, safe="")

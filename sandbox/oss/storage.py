@@ -1,10 +1,12 @@
 """Buckets, objects and multipart uploads on disk: an SQLite index, and immutable data files.
 
-Bytes are written to a new file, which is synced; then one transaction names it in the index. So a
-key holds either its old bytes or its new ones whenever the process is killed, and an upload that
-was answered with 200 survives. Files without a row are removed when the folder is next opened. The
-operations (objects.py, multipart.py, listing.py, buckets.py) interpret requests. All methods block:
-call them from a thread. Several threads may call them at once.
+Bytes are written to a new file, and the file is synced. Then one transaction writes the file's name
+into the index. So if the process is killed, a key has either its old bytes or its new bytes, and
+every upload that was answered with 200 is there. Files without a row are removed when the folder is
+opened again.
+
+The operations (objects.py, multipart.py, listing.py, buckets.py) interpret requests. All methods of
+this module block, so call them from a thread. Several threads may call them at once.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from sandbox.oss.errors import (
 )
 from sandbox.oss.room import FILE_BYTES, Limits, Room
 
-READ_BYTES = 1 << 20  # of a file at a time; ours to choose
+READ_BYTES = 1 << 20  # how many bytes of a file are read at a time
 
 log = logging.getLogger("sandbox.oss")
 
@@ -67,8 +69,8 @@ CREATE TABLE IF NOT EXISTS parts (
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket; `created` in unix seconds, `cors` and `overwrite` as cors.py and overwrite.py
-    stored them."""
+    """A bucket. `created` is in unix seconds. `cors` and `overwrite` are the stored texts of
+    cors.py and overwrite.py."""
 
     name: str
     created: float
@@ -79,7 +81,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """The row of an object; `modified` in unix seconds, `files` are the names of its data files."""
+    """The row of an object. `modified` is in unix seconds. `files` lists its data files."""
 
     key: str
     size: int
@@ -94,7 +96,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class Upload:
-    """An open multipart upload; `initiated` in unix seconds."""
+    """An open multipart upload. `initiated` is in unix seconds."""
 
     id: str
     key: str
@@ -105,7 +107,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Part:
-    """An uploaded part; `modified` in unix seconds."""
+    """An uploaded part. `modified` is in unix seconds."""
 
     number: int
     size: int
@@ -116,7 +118,8 @@ class Part:
 
 
 class Staged:
-    """Incoming bytes: written as they arrive; no row names the file until it is stored."""
+    """Incoming bytes. They are written to a file as they arrive. No row names the file until it is
+    stored."""
 
     def __init__(self, path: Path, room: Room) -> None:
         room.take(FILE_BYTES)
@@ -149,7 +152,7 @@ class Staged:
         return base64.b64encode(self._md5.digest()).decode()
 
     def write(self, chunk: bytes | bytearray) -> None:
-        """Append bytes. Raises EntityTooLarge, SandboxFull; then none of them is written."""
+        """Append bytes. If it raises EntityTooLarge or SandboxFull, no byte is written."""
         self._room.check_object(self.size + len(chunk))
         self._room.take(len(chunk))
         self.size += len(chunk)
@@ -162,7 +165,7 @@ class Staged:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        # Sync the folder too: a file that its folder does not list is lost in a power cut.
+        # Sync the folder too, or a power cut could remove the file's name from the folder.
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -181,7 +184,7 @@ class Staged:
 
 
 class OpenObject:
-    """An open object: close() it, or use it in a with statement."""
+    """An open object. Call close(), or use it in a with statement."""
 
     def __init__(
         self, info: ObjectInfo, folder: Path, release: Callable[[ObjectInfo], None]
@@ -224,10 +227,10 @@ def _file_id(path: Path) -> tuple[int, int]:
 
 
 class Storage:
-    """One folder of buckets, whose size `limits` bounds.
+    """One folder of buckets. `limits` bounds its size.
 
-    Raises OssError where OSS would. The constructor raises sqlite3.DatabaseError for a damaged
-    index.
+    The methods raise OssError where OSS would answer with an error. The constructor raises
+    sqlite3.DatabaseError for a damaged index.
     """
 
     def __init__(
@@ -236,7 +239,8 @@ class Storage:
         self._data = root / "data"
         self._data.mkdir(parents=True, exist_ok=True)
         self._clock = clock
-        # A shared lock while open: only a process that is alone may decide which files are unused.
+        # Every process holds a shared lock on the open folder. Only a process that is alone may
+        # decide which files are unused.
         self._folder_lock = (root / "lock").open("w")
         self._lock = threading.RLock()
         self._leases: Counter[str] = Counter()
@@ -259,7 +263,7 @@ class Storage:
             raise
 
     def check_there(self) -> None:
-        """Raise SandboxGone if the folder was removed while it was open: the objects are gone,
+        """Raise SandboxGone if the folder was removed while it was open. Then the objects are gone,
         although the open index still lists them."""
         try:
             is_there = self._data.is_dir() and _file_id(self._index_path) == self._index_id
@@ -270,18 +274,18 @@ class Storage:
         if not self._said_gone:
             self._said_gone = True
             log.error(
-                "%s was removed while the sandbox ran, with all stored objects: stop it (Ctrl-C) "
-                "and start `make run` again",
+                "%s was removed with all stored objects while the sandbox ran; stop the sandbox "
+                "(Ctrl-C) and start `make run` again",
                 self._data.parent,
             )
         raise OssError(
             500,
             "SandboxGone",
-            "The sandbox's folder was removed while it ran. Stop make run and start it again.",
+            "The folder of the sandbox was removed while it ran. Stop make run and start it again.",
         )
 
     def close(self) -> None:
-        """Close the index; nothing may be called afterwards."""
+        """Close the index. No method may be called afterwards."""
         with self._lock:
             self._index.close()
         self._folder_lock.close()
@@ -289,7 +293,7 @@ class Storage:
     # Buckets
 
     def create_bucket(self, name: str, acl: str = "private", cors: str = "[]") -> None:
-        """Create a bucket; an existing one stays unchanged."""
+        """Create a bucket. An existing bucket stays unchanged."""
         with self._transaction():
             self._index.execute(
                 "INSERT OR IGNORE INTO buckets VALUES (?, ?, ?, ?)",
@@ -340,9 +344,10 @@ class Storage:
     # Objects
 
     def stage(self, size: int = 0) -> Staged:
-        """Begin to receive bytes; the caller stores or discards them.
+        """Begin to receive bytes. The caller must store or discard them.
 
-        Raises EntityTooLarge, SandboxFull if `size` bytes (None: unknown) cannot be stored.
+        Raises EntityTooLarge or SandboxFull if `size` bytes cannot be stored. `size` is 0 if it is
+        unknown.
         """
         self._room.check_object(size)
         self._room.check(size)
@@ -359,7 +364,10 @@ class Storage:
         overwrite: bool = True,
         kind: str = "Normal",
     ) -> ObjectInfo:
-        """Store finished bytes as an object. Raises FileAlreadyExists unless `overwrite`."""
+        """Store finished bytes as an object. Without `overwrite`, an existing object stays.
+
+        Raises FileAlreadyExists.
+        """
         made = ObjectInfo(
             key,
             staged.size,
@@ -388,11 +396,11 @@ class Storage:
         acl: str | None,
         overwrite: bool = True,
     ) -> ObjectInfo:
-        """Append finished bytes at `position`, which has to be the object's size.
+        """Append finished bytes at `position`, which must be the object's size.
 
-        `headers` count only for a new object, an `acl` always (aliyun-oss-go-sdk, its
-        TestAppendObject). Raises PositionNotEqualToLength, ObjectNotAppendable, EntityTooLarge;
-        unless `overwrite`, FileAlreadyExists.
+        `headers` are used only for a new object. An `acl` is always used (TestAppendObject of
+        aliyun-oss-go-sdk). Raises PositionNotEqualToLength, ObjectNotAppendable, EntityTooLarge,
+        and without `overwrite` also FileAlreadyExists.
         """
         with self._transaction():
             old = self._find(bucket, key)
@@ -412,7 +420,7 @@ class Storage:
             made = ObjectInfo(
                 key,
                 size + staged.size,
-                # OSS documents only that an appendable object's ETag changes, but no rule for it.
+                # OSS documents that an appendable object's ETag changes, but no rule for its value.
                 _md5((old.etag if old else "") + staged.etag),
                 _crc64(self._read_files([(staged.name, staged.size)]), old.crc64)
                 if old
@@ -440,7 +448,7 @@ class Storage:
         return found
 
     def open(self, bucket: str, key: str) -> OpenObject:
-        """Open an object: its bytes stay readable and unchanged whatever happens to the key.
+        """Open an object. Its bytes stay readable and unchanged, even if the key is overwritten.
 
         Raises NoSuchKey.
         """
@@ -459,7 +467,7 @@ class Storage:
             )
 
     def delete(self, bucket: str, keys: Iterable[str]) -> None:
-        """Delete objects; those that do not exist count as deleted."""
+        """Delete objects. Keys without an object count as deleted."""
         obsolete: list[str] = []
         with self._transaction():
             for key in keys:
@@ -474,7 +482,7 @@ class Storage:
     def keys_from(
         self, bucket: str, start: bytes, *, inclusive: bool, prefix: bytes, limit: int
     ) -> list[ObjectInfo]:
-        """Return at most `limit` objects under `prefix` from `start` on, in OSS's order (bytes)."""
+        """Return at most `limit` objects under `prefix`, from `start` on, in the order of bytes."""
         comparison = ">=" if inclusive else ">"
         return [
             _object(row)
@@ -530,9 +538,9 @@ class Storage:
         return [_upload(row) for row in rows]
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, staged: Staged) -> Part:
-        """Store finished bytes as a part, and replace one of that number.
+        """Store finished bytes as a part. A stored part with the same number is replaced.
 
-        Raises NoSuchUpload; EntityTooLarge if all parts together would be too large.
+        Raises NoSuchUpload, or EntityTooLarge if all parts together would be too large.
         """
         part = Part(number, staged.size, staged.etag, staged.crc64, self._clock(), staged.name)
         with self._transaction():
@@ -578,16 +586,17 @@ class Storage:
         acl: str | None = None,
         overwrite: bool,
     ) -> ObjectInfo:
-        """Make an object of these parts (as parts() returned them), and drop the others.
+        """Make an object from these parts, which parts() returned, and drop all other parts.
 
-        Without parts it is empty; without an `acl` the upload's counts. Raises NoSuchUpload,
-        InvalidPart if a part has changed since, FileAlreadyExists, EntityTooLarge.
+        Without parts the object is empty. Without an `acl` the object gets the ACL of the upload.
+        Raises InvalidPart if a part has changed since parts(), NoSuchUpload, FileAlreadyExists,
+        EntityTooLarge.
         """
         upload = self.upload(bucket, key, upload_id)
         self._room.check_object(sum(part.size for part in parts))
         files = tuple((part.file, part.size) for part in parts)
         try:
-            # Outside of the transaction, since it reads all parts.
+            # This reads all parts, so it is done outside of the transaction.
             checksum = _crc64(self._read_files(files), 0)
         except FileNotFoundError:
             raise invalid_part() from None
@@ -631,7 +640,7 @@ class Storage:
                 yield
                 self._index.execute("COMMIT")
             except BaseException:
-                # On a full disk SQLite has rolled back by itself.
+                # If the disk is full, SQLite has already rolled back.
                 if self._index.in_transaction:
                     self._index.execute("ROLLBACK")
                 raise
@@ -650,7 +659,7 @@ class Storage:
 
     def _replace(self, bucket: str, made: ObjectInfo, overwrite: bool) -> list[str]:
         """Write the row, and return the files that no row uses any more."""
-        # It may have been deleted while the bytes came in.
+        # The bucket may have been deleted while the bytes came in.
         if self.bucket(bucket) is None:
             raise no_such_bucket(bucket)
         old = self._find(bucket, made.key)
@@ -663,7 +672,7 @@ class Storage:
                 made.key.encode(),
                 made.size,
                 made.etag,
-                # Store it as text: SQLite's integers are signed.
+                # SQLite's integers are signed, so the checksum is stored as text.
                 str(made.crc64),
                 made.type,
                 made.modified,
@@ -699,7 +708,7 @@ class Storage:
                     yield chunk
 
     def _remove(self, names: Iterable[str]) -> None:
-        """Remove files that no row uses; a file that is being read is removed after that."""
+        """Remove files that no row uses. A file that is being read is removed after the read."""
         for name in names:
             with self._lock:
                 if self._leases[name]:
@@ -738,7 +747,7 @@ class Storage:
         fcntl.flock(self._folder_lock, fcntl.LOCK_SH)
 
 
-# The rules have their own table, which the index of an earlier version lacks.
+# The rules have their own table, because the index of an earlier version has no place for them.
 _BUCKETS = (
     "SELECT name, created, acl, cors, coalesce(rules, '[]') FROM buckets "
     "LEFT JOIN overwrite_rules ON bucket = name"
@@ -750,9 +759,9 @@ _UPLOAD = "id, key, initiated, acl, headers"
 def multipart_etag(parts: Sequence[str]) -> str:
     """Return the ETag of an object made of parts with these ETags.
 
-    It is the MD5 of their text (S3 uses their bytes). The vendor's Go SDK has a known answer
-    (download_test.go); for no parts it is not verified on the real OSS (assumption 64). An object
-    that an earlier version of the sandbox made keeps its ETag.
+    It is the MD5 of these ETags as text (S3 uses their bytes). The vendor's Go SDK has an example
+    (download_test.go). The ETag of an object without parts is not verified on the real OSS
+    (assumption 64). An object that an earlier version of the sandbox made keeps its ETag.
     """
     return f"{_md5(''.join(parts))}-{len(parts)}"
 

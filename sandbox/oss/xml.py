@@ -1,6 +1,7 @@
 """XML as OSS writes and reads it: no namespace, no document type.
 
-An xmlns would break oss2, which looks elements up without one (seen in oss2 2.19.1).
+A namespace (xmlns) would break oss2, which looks up elements without a namespace (seen in oss2
+2.19.1).
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from xml.sax.saxutils import escape
 
 from sandbox.oss.errors import invalid_argument, malformed_xml
 
-MAX_DEPTH = 8  # elements in each other; ours to choose
+MAX_DEPTH = 8  # nested elements; the sandbox's own limit
 
-# Characters that XML 1.0 cannot hold in any form; encoding-type=url exists for keys with those.
+# Characters that XML 1.0 cannot hold in any form. encoding-type=url exists for keys with them.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# The control characters among them, which SDKs still write into a key's element.
+# The control characters among them. SDKs still write these into a key's element.
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f]")
 _KEY_TEXT = re.compile(rb"(?<=<Key>)[^<]+(?=</Key>)")
 _CONTROL_IN_KEY = re.compile(
@@ -30,7 +31,8 @@ Content = "str | int | Iterable[tuple[str, Content]]"
 
 
 def render(name: str, content: object) -> bytes:
-    """Render a document: text, or pairs of a name and its content (names may repeat)."""
+    """Render a document. `content` is text, or pairs of a name (which may repeat) and its
+    content."""
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{_element(name, content)}'.encode()
 
 
@@ -55,13 +57,14 @@ def parse(body: bytes, root: str) -> ElementTree.Element:
     """Parse a stranger's document whose root must be `root`.
 
     A Key may hold control characters, raw or as references. oss2, alibabacloud-oss-v2 and the Go
-    SDKs delete such keys in this way (oss2's test_chinese.py, TestDeleteObjectsNormal of
-    aliyun-oss-go-sdk), and expat would refuse them. Raises OssError MalformedXML, also for a
-    document type, whose entities could multiply or load files.
+    SDKs send them to delete such keys (oss2's test_chinese.py, TestDeleteObjectsNormal of
+    aliyun-oss-go-sdk), but expat would refuse them. Raises OssError MalformedXML. This includes
+    every document type, since its entities could multiply or load files.
     """
-    # A random placeholder for them while expat parses: a client cannot guess it.
+    # While expat parses, a placeholder stands for these characters. It is random, so a client
+    # cannot guess it.
     mark = secrets.token_hex(16)
-    # UTF-16 has zero bytes, and is passed on unchanged.
+    # A body in UTF-16 has zero bytes. It is passed on unchanged.
     if b"\0" not in body:
         body = _KEY_TEXT.sub(lambda key: _CONTROL_IN_KEY.sub(_marker(mark), key[0]), body)
     builder = ElementTree.TreeBuilder()
@@ -116,7 +119,7 @@ def _marker(mark: str) -> Callable[[re.Match[bytes]], bytes]:
 
 
 def text_of(element: ElementTree.Element, name: str) -> str:
-    """Return the text of the one child of that name. Raises OssError MalformedXML."""
+    """Return the text of the only child with this name. Raises OssError MalformedXML."""
     found = element.findall(name)
     if len(found) != 1:
         raise malformed_xml(f"expected one {name} in {element.tag}")
@@ -124,12 +127,12 @@ def text_of(element: ElementTree.Element, name: str) -> str:
 
 
 class ListedKey(str):
-    """A key in a listing: a control character is written raw.
+    """A key in a listing. Its control characters are written raw.
 
-    That is not valid XML 1.0, and expat refuses it; encoding-type=url is for such keys. ali-oss,
-    which does not ask for it, reads the key ("should encode variant object keys" in its tests). Not
-    verified on the real OSS (assumption 41): that it writes no reference (&#x1;), which older
-    parsers of ali-oss accepted as well.
+    This is not valid XML 1.0, and expat refuses it, so clients can ask for encoding-type=url.
+    ali-oss does not ask for it, but reads the raw key ("should encode variant object keys" in its
+    tests). Older parsers of ali-oss also accepted a reference (&#x1;). That the real OSS writes no
+    reference is not verified (assumption 41).
     """
 
     __slots__ = ()

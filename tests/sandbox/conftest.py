@@ -1,4 +1,4 @@
-"""A running OSS for each test that asks for one, all in one server."""
+"""Gives each test its own running OSS. One server runs all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def oss_server() -> Iterator[Server]:
 
 @pytest.fixture
 def takes_v1(request: pytest.FixtureRequest) -> bool:
-    """Whether OSS takes V1: for tests that are marked `signature_v1`."""
+    """Whether OSS accepts V1. It does in tests that are marked `signature_v1`."""
     return request.node.get_closest_marker("signature_v1") is not None
 
 

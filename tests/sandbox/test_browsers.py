@@ -1,4 +1,4 @@
-"""Who opens the function's URL in a browser gets a line for people; every client gets JSON."""
+"""A person who opens the function's URL in a browser gets a text; every other client gets JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancesto
 
 @dataclass
 class Site:
-    """The gateway of a function that answers with keys, and what got through to it."""
+    """The gateway of a function that answers with keys, and the paths that reached the function."""
 
     port: int
     seen: list[str] = field(default_factory=list)

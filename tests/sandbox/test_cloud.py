@@ -1,4 +1,4 @@
-"""The sandbox's cloud: secrets made once, a role that ends at the prefix, a bucket for browsers."""
+"""Tests of the sandbox's cloud: its secrets, the rights of its role, its bucket for browsers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
 
 
 def test_a_locked_index_is_not_called_damaged(tmp_path: Path, mocker: MockerFixture) -> None:
-    """`make clean` would remove what another process is only busy with."""
+    """Another process may be using the index, so nobody should remove it with `make clean`."""
     env = sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082)
     mocker.patch.object(cloud, "Storage", side_effect=sqlite3.OperationalError("locked"))
     with pytest.raises(sqlite3.OperationalError):
@@ -166,7 +166,7 @@ def identities() -> Identities:
 
 @pytest.fixture
 def upload_role(identities: Identities) -> Identity:
-    """A session of the role, without a policy of its own: what no token can exceed."""
+    """A session of the role without a session policy. No token can have more rights."""
     role = identities.role(ROLE_ARN)
     assert role is not None
     session = identities.assume(role, "phone", None, 900)
@@ -224,7 +224,7 @@ def test_the_role_may_do_everything_under_the_prefix(upload_role: Identity, acce
         listing("sandbox-bucket", "uploads"),
         listing("sandbox-bucket", "uploads2/"),
         listing("another-bucket", "uploads/"),
-        # Whatever asks it, a listing that says no prefix is one of everything.
+        # A listing without a prefix lists everything.
         oss("ListObjects", "sandbox-bucket"),
         oss("ListMultipartUploads", "sandbox-bucket", **{"oss:Prefix": "uploads/"}),
         oss("GetBucketInfo", "sandbox-bucket"),
@@ -275,7 +275,7 @@ def test_the_role_trusts_the_function_alone(
 
 
 def test_the_cloud_holds_what_the_environment_names_as_the_function_reads_it() -> None:
-    """The function strips blanks."""
+    """The function strips spaces around values, so the cloud does too."""
     variables = {
         "ROLE_ARN": " acs:ram::42:role/mine ",
         "BUCKET_NAME": "my-bucket ",
@@ -321,7 +321,7 @@ def test_a_page_of_any_origin_may_upload(tmp_path: Path) -> None:
     assert preflight.headers["Access-Control-Allow-Origin"] in ("*", "http://localhost:5173")
     assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
     assert "x-oss-security-token" in preflight.headers["Access-Control-Allow-Headers"]
-    # Without a token it is refused, and the page can read that.
+    # Without a token the upload is refused, and the page can read the refusal.
     assert upload.status == 403
     assert upload.headers["Access-Control-Allow-Origin"] == "*"
     assert "ETag" in upload.headers["Access-Control-Expose-Headers"]
@@ -353,7 +353,8 @@ def test_with_overwrite_no_a_token_cannot_overwrite_in_its_folder(tmp_path: Path
 
 
 def test_with_overwrite_no_who_holds_another_key_still_overwrites(tmp_path: Path) -> None:
-    """The rule names the upload role: the function's own URLs are bound by what it signs."""
+    """The rule names only the upload role. The function's own URLs are limited by their signed
+    headers instead."""
     with running_cloud(tmp_path, OVERWRITE="no") as running:
         running.token().oss2("v4").put_object("uploads/a", b"first")
         names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")

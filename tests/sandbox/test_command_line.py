@@ -1,5 +1,5 @@
-"""Variables on make's own command line are distinguished from its environment (finding A1), with
-the real Makefile and the real make."""
+"""The sandbox distinguishes variables on make's command line from make's environment (finding A1).
+The tests use the real Makefile and the real make."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Ask = Callable[..., dict[str, object]]
 
 @pytest.fixture(params=["run", "token"])
 def ask(tmp_path: Path, request: pytest.FixtureRequest) -> Ask:
-    """The output of a `make run` whose Python prints its own arguments."""
+    """Run `make run` with a Python that prints its own arguments, and return the output."""
     (tmp_path / "probe.py").write_text(PROBE.format(root=str(ROOT)))
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path}/probe.py "$@"\n')
@@ -83,7 +83,7 @@ def test_what_stands_on_the_command_line_is_given(ask: Ask) -> None:
         (["-e"], {"GIVEN": "JWT_SECRET", "JWT_SECRET": "a"}),
         (["-e"], {"SANDBOX_GIVEN": "--given=JWT_SECRET", "JWT_SECRET": "a"}),
         (["JWT_ISSUER=x JWT_SECRET=a"], {"JWT_SECRET": "a"}),
-        # The name of a file.
+        # Here JWT_SECRET=a is the name of a file.
         (["-W", "JWT_SECRET=a"], {"JWT_SECRET": "a"}),
     ],
 )
@@ -108,13 +108,13 @@ def test_no_value_breaks_the_command_or_names_another_variable(ask: Ask) -> None
     said = ask(*(f"{name}={value}" for name, value in VALUES.items()), "it's=1")
     assert isinstance(said["values"], dict)
     assert said["given"] == ["BIN", "BUILD_PAGE", "CALLER", "JWT_ISSUER", "READY"]
-    # To make a $ is written as $$.
+    # make reads $$ as one $.
     assert said["values"]["CALLER"] == VALUES["CALLER"].replace("$$", "$")
     assert said["values"]["JWT_ISSUER"] == VALUES["JWT_ISSUER"]
 
 
 def test_without_proc_ps_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As on macOS; its answer is one line, so a value with blanks falls apart."""
+    """macOS has no /proc. The answer of ps is one line, so a value with spaces is split."""
     needs.program("ps")
     monkeypatch.setattr(command_line, "Path", lambda path: tmp_path / "none")
     command = [sys.executable, "-c", "input()", "x=1", "JWT_SECRET=a b"]

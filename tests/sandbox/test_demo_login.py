@@ -1,4 +1,4 @@
-"""The sandbox's own sign-in: a login for any id, which the function accepts, and nothing more."""
+"""The sandbox's own sign-in gives a login for any id. The function accepts it like other logins."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def user_of(login: str, **variables: str) -> str:
-    """Who the function takes the login for."""
+    """Return the user id that the function reads from the login."""
     env = environment(**variables)
     settings = jwt_settings(env)
     request = Request("GET", "/", query={"access_token": login})
@@ -69,7 +69,7 @@ def user_of(login: str, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., Ask]]:
-    """Serve the route before a function that answers "function"; returns what asks it."""
+    """Serve the route before a function that answers "function". Returns a callable that asks."""
     with ExitStack() as stack:
 
         def start(secret: str | None = SECRET, **variables: str) -> Ask:
@@ -111,7 +111,8 @@ def test_any_id_gets_a_login_that_the_function_takes_for_it(ask: Ask, user_id: s
 
 @given(st.text(st.characters(), min_size=1, max_size=50))
 def test_no_id_is_changed_on_its_way(user_id: str) -> None:
-    """Not even a lone surrogate, which a command line can hold, or a letter's other spelling."""
+    """A lone surrogate, which a command line can hold, stays unchanged. So does a letter that
+    Unicode can write in two ways."""
     settings = jwt_settings(environment())
     assert user_of(demo_login.make_login(user_id, settings, SECRET)) == user_id
 

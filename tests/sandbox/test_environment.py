@@ -1,5 +1,5 @@
-"""The function's environment on a laptop: it is complete by itself, given values override it, and
-nothing real comes in from the shell (finding A1)."""
+"""The function's environment on a laptop. It is complete by itself, given values override it, and
+no real key, name or address comes from the shell (finding A1)."""
 
 from __future__ import annotations
 
@@ -53,11 +53,12 @@ REAL = {
     "LOGINS_NOT_BEFORE": "1700000000",
     "DENIED_CALLERS": "real-user",
 }
-"""What a deployment has, and a sandbox has not."""
+"""Variables of a deployment that a sandbox must not use."""
 
 
 def made(*names: str, **env: str) -> dict[str, str]:
-    """With `names` given, and the rest of `env` only there."""
+    """The sandbox's environment. `names` are given on the command line; all other names of `env`
+    are only in the environment."""
     return sandbox_environment(
         env,
         names,
@@ -111,7 +112,7 @@ def test_of_a_deployments_environment_nothing_is_taken() -> None:
 
 @examples(st.sets(st.sampled_from(sorted(REAL))))
 def test_whatever_part_of_it_is_there(names: set[str]) -> None:
-    """No variable leaves a gap that another one gets through."""
+    """Every subset of real variables is ignored completely."""
     env = {name: REAL[name] for name in names}
     assert made(**env) == made()
     assert set(ignored(env)) == names
@@ -195,7 +196,7 @@ def test_an_empty_variable_is_not_given(name: str) -> None:
 
 
 def test_every_variable_of_the_function_has_a_rule() -> None:
-    """From where it is taken is decided for each new one, or the environment's would slip in."""
+    """A new variable needs a rule. Otherwise its real value could come from the environment."""
     assert RULES.keys() == {*(variable.name for variable in VARIABLES), "FC_REGION"}
     assert RULES.keys() > set(CREDENTIALS)
 
@@ -233,7 +234,7 @@ def test_where_the_public_endpoint_is_closed_clients_and_function_have_one_each(
 
 
 def test_an_endpoint_that_is_given_wins_over_the_buckets_own_domain() -> None:
-    """So that a person sees what a client of the closed endpoint is told."""
+    """So a person can see the errors that clients of the closed endpoint get."""
     env = {"OSS_ENDPOINT": "http://127.0.0.1:7081"}
     made = sandbox_environment(env, env, key=KEY, oss_port=7081, sts_port=7082, internal_port=7083)
     assert made["OSS_ENDPOINT"] == "http://127.0.0.1:7081"
@@ -243,7 +244,7 @@ def test_the_key_of_callbacks_is_found_at_the_gateway() -> None:
     env = sandbox_environment({}, key=KEY, oss_port=7081, sts_port=7082, gateway_port=7080)
     url = "http://127.0.0.1:7080/sandbox/callback_pub_key.pem"
     assert env["CALLBACK_PUBLIC_KEY_URL"] == url
-    # A deployment has OSS's own, and so has CLOUD=1.
+    # A deployment, and CLOUD=1, use OSS's own URL.
     assert "CALLBACK_PUBLIC_KEY_URL" not in {**made(), **cloud_environment({})}
 
 
@@ -299,7 +300,7 @@ def test_misspelt_names_are_found_and_others_left_alone() -> None:
 
 
 def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
-    """Nobody knows what they open."""
+    """Nobody knows what such tokens allow."""
     env = made("STS_ENDPOINT", AUTH="anonymous", STS_ENDPOINT="http://127.0.0.1:9")
     assert "ALLOWED_ORIGINS" not in env
     assert SECRET not in env.values()
@@ -338,7 +339,7 @@ def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:
 def test_what_somebody_else_believes_is_made_for_no_page_and_no_demo_login(
     name: str, value: str
 ) -> None:
-    """A1: a seal under production's secret, for anybody whom any page signs in as."""
+    """A1: otherwise every page could sign in as any user and get a seal that production trusts."""
     env = made(name, **{name: value})
     assert "ALLOWED_ORIGINS" not in env
     assert "JWT_SECRET" not in env

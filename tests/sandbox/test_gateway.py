@@ -1,4 +1,4 @@
-"""The gateway: real HTTP in, the event that Function Compute 3.0 makes of it."""
+"""The gateway turns an HTTP request into the same event as Function Compute 3.0."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_without_a_key_the_function_has_every_path(
 def test_a_name_that_a_page_had_bound_to_this_machine_gets_nothing(
     function: Function, connection: http.client.HTTPConnection, host: str
 ) -> None:
-    """DNS rebinding: the page would be of one origin with us."""
+    """With DNS rebinding, a stranger's page would have the same origin as the gateway."""
     refused = send(connection, headers={"Host": host})
     assert refused.status == 403
     assert function.events == []

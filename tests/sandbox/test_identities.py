@@ -1,4 +1,4 @@
-"""Owners of keys, their rights, and that a security token cannot be forged."""
+"""Tests of the owners of keys and their rights. Nobody can forge a security token."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def session(
     return (identities or made()).assume(UPLOAD_ROLE, "phone", policy, seconds)
 
 
-# Made once: Hypothesis has to see the same token when it repeats an example.
+# The session is made once, because Hypothesis must see the same token when it repeats an example.
 ONE_SESSION = session(policy=text("Allow", "bkt/uploads/me/*"))
 
 
@@ -89,7 +89,7 @@ def found(credentials: SessionCredentials, identities: Identities | None = None)
 
 
 def seal(content: bytes, seal_key: bytes = SEAL_KEY) -> str:
-    """A token around any content: what only somebody with the seal key could make."""
+    """Make a token with any content. Only somebody with the seal key can do this."""
     raw = content + hmac.digest(seal_key, b"session token 1\0" + content, "sha256")
     return "CAIS" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
@@ -295,7 +295,7 @@ def test_refuses_every_altered_token(data: st.DataObject) -> None:
 
 
 def test_refuses_other_spellings_of_the_same_bytes() -> None:
-    # Sessions of several lengths, so that base64's last character has bits to spare in some.
+    # The sessions have several lengths, so that in some the last base64 character has unused bits.
     for length in range(2, 8):
         credentials = made().assume(UPLOAD_ROLE, "n" * length, None, 900)
         token = credentials.security_token

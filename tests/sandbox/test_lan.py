@@ -1,7 +1,7 @@
-"""LAN=1: the routes that a phone reaches, and those that nobody in the network reaches.
+"""With LAN=1 a phone reaches some routes, and nobody in the network reaches the other routes.
 
-A machine may have no private address. So the address is checked separately, and the servers are
-tried at another loopback address, which the test uses instead of a private one."""
+A machine may have no private address. So these tests check the address separately, and run the
+servers at a second loopback address instead of a private address."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from token_service.settings.reading import read_settings
 from token_service.settings.values import Endpoint
 
 ADDRESS = "127.0.0.2"
-# The sandbox, for which that address is a private one.
+# Runs a sandbox that takes this address for a private address.
 SEAM = (
     "import ipaddress, sys; from sandbox import __main__, lan; "
     f"lan.NETWORKS = (ipaddress.ip_network('{ADDRESS}/32'),); sys.exit(__main__.main())"
@@ -109,7 +109,7 @@ def test_an_address_of_this_machine_is_taken(own: str) -> None:
 
 
 class Route(socket.socket):
-    """A default route by `address`; without one there is none."""
+    """Simulates a default route by `address`. If `address` is "", there is no default route."""
 
     address = ""
 
@@ -148,7 +148,7 @@ def test_without_a_network_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_real_default_route_is_looked_up() -> None:
-    """Whatever it is on this machine."""
+    """The test accepts every default route that this machine may have."""
     try:
         answer = read("1")
     except Misconfiguration as error:
@@ -177,7 +177,7 @@ def test_what_is_believed_elsewhere_is_refused(own: str, name: str, value: str) 
     with pytest.raises(Misconfiguration, match=f"^LAN: .*{name}") as caught:
         read(own, name, **{name: value})
     assert value not in caught.value.message
-    # Empty, or in the environment, where it does not count.
+    # The value is ignored if it is empty, or if it is only in the environment.
     assert read(own, name, **{name: ""}) == own
     assert read(own, **{name: value}) == own
 
@@ -196,7 +196,7 @@ def test_where_uploads_need_a_name_that_no_phone_finds_it_is_refused(own: str) -
 @pytest.mark.parametrize("name", ["run", "token"])
 @pytest.mark.parametrize("value", ["1", "yes", ADDRESS])
 def test_lan_does_not_count_in_the_environment(tmp_path: Path, name: str, value: str) -> None:
-    """A line in a shell's profile must not open each sandbox to each network."""
+    """A line in a shell's profile must not open every sandbox to every network."""
     if name == "token":
         done = finished(make("token"), tmp_path / "state", LAN=value)
         assert json.loads(done.stdout)["Scope"]["Endpoint"] == "http://127.0.0.1:7081"
@@ -207,7 +207,7 @@ def test_lan_does_not_count_in_the_environment(tmp_path: Path, name: str, value:
             with pytest.raises(OSError, match="refused"):
                 socket.create_connection((ADDRESS, sandbox.port), timeout=5)
             said = sandbox.stderr
-    assert "LAN is not taken from the environment, since it opens this machine to others" in said
+    assert "LAN is ignored in the environment, since it opens this machine to others" in said
     assert f"make {name} LAN=1" in said
 
 
@@ -222,7 +222,7 @@ def test_host_is_refused_with_what_is_meant(tmp_path: Path) -> None:
     done = finished(make("run", "HOST=0.0.0.0"), tmp_path / "state")
     assert done.returncode != 0
     assert re.match("make run: HOST: .* 127.0.0.1; LAN=1 lets a phone", done.stderr)
-    # Shells set it.
+    # Shells set HOST, so it is ignored in the environment.
     assert json.loads(finished(TOKEN, tmp_path / "state", HOST="laptop").stdout)["Scope"]
 
 
@@ -232,7 +232,7 @@ def test_host_is_refused_with_what_is_meant(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "files.localhost", "10.0.2.2"])
 def test_an_endpoint_where_oss_listens_is_taken(host: str) -> None:
     lan.check_endpoint(Endpoint("http", host, 7081), "", PORTS)
-    with pytest.raises(Misconfiguration, match=f"speaks http: http://{host}:7081"):
+    with pytest.raises(Misconfiguration, match=f"accepts only http: http://{host}:7081"):
         lan.check_endpoint(Endpoint("https", host, 7081), "", PORTS)
     for port in (80, 7080, 7082, 7083):
         with pytest.raises(Misconfiguration, match=r"^OSS_ENDPOINT: .* does not listen on "):
@@ -289,14 +289,14 @@ def login(sandbox: Sandbox) -> str:
 
 
 def test_a_phone_signs_in_and_uploads_by_the_address(sandbox: Sandbox) -> None:
-    """A callback goes by loopback all the same, and its key too."""
+    """Callbacks and their public key still use loopback."""
     answer = ask(sandbox, f"/?access_token={login(sandbox)}").json()
     token, scope = Token.of(answer), answer["Scope"]
     assert token.endpoint == f"http://{ADDRESS}:{sandbox.port + 1}"
     headers = {"x-oss-callback": scope["Callback"], "x-oss-callback-var": scope["CallbackVar"]}
     stored = token.oss2("v4").put_object(f"{token.prefix}a", b"Hello", headers)
     assert json.loads(stored.resp.read())["Object"] == "uploads/alice/a"
-    # On this machine nothing is other than before.
+    # On this machine everything is as before.
     assert sandbox.ask(f"/?access_token={login(sandbox)}")[1]["Scope"]["Prefix"] == token.prefix
     assert ask(sandbox, "/sandbox/callback_pub_key.pem", "127.0.0.1").status_code == 200
 
@@ -327,14 +327,14 @@ def test_no_stranger_pushes_out_what_is_noted_of_the_page_here(
     url = f"http://{ADDRESS}:{sandbox.port + offset}/"
     for number in range(MAX_SESSIONS):
         requests.get(url, headers={SESSION_HEADER: f"f{number:031x}"}, timeout=10)
-    # The page's own go to that address as well, where OSS_ENDPOINT leads.
+    # OSS_ENDPOINT is that address, so the page's own requests are also sent there.
     requests.get(oss, headers={SESSION_HEADER: ours}, timeout=10)
     notes = requests.get(f"{here}{PATH}?session={ours}", timeout=10).json()["Requests"]
     assert [note["Server"] for note in notes] == ["function", "OSS"]
 
 
 def test_the_network_fills_no_memory_with_bodies(sandbox: Sandbox) -> None:
-    """The gateway takes bodies of 32 MB into memory, before it knows who sends them."""
+    """The gateway would read bodies of 32 MB into memory before it knows the sender."""
     url = f"http://{ADDRESS}:{sandbox.port}/multipart"
     sizes = [lan.MAX_BODY_BYTES, lan.MAX_BODY_BYTES + 1]
     bodies: list[bytes | Iterator[bytes]] = [bytes(size) for size in sizes]
@@ -351,7 +351,7 @@ def test_sts_is_not_there(sandbox: Sandbox) -> None:
 
 
 def test_from_the_network_no_server_of_this_machine_is_called(sandbox: Sandbox) -> None:
-    """By a callback, which a client makes up."""
+    """A client could otherwise choose any URL for a callback."""
     token = Token.of(ask(sandbox, f"/?access_token={login(sandbox)}").json())
     document = {"callbackUrl": f"http://127.0.0.1:{sandbox.port + 2}/", "callbackBody": "a=b"}
     headers = {"x-oss-callback": base64.b64encode(json.dumps(document).encode()).decode()}
@@ -360,7 +360,7 @@ def test_from_the_network_no_server_of_this_machine_is_called(sandbox: Sandbox) 
 
 
 def raw(port: int, head: str) -> str:
-    """The status line that a request gets which is sent exactly so."""
+    """Send these bytes as a request, and return the status line of the answer."""
     with socket.create_connection((ADDRESS, port), timeout=10) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"Connection: close\r\n\r\n")
         with connection.makefile("rb") as answer:
@@ -369,7 +369,7 @@ def raw(port: int, head: str) -> str:
 
 @pytest.mark.parametrize("offset", [0, 1], ids=["gateway", "OSS"])
 def test_it_answers_by_its_own_address_only(sandbox: Sandbox, offset: int) -> None:
-    """A page of a stranger whose name leads here would be of one origin with us."""
+    """Otherwise a stranger's page with a name for this address would share the sandbox's origin."""
     port = sandbox.port + offset
     good = f"{ADDRESS}:{port}"
     path = "/health" if offset == 0 else "/sandbox-bucket/uploads/a"
@@ -393,7 +393,7 @@ def test_it_answers_by_its_own_address_only(sandbox: Sandbox, offset: int) -> No
             reply = answer.getresponse()
             body = reply.read()
             if reply.status == 400:
-                # No Host at all for the HTTP parser.
+                # The HTTP parser has refused this Host.
                 continue
             assert reply.status == 403, host
             assert json.loads(body)["ErrorCode"] == "ForbiddenHost", host
@@ -412,7 +412,8 @@ def test_it_answers_by_its_own_address_only(sandbox: Sandbox, offset: int) -> No
 
 
 def test_no_header_says_who_asks() -> None:
-    """uvicorn would believe X-Forwarded-For of loopback, and of all with FORWARDED_ALLOW_IPS=*."""
+    """uvicorn would trust X-Forwarded-For from loopback, and with FORWARDED_ALLOW_IPS=* from
+    everybody."""
 
     async def peer(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse(scope["client"][0])(scope, receive, send)
@@ -498,13 +499,13 @@ def test_the_code_is_the_pages_url_module_by_module(
     found: list[list[int]] = []
     for row in rows:
         if not no_color:
-            # White blocks on black, each line by itself.
+            # Each line sets white blocks on black by itself.
             assert row.startswith("\x1b[38;5;231;48;5;16m")
             assert row.endswith("\x1b[0m")
         pairs = [light[c] for c in re.sub("\x1b\\[[0-9;]*m", "", row)]
         found += [[upper for upper, _ in pairs], [lower for _, lower in pairs]]
     code = segno.make_qr("http://192.168.100.200:7080/app/")
-    # With its quiet zone of 4, without which phones do not find it.
+    # The code has a quiet zone of 4 modules. Without it, phones do not find the code.
     expected = [list(row) for row in code.matrix_iter(border=4)]
     assert found[: len(expected)] == expected
     assert len(found) == len(expected) + 1

@@ -1,4 +1,4 @@
-"""The lines of `make run`: alike for all servers, and harmless whatever a stranger asks for."""
+"""The log lines of `make run` have one form for all servers. Hostile requests cannot break it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def line_of(name: str, message: object, *, coloured: bool = False) -> str:
 
 @pytest.fixture
 def function_line() -> Iterator[list[str]]:
-    """What the function's own records become, one after the other."""
+    """Collect the lines that are made from the function's own records."""
     lines: list[str] = []
 
     class Keep(logging.Handler):

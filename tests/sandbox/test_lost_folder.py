@@ -1,4 +1,4 @@
-"""A folder removed under a running sandbox: it is said with the remedy, and nothing else breaks."""
+"""If the folder of a running sandbox is removed, the sandbox says so and names the remedy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_removed_folder_is_said_once_and_nothing_else_breaks(tmp_path: Path) -
                 ask()
             assert (error.value.status, error.value.code) == (500, "SandboxGone")
             assert "was removed while it ran" in error.value.message
-        # A page reads why.
+        # A page can read the reason.
         answer = requests.get(
             f"{sandbox.endpoint}/sandbox-bucket/a", headers={"Origin": "http://a.b"}, timeout=10
         )

@@ -1,7 +1,7 @@
-"""The sandbox holds nothing real, and with CLOUD=1 it answers only clients that have the printed
-URL.
+"""The sandbox uses no real keys, names or addresses. With CLOUD=1 it answers only clients that have
+the printed URL.
 
-Finding A1 as it was shown: `make run` in a shell that has a deployment's variables."""
+These tests repeat finding A1: `make run` in a shell that has a deployment's variables."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SHELL = {
     "UPLOAD_HOOK_URL": "https://api.real.example/uploaded",
     **SECRETS,
 }
-"""The variables of a shell after `set -a; . ./.env`, all of them made up."""
+"""The variables of a shell after `set -a; . ./.env`. All values are invented."""
 ORIGIN = {"Origin": "https://evil.example"}
 OBJECT = "/signed-url?object=pwn.html&content_type=text/html"
 
@@ -86,7 +86,7 @@ def sandbox(
 
 
 def access(sandbox: Sandbox) -> str:
-    """A page's addition to its query: nothing, or the login of any user."""
+    """The part that a page adds to a query: "", or a login, which it can get for any user."""
     if "AUTH=anonymous" in sandbox.stdout:
         return ""
     asked = requests.get(f"{sandbox.token_url}sandbox/login?user=ceo", headers=ORIGIN, timeout=10)
@@ -100,7 +100,8 @@ def check_nothing_real(text: str) -> None:
 
 
 def signature(url: str, method: str, headers: dict[str, str], bucket: str, secret: str) -> str:
-    """The signature of a key's owner: the same URL of that bucket, at the same second."""
+    """The signature that the owner of `secret` would make for this URL in `bucket`, at the same
+    second."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     query.pop("x-oss-signature")
@@ -117,7 +118,7 @@ def test_no_signature_is_one_of_the_real_key(sandbox: Sandbox, wish: str) -> Non
     asked = requests.get(
         sandbox.token_url.rstrip("/") + wish + access(sandbox), headers=ORIGIN, timeout=10
     )
-    # Every page may ask, since there is nothing to be had.
+    # Every page may ask, since the answer holds nothing real.
     assert asked.headers["Access-Control-Allow-Origin"] == "*"
     check_nothing_real(asked.text)
     made = asked.json()
@@ -130,7 +131,7 @@ def test_no_signature_is_one_of_the_real_key(sandbox: Sandbox, wish: str) -> Non
             theirs = signature(url.replace(key_id, signer), method, headers, bucket, real_secret)
             assert theirs != found["x-oss-signature"]
     if "x-oss-security-token" not in found:
-        # And that is how the signature is computed.
+        # The same computation with the sandbox's own key gives the signature.
         own = load_secrets(sandbox.folder)
         assert key_id == own.access_key_id
         ours = signature(url, method, headers, "sandbox-bucket", own.access_key_secret)
@@ -185,7 +186,7 @@ def test_where_nothing_is_ignored_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
-    """.env lies beside the Makefile of a checkout that was deployed."""
+    """A checkout that was deployed has a .env in the folder of its Makefile."""
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     lines = [f"{name}={value}\n" for name, value in {**SHELL, "OBJECT_PREFIX": "real/"}.items()]
     (tmp_path / ".env").write_text("".join(lines))
@@ -207,7 +208,8 @@ def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
 
 
 def test_logins_of_an_app_are_verified_with_a_key_on_the_command_line(tmp_path: Path) -> None:
-    """And nobody else's: neither the environment's secret counts, nor is there a demo sign-in."""
+    """No other logins are accepted. The environment's secret is ignored, and the demo sign-in is
+    off."""
     own = "own-secret-of-more-than-32-bytes!"
     arguments = ("AUTH=jwt", f"JWT_SECRET={own}")
     with running_by_make(tmp_path / "state", 0, *arguments, **SHELL) as sandbox:
@@ -219,7 +221,8 @@ def test_logins_of_an_app_are_verified_with_a_key_on_the_command_line(tmp_path: 
 
 
 def test_callbacks_need_no_secret(tmp_path: Path) -> None:
-    """As docs/callbacks.md starts them: one of the sandbox's own seals, not the environment's."""
+    """docs/callbacks.md starts callbacks without a secret. The sandbox then seals them with its own
+    secret, not with the environment's."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/callback"
     arguments = ("AUTH=jwt", f"CALLBACK_URL={url}")
@@ -265,7 +268,7 @@ def test_a_command_line_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def real_sts() -> Iterator[ScriptedSts]:
-    """A stand-in that counts who asks it, and answers everybody."""
+    """A fake STS that records all requests, and answers each with success."""
     with scripted_sts() as server:
         server.moves[:] = [success()] * 100
         yield server
@@ -273,14 +276,14 @@ def real_sts() -> Iterator[ScriptedSts]:
 
 @pytest.fixture
 def in_cloud(tmp_path: Path, real_sts: ScriptedSts) -> Iterator[Sandbox]:
-    """With all that would open it to pages, in the environment."""
+    """A sandbox with CLOUD=1. Its environment has every variable that would open it to pages."""
     more = {"ALLOWED_ORIGINS": "*", "AUTH": "anonymous", "STS_ENDPOINT": real_sts.url}
     with running_by_make(tmp_path / "state", 0, "CLOUD=1", **{**SHELL, **more}) as sandbox:
         yield sandbox
 
 
 def ask(sandbox: Sandbox, path: str, method: str = "GET", **headers: str) -> tuple[int, str, Any]:
-    """The status, all headers as text, and the JSON, or None where there is no body."""
+    """The status, all headers as text, and the JSON. The JSON is None if there is no body."""
     connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -293,7 +296,7 @@ def ask(sandbox: Sandbox, path: str, method: str = "GET", **headers: str) -> tup
 
 
 def test_who_has_the_printed_url_gets_a_token(in_cloud: Sandbox, real_sts: ScriptedSts) -> None:
-    """The URL is said once, and nowhere else: not in the function's log either."""
+    """The URL is printed exactly once, and the function does not log it."""
     assert in_cloud.answer()["AccessKeyId"] == CREDENTIALS["AccessKeyId"]
     assert in_cloud.answer(path="/health")["StatusCode"] == 200
     assert in_cloud.answer(path="/nowhere")["StatusCode"] == 404
@@ -336,7 +339,7 @@ def test_everybody_else_is_refused_before_sts_is_asked(
 
 
 def test_there_is_no_demo_sign_in(in_cloud: Sandbox) -> None:
-    # The function's own answer.
+    # The function itself answers.
     assert in_cloud.answer(path="/sandbox/login?user=ceo")["StatusCode"] == 404
 
 
@@ -378,10 +381,10 @@ def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_in_chromium_no_page_reads_a_real_token(in_cloud: Sandbox, real_sts: ScriptedSts) -> None:
-    """Not even one that knows the URL, or whose name is bound to this machine."""
+    """This includes a page that knows the URL, and a page whose name resolves to this machine."""
     need("a stranger's page in Chromium", browser=True)
     done = javascript.run("browser_theft.mjs", {"url": in_cloud.token_url})
-    # A browser that opens the URL itself is not a page, and is not shown a token by accident.
+    # A browser in which a person opens the URL is not a page, but it shows no token either.
     assert "This address is for apps" in done["typed"]["text"]
     assert CREDENTIALS["AccessKeyId"] not in done["typed"]["text"]
     assert real_sts.requests == []

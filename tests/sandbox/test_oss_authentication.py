@@ -304,7 +304,7 @@ def test_the_refusal_of_v1_names_the_line_of_each_client(oss: Oss) -> None:
         "(2.18.4 or newer)\n"
         "ossutil 1: --sign-version v4 --region cn-hangzhou (1.7.12 or newer)\n"
         'Go SDK 1: oss.AuthVersion(oss.AuthV4), oss.Region("cn-hangzhou") (3.0.2 or newer)\n'
-        "Others: see the vendor's guide from V1 to V4. To play an old bucket, which takes V1: "
+        "Others: see the vendor's guide from V1 to V4. To simulate an old bucket, which takes V1: "
         "make run SIGNATURE_V1=1. (This answer is the sandbox's own.)"
     )
 

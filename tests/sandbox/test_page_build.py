@@ -222,7 +222,7 @@ def test_a_failed_build_says_why_and_what_shows_it_and_the_small_page_stays(
     with beside(checkout):
         wait_for(lambda: len(said(caplog)) == 2)
     line = said(caplog)[1]
-    start = "the page is not built, /app/ still shows a small page"
+    start = "the page is not built, so /app/ still shows a small page"
     assert line == f"{start}: {reason}; to see why: make web"
     assert not checkout.built().exists()
 

@@ -783,7 +783,7 @@ def test_a_misspelt_name_is_refused_by_make_itself_and_in_the_cloud_too(tmp_path
 def test_without_cloud_the_env_file_is_not_read_and_one_line_says_so(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("OBJECT_PREFIX=of-the-file/\nJWT_ISUER=x\n")
     done = finished(TOKEN, tmp_path / "state")
-    line = "sandbox: .env is not read: it is the deployment's file; CLOUD=1 reads it"
+    line = "sandbox: .env is not read, since it is for the deployment; with CLOUD=1 it is read"
     assert done.stderr.splitlines().count(line) == 1
     assert "JWT_ISUER" not in done.stderr
     assert json.loads(done.stdout)["Scope"]["Prefix"] == "uploads/"
