@@ -207,7 +207,7 @@ def test_a_refuted_belief_is_exit_status_1(
     assert "refuted     4" in shown.out
     assert "1 refuted, 0 not tried" in shown.out
     assert "0 of 1 hold in the sandbox" in shown.out
-    assert "refuted: A signed x-oss-forbid-overwrite" in (tmp_path / "conform.txt").read_text()
+    assert "refuted: A URL that signs x-oss-forbid" in (tmp_path / "conform.txt").read_text()
 
 
 def test_it_says_first_what_it_will_do(
