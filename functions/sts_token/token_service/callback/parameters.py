@@ -100,7 +100,7 @@ class CallbackParameters(NamedTuple):
         return {"Callback": self.callback, "CallbackVar": self.variables}
 
     def query(self) -> dict[str, str]:
-        """Return query parameters of a signed URL. OSS refuses them beside callback headers."""
+        """Return query parameters of a signed URL. OSS refuses callback headers beside them."""
         return {"callback": self.callback, "callback-var": self.variables}
 
     def form_fields(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 OSS names the URL of its key in each callback. This URL cannot be trusted before the signature is
 verified, so keys are fetched only from the vendor's one host, by https. A copy of the vendor's key
 is bundled and tried first. If no known key fits, the URL is fetched, at most once a minute (every 5
-s without keys). All fetches are at least 5 s apart. A failed fetch changes nothing.
+s if it has given no keys). All fetches are at least 5 s apart. A failed fetch changes nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class OssKeys:
         self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock, self._fetching = threading.Lock(), threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
-        # When any URL was last fetched, because a client with a seal can name many URLs.
+        # The last fetch of any URL. All URLs count, since a client with a seal can name many.
         self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:
@@ -80,12 +80,12 @@ class OssKeys:
         raise CallbackRefused("the signature does not match")
 
     def _accepted(self, key_url: str) -> Url:
-        """Return the URL to fetch. It has https, also if OSS names it with http."""
+        """Return the URL to fetch. It is https, even if OSS names an http URL."""
         if self._own_url is not None:
             if key_url != str(self._own_url):
                 raise CallbackRefused("the public key's URL is not CALLBACK_PUBLIC_KEY_URL")
             return self._own_url
-        # The whole URL must match: a user, a port, capitals or a final dot are not accepted.
+        # The whole URL must match, so a user, a port, capitals or a final dot are not accepted.
         form = re.fullmatch(rf"https?://{re.escape(HOST)}({_PATH})", key_url)
         if form is None:
             raise CallbackRefused(f"the public key's URL is not on {HOST}")

@@ -12,7 +12,7 @@ from token_service.callback.seals import CallbackRefused
 from token_service.grant.refusals import InvalidParameter
 from token_service.grant.wish_names import OWN_VARIABLES
 
-MAX_VARIABLES = 10  # of one upload; ours to choose
+MAX_VARIABLES = 10  # of one upload; our choice
 MAX_BYTES = 1024
 """For names and values together, in UTF-8. With a seal of usual size they fit OSS's 5 KB."""
 _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"

@@ -155,7 +155,7 @@ def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
         raise CallbackRefused(f"the body is not {BODY_TYPE}")
     fields: dict[str, str] = {}
     own: list[tuple[str, str]] = []
-    # Splitting one more than allowed is enough to refuse a million.
+    # To refuse a million fields, it is enough to split one more than allowed.
     parts = request.body.split(b"&", len(variables.FIELDS) + variables.MAX_VARIABLES)
     for number, part in enumerate(parts, 1):
         try:

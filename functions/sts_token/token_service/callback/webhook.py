@@ -48,7 +48,7 @@ class Webhook:
             "X-Upload-Signature": f"sha256={signature(moment, body, secret)}",
         }
         try:
-            # It may be sent twice; the back end recognizes a repeat by the Idempotency-Key.
+            # The request may be sent twice; the back end knows repeats by the Idempotency-Key.
             reply = self._connection.request(
                 lambda: Exchange("POST", self._path, body, headers, end, MAX_ANSWER_BYTES)
             )

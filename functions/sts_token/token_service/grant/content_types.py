@@ -50,12 +50,12 @@ def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_pattern(content_type: str) -> bool:
-    """Whether it is a pattern like image/*."""
+    """Whether a content type is a pattern like image/*."""
     return content_type.endswith("/*")
 
 
 def is_media(content_type: str) -> bool:
-    """Whether it is a type of images, audio or video that browsers do not read as XML. SVG and
+    """Whether this is a type of images, audio or video that browsers do not read as XML. SVG and
     other types that end with +xml can run scripts (WHATWG MIME Sniffing, "XML MIME type")."""
     kind, _, name = base(content_type).partition("/")
     return kind in _MEDIA and not name.endswith("+xml")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from token_service.grant import content_types
 
 EXTENSION = "[a-z0-9]{1,8}"
-"""A pattern of an extension, without the dot."""
+"""A pattern for an extension, without the dot."""
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _EXTENSIONS = {
     "image/jpeg": "jpg jpeg",
@@ -30,7 +30,7 @@ _EXTENSIONS = {
     f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
     f"{_OFFICE}.wordprocessingml.document": "docx",
 }
-"""The types whose extension is not their second half. For image/png it is."""
+"""The types whose extension differs from their second half. For image/png both are equal."""
 
 
 def of(content_type: str) -> tuple[str, ...]:

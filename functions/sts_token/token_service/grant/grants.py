@@ -44,7 +44,7 @@ def folder(caller: Caller, settings: Settings) -> str:
 
 def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Grant:
     """Make a grant: the operator's settings, narrowed to this caller and these wishes. Raises
-    InvalidParameter for a wish that is malformed or asks for too much."""
+    InvalidParameter for a wish that is malformed or not allowed."""
     prefix, name = folder(caller, settings), caller.session_name
     seconds, policy = settings.token_seconds, settings.policy
     grant = Grant(settings.bucket, prefix, None, policy, seconds, name, caller.login)

@@ -59,7 +59,7 @@ def _joins_nothing(name: str) -> bool:
 
 
 def _has_encoded_dots(name: str) -> bool:
-    """Decode until nothing changes; each round makes the name shorter."""
+    """Decode until nothing changes. This ends, because each round makes the name shorter."""
     while (decoded := unquote(name)) != name:
         if has_dots(decoded):
             return True

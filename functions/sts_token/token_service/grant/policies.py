@@ -111,7 +111,7 @@ def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Rend
 
         raise unreadable(variable, file, error, _BUNDLED) from None
     if path.endswith(".txt"):
-        # Imported here because few functions need it and its regular expressions.
+        # Imported here because few deployments need it and its regular expressions.
         from token_service.grant.vendor_policies import vendor_policy
 
         return vendor_policy(text, file, variable).render

@@ -25,7 +25,7 @@ ROUTES: Mapping[str, Sequence[str]] = {
     "/": TOKEN_WISHES,
     "/signed-url": SIGNED_URL,
     "/form": FORM,
-    # "action" and "after" are left out, because many clients send such names for themselves.
+    # "action" and "after" are left out, because many clients send parameters like these.
     "/multipart": MULTIPART[:-2],
     "/uploads": UPLOADS,
 }
@@ -36,7 +36,7 @@ _LEAST_LETTERS = 4
 """Shorter wishes are not compared: "text" is like "ext", but means something else."""
 _CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
 """Apps send these names, which resemble our wishes. Names that begin with "_" also pass."""
-_MOST = 64  # unknown names in a request: each is compared with all wishes
+_MOST = 64  # unknown names in a request, because each is compared with all wishes
 
 
 def check(given: Iterable[str], own: Sequence[str]) -> None:

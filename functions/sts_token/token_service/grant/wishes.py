@@ -74,7 +74,7 @@ def _text(name: str, value: object) -> str | None:
 def narrowed(grant: Grant, wishes: Mapping[str, str], settings: Settings) -> Grant:
     """Narrow a grant by `object` (or `name` and `ext`), `policy` and `duration`. Raises
     InvalidParameter."""
-    # Only signed URLs have the wish method.
+    # Only signed URLs have the wish `method`.
     is_new = wishes.get("method", "PUT").upper() not in ("GET", "HEAD")
     policy = wishes.get("policy", grant.policy)
     if policy not in settings.policy_choices:

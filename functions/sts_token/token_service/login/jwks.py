@@ -86,9 +86,8 @@ class KeySet:
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
-        """Return the key with this name, and the keys to try: this key, then its newer version,
-        which is fetched when needed, since a kid may be reused or missing. Raises as `find`
-        does."""
+        """Return the key with this name, and the keys to try: this key, then its newer version
+        (fetched when needed). A kid may be reused or missing. Raises as `find` does."""
         found = self.find(name)
         return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 

@@ -53,7 +53,7 @@ class LeftOut(NamedTuple):
 
 
 class _Unusable(Exception):
-    """Why one entry is not used."""
+    """Raised for an entry that is not used."""
 
 
 def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
@@ -74,7 +74,7 @@ def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
             left_out.append(LeftOut(place, kid, str(error)))
             continue
         # RFC 7517, 4.5: one kid may name keys of different types. The same key twice is not a
-        # conflict. Two different keys are both left out: one would silently replace the other.
+        # conflict. Two different keys are both left out, or one would silently replace the other.
         if found.setdefault(name, key) != key:
             ambiguous.add(name)
         reason = f"another {key.algorithm} key has the same kid, or both have none"

@@ -31,7 +31,7 @@ MAX_LOGIN_CHARACTERS = 8192
 MAX_CACHED = 200
 """The most verified logins in the cache (at most 8 KB each); the oldest is evicted first."""
 # Claims that we do not use must not make a login fail. PyJWT refuses a null `nbf` or `iat`, and a
-# `sub` or `jti` that is not text. RFC 7519 (4.1.2, 4.1.7) leaves these to the application.
+# `sub` or `jti` that is not text, which RFC 7519 (4.1.2, 4.1.7) leaves to the application.
 _UNUSED = dict.fromkeys(("verify_sub", "verify_jti", "verify_nbf", "verify_iat"), False)
 _CHECKS = {"leeway": CLOCK_SKEW_SECONDS, "options": {"require": ["exp"], **_UNUSED}}
 # PyJWT also raises these errors of Python, for hostile numbers and deep nesting.
@@ -39,7 +39,7 @@ _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 
 
 class _Verified(NamedTuple):
-    """A verified login. `by` is the key or secrets that verified it; `key_name` is its key."""
+    """A verified login, the key or secrets that verified it (`by`), and the key that it names."""
 
     user_id: str
     caller: Caller
@@ -109,7 +109,7 @@ class Logins:
             raise mistakes.of(error, self._jwt, self._settings, login, self._secrets[1]) from None
         if self._settings.required is not None:
             self._settings.required.check(claims)
-        # Keep the key that verified: the first one may be an old key, which was replaced.
+        # Keep the key that verified, since the first one may be an old key, which was replaced.
         by = by if self._keys is None else key
         # PyJWT has checked that exp is present, and is a number or digits.
         return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
@@ -141,7 +141,7 @@ class Logins:
         return claims, found
 
     def _told(self, claims: dict[str, Any]) -> tuple[str, float | None]:
-        """Return the user's id, and `iat` if it is a number. Raise if `iat` or `nbf` is ahead."""
+        """Return user id, and `iat` if it is a number. Raise if `iat` or `nbf` is in the future."""
         user_id, issued = claims.get(self._settings.user_claim), claims.get("iat")
         # An integer is read as decimal text, so 12 and "12" are one user. True and 1.0 are not ids.
         if type(user_id) is int and 0 < user_id < 2**63:

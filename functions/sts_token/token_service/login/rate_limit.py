@@ -29,7 +29,7 @@ class RateLimit:
         self._per_minute, self._what, self._variable = per_minute, what, variable
         self._clock = clock
         self._lock = threading.Lock()
-        # When each caller got something within the last minute, oldest first.
+        # The times at which each caller got items in the last minute, oldest first.
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, caller: str, number: int = 1) -> None:

@@ -39,7 +39,7 @@ def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> FormWish:
     """Check the wishes for a form; the grant has handled `object` and `policy`. Raises
-    InvalidParameter for a wish that is malformed or asks for too much."""
+    InvalidParameter for a wish that is malformed or not allowed."""
     most, wish = limits.max_bytes, wishes.get("max_bytes", str(limits.max_bytes))
     types = content_types.narrowed(wishes.get("content_type"), limits.content_types)
     return FormWish(

@@ -66,7 +66,7 @@ class Upload(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An operation of ACTIONS; `parts` has part numbers, a list continues after number `after`."""
+    """An operation of ACTIONS. `parts` are part numbers. A list continues after number `after`."""
 
     operation: str
     upload_id: str = ""
@@ -82,7 +82,7 @@ def read_start(
     wishes: Mapping[str, str], grant: Grant, limits: Limits, issuer: str, now: float
 ) -> Upload:
     """Check the wishes for a new upload; the grant has handled its name and `policy`. Raises
-    InvalidParameter for a wish that is missing, malformed, not for a start, or asks too much."""
+    InvalidParameter for a wish that is missing, malformed, not for a start, or not allowed."""
     for name in sorted(wishes.keys() & MULTIPART_STEP):
         raise InvalidParameter(name, "needs Upload as well, from the answer to the start")
     if grant.object_key is None:
@@ -166,7 +166,7 @@ def signed(
 
 def _part(number: int, query: Mapping[str, str], upload: Upload, sign: Sign) -> dict[str, object]:
     size = min(PART_BYTES, upload.size - (number - 1) * PART_BYTES)
-    # Headers lacks the length: HTTP clients set it, and browsers do not let pages set it.
+    # Headers has no length: HTTP clients set it, and browsers do not let pages set it.
     url = sign("PUT", {**query, "partNumber": str(number)}, {"Content-Length": str(size)})
     return {"Number": number, "Url": url, "Method": "PUT", "Headers": {}, "Size": size}
 

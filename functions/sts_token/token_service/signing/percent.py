@@ -1,4 +1,4 @@
-"""Percent-encodes for the vendor's signatures, except A-Z a-z 0-9 - . _ ~ (RFC 3986).
+"""Percent-encodes all except A-Z a-z 0-9 - . _ ~ (RFC 3986), for the vendor's signatures.
 
 The result equals urllib.parse.quote(text, ""). That function handles each byte in Python, and took
 half of the time to sign an AssumeRole request.

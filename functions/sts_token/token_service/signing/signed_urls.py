@@ -47,7 +47,7 @@ def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> UrlWish:
     """Check the wishes for a URL; the grant has handled `object` and `policy`. Raises
-    InvalidParameter for a wish that is missing, malformed, not for the method, or asks too much."""
+    InvalidParameter for a wish that is missing, malformed, not for the method, or not allowed."""
     if "object" not in wishes and "name" not in wishes:
         raise InvalidParameter("object", "must be given, or name=auto: a URL is for one object")
     method = wishes.get("method", "PUT").upper()

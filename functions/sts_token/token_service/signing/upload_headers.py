@@ -1,4 +1,4 @@
-"""Makes the headers that an upload must have, by limits and wishes. URLs and forms sign them.
+"""Makes the headers that an upload must have, from limits and wishes. URLs and forms sign them.
 
 A browser shows a file by its content type, so a stored HTML page or SVG can run scripts on the
 bucket's domain. So if types or sizes are limited, an object is stored as a download
