@@ -76,7 +76,7 @@ class OssKeys:
         if _any_verifies(self._known(url), signature, texts):
             return
         if not self._known(url):
-            raise CallbackRefused("the signature matches no known key; no other can be fetched")
+            raise CallbackRefused("the signature matches no known key; a new key cannot be fetched")
         raise CallbackRefused("the signature does not match")
 
     def _accepted(self, key_url: str) -> Url:

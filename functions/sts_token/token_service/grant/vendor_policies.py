@@ -93,7 +93,7 @@ def _check(statement: object, where: str) -> None:
         if not _BUCKET.fullmatch(resource):
             raise ValueError(
                 f"{where}, resource {number} opens more than the caller's prefix; must be "
-                "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*, or without '*', or with more after it"
+                "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*, also without '*' or with more after it"
             )
         if not _lists_own_names(statement):
             raise ValueError(

@@ -55,7 +55,7 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
             paths.setdefault(_folded(name), []).append(path)
     for name in map(_folded, strange):
         if name in folded:
-            raise InvalidParameter(folded[name], "must be given once, and spelt exactly so")
+            raise InvalidParameter(folded[name], "must be given once, and spelt like this")
         if name in paths:
             wish = next(one for one in ROUTES[paths[name][0]] if _folded(one) == name)
             where = ", ".join(paths[name])

@@ -51,7 +51,7 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
     if isinstance(error, jwt.MissingRequiredClaimError):
         reason = f"it lacks the claim {error.claim}"
         if error.claim == settings.user_claim:
-            reason = f"its claim {error.claim} must be text, not empty, or an integer, 1 to 2^63-1"
+            reason = f"its claim {error.claim} must be non-empty text, or an integer, 1 to 2^63-1"
     elif isinstance(error, jwt.InvalidAlgorithmError):
         reason = _algorithm(jwt.get_unverified_header(login).get("alg"), settings)
     elif isinstance(error, jwt.InvalidSignatureError):
