@@ -1,4 +1,4 @@
-"""docs/monitoring.md: each query finds what the page says, among lines that the function writes."""
+"""Each query of docs/monitoring.md finds what the page says, in lines that the function writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ QUERIES = [block.strip() for block in documented_code.blocks("sls", PAGE)]
 CHINESE = "日本.txt"
 ID = "1-6740c5a0-1b2c3d4e-5f6071829304"
 
-# What the platform writes beside our lines (seen in public logs of others, and in its documents).
+# Rows that the platform writes beside our lines. They were seen in public logs of other people, and
+# in the vendor's documentation.
 PLATFORM: list[Row] = [
     {"message": f"FC Invoke Start RequestId: {ID}", "__topic__": "FCLogs:sts-token"},
     {"message": f"FC Invoke End RequestId: {ID}", "__topic__": "FCLogs:sts-token"},
@@ -46,7 +47,7 @@ PLATFORM: list[Row] = [
 def rows(
     tmp_path_factory: pytest.TempPathFactory, session_log: list[logging.LogRecord]
 ) -> list[Row]:
-    """The log store after a day of all kinds of requests."""
+    """The rows of the log store after a day with all kinds of requests."""
     with (
         scripted_sts(answer(200, {})) as hook,
         running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt", JWT_SECRET="j" * 32) as cloud,
@@ -63,7 +64,7 @@ def rows(
 
 @pytest.fixture(scope="module")
 def session_log() -> Iterator[list[logging.LogRecord]]:
-    """What the function logs, while the module's tests are made ready."""
+    """The records that the function logs while the fixtures of this module run."""
     kept: list[logging.LogRecord] = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -92,21 +93,21 @@ def _a_day(cloud: RunningCloud, hook: ScriptedSts) -> None:
     for name in ("hello.txt", CHINESE):
         upload("alice", name)
     upload("bob", "hello.txt")
-    # Refused: by the function, for what each of them asked.
+    # The function refuses these wishes.
     for duration in ("899", "901", "1000000"):
         assert ask_as("alice", duration=duration)["StatusCode"] == 400
     assert ask_as("bob", policy="all_policy")["StatusCode"] == 400
     assert ask_as("bob", "/signed-url", object="../x")["StatusCode"] == 400
-    # Nobody knows who.
+    # These requests have no caller.
     assert cloud.answer()["ErrorCode"] == "MissingToken"
     assert cloud.answer(access_token="x.y.z")["ErrorCode"] == "InvalidToken"
     assert cloud.answer(path="/nowhere")["StatusCode"] == 404
     cloud.answer("POST", "/callback")
     cloud.answer(path="/health")
-    # The operator's own server fails: the object is stored, and does not count.
+    # The operator's own server fails. The object is stored, but the upload is not confirmed.
     hook.moves[:] = [reset] * 4
     upload("bob", "unheard.txt")
-    # Somebody is shut out.
+    # DENIED_CALLERS refuses this caller.
     _respond({**cloud.env, "DENIED_CALLERS": "carol"}, cloud.login("carol"))
     # Faults of the network and of the cloud.
     for moves, code in (
@@ -120,7 +121,7 @@ def _a_day(cloud: RunningCloud, hook: ScriptedSts) -> None:
 
 
 def _respond(env: dict[str, str], login: str) -> str:
-    """The body that a function of this environment answers to the login."""
+    """The body with which a function of this environment answers a request with this login."""
     event = json.loads((ROOT / "tests" / "events" / "get_token.json").read_text())
     event["queryParameters"] = {"access_token": login}
     app = App(env)
@@ -130,7 +131,7 @@ def _respond(env: dict[str, str], login: str) -> str:
 
 
 def _delivered(record: logging.LogRecord) -> Row:
-    """As the log store has it: the built-in runtime puts time, request and level before a line."""
+    """A row of the log store. The built-in runtime puts time, request and level before a line."""
     text = f"2026-11-28T10:15:11.123Z {ID} [{record.levelname}] {record.getMessage()}"
     return {
         "message": text,
@@ -141,7 +142,7 @@ def _delivered(record: logging.LogRecord) -> Row:
 
 
 def lines(rows: list[Row]) -> list[dict[str, Any]]:
-    """The request lines among the rows, read."""
+    """The request lines among the rows, parsed from JSON."""
     return [
         json.loads(row["message"].partition("] ")[2])
         for row in rows
@@ -167,9 +168,9 @@ SEARCHES: dict[str, Callable[[Line], bool]] = {
     "NoPermission and error": lambda line: line.get("error") == "NoPermission",
     "Throttling* and error": lambda line: line.get("error", "").startswith("Throttling."),
 }
-"""By query: which lines it has to find, and no others."""
+"""For each query: a function that says which lines the query has to find. It finds no others."""
 OF_OTHER_PAGES = {"CallerDenied and error"}
-"""Those of docs/incident.md."""
+"""The queries of docs/incident.md."""
 
 
 @pytest.mark.parametrize("query", SEARCHES)
@@ -177,13 +178,13 @@ def test_a_search_finds_the_lines_that_the_page_says(query: str, rows: list[Row]
     assert query in {*QUERIES, *OF_OTHER_PAGES}
     found = search(query, rows)
     if query == f'"{ID}"':
-        # The id stands before each line; what is asked for is the whole request.
+        # The id is before each line, so the search finds all lines of the request.
         assert {row["message"][:3] for row in found} == {"FC ", "202"}
         return
     wanted = [line for line in lines(rows) if SEARCHES[query](line)]
     assert 0 < len(wanted) < len(lines(rows))
     assert lines(found) == wanted
-    # Nothing of the platform, and no line for people.
+    # The search finds no rows of the platform, and no lines that are texts for people.
     assert len(found) == len(wanted)
 
 
@@ -290,7 +291,7 @@ def test_the_stack_makes_the_indexes_that_the_queries_need() -> None:
 
 
 def test_a_caller_cannot_hide_in_another_ones_results(rows: list[Row]) -> None:
-    """Words, not parts of words: alice-2 is another user than alice."""
+    """A search compares whole words, because alice-2 is another user than alice."""
     row = {"message": '{"route":"/","status":400,"error":"NotAllowed","caller":"alice-2"}'}
     assert row not in search("alice and error", [*rows, row])
 

@@ -1,5 +1,5 @@
-"""`make mutants`: what it keeps of an earlier run, how it counts, and how it reads its table. A
-stand-in answers in mutmut's place, which only that target installs."""
+"""`make mutants`: which results of an earlier run it keeps, how it counts, and how it reads its
+table. A small script replaces mutmut, because only `make mutants` installs mutmut."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ NAMES = [
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with one room, and its test; a mutmut that does nothing."""
+    """A project with one room and its test, and with a mutmut that does nothing."""
     for name, text in {
         "functions/sts_token/index.py": "",
         "functions/sts_token/token_service/app.py": "",
@@ -96,7 +96,7 @@ def mutmut(tree: Path, script: str) -> None:
 
 
 def with_results(tree: Path, *codes: int | None) -> Path:
-    """The room's folder after a run: its first mutants ended with these."""
+    """The folder of the room after a run in which its first mutants ended with these codes."""
     folder = tree / "build" / "mutants" / ROOM
     mutants.prepare(ROOM, folder)
     module = folder / "mutants" / "token_service" / "login" / "jwt.py"
@@ -109,7 +109,7 @@ def with_results(tree: Path, *codes: int | None) -> Path:
 
 
 def kept(folder: Path) -> list[int | None]:
-    """The results that are there; [] where all was begun anew."""
+    """The results in the folder; [] if the run has started again from the beginning."""
     file = folder / "mutants" / "token_service" / "login" / "jwt.py.meta"
     if not file.exists():
         return []
@@ -183,7 +183,7 @@ def test_only_survivors_are_tried_again_on_request_with_the_tests_of_now(tree: P
 
 
 def test_a_run_of_survivors_decides_nothing_for_the_next(tree: Path) -> None:
-    """Nor does one that was interrupted."""
+    """This is also true for an interrupted run of survivors."""
     folder = with_results(tree, 1, 1, 1)
     mutmut(tree, "exit 1")
     assert mutants.main({"ROOM": ROOM, "SURVIVORS": "1"}) == 2
@@ -279,7 +279,7 @@ def test_mutmut_that_goes_on_alone_keeps_the_room(
     with_results(tree, 1, 1, 1)
     fifo = tree / "build" / "until"
     os.mkfifo(fifo)
-    # It has the descriptors of its parent, but for the output: the run ends.
+    # The child process keeps the descriptors of its parent, but not the output. So the run ends.
     mutmut(tree, f"(read line <{fifo}) >/dev/null 2>&1 &")
     assert mutants.main({"ROOM": ROOM}) == 0
     assert mutants.main({"ROOM": ROOM}) == 2
@@ -318,7 +318,7 @@ def test_a_run_that_is_interrupted_ends_mutmut_and_says_how_to_go_on(tree: Path)
 
 @pytest.mark.parametrize("code", [None, 255])
 def test_a_mutant_that_was_not_judged_is_no_result(tree: Path, code: int | None) -> None:
-    """255: the tests could not be run."""
+    """The code 255 means that the tests could not run."""
     folder = with_results(tree, 1, code, 1)
     with pytest.raises(Failed, match=r"1 mutants of login/jwt\.py have no result"):
         mutants.results(ROOM, folder)

@@ -1,4 +1,4 @@
-"""A test that cannot run here says why, in one way, and fails where CI is set."""
+"""A test that cannot run here says why, always in the same way, and fails if CI is set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_program_that_is_there_has_its_path() -> None:
 
 
 def test_no_test_skips_by_itself() -> None:
-    """Each would have its own words, and would pass where CI is set."""
+    """A test that skips itself has other words, and is also skipped if CI is set."""
     paths = sorted((ROOT / "tests").rglob("*.py"))
     assert len(paths) > 200
     found = [path.name for path in paths if SKIPS.search(path.read_text(encoding="utf-8"))]

@@ -136,7 +136,8 @@ def test_each_range_and_default_is_that_of_the_code() -> None:
 
 
 def errors_in_code() -> dict[str, int]:
-    """The code and status of each error class; of a wish, what stands before the dot."""
+    """The code and status of each error class. For the errors of wishes, the code is the part
+    before the dot."""
     for module in pkgutil.walk_packages(token_service.__path__, "token_service."):
         importlib.import_module(module.name)
     classes, found = [ServiceError], {}
@@ -164,7 +165,8 @@ def test_it_has_each_error_of_the_catalogue_and_no_other() -> None:
     platform = set(SCHEMAS["PlatformError"]["properties"]["ErrorCode"]["enum"])
     assert errors_in_code().keys() | platform == of("function")
     assert not errors_in_code().keys() & platform
-    # So what is passed on takes the place of none that a route's list forgot.
+    # OwnCode lists only our own codes, without the codes of STS and OSS that are passed on. So such
+    # a code cannot hide that the list of a route lacks one of ours.
     passed_on = of("STS") | of("OSS")
     assert sorted(SCHEMAS["OwnCode"]["enum"]) == sorted(errors_in_code().keys() - passed_on)
     for source, name in (("STS", "StsRefused"), ("OSS", "OssRefused")):
@@ -209,7 +211,7 @@ def test_each_reference_leads_somewhere_and_each_component_is_used() -> None:
         for name in found
         if kind != "securitySchemes"
     }
-    # The platform's own is no answer of an operation.
+    # The platform's own error is not the answer of an operation.
     assert known - used == {"#/components/schemas/PlatformError"}
     names = {name for one in DOCUMENT["security"] for name in one}
     assert names == COMPONENTS["securitySchemes"].keys()
@@ -218,7 +220,7 @@ def test_each_reference_leads_somewhere_and_each_component_is_used() -> None:
 
 
 def examples() -> Iterator[tuple[str, dict[str, Any], object]]:
-    """Where it stands, its schema, and the example."""
+    """Each example, after its place in the document and its schema."""
     for name, schema in SCHEMAS.items():
         for example in schema.get("examples", ()):
             yield name, named(name), example
@@ -240,7 +242,8 @@ def test_each_example_is_what_its_schema_says() -> None:
 
 
 def test_no_example_holds_what_could_be_a_key() -> None:
-    """A real key id is LTAI and 12 to 20 more; STS's begins with STS. and is longer."""
+    """A real key id is LTAI and 12 to 20 more characters. A key id of STS begins with STS. and is
+    longer."""
     text = json.dumps([example for _, _, example in examples()])
     for key in re.findall(r"(?:LTAI|STS\.)[A-Za-z0-9]+", text):
         assert "NotAReal" in key
@@ -253,12 +256,12 @@ def test_each_wish_and_each_error_has_an_example() -> None:
             assert schema["description"], name
 
 
-# What is answered
+# The answers
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    """With logins and all that can be switched on."""
+    """A cloud with logins, in which everything is switched on."""
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
         AUTH="jwt",
@@ -274,7 +277,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 def ask(
     url: str, method: str, path: str, query: Mapping[str, str], body: object = None, **headers: str
 ) -> tuple[int, dict[str, Any]]:
-    """Ask over HTTP as a client does; the status and the JSON, {} without a body."""
+    """Send a request over HTTP as a client does. Return the status and the JSON ({} without a
+    body)."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # noqa: S310
         f"{url}{path}?{urlencode(query)}", data, headers, method=method
@@ -323,7 +327,7 @@ def test_what_a_route_answers_is_what_is_documented(
     status, answer = ask(cloud.url, method, path, {**ALICE, **wishes})
     assert faults(named(schema), answer) == []
     assert faults(answers(path, method, status)["application/json"]["schema"], answer) == []
-    # Closed: one member more, or one less, is not documented.
+    # An answer with one member more, or one less, does not match the schema.
     assert faults(named(schema), {**answer, "More": 1})
     for name in SCHEMAS[schema]["required"]:
         assert faults(named(schema), {key: answer[key] for key in answer.keys() - {name}})
@@ -331,7 +335,7 @@ def test_what_a_route_answers_is_what_is_documented(
 
 def test_the_sound_answers_are_of_each_route_and_method() -> None:
     tried = {(path, method) for path, method, *_ in SOUND}
-    # HEAD has no body; a callback is below.
+    # HEAD has no body, and a callback has its own test below.
     assert tried == {(p, m) for p, m, _ in operations() if m != "HEAD" and p != "/callback"}
 
 

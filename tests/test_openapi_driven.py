@@ -1,5 +1,5 @@
-"""Schemathesis makes requests of docs/openapi.yaml, sound ones and wrong ones, for the sandbox's
-gateway: each answer is documented, and none is an error of the server."""
+"""Schemathesis makes sound and wrong requests from docs/openapi.yaml, and sends them to the
+sandbox's gateway. Each answer is documented, and no answer is an error of the server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ CHECKS = [
 ]
 CALLBACK = "POST /callback"
 CHOICES = ["bucket_write_policy", "bucket_read_policy", "nobodys_policy"]
-# Each is a request over HTTP, of which there are 26 kinds: 52 requests, 5,200 with `make fuzz`.
+# Each example is a request over HTTP. There are 26 kinds of requests, so these tests send 52
+# requests, and 5,200 with `make fuzz`.
 few = profile(
     max_examples=200 if profile().max_examples >= 10_000 else 2,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -46,7 +47,8 @@ few = profile(
 
 
 def driven() -> schemathesis.BaseSchema:
-    """What is driven: the document, with the policies that there are, so that some are granted."""
+    """The document from which requests are made. Its policies are changed to those of this test, so
+    that the function grants some of them."""
     document = copy.deepcopy(DOCUMENT)
     document["components"]["schemas"]["wish.policy"]["enum"] = CHOICES
     return schemathesis.openapi.from_dict(document)
@@ -57,7 +59,8 @@ SCHEMA = driven()
 
 @dataclass(frozen=True)
 class Gateways:
-    """Where the function answers: as by default, and with true HTTP statuses; and an upload."""
+    """Two URLs of the function: one with the default statuses, one with true HTTP statuses.
+    `upload` is the seal of an upload in parts."""
 
     urls: tuple[str, str]
     session: requests.Session
@@ -69,7 +72,7 @@ LOGIN = login(exp=int(time.time()) + 24 * 3600)
 
 @contextmanager
 def running(folder: Path, status: str) -> Iterator[RunningCloud]:
-    """All that can be switched on, with errors that have this HTTP_ERROR_STATUS."""
+    """A cloud in which everything is switched on, with this HTTP_ERROR_STATUS."""
     with running_cloud(
         folder,
         AUTH="jwt",
@@ -98,19 +101,19 @@ def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
 
 
 def cases(label: str) -> st.SearchStrategy[Case[Any]]:
-    """Requests of one operation: as documented, and with what is wrong about them."""
+    """Requests of one operation: some are as documented, others have something wrong."""
     method, _, path = label.partition(" ")
     operation: Any = SCHEMA[path][method]
     sound: st.SearchStrategy[Case[Any]] = operation.as_strategy(GenerationMode.POSITIVE)
     if path == "/health":
-        # It has no wish that could be wrong.
+        # This route has no wish that could be wrong.
         return sound
     wrong: st.SearchStrategy[Case[Any]] = operation.as_strategy(GenerationMode.NEGATIVE)
     return sound | wrong
 
 
 def goes_on(case: Case[Any], upload: str) -> None:
-    """Give a request that has an Upload one that is good: nobody guesses it."""
+    """Replace the Upload of a request by a sound one, because random text is never a sound seal."""
     for place in (case.query, case.body):
         if isinstance(place, dict) and "Upload" in place:
             place["Upload"] = upload
@@ -133,7 +136,7 @@ def test_whatever_is_asked_is_answered_as_documented(
     case = data.draw(STRATEGIES[label])
     if has_upload:
         goes_on(case, gateways.upload)
-    # To OSS's own route that header is a signature.
+    # For the route of OSS's callbacks, this header is a signature, so it gets no login.
     bearer = {"Authorization": f"Bearer {LOGIN}"} if has_login and label != CALLBACK else {}
     answer = case.call(gateways.urls[index], session=gateways.session, headers=bearer, timeout=10)
     case.validate_response(answer, checks=CHECKS)

@@ -1,6 +1,7 @@
-"""OSS_ENDPOINT is a domain that is bound to the bucket: each route, over the sandbox's OSS.
+"""Tests each route with an OSS_ENDPOINT that is a domain bound to the bucket, on the sandbox's OSS.
 
-Nobody resolves such a name here: what a client sends goes to the sandbox with the Host of the URL.
+The name of the domain is not resolved here. A client's request goes to the sandbox, with the Host
+of the URL.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class World:
     endpoint: str
 
     def ask(self, path: str = "/", **wishes: str) -> dict[str, Any]:
-        """What the function answers alice."""
+        """The function's answer to alice."""
         query = {"access_token": login(SECRET, sub="alice"), **wishes}
         response = self.cloud.app.respond(lambda: Request("GET", path, query))
         answer: dict[str, Any] = json.loads(response.body)
@@ -46,7 +47,7 @@ class World:
     def send(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> tuple[int, bytes]:
-        """Send the request of a client for that URL to OSS."""
+        """Send a client's request for this URL to OSS."""
         parts = urlsplit(url)
         assert f"{parts.scheme}://{parts.netloc}" == self.endpoint
         assert BUCKET not in parts.path
@@ -64,7 +65,8 @@ class World:
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """Of a deployment, the function itself reaches OSS elsewhere; of the sandbox, there too."""
+    """The domain of a deployment or of the sandbox. In a deployment, the function itself uses OSS's
+    internal endpoint. In the sandbox, it uses the domain too."""
     folder: Path = tmp_path_factory.mktemp("cloud")
     real = socket.getaddrinfo
 

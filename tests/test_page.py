@@ -1,8 +1,9 @@
-"""The page that `make run` serves at /app/, in Chromium: a user's actions, and possible
-disturbances. The scripts that drive it are tests/web/page_*.mjs, above full_page.mjs.
+"""The page that `make run` serves at /app/, in Chromium: a user's actions, and interruptions. The
+scripts tests/web/page_*.mjs control the page. They use full_page.mjs.
 
-Nothing is wrong beside: no error on the console, no violation of the policy, none of axe-core's
-rules in either theme, and no secret in the document, in storage, in an address or in the panel.
+Each test also checks the whole page: no error on the console, no violation of its security policy
+or of axe-core's rules in either theme, and no secret in the document, in storage, in an address or
+in the panel.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ slow = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """`make run`, as a newcomer starts it."""
+    """A sandbox of `make run`, as a new user starts it."""
     built_page()
     with running(tmp_path_factory.mktemp("anybody") / "state") as sandbox:
         yield sandbox
@@ -43,7 +44,7 @@ def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """`make run AUTH=jwt`."""
+    """A sandbox of `make run AUTH=jwt`."""
     built_page()
     with running(tmp_path_factory.mktemp("users") / "state", AUTH="jwt") as sandbox:
         yield sandbox
@@ -63,16 +64,16 @@ def noise(folder: Path, size: int, name: str = "noise.bin") -> dict[str, str]:
 
 
 def drive(script: str, sandbox: Sandbox, refused: int = 0, **job: Any) -> dict[str, Any]:
-    """What the script saw; nothing was wrong beside.
+    """Run a script, check that nothing else is wrong with the page, and return what it saw.
 
-    `refused` is how many requests at most are refused on purpose: the browser itself notes each on
-    its console.
+    `refused` is the maximum number of requests that are refused on purpose. The browser itself
+    writes each of these to its console.
     """
     outcome = run(f"{script}.mjs", {"url": f"http://127.0.0.1:{sandbox.port}/app/", **job})
     noted = [fault for fault in outcome["faults"] if fault.startswith("Failed to load resource")]
     assert len(noted) <= refused, noted
     assert [fault for fault in outcome["faults"] if fault not in noted] == []
-    assert outcome["secrets"] > 0, "there was something to hide"
+    assert outcome["secrets"] > 0, "the page must have had secrets"
     assert outcome["open"] == []
     assert outcome["dialogs"] == 0
     return outcome
@@ -93,7 +94,7 @@ def is_stored(sandbox: Sandbox, name: str, content: bytes, user: str = "") -> bo
 
 @slow
 def test_what_is_wrong_beside_is_found(anybody: Sandbox) -> None:
-    """Planted: a token in each place, a script, a warning, and a picture without a text."""
+    """The script plants a token in each place, a script, a warning, a picture without a text."""
     url = f"http://127.0.0.1:{anybody.port}/app/"
     found = run("page_refusals.mjs", {"url": url, "planted": True})
     wanted = {"storage", "database", "panel", "document", "fields", "address"}
@@ -168,7 +169,7 @@ def test_a_name_that_is_refused_is_shown_as_what_it_is(anybody: Sandbox, name: s
     files = [{"name": name, "type": "text/plain", "text": "x"}]
     found = drive("page_refusals", anybody, way="signed-url", files=files, refused=1)
     assert found["refusal"].startswith(name.replace("\u202e", r"\u{202e}"))
-    assert "object: " in found["refusal"], "the function's own words name the wish"
+    assert "object: " in found["refusal"], "the function's own message names the wish"
     assert "\u202e" not in found["refusal"]
 
 
@@ -204,7 +205,8 @@ def test_an_upload_goes_on_and_no_part_is_sent_twice(
 
 
 def once_each(found: dict[str, Any]) -> None:
-    """No part twice; one of which the answer was lost is found by the list of parts."""
+    """Check that no part was sent twice. If the answer to a part is lost, the list of parts has
+    it."""
     sent = [*found["before"], *found["after"]]
     assert len(sent) == len(set(sent))
     assert set(sent) <= set(range(1, 100))
@@ -229,7 +231,7 @@ def test_an_ended_token_is_renewed(anybody: Sandbox, tmp_path: Path) -> None:
     file = noise(tmp_path, SIZE, "token.bin")
     found = drive("page_breaks", anybody, way="token", files=[file], **{"kind": "token"}, refused=3)
     assert found["refused"] > 0
-    assert found["refusal"] == "", "it was mended without the person"
+    assert found["refusal"] == "", "the token is renewed without the user"
     once_each(found)
     assert is_stored(anybody, "token.bin", Path(file["path"]).read_bytes())
 
@@ -273,7 +275,7 @@ def test_a_closed_way_is_shown_as_closed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_refused_upload_is_a_sentence_that_says_what_to_do(tmp_path: Path, way: str) -> None:
     built_page()
-    # A token is refused by OSS, the others by the function.
+    # OSS refuses an upload with a token. The function refuses the other ways.
     policy = {"POLICY_FILE": "bucket_read_policy"}
     text = {"name": "notes.txt", "type": "text/plain", "text": "x" * 100}
     with running(tmp_path / "state", **policy) as sandbox:
@@ -327,7 +329,7 @@ def test_the_page_speaks_the_browsers_language_and_loads_no_other(
     titles = {"en": "Upload", "zh": "上传"}
     assert found["title"] == titles[language]
     assert " 200" in found["why"]
-    assert " 40" not in found["why"], "what nobody asked the page to do is no refusal to tell"
+    assert " 40" not in found["why"], "the panel must not list refusals of the page's own checks"
     assert len(found["loaded"]) == 1
     assert found["loaded"][0].startswith(f"/app/{language}-")
     words = {"en": "Send pictures and files", "zh": "上传照片和文件"}

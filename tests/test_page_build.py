@@ -1,4 +1,4 @@
-"""`make web`: the parts, the size and the stored data of the built page."""
+"""The page that `make web` builds: its parts, its size, and the data that it stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIRST_LOAD["styles, first load"] = 20
 SECRET = re.compile(
     r"eyJ[\w-]{8,}|STS\.\w+|x-oss-signature|x-oss-security-token|SecurityToken\W+\w{20}|LTAI"
 )
-"""A login (JWT), a token's key and text, and what makes a signed URL."""
+"""Matches a login (JWT), the key and text of a token, and parts of a signed URL."""
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_an_upload_that_is_kept_for_a_reload_keeps_no_secret(
     job = {"folder": str(built[0]), "server": f"{cloud.url}/", "login": login, "way": way}
     seen: dict[str, Any] = run("page_keeps.mjs", job)
     assert seen["sent"] == [1, 2, 3]
-    # It is kept, with all that is needed to go on.
+    # The page keeps the upload, with all that is needed to continue it.
     assert "film.mp4" in seen["kept"]
     assert "uploadId" in seen["kept"]
     for text in (seen["kept"], seen["shown"], *seen["asked"]):
@@ -226,7 +226,7 @@ def session() -> dict[str, Any]:
 def test_a_login_is_for_the_server_that_it_was_given_for(session: dict[str, Any]) -> None:
     assert session["elsewhere"] == {"user": "", "login": ""}
     assert session["before"] == session["given"]["alice"]
-    # Nor does that of the other one come to the first.
+    # The login for the other server is not sent to the first server.
     assert session["back"] == ""
 
 

@@ -1,5 +1,6 @@
-"""What the full page shows of uploads: gallery, viewer, and why something is refused; in Chromium,
-against a sandbox as a process of its own. The script that drives it is tests/web/page_views.mjs."""
+"""What the full page shows about uploads: gallery, viewer, and why something is refused. The tests
+run in Chromium, with a sandbox in its own process. The script tests/web/page_views.mjs controls the
+page."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Alice has 30 objects there, and may read them."""
+    """A sandbox in which Alice has 30 objects, and may read them."""
     folder = tmp_path_factory.mktemp("sandbox") / "state"
     with running(folder, AUTH="jwt", POLICY_FILE=READ_WRITE) as sandbox:
         bucket = token(sandbox, "alice").oss2("v4")
@@ -64,14 +65,15 @@ def picture(name: str, body: bytes = JPEG) -> dict[str, str]:
 
 
 def drive(sandbox: Sandbox, folder: Path, **job: Any) -> dict[str, Any]:
-    """What is seen of the page; nothing is wrong with it, and no secret is open."""
+    """Run the script, check that the page has no fault and shows no secret, and return what it
+    saw."""
     job = {"folder": str(folder), "config": config(sandbox), **job}
     outcome = run("page_views.mjs", job)
     assert [fault for fault in outcome["faults"] if "Failed to load resource" not in fault] == []
     for text in outcome["open"]:
         assert "x-oss-signature" not in text
         assert "security-token" not in text
-        assert "eyJ" not in text  # how each login begins
+        assert "eyJ" not in text  # each login begins so
     return outcome
 
 
@@ -155,7 +157,7 @@ def test_the_answer_of_the_callback_is_shown_and_that_it_failed_is_said(
     with running(tmp_path / "told", port, CALLBACK_URL=url, **variables) as sandbox:
         (item,) = drive(sandbox, folder, **job)["gallery"]["items"]
         assert json.loads(item["told"][0])["Object"] == "uploads/alice/photo.jpg"
-    # Nobody listens there.
+    # No server listens on this port.
     url = f"http://127.0.0.1:{free_port()}/callback"
     with running(tmp_path / "untold", CALLBACK_URL=url, **variables) as sandbox:
         (item,) = drive(sandbox, folder, **job)["gallery"]["items"]
@@ -188,7 +190,7 @@ def test_a_refusal_is_a_sentence_and_the_panel_says_which_policy_refused_it(
     upload = {"upload": picture("\u202egpj.exe"), "isRefused": True}
     found = drive(sandbox, folder, user="carol", **asked, **upload, waitFor="uploads/bob/")
     assert found["refusal"].startswith(r"\u{202e}gpj.exe: ")
-    assert "object: " in found["refusal"]  # the function's own words
+    assert "object: " in found["refusal"]  # the function's own message
     assert "InvalidParameter" not in found["refusal"]
     assert re.fullmatch("[0-9a-f]{32}", found["session"])
     assert (
@@ -201,7 +203,7 @@ def test_a_refusal_is_a_sentence_and_the_panel_says_which_policy_refused_it(
 def test_the_panel_is_not_there_where_the_sandbox_tells_nothing(
     sandbox: Sandbox, folder: Path
 ) -> None:
-    """With no URL for it, and with one that answers 404, as to a phone."""
+    """The panel is missing without a URL for it, and with a URL that answers 404, as on a phone."""
     assert drive(sandbox, folder, user="carol")["session"] is None
     asked = {"config": {**config(sandbox), "refusals": "/refusals"}}
     assert drive(sandbox, folder, user="carol", **asked)["why"] is None

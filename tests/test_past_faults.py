@@ -103,7 +103,8 @@ PAST_FAULTS = {
         "tests/login/test_jwks.py",
     ),
 }
-"""By finding: the tests that stop it, each seen red with its mend taken out; or why it stays."""
+"""For each finding: the tests that prevent it, or why it is not fixed. Each test was seen to fail
+without the fix."""
 
 SECRET_TEXT = b"BOB-SECRET"
 
@@ -127,7 +128,7 @@ def ask(app: App, path: str = "/", **query: str) -> dict[str, Any]:
 
 
 def fetch(url: str, method: str = "GET") -> tuple[int, bytes]:
-    """Status and body, by plain curl."""
+    """Fetch a URL with curl; return status and body."""
     head = ["--head"] if method == "HEAD" else []
     done = subprocess.run(
         ["curl", "-s", "--max-time", "10", *head, "-w", "\n%{http_code}", url],  # noqa: S607
@@ -139,7 +140,7 @@ def fetch(url: str, method: str = "GET") -> tuple[int, bytes]:
 
 
 def signed(app: App, name: str, method: str = "GET", **query: str) -> tuple[int, bytes]:
-    """What comes of a signed URL for an object."""
+    """Get a signed URL for an object, and send its request; return status and body."""
     answer = ask(app, "/signed-url", object=name, method=method, **query)
     assert answer["StatusCode"] == 200, answer
     return fetch(answer["Url"], method)
@@ -150,7 +151,7 @@ def signed(app: App, name: str, method: str = "GET", **query: str) -> tuple[int,
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[RunningCloud]:
-    """Uploads: each user may write, as deployed by default."""
+    """A cloud in which each user may write, as deployed by default."""
     with running_cloud(tmp_path / "cloud", AUTH="jwt") as cloud:
         bob = cloud.token(access_token=cloud.login("bob")).oss2("v4")
         bob.put_object("uploads/bob/secret.txt", SECRET_TEXT)
@@ -168,8 +169,8 @@ def picture() -> bytes:
 
 @pytest.fixture(params=["another deployment", "the policy changed"])
 def reader(request: pytest.FixtureRequest, cloud: RunningCloud) -> Iterator[App]:
-    """Looks at what was uploaded, and may not write: a second function on the same bucket, or the
-    same one after its POLICY_FILE went from write to read."""
+    """A function whose callers may read, but not write. It is a second function for the same
+    bucket, or the same function after its POLICY_FILE changed from write to read."""
     env = {**cloud.env, "POLICY_FILE": "bucket_read_policy"}
     if request.param == "another deployment":
         env["ROLE_ARN"] = cloud.env["ROLE_ARN"]
@@ -179,7 +180,7 @@ def reader(request: pytest.FixtureRequest, cloud: RunningCloud) -> Iterator[App]
 
 
 def link(cloud: RunningCloud, target: str, name: str) -> None:
-    """Alice, who may write, makes a link in her folder."""
+    """Make a link in alice's folder, as alice, who may write there."""
     alice = cloud.token(access_token=cloud.login("alice")).oss2("v4")
     alice.put_symlink(target, f"uploads/alice/{name}")
 
@@ -208,7 +209,7 @@ def test_a2_nor_does_an_image_that_is_a_link(cloud: RunningCloud, reader: App) -
     wishes = {"x-oss-process": "image/info", "access_token": cloud.login("alice")}
     status, body = signed(reader, "link.png", **wishes)
     assert (status, b"ImageWidth" in body) == (403, False)
-    # The same look at an object of her own.
+    # With an object of her own, the same request succeeds.
     alice = cloud.token(access_token=cloud.login("alice")).oss2("v4")
     alice.put_object("uploads/alice/own.png", picture())
     status, body = signed(reader, "own.png", **wishes)
@@ -234,7 +235,7 @@ def test_a2_a_listing_says_nothing_of_what_a_link_leads_to(
         assert entry["Size"] == 0
 
 
-# A3: the same out of the prefix, where the function's own key is wider than it
+# A3: the same for objects outside of the prefix, if the function's own key may read them
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -281,7 +282,7 @@ def put(answer: dict[str, Any]) -> int:
 def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
     tmp_path: Path,
 ) -> None:
-    """The steps of docs/security.md, in their order, and what is out by then."""
+    """Follow the steps of docs/security.md in their order, and try all that was issued before."""
     policy = "bucket_read_write_policy"
     with running_cloud(tmp_path, AUTH="jwt", POLICY_FILE=policy) as cloud:
         token, url, form, download = (
@@ -299,20 +300,23 @@ def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
         assert (put(url), put(form)) == (200, 200)
 
         identities, account = cloud.cloud.identities, "acs:ram::1234567890123456"
-        # 1. The function role: no new tokens, and what the function signed is refused.
+        # 1. The function role loses its rights. No new tokens are issued, and OSS refuses what the
+        # function has signed.
         identities.attach(f"{account}:user/token-function")
         assert (put(url), put(form)) == (403, 403)
         cloud.app.close()
         with closing(App(cloud.env)) as fresh:
             refused = ask(fresh, access_token=cloud.login("bob"))
         assert refused["StatusCode"] != 200
-        # 2. The upload role: what tokens are out, and downloads signed with a session.
+        # 2. The upload role loses its rights. OSS refuses issued tokens, and downloads that a
+        # session has signed.
         assert fetch(download["Url"])[0] == 200
         identities.attach(cloud.env["ROLE_ARN"])
         assert fetch(download["Url"])[0] == 403
         with pytest.raises(oss2.exceptions.AccessDenied):
             bucket.put_object("uploads/alice/a", b"x")
-        # 3. The secrets, and every login made until now: nothing is given out any more.
+        # 3. The secrets change, and LOGINS_NOT_BEFORE refuses every earlier login. The function
+        # issues nothing for these logins.
         stopped = {**cloud.env, "JWT_SECRET": "n" * 32, "LOGINS_NOT_BEFORE": str(int(time.time()))}
         with closing(App(stopped)) as app:
             for path in ("/", "/sts", "/signed-url", "/form", "/uploads"):
@@ -429,6 +433,6 @@ def test_a9_urls_and_forms_are_cut_too_but_never_under_a_minute(
         expiration = time.mktime(time.strptime(made["Expiration"], "%Y-%m-%dT%H:%M:%SZ"))
         lives = expiration - time.timezone - began
         assert longest - 2 <= lives <= longest + 2
-        # The operator's own is not a wish.
+        # The operator's own setting is not cut, because it is not a wish.
         own = ask(app, path, object="a", access_token=ends)
         assert own["Expiration"] > made["Expiration"] or longest >= 900

@@ -1,7 +1,7 @@
-"""The four recipes of CONTRIBUTING.md: their steps are enough, and a forgotten one is missed.
+"""The four recipes of CONTRIBUTING.md: their steps are enough, and a forgotten step is detected.
 
-Each is followed on a copy of the tree, whose function is then asked; and followed again without one
-of its steps, which the check of that recipe must find.
+Each recipe is followed on a copy of the tree, and the function of the copy gets a request. Then the
+recipe is followed again with one step left out, and its check must find that.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ _TOKENS_ROW = "| `/` | GET, POST, HEAD, OPTIONS | callers |"
 
 
 class Step(NamedTuple):
-    """What is done to a tree, and in which file of it."""
+    """A change of a tree, and the file that it changes."""
 
     place: str
     take: Callable[[Path], None]
 
 
 class Recipe(NamedTuple):
-    """Its check, its steps by name, and how the function shows that it has what is new: in which
-    environment, at which path, with which member of the answer."""
+    """The check of a recipe, and its steps by name. `env`, `path` and `member` say how the function
+    shows the addition: in which environment, at which path, with which member of the answer."""
 
     check: Callable[[Path], list[str]]
     steps: Mapping[str, Step]
@@ -106,7 +106,7 @@ def insert(place: str, before: str, text: str) -> Step:
 
 
 def insert_after(place: str, pattern: str, text: str) -> Step:
-    """Insert text after a pattern's match, whatever was added there since."""
+    """Insert text after the match of a pattern."""
 
     def take(root: Path) -> None:
         old = (root / place).read_text(encoding="utf-8")
@@ -229,7 +229,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def ask(tree: Path, env: Mapping[str, str], path: str) -> dict[str, Any]:
-    """What the tree's function answers, in a process of its own."""
+    """The answer of the tree's function, which runs in its own process."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import index; "
         "sys.stdout.write(index.handler(sys.stdin.read(), None)['body'])"
@@ -250,7 +250,7 @@ def ask(tree: Path, env: Mapping[str, str], path: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_nothing_is_forgotten(recipe: Recipe) -> None:
-    """What there is was made by the recipe, and is whole."""
+    """The present tree has all steps of the recipe for everything in it."""
     assert recipe.check(ROOT) == []
 
 
@@ -260,7 +260,7 @@ def test_contributing_says_which_files_a_step_touches(name: str) -> None:
     heading = {"login": "### A new way to log in\n"}.get(name, f"### A new {name}\n")
     recipe = text.partition(heading)[2].partition("\n#")[0]
     for step in RECIPES[name].steps.values():
-        # The one that a test makes up is <name> or <word> there.
+        # If the test makes a new file, CONTRIBUTING.md names it <name> or <word>.
         place = Path(step.place)
         known = place.name if (ROOT / place).exists() else f"{place.parent}/<"
         assert known in recipe, step.place
@@ -301,7 +301,7 @@ def test_a_row_with_other_methods_is_found(tree: Path) -> None:
 
 @pytest.mark.parametrize("member", ["brakes: None = None", "names_callers: bool = True"])
 def test_a_way_to_log_in_that_lacks_a_member_is_found(member: str, tree: Path) -> None:
-    """The sandbox, doctor and explain ask for each of them."""
+    """The sandbox, `make doctor` and `make explain` use each of these members."""
     for step in LOGIN.steps.values():
         step.take(tree)
     module = tree / _ROOM / "login" / "header.py"
@@ -311,7 +311,7 @@ def test_a_way_to_log_in_that_lacks_a_member_is_found(member: str, tree: Path) -
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 def test_for_whom_a_route_is_holds(route: Route, env: Env) -> None:
-    """With AUTH=jwt a route for callers refuses who shows no login, and no other route does."""
+    """With AUTH=jwt, a route for callers refuses a request without a login. Other routes do not."""
     app = App({**env, "AUTH": "jwt", "JWT_SECRET": "s" * 32})
     query = {"object": "a.jpg"} if route.path == "/signed-url" else {}
     request = Request(route.methods[0], route.path, {}, query, b"")

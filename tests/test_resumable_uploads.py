@@ -1,4 +1,4 @@
-"""The JavaScript of docs/resumable-uploads.md, word for word, in Chromium, on the sandbox's OSS."""
+"""Runs the JavaScript of docs/resumable-uploads.md, unchanged, in Chromium with a sandbox."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def digest_of(cloud: RunningCloud, key: str) -> str:
 
 
 def expected(parts: int) -> str:
-    """Of the file that tests/web/resumable.mjs makes."""
+    """The digest of the file that tests/web/resumable.mjs makes."""
     digest = hashlib.sha256()
     for index in range(parts):
         size = PART_BYTES if index < parts - 1 else REST
@@ -65,7 +65,7 @@ def check(cloud: RunningCloud, parts: int, stop_after: list[int]) -> None:
     assert (first["outcome"], second["outcome"]) == ("interrupted", "interrupted")
     assert "Failed to fetch" in second["error"]
     assert (third["outcome"], third["error"]) == ("done", "done"), third["failed"]
-    # Parts that OSS confirmed were not sent again; parts in progress may have been.
+    # Parts that OSS had confirmed were not sent again. Parts in progress may have been sent again.
     assert len(first["taken"]) >= stop_after[0]
     assert set(first["taken"]).isdisjoint([*second["sent"], *third["sent"]])
     assert set(second["taken"]).isdisjoint(third["sent"])
@@ -79,7 +79,7 @@ def check(cloud: RunningCloud, parts: int, stop_after: list[int]) -> None:
 
 @pytest.mark.slow
 def test_a_page_goes_on_after_a_reload_and_a_lost_connection(cloud: RunningCloud) -> None:
-    # Enough parts that some are left when the network has ended.
+    # There are enough parts that some are left when the network fails.
     check(cloud, 16, [2, 3])
 
 
@@ -89,7 +89,7 @@ def test_200_megabytes_go_up_although_interrupted_twice(cloud: RunningCloud) -> 
 
 
 def by_uppy(cloud: RunningCloud, *sizes: int, break_at: int = 0) -> dict[str, Any]:
-    """Files of one name, and of these sizes."""
+    """Upload files with the same name and these sizes."""
     need("Uppy in a page", browser=True)
     job = {
         "code": UPPY,
@@ -118,7 +118,7 @@ def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
 
 @pytest.mark.slow
 def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
-    """Each by its own Upload; what is stored is one of them."""
+    """Each file is uploaded with its own Upload. The stored object is one of the two files."""
     sizes = [REST, 2 * PART_BYTES + 1]
     made = by_uppy(cloud, *sizes)
     name = f"uppy-{REST}.png"

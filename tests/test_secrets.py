@@ -1,4 +1,4 @@
-"""No secret in any log at any level, on standard output or error, or in an answer to a stranger."""
+"""No secret is in a log of any level, on standard output or error, or in an answer to strangers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Env = dict[str, str]
 MakeEvent = Callable[..., bytes]
 FUNCTION = Path(__file__).parents[1] / "functions" / "sts_token"
 
-# Everything that Python and the SDK can be told to say, said.
+# This program switches on all output that Python and the SDK can write.
 LOUD = f"""
 import http.client, json, logging, sys
 logging.basicConfig(level=1, stream=sys.stderr)
@@ -28,7 +28,7 @@ for line in sys.stdin:
     answer = index.handler(line, None)
     body = json.loads(answer["body"])
     sys.stdout.write(str(body["StatusCode"]) + "\\n")
-    # A token is the one place where its secrets belong.
+    # Only a token may contain secrets.
     shown = answer["body"] if body["StatusCode"] != 200 else ""
     sys.stderr.write(f"{{shown}} {{index._app!r}} {{index._app._made!r}}\\n")
 """
@@ -69,14 +69,14 @@ def test_no_secret_is_logged_at_any_level_not_even_with_debug_sdk(
     assert done.returncode == 0, said
     assert done.stdout.decode().strip() == status
     assert signatures
-    assert "AUTH=anonymous" in said, "the logs must have been on"
+    assert "AUTH=anonymous" in said, "logging must be switched on"
     secrets = [env[name] for name in env if name.startswith("ALIBABA_CLOUD_")]
     for secret in (*secrets, *signatures, *list(CREDENTIALS.values())[:3]):
         assert secret not in said
 
 
 def test_a_login_in_the_query_is_not_logged(env: Env, make_event: MakeEvent) -> None:
-    """Logins in the query are accepted, and never shown."""
+    """The function accepts logins in the query, but never shows them."""
     event = make_event(queryParameters={"access_token": "l0gin", "policy": "nope"})
     done = subprocess.run(
         [sys.executable, "-c", LOUD],

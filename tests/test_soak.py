@@ -1,4 +1,4 @@
-"""`make soak` for some seconds; and its judge, on soaks that went wrong."""
+"""Runs `make soak` for some seconds, and tests its verdict with the results of failed soaks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = ["token", "form"]
 
 
 def tally(*samples: Sample) -> Tally:
-    """A soak without a fault, of these looks at one sandbox."""
+    """The results of a soak without errors, with these samples of one sandbox."""
     made = Tally(samples={"HS256": list(samples)})
     for interval in range(soak.INTERVALS):
         for kind in KINDS:
@@ -35,7 +35,8 @@ def tally(*samples: Sample) -> Tally:
 def looks(
     megabytes: float = 0.0, descriptors: float = 0.0, threads: float = 0.0, *, jump: float = 0.0
 ) -> list[Sample]:
-    """Ten looks, a minute apart, each with so much more; `jump` is of the third one's memory."""
+    """Ten samples, a minute apart. Each has more of everything by the given numbers. `jump` is
+    added to the memory of the third one."""
     return [
         Sample(
             float(number),
@@ -66,7 +67,7 @@ def test_a_short_soak_tries_every_kind_and_nothing_is_lost(tmp_path: Path) -> No
     assert re.search("requests [1-9][0-9]*, errors 0$", done.stdout)
 
 
-# What the SDKs leave open is closed when it is collected.
+# The SDKs leave connections open, which Python closes when it collects them.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 def test_a_route_that_is_closed_is_an_error_of_the_soak() -> None:
@@ -117,7 +118,7 @@ def test_what_is_not_due_yet_is_not_counted_as_done(monkeypatch: pytest.MonkeyPa
 
 def test_what_stays_as_it_is_is_no_fault() -> None:
     assert faults(tally(*looks()), KINDS) == []
-    # 1 MB a minute is under the 10 MB, and the warm-up does not count.
+    # 1 MB a minute stays under the limit of 10 MB, and the warm-up does not count.
     assert faults(tally(*looks(1.0, jump=200)), KINDS) == []
 
 

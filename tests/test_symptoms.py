@@ -1,8 +1,8 @@
-"""From a symptom alone the documents lead to the cause in at most two pages, in both languages.
+"""From a symptom, the documents lead to its cause in at most two pages, in both languages.
 
-Each failure is planted, and what a person sees of it is looked up in the table "By symptom" of
-docs/errors.md: the words that it quotes must be in what was seen. Its row leads to a section of the
-page, or to another page; there, or one link further, the cause must be named.
+Each test causes a failure, and looks up what a person sees in the table "By symptom" of
+docs/errors.md. A row fits if the text that it quotes was seen. The row links to a section of this
+page, or to another page. The cause must be named there, or one link further.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ SECRET = "j" * 32
 
 
 class World(NamedTuple):
-    """Where failures are planted."""
+    """The cloud in which the tests cause failures."""
 
     cloud: RunningCloud
     mocker: MockerFixture
     folder: Path
 
     def asked(self, path: str = "/", *, login: str = "", **changes: str) -> str:
-        """What alice's app gets of a function with these variables."""
+        """The answer that alice's app gets from a function with these variables."""
         query = {"access_token": login or self.cloud.login("alice")}
         if path != "/":
             query["object"] = "a.txt"
@@ -62,7 +62,7 @@ class World(NamedTuple):
         return self.cloud.token(access_token=self.cloud.login("alice"))
 
     def put(self, bucket: oss2.Bucket, **headers: str) -> str:
-        """What an app of alice's sees of an upload that fails."""
+        """What alice's app sees of an upload that fails."""
         name = {key.replace("_", "-"): value for key, value in headers.items()}
         try:
             result = bucket.put_object("uploads/alice/a.txt", b"x" * 100, name)
@@ -124,8 +124,8 @@ def closed_route(world: World) -> str:
 
 
 def missing_cors(_: World) -> str:
-    """What Chromium 156 says to a page, seen with a function that names another origin: the page
-    learns no code."""
+    """The message of Chromium 156 to a page, if the function allows another origin. The page gets
+    no error code."""
     return (
         "TypeError: Failed to fetch. Access to fetch at 'https://token.example.com/' from origin "
         "'https://app.example.com' has been blocked by CORS policy: Response to preflight request "
@@ -207,7 +207,7 @@ PLANTED: dict[Callable[[World], str], tuple[str, str]] = {
     misspelt_variable: ("JWT_ISSUER", "JWT_ISUER"),
     full_disk: ("`df -h .`", "InternalError"),
 }
-"""By failure: what the documents must name as the cause, and a word that must be seen."""
+"""For each failure: the cause that the documents must name, and a word that must be seen."""
 
 
 CODES = load().keys()
@@ -235,7 +235,7 @@ FOREIGN = {
     "a line of smoke or doctor": ("FAIL clock", "FAIL connection", "FAIL names"),
     "a status in OSS's words": ("Error status : 502.", "Error status : 403."),
 }
-"""What others say, or what is put together of ours."""
+"""Quoted messages that are not in our code, or that are made from several of our texts."""
 
 
 @pytest.fixture
@@ -245,18 +245,18 @@ def world(tmp_path: Path, mocker: MockerFixture) -> Iterator[World]:
 
 
 def matches(quoted: str, seen: str) -> bool:
-    """Whether what the table quotes is in what was seen; … is any text."""
+    """Whether the quoted text is in the text that was seen. A … matches any text."""
     parts = [re.escape(part) for part in re.split(" *\u2026 *", quoted) if part]
     return bool(parts) and re.search(".*".join(parts), re.sub(r"\s+", " ", seen)) is not None
 
 
 def is_telling(quote: str) -> bool:
-    """Whether a person can find a row by it: `curl` and `make smoke` are no symptoms."""
+    """Whether a person can find a row by this quote. `curl` and `make smoke` are not symptoms."""
     return quote in CODES or (" " in quote and not quote.startswith(("make ", "GET ")))
 
 
 def rows_for(seen: str, language: str) -> list[str]:
-    """The rows of the table that quote something of it: a code, or two words at least."""
+    """The rows of the table that quote part of the seen text: a code, or at least two words."""
     text = PAGES[language].read_text("utf-8")
     rows = [row for row in text.splitlines() if row.startswith("| ") and "](" in row]
     found = []
@@ -268,7 +268,7 @@ def rows_for(seen: str, language: str) -> list[str]:
 
 
 def places(text: str, page: Path) -> Iterator[tuple[Path, str]]:
-    """Where its links lead: a page, and the section's text."""
+    """For each link in a text, the page and the text of the section that it leads to."""
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match("[a-z]+:", link):
             continue
@@ -280,7 +280,7 @@ def places(text: str, page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def section(text: str, at: str) -> str:
-    """What stands under the heading that an anchor names, up to the next one of its rank."""
+    """The text under the heading that an anchor names, up to the next heading of the same level."""
     for found in re.finditer("^(#+) (.+)$", text, re.MULTILINE):
         if re.sub(r"[^\w -]", "", found[2].lower()).replace(" ", "-") == at:
             rest = text[found.end() :]
@@ -289,7 +289,7 @@ def section(text: str, at: str) -> str:
 
 
 def pages_to(cause: str, seen: str, language: str) -> int:
-    """How many pages a person reads until the cause is named; 9 where it never is."""
+    """How many pages a person reads until the cause is named; 9 if no page names it."""
     first = PAGES[language]
     for row in rows_for(seen, language):
         led = list(places(row, first))
@@ -320,7 +320,7 @@ def test_what_nobody_has_seen_leads_nowhere() -> None:
 
 
 def said() -> str:
-    """All texts of our own code, each with a line's end, spaces as one."""
+    """All texts of our own code, one a line, with single spaces."""
     texts = []
     for folder in ("functions/sts_token/token_service", "sandbox", "ops"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -331,7 +331,7 @@ def said() -> str:
 
 
 def test_what_the_table_quotes_is_what_somebody_says() -> None:
-    """A message of ours that is worded anew makes this red, until the table follows."""
+    """If one of our messages gets other words, this fails until the table has the new words too."""
     ours, others = said(), {text for texts in FOREIGN.values() for text in texts}
     quotes = {
         quote

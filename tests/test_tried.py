@@ -1,4 +1,4 @@
-"""The table of `make fuzz`, and that too few examples fail the run."""
+"""Tests the table of `make fuzz`, and that the run fails with too few examples."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_one_that_fails(number):
 
 
 def run(folder: Path, least: int, *options: str, more: str = "") -> tuple[int, str]:
-    """Run the properties in a process of their own; its exit status, and what it prints."""
+    """Run the properties in a new process; return its exit status and its output."""
     (folder / "conftest.py").write_text(CONFTEST.replace("LEAST", str(least)), encoding="utf-8")
     (folder / "test_properties.py").write_text(PROPERTIES + more, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
@@ -66,7 +66,7 @@ def run(folder: Path, least: int, *options: str, more: str = "") -> tuple[int, s
 
 
 def rows(printed: str) -> dict[str, list[str]]:
-    """The table's lines by their property: what it is of, examples, failures."""
+    """The lines of the table by property: its kind, the number of examples, the failures."""
     lines = [line.split() for line in printed.splitlines() if line.startswith(("test_", "all"))]
     return {line[0].rpartition("::")[2]: line[1:] for line in lines if line[-1].isdecimal()}
 
@@ -78,7 +78,7 @@ def test_each_property_is_counted_over_all_its_tests(tmp_path: Path, processes: 
     assert status == 0, printed
     found = rows(printed)
     assert found["test_of_two_halves"] == ["names", "80", "0"]
-    # What `assume` refuses is drawn again, and not counted.
+    # An example that `assume` refuses is replaced by another one, and not counted.
     assert found["test_with_what_is_refused"] == ["forms", "40", "0"]
     assert found["test_of_no_kind"] == ["40", "0"]
     assert "test_of_no_property" not in found

@@ -1,7 +1,6 @@
-"""Each user a folder of their own, for real: logins, function, STS and OSS, and the OSS SDKs.
+"""Each user has their own folder: tests with real logins, function, STS, OSS and OSS SDKs.
 
-Alice holds a token of each policy and tries everything. What the policies say in themselves is
-judged in test_isolation.py.
+Alice has a token of each policy and tries everything. test_isolation.py checks the policies alone.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ from token_service.login import callers
 ALICE = "uploads/alice/"
 BOB = "uploads/bob/"
 SECRET = b"bob's bytes"
-# Bob, and who lies next to alice: a longer and a shorter name, another case, a hash.
+# Bob, and users with names like alice: a longer and a shorter name, another case, a hash.
 NEIGHBOURS = ("bob", "alice2", "alic", "Alice", "alice/../bob")
-# As `explain` names what is tried here. Of the policies, tests/ops/test_policies_described.py has
-# what each may.
+# The operations of these tests, and their names in `make explain`. What each policy allows is in
+# tests/ops/test_policies_described.py.
 NAMED = {
     "put": {"put, form upload"},
     "append": {"append"},
@@ -50,16 +49,16 @@ MAY = {
     for policy in offered()
 }
 DENIED = Refusal(403, "AccessDenied", "0003-00000301")
-# After HEAD oss2 reads no code.
+# After a HEAD, oss2 reads no code.
 DENIED_HEAD = (DENIED, Refusal(403, "", ""))
 
 
 @dataclass(frozen=True)
 class Town:
-    """The cloud with everybody's uploads in it."""
+    """The cloud with the uploads of all users."""
 
     cloud: RunningCloud
-    # Everything that is not alice's: each object's key, and an upload under way beside it.
+    # Everything that is not alice's: the key of each object, and the id of an open upload for it.
     theirs: Mapping[str, str]
     # An open upload of alice's own.
     upload: str
@@ -68,7 +67,8 @@ class Town:
         return self.cloud.token(access_token=self.cloud.login(user), policy=policy, **wishes)
 
     def state(self) -> object:
-        """All that is not alice's, as it lies in the storage; she holds none of its bytes."""
+        """All that is not alice's in the storage. Asserts that none of its bytes are in her
+        folder."""
         storage = self.cloud.cloud.storage
         objects, uploads = {}, {}
         for bucket in storage.buckets():
@@ -85,7 +85,7 @@ class Town:
         return storage.buckets(), objects, uploads
 
     def tidy(self) -> None:
-        """Leave alice the one file that she had."""
+        """Delete all that alice has, except for the one file that she had at first."""
         storage = self.cloud.cloud.storage
         found = storage.keys_from(
             "sandbox-bucket", b"", inclusive=True, prefix=ALICE.encode(), limit=1000
@@ -98,7 +98,7 @@ class Town:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
-        # The old signature opens nothing more either.
+        # Signature V1 is on, to show that it allows nothing more.
         SIGNATURE_V1="1",
         AUTH="jwt",
         POLICY_FILE="bucket_read_write_policy",
@@ -115,7 +115,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         own = client("oss2 V4", cloud.token(access_token=cloud.login("alice")))
         own.put(f"{ALICE}mine")
         upload = own.begin(f"{ALICE}copied")
-        # What no token can reach, laid there by the cloud itself.
+        # The test itself stores objects that no token can reach.
         storage = cloud.cloud.storage
         storage.create_bucket("other-bucket")
         for bucket, key in (
@@ -135,7 +135,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 @pytest.fixture(autouse=True)
 def _nothing_of_others_changes(town: Town) -> Iterator[None]:
-    """Whatever a test tries; and what it leaves of alice's goes."""
+    """Check this after every test, and delete what the test left in alice's folder."""
     before = town.state()
     yield
     assert town.state() == before
@@ -203,13 +203,13 @@ def test_alice_resumes_an_interrupted_upload(
         if consumed >= 2 * PART:
             raise Interrupted
 
-    # Another token for the rest: that of a phone which was off has ended by then.
+    # A new token continues the upload. If a phone was off, its first token has expired.
     first, second = town.token(name), town.token(name, duration="901")
     assert first != second
     with pytest.raises(Interrupted):
         client(sdk, first).resume(key, file, interrupt)
     client(sdk, second).resume(key, file, sent.append)
-    # It went on where it was: the first part was not sent again.
+    # The upload continued where it had stopped, so the first part was not sent again.
     assert min(sent) >= PART
     assert client(sdk, town.token("bucket_read_policy")).get(key) == file.read_bytes()
 
@@ -250,7 +250,7 @@ OBJECT_ATTACKS: dict[str, Callable[[Client, str, str, Town], object]] = {
 
 
 def outcomes(alice: Client, key: str, upload: str, town: Town) -> dict[str, Refusal | None]:
-    """What comes of each attack on a key."""
+    """The result of each attack on a key."""
     return {
         name: refusal(attack, alice, key, upload, town) for name, attack in OBJECT_ATTACKS.items()
     }
@@ -277,7 +277,8 @@ def test_nobody_elses_object_is_in_reach(town: Town, token: Token) -> None:
 
 
 def test_an_upload_of_bobs_is_not_alices_by_its_id(town: Town, alice: Client, policy: str) -> None:
-    """The id names the upload, and the key in the URL is what the policy sees."""
+    """The policy checks the key in the URL. So that key must belong to the upload that the id
+    names."""
     key, upload = f"{ALICE}copied", town.theirs[f"{BOB}theirs"]
     attacks: dict[Callable[[str, str], object], str] = {
         alice.put_part: "put",
@@ -307,7 +308,7 @@ def test_a_list_outside_her_folder_is_refused(alice: Client) -> None:
 
 @pytest.mark.parametrize("sdk", SDKS)
 def test_another_bucket_is_out_of_reach(town: Town, token: Token, sdk: str) -> None:
-    """Also under a key that would be hers in her own."""
+    """This includes a key that belongs to alice in her own bucket."""
     key = f"{ALICE}mine"
     other, own = client(sdk, token, "other-bucket"), client(sdk, token)
     found = outcomes(other, key, "no-upload", town)
@@ -320,7 +321,7 @@ def test_another_bucket_is_out_of_reach(town: Town, token: Token, sdk: str) -> N
     assert refusal(own.copy_part, *part_of) == DENIED
 
 
-# What the SDKs would tidy away
+# Requests with URLs that the SDKs would change
 
 PATHS = [
     "uploads/bob/theirs",
@@ -352,7 +353,7 @@ OWN_CODES = {"AccessDenied", "SignatureDoesNotMatch", "InvalidObjectName", "NoSu
 
 
 def once_decoded(path: str) -> str | None:
-    """The key that a path names; None where it is not UTF-8."""
+    """The key that a path names; None if the path is not UTF-8."""
     try:
         return unquote_to_bytes(path).decode()
     except UnicodeDecodeError:
@@ -365,10 +366,11 @@ def once_decoded(path: str) -> str | None:
 def test_no_spelling_of_a_path_leads_out(
     town: Town, token: Token, policy: str, version: str, method: str
 ) -> None:
-    """Dots are letters to OSS and to RAM, so such a key lies in alice's own folder, as it reads."""
+    """OSS and RAM read dots as letters, so a key with alice's prefix is always in her folder."""
     for path in PATHS:
         named = once_decoded(path)
-        # As it is, as a proxy might tidy it, and as what she may touch.
+        # The signature is for the key as it is, for a key as a proxy may change it, and for two
+        # other keys.
         for key in {named or path, path, f"{BOB}theirs", f"{ALICE}mine"}:
             answer = send(token, version, method, path, signed_for=key, body=b"alice was here")
             assert SECRET not in answer.body
@@ -379,7 +381,7 @@ def test_no_spelling_of_a_path_leads_out(
                 assert town.cloud.cloud.storage.find(token.bucket, key) is not None
                 continue
             assert answer.status in (400, 403, 404)
-            # An answer to HEAD has no body to read a code from.
+            # An answer to HEAD has no body, so it has no code.
             assert answer.code in (OWN_CODES if method != "HEAD" else {""})
             if answer.status == 404:
                 assert is_hers
@@ -462,7 +464,7 @@ def test_no_spelling_of_a_list_shows_a_name_of_others(
         answer = send(token, version, "GET", "", "&".join(filter(None, (query, kind))))
         assert b"theirs" not in answer.body, query
         is_hers = query.startswith("prefix=uploads/alice/")
-        # What a listing does not know could widen it, were it passed over.
+        # OSS refuses an unknown parameter, because ignoring it could make the listing wider.
         unknown = {"Prefix", "marker" if kind else "start-after"}
         if not unknown.isdisjoint(part.partition("=")[0] for part in query.split("&")):
             assert (answer.status, answer.code) == (400, "NotImplemented"), query
@@ -480,7 +482,7 @@ def delete_many(token: Token, version: str, key: str, query: str) -> Answer:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_spelling_of_a_delete_takes_anything(token: Token, version: str) -> None:
-    """No policy lets a phone delete, in its own folder either."""
+    """No policy allows a phone to delete, not even in its own folder."""
     keys = (f"{BOB}theirs", quote(f"{BOB}theirs", safe=""), f"{ALICE}../bob/theirs", f"{ALICE}mine")
     for key, query in product(keys, ("delete", "delete&encoding-type=url")):
         answer = delete_many(token, version, key, query)
@@ -526,13 +528,13 @@ def test_a_wish_for_one_object_opens_that_one_of_alices(town: Town, policy: str)
 
 @pytest.mark.parametrize("user", ["alice", "a", "alice@example.com", "\u7167", "x" * 500])
 def test_the_session_names_the_caller(town: Town, user: str) -> None:
-    """RoleSessionName is what ActionTrail and OSS's own log show of a caller."""
+    """ActionTrail and OSS's own log show a caller by the RoleSessionName."""
     token = town.token("bucket_read_write_policy", user)
     identities = town.cloud.cloud.identities
     identity = identities.find(token.access_key_id, token.security_token)
     expected = f"{town.cloud.env['ROLE_ARN']}/{callers.named(user).session_name}"
     assert identity.arn == expected
-    # OSS's own explanation of a refusal.
+    # OSS's own explanation of a refusal has the name too.
     answer = send(token, "v4", "GET", f"{BOB}theirs", signed_for=f"{BOB}theirs")
     assert (
         f"<AuthPrincipalDisplayName>{expected}</AuthPrincipalDisplayName>".encode() in answer.body
@@ -548,7 +550,7 @@ def test_sessions_of_different_callers_have_different_names(town: Town) -> None:
     assert len(names) == len(NEIGHBOURS) + 1
 
 
-# Who may only read: by signed URLs, in a deployment of their own on the same bucket
+# Callers who may only read, by signed URLs of a second deployment for the same bucket
 
 
 @pytest.fixture(scope="module")
@@ -559,7 +561,7 @@ def readers(town: Town) -> Iterator[App]:
 
 
 def signed(app: App, **query: str) -> dict[str, str]:
-    """What the readers' function answers."""
+    """The answer of the readers' function."""
     request = Request("GET", "/signed-url", query)
     answer: dict[str, str] = json.loads(app.respond(lambda: request).body)
     return answer
@@ -569,7 +571,7 @@ def signed(app: App, **query: str) -> dict[str, str]:
 def test_a_link_of_a_read_only_caller_leads_to_nobody_elses_object(
     town: Town, readers: App, method: str
 ) -> None:
-    """A2, against every neighbour: the link was made where alice may write."""
+    """A2, for every neighbour: alice makes the link with a deployment in which she may write."""
     writer = town.token("bucket_write_policy").oss2("v4")
     login = town.cloud.login("alice")
     for number, key in enumerate([*town.theirs, "no-such-object"]):

@@ -1,4 +1,4 @@
-"""One version, everywhere that says it."""
+"""All files that name the version have the same one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[1]
         ("pyproject.toml", r'^version = "(.+)"$'),
         ("s.yaml", r"^ +description: .+ \(token_service (.+)\)$"),
         ("template.yml", r"^ +Description: .+ \(token_service (.+)\)$"),
-        ("template.yml", r"^    .+ AccessKey\. Version (.+)\.$"),
+        ("template.yml", r"^    (?:.+ )?Version (.+)\.$"),
         ("template.yml", r"^  zh-cn: .+\u7248\u672c (.+)\u3002$"),
-        # At a release the newest section has its date.
+        # At a release, the newest section has a date.
         ("CHANGELOG.md", r"^## \[(?:Unreleased\], to be )?([\d.]+)(?:$|\] - \d{4}-\d\d-\d\d$)"),
     ],
 )

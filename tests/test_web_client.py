@@ -1,5 +1,5 @@
-"""web/client/: the JavaScript client, in Node, on the function and the sandbox's OSS. What those
-cannot be made to show (the platform's own 429, a lost connection) stands before their answers."""
+"""Tests web/client/, the JavaScript client, in Node with the function and the sandbox's OSS. These
+cannot make some faults (the platform's own 429, a lost connection), so a script makes them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_many_callers_share_one_request_for_a_token(came_to: dict[str, Any]) -> 
 
 
 def test_a_token_is_asked_for_anew_when_300_seconds_are_left(came_to: dict[str, Any]) -> None:
-    """By the server's clock; the phone's may be years off."""
+    """The client uses the server's clock, because a phone's clock may be wrong by years."""
     assert came_to["renewal"] == [1, 2, 3]
 
 
@@ -70,7 +70,8 @@ def test_a_login_that_ended_is_asked_for_again_once(came_to: dict[str, Any]) -> 
 
 
 def test_a_fault_that_may_pass_is_tried_again_and_waited_for(came_to: dict[str, Any]) -> None:
-    """The platform's own 429, a lost connection and a 502: half of 1, 2, 4 s; Retry-After."""
+    """The faults are the platform's own 429, a lost connection and a 502. The client waits half of
+    1, 2 and 4 s, or as long as Retry-After says."""
     found = came_to["faults that pass"]
     assert found == {"prefix": "uploads/alice/", "waits": [500, 1000, 5000]}
 
@@ -144,7 +145,8 @@ def test_an_upload_that_is_given_up_leaves_no_parts(
 
 
 def test_a_file_without_an_id_is_not_remembered(came_to: dict[str, Any]) -> None:
-    """Two blobs of one size would be taken for the same, and one object made of both."""
+    """With an id made from its size, a second Blob of the same size would continue the first one's
+    upload. The object would then mix both."""
     assert came_to["parts without an id"] == {"stopped": "InvalidAnswer", "kept": 0}
 
 
@@ -153,7 +155,8 @@ def test_what_was_remembered_and_is_refused_is_forgotten(came_to: dict[str, Any]
 
 
 def test_two_files_of_one_name_go_on_each_by_its_own_upload(came_to: dict[str, Any]) -> None:
-    """The second's `Upload` would take the first's place, and sign parts of its own size."""
+    """Otherwise the second file's `Upload` would replace the first one's, and sign parts of another
+    size."""
     found = came_to["two files of one name"]
     assert found["keys"] == ["uploads/alice/same.bin", "2"]
     assert (found["large"], found["small"]) == (True, "InvalidParameter.Parts")
@@ -164,13 +167,13 @@ def test_an_empty_file_goes_by_a_signed_url(came_to: dict[str, Any], cloud: Runn
 
 
 def test_what_sign_makes_leads_to_the_scope_and_nowhere_else(came_to: dict[str, Any]) -> None:
-    """An SDK that was not told the endpoint signs for plain HTTP, or for another host."""
+    """An SDK that does not get the endpoint signs for plain HTTP, or for another host."""
     found = came_to["a sign that leads elsewhere"]
     assert found == ["InvalidAnswer", "InvalidAnswer", "InvalidParameter.Object"]
 
 
 def test_half_of_a_character_is_refused_by_name(came_to: dict[str, Any]) -> None:
-    """It was a URIError, which says nothing."""
+    """An earlier client raised a URIError, which did not name the cause."""
     found = came_to["half of a character"]
     assert (found["code"], found["status"]) == ("InvalidParameter", 400)
 
@@ -232,7 +235,7 @@ def test_no_error_holds_a_login_or_a_url(came_to: dict[str, Any], login: str) ->
 
 @pytest.mark.slow
 def test_the_types_are_those_of_the_module(tmp_path: Path) -> None:
-    """By TypeScript, strict: a use of all there is, and that a wrong one is seen."""
+    """Strict TypeScript compiles a program that uses all types, and refuses a wrong use."""
     need("TypeScript", browser=False)
     use = (PAGE.parent / "tests" / "web" / "client_types.mts").read_text()
     assert compiled(tmp_path, use) == ""
