@@ -1,4 +1,4 @@
-"""Functions to be checked, and a shell for doctor."""
+"""Fixtures: running functions that the tools check, and a shell for `make doctor`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from signed_logins import SECRET
 
 @pytest.fixture(autouse=True)
 def known_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor does not look for a Python 3.10 anew in each test: that starts several processes."""
+    """Doctor must not search a Python 3.10 in each test, because that starts several processes."""
     monkeypatch.setattr("ops.doctor.machine.compiler", lambda: (this(), ""))
 
 
 @pytest.fixture(scope="session")
 def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFunction]:
-    """AUTH=anonymous, for pages of one origin."""
+    """A running function with AUTH=anonymous, for pages of one origin."""
     folder = tmp_path_factory.mktemp("anonymous")
     with running_function(folder, ALLOWED_ORIGINS="https://app.example.com") as running:
         yield running
@@ -37,7 +37,7 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFuncti
 
 @pytest.fixture(scope="session")
 def login_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFunction]:
-    """AUTH=jwt, for pages of one origin."""
+    """A running function with AUTH=jwt, for pages of one origin."""
     variables = {
         "AUTH": "jwt",
         "JWT_SECRET": SECRET,
@@ -56,7 +56,8 @@ def login() -> str:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
-    """The account of a sandbox, for probes; test_conform.py has one that refuses V1."""
+    """The account of a sandbox, for probes. test_conform.py has its own account, which refuses
+    V1."""
     with local_cloud() as account:
         yield account
 
@@ -71,7 +72,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def shell(tmp_path: Path, env: Env) -> Env:
-    """A shell with which a deploy would succeed; nothing answers at its STS."""
+    """A shell with which a deploy would succeed. Its STS_ENDPOINT does not answer."""
     programs = tmp_path / "programs"
     stand_in(programs, "s", "@serverless-devs/s: 3.1.10, s-home: /home/me/.s, linux-x64")
     stand_in(programs, "make", "GNU Make")

@@ -1,5 +1,5 @@
-"""`make audit` against a stand-in of the advisory service, on loopback: an answer that cannot be
-trusted is never "none found"."""
+"""`make audit` against a simulated advisory service on loopback. An answer that cannot be trusted
+never counts as "none found"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PINS = {"requirements-run": "a==1 \\\n    --hash=x\nb==2.0 ; sys_platform == 'li
 
 
 class Service:
-    """The requests that it got, and its answers."""
+    """A simulated advisory service: the requests that it got, and its answers."""
 
     def __init__(self) -> None:
         self.asked: list[list[dict[str, Any]]] = []
@@ -27,7 +27,7 @@ class Service:
 
 
 def results(**of: Any) -> Answer:
-    """It answers so for each named package, and nothing for the others."""
+    """Return an answer with these results for the named packages, and empty results for others."""
 
     def answer(queries: list[dict[str, Any]]) -> tuple[int, bytes]:
         found = [of.get(query["package"]["name"], {}) for query in queries]
@@ -52,7 +52,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
             self.wfile.write(content)
 
         def log_message(self, *arguments: object) -> None:
-            """Nothing: pytest's output is read by people."""
+            """Log nothing, because people read pytest's output."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -92,7 +92,7 @@ def test_what_is_known_is_named_with_the_lock_and_what_to_do(
 
 
 def test_the_next_page_is_asked_for(service: Service) -> None:
-    """A first page may be empty."""
+    """The first page of results may be empty."""
 
     def answer(queries: list[dict[str, Any]]) -> tuple[int, bytes]:
         if "page_token" in queries[0]:
@@ -168,7 +168,7 @@ def test_a_service_that_cannot_be_reached_is_no_good_news(
 def test_a_reason_that_a_terminal_would_obey_is_not_printed(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A proxy's 407 and its like: urllib quotes the words of the status line."""
+    """urllib quotes the words of the status line, for example of a proxy's 407."""
     service.answer, service.reason = says(b"", 502), "\x1b]0;owned\x07\x9b2J"
     assert audit.main() == 2
     said = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Which signature the SDKs use by default: asked of those that Python has, and docs/sandbox.md."""
+"""Which signature the SDKs use by default, checked with the Python SDKs and docs/sandbox.md."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_oss2_signs_with_v1_until_its_line_says_v4(cloud: RunningCloud) -> None:
     refused = refusal(put, oss2.StsAuth)
     assert refused is not None
     assert refused.code == "SignatureV1Refused"
-    # The documented line, with its gaps filled in.
+    # This is the documented line, with a token and a bucket in place of its dots.
     line = CLIENTS["oss2"].v4(REGION)
     keywords = re.findall(r"\.\.\., (\w+)='([\w-]+)'\)", line)
     (version, region) = ({name: value} for name, value in keywords)

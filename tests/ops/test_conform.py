@@ -1,4 +1,4 @@
-"""`make conform`: its output, its limits, its leftovers, and the secrets that it never shows."""
+"""`make conform`: its output, its limits, the objects that it leaves, the secrets that it hides."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from token_service import instance
 from token_service.settings.values import AccessKey
 
 NEEDS_MORE = {"internal_endpoint", "plain_http"}
-"""A function in the bucket's region, and one that is asked by https."""
+"""These probes need more: a function in the bucket's region, and a function with an https URL."""
 CLOUD = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOperator",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "the-operators-secret",
@@ -46,7 +46,7 @@ CLOUD = {
 
 
 def refusing_v1(name: str, app: ASGIApp) -> ASGIApp:
-    """As a bucket of today."""
+    """Make the sandbox's OSS refuse V1, as a new bucket does."""
 
     def answer(request: Request, body: bytes) -> Response | None:
         in_header = request.headers.get("authorization", "").startswith("OSS ")
@@ -58,7 +58,7 @@ def refusing_v1(name: str, app: ASGIApp) -> ASGIApp:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
-    # There is none on a laptop whose Python writes no byte code.
+    # The byte code may be missing, if Python on this machine does not write it.
     py_compile.compile(instance.__file__)
     with local_cloud(refusing_v1) as account:
         yield account
@@ -78,7 +78,7 @@ def run(account: Account, folder: Path, *chosen: Assumption) -> int:
 def whole(
     account: Account, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Site, list[tuple[Assumption, Finding]], list[str]]:
-    """Everything, run once."""
+    """All probes and the clean-up, run once: the site, the findings, and what is left."""
     site = Site(account, Exchanges())
     found = list(probe_each(site, register.load()))
     return site, found, clean_up(site)
@@ -118,14 +118,14 @@ def test_it_keeps_well_within_its_bounds(whole: Any) -> None:
 
 
 def test_the_operators_rights_are_those_of_the_page() -> None:
-    """local_cloud gives its key these and no others, so they are enough."""
+    """local_cloud gives its key exactly these rights, so they are enough."""
     text = page.PAGE.read_text("utf-8")
     (written,) = re.findall(r"```json\n(.*?)```", text, re.S)
     assert json.loads(written) == rights("BUCKET", "uploads/", "acs:ram::ACCOUNT:role/ROLE")
 
 
 def test_the_page_is_that_of_today() -> None:
-    """Else: make docs."""
+    """If this test fails, run `make docs`."""
     assert page.PAGE.read_text("utf-8") == page.page(register.load())
 
 
@@ -152,7 +152,7 @@ def test_no_secret_and_no_name_is_in_the_transcript(whole: Any, account: Account
     assert not re.search(
         r"[Ss]ignature=|[Aa]uthorization:|security-token|LTAI|STS\.|[0-9a-f]{64}", text
     )
-    # And still says what was done.
+    # The transcript still says which requests were sent.
     assert "PUT PREFIX/acl/put (URL signed by V4) x-oss-object-acl: private; -> 403" in text
 
 
@@ -177,13 +177,13 @@ def test_what_a_message_quotes_is_masked_and_then_cut(
     site.exchanges.notes.append(exchanges.Note(0, "STS POST AssumeRole", {}, answer))
     text = transcript.text(site, [], "a sandbox")
     assert "403 NoPermission" in text
-    # Not the beginning of it either.
+    # The transcript does not even have the beginning of the quoted name.
     assert quoted[-6:] not in text
     assert quoted.removeprefix("acs:ram::")[:5] not in text
 
 
 def test_of_a_wrong_signature_no_request_is_noted() -> None:
-    """STS answers with the string to sign, in which the operator's own token is."""
+    """STS answers with the string to sign, which contains the operator's own token."""
     message = "Specified signature is not matched with our calculation. server string to sign is:A"
     body = json.dumps({"Code": "SignatureDoesNotMatch", "Message": message}).encode()
     answer = exchanges._answer(Reply(400, (), body, 0.0, 0.0))
@@ -238,7 +238,7 @@ def test_what_the_sandbox_does_confirms_nothing(
 def test_what_the_cloud_does_is_a_line_each_with_a_transcript_to_give_away(
     account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not the real cloud, only the output for it."""
+    """This test does not call the real cloud. It only checks the output for it."""
     env = {"TRANSCRIPT": str(tmp_path / "conform.txt")}
     by_hand = next(one for one in register.load() if not one.probe)
     confirmed = assumption("signed_size")
@@ -272,7 +272,7 @@ def test_a_mainland_region_may_need_a_domain_too(changes: dict[str, str], is_sai
 
 
 def interrupted(account: Account, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Site:
-    """A run whose probe ends in this way, in the middle of its work."""
+    """Run a probe that raises `error` in the middle of its work."""
     sites = []
 
     def probe(site: Site) -> Finding:
@@ -323,7 +323,7 @@ def test_a_signal_ends_it_with_a_clean_up(number: int, tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 130, done.stderr
-    # Anybody may call the sandbox's own function, so this needs no warning.
+    # Anybody may call the sandbox's own function, so the output has no warning about it.
     assert done.stderr == "make conform: interrupted\n"
     text = (tmp_path / "conform.txt").read_text()
     assert "PUT PREFIX/half/done" in text
@@ -348,7 +348,7 @@ def test_a_clean_up_that_fails_names_what_is_left(
 
 
 def test_a_bad_day_does_not_end_the_clean_up(account: Account) -> None:
-    """The first request to delete is answered 503; the listed objects are still deleted."""
+    """OSS answers the first delete request with 503. The listed objects are still deleted."""
     busy = [refused_by_oss(503, "ServiceUnavailable")]
 
     def once(request: Request, _: bytes) -> Response | None:
@@ -366,7 +366,8 @@ def test_a_bad_day_does_not_end_the_clean_up(account: Account) -> None:
 
 
 def test_what_a_listing_makes_up_is_not_deleted() -> None:
-    """Nothing outside the throw-away prefix is touched, whatever an answer says."""
+    """The clean-up deletes only objects under the run's own prefix, even if a listing names
+    others."""
     deleted: list[bytes] = []
 
     def lying(request: Request, body: bytes) -> Response | None:
@@ -391,7 +392,7 @@ def test_what_a_listing_makes_up_is_not_deleted() -> None:
 
 def test_all_that_is_written_lies_under_the_prefix(whole: Any) -> None:
     site, _, _ = whole
-    # The function's own token opens its caller's folder: that object has the same mark.
+    # The function's own token writes into its caller's folder. That object has the same mark.
     assert all(site.mark in key for key in site.written)
     puts = [note.asked for note in site.exchanges.notes if re.match("OSS (PUT|POST)", note.asked)]
     assert len(puts) > 30
@@ -399,7 +400,7 @@ def test_all_that_is_written_lies_under_the_prefix(whole: Any) -> None:
 
 
 def bounded(account: Account, calls: int, seconds: float) -> tuple[Site, list[Finding]]:
-    """Run everything with a limit that is soon reached."""
+    """Run all probes with a limit that is reached soon."""
     now = [0.0]
     counted = Exchanges(clock=lambda: now[0])
     site = Site(account, counted)
@@ -444,7 +445,7 @@ def test_the_clean_up_is_bounded_too_and_names_what_it_did_not_reach(
     assert f"{site.prefix}size/as-signed: {used_up}" in left
     with pytest.raises(OverBudget):
         site.oss(account.key, "GET", "")
-    # With all inputs, no probe is left untried.
+    # With the old limits again, the clean-up leaves nothing.
     now[0], site.exchanges.notes = before, done
     assert clean_up(site) == []
 
@@ -508,7 +509,7 @@ def test_without_cloud_the_operators_variables_are_not_used(
 
 
 def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) -> None:
-    """A probe uses http://, so everybody on the way can read its request."""
+    """One probe uses http://, so everybody in the network can read its request."""
     sent: list[tuple[Address, Call]] = []
 
     def send(address: Address, call: Call) -> Any:
@@ -529,7 +530,7 @@ def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) 
 @pytest.mark.parametrize("url", ["http://f.example.com", "http://localhost.example.com/sts"])
 @pytest.mark.parametrize("login", ["", "eyJlogin"])
 def test_a_function_is_not_asked_by_plain_http(url: str, login: str) -> None:
-    """Each request but one would carry the login, and GET / is answered with a token."""
+    """All requests except one would have the login, and the answer to GET / has a token."""
     with pytest.raises(UsageError, match=r"^URL must be https://, or http:// on loopback"):
         read_account({**CLOUD, "URL": url, "LOGIN": login})
 
@@ -546,7 +547,7 @@ def broken_off(
     part: str,
     error: Exception | None,
 ) -> tuple[Site, list[str]]:
-    """Run a probe whose request with this in its target is done, but not answered."""
+    """Run a probe. A request whose target matches `part` is carried out, but gets no answer."""
     real = wire.send
 
     def send(address: Address, call: Call) -> Reply:
@@ -582,14 +583,14 @@ def test_what_had_no_answer_is_named_although_nothing_is_seen_of_it(
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It may come into being after the clean-up has looked; and an upload has no key to look at."""
+    """OSS may create the object or upload after the clean-up has looked for it."""
     site, left = broken_off(account, monkeypatch, probe, part, error)
     late = "no answer came, so it may still appear after the clean-up; look again later"
     assert f"{what.format(site.prefix)}: {late}" in left
 
 
 def test_a_key_that_cannot_be_deleted_is_named_alone(account: Account) -> None:
-    """OSS refuses the whole list for it."""
+    """OSS refuses the whole list of keys because of one key."""
 
     def denied(request: Request, body: bytes) -> Response | None:
         is_it = b"size/other" in body or request.url.path.endswith("size/other")
@@ -638,7 +639,7 @@ def test_a_transcript_that_cannot_be_written_is_told_before_anything_is_asked(
 
 
 def test_a_closed_output_loses_neither_the_transcript_nor_what_is_left(tmp_path: Path) -> None:
-    """As in `make conform | head -1`."""
+    """`make conform | head -1` closes the output."""
     code = (
         "import sys\n"
         "from ops.conform import __main__ as command\n"

@@ -1,4 +1,4 @@
-"""The probes of limits: as test_conform_probes.py."""
+"""Tests the probes of limits, in the same way as test_conform_probes.py tests the others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from sandbox.oss.signatures import v4_canonical_request
 
 
 def supplied_at_the_end(patch: Patch) -> None:
-    """The signature of a completion holds whether x-oss-forbid-overwrite is there or not."""
+    """A completion's signature is valid with and without the header x-oss-forbid-overwrite."""
 
     def canonical(method: Any, resource: Any, headers: Any, query: Any, *rest: Any) -> bytes:
         is_end = method == "POST" and any(name == "uploadId" for name, *_ in query)
@@ -59,7 +59,7 @@ def not_in_query(patch: Patch) -> None:
 
 
 def given_fields(patch: Patch) -> None:
-    """A missing field counts as meeting its condition."""
+    """A condition counts as met if its field is missing."""
     real = form_policy.FormPolicy.check
 
     def check(self: form_policy.FormPolicy, fields: Mapping[str, str], *rest: object) -> None:
@@ -70,12 +70,12 @@ def given_fields(patch: Patch) -> None:
 
 
 def any_value(patch: Patch) -> None:
-    """A field with a condition has to be there, whatever it says."""
+    """A field with a condition must exist, but may have any value."""
     patch.setattr(form_policy.Condition, "holds", lambda *_: True)
 
 
 def raises_malformed(*_: object) -> None:
-    """As S3 answers a completion without parts."""
+    """Refuse a completion without parts, as S3 does."""
     raise malformed_xml("no parts")
 
 
@@ -133,7 +133,7 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     ),
     ("two_framings", patches(app, "check_size", nothing), "7 bytes were stored where 17"),
 ]
-"""A rule of the sandbox that is another one, and what the probe says then."""
+"""For each probe, a changed rule of the sandbox, and words of the probe's finding with it."""
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ def test_a_rule_that_is_another_one_is_refuted(
 
 
 def test_each_probe_of_limits_can_be_refuted() -> None:
-    """A probe that cannot is a defect."""
+    """A probe that cannot be refuted is a defect."""
     here = {n for n, probe in PROBES.items() if probe.__module__ == limit_probes.__name__}
     assert {probe for probe, _, _ in FLIPS} == here
 
 
 def both(chunked: Response, size: int = 0) -> Answer:
-    """What framing/both is answered: `chunked` to its PUT, and then this size."""
+    """Answers for the object framing/both: `chunked` to its PUT, and `size` to its HEAD."""
 
     def answer(request: Request, _: bytes) -> Response | None:
         if not request.url.path.endswith("framing/both"):
@@ -178,7 +178,7 @@ def test_what_takes_no_more_than_the_signed_size_confirms_it(other: Answer) -> N
 
 
 def test_a_download_that_oss_itself_makes_an_attachment_confirms_nothing() -> None:
-    """As its own domains do with pages."""
+    """OSS's own domains make a web page an attachment."""
 
     def forced(request: Request, _: bytes) -> Response | None:
         headers = {"content-disposition": "attachment", "content-type": "image/png"}
@@ -206,5 +206,5 @@ def test_the_transcript_does_not_have_the_callback_with_the_functions_host(
     judged = list(probe_each(site, [ASSUMPTIONS["completion_callback"]]))
     text = transcript.text(site, judged, "a sandbox")
     assert "callback=SECRET" in text
-    # The beginning of {"callbackUrl": "http in base64.
+    # This is the beginning of {"callbackUrl": "http in base64.
     assert "eyJjYWxsYmFja1VybCI6" not in text

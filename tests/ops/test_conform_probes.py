@@ -1,4 +1,4 @@
-"""Each probe confirms the sandbox's behaviour, and refutes it if the sandbox behaves otherwise."""
+"""Each probe confirms its assumption in the sandbox, and refutes it in a changed sandbox."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from sandbox.oss.errors import OssError
 
 
 def without_acl(patch: Patch) -> None:
-    """As in the vendor's table: PutObject is enough."""
+    """An upload with an ACL needs only PutObject, as in the vendor's table."""
 
     def lenient(call: Any, needs: Any, site: Any) -> None:
         authorize(call, [need for need in needs if need.action != "oss:PutObjectAcl"], site)
@@ -61,7 +61,7 @@ def without_acl(patch: Patch) -> None:
 
 
 def forgetful_form(patch: Patch) -> None:
-    """The last of two fields counts."""
+    """If a form has a field twice, the last one counts."""
     real = forms.FormReader._begin_value
 
     def begin(self: forms.FormReader) -> None:
@@ -75,7 +75,7 @@ def forgetful_form(patch: Patch) -> None:
 
 
 def type_of_file(patch: Patch) -> None:
-    """Conditions look at what the file's part says."""
+    """Conditions on content-type check the Content-Type of the file's part."""
     real = forms.FormReader._begin_value
 
     def begin(self: forms.FormReader) -> None:
@@ -133,7 +133,7 @@ def status_of_sts(code: str, patch: Patch) -> None:
 
 
 def one_hour(patch: Patch) -> None:
-    """As on AWS for chained sessions."""
+    """A session lasts at most one hour, as chained sessions do on AWS."""
 
     def duration(text: str, role: Role) -> int:
         if int(text) > 3600:
@@ -187,7 +187,7 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     ("sts_statuses", partial(status_of_sts, "SignatureNonceUsed"), "403 SignatureNonceUsed"),
     ("sts_statuses", partial(status_of_sts, "MissingParameter"), "403 MissingParameter"),
 ]
-"""A rule of the sandbox that is another one, and what the probe says then."""
+"""For each probe, a changed rule of the sandbox, and words of the probe's finding with it."""
 
 
 @pytest.mark.parametrize(
@@ -230,14 +230,14 @@ def echoed(request: Request) -> Response:
 
 
 def internal(uploads: Response) -> Answer:
-    """A function in the bucket's region, whose listings are answered so."""
+    """Answers of a function in the bucket's region. `uploads` is its answer to /uploads."""
     health = function_answer(200, OssHost="oss-cn-hangzhou-internal.aliyuncs.com")
     answers = {"/health": health, "/uploads": uploads}
     return lambda request, _: answers.get(request.url.path)
 
 
 def of(name: str, response: Response, method: str = "PUT") -> Answer:
-    """The answer for one object."""
+    """Answer requests for one object with `response`."""
 
     def answer(request: Request, _: bytes) -> Response | None:
         is_it = request.url.path.endswith(name) and request.method == method
@@ -252,14 +252,14 @@ def conditional_write(request: Request, _: bytes) -> Response | None:
 
 
 def referenced(request: Request, _: bytes) -> Response | None:
-    """A listing with a reference for the control character."""
+    """Answer with a listing that writes the control character as an XML reference."""
     prefix = request.query_params.get("prefix", "")
     text = f"<ListBucketResult><Key>{prefix}a&#x1;b</Key></ListBucketResult>"
     return Response(text) if prefix.endswith("control/") else None
 
 
 def let_through(request: Request) -> Response:
-    """A custom runtime that gets a client's own x-fc-* headers."""
+    """Answer as a custom runtime that receives the client's own x-fc-* headers."""
     if "x-fc-security-token" in request.headers:
         return function_answer(500, ErrorCode="InvalidAccessKeyId.NotFound")
     return function_answer(200)
@@ -381,7 +381,7 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "a client's own: InvalidAccessKeyId.NotFound",
     ),
 ]
-"""An answer that replaces the sandbox's, and the probe's verdict."""
+"""For each probe, an answer that replaces the sandbox's answer, and the verdict with it."""
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_a_variable_that_does_not_arrive_empty_is_refuted() -> None:
 
 def test_a_session_that_ends_after_an_hour_is_refuted(monkeypatch: Patch) -> None:
     one_hour(monkeypatch)
-    # A separate function, since a shared one would serve a cached token.
+    # This test needs its own function, because a shared function would serve a cached token.
     with local_cloud() as account:
         finding = found("session_hours", account)
     assert finding.verdict is Verdict.REFUTED
@@ -422,7 +422,8 @@ def test_a_short_token_by_choice_tells_nothing() -> None:
 
 
 def test_each_probe_can_be_refuted() -> None:
-    """A probe that cannot is a defect. Those of limits: test_conform_limits.py."""
+    """A probe that cannot be refuted is a defect. test_conform_limits.py has the probes of
+    limits."""
     here = {n for n, probe in PROBES.items() if probe.__module__ != limit_probes.__name__}
     refuted = {"session_hours", "plain_http"} | {probe for probe, _, _ in FLIPS}
     refuted |= {probe for probe, _, _, verdict, _ in ANSWERS if verdict is Verdict.REFUTED}
@@ -462,7 +463,7 @@ def test_an_old_bucket_does_not_tell(probe: str, answer: bytes, reason: str) -> 
 
 
 def test_a_control_that_fails_tells_nothing() -> None:
-    """A role without the rights that the probe needs refuses for another reason."""
+    """If the role lacks rights that the probe needs, the refusal has another reason."""
 
     def denied(request: Request, _: bytes) -> Response | None:
         return refused_by_oss(403, "AccessDenied") if request.method in ("PUT", "POST") else None
@@ -486,7 +487,8 @@ def test_an_origin_that_everybody_has_tells_nothing() -> None:
 
 
 def by_https(account: Account, monkeypatch: Patch, plain: wire.Reply | None = None) -> Finding:
-    """What plain_http finds of a function by https; `plain`: another answer to http://."""
+    """Run the probe plain_http on a function with an https URL. `plain` replaces the answer to
+    http://."""
     real = wire.send
 
     def send(address: Address, call: Call) -> wire.Reply:
@@ -513,7 +515,7 @@ def test_one_that_does_not_answer_plain_http_is_seen(account: Account, monkeypat
 
 
 def test_a_url_that_is_plain_http_itself_tells_nothing(account: Account) -> None:
-    """The two requests would be one and the same."""
+    """With an http:// URL, the two requests of this probe would be equal."""
     finding = found("plain_http", account)
     assert finding.verdict is Verdict.NOT_TRIED
     assert "needs the https:// URL" in finding.detail
@@ -521,7 +523,7 @@ def test_a_url_that_is_plain_http_itself_tells_nothing(account: Account) -> None
 
 @pytest.mark.parametrize("prefix", ["", "other/"])
 def test_a_prefix_that_is_not_the_operators_is_not_written_to(prefix: str) -> None:
-    """The function's answer names the object: nothing outside of OBJECT_PREFIX is touched."""
+    """The function's answer names the object, so the probe refuses names outside OBJECT_PREFIX."""
     scope = {"Bucket": "sandbox-bucket", "Prefix": prefix, "Callback": "a", "CallbackVar": "b"}
     key = dict.fromkeys(("AccessKeyId", "AccessKeySecret", "SecurityToken"), "x")
     token = function_answer(200, Scope=scope, **key)

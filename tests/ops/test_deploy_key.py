@@ -1,4 +1,4 @@
-"""The rights of the key that deploys: one list, which doctor and the docs say (B10)."""
+"""The rights of the key that deploys: doctor and the docs show the same list (finding B10)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_each_right_has_a_reason_and_a_source_and_its_names_are_filled_in() -> N
 
 
 def test_a_package_needs_a_right_that_no_function_is_the_resource_of() -> None:
-    """B10: "fc:* on this function, and no more" was refused at the first request."""
+    """A key with only "fc:* on this function" was refused at the first request (finding B10)."""
     (found,) = (one for one in deploy_key.needed({}) if "fc:GetTempBucketToken" in one.actions)
     assert found.resources == ("*",)
 
@@ -36,7 +36,7 @@ def test_only_a_domain_needs_the_rights_of_domains() -> None:
 
 
 def test_no_other_function_is_within_the_rights() -> None:
-    """One whose name only begins in the same way."""
+    """The rights do not cover a function whose name only begins with this function's name."""
     first = deploy_key.needed({"FUNCTION_NAME": "up"})[0]
     assert first.resources == ("acs:fc:*:*:functions/up", "acs:fc:*:*:functions/up/*")
 

@@ -1,4 +1,4 @@
-"""`make doctor`: a sound setting passes, and each planted fault is one line that names it."""
+"""`make doctor`: valid settings pass, and one line names each fault that a test puts in."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_fault_is_one_line_that_names_it(
 def test_the_rights_that_the_roles_need_are_said(
     shell: Env, tmp_path: Path, changes: Env, says: str
 ) -> None:
-    """A12: the needed rights depend on the settings, and no output said so."""
+    """The needed rights depend on the settings, but no output said this (finding A12)."""
     found = examined({**shell, **changes}, tmp_path)["roles"]
     assert found == ("PASS", f"make roles prints them in full: {says}")
 
@@ -166,7 +166,7 @@ def test_no_rights_are_said_of_what_is_wrong(shell: Env, tmp_path: Path, changes
 
 
 def test_all_faults_are_named_at_once(shell: Env, tmp_path: Path) -> None:
-    """The function itself stops at the first."""
+    """The function itself stops at the first fault, but doctor names all faults."""
     wrong = {"ROLE_ARN": "x", "BUCKET_NAME": "X", "TOKEN_EXPIRE_TIME": "x", "JWT_SECRET": "x"}
     lines = examined({**shell, **wrong, "HTTP_ERROR_STATUS": "x"}, tmp_path)
     failed = {name for name, (outcome, _) in lines.items() if outcome == "FAIL"}
@@ -226,7 +226,7 @@ def test_a_policy_that_is_too_long_is_found_before_sts_refuses_it(
 
 
 def test_what_the_package_does_not_hold_is_noticed(shell: Env, tmp_path: Path) -> None:
-    """It is there on this machine, and would be missing in the cloud."""
+    """The file exists on this machine, but would be missing in the cloud."""
     own = tmp_path / "own.json.j2"
     own.write_text((POLICIES / "bucket_read_policy.json.j2").read_text())
     line = examined({**shell, "POLICY_FILE": str(own)}, tmp_path)["policies"]
@@ -255,7 +255,7 @@ def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path
 def test_a_secret_without_entropy_is_a_fault_and_is_not_shown(
     shell: Env, tmp_path: Path, name: str, weak: str
 ) -> None:
-    """A16: 32 bytes that anybody can guess passed."""
+    """A secret of 32 bytes that anybody can guess passed (finding A16)."""
     lines = examined({**shell, **CALLBACKS, name: weak}, tmp_path)
     outcome, detail = lines["secrets"]
     assert outcome == "FAIL", lines
@@ -267,7 +267,7 @@ def test_a_secret_without_entropy_is_a_fault_and_is_not_shown(
 def test_all_weak_secrets_are_named_at_once_and_counted_in_a_list(
     shell: Env, tmp_path: Path
 ) -> None:
-    """A16: each of the secrets that are separated by commas is looked at."""
+    """A variable may have several secrets, and doctor checks each of them (finding A16)."""
     weak = {"JWT_SECRET": f"{SECRET}, {'b' * 32}", "CALLBACK_SECRET": "a" * 40}
     outcome, detail = examined({**shell, **CALLBACKS, **weak}, tmp_path)["secrets"]
     assert outcome == "FAIL"
@@ -276,21 +276,22 @@ def test_all_weak_secrets_are_named_at_once_and_counted_in_a_list(
 
 
 def test_a_weak_secret_of_the_env_file_is_found(shell: Env, tmp_path: Path) -> None:
-    """A16: a deploy reads .env too."""
+    """A deploy reads .env too, so doctor checks its secrets (finding A16)."""
     del shell["JWT_SECRET"]
     (tmp_path / ".env").write_text(f"JWT_SECRET={'password' * 4}\n")
     assert examined(shell, tmp_path)["secrets"][0] == "FAIL"
 
 
 def test_sound_secrets_pass_and_are_named(shell: Env, tmp_path: Path) -> None:
-    """A16: a list of two random ones, as while one is rotated, is no fault."""
+    """Two random secrets in one variable, as during a rotation, are not a fault (finding A16)."""
     several = {"JWT_SECRET": f"{SECRET},{SECRET[::-1]}"}
     line = examined({**shell, **CALLBACKS, **several}, tmp_path)["secrets"]
     assert line == ("PASS", "JWT_SECRET, CALLBACK_SECRET, UPLOAD_HOOK_SECRET")
 
 
 def test_one_secret_for_two_purposes_is_a_warning(shell: Env, tmp_path: Path) -> None:
-    """A16: a back end that verifies webhooks could make logins of everybody."""
+    """With a shared secret, a back end that verifies webhooks could make logins of every user
+    (finding A16)."""
     same = {"JWT_SECRET": f"{SECRET},{ANOTHER}", "UPLOAD_HOOK_SECRET": SECRET}
     outcome, detail = examined({**shell, **CALLBACKS, **same}, tmp_path)["secrets"]
     assert outcome == "WARN"
@@ -306,7 +307,8 @@ def test_one_secret_for_two_purposes_is_a_warning(shell: Env, tmp_path: Path) ->
 
 
 def test_a_secret_that_the_function_does_not_use_is_not_judged(shell: Env, tmp_path: Path) -> None:
-    """A16: neither is one that is too short, which is a fault of its own."""
+    """A secret that is too short is not judged here either, because another line reports it
+    (finding A16)."""
     unused = {**shell, "AUTH": "anonymous", "JWT_SECRET": "short", "CALLBACK_SECRET": "a" * 40}
     assert examined(unused, tmp_path)["secrets"] == (
         "SKIP",
@@ -316,7 +318,7 @@ def test_a_secret_that_the_function_does_not_use_is_not_judged(shell: Env, tmp_p
     assert line == ("SKIP", "the function uses none that is readable")
 
 
-# The s CLI, by stand-ins
+# The s CLI, simulated by scripts
 
 
 @pytest.mark.parametrize(
@@ -348,7 +350,7 @@ def test_an_s_that_cannot_be_run_is_noticed(shell: Env, tmp_path: Path) -> None:
 
 
 def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: Path) -> None:
-    """B13: operators who deploy by the console saw two FAIL lines, and exit status 1."""
+    """Operators who deploy in the console saw two FAIL lines and exit status 1 (finding B13)."""
     (tmp_path / "programs" / "s").unlink()
     (tmp_path / ".s" / "access.yaml").unlink()
     found = examine(shell, tmp_path)
@@ -364,13 +366,13 @@ def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: 
     "changes", [{"HOME": "/no/such/folder"}, {"serverless_devs_config_home": "/no/such/folder"}]
 )
 def test_an_s_without_an_access_is_a_warning(shell: Env, tmp_path: Path, changes: Env) -> None:
-    """`s` itself stops before it does anything, and other ways to deploy need no `s`."""
+    """Without an access, `s` itself stops at once. Other ways to deploy do not need `s`."""
     found = examined({**shell, **changes}, tmp_path)["s access"]
     assert found == ("WARN", "none: `s deploy` needs one; s config add -a default")
 
 
 def test_another_alias_is_named(shell: Env, tmp_path: Path) -> None:
-    """`s deploy -a work` is a deploy that works: no FAIL may stop it."""
+    """`s deploy -a work` is a valid deploy, so no FAIL may stop it."""
     (tmp_path / ".s" / "access.yaml").write_text("work:\n  AccessKeyID: U2FsdGVk\n")
     assert examined(shell, tmp_path)["s access"] == (
         "WARN",
@@ -392,7 +394,7 @@ def test_an_access_in_the_environment_is_enough(shell: Env, tmp_path: Path, wher
 
 
 def test_the_home_of_s_is_where_its_settings_say(shell: Env, tmp_path: Path) -> None:
-    """As seen in the CLI: ~ stands for the folder above."""
+    """In the settings of `s`, ~ means the folder above `.s`, as seen in its source."""
     home = Path(shell["HOME"])
     assert home_of(shell) == home / ".s"
     config = home / ".s" / "config" / "s.json"
@@ -426,14 +428,14 @@ def test_s_is_not_started_by_what_it_runs_itself(shell: Env, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("line", ["JWT_SECRET={0}#{0}", "JWT_SECRET='{0}$X_Y'"])
 def test_what_s_cut_before_it_ran_doctor_is_found(shell: Env, tmp_path: Path, line: str) -> None:
-    """`s` has put .env, read in its own way, into the environment by then."""
+    """Before `s` runs doctor, it reads .env in its own way and sets these variables."""
     (tmp_path / ".env").write_text(line.format(SECRET) + "\nOBJECT_PREFIX=photos/\n")
     arrived = {**shell, "JWT_SECRET": SECRET, "OBJECT_PREFIX": "photos/"}
     lines = examined({**arrived, **UNDER_S}, tmp_path)
     assert lines["env file"][0] == "FAIL"
     assert lines["env file"][1].startswith("JWT_SECRET: ")
     assert lines["bucket"][1].startswith("photos/ of ")
-    # What the environment had before wins, and is no fault of the file.
+    # A variable that the environment already had wins, so the file has no fault.
     other = examined({**arrived, **UNDER_S, "JWT_SECRET": ANOTHER}, tmp_path)
     assert other["env file"][0] == "PASS"
 
@@ -441,7 +443,7 @@ def test_what_s_cut_before_it_ran_doctor_is_found(shell: Env, tmp_path: Path, li
 def test_nobody_who_does_not_answer_is_waited_for(
     shell: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`s deploy` waits for doctor: behind a proxy STS may never answer."""
+    """`s deploy` waits for doctor, and behind a proxy STS may never answer. So doctor gives up."""
     monkeypatch.setattr(checks, "ASKING_SECONDS", 0.2)
     ended = threading.Event()
 
@@ -503,7 +505,7 @@ def test_it_is_said_that_a_cold_start_would_compile(
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("PYENV_ROOT", raising=False)
     monkeypatch.setattr("ops.doctor.machine.compiler", byte_code.compiler)
-    # The Python of this run may be a 3.10 itself.
+    # The Python that runs this test may itself be 3.10, so it is hidden.
     monkeypatch.setattr("ops.runtime.sys.executable", "/nowhere/python")
     found = machine.byte_code(read(shell, tmp_path))
     assert (found.outcome.value, said in found.detail) == (outcome, True), found
@@ -533,7 +535,7 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
     assert lines["role"] == ("PASS", "not set: s.yaml names it")
     assert lines["region"] == ("PASS", "cn-hangzhou")
     assert examined({**shell, "REGION": "cn-beijing"}, tmp_path)["region"][1] == "cn-beijing"
-    # A variable that is set and wrong is still a fault.
+    # A variable with a wrong value is still a fault.
     assert examined({**shell, "ROLE_ARN": "x"}, tmp_path)["role"][0] == "FAIL"
     del shell["BUCKET_NAME"]
     assert examined(shell, tmp_path)["bucket"][0] == "FAIL"
@@ -553,7 +555,7 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
 def test_what_of_the_env_file_does_not_arrive_is_told_by_name_and_length(
     shell: Env, tmp_path: Path, line: str, says: str
 ) -> None:
-    """A secret that is cut to 44 of its 89 characters passed."""
+    """A secret that `s` had cut to 44 of its 89 characters passed."""
     del shell["JWT_SECRET"]
     (tmp_path / ".env").write_text(f"JWT_SECRET={SECRET}\n{line.format(SECRET)}\nOTHER=a#b\n")
     outcome, detail = examined(shell, tmp_path)["env file"]
@@ -573,7 +575,7 @@ def test_a_whole_env_file_passes(shell: Env, tmp_path: Path) -> None:
 
 
 def test_an_empty_variable_of_the_shell_hides_the_files(shell: Env, tmp_path: Path) -> None:
-    """As for `s`: there it falls back to what s.yaml has."""
+    """`s` also ignores .env for this variable, and uses the default of s.yaml."""
     (tmp_path / ".env").write_text("BUCKET_NAME=of-the-file\n")
     assert examined({**shell, "BUCKET_NAME": ""}, tmp_path)["bucket"][0] == "FAIL"
 
@@ -639,7 +641,7 @@ def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
     for changes, status in (({}, 0), ({"BUCKET_NAME": "X"}, 2)):
         done = subprocess.run(
             [make, "-f", makefile, "doctor", "READY=", f"BIN={Path(sys.executable).parent}"],
-            # There is no .env there: the checkout's is the developer's.
+            # This folder has no .env. The checkout may have the developer's .env.
             cwd=Path(__file__).parent,
             env={**shell, "PATH": path, "PYTHONPATH": paths, **changes},
             capture_output=True,
@@ -676,7 +678,7 @@ def test_the_exit_status_is_that_of_the_table(shell: Env, tmp_path: Path) -> Non
 def test_a_missing_rate_limit_is_warned_of(
     shell: Env, tmp_path: Path, given: Env, level: str, says: str
 ) -> None:
-    """A4."""
+    """Without a rate limit, one caller can use up everything (finding A4)."""
     found = examined({**shell, **given}, tmp_path)["rate limits"]
     assert found[0] == level
     assert says in found[1]
@@ -695,7 +697,7 @@ def test_it_says_what_keeps_a_token_from_overwriting(
 ) -> None:
     level, detail = examined({**shell, **given}, tmp_path)["overwriting"]
     assert (level, says in detail) == ("PASS", True)
-    # What the rule does not do.
+    # With OVERWRITE=no, the output also says what the rule cannot prevent.
     is_told = "versioning" in detail and "more than one may pass" in detail
     assert is_told is (given == {"OVERWRITE": "no"})
 
@@ -713,7 +715,7 @@ def test_it_says_what_keeps_a_token_from_overwriting(
 def test_limits_that_tokens_go_around_are_warned_of(
     shell: Env, tmp_path: Path, given: Env, level: str, says: str
 ) -> None:
-    """A5."""
+    """Tokens are not bound by these limits (finding A5)."""
     found = examined({**shell, **given}, tmp_path)["upload limits"]
     assert found[0] == level
     assert says in found[1]
@@ -753,12 +755,13 @@ NOT_VERIFIED = "not verified on the real cloud"
 def test_the_public_endpoint_in_the_mainland_is_warned_of(
     shell: Env, tmp_path: Path, changes: Env, outcome: str, words: list[str]
 ) -> None:
-    """Users new to OSS since 2025-03-20 are refused there; outside of it nobody is concerned."""
+    """The public endpoint in mainland China refuses accounts that are new since 2025-03-20. Other
+    regions refuse nobody."""
     with localhost_names():
         found, detail = examined({**shell, **changes}, tmp_path)["endpoints"]
     assert (found, [word for word in words if word not in detail]) == (outcome, []), detail
     assert ("PublicEndpointForbidden" in detail) == (outcome == "WARN")
-    # What follows comes first, and a terminal shows it.
+    # The consequence comes first in the line, and a terminal can show the whole line.
     assert not detail.startswith("clients") or outcome == "PASS"
     assert len(detail) < 250
 

@@ -1,4 +1,4 @@
-"""`make doctor` before s.domain.yaml: the domain, its certificate and the key (B9)."""
+"""`make doctor` before a deploy with s.domain.yaml: domain, certificate and key (finding B9)."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ END = "-----END PRIVATE KEY-----\n"
 
 @pytest.fixture
 def own(shell: Env, tmp_path: Path) -> Env:
-    """A shell of a sound domain, with its files where s.domain.yaml looks for them."""
+    """A shell with a valid domain. Its files are where s.domain.yaml looks for them."""
     put(tmp_path, *made(tmp_path, DOMAIN))
     return {**shell, "DOMAIN_NAME": DOMAIN}
 
 
 def made(folder: Path, name: str, days: float = 60, issuer: Path | None = None) -> tuple[str, str]:
-    """A certificate and its key, in PEM."""
+    """Make a certificate and its key, in PEM."""
     key, _, rest = certificate(folder, name, days, issuer).read_text().partition(END)
     return rest, key + END
 
@@ -49,7 +49,7 @@ def put(folder: Path, pem: str, key: str) -> None:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """The output about the domain, which a terminal can show whole."""
+    """Return doctor's line about the domain. A terminal can show the whole line."""
     found = examined(shell, folder)["own domain"]
     assert len(found[1]) <= MAX_DETAIL
     return found
@@ -88,7 +88,7 @@ def test_what_is_no_bare_name_is_a_fault(own: Env, tmp_path: Path, domain: str) 
 def test_a_missing_file_is_a_fault_that_says_what_would_follow(
     own: Env, tmp_path: Path, missing: str
 ) -> None:
-    """B9: function and trigger were made, and the cap of instances was not."""
+    """The deploy made the function and the trigger, but no limit of instances (finding B9)."""
     (tmp_path / "cert" / missing).unlink()
     outcome, detail = line(own, tmp_path)
     assert outcome == "FAIL"
@@ -127,7 +127,7 @@ def test_a_file_without_an_end_is_not_read(own: Env, tmp_path: Path) -> None:
 
 
 def test_a_key_in_the_place_of_the_certificate_is_a_fault(own: Env, tmp_path: Path) -> None:
-    """It would be sent as what everybody may see."""
+    """The private key would be sent as the certificate, which everybody may read."""
     swapped = {"CERT_FILE": "cert/key.pem", "CERT_KEY_FILE": "cert/fullchain.pem"}
     outcome, detail = line({**own, **swapped}, tmp_path)
     assert outcome == "FAIL"
@@ -162,7 +162,7 @@ def test_what_is_not_pem_is_a_fault(
 @pytest.mark.parametrize(
     ("sound", "damaged", "says"),
     [
-        # Version 4, an issuer that is no text, and a name of a kind that nobody knows.
+        # An unknown version 4, an issuer that is not text, and a name of an unknown kind.
         (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", "cannot be read"),
         (b"\x06\x03\x55\x04\x03\x0c", b"\x06\x03\x55\x04\x03\x0d", "cannot be read"),
         (b"\x82\x0eup.example.com", b"\xa3\x0e\x30\x0c" + b"\x0c\x0a0123456789", "does not name"),
@@ -253,8 +253,8 @@ def test_a_certificate_that_has_not_begun_is_a_fault(
 def test_a_certificate_alone_is_doubted_where_another_one_issued_it(
     own: Env, tmp_path: Path
 ) -> None:
-    """cert.pem instead of fullchain.pem: browsers fetch the missing certificate, Android does
-    not."""
+    """With cert.pem instead of fullchain.pem, a certificate is missing. Browsers fetch it, but
+    Android does not."""
     issuer = certificate(tmp_path, "issuer.example.com", 60)
     pem, key = made(tmp_path, DOMAIN, 60, issuer)
     put(tmp_path, pem, key)
@@ -283,7 +283,7 @@ def test_a_key_beside_the_certificate_is_a_warning(own: Env, tmp_path: Path) -> 
 def test_pem_itself_may_stand_in_the_place_of_a_path_and_is_not_shown(
     own: Env, tmp_path: Path
 ) -> None:
-    """The component takes both."""
+    """The component of `s` accepts a path, and also the PEM text itself."""
     cert = tmp_path / "cert"
     pems = {
         "CERT_FILE": (cert / "fullchain.pem").read_text(),

@@ -1,4 +1,4 @@
-"""`make doctor` on the logs of `s`: which of our secrets lie there, and none is shown (B2)."""
+"""`make doctor` finds our secrets in the logs of `s`, and does not print them (finding B2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE K
 
 @pytest.fixture
 def logs(shell: Env) -> Path:
-    """The folder, with one run in it that tells nothing."""
+    """The log folder of `s`, with one run whose log has no secret."""
     folder = Path(shell["HOME"], ".s", "logs")
     put(folder, "1128231453/s_cli.log", "Steps for [deploy] of [sts-token]\n")
     return folder
@@ -32,7 +32,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """The output about the logs, which a terminal can show whole."""
+    """Return doctor's line about the logs. A terminal can show the whole line."""
     found = examined(shell, folder)["s logs"]
     assert len(found[1]) <= MAX_DETAIL
     assert "MIGHAgEA" not in found[1]
@@ -73,7 +73,7 @@ def test_each_secret_is_named_by_its_variable_with_its_number_of_files(
 def test_every_secret_is_looked_for_and_each_of_a_list(
     shell: Env, tmp_path: Path, logs: Path, name: str
 ) -> None:
-    """While one is rotated there are two, and `s` prints the variable whole."""
+    """During a rotation a variable has two secrets, and `s` prints the whole variable."""
     second = SECRET[::-1]
     put(logs, "1/a.log", second)
     found = line({**shell, name: f"{ANOTHER}, {second}"}, tmp_path)
@@ -92,7 +92,7 @@ def test_a_secret_is_never_read_as_a_pattern(
 
 
 def test_a_short_word_is_not_looked_for(shell: Env, tmp_path: Path, logs: Path) -> None:
-    """It is a fault of its own, and would be found by chance."""
+    """A short secret has its own FAIL line. It would also occur in the logs by chance."""
     assert line({**shell, "JWT_SECRET": "[sts-token]"}, tmp_path)[0] == "PASS"
     assert line({**shell, "JWT_SECRET": ",,"}, tmp_path)[0] == "PASS"
 
@@ -139,7 +139,7 @@ def test_no_more_entries_are_listed_than_a_bound(
 
 
 def test_no_link_is_followed(shell: Env, tmp_path: Path, logs: Path) -> None:
-    """One that leads out, to a file, to a folder, or in a circle."""
+    """Doctor does not follow a link to a file, to a folder outside, or to its own folder."""
     outside = put(tmp_path / "outside", "a.log", SECRET)
     (logs / "file.log").symlink_to(outside)
     (logs / "folder").symlink_to(outside.parent)
@@ -199,6 +199,7 @@ def test_the_home_of_s_that_the_environment_names_is_looked_at(shell: Env, tmp_p
 
 
 def test_a_home_that_cannot_be_looked_into_ends_nothing(shell: Env, tmp_path: Path) -> None:
-    """As that of root, where another user runs it; here of a name that no file can have."""
+    """A user may not be allowed to read root's home. This test uses a name that no file can
+    have."""
     found, detail = line({**shell, "HOME": f"/{'h' * 300}"}, tmp_path)
     assert (found, "cannot be read (File name too long)" in detail) == ("SKIP", True), detail

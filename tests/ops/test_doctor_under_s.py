@@ -1,4 +1,4 @@
-"""`make doctor` as the first step of `s deploy`, by the real command line."""
+"""`make doctor` as the first step of `s deploy`, run by the real `s`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from serverless_devs import Project, make_project
 
 pytestmark = pytest.mark.slow
 
-# Nothing answers there.
+# Nothing answers at this STS_ENDPOINT.
 VARIABLES = {"BUCKET_NAME": "my-bucket", "STS_ENDPOINT": "http://127.0.0.1:9"}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """With doctor before the build, which only leaves a file."""
+    """A project that runs doctor before the build. Its build only makes a file."""
     project = make_project(tmp_path_factory.mktemp("under-s"))
     document = yaml.safe_load((ROOT / "s.yaml").read_text(encoding="utf-8"))
     document["resources"]["sts_token"]["actions"]["pre-deploy"] = [
@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def deploy(project: Project, env_file: str, **variables: str) -> tuple[str, bool]:
-    """The output, and whether the build began."""
+    """Return the output of `s deploy`, and whether the build began."""
     (project.folder / ".env").write_text(env_file)
     built = project.folder / "built"
     built.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def test_a_warning_stops_no_deploy_and_shows_no_secret(project: Project) -> None
 
 
 def test_a_fault_stops_a_deploy_before_it_builds(project: Project) -> None:
-    """B9, B11: required settings were missing, and `s deploy` ended with 0."""
+    """Required settings were missing, but `s deploy` ended with 0 (findings B9 and B11)."""
     text = f"JWT_SECRET={SECRET}#{ANOTHER}\nDOMAIN_NAME=up.example.com\n"
     said, is_built = deploy(project, text)
     assert "FAIL  env file" in said

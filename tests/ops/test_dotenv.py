@@ -1,4 +1,5 @@
-"""`.env` as Serverless Devs reads it; test_serverless_devs.py tries the rows on the real one."""
+"""`.env` as Serverless Devs reads it. test_serverless_devs.py tries the same rows with the real
+program."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def test_how_much_of_a_value_is_lost_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["A=$A\n", "A=x${B}\nB=$A\n"])
 def test_a_variable_that_refers_to_itself_is_told(tmp_path: Path, text: str) -> None:
-    """`s` ends with a RangeError there."""
+    """With this file, `s` ends with a RangeError."""
     assert {change.why for change in loaded(tmp_path, text).changes} == {"endless"}
 
 
@@ -61,7 +62,7 @@ def test_any_bytes_are_read(tmp_path_factory: pytest.TempPathFactory, content: b
     dotenv.load(folder, {})
 
 
-# Who reads it
+# The commands that read .env
 
 
 def test_explain_and_smoke_read_it_and_say_so(

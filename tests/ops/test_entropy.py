@@ -33,7 +33,7 @@ DRAWS = 1000
         "changeme-changeme-changeme-1234567",
         "SuperSecretKeyForJwtTokens2024!!",
         "my-super-secret-jwt-key-for-production",
-        # What jwt.io shows.
+        # The next two are examples of jwt.io.
         "your-256-bit-secret-your-256-bit-secret",
         "a-string-secret-at-least-256-bits-long",
         "correct horse battery staple correct",
@@ -41,7 +41,7 @@ DRAWS = 1000
     ],
 )
 def test_what_a_person_made_up_is_weak(secret: str) -> None:
-    """A16: 40 times "a" and four times "password" passed, since they have 32 bytes."""
+    """40 times "a" and four times "password" passed, because they have 32 bytes (finding A16)."""
     assert is_weak(secret)
 
 
@@ -63,30 +63,31 @@ DRAWN: dict[str, Draw] = {
 
 @pytest.mark.parametrize("how", DRAWN)
 def test_what_chance_draws_is_never_weak(how: str) -> None:
-    """A16: the check must give no false alarm for any of thousands."""
+    """The check must give no false alarm for thousands of random secrets (finding A16)."""
     chance = random.Random(how)  # noqa: S311 - the same draws each time
     assert not [secret for _ in range(DRAWS) if is_weak(secret := DRAWN[how](chance))]
 
 
 @given(st.text(min_size=1, max_size=7), st.integers(5, 40))
 def test_a_short_pattern_is_weak_however_often_it_comes(pattern: str, times: int) -> None:
-    """A16: whatever is repeated."""
+    """Any short text that is repeated is weak (finding A16)."""
     assert is_weak(pattern * times)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_judged(text: str) -> None:
-    """A16: doctor never raises for what is in the environment."""
+    """Doctor never raises because of a value in the environment (finding A16)."""
     assert is_weak(text) in (True, False)
 
 
 @given(st.lists(st.sampled_from(["password", "secret", "abc", "qwerty", "x7", "-"])))
 def test_upper_and_lower_case_are_the_same(pieces: list[str]) -> None:
-    """A16: PASSWORD is no better than password."""
+    """PASSWORD is as weak as password (finding A16)."""
     assert is_weak("".join(pieces).upper()) == is_weak("".join(pieces))
 
 
 def test_the_longest_secret_that_fits_a_function_is_judged_at_once() -> None:
-    """A16: the text is cut by looking back, and 4,096 bytes are all that variables may have."""
+    """The check compares each position with earlier text, so long secrets must not be slow. All
+    variables of a function together have at most 4,096 bytes (finding A16)."""
     assert is_weak("ab" * 2048)
     assert is_weak("a" * 4096)
