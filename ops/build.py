@@ -76,9 +76,12 @@ def check(folder: Path) -> str:
             f"compiled modules (cryptography) are not tested; {HOW_TO_GET_ONE}"
         )
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        return f"served with python{RUNTIME}; the compiled modules need Linux on x86_64: not tested"
+        return (
+            f"served with python{RUNTIME}; the compiled modules are not tested, because they need "
+            "Linux on x86_64"
+        )
     _import_native(python.path, folder)
-    return f"served with python{RUNTIME}, compiled modules included"
+    return f"served with python{RUNTIME}; the compiled modules work"
 
 
 def _import_native(python: str, folder: Path) -> None:

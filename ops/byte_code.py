@@ -53,8 +53,8 @@ _OWN_POLICY = """
 def put(folder: Path) -> str:
     """Put byte code into a filled package; return its line of the report. Raises PackageError.
 
-    All our own modules get byte code, since each is imported at some time. From the packages of
-    others, only the modules that are imported here get it.
+    All our own modules get byte code, since each is imported at some time. Of third-party packages,
+    only the modules that are imported here get it.
     """
     python, why_not = compiler()
     if python is None:
@@ -116,7 +116,7 @@ def beside(source: Path) -> Path:
 def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
     """Compile each source to its target; paths are below the folder. Raises PackageError.
 
-    Pythons of one release make the same bytes on any day and in any folder.
+    All Pythons of one release make the same bytes on any day and in any folder.
     """
     jobs = [[f"{folder / a}", f"{folder / b}", f"{CODE}/{a}"] for a, b in targets.items()]
     done = subprocess.run(

@@ -114,7 +114,7 @@ def write(out: Path, variables: Mapping[str, str]) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write("\n".join([*lines, ""]))
     except FileExistsError:
-        raise ConfigError(f"OUT: {out} exists; move it away, or say another OUT=file") from None
+        raise ConfigError(f"OUT: {out} exists; move it away, or give another OUT=file") from None
     except OSError as error:
         if made:
             out.unlink()

@@ -114,14 +114,14 @@ def _writable(name: str) -> Path:
 def announcement(site: Site, where: str) -> str:
     """Return the text that says, before the first request, what the run will do."""
     account = site.account
-    function = f"asks {account.function}, and has it and " if account.function else "has "
+    function = f"calls {account.function}, " if account.function else ""
     return (
         f"make conform: tests the project's assumptions about the cloud, on {where}.\n"
-        f"It assumes {account.role_arn}, {function}OSS write small objects under\n"
-        f"{account.bucket}/{site.prefix} (the function writes to a folder with that name, in the\n"
-        "login's own), reads them, and deletes them.\n"
-        f"At most {MAX_CALLS} calls and {MAX_SECONDS} s. It changes no other object, creates and\n"
-        "deletes no bucket, and leaves policies, roles and settings as they are."
+        f"It assumes {account.role_arn}, {function}writes small objects to OSS under\n"
+        f"{account.bucket}/{site.prefix} (with the function's token: in a folder with that name,\n"
+        "inside the login's own folder), reads them, and deletes them.\n"
+        f"At most {MAX_CALLS} calls and {MAX_SECONDS} s are allowed. It changes no other object,\n"
+        "creates and deletes no bucket, and leaves policies, roles and settings as they are."
     )
 
 

@@ -99,7 +99,7 @@ class Exchanges:
         return self._clock() - self._began
 
     def send(self, asked: str, address: Address, call: Call) -> Answer:
-        """Send a request; `asked` is how the transcript names it. Raises OverBudget."""
+        """Send a request; `asked` is its name in the transcript. Raises OverBudget."""
         if len(self.notes) >= self._calls or self.seconds > self._seconds:
             raise OverBudget
         try:

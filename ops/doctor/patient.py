@@ -22,7 +22,7 @@ DEFAULT_REGION = "cn-hangzhou"
 LOGINS = ("AUTH", "JWT_")
 """The beginnings of the names of the variables for logins."""
 _RUN_BY_S = "serverless_devs_traceid"
-"""`s` sets it for the programs that it runs (seen in the CLI)."""
+"""`s` sets this variable for the programs that it runs (seen in the CLI)."""
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
 """The beginnings of the names of the variables that Function Compute itself sets."""
 DEPLOYED = frozenset(v.name for v in VARIABLES if not v.name.startswith(_PLATFORM))

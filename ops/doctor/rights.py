@@ -31,7 +31,7 @@ def policies(patient: Patient) -> Finding:
         return failed(error.message)
     elsewhere = [name for name in settings.policy_choices if "/" in name and not _is_packed(name)]
     if elsewhere:
-        return failed(f"{elsewhere[0]} is not deployed: put it into policies/, say policies/<file>")
+        return failed(f"{elsewhere[0]} is not deployed: put it into policies/, as policies/<file>")
     detail = f"{', '.join(sizes)} of {MAX_CHARACTERS} characters"
     described = policies_described.bundled()
     for name in settings.policy_choices:

@@ -18,7 +18,7 @@ from token_service.settings.parsing import Reader
 S_SECONDS = 20
 """The limit for `s --version`, which starts Node.js."""
 _VERSION = "serverless_devs_version"
-"""`s` sets it for the programs that it runs (seen in the CLI)."""
+"""`s` sets this variable for the programs that it runs (seen in the CLI)."""
 _ACCESS = ("access.yaml", "access.yml")
 _CHANGES = {
     "#": "a bare # begins a comment; put the value into single quotes",
