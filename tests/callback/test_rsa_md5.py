@@ -70,7 +70,7 @@ def test_a_signature_over_another_digest_is_refused() -> None:
 
 
 def test_a_signature_of_another_length_is_refused() -> None:
-    """This includes a longer signature that is the same number modulo the key."""
+    """A longer signature that is the same number modulo the key is refused, too."""
     sound = SIGNER.sign(b"text")
     longer = (int.from_bytes(sound, "big") + OWN.modulus).to_bytes(129, "big")
     for signature in (b"", b"\x00" + sound, sound[1:], sound + b"\x00", longer):
@@ -78,7 +78,7 @@ def test_a_signature_of_another_length_is_refused() -> None:
 
 
 def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
-    """Such a number is the same signature, written in other bytes."""
+    """A number above the modulus can be the same signature, written in other bytes."""
     texts = (str(number).encode() for number in range(1000))
     signed = ((text, SIGNER.sign(text)) for text in texts)
     numbers = ((text, int.from_bytes(sound, "big") + OWN.modulus) for text, sound in signed)

@@ -43,7 +43,7 @@ SOUND_INFO = MD5_INFO + DIGEST
 
 
 def test_what_wycheproof_calls_invalid_is_refused() -> None:
-    """This includes "acceptable" vectors, which have a DigestInfo without its NULL."""
+    """Vectors called "acceptable", whose DigestInfo has no NULL, are refused, too."""
     found = {}
     for vector in signature_vectors():
         (key,) = read_pem(vector.pem)

@@ -129,7 +129,7 @@ def test_variables_cannot_be_said_as_a_whole(field: str) -> None:
 
 @pytest.mark.parametrize("more", ["&a=1&a=2", "&a=1&A=2", "&a=1&x:a=2", "&a=1&%61=1"])
 def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
-    """Other parsers may read the first or the last of two values, so no order is accepted."""
+    """Parsers may read the first or the last value, so both orders are refused."""
     name = "A" if "A" in more else "a"
     assert refusal(more) == f"own variable 2, {name}: that name is reserved, or used twice"
 

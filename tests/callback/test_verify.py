@@ -428,7 +428,7 @@ def test_the_same_upload_has_the_same_id_however_often_it_is_reported() -> None:
 
 
 def test_an_uploader_cannot_multiply_the_id_of_one_stored_object() -> None:
-    """An attacker who factored OSS's key, or writes the callback's text, controls all of these
+    """An attacker who factored OSS's key, or writes the callback's text, controls all these values
     (finding A13)."""
     lies: list[Mapping[str, object]] = [
         {"reqId": "X0"},

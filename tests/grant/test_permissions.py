@@ -384,7 +384,7 @@ CONTEXTS = st.dictionaries(
 def test_nothing_is_allowed_that_rams_evaluator_denies(
     made: list[object], action: str, prefix: str, tail: str, context: dict[str, str]
 ) -> None:
-    """This holds for one key and for all keys of a prefix, under all conditions of use."""
+    """The test tries one key and all keys of a prefix, under all conditions of use."""
     text = policy(*made)
     try:
         judges = Judges(text)

@@ -88,8 +88,7 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if "endless" in name])
 def test_an_answer_without_an_end_takes_no_memory(name: str) -> None:
-    """An earlier version read a chunk of size -1 without limit: 3 GB within the 4.5 s of a
-    token."""
+    """An earlier version read a chunk of size -1 without limit, and so 3 GB in 4.5 s."""
     with scripted_sts(FAULTS[name].make(b"{}")) as server:
         tracemalloc.start()
         try:
@@ -183,7 +182,7 @@ def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
     seconds: float,
     is_kept: bool,
 ) -> None:
-    """After such a change of the clock, the idle time is not known."""
+    """If the clock was set back, the idle time is not known."""
     now = time.time()
     monkeypatch.setattr("token_service.http.connection.time.time", lambda: now)
     kept.request(lambda: posted(5))

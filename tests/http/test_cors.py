@@ -162,7 +162,7 @@ def test_a_preflight_that_fails_in_everything_names_everything(ask: Ask) -> None
 
 
 def test_an_options_without_origin_is_answered(ask: Ask) -> None:
-    """A load balancer or a person with curl may send such a request."""
+    """A load balancer or a person with curl may send an OPTIONS without Origin."""
     response, answer = ask(method="OPTIONS", path="/anything")
     assert answer == {"StatusCode": 200}
     assert "Access-Control-Allow-Origin" not in response.headers

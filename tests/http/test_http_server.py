@@ -118,7 +118,7 @@ def test_the_key_that_comes_with_a_request_signs_it(
 def test_a_strangers_key_signs_nothing_for_others(
     runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    """This simulates a platform that passes a client's own x-fc-* headers."""
+    """The test simulates a platform that passes a client's own x-fc-* headers."""
     spoofed = head(*key_headers(STRANGERS_KEY), path="/?duration=901")
     runtime.send(spoofed + head("Connection: close", path="/?duration=902"))
     assert [sent["AccessKeyId"] for sent in server.requests] == [
@@ -154,7 +154,7 @@ def test_who_waits_for_a_call_of_sts_gets_no_strangers_refusal(env: Env) -> None
 def test_no_key_is_hidden_in_another_header(
     runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    """This simulates a platform that accepts a CR in a value, and checks only the name."""
+    """The test simulates a platform that accepts a CR in a value, and checks only the name."""
     for end_of_line in ("\r", "\n", "\r\n "):
         hidden = end_of_line.join(["A: b", *key_headers(STRANGERS_KEY)])
         runtime.send(head(hidden, "Connection: close"))

@@ -54,7 +54,7 @@ class BackEnd:
         return [json.loads(file.read_text()) for file in files]
 
     def call(self, body: bytes, secret: str = NEW, **headers: str) -> tuple[int, Any]:
-        """Call the back end as the function does. Tests may change the call to a faulty one."""
+        """Call the back end as the function does. A test may add a fault to the call."""
         moment = headers.pop("X_Upload_Time", str(int(time.time())))
         made = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256)
         signed = {

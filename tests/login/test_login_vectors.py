@@ -205,8 +205,8 @@ SOUND_LOGIN = signed({"alg": "HS256"}, ENCODED)
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_padding_is_right_or_the_login_is_refused(part: int) -> None:
-    """Vectors 367 and 370 should have shown this. RFC 7515 omits padding. But PyJWT accepts it for
-    AWS's load balancers, so a part may have padding as RFC 4648 writes it, and no other."""
+    """Vectors 367 and 370 should have tested padding. RFC 7515 omits it, but PyJWT accepts it for
+    AWS's load balancers. So a part may have padding as RFC 4648 writes it, and no other."""
     parts = SOUND_LOGIN.split(".")
     logins = logins_of(JWT_SECRET=SECRET)
 

@@ -128,7 +128,7 @@ def test_who_signed_with_what_the_secret_is_in_base64_is_told_so(secret: str) ->
 
 @pytest.mark.parametrize("secret", [SPELLINGS[0], SECRET, "%" * 32, "%" * 32 + "QUJD", "é" * 32])
 def test_nobody_else_learns_that_the_secret_is_base64(secret: str) -> None:
-    """If a secret is not base64, decoding leaves few bytes. A login signed with them gets no such
+    """If a secret is not base64, decoding leaves few bytes. A login signed with them gets the usual
     message."""
     logins = logins_of(JWT_SECRET=secret)
     for key in (b"", b"ABC", b"another-secret-of-at-least-32-bytes"):

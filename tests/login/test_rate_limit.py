@@ -56,7 +56,7 @@ def test_several_at_once_are_counted_each_and_refused_as_one(clock: Clock) -> No
     limit.take("alice", 2)
     with pytest.raises(RateLimited) as error:
         limit.take("alice", 3)
-    # A retry works when the first two are a minute old. Refused ones are not counted.
+    # A retry works when the first two items are a minute old. Refused items are not counted.
     assert error.value.headers == {"Retry-After": "50"}
     limit.take("alice", 1)
     with pytest.raises(RateLimited) as error:

@@ -126,7 +126,7 @@ class Upload:
         return part
 
     def put(self, *numbers: int) -> dict[int, str]:
-        """ETags by number."""
+        """Upload parts, and return their ETags by number."""
         tags = {}
         for part in granted(self.cloud, **self.step, parts=list(numbers))["Parts"]:
             status, text, tags[part["Number"]] = send(part, b"x" * part["Size"])
@@ -797,7 +797,7 @@ def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
 def test_without_overwriting_a_completion_replaces_nothing(
     cloud: RunningCloud, strict: App
 ) -> None:
-    """This holds even if the object was stored after the start of the upload."""
+    """An object that was stored after the start of the upload is not replaced either."""
     wishes = {"content_type": "image/png", "disposition": "attachment"}
     first, second = (Upload(cloud, "once.png", 10, **wishes) for _ in range(2))
     tags = [first.put(1), second.put(1)]

@@ -104,7 +104,7 @@ def test_every_number_of_a_range_is_taken_and_no_other(value: int, one: int, oth
 
 
 def test_a_secret_is_bytes_whatever_is_in_the_environment() -> None:
-    """Bytes that are not UTF-8 become surrogates in Python's environment."""
+    """Bytes that are not UTF-8 become surrogates in Python's os.environ."""
     assert secrets("s" * 32) == (b"s" * 32,)
     assert secrets(f" {'s' * 32} ,{'t' * 33}") == (b"s" * 32, b"t" * 33)
     assert secrets("\u00e9" * 16) == ("\u00e9".encode() * 16,)

@@ -202,7 +202,7 @@ def test_another_key_is_refused(cloud: RunningCloud, tmp_path: Path, key: str) -
 def test_a_field_that_makes_the_object_public_is_refused(
     cloud: RunningCloud, tmp_path: Path
 ) -> None:
-    """The role forbids it. A form may have more fields than its policy names."""
+    """The role forbids an ACL. A form may have more fields than its policy names."""
     form = form_for(cloud)
     fields = {**form["Fields"], "x-oss-object-acl": "public-read"}
     assert curl(form["Url"], fields, tmp_path)[0] == 403

@@ -405,7 +405,7 @@ def test_a_wish_of_another_method_names_it(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_limits_of_uploads_bind_no_url_that_reads(env: Env, method: str) -> None:
-    """Otherwise a header would have to be sent that browsers do not send by themselves."""
+    """A limit would need a header that browsers do not send by themselves."""
     bound = configuration({**env, "UPLOAD_MAX_BYTES": "10", "OVERWRITE": "no"})
     wish = presign.read_wish({"object": "a", "method": method}, bound.limits, KEY, None)
     assert (wish.headers, wish.size) == ({}, None)
@@ -417,7 +417,7 @@ def test_a_name_that_the_function_makes_stands_for_the_object(settings: Configur
 
 
 def test_only_what_the_functions_own_key_signs_dies_with_it(settings: Configuration) -> None:
-    """A session signs a GET, and its end is known."""
+    """A session signs a GET, and the end of a session is known."""
     for method in ("GET", "HEAD"):
         wishes = {"object": "a", "method": method, "expires": "604800"}
         assert presign.read_wish(wishes, settings.limits, TEMPORARY, None).seconds == 604800

@@ -251,7 +251,7 @@ def test_those_who_ask_at_once_share_the_error_and_the_next_asks_again(
 
 
 def test_who_waited_for_a_call_that_was_cut_off_is_told_so(cache: CredentialsCache) -> None:
-    """An exception that is not a subclass of Exception can cause this."""
+    """An exception that is not a subclass of Exception can cut a call off."""
     cut_off = _Flight()
     cache._flights[REQUEST, ()] = cut_off
     cut_off.under_way.release()
