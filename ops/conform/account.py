@@ -1,4 +1,4 @@
-"""The environment -> Account: the bucket and role to test, and the operator's key."""
+"""Reads the Account from the environment: the bucket and role to test, and the operator's key."""
 
 from __future__ import annotations
 
