@@ -87,7 +87,7 @@ def test_upper_and_lower_case_are_the_same(pieces: list[str]) -> None:
 
 
 def test_the_longest_secret_that_fits_a_function_is_judged_at_once() -> None:
-    """The check compares each position with earlier text, so long secrets must not be slow. All
+    """The check searches earlier text at each position, which could be slow for a long secret. All
     variables of a function together have at most 4,096 bytes (finding A16)."""
     assert is_weak("ab" * 2048)
     assert is_weak("a" * 4096)

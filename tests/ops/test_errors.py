@@ -1,5 +1,5 @@
-"""docs/errors.json has a row for each code that our code can answer, whole in both languages, and
-docs/errors.md and docs/zh/errors.md say it; the symptoms lead to rows that are there."""
+"""docs/errors.json has a complete row in both languages for each code that our code can answer.
+docs/errors.md and docs/zh/errors.md have the same rows. The symptoms lead to existing rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SANDBOX = ROOT / "sandbox"
 CLIENT = ROOT / "web" / "client"
 CODE = re.compile(r"[A-Z][A-Za-z0-9]+(?:\.[A-Z][A-Za-z]+)*")
 MAX_CHARACTERS = {"what": 160, "do": 160, "look": 400, "mended": 160}
-"""The web page shows `what` and `do`."""
+"""The longest texts of a row. The web page shows `what` and `do`, so these must be short."""
 
 
 def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
@@ -33,12 +33,13 @@ def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
 
 
 def of_function(folder: Path = FUNCTION) -> set[str]:
-    """What an error class calls `code`; of one that is made up, what stands before its dot."""
+    """The values of `code` in error classes. If a code is composed, only the part before its
+    dot."""
     return {code.rstrip(".") for code in _of_classes(folder)}
 
 
 def made_up(folder: Path = FUNCTION) -> set[str]:
-    """What stands before the dot of those that are made up."""
+    """The composed codes: only the part before the dot."""
     return {code.rstrip(".") for code in _of_classes(folder) if code.endswith(".")}
 
 
@@ -54,19 +55,19 @@ def _of_classes(folder: Path) -> set[str]:
                 value = value.values[0]
                 assert isinstance(value, ast.Constant)
                 assert str(value.value).endswith("."), "a code that is made up begins with a word"
-            # Errors that are passed on have no text here.
+            # A code that is passed on from elsewhere is not a text in this code.
             if isinstance(value, ast.Constant):
                 found.add(str(value.value))
     return found
 
 
 def _is_code(target: ast.expr) -> bool:
-    """`code = …` of a class, `self.code = …` of its instances."""
+    """Whether an assignment is `code = …` in a class or `self.code = …` in a method."""
     return ast.unparse(target) in ("code", "self.code")
 
 
 def _status_and_code(values: list[ast.expr]) -> str | None:
-    """The code behind an HTTP status: OssError(404, "NoSuchKey", …), "NoPermission": (403, …)."""
+    """Return the code that follows an HTTP status, as in OssError(404, "NoSuchKey", …)."""
     constants = [value.value for value in values[:2] if isinstance(value, ast.Constant)]
     if len(constants) < 2 or not isinstance(constants[0], int):
         return None
@@ -75,7 +76,7 @@ def _status_and_code(values: list[ast.expr]) -> str | None:
 
 
 def of_sandbox(folder: Path = SANDBOX) -> dict[str, set[str]]:
-    """The codes of its OSS (oss/), of its STS (sts.py), and of what stands before the function."""
+    """The codes of the sandbox's OSS (oss/), its STS (sts.py), and its gateway to the function."""
     found: dict[str, set[str]] = {"function": set(), "STS": set(), "OSS": set()}
     for path, tree in trees(folder):
         place = path.relative_to(folder).parts[0]
@@ -92,21 +93,21 @@ def of_sandbox(folder: Path = SANDBOX) -> dict[str, set[str]]:
 
 
 def of_client(folder: Path = CLIENT) -> set[str]:
-    """The codes that the JavaScript client gives by itself."""
+    """The codes that come from the JavaScript client itself."""
     lines = [
         line
         for path in sorted(folder.glob("*.js"))
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\bcode =|new UploadError\(", line)
     ]
-    # Neither names of XML elements nor values that a code is compared with.
+    # This pattern skips names of XML elements, and values that a code is compared with.
     given = re.compile(r"(?:new UploadError\(|\?\? |\? |: )'([A-Z][A-Za-z]+)'")
     return {code for line in lines for code in given.findall(line)}
 
 
 @cache
 def in_code() -> dict[str, set[str]]:
-    """Every code that our own code has, with where it comes from."""
+    """All codes in our own code, each with its sources."""
     sources = of_sandbox()
     sources["function"] |= of_function()
     sources["page"] = of_client()
@@ -118,7 +119,7 @@ def in_code() -> dict[str, set[str]]:
 
 
 def faults(rows: dict[str, Any], found: dict[str, set[str]]) -> list[str]:
-    """The faults of the rows, a sentence each."""
+    """Return a sentence for each fault of the rows."""
     wrong = [f"{code} has no row" for code in found.keys() - rows.keys()]
     for code, row in rows.items():
         sources = {row["from"], *row.get("also", ())}
@@ -158,7 +159,7 @@ def _faults_of_texts(code: str, row: dict[str, Any]) -> Iterator[str]:
     for text in row.get("zh", {}).values():
         if not re.search("[\u4e00-\u9fff]", text):
             yield "zh must be Chinese"
-        # Chinese has punctuation of its own; a link's address has none.
+        # Chinese text must have Chinese punctuation. The addresses of links are left out here.
         if re.search("[\u4e00-\u9fff] ?[,;:?!.]", re.sub(r"\]\([^)]*\)", "", text)):
             yield "zh must have Chinese punctuation"
 
@@ -263,13 +264,13 @@ def test_a_broken_row_is_found(rows: dict[str, Any]) -> None:
 
 
 def test_the_pages_are_those_of_today() -> None:
-    """Else: make docs."""
+    """If this test fails, run `make docs`."""
     for language, path in PAGES.items():
         assert path.read_text("utf-8") == errors_page.page(ROWS, WORDS, language)
 
 
 def test_the_families_are_the_codes_that_are_made_up() -> None:
-    """Their query needs a star: what the function answers has more behind a dot."""
+    """The log query for such a code needs a star, because the full code has more after a dot."""
     assert made_up() == errors_page.FAMILIES
 
 

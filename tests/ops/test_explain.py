@@ -146,7 +146,7 @@ NOT_VERIFIED = "not verified on the real OSS (assumption 1)"
 
 
 def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
-    """A6: "put with an ACL: no" was printed as a fact."""
+    """The output "put with an ACL: no" looked like a fact (finding A6)."""
     lines = shown(**ALICE)
     needs = ["PutObject", "PutObjectAcl"]
     assert row(lines, "put with an ACL") == ["?", "no", "no", "no", *needs]
@@ -160,8 +160,8 @@ def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
 
 
 def test_a_refusal_that_needs_no_unverified_rule_stays_a_no() -> None:
-    """A6: a token that may not put cannot put with an ACL either; one that may do everything
-    can."""
+    """Some answers do not depend on an assumption: a token without PutObject cannot put with an
+    ACL, and a token that may do everything can (finding A6)."""
     for name, cell in {"bucket_read_policy": "no", "all_policy": "yes"}.items():
         lines = shown(**ALICE, POLICY_FILE=name)
         assert row(lines, "put with an ACL")[0] == cell
@@ -169,7 +169,8 @@ def test_a_refusal_that_needs_no_unverified_rule_stays_a_no() -> None:
 
 
 def test_denying_the_acl_does_not_verify_anything(tmp_path: Path) -> None:
-    """A6: where OSS does not ask for PutObjectAcl, it does not ask for its Deny."""
+    """If OSS does not check PutObjectAcl for an upload, a Deny of PutObjectAcl does not stop it
+    (finding A6)."""
     own = tmp_path / "own.json.j2"
     every = {"Effect": "Allow", "Action": "oss:*", "Resource": "*"}
     deny = {"Effect": "Deny", "Action": "oss:PutObjectAcl", "Resource": "*"}
@@ -248,7 +249,7 @@ def test_the_table_fits_a_terminal() -> None:
 
 
 def test_make_explain_runs_with_nothing_else_set(tmp_path: Path) -> None:
-    # In a folder without a .env: the checkout's is the developer's.
+    # The folder has no .env. The checkout may have the developer's .env.
     env = {**ALICE, "PYTHONPATH": f"{ROOT}:{ROOT}/functions/sts_token"}
     done = subprocess.run(
         [sys.executable, "-m", "ops.explain"],
@@ -262,7 +263,7 @@ def test_make_explain_runs_with_nothing_else_set(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(tmp_path: Path) -> None:
-    """As `make explain | head` does."""
+    """`make explain | head` closes the output early."""
     env = {**ALICE, "PYTHONPATH": f"{ROOT}:{ROOT}/functions/sts_token"}
     reads, writes = os.pipe()
     os.close(reads)

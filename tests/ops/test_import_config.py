@@ -1,4 +1,4 @@
-"""`make import-config`: the vendor's config.json becomes our environment, or nothing does."""
+"""`make import-config` turns the vendor's config.json into our environment, or changes nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def config(folder: Path, text: str | bytes | None = None, **members: Any) -> dict[str, str]:
-    """The environment of a command with that config.json."""
+    """Write a config.json, and return the variables CONFIG and OUT for the command."""
     path = folder / "config.json"
     made = json.dumps({**CONFIG, **members}) if text is None else text
     path.write_bytes(made if isinstance(made, bytes) else made.encode())
@@ -49,7 +49,7 @@ def config(folder: Path, text: str | bytes | None = None, **members: Any) -> dic
 
 
 def refusal(folder: Path, env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line on stderr; nothing else happened."""
+    """Return the only line on stderr, and check that the command changed no file."""
     before = sorted(folder.rglob("*"))
     assert main(env) == 1
     out, err = capsys.readouterr()
@@ -61,13 +61,13 @@ def refusal(folder: Path, env: dict[str, str], capsys: pytest.CaptureFixture[str
 
 
 def run(env: dict[str, str], **options: Any) -> subprocess.CompletedProcess[str]:
-    """The command, as make runs it."""
+    """Run the command as make runs it."""
     command = [sys.executable, "-m", "ops.import_config"]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, **options)
 
 
 def lines(path: Path) -> dict[str, str]:
-    """As docker --env-file reads it: a value is whatever is behind the first "="."""
+    """Read a file as docker --env-file does: the value is everything after the first "="."""
     text = path.read_text().splitlines()
     return dict(line.split("=", 1) for line in text if line and not line.startswith("#"))
 
@@ -186,7 +186,7 @@ def test_nothing_half_written_is_left_behind(folder: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
-    # Else Python would leave half a .pyc, too.
+    # Without this variable, Python would also leave half a .pyc.
     env = {**config(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     done = run(env, preexec_fn=small_files)
     assert (done.returncode, done.stdout) == (1, "")
@@ -289,7 +289,7 @@ def test_a_value_that_would_need_quotes_is_refused_and_it_is_said_what_is_wrong(
 ) -> None:
     for member in ("AccessKeyID", "AccessKeySecret", "PolicyFile"):
         if member == "PolicyFile" and odd == " a":
-            # It is behind its folder.
+            # The command puts a folder before PolicyFile, so a space at its start is not odd.
             continue
         error = refusal(folder, config(folder, **{member: odd}), capsys)
         assert error.startswith(f"CONFIG: {member} {says}; it must be of A-Z, a-z, 0-9 and ")

@@ -1,5 +1,5 @@
-"""What make's targets need is set up in a temporary checkout, by the real make, pip and npm; the
-index is on loopback, and refuses, answers 403, or lacks a version. Nothing reaches the network."""
+"""The real make, pip and npm install in a temporary checkout what make's targets need. The package
+index is on loopback. It refuses, answers 403, or lacks a version. Nothing reaches the network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ TARGETS = re.findall(r"^([a-z-]+):(.*)## ", (ROOT / "Makefile").read_text("utf-8
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The Makefile with one package to install, and a sandbox that only says that it ran."""
+    """A checkout with the Makefile, one package to install, and a sandbox that only prints a
+    line."""
     needs.program("make")
     for name in ("Makefile", "ops/__init__.py", "ops/install.py"):
         target = tmp_path / name
@@ -55,7 +56,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def with_pip(checkout: Path) -> None:
-    """A virtual environment as it is after a first attempt; its pip is this one's."""
+    """Make a virtual environment that looks like a failed first attempt. It uses this Python's
+    pip."""
     folder = checkout / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -86,7 +88,7 @@ def locked() -> str:
 
 
 def wheel(version: str, code: str = "") -> tuple[str, bytes]:
-    """The name and the bytes of the package."""
+    """Return the file name and the bytes of the package as a wheel."""
     info, file = f"{PACKAGE}-{version}.dist-info", io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in {
@@ -95,7 +97,7 @@ def wheel(version: str, code: str = "") -> tuple[str, bytes]:
             f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
             f"{info}/RECORD": "",
         }.items():
-            # Of one time: the lock has the hash.
+            # ZipInfo has a fixed time, so the wheel always has the hash that is locked.
             archive.writestr(zipfile.ZipInfo(name), text)
     return f"{PACKAGE}-{version}-py3-none-any.whl", file.getvalue()
 
@@ -104,7 +106,8 @@ def wheel(version: str, code: str = "") -> tuple[str, bytes]:
 def index(
     version: str = "1.0", status: int = 200, file: tuple[str, bytes] | None = None
 ) -> Iterator[str]:
-    """The URL of an index that has this version only, or answers this status to everything."""
+    """Yield the URL of an index that has only this version, or answers everything with this
+    status."""
     name, content = file or wheel(version)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -117,7 +120,7 @@ def index(
             self.wfile.write(body)
 
         def log_message(self, *arguments: object) -> None:
-            """Nothing: pytest's output is read by people."""
+            """Log nothing, because people read pytest's output."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -156,10 +159,10 @@ def test_where_the_network_fails_it_says_so_and_the_next_run_goes_on(checkout: P
     with index() as url:
         done = make(checkout, "run", env=settings(url))
     assert done.returncode == 0, done.stderr
-    # stdout is the target's own from the first run on, as for LOGIN=$(make -s login CALLER=alice).
+    # Set-up texts go to stderr. LOGIN=$(make -s login CALLER=alice) needs a clean stdout.
     assert "Setting up .venv for make run" in done.stderr
     assert done.stdout == "it ran\n"
-    # And then nothing is set up any more.
+    # The next run installs nothing, so it works even if the index refuses.
     assert make(checkout, "run", env=settings(REFUSES)).stdout == "it ran\n"
 
 
@@ -187,7 +190,7 @@ def test_a_proxy_that_refuses_counts_as_the_network(checkout: Path) -> None:
 
 @pytest.mark.slow
 def test_a_file_that_is_not_the_locked_one_is_never_installed(checkout: Path) -> None:
-    """An index, a mirror or a proxy that hands out another file under the right name."""
+    """An index, a mirror or a proxy may send another file with the right name."""
     with_pip(checkout)
     with index(file=wheel("1.0", "print('stolen')")) as url:
         done = make(checkout, "run", env=settings(url))
@@ -210,7 +213,7 @@ def test_a_package_without_a_hash_is_never_installed(checkout: Path) -> None:
 
 @pytest.mark.slow
 def test_a_source_that_is_not_named_is_never_built(checkout: Path) -> None:
-    """What builds, runs: as whom `make run CLOUD=1` has the real key."""
+    """To build a source package is to run its code, and `make run CLOUD=1` has the real key."""
     with_pip(checkout)
     source = f"{PACKAGE}-1.0.tar.gz"
     digest = hashlib.sha256(b"never read").hexdigest()
@@ -230,7 +233,7 @@ def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
         done = make(checkout, ".venv/.ready", env=settings(url))
         assert "Setting up .venv for tests and checks" in done.stderr
         assert make(checkout, "run", env=settings(REFUSES)).stdout == "it ran\n"
-        # A pin has changed since: the larger set is renewed, not the smaller one set up beside it.
+        # After a pin has changed, make renews the larger set instead of adding the smaller one.
         (checkout / "requirements-run.txt").write_text(f"{locked()}# changed\n")
         done = make(checkout, "run", env=settings(url))
     assert "Setting up .venv for tests and checks" in done.stderr
@@ -241,7 +244,7 @@ def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(checkout: Path) -> None:
-    """As another user's checkout. "No venv module? apt-get install" was said before."""
+    """The checkout may belong to another user. An earlier version blamed a missing venv module."""
     checkout.chmod(0o555)
     done = make(checkout, "run", before=bind_root)
     checkout.chmod(0o755)
@@ -251,7 +254,8 @@ def test_a_folder_that_cannot_be_written_to_is_named(checkout: Path) -> None:
 
 
 def bind_root() -> None:
-    """Without CAP_DAC_OVERRIDE a folder is closed to root as to others (capabilities(7))."""
+    """Without CAP_DAC_OVERRIDE, root needs the same rights on a folder as other users
+    (capabilities(7))."""
     if os.geteuid() == 0:
         drop_from_bounding_set, dac_override = 24, 1
         ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override, 0, 0, 0)
@@ -284,7 +288,7 @@ def test_the_reason_is_read_from_what_was_said(said: str) -> None:
 def test_a_python_without_venv_leads_to_its_package(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Debian."""
+    """On Debian, Python has no venv module until its package is installed."""
     said = (
         "The virtual environment was not created successfully because ensurepip is not\n"
         "available.  On Debian/Ubuntu systems, you need to install the python3-venv package"
@@ -367,11 +371,11 @@ MODULES = {
     "template": "ops.template",
     "release": "ops.release",
 }
-"""What the targets run that are content with requirements-run.txt."""
+"""The modules that targets run, for targets that need only requirements-run.txt."""
 
 
 def packages(requirements: Path) -> set[str]:
-    """What pip installs for them, dependencies too, as the installed packages say."""
+    """Return the packages that pip installs for a requirements file, with their dependencies."""
     found: set[str] = set()
     waiting = requirements_of(requirements)
     while waiting:
@@ -396,7 +400,7 @@ def requirements_of(file: Path) -> list[Requirement]:
 
 
 def ours() -> dict[str, Path]:
-    """All modules that the targets run, by name."""
+    """Return the paths of all our modules, by name."""
     found = architecture.modules(ROOT / "functions" / "sts_token")
     for folder in ("sandbox", "ops", "bench"):
         inner = architecture.modules(ROOT / folder)
@@ -417,7 +421,7 @@ def test_a_target_that_needs_no_tests_imports_only_what_make_run_installs() -> N
             for owner in owners.get(name, ())
             if canonicalize_name(owner) not in run
         }
-        # With FC2 the Makefile asks for the larger set.
+        # With FC2, the Makefile installs the larger set.
         assert found == ({"fc2 of aliyun-fc2"} if target == "smoke" else set()), target
 
 

@@ -1,4 +1,4 @@
-"""`make jwks`: a provider's document over real TLS, and each way in which it is not believed."""
+"""`make jwks` reads a provider's document over real TLS, and refuses wrong documents."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def provider(
     pem: Path, keys: str = "", status: int = 200, body: bytes = b"", **changes: object
 ) -> Iterator[tuple[ScriptedSts, str]]:
-    """A provider at https://localhost:port/realm, with some members of its document changed."""
+    """Run a provider at https://localhost:port/realm. `changes` changes members of its document."""
     keys = keys or jwks(jwk("RS256", "a"), jwk("ES256", "b"))
     with scripted_sts(answer(200, b""), tls=server_context(pem)) as server:
         issuer = f"https://localhost:{server.port}/realm"
@@ -62,7 +62,7 @@ def test_what_it_prints_is_what_the_function_takes(pem: Path) -> None:
 
 
 def test_an_issuer_with_a_slash_is_asked_without_and_named_with(pem: Path) -> None:
-    """Section 4.1: a slash at the end is taken away for the path; Auth0's issuers have one."""
+    """Issuers of Auth0 end with a slash. Section 4.1 removes it before the path is added."""
     with provider(pem) as (server, issuer):
         document = {"issuer": f"{issuer}/", "jwks_uri": f"{issuer}/keys"}
         server.moves[0] = answer(200, document)
@@ -81,7 +81,7 @@ def test_an_issuer_with_a_slash_is_asked_without_and_named_with(pem: Path) -> No
             "https://a.example/$HOME",
             "https://",
             "https://a.example/\nJWT_SECRET=x",
-            # JWT_ISSUER would be two issuers.
+            # With the comma, JWT_ISSUER would have two issuers.
             "https://a.example/x,https://b.example",
         ),
     ],
@@ -100,7 +100,7 @@ def test_only_https_is_asked(issuer: str) -> None:
         ({"jwks_uri": "gone"}, "no jwks_uri that is an https URL"),
         ({"jwks_uri": "http://127.0.0.1:1/keys"}, "no jwks_uri that is an https URL"),
         ({"jwks_uri": "https://a.example/\nJWT_ISSUER=x"}, "no jwks_uri that is an https URL"),
-        # What is printed goes into .env, which a shell may read (import_config).
+        # The printed lines go into .env, which a shell may read (import_config).
         ({"jwks_uri": "https://a.example/;id"}, "no jwks_uri that is an https URL"),
         ({"jwks_uri": "https://a.example/?a&id"}, "no jwks_uri that is an https URL"),
         ({"jwks_uri": "https://a.example/`id`"}, "no jwks_uri that is an https URL"),

@@ -1,5 +1,5 @@
-"""The locks: complete, with hashes, for the Pythons and machines that they are for. uv writes them;
-here a stand-in answers in its place, and nothing reaches the network."""
+"""The locks are complete and have hashes, for each supported Python and machine. uv writes the
+locks. In these tests a script replaces uv, and nothing reaches the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def requirement(package: str) -> Requirement:
 
 
 def names(set_: str, python: str) -> dict[str, str]:
-    """What pip installs of a set there, and the versions."""
+    """Return the packages and versions that pip installs for a set on this Python."""
     environment = {"python_version": python, "python_full_version": f"{python}.0", "extra": ""}
     found = map(requirement, lock.packages_with(set_, lock.SETS, LOCKS))
     return {
@@ -32,7 +32,7 @@ def names(set_: str, python: str) -> dict[str, str]:
 
 
 def wanted(set_: str) -> list[str]:
-    """The lines of an input that name a package."""
+    """Return the lines of an input file that name a package."""
     lines = (ROOT / f"{set_}.in").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if re.match(r"\w", line)]
 
@@ -49,7 +49,7 @@ def test_every_package_of_a_lock_has_one_version_and_its_hashes(set_: str) -> No
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("set_", lock.SETS)
 def test_what_is_asked_for_is_locked(set_: str, python: str) -> None:
-    """After an edit of an input, `make lock` has to be run."""
+    """After an input file has changed, somebody must run `make lock`."""
     locked = names(set_, python)
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
     for line in wanted(set_):
@@ -69,7 +69,7 @@ def test_one_package_has_one_version_in_all_sets(set_: str) -> None:
 
 @pytest.mark.parametrize("set_", lock.SETS)
 def test_wheels_only_but_for_those_that_are_named(set_: str) -> None:
-    """In pip's order: a later `--only-binary :all:` would undo the names before it."""
+    """pip reads options in order, so a later `--only-binary :all:` would undo earlier names."""
     options: list[str] = []
     base = set_
     while base:
@@ -91,7 +91,7 @@ def test_no_lock_names_an_index() -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two sets, the second added to the first, and a uv that writes what the test says."""
+    """A tree with two sets. The second set extends the first one, and a script replaces uv."""
     monkeypatch.setattr(lock, "ROOT", tmp_path)
     monkeypatch.setattr(lock, "SETS", {"run": "", "dev": "run"})
     monkeypatch.setattr(install, "python", lambda folder, *_: folder.mkdir(parents=True))
@@ -104,7 +104,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def uv(tree: Path, script: str) -> None:
-    """It has $output, and the arguments."""
+    """Write a script that replaces uv. In `script`, $output is the output file."""
     program = tree / "build" / "lock" / "bin" / "uv"
     program.write_text(
         '#!/bin/sh\necho "$@" >>said\nfor each; do case $each in --output-file=*) '
@@ -131,7 +131,7 @@ def test_a_set_says_only_what_its_base_does_not(tree: Path) -> None:
 def test_what_is_locked_stays_and_the_larger_set_takes_the_smallers_versions(tree: Path) -> None:
     (tree / "run.txt").write_text(A)
     (tree / "dev.txt").write_text(B)
-    # It keeps what it finds in its output, and is told the base's versions.
+    # uv keeps the versions of its output file, and --constraint names the base's versions.
     uv(
         tree,
         "cat $output >>said; for each; do case $each in "

@@ -26,7 +26,7 @@ NEXT_SECRET = "the-next-secret-of-at-least-32-bytes"
 
 
 def answer(env: Env, login: str) -> dict[str, Any]:
-    """What the function with these variables answers to this login."""
+    """Return the answer of a function with these variables to this login."""
     request = Request("GET", "/", headers={"authorization": f"Bearer {login}"})
     with closing(App(env)) as app:
         document: dict[str, Any] = json.loads(app.respond(lambda: request).body)
@@ -38,7 +38,7 @@ def claims(login: str, secret: str = SECRET) -> dict[str, Any]:
     return found
 
 
-# As it is run
+# The command as users run it
 
 WAYS: dict[str, Env] = {
     "the defaults": {},
@@ -66,7 +66,7 @@ def test_the_function_gives_a_token_for_the_login_that_make_prints(jwt_env: Env,
     assert answer(env, login)["Scope"]["Prefix"] == "uploads/alice/"
     made = claims(login, env["JWT_SECRET"].partition(",")[0])
     assert made["exp"] - made["iat"] == 120
-    # Nor does what it signs with show.
+    # The output does not show the secret either.
     for secret in env["JWT_SECRET"].split(","):
         assert secret.strip() not in done.stdout + done.stderr
 
@@ -106,7 +106,7 @@ def test_the_deployments_env_file_is_read_as_s_reads_it(jwt_env: Env, tmp_path: 
 
 
 def test_no_argument_of_a_process_has_the_secret(tmp_path: Path) -> None:
-    """Those of the recipe's shell and of what it starts: everybody can read them with ps."""
+    """ps shows everybody the arguments of the recipe's shell and of its processes."""
     python = tmp_path / "python"
     seen = tmp_path / "seen"
     cat = f"cat /proc/$$/cmdline /proc/$PPID/cmdline > {seen}"
@@ -131,7 +131,7 @@ def test_a_secret_on_makes_command_line_is_refused_and_not_repeated(sign: str) -
 
 
 def test_what_only_looks_like_that_is_taken(jwt_env: Env) -> None:
-    """make writes a blank inside of a value with a backslash."""
+    """In MAKEFLAGS, make writes a blank inside a value with a backslash."""
     flags = r"s -- CALLER=a\ JWT_SECRET=b MY_JWT_SECRET=c"
     assert issue({**jwt_env, "CALLER": "alice", "MAKEFLAGS": flags}).caller == "alice"
     flags = r"s -- CALLER=a\ b JWT_SECRET=c"
@@ -139,7 +139,7 @@ def test_what_only_looks_like_that_is_taken(jwt_env: Env) -> None:
         issue({**jwt_env, "CALLER": "alice", "MAKEFLAGS": flags})
 
 
-# Whose login it is
+# The caller of a login
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_it_ends_by_itself(jwt_env: Env, given: str, seconds: int) -> None:
             ["LOGINS_NOT_BEFORE: must be a time in the past"],
         ),
         ({"DENIED_CALLERS": "a b"}, ["DENIED_CALLERS: "]),
-        # Claims that mean something else.
+        # These claims have another meaning, so they cannot name the caller.
         (
             {"JWT_USER_CLAIM": "exp", "CALLER": "9999999999"},
             ["JWT_USER_CLAIM: must be a claim other than exp, nbf, iat"],
@@ -225,13 +225,13 @@ def test_what_is_wrong_is_one_line_on_stderr() -> None:
 
 
 def test_other_variables_may_be_wrong_or_missing() -> None:
-    """As on the machine of somebody who deployed by the console."""
+    """Somebody who deployed in the console may not have these variables on this machine."""
     env = {"JWT_SECRET": SECRET, "CALLER": "alice", "BUCKET_NAME": "X", "ROLE_ARN": "x"}
     assert issue(env).caller == "alice"
 
 
 def test_a_caller_who_is_shut_out_is_a_warning(jwt_env: Env) -> None:
-    """The login is right: that the function refuses it is what the operator may want to see."""
+    """The login is valid, and the operator may want to see that the function refuses it."""
     env = {**jwt_env, "DENIED_CALLERS": "bob,alice"}
     done = run_tool("ops.login", seconds=30, CALLER="alice", **env)
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""`make measure-cold` against the real function, behind instances that start when needed."""
+"""`make measure-cold` against the real function, behind simulated instances with cold starts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ANYWHERE = "https://functions.example.com/"
 
 
 class Measured:
-    """The lines before and after, the series, and how long it would have waited."""
+    """One run: the lines before and after it, both series, and the waits that were skipped."""
 
     def __init__(self, plan: Plan, sleep: Any = None) -> None:
         self.waited: list[float] = []
@@ -45,14 +45,14 @@ class Measured:
                 sleep(seconds)
 
         calls.measure(plan, self.own, self.bare, wait)
-        # Without the second look of `hidden`: the lines themselves show no secret.
+        # Secrets are not masked here, so this checks that the lines themselves have no secret.
         self.after = list(told.lines(plan, self.own, self.bare))
         self.text = "\n".join([*self.before, *self.after])
         for secret in hidden(plan):
             assert secret not in self.text
 
     def named(self, name: str) -> str:
-        """The line that begins so."""
+        """Return the line that begins with `name`."""
         return next(line for line in self.after if line.strip().startswith(name))
 
 
@@ -99,7 +99,7 @@ def test_an_instance_that_was_there_before_is_not_new(
     function: RunningFunction,
     clock: Clock,
 ) -> None:
-    """A slow answer alone makes no cold start where the platform names the instance."""
+    """If the platform names an instance that is already known, a slow answer is not cold."""
     instances = Instances(clock)
     with in_front_of(function.url, instances) as url:
         found = measured(url, HOW="idle", CALLS="4")
@@ -154,17 +154,17 @@ def test_the_sandbox_has_no_cold_start_and_it_says_so(function: RunningFunction)
     assert "Price: nothing, because the function runs on this machine." in found.before[-1]
 
 
-# What it comes to
+# The computed results
 
 
 def series(*cold: float, **more: Any) -> Series:
-    """Cold calls of so many seconds, then a warm one of 0.2 and one of 0.1."""
+    """Return cold calls with these seconds, a warm call of 0.2 s, and a warm call of 0.1 s."""
     warm = [Seen(NEW, 0.2, 0.05, invocation_seconds=0.12), Seen(AGAIN, 0.1, 0.05)]
     return Series([*(Seen(TOGETHER, seconds, 0.05, **more) for seconds in cold), *warm])
 
 
 def lines(own: Series, other: Series | None = None, **env: str) -> dict[str, str]:
-    """The numbers of the lines by their names."""
+    """Return the numbers in the printed lines, by the names of the lines."""
     plan = read_plan({"URL": ANYWHERE, **env})
     found = {}
     for line in told.lines(plan, own, other or Series()):
@@ -235,7 +235,7 @@ def test_where_no_call_was_cold_it_says_how_to_get_one() -> None:
 
 @pytest.fixture
 def bare_url() -> Iterator[str]:
-    """The bare function at an HTTP trigger."""
+    """Run the bare function behind an HTTP trigger, and yield its URL."""
     service = Service(gateway.create_app(bare.handler, lambda context: None), listen(0))
     with in_background([service]):
         yield f"http://127.0.0.1:{service.port}/"
@@ -253,19 +253,19 @@ def test_the_bare_function_is_measured_in_the_same_way(
     assert len(found.bare.cold()) == 3
     assert "5 calls each" in found.before[2]
     assert found.named("runtime")
-    # The login is the function's own business.
+    # The bare function never gets the login.
     assert {one.target for one in other.requests} == {"/"}
 
 
 def test_the_bare_function_says_how_old_its_process_is() -> None:
-    """As FC imports it: `index.py`, and nothing of this project beside it."""
+    """FC imports it as `index.py`, without any other file of this project."""
     code = f"import runpy; print(runpy.run_path({bare.__file__!r})['handler'](b'', None)['body'])"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, encoding="utf-8", check=True
     )
     answer = json.loads(done.stdout)
     assert answer["StatusCode"] == 200
-    # A process that was started for this test, not the machine.
+    # This is the age of the process that this test started, not of the machine.
     assert 0 <= answer["ProcessMs"] < 60_000
 
 
@@ -389,7 +389,7 @@ def test_a_wrong_variable_is_named_and_its_value_is_not_shown(
 
 
 def test_what_make_smoke_alone_reads_is_no_fault_here() -> None:
-    """A .env may have them."""
+    """A .env may have the variables of `make smoke`."""
     assert read_plan({"URL": ANYWHERE, "UPLOAD": "x", "ACL": "1", "ORIGIN": "x"}).calls == 5
 
 
@@ -399,7 +399,7 @@ def test_the_price_is_said_before_and_is_that_of_the_most_it_can_be() -> None:
         text = "\n".join(announced(read_plan({"URL": ANYWHERE, "CALLS": str(calls_), **bare_one})))
         price = float(re.findall(r"at most ([0-9.]+) USD", text)[0])
         all_calls = calls_ * functions
-        # Ten seconds each on the largest size, then a minute idle with 1 GB.
+        # Each call costs at most ten seconds with 1 vCPU, and then an idle minute with 1 GB.
         units = all_calls * (0.0075 + 10 * (1 + 0.15) + 60 * 0.15)
         assert price == pytest.approx(units * sizing.read().value["cu_usd"], abs=0.0001)
         assert "0.01 CNY" in text
@@ -418,7 +418,7 @@ def test_a_refusal_that_quotes_the_login_is_masked() -> None:
     assert "l0gin" not in text
 
 
-# As it is run
+# The command as users run it
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:

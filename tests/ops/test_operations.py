@@ -1,5 +1,5 @@
-"""What `make explain` says about each operation is what the sandbox's OSS does when a real SDK asks
-for it with that token."""
+"""`make explain` says about each operation what the sandbox's OSS does when a real SDK calls this
+operation with the same token."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VENDORS = """{"Version": "1", "Statement": [
    "Resource": ["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]},
   {"Effect": "Allow", "Action": "oss:ListObjects", "Resource": "acs:oss:*:*:$BUCKET_NAME",
    "Condition": {"StringLike": {"oss:Prefix": "$OBJECT_PREFIX*"}}}]}"""
-# By these the SDK's request is another one's, or one that the sandbox does not know.
+# For these operations, the SDK sends the same request as for another operation.
 SAME_AS = {"image processing": "get, signed GET URL"}
 PUBLIC = {"x-oss-object-acl": "public-read"}
 
@@ -40,7 +40,7 @@ def upload(bucket: oss2.Bucket, key: str) -> None:
     bucket.complete_multipart_upload(key, upload_id, [PartInfo(1, part.etag)])
 
 
-# As an app asks for it.
+# The call of the SDK for each operation.
 ASKS: dict[str, Ask] = {
     "put, form upload": lambda b, p, _: b.put_object(p.key, b"bytes"),
     "append": lambda b, p, _: b.append_object(p.key, 0, b"bytes"),
@@ -77,7 +77,7 @@ def is_allowed(ask: Ask, bucket: oss2.Bucket, place: Place, own: Place) -> bool:
     try:
         ask(at(bucket, place), place, own)
     except OssError as error:
-        # Nothing is denied by an object or an upload that is not there, or of another kind.
+        # These errors mean that the call was allowed, but the object or upload does not fit.
         if error.code in ("NoSuchKey", "NoSuchUpload", "ObjectNotAppendable"):
             return True
         if error.code == "AccessDenied":

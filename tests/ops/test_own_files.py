@@ -1,4 +1,4 @@
-"""Each file in functions/sts_token is either packed or stops the build: nothing is shipped by
+"""Each file in functions/sts_token is packed or stops the build, so no file is shipped by
 accident."""
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_a_private_key_is_found_wherever_it_stands_in_a_key_set(function: Path, kind: str) -> None:
-    """Anybody who reads the package can read the file, not only the function."""
+    """Everybody who may read the package can read this file."""
     (function / "keys.json").write_text(HIDDEN[kind] % json.dumps(PRIVATE_JWK))
     packed, (wrong,) = own_files(function, "keys.json")
     assert "it has private keys" in wrong

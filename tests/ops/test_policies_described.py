@@ -1,7 +1,7 @@
 """The rights of each bundled policy are read from its template, and all lists of policies agree.
 
 A new policy is a file in policies/. The failing tests then say what to write into
-docs/policies.md and template.yml, or how the file says that it is not offered.
+docs/policies.md and template.yml, or how to mark the policy as not offered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MARK = "or begin the file with {#- not offered … -#}"
     ],
 )
 def test_a_policy_is_described_by_what_its_tokens_may_do(name: str, allowed: set[str]) -> None:
-    """Code 13: four tools and a page had each a list of their own."""
+    """Four tools and one page had separate lists of policies (finding Code 13)."""
     described = describe(name)
     assert described.allowed == allowed
     assert described.is_confined
@@ -46,7 +46,7 @@ def test_the_policy_for_everything_is_neither_confined_nor_offered() -> None:
 
 
 def test_every_bundled_policy_can_be_judged() -> None:
-    """For an operator's own, one that cannot be is left out; of ours there is none."""
+    """`bundled` leaves out policies that cannot be judged. None of our own policies is left out."""
     assert set(bundled()) == set(names())
     assert len(names()) >= 4
 
@@ -54,7 +54,7 @@ def test_every_bundled_policy_can_be_judged() -> None:
 def test_a_policy_that_cannot_be_judged_hides_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Operators put their own files into policies/: smoke and import-config still work."""
+    """Operators may put their own files into policies/. smoke and import-config still work then."""
     monkeypatch.setattr(policies_described, "names", lambda: ("bucket_read_policy", "no_such"))
     assert list(bundled()) == ["bucket_read_policy"]
 
@@ -68,7 +68,7 @@ def test_what_is_offered_stays_in_the_callers_folder(name: str) -> None:
 
 
 def test_what_allows_most_is_named_last() -> None:
-    """import-config suggests it instead of an unknown policy."""
+    """import-config suggests the last policy instead of an unknown one."""
     most = max(map(describe, offered()), key=lambda described: len(described.allowed))
     assert offered()[-1] == most.name == "bucket_read_write_policy"
 
@@ -84,14 +84,14 @@ def test_the_table_says_what_each_policy_allows() -> None:
 
 @pytest.mark.parametrize("name", offered())
 def test_the_table_has_a_column_for_all_that_a_policy_allows(name: str) -> None:
-    """Images are read as objects are, and copying is reading and writing."""
+    """Image processing counts as reading, and copying counts as reading and writing."""
     more = describe(name).allowed - {*WRITES, *READING, *COPYING}
     assert not more, f"the table in {PAGE}, and Described.row, have no column for {more} of {name}"
 
 
 @pytest.fixture(scope="module")
 def parameters() -> dict[str, Any]:
-    """Those of template.yml."""
+    """The parameters of template.yml."""
     template = yaml.safe_load((ROOT / "template.yml").read_text(encoding="utf-8"))
     found: dict[str, Any] = template["Parameters"]
     return found

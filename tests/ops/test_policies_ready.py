@@ -1,4 +1,5 @@
-"""The policies rendered beforehand equal Jinja2's, for any values, and only for these templates."""
+"""Policies that were rendered in advance equal Jinja2's output for any values. Only the offered
+templates are rendered in advance."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ ANY = st.text(max_size=60) | st.text(
 
 
 def test_it_was_made_again() -> None:
-    """Else: make docs."""
+    """If this test fails, run `make docs`."""
     assert policies_ready.PAGE.read_text(encoding="utf-8") == policies_ready.text()
 
 

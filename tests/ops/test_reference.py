@@ -1,4 +1,5 @@
-"""The tables of variables say what the catalogue says, and were made again when it changed."""
+"""The tables of variables agree with the catalogue, and are made again when the catalogue
+changes."""
 
 from __future__ import annotations
 
@@ -28,14 +29,14 @@ def test_a_text_is_one_line_in_each_language(name: str) -> None:
     assert bool(texts.default_en) == bool(texts.default_zh)
     assert texts.en.isascii()
     assert not re.search("[\u4e00-\u9fff]", texts.accepts + texts.default_en)
-    # Chinese has punctuation of its own.
+    # Chinese text must have Chinese punctuation.
     chinese = (texts.zh, texts.accepts_zh, texts.default_zh)
     assert not any(re.search("[\u4e00-\u9fff] ?[,;:?!.]", text) for text in chinese)
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
 def test_the_chinese_has_the_numbers_and_names_of_the_english(variable: Variable) -> None:
-    """A range that changes in the catalogue makes this red, until the Chinese follows."""
+    """If a range changes in the catalogue, this test fails until the Chinese text is changed."""
     texts = TEXTS[variable.name]
 
     def facts(text: str) -> list[str]:
@@ -72,14 +73,14 @@ def test_at_most_twelve_come_first(path: Path) -> None:
 
 
 def test_the_tables_are_those_of_today() -> None:
-    """Else: make docs."""
+    """If this test fails, run `make docs`."""
     assert PAGE.read_text("utf-8") == reference.page(TEXTS, INTRODUCTIONS)
     assert PAGE_ZH.read_text("utf-8") == reference.page(TEXTS, INTRODUCTIONS, "zh")
 
 
 @pytest.mark.parametrize("field", Texts._fields)
 def test_each_text_is_on_its_page_and_no_other(field: str) -> None:
-    """So that a changed one makes the test above red."""
+    """A changed text must make the test above fail."""
     changed = {**TEXTS, "JWT_ISSUER": TEXTS["JWT_ISSUER"]._replace(**{field: "Something else."})}
     is_chinese, is_english = field.endswith("zh"), not field.endswith("zh")
     both = field == "example"
@@ -96,7 +97,7 @@ def test_each_page_begins_with_its_own_introduction() -> None:
 
 
 def test_a_page_is_in_one_language() -> None:
-    """But for the link to the other one."""
+    """Only the link to the Chinese page has Chinese text."""
     text = re.sub(r"\[[^]]*\]\(zh/[^)]*\)", "", PAGE.read_text("utf-8"))
     assert not re.search("[\u4e00-\u9fff]", text)
 

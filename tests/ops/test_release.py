@@ -1,4 +1,4 @@
-"""`make release`: its files, that one commit gives the same bytes, and its refusals."""
+"""`make release`: its files, its refusals, and that one commit always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def commit_all(root: Path) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A committed tree with what a release reads, and a file that git ignores elsewhere."""
+    """A committed tree with the files that a release reads. It also has a file that git ignores,
+    outside of the packed folders."""
     root = tmp_path / "checkout"
     for name, text in {
         "CHANGELOG.md": CHANGELOG,
@@ -90,7 +91,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Stand-ins for slow builds; they record their requests."""
+    """Replace the slow builds by fast functions, and return the list of their calls."""
     folders: list[Path] = []
     if request.node.get_closest_marker("slow"):
         return folders
@@ -110,7 +111,7 @@ def held(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-# What it writes
+# The written files
 
 
 def test_it_writes_four_files_and_sums_that_sha256sum_takes(checkout: Path, tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_one_commit_gives_the_same_bytes_in_another_folder_and_on_another_day(
 
 @pytest.mark.slow
 def test_the_real_release_of_one_commit_has_the_same_bytes_and_byte_code(tmp_path: Path) -> None:
-    """Twice, by processes of their own, of whoever has set something."""
+    """The release is made twice, in separate processes with different settings of the user."""
     runtime_python()
     root = tmp_path / "checkout"
     for name in ("ops", "sandbox", "functions", "policies"):
@@ -183,7 +184,7 @@ def test_the_real_release_of_one_commit_has_the_same_bytes_and_byte_code(tmp_pat
     assert [path.name for path in (root / "dist").iterdir()] == ["release"]
 
 
-# What the notes say
+# The text of notes.md
 
 
 def test_the_notes_are_those_of_the_version_and_lead_to_its_pages(
@@ -193,7 +194,7 @@ def test_the_notes_are_those_of_the_version_and_lead_to_its_pages(
     report = "\n".join(release(checkout, tmp_path / "out", ADDRESSES))
     text = (tmp_path / "out" / "notes.md").read_text()
     assert f"# token_service {__version__}\n\nCommit `{commit}`" in text
-    # Wrapped lines are joined: a page of releases would show each line break.
+    # Wrapped lines are joined, because a page of releases would show each line break.
     assert (
         f"- Something, which [a page]({SOURCE}/docs/a.md#b) describes, and "
         "[another](https://example.org/c) too.\n"
@@ -209,7 +210,8 @@ def test_the_notes_are_those_of_the_version_and_lead_to_its_pages(
 
 
 def test_the_deployment_links_have_the_form_of_the_vendors(checkout: Path, tmp_path: Path) -> None:
-    """`<console>/region/stacks/create?templateUrl=<address>`: its READMEs and its help pages."""
+    """The vendor's READMEs and help pages have links like
+    `<console>/region/stacks/create?templateUrl=<address>`."""
     report = "\n".join(release(checkout, tmp_path / "out", {**ADDRESSES, "RELEASE_URL": f"{URL}/"}))
     for console in ("ros.console.aliyun.com", "ros.console.alibabacloud.com"):
         link = f"https://{console}/region/stacks/create?templateUrl={URL}/template.yml"
@@ -247,7 +249,7 @@ def test_what_is_still_unreleased_makes_a_trial(checkout: Path, tmp_path: Path) 
 
 
 def test_todays_changelog_and_upgrade_table_make_notes() -> None:
-    """Of the real ones: a release is at hand at each commit."""
+    """This test reads the real files, so that a release is possible at each commit."""
     made = release_notes.Made(
         __version__, "0" * 40, "2026-12-31", "", [release_notes.Asset("a.zip", 1, "")]
     )
@@ -261,7 +263,7 @@ def test_todays_changelog_and_upgrade_table_make_notes() -> None:
         assert text.count(f"\n{mark}") >= changelog.text.count(f"\n{mark}") > 1
 
 
-# What it refuses
+# The refusals
 
 
 def change(root: Path) -> None:
@@ -274,7 +276,7 @@ def stage(root: Path) -> None:
 
 
 def add(root: Path) -> None:
-    # As a user may have set it: then `git status` alone would not name the file.
+    # A user may have this setting. Then `git status` without options does not name the file.
     git(root, "config", "status.showUntrackedFiles", "no")
     (root / "policies" / "mine.json.j2").touch()
 
@@ -305,7 +307,7 @@ def test_a_work_tree_that_is_not_the_commit_is_refused(
 def test_a_file_that_git_ignores_and_a_package_would_hold_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path]
 ) -> None:
-    """The attack: functions/config.json has a key, git says nothing of it, and the zip holds it."""
+    """The attack: functions/config.json has a key. git ignores it, but the zip would contain it."""
     shutil.move(checkout / "config.json", checkout / "functions" / "config.json")
     with pytest.raises(PackageError, match=r"git ignores functions/config[.]json, but the package"):
         release(checkout, tmp_path / "out", ADDRESSES)
@@ -334,7 +336,7 @@ def link(root: Path) -> None:
 def test_what_git_does_not_look_at_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path], spoil: Callable[[Path], None], name: str
 ) -> None:
-    """The attack: `git status` is clean, and the file is another one than the commit's."""
+    """The attack: `git status` is clean, but the file differs from the commit."""
     spoil(checkout)
     with pytest.raises(
         PackageError, match=f"^{name}: a release must be made from files that git checks"
@@ -364,7 +366,7 @@ def test_a_change_while_it_is_built_is_refused(
 
 
 def test_a_folder_without_a_commit_is_refused(tmp_path: Path) -> None:
-    """An unpacked archive of the sources."""
+    """The folder may be an unpacked archive of the sources."""
     with pytest.raises(PackageError, match=r"it needs git and a clone of .* git says: fatal: "):
         release(tmp_path, tmp_path / "out", ADDRESSES)
 
@@ -372,7 +374,7 @@ def test_a_folder_without_a_commit_is_refused(tmp_path: Path) -> None:
 def test_a_checkout_that_git_cannot_read_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path]
 ) -> None:
-    """Not taken for one that is clean."""
+    """A checkout that git cannot read must not count as clean."""
     (checkout / ".git" / "index").write_bytes(b"not an index")
     with pytest.raises(PackageError, match=r"git says: .*index"):
         release(checkout, tmp_path / "out", ADDRESSES)
@@ -468,7 +470,7 @@ def test_an_upgrade_table_without_the_version_is_refused(checkout: Path, tmp_pat
 def test_an_address_that_is_not_plain_https_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path], name: str, url: str
 ) -> None:
-    """Over http who sits on the way would write the template that makes roles."""
+    """Over http, an attacker in the network could replace the template, which makes roles."""
     with pytest.raises(PackageError) as raised:
         release(checkout, tmp_path / "out", {**ADDRESSES, name: url})
     assert str(raised.value).startswith(f"{name}={url}: must be an https:// address")
@@ -476,14 +478,14 @@ def test_an_address_that_is_not_plain_https_is_refused(
 
 
 def test_an_address_that_ros_would_not_take_is_refused() -> None:
-    """1,024 bytes with the file's name."""
+    """The limit is 1,024 bytes, including the name of the file."""
     longest = f"https://example.com/{'a' * 1024}"[: 1024 - len("/template.yml")]
     assert place({"RELEASE_URL": longest}, "RELEASE_URL") == longest
     with pytest.raises(PackageError, match="RELEASE_URL has 1012 bytes: ROS accepts a templateUrl"):
         place({"RELEASE_URL": f"{longest}a"}, "RELEASE_URL")
 
 
-# What is left
+# The files after a failure and after a new release
 
 
 def test_a_release_that_fails_leaves_the_last_one_and_nothing_beside_it(

@@ -1,5 +1,5 @@
-"""Rights of the two roles: template.yml grants, and docs/permissions.md names, exactly the needed
-ones. In the sandbox every flow works with these, and not with fewer."""
+"""template.yml grants exactly the rights that the two roles need, and docs/permissions.md names
+exactly these rights. In the sandbox every flow works with them, and some flow fails with fewer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from token_service.errors import PolicyError
 
 Template = dict[str, Any]
 Right = tuple[str, str, str]
-"""Action, resource, and the condition as JSON."""
+"""A right: action, resource, and the condition as JSON."""
 
 PATHS = [route.path for route in ROUTES]
 UPLOAD_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-upload"
@@ -40,7 +40,7 @@ def needed(role: str, found: Rights) -> set[Right]:
 
 
 def granted(policies: Sequence[dict[str, Any]]) -> set[Right]:
-    """What policies allow, right by right."""
+    """Return each right that the policies allow."""
     found = set()
     for statement in (one for policy in policies for one in policy["Statement"]):
         assert statement["Effect"] == "Allow"
@@ -52,7 +52,8 @@ def granted(policies: Sequence[dict[str, Any]]) -> set[Right]:
 
 
 def check_the_template(template: Template, role: str) -> None:
-    """It grants what everything needs that it offers; the message says what to change."""
+    """Check that the template grants the rights for all features that it offers. The message says
+    what to change."""
     policies = template["Parameters"]["PolicyFile"]["AllowedValues"]
     found = granted(Stack(template, BucketName="my-bucket", **EVERYTHING).policies(role))
     wanted = needed(role, rights(policies, PATHS, ALL))
@@ -113,11 +114,11 @@ def test_a_policy_that_the_template_would_offer_shows_what_its_role_lacks(
         check_the_template(template, "UploadRole")
 
 
-# Derived
+# The derived rights
 
 
 def test_every_route_has_a_row() -> None:
-    """Also one that needs no right: it says so."""
+    """A route that needs no right must be listed too."""
     assert known_routes() == set(PATHS)
     with pytest.raises(ValueError, match=r"no row in ops/rights\.py for /tags"):
         rights(["bucket_write_policy"], ["/", "/tags"], ALL)
@@ -150,7 +151,7 @@ QUIET = ALL._replace(log_store="", has_callbacks=False, names_callers=False, has
         (READ, ["/form"], QUIET, set()),
         (WRITE, ["/callback"], QUIET, set()),
         (WRITE, ["/callback"], QUIET._replace(has_callbacks=True), {"oss:GetObject"}),
-        # With AUTH=anonymous the route refuses, unless everybody may list the shared folder.
+        # With AUTH=anonymous, the route works only if everybody may list the shared folder.
         (WRITE, ["/uploads"], QUIET, set()),
         (WRITE + READ, ["/uploads"], QUIET, set()),
         (READ, ["/uploads"], QUIET, {"oss:ListObjects", "oss:GetObject"}),
@@ -175,7 +176,7 @@ def test_the_function_role_needs_what_its_routes_do(
     [
         (READ + WRITE, ["/form", "/multipart", "/uploads", "/callback"], set()),
         (WRITE, ["/signed-url"], set()),
-        # A signed URL is for an object: nobody lists with one.
+        # A signed URL is for one object, so nobody can list with it.
         (READ + WRITE, ["/signed-url", "/form"], {"oss:GetObject"}),
         (["bucket_read_write_policy"], ["/signed-url"], {"oss:GetObject"}),
         (WRITE, ["/"], {"oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"}),
@@ -185,7 +186,7 @@ def test_the_function_role_needs_what_its_routes_do(
 def test_the_upload_role_needs_what_it_is_assumed_for(
     policies: list[str], routes: list[str], actions: set[str]
 ) -> None:
-    """With tokens closed nobody gets to use the rest."""
+    """If the routes for tokens are closed, nobody can use the other rights of the upload role."""
     found = rights(policies, routes, ALL)
     assert {one.action for one in found.upload_role} == actions
     assert ("sts:AssumeRole" in {one.action for one in found.function_role}) == bool(actions)
@@ -212,7 +213,7 @@ def test_each_right_is_there_once_and_says_all_reasons() -> None:
 
 
 def policy_text(action: str, more: str = "", members: str = "") -> str:
-    """A template with a statement that allows this on the caller's own keys."""
+    """Return a template with a statement that allows `action` on the caller's own keys."""
     resource = "acs:oss:*:*:{{ bucket }}/{{ keys }}"
     statement = f'"Effect": "Allow", "Action": "{action}", "Resource": "{resource}"{members}'
     return f'{{"Version": "1", "Statement": [{{{statement}}}{more}]}}'
@@ -234,7 +235,7 @@ def test_the_upload_role_needs_what_an_operators_own_policy_allows(tmp_path: Pat
         '{"Bool": {"acs:SecureTransport": "true"}}',
     )
     assert found.unbounded == ()
-    # No signed URL, no form: a token could not do it either.
+    # No signed URL or form can upload, because a token cannot upload either.
     assert "oss:PutObject" not in {one.action for one in found.function_role}
 
 
@@ -246,7 +247,7 @@ def test_what_a_policy_denies_no_role_needs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("action", ["oss:*", "oss:Put*", "*", "oss:GetObjec?"])
 def test_from_a_wildcard_no_right_follows(tmp_path: Path, action: str) -> None:
-    """What the operator gives the role for it is the operator's choice."""
+    """The operator decides which rights the upload role has for such a policy."""
     found = of_own(tmp_path, policy_text(action))
     assert found.upload_role == ()
     assert [Path(name).name for name in found.unbounded] == ["own.json.j2"]
@@ -256,7 +257,7 @@ def test_nor_from_all_actions_but_some(tmp_path: Path) -> None:
     text = policy_text("oss:DeleteObject").replace('"Action"', '"NotAction"')
     found = of_own(tmp_path, text)
     assert (found.upload_role, len(found.unbounded)) == ((), 1)
-    # It may allow both.
+    # The policy may allow reading and writing.
     assert {one.action for one in found.function_role} >= {"sts:AssumeRole", "oss:PutObject"}
 
 
@@ -275,7 +276,7 @@ def test_rights_are_said_by_resource() -> None:
     assert said([whole], ALL) == "oss:ListObjects on acs:oss:*:*:my-bucket"
 
 
-# The documents
+# The pages in docs/
 
 
 def test_the_docs_name_each_right_and_no_other() -> None:
@@ -294,7 +295,7 @@ def test_the_docs_name_each_right_and_no_other() -> None:
     assert named["upload role"] == {one.action for one in found.upload_role}
 
 
-# In the sandbox: enough, and nothing too much
+# In the sandbox: the rights are enough, and each of them is needed
 
 NEEDING = {
     "sts:AssumeRole": {*FLOWS["/"], "signed get", "callback"},
@@ -304,7 +305,7 @@ NEEDING = {
     "oss:GetObject": {"callback", "details"},
     "oss:ListObjects": {"list", "details"},
 }
-"""By action of the function role: what fails without."""
+"""For each action of the function role, the flows that fail without it."""
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +316,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
         POLICY_FILE="bucket_read_write_policy",
         CALLER_TOKENS_PER_MINUTE="0",
     ) as cloud:
-        # Only now is it known where the function answers.
+        # The address of the function is known only after it has started.
         cloud.env["CALLBACK_URL"] = f"{cloud.url}/callback"
         yield cloud
 

@@ -1,5 +1,5 @@
-"""`make roles`: with exactly the printed rights every enabled route works. Without one of them a
-named flow fails. The roles of template.yml have the same rights."""
+"""`make roles`: with exactly the printed rights, every enabled route works. If one of the rights is
+missing, the named flows fail. The roles of template.yml have the same rights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ANOTHER = SECRET[::-1]
 READ_WRITE = "bucket_read_write_policy"
 TOKEN_WRITES = {"token put", "token parts", "token aborted"}
 
-# In the sandbox: enough, and nothing too much
+# In the sandbox: the rights are enough, and each of them is needed
 
 DEPLOYMENTS: dict[str, tuple[Env, set[str], dict[str, set[str]]]] = {
     "everything": (
@@ -91,17 +91,18 @@ DEPLOYMENTS: dict[str, tuple[Env, set[str], dict[str, set[str]]]] = {
         },
     ),
 }
-"""Variables, the flows that work, and by role and action what fails without."""
+"""For each deployment: its variables, the flows that work, and for each role and action the flows
+that fail without this right."""
 
 
 @contextmanager
 def deployed(folder: Path, variables: Env) -> Iterator[RunningCloud]:
-    """The function with these; CALLBACK_URL="" stands for its own."""
+    """Run the function with these variables. CALLBACK_URL="" means the function's own /callback."""
     given = {**variables, "CALLER_TOKENS_PER_MINUTE": "0"}
     has_callbacks = given.pop("CALLBACK_URL", None) is not None
     with running_cloud(folder, is_public_closed=False, **given) as cloud:
         if has_callbacks:
-            # Only now is it known where the function answers.
+            # The address of the function is known only after it has started.
             cloud.env["CALLBACK_URL"] = f"{cloud.url}/callback"
         if "MULTIPART_SECRET" not in given:
             del cloud.env["MULTIPART_SECRET"]
@@ -121,13 +122,13 @@ def give(cloud: RunningCloud, documents: Documents) -> None:
 
 
 def with_one_right_less(documents: Documents) -> Iterator[tuple[str, Documents]]:
-    """By role and action: the documents without it."""
+    """Yield each right, as role and action, with the documents without this right."""
     for name in ("function", "upload"):
         policy = documents[f"{name}-policy"] or {"Statement": []}
         for place, statement in enumerate(policy["Statement"]):
             for action in statement["Action"]:
                 changed = copy.deepcopy(policy)
-                # Of what has no other action, one that nobody asks for.
+                # A statement needs an action, so the last one becomes an action without use.
                 left = [one for one in statement["Action"] if one != action]
                 changed["Statement"][place]["Action"] = left or ["oss:GetBucketInfo"]
                 yield f"{name} {action}", {**documents, f"{name}-policy": changed}
@@ -153,7 +154,7 @@ def test_every_right_is_enough_and_none_is_too_much(tmp_path: Path, deployment: 
     assert lost == needing
 
 
-# And in the template
+# The roles of template.yml
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def test_it_prints_what_the_templates_roles_have(template: dict[str, Any], stack
         assert documents[f"{name}-trust"] == trust
 
 
-# As it is run
+# The command as users run it
 
 
 def test_stdout_is_json_and_stderr_says_where_each_document_goes() -> None:
@@ -258,7 +259,7 @@ def test_the_names_are_the_deployments() -> None:
         ({"AccountID": "me"}, ["AccountID: ", "digits"]),
         ({"ROLE_ARN": "acs:ram::1:user/me"}, ["ROLE_ARN: ", ":role/"]),
         ({"FUNCTION_ROLE_ARN": "runner"}, ["FUNCTION_ROLE_ARN: ", ":role/"]),
-        # A * would open the logs of others.
+        # A * would allow access to other logs.
         ({"LOG_PROJECT": "*"}, ["LOG_PROJECT: ", "2 to 63"]),
         ({"LOG_PROJECT": "mine", "LOG_STORE": "a/logstore/*"}, ["LOG_STORE: ", "2 to 63"]),
         ({"FUNCTION_NAME": "a b"}, ["FUNCTION_NAME: ", "1 to 50"]),
@@ -306,7 +307,7 @@ def test_what_follows_from_no_policy_is_said_and_not_guessed() -> None:
     assert "add yourself the rights that a token with all_policy should have" in done.stderr
 
 
-# Faults, planted: the test in the sandbox would see them
+# Deliberate faults, which the test in the sandbox must detect
 
 
 @pytest.mark.parametrize(

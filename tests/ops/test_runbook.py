@@ -1,5 +1,5 @@
-"""docs/runbook.md has a row for each line that `make smoke` and `make doctor` print, and no other;
-what docs/incident.md says to do does what it says there."""
+"""docs/runbook.md has a row for each line that `make smoke` and `make doctor` print, and no other
+row. The steps of docs/incident.md have the effects that the page names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ONLY_IF_NOTHING_ANSWERS = "all else"
 
 
 def rows(command: str, text: str = RUNBOOK) -> list[str]:
-    """The names of the lines, in the order of the table of a command."""
+    """Return the names of a command's lines, in the order of its table."""
     section = text.partition(f"\n## make {command}\n")[2].partition("\n## ")[0]
     table = section.partition("|---|---|---|\n")[2].partition("\n\n")[0]
     cells = [re.split(r" \| ", row.strip("| \n")) for row in table.splitlines()]
@@ -75,7 +75,7 @@ def test_what_the_runbook_and_the_incident_page_set_are_variables() -> None:
 
 
 def asked(cloud: RunningCloud, login: str, **changes: str) -> dict[str, Any]:
-    """What the function answers to a login, with these variables set on the day of an incident."""
+    """Return the function's answer to a login, with the variables that an incident needs."""
     request = Request("GET", "/", {"access_token": login}, {}, b"")
     with closing(App({**cloud.env, **changes})) as app:
         answer: dict[str, Any] = json.loads(app.respond(lambda: request).body)
@@ -88,14 +88,14 @@ def test_the_variables_of_the_incident_page_do_what_it_says(tmp_path: Path) -> N
         token = Token.of(asked(cloud, mallory))
         assert asked(cloud, mallory, DENIED_CALLERS="mallory")["ErrorCode"] == "CallerDenied"
         assert asked(cloud, alice, DENIED_CALLERS="mallory")["StatusCode"] == 200
-        # "It works until its Expiration."
+        # The page says: "It works until its Expiration."
         token.oss2("v4").put_object(f"{token.prefix}a", b"x")
         assert asked(cloud, alice, JWT_SECRET="new" * 12)["ErrorCode"] == "InvalidToken"
         soon = str(int(time.time()) + 1)
         while time.time() < int(soon) + 1:
             time.sleep(0.1)
         assert asked(cloud, alice, LOGINS_NOT_BEFORE=soon)["ErrorCode"] == "ExpiredToken"
-        # "detach every policy from the upload role"
+        # The page says: "detach every policy from the upload role"
         identities, account = cloud.cloud.identities, "acs:ram::1234567890123456"
         identities.attach(cloud.env["ROLE_ARN"])
         with pytest.raises(oss2.exceptions.AccessDenied):

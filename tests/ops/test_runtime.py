@@ -1,4 +1,4 @@
-"""Where a Python 3.10 is looked for, with programs that answer as one."""
+"""Where the tools look for a Python 3.10, tested with scripts that answer like one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.runtime import Python, find, find_or_this
 
 @pytest.fixture(autouse=True)
 def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No Python 3.10 but those that a test puts there."""
+    """This machine has no Python 3.10 except those that a test makes."""
     other = program(tmp_path / "other" / "python", "cpython-311 3.11.7 /opt/python3.11")
     monkeypatch.setattr(sys, "executable", str(other))
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "first"), str(tmp_path / "bin")]))
@@ -34,7 +34,7 @@ def answering(path: str) -> str:
 
 
 def test_it_is_known_by_its_own_path_spaces_included(tmp_path: Path) -> None:
-    """The package is served without a PATH, on which alone pyenv's or a container's is found."""
+    """The package runs without a PATH, so the absolute path of the Python must be known."""
     program(tmp_path / "bin" / "python3.10", answering("/opt/python 3.10/bin/python3.10"))
     assert find() == Python("/opt/python 3.10/bin/python3.10", "3.10.13", "cpython-310")
 

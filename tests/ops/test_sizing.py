@@ -1,4 +1,5 @@
-"""docs/sizing.md says what docs/sizing.toml and the formula say; the numbers are computed anew."""
+"""docs/sizing.md agrees with docs/sizing.toml and the formula. These tests compute the numbers
+again."""
 
 from __future__ import annotations
 
@@ -19,20 +20,20 @@ YAML = (ROOT / "s.yaml").read_text("utf-8")
 
 
 def rows(name: str) -> list[list[str]]:
-    """The cells of one of the page's tables, without its head."""
+    """Return the cells of one of the page's tables, without its head."""
     table = TEXT.partition(f"<!-- {name}: made by `make docs` -->")[2].partition("<!-- until")[0]
     return [line.strip("| ").split(" | ") for line in table.strip().splitlines()[2:]]
 
 
 def number(cell: str) -> float:
-    """The first number of a cell."""
+    """Return the first number in a cell."""
     found = re.search(r"[0-9][0-9,]*(?:\.[0-9]+)?", cell)
     assert found, cell
     return float(found[0].replace(",", ""))
 
 
 def test_the_tables_are_those_of_today() -> None:
-    """Else: make docs."""
+    """If this test fails, run `make docs`."""
     assert sizing.page(TEXT, READ) == TEXT
 
 
@@ -43,7 +44,7 @@ def test_a_table_without_its_place_is_told() -> None:
 
 @pytest.mark.parametrize("name", sorted({one.name for one in (*READ.facts, *READ.inputs)}))
 def test_each_number_is_on_the_page(name: str) -> None:
-    """So that a changed one makes the test above red."""
+    """A changed number must make the test above fail."""
 
     def changed(lines: tuple[Line, ...]) -> tuple[Line, ...]:
         return tuple(
@@ -55,7 +56,7 @@ def test_each_number_is_on_the_page(name: str) -> None:
 
 
 def test_the_table_by_devices_is_what_the_formula_says() -> None:
-    """The formula of the page, written a second time."""
+    """This test has its own copy of the page's formula."""
     found = iter(rows("devices"))
     seconds_kept = [VALUE["token_seconds"] - 300, VALUE["long_token_seconds"] - 300]
     for devices, way in product(DEVICES, range(4)):
@@ -80,11 +81,11 @@ def test_the_table_by_devices_is_what_the_formula_says() -> None:
 
 
 def test_the_price_is_that_of_the_published_factors() -> None:
-    """By hand: a million calls, of 0.1 s each, at 0.1 vCPU and 128 MB."""
+    """Computed by hand: a million calls of 0.1 s each, at 0.1 vCPU and 128 MB."""
     units = sizing.cu(VALUE, 0.1, calls=1e6, busy=1e5, idle=0)
     assert units == pytest.approx(7_500 + 10_000 + 1_875)
     assert sizing.usd(VALUE, units) == pytest.approx(0.3875)
-    # And as docs/deploy.md says it.
+    # docs/deploy.md names the same price.
     assert "0.39 USD" in (ROOT / "docs" / "deploy.md").read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""`make smoke` against the real function and sandbox: its passed checks, and its uploads."""
+"""`make smoke` against the real function and sandbox: the checks that pass, and the uploads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_it_passes_against_the_function_that_anybody_may_call(function: RunningF
         ("yes", "", "PASS", "may replace"),
         ("no", "", "PASS", "refused"),
         ("no", "no", "PASS", "refused"),
-        # As a bucket without the stack's rule.
+        # This bucket lacks the stack's rule against overwriting.
         ("yes", "no", "FAIL", "a token replaced an object"),
     ],
 )
@@ -77,7 +77,7 @@ def test_it_says_which_signature_each_client_uses_and_what_makes_it_v4(
     for client, line in lines.items():
         table.check(f"OSS signature: {client}", "NOTE", "V1 by default", line)
     table.check("OSS signature: alibabacloud-oss-v2", "NOTE", "V4 always")
-    # Nothing was found wrong: they are not counted.
+    # NOTE lines report no fault, so they are not counted.
     looked_at = sum(outcome == "WARN" for outcome, _ in table.lines.values())
     assert f", {looked_at} to look at" in table.text.splitlines()[-1]
     without = smoke(function.url)
@@ -115,7 +115,7 @@ def test_for_a_caller_it_makes_the_login_with_the_deployments_secret(
 
 
 def test_it_makes_no_login_that_nobody_asked_for(login_function: RunningFunction) -> None:
-    """The host of URL would see it."""
+    """The host of URL would see the login."""
     table = smoke(login_function.url, JWT_SECRET=login_function.cloud.env["JWT_SECRET"])
     table.check("token", "FAIL", "AUTH=jwt", "CALLER=alice", "JWT_SECRET", "make login")
 
@@ -161,7 +161,7 @@ def test_the_limit_of_an_answer_is_what_android_holds_its_uploads_for() -> None:
 
 @contextmanager
 def with_an_operator(running: RunningFunction, folder: Path, *actions: str) -> Iterator[str]:
-    """The function's URL, whose tokens lead to an OSS that knows the operator's own key too."""
+    """Yield the function's URL. Its tokens lead to an OSS that knows the operator's own key too."""
     made, account = running.cloud.cloud, "1234567890123456"
     role = made.identities.role(running.cloud.env["ROLE_ARN"])
     assert role is not None
@@ -300,7 +300,7 @@ def say(server: socket.socket, text: bytes) -> None:
 
 
 def test_an_answer_that_drips_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each read is quick, so that no time-out of the socket's would ever end it."""
+    """Each read is quick, so the socket's own timeout would never end the exchange."""
     monkeypatch.setattr(wire, "GIVE_UP_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         answer = threading.Thread(target=drip, args=(server,))
@@ -313,7 +313,8 @@ def test_an_answer_that_drips_ends_all_the_same(monkeypatch: pytest.MonkeyPatch)
 def test_a_socket_that_is_closed_as_it_is_given_up_is_no_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Both time-outs are as long; what a thread raises is an error here."""
+    """The socket's own timeout has the same length as GIVE_UP_SECONDS, so the socket may already be
+    closed. pytest reports an exception in a thread as an error."""
     hang_up = socket.socket.shutdown
 
     def too_late(sock: socket.socket, how: int) -> None:
@@ -332,7 +333,7 @@ def drip(server: socket.socket) -> None:
             time.sleep(0.05)
 
 
-# As it is run
+# The command as users run it
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,5 @@
-"""`make smoke UPLOAD=1 ACL=1`: whether a token can publish, and that nothing stays public (A6)."""
+"""`make smoke UPLOAD=1 ACL=1`: whether a token can publish an object, and that no object stays
+public (finding A6)."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ PUBLIC, PRIVATE, CLEAN_UP = acl.NAMES
 
 @contextmanager
 def running_open(folder: Path, **variables: str) -> Iterator[RunningFunction]:
-    """The function whose tokens may set ACLs, as those of the real OSS may be able to."""
+    """A function whose tokens may set ACLs. Tokens at the real OSS may also be able to do this."""
     actions = ["oss:PutObject", "oss:PutObjectAcl"]
     resource = "acs:oss:*:*:{{ bucket }}/{{ keys }}"
     statement = {"Effect": "Allow", "Action": actions, "Resource": resource}
@@ -59,7 +60,7 @@ def own_key(open_function: RunningFunction) -> dict[str, str]:
 def at_oss(
     running: RunningFunction, fault: Fault = sound, *, before: Fault = sound
 ) -> Iterator[str]:
-    """The function's URL, whose tokens lead to an OSS that makes mistakes."""
+    """Yield the function's URL. Its tokens lead to an OSS that makes mistakes."""
 
     def lead(exchange: Exchange) -> None:
         endpoint = oss_url.rstrip("/")
@@ -73,20 +74,20 @@ def at_oss(
 
 
 def tried_in(running: RunningFunction) -> list[ObjectInfo]:
-    """The objects that this was tried with."""
+    """Return the test objects that exist in the bucket."""
     made = running.cloud.cloud
     found = made.storage.keys_from(made.bucket, b"", inclusive=True, prefix=b"", limit=999)
     return [info for info in found if acl.NAME in info.key]
 
 
 def checked(running: RunningFunction, url: str = "", **env: str) -> tuple[Table, list[ObjectInfo]]:
-    """The table, and the objects that were made on the way and are still there."""
+    """Return the table, and the objects that the run made and did not delete."""
     before = {info.key for info in tried_in(running)}
     table = smoke(url or running.url, **FULL, **env)
     return table, [info for info in tried_in(running) if info.key not in before]
 
 
-# What a request is
+# The kinds of requests
 
 
 def publishes(exchange: Exchange) -> bool:
@@ -107,7 +108,7 @@ def looks(exchange: Exchange) -> bool:
 
 
 def refused(*which: Callable[[Exchange], bool]) -> dict[str, Fault]:
-    """An OSS that denies such requests."""
+    """Return the faults of an OSS that denies these kinds of requests."""
 
     def before(exchange: Exchange) -> None:
         if any(is_one(exchange) for is_one in which):
@@ -129,11 +130,11 @@ def hang_up(exchange: Exchange) -> None:
     raise ConnectionError
 
 
-# How it ends
+# The results
 
 
 def test_a_refused_upload_passes_and_leaves_nothing(function: RunningFunction) -> None:
-    """A6: the sandbox asks for PutObjectAcl."""
+    """The sandbox requires PutObjectAcl (finding A6)."""
     table, left = checked(function)
     assert not table.failed, table.text
     table.check(PUBLIC, "PASS", "OSS refused the upload")
@@ -145,7 +146,7 @@ def test_a_refused_upload_passes_and_leaves_nothing(function: RunningFunction) -
 def test_a_token_that_publishes_fails_and_its_object_is_private_again(
     open_function: RunningFunction,
 ) -> None:
-    """A6: nothing looked, so a bucket without BlockPublicAccess stayed open."""
+    """No check tried this, so a bucket without BlockPublicAccess stayed open (finding A6)."""
     table, left = checked(open_function)
     assert table.failed == {PUBLIC}, table.text
     table.check(PUBLIC, "FAIL", "everybody can read them", "Block Public Access")
@@ -158,7 +159,7 @@ def test_a_token_that_publishes_fails_and_its_object_is_private_again(
 
 
 def test_the_object_holds_one_harmless_text(open_function: RunningFunction) -> None:
-    """A6: for a moment everybody may read it."""
+    """For a moment everybody may read the object (finding A6)."""
     seen = []
 
     def look(exchange: Exchange) -> None:
@@ -171,7 +172,7 @@ def test_the_object_holds_one_harmless_text(open_function: RunningFunction) -> N
 
 
 def test_without_acl_nothing_is_published(open_function: RunningFunction) -> None:
-    """A6: it is asked for, or it is not done."""
+    """An object is made public only if ACL=1 is set (finding A6)."""
     before = tried_in(open_function)
     table = smoke(open_function.url, UPLOAD="1")
     assert PUBLIC not in table.lines
@@ -181,7 +182,7 @@ def test_without_acl_nothing_is_published(open_function: RunningFunction) -> Non
 def test_the_operators_own_key_deletes_the_object(
     open_function: RunningFunction, own_key: dict[str, str]
 ) -> None:
-    """A6: as any object of the smoke test."""
+    """The operator's key also deletes the other objects of the smoke test (finding A6)."""
     table, left = checked(open_function, **own_key)
     table.check(PRIVATE, "PASS", "by PutObjectACL")
     table.check(CLEAN_UP, "PASS", "operator's own key")
@@ -191,7 +192,7 @@ def test_the_operators_own_key_deletes_the_object(
 def test_where_nothing_can_be_uploaded_nothing_is_published(
     login_function: RunningFunction, login: str
 ) -> None:
-    """A6: if every upload is refused, this proves nothing about ACLs."""
+    """If every upload is refused, the refusal proves nothing about ACLs (finding A6)."""
     url = f"{login_function.url}?policy=bucket_read_policy"
     table, left = checked(login_function, url, LOGIN=login)
     for name in acl.NAMES:
@@ -200,7 +201,7 @@ def test_where_nothing_can_be_uploaded_nothing_is_published(
 
 
 def test_what_is_stored_and_cannot_be_read_passes(open_function: RunningFunction) -> None:
-    """A6: a bucket that ignores public ACLs. The ACL goes all the same."""
+    """The bucket ignores public ACLs. The object is made private anyway (finding A6)."""
 
     def ignore(exchange: Exchange) -> None:
         if looks(exchange):
@@ -214,7 +215,7 @@ def test_what_is_stored_and_cannot_be_read_passes(open_function: RunningFunction
 
 
 def test_a_prefix_that_has_to_be_quoted_is_looked_at_where_it_was_written(tmp_path: Path) -> None:
-    """A6: another URL would answer 403, and all would seem well."""
+    """With a wrong URL, OSS would answer 403, and the check would pass (finding A6)."""
     with running_open(tmp_path, OBJECT_PREFIX="a%2Fb+c%/") as running:
         table, left = checked(running)
     table.check(PUBLIC, "FAIL", "everybody can read them")
@@ -227,16 +228,17 @@ def test_a_prefix_that_has_to_be_quoted_is_looked_at_where_it_was_written(tmp_pa
     [({"ACL": "1"}, "ACL=1 needs UPLOAD=1"), ({"ACL": "yes", "UPLOAD": "1"}, "ACL must be 1 or 0")],
 )
 def test_acl_alone_is_an_error_of_usage(env: dict[str, str], word: str) -> None:
-    """A6: it would publish without having uploaded."""
+    """ACL=1 alone would publish an object without the checks of UPLOAD=1 (finding A6)."""
     with pytest.raises(UsageError, match=word):
         read_options({"URL": "https://a.example", **env})
 
 
-# What takes it back
+# Ways to make the object private again
 
 
 def test_who_may_not_change_an_acl_overwrites_the_object(open_function: RunningFunction) -> None:
-    """A6: an OSS that asks for PutObject alone refuses PutObjectACL to the same token."""
+    """If OSS requires only PutObject for an ACL in an upload, it still refuses PutObjectACL to this
+    token (finding A6)."""
     with at_oss(open_function, **refused(changes_acl)) as url:
         table, left = checked(open_function, url)
     table.check(PUBLIC, "FAIL", "everybody can read them")
@@ -247,7 +249,7 @@ def test_who_may_not_change_an_acl_overwrites_the_object(open_function: RunningF
 def test_what_a_token_cannot_take_back_the_operators_key_does(
     open_function: RunningFunction, own_key: dict[str, str]
 ) -> None:
-    """A6: never left public while there is a way."""
+    """The object does not stay public if any way is left (finding A6)."""
 
     def tokens(is_one: Callable[[Exchange], bool]) -> Callable[[Exchange], bool]:
         return lambda exchange: is_one(exchange) and "x-oss-security-token" in exchange.headers
@@ -265,7 +267,7 @@ def test_what_a_token_cannot_take_back_the_operators_key_does(
 def test_what_nobody_could_take_back_is_a_fault_that_names_it(
     open_function: RunningFunction,
 ) -> None:
-    """A6: never silently."""
+    """An object that stays public is always reported (finding A6)."""
     with at_oss(open_function, **refused(changes_acl, overwrites)) as url:
         table, left = checked(open_function, url)
     (info,) = left
@@ -277,7 +279,7 @@ def test_what_nobody_could_take_back_is_a_fault_that_names_it(
 def test_an_acl_that_is_changed_and_changes_nothing_is_noticed(
     open_function: RunningFunction,
 ) -> None:
-    """A6: what counts is what a stranger gets."""
+    """The check passes only if a request without a signature is refused (finding A6)."""
 
     def still(exchange: Exchange) -> None:
         if looks(exchange):
@@ -291,7 +293,8 @@ def test_an_acl_that_is_changed_and_changes_nothing_is_noticed(
 def test_the_version_that_an_overwriting_leaves_public_is_noticed(
     open_function: RunningFunction, own_key: dict[str, str]
 ) -> None:
-    """A6: a bucket with versioning keeps the public one under the private one."""
+    """In a bucket with versioning, the public version still exists below the private one (finding
+    A6)."""
     gone = []
 
     def before(exchange: Exchange) -> None:
@@ -320,11 +323,11 @@ def test_the_version_that_an_overwriting_leaves_public_is_noticed(
     assert len(gone) == 1
 
 
-# Faults on the way
+# Network faults
 
 
 def test_an_upload_whose_answer_is_lost_is_taken_back(open_function: RunningFunction) -> None:
-    """A6: it may be stored for all that the client knows."""
+    """The object may be stored, but the client cannot know it (finding A6)."""
 
     def lose(exchange: Exchange) -> None:
         if publishes(exchange):
@@ -340,7 +343,7 @@ def test_an_upload_whose_answer_is_lost_is_taken_back(open_function: RunningFunc
 def test_an_upload_that_never_arrived_is_no_proof_and_leaves_nothing(
     open_function: RunningFunction,
 ) -> None:
-    """A6: "cannot be reached" is no refusal."""
+    """The result "cannot be reached" is not a refusal (finding A6)."""
 
     def lose(exchange: Exchange) -> None:
         if publishes(exchange):
@@ -357,7 +360,7 @@ def test_an_upload_that_never_arrived_is_no_proof_and_leaves_nothing(
 def test_an_oss_that_goes_away_after_the_upload_is_said_to_hold_it(
     open_function: RunningFunction,
 ) -> None:
-    """A6: nothing can be done any more, so it is said."""
+    """Nothing more can be done, so the table says that the object may be public (finding A6)."""
     published: list[Exchange] = []
 
     def vanish(exchange: Exchange) -> None:
@@ -374,7 +377,7 @@ def test_an_oss_that_goes_away_after_the_upload_is_said_to_hold_it(
 
 
 def test_a_look_that_fails_is_no_proof(open_function: RunningFunction) -> None:
-    """A6: neither that it is public nor that it is not."""
+    """After a failed read, nobody knows whether the object is public (finding A6)."""
 
     def busy(exchange: Exchange) -> None:
         if looks(exchange):
@@ -388,7 +391,7 @@ def test_a_look_that_fails_is_no_proof(open_function: RunningFunction) -> None:
 
 
 def test_an_upload_that_oss_fails_is_no_refusal(open_function: RunningFunction) -> None:
-    """A6: a 500 may come after it was stored."""
+    """OSS may answer 500 after it has stored the object (finding A6)."""
 
     def fail(exchange: Exchange) -> None:
         if publishes(exchange):
@@ -408,7 +411,7 @@ def test_an_upload_that_oss_fails_is_no_refusal(open_function: RunningFunction) 
 def test_a_fault_of_our_own_takes_it_back_first(
     open_function: RunningFunction, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A6: every way out leads past it."""
+    """Even an exception in our own code makes the object private first (finding A6)."""
     before = tried_in(open_function)
     mocker.patch.object(acl, "_look", side_effect=[RuntimeError("a bug"), "AccessDenied"])
     with pytest.raises(RuntimeError, match="a bug"):
@@ -420,7 +423,8 @@ def test_a_fault_of_our_own_takes_it_back_first(
 
 # Interruptions
 
-# As in a terminal: what is ignored where the tests run would be ignored there too.
+# The child would ignore the signals that the test process ignores. So it sets them as in a
+# terminal.
 RUN = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -444,7 +448,7 @@ def test_ctrl_c_waits_until_it_is_private_again(
     when: Callable[[Exchange], bool],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A6: it would have left the object public."""
+    """Ctrl-C could have left the object public (finding A6)."""
     before = tried_in(open_function)
     pressed: list[Exchange] = []
 
@@ -471,7 +475,7 @@ def test_ctrl_c_waits_until_it_is_private_again(
 def test_what_is_said_last_shows_no_secret(
     open_function: RunningFunction, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A6: a faulty server may quote one in an error's code."""
+    """A faulty server may quote a secret as the code of an error (finding A6)."""
     secrets = []
 
     def press(exchange: Exchange) -> None:
@@ -496,7 +500,7 @@ def test_what_is_said_last_shows_no_secret(
 def test_an_ended_make_smoke_leaves_nothing_public(
     open_function: RunningFunction, number: signal.Signals
 ) -> None:
-    """A6: as it is run: Ctrl-C, `kill`, and a terminal that is closed."""
+    """The command ends by Ctrl-C, by `kill`, or with its terminal (finding A6)."""
     before = tried_in(open_function)
     started = threading.Event()
     process: list[subprocess.Popen[str]] = []
@@ -527,7 +531,7 @@ def test_an_ended_make_smoke_leaves_nothing_public(
 
 
 def test_beside_the_main_thread_signals_are_let_alone(open_function: RunningFunction) -> None:
-    """A6: only the main thread may set them."""
+    """Only the main thread may set signal handlers (finding A6)."""
     tables: list[Table] = []
     thread = threading.Thread(target=lambda: tables.append(checked(open_function)[0]))
     thread.start()

@@ -1,4 +1,5 @@
-"""Whatever a faulty function answers, the judges answer in words: they never raise, never quote."""
+"""Whatever a faulty function answers, the functions that judge it return faults in words. They
+never raise, and never quote secrets."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def reply(body: bytes, status: int = 200, headers: tuple[tuple[str, str], ...] =
 
 
 def all_faults(answer: Reply) -> list[str]:
-    """What every judge says of it."""
+    """Return the faults that all judging functions find in an answer."""
     faults = [
         *contract.header_faults(answer),
         *contract.failure_faults(answer, 404),
@@ -99,7 +100,7 @@ QUICK = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @QUICK
 @given(changes=st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=4))
 def test_any_change_to_a_token_is_judged(changes: dict[str, Any]) -> None:
-    """A change to a member that is checked is a fault, unless it is no change."""
+    """A changed value of a checked member is a fault."""
     document = {**SOUND, **changes}
     faults = all_faults(reply(json.dumps(document).encode()))
     assert all(isinstance(fault, str) and fault for fault in faults)

@@ -1,4 +1,4 @@
-"""`make smoke` where the bucket has a domain, or the public endpoint is closed to the account."""
+"""`make smoke` if the bucket has a domain, or if the account may not use the public endpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORBIDDEN = b"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def token(endpoint: str, **more: object) -> dict[str, Any]:
-    """A token for that endpoint, as the function answers it."""
+    """Return an answer of the function: a token for this endpoint."""
     scope = {"Bucket": "my-bucket", "Region": "cn-hangzhou", "Prefix": "uploads/"}
     return {
         "StatusCode": 200,
@@ -44,7 +44,7 @@ def test_a_closed_public_endpoint_is_named_with_what_to_do() -> None:
     assert first.finding.outcome is Outcome.FAIL
     for word in ("PublicEndpointForbidden", "OSS_ENDPOINT", "docs/deploy.md", "2025-03-20"):
         assert word in first.finding.detail
-    # A refusal for that reason proves nothing about policies.
+    # A refusal because of the endpoint proves nothing about policies.
     assert {check.finding.outcome for check in neighbours} == {Outcome.SKIP}
     assert {check.finding.detail for check in neighbours} == {
         "OSS refuses data calls at this endpoint"
@@ -54,7 +54,7 @@ def test_a_closed_public_endpoint_is_named_with_what_to_do() -> None:
 def test_it_uploads_by_a_domain_of_the_bucket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing resolves such a name here: it is told where the sandbox is."""
+    """This machine may not resolve files.localhost, so the test resolves it."""
     real = socket.getaddrinfo
 
     def resolved(host: Any, *args: Any, **more: Any) -> Any:
@@ -102,7 +102,7 @@ def test_a_name_that_cannot_be_resolved_is_said_once_with_what_to_do(
     lines = upload.check_upload(token(f"{scheme}://{host}", Cname=is_own), None)
     first, *others = [check.finding for check in lines]
     assert first.outcome is Outcome.FAIL
-    # As oss2 asks.
+    # oss2 puts the bucket's name before the host.
     asked = host if is_own else f"my-bucket.{host}"
     said = f"OSS cannot be reached: {scheme}://{asked}: the name cannot be resolved"
     assert first.detail == (f"{said}: {words}" if words else said)
@@ -114,7 +114,7 @@ def test_a_name_that_cannot_be_resolved_is_said_once_with_what_to_do(
 def test_a_certificate_for_another_name_is_said_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a domain's is before there is one of its own: OSS then shows that of aliyuncs.com."""
+    """A domain may not have its own certificate yet. OSS then uses the one of aliyuncs.com."""
     pem = certificate(tmp_path, "oss.example.com")
     for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(variable, str(pem))

@@ -1,4 +1,5 @@
-"""What the smoke test has to notice: each test makes one mistake, in front of the real function."""
+"""Faults that the smoke test must detect. Each test adds one mistake to the real function's
+answers."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ def test_compression_that_nobody_asked_for(function: RunningFunction) -> None:
     table = smoke_with(function, compress)
     table.check("token", "FAIL", "compressed")
     table.check("headers", "FAIL", "Content-Encoding is gzip")
-    # It asked for it.
+    # iOS asks for compressed answers.
     table.check("iOS", "PASS")
 
 
@@ -166,7 +167,7 @@ def stamp(seconds: float) -> str:
 
 
 def test_an_expiration_with_an_offset(function: RunningFunction) -> None:
-    """Android reads the first 19 characters and takes them for UTC: 8 h too long."""
+    """Android reads the first 19 characters as UTC, so it would use the token 8 h too long."""
     fault = with_member("Expiration", stamp(8 * 3600 + 900)[:-1] + "+08:00")
     table = smoke_with(function, fault)
     table.check("expiration", "FAIL", "offset", "Android ignores")
@@ -267,7 +268,7 @@ def test_a_key_id_that_leaks_beside_a_sound_one(function: RunningFunction) -> No
     def leak(exchange: Exchange) -> None:
         exchange.rewrite(lambda document: document["Scope"].update(Owner="LTAI5tLongLived"))
 
-    smoke_with(function, leak).check("temporary key", "FAIL", "the answer contains the id of")
+    smoke_with(function, leak).check("temporary key", "FAIL", "the answer contains", "long-lived")
 
 
 # Clocks
@@ -401,7 +402,7 @@ def test_a_post_that_is_not_answered(function: RunningFunction) -> None:
 
 
 def test_logins_that_are_not_looked_at(function: RunningFunction, login: str) -> None:
-    """AUTH=anonymous behind a trigger that was thought to want logins."""
+    """The function has AUTH=anonymous, but the operator believes that it checks logins."""
     table = smoke(function.url, LOGIN=login)
     table.check("logins", "FAIL", "a token without a valid login", "none", "altered", "unsigned")
 
@@ -410,7 +411,7 @@ def test_logins_whose_signature_is_not_verified(
     login_function: RunningFunction, login: str
 ) -> None:
     def believe(exchange: Exchange) -> None:
-        # A function that decodes a JWT and forgets to verify it.
+        # Simulate a function that decodes a JWT and forgets to verify it.
         head, found, _ = exchange.target.partition("access_token=")
         if found:
             exchange.target = f"{head}access_token={login}"
@@ -423,11 +424,11 @@ def test_logins_whose_signature_is_not_verified(
     assert "(none)" not in table.lines["logins"][1]
 
 
-# What a token opens
+# Access that a token gives
 
 
 def smoke_under(statements: list[dict[str, Any]], tmp_path: Path, login: str) -> Table:
-    """The table of a function whose policy has these statements."""
+    """Return the table for a function whose policy has these statements."""
     template = tmp_path / "own.json.j2"
     template.write_text(json.dumps({"Version": "1", "Statement": statements}))
     variables = {"AUTH": "jwt", "JWT_SECRET": SECRET, "POLICY_FILE": str(template)}
@@ -436,7 +437,7 @@ def smoke_under(statements: list[dict[str, Any]], tmp_path: Path, login: str) ->
 
 
 def test_a_token_that_opens_the_neighbours_prefix(tmp_path: Path, login: str) -> None:
-    """A template that grants the operator's prefix in place of the caller's."""
+    """This template allows the operator's whole prefix instead of the caller's folder."""
     statements: list[dict[str, Any]] = [
         {
             "Effect": "Allow",
@@ -480,7 +481,7 @@ def test_a_token_that_opens_nothing(function: RunningFunction) -> None:
 
 
 def test_a_token_that_oss_does_not_know_is_no_proof_of_refusal(function: RunningFunction) -> None:
-    """403 is not enough: a wrong key is refused everywhere, and proves nothing."""
+    """OSS refuses a wrong key everywhere, so a 403 alone proves nothing."""
     fault = with_member("SecurityToken", "CAISmade-up")
     table = smoke_with(function, fault, UPLOAD="1")
     table.check("upload", "FAIL", "SecurityToken")
@@ -495,7 +496,7 @@ def test_a_token_that_oss_does_not_know_is_no_proof_of_refusal(function: Running
         "ftp://127.0.0.1",
         "http://127.evil.example",
         "https://[",
-        # oss2 puts http:// in front of it.
+        # oss2 would put http:// before this name.
         "oss.example.com",
     ],
 )
@@ -544,7 +545,7 @@ def test_a_scope_that_oss2_does_not_take(function: RunningFunction) -> None:
 def test_a_secret_that_a_faulty_function_quotes_is_masked(
     login_function: RunningFunction, login: str
 ) -> None:
-    """An error's text is shown, and may quote the login that it refuses."""
+    """The table shows the text of an error, which may quote the refused login."""
     stolen: list[str] = []
 
     def quote(exchange: Exchange) -> None:

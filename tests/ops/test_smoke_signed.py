@@ -1,4 +1,4 @@
-"""Triggers that want signed requests: ACS3 on FC 3.0, and aliyun-fc2 on FC 2.0."""
+"""Triggers that require signed requests: ACS3 on FC 3.0, and aliyun-fc2 on FC 2.0."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLIENTS = ("Android", "iOS", "credentials_uri", "preflight", "page", "other orig
 
 
 def test_the_signature_is_that_of_the_vendors_own_example() -> None:
-    """The request and the signature that the documentation of the signature method works out."""
+    """The vendor's documentation of the signature method has this request and this signature."""
     query = {
         "ImageId": "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd",
         "RegionId": "cn-shanghai",
@@ -68,8 +68,8 @@ def test_a_temporary_keys_token_is_sent_and_signed() -> None:
 
 
 def is_signed(exchange: Exchange) -> bool:
-    """The check of a trigger of authType function, written from the vendor's sample, not from
-    acs3.py."""
+    """Check a signature as a trigger of authType function does. This code follows the vendor's
+    sample, and does not use acs3.py."""
     headers = {name.lower(): value for name, value in exchange.headers.items()}
     try:
         sent = parse_acs3_authorization(headers.get("authorization", ""))
@@ -99,7 +99,7 @@ def is_signed(exchange: Exchange) -> bool:
 
 
 def trigger(exchange: Exchange) -> None:
-    """Plays a trigger of authType function."""
+    """Simulate a trigger of authType function."""
     if not is_signed(exchange):
         exchange.status = 403
         exchange.body = b'{"RequestId":"R","Code":"AccessDenied","Message":"signature"}'
@@ -140,9 +140,9 @@ def test_a_trigger_that_answers_without_a_signature_is_named(function: RunningFu
 
 
 class Fc2:
-    """Plays FC 2.0: its signature, its paths, and the WSGI function behind them.
+    """Simulates FC 2.0: its signature, its paths, and the WSGI function behind them.
 
-    The signature is vendor documentation ("Signature authentication", FC 2.0).
+    The vendor documents the signature ("Signature authentication", FC 2.0).
     """
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class Fc2:
 
 @pytest.fixture
 def fc2(login_function: RunningFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fc2]:
-    """The function that wants logins, deployed on FC 2.0."""
+    """The function with AUTH=jwt, on a simulated FC 2.0."""
     monkeypatch.setattr(index, "_app", login_function.cloud.app)
     served = Fc2()
     with wsgi_server(served) as served.port:
@@ -227,7 +227,7 @@ def test_a_refusal_of_fc_2_that_is_no_json_is_one_clear_line(fc2: Fc2) -> None:
 
 
 def test_a_502_of_fc_2_is_asked_for_once(fc2: Fc2) -> None:
-    """A GET would be sent six times, with half a minute of sleep."""
+    """aliyun-fc2 would send a GET six times, with half a minute between."""
     fc2.answer = ("502 Bad Gateway", b"")
     address = Address("http", "127.0.0.1", fc2.port, "")
     send = fc2_client.sender(address, "service", "function", AccessKey(KEY_ID, SECRET, None))
@@ -236,7 +236,7 @@ def test_a_502_of_fc_2_is_asked_for_once(fc2: Fc2) -> None:
 
 
 def test_a_dead_fc_2_is_found_at_once(fc2: Fc2) -> None:
-    """aliyun-fc2 itself would try for half a minute."""
+    """aliyun-fc2 itself would repeat the connection for half a minute."""
     with listen(0) as listener:
         port = listener.getsockname()[1]
     began = time.monotonic()
@@ -258,7 +258,7 @@ def test_an_fc_2_that_hangs_up_is_asked_once_and_is_no_traceback() -> None:
 def test_aliyun_fc2_logs_nothing_at_any_level(
     fc2: Fc2, login: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By itself it logs the request's headers, signature and security token to the root logger."""
+    """aliyun-fc2 logs headers, signature and security token of a request to the root logger."""
     token = "CAISoperatorsOwnToken"
     with caplog.at_level(1):
         table = smoke(
@@ -291,7 +291,7 @@ def test_redirects_of_fc_2_are_not_followed_unseen(fc2: Fc2, login: str) -> None
 
 
 def test_the_function_never_imports_an_operators_package() -> None:
-    """aliyun-fc2 speaks to FC 2.0's API: the function has no use for it."""
+    """aliyun-fc2 calls the API of FC 2.0, which the function never needs."""
     from ops import ROOT
 
     for path in (ROOT / "functions").rglob("*.py"):
