@@ -1,2 +1,2 @@
-"""Benchmarks beside other programs ("peers"), as ratios within one run: machines are noisy, ratios
-less so."""
+"""Benchmarks of the function and other programs ("peers"). Results are ratios within one run,
+because times on a machine vary more than ratios do."""

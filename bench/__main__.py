@@ -1,10 +1,11 @@
-"""`make bench`: the function as it is deployed, beside its peers and an earlier version.
+"""`make bench`: measures the deployed function, its peers and an earlier version.
 
-It measures the built package, read-only, on the runtime's Python if it is installed, over TLS to a
-stand-in of the cloud. CPU time is measured on full cores. Wall time is measured with a share of a
-CPU, if a control group can be made. `make bench BASE=…` is in compare.py. Variables:
+It measures the built package, read-only, on the runtime's Python if it is installed. The package
+calls a stand-in of the cloud over TLS. CPU time is measured on full cores. Wall time is measured
+with a share of a CPU, if a control group can be made. `make bench BASE=…` is in compare.py.
+Variables:
 
-    QUICK=1   few rounds, and 0.1 vCPU only: under 4 minutes; else under 20
+    QUICK=1   few rounds, only at 0.1 vCPU: under 4 minutes instead of under 20
     WRITE=1   rewrite the tables of docs/benchmark.md and its plot
 """
 
@@ -47,7 +48,7 @@ LABELS = {
 
 
 class Size(NamedTuple):
-    """The extent of the measurement: rounds of each kind, and the shares of a CPU."""
+    """The size of the measurement: the rounds of each kind, and the shares of a CPU."""
 
     cold: int
     warm: int
@@ -62,12 +63,12 @@ QUICK = Size(cold=5, warm=5, slices=2, slow=2, vcpus=VCPUS[:1], requests=10_000)
 
 
 def main() -> int:
-    """Measure and report: 0, 1 with what is wrong on stderr, or 130 after Ctrl-C."""
+    """Measure and report. Return 0, or 1 with the fault on stderr, or 130 after Ctrl-C."""
     size = QUICK if os.environ.get("QUICK") else FULL
     try:
         python = find_or_this()
         if not python.is_runtime:
-            print(f"Measured on Python {python.version}; for the runtime's: {HOW_TO_GET_ONE}")
+            print(f"Measured on Python {python.version}. For the runtime's: {HOW_TO_GET_ONE}")
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             found = measure(size, python, Path(name))
     except (CompareError, PackageError) as error:
@@ -86,7 +87,7 @@ def main() -> int:
 
 
 def measure(size: Size, python: Python, folder: Path) -> Results:
-    """Build everything in an empty folder and run it; raises CompareError and PackageError."""
+    """Build everything in an empty folder and run it. Raises CompareError and PackageError."""
     _say("Building the packages ...")
     made = packages.make(BASE, python, folder)
     place = folder / "world"
@@ -101,8 +102,8 @@ def measure(size: Size, python: Python, folder: Path) -> Results:
         _say(f"Memory over {size.requests:,} requests ...")
         memory = deployed.memory(world, size.requests)
     how = (
-        f"Python {python.version}, over TLS; CPU time: medians of {size.cold} rounds that take "
-        "turns; in brackets the 95 % interval, of fewer than 6 rounds all that they span"
+        f"Python {python.version}, over TLS. CPU times are medians of {size.cold} rounds. The "
+        "brackets have the 95 % interval, or the whole range if there are fewer than 6 rounds"
     )
     return Results(cold, slow, warm, memory, dict(_sizes(made)), machine(), how)
 
@@ -132,7 +133,7 @@ def written(page: str, found: Results) -> str:
 
 
 def plot(found: Results) -> str:
-    """The plot: first tokens at 0.1 vCPU, or their CPU time if that was not measured."""
+    """The plot of first tokens: their time at 0.1 vCPU, or if not measured, their CPU time."""
     slow = found.slow.get(0.1)
     title, unit, values = "CPU time of a cold start with its first token", "ms", found.cold
     if slow is not None:

@@ -1,9 +1,9 @@
 """`make burst`: many new tokens at once, at a stand-in of Function Compute's instances (fc.py).
 
-The loads are a burst of 100 within a second after an idle time, and 20, 50 and 90 a second for 30
-s. They run on the runtime python3.10 with the code of BASE (a commit) and today's, and on a custom
-runtime. STS answers after 100 ms. An instance has the share of a CPU from s.yaml, if that can be
-set.
+The loads are a burst of 100 requests within a second after an idle time, and 20, 50 and 90 requests
+a second for 30 s. They run on the runtime python3.10, with the code of BASE (a commit) and with
+today's code, and on a custom runtime. STS answers after 100 ms. An instance has the share of a CPU
+that s.yaml gives it, if the share can be set.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Load(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The results: refused by the platform, answered without a token; times in milliseconds."""
+    """The numbers of requests that the platform refused, and of those that failed without a token.
+    Times are in milliseconds."""
 
     refused: int
     failed: int
@@ -74,8 +75,8 @@ LOADS = (
 
 
 def main() -> int:
-    """Measure and print: 0; 1 if the custom runtime does not carry the burst, or nothing can be
-    measured; 130 after Ctrl-C."""
+    """Measure and print. Return 0, or 1 if the custom runtime does not carry the burst or nothing
+    can be measured, or 130 after Ctrl-C."""
     base = os.environ.get("BASE") or BASE
     try:
         with tempfile.TemporaryDirectory(prefix="burst-") as name:
@@ -92,8 +93,8 @@ def main() -> int:
 
 
 def report(base: str, folder: Path) -> int:
-    """Measure the packages in `folder`, print a line for each runtime and load; returns as
-    main()."""
+    """Measure the packages in `folder`, and print a line for each runtime and load. Return the exit
+    status, as main() does."""
     runtimes = (
         Runtime(f"python3.10, {base}", folder / "before", BuiltIn, 1, 0.1),
         Runtime("python3.10, now", folder / "now", BuiltIn, 1, 0.1),
@@ -122,14 +123,14 @@ def report(base: str, folder: Path) -> int:
 
 
 def is_carried(cold: float, burst: Result) -> bool:
-    """Whether none was refused, none failed, one instance was enough, and 99 of 100 took at most a
-    cold start (milliseconds) and 0.5 s."""
+    """Whether no request was refused or failed, one instance was enough, and 99 of 100 requests
+    took at most 0.5 s more than a cold start (`cold`, in milliseconds)."""
     slowest = cold + GRACE_SECONDS * 1000
     return burst.refused == burst.failed == 0 and burst.instances == 1 and burst.p99 <= slowest
 
 
 def measured(runtime: Runtime, load: Load, python: str) -> Result:
-    """Run a load on a platform without an instance."""
+    """Run a load on a platform that has no instance yet."""
     with (
         tempfile.TemporaryDirectory() as name,
         slow_sts.running(STS_SECONDS, Path(name)) as sts,
@@ -141,8 +142,8 @@ def measured(runtime: Runtime, load: Load, python: str) -> Result:
 
 @contextmanager
 def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[Platform]:
-    """A platform without instances. Its instances reach the STS by these variables, and end with
-    the block."""
+    """A platform that has no instances yet. Its instances reach STS by the variables `sts`, and end
+    with the block."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBurst",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "burst",
@@ -166,7 +167,7 @@ def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[
 
 
 def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
-    """Ask for tokens of new callers at regular times; returns seconds and answers."""
+    """Ask for tokens of new callers at regular times. Return the seconds and answers."""
     logins = [
         jwt.encode({"sub": f"u{number}", "exp": 4102444800}, SECRET, "HS256")
         for number in range(load.requests)
@@ -177,7 +178,7 @@ def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
         due = begin + number * load.seconds / load.requests
         time.sleep(max(due - time.perf_counter(), 0))
         answer = fc.answer({"Authorization": f"Bearer {logins[number]}"})
-        # Count from the due time: a request that had to wait for its turn here waited too.
+        # Count from the due time, so that a request's wait for a free thread here counts too.
         return time.perf_counter() - due, answer
 
     with ThreadPoolExecutor(200) as clients:
@@ -185,7 +186,7 @@ def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
 
 
 def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) -> Result:
-    """Summarize; the times are those of requests that got a token."""
+    """Summarize. The times are those of the requests that got a token."""
     tokens = [b'"Code":"Success"' in answer.body for answer in answers]
     took = sorted(one * 1000 for one, is_token in zip(seconds, tokens, strict=True) if is_token)
     refused = sum(answer.status == 429 for answer in answers)
@@ -199,8 +200,8 @@ def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) 
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """A percentile of sorted values: the smallest one that is not below that many percent of them;
-    NaN without values."""
+    """A percentile of sorted values: the smallest value that at least `percent` percent of the
+    values do not exceed. It is NaN if there are no values."""
     if not values:
         return float("nan")
     return values[max(-(-len(values) * percent // 100), 1) - 1]

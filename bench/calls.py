@@ -1,7 +1,7 @@
 """Environments and events for the benchmarks.
 
-Old and new code must treat them alike. So limits that are on by default are switched off by name;
-an older version ignores the name.
+Old and new code must treat them in the same way. So limits that are on by default are switched off
+by variables, which an older version ignores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REGION = "cn-hangzhou"
 DEPLOYED = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBenchmarkKey",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "benchmark-secret",
-    # Temporary keys, as in Function Compute: the token is a large part of a signed URL.
+    # Temporary keys as in Function Compute, because their token is a large part of a signed URL.
     "ALIBABA_CLOUD_SECURITY_TOKEN": "CAIS" + "A+/=" * 225,
     "ROLE_ARN": "acs:ram::1234567890123456:role/upload",
     "BUCKET_NAME": BUCKET,
@@ -30,14 +30,14 @@ OBJECT = "photos/2026/holiday.jpg"
 CONTENT_TYPE = "image/jpeg"
 
 CALLS = 20
-"""Calls in each slice: few, so that the copies take turns every few milliseconds."""
+"""Calls in each slice. They are few, so that the copies take turns every few milliseconds."""
 
 JWT_SECRET = "benchmark-secret-of-32-bytes-and-more"
 _GOLDEN = ROOT / "tests" / "events" / "get_token.json"
 
 
 class Slice(NamedTuple):
-    """CALLS calls that are measured together: the events, repeated `repeat` times."""
+    """CALLS calls that are measured together. They are the events, repeated `repeat` times."""
 
     events: list[str]
     repeat: int
@@ -59,7 +59,7 @@ def environment(scenario: Scenario, port: str) -> dict[str, str]:
         **DEPLOYED,
         "STS_ENDPOINT": f"http://127.0.0.1:{port}",
         "POLICY_FILE": "bucket_read_write_policy",
-        # Longer than 900 s: the stub's tokens of 900 s cannot be cached.
+        # Longer than 900 s, because the stub's tokens of 900 s cannot be cached.
         "TOKEN_EXPIRE_TIME": "3600",
         "CALLER_TOKENS_PER_MINUTE": "0",
         "CALLER_URLS_PER_MINUTE": "0",
@@ -71,7 +71,7 @@ def environment(scenario: Scenario, port: str) -> dict[str, str]:
 
 
 def cold_event(scenario: Scenario, now: float) -> str:
-    """The first request of an instance: for a token. `now` in unix seconds."""
+    """The first request of an instance, which asks for a token. `now` is in unix seconds."""
     return _event(scenario, now)
 
 
@@ -93,7 +93,7 @@ def slices(scenario: Scenario, count: int, now: float) -> dict[str, list[Slice]]
 
 
 def _new(scenario: Scenario, now: float, number: int) -> str:
-    """Events for new tokens: of another caller, or for another object."""
+    """The event for a new token. Each `number` has another caller or another object."""
     if scenario.auth == "jwt":
         return _event(scenario, now, user=f"user-{number}")
     return _event(scenario, now, object=f"photos/{number}.jpg")
@@ -107,7 +107,7 @@ def _event(
 
 
 def event(path: str, shown: str | None, query: Mapping[str, str], *, post: bool = False) -> str:
-    """The golden event for a path, with a query, and with a login or none."""
+    """The golden event, changed to a path and a query, with or without a login."""
     asked = json.loads(_golden())
     asked["rawPath"] = asked["requestContext"]["http"]["path"] = path
     asked["requestContext"]["http"]["method"] = "POST" if post else "GET"

@@ -1,13 +1,14 @@
-"""`make bench BASE=…`: before and after, in one run, beside a control of two equal copies.
+"""`make bench BASE=…` compares the code before and after, with a control of two equal copies.
 
-BASE is a commit, or the folder of a built package or of a checkout. Its package is measured twice
-(A and A'), that of this working tree once (B), in fresh processes, in a new order in each round.
-B/A means something only if it is outside the range of A'/A. More variables:
+BASE is a commit, or the folder of a built package or of a checkout. The package of BASE is measured
+twice (A and A'), and the package of this working tree once (B). Each round uses fresh processes in
+a new order. B/A means something only if it is outside the range of A'/A. More variables:
 
-    ROUNDS=20          rounds of warm calls, 6 or more COLD=60            rounds of cold starts, 6
-    or more LIMIT=1.05         exit code 1 if a CPU time's B/A is over it, with its whole interval
-    BYTECODE=0         no copy is compiled beforehand, as on a new instance; 1: each is
-    BENCH_PYTHON=...   the Python that runs the copies; by default the one that runs this
+    ROUNDS=20          rounds of warm calls, 6 or more
+    COLD=60            rounds of cold starts, 6 or more
+    LIMIT=1.05         exit code 1 if the whole interval of a CPU time's B/A is over this limit
+    BYTECODE=0         no copy is compiled beforehand, as on a new instance (1: each copy is)
+    BENCH_PYTHON=...   the Python that runs the copies (by default the Python of this program)
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Options(NamedTuple):
 
 
 def main() -> int:
-    """Compare and report: 0, or 1 if a metric is over LIMIT, or for an error on stderr."""
+    """Compare and report. Return 0, or 1 if a metric is over LIMIT or an error is on stderr."""
     try:
         options = read_options(os.environ)
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -61,7 +62,7 @@ def main() -> int:
 
 
 def read_options(env: Mapping[str, str]) -> Options:
-    """Read the variables; raises CompareError for a wrong one."""
+    """Read the variables. Raises CompareError for a wrong value."""
     base = env.get("BASE", "")
     if not base:
         raise CompareError("BASE must be given: a commit, or a folder")
@@ -79,7 +80,7 @@ def read_options(env: Mapping[str, str]) -> Options:
 
 
 def report(measured: Measured, options: Options) -> Iterator[str]:
-    """The lines of the results, and of how they were measured."""
+    """The lines with the results, and with how they were measured."""
     yield ""
     yield f"A and A': BASE={options.base}, two equal copies; B: this working tree"
     compiled = "compiled beforehand" if options.byte_code else "not compiled beforehand"
@@ -87,7 +88,7 @@ def report(measured: Measured, options: Options) -> Iterator[str]:
         f"Python {options.python.version}, byte code {compiled}, {options.cold} cold rounds, "
         f"{options.rounds} warm rounds of {SLICES * CALLS} calls of a kind, order by seed {SEED}"
     )
-    yield "ratios: the median of those within a round, and its 95 % interval"
+    yield "ratios: the median of the rounds' ratios, and its 95 % interval"
     yield ""
     control = "A'/A, the control"
     yield f"{'CPU ms':40}{'A':>9}{'B':>9}   {'B/A':25}{control}"

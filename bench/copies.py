@@ -1,7 +1,7 @@
 """The packages that a comparison measures: BASE twice, and this working tree once.
 
 Each tree is built by its own ops/build.py, as `make build` does, so the measured code is the
-deployed code. Only the compiled modules are replaced by those for the measuring Python.
+deployed code. Only the compiled modules are replaced, by modules for the measuring Python.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ops import ROOT
 from ops.package import replace_compiled
 
-# -c and not -m, to use the folder's own ops, whatever else is importable.
+# With -c instead of -m, the folder's own ops is imported, and no other package of that name.
 _BUILD = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops.build import build; "
     "build(pathlib.Path(sys.argv[2]))"
@@ -26,7 +26,7 @@ _BUILD = (
 
 
 class CompareError(Exception):
-    """Raised when nothing can be compared; the message is one line that says why."""
+    """Raised when nothing can be compared. The message is one line that says why."""
 
 
 class Python(NamedTuple):
@@ -43,7 +43,7 @@ class Python(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """Folders with index.py: two equal ones of BASE, and one of the working tree."""
+    """Folders with index.py: two equal folders of BASE, and one folder of the working tree."""
 
     base: Path
     control: Path
@@ -51,7 +51,7 @@ class Copies(NamedTuple):
 
 
 def find_python(name: str) -> Python:
-    """The Python called `name`, a path or a command; raises CompareError."""
+    """Find the Python called `name`, a path or a command. Raises CompareError."""
     code = "import platform as p, sys; sys.stdout.write(p.python_version() + ' ' + sys.executable)"
     try:
         done = subprocess.run([name, "-c", code], capture_output=True, text=True, check=False)
@@ -65,11 +65,11 @@ def find_python(name: str) -> Python:
 
 
 def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> Copies:
-    """Build into an empty folder; with `byte_code` all of it is compiled, else none.
+    """Build the copies in an empty folder. With `byte_code` all of them are compiled, else none.
 
-    `base` is as in `put_base`. Raises CompareError and PackageError.
+    `base` has the same meaning as in `put_base`. Raises CompareError and PackageError.
     """
-    # Names of equal length: the paths are in the byte code and in sys.path.
+    # The names have equal length, because the paths are in the byte code and in sys.path.
     copies = Copies(folder / "a0", folder / "a1", folder / "b0")
     put_base(base, copies.base)
     _build(ROOT, copies.now, "this working tree")
@@ -78,17 +78,17 @@ def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> 
     shutil.copytree(copies.base, copies.control)
     if byte_code:
         for package in copies:
-            # Compile each copy: moved byte code is corrected when it is loaded, which costs time.
-            # What cannot be compiled cannot be imported either.
+            # Compile each copy, because Python corrects moved byte code when it loads it, which
+            # costs time. A file that cannot be compiled cannot be imported either.
             subprocess.run([python.path, "-I", "-m", "compileall", "-qq", package], check=False)
     return copies
 
 
 def put_base(base: str, target: Path, repository: Path = ROOT) -> None:
-    """Put the package of `base` into a new folder; raises CompareError.
+    """Put the package of `base` into a new folder. Raises CompareError.
 
-    `base` is a folder with a built package or with a checkout, or else a commit of `repository`,
-    by any name that git knows. Neither is changed.
+    `base` is a folder with a built package or with a checkout, or else a commit of `repository`
+    by any name that git knows. The folder and the repository are not changed.
     """
     named = Path(base)
     if (named / "index.py").is_file():
@@ -102,9 +102,9 @@ def put_base(base: str, target: Path, repository: Path = ROOT) -> None:
 
 
 def export(base: str, tree: Path, repository: Path = ROOT) -> None:
-    """Write the files of a commit (any name that git knows) to a folder; raises CompareError."""
+    """Write the files of a commit (any name that git knows) to a folder. Raises CompareError."""
     commit = _commit(base, repository)
-    # An archive, not a worktree, since that leaves no trace in the repository.
+    # An archive leaves no trace in the repository, unlike a worktree.
     archive = _git(repository, "archive", "--format=zip", commit)
     if archive is None:
         raise CompareError(f"git cannot archive {commit}")
@@ -113,7 +113,7 @@ def export(base: str, tree: Path, repository: Path = ROOT) -> None:
 
 
 def _commit(base: str, repository: Path) -> str:
-    """Its full hash."""
+    """The full hash of the commit `base`."""
     # With this suffix the text cannot be an option of git.
     name = f"{base}^{{commit}}"
     found = _git(repository, "rev-parse", "--verify", "--quiet", name)
@@ -126,7 +126,7 @@ def _commit(base: str, repository: Path) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> bytes | None:
-    """The output of git; None if it fails or is missing."""
+    """The output of git, or None if git fails or is missing."""
     git = shutil.which("git")
     if git is None:
         return None

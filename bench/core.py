@@ -1,9 +1,10 @@
-"""`make core`: our modules that each route loads, in lines and milliseconds; the token path first.
+"""`make core` lists our modules that each route loads, with lines and milliseconds. The token path
+comes first.
 
 For each route a fresh process runs the initializer and answers one request. It has the environment
-of a deployment, without variables of this shell. No endpoint is set: stub_cloud.py answers under
-the names of STS and OSS, over TLS. tests/golden/loaded_modules.json holds the lists; with WRITE=1
-they are written anew.
+of a deployment, without variables of this shell. No endpoint is set, because stub_cloud.py answers
+under the names of STS and OSS, over TLS. tests/golden/loaded_modules.json has the lists. WRITE=1
+writes them again.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ from token_service.app import CALLBACK, ROUTES, Route
 FUNCTION = ROOT / "functions" / "sts_token"
 GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
 MAX_TOKEN_PATH_LINES = 2300
-"""Maximum lines that `GET /` with a login may load, comments and docstrings counted."""
+"""The most lines that `GET /` with a login may load, including comments and docstrings."""
 
 CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
 MULTIPART_SECRET = "another-secret-of-32-bytes-at-the-least"
 CALLBACK_URL = "https://app.example.com/callback"
 _OBJECT = "uploads/alice/a.jpg"
-# The wishes that a route needs beside a login; other routes need none.
+# The wishes that a route needs beside a login. Other routes need no wishes.
 _QUERIES = {"/signed-url": {"object": "a.jpg"}, "/multipart": {"object": "a.jpg", "size": "1"}}
 
 
 class CoreError(Exception):
-    """Raised when a route does not answer as it should; the message is one line that says why."""
+    """Raised when a route does not answer as it should. The message is one line that says why."""
 
 
 class Loaded(NamedTuple):
-    """One of our modules: its lines, and the milliseconds of its own import, without its
-    imports."""
+    """One of our modules: its lines, and the milliseconds of its own import, without the modules
+    that it imports."""
 
     name: str
     lines: int
@@ -73,7 +74,7 @@ class Asked(NamedTuple):
 
 
 def ask_all(function: Path = FUNCTION) -> dict[str, Asked]:
-    """Ask each route once; by path, in the order of ROUTES. Raises CoreError."""
+    """Ask each route once. Return the results by path, in the order of ROUTES. Raises CoreError."""
     with (
         tempfile.TemporaryDirectory() as folder,
         stub_cloud.running(Path(folder)) as cloud,
@@ -82,7 +83,7 @@ def ask_all(function: Path = FUNCTION) -> dict[str, Asked]:
 
 
 def golden(asked: dict[str, Asked]) -> str:
-    """The content of loaded_modules.json: the names of the modules of each route."""
+    """The content of loaded_modules.json, which has the names of each route's modules."""
     return json.dumps({path: one.names for path, one in asked.items()}, indent=1) + "\n"
 
 
@@ -106,7 +107,7 @@ def report(asked: dict[str, Asked]) -> list[str]:
 
 
 def main() -> int:
-    """Print the report; 1 if the golden lists differ and WRITE is not set."""
+    """Print the report. Return 1 if the golden lists differ and WRITE is not set."""
     try:
         asked = ask_all()
     except CoreError as error:

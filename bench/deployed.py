@@ -1,7 +1,8 @@
-"""Runs of `make bench`: functions as they are deployed, in fresh processes that take turns.
+"""The runs of `make bench`. They measure deployed functions, in fresh processes that take turns.
 
-Every process reaches STS, OSS and the sign-in's JWKS at a stand-in over TLS. Its CA is one of as
-many as a machine usually trusts. CPU time is that of the whole process, user and system.
+Every process reaches STS, OSS and the sign-in's JWKS at a stand-in over TLS. The process trusts its
+CA among as many CAs as a machine usually trusts. CPU time is that of the whole process, user and
+system.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from bench.vcpu import share
 SEED = 20261128
 VCPUS = (0.1, 0.25, 0.5, 1.0)
 ROUNDS_OF_A_PROCESS = 10
-"""Warm rounds until all processes are started anew: two processes of equal code differ too."""
+"""All processes are started again after so many warm rounds, as processes of equal code differ."""
 PARTS = 100
 """Parts in one call of /multipart."""
 REQUESTS = (1, 1000, 100_000)
 """The numbers of requests after which memory is measured."""
 WISH = {"object": OBJECT, "content_type": CONTENT_TYPE}
 MIXED = "kept hs256"
-"""The subject that gets mixed requests of more and more callers; others get the same request
+"""This subject gets mixed requests of more and more callers. Other subjects get the same request
 again."""
 _KEY_ID = "bench"
 
 Values = dict[str, list[float]]
-"""Milliseconds of each round, by what was measured."""
+"""Milliseconds of each round, by the name of the subject or of the kind of call."""
 
 
 class Subject(NamedTuple):
@@ -61,7 +62,7 @@ class Kind(NamedTuple):
 
 
 class State(NamedTuple):
-    """The state of a process after some requests: MB, MB, and numbers."""
+    """The state of a process after some requests. `rss` and `peak` are in MB."""
 
     requests: int
     rss: float
@@ -71,7 +72,7 @@ class State(NamedTuple):
 
 
 class World(NamedTuple):
-    """All measurements: `cold` starts, `slow` ones with a share of a CPU, `kinds` of warm calls,
+    """All measurements: `cold` starts, `slow` starts with a share of a CPU, `kinds` of warm calls,
     and `memory` with the numbers of requests."""
 
     python: str
@@ -85,7 +86,7 @@ class World(NamedTuple):
 
 @contextmanager
 def world(made: Packages, python: str, folder: Path) -> Iterator[World]:
-    """Run all measurements, while the stand-in of the cloud serves."""
+    """Prepare all measurements. The stand-in of the cloud serves while the block runs."""
     now = int(time.time())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
@@ -105,8 +106,8 @@ def world(made: Packages, python: str, folder: Path) -> Iterator[World]:
 
 
 def _trust(cloud: StubCloud, site: Path, folder: Path) -> dict[str, str]:
-    """Variables that name our CA: in one file with many others, as on a machine, and in a
-    folder."""
+    """Variables that name our CA. It is in a file with many other CAs, as on a usual machine, and
+    in a folder."""
     bundle, certificates = folder / "bundle.pem", folder / "certs"
     authority = cloud.certificate.read_bytes()
     bundle.write_bytes((site / "certifi" / "cacert.pem").read_bytes() + b"\n" + authority)
@@ -195,8 +196,8 @@ def cold(of: World, rounds: int) -> Values:
 
 
 def slow(of: World, vcpu: float, rounds: int) -> Values | None:
-    """Wall milliseconds from the start of a process to its first answer, with that share of a CPU;
-    None if it cannot be set."""
+    """Wall milliseconds from the start of a process to its first answer, with that share of a CPU.
+    None if the share cannot be set."""
     with share(vcpu) as before:
         if before is None:
             return None
@@ -225,7 +226,7 @@ def _cold(
 
 
 def warm(of: World, rounds: int, slices: int) -> Values:
-    """CPU milliseconds of one call of each kind: the mean of a round's slices."""
+    """CPU milliseconds of one call of each kind, as the mean of a round's slices."""
     found: Values = {kind: [] for kind in of.kinds}
     with ExitStack() as stack:
         processes: dict[str, Process] = {}
@@ -235,7 +236,7 @@ def warm(of: World, rounds: int, slices: int) -> Values:
                 for name in {kind.subject: None for kind in of.kinds.values()}:
                     processes[name] = stack.enter_context(_started(of, name))
                     _ask(processes[name], of.subjects[name].cold_event)
-                # The first call imports modules and fills caches for the others.
+                # The first call imports modules and fills caches for all later calls.
                 _slice(of, order, processes)
             sums = [_slice(of, order, processes) for _ in range(slices)]
             for kind in order:
@@ -253,7 +254,7 @@ def _slice(of: World, order: Sequence[str], processes: Mapping[str, Process]) ->
 
 
 def memory(of: World, most: int) -> dict[str, list[State]]:
-    """The state of each process after some requests, at most `most`."""
+    """The state of each process after some requests. `most` limits their number."""
     found: dict[str, list[State]] = {}
     for name, requests in of.memory.items():
         subject = of.subjects[name]
@@ -273,9 +274,9 @@ def memory(of: World, most: int) -> dict[str, list[State]]:
 
 
 def mixed(number: int) -> str:
-    """The event of a request. The first thousand are first tokens of different callers. After that,
-    of ten requests one is a new caller's, one is repeated, four are for a signed URL and four for a
-    form."""
+    """The event of a request. The first thousand requests are first tokens of different callers.
+    Then, of ten requests, one is from a new caller, one is repeated, four are for a signed URL, and
+    four are for a form."""
     tenth = number % 10
     shown = login(f"user-{number if number < 1000 else number // 10 * 10}", int(time.time()))
     if number < 1000 or tenth < 2:
@@ -300,7 +301,7 @@ def _ask(process: Process, line: str) -> dict[str, Any]:
 
 
 def _orders(names: Sequence[str], rounds: int, what: str) -> Iterator[list[str]]:
-    """The names in a new order for each round; shows the progress on a terminal."""
+    """Yield the names in a new order for each round. Show the progress on a terminal."""
     chance = random.Random(SEED)  # noqa: S311 - an order, no secret
     for number in range(rounds):
         if sys.stderr.isatty():

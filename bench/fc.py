@@ -1,9 +1,9 @@
-"""A stand-in of Function Compute's instances: how many there are, and how many requests each takes.
+"""A stand-in of Function Compute's instances. It limits their number, and each one's requests.
 
 An instance is a cold process of the built package. A request takes a free place on an instance that
-runs or starts. Without one, a new instance starts. At the limit of instances the platform itself
-answers 429 (vendor documentation: instance concurrency, instance limits). The text of that answer
-is not documented (assumption 69).
+runs or starts. If no place is free, a new instance starts. At the limit of instances the platform
+itself answers 429 (vendor documentation: instance concurrency, instance limits). The text of that
+answer is not documented (assumption 69).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Answer(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """How a process of an instance starts: a prefix of the command (vcpu.py), a Python, the folder
-    of the package, the function's environment."""
+    """How a process of an instance starts. It has a prefix of the command (vcpu.py), a Python, the
+    folder of the package, and the function's environment."""
 
     before: Sequence[str]
     python: str
@@ -52,8 +52,8 @@ class Launch(NamedTuple):
     environment: Mapping[str, str]
 
     def popen(self, code: str, **more: str) -> subprocess.Popen[str]:
-        """Start it, with `more` variables; as when deployed, without byte code except the
-        package's."""
+        """Start the process, with `more` variables. As in a deployment, only the package has byte
+        code."""
         command = [*self.before, self.python, "-I", "-S", "-B", "-c", code, str(self.folder)]
         return subprocess.Popen(
             command,
@@ -66,7 +66,7 @@ class Launch(NamedTuple):
 
 
 class Instance(ABC):
-    """A process that starts with its object."""
+    """A process. It starts when the object is made."""
 
     process: subprocess.Popen[str]
 
@@ -81,7 +81,7 @@ class Instance(ABC):
 
 
 class BuiltIn(Instance):
-    """The runtime python3.10: initializer, then the handler, one event after the other."""
+    """The runtime python3.10. It calls the initializer, then the handler for each event in turn."""
 
     def __init__(self, launch: Launch) -> None:
         self.process = launch.popen(_BUILT_IN)
@@ -95,7 +95,7 @@ class BuiltIn(Instance):
         assert stdout is not None
         stdin.write(f"{json.dumps(event)}\n")
         stdin.flush()
-        # Log lines may come in between.
+        # Log lines may come before the answer.
         while not (line := stdout.readline()).startswith('{"statusCode"'):
             assert line, "the instance has ended"
         answer: dict[str, Any] = json.loads(line)
@@ -103,7 +103,7 @@ class BuiltIn(Instance):
 
 
 class Custom(Instance):
-    """A custom runtime: server.py, asked over connections that are kept alive."""
+    """A custom runtime. It is server.py, which is called over connections that are kept alive."""
 
     def __init__(self, launch: Launch) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -121,7 +121,7 @@ class Custom(Instance):
             return sock.connect_ex(("127.0.0.1", self.port)) == 0
 
     def answer(self, headers: Mapping[str, str]) -> Answer:
-        """Answer over HTTP, as the platform's gateway asks."""
+        """Answer by a request over HTTP, like the platform's gateway."""
         try:
             connection = self.idle.pop()
         except IndexError:
@@ -153,7 +153,7 @@ class Platform:
         return len(self._places)
 
     def answer(self, headers: Mapping[str, str]) -> Answer:
-        """Answer GET /, or refuse it."""
+        """Answer GET /, or refuse it if no place is free."""
         with self._lock:
             free = [place for place in self._places if place.taken < self._concurrency]
             if not free and len(self._places) >= self._cap:
@@ -176,7 +176,7 @@ class Platform:
 
 
 class _Place:
-    """An instance, from the decision to start it."""
+    """A place for an instance, which exists before the instance has started."""
 
     def __init__(self) -> None:
         self.taken = 0

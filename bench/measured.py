@@ -1,13 +1,17 @@
 """One function in one fresh process: `python -I -S -B measured.py PORT FOLDER...`.
 
-A script, not a module of bench: only the standard library and the folders can be imported, as in
-Function Compute. With a PORT other than 0, every host name leads to that port on 127.0.0.1
-(stub_cloud.py). Reads lines and answers each with one, in JSON. The first is the event of the cold
-start, which is imports, initialize and the first answer: `{"cold": ..., "wall": ..., "cpu": ...,
-"refused": ...}`, milliseconds of CPU time (user and system) and by the clock on the wall, the CPU
-time of the whole process so far, and why it was refused, or null. The others are `[events, how many
-times over]`: `{"cpu": ..., "refused": ...}`, where "cpu" is of all calls together; or `"state"`:
-what the process holds, from /proc.
+This is a script, not a module of bench. So only the standard library and the folders can be
+imported, as in Function Compute. If PORT is not 0, every host name leads to that port on 127.0.0.1
+(stub_cloud.py). The script reads lines of JSON, and answers each with a line of JSON.
+
+The first line is the event of the cold start, which is imports, initialize and the first answer.
+The script answers `{"cold": ..., "wall": ..., "cpu": ..., "refused": ...}`. "cold" is CPU time
+(user and system) and "wall" is wall time, both in milliseconds. "cpu" is the CPU time of the whole
+process so far. "refused" is null, or says why the function refused the event.
+
+Any other line is `[events, how many times]` or `"state"`. The answer to events is `{"cpu": ...,
+"refused": ...}`, where "cpu" is the sum of all calls. The answer to `"state"` is the state of the
+process from /proc.
 
 Only `sys` and `time` are imported before the clock starts, so each function pays for its own
 imports.
@@ -55,7 +59,7 @@ def find_all_hosts_at(port: int) -> None:
 
 
 def state() -> "dict[str, Any]":
-    """Resident memory and its peak in MB, open descriptors, threads."""
+    """Resident memory and its peak in MB, open descriptors, and threads."""
     import gc
     import os
 
@@ -70,7 +74,7 @@ def state() -> "dict[str, Any]":
 def measure(
     handle: "Callable[[bytes, object], dict[str, Any]]", line: bytes
 ) -> "tuple[float, dict[str, Any]]":
-    """CPU seconds of the calls of a line, and the last answer."""
+    """CPU seconds of all calls of a line, and the last answer."""
     import json
 
     events, repeat = json.loads(line)
@@ -83,7 +87,7 @@ def measure(
 
 
 def refusal(answer: "dict[str, Any]") -> "str | None":
-    """Why an answer is a failure, also with HTTP 200, or None."""
+    """Why an answer is a failure (it may have HTTP 200), or None."""
     import json
 
     document = json.loads(answer["body"])

@@ -1,4 +1,4 @@
-"""The results of `make bench` beside the required values, as tables; ratios first."""
+"""Tables of the results of `make bench`, with the required values. The ratios come first."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bench.ratios import MIN_ROUNDS, Ratio, ratio_of
 
 
 class Results(NamedTuple):
-    """All results of a run: CPU milliseconds, wall milliseconds by vCPU (None: not measured), the
-    memory of processes, the bytes of the uploads; `machine` and `how` in words."""
+    """All results of a run. `cold` and `warm` are CPU milliseconds. `slow` is wall milliseconds by
+    vCPU, or None if not measured. `sizes` are the bytes of the uploads."""
 
     cold: Values
     slow: Mapping[float, Values | None]
@@ -24,7 +24,7 @@ class Results(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A ratio or a number beside its limit; `value` is None if it was not measured."""
+    """A ratio or a number, and its limit. `value` is None if it was not measured."""
 
     title: str
     value: Ratio | float | None
@@ -32,7 +32,7 @@ class Figure(NamedTuple):
     aim: float | None = None
 
     def verdict(self) -> str:
-        """Met or MISSED, judged by the median."""
+        """Say whether the median is within the limit: met or MISSED."""
         if self.value is None:
             return "not measured"
         middle = self.value.median if isinstance(self.value, Ratio) else self.value
@@ -47,7 +47,7 @@ class Figure(NamedTuple):
         )
 
 
-# Title, ours, the peer, must and aim; for cold starts, for 0.1 vCPU, for warm calls.
+# Each row has a title, our subject, the peer, the limit (must) and the aim.
 _COLD = (
     ("cold start (anonymous) / `AcsClient`", "anonymous", "AcsClient", 0.55, None),
     ("cold start (HS256) / `AcsClient`", "hs256", "AcsClient", 0.60, None),
@@ -78,7 +78,7 @@ _CONTROLS = (
 
 
 def figures(found: Results) -> Iterator[Figure]:
-    """All ratios, those of two equal copies last, and the limits of a process's memory."""
+    """All ratios, and the limits of a process's memory. Ratios of two equal copies come last."""
     for title, ours, peer, must, aim in _COLD:
         yield Figure(title, ratio(found.cold, ours, peer), must, aim)
     at_least = found.slow.get(0.1)
@@ -103,8 +103,8 @@ def figures(found: Results) -> Iterator[Figure]:
 
 
 def ratio(values: Values, ours: str, peer: str) -> Ratio:
-    """The median of the rounds' ratios and its 95 % interval; with few rounds, their whole
-    range."""
+    """The median of the rounds' ratios and its 95 % interval. With few rounds, the interval is the
+    whole range of the ratios."""
     above, below = values[ours], values[peer]
     if len(above) >= MIN_ROUNDS:
         return ratio_of(above, below)
@@ -113,7 +113,7 @@ def ratio(values: Values, ours: str, peer: str) -> Ratio:
 
 
 def tables(found: Results) -> list[str]:
-    """Markdown, padded so that it reads well in a terminal too."""
+    """The tables in Markdown, padded so that they are easy to read in a terminal too."""
     ratios = [
         (
             figure.title,
@@ -152,7 +152,7 @@ def tables(found: Results) -> list[str]:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table of Markdown, its columns padded."""
+    """A table in Markdown, with padded columns."""
     cells = [list(header), *map(list, rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     lines = [

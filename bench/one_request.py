@@ -1,7 +1,9 @@
-"""One request to a fresh instance, as deployed: initializer, then handler. core.py starts this.
+"""Sends one request to a fresh instance, as in a deployment. core.py starts this script. It calls
+the initializer and then the handler.
 
-Arguments: the function's folder, and the port of the stand-in of the cloud (stub_cloud.py), at
-which every name is found. The event comes on standard input; the result is printed as JSON.
+The arguments are the function's folder and the port of the stand-in of the cloud (stub_cloud.py).
+Every host name leads to that port. The event comes on standard input. The result is printed as
+JSON.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from typing import Any
 
 
 def timed() -> dict[str, float]:
-    """Time each module that is loaded from now on: its own milliseconds, without those of its
-    imports."""
+    """Time each module that is loaded from now on. The milliseconds of a module do not include the
+    modules that it imports."""
     own: dict[str, float] = {}
     nested = [0.0]
 
@@ -42,7 +44,7 @@ def timed() -> dict[str, float]:
 
 
 def main() -> None:
-    """Answer the request, and print the modules that are loaded then."""
+    """Answer the request, and print the modules that are loaded after it."""
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     event = sys.stdin.buffer.read()
     sys.path.insert(0, str(folder))
@@ -51,7 +53,7 @@ def main() -> None:
     import index
 
     imported = time.perf_counter()
-    # These are loaded already, so replacing parts of them here loads nothing more.
+    # socket is loaded already, so this import loads no more modules.
     import socket
 
     def look_up(*_: object) -> list[Any]:
@@ -61,7 +63,7 @@ def main() -> None:
     index.initialize(None)
     body = str(index.handler(event, None)["body"])
     answered = time.perf_counter()
-    # Use a copy, since looking at a module may load another.
+    # Use a copy, because reading an attribute of a module may load another module.
     files = {name: getattr(module, "__file__", None) for name, module in [*sys.modules.items()]}
     ours = {
         name: (file, own_ms[name])

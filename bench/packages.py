@@ -1,9 +1,9 @@
-"""The packages that `make bench` measures, as deployed: read-only folders.
+"""The packages that `make bench` measures. As in a deployment, they are read-only folders.
 
-Ours are the zip of `make build`, unpacked, and the code that `make template` inlines; and the same
-of an earlier commit, made by its own tools. Some peers use packages of the runtime, which are
-compiled here. (The vendor's documentation lists them, but does not say that they are compiled.)
-Other peers bring packages, which are not compiled.
+Our packages are the unpacked zip of `make build`, and the code that `make template` inlines. An
+earlier commit has both too, made by its own tools. Some peers use packages of the runtime, which
+are compiled here. (The vendor's documentation lists these packages, but does not say that they are
+compiled.) Other peers bring their own packages, which are not compiled.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ _ZIP = re.compile(rb"UEsDB[A-Za-z0-9+/]{1000,}=*")
 
 
 class Package(NamedTuple):
-    """A function's folder, read-only, and the bytes of its upload: a zip, or a template."""
+    """A function's read-only folder, and the bytes of its upload, which is a zip or a template."""
 
     folder: Path
     size: int
 
 
 class Packages(NamedTuple):
-    """Our package twice, our template, both of an earlier commit, and the peers' packages."""
+    """Our package twice, our template, an earlier commit's package and template, and the packages
+    of the peers."""
 
     ours: Package
     control: Package
@@ -60,8 +61,8 @@ class Packages(NamedTuple):
 
 
 def make(base: str, python: Python, folder: Path) -> Packages:
-    """Make all of them in an empty folder; raises CompareError and PackageError."""
-    # Names of one length: paths are in what is compiled and in sys.path.
+    """Make all packages in an empty folder. Raises CompareError and PackageError."""
+    # The names have one length, because the paths are in the byte code and in sys.path.
     build(folder / "build")
     archive = (folder / "build.zip").read_bytes()
     tree = folder / "tree"
@@ -80,11 +81,11 @@ def make(base: str, python: Python, folder: Path) -> Packages:
 
 
 def peer(name: str, folder: Path) -> Path:
-    """A folder, read-only, whose index.py is one of peers/."""
+    """A read-only folder that has a program of peers/ as its index.py."""
     target = folder / name
     shutil.copytree(PEERS, target, ignore=shutil.ignore_patterns("__pycache__"))
     (target / f"{name}.py").rename(target / "index.py")
-    # The code of the floor, the smallest possible client.
+    # The floor, which is the smallest possible client, uses this code.
     shutil.copyfile(PEERS / "standard_library.py", target / "standard_library.py")
     _make_read_only(target)
     return target
@@ -117,8 +118,8 @@ def _inlined(tree: Path, folder: Path, python: Python) -> Package:
 
 
 def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: bool) -> Path:
-    """Packages for that Python, kept between runs, in the pinned versions."""
-    # Constraints, without hashes: the peers' own dependencies are in no lock.
+    """Packages for that Python in the pinned versions. They are kept between runs."""
+    # The constraints have no hashes, because the peers' own dependencies are in no lock.
     pins = [
         line.removesuffix(" \\")
         for path in (*_PINS, _PEERS_PINS)
@@ -143,7 +144,7 @@ def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: b
     if done.returncode != 0:
         raise CompareError(f"pip cannot fetch the peers' packages: {last_line(done.stderr)}")
     if compiled:
-        # What cannot be compiled cannot be imported either.
+        # A file that cannot be compiled cannot be imported either.
         subprocess.run([python.path, "-I", "-m", "compileall", "-qq", str(site)], check=False)
     stamp.write_text(made_of, encoding="utf-8")
     return site

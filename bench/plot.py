@@ -1,4 +1,4 @@
-"""A bar chart as SVG, without a library; its colours follow the reader's light or dark page."""
+"""A bar chart as SVG, without a library. Its colours suit the reader's light or dark page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 760, 250, 70, 28, 40
 
 
 class Bar(NamedTuple):
-    """A bar: its length is the median of the values; a line shows the smallest and the largest."""
+    """A bar. Its length is the median of the values. A line shows the smallest and the largest."""
 
     label: str
     values: Sequence[float]
@@ -25,7 +25,7 @@ class Bar(NamedTuple):
 
 
 def svg(title: str, unit: str, bars: Sequence[Bar]) -> str:
-    """The whole file. Shorter is better; values are in `unit`."""
+    """The whole file. A shorter bar is better. Values are in `unit`."""
     title += " (bar: median; line: fastest to slowest)"
     scale = (_WIDTH - _LEFT - _RIGHT) / max(max(bar.values) for bar in bars)
     height = _TOP + _ROW * len(bars) + 8

@@ -17,7 +17,7 @@ _MEASURED = Path(__file__).with_name("measured.py")
 
 
 class Process(NamedTuple):
-    """A function in its own process; errors use `name`, and `began` is a value of
+    """A function in its own process. Errors use `name`. `began` is a value of
     time.perf_counter()."""
 
     name: str
@@ -26,7 +26,7 @@ class Process(NamedTuple):
     began: float
 
     def ask(self, line: str) -> dict[str, Any]:
-        """The answer of measured.py to a line; raises CompareError if the process has ended."""
+        """The answer of measured.py to a line. Raises CompareError if the process has ended."""
         stdin, stdout = self.popen.stdin, self.popen.stdout
         assert stdin is not None
         assert stdout is not None
@@ -54,13 +54,13 @@ def started(
     port: int = 0,
     before: Sequence[str] = (),
 ) -> Iterator[Process]:
-    """A fresh process for the function in the first folder, which ends with the block.
+    """A fresh process for the function in the first folder. It ends with the block.
 
-    `port` is as measured.py says; `before` stands before its command.
+    measured.py explains `port`. `before` is put before the command of the process.
     """
     command = [*before, python, "-I", "-S", "-B", str(_MEASURED), str(port), *map(str, folders)]
     began = time.perf_counter()
-    # A file, not a pipe, which nobody would read.
+    # Errors go to a file, because nobody would read a pipe.
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
         subprocess.Popen(

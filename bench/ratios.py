@@ -1,4 +1,4 @@
-"""Decides whether a ratio of two copies is significant, compared with that of two equal copies."""
+"""Decides whether a ratio is significant, by comparing it with the ratio of two equal copies."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from math import comb
 from typing import NamedTuple
 
 MIN_ROUNDS = 6
-"""Fewer values have no 95 % interval of their median."""
+"""With fewer values there is no 95 % interval of the median."""
 
 
 class Ratio(NamedTuple):
-    """The median of the rounds' ratios, and its 95 % interval; to a thousandth."""
+    """The median of the rounds' ratios, and its 95 % interval, rounded to a thousandth."""
 
     median: float
     low: float
@@ -22,13 +22,13 @@ class Ratio(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A ratio of before and after, and that of two equal copies, which is noise."""
+    """`change` is the ratio of before and after. `control` is the noise of two equal copies."""
 
     change: Ratio
     control: Ratio
 
     def is_difference(self) -> bool:
-        """Whether the change's interval lies wholly outside the control's, and outside 1."""
+        """Whether the whole interval of the change is above, or below, the control's and 1."""
         change, control = self
         return change.low > max(control.high, 1.0) or change.high < min(control.low, 1.0)
 
@@ -37,17 +37,17 @@ class Comparison(NamedTuple):
         return self.change.high <= limit
 
     def is_over(self, limit: float) -> bool:
-        """Whether it is a difference, and its whole interval is over `limit`, 1 or more.
+        """Whether there is a difference, and its whole interval is over `limit` (1 or more).
 
-        A ratio that is neither within nor over is undecided: more rounds narrow the interval.
+        Some ratios are not within a limit, and not over it. More rounds make the interval smaller.
         """
         return self.is_difference() and self.change.low > limit
 
 
 def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
-    """Divide round by round; raises ValueError for fewer than MIN_ROUNDS rounds.
+    """Divide round by round. Raises ValueError for fewer than MIN_ROUNDS rounds.
 
-    The interval is that of the order statistics: exact, whatever the noise looks like.
+    The interval comes from order statistics, so it is exact for any distribution of the noise.
     """
     ratios = sorted(a / b for a, b in zip(above, below, strict=True))
     count = len(ratios)
@@ -59,10 +59,10 @@ def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
 
 
 def values_outside(count: int) -> int:
-    """How many of `count` sorted values, at each end, the 95 % interval of their median leaves out.
+    """How many of `count` sorted values the 95 % interval of their median leaves out at each end.
 
-    The median lies below the k-th smallest as often as `count` throws of a coin show fewer than k
-    heads.
+    The median is below the k-th smallest value as often as `count` throws of a coin show fewer than
+    k heads.
     """
     heads, ways = 0, 1
     while 2 * (ways + comb(count, heads + 1)) <= 0.05 * 2**count:

@@ -1,4 +1,4 @@
-"""Rounds of a comparison: each copy in a fresh process, taking turns in an order shuffled anew."""
+"""Rounds of a comparison. Each copy has a fresh process. Each round has a new random order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.process import Process, started
 from bench.ratios import Comparison, ratio_of
 
 SEED = 20261124
-"""The seed of the orders: the next run has the same ones."""
+"""The seed of the random orders, so that the next run has the same orders."""
 
 COLD, WALL = "cold start, first token", "the same by the wall clock"
 
@@ -27,7 +27,7 @@ _COPIES = {"base": "BASE", "control": "the copy of BASE", "now": "this working t
 
 
 class Metric(NamedTuple):
-    """One metric over all rounds: the medians in milliseconds, and the ratios."""
+    """One metric over all rounds, with medians in milliseconds and the ratios."""
 
     title: str
     base_ms: float
@@ -37,15 +37,15 @@ class Metric(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The metrics, and the titles of those that BASE refuses, with the reasons."""
+    """The metrics, and the titles of the calls that BASE refuses, with the reasons."""
 
     metrics: list[Metric]
     left_out: Mapping[str, str]
 
 
 class _Run(NamedTuple):
-    """The result of one copy in one round: milliseconds a call, and the reasons of refusals; by
-    title."""
+    """The result of one copy in one round, by title: the milliseconds of a call, and the reasons of
+    refusals."""
 
     ms: dict[str, float]
     refused: dict[str, str]
@@ -60,13 +60,13 @@ _Round = dict[str, _Run]
 
 
 def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int) -> Measured:
-    """Run `cold` rounds of cold starts, then `warm` ones with `count` slices of each kind.
+    """Run `cold` rounds of cold starts, then `warm` rounds with `count` slices of each kind.
 
-    Raises CompareError for a copy that does not run, or that refuses a call which BASE answers.
+    Raises CompareError for a copy that does not run, or that refuses a call that BASE answers.
     """
     with stub_sts.running() as port:
         runner = _Runner(copies, python, port)
-        # One round is not measured: it fills the file cache, and finds the calls that BASE refuses.
+        # This round is not measured. It fills the file cache, and finds the calls BASE refuses.
         runner.round(1)
         cold_rounds = [runner.round(0) for _ in _told("cold starts", cold)]
         warm_rounds = [runner.round(count) for _ in _told("warm calls", warm)]
@@ -78,8 +78,8 @@ def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int)
 
 
 class _Runner:
-    """Runs rounds; the first one finds the calls that BASE refuses, which are `left_out` after
-    that."""
+    """Runs rounds. The first round finds the calls that BASE refuses. They are in `left_out` from
+    then on."""
 
     def __init__(self, copies: Copies, python: Python, port: str) -> None:
         self.left_out: Mapping[str, str] = {}
@@ -90,7 +90,7 @@ class _Runner:
         self._random = random.Random(SEED)  # noqa: S311 - an order, no secret
 
     def round(self, count: int) -> _Round:
-        """Each copy in each scenario: its cold start, then `count` slices of each kind."""
+        """Run each copy in each scenario: its cold start, then `count` slices of each kind."""
         found: _Round = {name: _Run({}, {}) for name in self._copies}
         for scenario in SCENARIOS:
             now = time.time()
@@ -132,7 +132,7 @@ class _Runner:
                 for name in self._shuffled():
                     answer = processes[name].ask(line)
                     found[name].note(title, answer["refused"])
-                    # The first call imports modules and fills caches for the others.
+                    # The first slice imports modules and fills caches for all later slices.
                     sums[name] += answer["cpu"] if number else 0.0
             for name, cpu in sums.items():
                 found[name].ms[title] = cpu / (len(parts) - 1) / CALLS
@@ -141,7 +141,7 @@ class _Runner:
         return self._random.sample(list(self._copies), len(self._copies))
 
     def _judge(self, found: _Round) -> None:
-        """Raise CompareError for calls that a copy refused, except those left out."""
+        """Raise CompareError for calls that a copy refused, except the calls in `left_out`."""
         if self._is_first:
             self._is_first = False
             self.left_out = {

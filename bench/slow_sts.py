@@ -1,6 +1,6 @@
-"""A slow STS over TLS that checks nothing, in its own process, for burst.py.
+"""A slow STS over TLS in its own process, for burst.py. It checks nothing.
 
-Its credentials have 300 s left, too little to be cached, so each token costs a call.
+Its credentials have 300 s left, which is too short for a cache. So each token needs a call.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 1024
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore a handshake that the client broke off."""
+        """Ignore a handshake that the client cancelled."""
 
 
 def _answer() -> bytes:
@@ -65,8 +65,8 @@ def _answer() -> bytes:
 
 @contextmanager
 def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
-    """Run an STS that answers after some seconds, while the block runs; yields the variables with
-    which a function reaches and trusts it. Certificates are written to the folder. Raises
+    """Run an STS that answers after some seconds, while the block runs. Yield the variables with
+    which a function reaches and trusts it. Write certificates to the folder. Raises
     CompareError."""
     pem, trusted = _certificates(folder)
     command = [sys.executable, "-m", __name__, str(seconds), str(pem)]
@@ -79,11 +79,11 @@ def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _certificates(folder: Path) -> tuple[Path, dict[str, str]]:
-    """A certificate for localhost and its key; and OpenSSL's variables that name it: in a file with
-    all certificates that this machine trusts, and by its hashed name in a folder."""
+    """A certificate for localhost with its key, and OpenSSL's variables that name it. It is in a
+    file with all certificates that this machine trusts, and in a folder by its hashed name."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        raise CompareError("openssl is missing: it makes the certificate of the STS here")
+        raise CompareError("openssl is missing; it makes the certificate of the STS here")
     pem, every, hashed = folder / "sts.pem", folder / "every.pem", folder / "hashed"
     hashed.mkdir()
     made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -110,7 +110,7 @@ if __name__ == "__main__":
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
-    # burst.py handles Ctrl-C: it ends this process by closing its input.
+    # burst.py handles Ctrl-C. It ends this process by closing its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.read()
     os._exit(0)

@@ -1,9 +1,9 @@
-"""A stand-in of the cloud for a deployed function, over TLS and under the cloud's own names: STS,
-OSS, the host of OSS's public keys, and that of a sign-in's JWKS. It answers at once and checks
-nothing.
+"""A stand-in of the cloud for a deployed function, over TLS and under the cloud's own names. It is
+STS, OSS, the host of OSS's public keys, and the host of a sign-in's JWKS. It answers at once and
+checks nothing.
 
-Credentials for 900 s have 300 s left, too little to be cached, so each token costs a call.
-Credentials for longer have a day left.
+Credentials for 900 s have 300 s left, which is too short for a cache. So each token needs a call.
+Credentials for a longer time have a day left.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NAMES = (
 
 
 class StubCloud(NamedTuple):
-    """Its port on 127.0.0.1, the CA to trust (a PEM file), and the signer of callbacks."""
+    """The stand-in's port on 127.0.0.1, its CA (a PEM file), and the signer of callbacks."""
 
     port: int
     certificate: Path
@@ -50,7 +50,7 @@ class StubCloud(NamedTuple):
 
 @contextmanager
 def running(folder: Path, jwks: bytes = b"") -> Iterator[StubCloud]:
-    """Serve while the block runs; certificates and keys are written to the folder."""
+    """Serve while the block runs. Certificates and keys are written to the folder."""
     authority, certificate = _certificates(folder)
     signer = CallbackSigner(make_private_key(), f"http://{KEYS_HOST}/callback_pub_key_v1.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -89,7 +89,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 while (line := self.rfile.readline()) not in (b"\r\n", b""):
                     name, _, value = line.decode().partition(":")
                     headers[name.lower()] = value.strip()
-                # The SDKs send their parameters in the URL, ours in the body.
+                # The SDKs send their parameters in the URL. Our function sends them in the body.
                 asked = (
                     request_line + self.rfile.read(int(headers.get("content-length", 0))).decode()
                 )
@@ -142,7 +142,8 @@ def _credentials(seconds_left: int) -> bytes:
 
 
 def _certificates(folder: Path) -> tuple[Path, Path]:
-    """The certificate of a CA, and one of NAMES that it signed, with its key; as PEM files."""
+    """The certificate of a CA, and a certificate for NAMES that the CA signed, with its key. Both
+    are PEM files."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES])
     authority = _certificate(AUTHORITY, ca_key, x509.BasicConstraints(True, None), ca_key)
@@ -175,7 +176,7 @@ def _certificate(
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(extension, critical=key is ca_key)
-        # From 3.13 on Python asks each issuer for it (VERIFY_X509_STRICT).
+        # Since 3.13 Python requires this of each issuer (VERIFY_X509_STRICT).
         .add_extension(key_usage(issues=key is ca_key), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
@@ -187,7 +188,7 @@ def _certificate(
 
 
 def key_usage(*, issues: bool) -> x509.KeyUsage:
-    """Return the key usage of a server's certificate; with `issues`, of an authority's as well."""
+    """Return the key usage of a server's certificate. With `issues` it is also for an authority."""
     return x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=issues,
@@ -206,11 +207,11 @@ def _named(name: str) -> x509.Name:
 
 
 def hashed_name() -> str:
-    """The name under which OpenSSL looks the CA's certificate up in a folder (`openssl rehash`,
-    X509_NAME_hash).
+    """The file name under which OpenSSL looks for the CA's certificate in a folder (`openssl
+    rehash`, X509_NAME_hash).
 
-    SHA-1 of the canonical name, its first 4 bytes as a little-endian number; canonical is a name in
-    lower case without its outermost tag and length, as this one's is.
+    It is the SHA-1 of the canonical name, of which the first 4 bytes are a little-endian number. A
+    canonical name is in lower case, without its outermost tag and length.
     """
     digest = hashlib.sha1(_named(AUTHORITY).public_bytes()[2:], usedforsecurity=False).digest()
     return f"{int.from_bytes(digest[:4], 'little'):08x}.0"

@@ -1,8 +1,8 @@
 """An STS that answers at once and checks nothing, so that only the client is measured.
 
-Credentials for 900 s have 300 s left, too little to be cached, so each token costs a call.
-Credentials for longer have a day left. As a separate process it prints its port, and serves until
-its standard input ends. running() starts such a process.
+Credentials for 900 s have 300 s left, which is too short for a cache. So each token needs a call.
+Credentials for a longer time have a day left. As a separate process it prints its port, and serves
+until its standard input ends. running() starts this process.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 name, _, value = line.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
-            # The SDKs send their parameters in the URL, ours in the body.
+            # The SDKs send their parameters in the URL. Our function sends them in the body.
             parameters = request_line + self.rfile.read(length)
             self.wfile.write(_SHORT if b"DurationSeconds=900" in parameters else _LONG)
 
@@ -65,7 +65,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def running() -> Iterator[str]:
-    """A stub in its own process, while the block runs; yields its port on 127.0.0.1."""
+    """Run a stub in its own process, while the block runs. Yield its port on 127.0.0.1."""
     command = [sys.executable, "-I", __file__]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

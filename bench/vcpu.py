@@ -1,4 +1,4 @@
-"""A share of a CPU for processes, by control groups, if these can be made."""
+"""Gives processes a share of a CPU by control groups, if these can be made."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
-"""The kernel's period in microseconds: a share of 0.1 is 10 ms of each 100 ms."""
+"""The kernel's period in microseconds. A share of 0.1 is 10 ms of each 100 ms."""
 _NUMBERS = count()
 
 
 @contextmanager
 def share(vcpu: float, groups: Path = _GROUPS) -> Iterator[list[str] | None]:
-    """The prefix of a command that gives it, and all its child processes, that share of a CPU. None
-    if no control group (v1 or v2) can be made."""
+    """The prefix that gives a command and all its child processes that share of a CPU. None if no
+    control group (v1 or v2) can be made."""
     v1 = groups / "cpu"
     group = (v1 if v1.is_dir() else groups) / f"bench-{os.getpid()}-{next(_NUMBERS)}"
     quota = int(_PERIOD * vcpu)
@@ -29,7 +29,7 @@ def share(vcpu: float, groups: Path = _GROUPS) -> Iterator[list[str] | None]:
     try:
         group.mkdir()
         for name, value in limits.items():
-            # Do not create it: a file that is not the kernel's limits nothing.
+            # Do not create the file, because only a file of the kernel limits anything.
             with (group / name).open("r+") as file:
                 file.write(value)
     except OSError:
@@ -37,7 +37,7 @@ def share(vcpu: float, groups: Path = _GROUPS) -> Iterator[list[str] | None]:
     else:
         yield before
     finally:
-        # The kernel needs a moment to notice that the last process has gone.
+        # The kernel needs a moment to detect that the last process has ended.
         for _ in range(50):
             with suppress(FileNotFoundError, OSError):
                 group.rmdir()

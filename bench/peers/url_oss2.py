@@ -1,4 +1,4 @@
-"""A signed URL by oss2, the vendor's SDK, kept between calls; it makes only the URL."""
+"""Makes a signed URL with oss2, the vendor's SDK. The SDK's objects are kept between calls."""
 
 import os
 

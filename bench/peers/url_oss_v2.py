@@ -1,5 +1,5 @@
-"""A signed URL by alibabacloud-oss-v2, the vendor's newer SDK, kept between calls; it makes only
-the URL."""
+"""Makes a signed URL with alibabacloud-oss-v2, the vendor's newer SDK. The SDK's client is kept
+between calls."""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A signed URL by the package's own modules, to compare with the SDKs; it makes only the URL."""
+"""Makes only a signed URL with the package's own modules, to compare with the SDKs."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""`make burst`: real instances under a small load, and how its figures are made."""
+"""Tests `make burst`: real instances under a small load, and how its figures are calculated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CARRIED = Result(0, 0, 400, 900, 1)
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a package is, for this Python."""
+    """A folder like a built package, for this Python."""
     folder = tmp_path_factory.mktemp("package")
     sources = (FUNCTION, Path(sysconfig.get_path("purelib")))
     for path in (*(path for source in sources for path in source.iterdir()), POLICIES):

@@ -1,4 +1,4 @@
-"""What copies are asked: the function grants all of it, and only new tokens cost a call of STS."""
+"""Tests the events for copies. The function grants all of them, and only new tokens call STS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make bench BASE=…`: its variables, its report and its exit code."""
+"""Tests `make bench BASE=…`: its variables, its report and its exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison measures: built by each tree's own means, and nothing is left behind."""
+"""Tests the copies of a comparison. Each tree builds its own copy, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.copies import CompareError, Python, find_python, make_copies, put_bas
 from repositories import git
 
 THIS = Python(sys.executable, "3.11.0")
-# It builds what its own index.txt says.
+# This ops/build.py writes an index.py with the text of its tree's index.txt.
 BUILD = """\
 from pathlib import Path
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(checkout: Path) -> Path:
-    """The tree, committed and tagged, and changed since."""
+    """The tree is committed and tagged, and then changed."""
     git(checkout, "init", "--quiet")
     git(checkout, "add", ".")
     git(checkout, "commit", "--quiet", "--message=old")
@@ -87,7 +87,7 @@ def test_a_built_package_is_taken_without_its_byte_code(tmp_path: Path) -> None:
 def test_a_base_that_is_nothing_is_said_in_one_line(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
-    """A folder that is not a package could be the name of a branch; here it is not."""
+    """A folder that is not a package could have the name of a branch. Here it does not."""
     monkeypatch.chdir(repository)
     with pytest.raises(CompareError) as caught:
         put_base(base, tmp_path / "target", repository)

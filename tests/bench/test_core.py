@@ -1,4 +1,4 @@
-"""`make core`: the report, and the golden file that it writes."""
+"""Tests `make core`: the report, and the golden file that it writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASKED = {
 
 @pytest.fixture
 def golden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the golden file of a test lies; the routes are asked by nobody."""
+    """The path of a test's golden file. No route is called, because `ask_all` is replaced."""
     path = tmp_path / "golden" / "loaded_modules.json"
     monkeypatch.setattr(core, "GOLDEN", path)
     monkeypatch.setattr(core, "ROOT", tmp_path)

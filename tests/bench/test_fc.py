@@ -1,4 +1,4 @@
-"""The stand-in of Function Compute's instances: its cap, its concurrency, its own 429."""
+"""Tests the stand-in of Function Compute's instances: its cap, its concurrency, its own 429."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN = Answer(200, b"{}")
 
 
 class Held(Instance):
-    """Answers when it may."""
+    """An instance that answers only when the test lets it."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)
@@ -26,7 +26,7 @@ class Held(Instance):
         return TOKEN
 
     def end(self) -> None:
-        """Nothing has been started."""
+        """Do nothing, because no process has been started."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_one_request_at_a_time_needs_an_instance_each(
     fc = platform(started, 2, 1)
     under_way = [clients.submit(fc.answer, {}) for _ in range(2)]
     wait_for(started, 2)
-    # The platform refuses the third one with its own answer.
+    # The platform refuses the third request with its own answer.
     assert fc.answer({}) == Answer(429, REFUSAL)
     assert b"StatusCode" not in REFUSAL
     for one in started:

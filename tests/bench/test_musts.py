@@ -1,4 +1,4 @@
-"""The tables of `make bench`: each must beside its ratio, and nothing claimed that was not
+"""Tests the tables of `make bench`. Each ratio has its limit, and the tables claim only what was
 measured."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Noise is never taken for a difference, and a difference never for noise."""
+"""Tests that noise is not reported as a difference, and a difference is not reported as noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Values = list[float]
 
 
 def noisy(chance: random.Random, scale: float, count: int = 20) -> Values:
-    """Milliseconds as a busy machine shows them: mostly near, at times far above."""
+    """Milliseconds like on a busy machine. Most are near `scale`, and some are far above it."""
     return [
         scale * chance.lognormvariate(0, 0.05) * chance.choice([1, 1, 1, 1.5]) for _ in "x" * count
     ]
@@ -25,7 +25,7 @@ def noisy(chance: random.Random, scale: float, count: int = 20) -> Values:
     ("count", "outside"), [(6, 0), (8, 0), (9, 1), (20, 5), (60, 21), (100, 39)]
 )
 def test_the_interval_is_that_of_the_tables(count: int, outside: int) -> None:
-    """The interval of the median by order statistics, at 95 %: from Conover, Practical
+    """The 95 % interval of the median by order statistics is in Conover, Practical
     Nonparametrics."""
     assert values_outside(count) == outside
 
@@ -36,7 +36,7 @@ def test_too_few_rounds_are_refused() -> None:
 
 
 def test_rounds_are_divided_one_by_one() -> None:
-    """Other work of the machine slows a whole round down, so its effect cancels out."""
+    """Other work of the machine makes a whole round slower, so its effect cancels out."""
     busy = [1.0, 2.0, 4.0, 8.0, 3.0, 5.0]
     assert ratio_of([1.1 * each for each in busy], busy) == Ratio(1.1, 1.1, 1.1)
     assert ratio_of(busy, busy) == Ratio(1.0, 1.0, 1.0)
@@ -86,7 +86,7 @@ def test_a_limit_is_kept_missed_or_undecided_by_the_whole_interval() -> None:
     over = Comparison(Ratio(1.08, 1.051, 1.1), AROUND_1)
     found = [(each.is_within(1.05), each.is_over(1.05)) for each in (within, undecided, over)]
     assert found == [(True, False), (False, False), (False, True)]
-    # The same beside equal copies that differ as much.
+    # The same change is not over the limit if equal copies differ as much.
     assert not over._replace(control=Ratio(1.0, 0.9, 1.06)).is_over(1.05)
 
 

@@ -1,4 +1,4 @@
-"""Copies in fresh processes: a slow one is seen as slow, equal ones are not."""
+"""Tests copies in fresh processes: a slow copy is reported as slow, and equal copies are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THIS = Python(sys.executable, "3.11.0")
 LOGIN = ", with a login"
 KINDS = ["a new token", "a token served again", "a signed URL (PUT)", "a signed URL (GET)"]
 
-# CPU time passes as this one says: two of them take the same, and no machine is in the way.
+# This function sets its own CPU time. So two copies take equal times, whatever else runs here.
 EQUAL = """\
 import json, time
 cpu = 1000.0
@@ -39,7 +39,7 @@ SLOW = SOUND.replace("cpu += 1.0", "cpu += 1000.0").replace("cpu += 0.001", "cpu
 
 @pytest.fixture(autouse=True)
 def _one_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each costs three processes a round."""
+    """Use one scenario, because each scenario needs three processes in a round."""
     monkeypatch.setattr(rounds, "SCENARIOS", SCENARIOS[1:])
 
 
