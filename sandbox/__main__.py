@@ -260,7 +260,7 @@ def _cloud() -> Settings:
     settings = _adopt(env)
     for name in unnamed:
         log.warning(
-            "%s is not set; the default %s is used, which may not be yours", name, env[name]
+            "%s is not set: the default %s is used, which may not be yours", name, env[name]
         )
     return settings
 

@@ -1,4 +1,5 @@
-"""Who OSS lets in, and how it refuses the others: signed by oss2, altered, sent over real HTTP."""
+"""Which requests OSS accepts, and how it refuses others. oss2 signs the requests. Tests alter them
+and send them over real HTTP."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ class Sent:
         return oss.raw(self.method, self.path, self.headers)
 
     def having(self, **headers: str) -> Sent:
-        """With further headers; "_" stands for "-"."""
+        """Return the request with more headers; "_" stands for "-"."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={**self.headers, **more})
 
@@ -73,7 +74,8 @@ class Sent:
         return replace(self, headers=kept)
 
     def rewriting(self, old: str, new: str) -> Sent:
-        """With `old` replaced in what carries the signature: Authorization, or the query."""
+        """Return the request with `old` replaced in its headers and its query, where the signature
+        is."""
         altered = {name: value.replace(old, new) for name, value in self.headers.items()}
         path = self.path.replace(quote(old, safe=""), quote(new, safe=""))
         assert (path, altered) != (self.path, self.headers)
@@ -85,7 +87,7 @@ class Sent:
 
     @property
     def signature(self) -> str:
-        """The signature, wherever it stands."""
+        """The signature, from the header or from the URL."""
         text = unquote(f"{self.headers.get('authorization', '')} {self.path}")
         found = re.search(r"(?:ignature=|OSS [^:]*:)([A-Za-z0-9+/=]+)", text)
         assert found is not None
@@ -129,7 +131,7 @@ def signed(
     region: str = REGION,
     product: str = "oss",
 ) -> Sent:
-    """Sign as oss2 does; `additional` are further headers that V4 is to sign."""
+    """Sign as oss2 does. `additional` names a further header that V4 must sign."""
     auth = signer(mode, who or root(oss))
     more = () if additional is None else (additional,)
     path = f"/{bucket}/{quote(key)}"
@@ -148,7 +150,8 @@ def signed(
 
 
 def refusal(answer: Answer) -> tuple[int, str, str]:
-    """Status, code and EC, which the header repeats; of a HEAD answer too."""
+    """Return status, code and EC of an answer, also of a HEAD answer. A header must repeat the
+    EC."""
     status, headers, body = answer
     document = parse(body or base64.b64decode(headers["x-oss-err"]), "Error")
     assert document.findtext("RequestId") == headers["x-oss-request-id"]
@@ -276,7 +279,7 @@ def test_a_mismatch_tells_what_should_have_been_signed_and_no_secret(oss: Oss, m
         assert secret not in body.decode()
 
 
-# V1, where it is not taken
+# V1, where it is refused
 
 REFUSED_V1 = (403, "SignatureV1Refused", "")
 
@@ -287,7 +290,8 @@ REFUSED_V1 = (403, "SignatureV1Refused", "")
 def test_v1_is_refused_whoever_signs(
     oss: Oss, mode: str, holder: Callable[[Oss], Who], method: str
 ) -> None:
-    """The key plays no part: the answer is no way to find out which keys there are."""
+    """The answer does not depend on the key, so nobody can find out in this way which keys
+    exist."""
     answer = signed(oss, mode, method, who=holder(oss)).to(oss)
     assert refusal(answer) == REFUSED_V1
     assert oss.oss2().get_object("a").read() == b"secret bytes"
@@ -343,7 +347,7 @@ def test_no_other_spelling_of_v1s_parameters_is_a_signature(oss: Oss, name: str)
 
 
 def test_v1_does_not_get_in_beside_v4(oss: Oss) -> None:
-    """V1 that holds with V4 that does not, and the other way round."""
+    """A valid V1 signature is sent with an invalid V4 signature, or the other way round."""
     for v1, v4 in product(MODES[:2], MODES[2:]):
         for of_v1, of_v4 in ((root(oss), unknown_key(oss)), (unknown_key(oss), root(oss))):
             one, other = signed(oss, v1, who=of_v1), signed(oss, v4, who=of_v4)
@@ -351,7 +355,7 @@ def test_v1_does_not_get_in_beside_v4(oss: Oss) -> None:
             path = f"/{BUCKET}/a?{'&'.join(filter(None, queries))}"
             both = Sent("GET", path, {**other.headers, **one.headers})
             if v1 == "V1 header" and v4 == "V4 header":
-                # One of the two headers is left: V1's.
+                # Both signatures use the same header, so only V1's is sent.
                 assert refusal(both.to(oss)) == REFUSED_V1
             else:
                 assert refusal(both.to(oss)) == INVALID
@@ -365,7 +369,8 @@ def test_v4_fields_do_not_make_a_v1_header_good(oss: Oss) -> None:
 
 
 def test_a_second_authorization_header_is_no_way_around(oss: Oss) -> None:
-    """Of V1, and good, beside one of V4 that nobody made; two headers count as one with a comma."""
+    """A valid V1 header is sent beside a V4 header with an unknown key. Two headers count as one
+    header with a comma."""
     request = signed(oss, "V4 header", who=unknown_key(oss))
     v1 = signed(oss, "V1 header").headers["authorization"]
     v4 = request.headers["authorization"]
@@ -432,7 +437,7 @@ def test_v1_takes_the_time_from_x_oss_date_first(oss: Oss) -> None:
 
 
 def test_v4_takes_the_time_from_date_without_x_oss_date(oss: Oss) -> None:
-    # Android signs so.
+    # Android's SDK signs in this way.
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     who = root(oss)
     auth = signer("V4", who)
@@ -451,7 +456,7 @@ def test_v4_takes_the_time_from_date_without_x_oss_date(oss: Oss) -> None:
 def go_sdk(oss: Oss, date: str, day: str, method: str = "GET") -> Sent:
     """A request as aliyun-oss-go-sdk signs it with AuthV4, in oss/auth.go and oss/conn.go.
 
-    It sends no x-oss-date. The text of its Date, which is HTTP's, is what it signs.
+    The SDK sends no x-oss-date. It sends a Date in HTTP's form, and signs the text of this Date.
     """
     headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "date": date}
     scope = V4Scope(day, REGION)
@@ -466,12 +471,12 @@ def go_sdk(oss: Oss, date: str, day: str, method: str = "GET") -> Sent:
 
 
 def test_v4_takes_the_plain_date_of_the_go_sdk_and_of_ossutil_1(oss: Oss) -> None:
-    """aliyun-oss-go-sdk's TestVerifyObjectStrictAuthV4 runs so against the real OSS."""
+    """TestVerifyObjectStrictAuthV4 of aliyun-oss-go-sdk does this against the real OSS."""
     now = time.time()
     day = time.strftime("%Y%m%d", time.gmtime(now))
     request = go_sdk(oss, formatdate(now, usegmt=True), day)
     assert request.to(oss)[2] == b"secret bytes"
-    # Signed is the text, not the moment.
+    # The signature covers the text of the date, not the moment.
     other = request.having(date=formatdate(now - 1, usegmt=True))
     assert refusal(other.to(oss)) == mismatch("V4")
 
@@ -671,9 +676,10 @@ def test_refuses_an_authorization_that_is_none(oss: Oss, authorization: str) -> 
 def test_refuses_a_v4_region_that_is_not_the_buckets_as_oss_does(
     oss: Oss, mode: str, sentence: str, ec: str, region: str, method: str
 ) -> None:
-    """The vendor's pages of both EC; oss2's test_3_exception_head_err and test_sign_v4_no_region.
+    """Sources: the vendor's pages of both ECs, test_3_exception_head_err and test_sign_v4_no_region
+    of oss2.
 
-    What is right follows in our words.
+    After the vendor's sentence, the sandbox names the correct scope in its own words.
     """
     answer = signed(oss, mode, method, region=region).to(oss)
     assert refusal(answer) == (400, "InvalidArgument", ec)
@@ -794,7 +800,7 @@ def test_refuses_a_header_that_was_added_after_signing(
 @every_mode
 @pytest.mark.parametrize("blank", ["\xa0", "\x85"])
 def test_only_blanks_of_ascii_are_around_a_value(oss: Oss, mode: str, blank: str) -> None:
-    """Stored with another one, a type is no type any more, and a browser guesses."""
+    """A type that is stored with another kind of blank is invalid, so a browser would guess."""
     request = signed(oss, mode, "PUT", "new", headers={"content-type": "image/png"})
     altered = {**request.headers, "content-type": f"image/png{blank}"}
     assert refusal(replace(request, headers=altered).to(oss)) == mismatch(mode)
@@ -848,13 +854,13 @@ ONLY_MINE = policy(
 
 
 def listing(oss: Oss, version: str, query: str, *, spelt: bool = False) -> Sent:
-    """A listing by somebody who may only list mine/; its parameters as they stand.
+    """Sign a listing as somebody who may only list mine/. The parameters are sent unchanged.
 
-    `spelt`: V4 signs an empty value as "name=".
+    With `spelt`, V4 signs an empty value as "name=".
     """
     who = session(oss, ONLY_MINE)
     if version == "V1":
-        # It leaves them unsigned.
+        # V1 does not sign these parameters.
         request = signed(oss, "V1 header", key="", who=who)
         return replace(request, path=f"{request.path}?{query}")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -884,7 +890,7 @@ def test_of_a_repeated_parameter_the_first_is_judged_and_done(oss: Oss, version:
 
 @pytest.mark.parametrize("spelt", [False, True])
 def test_v4_takes_an_empty_value_in_either_spelling(oss: Oss, spelt: bool) -> None:
-    # ali-oss signs it as it is spelt, oss2 as documented.
+    # ali-oss signs "name=", and oss2 signs "name" as documented.
     sent = listing(oss, "V4", "prefix=mine/&delimiter=", spelt=spelt)
     assert sent.to(oss)[0] == 200
     bare = replace(sent, path=sent.path.removesuffix("="))
@@ -895,19 +901,19 @@ def test_v4_takes_an_empty_value_in_either_spelling(oss: Oss, spelt: bool) -> No
 def test_a_parameter_that_is_repeated_after_signing_gains_nothing(oss: Oss, mode: str) -> None:
     request = signed(oss, mode, params={"response-content-type": "text/plain"})
     answer = replace(request, path=f"{request.path}&response-content-type=text/html").to(oss)
-    # V1 signs the first only, and OSS reads the first only.
+    # V1 signs only the first value, and OSS reads only the first value.
     if mode == "V1 query":
         assert answer[1]["content-type"] == "text/plain"
     else:
         assert refusal(answer) == mismatch(mode)
 
 
-# Where the bucket stands
+# The place of the bucket in the URL
 
 
 @pytest.fixture
 def places(oss: Oss) -> Oss:
-    """Two buckets, and in the first a key that looks like the second's URL."""
+    """An OSS with two buckets. The first has a key that looks like a path to the second bucket."""
     oss.storage.create_bucket(OTHER)
     oss.oss2().put_object(f"{OTHER}/key", b"mine")
     oss.oss2().put_object("key", b"plain")
@@ -944,7 +950,7 @@ def test_where_nothing_names_a_bucket_the_default_is_meant(with_default: Oss, mo
 @pytest.mark.parametrize(
     ("bucket", "key", "host", "path", "expected"),
     [
-        # The same URL, and the signature decides.
+        # The URL is the same, so the signature decides.
         (BUCKET, f"{OTHER}/key", f"{BUCKET}.oss.test", f"/{OTHER}/key", b"mine"),
         (OTHER, "key", f"{BUCKET}.oss.test", f"/{OTHER}/key", b"other"),
         (BUCKET, f"{OTHER}/key", "127.0.0.1", f"/{OTHER}/key", None),

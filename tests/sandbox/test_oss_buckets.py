@@ -17,7 +17,7 @@ from signature_versions import VERSIONS
 PREFLIGHT = {
     "Origin": "https://app.example",
     "Access-Control-Request-Method": "PUT",
-    # What ali-oss asks for in Chromium (seen).
+    # ali-oss asks for these headers in Chromium (seen).
     "Access-Control-Request-Headers": "authorization,content-type,x-oss-date,x-oss-security-token",
 }
 
@@ -39,7 +39,7 @@ def test_a_bucket_is_made_described_and_deleted(oss: Oss, bucket: oss2.Bucket) -
     info = fresh.get_bucket_info()
     assert (info.name, info.acl.grant) == ("fresh-bucket", "private")
     assert info.location == "oss-cn-hangzhou"
-    # oss2's test_bucket_info: it was never configured.
+    # Versioning was never configured, so it is None (oss2's test_bucket_info).
     assert info.versioning_status is None
     assert fresh.get_bucket_location().location == "oss-cn-hangzhou"
     service = oss2.Service(
@@ -65,9 +65,10 @@ def service(oss: Oss) -> oss2.Service:
 
 
 def test_buckets_are_listed_by_prefix_and_in_pages(oss: Oss) -> None:
-    """The parameters of ListBuckets in the vendor's documentation.
+    """The parameters are from the vendor's documentation of ListBuckets.
 
-    Who deletes "my buckets" by a prefix deleted all of them: TearDownSuite of aliyun-oss-go-sdk.
+    When the sandbox ignored the prefix, TearDownSuite of aliyun-oss-go-sdk deleted all buckets
+    instead of only its own.
     """
     for name in ("mine-a", "mine-b", "mine-c", "other"):
         oss.storage.create_bucket(name)
@@ -76,7 +77,7 @@ def test_buckets_are_listed_by_prefix_and_in_pages(oss: Oss) -> None:
     page = service(oss).list_buckets(prefix="mine-", marker="mine-a", max_keys=1)
     assert [bucket.name for bucket in page.buckets] == ["mine-b"]
     assert (page.is_truncated, page.next_marker) == (True, "mine-b")
-    # As its IsBucketExist asks.
+    # IsBucketExist of aliyun-oss-go-sdk asks in this way.
     assert service(oss).list_buckets(prefix="mine-d", max_keys=1).buckets == []
     everything = service(oss).list_buckets()
     assert [bucket.name for bucket in everything.buckets] == [
@@ -86,7 +87,7 @@ def test_buckets_are_listed_by_prefix_and_in_pages(oss: Oss) -> None:
 
 
 def test_a_page_of_buckets_says_what_it_was_asked(oss: Oss) -> None:
-    """The elements of ListAllMyBucketsResult, which is shorter where all are listed."""
+    """ListAllMyBucketsResult has these elements. It is shorter if all buckets are listed."""
     oss.storage.create_bucket("mine-a")
     asked = v2.ListBucketsRequest(prefix="m", marker="a", max_keys=1)
     page = oss.oss_v2().list_buckets(asked)
@@ -102,7 +103,7 @@ def test_a_page_of_buckets_has_from_1_to_1000(oss: Oss, max_keys: str) -> None:
 
 
 def test_what_is_set_on_no_bucket_here_is_told_so(oss: Oss) -> None:
-    """The members of GetBucketInfo that the SDKs read: test_bucket_info of oss2 and the Go SDKs."""
+    """The SDKs read these members of GetBucketInfo (test_bucket_info of oss2 and the Go SDKs)."""
     info = oss.oss2(version="v4").get_bucket_info()
     assert info.bucket_encryption_rule.sse_algorithm is None
     assert (info.access_monitor, info.transfer_acceleration) == ("Disabled", "Disabled")
@@ -113,7 +114,7 @@ def test_what_is_set_on_no_bucket_here_is_told_so(oss: Oss) -> None:
 
 
 def test_a_bucket_acl_is_answered_with_its_place(oss: Oss) -> None:
-    """test/node/bucket.test.js of ali-oss, putBucketACL()."""
+    """Source: putBucketACL() in test/node/bucket.test.js of ali-oss."""
     result = oss.oss2(version="v4").put_bucket_acl("private")
     assert result.headers["location"] == f"/{BUCKET}"
 
@@ -124,7 +125,7 @@ def test_a_bucket_acl_is_answered_with_its_place(oss: Oss) -> None:
 def test_a_bucket_of_another_kind_is_not_made(
     oss: Oss, storage_class: str, redundancy: str | None
 ) -> None:
-    """Both were passed over: GetBucketInfo said Standard and LRS."""
+    """Both values were once ignored, and GetBucketInfo reported Standard and LRS."""
     fresh = oss.oss2(bucket="fresh-bucket", version="v4")
     config = oss2.models.BucketCreateConfig(storage_class, redundancy)
     with pytest.raises(OssError) as error:
@@ -169,7 +170,8 @@ MISSING = "no-such-bucket"
     ],
 )
 def test_a_bucket_is_missing_before_a_key_is_unknown(oss: Oss, operation: Any) -> None:
-    """test_is_bucket_exist and test_is_object_exist of alibabacloud-oss-v2, with an unknown key."""
+    """Source: test_is_bucket_exist and test_is_object_exist of alibabacloud-oss-v2. They use an
+    unknown key."""
     auth = oss2.AuthV4("LTAI5tNobody", "guessed")
 
     def stranger(name: str) -> oss2.Bucket:
@@ -200,7 +202,7 @@ def test_a_request_that_may_be_for_the_bucket_of_the_host_is_not_told_of_another
 
 
 def test_a_preflight_for_a_bucket_that_is_missing_says_so(oss: Oss) -> None:
-    """TestBucketCors of alibabacloud-oss-go-sdk-v2."""
+    """Source: TestBucketCors of alibabacloud-oss-go-sdk-v2."""
     status, _, body = oss.raw("OPTIONS", f"/{MISSING}/a", PREFLIGHT)
     assert (status, b"<Code>NoSuchBucket</Code>" in body) == (404, True)
     assert oss.raw("OPTIONS", "/", PREFLIGHT)[0] == 403
@@ -262,8 +264,8 @@ def test_cors_rules_are_kept(bucket: oss2.Bucket) -> None:
 
 
 def test_cors_rules_come_back_as_oss_keeps_them(oss: Oss) -> None:
-    """ResponseVary is kept, and names of headers are in lower case: TestSetBucketCORS of
-    aliyun-oss-go-sdk, test_set_bucket_cors of oss2."""
+    """ResponseVary is kept, and names of headers are in lower case (TestSetBucketCORS of
+    aliyun-oss-go-sdk, test_set_bucket_cors of oss2)."""
     bucket = oss.oss2(version="v4")
     made = CorsRule(["*"], ["GET"], ["X-Oss-Meta-A", "*"], ["ETag"], 60)
     origin = {"Origin": "https://app.example"}
@@ -313,7 +315,7 @@ def test_a_preflight_is_answered_by_the_rules(oss: Oss) -> None:
 
 
 def test_an_apps_web_view_is_an_origin_like_any_other(oss: Oss) -> None:
-    """F3. Not verified on the real OSS (assumption 88)."""
+    """Finding F3. It is not verified on the real OSS (assumption 88)."""
     origin = "capacitor://localhost"
     oss.oss2().put_bucket_cors(BucketCors([rule(), rule(origin)]))
     _, headers, _ = oss.raw("OPTIONS", f"/{BUCKET}/uploads/a", {**PREFLIGHT, "Origin": origin})
@@ -324,7 +326,8 @@ def test_an_apps_web_view_is_an_origin_like_any_other(oss: Oss) -> None:
 
 
 def test_a_compressed_answer_differs_by_its_origin_too(oss: Oss) -> None:
-    """Or a browser's cache gives one page's answer to another, or a compressed one to both."""
+    """Otherwise a browser's cache could give one page's answer, or a compressed answer, to
+    another page."""
     bucket = oss.oss2(version="v4")
     bucket.put_bucket_cors(BucketCors([rule(methods="GET")]))
     public = {"Content-Type": "text/plain", "x-oss-object-acl": "public-read"}

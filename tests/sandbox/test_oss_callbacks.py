@@ -1,4 +1,4 @@
-"""Upload callbacks: sent as OSS sends them, and an upload that lasts whatever becomes of them."""
+"""Upload callbacks are sent as OSS sends them. An upload stays stored if its callback fails."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def app() -> Iterator[AppServer]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in real OSS, but with less patience."""
+    """Callbacks have a shorter time limit than in the real OSS."""
     monkeypatch.setattr(delivery, "LIMIT_SECONDS", 1)
 
 
 def put(oss: Oss, headers: dict[str, str], content: bytes = b"bytes") -> tuple[int, str, str]:
-    """Upload with a callback that fails or is refused: status, code, message."""
+    """Upload with a callback that fails or is refused. Returns status, code and message."""
     url = oss.oss2().sign_url("PUT", "a", 60, headers=headers)
     status, _, body = oss.raw("PUT", url.removeprefix(oss.endpoint), headers, content)
     error = parse(body, "Error")
@@ -111,7 +111,7 @@ def variables(app: AppServer) -> dict[str, str]:
 
 
 def test_a_variable_whose_name_no_body_can_say_is_passed_over(oss: Oss, app: AppServer) -> None:
-    """oss2's test_sign_url_with_callback sends names without x:, which the real OSS lets in."""
+    """oss2's test_sign_url_with_callback sends names without x:, and the real OSS accepts them."""
     headers = headers_for(app.url, "a=${x:mine}")
     headers["x-oss-callback-var"] = encoded({"my_key": "1", "x:mine": "2"})
     assert oss.oss2().put_object(KEY, b"x", headers=headers).status == 200
@@ -192,7 +192,7 @@ def test_a_json_body_holds_json_values(oss: Oss, app: AppServer) -> None:
 
 
 def test_values_cannot_leave_their_place(oss: Oss, app: AppServer) -> None:
-    """A key or variable of the client's own adds no field and no member."""
+    """A key or a client's own variable cannot add a field or a member to the body."""
     key = 'a&size=0&x="},"y":"${size}'
     variable = {"x-oss-callback-var": encoded({"x:v": '1&size=0","size":0,"${bucket}'})}
     form = headers_for(app.url, "o=${object}&size=${size}&v=${x:v}")
@@ -246,7 +246,8 @@ def test_a_completed_multipart_upload_calls_back(oss: Oss, app: AppServer, versi
 def test_resumable_upload_is_not_held_up_by_a_callback(
     oss: Oss, app: AppServer, tmp_path: Path
 ) -> None:
-    """oss2 asks for it where no callback is: as it begins a multipart upload, not as it ends it."""
+    """oss2 sends callback headers when it begins a multipart upload, not when it completes the
+    upload. They cause no callback."""
     file = tmp_path / "large"
     file.write_bytes(bytes(3 * PART))
     for threshold in (PART, 10 * PART):
@@ -300,7 +301,7 @@ def test_a_form_calls_back(oss: Oss, app: AppServer, version: str) -> None:
     assert (sent["operation"], sent["object"], sent["mine"]) == ("PostObject", "user/a.png", "1 2")
     assert (sent["mimeType"], sent["width"]) == ("image/png", "3")
     assert sent["contentMd5"] == answered.headers["content-md5"]
-    # The policy says which callback: another one is refused.
+    # The policy fixes the callback, so another callback is refused.
     other = {**form, "callback": callback(app.url, "another=1")}
     assert send(oss.endpoint, other).status_code == 403
     assert len(app.received) == 1
@@ -462,7 +463,7 @@ def test_who_may_not_upload_calls_nobody(oss: Oss, app: AppServer) -> None:
     assert app.received == []
 
 
-# What becomes of it
+# The result of a callback
 
 
 HUGE = 1024 * 1024 + 1
@@ -520,7 +521,7 @@ def test_a_failed_callback_leaves_the_object(oss: Oss, move: Move, reason: str) 
     assert reason in message
     with oss.storage.open(BUCKET, "a") as opened:
         assert b"".join(opened.chunks(0, 9)) == b"bytes"
-    # Once: there is no other try, and no redirect is followed.
+    # The callback is sent once. There is no retry, and no redirect is followed.
     assert len(app.received) == 1
 
 
@@ -592,7 +593,7 @@ def test_urls_are_tried_in_order_until_one_answers(oss: Oss) -> None:
 
 
 def test_many_callbacks_that_wait_hold_up_nobody_else(oss: Oss) -> None:
-    """More at once than there are threads for the work on files."""
+    """More callbacks wait at once than there are threads for work on files."""
     number = 45
     all_are_there = threading.Event()
 
@@ -638,7 +639,7 @@ def test_the_answer_is_passed_on_as_it_is(oss: Oss) -> None:
         (png(kind="BMP"), ("3", "2", "bmp")),
         (png(kind="TIFF"), ("3", "2", "tiff")),
         (png(kind="WEBP"), ("3", "2", "webp")),
-        # Not what OSS takes for a picture.
+        # OSS does not take these for pictures.
         (png(kind="ICO"), ("", "", "")),
         (b"", ("", "", "")),
         (b"no picture", ("", "", "")),
@@ -694,7 +695,8 @@ def test_a_broken_picture_breaks_nothing(
 def test_only_the_picture_that_was_uploaded_is_told_of(
     oss: Oss, app: AppServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another upload comes in between: its width would be a lie."""
+    """Another upload replaces the picture before the callback. The callback must not report the
+    width of the new picture."""
     real = oss.storage.open
 
     def open_later(bucket: str, key: str) -> OpenObject:
@@ -741,7 +743,7 @@ def test_whatever_callback_is_asked_for_is_read_or_refused(
 
 
 def test_the_documentations_sample_is_signed_text_for_text() -> None:
-    """What the vendor's production key signed, signed by a key of ours."""
+    """The vendor's sample is signed by its production key. Here a key of the sandbox signs it."""
     signature = callback_signer().sign("/index.php?id=1&index=2", b"bucket=yonghu-test")
     received = Received(
         "/index.php?id=1&index=2", {"authorization": signature}, b"bucket=yonghu-test"
@@ -750,7 +752,7 @@ def test_the_documentations_sample_is_signed_text_for_text() -> None:
 
 
 def test_the_verification_accepts_the_vendors_own_signature() -> None:
-    """So an app's server accepts the same callbacks of the sandbox."""
+    """So an app's server can verify callbacks of the sandbox in the same way as the vendor's."""
     key = (
         b"-----BEGIN PUBLIC KEY-----\n"
         b"MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs\n"
@@ -801,7 +803,8 @@ def test_the_whole_sandbox_signs_with_the_key_that_it_serves(tmp_path: Path) -> 
 def test_from_the_network_only_the_functions_own_url_is_called(
     tmp_path: Path, app: AppServer
 ) -> None:
-    """A stranger could send requests to each server of this machine, and read the answers."""
+    """Otherwise a stranger could send requests to every server on this machine, and read the
+    answers."""
     with running_oss(tmp_path, callback_urls=frozenset([app.url])) as oss:
         assert oss.oss2().put_object("mine", b"x", headers=headers_for(app.url)).status == 200
         for url in (

@@ -1,5 +1,5 @@
-"""The bucket's own domain (CNAME), and a public endpoint that is closed to data calls: requests as
-they are on the wire. SDKs and browsers on both are in tests/test_closed_endpoint.py."""
+"""The bucket's own domain (CNAME), and a public endpoint that is closed to data calls. These tests
+send raw requests; tests/test_closed_endpoint.py uses SDKs and browsers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from signed_requests import Answer, send
 
 CNAME = "files.localhost"
 NAMESAKE = "files"
-"""A bucket of the name that the domain begins with."""
+"""The name that the domain begins with, as the name of a bucket."""
 PARTS = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part>"
 PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
 
@@ -54,7 +54,7 @@ CONTROL = [
 
 @pytest.fixture(params=[False, True], ids=["open", "closed"])
 def either(request: pytest.FixtureRequest, tmp_path: Path, oss_server: Server) -> Iterator[Oss]:
-    """An OSS whose bucket has a domain, whether its public endpoint is closed or not."""
+    """An OSS whose bucket has a domain. Its public endpoint is open in one run, closed in another."""
     with _running(tmp_path, oss_server, is_public_closed=request.param) as oss:
         yield oss
 
@@ -94,7 +94,7 @@ def service(oss: Oss, endpoint: str) -> oss2.Service:
 def by_domain(
     oss: Oss, method: str, key: str, query: str = "", body: bytes = b"", host: str = CNAME
 ) -> Answer:
-    """Ask by a host that names the bucket."""
+    """Send a request to a host that names the bucket."""
     return send(token(oss), "v4", method, key, query, signed_for=key, host=host, body=body)
 
 
@@ -116,7 +116,7 @@ def test_the_domain_is_the_bucket(either: Oss) -> None:
 
 
 def test_the_domain_is_no_other_bucket_whatever_its_name_or_path_say(either: Oss) -> None:
-    """A key that begins like a bucket's name, and a bucket that is called as the domain begins."""
+    """The key begins with the name of a bucket, and the domain begins with the name of a bucket."""
     either.storage.create_bucket(NAMESAKE)
     assert by_domain(either, "PUT", f"{NAMESAKE}/a", body=b"Hello").status == 200
     assert keys(either) == [f"{NAMESAKE}/a"]
@@ -215,7 +215,7 @@ def test_a_head_by_the_public_endpoint_is_told_in_the_headers(closed: Oss) -> No
 
 
 def test_a_page_learns_why_it_is_refused(closed: Oss) -> None:
-    """The preflight is answered, and the refusal is for the page to read."""
+    """The preflight is answered, so the page can read the refusal."""
     closed.storage.set_cors(BUCKET, store_rules([ANY_ORIGIN]))
     status, headers, _ = closed.raw("OPTIONS", f"/{BUCKET}/a", PREFLIGHT)
     assert (status, headers["access-control-allow-origin"]) == (200, "*")

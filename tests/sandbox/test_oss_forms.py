@@ -1,4 +1,4 @@
-"""PostObject: the authorization of forms, and that nothing of a refused form is stored."""
+"""PostObject authorizes forms, and stores nothing of a form that it refuses."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_nothing_stored(oss: Oss) -> None:
 
 
 def refused(oss: Oss, fields: dict[str, str], content: bytes = b"bytes") -> tuple[int, str]:
-    """Send a form that must not be stored: the status and the code."""
+    """Send a form that must not be stored. Returns the status and the code."""
     answer = send(oss.endpoint, fields, content)
     check_nothing_stored(oss)
     return answer.status_code, code(answer.content)
@@ -99,7 +99,7 @@ def test_a_session_policy_is_enforced_on_the_expanded_key(oss: Oss, version: str
 
 
 def test_dots_in_a_file_name_stay_what_they_are(oss: Oss) -> None:
-    """Keys are no paths: what climbs in a file system stays under the prefix here."""
+    """Keys are not paths, so a name with ".." stays under the prefix."""
     session = oss.session(
         policy({"Action": "oss:PutObject", "Resource": f"acs:oss:*:*:{BUCKET}/user/*"})
     )
@@ -201,7 +201,7 @@ def test_a_v1_form_with_fields_of_v4_is_refused(oss: Oss) -> None:
 
 
 def test_a_v1_form_is_refused_in_a_request_that_v4_signs(oss: Oss) -> None:
-    """The URL and the headers of a form are no signature: only its fields count."""
+    """A signature in the URL or in the headers of a form does not count. Only its fields count."""
     form = v1_form(oss.root, [UNDER_USER], KEY)
     url = oss.oss2().sign_url("POST", "user/a.jpg", 60).partition("?")[2]
     parts = [(f'name="{name}"', value.encode()) for name, value in form.items()]
@@ -250,7 +250,7 @@ def test_a_v4_form_of_another_day_or_region_is_refused(oss: Oss) -> None:
         credential = f"{oss.root.access_key_id}/{wrong}/oss/aliyun_v4_request"
         answer = send(oss.endpoint, {**form, "x-oss-credential": credential})
         assert (code(answer.content), ec(answer.content)) == ("InvalidArgument", wanted)
-    # The vendor's page of this EC has the sentence; ours comes after it.
+    # The first sentence is from the vendor's page of this EC. The second is the sandbox's own.
     assert (
         parse(answer.content, "Error")
         .findtext("Message", "")
@@ -277,7 +277,7 @@ def test_nobody_may_send_a_form_to_a_private_bucket(oss: Oss) -> None:
     assert refused(oss, KEY) == (403, "AccessDenied")
     oss.storage.set_bucket_acl(BUCKET, "public-read-write")
     assert send(oss.endpoint, KEY).status_code == 204
-    # An ACL is more than an upload.
+    # The right to upload does not include the right to set an ACL.
     assert send(oss.endpoint, {**KEY, "x-oss-object-acl": "public-read"}).status_code == 403
 
 
@@ -288,7 +288,7 @@ def test_a_key_that_nobody_holds_is_refused(oss: Oss) -> None:
 
 
 def test_the_v4_signature_is_the_one_of_the_sandbox(oss: Oss) -> None:
-    """Two implementations, of which one is in this test's own support code."""
+    """Two implementations are compared. One of them is in the support code of the tests."""
     form = v4_form(oss.root, [UNDER_USER], KEY)
     scope = V4Scope(form["x-oss-date"][:8], REGION)
     made = v4_signature(form["policy"], oss.root.access_key_secret, scope)
@@ -438,7 +438,7 @@ def test_sizes_are_limited(oss: Oss, version: str, size: int, status: int, wante
 
 
 def test_too_large_a_file_is_refused_while_it_comes(oss: Oss) -> None:
-    """The form says 4 GiB; it is over long before they have come."""
+    """The form announces 4 GiB, but it is refused long before they have arrived."""
     form = v4_form(oss.root, [["content-length-range", 0, 1000]], KEY)
     head = multipart(
         [
@@ -504,7 +504,7 @@ def test_a_signature_after_the_file_is_none(oss: Oss) -> None:
             [('name="key"', b"a"), ('name="file"', b"1"), ('name="FILE"; filename="b"', b"2")],
             "IncorrectNumberOfFilesInPOSTRequest",
         ),
-        # Which of the two would count?
+        # It would be unclear which of the two keys counts.
         (
             [('name="key"', b"a"), ('name="Key"', b"b"), ('name="file"', b"1")],
             "MalformedPOSTRequest",
@@ -560,7 +560,7 @@ def test_a_signature_after_the_file_is_none(oss: Oss) -> None:
 def test_a_form_that_is_none_is_refused(
     oss: Oss, parts: list[tuple[str, bytes]], wanted: str
 ) -> None:
-    # Without a signature: the bucket is open, so that the form itself is what is refused.
+    # Everybody may write to the bucket, so the form needs no signature and is refused for itself.
     oss.storage.set_bucket_acl(BUCKET, "public-read-write")
     status, _, body = oss.raw("POST", f"/{BUCKET}/", {"Content-Type": TYPE}, multipart(parts))
     assert code(body) == wanted
@@ -620,7 +620,7 @@ def test_metadata_and_headers_are_kept(oss: Oss) -> None:
     assert found.headers["expires"] == fields["Expires"]
     assert found.headers["x-oss-meta-name"].encode("latin-1").decode() == "größe"
     assert oss.storage.get(BUCKET, KEY["key"]).acl == "private"
-    # What signs the form is not kept.
+    # The fields of the signature are not stored.
     assert not [name for name in found.headers if "signature" in name or "credential" in name]
 
 
@@ -757,7 +757,7 @@ def test_curl_sends_a_form(oss: Oss, tmp_path: Path, version: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 1 << 20, (1 << 20) + 7, 5_000_001])
 def test_bytes_come_through_as_they_are(oss: Oss, size: int) -> None:
-    # A file full of beginnings of the boundary.
+    # The file is full of beginnings of the boundary.
     content = (b"\r\n--" + BOUNDARY.encode()[:-1] + b"\r\r\n\n-") * (size // 16 + 1)
     form = v4_form(oss.root, [UNDER_USER], KEY)
     assert send(oss.endpoint, form, content[:size]).status_code == 204
@@ -765,7 +765,7 @@ def test_bytes_come_through_as_they_are(oss: Oss, size: int) -> None:
 
 
 def test_a_large_form_takes_little_memory(tmp_path: Path) -> None:
-    """64 MiB through the whole application, in a process whose peak is measured."""
+    """A form of 64 MiB goes through the whole application. The peak of the process is measured."""
     script = Path(__file__).parents[1] / "support" / "large_form.py"
     root = Path(__file__).parents[2]
     paths = [str(root), str(root / "tests/support"), str(root / "functions/sts_token")]
@@ -819,7 +819,7 @@ DOCUMENTS = JSON | st.fixed_dictionaries(
 @example({"expiration": "0000-00-00T00:00:00Z", "conditions": [{"key": "a"}]})
 def test_whatever_policy_is_signed_is_read_or_refused(document: object) -> None:
     text = policy_text(document)
-    # Anything but an OssError goes through.
+    # Any other error than OssError makes the test fail.
     with contextlib.suppress(OssError):
         FormPolicy.parse(text).check({"key": "user/a"}, BUCKET, time.time())
 

@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Service:
-    """An OSS in this process, called without a socket between."""
+    """An OSS in this process. It is called directly, without a socket."""
 
     app: ASGIApp
     storage: Storage
@@ -77,7 +77,7 @@ class Service:
         headers: Mapping[bytes, bytes] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """One request, of which the answer is checked to be one that a server can send."""
+        """Send one request, and check that a server can send the answer."""
         given = {b"host": b"127.0.0.1", b"content-length": b"%d" % len(body), **(headers or {})}
         scope: Scope = {
             "type": "http",
@@ -109,7 +109,7 @@ class Service:
 
         asyncio.run(answer())
         start, *rest = sent
-        # Raises for a header that would break the connection.
+        # This raises an error for a header that would break the connection.
         h11.Response(status_code=start["status"], headers=start["headers"])
         names = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
         return Answer(start["status"], names, b"".join(part["body"] for part in rest))
@@ -122,13 +122,13 @@ class Service:
         headers: Mapping[bytes, bytes] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """One request on BUCKET by the account itself, which may do everything."""
+        """Send one request on BUCKET as the account itself, which may do everything."""
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         given = {b"x-oss-date": moment.encode(), **(headers or {})}
         names = {name.decode(): value.decode("latin-1") for name, value in given.items()}
         parts = [part.partition("=") for part in query.decode("latin-1").split("&") if part]
         pairs = [(unquote_plus(n), unquote_plus(v), bool(equals)) for n, equals, v in parts]
-        # A key that is no UTF-8 is refused before the signature counts.
+        # A key that is not UTF-8 is refused before the signature is checked.
         resource = f"/{BUCKET}/{key.decode('utf-8', 'replace')}"
         text = v4_canonical_request(method, resource, names, pairs, [], UNSIGNED_PAYLOAD)
         scope = V4Scope(moment[:8], REGION)
@@ -141,7 +141,8 @@ class Service:
         return answer
 
     def check_files(self) -> None:
-        """Nothing but the index and files of random names, and nothing beside the folder."""
+        """Check that the folder has only the index and files with random names, and that no other
+        file is beside the folder."""
         assert [path.name for path in self.folder.parent.iterdir()] == [self.folder.name]
         names = {path.name for path in self.folder.iterdir()}
         assert {re.sub("-(wal|shm)$", "", name) for name in names} == {
@@ -161,7 +162,7 @@ def running(folder: Path) -> Iterator[Service]:
     identities = Identities("1234567890123456", b"seal key", [root], [], clock)
     storage = Storage(folder, clock)
     storage.create_bucket(BUCKET)
-    # A stranger's V1 is read here too, and not just refused.
+    # V1 is accepted, so that hostile V1 signatures are parsed and not only refused.
     app = create_app(storage, identities, region=REGION, clock=clock, takes_v1=True)
     yield Service(app, storage, folder)
     storage.close()
@@ -169,7 +170,7 @@ def running(folder: Path) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One that nobody who may has written to."""
+    """An OSS to which no authorized client has written."""
     with running(tmp_path_factory.mktemp("untouched") / "oss") as made:
         yield made
 
@@ -211,7 +212,7 @@ def check_answer(method: str, answer: Answer) -> None:
         assert answer.code
 
 
-# What a server lets through: no NUL, no white space but inside a value.
+# A server accepts only values without NUL, and with white space only inside.
 VALUES = st.binary(max_size=60).map(lambda raw: re.sub(rb"[\x00\s]", b" ", raw).strip(b" "))
 DATES = st.sampled_from(
     [
@@ -238,7 +239,7 @@ METHODS = st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "P
 NAMES = st.from_regex(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,12}", fullmatch=True).filter(
     lambda name: name not in (b"content-length", b"transfer-encoding")
 )
-# Those that OSS reads, each with something near to what it reads there.
+# The headers that OSS reads. Their values are random, or similar to valid values.
 READ = {
     b"access-control-request-headers": VALUES,
     b"access-control-request-method": METHODS.map(str.encode),
@@ -360,7 +361,7 @@ def test_whatever_a_stranger_sends_is_answered_and_changes_nothing(
 ) -> None:
     answer = untouched.send(method, path, query, headers, body)
     check_answer(method, answer)
-    # Nobody has signed.
+    # The request is not signed.
     assert answer.status >= 400 or method == "OPTIONS"
     untouched.check_files()
     assert [bucket.name for bucket in untouched.storage.buckets()] == [BUCKET]
@@ -386,7 +387,7 @@ def test_whatever_the_account_sends_is_answered(
     headers: dict[bytes, bytes],
     body: bytes,
 ) -> None:
-    # It may have been deleted.
+    # An earlier request may have deleted the bucket.
     service.storage.create_bucket(BUCKET)
     service.send_signed("PUT", b"a", body=b"bytes")
     check_answer(method, service.send_signed(method, key, query, headers, body))
@@ -415,13 +416,13 @@ def send_document(service: Service, name: str, body: bytes) -> Answer:
         return service.send_signed("PUT", b"", b"cors", headers, body)
     if name == "delete":
         return service.send_signed("POST", b"", b"delete", headers, body)
-    # A new one each time: the last may have gone with its bucket.
+    # Each call makes a new upload, because the last one may have been deleted with its bucket.
     upload = service.storage.create_upload(BUCKET, "parts", headers={}, acl="default")
     query = f"uploadId={upload.id}".encode()
     return service.send_signed("POST", b"parts", query, headers, body)
 
 
-# What each of them is called, and what is good in it.
+# The root element of each document, and valid content for it.
 DOCUMENTS = {
     "cors": (
         "CORSConfiguration",
@@ -490,7 +491,8 @@ def test_refuses_a_document_that_is_none(service: Service, name: str, pattern: s
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "uploadId"])
 def test_refuses_a_document_of_nothing(service: Service, name: str) -> None:
-    """Without a part an upload makes an empty object (multipart.py); the others need something."""
+    """An upload without parts makes an empty object (multipart.py). All other documents need
+    content."""
     answer = send_document(service, name, filled(name, "<ROOT/>"))
     assert (answer.status, answer.code) == (400, "MalformedXML")
 
@@ -568,7 +570,7 @@ def test_a_strange_key_is_one_like_others(empty: Service, key: bytes) -> None:
     found = parse(empty.send_signed("GET", b"", prefix).body, "ListBucketResult")
     listed = [element.findtext("Key", "") for element in found.findall("Contents")]
     assert [unquote_to_bytes(name) for name in listed] == [key]
-    # Without encoding-type a key that XML cannot hold is shown as near as can be.
+    # XML cannot hold some keys. Without encoding-type the list still must be a valid answer.
     check_answer("GET", empty.send_signed("GET", b""))
     empty.check_files()
     assert empty.send_signed("DELETE", key).status == 204
@@ -636,7 +638,7 @@ def test_a_url_means_only_what_stands_in_it(host: str, path: bytes, default: str
         assert BUCKET_NAME.fullmatch(target.bucket)
         raw = {unquote_to_bytes(part) for part in (rest, whole)}
         assert target.key.encode() in raw
-    # One resource, one target: what was signed is what is meant.
+    # Each target has its own resource, so the signed resource determines the target.
     assert len({target.resource for target in found}) == len(found)
 
 

@@ -70,7 +70,7 @@ def test_reads_text_with_its_padding_or_without() -> None:
 @pytest.mark.parametrize(
     ("value", "ec"),
     [
-        # The examples of the vendor documentation of these ECs.
+        # These examples are from the vendor's documentation of the ECs.
         ("slim,1", "0040-00000213"),
         ("", "0040-00000212"),
         ("rotate,90,200,300", "0040-00000203"),
@@ -115,7 +115,7 @@ def test_reads_text_with_its_padding_or_without() -> None:
         (f"watermark,{HELLO},rotate_400", "0040-00000272"),
         (f"watermark,{HELLO},fill_2", "0040-00000274"),
         (f"watermark,text_{text('a' * 65)}", "0040-00000259"),
-        # 22 characters, but 66 bytes.
+        # This text has 22 characters, but 66 bytes.
         (f"watermark,text_{text('图' * 22)}", "0040-00000259"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the steps of image processing draw, checked by size and pixel."""
+"""The steps of image processing, whose results are checked by size and pixel."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ HELLO = f"text_{text('Hello')}"
 @pytest.mark.parametrize(
     ("arguments", "size"),
     [
-        # The vendor documentation's own examples.
+        # These are the examples of the vendor's documentation.
         ("m_lfit,w_150,h_80", (150, 75)),
         ("m_mfit,w_150,h_80", (160, 80)),
         ("m_fill,w_150,h_80", (150, 80)),
         ("m_pad,w_150,h_80", (150, 80)),
         ("m_fixed,w_150,h_80", (150, 80)),
-        # lfit is the default, and the other side follows.
+        # lfit is the default mode, and a side that is not given is computed.
         ("w_150,h_80", (150, 75)),
         ("w_50", (50, 25)),
         ("h_50", (100, 50)),
         ("w_33", (33, 17)),
         ("m_mfit,h_10", (20, 10)),
-        # One side alone makes a square of these.
+        # With only one side, these modes make a square.
         ("m_fill,w_60", (60, 60)),
         ("m_pad,h_60", (60, 60)),
         ("m_fixed,w_60", (60, 60)),
@@ -58,7 +58,7 @@ HELLO = f"text_{text('Hello')}"
         ("p_300", (600, 300)),
         ("p_1", (2, 1)),
         ("w_50,p_300", (50, 25)),
-        # Nothing is enlarged unless limit_0 says so.
+        # An image is enlarged only with limit_0.
         ("w_400", (200, 100)),
         ("w_400,limit_1", (200, 100)),
         ("w_400,limit_0", (400, 200)),
@@ -67,7 +67,7 @@ HELLO = f"text_{text('Hello')}"
         ("m_fixed,w_100,h_300", (200, 100)),
         ("m_fixed,w_100,h_300,limit_0", (100, 300)),
         ("m_mfit,w_200,h_101", (200, 100)),
-        # The last of a repeated name counts.
+        # If a name is repeated, the last value counts.
         ("w_150,w_50", (50, 25)),
     ],
 )
@@ -118,7 +118,7 @@ def test_pad_covers_what_lies_outside_and_leaves_transparency_inside() -> None:
     ["m_fixed,w_5000,h_5000,limit_0", "w_16384,h_16384,limit_0", "p_1000", "m_mfit,w_9000,limit_0"],
 )
 def test_refuses_to_make_an_image_beyond_the_limit(arguments: str) -> None:
-    # p_1000 of 1000 x 2000 is 200 million pixels: a small file must not become that.
+    # p_1000 would make 200 million pixels from 1000 x 2000. A small file must not become so large.
     source = encoded(Image.new("1", (1000, 2000)))
     with pytest.raises(OssError) as error:
         made(source, f"resize,{arguments}")
@@ -127,7 +127,7 @@ def test_refuses_to_make_an_image_beyond_the_limit(arguments: str) -> None:
 
 
 def test_a_thin_source_does_not_blow_up_on_the_way() -> None:
-    # To cover 4096 x 4096, the whole of it would be 4096 x 81,920,000.
+    # To cover 4096 x 4096, the whole image would have to be enlarged to 4096 x 81,920,000.
     thin = encoded(Image.new("RGB", (1, 20000), RED))
     image = made(thin, "resize,m_fill,w_4096,h_4096,limit_0")
     assert (image.size, pixel(image, 9, 9)) == ((4096, 4096), RED)
@@ -185,7 +185,7 @@ def test_actions_are_done_in_their_order() -> None:
         ("w_50,h_40,g_se", (50, 40), WHITE),
         ("w_50,h_40,g_ne", (50, 40), GREEN),
         ("w_50,h_40,g_sw", (50, 40), BLUE),
-        # Cut off at the edge: the vendor documentation's example.
+        # The area is cut off at the edge, as in the example of the vendor's documentation.
         ("w_50,h_40,g_se,x_10,y_10", (40, 30), WHITE),
         ("w_900,h_900", (200, 100), RED),
         ("w_0,h_0", (200, 100), RED),
@@ -212,7 +212,7 @@ def test_crop_refuses_a_place_outside() -> None:
 
 
 def changed(actions: str, source: bytes = GREY) -> tuple[int, int, int, int]:
-    """The box around what an action changed."""
+    """The box around the pixels that an action changed."""
     before, after = opened(source).convert("RGB"), made(source, actions).convert("RGB")
     box = ImageChops.difference(before, after).getbbox()
     assert box is not None
@@ -273,7 +273,7 @@ def test_watermark_turns_clockwise() -> None:
     flat = changed(f"watermark,{HELLO},g_center")
     upright = changed(f"watermark,{HELLO},g_center,rotate_90")
     assert abs((flat[2] - flat[0]) - (upright[3] - upright[1])) <= 2
-    # A line that falls to the right: its left end is above.
+    # The line falls to the right, so its left end is higher.
     line = made(GREY, f"watermark,text_{text('-' * 12)},g_center,rotate_30")
     left, top, right, bottom = changed(f"watermark,text_{text('-' * 12)},g_center,rotate_30")
     middle = ((left + right) // 2, (top + bottom) // 2)
@@ -320,7 +320,7 @@ def test_watermark_shows_the_beginning_of_a_text_that_is_too_long() -> None:
 
 @pytest.mark.parametrize(("turned", "fill"), [(0, 0), (45, 1)])
 def test_the_largest_watermark_needs_no_more_than_the_image(turned: int, fill: int) -> None:
-    # 64 letters of 1000 pixels would be 60,000 x 60,000 when turned.
+    # A rotated text of 64 letters with 1000 pixels each would be 60,000 x 60,000.
     actions = f"watermark,text_{text('W' * 64)},size_1000,rotate_{turned},fill_{fill},shadow_9"
     assert made(GREY, actions).size == (400, 267)
 

@@ -81,7 +81,7 @@ def test_oss2_gets_a_thumbnail(
     assert (got.status, got.content_type) == (200, "image/png")
     assert got.content_length == len(body)
     assert got.server_crc is None
-    # This compares CRCs: that of the stored object would make it fail.
+    # This call compares CRCs. The CRC of the stored object would make it fail.
     bucket.get_object_to_file(KEY, str(tmp_path / "small"), process="image/resize,w_100")
     assert opened((tmp_path / "small").read_bytes()).size == (100, 50)
 
@@ -110,7 +110,7 @@ def test_oss_v2_gets_a_thumbnail(oss: Oss, photo: SessionCredentials) -> None:
         bucket=BUCKET, key=KEY, process="image/resize,m_fill,w_50,h_50"
     )
     got = oss.oss_v2(photo).get_object(wanted)
-    # Read to the end: there it compares CRCs.
+    # The body is read to the end, because the SDK compares CRCs there.
     assert opened(got.body.content).size == (50, 50)
     assert (got.content_type, got.hash_crc64) == ("image/jpeg", None)
 
@@ -141,7 +141,7 @@ def test_a_public_image_needs_no_signature(oss: Oss, photo: SessionCredentials) 
     assert (status, headers["content-type"], opened(body).size) == (200, "image/jpeg", (10, 5))
 
 
-# Who may
+# Who may process an image
 
 
 def test_processing_needs_the_right_to_read(oss: Oss, photo: SessionCredentials) -> None:
@@ -157,7 +157,7 @@ def test_processing_needs_the_right_to_read(oss: Oss, photo: SessionCredentials)
 
 
 def test_nothing_is_read_or_processed_for_who_may_not(oss: Oss) -> None:
-    # Each of these is another error for who may read.
+    # A client that may read gets another error for each of these.
     oss.oss2().put_object("mine/text", b"no image")
     oss.oss2().put_object("mine/bomb", png_of_zeros(20_000, 10_000))
     for key, value in (
@@ -275,7 +275,7 @@ def test_instructions_beside_another_operation_are_refused(oss: Oss, query: str)
     name, _, value = query.partition("=")
     params = {name: value, "x-oss-process": "image/info"}
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
-        # oss2 adds the signature to what it is given.
+        # oss2 adds the signature to the given dict, so it gets a copy.
         url = oss.oss2().sign_url(method, "a", 60, params=dict(params))
         assert oss.raw(method, url[url.index("/", 8) :])[0] == 400
 
@@ -328,7 +328,7 @@ def test_converts_every_format_to_every_other(
 def test_keeps_the_sources_format_unless_told_other(source: str) -> None:
     body = encoded(quarters(), source)
     assert made(body, "resize,w_50").format == source
-    # Only a GIF becomes one.
+    # Only a GIF can be converted to GIF.
     assert made(body, "format,gif").format == source
 
 
@@ -360,7 +360,7 @@ def test_half_transparent_red_is_pink_in_a_jpeg() -> None:
     [
         (Image.new("1", (8, 8), 1), "PNG", WHITE),
         (Image.new("L", (8, 8), 100), "PNG", (100, 100, 100)),
-        # 16 bits a channel: 0x6400 is 100.
+        # With 16 bits for each channel, 0x6400 is 100.
         (Image.new("I;16", (8, 8), 0x6400), "PNG", (100, 100, 100)),
         (Image.new("I;16", (8, 8), 0x6400), "TIFF", (100, 100, 100)),
         (Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", (255, 0, 0)),
@@ -374,7 +374,7 @@ def test_takes_other_depths_and_colour_models(
 
 
 def photo_turned(orientation: int, size: tuple[int, int] = (400, 200), **options: Any) -> bytes:
-    """A JPEG that shows quarters() upright when its EXIF orientation is obeyed."""
+    """A JPEG that shows quarters() upright if its EXIF orientation is applied."""
     undo = {
         2: [Image.Transpose.FLIP_LEFT_RIGHT],
         3: [Image.Transpose.ROTATE_180],
@@ -423,7 +423,7 @@ def test_a_large_photo_is_turned_only_if_it_is_made_smaller_first() -> None:
 def test_info_tells_exif_data_but_not_of_a_png() -> None:
     found = json.loads(process(photo_turned(6), parse("image/info")).body)
     assert (found["Orientation"], found["Make"]) == ({"value": "6"}, {"value": "Somebody"})
-    # As stored, not as turned.
+    # The size is that of the stored image, not of the turned image.
     assert (found["ImageWidth"], found["ImageHeight"]) == ({"value": "200"}, {"value": "400"})
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -442,7 +442,7 @@ def test_quality_is_relative_or_an_upper_bound() -> None:
         return len(process(source, parse(f"image/{actions}")).body)
 
     assert size(high, "quality,Q_20") < size(high, "quality,Q_60") < size(high, "quality,Q_95")
-    # 80% of 50 is 40; and 90 would be more than there is.
+    # 80% of the source's 50 is 40. Q_90 is more than 50, so 50 is used.
     assert size(low, "quality,q_80") == size(low, "quality,Q_40")
     assert size(low, "quality,Q_90") == size(low, "quality,Q_50")
     assert size(high, "quality,q_100") == size(high, "quality,Q_95")
@@ -458,7 +458,7 @@ def test_interlace_makes_a_progressive_jpeg() -> None:
     assert made(encoded(quarters()), "interlace,1").format == "PNG"
 
 
-# What moves
+# Animations
 
 
 def moving(name: str = "GIF", size: tuple[int, int] = (200, 100), **options: Any) -> bytes:
@@ -481,7 +481,7 @@ def moving(name: str = "GIF", size: tuple[int, int] = (200, 100), **options: Any
         ("crop,w_30,h_20", (30, 20)),
         (f"watermark,text_{text('Hi')}", (200, 100)),
         ("resize,w_50/format,gif", (50, 25)),
-        # It cannot be enlarged.
+        # An animation cannot be enlarged.
         ("resize,w_400,limit_0", (200, 100)),
     ],
 )
@@ -537,7 +537,7 @@ def test_a_phones_jpeg_with_a_second_picture_is_a_jpeg() -> None:
 
 
 def test_a_png_that_unpacks_to_too_much_is_refused_before() -> None:
-    # 200 million pixels in a file of some 30 KB; info tells what is wrong with it.
+    # The file has 200 million pixels in about 30 KB. image/info still reports its size.
     bomb = png_of_zeros(20_000, 10_000)
     assert len(bomb) < 100_000
     error = refusal(bomb, "resize,w_10")
@@ -599,7 +599,7 @@ def test_pillows_own_warning_of_a_bomb_is_an_error(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_other_formats_of_pillow_are_closed(source: bytes) -> None:
-    # One of them starts a program.
+    # Pillow's decoder for one of these formats starts a program.
     assert refusal(source, "resize,w_1").message == "This image format is not supported."
 
 
@@ -641,7 +641,7 @@ def test_a_damaged_image_is_processed_or_refused(
         source[chance.randrange(len(source))] = chance.randrange(256)
     del source[chance.randint(len(source) // 3, 2 * len(source)) :]
     with warnings.catch_warnings():
-        # As in the sandbox: what Pillow only warns of is no error.
+        # As in the sandbox, Pillow's warnings are not errors.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with or_refused(400):

@@ -1,7 +1,7 @@
 """Parameters, headers and values that the sandbox does not implement are refused, never ignored.
 
-Each of these once got a wrong answer: a listing, an object's bytes, an upload without a requested
-property, or one that overwrote a protected object.
+Each of these requests once had a wrong result: a listing, an object's bytes, an upload without a
+requested property, or an upload that overwrote a protected object.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> tuple[int, str, str]:
-    """Send a V4 request of the account's own key: status, code and EC."""
+    """Send a V4 request with the account's own key. Returns status, code and EC."""
     credentials = oss2.credentials.StaticCredentialsProvider(
         oss.root.access_key_id, oss.root.access_key_secret
     )
@@ -66,9 +66,9 @@ def cause(operation: Any, request: object) -> tuple[int, str]:
 def test_what_the_sdk_asks_of_a_feature_that_is_missing_is_refused(
     oss: Oss, bucket: oss2.Bucket
 ) -> None:
-    """What alibabacloud-oss-v2 sends for DescribeRegions, GetBucketAccessMonitor and others.
+    """alibabacloud-oss-v2 sends these for DescribeRegions, GetBucketAccessMonitor and others.
 
-    They were answered with a listing, which it could not parse.
+    The sandbox once answered with a listing, which the SDK could not parse.
     """
     name, sdk_v2 = bucket.bucket_name, oss.oss_v2()
     requests = [
@@ -221,9 +221,11 @@ def test_an_uploads_headers_may_come_again_as_it_completes(bucket: oss2.Bucket) 
 def test_a_condition_on_what_is_written_is_refused_and_the_old_stays(
     oss: Oss, bucket: oss2.Bucket, name: str, value: str
 ) -> None:
-    """EC 0017-00000245 of the vendor's error pages; TestPutObjectNegative of aliyun-oss-go-sdk.
+    """Sources: EC 0017-00000245 in the vendor's error pages, TestPutObjectNegative of
+    aliyun-oss-go-sdk.
 
-    PutObject is documented. That the other writes refuse too is not verified on the real OSS.
+    For PutObject this is documented. That OSS refuses it for other writes is not verified on the
+    real OSS.
     """
     refused = (*NOT_IMPLEMENTED, "0017-00000245")
     headers = {name: value}
@@ -238,7 +240,7 @@ def test_a_condition_on_what_is_written_is_refused_and_the_old_stays(
 
 @pytest.mark.parametrize("value", ["yes", "1", ""])
 def test_forbid_overwrite_is_true_or_false(oss: Oss, bucket: oss2.Bucket, value: str) -> None:
-    """Anything else was read as false: the old object was lost. The EC is not known."""
+    """Any other value was once read as false, so the old object was lost. The EC is not known."""
     headers = {"x-oss-forbid-overwrite": value}
     refused = send(oss, "PUT", f"/{BUCKET}/a", {}, headers, b"new")
     assert refused == (400, "InvalidArgument", "")
@@ -261,7 +263,8 @@ def test_a_form_is_held_to_the_same_names(oss: Oss, name: str) -> None:
 
 
 def test_the_refusal_of_a_save_as_names_it(bucket: oss2.Bucket) -> None:
-    """oss2's process_object posts its instructions in the body; the text named nothing once."""
+    """oss2's process_object sends its instructions in the body. The message once did not say what
+    was refused."""
     with pytest.raises(oss2.exceptions.OssError) as caught:
         bucket.process_object("a", "image/resize,w_1|sys/saveas,o_YQ,b_YQ")
     assert (caught.value.status, caught.value.code) == NOT_IMPLEMENTED
@@ -272,7 +275,7 @@ def test_the_refusal_of_a_save_as_names_it(bucket: oss2.Bucket) -> None:
 def test_an_append_does_not_pass_over_forbid_overwrite(
     oss: Oss, bucket: oss2.Bucket, value: str
 ) -> None:
-    """It is documented of the other uploads alone."""
+    """The header is documented only for other uploads."""
     header, params = {"x-oss-forbid-overwrite": value}, {"append": "", "position": "0"}
     assert send(oss, "POST", f"/{BUCKET}/new", params, header, b"x")[:2] == NOT_IMPLEMENTED
     assert oss.storage.find(BUCKET, "new") is None

@@ -1,5 +1,5 @@
-"""Symbolic links with the real SDK: making one needs the right to write, reading one needs rights
-on both ends."""
+"""Symbolic links with the real SDK. To make a link, a client needs the right to write. To read a
+link, a client needs rights on the link and on its target."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def test_a_link_is_read_as_its_target(oss: Oss, alice: oss2.Bucket) -> None:
 
 
 def test_a_link_is_told_of_with_its_own_headers(oss: Oss, alice: oss2.Bucket) -> None:
-    """HeadObject, help.aliyun.com/document_detail/31984; oss2's test_put_symlink; ali-oss's too."""
+    """Sources: HeadObject (help.aliyun.com/document_detail/31984), tests of oss2
+    (test_put_symlink) and of ali-oss."""
     target = {"Content-Type": "text/css", "x-oss-meta-of": "target"}
     alice.put_object("uploads/alice/a", b"hello", target)
     oss.clock.ahead += 60
@@ -43,21 +44,21 @@ def test_a_link_is_told_of_with_its_own_headers(oss: Oss, alice: oss2.Bucket) ->
     alice.put_symlink("uploads/alice/a", "uploads/alice/link", own)
     of_link = alice.head_object("uploads/alice/link")
     of_target = alice.head_object("uploads/alice/a")
-    # As oss2's test says it.
+    # oss2's test expects these values.
     assert (of_link.content_length, of_link.etag) == (5, "5D41402ABC4B2A76B9719D911017C592")
     for read in (of_link, alice.get_object("uploads/alice/link")):
         assert {name: read.headers[name] for name in own} == own
         assert "x-oss-meta-of" not in read.headers
         for name in ("ETag", "Content-MD5", "x-oss-hash-crc64ecma"):
             assert read.headers[name] == of_target.headers[name]
-        # Whole seconds of a running clock.
+        # The clock is running and the times are whole seconds, so the difference may be larger.
         assert read.last_modified >= of_target.last_modified + 60
     got = alice.get_symlink("uploads/alice/link").headers
     assert {name: got[name] for name in own} == own
 
 
 def test_a_link_is_as_new_as_what_it_leads_to(oss: Oss, alice: oss2.Bucket) -> None:
-    """HeadObject, help.aliyun.com/document_detail/31984: "the later of the two"."""
+    """Source: HeadObject, help.aliyun.com/document_detail/31984 ("the later of the two")."""
     alice.put_symlink("uploads/alice/a", "uploads/alice/link")
     oss.clock.ahead += 60
     alice.put_object("uploads/alice/a", b"new")

@@ -1,4 +1,4 @@
-"""Listing as oss2 and a model of it see it."""
+"""Listings as oss2 reads them, and compared with a simple model."""
 
 from __future__ import annotations
 
@@ -166,15 +166,16 @@ def test_a_page_has_100_keys_unless_another_number_is_asked_for(oss: Oss) -> Non
         assert (b"<KeyCount>100</KeyCount>" in page) == bool(params)
 
 
-# XML has a line's end for a "\r" that is written as it is.
+# An XML parser turns a raw "\r" into a line end, so "\r" is left out.
 CONTROLS = "ctl" + "".join(chr(code) for code in range(1, 32) if code != 13) + "&#x1;\x7f.txt"
 
 
 @pytest.mark.parametrize("reference", [True, False], ids=["as a reference", "as it is"])
 def test_a_key_with_control_characters_is_listed_and_deleted(oss: Oss, reference: bool) -> None:
-    """test_chinese::test_batch_delete_objects of oss2, which writes the characters as they are.
+    """test_chinese::test_batch_delete_objects of oss2 writes the characters raw.
 
-    TestDeleteObjectsNormal of aliyun-oss-go-sdk writes references, which XML 1.0 knows not either.
+    TestDeleteObjectsNormal of aliyun-oss-go-sdk writes references. XML 1.0 does not allow these
+    either.
     """
     bucket = oss.oss2(version="v4")
     bucket.put_object(CONTROLS, b"x")
@@ -191,7 +192,7 @@ def test_a_key_with_control_characters_is_listed_and_deleted(oss: Oss, reference
 
 
 def test_ali_oss_lists_and_deletes_a_key_with_control_characters(oss: Oss) -> None:
-    """Its test "should encode variant object keys", of list and listV2."""
+    """Source: ali-oss's test "should encode variant object keys", for list and listV2."""
     need("ali-oss in Node", browser=False)
     name = "ctl\x01\x0b\x1f.txt"
     job = {
@@ -220,7 +221,7 @@ def test_what_is_no_character_of_a_key_is_refused(text: str) -> None:
 
 
 def test_a_key_in_another_encoding_is_read_as_it_is() -> None:
-    # Letters whose bytes in UTF-16 are those of a Key with a control character.
+    # In UTF-16, the bytes of these letters look like a Key with a control character.
     letters = b"<Key>\x01</Key>".decode("utf-16-le")
     body = f'<?xml version="1.0" encoding="utf-16"?><a><Key>{letters}</Key></a>'
     assert parse(body.encode("utf-16"), "a").findtext("Key") == letters

@@ -131,7 +131,7 @@ WALLPAPER = (
 
 
 def test_the_etag_is_the_one_that_oss_gave_the_vendors_picture() -> None:
-    """aliyun-oss-go-sdk 3.0.2, oss/download_test.go:206 and oss/multicopy_test.go:316."""
+    """Source: aliyun-oss-go-sdk 3.0.2, oss/download_test.go:206 and oss/multicopy_test.go:316."""
     assert multipart_etag(WALLPAPER) == "2351E662233817A7AE974D8C5B0876DD-5"
 
 
@@ -143,7 +143,7 @@ def test_the_etag_is_made_of_the_parts_etags(bucket: oss2.Bucket) -> None:
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_no_parts_make_an_empty_object(bucket: oss2.Bucket, everything: bool) -> None:
-    """An empty stream: alibabacloud-oss-go-sdk-v2, TestUploaderUploadFromTeeReader."""
+    """alibabacloud-oss-go-sdk-v2 uploads an empty stream so (TestUploaderUploadFromTeeReader)."""
     upload_id, _ = begun(bucket)
     headers = {"x-oss-complete-all": "yes"} if everything else {}
     bucket.complete_multipart_upload("a", upload_id, None if everything else [], headers)
@@ -161,9 +161,10 @@ def test_an_empty_body_makes_nothing(bucket: oss2.Bucket) -> None:
 
 
 def test_an_acl_that_comes_at_the_end_counts(bucket: oss2.Bucket) -> None:
-    """alibabacloud-oss-python-sdk-v2 (test_mutilpart_object_acl) and its Go sister.
+    """Sources: alibabacloud-oss-python-sdk-v2 (test_mutilpart_object_acl), and the same test of the
+    Go SDK.
 
-    A private upload into a public bucket was public, and nobody saw it.
+    Once, a private upload into a public bucket became public without an error.
     """
     upload_id, done = begun(bucket, b"x")
     acl = {"x-oss-object-acl": "private"}
@@ -184,7 +185,8 @@ def test_an_acl_that_does_not_exist_completes_nothing(bucket: oss2.Bucket) -> No
 
 
 def test_each_refusal_has_the_vendors_ec(bucket: oss2.Bucket) -> None:
-    """The vendor's page of each name; alibabacloud-oss-go-sdk-v2, client_integration_test.go."""
+    """Sources: the vendor's page of each error, and client_integration_test.go of
+    alibabacloud-oss-go-sdk-v2."""
     bucket.put_object("source", b"x")
     upload_id, done = begun(bucket, b"small", b"y")
     both = {"x-oss-complete-all": "yes"}
@@ -210,7 +212,8 @@ def test_each_refusal_has_the_vendors_ec(bucket: oss2.Bucket) -> None:
 
 
 def test_an_encrypted_upload_can_be_resumed_by_its_list_of_parts(oss: Oss) -> None:
-    """alibabacloud-oss-v2, ListPartsResult: it reads there what it needs to encrypt the rest."""
+    """alibabacloud-oss-v2 reads from ListPartsResult the values with which it encrypts the
+    remaining parts."""
     client = oss.oss_v2(oss.session())
     metadata = {
         f"client-side-encryption-{name}": value
@@ -279,7 +282,7 @@ def test_refuses_parts_that_do_not_fit(bucket: oss2.Bucket) -> None:
     with pytest.raises(OssError) as error:
         bucket.complete_multipart_upload("a", upload_id, [PartInfo(9, done[0].etag)])
     assert code(error) == (400, "InvalidPart")
-    # Nothing was lost by the attempts.
+    # The failed attempts deleted nothing.
     assert len(bucket.list_parts("a", upload_id).parts) == 2
 
 
@@ -290,7 +293,7 @@ def test_refuses_parts_out_of_order(oss: Oss) -> None:
         f"<Part><PartNumber>{part.part_number}</PartNumber><ETag>{part.etag}</ETag></Part>"
         for part in reversed(done)
     )
-    # Not through oss2, which sorts them.
+    # oss2 would sort the parts, so it only signs the URL.
     url = bucket.sign_url("POST", "a", 60, params={"uploadId": upload_id})
     body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
     status, _, answer = oss.raw("POST", url[url.index("/", 8) :], body=body)
@@ -308,7 +311,7 @@ def test_refuses_a_part_number_out_of_range(bucket: oss2.Bucket, number: int) ->
 
 
 def test_an_upload_belongs_to_its_key(bucket: oss2.Bucket) -> None:
-    # Or a token for one folder could end, fill or read another folder's uploads.
+    # Otherwise a token for one folder could end, fill or read uploads of another folder.
     upload_id, done = begun(bucket, b"x", key="theirs/a")
     attacks: list[Callable[[], object]] = [
         lambda: bucket.upload_part("mine/a", upload_id, 1, b"y"),
@@ -323,7 +326,7 @@ def test_an_upload_belongs_to_its_key(bucket: oss2.Bucket) -> None:
 
 
 def test_a_refusal_has_the_ec_to_look_up(bucket: oss2.Bucket) -> None:
-    """The vendor's pages of these EC."""
+    """Source: the vendor's pages of these ECs."""
     upload_id, parts = begun(bucket)
     attempts: dict[str, Callable[[], object]] = {
         "0042-00000104": lambda: bucket.upload_part("a", "no-such", 1, b"x"),
@@ -361,7 +364,8 @@ def test_a_part_is_copied_from_a_range(bucket: oss2.Bucket) -> None:
     part = bucket.upload_part_copy(BUCKET, "source", (2, 4), "a", upload_id, 1)
     bucket.complete_multipart_upload("a", upload_id, [PartInfo(1, part.etag)])
     assert bucket.get_object("a").read() == b"234"
-    # Neither outside nor over the end: help.aliyun.com/zh/oss/user-guide/0042-00000306.
+    # A range that is outside or goes over the end is refused
+    # (help.aliyun.com/zh/oss/user-guide/0042-00000306).
     for beyond in ((10, 12), (8, 12)):
         with pytest.raises(OssError) as error:
             bucket.upload_part_copy(BUCKET, "source", beyond, "a", upload_id, 1)

@@ -1,4 +1,4 @@
-"""What oss2 does with objects, in both signature versions: the sandbox answers as OSS."""
+"""Operations on objects with oss2, in both signature versions. The sandbox must answer as OSS."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_put_answers_with_etag_and_crc64(bucket: oss2.Bucket) -> None:
     result = bucket.put_object("a/b.txt", b"123456789")
     assert result.status == 200
     assert result.etag == hashlib.md5(b"123456789").hexdigest().upper()  # noqa: S324
-    # The known answer of CRC-64/XZ.
+    # This is the published check value of CRC-64/XZ.
     assert result.crc == 11051210869376104954
     assert len(result.request_id) == 24
     assert result.headers["Server"] == "AliyunOSS"
@@ -69,9 +69,10 @@ def test_refuses_a_key_that_no_object_can_have(bucket: oss2.Bucket, key: str) ->
 
 
 def test_gives_the_md5_of_what_one_request_uploaded(bucket: oss2.Bucket) -> None:
-    """alibabacloud-oss-go-sdk-v2, client_integration_test.go: TestGetObject, TestHeadObject.
+    """Source: TestGetObject and TestHeadObject in client_integration_test.go of
+    alibabacloud-oss-go-sdk-v2.
 
-    Of an object made of parts there is none, TestUploaderWithSequential.
+    An object made from parts has no MD5 (TestUploaderWithSequential).
     """
     put = bucket.put_object("a", b"bytes")
     for read in (bucket.get_object("a"), bucket.head_object("a")):
@@ -130,9 +131,10 @@ def test_gives_a_range(
 def test_gives_everything_for_a_range_beyond_the_end(
     oss: Oss, asked: str, standard: tuple[int, bytes | None]
 ) -> None:
-    """help.aliyun.com/document_detail/39571: "invalid or out of range: 200, the full object".
+    """Source: help.aliyun.com/document_detail/39571 ("invalid or out of range: 200, the full
+    object").
 
-    x-oss-range-behavior: standard makes of it what RFC 9110 says.
+    With x-oss-range-behavior: standard, OSS answers as RFC 9110 says.
     """
     oss.oss2(version="v4").put_object("a", DIGITS, {"x-oss-object-acl": "public-read"})
     path = f"/{BUCKET}/a"
@@ -145,9 +147,10 @@ def test_gives_everything_for_a_range_beyond_the_end(
 
 
 def test_gives_the_first_of_several_ranges(bucket: oss2.Bucket) -> None:
-    """help.aliyun.com/document_detail/39571; several need a header that is not implemented.
+    """Source: help.aliyun.com/document_detail/39571.
 
-    That header: x-oss-multi-range-behavior, the vendor's page on HTTP status code 416.
+    OSS answers with several ranges only if the header x-oss-multi-range-behavior asks for this (the
+    vendor's page on HTTP status code 416). The sandbox does not implement this header.
     """
     bucket.put_object("a", DIGITS)
     several = {"Range": "bytes=2-3,5-6"}
@@ -171,9 +174,9 @@ def test_gives_an_object_only_if_the_conditions_hold(bucket: oss2.Bucket) -> Non
 
 
 def test_a_text_is_compressed_for_who_takes_gzip(bucket: oss2.Bucket) -> None:
-    """oss2's test_gzip_get, and alibabacloud.com/help/faq-detail/39645.htm.
+    """Sources: oss2's test_gzip_get, and alibabacloud.com/help/faq-detail/39645.htm.
 
-    A page whose progress bar needs Content-Length works without it, or not at all.
+    A compressed answer has no Content-Length, so a page's progress bar must work without it.
     """
     content = os.urandom(2_000_000)
     bucket.put_object("a.txt", content, {"Content-Type": "text/plain; charset=utf-8"})
@@ -354,7 +357,7 @@ def test_copies_from_another_bucket(oss: Oss, bucket: oss2.Bucket) -> None:
 def test_appends_at_the_end_only(bucket: oss2.Bucket) -> None:
     first = bucket.append_object("log", 0, b"123")
     second = bucket.append_object("log", first.next_position, b"456789", init_crc=first.crc)
-    # Of the whole, not of what was appended.
+    # This is the CRC of the whole object, not of the appended bytes.
     assert second.crc == 11051210869376104954
     assert bucket.get_object("log").read() == b"123456789"
     assert bucket.get_object("log", byte_range=(2, 4)).read() == b"345"
@@ -368,7 +371,7 @@ def test_appends_at_the_end_only(bucket: oss2.Bucket) -> None:
 
 
 def test_an_append_changes_the_acl_and_nothing_else_of_an_object(bucket: oss2.Bucket) -> None:
-    """aliyun-oss-go-sdk 3.0.2, oss/bucket_test.go, TestAppendObject."""
+    """Source: TestAppendObject in oss/bucket_test.go of aliyun-oss-go-sdk 3.0.2."""
     first = {"x-oss-object-acl": "public-read-write", "x-oss-meta-my": "one"}
     second = {"x-oss-object-acl": "public-read", "x-oss-meta-my": "two", "x-oss-meta-mine": "x"}
     bucket.append_object("log", 0, b"1", first)
@@ -411,7 +414,7 @@ def test_an_acl_that_comes_with_an_upload_needs_a_right_of_its_own(oss: Oss) -> 
     ],
 )
 def test_refuses_what_it_does_not_implement(oss: Oss, path: str) -> None:
-    # Whatever is not known must never be taken for a plain read.
+    # An unknown request must never be handled as a plain read.
     bucket = oss.oss2()
     bucket.put_object("a", b"x")
     name, _, value = path[1:].partition("=")

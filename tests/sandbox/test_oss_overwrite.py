@@ -1,4 +1,4 @@
-"""A bucket's rules against overwriting: set by the real SDK, and they bind every kind of write."""
+"""A bucket's rules against overwriting. The real SDK sets them. They bind every kind of write."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def code(write: Callable[[], object]) -> tuple[int, str]:
 
 @pytest.fixture
 def bound(oss: Oss) -> Oss:
-    """With a rule for the upload role under uploads/, where an object is."""
+    """An OSS with an object under uploads/, and with a rule for the upload role there."""
     set_rules(oss, rule("uploads/", UPLOAD_ROLE))
     oss.oss2(oss.session()).put_object("uploads/a", b"first")
     return oss
@@ -111,7 +111,7 @@ def test_rules_are_kept_told_and_deleted(oss: Oss) -> None:
         ([rule(suffix="s" * 1024)], "MalformedXML"),
         ([rule("a"), rule("b")], "MalformedXML"),
         ([rule(id=str(number)) for number in range(101)], "MalformedXML"),
-        # Nobody here has these: the rule would bind nobody.
+        # No identity here has these principals, so the rule would bind nobody.
         ([rule("a", "27737962156157")], "NotImplemented"),
         ([rule("a", "")], "NotImplemented"),
         ([rule("a", f"acs:ram::{ACCOUNT}:role/upload")], "NotImplemented"),
@@ -154,7 +154,7 @@ def test_the_rules_of_one_bucket_bind_no_other_and_go_with_it(oss: Oss) -> None:
 
 
 def test_a_folder_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    """Its index has no rules."""
+    """The index of an earlier version has no table of rules."""
     storage = Storage(tmp_path)
     storage.create_bucket(BUCKET)
     storage.close()
@@ -169,7 +169,7 @@ def test_a_folder_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
 
 
 def test_only_who_may_changes_the_rules(bound: Oss, token: oss2.Bucket) -> None:
-    """Who overwrites would delete the rule first."""
+    """Otherwise somebody could delete the rule first and then overwrite."""
     objects = policy({"Action": "oss:*", "Resource": f"acs:oss:*:*:{BUCKET}/*"})
     sdk = bound.oss_v2(bound.session(objects))
     denied = (403, "AccessDenied")
@@ -235,7 +235,7 @@ def test_what_exists_is_not_overwritten_by_whom_a_rule_binds(
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_who_is_not_bound_overwrites(bound: Oss, write: Callable[[oss2.Bucket], object]) -> None:
-    """The account's own key: an operator corrects an upload."""
+    """An operator corrects an upload with the account's own key."""
     if write is WRITES["append"]:
         own = bound.oss2()
         own.delete_object("uploads/a")
@@ -285,12 +285,12 @@ def test_a_link_is_replaced_by_nobody_who_is_bound(bound: Oss, token: oss2.Bucke
 
 
 def test_what_was_deleted_can_be_written_again(token: oss2.Bucket) -> None:
-    """A token that may delete may replace: docs/bucket.md says so."""
+    """A token that may delete an object can also replace it, as docs/bucket.md says."""
     token.delete_object("uploads/a")
     token.put_object("uploads/a", b"second")
 
 
-# Whom, and where
+# Who is bound, and for which keys
 
 
 @pytest.mark.parametrize(
@@ -333,12 +333,12 @@ def test_any_of_several_rules_is_enough(oss: Oss) -> None:
     set_rules(oss, rule("elsewhere/", id="1"), rule("uploads/", id="2"))
     own = oss.oss2()
     own.put_object("uploads/a", b"first")
-    # Without principals the account is bound as well.
+    # A rule without principals binds the account as well.
     assert code(lambda: own.put_object("uploads/a", b"second")) == EXISTS
 
 
 def test_nobody_is_bound_by_a_rule_for_a_role(oss: Oss) -> None:
-    """A bucket that everybody may write to: who does not sign is no session of the role."""
+    """Everybody may write to this bucket. An unsigned request is not a session of the role."""
     oss.oss2().put_bucket_acl("public-read-write")
     set_rules(oss, rule(None, UPLOAD_ROLE))
     for _ in range(2):

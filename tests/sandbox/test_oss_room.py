@@ -31,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def limited(folder: Path, oss_server: Server) -> Iterator[Oss]:
-    """With what was stored before there were limits: `large`, and the upload `old` of 4 parts."""
+    """An OSS with limits. The object `large` and the upload `old` with 4 parts were stored before
+    there were limits."""
     with running_oss(folder, oss_server) as oss:
         oss.oss2().put_object("large", bytes(FILE + 1))
         upload_id = begun(oss, "old", *[bytes(KB100)] * 4)
@@ -52,7 +53,7 @@ def put(oss: Oss, data: bytes) -> None:
 
 
 def put_in_chunks(oss: Oss, data: bytes) -> None:
-    """Without a Content-Length: how much comes is not known before."""
+    """Upload without a Content-Length, so that the size is not known before."""
     oss.oss2().put_object("a", iter([data[:KB100], data[KB100:]]))
 
 
@@ -108,7 +109,7 @@ def test_a_byte_more_is_refused_and_leaves_nothing(
     before = in_data(limited)
     with refused(400, "EntityTooLarge", "With LAN"):
         way(limited, os.urandom(FILE + 1))
-    # Of an object that grows and of parts: the ones that came before.
+    # append() and many_parts() leave the data that were stored before the refusal.
     assert len(in_data(limited) - before) == (1 if way in (append, many_parts) else 0)
     found = limited.storage.find(BUCKET, "a")
     assert (found.size if found else None) == (KB100 if way is append else None)
@@ -140,7 +141,7 @@ def test_parts_from_before_become_no_object_that_is_too_large(limited: Oss) -> N
     chosen = [PartInfo(part.number, part.etag) for part in parts]
     with refused(400, "EntityTooLarge", "With LAN"):
         limited.oss2().complete_multipart_upload("old", upload.id, chosen)
-    # Nothing of it is lost, and a part of them will do.
+    # No part is lost, so fewer parts can still be completed.
     assert limited.storage.find(BUCKET, "old") is None
     limited.oss2().complete_multipart_upload("old", upload.id, chosen[:3])
     assert limited.storage.get(BUCKET, "old").size == FILE
@@ -152,11 +153,11 @@ def test_how_large_it_may_be_is_said(limited: Oss) -> None:
     assert caught.value.details["MaxSizeAllowed"] == str(FILE)
 
 
-# Everything
+# All files together
 
 
 def until_full(call: Callable[[int], object]) -> int:
-    """How often it can be called until it is full."""
+    """Return how often `call` succeeds until the storage is full."""
     for number in range(1000):
         try:
             call(number)
@@ -208,7 +209,7 @@ def test_what_is_deleted_makes_room(limited: Oss) -> None:
 
 
 def test_what_is_refused_takes_no_room(limited: Oss) -> None:
-    """Else a stranger could fill it with uploads that fail."""
+    """Otherwise a stranger could fill the storage with uploads that fail."""
     for _ in range(3 * LIMITS.total_bytes // FILE):
         with pytest.raises(oss2.exceptions.InvalidDigest):
             limited.oss2().put_object("a", bytes(FILE), {"Content-MD5": "wrong"})
@@ -252,7 +253,7 @@ def test_bytes_on_their_way_in_count(storage: Storage) -> None:
     assert 15 < until_full(one_more) < 30
     for staged in under_way:
         staged.discard()
-        # Twice, as where an upload fails late.
+        # discard() is also called twice if an upload fails late.
         staged.discard()
     stored(storage, "a", bytes(FILE))
     for staged in [storage.stage() for _ in range(20)]:
@@ -274,7 +275,8 @@ def test_what_does_not_fit_is_refused_before_a_file_is_made(
 
 
 def test_what_is_deleted_counts_while_somebody_reads_it(storage: Storage) -> None:
-    """It lies on the disk as long: readers that never end could fill it."""
+    """A deleted file stays on the disk while it is read. Readers that never end could fill the
+    disk."""
     opened = []
 
     def overwrite_and_hold(_: int) -> None:

@@ -1,4 +1,4 @@
-"""OSS's signatures V1 and V4: the vendor's published examples, and oss2's own signer as a rival."""
+"""OSS's signatures V1 and V4 are compared with the vendor's examples and with oss2's signer."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ GO_SDK = frozenset(
     x-oss-enable-sha256 x-oss-hash-ctx x-oss-md5-ctx
     """.split()
 )
-"""What aliyun-oss-go-sdk, and so ossutil 1, signs beyond it (signKeyList of oss/conn.go).
+"""Parameters that aliyun-oss-go-sdk, and so ossutil 1, signs but oss2 does not (signKeyList of
+oss/conn.go).
 
-Its udf* and img are left out: nothing asks for them any more.
+udf* and img of that list are left out, because no client uses them any more.
 """
 OSS_V2 = frozenset({"overwriteConfig"})
-"""What alibabacloud-oss-v2 signs beyond both: the sub-resource that its operation names."""
+"""Parameters that only alibabacloud-oss-v2 signs: the sub-resource of its operation."""
 PARAMETERS = st.dictionaries(
     st.sampled_from(sorted(V1_SUBRESOURCES - GO_SDK - OSS_V2)) | TEXT,
     TEXT | st.just(""),
@@ -117,7 +118,7 @@ def test_v4_signs_an_empty_value_as_it_is_spelt(
 
 
 def test_v4_sorts_parameters_as_they_are_encoded() -> None:
-    # "%" comes before letters, and a longer name after its beginning.
+    # "%" sorts before letters, and a name sorts before a longer name that begins with it.
     query = [("a", "2", True), ("a", "1", True), ("ab", "", False), ("ü", "", False)]
     request = v4_canonical_request("GET", "/b/", {}, query, [], UNSIGNED_PAYLOAD)
     assert request.splitlines()[2] == b"%C3%BC&a=1&a=2&ab"

@@ -23,7 +23,7 @@ from sandbox import ROOT
 from sandbox.oss.errors import OssError
 from sandbox.oss.storage import Staged, Storage
 
-# Overwrites one key again and again, and says so after each time.
+# This script overwrites one key again and again, and prints a number after each time.
 WRITER = """
 import itertools, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""/app/: the page that the sandbox serves, its users, and its answers to strangers."""
+"""The page that the sandbox serves at /app/: what its users get, and what strangers get."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Site:
     root: Path
 
     def ask(self, path: str, *lines: str, method: str = "GET", host: str = "") -> Answer:
-        """Ask by hand, byte for byte; `lines` are headers."""
+        """Send a request byte for byte. `lines` are its headers."""
         named = [f"Host: {host or f'127.0.0.1:{self.port}'}", *lines]
         return ask(self.port, method, path, *named, encoding="latin-1")
 
     def build(self) -> None:
-        """As `make web` does it."""
+        """Write the built page, as `make web` does it."""
         write(self.root / "dist" / "web", BUILT)
 
 
@@ -131,7 +131,7 @@ def test_without_demo_logins_no_sign_in_is_offered(tmp_path: Path) -> None:
         site = Site(service.port, tmp_path)
         config = site.ask("/app/config.json").json
         assert (config["signIn"], config["refusals"]) == ("", "")
-        # Neither page is there.
+        # Neither the built page nor the small page exists.
         assert site.ask("/app/").status == 404
 
 
@@ -183,7 +183,7 @@ def test_a_head_has_the_headers_and_no_body(site: Site) -> None:
         assert head.headers["Content-Length"] == got.headers["Content-Length"]
 
 
-# What is not
+# What is not served
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_no_spelling_leads_out_of_the_folders_or_to_what_is_no_part_of_the_page(
     )
 )
 def test_no_mixture_of_dots_and_strokes_is_a_name(parts: list[str]) -> None:
-    """Names are looked at decoded, and whole."""
+    """A name is checked as a whole, after it has been decoded."""
     name = unquote("".join(parts))
     if page.is_name(name):
         assert not {"", ".", ".."} & set(name.split("/"))
@@ -272,7 +272,7 @@ def test_it_is_only_read(site: Site, path: str, method: str) -> None:
 
 @pytest.mark.parametrize("path", ["/app", "/app/", "/app/config.json", "/app/small.js"])
 def test_a_name_that_a_page_had_bound_to_this_machine_gets_nothing(site: Site, path: str) -> None:
-    """DNS rebinding: the page would be of one origin with us."""
+    """With DNS rebinding, a stranger's page would have the same origin as the sandbox."""
     for host in ("evil.example", f"evil.example:{site.port}", "127.0.0.1.evil.example"):
         answer = site.ask(path, host=host)
         assert (answer.status, answer.json["ErrorCode"]) == (403, "ForbiddenHost")

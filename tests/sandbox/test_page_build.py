@@ -1,4 +1,4 @@
-"""The build of the page: beside a run, by itself, one at a time, and never in anybody's way."""
+"""The build of the page, in the background of a run or by itself. Builds run one at a time."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Checkout:
         return self.root / "dist" / "web" / "index.html"
 
     def pids(self) -> list[int]:
-        """Of the Node.js that hangs, and of what it started."""
+        """The process ids of the Node.js that hangs, and of its child process."""
         file = Path(f"{self.log}.pids")
         wait_for(lambda: file.exists() and file.read_text().endswith("\n"))
         return [int(pid) for pid in file.read_text().split()]
@@ -87,20 +87,21 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
 
 
 def sooner(file: Path, seconds: int) -> None:
-    """As if it had been written some seconds ago."""
+    """Set a file's time to some seconds ago."""
     now = time.time()
     os.utime(file, (now - seconds, now - seconds))
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie does not count as running: its new parent has not collected it yet."""
+    """Whether a process is running. A zombie is not: it has ended, but its parent has not collected
+    it yet."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         stat = Path(f"/proc/{pid}/stat").read_text()
         return stat.rpartition(")")[2].split()[0] != "Z"
     return False
 
 
-# Whether it is needed
+# Whether a build is needed
 
 
 def test_it_is_needed_until_it_is_there_and_when_a_source_is_newer(checkout: Checkout) -> None:
@@ -237,7 +238,7 @@ def test_where_nothing_can_be_written_it_is_said_and_nothing_breaks(
 
 
 def test_two_builds_at_once_are_one(checkout: Checkout, caplog: pytest.LogCaptureFixture) -> None:
-    """The second waits, and then has nothing to do."""
+    """The second build waits, and then sees that no build is needed."""
     go = checkout.root / "go"
     waiting = NODE.replace("mkdir -p", f"while [ ! -e {go} ]; do sleep 0.05; done; mkdir -p", 1)
     checkout.program("node", waiting)
@@ -249,7 +250,7 @@ def test_two_builds_at_once_are_one(checkout: Checkout, caplog: pytest.LogCaptur
     assert said(caplog)[2:] == ["the page is built: reload /app/"] * 2
 
 
-# Its end
+# The end of a build
 
 
 def test_a_build_ends_with_the_block_and_with_all_that_it_started(
@@ -266,7 +267,7 @@ def test_a_build_ends_with_the_block_and_with_all_that_it_started(
 
 @pytest.fixture
 def copy(checkout: Checkout) -> Checkout:
-    """The same with a sandbox of its own."""
+    """The same checkout with its own copy of the sandbox."""
     for folder in ("sandbox", "functions", "ops", "policies", "web/small"):
         if (ROOT / folder).exists():
             ignore = shutil.ignore_patterns("__pycache__")
@@ -292,7 +293,7 @@ def test_no_process_of_a_build_outlives_its_run(
             sandbox.process.kill()
             sandbox.process.wait(10)
         else:
-            # It ends within 3 s, and has said nothing of a build that failed.
+            # The sandbox ends within 3 s, and does not report a failed build.
             sandbox.end(number)
             assert "not built" not in sandbox.stderr
     wait_for(lambda: not any(map(is_alive, pids)))
@@ -329,6 +330,6 @@ def test_make_web_builds_it_and_fails_where_that_fails(copy: Checkout, tmp_path:
     copy.program("node", BROKEN)
     done = subprocess.run(command, cwd=copy.root, env=env, capture_output=True, check=False)
     assert done.returncode != 0
-    # What Node.js says is there to be read.
+    # The output of Node.js is shown.
     assert b"Could not resolve" in done.stdout
     assert b"make web: node web/build.mjs failed\n" in done.stderr

@@ -24,13 +24,13 @@ HERE = f"/{SEGMENT}"
 
 @dataclass(frozen=True)
 class Site:
-    """The gateway behind a private URL, and the events that got through to the handler."""
+    """The gateway behind a private URL, and the events that reached the handler."""
 
     port: int
     events: list[dict[str, Any]]
 
     def ask(self, path: str, *lines: str, method: str = "GET", host: str | None = None) -> Answer:
-        """Ask by hand, byte for byte; `lines` are headers."""
+        """Send a request byte for byte. `lines` are its headers."""
         self.events.clear()
         named = [f"Host: {self.host if host is None else host}", *lines]
         return ask(self.port, method, path, *named)
@@ -46,7 +46,7 @@ def site() -> Iterator[Site]:
 
     def handler(event: bytes, context: object) -> dict[str, object]:
         events.append(json.loads(event))
-        # One that would let every page in.
+        # This header would let every page read the answer.
         headers = {"Access-Control-Allow-Origin": "*"}
         return {"statusCode": 200, "headers": headers, "body": "token", "isBase64Encoded": False}
 
@@ -57,7 +57,7 @@ def site() -> Iterator[Site]:
 
 
 def check_refused(site: Site, answer: Answer, status: int, code: str) -> None:
-    """In JSON that no page can read, and before the handler."""
+    """Check that the refusal is JSON that no page can read, and that the handler got no event."""
     assert (answer.status, answer.json["StatusCode"]) == (status, status)
     assert answer.json["ErrorCode"] == code
     assert answer.json["ErrorMessage"]
@@ -127,7 +127,7 @@ def test_without_the_segment_there_is_nothing(site: Site, path: str, method: str
 
 
 def test_all_that_is_nothing_looks_alike(site: Site) -> None:
-    """No answer reveals how close a guess is, or which service is behind."""
+    """No answer reveals how close a guess is, or which service answers."""
     guesses = ["/", "/sts", "/health", f"/{SEGMENT[:-1]}", "/robots.txt"]
     assert len({site.ask(path).body for path in guesses}) == 1
 
@@ -162,7 +162,7 @@ def test_no_guess_gets_through(site: Site, path: str) -> None:
     ],
 )
 def test_under_another_name_nobody_is_answered(site: Site, host: str) -> None:
-    """DNS rebinding: a page of that name would be of one origin with us."""
+    """With DNS rebinding, a page with this name would have the same origin as the gateway."""
     for path in (f"{HERE}/", "/"):
         check_refused(site, site.ask(path, host=host), 403, "ForbiddenHost")
 

@@ -1,4 +1,4 @@
-"""A proxy that curl and SDKs would ask for 127.0.0.1 is named at the start, with its remedy."""
+"""If curl and SDKs would ask a proxy for 127.0.0.1, the first lines say so and name a remedy."""
 
 from __future__ import annotations
 

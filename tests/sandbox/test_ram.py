@@ -17,7 +17,8 @@ ACCOUNT = "1234567890123456"
 
 
 def statement(**members: Any) -> dict[str, Any]:
-    """An Allow of everything in one bucket, with these members instead; None leaves one out."""
+    """A statement that allows everything in one bucket. `members` replace its members; None removes
+    a member."""
     default = {"Effect": "Allow", "Action": "oss:*", "Resource": "acs:oss:*:*:bkt/*"}
     return {name: value for name, value in {**default, **members}.items() if value is not None}
 
@@ -256,9 +257,9 @@ def test_a_malformed_resource_of_an_access_matches_nothing() -> None:
         ("u/bob/*", "u/bob/a/b", Effect.ALLOW),
         ("u/bob/*", "u/bob", Effect.IMPLICIT_DENY),
         ("u/bob/*", "u/bob2/x", Effect.IMPLICIT_DENY),
-        ("u/bob/*", "u/bob/../eve/x", Effect.ALLOW),  # "..": letters, to OSS and to RAM
-        ("u/1*", "u/10/x", Effect.ALLOW),  # the hazard of a prefix without its "/"
-        ("u/*/*", "u/bob/x", Effect.ALLOW),  # the hazard of a user called "*"
+        ("u/bob/*", "u/bob/../eve/x", Effect.ALLOW),  # OSS and RAM read ".." as plain text
+        ("u/1*", "u/10/x", Effect.ALLOW),  # the danger of a prefix without its "/"
+        ("u/*/*", "u/bob/x", Effect.ALLOW),  # the danger of a user named "*"
         ("u/b*/*", "u/bob/x", Effect.ALLOW),
         ("u/b?b/*", "u/bob/x", Effect.ALLOW),
         ("u/b?b/*", "u/bb/x", Effect.IMPLICIT_DENY),

@@ -1,7 +1,7 @@
-"""sandbox/ram.py against an evaluator that was written apart from it: no access tells them apart.
+"""sandbox/ram.py and an evaluator that was written separately must decide alike for every access.
 
-`make fuzz` tries a million pairs of policies and access; the faults that are planted at the end
-show what that is worth.
+`make fuzz` tries a million pairs of policies and accesses. At the end, faults are planted in
+sandbox/ram.py, and the comparison must find each of them.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ ACTION_PATTERNS = st.sampled_from(
         "Oss:Put?bject*",
     ]
 )
-# Few letters, so that near misses are many: "/" that "*" crosses, ":" that parts fields, case, what
-# is wild taken as a letter, a line's end, and letters that regular expressions know.
+# There are few letters, so that many texts almost match. They include "/", which "*" crosses, and
+# ":", which separates fields. They include upper and lower case, wildcards as plain letters, a line
+# end, and letters with a meaning in regular expressions.
 LETTERS = "ab/:A*?\n.[é"
 RESOURCE_PATTERNS = st.one_of(
     st.builds("acs:oss:*:*:b/{}".format, st.text(LETTERS, max_size=4)),
@@ -77,7 +78,7 @@ BLOCKS = [
     "2001:db8::/32",
     "::/128",
 ]
-# By the operator's kind: what a policy wants.
+# The values in a policy, by the kind of operator.
 WANTED: dict[str, list[Any]] = {
     "String": [*TEXTS, *NUMBERS[:3], *BOOLEANS, 1, True],
     "Numeric": [*NUMBERS, 0, 1, 10.5],
@@ -85,7 +86,7 @@ WANTED: dict[str, list[Any]] = {
     "Bool": [*BOOLEANS, True, False],
     "IpAddress": [*ADDRESSES, *BLOCKS],
 }
-# By key: what an access holds there, and sometimes what has no business there.
+# The values in an access, by condition key. Some of them do not fit the key.
 CONTEXT = {
     "oss:Prefix": [*TEXTS, *NUMBERS, "1e1", "+1", " 1", "true", "10.0.0.1"],
     "oss:Delimiter": TEXTS,
@@ -104,12 +105,12 @@ FITTING = {
 
 
 def few(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """One of them, or a list of one or two."""
+    """One of these values, or a list of one or two values."""
     return values | st.lists(values, min_size=1, max_size=2)
 
 
 def condition(name: str) -> st.SearchStrategy[dict[str, Any]]:
-    """What stands under an operator: keys and values."""
+    """The keys and values under an operator."""
     kind = next(kind for kind in WANTED if kind in name)
     keys = st.sampled_from(FITTING.get(kind, sorted(CONTEXT)))
     return st.dictionaries(keys, few(st.sampled_from(WANTED[kind])), min_size=1, max_size=2)
@@ -132,7 +133,7 @@ POLICIES = st.lists(statements(), min_size=1, max_size=3)
 
 
 def near(text: str, rng: Random) -> str:
-    """Text that a pattern matches, or just not."""
+    """Make a text that a pattern matches or almost matches."""
     text = "".join(rng.choice(LETTERS) * rng.randrange(3) if c == "*" else c for c in text)
     text = "".join(rng.choice(LETTERS) if c == "?" else c for c in text)
     if rng.random() < 0.7:
@@ -149,7 +150,7 @@ def near(text: str, rng: Random) -> str:
 
 
 def accesses(statements: list[Any], rng: Random) -> Iterator[Access]:
-    """Each beside what one of the statements says."""
+    """Make accesses, each of which is similar to one of the statements."""
     while True:
         statement = rng.choice(statements)
         name = "Action" if "Action" in statement else "NotAction"
@@ -174,7 +175,8 @@ SEEDS = st.integers(0, 2**32)
 
 
 def disagreements(role: list[Any], session: Any, seed: int) -> Iterator[tuple[Access, Any]]:
-    """Of a hundred accesses beside what the policies say, those that tell the evaluators apart."""
+    """Try a hundred accesses that are similar to the policies. Yields those for which the
+    evaluators differ."""
     texts = [json.dumps({"Version": "1", "Statement": made}) for made in [*role, session]]
     judges = Judges(*texts[:-1], session=texts[-1] if session else None)
     beside = accesses([*chain(*role), *(session or [])], Random(seed))  # noqa: S311 - no secret
@@ -184,7 +186,8 @@ def disagreements(role: list[Any], session: Any, seed: int) -> Iterator[tuple[Ac
             yield access, verdicts
 
 
-# Twice this, times a hundred accesses: a million pairs in `make fuzz`.
+# Two tests use this, with a hundred accesses for each example. In `make fuzz` that is a million
+# pairs.
 half = profile(max_examples=max(150, profile().max_examples // 2))
 
 
@@ -192,7 +195,7 @@ half = profile(max_examples=max(150, profile().max_examples // 2))
 @half
 @given(ROLES, SEEDS)
 def test_both_evaluators_say_the_same_of_a_role(role: list[Any], seed: int) -> None:
-    """The sandbox's verdict is the first."""
+    """The first verdict is the sandbox's."""
     for access, verdicts in disagreements(role, None, seed):
         pytest.fail(f"{access}: {verdicts}")
 
@@ -211,7 +214,7 @@ def test_both_evaluators_say_the_same_of_a_session(
 
 
 def like(flags: int = 0, star: str = ".*", tail: str = "") -> Callable[[str, str], bool]:
-    """ram.matches with a fault: by a regular expression."""
+    """Make a faulty ram.matches() with a regular expression."""
 
     def matches(pattern: str, text: str) -> bool:
         parts = {"*": star, "?": "."}
@@ -334,7 +337,8 @@ OPERATORS_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def find_disagreement(roles: Any, sessions: Any) -> None:
-    """Within 1,000 examples of a hundred accesses, always the same ones; else NoSuchExample."""
+    """Search 1,000 examples of a hundred accesses, which are always the same. Raises NoSuchExample
+    if the evaluators agree on all."""
     find(
         st.tuples(roles, sessions, SEEDS),
         lambda case: any(disagreements(*case)),
@@ -351,7 +355,8 @@ def test_a_fault_in_the_evaluator_is_found(fault: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("fault", OPERATORS_FAULTS)
 def test_a_fault_in_an_operator_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is the only operator: among all it takes some hundred examples."""
+    """The policies use only this operator. With all operators the search takes some hundred
+    examples."""
     name, members = OPERATORS_FAULTS[fault]
     monkeypatch.setitem(_OPERATORS, name, replace(_OPERATORS[name], **members))
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}

@@ -22,7 +22,7 @@ NO_PUT = policy(
 
 
 def why(caplog: pytest.LogCaptureFixture) -> str:
-    """What the last line says after status and code."""
+    """The text of the last log line after status and code."""
     return caplog.messages[-1].partition(" 403 AccessDenied: ")[2]
 
 
@@ -41,7 +41,7 @@ def test_of_a_session_policy(
     assert why(caplog) == (
         f"oss:PutObject on {OBJECT} is {verb} by the session policy of the token"
     )
-    # Nothing of it but what OSS says itself.
+    # The answer has only the details that OSS itself sends.
     assert set(error.value.details) <= {
         *("Code", "Message", "RequestId", "HostId", "EC", "RecommendDoc"),
         "AccessDeniedDetail",

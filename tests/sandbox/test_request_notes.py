@@ -1,4 +1,4 @@
-"""The page's panel: its own requests and nothing else, for this machine alone."""
+"""The page's panel shows only the page's own requests, and only on this machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OURS, THEIRS = "0" * 31 + "1", "0" * 31 + "2"
 
 @dataclass(frozen=True)
 class Page:
-    """A page with a session, at a sandbox that runs."""
+    """A page with a session, at a running sandbox."""
 
     sandbox: Sandbox
     session: str = OURS
@@ -98,13 +98,13 @@ def scope_of(
 
 
 async def respond(scope: Any, receive: Any, send: Any) -> None:
-    """The function's part."""
+    """Answer in place of the function."""
     answer = {"StatusCode": 404, "ErrorCode": "NotFound", "AccessKeySecret": "s3cret"}
     await JSONResponse(answer)(scope, receive, send)
 
 
 def asked(app: Any, scope: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """An answer's status and JSON, of an application that is not served."""
+    """Call an application without a server, and return the status and the JSON of its answer."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -244,7 +244,7 @@ def test_for_others_it_is_a_path_as_any_unknown_one(
 
 
 def test_x_forwarded_for_makes_nobody_another(page: Page) -> None:
-    """A client elsewhere would count as loopback, and a local one would not."""
+    """If this header counted, a remote client could look local, and a local client remote."""
     query = f"{PATH}?session={page.session}"
     assert page.function(query, tagged=False, X_Forwarded_For="192.168.1.5")[0] == 200
 
@@ -271,7 +271,7 @@ def test_a_session_of_10_megabytes_is_refused_and_the_server_goes_on(page: Page)
     try:
         status, _, _ = page.function("/", tagged=False, X_Sandbox_Session="0" * 10_000_000)
     except OSError:
-        # It closed the connection while we were sending.
+        # The server closed the connection while the test was sending.
         status = 400
     assert status == 400
     assert page.function("/health")[0] == 200
@@ -329,6 +329,6 @@ def test_an_answer_that_is_not_the_functions_counts_by_its_http_status(body: byt
 
 
 def test_the_url_of_the_page_is_not_the_oss_one(page: Page) -> None:
-    """OSS has no such path: an object of that name is an object."""
+    """OSS does not have this path. There the path means an object."""
     assert urlsplit(page.sandbox.endpoint).port == page.sandbox.port + 1
     assert page.oss("GET", f"{PATH}?session={page.session}", tagged=False) != 200

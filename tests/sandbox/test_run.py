@@ -58,7 +58,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """One clear line on stderr, nothing else, and exit status 1."""
+    """Check that stderr has one clear line, stdout is empty, and the exit status is 1."""
     assert done.returncode == 1
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -67,7 +67,7 @@ def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def check_refused_token(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """The same with the error's JSON on stdout."""
+    """Check the same for `make token`, which also prints the error's JSON on stdout."""
     printed = json.loads(done.stdout)
     assert (printed["StatusCode"], printed["ErrorCode"]) == (500, "Misconfiguration")
     for word in words:
@@ -129,13 +129,13 @@ def test_a_newcomer_reads_what_was_uploaded(tmp_path: Path, variables: dict[str,
         assert bucket.get_object("uploads/a").read() == b"Hello"
         listed = bucket.list_objects_v2(prefix="uploads/").object_list
         assert [found.key for found in listed] == ["uploads/a"]
-        # By default the output names the default of a deployment.
+        # By default `make token` uses the default of a deployment.
         printed = finished(TOKEN, sandbox.folder, PORT=str(sandbox.port))
         assert check_printed(printed)["Scope"]["Policy"] == "bucket_write_policy"
 
 
 def on_a_terminal(folder: Path, **variables: str) -> list[str]:
-    """The lines of `make run` where both of its outputs are one terminal."""
+    """The lines of `make run` if stdout and stderr are one terminal."""
     port = free_port()
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -165,7 +165,7 @@ def test_on_a_terminal_the_first_line_is_the_page_and_a_link(tmp_path: Path) -> 
     lines = on_a_terminal(tmp_path)
     assert f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\" in lines[0]
     assert lines[1] == "  token URL  http://127.0.0.1:7080/"
-    # Warnings come after it.
+    # Warnings come after the banner.
     assert not any(".env" in line for line in lines[:3])
 
 
@@ -294,7 +294,8 @@ STRANGE = """{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:P
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["bucket_read_policy", "all_policy", "strange.json.j2"])
 def test_no_upload_is_shown_that_would_not_end_as_it_says(tmp_path: Path, policy: str) -> None:
-    """A reader cannot upload, all_policy writes into bob's folder too; of the last nobody knows."""
+    """bucket_read_policy allows no upload. all_policy also allows uploads into bob's folder. What
+    the last policy allows is unknown."""
     own = tmp_path / policy
     if "." in policy:
         own.write_text(STRANGE, encoding="utf-8")
@@ -396,7 +397,7 @@ def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Pat
 
 
 def finds_names(folder: Path, *, finds: bool) -> str:
-    """A PYTHONPATH under which Python finds names below localhost, or does not, on any machine."""
+    """A PYTHONPATH with which Python finds names below localhost on every machine, or on none."""
     address = "'127.0.0.1'" if finds else "'no-such-name.invalid'"
     code = (
         "import socket\n"
@@ -462,7 +463,7 @@ def test_the_line_of_oss_says_where_tokens_lead_and_no_address_is_there_twice(
         assert f"OSS {public} bucket sandbox-bucket; the public endpoint: no data calls" in lines
         assert f"domain http://files.localhost:{port + 1}, the bucket's own domain (CNAME)" in lines
         assert sandbox.stdout.count(public) == 1
-        # It would be refused.
+        # The upload would be refused.
         assert "put " not in sandbox.stdout
 
 
@@ -509,7 +510,7 @@ def test_make_hands_variables_on_and_ends_with_all_its_processes(tmp_path: Path)
         assert Token.of(token).oss2("v1").put_object("uploads/a", b"Hello").status == 200
         again = finished(make("token", f"PORT={port}"), sandbox.folder)
         assert Token.of(json.loads(again.stdout)).endpoint == f"http://127.0.0.1:{port + 1}"
-        # As Ctrl-C does it: everybody in the terminal's group is told.
+        # Like Ctrl-C, this sends the signal to every process in the terminal's group.
         os.killpg(sandbox.process.pid, signal.SIGINT)
         sandbox.process.wait(3)
         sandbox.check_gone()
@@ -520,7 +521,7 @@ def test_make_hands_variables_on_and_ends_with_all_its_processes(tmp_path: Path)
 
 @contextlib.contextmanager
 def stuck_upload(url: str, folder: Path) -> Iterator[None]:
-    """Half of an upload has arrived."""
+    """Hold a connection on which half of an upload has arrived."""
     before = set((folder / "oss" / "data").iterdir())
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname or "", parts.port or 0)) as sock:
@@ -532,7 +533,7 @@ def stuck_upload(url: str, folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stuck_download(url: str) -> Iterator[None]:
-    """Nobody reads on."""
+    """Hold a download whose client has stopped reading."""
     parts = urlsplit(url)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -576,7 +577,7 @@ def test_a_signal_ends_it_within_3_s_whatever_is_half_way(
     with running(tmp_path / "state", POLICY_FILE="bucket_read_write_policy") as again:
         listed = again.bucket().list_objects_v2(prefix="uploads/").object_list
         assert [found.key for found in listed] == ["uploads/large"]
-        # Of the half there is nothing left.
+        # Nothing is left of the half upload.
         assert len(list((again.folder / "oss" / "data").iterdir())) == 1
 
 
@@ -594,7 +595,7 @@ def test_a_signal_ends_it_within_3_s_while_sts_does_not_answer(tmp_path: Path) -
         sandbox.end()
 
 
-# What outlives it
+# What outlives a run
 
 
 def test_objects_and_tokens_outlive_a_restart(tmp_path: Path) -> None:
@@ -621,7 +622,7 @@ def test_secrets_are_kept_for_the_owner_and_never_said(sandbox: Sandbox) -> None
 
 
 def test_the_accounts_key_may_do_what_no_other_key_may(sandbox: Sandbox) -> None:
-    # Not by finished(), which lets no secret be said.
+    # finished() is not used here, because it forbids secrets in the output.
     command = (sys.executable, "-m", "sandbox", "account-key")
     env = {**os.environ, "SANDBOX_DIR": str(sandbox.folder)}
     said = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
@@ -642,7 +643,7 @@ def test_a_used_port_is_one_clear_line(sandbox: Sandbox, tmp_path: Path) -> None
     for port in (sandbox.port, sandbox.port - 1, sandbox.port - 2):
         done = finished(RUN, tmp_path / "state", PORT=str(port))
         check_refused(done, f"port {sandbox.port} ", "in use", "make run PORT=")
-    # Not even a folder is made.
+    # The refused run makes no folder.
     assert not (tmp_path / "state").exists()
 
 
@@ -700,7 +701,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     done = finished(RUN, tmp_path / "state", PORT=str(free_port()), **wrong)
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
-    # Whether a policy is there is looked at when the rest is sound.
+    # The policy file is checked only if all other variables are correct.
     assert [line.split(": ")[:2] for line in lines] == [
         ["make run", "OBJECT_PREFIX"],
         ["make run", "AUTH"],
@@ -715,7 +716,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: Path) -> None:
-    """A bare host is https: right for OSS, and for nothing on this machine."""
+    """A host without a scheme means https. This is right for the real OSS, but not for the
+    sandbox."""
     port = free_port()
     env = {"PORT": str(port), "AUTH": "jwt", "OSS_ENDPOINT": f"localhost:{port + 1}"}
     done = finished(given(RUN, "OSS_ENDPOINT"), tmp_path / "state", **env)
@@ -754,7 +756,7 @@ def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
 def test_a_misspelt_check_on_the_command_line_is_refused(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """Nothing would read it, and logins of any issuer would pass."""
+    """A misspelt name would be ignored, and logins of any issuer would be accepted."""
     names = {"JWT_ISUER": "https://a.example", "ALOWED_ORIGINS": "https://b.example"}
     done = finished(given(command, *names), tmp_path / "state", PORT=str(free_port()), **names)
     assert done.returncode == 1
@@ -766,7 +768,7 @@ def test_a_misspelt_check_on_the_command_line_is_refused(
 
 @pytest.mark.slow
 def test_a_misspelt_name_is_refused_by_make_itself_and_in_the_cloud_too(tmp_path: Path) -> None:
-    """The environment's is warned of; so is MAKEFLAGS', which is environment."""
+    """A misspelt name in the environment causes only a warning. MAKEFLAGS counts as environment."""
     done = finished(make("token", "JWT_ISUER=x", "CLOUD=1"), tmp_path / "state")
     assert done.returncode != 0
     assert "make token: JWT_ISUER is not a variable" in done.stderr
@@ -792,7 +794,7 @@ def test_without_cloud_the_env_file_is_not_read_and_one_line_says_so(tmp_path: P
         assert ".env is not read" in sandbox.stderr
 
 
-# The real STS, which another sandbox's plays here
+# The real STS, which the STS of another sandbox simulates here
 
 
 @pytest.fixture(scope="module")
@@ -861,7 +863,7 @@ def test_with_the_real_sts_nobody_signs_in_without_a_key(
 ) -> None:
     own = {"AUTH": "jwt", "JWT_SECRET": "own-secret-of-more-than-32-bytes!"}
     with running(tmp_path / "state", **another_sts, **own) as sandbox:
-        # The function's own answer: there is no such route.
+        # The function itself answers that there is no such route.
         status, error = sandbox.ask("/sandbox/login?user=alice")
         assert (status, error["StatusCode"]) == (200, 404)
         assert "/sandbox/login" not in sandbox.stdout
@@ -871,7 +873,7 @@ def test_with_the_real_sts_nobody_signs_in_without_a_key(
 
 
 def check_printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """Exactly one line of JSON."""
+    """Check that the output is exactly one line of JSON, and return it."""
     assert done.stdout.endswith("\n")
     assert len(done.stdout.splitlines()) == 1, done.stdout
     assert "Traceback" not in done.stderr
@@ -891,7 +893,7 @@ def test_token_needs_no_sandbox_that_is_running(tmp_path: Path) -> None:
     done = finished(TOKEN, tmp_path / "state")
     assert done.returncode == 0
     assert check_printed(done)["StatusCode"] == 200
-    # It opens no storage, which belongs to the running sandbox.
+    # `make token` opens no storage, because storage belongs to a running sandbox.
     assert [file.name for file in (tmp_path / "state").iterdir()] == ["secrets.json"]
 
 

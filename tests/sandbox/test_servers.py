@@ -1,4 +1,4 @@
-"""Listening; what is served, ports in use and signals are in test_run.py."""
+"""Listening and closing connections. test_run.py tests ports in use, signals and answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from sandbox.servers import Service, allow_connections, in_background, listen
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
-    """asyncio sets TCP_NODELAY only on these; else a kept connection takes 40 ms an answer."""
+    """asyncio sets TCP_NODELAY only on sockets that name TCP. Without it, each answer on a kept
+    connection takes 40 ms."""
     with listen(0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
@@ -28,7 +29,8 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
 
 
 def test_no_answer_is_dated_before_it_was_made() -> None:
-    """uvicorn's own Date lags by up to a second: what an upload made was newer than its answer."""
+    """uvicorn's own Date is up to a second late, so an uploaded object could be newer than the
+    answer."""
 
     async def now(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse(str(int(time.time())))(scope, receive, send)
@@ -37,7 +39,7 @@ def test_no_answer_is_dated_before_it_was_made() -> None:
     with in_background([service]):
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
         with closing(connection):
-            # Over the turn of a second, wherever it lies.
+            # The loop takes longer than a second, so it always crosses the turn of a second.
             for _ in range(24):
                 connection.request("GET", "/")
                 answer = connection.getresponse()
@@ -66,7 +68,8 @@ def test_a_client_that_leaves_in_mid_body_is_no_fault_of_ours(
 
 
 def test_as_many_files_may_be_open_as_the_system_allows() -> None:
-    """With the usual 1,024 some hundred silent connections stopped the sandbox (make chaos)."""
+    """With the usual limit of 1,024 files, some hundred silent connections stopped the sandbox
+    (make chaos)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))

@@ -1,4 +1,4 @@
-"""AssumeRole over HTTP: by the real SDK, by hand in both signatures, and by attackers."""
+"""AssumeRole over HTTP: calls by the real SDK, calls by hand with both signatures, and attacks."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ def running_sts() -> Iterator[Sts]:
 
 @pytest.fixture
 def server(running_sts: Sts, monkeypatch: pytest.MonkeyPatch) -> Sts:
-    # The SDK would take its proxy and its key from them, and a proxy even for loopback.
+    # The SDK would read its proxy and its key from these variables. It would use the proxy even for
+    # loopback.
     for name in ("http_proxy", "https_proxy", "aliyun_access_key_id", "aliyun_access_key_secret"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -170,7 +171,7 @@ def timestamp(seconds_ahead: float = 0) -> str:
 def rpc_parameters(
     changes: Changes = NONE, *, method: str = "POST", secret: str = "user-secret"
 ) -> dict[str, str]:
-    """The signed parameters of a sound request, with some changed, and without those of None."""
+    """The signed parameters of a valid request with `changes`. None removes a parameter."""
     parameters = {
         "Action": "AssumeRole",
         "Version": "2015-04-01",
@@ -202,7 +203,8 @@ def acs3(
     method: str = "POST",
     key: tuple[str, str] = ("LTAI5tUser", "user-secret"),
 ) -> Request:
-    """A sound ACS3 request, with some headers changed, and all signed but one."""
+    """A valid ACS3 request. `headers` changes some headers; None removes one. The header `unsigned`
+    is not signed."""
     body = urlencode(form or {}).encode()
     content = hashlib.sha256(body).hexdigest()
     all_headers = {
@@ -299,7 +301,7 @@ def each(name: str, *values: str, **others: str) -> list[dict[str, str]]:
         ("404 InvalidAccessKeyId.NotFound", "Specified access key is not fo", each("key", "x")),
         ("404 InvalidAccessKeyId.NotFound", "", each("token", "CAISother")),
         ("403 InvalidAccessKeyId.Inactive", "key is disabled", each("key", "LTAI5tOff")),
-        # The SDK's own code, for a server's string to sign that equals its own.
+        # This code is the SDK's own. It means that the server's string to sign equals the SDK's.
         ("400 InvalidAccessKeySecret", "Secret is incorrect", each("secret", "other")),
         ("400 MissingSecurityToken", "SecurityToken is mandatory", each("key", "STS.own")),
         ("400 InvalidSecurityToken.Malformed", "", each("token", "CAISother", key="STS.own")),
@@ -380,8 +382,8 @@ def test_refuses_a_timestamp_that_is_further_off(server: Sts, ahead: int) -> Non
 
 
 def test_ali_osss_own_sts_client_is_let_in(server: Sts) -> None:
-    """It sends milliseconds, and is let in by the real STS: ali-oss 6.23.0, lib/sts.js line 62 and
-    test/node/sts.test.js."""
+    """ali-oss sends milliseconds, and the real STS accepts them (ali-oss 6.23.0, lib/sts.js line 62
+    and test/node/sts.test.js)."""
     need("ali-oss in Node", browser=False)
     job = {
         "endpoint": f"http://127.0.0.1:{server.port}",
@@ -405,7 +407,7 @@ def test_refuses_a_used_nonce(server: Sts, monkeypatch: pytest.MonkeyPatch) -> N
     assert assume_role(server)
     with pytest.raises(ServerException, match="SignatureNonceUsed"):
         assume_role(server)
-    # Each key has its own.
+    # Each key has its own nonces.
     assert assume_role(server, "LTAI5tOther", "other-secret")
 
 
@@ -749,7 +751,7 @@ def test_an_acs3_authorization_has_one_form(server: Sts, old: str, new: str) -> 
     assert request.to(server).refuses("IncompleteSignature")
 
 
-# Whatever comes
+# Random requests
 
 NAMES = st.sampled_from(
     "Action Version Format AccessKeyId SecurityToken SignatureMethod SignatureType Timestamp "
