@@ -1,4 +1,4 @@
-"""What docs/upgrade.md says today."""
+"""The present text of docs/upgrade.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A deployment of b291437 that got today's code: what it answers, logs, and asks of others.
+"""A deployment of b291437 with today's code: its answers, its log, and its requests to others.
 
-The function runs in a process of its own, laid out as a package is, and is known by its entry
-points only. Around it are an STS, an OSS, a back end and a login server that answer the same each
+The function runs in its own process, in a folder like a deployed package. The tests use only its
+entry points. It calls an STS, an OSS, a back end and a login server that give the same answers each
 time.
 """
 
@@ -63,9 +63,9 @@ _OSS: dict[str, Move] = {
 
 
 def laid_out(folder: Path) -> Path:
-    """The function's code in a folder, as `make build` lays it out, with an operator's own files.
+    """Put the function's code into a folder, as `make build` does, with an operator's own files.
 
-    Without its packages: those of the tests are there.
+    Its packages are not copied, because the process uses the packages of the tests.
     """
     shutil.copytree(FUNCTION, folder)
     shutil.copytree(POLICIES, folder / POLICIES.name)
@@ -76,9 +76,9 @@ def laid_out(folder: Path) -> Path:
 
 
 def observed(name: str, code: Path) -> dict[str, Any]:
-    """All that a deployment shows of itself, as JSON: `entry_points`, `check` and `events`.
+    """All that can be seen of a deployment, as JSON: `entry_points`, `check` and `events`.
 
-    `code` is what laid_out() made.
+    `code` is the folder that laid_out() made.
     """
     env = inputs.environment(name)
     with ExitStack() as stack:
@@ -95,7 +95,7 @@ def observed(name: str, code: Path) -> dict[str, Any]:
 
 
 class _Around:
-    """What a function reaches, and a script of each."""
+    """The servers that a function calls. Each answers as a script says."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.sts = stack.enter_context(scripted_sts(success()))
@@ -107,7 +107,7 @@ class _Around:
         self._keys.moves[:] = [answer(200, self.signer.pem)]
 
     def variables(self, env: Env) -> Env:
-        """Put in place of what an environment names."""
+        """The variables that replace the addresses in an environment by those of these servers."""
         made = {"STS_ENDPOINT": self.sts.url, "OSS_INTERNAL_ENDPOINT": self.oss.url}
         if env.get("JWT_JWKS_URL"):
             made["JWT_JWKS_URL"] = f"{self._logins.url}/jwks.json"
@@ -118,7 +118,7 @@ class _Around:
         return made
 
     def ready(self, event: dict[str, Any]) -> None:
-        """Have each answer as the event wants it, and forget what was asked before."""
+        """Let each server answer as the event says, and forget the earlier requests."""
         scripts = {"sts": _STS, "oss": _OSS, "hook": _HOOK}
         for name, moves in scripts.items():
             server: ScriptedSts = getattr(self, name)
@@ -127,13 +127,14 @@ class _Around:
             server.received.clear()
 
     def asked(self) -> dict[str, Any]:
-        """What the function asked of each since ready(); those that were not asked are left out."""
+        """The requests of the function since ready(), by server. A server without a request is left
+        out."""
         asked: dict[str, list[Any]] = {
             "sts": [_role_request(request) for request in self.sts.requests],
             "oss": [_target(head) for head, _ in self.oss.received],
             "hook": [_delivery(head, body) for head, body in self.hook.received],
         }
-        # One alone as itself, so that a member of it has a name without a number.
+        # A single request is not put into a list, so that the id of a member has no number.
         return {
             name: found[0] if len(found) == 1 else found for name, found in asked.items() if found
         }
@@ -153,7 +154,7 @@ def _role_request(request: dict[str, str]) -> dict[str, Any]:
 
 def _delivery(head: bytes, body: bytes) -> dict[str, Any]:
     lines = head.decode().split("\r\n")[1:]
-    # What HTTP itself needs is no business of the back end's.
+    # Headers that HTTP itself needs do not matter to the back end.
     names = {line.partition(":")[0].lower() for line in lines} - {"host", "content-length"}
     return {
         "request": _target(head),
@@ -164,7 +165,7 @@ def _delivery(head: bytes, body: bytes) -> dict[str, Any]:
 
 @functools.cache
 def _callback_key() -> RSAPrivateKey:
-    """Made once: it takes a while."""
+    """The key is made only once, because that takes time."""
     return OssSigner().key
 
 
@@ -173,7 +174,7 @@ def _jwks() -> str:
 
 
 def _login(env: Env, user: str) -> str:
-    """A login as the deployment's sign-in makes it; "" where it has none."""
+    """A login as the deployment's sign-in makes it; "" if the deployment has no logins."""
     if env.get("AUTH") == "anonymous":
         return ""
     claims: dict[str, Any] = {"sub": None, env.get("JWT_USER_CLAIM") or "sub": user}
@@ -187,7 +188,7 @@ def _login(env: Env, user: str) -> str:
 
 
 def _ready(event: dict[str, Any], env: Env, around: _Around) -> dict[str, Any]:
-    """The event with its login, or OSS's signature."""
+    """The event with a login or with OSS's signature, as it needs."""
     query, headers = dict(event.get("query", {})), dict(event.get("headers", {}))
     if event.get("query_login"):
         query["access_token"] = _login(env, event["query_login"])
@@ -202,7 +203,8 @@ def _ready(event: dict[str, Any], env: Env, around: _Around) -> dict[str, Any]:
 def _asked(
     process: subprocess.Popen[str], around: _Around, event: dict[str, Any]
 ) -> dict[str, Any]:
-    """What comes of an event by each of the two handlers."""
+    """The results of an event: the answer of each of the two handlers, the log, and the requests
+    to other servers."""
     around.ready(event)
     now = time.time()
     by_index = _call(process, {"entry": "index.handler", "event": inputs.fc_event(event)})
@@ -213,7 +215,7 @@ def _asked(
     return {
         "answer": answered,
         "wsgi": _answer(by_wsgi["answer"], now),
-        # One line a request: another number is a difference of the whole.
+        # Each request has one log line. With another number of lines, the whole log differs.
         "log": _log(normalised(lines[0], now), answered) if len(lines) == 1 else lines,
         **asked,
     }
@@ -229,7 +231,7 @@ def _answer(answer: dict[str, Any], now: float) -> dict[str, Any]:
 
 
 def _log(line: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:
-    """A log line without its times, and without what the answer says as well."""
+    """A log line without its times, and without values that are in the answer too."""
     same = {"status": "StatusCode", "error": "ErrorCode", "reason": "ErrorMessage"}
     found = {}
     for name, value in line.items():

@@ -1,4 +1,5 @@
-"""s.yaml, s.domain.yaml and template.yml: what an existing deployment notices of new ones."""
+"""What changes for an existing deployment with new versions of s.yaml, s.domain.yaml and
+template.yml."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _CODE = "make-template-puts-the-code-here"
 def serverless_differences(
     kind: str, old: str, new: str, environments: Mapping[str, Mapping[str, str]]
 ) -> list[Difference]:
-    """What differs between two files of Serverless Devs, each rendered with every environment."""
+    """The differences between two files of Serverless Devs, rendered with each environment."""
     found: list[Difference] = []
     for name, variables in environments.items():
         before, after = (serverless.rendered(text, variables) for text in (old, new))
@@ -32,8 +33,8 @@ def template_differences(
     parameters: Mapping[str, Mapping[str, Any]],
     accepted: Mapping[str, Iterable[Any]],
 ) -> list[Difference]:
-    """What differs between two templates: parameters as they are declared, and what stacks with
-    these parameters are made of. `accepted` are values that parameters took."""
+    """The differences between two templates: of the declared parameters, and of stacks with these
+    parameters. `accepted` has values that each parameter accepted before."""
     found = _parameter_differences(old["Parameters"], new["Parameters"], accepted)
     for name, given in parameters.items():
         before, after = (_made(document, given) for document in (old, new))
@@ -42,7 +43,7 @@ def template_differences(
 
 
 def accepts(parameter: Mapping[str, Any], value: Any) -> bool:
-    """Whether a parameter takes a value, as ROS would judge it."""
+    """Whether a parameter accepts a value, by the rules of ROS."""
     text = str(value)
     number = value if isinstance(value, int) else 0
     return (
@@ -54,15 +55,15 @@ def accepts(parameter: Mapping[str, Any], value: Any) -> bool:
 
 
 def _short(document: Document) -> Document:
-    """Without the two levels that every id would begin with."""
+    """The document without its two upper levels, so that ids are shorter."""
     (name, resource), *others = document["resources"].items()
     rest = {key: value for key, value in document.items() if key != "resources"}
     return {**rest, **resource, "resources": [name, *(other for other, _ in others)]}
 
 
 def _is_unset(difference: Difference) -> bool:
-    """Whether it is a new variable of the function that these inputs leave empty: to the function
-    that is none, and `setting` tells of it."""
+    """Whether the difference is a new variable that these inputs leave empty. For the function, an
+    empty variable is not set. The kind `setting` reports the new variable."""
     is_variable = ".environmentvariables." in difference.id.lower()
     return is_variable and difference.what == 'was missing, is ""'
 
@@ -89,7 +90,7 @@ def _parameter_differences(
             what = f"does not accept {', '.join(map(repr, refused))} any more"
             found.append(Difference(f"{place}.Accepts", "parameters", what))
     for name in new.keys() - old.keys():
-        # One with a default is asked of nobody.
+        # Nobody has to enter a parameter that has a default.
         if "Default" not in new[name]:
             place = f"template:Parameters.{name}"
             found.append(Difference(place, "parameters", "is new, and has no default"))
@@ -105,7 +106,7 @@ def _made(template: Document, parameters: Mapping[str, Any]) -> Document:
             if name in stack
         },
         "Outputs": stack.outputs(),
-        # What would keep the stack from being updated.
+        # Broken rules would prevent an update of the stack.
         "Rules": stack.broken_rules(),
     }
 

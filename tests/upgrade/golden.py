@@ -1,17 +1,17 @@
-"""Write down what the code at hand makes of b291437's inputs: the goldens of b291437/.
+"""Write the golden files of b291437/: the results of the checked-out code for b291437's inputs.
 
-They were made by b291437's own code, and never change: what differs today has a row in
-docs/upgrade.md. For a new environment or event, b291437's code has to be asked again. This folder
-came into the repository while functions/ was still as at b291437, so check that commit out:
+The code of b291437 made the golden files, and they never change. Each difference of today's code
+has a row in docs/upgrade.md. For a new environment or event, the code of b291437 has to run again.
+When this folder was added, functions/ was still the same as in b291437. So check out that commit:
 
     git log --diff-filter=A --format=%h -- tests/upgrade/golden.py     # names the commit
     git worktree add ../then <that commit> && cd ../then
 
-put the new input into its tests/upgrade/b291437/, delete the goldens that the input changes, run
+put the new input into tests/upgrade/b291437/ there, delete the golden files that it changes, run
 
     PYTHONPATH=functions/sts_token:tests/support:. python -m tests.upgrade.golden
 
-and copy input and goldens back. A golden that is there is not written again.
+and copy the input and the golden files back. An existing golden file is not written again.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ ENTRY_POINTS = OLD / "entry_points.json"
 ANSWERS = OLD / "answers"
 
 REFUSED = "broken"
-"""The environment that b291437 refuses: it has no settings."""
+"""The environment that b291437 refuses, so there are no settings for it."""
 
 
 def read(path: Path) -> Any:
-    """A golden."""
+    """Read a golden file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main() -> int:
-    """Write the goldens that are missing."""
+    """Write the golden files that are missing."""
     with tempfile.TemporaryDirectory() as folder:
         code = deployed.laid_out(Path(folder) / "code")
         shown = {name: deployed.observed(name, code) for name in inputs.NAMES}
@@ -49,7 +49,7 @@ def main() -> int:
     _write(ENTRY_POINTS, shown["minimal"]["entry_points"])
     for name, one in shown.items():
         for event in one["events"].values():
-            # One golden for both handlers.
+            # Both handlers share one golden file.
             if event.pop("wsgi") != event["answer"]:
                 raise ValueError(f"{name}: the handlers do not answer the same")
         _write(ANSWERS / f"{name}.json", one["events"])

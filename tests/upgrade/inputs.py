@@ -1,6 +1,6 @@
-"""What a deployment of b291437 consists of: its environments, parameters and requests.
+"""The inputs of deployments of b291437: environments, parameters and requests.
 
-All of it lies in b291437/ and never changes: it is what is out there.
+All inputs are in b291437/ and never change, because they stand for existing deployments.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ OLD = Path(__file__).parent / "b291437"
 Env = dict[str, str]
 
 DOTENV = ("minimal", "anonymous", "full", "callbacks", "jwks_file", "jwks_url", "broken")
-"""Deployed by s.yaml with a .env."""
+"""The deployments by s.yaml with a .env."""
 BY_HAND = ("by_hand",)
-"""Set in the console, as docs/deploy.md says for a function that exists."""
+"""The deployments with variables that were set in the console, as docs/deploy.md describes."""
 PARAMETERS: dict[str, dict[str, Any]] = json.loads((OLD / "parameters.json").read_text("utf-8"))
 """The parameters of stacks, by name."""
 STACKS = tuple(name for name in PARAMETERS if name != "stack_without_function")
-"""Those with a function."""
+"""The stacks that have a function."""
 NAMES = (*DOTENV, *BY_HAND, *STACKS)
 
 REQUEST_ID = "1-6740c5a0-1b2c3d4e-5f6071829304"
@@ -42,9 +42,9 @@ def dotenv_of(name: str) -> Env:
 
 
 def environment(name: str, folder: Path = OLD) -> Env:
-    """The function's environment, in which s.yaml or template.yml of `folder` has its part.
+    """The function's environment, which depends on the s.yaml or template.yml of `folder`.
 
-    `folder` is OLD for the deployment as it is, ROOT for one that takes the new files too.
+    `folder` is OLD for the old files of the deployment, or ROOT for the new files.
     """
     platform = dotenv.parse((OLD / "platform.env").read_text("utf-8"))
     if name in BY_HAND:
@@ -59,13 +59,13 @@ def environment(name: str, folder: Path = OLD) -> Env:
 
 @functools.cache
 def template(folder: Path) -> dict[str, Any]:
-    """template.yml of OLD or ROOT, parsed once: to be read only."""
+    """template.yml of OLD or ROOT, parsed once. Do not change the result."""
     found: dict[str, Any] = yaml.safe_load((folder / "template.yml").read_text("utf-8"))
     return found
 
 
 def stack_of(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> Stack:
-    """A stack with old parameters, without those that the template has no more."""
+    """A stack with the old parameters that the template still has."""
     known = {name: value for name, value in parameters.items() if name in template["Parameters"]}
     return Stack(template, **known)
 
@@ -77,13 +77,13 @@ def events(name: str) -> list[dict[str, Any]]:
 
 
 def route(event: dict[str, Any]) -> str:
-    """The route of an event, as it stands in ids: one name where a route has several paths."""
+    """The route of an event, as in ids. If a route has several paths, ids have only one of them."""
     path = event["path"].rstrip("/") or "/"
     return {"/sts": "/", "/oss/callback": "/callback"}.get(path, path)
 
 
 def fc_event(event: dict[str, Any]) -> dict[str, Any]:
-    """An event as Function Compute 3.0 spells it."""
+    """An event in the form of Function Compute 3.0."""
     made: dict[str, Any] = json.loads((OLD / "fc_event.json").read_text("utf-8"))
     method = event.get("method", "GET")
     made["rawPath"] = event["path"]
@@ -95,7 +95,7 @@ def fc_event(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def environ(event: dict[str, Any]) -> dict[str, Any]:
-    """An event as Function Compute 2.0 spells it (PEP 3333); runner.py fills in the streams."""
+    """An event in the form of Function Compute 2.0 (PEP 3333); runner.py fills in the streams."""
     made: dict[str, Any] = {
         "REQUEST_METHOD": event.get("method", "GET"),
         "SCRIPT_NAME": "",

@@ -1,7 +1,7 @@
-"""What differs from one run to the next, put out of sight: times, signatures, seals' ends.
+"""Replaces values that differ between two runs: times, signatures, and when seals expire.
 
-What is inside of base64 and URLs is taken out, so that a change of one member is a change of one
-member. Times near the present become seconds from it, so a lifetime stays visible.
+Base64 and URLs are decoded, so that a change of one member in them shows as one difference. A time
+near the present becomes the number of seconds from now, so a lifetime stays visible.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _NEAR_SECONDS = 8 * 86400
-"""Longer than all that is signed here lives. A fixed date of a test is farther away."""
+"""Times within these seconds from now are relative. All lifetimes in these tests are shorter, and
+fixed dates are farther away."""
 _GRAIN_SECONDS = 60
-"""Lifetimes here are whole minutes; a slow machine takes less than half of one."""
+"""Lifetimes are rounded to whole minutes. A slow machine adds less than half a minute."""
 
 _SIGNATURES = ("x-oss-signature", "signature")
 _MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.000)?Z"
@@ -25,7 +26,7 @@ _SEAL = r"\b1\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]{43}"
 
 
 def normalised(value: Any, now: float, name: str = "") -> Any:
-    """A JSON value that was made at `now` (unix seconds); `name` is the member that it is."""
+    """Normalise a JSON value that was made at `now` (Unix seconds); `name` is its member name."""
     if isinstance(value, dict):
         return {key: normalised(item, now, key) for key, item in value.items()}
     if isinstance(value, list):
@@ -45,7 +46,7 @@ def normalised(value: Any, now: float, name: str = "") -> Any:
 
 
 def _decoded(text: str) -> dict[str, Any] | None:
-    """The JSON object that a text is the base64 of."""
+    """Decode a text that is a JSON object in base64; None for another text."""
     if not text.startswith("eyJ"):
         return None
     try:
@@ -59,7 +60,7 @@ def _text(text: str, now: float) -> str:
     text = re.sub(_SEAL, lambda found: _seal(found, now), text)
     text = re.sub(_MOMENT, lambda found: _moment(found, now), text)
     text = re.sub(r"^\d{8}T\d{6}Z$", "<now>", text)
-    # The day of a credential of signature V4.
+    # This is the day in the credential of signature V4.
     text = re.sub(r"/\d{8}/(?=[a-z0-9-]+/oss/)", "/<today>/", text)
     return re.sub(r"try again in \d+ s", "try again in <some> s", text)
 
@@ -79,7 +80,7 @@ def _moment(found: re.Match[str], now: float) -> str:
 
 
 def _relative(moment: int, now: float) -> str | None:
-    """A moment (unix seconds) as seconds from `now`; None where it is far away."""
+    """A time (Unix seconds) as seconds from `now`; None if it is far away."""
     seconds = moment - now
     if abs(seconds) > _NEAR_SECONDS:
         return None

@@ -1,12 +1,13 @@
-"""Start the function as the platform does, and have it answer what comes on stdin.
+"""Start the function as the platform does, and let it answer the calls on stdin.
 
-A script of its own: `python -I -B runner.py FOLDER`, with the function's variables as its
-environment. It knows the entry points by their names and nothing else of the function. First it
-prints their signatures as a line of JSON. Then each line of stdin, a call, becomes one of stdout:
-`{"answer": ..., "log": [...]}`.
+Run this script with `python -I -B runner.py FOLDER`, and with the function's variables as its
+environment. It knows only the names of the function's entry points. First it prints their
+signatures as a line of JSON. Then each line of stdin is a call, which it answers with a line on
+stdout: `{"answer": ..., "log": [...]}`.
 
-A call names its entry point: `index.handler` with an `event`; `wsgi.handler` with an `environ`,
-whose `wsgi.input` is text here; `index.initialize`; `index.check`, which answers what it raised.
+A call names its entry point: `index.handler` with an `event`, `wsgi.handler` with an `environ`,
+`index.initialize` or `index.check`. In an `environ`, `wsgi.input` is text. If `index.check` raises
+an error, the answer is that error.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ENTRY_POINTS = (
 
 
 class Log(logging.Handler):
-    """What reaches the platform's handler, which is the root logger's."""
+    """The messages that reach the platform's handler, which belongs to the root logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,13 +42,13 @@ class Log(logging.Handler):
 
 
 def entry_point(name: str) -> Any:
-    """The object of that name, None where there is none."""
+    """The object with this name; None if there is none."""
     module, _, member = name.partition(".")
     return getattr(importlib.import_module(module), member, None)
 
 
 def signature(function: Any) -> str:
-    """Names and defaults of its parameters; annotations are no contract with the platform."""
+    """The names and defaults of a function's parameters. The platform does not use annotations."""
     if function is None:
         return "missing"
     parameters = inspect.signature(function).parameters.values()
@@ -55,7 +56,7 @@ def signature(function: Any) -> str:
 
 
 def answer(call: dict[str, Any]) -> Any:
-    """What the entry point of a call answers."""
+    """The answer of a call's entry point."""
     name = call["entry"]
     function = entry_point(name)
     if name == "index.handler":
@@ -65,7 +66,7 @@ def answer(call: dict[str, Any]) -> Any:
     if name == "index.check":
         try:
             return function()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except Exception as error:  # noqa: BLE001 - any error is the answer
             return f"{type(error).__name__}: {error}"
     return function(None)
 
@@ -88,7 +89,7 @@ def main() -> None:
     sys.path.insert(0, sys.argv[1])
     log = Log()
     logging.getLogger().addHandler(log)
-    # Whatever is printed elsewhere is no answer.
+    # Text that other code prints is not an answer, so it goes to stderr.
     out, sys.stdout = sys.stdout, sys.stderr
     signatures = {name: signature(entry_point(name)) for name in ENTRY_POINTS}
     print(json.dumps(signatures), file=out, flush=True)

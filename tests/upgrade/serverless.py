@@ -1,8 +1,8 @@
-"""s.yaml as Serverless Devs renders it, without Node.js: the few expressions that ours are made of.
+"""Renders s.yaml as Serverless Devs does, but without Node.js, for the expressions in our files.
 
-`${env('NAME', fallback)}`, `${config('AccountID')}` and `${vars.name}`, joined by `+`, `&&`,
-`||`, `!==` and `* 1`; and what a resource extends. tests/deploy/test_serverless_devs.py holds it
-against the real command line.
+It supports `${env('NAME', fallback)}`, `${config('AccountID')}` and `${vars.name}`, joined by `+`,
+`&&`, `||`, `!==` and `* 1`. It also supports a resource that extends a template.
+tests/deploy/test_serverless_devs.py compares the result with the real command line.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _EXPRESSION = r"\$\{([^{}]*)\}"
 
 
 def rendered(text: str, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The document of an s.yaml with these variables in the environment: its resources, with what
-    each of them extends, and no `vars` and `template`.
+    """The document of an s.yaml with these variables in the environment. Each resource includes
+    what it extends. `vars` and `template` are removed.
 
-    Raises ValueError for an expression of another kind, and for a variable that must be set.
+    Raises ValueError for an unknown expression, and if a variable that must be set is missing.
     """
     document = _parsed(text)
     names = _evaluated(document.get("vars", {}), variables, {})
@@ -60,7 +60,7 @@ def _evaluated(value: Any, variables: Mapping[str, str], names: Mapping[str, Any
         return value
     whole = re.fullmatch(_EXPRESSION, value)
     if whole:
-        # A number stays one.
+        # A value that is one expression keeps its type, so a number stays a number.
         return _Evaluator(variables, names).text(whole[1])
     return re.sub(
         _EXPRESSION, lambda found: str(_Evaluator(variables, names).text(found[1])), value
@@ -88,7 +88,7 @@ class _Evaluator:
             case ast.Call(func=ast.Name(id="config"), args=[ast.Constant(value="AccountID")]):
                 return ACCOUNT
             case ast.Call(func=ast.Name(id="env"), args=[ast.Constant(value=str(name)), *fallback]):
-                # An empty variable is one that is not set (seen in the command line).
+                # An empty variable counts as not set (seen with the real command line).
                 if self._variables.get(name):
                     return self._variables[name]
                 if not fallback:

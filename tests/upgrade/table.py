@@ -1,8 +1,8 @@
-"""docs/upgrade.md against what differs from b291437: each difference has a row, and each row its
-difference.
+"""Compares docs/upgrade.md with the differences from b291437. Each difference has a row, and each
+row has a difference.
 
-An id names what differs: `<kind>:<what>`, or `<kind>:<route>:<member>` where it belongs to a route.
-In a row `*` may stand for the route. docs/upgrade.md says which kinds there are.
+The id of a difference is `<kind>:<what>`, or `<kind>:<route>:<member>` if it belongs to a route.
+In a row, `*` may replace the route. docs/upgrade.md lists the kinds.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 ROUTED = ("answer", "log", "sts", "oss", "hook")
-"""Kinds whose ids have a route."""
+"""The kinds of differences that have a route in their ids."""
 KINDS = (*ROUTED, "setting", "s.yaml", "s.domain.yaml", "template", "entry")
 UNCHECKED = "other"
-"""The kind of differences that no test here can see."""
+"""The kind of differences that no test here can detect."""
 
 COLUMNS = ("id", "what changed", "how it shows", "what keeps the old behaviour")
 
@@ -24,7 +24,7 @@ _MISSING = object()
 
 
 class Row(NamedTuple):
-    """One row: its ids, and the line of the file that it stands on."""
+    """One row: its ids, and its line in the file."""
 
     ids: tuple[str, ...]
     line: int
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 
 def read_rows(markdown: str) -> list[Row]:
-    """The rows of all tables with our columns. Raises ValueError for one that is malformed."""
+    """The rows of all tables with our columns. Raises ValueError for a malformed row."""
     rows: list[Row] = []
     in_table = False
     for number, line in enumerate(markdown.splitlines(), 1):
@@ -60,17 +60,18 @@ def read_rows(markdown: str) -> list[Row]:
 
 
 def require_rows(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[Row]) -> None:
-    """Raise AssertionError with all problems(), whose ids can be put into docs/upgrade.md."""
+    """Raise AssertionError with all problems(). Their ids can be put into docs/upgrade.md."""
     faults = problems(kinds, found, rows)
     if faults:
         raise AssertionError("\n".join(["docs/upgrade.md and the code disagree:", *faults]))
 
 
 def problems(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[Row]) -> list[str]:
-    """What is wrong between the differences of these kinds and the rows, one text each."""
+    """The differences of these kinds without a row, and the rows without a difference, one text
+    each."""
     differences = list(found)
     ids = [one for row in rows for one in row.ids if one.split(":")[0] in kinds]
-    # One text for each id, however often it was seen.
+    # Each id has one text, even if it was found several times.
     unexplained = {
         difference.id: f"no row for `{difference.id}` ({difference.where}): {difference.what}"
         for difference in reversed(differences)
@@ -85,9 +86,10 @@ def problems(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[R
 
 
 def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Difference]:
-    """Every member that differs between two JSON values, `whole` being the id's beginning.
+    """Every member that differs between two JSON values. `whole` is the beginning of the id.
 
-    Lists are compared as a whole, but for those of as many objects before and after.
+    Two lists of objects with the same length are compared object by object. All other lists are
+    compared as a whole.
     """
     for path, what in _compared((), old, new):
         yield Difference(f"{whole}:{'.'.join(path)}" if path else whole, where, what)
@@ -96,9 +98,10 @@ def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Differen
 def event_differences(
     route: str, where: str, old: dict[str, Any], new: dict[str, Any]
 ) -> list[Difference]:
-    """What differs in all that comes of one request, `new` with the answer of each handler.
+    """The differences in the results of one request. `new` has the answer of each handler.
 
-    Another outcome is one difference: what follows from it is none of its own.
+    If the status or the error code differs, that is the only difference. Members that differ as a
+    consequence are not reported.
     """
     for name in ("StatusCode", "ErrorCode"):
         for handler in ("answer", "wsgi"):
@@ -159,7 +162,7 @@ def _compared(path: tuple[str, ...], old: Any, new: Any) -> Iterator[tuple[tuple
 
 
 def _are_alike(old: Any, new: Any) -> bool:
-    """Whether both are lists of as many objects."""
+    """Whether both are lists of objects with the same length."""
     return (
         isinstance(old, list)
         and isinstance(new, list)
@@ -171,5 +174,5 @@ def _are_alike(old: Any, new: Any) -> bool:
 def _text(value: Any) -> str:
     if value is _MISSING:
         return "missing"
-    # 1, 1.0 and true are three things here.
+    # The values are compared as JSON, so 1, 1.0 and true are different.
     return json.dumps(value, sort_keys=True, ensure_ascii=False)

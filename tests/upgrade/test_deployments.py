@@ -1,8 +1,8 @@
-"""Deployments of b291437 start with today's code, and what they notice stands in docs/upgrade.md.
+"""Deployments of b291437 start with today's code, and docs/upgrade.md lists all that changes.
 
-b291437/ holds what they consist of (s.yaml, .env files, a stack's parameters, requests) and what
-b291437's code made of it. How the goldens were made, and are made for a new input: golden.py.
-How a row is written: docs/upgrade.md, "How the table is checked".
+b291437/ has the inputs of these deployments (s.yaml, .env files, a stack's parameters, requests),
+and the results of b291437's code. golden.py says how these golden files were made, and how to add
+one. docs/upgrade.md says in "How the table is checked" how to write a row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SOUND = [name for name in inputs.NAMES if name != golden.REFUSED]
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What each deployment shows of itself; most of the time is spent on starting them."""
+    """All that can be seen of each deployment. Several start at once, because starting is slow."""
     code = deployed.laid_out(tmp_path_factory.mktemp("function") / "code")
     with ThreadPoolExecutor(max_workers=4) as pool:
         found = pool.map(lambda name: deployed.observed(name, code), inputs.NAMES)
@@ -45,7 +45,7 @@ def test_a_deployment_starts(shown: dict[str, Any], name: str) -> None:
 
 
 def settings_differences() -> list[Difference]:
-    """Of deployments as they are, and of those that take the new s.yaml or template.yml too."""
+    """The differences of settings, with the old files and with the new s.yaml or template.yml."""
     found: list[Difference] = []
     for name, old in golden.read(golden.SETTINGS).items():
         for folder in (OLD, ROOT):
@@ -64,7 +64,7 @@ def test_every_setting_that_differs_has_a_row_and_every_row_its_difference(
 def test_every_answer_that_differs_has_a_row_and_every_row_its_difference(
     shown: dict[str, Any], rows: list[Row]
 ) -> None:
-    """Answers, log lines, and what STS, OSS and the back end are asked."""
+    """This compares answers, log lines, and the requests to STS, OSS and the back end."""
     found: list[Difference] = []
     for name in inputs.NAMES:
         then = golden.read(golden.ANSWERS / f"{name}.json")
@@ -83,7 +83,7 @@ def test_every_entry_point_that_differs_has_a_row_and_every_row_its_difference(
     require_rows(["entry"], found, rows)
 
 
-# Whether the inputs are worth their name
+# Whether the inputs cover everything
 
 
 def test_every_variable_that_b291437_documents_is_set_somewhere() -> None:
@@ -102,8 +102,8 @@ def test_the_full_environment_leaves_no_default() -> None:
         for variables in ({}, inputs.dotenv_of("full"))
     )
     same = {name for name, value in plain.items() if full[name] == value}
-    # The secret is there, and only one of the three may be; jwt is the default, and its variables
-    # are to be seen.
+    # JWT_SECRET is set, and excludes the two variables of key sets. AUTH keeps its default, jwt, so
+    # that the variables of jwt are read.
     assert same == {"JWT_JWKS_FILE", "JWT_JWKS_URL", "AUTH"}
 
 

@@ -1,5 +1,5 @@
-"""New versions of s.yaml, s.domain.yaml and template.yml do to an existing deployment what stands
-in docs/upgrade.md, and nothing else."""
+"""New versions of s.yaml, s.domain.yaml and template.yml change an existing deployment only as
+docs/upgrade.md says."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_difference_of_template_yml_has_a_row_and_every_row_its_difference
 
 @pytest.mark.parametrize("name", inputs.PARAMETERS)
 def test_an_old_stack_breaks_no_rule_of_the_new_template(name: str) -> None:
-    """A row would be no help: the console refuses the update."""
+    """A row in docs/upgrade.md would not help, because the console refuses the update."""
     for folder in (OLD, ROOT):
         stack = inputs.stack_of(inputs.template(folder), inputs.PARAMETERS[name])
         assert stack.broken_rules() == []
@@ -59,7 +59,7 @@ def test_accepted_values_are_known_of_every_parameter_and_were_accepted() -> Non
 
 
 def found_in(template: Document) -> list[Difference]:
-    """What differs between the old template and this one."""
+    """The differences between the old template and this one."""
     return template_differences(inputs.template(OLD), template, inputs.PARAMETERS, {**ACCEPTED})
 
 
@@ -105,7 +105,7 @@ def a_resource_is_renamed(template: Document) -> None:
     role = template["Resources"].pop("UploadRole")
     template["Resources"]["UploadsRole"] = role
     text = json.dumps(template).replace('"UploadRole"', '"UploadsRole"')
-    # What the stack's evaluator knows is the old name.
+    # The evaluator of stacks only knows the old name.
     text = text.replace('["UploadsRole", "Arn"]', '["FunctionRole", "Arn"]')
     template.update(json.loads(text))
 
@@ -138,7 +138,8 @@ PLANTED: dict[Callable[[Document], None], set[str]] = {
     a_parameter_goes: {"template:Parameters.JwtIssuer", f"{VARIABLES}.JWT_ISSUER"},
     a_parameter_changes_its_type: {"template:Parameters.TokenExpireTime.Type"},
     a_secret_is_shown: {"template:Parameters.JwtSecret.NoEcho"},
-    # A stack that never set it notices; one that did, keeps its own.
+    # A stack that never set this parameter gets the new default. A stack that set it keeps its
+    # value.
     a_default_changes: {
         "template:Parameters.CallerTokensPerMinute.Default",
         f"{VARIABLES}.CALLER_TOKENS_PER_MINUTE",

@@ -1,5 +1,5 @@
-"""The comparison with b291437 finds planted faults: a difference without a row, and a row without a
-difference."""
+"""The comparison with b291437 finds faults that are made on purpose: a difference without a row,
+and a row without a difference."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def judged(kinds: list[str], found: list[Difference], *ids: str) -> list[str]:
     return problems(kinds, found, read_rows(table(*ids)))
 
 
-# Both ways
+# Differences without rows, and rows without differences
 
 SEEN = [Difference("setting:AUTH", "minimal", 'was "jwt", is "none"')]
 
@@ -55,7 +55,7 @@ def test_a_difference_with_a_row_is_no_problem() -> None:
 def test_a_difference_without_a_row_is_named_with_what_it_is_and_where() -> None:
     (problem,) = judged(["setting"], SEEN)
     assert problem == 'no row for `setting:AUTH` (minimal): was "jwt", is "none"'
-    # As exactly as it is written.
+    # A row must have exactly this id.
     for other in ("`setting:AUTHS`", "`setting:auth`", "`template:AUTH`", "`other:AUTH`"):
         assert problem in judged(["setting"], SEEN, other)
 
@@ -155,7 +155,7 @@ def test_a_bar_may_stand_in_a_cell() -> None:
     [
         ({"a": 1}, {"a": 1}, set()),
         ({"a": 1}, {"a": 2}, {"x:a"}),
-        # One is not the other, though they are equal in Python.
+        # 1 and true differ in JSON, but are equal in Python.
         ({"a": 1}, {"a": True}, {"x:a"}),
         ({"a": 1}, {"a": 1.0}, {"x:a"}),
         ({"a": 1}, {"a": "1"}, {"x:a"}),
@@ -173,7 +173,7 @@ def test_every_member_that_differs_is_named(old: object, new: object, ids: set[s
     assert {found.id for found in differences("x", "", old, new)} == ids
 
 
-# Planted in what b291437 did
+# Changes of b291437's results, made on purpose
 
 
 def another_default(env: dict[str, str]) -> None:
@@ -185,7 +185,7 @@ def a_forgotten_variable(env: dict[str, str]) -> None:
 
 
 def another_default_region(env: dict[str, str]) -> None:
-    # With an internal endpoint of no region: one of another would be refused.
+    # This internal endpoint belongs to no region. The function would refuse that of another region.
     env.update(OSS_REGION="cn-beijing", OSS_INTERNAL_ENDPOINT="oss-accelerate.aliyuncs.com")
 
 
@@ -222,7 +222,7 @@ def another_http_status(event: Event) -> None:
 
 
 def another_outcome(event: Event) -> None:
-    # What follows from it is none of its own.
+    # Members that differ as a consequence are not reported.
     event["answer"] = {"http": {"status": 200}, "StatusCode": 429, "ErrorCode": "Throttling.Caller"}
     event["log"] = {}
     del event["sts"]
@@ -295,7 +295,7 @@ def test_another_error_code_is_one_difference() -> None:
     assert found.id == "answer:/:ErrorCode:MissingToken->NoLogin"
 
 
-# What is put out of sight, and what is not
+# Which values are replaced, and which are not
 
 NOW = 1795511728.0  # 2026-11-24T09:15:28Z
 
@@ -305,7 +305,7 @@ NOW = 1795511728.0  # 2026-11-24T09:15:28Z
     [
         ({"Expiration": "2026-11-24T09:30:28Z"}, {"Expiration": "<now + 900 s>"}),
         ({"Expiration": "2026-11-24T09:30:33.000Z"}, {"Expiration": "<now + 900 s>"}),
-        # Another lifetime is a difference.
+        # Another lifetime shows as a difference.
         ({"Expiration": "2026-11-24T09:31:28Z"}, {"Expiration": "<now + 960 s>"}),
         ({"Expiration": "2036-01-01T00:00:00Z"}, {"Expiration": "2036-01-01T00:00:00Z"}),
         ({"x-oss-date": "20261124T091528Z"}, {"x-oss-date": "<now>"}),
@@ -314,9 +314,9 @@ NOW = 1795511728.0  # 2026-11-24T09:15:28Z
             {"x-oss-credential": "KEY/<today>/cn-hangzhou/oss/aliyun_v4_request"},
         ),
         ({"x-oss-signature": "0f" * 32}, {"x-oss-signature": "<signature>"}),
-        # Of another version: a difference.
+        # A signature in another form is not replaced, so it shows as a difference.
         ({"x-oss-signature": "abc="}, {"x-oss-signature": "abc="}),
-        # An id of an upload is the same for the same upload.
+        # The id of an upload is the same in every run, so it is not replaced.
         ({"Id": "0f" * 32}, {"Id": "0f" * 32}),
         ({"policy": "eyJhIjoiYiJ9"}, {"policy": {"base64": {"a": "b"}}}),
         ({"policy": "eyJ-no-base64"}, {"policy": "eyJ-no-base64"}),
@@ -347,7 +347,7 @@ def test_of_a_seal_its_content_is_shown_and_its_end_from_now() -> None:
 
 
 def not_named(changelog: str, upgrade: str) -> list[str]:
-    """What the lists under Upgrade lack, name twice, or name although there is no such row."""
+    """The ids that the lists under Upgrade lack, name twice, or name without a row."""
     lists = re.findall(r"^### Upgrade\n(.*?)(?=^##|\Z)", changelog, re.MULTILINE | re.DOTALL)
     named = [one.replace("\n  ", " ") for one in re.findall("`([^`]+:[^`]+)`", "".join(lists))]
     rows = [row.ids[0] for row in read_rows(upgrade)]

@@ -1,7 +1,7 @@
-"""Today's settings under the names that operators know: the variables'.
+"""Today's settings, by the names of their variables, which operators know.
 
-The one module here that imports the function. When its modules move or Settings change, this is
-what follows; goldens and tests do not.
+Only this module imports the function. If modules of the function move or Settings change, only this
+module has to change. The golden files and tests stay.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from token_service.settings.variables import (
 from token_service.signing import limits as signing_limits
 
 _PLATFORM = {"FC_REGION"}
-"""Read where OSS_REGION is not set: no setting of its own."""
+"""The function reads this variable if OSS_REGION is not set, so it is not a setting itself."""
 
 
 class _Recorder(dict[str, str]):
@@ -48,10 +48,10 @@ class _Recorder(dict[str, str]):
 
 
 def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
-    """What the function makes of an environment, as JSON by variable: defaults filled in.
+    """The settings that the function reads from an environment, with defaults, as JSON by variable.
 
-    None is a variable that is not in use. One that the function reads and this adapter does not
-    know is there as its text, so a new variable is seen. Raises what the function raises for a
+    A variable that is not in use is None. If the function reads a variable that is unknown here,
+    its text is included, so that a new variable is detected. Raises what the function raises for a
     wrong environment.
     """
     seen = _Recorder(env)
@@ -72,7 +72,7 @@ def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
         "BUCKET_NAME": made.bucket,
         "OBJECT_PREFIX": made.prefix,
         "POLICY_FILE": made.policy,
-        # POLICY_FILE is one of them.
+        # The choices include POLICY_FILE.
         "POLICY_CHOICES": list(made.policy_choices),
         "TOKEN_EXPIRE_TIME": made.token_seconds,
         "TOKEN_EXPIRE_TIME_MAX": made.max_token_seconds,

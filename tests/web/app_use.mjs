@@ -1,19 +1,19 @@
-// An app that has code of the docs in it, the same in Node and in a page.
+// An app that contains code of the docs. It is the same in Node and in a page.
 
-const PART = 100 * 1024; // the least that OSS accepts
+const PART = 100 * 1024; // the smallest part that OSS accepts, in bytes
 const AsyncFunction = (async () => {}).constructor;
 
 /**
- * Run each job's `code` with the names that it leaves to its reader: `names`, OSS, and `files`, of
- * which the job's `files` has names, types and texts (`file` is the first). Then, if it defines
- * `upload` and `client`:
- * - `rounds` times: upload `again` files at once;
- * - `parts`: upload that many parts, four at once, with its client, under `prefix`.
- * `answers`: what the token URL answers, {status, body} in turn, then the last again and again; status
- * 0 for no answer at all. Without it the URL in `names` is asked.
- * `record`: send nothing to OSS, note the URLs.
- * Returns what came of the code, of each round (and how often `fetch` was called by then), and of
- * the parts. `file` makes of bytes, name and type what a caller there uploads.
+ * Run the `code` of each job. The code gets the names that it expects from its reader: `names`, OSS, and
+ * `files`, made from the names, types and texts in the job's `files` (`file` is the first). If the code
+ * defines `upload` and `client`, the job can use them:
+ * - `rounds`: upload the files of `again` at once, so many times;
+ * - `parts`: upload so many parts, four at once, with the client, under `prefix`.
+ * `answers`: the token URL gives these answers {status, body}, one after the other, and then always the
+ * last one. Status 0 means no answer. Without `answers`, the URL in `names` is called.
+ * `record`: send nothing to OSS, and return the URLs.
+ * Returns the results of the code, of each round (with the number of calls of `fetch` so far), and of the
+ * parts. The function `file` makes the caller's kind of file from bytes, name and type.
  */
 export async function useCodes(OSS, jobs, file) {
   const made = [];
@@ -66,13 +66,13 @@ const counted = (answered) => (url, options) => {
 const scripted = (answers, answered) => async () => {
   const { status, body } = answers[Math.min(answered.fetches, answers.length - 1)];
   answered.fetches += 1;
-  // As slow as a network: other calls have to wait meanwhile.
+  // This wait simulates a slow network, so that other calls have to wait.
   await new Promise((later) => setTimeout(later, 20));
   if (!status) throw new TypeError('Failed to fetch');
   return new Response(body, { status });
 };
 
-/** ali-oss that sends nothing: `urls` has the URLs of its requests. */
+/** An ali-oss that sends nothing, and puts the URLs of its requests into `urls`. */
 const recording = (OSS, urls) =>
   class extends OSS {
     constructor(options) {

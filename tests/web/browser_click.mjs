@@ -1,5 +1,5 @@
-// Opens a URL in Chromium and clicks its one link: reads a job {url, chromium} as JSON on stdin, prints
-// as JSON the text that was shown, what the console said of it, and where the link led.
+// Opens a URL in Chromium and clicks its only link. Reads a job {url, chromium} as JSON on stdin. Prints as
+// JSON the text of the page, the messages of the console, and the URL that the link led to.
 
 import { json } from 'node:stream/consumers';
 
@@ -9,7 +9,7 @@ const job = await json(process.stdin);
 const browser = await chromium.launch({
   executablePath: job.chromium,
   headless: true,
-  args: ['--no-sandbox'], // root, as in a container, has none
+  args: ['--no-sandbox'], // the user root, as in a container, has no sandbox
 });
 try {
   const page = await browser.newPage();

@@ -1,6 +1,6 @@
-// Forms posted to OSS by a page of Chromium, as an app does it with FormData: reads a job
-// {posts: [{url, fields, file: {name, type, text}}], chromium} as JSON on stdin, prints what came
-// of each post as JSON.
+// Posts forms to OSS from a page in Chromium, as an app does with FormData. Reads a job
+// {posts: [{url, fields, file: {name, type, text}}], chromium} as JSON on stdin, and prints the
+// result of each post as JSON.
 
 import { json } from 'node:stream/consumers';
 

@@ -1,6 +1,6 @@
-// Opens URLs in a browser as a user does: reads a job {urls, chromium} as JSON on stdin,
-// prints for each as JSON "download", or the title of the page that is shown. A page can set its
-// title by a script.
+// Opens URLs in a browser as a user does. Reads a job {urls, chromium} as JSON on stdin. Prints as
+// JSON, for each URL, "download" or the title of the page that is shown. A script in a page can set
+// the title.
 
 import { json } from 'node:stream/consumers';
 
@@ -12,7 +12,7 @@ const outcomes = await withPage(job.chromium, files, async (page) => {
   const made = [];
   for (const url of job.urls) {
     const download = page.waitForEvent('download', { timeout: 0 }).then(() => 'download');
-    download.catch(() => {}); // the page is closed while it still waits
+    download.catch(() => {}); // the page is closed while this still waits
     const shown = page.goto(url).then(
       () => page.title(),
       () => download,

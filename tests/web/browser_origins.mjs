@@ -1,6 +1,7 @@
-// Pages of other origins in Chromium: reads a job {asks: [{origin, url, headers}], spelled, chromium} as
-// JSON on stdin. Prints `outcomes`, for each ask the StatusCode of the JSON that the page read, or what
-// fetch() said; and `sent`, how the browser writes each origin of `spelled`, null for what is no URL.
+// Sends requests from pages of other origins in Chromium. Reads a job {asks: [{origin, url, headers}],
+// spelled, chromium} as JSON on stdin. Prints `outcomes` and `sent`. `outcomes` has for each ask the
+// StatusCode of the JSON that the page read, or the error of fetch(). `sent` has for each text of `spelled`
+// the origin as the browser writes it, or null if the text is not a URL.
 
 import { json } from 'node:stream/consumers';
 
@@ -16,12 +17,12 @@ const use = async (page) => {
   for (const { origin, ...request } of job.asks) {
     await page.route(`${origin}/`, (route) => route.fulfill({ contentType: 'text/html', body: html }));
     await page.goto(`${origin}/`);
-    await page.unroute(`${origin}/`); // while something is routed, playwright answers preflights itself
+    await page.unroute(`${origin}/`); // while a page has a route, playwright answers preflights itself
     outcomes.push(await page.evaluate(ask, request));
   }
   return { outcomes, sent: await page.evaluate(spell, job.spelled) };
 };
-// To Chromium these pages are of the Internet: they may ask this machine.
+// For Chromium these pages are from the Internet, so they need this permission to call this machine.
 const context = { permissions: ['local-network-access'] };
 const told = await withPage(job.chromium, { '/': ['text/html', html] }, use, undefined, context);
 console.log(JSON.stringify(told));

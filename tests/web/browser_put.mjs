@@ -1,6 +1,6 @@
-// Signed PUTs by a page of Chromium: reads a job {puts: [{url, headers, size, type, by}], chromium}
-// as JSON on stdin, prints the status of each as JSON (0: the browser says no more). `by` is "fetch"
-// or "xhr", the body a Blob of `size` bytes.
+// Sends signed PUTs from a page in Chromium. Reads a job {puts: [{url, headers, size, type, by}],
+// chromium} as JSON on stdin, and prints the status of each PUT as JSON. The status is 0 if the browser
+// gives none. `by` is "fetch" or "xhr". The body is a Blob of `size` bytes.
 
 import { json } from 'node:stream/consumers';
 

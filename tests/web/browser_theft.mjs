@@ -1,7 +1,7 @@
-// Strangers' pages in Chromium that try to read the answer of a URL on this machine: reads a job
-// {url, chromium} as JSON on stdin, prints as JSON what the person gets who types the URL, and what
-// each page got by each means. The pages: of another port of this machine, under two names of it;
-// and of a name that is bound to this machine once the page is there (DNS rebinding).
+// Opens hostile pages in Chromium, which try to read the answer of a URL on this machine. Reads a job
+// {url, chromium} as JSON on stdin. Prints as JSON what a person who types the URL gets, and what each
+// page got by each method. Two pages come from another port of this machine, under two names. A third
+// page has a name that points to this machine after the page has loaded (DNS rebinding).
 
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
@@ -23,9 +23,9 @@ const browser = await chromium.launch({
   executablePath: job.chromium,
   headless: true,
   args: [
-    '--no-sandbox', // root, as in a container, has none
+    '--no-sandbox', // the user root, as in a container, has no sandbox
     `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`,
-    // As in browsers that let any page reach this machine without asking the person.
+    // Some browsers allow any page to call this machine without asking the user.
     '--disable-features=LocalNetworkAccessChecks',
   ],
 });

@@ -1,6 +1,6 @@
-// ali-oss in a page of Chromium: reads a job (see token_use.mjs, and `chromium`, the browser's
-// path) as JSON on stdin, prints the outcomes and what the browser's console said as JSON.
-// The page comes from a server here, so from an origin other than OSS's: CORS applies.
+// Runs ali-oss in a page in Chromium. Reads a job (see token_use.mjs; `chromium` is the browser's
+// path) as JSON on stdin. Prints the outcomes and the messages of the browser's console as JSON.
+// The page comes from a server of this script, so it has another origin than OSS, and CORS applies.
 
 import { readFile } from 'node:fs/promises';
 import { json } from 'node:stream/consumers';

@@ -1,12 +1,12 @@
-// ali-oss in Node, with the callback of a token: reads {token, endpoint} as JSON on stdin, prints
-// what the app server answered to an upload in one and to one in parts.
+// Runs ali-oss in Node, with the callback of a token. Reads {token, endpoint} as JSON on stdin. Prints the
+// app server's answers to a simple upload and to an upload in parts.
 
 import { setDefaultResultOrder } from 'node:dns';
 import { json } from 'node:stream/consumers';
 
 import OSS from 'ali-oss';
 
-// The sandbox listens on 127.0.0.1 only, and localhost may be ::1 first.
+// The sandbox listens on 127.0.0.1 only, but localhost may resolve to ::1 first.
 setDefaultResultOrder('ipv4first');
 
 const { token, endpoint } = await json(process.stdin);
@@ -23,7 +23,7 @@ const client = new OSS({
   timeout: 10000,
 });
 
-// As docs/callbacks.md has it.
+// This is the code of docs/callbacks.md.
 const { callbackUrl, callbackBody, callbackBodyType, callbackSNI } = JSON.parse(
   atob(scope.Callback),
 );
@@ -35,7 +35,7 @@ const callback = {
   customValue: { seal: JSON.parse(atob(scope.CallbackVar))['x:seal'] },
 };
 
-// A variable of the app's own, beside the seal.
+// This callback has a variable of the app in addition to the seal.
 const own = {
   ...callback,
   body: callbackBody + '&order=${x:order}',

@@ -1,5 +1,6 @@
-// The client of web/client/ against the function and the sandbox's OSS, in Node. Reads {url, login, other:
-// another login of alice, code: the docs' blocks} as JSON on stdin; prints, as JSON, what each case came to.
+// Runs the client of web/client/ in Node, with the function and the sandbox's OSS. Reads {url, login, other,
+// code} as JSON on stdin: `other` is another login of alice, `code` has the blocks of the docs. Prints the result
+// of each case as JSON.
 
 import { json } from 'node:stream/consumers';
 
@@ -13,7 +14,7 @@ const fetched = async (url, options) => {
   return { status: response.status, text: await response.text(), header: (name) => response.headers.get(name) };
 };
 
-/** A client whose requests are noted; `before(number, url, options)` may answer or fail in their place. */
+/** A client that records its requests. `before(number, url, options)` may answer a request or let it fail. */
 function client({ before = () => undefined, ...options } = {}) {
   const sent = [], waits = [];
   const made = connect({
@@ -258,7 +259,7 @@ const cases = {
     told.push((await outcome(client({ before }).uploadParts(file(1), { object: 'a' }))).all);
     return told;
   },
-  // The last one: a mini program has none of these.
+  // This must be the last case, because it removes features that a mini program does not have.
   async 'a mini program has little'() {
     const few = ['URL', 'URLSearchParams', 'fetch', 'FormData', 'Headers', 'AbortController', 'localStorage'];
     const had = few.map((name) => [name, globalThis[name]]);

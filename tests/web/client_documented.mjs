@@ -1,5 +1,5 @@
-// A block of docs/web.md, word for word, in Node. Reads {code, tokenUrl, login, size} as JSON on stdin;
-// prints, as JSON, what it stored, what it logged, and which fields wx.uploadFile was given.
+// Runs a block of docs/web.md, unchanged, in Node. Reads {code, tokenUrl, login, size} as JSON on stdin. Prints
+// as JSON what the block stored, what it logged, and the fields that wx.uploadFile got.
 
 import { json } from 'node:stream/consumers';
 
@@ -9,7 +9,7 @@ const code = job.code.replace(/^import (\{ connect \}) from '[^']*';/m, `const $
 const logged = [], fields = [];
 const told = { log: (text) => logged.push(text) };
 
-/** wx.request and wx.uploadFile as the vendor documents them: arguments, and callbacks for results. */
+/** wx.request and wx.uploadFile as the vendor documents them, with their arguments and callbacks. */
 const wx = {
   request({ url, method, header, data, dataType, success, fail }) {
     fetch(url, { method, headers: header, body: data }).then(

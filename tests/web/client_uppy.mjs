@@ -1,5 +1,6 @@
-// The Uppy block of docs/web.md, word for word but for its way, in a page of Chromium; `sign` is that of the
-// page. Reads {code, tokenUrl, login, size, chromium} as JSON on stdin; prints what Uppy said of the file.
+// Runs the Uppy block of docs/web.md in a page in Chromium. Only the way to upload is changed, and `sign` is the
+// function of our page. Reads {code, tokenUrl, login, size, chromium} as JSON on stdin. Prints the result that Uppy
+// has for the file.
 
 import path from 'node:path';
 import { json } from 'node:stream/consumers';

@@ -1,6 +1,6 @@
-// JavaScript that the docs tell readers to use, word for word, in Node or in a page of Chromium:
-// reads {where: "node" or "browser", jobs (see app_use.mjs), chromium: the browser's path} as JSON on
-// stdin, prints what came of each job as JSON. A page comes from a server here: CORS applies.
+// Runs JavaScript of the docs, unchanged, in Node or in a page in Chromium. Reads {where, jobs, chromium} as
+// JSON on stdin: `where` is "node" or "browser", app_use.mjs describes `jobs`, `chromium` is the browser's
+// path. Prints the result of each job as JSON. A page comes from a server of this script, so CORS applies.
 
 import { setDefaultResultOrder } from 'node:dns';
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { useCodes } from './app_use.mjs';
 import './localhost_names.mjs';
 import { withPage } from './page.mjs';
 
-// The sandbox listens on 127.0.0.1 only, and localhost may be ::1 first.
+// The sandbox listens on 127.0.0.1 only, but localhost may resolve to ::1 first.
 setDefaultResultOrder('ipv4first');
 
 const here = (path) => readFile(new URL(path, import.meta.url));
@@ -31,7 +31,7 @@ async function inPage(jobs, chromium) {
   );
 }
 
-// In Node ali-oss takes a Buffer.
+// In Node, ali-oss needs a Buffer.
 const inNode = (jobs) =>
   useCodes(OSS, jobs, (bytes, name) => Object.assign(Buffer.from(bytes), { name }));
 

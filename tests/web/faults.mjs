@@ -1,12 +1,12 @@
-// Hidden faults of a page that seems to work: messages of the console, what the Content-Security-Policy
-// stopped, and what axe-core finds in both themes.
+// Finds hidden faults of a page that seems to work: messages of the console, violations of the
+// Content-Security-Policy, and what axe-core finds in both themes.
 
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** Note errors and warnings of a page from now on: call it before anything is loaded. */
+/** Record all errors and warnings of a page from now on. Call this before the page loads. */
 export async function watch(page) {
   const found = [];
   page.on('console', (message) => {
@@ -20,17 +20,17 @@ export async function watch(page) {
   return found;
 }
 
-/** What was noted, and what axe-core finds as the page is now, light and dark; `within` is a selector. */
+/** All recorded faults, and what axe-core finds now in both themes. `within` is a selector. */
 export async function faultsOf(page, noted, within = 'html') {
   const found = [...noted];
-  // Not a script in the document, which the page's policy would refuse.
+  // The page's policy would refuse a script element, so the code is run in another way.
   await page.evaluate(await readFile(AXE, 'utf8'));
   for (const colorScheme of ['light', 'dark']) {
-    // Without motion: a colour on its way from one theme to the other is of neither.
+    // Motion is switched off, because a colour that is changing belongs to neither theme.
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.waitForFunction((theme) => matchMedia(`(prefers-color-scheme: ${theme})`).matches, colorScheme);
     await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-    await page.waitForTimeout(300); // on a busy machine what :has() colours comes later than the frame
+    await page.waitForTimeout(300); // on a busy machine, the colours of :has() come later than the frame
     const { violations } = await page.evaluate((parts) => window.axe.run(parts), within);
     for (const { id, nodes: [{ html, any: [check] }] } of violations) {
       found.push(`${colorScheme}: ${id}: ${html} ${check?.message ?? ''}`);

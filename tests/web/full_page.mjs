@@ -1,5 +1,5 @@
-// The page as `make run` serves it, in Chromium, with all that nobody should find noted beside: console
-// errors, violations of the policy, what axe-core finds, and secrets that lie open.
+// Opens the page that `make run` serves in Chromium, and records all its faults: errors on the console,
+// violations of the security policy, what axe-core finds, and secrets that can be seen.
 
 import { createServer, request as ask } from 'node:http';
 
@@ -13,9 +13,9 @@ const SECRET = ['AccessKeySecret', 'SecurityToken', 'access_token', 'Signature',
   'x-oss-security-token'];
 
 /**
- * Open `job.url` and call `use` with a Tab. Of the job: `chromium`, the browser's path; `device`, `locale`,
- * `dark`; `host`, a name under which the page is reached, so that it is no secure context.
- * @returns what `use` returns, with `faults`, `secrets` (how many were seen) and `open` (those that lie open)
+ * Open `job.url` and call `use` with a Tab. The job has `chromium` (the browser's path), `device`, `locale`, `dark`
+ * and `host`. If `host` is given, the page has this host name, so it is not in a secure context.
+ * @returns what `use` returns, with `faults`, `secrets` (how many there were) and `open` (where one can be seen)
  */
 export async function withTab(job, use) {
   const proxy = job.host && await forward(new URL(job.url));
@@ -51,7 +51,7 @@ export class Tab {
     Object.assign(this, { page, noted, secrets: new Set(), open: new Set(), sent: [], dialogs: 0 });
   }
 
-  /** Note each request, and each secret that the function answers. */
+  /** Record each request, and each secret in an answer of the function. */
   async note() {
     const { page, secrets, sent } = this;
     page.on('dialog', (dialog) => {
@@ -65,7 +65,7 @@ export class Tab {
       sent.push({ method: request.method(), path: decodeURIComponent(url.pathname), part,
         status: response.status() });
       for (const secret of secrets) {
-        // A signed URL carries its token and its signature; a login and a key are in no URL.
+        // A signed URL contains a token and a signature. But no URL may contain a login or a key.
         if (/^eyJ[^.]+\.eyJ|^[\w-]{43}$/.test(secret) && response.url().includes(secret)) this.open.add('in a URL');
       }
       const text = await response.text().catch(() => '');
@@ -73,7 +73,7 @@ export class Tab {
     });
   }
 
-  /** Look for secrets where nobody should find one. */
+  /** Look for secrets in all places where they must not be. */
   async look() {
     const texts = await this.page.evaluate(shown);
     for (const secret of this.secrets) {
@@ -105,7 +105,7 @@ export class Tab {
     await this.page.check(`#way [value=${way}]`, { force: true });
   }
 
-  /** Choose files ({path}, or {name, type, text}), and begin. */
+  /** Choose files ({path}, or {name, type, text}), and begin the upload. */
   async send(files) {
     await this.choose(files);
     await this.page.click('.uppy-StatusBar-actionBtn--upload');
@@ -117,7 +117,7 @@ export class Tab {
     await this.page.waitForSelector('.uppy-StatusBar-actionBtn--upload');
   }
 
-  /** Wait until everything that was chosen is stored. */
+  /** Wait until all chosen files are stored. */
   async done() {
     const bar = this.page.locator('.uppy-StatusBar');
     await this.page.waitForSelector('.uppy-StatusBar:is(.is-complete, .is-error)', { timeout: 90_000 });
@@ -142,23 +142,23 @@ export class Tab {
     return this.sent.slice(this.opened).filter(({ path }) => path.startsWith('/') && !path.startsWith('/app/'));
   }
 
-  /** The numbers of the parts that OSS took, in order. */
+  /** The numbers of the parts that OSS has stored, in order. */
   parts() {
     return this.sent.filter(({ method, part, status }) => method === 'PUT' && part && status === 200)
       .map(({ part }) => part);
   }
 
-  /** Wait until OSS has taken so many parts. */
+  /** Wait until OSS has stored so many parts. */
   async partsTaken(number) {
     await until(() => this.parts().length >= number);
   }
 
-  /** Press a button of Uppy's by its name. */
+  /** Press the button of Uppy that has this name. */
   async press(name) {
     await this.page.getByRole('button', { name, exact: true }).click();
   }
 
-  /** So many MiB a second go out; 0 is as fast as it goes. */
+  /** Limit the upload to so many MiB a second; 0 removes the limit. */
   async slow(speed) {
     const session = await this.page.context().newCDPSession(this.page);
     await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0,
@@ -194,7 +194,7 @@ function collect(text, secrets) {
   walk(answer);
 }
 
-/** Runs in the page: all text that somebody could read or find. */
+/** Runs in the page: returns all text in which somebody could find a secret. */
 async function shown() {
   const stores = [];
   for (const { name } of await indexedDB.databases()) {
@@ -224,7 +224,7 @@ async function shown() {
   };
 }
 
-/** A server that passes everything on to `url`'s, under that one's own name. */
+/** A server that passes every request on to the server of `url`, with that server's own name. */
 async function forward({ hostname, port }) {
   const server = createServer((request, response) => {
     const headers = { ...request.headers, host: `${hostname}:${port}` };

@@ -1,5 +1,5 @@
-// Names below localhost, found inside of Node as browsers and curl find them (RFC 6761, 6.3): of the
-// C library not every one knows them. No other name is changed.
+// Lets Node resolve names below localhost, as browsers and curl do (RFC 6761, 6.3). Some C libraries
+// cannot resolve these names. This changes no other name.
 
 import dns from 'node:dns';
 

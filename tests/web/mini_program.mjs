@@ -1,7 +1,7 @@
-// The programs of docs/integrate/mini-program.md, word for word, in Node, with a stand-in for `wx` or `uni` that
-// sends real requests. Reads {code, use, service, logins, lose, file: {path, size}} as JSON on stdin: `use` is
-// what is called at the end, `lose` how many uploads fail as when the network is gone. The sign-in answers
-// `logins` in turn, the last again and again. Prints, as JSON, what came of it and what was seen.
+// Runs the programs of docs/integrate/mini-program.md, unchanged, in Node. A stand-in for `wx` or `uni` sends real
+// requests. Reads {code, use, service, logins, lose, file: {path, size}} as JSON on stdin. `use` is the code to run
+// at the end. `lose` is the number of uploads that fail as if the network were gone. The sign-in answers with
+// `logins` one after the other, and then always with the last one. Prints the result and all that was seen as JSON.
 
 import { json } from 'node:stream/consumers';
 
@@ -62,7 +62,7 @@ try {
 } catch (error) {
   outcome = { error: error.message };
 }
-// What has no promise ends by itself.
+// Code that returns no promise ends by itself, so wait until it has logged something.
 for (let turn = 0; job.waits && !seen.logged.length && turn < 200; turn += 1) {
   await new Promise((later) => { setTimeout(later, 25); });
 }

@@ -1,11 +1,11 @@
-// Keys with control characters by ali-oss: reads {endpoint, key, secret, bucket, name} on stdin.
+// Uses keys with control characters in ali-oss. Reads {endpoint, key, secret, bucket, name} on stdin.
 
 import { setDefaultResultOrder } from 'node:dns';
 import { json } from 'node:stream/consumers';
 
 import OSS from 'ali-oss';
 
-// The sandbox listens on 127.0.0.1 only, and localhost may be ::1 first.
+// The sandbox listens on 127.0.0.1 only, but localhost may resolve to ::1 first.
 setDefaultResultOrder('ipv4first');
 
 const job = await json(process.stdin);

@@ -1,5 +1,5 @@
-// Signed URLs by ali-oss: reads {endpoint, key, secret, bucket, jobs: [{method, expires, headers,
-// name, additional}]} as JSON on stdin, prints {urls}.
+// Signs URLs with ali-oss. Reads {endpoint, key, secret, bucket, jobs: [{method, expires, headers,
+// name, additional}]} as JSON on stdin, and prints {urls}.
 
 import { json } from 'node:stream/consumers';
 

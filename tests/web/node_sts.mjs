@@ -1,4 +1,4 @@
-// ali-oss's own STS client: reads {endpoint, key, secret, role} as JSON on stdin, prints the triple.
+// Runs ali-oss's own STS client. Reads {endpoint, key, secret, role} as JSON on stdin, and prints the credentials.
 
 import { json } from 'node:stream/consumers';
 

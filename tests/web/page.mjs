@@ -1,4 +1,4 @@
-// A page of Chromium that comes from a server here, so from an origin other than OSS's: CORS applies.
+// Opens a page in Chromium. It comes from a server of this script, so its origin is not OSS's, and CORS applies.
 
 import { readFile, readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -22,9 +22,9 @@ export async function filesOf(folder) {
 }
 
 /**
- * Open `/` of `files`, which has a type and a body for each path; call `use` with the page.
- * `executablePath` is the browser's; `prepare` gets the page before anything is loaded. `headers` go
- * with each answer; `context` is what playwright makes the page with: a language, a device.
+ * Open `/` of `files`, and call `use` with the page. `files` has a type and a body for each path.
+ * `executablePath` is the browser's path. `prepare` gets the page before anything is loaded. Each answer
+ * has the `headers`. `context` has playwright's options for the page, for example a language or a device.
  */
 export async function withPage(
   executablePath, files, use, prepare = () => {}, { headers = {}, ...context } = {},
@@ -38,7 +38,7 @@ export async function withPage(
   const browser = await chromium.launch({
     executablePath,
     headless: true,
-    args: ['--no-sandbox'], // root, as in a container, has none
+    args: ['--no-sandbox'], // the user root, as in a container, has no sandbox
   });
   try {
     const page = await browser.newPage(context);

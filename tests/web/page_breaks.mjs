@@ -1,6 +1,6 @@
-// An upload in parts that is interrupted, by the page that `make run` serves: reads {url, kind: one of
-// BREAKS, user, way, files, isAskedFor, ...} as JSON on stdin (more: full_page.mjs). Prints, as JSON, the
-// parts that OSS took `before` and `after`, what the page said, and what nobody should find.
+// Interrupts an upload in parts of the page that `make run` serves. Reads {url, kind: one of BREAKS, user, way,
+// files, isAskedFor, ...} as JSON on stdin (full_page.mjs has more members). Prints as JSON the parts that OSS
+// stored `before` and `after` the interruption, what the page said, and the page's faults.
 
 import { json } from 'node:stream/consumers';
 
@@ -11,12 +11,15 @@ const CORS = { 'access-control-allow-origin': '*', 'access-control-expose-header
 
 const job = await json(process.stdin);
 
-/** Each interrupts an upload of which OSS has two parts, and returns its observations until the upload continues. */
+/**
+ * Ways to interrupt an upload when OSS has two of its parts. Each returns what it saw until the upload
+ * continues.
+ */
 const BREAKS = {
   async pause(tab) {
     await tab.press('Pause');
     await tab.page.getByRole('button', { name: 'Resume', exact: true }).waitFor();
-    // Only parts in progress may still arrive.
+    // Now only parts that are being sent may still arrive.
     await tab.page.waitForTimeout(500);
     const { length } = tab.parts();
     await tab.page.waitForTimeout(1500);
@@ -46,7 +49,7 @@ const BREAKS = {
     return { before, said };
   },
 
-  /** OSS refuses the token until the page has asked for one again. */
+  /** OSS refuses the token until the page has requested a new one. */
   async token(tab) {
     const begun = asked(tab, '/').length;
     let refused = 0;
@@ -73,7 +76,7 @@ const BREAKS = {
     return { refused };
   },
 
-  /** Function Compute itself answers, in words of its own, a few times. */
+  /** Function Compute itself answers a few times, in its own format. */
   async platform(tab) {
     let refused = 0;
     await tab.page.route(/multipart$/, (route) => {

@@ -1,8 +1,7 @@
-// The page of dist/web, from a server that is not the function's, as on static hosting: a login is given to
-// it, an upload in parts is stopped in the middle, and everything that it keeps or shows is read. Reads
-// {folder, server, login, way, chromium} as JSON on stdin; prints {sent, kept, shown, asked} as JSON: numbers
-// of parts that OSS answered, what is in the browser's storage, in the document and its fields, and the URLs
-// of the function that were asked.
+// Opens the page of dist/web from another server than the function, as on static hosting. It gives the page a login,
+// stops an upload in parts in the middle, and reads everything that the page keeps or shows. Reads {folder, server,
+// login, way, chromium} as JSON on stdin. Prints {sent, kept, shown, asked} as JSON: the numbers of the parts that OSS
+// answered, the browser's storage, the text of the document and its fields, and the requested URLs of the function.
 
 import { json } from 'node:stream/consumers';
 
@@ -46,11 +45,11 @@ const seen = await withPage(job.chromium, files, async (page) => {
     mimeType: 'video/mp4',
     buffer: Buffer.alloc((PARTS - 1) * 5 * 1024 * 1024 + 1, 7),
   });
-  // One part after the other: while this one waits, nothing moves.
+  // Parts are sent one after the other, so the upload stops while this part waits.
   await page.route(`**/*partNumber=${PARTS}*`, () => {});
   await page.locator('.uppy-StatusBar-actionBtn--upload').click();
   await page.waitForRequest((request) => request.url().includes(`partNumber=${PARTS}`));
-  await page.waitForTimeout(1000); // the store writes what is new twice a second
+  await page.waitForTimeout(1000); // the store writes changes twice a second
   return { sent, asked, kept: await page.evaluate(storage), shown: await page.evaluate(document_) };
 });
 console.log(JSON.stringify(seen));

@@ -1,6 +1,7 @@
-// The page of dist/web, hosted: alice signs in and chooses a file, and leaves; bob comes; then another server
-// is typed. Reads {folder, server, alice, bob, chromium} as JSON on stdin; prints what is seen of the file,
-// {own, left, reloaded, others}, and `stolen`, the Authorization headers that the other server got.
+// Opens the page of dist/web on static hosting. Alice signs in, chooses a file, and signs out. Then bob signs in. At
+// last another server is entered. Reads {folder, server, alice, bob, chromium} as JSON on stdin. Prints {own, left,
+// reloaded, others}, which say whether the file is seen, and `stolen`, the Authorization headers that the other server
+// got.
 
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
@@ -37,7 +38,7 @@ const seen = await withPage(job.chromium, await filesOf(job.folder), async (page
     await page.locator('#scope dd', { hasText: `/${user}/` }).waitFor();
   };
   const isSeen = async () => {
-    await page.waitForTimeout(1000); // the store writes what is new twice a second
+    await page.waitForTimeout(1000); // the store writes changes twice a second
     return (await page.locator('#uploader').innerText()).includes(NAME);
   };
   await use(job.server);

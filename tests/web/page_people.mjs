@@ -1,6 +1,6 @@
-// Two people at one page that `make run` serves: reads {url, way, files, ...} as JSON on stdin (more:
-// full_page.mjs). Alice uploads `files` and tries bob's folder; then bob signs in. Prints, as JSON, what each
-// of them saw, and what nobody should find.
+// Two people use one page that `make run` serves. Reads {url, way, files, ...} as JSON on stdin (full_page.mjs has
+// more members). Alice uploads `files` and tries bob's folder. Then bob signs in. Prints as JSON what each of them
+// saw, and the page's faults.
 
 import { json } from 'node:stream/consumers';
 
@@ -24,7 +24,7 @@ const outcome = await withTab(job, async (tab, url) => {
   await page.waitForSelector('#refusal p');
   alice.refusal = await text('#refusal');
   await tab.look();
-  await page.waitForTimeout(1000); // until the panel has asked
+  await page.waitForTimeout(1000); // until the panel has called the sandbox
   alice.why = await page.locator('#why').isVisible() ? await text('#why-list') : '';
   await page.click('#sign-out');
   await page.waitForSelector('#sign-in:not([hidden])');
@@ -32,7 +32,7 @@ const outcome = await withTab(job, async (tab, url) => {
   await tab.signIn('bob');
   await page.waitForSelector('#uploads-note:not(:empty)');
   const bob = { uploads: await tab.uploads(), scope: await text('#scope'), files: await text('#uploader') };
-  // The same function by another name is another server: its logins are not the page's to make.
+  // The same function with another host name is another server, so the page cannot make logins for it.
   await page.fill('#server', url.replace('127.0.0.1', 'localhost').replace('app/', ''));
   await page.click('#server-form button');
   await page.waitForSelector('#give-login:not([hidden])');

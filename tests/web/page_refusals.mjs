@@ -1,6 +1,6 @@
-// Uploads that do not come to pass, by the page that `make run` serves: reads {url, user, way, files, other:
-// a language, planted, ...} as JSON on stdin (more: full_page.mjs). Prints, as JSON, which ways are closed,
-// the sentence of the refusal, the panel, and what nobody should find. Without `files` it looks at the ways.
+// Tries uploads that are refused, on the page that `make run` serves. Reads {url, user, way, files, other: a
+// language, planted, ...} as JSON on stdin (full_page.mjs has more members). Prints as JSON which ways are closed,
+// the sentence of the refusal, the panel, and the page's faults. Without `files` it only checks the ways.
 
 import { json } from 'node:stream/consumers';
 
@@ -34,14 +34,14 @@ const outcome = await withTab(job, async (tab, url) => {
     await tab.send(job.files);
     await page.waitForSelector('#refusal p');
     found.refusal = await page.locator('#refusal').innerText();
-    await page.waitForTimeout(1000); // until the panel has asked
+    await page.waitForTimeout(1000); // until the panel has called the sandbox
     found.why = await page.locator('#why').isVisible() ? await page.locator('#why-list').innerText() : '';
   }
   return found;
 });
 console.log(JSON.stringify(outcome));
 
-/** Runs in the page: one of each fault that is looked for. */
+/** Runs in the page: makes one fault of each kind that the tests look for. */
 async function plant() {
   const token = await (await fetch('/')).text();
   localStorage.setItem('planted', token);

@@ -1,5 +1,5 @@
-// The page's session without a browser: whose login which client gets. Reads {alice, bob, lateAlice} as JSON
-// on stdin: logins, the last one near its end; prints what each client got.
+// Runs the page's session without a browser, to see which client gets whose login. Reads the logins {alice, bob,
+// lateAlice} as JSON on stdin. `lateAlice` expires soon. Prints what each client got.
 
 import { json } from 'node:stream/consumers';
 
@@ -24,7 +24,7 @@ const before = await ofAlice(true);
 moved.settings.appServer = 'https://one.example/';
 const back = await moved.session.logins()();
 
-/** A client waits for its person, and `login` is given. */
+/** A client waits for its user, and then somebody gives `login`. */
 async function given(login) {
   const at = page();
   at.session.give(job.lateAlice);

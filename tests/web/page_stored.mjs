@@ -1,5 +1,5 @@
-// A download whose URL a hostile server made: reads {urls} as JSON on stdin; prints what was opened of each,
-// or the code of the error.
+// Tries downloads with URLs that a hostile server made. Reads {urls} as JSON on stdin. Prints for each URL what was
+// opened, or the code of the error.
 
 import { json } from 'node:stream/consumers';
 

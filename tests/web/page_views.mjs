@@ -1,7 +1,7 @@
-// What the full page shows of uploads, in Chromium: reads {folder: the built page, config, refusals: what the
-// sandbox tells, user, way, upload: {name, type, base64}, view: a name in the gallery, more, leaves,
-// chromium} as JSON on stdin. Prints, as JSON, the gallery, the viewer and the panel as they are seen, what
-// is wrong with the page (faults.mjs), and all text that a secret could be in.
+// Reads what the full page shows about uploads, in Chromium. Reads {folder, config, refusals, user, way, upload: {name,
+// type, base64}, view, more, leaves, chromium} as JSON on stdin. `folder` has the built page, `refusals` is the
+// sandbox's answer, and `view` is a name in the gallery. Prints as JSON the gallery, the viewer and the panel, the
+// faults of the page (faults.mjs), and all text that could contain a secret.
 
 import { readFile, readdir } from 'node:fs/promises';
 import { json } from 'node:stream/consumers';
@@ -35,7 +35,7 @@ const viewer = () => ({
   said: document.querySelector('#viewer [role=status]').textContent,
   title: document.querySelector('#viewer h2').textContent,
 });
-/** The colour at a place of the viewer's picture, 0 to 1 from the left and the top, and the lightest of all. */
+/** The lightest colour of the viewer's picture, and the colour at a place (0 to 1 from the left and the top). */
 const lightest = () => {
   const image = document.querySelector('#viewer img');
   const canvas = Object.assign(document.createElement('canvas'), { width: image.naturalWidth, height: image.naturalHeight });
@@ -49,7 +49,7 @@ const lightest = () => {
 const texts = () => [document.documentElement.outerHTML, JSON.stringify({ ...localStorage, ...sessionStorage }),
   document.getElementById('why')?.textContent ?? '', location.href];
 
-/** Press the download, which this tab or another gets: its name and its bytes. */
+/** Press the download button; return name and bytes of the file. The download may start in another tab. */
 async function downloaded(page) {
   const coming = new Promise((resolve) => {
     page.once('download', resolve);
@@ -85,7 +85,7 @@ const use = async (page) => {
     await page.click('.uppy-StatusBar-actionBtn--upload');
     await page.waitForSelector(job.isRefused ? '#refusal p' : '#uploads > li');
   }
-  // Thumbnails are fetched when they come into sight.
+  // Thumbnails are fetched when they become visible.
   if (job.pictures || job.scroll) await page.locator('#uploads').scrollIntoViewIfNeeded();
   if (job.pictures) {
     await page.waitForFunction((number) => [...document.querySelectorAll('#uploads img')]
@@ -128,7 +128,7 @@ const use = async (page) => {
     await page.waitForFunction(() => document.getElementById('download').textContent.includes('original'));
     outcome.files = [changedFile, await downloaded(page)];
     await page.keyboard.press('Escape');
-    // The browser closes a dialog after the key, not with it.
+    // The browser closes a dialog some time after the key press.
     const closed = page.locator('#viewer').waitFor({ state: 'detached', timeout: 5000 });
     outcome.isClosed = await closed.then(() => true, () => false);
     outcome.isBack = await button.evaluate((one) => one === document.activeElement);
@@ -143,8 +143,8 @@ const use = async (page) => {
 
 const prepare = async (page) => {
   watched = await watch(page);
-  // Only where it is asked for: a page with a route gets no preflights. (It needs none where the sandbox
-  // serves page and function.)
+  // Add this route only if it is needed, because a page with a route sends no preflights. (If the sandbox serves
+  // page and function, no preflight is needed.)
   if (!job.config.refusals) return;
   await page.route('**/refusals?*', (route) => {
     session = new URL(route.request().url()).searchParams.get('session');

@@ -1,6 +1,6 @@
-// Uploads by the page that `make run` serves: reads {url, user, way, resumable, files, object, pictures,
-// view, ...} as JSON on stdin (more: full_page.mjs). Prints, as JSON, the list of what is stored, the
-// requests, the sentence of a refusal, and what nobody should find.
+// Uploads with the page that `make run` serves. Reads {url, user, way, resumable, files, object, pictures, view, ...}
+// as JSON on stdin (full_page.mjs has more members). Prints as JSON the list of stored objects, the requests, the
+// sentence of a refusal, and the page's faults.
 
 import { readFile } from 'node:fs/promises';
 import { json } from 'node:stream/consumers';
@@ -28,7 +28,7 @@ const outcome = await withTab(job, async (tab, url) => {
 });
 console.log(JSON.stringify(outcome));
 
-/** Open one, mark it, and download it as it is. */
+/** Open a stored picture, add a watermark, and download the original. */
 async function view(tab, name) {
   const { page } = tab;
   await page.locator('#uploads button').filter({ hasText: name }).click();
@@ -44,11 +44,11 @@ async function view(tab, name) {
   };
   const plain = await settled();
   const marked = await settled(() => page.fill('#watermark', 'Mark'));
-  // The page behind it is dimmed.
+  // The page behind the viewer is dimmed, so only the viewer is checked.
   tab.noted.push(...await faultsOf(page, [], '#viewer'));
   await tab.look();
   await settled(() => page.fill('#watermark', ''));
-  // In a tab of its own, or not, as the browser likes.
+  // The browser decides whether the download starts in another tab.
   const download = new Promise((done) => {
     page.on('download', done);
     page.context().on('page', (tab) => tab.on('download', done));

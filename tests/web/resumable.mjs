@@ -1,8 +1,8 @@
-// The resumable upload of docs/resumable-uploads.md, word for word, in a page of Chromium, which is
-// interrupted: by a reload, then by a lost connection. Reads {code, multipartUrl, logins (one for each
-// of three times), file: {name, type, parts, partSize, rest}, stopAfter (parts that are answered before
-// each interruption), chromium} as JSON on stdin. Prints, as JSON, what came of each of the three times,
-// and which parts it sent, and which of them OSS had answered by then.
+// Runs the resumable upload of docs/resumable-uploads.md, unchanged, in a page in Chromium. A reload interrupts it
+// first, then a lost connection, so it runs three times. Reads {code, multipartUrl, logins, file: {name, type, parts,
+// partSize, rest}, stopAfter, chromium} as JSON on stdin. `logins` has one login for each run, `stopAfter` the number
+// of parts that OSS answers before each interruption. Prints as JSON, for each run, the result, the parts that it sent,
+// and the parts that OSS had answered.
 
 import { json } from 'node:stream/consumers';
 
@@ -12,8 +12,8 @@ const job = await json(process.stdin);
 const files = { '/': ['text/html', '<!doctype html><title>Upload</title>'] };
 
 const use = ({ code, multipartUrl, login, file: { name, type, parts, partSize, rest } }) => {
-  // Each part begins with its own number, so that none can take another's place. What follows is the
-  // same bytes for all, which a browser keeps once.
+  // Each part begins with its own number, so that a wrong order of parts is detected. The bytes after the
+  // number are the same for all parts, and the browser stores them once.
   const filler = new Blob([new Uint8Array(partSize - 4)]);
   const blocks = Array.from({ length: parts }, (_, index) => {
     const number = new Uint8Array(4);
@@ -49,7 +49,7 @@ const times = await withPage(job.chromium, files, async (page) => {
     page.on('response', note);
     const used = page.evaluate(use, { ...job, login }).catch((error) => `${error}`);
     const outcome = await Promise.race([used, interrupted]);
-    // The second time there is a network's end, and the page sees its errors.
+    // In the second run the network fails, and the page gets the errors.
     if (time === 1) await page.context().setOffline(true);
     if (time !== 0 && outcome === 'interrupted') await used;
     await page.context().setOffline(false);

@@ -1,6 +1,6 @@
-// Pictures of the page that `make run` serves: reads {url, folder, photos: [{path}], shots: [{name, device,
-// dark, locale}], chromium} as JSON on stdin. Writes <folder>/<name>-<view>.png for each: the uploads, a
-// picture that is open, and a refusal with its reason.
+// Takes screenshots of the page that `make run` serves. Reads {url, folder, photos: [{path}], shots: [{name, device,
+// dark, locale}], chromium} as JSON on stdin. For each shot it writes <folder>/<name>-<view>.png for three views: the
+// uploads, an open picture, and a refusal with its reason.
 
 import { json } from 'node:stream/consumers';
 
@@ -28,7 +28,7 @@ for (const shot of job.shots) {
     await take('arrived');
     await page.click('#try-bob');
     await page.waitForSelector('#refusal p');
-    await page.waitForTimeout(1000); // until the panel has asked
+    await page.waitForTimeout(1000); // until the panel has called the sandbox
     await take('refusal', { fullPage: true });
     await page.locator('#uploads button').first().click();
     await page.waitForFunction(() => /\d/.test(document.querySelector('#viewer [role=status]')?.textContent));

@@ -1,8 +1,8 @@
-// The small page (web/small) in Chromium, served under the policy that the sandbox serves it under: reads
-// {config, files: [{name, type, base64}], input, user, device, locale, lostPuts, offersFullPage, chromium} as
-// JSON on stdin. `input` is the one that takes the files, `user` signs in before, `lostPuts` uploads get no
-// answer, and then "try again" is pressed. Prints, as JSON, what is seen of each file, what is said, and what
-// nobody should find: faults (console, policy, axe), and all text that a secret could be in.
+// Uses the small page (web/small) in Chromium, with the same Content-Security-Policy as in the sandbox. Reads {config,
+// files: [{name, type, base64}], input, user, device, locale, lostPuts, offersFullPage, chromium} as JSON on stdin.
+// `input` is the field for the files. `user` signs in first. The first `lostPuts` uploads get no answer, and then "try
+// again" is pressed. Prints as JSON what the page shows for each file, its messages, its faults (console, policy, axe),
+// and all text that could contain a secret.
 
 import { readFile } from 'node:fs/promises';
 import { json } from 'node:stream/consumers';
@@ -14,7 +14,7 @@ import { withPage } from './page.mjs';
 import { POLICY } from './policy.mjs';
 
 const TYPES = { html: 'text/html', css: 'text/css', js: 'text/javascript' };
-const CHECK_MS = 3000; // how often the page asks whether the full one is there
+const CHECK_MS = 3000; // how often the page checks whether the full page is there
 
 const job = await json(process.stdin);
 const web = new URL('../../web/', import.meta.url);
@@ -43,7 +43,7 @@ const settled = (number) => {
     && pictures.every((one) => one.complete);
 };
 
-/** A server that answers none of the first PUTs. */
+/** Simulates a server that does not answer the first PUTs. */
 const losing = (lost) => (route) => {
   if (route.request().method() !== 'PUT' || lost === 0) return route.fallback();
   lost -= 1;
@@ -53,7 +53,7 @@ const losing = (lost) => (route) => {
 let watched;
 const use = async (page) => {
   const outcome = {};
-  // The page has read its settings: it names a missing one, or asks for a user name or for pictures.
+  // The page has read its settings when it names a missing one, or asks for a user name or for pictures.
   await page.waitForSelector('#said:not(:empty), #sign-in:not([hidden]), #pick:not([hidden])');
   if (job.user) {
     await page.fill('#user', job.user);
@@ -93,7 +93,7 @@ const use = async (page) => {
 
 const prepare = async (page) => {
   watched = await watch(page);
-  // Only where it is asked for: a page with a route gets no preflights.
+  // Add this route only if it is needed, because a page with a route sends no preflights.
   if (job.lostPuts) await page.route('**/*', losing(job.lostPuts));
   if (job.offersFullPage) {
     await page.clock.install();

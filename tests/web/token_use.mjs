@@ -1,12 +1,12 @@
-// What an app does with ali-oss and a token, the same in Node and in a page: each step's outcome.
-// The job: {token, endpoint, cname, bucket, prefix, outside, authorizationV4}; with `cname` the
+// Does what an app does with ali-oss and a token, the same in Node and in a page, and returns the outcome of
+// each step. The job is {token, endpoint, cname, bucket, prefix, outside, authorizationV4}. With `cname` the
 // endpoint is the bucket's own domain.
 
-const PART = 100 * 1024; // the least that OSS accepts
+const PART = 100 * 1024; // the smallest part that OSS accepts, in bytes
 
 /**
- * Put, upload in parts, resume, abort, get and list under the prefix; then try what is refused.
- * `blob` and `file` make of bytes what a caller there uploads: a Buffer, a Blob, a File.
+ * Put, upload in parts, resume, abort, get and list under the prefix. Then try operations that are refused.
+ * `blob` and `file` make the caller's kind of data from bytes: a Buffer, a Blob or a File.
  */
 export async function useToken(OSS, job, { blob, file }) {
   const connect = () =>
@@ -57,7 +57,7 @@ async function uploadInParts(client, name, large) {
   return { status: res.status, progress, length: content.length };
 }
 
-/** Stop after two parts; then go on with a new client, and a checkpoint that was kept as text. */
+/** Stop after two parts. Then continue with a new client, and a checkpoint that was stored as text. */
 async function resume(connect, name, large) {
   const first = connect();
   let kept;
@@ -93,7 +93,7 @@ async function abort(client, name, large) {
 
 async function list(client, prefix) {
   const pages = [];
-  let marker = null; // undefined would be sent as empty and, by V4, signed as absent
+  let marker = null; // undefined would be sent as an empty value, but V4 would sign it as absent
   do {
     const page = await client.list({ prefix, marker, 'max-keys': 2 });
     pages.push(page.objects.map(({ name }) => name));
@@ -113,7 +113,7 @@ async function listV2(client, prefix) {
   return pages;
 }
 
-/** Put a PNG, given in base64; get a smaller one, also by a signed URL, and its information. */
+/** Put a PNG, which is given in base64. Get a smaller picture, also by a signed URL, and its information. */
 async function image(client, name, base64, blob) {
   await client.put(name, blob(Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0))));
   const process = 'image/resize,w_20/format,webp';
@@ -151,7 +151,7 @@ async function refused(client, job, small, blob, large) {
   return outcomes;
 }
 
-/** What came of it: {value}, or {error} where it was refused or failed. */
+/** The result of an attempt: {value}, or {error} if it was refused or failed. */
 async function outcome(attempt) {
   try {
     return { value: await attempt() };
@@ -160,7 +160,7 @@ async function outcome(attempt) {
   }
 }
 
-/** Bytes that no shift by a part leaves the same; the Python test makes them too. */
+/** Bytes that show if a part is at a wrong place. The Python test makes the same bytes. */
 function bytes(size) {
   return Uint8Array.from({ length: size }, (_, place) => place % 251);
 }

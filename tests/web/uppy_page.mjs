@@ -1,7 +1,7 @@
-// A program of docs/integrate/uppy.md, word for word, bundled with its styles, in a page of Chromium. Reads
-// {code, tokenUrl, logins, files: [{name, type, size}], chromium} as JSON on stdin; `logins` are given out in
-// turn. Prints, as JSON: the keys that are stored, the errors of the files, what was logged, what the Dashboard
-// shows, and what is still remembered.
+// Runs a program of docs/integrate/uppy.md, unchanged, bundled with its styles, in a page in Chromium. Reads
+// {code, tokenUrl, logins, files: [{name, type, size}], chromium} as JSON on stdin. The sign-in answers with
+// `logins` one after the other. Prints as JSON the stored keys, the errors of the files, the log, the text of the
+// Dashboard, and what the page still keeps.
 
 import path from 'node:path';
 import { json } from 'node:stream/consumers';
