@@ -1,5 +1,5 @@
-"""The entry point for Function Compute's custom runtimes (RUNTIME=custom). Started as a program, it
-is an HTTP server for an App like index.py's, and serves many requests at a time."""
+"""The entry point for Function Compute's custom runtimes (RUNTIME=custom). This program is an HTTP
+server. It has an App like index.py's, and serves many requests at a time."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _current = threading.local()
 class _App(App):
     @property
     def given_key(self) -> dict[str, str]:  # type: ignore[override]
-        """The key that came with this request, for it alone: no request with another key shares its
-        STS calls. The environment's key may be too old (a role's key ends after 36 hours)."""
+        """The key that came with this request. Only requests with the same key share an STS call.
+        The environment's key may be too old, because a role's key expires after 36 hours."""
         key: dict[str, str] = _current.key
         return key
 
 
 def answer(environ: Any) -> Response:
-    """Answer a request (http_server.Answer). The platform drops a client's own x-fc-* headers
-    (vendor documentation): not verified on the real cloud (assumption 68)."""
+    """Answer a request (http_server.Answer). The vendor documents that the platform drops a
+    client's own x-fc-* headers. This is not verified on the real cloud (assumption 68)."""
 
     def read() -> Request:
         if environ is None:
             raise InvalidEvent("the request must be HTTP/1.1, with its length in Content-Length")
         key = {f"ALIBABA_CLOUD_{name}": environ.get(f"HTTP_X_FC_{name}", "") for name in _NAMES}
-        # A header that came twice is joined with a comma.
+        # The values of a repeated header are joined with a comma. Such a key is not used.
         if all(key.values()) and "," not in "".join(key.values()):
             _current.key = key
         request_id = environ.get("HTTP_X_FC_REQUEST_ID", "")[:64]
@@ -46,7 +46,7 @@ def answer(environ: Any) -> Response:
 
     _current.key = {}
     if environ and environ.get("HTTP_X_FC_CONTROL_PATH") == "/initialize":
-        # The initializer that s.yaml names. The server warmed up before it accepted requests.
+        # s.yaml names this initializer. The server warmed up before it accepted any request.
         return Response(200, {}, "{}")
     return _app.respond(read)
 
@@ -54,6 +54,6 @@ def answer(environ: Any) -> Response:
 _app = _App(os.environ)
 
 if __name__ == "__main__":
-    # The platform logs what is printed.
+    # The platform writes printed lines to its log.
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     http_server.serve(int(os.environ.get("FC_SERVER_PORT") or 9000), answer, _app.warm)

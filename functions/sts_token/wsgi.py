@@ -1,6 +1,6 @@
-"""Function Compute 2.0's entry points (WSGI); the App is the one that index.py makes.
+"""The entry points for Function Compute 2.0 (WSGI). They use the App that index.py makes.
 
-The handler to configure is `wsgi.handler`, the initializer `wsgi.initialize`.
+Configure `wsgi.handler` as the handler, and `wsgi.initialize` as the initializer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ initialize = index.initialize
 
 
 def handler(environ: object, start_response: StartResponse) -> list[bytes]:
-    """Answer one HTTP request; never raises, whatever the environment."""
+    """Answer one HTTP request. Every failure becomes an answer, so this never raises."""
     response = index._app.respond(lambda: wsgi_event.read(environ))
     # The platform sets Content-Length.
     start_response(

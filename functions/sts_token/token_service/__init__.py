@@ -1,4 +1,4 @@
-"""The token function: who asks, what they may do, and the credentials for it."""
+"""The token function. It identifies a caller, decides what they may do, and gets credentials."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Event -> route -> answer. Each route is a module of routes/, loaded when it is asked first."""
+"""Event -> route -> answer. Each route is a module of routes/, loaded at its first request."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _HEADERS = {
 
 
 class Route(NamedTuple):
-    """A path, its methods, and the module of routes/ that answers. `word` keeps it open in
-    ENABLED_ROUTES; with None it cannot be closed. `needs_login`: a caller must log in.
-    `true_status`: errors have their true HTTP status, since no phone asks there."""
+    """A path, its methods, and the module of routes/ that answers. `word` is the route's name in
+    ENABLED_ROUTES; a route without a name is always open. `needs_login`: a caller must log in.
+    `true_status`: errors have their true HTTP status, because mobile apps do not use the route."""
 
     path: str
     methods: tuple[str, ...]
@@ -47,7 +47,7 @@ ROUTES = (
     Route("/health", _ANY, "health", needs_login=False, true_status=True),
 )
 _BY_PATH = {route.path: route for route in ROUTES}
-# import_module takes 10 us for a loaded module; a token from the cache takes 60 us in all.
+# import_module takes 10 us even for a loaded module. A token from the cache takes 60 us in all.
 _module = cache(lambda name: import_module(f"token_service.routes.{name}"))
 
 
@@ -57,7 +57,7 @@ class App(Instance):
     _answers = 0
 
     def respond(self, read: Callable[[], Request]) -> Response:
-        """Read a request and answer it; whatever goes wrong becomes a JSON error."""
+        """Read a request and answer it. Every failure becomes a JSON error."""
         record = Record()
         method = ""
         headers: Mapping[str, str] = {}
@@ -67,7 +67,7 @@ class App(Instance):
             method = request.method
             record.request_id = request.request_id
             route = _find(request.path)
-            # Imported here because few need it: apps send no Origin.
+            # Imported only when it is needed, because apps send no Origin.
             if self.env.get(ALLOWED_ORIGINS.name) or method == "OPTIONS":
                 from token_service.http import cors
 
@@ -76,7 +76,7 @@ class App(Instance):
             if method == "OPTIONS":
                 headers = self.get(cors.of).preflight(request)
             record.status = status
-        except Exception as caught:  # noqa: BLE001 - the last resort: a client gets JSON, always
+        except Exception as caught:  # noqa: BLE001 - a client must always get JSON
             from token_service.routes import refusals
 
             error = refusals.refusal(caught, record, self, is_callback=route is CALLBACK)
@@ -85,7 +85,7 @@ class App(Instance):
         record.write()
         self._answers = answers = self._answers + 1
         if answers == 2:
-            # Not at the first answer: this would lengthen a cold start.
+            # At the first answer this would lengthen a cold start.
             from token_service import misspelt
 
             misspelt.warn(self.env)
@@ -110,7 +110,7 @@ class App(Instance):
 
 
 def _find(path: str) -> Route | None:
-    """Find the route of a path. Any path that ends with /callback is OSS's: a gateway may put a
-    prefix before it, and OSS would take another route's HTTP 200 for success."""
+    """Find the route of a path. A path that ends with /callback is always OSS's, since a gateway
+    may put a prefix before it. OSS would treat an HTTP 200 of another route as success."""
     path = path.rstrip("/") or "/"
     return CALLBACK if path.endswith(CALLBACK.path) else _BY_PATH.get(path)

@@ -1,4 +1,4 @@
-"""Compact JSON. json.dumps would make an encoder at each call, and that another one in C."""
+"""Compact JSON. At each call json.dumps would make an encoder, and a second encoder in C."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ def compact(value: object) -> str:
 
 
 compact_unicode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""Characters beyond ASCII stay as they are: \\uXXXX would spend six characters on one."""
+"""Characters beyond ASCII stay as they are, because \\uXXXX would take six characters for one."""

@@ -1,4 +1,4 @@
-"""The base of all errors that clients see, and the errors of a token. Each room has its own too.
+"""The base of all errors that clients see, and the errors of a token. Other rooms define more.
 
 Clients see the messages, so they hold no value of a variable and no secret.
 """
@@ -14,8 +14,8 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 
 class ServiceError(Exception):
     """Base of all errors. `status`, `code` and `message` become StatusCode, ErrorCode and
-    ErrorMessage. `hint` is the end of the message, for those who may read it (routes/refusals.py).
-    `headers` are added to the answer, `members` to its JSON."""
+    ErrorMessage. `hint` is added to the message for clients who may read it (routes/refusals.py).
+    `headers` are added to the answer, and `members` to its JSON."""
 
     status = 500
     code = "InternalError"
@@ -35,7 +35,7 @@ class InvalidEvent(ServiceError):
 
 
 class Misconfiguration(ServiceError):
-    """Raised when an environment variable is missing or wrong: names it and what it accepts."""
+    """Raised when an environment variable is missing or wrong. The message says what is valid."""
 
     code = "Misconfiguration"
 
@@ -45,6 +45,6 @@ class Misconfiguration(ServiceError):
 
 
 class PolicyError(ServiceError):
-    """Raised when a policy template and a grant do not make a policy that STS accepts."""
+    """Raised when a policy template and a grant make a policy that STS would refuse."""
 
     code = "InvalidPolicy"

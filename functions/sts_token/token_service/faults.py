@@ -1,4 +1,4 @@
-"""Finds all faults of an environment at once. Settings are read up to the first fault only."""
+"""Finds all faults of an environment at once. Reading the settings stops at the first fault."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SOUND = {
     "FC_REGION": "cn-hangzhou",
     v.CALLBACK_URL.name: "https://sound.example/callback",
 }
-"""Values that stand in for variables that are missing or wrong, so that the rest can be read. For a
-secret or a key any 32 characters do."""
+"""Valid values that replace missing or wrong variables, so that all others can be read. For a
+secret or a key, any 32 characters are valid."""
 
 
 class _Collector(Reader):
-    """Keeps the first fault of each variable instead of raising the first of all."""
+    """Keeps the first fault of each variable, and raises none of them."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         super().__init__(env)
@@ -46,14 +46,14 @@ class _Collector(Reader):
             return other
 
     def fault(self, variable: Variable, message: str) -> None:
-        # An endpoint is compared with bucket and region, but not with what stands in for them.
+        # An endpoint is compared only with a given bucket and region, not with values of _SOUND.
         if "ENDPOINT" not in variable.name or self.found.keys().isdisjoint(_SOUND):
             self.found.setdefault(variable.name, Misconfiguration(variable.name, message))
 
 
 class Examined(NamedTuple):
-    """All faults, in the order of the catalogue; no message holds a value. In `settings` something
-    valid stands in for what is missing or wrong."""
+    """All faults, in the order of the catalogue. Their messages hold no values. In `settings`,
+    valid values replace those that are missing or wrong."""
 
     faults: tuple[Misconfiguration, ...]
     settings: Settings

@@ -1,4 +1,4 @@
-"""The things that an instance of the function makes once, at first use, for all requests."""
+"""The objects that an instance of the function makes once, at first use, for all requests."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class Instance:
     """An instance of the function, made from one environment, `env`. Thread-safe. Each use of a
     wrong variable raises Misconfiguration, until the variable is right."""
 
-    # The variables of the key that came with this request; if empty, the key is in `env`.
+    # The variables of the key that came with this request. If empty, the key is in `env`.
     given_key: Mapping[str, str] = NONE
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
-        # Reentrant, because making one thing may need another.
+        # Reentrant, because making one object may need another object.
         self._lock = threading.RLock()
         self._made: dict[Callable[[Instance], object], object] = {}
         # Seconds that the first request has waited for warm() already.
         self._waited = 0.0
 
     def get(self, make: Callable[[Instance], T]) -> T:
-        """Return what `make` makes of this instance. It is made once; a failure is not kept."""
+        """Return the object that `make` makes for this instance. Only a success is kept."""
         if make not in self._made:
             with self._lock:
                 if make not in self._made:
@@ -73,7 +73,7 @@ class Instance:
         return self.get(_parts).policies
 
     def warm(self) -> None:
-        """Make what a first request needs. A failure is logged, and each request answers it."""
+        """Make what a first request needs. A failure is logged, and each request reports it."""
         log.info("token_service %s", __version__)
         began = time.monotonic()
         try:
@@ -86,7 +86,7 @@ class Instance:
             self._waited = time.monotonic() - began
 
     def close(self) -> None:
-        """Close the kept connections; for programs that make several instances in a process."""
+        """Close the kept connections. Programs with several instances in a process need this."""
         for made in (*self._made.values(), *self._made.get(_parts, ())):  # type: ignore[misc]
             if hasattr(made, "close"):
                 made.close()
@@ -97,11 +97,11 @@ class Instance:
         return time.monotonic() + seconds - waited
 
     def access_key(self) -> AccessKey:
-        """Read the function's own credentials anew: the platform may change them at any time."""
+        """Read the function's own credentials again, as the platform may change them any time."""
         return read_access_key(Reader(self.given_key or self.env))
 
     def caller(self, request: Request, record: Record) -> Caller:
-        """Identify the caller, also for the log, and apply the operator's brakes."""
+        """Identify the caller, note the caller in the record, and apply the operator's brakes."""
         parts = self.get(_parts)
         caller = parts.identify.caller(request)
         record.caller = caller.segment or caller.session_name
@@ -118,7 +118,7 @@ class Instance:
         return grant
 
     def credentials(self, grant: Grant, record: Record, end: float) -> Credentials:
-        """Return credentials of a grant, cached or new; `end` is a time.monotonic() value."""
+        """Return credentials of a grant, cached or new. `end` is a time.monotonic() value."""
         parts = self.get(_parts)
         name, policy = grant.session_name, parts.policies.render(grant)
 

@@ -1,4 +1,4 @@
-"""Names that are almost a variable's. Nothing reads them, so a check may be missing unnoticed."""
+"""Finds misspelt names of variables. The function ignores them, so a check may be missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIKENESS = 0.9
 
 
 def find(names: Iterable[str], more: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Return unknown names, each with the variable, or name of `more`, that it is almost."""
+    """Return unknown names that resemble a known name, with that name. `more` is known too."""
     known = sorted({variable.name for variable in VARIABLES}.union(more))
     found = []
     for name in sorted(set(names) - set(known)):
@@ -24,6 +24,6 @@ def find(names: Iterable[str], more: Iterable[str] = ()) -> list[tuple[str, str]
 
 
 def warn(env: Mapping[str, str]) -> None:
-    """Log these names, without their values."""
+    """Log the misspelt names, without their values."""
     for name, meant in find(env):
         log.warning("%s is not a variable of the function; did you mean %s?", name, meant)

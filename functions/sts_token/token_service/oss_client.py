@@ -1,6 +1,6 @@
 """The requests that the function itself sends to OSS: HEAD of an object, and a listing.
 
-They are signed in the headers (V4) with the function's own credentials. Answers are not trusted.
+The requests are signed in headers (V4) with the function's own credentials. No answer is trusted.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 MAX_KEYS = 100
 """The most keys of one page. OSS itself would allow 1,000."""
 MAX_PAGE_BYTES = 512 * 1024
-"""Room for 100 keys of 1,023 bytes, each byte encoded as three, and the other fields of each."""
+"""Enough for 100 objects, with keys of 1,023 bytes (each encoded as three) and other fields."""
 MAX_SIZE = 48_800_000_000_000
-"""Bytes: OSS's largest object has 48.8 TB (vendor documentation)."""
+"""In bytes. OSS's largest object has 48.8 TB (vendor documentation)."""
 
 _NOTHING_THERE = ("NoSuchKey", "SymlinkTargetNotExist", "InvalidTargetType")
 
@@ -38,7 +38,7 @@ _DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9}
 
 
 class OssRefused(ServiceError):
-    """Raised when OSS answered the function with an error: its code and message are passed on."""
+    """Raised when OSS answered with an error. The code and message of OSS are passed on."""
 
     def __init__(self, oss_status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -54,15 +54,15 @@ class OssUnreachable(ServiceError):
 
 
 class OssInvalidAnswer(ServiceError):
-    """Raised when OSS's answer does not follow OSS's API; nothing of it is passed on."""
+    """Raised when OSS's answer does not follow OSS's API. No part of the answer is passed on."""
 
     status = 503
     code = "OssInvalidAnswer"
 
 
 class ObjectHead(NamedTuple):
-    """OSS's data of one object: size in bytes, etag without quotes. `last_modified` is the
-    header as it came, a date like `Tue, 24 Nov 2026 10:00:00 GMT`."""
+    """OSS's data of one object. `size` is in bytes, and `etag` has no quotes. `last_modified` is
+    OSS's header, a date like `Tue, 24 Nov 2026 10:00:00 GMT`."""
 
     size: int
     etag: str
@@ -71,7 +71,8 @@ class ObjectHead(NamedTuple):
 
 
 class Object(NamedTuple):
-    """One object of a listing, `size` in bytes; `last_modified` as `YYYY-MM-DDTHH:MM:SSZ`, UTC."""
+    """One object of a listing. `size` is in bytes. `last_modified` is UTC, in the form
+    `YYYY-MM-DDTHH:MM:SSZ`."""
 
     key: str
     size: int
@@ -97,8 +98,8 @@ class OssClient:
         self._region = region
 
     def head(self, object_key: str, access_key: AccessKey, end: float) -> ObjectHead | None:
-        """HeadObject (needs oss:GetObject). Returns None if there is no such object, and for
-        symbolic links: OSS follows a link with the function's own permissions, and could reveal
+        """HeadObject (needs oss:GetObject). Returns None if there is no such object, or if it is a
+        symbolic link. OSS follows a link with the function's own permissions. That could reveal
         another user's object."""
         reply = self._request("HEAD", object_key, {}, access_key, end)
         if reply.headers.get("x-oss-object-type") == "Symlink":
@@ -120,8 +121,8 @@ class OssClient:
     def list_objects(
         self, prefix: str, after: str, limit: int, access_key: AccessKey, end: float
     ) -> Page:
-        """ListObjectsV2 (needs oss:ListObjects). Returns at most `limit` (1 to 100) objects under a
-        prefix, from after a key on, in the order of their keys."""
+        """ListObjectsV2 (needs oss:ListObjects). Returns at most `limit` (1 to 100) objects of a
+        prefix, in the order of their keys. The first key is greater than `after`."""
         query = {
             "list-type": "2",
             "prefix": prefix,
@@ -179,7 +180,7 @@ def _page(body: bytes, prefix: str, limit: int) -> Page:
     objects = []
     for found in root.findall("Contents"):
         key = unquote(_text(found, "Key"), errors="replace")
-        # Checked here as well: callers must not see keys outside their prefix.
+        # Checked here as well, because callers must not see keys outside their prefix.
         if not key.startswith(prefix):
             raise OssInvalidAnswer("OSS's listing has a key outside the prefix")
         objects.append(
@@ -210,7 +211,7 @@ def _refusal(reply: Reply, access_key: AccessKey) -> Exception:
 
 
 def _err_header(reply: Reply) -> bytes:
-    """The error of a HEAD request has no body; a header carries its XML."""
+    """Return the XML of a HEAD request's error, which is in a header because there is no body."""
     try:
         return base64.b64decode(reply.headers.get("x-oss-err", ""), validate=True)
     except ValueError:
@@ -218,10 +219,10 @@ def _err_header(reply: Reply) -> bytes:
 
 
 def _parsed(body: bytes) -> Element | None:
-    """Parse XML and drop namespaces; None if it is malformed or has a DOCTYPE or the like."""
+    """Parse XML and drop namespaces. Return None if it is malformed or may have a DOCTYPE."""
     try:
         text = body.decode()
-        # This refuses every DOCTYPE, whose entities could expand or fetch. OSS sends none.
+        # This refuses every DOCTYPE: its entities could expand or fetch. OSS sends no DOCTYPE.
         if "<!" in text:
             return None
         root = ElementTree.fromstring(text)  # noqa: S314 - see above

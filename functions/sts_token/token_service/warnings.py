@@ -1,4 +1,4 @@
-"""Warnings of settings that are allowed but unwise: once in the log, in each answer of /health."""
+"""Warnings of allowed but unwise settings: once in the log, and in each answer of /health."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from token_service.settings.reading import Settings
 from token_service.settings.variables import ALLOWED_ORIGINS
 
 UNBOUND = (
-    "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not limit tokens, OVERWRITE=no needs a bucket's "
-    "rule, and a signed PUT may have any size: leave token out of ENABLED_ROUTES"
+    "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not limit tokens. OVERWRITE=no needs a rule in "
+    "the bucket. A signed PUT may have any size. So leave token out of ENABLED_ROUTES"
 )
 LISTED = "POLICY_FILE allows listing: anyone who knows the URL sees everybody's uploads"
-APPS = "ALLOWED_ORIGINS has an app's scheme, which any app can use: it does not identify an app"
+APPS = "ALLOWED_ORIGINS has an app's scheme. Any app can use it, so it does not identify an app"
 
 
 def of(settings: Settings, policies: Policies, env: Mapping[str, str]) -> list[str]:
-    """Return the warnings, a sentence each. Strangers can read them, so they hold no value."""
+    """Return the warnings, one sentence each. Strangers can read them, so they hold no value."""
     found = []
     if not settings.auth.names_callers:
         found.append(
@@ -45,8 +45,8 @@ def of(settings: Settings, policies: Policies, env: Mapping[str, str]) -> list[s
 
 
 def is_listed(settings: Settings, policies: Policies, with_details: bool = False) -> bool:
-    """Whether the default policy lets an anonymous caller list the folder that all share, and with
-    `with_details` read it as well. A policy that is not understood does not."""
+    """Whether the default policy lets an anonymous caller list the shared folder. `with_details`
+    asks for reading, too. A policy that this code does not understand counts as False."""
     grant = grants.decide(ANONYMOUS, {}, settings)
     account, names = settings.role_arn.split(":")[3], f"{grant.prefix}*"
     try:

@@ -1,8 +1,8 @@
 """Kept-alive HTTP connections to one endpoint. A deadline bounds every wait.
 
-http.client speaks HTTP, and ssl verifies. This module adds a limit on the whole exchange and on the
-name look-up, and tells a stale connection from a failing server. urllib3 would cost 40 ms of cold
-start for a pool that is not needed. HTTP_PROXY is not read.
+http.client reads HTTP, and ssl verifies the server. This module adds a time limit for the exchange
+and the name look-up. It tells a stale connection from a failing server. urllib3 would add 40 ms to
+a cold start, for a pool that is not needed here. HTTP_PROXY is not read.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
 MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
-"""How many idle connections are kept, and how long. Older ones may have been dropped."""
+"""How many idle connections are kept, and for how long. A server may have closed older ones."""
 MAX_ANSWER_BYTES = 64 * 1024
-"""Far above any answer of STS; an answer has to fit into the instance's memory."""
+"""Any answer of STS is far shorter. An answer has to fit into the instance's memory."""
 
 
 class ConnectionFault(Exception):
@@ -36,12 +36,12 @@ class ConnectionFault(Exception):
 
 
 class _StaleConnection(ConnectionFault):
-    """The connection was closed before any answer. A kept one is worth another try at once."""
+    """The server closed the connection before any answer. A kept connection is then replaced."""
 
 
 class Exchange(NamedTuple):
-    """One request, and the limits of its answer: `deadline` is a time.monotonic() value, in
-    seconds; `max_bytes` is the longest body that is read."""
+    """One request, and the limits of its answer. `deadline` is a time.monotonic() value, in
+    seconds. `max_bytes` is the longest body that is read."""
 
     method: str
     path: str
@@ -63,14 +63,14 @@ class Reply(NamedTuple):
 
 
 class KeptConnection:
-    """Sends requests to one endpoint. Thread-safe: requests at the same time use connections of
-    their own, of which MAX_IDLE are kept."""
+    """Sends requests to one endpoint. Thread-safe: requests at the same time use separate
+    connections. At most MAX_IDLE connections are kept."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._tls = Tls() if endpoint.scheme == "https" else None
         self._lock = threading.Lock()
-        # Each with the time of its last use, oldest first.
+        # Each connection has the time of its last use. The oldest comes first.
         self._idle: list[tuple[_Connection, float]] = []
 
     def connect(self, deadline: float) -> None:
@@ -78,8 +78,8 @@ class KeptConnection:
         self._keep(self._open(deadline))
 
     def request(self, make: Callable[[], Exchange]) -> Reply:
-        """Send what `make` makes and read the whole answer. If the kept connection is stale, make
-        it again, since a signature must not be sent twice. Raises ConnectionFault."""
+        """Send the request that `make` makes, and read the whole answer. If the kept connection is
+        stale, call `make` again: a signature must not be sent twice. Raises ConnectionFault."""
         kept = self._take()
         if kept is not None:
             with suppress(_StaleConnection):
@@ -114,10 +114,10 @@ class KeptConnection:
 
     def _take(self) -> _Connection | None:
         with self._lock:
-            # Not the monotonic clock: it may stop while an instance is frozen.
+            # time.monotonic() may stop while an instance is frozen, but time.time() does not.
             if self._idle and 0 <= time.time() - self._idle[-1][1] <= MAX_IDLE_SECONDS:
                 return self._idle.pop()[0]
-        # If the newest is too old, so are all others.
+        # If the newest connection is too old, all others are too.
         self.close()
         return None
 
@@ -130,8 +130,8 @@ class KeptConnection:
 
 
 class _Connection(io.RawIOBase):
-    """An open connection. http.client reads the answers. Requests are written here: HTTPConnection
-    would spend 30 us on checking our own headers each time."""
+    """An open connection. http.client reads the answers. Requests are written here, because
+    HTTPConnection would spend 30 us on checking our own headers each time."""
 
     def __init__(self, sock: socket.socket, authority: str) -> None:
         super().__init__()
@@ -140,9 +140,9 @@ class _Connection(io.RawIOBase):
         self._deadline, self._room = 0.0, 0
 
     def exchange(self, exchange: Exchange) -> tuple[Reply, bool]:
-        """Send and receive; the flag tells whether the connection can be used again."""
+        """Send and receive. The flag tells whether the connection can be used again."""
         method, path, body, headers, deadline, max_bytes = exchange
-        # Plus room for the head, as http.client bounds neither 1xx answers nor a chunk of size -1.
+        # The head needs room too. http.client has no limit for 1xx answers or a chunk of size -1.
         self._deadline, self._room = deadline, max_bytes + MAX_ANSWER_BYTES
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = (
@@ -153,7 +153,7 @@ class _Connection(io.RawIOBase):
         self._sock.sendall(head.encode("ascii") + body)
         response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
-        # With a Content-Length only an unbounded read notices that a body is too short.
+        # If there is a Content-Length, only read(None) detects that a body is too short.
         size = response.length or 0
         answer = b"" if size > max_bytes else response.read(None if size else max_bytes + 1)
         if max(size, len(answer)) > max_bytes:
@@ -164,7 +164,7 @@ class _Connection(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read within the time that is left of the whole exchange."""
+        """Read within the time that the whole exchange has left."""
         self._sock.settimeout(_left(self._deadline))
         received = self._sock.recv_into(buffer)
         self._room -= received
@@ -173,11 +173,11 @@ class _Connection(io.RawIOBase):
         return received
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """The only method of a socket that HTTPResponse calls."""
+        """Return a reader. HTTPResponse calls no other method of a socket."""
         return io.BufferedReader(self)
 
     def close(self) -> None:
-        """Leave the socket open: HTTPResponse calls this when it has read an answer."""
+        """Leave the socket open, because HTTPResponse calls this when it has read an answer."""
 
     def hang_up(self) -> None:
         """Close the socket."""
@@ -200,7 +200,7 @@ def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket
             return context.wrap_socket(sock, server_hostname=host) if context else sock
         except OSError as error:
             sock.close()
-            # Otherwise try the same address once more, now with all trusted certificates.
+            # If widened() is true, try the same address again, now with all trusted certificates.
             if not (tls and tls.widened(context, error)):
                 del found[0]
             if not found:
@@ -208,9 +208,9 @@ def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket
 
 
 def _look_up(endpoint: Endpoint, deadline: float) -> list[Any]:
-    """Look up in a thread: getaddrinfo has no timeout, and a dead resolver takes 5 s and more."""
+    """Look up in a thread, as getaddrinfo has no timeout and a dead resolver takes 5 s or more."""
     found: list[Any] = []
-    # As bytes: for text Python would load its IDNA tables, which takes 3 ms of a cold start.
+    # For text instead of bytes Python would load its IDNA tables: 3 ms of a cold start.
     host = endpoint.host.encode("ascii")
 
     def look_up() -> None:

@@ -1,6 +1,6 @@
 """CORS headers for requests from pages of other origins. Cookies are never used, so "*" is allowed.
-The bucket has CORS rules of its own. A wrong entry of a variable is left out, and the others still
-work: the log says it once, and /health in each answer."""
+The bucket has its own CORS rules. A wrong entry of a variable is left out, and the other entries
+still work. The log reports the wrong entry once, and /health reports it in each answer."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from token_service.settings.values import DEFAULT_PORTS
 if TYPE_CHECKING:
     from token_service.instance import Instance
 
-METHODS = ("GET", "POST", "HEAD")  # that pages may use
-REQUEST_HEADERS = ("authorization", "content-type")  # that pages may send without ALLOWED_HEADERS
-MAX_HEADERS, MAX_PORT = 20, 65535  # names in ALLOWED_HEADERS, ours to choose; the last port of TCP
+METHODS = ("GET", "POST", "HEAD")  # pages may use these
+REQUEST_HEADERS = ("authorization", "content-type")  # pages may always send these
+MAX_HEADERS, MAX_PORT = 20, 65535  # our own limit for ALLOWED_HEADERS, and TCP's last port
 MAX_AGE_SECONDS = 600
 """How long a browser may cache a preflight's answer. Chromium's own limit is 7,200."""
-# Date: a client corrects its clock by it, or OSS refuses its signatures. Retry-After: for our 429.
+# A client corrects its clock by Date, as OSS refuses wrong times. Retry-After comes with our 429.
 _EXPOSED = "Date, Retry-After, X-Fc-Request-Id"
-# Scheme (RFC 3986, section 3.1), host and port, as browsers join them (URL Standard).
+# Browsers join scheme (RFC 3986, section 3.1), host and port in this way (URL Standard).
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?"
 _ORIGINS = (
     "origins as browsers send them, like https://app.example.com or capacitor://localhost, "
     "separated by commas, without path; or *"
 )
-# Schemes whose origin is opaque ("null" is sent), or that no page has.
+# No page has these schemes, or the page's origin is opaque (browsers send "null").
 _NO_APPS = "file data blob about javascript filesystem content view-source ftp ws wss".split()
-# A field name (RFC 9110, section 5.1) without "*", except some that no page can set. The other
-# names of the Fetch Standard's list ("forbidden request-header") do no harm.
+# A field name (RFC 9110, section 5.1) without "*", except some names that no page can set. The
+# Fetch Standard lists more such names ("forbidden request-header"), which do no harm here.
 _NAME = r"(?!(?:cookie|host|origin)$|sec-|proxy-)[!#$%&'+.^_`|~0-9a-z-]+"
 _NAMES = (
     f"names of headers (RFC 9110), separated by commas, {MAX_HEADERS} at most; no *, cookie, host, "
@@ -48,7 +48,7 @@ def origins(value: str) -> tuple[str, ...]:
 
 
 def header_names(value: str) -> tuple[str, ...]:
-    """Read ALLOWED_HEADERS, in lower case as browsers send them. Raises Refused, as above."""
+    """Read ALLOWED_HEADERS in lower case, as browsers send them. Raises Refused like origins()."""
     return _read(value.lower(), _NAMES, _name_fault, MAX_HEADERS)
 
 
@@ -69,7 +69,7 @@ def _read(value: str, like: str, fault_of: Callable[[str], str], most: int = -1)
 
 
 def _origin_fault(origin: str) -> str:
-    """Say what is wrong with an origin, or "". It is never quoted: it may be a secret."""
+    """Say what is wrong with an origin, or "". The origin is not quoted, as it may be a secret."""
     found = re.fullmatch(_ORIGIN, origin)
     if not found or int(found[3] or 1) > MAX_PORT:
         return {"*": "", "null": "any page can send null"}.get(origin, "it is not an origin")
@@ -78,17 +78,17 @@ def _origin_fault(origin: str) -> str:
         return "its scheme is neither a web site's nor an app's"
     if port == str(DEFAULT_PORTS.get(scheme)):
         return f"browsers leave out port {port} for {scheme}"
-    # With an app's scheme the URL Standard does not lower the host's case.
+    # By the URL Standard only http and https have a host in lower case, not an app's scheme.
     is_sent_so = scheme not in DEFAULT_PORTS or host == host.lower()
     return "" if is_sent_so else "browsers send its host in lower case"
 
 
 def _name_fault(name: str) -> str:
-    return "" if re.fullmatch(_NAME, name) else "it is not such a name"
+    return "" if re.fullmatch(_NAME, name) else "it is not a valid name"
 
 
 class CorsRefused(ServiceError):
-    """Raised for a preflight of a request that is not allowed."""
+    """Raised when a preflight asks for a request that is not allowed."""
 
     status = 403
     code = "CorsRefused"
@@ -106,7 +106,7 @@ class Cors:
             "Access-Control-Allow-Headers": ", ".join(self._request_headers),
             "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
         }
-        # With exact origins every answer depends on the origin, a refusal too.
+        # With exact origins every answer depends on the origin. That includes a refusal.
         self._vary = {} if self._any or not origins else {"Vary": "Origin"}
 
     def headers(self, request: Request) -> dict[str, str]:
@@ -122,8 +122,8 @@ class Cors:
         }
 
     def preflight(self, request: Request) -> dict[str, str]:
-        """Return the headers that allow the request a browser is about to send. An OPTIONS without
-        Origin is not a preflight, and gets none. Raises CorsRefused, which names what failed."""
+        """Return the headers that allow the request that a browser is about to send. An OPTIONS
+        without Origin is no preflight, and gets no such headers. CorsRefused says what failed."""
         headers = request.headers
         if "origin" not in headers:
             return self._vary
@@ -146,7 +146,7 @@ class Cors:
 
 
 def of(at: Instance) -> Cors:
-    """Make the Cors; for Instance.get. Pages can read an error about other settings, too."""
+    """Make the Cors, for Instance.get. If other settings are wrong, pages can read that error."""
     found = []
     for variable in (v.ALLOWED_ORIGINS, v.ALLOWED_HEADERS):
         try:

@@ -1,4 +1,4 @@
-"""Says why no answer came; loaded only then."""
+"""Says why no answer came. The module is loaded only when that happens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
-        # Only up to the comma: the host may follow, which clients must not learn.
+        # The text after the comma may name the host, which clients must not learn.
         return f"its certificate cannot be trusted ({error.verify_message.partition(',')[0]})"
     if isinstance(error, socket.gaierror):
         return "its name cannot be resolved"
@@ -22,7 +22,7 @@ def reason(error: Exception) -> str:
         return "its answer was cut off"
     if isinstance(error, ConnectionError):
         return "it closed the connection"
-    # Only our own text (connection.py): another one may quote the server.
+    # This text is our own (connection.py). Any other text may quote the server.
     if str(error).startswith("its answer exceeds"):
         return str(error)
     return f"its answer was not understood ({type(error).__name__})"

@@ -11,7 +11,7 @@ from token_service.http.messages import Request, Response
 
 
 def read(event: object) -> Request:
-    """Make a Request of an event (bytes or text holding JSON). Raises InvalidEvent."""
+    """Make a Request from an event (bytes or text with JSON). Raises InvalidEvent."""
     document = _document(event)
     http = _member(_member(document, "requestContext"), "http")
     method = http.get("method")
@@ -32,7 +32,7 @@ def read(event: object) -> Request:
 
 
 def write(response: Response) -> dict[str, object]:
-    """Turn a Response into what the platform expects, always with all four members."""
+    """Turn a Response into the dict that the platform expects, always with all four members."""
     return {
         "statusCode": response.status,
         "headers": dict(response.headers),
@@ -61,7 +61,7 @@ def _member(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _texts(document: dict[str, Any], name: str) -> dict[str, str]:
-    """Return a map of text to text; it is empty if absent or null."""
+    """Return a map of text to text. An absent or null map becomes an empty one."""
     values = document.get(name) or {}
     if not isinstance(values, dict) or not {*map(type, values.values())} <= {str}:
         raise InvalidEvent(f"{name} must be an object of texts")
@@ -76,6 +76,6 @@ def _body(document: dict[str, Any]) -> bytes:
         if document.get("isBase64Encoded"):
             return base64.b64decode(body, validate=True)
         return body.encode()
-    # b64decode raises it for text that is not ASCII as well.
+    # b64decode raises ValueError for text that is not ASCII, too.
     except ValueError:
         raise InvalidEvent("body must be UTF-8 text, or base64 when isBase64Encoded") from None

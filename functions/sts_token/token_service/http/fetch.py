@@ -8,14 +8,14 @@ from token_service.http.connection import MAX_ANSWER_BYTES, Exchange, KeptConnec
 from token_service.settings.addresses import Url
 
 FETCH_SECONDS = 1.5
-"""For one fetch. The call to STS or OSS after it has what is left of the request's time."""
+"""The limit for one fetch. A later call to STS or OSS has the rest of the request's time."""
 
 
 def fetch(url: Url, accept: str, end: float, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:
-    """Fetch once over verified TLS, without redirects, within 1.5 s and before `end`, a
-    time.monotonic() value. Raises ConnectionFault, and ValueError for a status other than 200."""
+    """Fetch once over verified TLS, without redirects, within 1.5 s and before `end`
+    (time.monotonic()). Raises ConnectionFault, and ValueError for a status other than 200."""
     deadline = min(end, time.monotonic() + FETCH_SECONDS)
-    # RFC 9110, 12.5.3: without Accept-Encoding any encoding may come.
+    # Without Accept-Encoding a server may use any encoding (RFC 9110, section 12.5.3).
     headers = {"Accept": accept, "Accept-Encoding": "identity", "Connection": "close"}
     connection = KeptConnection(url.endpoint)
     try:

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server for a custom runtime: keep-alive, a thread per connection, limits on all."""
+"""An HTTP/1.1 server for a custom runtime, with keep-alive, limits and a thread per connection."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from token_service.http.messages import Response
 from token_service.http.wsgi_event import MAX_BODY_BYTES
 
 MAX_CONNECTIONS = 200
-"""Each has a thread. One more connection replaces the one that is idle for longest, or waits."""
+"""Each has a thread. At the limit, a new connection replaces the longest idle one, or waits."""
 MAX_HEAD_BYTES = 64 * 1024
-"""The line and headers of a request. The platform takes 8 KB (vendor documentation)."""
+"""The limit for a request's first line and headers. The vendor documents 8 KB for the platform."""
 IDLE_SECONDS, REQUEST_SECONDS = 1000.0, 10.0
-"""The vendor asks for 15 minutes or more; a request may take 10 s (`timeout` in s.yaml)."""
+"""The vendor asks for 15 idle minutes or more. A request may take 10 s (`timeout` in s.yaml)."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Answer = Callable[[Any], Response]
-"""Answers a WSGI environment; gets None for what is not a request. Never raises."""
+"""Answers a WSGI environment. None stands for an invalid request. Never raises."""
 
 
 def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
     """Listen on all addresses, call `ready`, and serve until SIGTERM or SIGINT. Then answer the
-    requests that have come, and return. Call it in the main thread, before others start."""
+    requests that have come, and return. Call this in the main thread before other threads start."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     with _Server(("0.0.0.0", port), _Handler) as server:  # noqa: S104 - the platform asks for it
         server.answer, server.until = answer, {}
         ready()
         threading.Thread(target=server.serve_forever).start()
         signal.sigwait(_SIGNALS)
-        # This comes first: a server that waits for a free connection then closes some.
+        # This is set first, so that a server that waits for a free connection closes some.
         server.is_ending = True
         server.shutdown()
         server.service_actions()
@@ -49,12 +49,12 @@ def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
 class _Server(ThreadingTCPServer):
     allow_reuse_address, request_queue_size, is_ending = True, 1024, False
     answer: Answer
-    # The connections, and until when each may wait for its client.
+    # Maps each connection to the time until which it may wait for its client.
     until: dict[Any, float]
 
     def service_actions(self) -> None:
         now, is_full = time.monotonic(), len(self.until) >= MAX_CONNECTIONS
-        # copy() is atomic. While a list is made, garbage collection may let other threads run.
+        # copy() is atomic. While a list is built, garbage collection may let other threads run.
         for connection, end in self.until.copy().items():
             is_idle = end > now + REQUEST_SECONDS
             if self.is_ending or end < now or (is_full and is_idle):
@@ -80,7 +80,7 @@ class _Lines(io.BufferedReader):
     def readline(self, size: int | None = -1) -> bytes:
         line = super().readline(size)
         self.room -= len(line)
-        # A single CR or LF ends a line for Python's parser, but not for others (RFC 9112, 2.2).
+        # Python's parser ends a line at a single CR or LF. Other parsers may not (RFC 9112, 2.2).
         if self.room < 0 or b"\r" in line[:-2] or (line and line[-2:] != b"\r\n"):
             raise HTTPException
         return line
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = default_request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
-    # Until its first request a connection is not idle, so it is not replaced by others.
+    # Before its first request a connection is not idle, so no other connection replaces it.
     patience = REQUEST_SECONDS
 
     def setup(self) -> None:
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def handle_one_request(self) -> None:
-        # Entered again at the end, so that the first one is idle for longest.
+        # The connection moves to the end, so that the first entry has been idle for longest.
         del self.server.until[self.connection]
         self.server.until[self.connection] = time.monotonic() + self.patience
         self.patience = IDLE_SECONDS
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         given, length = self.headers, ",".join(self.headers.get_all("Content-Length", ["0"]))
-        # Another server may read these as no request, or as two (request smuggling).
+        # Another server may read such a message as no request or as two (request smuggling).
         if given.defects or "Transfer-Encoding" in given or not re.fullmatch("[0-9]{1,9}", length):
             return self.send_error(400)
         body = self.rfile.read(min(int(length), MAX_BODY_BYTES + 1))
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             "CONTENT_LENGTH": length,
             "wsgi.input": io.BytesIO(body),
         }
-        # Names with "_" are left out: in WSGI they would look like names with "-".
+        # Names with "_" are left out, because in WSGI they would look like names with "-".
         for name in {name.upper() for name in given if "_" not in name}:
             environ["HTTP_" + name.replace("-", "_")] = ",".join(given.get_all(name, []))
         self._send(self.server.answer(environ))
@@ -159,10 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(None)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: request_log.py has a line for each request."""
+        """Log nothing, because request_log.py logs each request."""
 
 
 def _stop_reading(connection: socket.socket) -> None:
-    # Requests that have come are still read and answered; then the connection ends.
+    # Requests that have come are still read and answered. Then the connection ends.
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RD)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from token_service.errors import NONE
 
 ANSWER_SECONDS = 4.5
-"""For a whole answer. Android waits for ever and delays its uploads, so we answer within 5 s."""
+"""Every answer comes within 5 s, because Android's SDK has no timeout and delays its uploads."""
 
 
 class Request(NamedTuple):
-    """One HTTP request of any platform: the method in upper case, the path decoded, header names in
-    lower case. repr leaves out headers, query and body, since they can carry a login."""
+    """One HTTP request of any platform. The method is upper case, the path is decoded, and header
+    names are lower case. repr leaves out headers, query and body: they can carry a login."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One HTTP answer; `body` is ASCII text, since JSON escapes all other characters."""
+    """One HTTP answer. `body` is ASCII text, since JSON escapes all other characters."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,5 +1,5 @@
-"""A WSGI environment of Function Compute 2.0's HTTP functions -> Request (PEP 3333 and the vendor's
-samples: `fc.context`, `fc.request_uri`; PATH_INFO is percent-decoded)."""
+"""A WSGI environment of Function Compute 2.0 -> Request. PATH_INFO is percent-decoded (PEP 3333).
+`fc.context` and `fc.request_uri` are seen in the vendor's samples."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from token_service.errors import InvalidEvent
 from token_service.http.messages import Request
 
 MAX_BODY_BYTES = 64 * 1024
-"""No more is read. Each route has a smaller limit of its own, and refuses a longer body."""
+"""The longest body that is read. Each route has a smaller limit, and refuses a longer body."""
 
 
 def read(environ: object) -> Request:
-    """Make a Request of a WSGI environment. Raises InvalidEvent."""
+    """Make a Request from a WSGI environment. Raises InvalidEvent."""
     if not isinstance(environ, dict):
         raise InvalidEvent("the environment must be the dict of a WSGI request")
     method = environ.get("REQUEST_METHOD")
@@ -35,7 +35,7 @@ def read(environ: object) -> Request:
 
 
 def _utf8(text: str) -> str:
-    """Undo PEP 3333's way to carry bytes as Latin-1; text that is not UTF-8 stays as it is."""
+    """Decode UTF-8 bytes, which PEP 3333 carries as Latin-1. Other text stays as it is."""
     try:
         return text.encode("latin-1").decode()
     except UnicodeError:
@@ -43,7 +43,7 @@ def _utf8(text: str) -> str:
 
 
 def _query(environ: dict[str, Any]) -> dict[str, str]:
-    """Decode the query; values of a repeated name are joined with commas, as FC 3.0 does it."""
+    """Decode the query. Values of a repeated name are joined with commas, as FC 3.0 does it."""
     text = environ.get("QUERY_STRING")
     if text is None:
         # A version of the runtime may not set QUERY_STRING.
@@ -75,11 +75,11 @@ def _headers(environ: dict[str, Any]) -> dict[str, str]:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """Read at most MAX_BODY_BYTES + 1 bytes; the last one shows that the body is too long."""
+    """Read at most MAX_BODY_BYTES + 1 bytes. The last byte shows that the body is too long."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not isinstance(length, str) or not (length.isascii() and length.isdigit()):
         raise InvalidEvent("CONTENT_LENGTH must be a whole number of bytes")
-    # The length is bounded, since int() raises for a very long text.
+    # The length is limited, since int() raises an error for a very long text.
     wanted = min(int(length), MAX_BODY_BYTES + 1) if len(length) < 12 else MAX_BODY_BYTES + 1
     if not wanted:
         return b""
@@ -88,5 +88,5 @@ def _body(environ: dict[str, Any]) -> bytes:
     except Exception:  # noqa: BLE001 - any failure of the stream is a fault of the request
         raise InvalidEvent("the body cannot be read") from None
     if not isinstance(body, bytes) or len(body) != wanted:
-        raise InvalidEvent("the body must be the bytes that CONTENT_LENGTH announces")
+        raise InvalidEvent("the body must have as many bytes as CONTENT_LENGTH says")
     return body

@@ -1,4 +1,4 @@
-"""`/callback`: OSS reports an upload; it is verified, logged and passed on to the webhook."""
+"""`/callback`: OSS reports an upload. The report is verified, logged and sent to the webhook."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     record.caller = callback.caller
     head = at.get(oss_of).head(callback.object_key, at.access_key(), end)
     upload = verify.confirm(callback, head)
-    # The app's own variables are left out: they may hold an address or a phone number.
+    # The app's own variables are left out, as they may hold an address or a phone number.
     record.upload = upload._replace(variables={}).members()
     if at.settings.auth.brakes is not None:
-        # The object is stored by now. The log names it, and the webhook is not called.
+        # The object is stored, and the log names it. If the caller is denied, no webhook is called.
         brakes.apply_to_upload(callback.caller, callback.issued, at.settings.auth.brakes)
     webhook = at.get(_webhook)
     if webhook is None:

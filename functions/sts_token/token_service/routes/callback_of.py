@@ -18,8 +18,9 @@ from token_service.settings.variables import CALLBACK_SECRET
 def callback_of(
     grant: Grant, expires: int, at: Instance, wishes: Mapping[str, str] = NONE
 ) -> CallbackParameters | None:
-    """Return the callback of a grant until `expires` (unix seconds), None without CALLBACK_URL.
-    Raises InvalidParameter for own variables that are malformed, too long or without a callback."""
+    """Return the callback of a grant, valid until `expires` (unix seconds), or None without
+    CALLBACK_URL. Raises InvalidParameter if the app's own variables are malformed, too long, or
+    sent without a callback."""
     settings, wish, own = at.get(callback_settings), wishes.get(OWN_VARIABLES, ""), ""
     if settings is None:
         if wish:
@@ -32,10 +33,10 @@ def callback_of(
     secrets = Reader(at.env).read(CALLBACK_SECRET)
     made = parameters.callback_parameters(grant, expires, settings, secrets, own)
     if own and len(made.form_fields()["callback"]) > parameters.MAX_BYTES:
-        raise InvalidParameter(OWN_VARIABLES, "must be shorter with such a long object name")
+        raise InvalidParameter(OWN_VARIABLES, "must be shorter, because the object name is long")
     return made
 
 
 def callback_settings(at: Instance) -> CallbackSettings | None:
-    """Read the settings of callbacks, None without CALLBACK_URL; for Instance.get."""
+    """Read the settings of callbacks, for Instance.get. Return None without CALLBACK_URL."""
     return parameters.read(Reader(at.env)) if at.settings.has_callbacks else None

@@ -9,7 +9,7 @@ from token_service import __version__, faults, instance, warnings
 from token_service.grant import grants, permissions
 from token_service.login.callers import ANONYMOUS, named
 
-MAX_WARNINGS = 10  # of one answer; ours to choose
+MAX_WARNINGS = 10  # in one answer; our own choice
 
 
 def answer(request: object, at: instance.Instance, record: object) -> dict[str, object]:  # noqa: ARG001
@@ -26,8 +26,8 @@ def answer(request: object, at: instance.Instance, record: object) -> dict[str, 
 
 
 def check(at: instance.Instance) -> None:
-    """Raise ServiceError if the environment is wrong, as far as that shows without STS. Its message
-    names all faults of variables; if there are several, `Faults` lists them as well."""
+    """Raise ServiceError if the environment is wrong, as far as that shows without STS. The message
+    names all faults of variables. If there are several, `Faults` lists them as well."""
     if found := faults.examine(at.env).faults:
         error, texts = found[0], [fault.message for fault in found]
         if len(found) > 1:

@@ -1,5 +1,5 @@
-"""Errors on the way to an answer, as JSON and for the log, and the errors of paths and methods that
-no route has."""
+"""Turns an error into a JSON answer and a log line. Makes the errors for an unknown path, a wrong
+method and a closed route."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class NotFound(ServiceError):
-    """Raised when no route has the request's path, or a variable that it needs is not set."""
+    """Raised when no route has the request's path, or a variable of the route is not set."""
 
     status = 404
     code = "NotFound"
@@ -43,8 +43,8 @@ class RouteDisabled(ServiceError):
 def no_route(
     request: Request, route: Route | None, paths: Iterable[str], at: Instance, record: Record
 ) -> ServiceError:
-    """Make the error of an unknown path, of a method that the route does not answer, or of a closed
-    route. There the caller is identified, because only callers read the hint."""
+    """Make the error for an unknown path, a wrong method or a closed route. For a closed route the
+    caller is identified, because only callers may read the hint."""
     if route is None:
         return NotFound(f"no such path; must be one of {', '.join(paths)}")
     methods = ", ".join(route.methods)
@@ -56,11 +56,11 @@ def no_route(
 
 
 def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool) -> ServiceError:
-    """Note an error in the request's record, and in the log if it is the operator's. Return what
-    the client is told. A hint says what the operator can change. With AUTH=jwt only callers who are
-    logged in read it."""
+    """Put an error into the request's record, and into the log if the operator has to act. Return
+    the error for the client. A hint says what the operator can change. With AUTH=jwt only callers
+    who are logged in get the hint."""
     if not isinstance(error, ServiceError):
-        # Only the type and the place: a message may quote a secret, or what a stranger sent.
+        # The message is not logged, as it may quote a secret or a stranger's input.
         *_, (frame, line) = walk_tb(error.__traceback__)
         log.error("unexpected %s at %s:%d", type(error).__name__, frame.f_code.co_name, line)
         record.error, record.status = ServiceError.code, ServiceError.status
@@ -70,7 +70,7 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
     told = f"{error.message}; {error.hint}" if error.hint else error.message
     if is_callback or error.status < 500:
         record.reason = told
-    # With wrong settings nobody knows who may read the hint, so nobody may.
+    # With wrong settings it is unknown who may read the hint, so nobody gets it.
     if error.hint:
         with suppress(ServiceError):
             if record.caller or not at.settings.auth.names_callers:
@@ -81,8 +81,8 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
 
 
 def http_status(error: ServiceError, route: Route | None, env: Mapping[str, str]) -> int:
-    """Return the HTTP status of an error. It is 200 on routes for apps, since the Android SDK reads
-    no other answer, unless HTTP_ERROR_STATUS is real. Other settings may be wrong here."""
+    """Return the HTTP status of an error. On routes for apps it is 200 unless HTTP_ERROR_STATUS is
+    `real`, as the Android SDK reads only answers with 200. Other settings may be wrong here."""
     is_true = route and route.true_status
     return error.status if is_true or Reader(env).text(HTTP_ERROR_STATUS) == "real" else 200
 

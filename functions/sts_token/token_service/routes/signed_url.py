@@ -1,4 +1,4 @@
-"""`/signed-url`: one method on one object."""
+"""`/signed-url`: a URL for one method on one object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from token_service.token.refusals import StsInvalidAnswer
 
 
 def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
-    """Sign an upload with the function's own key, a download with the caller's own session."""
+    """Sign an upload with the function's own key, and a download with the caller's session."""
     end = at.end(ANSWER_SECONDS)
     wishes = grants.read_wishes(request, wish_names.SIGNED_URL)
     grant = at.grant(request, record, wishes)
@@ -29,15 +29,15 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
         callback = callback_of(grant, int(now) + wish.seconds, at, wishes)
         more_query = callback.query() if callback else {}
     else:
-        # OSS follows a symbolic link with the signer's rights. Our own key would read another
-        # caller's object; the caller's own credentials cannot. A link may be old, or of another
-        # caller, so this is always done.
+        # OSS follows a symbolic link with the signer's rights. Our own key could read another
+        # caller's object, but the caller's own credentials cannot. These credentials sign every
+        # download, because a link may be old or made by another caller.
         whole = grant._replace(object_key=None, seconds=at.settings.max_token_seconds)
         credentials = at.credentials(whole, record, end)
         key = AccessKey(*credentials[:3])
         seconds = credentials.expires - int(now)
         if seconds < 1:
             raise StsInvalidAnswer("the session has ended already, or this clock is wrong")
-        # Cut, but not refused: what is left depends on when the session began.
+        # A longer wish is cut, not refused, because a cached session may have begun earlier.
         wish = wish._replace(seconds=min(wish.seconds, seconds))
     return signed_urls.signed_url(grant, wish, at.settings, key, now, more_query)

@@ -1,4 +1,4 @@
-"""The checks of every route that signs: that a token could do the same, and the rate limit."""
+"""Checks for every route that signs: a token must allow the same action, within a rate limit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from token_service.signing.limits import Limits
 
 
 def require(action: str, grant: Grant, at: Instance, number: int = 1) -> None:
-    """Refuse what a token of the grant could not do, although the function's own key can. Count the
-    `number` of things to sign. Raises NotAllowed, RateLimited."""
+    """Refuse an action that a token of the grant could not do, although the function's own key can.
+    Count `number` signatures for the rate limit. Raises NotAllowed or RateLimited."""
     # The policy of the prefix is rendered once for each caller, not for each object.
     policy = at.policies.render(grant._replace(object_key=None))
     keys = grant.object_key or f"{grant.prefix}*"
@@ -23,7 +23,7 @@ def require(action: str, grant: Grant, at: Instance, number: int = 1) -> None:
 
 
 def read_limits(at: Instance) -> Limits:
-    """Read the operator's limits; for Instance.get."""
+    """Read the operator's limits, for Instance.get."""
     return limits.read(Reader(at.env))
 
 

@@ -16,7 +16,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     if at.settings.has_callbacks:
         from token_service.routes.callback_of import callback_of, callback_settings
 
-        at.get(callback_settings)  # Read before STS is called, since they may be wrong.
+        at.get(callback_settings)  # Wrong settings must fail before STS is called.
     credentials = at.credentials(grant, record, end)
     scope = None
     if at.settings.has_callbacks:

@@ -1,6 +1,6 @@
-"""Caller and wishes -> a page of the caller's own uploads. OSS lists them; nothing is stored here.
+"""Caller and wishes -> a page of the caller's own uploads. OSS lists them, and nothing is stored.
 
-The prefix is always the caller's own. A marker only says where the next page begins in it.
+The prefix is always the caller's own. A marker only says where the next page begins in the prefix.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import AccessKey
 
 LISTINGS_PER_MINUTE = 60
-"""The rate limit of one caller. A listing asks OSS once, one with details up to 21 times."""
+"""The rate limit of one caller. A listing asks OSS once, or up to 21 times with details."""
 DEFAULT_LIMIT = "20"
-"""Objects on a page, if the caller does not say."""
+"""Objects on a page, if the caller sends no limit."""
 MAX_DETAILED = 20
-"""Objects on a page with details: each needs a request more, and all must end within 5 s."""
+"""Objects on a page with details. Each needs one more request, and all must end within 5 s."""
 
 
 class ListingRefused(ServiceError):
-    """Raised for a listing if callers share a folder, and the policy does not let everybody list
-    it."""
+    """Raised if all callers share a folder and the policy does not let everybody list it."""
 
     status = 403
     code = "ListingRefused"
@@ -84,7 +83,7 @@ def decide(caller: Caller, query: Mapping[str, str], settings: Settings) -> List
 
 
 def read(listing: Listing, client: OssClient, key: AccessKey, end: float) -> dict[str, object]:
-    """Return a page, newest first within it. Raises what OssClient raises. `end` is a
+    """Return a page, its newest object first. Raises the errors of OssClient. `end` is a
     time.monotonic() value, in seconds."""
     page = client.list_objects(listing.prefix, listing.after, listing.limit, key, end)
     newest = sorted(page.objects, key=lambda found: found.last_modified, reverse=True)
@@ -115,13 +114,13 @@ def _entry(found: Object, details: ObjectHead | None) -> dict[str, object]:
 
 
 def _marker(page: Page, prefix: str) -> str:
-    """Return the last key in OSS's order, relative to the prefix: it cannot name another folder."""
+    """Return the last key in OSS's order, relative to the prefix. It cannot name another folder."""
     last = page.objects[-1].key.removeprefix(prefix)
     return base64url.encode(last.encode("utf-8"))
 
 
 def _opened(prefix: str, marker: str) -> str:
-    """Return the key to go on after; whatever the marker says, it is under the prefix."""
+    """Return the key after which the page begins. For every marker it is under the prefix."""
     try:
         if not re.fullmatch("[A-Za-z0-9_-]{0,1400}", marker):
             raise ValueError

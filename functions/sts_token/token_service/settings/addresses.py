@@ -1,4 +1,4 @@
-"""Parsers of endpoints and URLs. Most deployments set none and use the region's own endpoints."""
+"""Parsers of endpoints and URLs. Most deployments set no endpoint and use those of the region."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from token_service.settings.parsing import Refused
 from token_service.settings.values import DEFAULT_PORTS, Endpoint
 
 _HOST = r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[::1\]"
-# Whole numbers only: "127.evil.example" and "10.0.0.1.evil.example" are names like any other.
+# Only numeric addresses match. "127.evil.example" and "10.0.0.1.evil.example" are host names.
 _BYTE = r"\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 LOOPBACK = rf"localhost|127(?:{_BYTE}){{3}}|::1"
 LOCAL_ADDRESS = rf"{LOOPBACK}|(?:10{_BYTE}|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:{_BYTE}){{2}}"
@@ -20,7 +20,7 @@ _URL = "must be https://host[:port]/path, without user or fragment"
 
 
 class Url(NamedTuple):
-    """A URL that is called: the endpoint, and the path with its query as they are sent."""
+    """A URL that the function calls. `path` includes the query, exactly as it is sent."""
 
     endpoint: Endpoint
     path: str
@@ -30,7 +30,7 @@ class Url(NamedTuple):
 
 
 def endpoint(value: str, plain_http: str = LOOPBACK) -> Endpoint:
-    """An https URL or a bare host name; plain http on loopback only. Raises Refused."""
+    """Parse an https URL or a bare host name. Plain http is for loopback only. Raises Refused."""
     found = _parsed(value if "://" in value else f"https://{value}", _ENDPOINT, plain_http)
     if found.path not in ("", "/"):
         raise Refused(_ENDPOINT)
@@ -38,12 +38,12 @@ def endpoint(value: str, plain_http: str = LOOPBACK) -> Endpoint:
 
 
 def local_endpoint(value: str) -> Endpoint:
-    """The same; plain http also on private addresses and under localhost, as on a laptop."""
+    """Like endpoint(), with plain http also for private addresses and names under localhost."""
     return endpoint(value, LOCAL)
 
 
 def url(value: str) -> Url:
-    """An https URL; plain http on loopback only. Raises Refused."""
+    """Parse an https URL. Plain http is for loopback only. Raises Refused."""
     found = _parsed(value, _URL, LOOPBACK)
     if not re.fullmatch("/[!-~]*", found.path):  # The path becomes part of a request line.
         raise Refused(_URL)

@@ -1,10 +1,10 @@
 """Reads the hosts of OSS endpoints: where the bucket's name goes, and which hosts are accepted.
 
-Under a local address the bucket is the path's first segment, as the Python SDKs write it (path
-style). OSS itself refuses that; the sandbox accepts it. A host of aliyuncs.com is OSS's own, with
-the bucket in front. Any other host, `*.localhost` too, is a domain that is bound to the bucket
-(CNAME). The Android and iOS SDKs see that by themselves; those of Python and JavaScript need an
-option (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
+With a local address the bucket is the path's first segment, as in the Python SDKs (path style). OSS
+itself refuses path style, and the sandbox accepts it. A host under aliyuncs.com is OSS's own, with
+the bucket in front. Any other host, also `*.localhost`, is a domain that is bound to the bucket
+(CNAME). The Android and iOS SDKs detect a CNAME. The Python and JavaScript SDKs need an option for
+it (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from token_service.settings.addresses import LOCAL, LOCAL_ADDRESS
 from token_service.settings.parsing import Reader, Variable
 from token_service.settings.values import Endpoint
 
-# vpc100- (old VPCs) and PrivateLink: not verified on the real OSS (assumptions 48 and 63).
+# Hosts of old VPCs (vpc100-) and PrivateLink: not verified on the real OSS (assumptions 48 and 63).
 _OF_OSS = (
     r"(?:(?P<bucket>[^.]+)\.)?(?:oss-(?P<internal>[^.]+)-internal|vpc100-oss-(?P<vpc>[^.]+)|oss-"
     r"(?P<public>[^.]+)|(?P<dual>[^.]+)\.oss|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)"
     r"\.aliyuncs\.com"
 )
-# Hosts that only look like OSS's own, and numeric addresses: 8.8.8.8, 0x7f.1.
+# Hosts that only look like OSS's own, and numeric addresses like 8.8.8.8 and 0x7f.1.
 _FALSE = r"(?:^|\.)(?:aliyun(?:cs)?|oss-(?:cn-|[a-z]{2}-[a-z]+-\d)[^.]*)(?:\.|$)|\.\d[^.]*$"
-# Names in public, dual-stack and internal hosts; not verified on the real OSS (assumption 47).
+# Names in public, dual-stack and internal hosts are not verified on the real OSS (assumption 47).
 _FINANCE = {
     "cn-hangzhou-finance": ("cn-hzfinance", "cn-hangzhou-finance", "cn-hzjbp-a", "cn-hzjbp-b"),
     "cn-shanghai-finance-1": ("cn-shanghai-finance-1-pub", "cn-shanghai-finance"),
@@ -34,12 +34,12 @@ _FINANCE = {
 
 
 def public(region: str, suffix: str = "") -> Endpoint:
-    """Return the region's public endpoint; with the suffix "-internal" its internal one."""
+    """Return the region's public endpoint, or with the suffix "-internal" its internal endpoint."""
     return Endpoint("https", f"oss-{_FINANCE.get(region, [region])[0]}{suffix}.aliyuncs.com", 443)
 
 
 def read(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
-    """Read the endpoint for clients, that of the function, and whether the first is a CNAME."""
+    """Read the clients' endpoint, the function's endpoint, and whether clients use a CNAME."""
     oss = internal = _read(reader, v.OSS_ENDPOINT, public(region), region, bucket)
     if reader.text(v.FC_REGION) == region and not re.fullmatch(LOCAL, oss.host):
         internal = public(region, "-internal")
@@ -52,13 +52,13 @@ def is_path_style(endpoint: Endpoint) -> bool:
 
 
 def is_cname(endpoint: Endpoint) -> bool:
-    """Whether it is a domain that is bound to the bucket."""
+    """Whether the host is a domain that is bound to the bucket."""
     is_of_oss = f".{endpoint.host}".endswith(".aliyuncs.com")
     return "." in endpoint.host and not is_of_oss and not is_path_style(endpoint)
 
 
 def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
-    """Return where the bucket answers, and the path that comes before an object's key."""
+    """Return the bucket's endpoint, and the path that comes before an object's key."""
     if is_path_style(endpoint):
         return endpoint, f"/{bucket}/"
     if is_cname(endpoint):
@@ -67,7 +67,7 @@ def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
 
 
 def _read(reader: Reader, which: Variable, other: Endpoint, region: str, bucket: str) -> Endpoint:
-    """Read one of the two endpoints; the bucket's name in front of OSS's host is dropped."""
+    """Read one of the two endpoints. Drop the bucket's name in front of OSS's host."""
     endpoint: Endpoint = reader.optional(which, other)
     if is_path_style(endpoint) or (is_cname(endpoint) and not re.search(_FALSE, endpoint.host)):
         return endpoint

@@ -1,7 +1,7 @@
-"""How a variable's text is read: parsers, and the Reader that applies them to an environment.
+"""Parsers of variables' texts, and the Reader that applies the parsers to an environment.
 
-A parser returns the value or raises Refused. Refused never quotes the text: it may be a secret in
-the wrong place. Parsers that few deployments need lie in the room that they belong to.
+A parser returns the value or raises Refused. Refused never quotes the text, which may be a secret
+in the wrong place. Parsers that few deployments need are in the room that they belong to.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any, NamedTuple
 from token_service.errors import Misconfiguration
 
 MIN_SECRET_BYTES = 32
-"""HS256 takes no shorter one (RFC 7518, section 3.2)."""
-# How a public key begins, with or without its PEM lines, and how its URL does. If a public key is
-# used as the HMAC secret, anyone can sign.
+"""The minimum for HS256 (RFC 7518, section 3.2)."""
+# A public key without its PEM lines, or its URL, begins with one of these. If a public key is used
+# as the HMAC secret, anyone can sign.
 _PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
 
 
 class Refused(Exception):
-    """Raised by a parser; the message says what is accepted. `sound`: the valid items of a list."""
+    """Raised by a parser. The message says what is valid. `sound` has the valid items of a list."""
 
     sound: tuple[str, ...] = ()
 
 
 class Variable(NamedTuple):
-    """One environment variable, declared only in variables.py. `default`, as text, is used if it is
-    not set. Without a default that is a fault (`missing`), or its reader gives another value.
+    """One environment variable, declared only in variables.py. If it is not set, `default` is used.
+    Without a default, Reader.read raises `missing`, and Reader.optional returns another value.
     A `secret` is never shown. `first` marks the variables that everybody needs to know."""
 
     name: str
@@ -46,7 +46,7 @@ class Reader:
         self.env = env
 
     def text(self, variable: Variable) -> str:
-        """Return the text of a variable, without blanks around it; "" if it is not set."""
+        """Return a variable's text without blanks around it, or "" if it is not set."""
         return self.env.get(variable.name, "").strip()
 
     def read(self, variable: Variable) -> Any:
@@ -57,7 +57,7 @@ class Reader:
         return _parsed(variable, value, None)
 
     def optional(self, variable: Variable, other: Any, least: int | None = None) -> Any:
-        """Return a variable's value, or `other` if it is not set; `least` replaces a Whole's."""
+        """Return a variable's value, or `other` if it is not set. `least` replaces Whole.least."""
         value = self.text(variable)
         return _parsed(variable, value, least) if value else other
 
@@ -75,7 +75,7 @@ def _parsed(variable: Variable, value: str, least: int | None) -> Any:
 
 
 class Whole:
-    """Parses a whole number from `least` to `most`, both included; `zero` says what 0 means."""
+    """Parses a whole number from `least` to `most`, both included. `zero` says what 0 means."""
 
     def __init__(self, least: int, most: int, unit: str = "", zero: str = "") -> None:
         self.least, self.most, self.unit, self.zero = least, most, unit, zero
@@ -92,15 +92,15 @@ class Whole:
 
 
 def whole(text: str, least: int, most: int) -> int | None:
-    """Read a whole number in ASCII digits; None for other text and for numbers out of range."""
-    # The length is bounded, since int() raises for a very long text.
+    """Read a whole number in ASCII digits. Return None for other text or a number out of range."""
+    # The length is limited, since int() raises an error for a very long text.
     if not text.isascii() or not text.isdecimal() or len(text) > len(str(most)):
         return None
     return int(text) if least <= int(text) <= most else None
 
 
 def checked(accepts: str, is_sound: Callable[[str], object]) -> Callable[[str], str]:
-    """Make a parser of texts that pass a check; `accepts` describes them."""
+    """Make a parser of texts that pass a check. `accepts` describes these texts."""
 
     def parse(value: str) -> str:
         if not is_sound(value):
@@ -111,25 +111,25 @@ def checked(accepts: str, is_sound: Callable[[str], object]) -> Callable[[str], 
 
 
 def matching(pattern: str, accepts: str) -> Callable[[str], str]:
-    """Make a parser of texts that match a whole pattern, which is compiled at first use."""
+    """Make a parser of texts that match a whole pattern, which is compiled at the first use."""
     return checked(accepts, lambda value: re.fullmatch(pattern, value))
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Make a parser of one of a few words."""
+    """Make a parser that accepts one of a few words."""
     return checked(f"one of {', '.join(choices)}", choices.__contains__)
 
 
 def texts(value: str) -> tuple[str, ...]:
-    """Parse a list with commas: parts without blanks around them, no empty part, each once."""
+    """Parse a list with commas. Drop blanks around parts, empty parts and repeated parts."""
     return tuple(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
 
 
 def secrets(value: str) -> tuple[bytes, ...]:
-    """Parse one secret, or several while they are rotated: the first signs, all verify."""
+    """Parse one secret, or several during a rotation. The first secret signs, and all verify."""
     if value.startswith(_PUBLIC) or "-----BEGIN" in value:
         raise Refused("must be a secret, not a public key, a JWKS or its URL")
-    # Bytes of the environment that are not UTF-8 come as surrogates.
+    # Python reads bytes of the environment that are not UTF-8 as surrogates.
     found = [part.strip().encode("utf-8", "surrogateescape") for part in value.split(",")]
     if any(len(secret) < MIN_SECRET_BYTES for secret in found):
         raise Refused(

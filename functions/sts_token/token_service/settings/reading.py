@@ -1,7 +1,7 @@
 """The environment -> Settings: what a token needs, read and checked once.
 
-Secrets are not among them: the platform may change those while an instance runs. signing/limits.py
-and callback/parameters.py read what only some routes need. faults.py finds all faults.
+Settings hold no secrets, as the platform may change secrets at any time. signing/limits.py and
+callback/parameters.py read variables that only some routes need. faults.py finds all faults.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from token_service.login.ways import Auth
 
 DEFAULTS_PER_MINUTE = 60, 6000
-"""Tokens and URLs of one caller with a name; STS allows an account 100 calls a second."""
+"""Tokens and URLs per minute of one named caller. STS allows an account 100 calls a second."""
 
 
 class Settings(NamedTuple):
-    """Checked settings of a token, without secrets. `auth`: those of login/<AUTH>.py. Seconds are
-    900 to 43200; a limit of 0 means no limit. The function itself uses the internal endpoint.
-    `is_cname`: clients use a domain of the operator's own, which is bound to the bucket.
-    `has_unbound_tokens`: uploads have limits (signing/limits.py) that open tokens do not have."""
+    """Checked settings of a token, without secrets. `auth` is read by login/<AUTH>.py. Seconds are
+    900 to 43200. A limit of 0 means no limit. The function itself uses the internal endpoint.
+    `is_cname`: clients use the operator's own domain, which is bound to the bucket.
+    `has_unbound_tokens`: signed uploads have limits (signing/limits.py), but open tokens do not."""
 
     auth: Auth
     role_arn: str
@@ -59,11 +59,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def read(reader: Reader) -> Settings:
-    """Read Settings; the reader decides what a fault does."""
+    """Read Settings. The reader decides what happens at a fault."""
     has_own = reader.text(v.OSS_REGION) or not reader.text(v.FC_REGION)
     region = reader.read(v.OSS_REGION if has_own else v.FC_REGION)
     if v.OBJECT_PREFIX.name in reader.env and not reader.text(v.OBJECT_PREFIX):
-        # Set but empty is not the same as not set: it would mean the whole bucket.
+        # An empty prefix would mean the whole bucket, unlike a prefix that is not set.
         reader.fault(v.OBJECT_PREFIX, "must not be empty")
     reader.read(v.HTTP_ERROR_STATUS)
     policy = reader.read(v.POLICY_FILE)
@@ -100,7 +100,7 @@ def read(reader: Reader) -> Settings:
 
 
 def read_access_key(reader: Reader) -> AccessKey:
-    """Read the function's credentials. Raises Misconfiguration for what is missing or damaged."""
+    """Read the function's credentials. Raises Misconfiguration if one is missing or damaged."""
     return AccessKey(
         access_key_id=reader.read(v.ACCESS_KEY_ID),
         access_key_secret=reader.read(v.ACCESS_KEY_SECRET),
@@ -109,9 +109,9 @@ def read_access_key(reader: Reader) -> AccessKey:
 
 
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
-    """Like oss_hosts.read, which is loaded if the region alone does not decide. In the bucket's
-    region the function uses the internal endpoint, unless OSS_INTERNAL_ENDPOINT is set. That it
-    can be reached without a VPC is not verified on the real cloud (assumption 33)."""
+    """Like oss_hosts.read, which is loaded only if the region does not decide the endpoints. In the
+    bucket's region the function uses the internal endpoint, unless OSS_INTERNAL_ENDPOINT is set.
+    Reaching it without a VPC is not verified on the real cloud (assumption 33)."""
     given = reader.text(v.OSS_ENDPOINT) or reader.text(v.OSS_INTERNAL_ENDPOINT)
     if given or "finance" in region:
         from token_service.settings import oss_hosts

@@ -44,6 +44,6 @@ class AccessKey(NamedTuple):
 
 
 def is_plain(text: str) -> bool:
-    """Whether it is printable ASCII without spaces. Credentials are, and the SDKs put them into
-    headers."""
+    """Whether a text is printable ASCII without spaces, as all credentials are. The SDKs put
+    credentials into headers."""
     return text.isascii() and text.isprintable() and " " not in text

@@ -1,6 +1,6 @@
 """The catalogue: every variable of the function, declared once.
 
-docs/variables.toml describes them for people. CONTRIBUTING.md says what else a new one needs.
+docs/variables.toml describes them for people. CONTRIBUTING.md says what a new variable needs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ACCESS_KEY_SECRET = Variable(
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET", _PLAIN, secret=True, missing=_BY_PLATFORM
 )
 SECURITY_TOKEN = Variable("ALIBABA_CLOUD_SECURITY_TOKEN", _PLAIN, secret=True)
-# Where uploads go, and what a token opens
+# Where uploads go, and what a token allows
 ROLE_ARN = _needed("ROLE_ARN", r"acs:ram::[0-9]{1,32}:role/[A-Za-z0-9.@_-]{1,64}", _ROLE)
 BUCKET_NAME = _needed("BUCKET_NAME", r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", _BUCKET)
 OBJECT_PREFIX = Variable("OBJECT_PREFIX", _PREFIX, "uploads/", first=True)
@@ -56,7 +56,7 @@ POLICY_FILE = Variable("POLICY_FILE", str, "bucket_write_policy", first=True)
 POLICY_CHOICES = Variable("POLICY_CHOICES", texts)
 TOKEN_EXPIRE_TIME = Variable("TOKEN_EXPIRE_TIME", _SESSION, "900")
 TOKEN_EXPIRE_TIME_MAX = Variable("TOKEN_EXPIRE_TIME_MAX", _SESSION)
-# Who asks. AUTH names a way to log in: the module login/<word>.py.
+# Who asks. AUTH selects the way to log in, which is the module login/<word>.py.
 AUTH = Variable("AUTH", one_of("jwt", "anonymous"), "jwt", first=True)
 JWT_SECRET = Variable("JWT_SECRET", secrets, secret=True, first=True, missing=_A_SECRET)
 JWT_JWKS_FILE = Variable("JWT_JWKS_FILE", str)
@@ -84,7 +84,7 @@ CALLBACK_URL = Variable(
     "CALLBACK_URL",
     elsewhere("callback.parameters:callback_url"),
     first=True,
-    missing="not set; UPLOAD_HOOK_URL needs it: callbacks are what calls the webhook",
+    missing="not set; UPLOAD_HOOK_URL needs it, because callbacks call the webhook",
 )
 CALLBACK_SECRET = Variable("CALLBACK_SECRET", secrets, secret=True, first=True, missing=_A_SECRET)
 CALLBACK_PUBLIC_KEY_URL = Variable(
@@ -97,6 +97,6 @@ HTTP_ERROR_STATUS = Variable("HTTP_ERROR_STATUS", one_of("ok", "real"), "ok")
 VARIABLES: tuple[Variable, ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Variable)
 )
-"""All of them, in the order above."""
+"""All variables, in the order above."""
 FC_REGION = OSS_REGION._replace(name="FC_REGION")
-"""The platform sets it. It is used where OSS_REGION is not set."""
+"""The platform sets this variable. It is used if OSS_REGION is not set."""

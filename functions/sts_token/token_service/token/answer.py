@@ -16,8 +16,8 @@ def token(
     settings: Settings,
     callback: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
-    """Build the token of a grant; `callback` has the members for callbacks. No more members may be
-    at the top: ali-oss takes each as an option of its own, like `Region` (seen in 6.23)."""
+    """Build the token of a grant. `callback` has the members for callbacks. Do not add members at
+    the top: ali-oss reads each of them as an option, like `Region` (seen in 6.23)."""
     scope: dict[str, object] = {
         "Bucket": grant.bucket,
         "Region": settings.region,
@@ -36,9 +36,9 @@ def token(
         "AccessKeySecret": credentials.access_key_secret,
         "SecurityToken": credentials.security_token,
         "Expiration": credentials.expiration,
-        # For the vendor's own SDKs, which read this URL as a `credentials_uri`.
+        # The vendor's own SDKs need this when they read this URL as a `credentials_uri`.
         "Code": "Success",
-        # Without it oss2's EcsRamRoleCredentialsProvider refreshes too early.
+        # Without this, oss2's EcsRamRoleCredentialsProvider refreshes too early.
         "LastUpdated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "Scope": scope,
     }

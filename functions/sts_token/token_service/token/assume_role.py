@@ -1,8 +1,8 @@
 """AssumeRole over the wire -> Credentials.
 
-The vendor's AssumeRoleRequest (aliyun-python-sdk-sts, 3.1.0 and 3.1.3 alike) builds and signs the
-request, and connection.py sends it as the body of a POST. The vendor's AcsClient is not used: it
-opens a connection per client, never retries, may use plain HTTP, and prints secrets at DEBUG.
+The vendor's AssumeRoleRequest (aliyun-python-sdk-sts, 3.1.0 or 3.1.3) builds and signs the request.
+connection.py sends it as the body of a POST. The vendor's AcsClient is not used, because it opens a
+connection per client, never retries, may use plain HTTP, and prints secrets at DEBUG.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from token_service.settings.values import AccessKey, Endpoint, is_plain
 from token_service.token.vendor_request import AssumeRoleRequest
 
 TOTAL_SECONDS, ATTEMPT_SECONDS = 4.5, 2.2
-"""The limits for the whole call, unless `end` comes first, and for one attempt out of two."""
+"""The limits for the whole call, unless `end` comes first, and for the first of two attempts."""
 WARM_SECONDS = 1.0
-"""The limit for warming up, since a first request waits for it."""
+"""The limit for warming up, because the first request waits for it."""
 CLOCK_SECONDS = 900
-"""Allowed clock skew between here and STS, which refuses signatures with a larger one."""
+"""Allowed clock skew between here and STS. STS refuses signatures with a larger clock skew."""
 
 _HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
     "Accept": "application/json",
-    # Both SDKs of the vendor send them; with ACS3 only these two would name the action.
+    # Both SDKs of the vendor send these two. With ACS3 no other field would name the action.
     "x-acs-action": "AssumeRole",
     "x-acs-version": "2015-04-01",
 }
@@ -45,7 +45,7 @@ class RoleRequest(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """Credentials of STS; `expiration` is UTC as mobile SDKs parse it, `YYYY-MM-DDTHH:MM:SSZ`."""
+    """Credentials of STS. `expiration` is UTC as mobile SDKs parse it, `YYYY-MM-DDTHH:MM:SSZ`."""
 
     access_key_id: str
     access_key_secret: str
@@ -83,8 +83,8 @@ class StsClient:
     def assume_role(
         self, request: RoleRequest, key: AccessKey, end: float | None = None
     ) -> Credentials:
-        """Ask for credentials, within 4.5 s including one retry, and before `end`, a
-        time.monotonic() value. Raises StsRefused (with STS's own code and message),
+        """Ask for credentials within 4.5 s, including one retry, and before `end` (a
+        time.monotonic() value). Raises StsRefused (with STS's own code and message),
         StsUnreachable or StsInvalidAnswer."""
         now = time.monotonic()
         end = min(now + TOTAL_SECONDS, end or now + TOTAL_SECONDS)
@@ -103,7 +103,7 @@ class StsClient:
 
     def _attempt(self, request: RoleRequest, key: AccessKey, deadline: float) -> Reply:
         def make() -> Exchange:
-            # Signed anew each time, because STS accepts a nonce only once.
+            # Signed again for each attempt, because STS accepts a nonce only once.
             body = _signed_form(request, key, self._region)
             return Exchange("POST", "/", body, _HEADERS, deadline)
 
@@ -111,11 +111,11 @@ class StsClient:
 
 
 def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
-    """Return the form to post: exactly the text that the SDK signed, so that encodings agree."""
+    """Return the form to post. It is exactly the text that the SDK signed, in its encoding."""
     rpc = AssumeRoleRequest()
     rpc.set_method("POST")  # 3.1.0 defaults to GET
     rpc.set_accept_format("JSON")
-    # As parameters of the body, the SDK signs them but does not put them into a URL.
+    # The SDK signs parameters of the body, but does not put them into a URL.
     rpc.add_body_params("RoleArn", request.role_arn)
     rpc.add_body_params("RoleSessionName", request.session_name)
     rpc.add_body_params("DurationSeconds", request.seconds)
@@ -124,14 +124,14 @@ def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
         rpc.add_body_params("SecurityToken", key.security_token)
     url: str = rpc.get_url(region, key.access_key_id, key.access_key_secret)
     # The string to sign is the sorted form, percent-encoded as a whole (vendor documentation). Each
-    # "%" of the form is "%25" in it, which must be decoded last.
+    # "%" of the form is "%25" in that string, and "%25" must be decoded last.
     signed: str = rpc.string_to_sign.removeprefix("POST&%2F&")
     form = signed.replace("%26", "&").replace("%3D", "=").replace("%25", "%")
     return f"{form}&Signature={url.rpartition('&Signature=')[2]}".encode()
 
 
 def _credentials(reply: Reply, key: AccessKey) -> Credentials:
-    """Read the credentials of an answer; nothing of it is passed on unchecked."""
+    """Read the credentials of an answer. Each value is checked before it is passed on."""
     try:
         answer = json.loads(reply.body.decode())
     except (ValueError, RecursionError):
@@ -156,8 +156,8 @@ def _credentials(reply: Reply, key: AccessKey) -> Credentials:
 
 
 def _is_expiration(text: str) -> bool:
-    """Whether it is the one form that mobile SDKs read right: no offset, fraction or local time."""
-    # Without a pattern: each cold start needs this, and compiling a pattern takes 0.3 ms.
+    """Whether a time has the form that mobile SDKs read: no offset, no fraction, no local time."""
+    # No pattern is used here, because compiling it would add 0.3 ms to each cold start.
     try:
         return f"{datetime.fromisoformat(text[:-1]).isoformat()}Z" == text
     except ValueError:
@@ -172,14 +172,14 @@ def _checked(given: Mapping[str, object], name: str, sound: Callable[[str], obje
 
 
 def _refusals() -> ModuleType:
-    """Load the errors, only when one is raised."""
+    """Load the module of the errors, only when an error is raised."""
     from token_service.token import refusals
 
     return refusals
 
 
 def request_id(answer: Mapping[str, object]) -> str:
-    """Return STS's own id of a request, for the log; "" if it is malformed."""
+    """Return STS's own id of a request, for the log, or "" if it is malformed."""
     found = answer.get("RequestId")
     if not isinstance(found, str) or len(found) > 64:
         return ""

@@ -1,4 +1,4 @@
-"""A cache of credentials in one instance. They are served until half of their life is over."""
+"""A cache of credentials in one instance. It serves credentials for half of their lifetime."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import NamedTuple
 from token_service.token.assume_role import Credentials, RoleRequest
 
 MAX_ENTRIES = 1000
-"""About 2 KB each. The least recently used is evicted first."""
+"""An entry takes about 2 KB. The least recently used entry is evicted first."""
 MAX_OF_ONE_CALLER = 20
-"""A limit, so that one caller with many different wishes cannot evict all others."""
+"""With this limit one caller with many different wishes cannot evict all other callers."""
 MIN_SECONDS_LEFT = 300
-"""Mobile SDKs ask for new credentials when less is left (seen in their source)."""
+"""Mobile SDKs ask for new credentials when less time is left (seen in their source)."""
 
 
 class _Entry(NamedTuple):
     credentials: Credentials
-    # Unix seconds; from then on it is not served.
+    # In unix seconds. From then on the entry is not served.
     until: float
 
 
@@ -31,7 +31,7 @@ class _Flight:
     error: Exception | None = None
 
     def __init__(self) -> None:
-        # Held while the call is under way. An Event would take four times as long.
+        # Locked while the call is under way. An Event would take four times as long.
         self.under_way = threading.Lock()
         self.under_way.acquire()
 
@@ -54,7 +54,7 @@ class CredentialsCache:
         self, request: RoleRequest, fetch: Callable[[RoleRequest], Credentials], key: object = ()
     ) -> tuple[Credentials, bool]:
         """Return credentials for a request, and whether they come from the cache. If equal requests
-        with one `key` come at once, one fetches, and all get its result, also an error."""
+        with one `key` come at once, only one calls `fetch`, and all get its result or error."""
         with self._lock:
             entry = self._entries.get(request)
             if entry is not None and self._clock() < entry.until:
@@ -81,14 +81,14 @@ class CredentialsCache:
         return flight.credentials, False
 
     def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
-        # By STS's expiration, since STS may grant less time than was asked for.
+        # This uses STS's expiration, since STS may grant less time than was asked for.
         expires = credentials.expires
         until = expires - max((expires - self._clock()) / 2, MIN_SECONDS_LEFT)
         with self._lock:
             if request not in self._entries:
                 name = request.session_name
                 if self._counts.get(name, 0) >= self._share:
-                    # A scan of at most MAX_ENTRIES; the call of STS before it took much longer.
+                    # This scans at most MAX_ENTRIES. The call of STS before took much longer.
                     self._evict(next(r for r in self._entries if r.session_name == name))
                 self._counts[name] = self._counts.get(name, 0) + 1
             self._entries[request] = _Entry(credentials, until)

@@ -1,4 +1,4 @@
-"""An error of STS -> our error: STS's own code and message, without secrets."""
+"""Turns an error of STS into our error, with STS's own code and message but without secrets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from token_service.token.assume_role import request_id
 
 
 class StsRefused(ServiceError):
-    """Raised when STS answered with an error; STS's code and message are passed on. `request_id`
-    is STS's own, for the log."""
+    """Raised when STS answered with an error. STS's code and message are passed on. `request_id`
+    is STS's own id of the request, for the log."""
 
     def __init__(self, status: int, code: str, message: str, request_id: str = "") -> None:
         super().__init__(message)
@@ -34,15 +34,15 @@ class StsUnreachable(ServiceError):
 
 
 class StsInvalidAnswer(ServiceError):
-    """Raised when STS's answer does not follow STS's API; nothing of it is passed on."""
+    """Raised when STS's answer does not follow STS's API. No part of the answer is passed on."""
 
     status = 503
     code = "StsInvalidAnswer"
 
 
 def refusal(status: int, answer: object, key: AccessKey) -> ServiceError:
-    """Make the error of an answer whose HTTP status is not 200, or that is not a JSON object.
-    `key` is the one that asked."""
+    """Make the error for an answer that has another HTTP status than 200, or is not a JSON object.
+    `key` is the access key that signed the request."""
     if not isinstance(answer, dict):
         return StsInvalidAnswer(f"STS answered HTTP {status} without JSON")
     code, message = answer.get("Code"), answer.get("Message")
@@ -58,10 +58,10 @@ def refusal(status: int, answer: object, key: AccessKey) -> ServiceError:
 
 
 def _without_secrets(message: str, key: AccessKey) -> str:
-    """Remove secrets: SignatureDoesNotMatch quotes the string to sign with our security token."""
+    """Remove secrets. SignatureDoesNotMatch quotes the string to sign, with our security token."""
     message = message.partition("server string to sign is")[0].strip()[:1000]
     for secret in (key.access_key_secret, key.security_token, key.access_key_id):
-        # STS's secrets are longer; a shorter text could be a part of many words.
+        # STS's secrets are longer. A shorter text could be a part of many words.
         if secret and len(secret) >= 8:
             message = message.replace(secret, "***")
     return message

@@ -1,8 +1,8 @@
-"""The vendor's AssumeRoleRequest, without the modules that it loads but that are never used here.
+"""Imports the vendor's AssumeRoleRequest, but without modules that it loads and we never use.
 
-Stand-ins replace `requests`, `urllib.request` and an XML parser, a third of a cold start. Functions
-of percent.py replace two of the composer, also for any AcsClient of this process, and take a third
-of the time. aliyun-python-sdk-core signs in this way since 2.13.10.
+Stand-ins for `requests`, `urllib.request` and an XML parser save a third of a cold start. Functions
+of percent.py replace two functions of the SDK, also for any AcsClient of this process, and take a
+third of their time. aliyun-python-sdk-core signs in this way since 2.13.10.
 """
 
 from __future__ import annotations
