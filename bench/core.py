@@ -69,7 +69,7 @@ class Asked(NamedTuple):
 
     @property
     def lines(self) -> int:
-        """The lines of all of them."""
+        """The number of lines of all modules."""
         return sum(module.lines for module in self.modules)
 
 
@@ -96,7 +96,7 @@ def report(asked: dict[str, Asked]) -> list[str]:
     most = f"at most {MAX_TOKEN_PATH_LINES}"
     lines.append(f"{token.lines:5}  {_ms(token):5.1f}  {len(token.modules)} modules ({most} lines)")
     times = f"import index {token.import_ms:.0f} ms, first answer {token.answer_ms:.0f} ms"
-    lines.append(f"with the packages of others: {times}")
+    lines.append(f"with all other packages: {times}")
     for path, one in asked.items():
         more = [module for module in one.modules if module.name not in kept]
         without = sorted(kept - set(one.names))
@@ -120,7 +120,7 @@ def main() -> int:
         GOLDEN.write_text(text, encoding="utf-8")
         print(f"\n{GOLDEN.relative_to(ROOT)} is written.")
     elif not GOLDEN.exists() or GOLDEN.read_text(encoding="utf-8") != text:
-        print(f"\n{GOLDEN.relative_to(ROOT)} differs; if it should: make core WRITE=1")
+        print(f"\n{GOLDEN.relative_to(ROOT)} differs; to accept: make core WRITE=1")
         return 1
     return 0
 

@@ -30,7 +30,7 @@ from bench.vcpu import share
 SEED = 20261128
 VCPUS = (0.1, 0.25, 0.5, 1.0)
 ROUNDS_OF_A_PROCESS = 10
-"""All processes are started again after so many warm rounds, as processes of equal code differ."""
+"""After so many warm rounds all processes are restarted, as processes of equal code differ."""
 PARTS = 100
 """Parts in one call of /multipart."""
 REQUESTS = (1, 1000, 100_000)
