@@ -134,14 +134,14 @@ def _told(made: Login) -> Iterator[str]:
     yield f"caller {made.caller!r}, in the claim {settings.user_claim}"
     for name, texts in (("issuer", settings.issuer), ("audience", settings.audience)):
         variable = f"JWT_{name.upper()}"
-        text, *others = texts or (f"none, as {variable} is not set",)
+        text, *others = texts or (f"none, because {variable} is not set",)
         first = f", the first of {len(others) + 1} in {variable}" if others else ""
         yield f"{name} {text}{first}"
     if settings.required is not None:
         yield f"with the claims of JWT_REQUIRE: {', '.join(settings.required.values)}"
     if made.secrets > 1:
-        yield f"signed with the first of {made.secrets} in JWT_SECRET"
-    yield f"valid until {until} UTC, {made.seconds} s. Until then, its holder is this caller"
+        yield f"signed with the first of {made.secrets} secrets in JWT_SECRET"
+    yield f"valid until {until} UTC, {made.seconds} s. Until then, anybody with it is this caller"
     if made.denied:
         yield f"WARNING: the function will refuse this login: {made.denied}"
 

@@ -51,8 +51,8 @@ def _why(path: Path, is_keys_file: bool) -> str:
         return "it has settings with secrets. Move it elsewhere; make import-config can read it"
     if path.suffix == ".json":
         return (
-            "it is not JWT_JWKS_FILE. Remove it, or name it: in .env, or as "
-            f"make JWT_JWKS_FILE={path.name} build"
+            "it is not JWT_JWKS_FILE. Remove it, or set JWT_JWKS_FILE in .env, or run "
+            f"`make JWT_JWKS_FILE={path.name} build`"
         )
     return "it does not belong to the function. Remove it"
 

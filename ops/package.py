@@ -37,7 +37,7 @@ RUNTIME = "3.10"
 BOOTSTRAP = "bootstrap"
 """The program that a custom runtime starts (vendor documentation): it must be executable."""
 CODE = "/code"
-"""Where Function Compute unpacks a package, read-only (vendor documentation)."""
+"""The folder to which Function Compute unpacks a package, read-only (vendor documentation)."""
 
 _RUNTIME_MARKERS = {
     "python_version": RUNTIME,

@@ -26,7 +26,7 @@ PAGE = ROOT / "docs" / "configuration.md"
 PAGE_ZH = ROOT / "docs" / "zh" / "configuration.md"
 
 _MADE = (
-    "<!-- made by `make docs` of settings/variables.py and docs/variables.toml: change those -->"
+    "<!-- made by `make docs` from settings/variables.py and docs/variables.toml: change those -->"
 )
 _HEADS = {
     "en": ("# Configuration", ("variable", "meaning", "accepts", "default", "example")),

@@ -41,7 +41,7 @@ class Commit(NamedTuple):
     id: str
     """40 hexadecimal digits."""
     date: str
-    """The date of the commit, in its own time zone: 2026-11-28."""
+    """The date of the commit in its own time zone, like 2026-11-28."""
 
 
 def main() -> int:
@@ -185,7 +185,7 @@ def _put_in_place(folder: Path, output: Path, before: Path) -> None:
 
 def _next(commit: Commit, is_released: bool, release_url: str, source_url: str) -> list[str]:
     """Return the next steps to publish the release, or what is missing."""
-    missing = [] if is_released else ["in CHANGELOG.md and docs/upgrade.md a section for it"]
+    missing = [] if is_released else ["a section for it in CHANGELOG.md and docs/upgrade.md"]
     given = {"RELEASE_URL": release_url, "SOURCE_URL": source_url}
     missing += [f"{name}=https://…" for name, url in given.items() if url == name]
     if missing:
@@ -194,7 +194,7 @@ def _next(commit: Commit, is_released: bool, release_url: str, source_url: str) 
         "Next:",
         f"  1. Read {NOTES}.",
         f"  2. git tag -a v{__version__} {commit.id[:12]} && git push origin v{__version__}",
-        f"  3. Put all four files into {release_url}/, and the text of {NOTES} on the page.",
+        f"  3. Upload all four files to {release_url}/, and put the text of {NOTES} on the page.",
         f"  4. Download the files and check them: sha256sum -c {SUMS}. Deploy it with these links:",
         *(f"     {link}" for link in links(release_url)),
     ]

@@ -203,7 +203,7 @@ _ROWS = (
         ("/uploads",),
         _LIST,
         _bucket,
-        "it lists a caller's own uploads",
+        "GET /uploads lists a caller's own uploads",
         lambda facts: facts.lists,
     ),
     _Row(
@@ -271,7 +271,7 @@ def _merged(statements: Iterator[Statement]) -> tuple[Statement, ...]:
 
 
 def _allowing(policy: str) -> list[dict[str, Any]]:
-    """Return the Allow statements. A Deny of the policy need not be repeated in the role."""
+    """Return the Allow statements. The role does not have to repeat a Deny of the policy."""
     permissions.check(policy)
     return [one for one in json.loads(policy)["Statement"] if one["Effect"] == "Allow"]
 

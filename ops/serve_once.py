@@ -1,4 +1,4 @@
-"""Answers events with a packaged function, in a process that can import nothing else.
+"""Answers events with a packaged function, in a separate process.
 
 This is a script, not a module of ops. Run it as `python -I -S -B serve_once.py FOLDER...`, with the
 events as a JSON array on stdin. As in Function Compute, it can import only from the standard

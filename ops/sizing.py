@@ -88,7 +88,7 @@ def read() -> Sizing:
     measured: str = own.pop("measured")
     names = [*(one.name for one in (*facts, *inputs)), *own]
     if len(set(names)) != len(names):
-        raise ValueError("docs/sizing.toml gives one name twice")
+        raise ValueError("docs/sizing.toml has the same name twice")
     value = {one.name: one.value for one in (*facts, *inputs)} | own
     return Sizing(facts, inputs, tuple(Start(**one) for one in found["measured"]), measured, value)
 
@@ -140,7 +140,8 @@ def asks_a_day(value: Values, way: Way) -> float:
 
 
 def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
-    """The one formula: from devices to requests, calls of STS and seconds."""
+    """Compute requests, calls of STS and seconds from a number of devices. This is the page's
+    formula."""
     a_day = devices * asks_a_day(value, way)
     peak = a_day / DAY_SECONDS * value["peak_factor"]
     new = (1 - value["served_again"]) * way.asks_sts
@@ -179,7 +180,7 @@ def kept_usd(value: Values, vcpu: float) -> float:
 
 
 def calls_usd(value: Values, vcpu: float, calls: int, seconds: float) -> float:
-    """Return the price of this many calls, each on an instance of its own that then ends."""
+    """Return the price of this many calls, each on its own instance, which then ends."""
     idle = calls * value["released_after_seconds"]
     return usd(value, cu(value, vcpu, calls, calls * seconds, idle))
 
@@ -312,7 +313,7 @@ TABLES: Mapping[str, Callable[[Sizing], Iterator[tuple[str, ...]]]] = {
 def page(text: str, sizing: Sizing) -> str:
     """Return the page's text with new tables. Raises ValueError if a table has no marker."""
     if sorted(TABLES) != sorted(found[1] for found in _BLOCK.findall(text)):
-        raise ValueError(f"docs/sizing.md must have each of these once: {', '.join(TABLES)}")
+        raise ValueError(f"docs/sizing.md must have each of these tables once: {', '.join(TABLES)}")
 
     def table(found: re.Match[str]) -> str:
         head, *rows = (f"| {' | '.join(cells)} |" for cells in TABLES[found[2]](sizing))

@@ -30,7 +30,7 @@ class Plan:
 
     @property
     def tries(self) -> int:
-        """The number of calls that should meet a new instance."""
+        """The number of calls that should reach a new instance."""
         return self.calls - WARM_CALLS
 
 
@@ -39,11 +39,11 @@ def read_plan(env: Mapping[str, str]) -> Plan:
     IDLE_MINUTES, ROUTE and BARE. Raises UsageError."""
     function = read_options({**env, "UPLOAD": "", "ACL": "", "ORIGIN": ""})
     if function.fc2 is not None:
-        raise UsageError("FC2 cannot be measured: the times would include aliyun-fc2's own")
+        raise UsageError("FC2 cannot be measured: the times would include aliyun-fc2's own time")
     bare = read_address(env, "BARE") if env.get("BARE", "").strip() else None
     for name, address in (("URL", function.address), ("BARE", bare)):
         if address and address.scheme == "http" and not address.is_loopback:
-            raise UsageError(f"{name} must be https: others on the way could read the token")
+            raise UsageError(f"{name} must be https: others in the network could read the token")
     how = _word(env, "HOW", WAYS)
     idle_seconds = _whole(env, "IDLE_MINUTES", 6, 1, 60) * 60
     return Plan(

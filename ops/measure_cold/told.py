@@ -49,17 +49,17 @@ def _parts(own: Series, bare: Series) -> Iterator[str]:
     """Say which parts the extra time of a cold call has, as far as they are known."""
     rest, first = _extra(own), _first_call(own)
     names = ["platform", "runtime", "import", "first call"]
-    yield _time("  of it the cold start", [rest], "over a warm call that does the same")
+    yield _time("  of it the cold start", [rest], "more than a warm call that does the same")
     if bare.cold():
         # The platform may start a runtime in advance. Its process is then older than the call.
         starts = [one.process_seconds for one in bare.cold() if one.process_seconds is not None]
         platform = _extra(bare)
         runtime = min(median(starts), platform) if starts else 0.0
         if starts:
-            yield _time("    platform", [platform - runtime], "the bare function's")
-            yield _time("    runtime", [runtime], "the bare function's, until its import")
+            yield _time("    platform", [platform - runtime], "of the bare function")
+            yield _time("    runtime", [runtime], "of the bare function, until its import")
         else:
-            yield _time("    platform and runtime", [platform], "the bare function's")
+            yield _time("    platform and runtime", [platform], "of the bare function")
         rest, names = max(rest - platform, 0), names[2:]
     if first is not None:
         first = min(first, rest)
@@ -68,17 +68,17 @@ def _parts(own: Series, bare: Series) -> Iterator[str]:
     else:
         yield _time(f"    {_joined(names)}", [rest], "the platform does not separate them")
     if not bare.calls:
-        yield "To separate the platform and the runtime: BARE=https://… (docs/sizing.md)."
+        yield "BARE=https://… separates the platform from the runtime (docs/sizing.md)."
 
 
 def _extra(series: Series) -> float:
-    """Return how much longer cold calls took than a warm one that does the same, in seconds."""
+    """Return how many seconds longer cold calls took than a warm call of the same kind."""
     warm = series.warm()
     return median(one.seconds for one in series.cold()) - (warm.seconds if warm else 0)
 
 
 def _first_call(own: Series) -> float | None:
-    """Return how much longer the handler itself took in cold calls; None if that is unknown."""
+    """Return how much longer the handler itself took in cold calls, or None if it is unknown."""
     warm = own.warm()
     cold = [one.invocation_seconds for one in own.cold() if one.invocation_seconds is not None]
     if not cold or warm is None or warm.invocation_seconds is None:
@@ -90,11 +90,11 @@ def _refusals(plan: Plan, calls: Sequence[Seen]) -> Iterator[str]:
     for refusal in _each(calls):
         code = refusal.partition(":")[0]
         if code in _LOGIN_CODES:
-            advice = "Give a valid login as LOGIN, or ROUTE=/health, which needs none"
+            advice = "Give a valid login as LOGIN, or ROUTE=/health, which needs no login"
         elif code == "RouteDisabled":
             advice = "ENABLED_ROUTES closes tokens here; ROUTE=/health is always open"
         elif code == "HTTP 429":
-            advice = "The cap of instances (MAX_INSTANCES) may be reached: try fewer CALLS"
+            advice = "The limit of instances (MAX_INSTANCES) may be reached: try fewer CALLS"
         else:
             advice = f"`make smoke URL={plan.function.address}` says more"
         yield f"Refused: {refusal.rstrip('.')}. {advice}."

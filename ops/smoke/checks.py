@@ -302,7 +302,7 @@ def _failures(session: Session) -> Finding:
     reply = session.call(path=NO_SUCH_PATH)
     faults = contract.failure_faults(reply, 404)
     if not faults and reply.status != 200:
-        return warned(f"errors have HTTP {reply.status}: Android loses their text")
+        return warned(f"errors have HTTP {reply.status}: Android does not show their text")
     return judged(faults, "HTTP 200, StatusCode 404, ErrorCode and ErrorMessage")
 
 
@@ -312,7 +312,7 @@ def _logins(session: Session) -> Finding:
         if contract.token_faults(session.document()):
             return skipped("there is no token to compare with others")
         if session.options.sign or session.options.fc2 is not None:
-            return skipped("no LOGIN; the trigger checks the signature")
+            return skipped("LOGIN is not set; the trigger checks the signature")
         return warned("AUTH=anonymous: anyone who knows the URL gets a token")
     faults = []
     for name, forged in (("none", ""), *_forgeries(login)):
@@ -326,7 +326,7 @@ def _logins(session: Session) -> Finding:
 
 def _unsigned(session: Session) -> Finding:
     if not session.options.sign:
-        return skipped("no SIGN: the trigger is called without a signature")
+        return skipped("SIGN is not set, so the calls have no signature")
     address = session.options.address
     query = {"access_token": session.options.login} if session.options.login else {}
     reply = wire.send(address, Call("GET", "/", {**address.query, **query}))
@@ -336,7 +336,7 @@ def _unsigned(session: Session) -> Finding:
     except NotADocument:
         given = False
     if given:
-        return failed("a token comes without a signature: the trigger's authType is not function")
+        return failed("a token is given without signature: the trigger's authType is not function")
     return passed(f"refused with HTTP {reply.status}")
 
 

@@ -81,7 +81,7 @@ def preflight_headers(origin: str) -> dict[str, str]:
 
 
 def preflight_faults(reply: Reply, origin: str) -> list[str]:
-    """Whether a page of `origin` may then send `Authorization`."""
+    """Return the faults that prevent a page of `origin` from sending `Authorization`."""
     faults = []
     if not 200 <= reply.status < 300:
         faults.append(

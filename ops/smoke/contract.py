@@ -36,7 +36,7 @@ clock skew is a problem too: an expired token may look valid to the client."""
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 _STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
-# It does not match inside of base64, where any four letters can occur by chance.
+# The pattern does not match inside base64, where any four letters can occur by chance.
 _LONG_LIVED = r"(?<![A-Za-z0-9+/=_-])LTAI[A-Za-z0-9]{6,}"
 
 
@@ -102,7 +102,7 @@ def token_faults(document: Document) -> list[str]:
         if fault:
             faults.append(fault)
     if document.get("Code") != "Success":
-        faults.append('Code must be "Success": the Python, Java and CLI credentials_uri demand it')
+        faults.append('Code must be "Success": credentials_uri in Python, Java and CLI requires it')
     if not is_stamp(document.get("LastUpdated")):
         faults.append("LastUpdated must be like 2026-11-23T02:15:11Z: oss2 needs it to refresh")
     scope = document.get("Scope")
@@ -283,7 +283,7 @@ def _stamp_fault(value: object) -> str:
     if re.fullmatch(_STAMP[:-1] + r"\.[0-9]+Z?", value):
         return "has a fraction of a second: iOS then fetches a new token for each request"
     if re.fullmatch(_STAMP[:-1] + r"[+-][0-9:]+", value):
-        return "has an offset, which Android ignores: it would use the token for hours too long"
+        return "has an offset, which Android ignores, so it uses the token for hours too long"
     if re.fullmatch(_STAMP[:-1], value):
         return "lacks the Z: it must be UTC"
     return "must be exactly like 2026-11-23T03:15:11Z; Android reads other forms as 30 s from now"

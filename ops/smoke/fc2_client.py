@@ -3,11 +3,11 @@
 The package knows only the FC 2.0 API (2016-08-15, services and functions). wire.py calls a function
 on FC 3.0 over HTTPS. Version 2.5.2 has these problems, seen in its source and in runs:
 
-- If a GET, HEAD or OPTIONS is answered with 500, 502 or 504, it repeats the call six times, with
-  half a minute between the calls, and then raises. So only POST is used here.
+- If a GET, HEAD or OPTIONS is answered with 500, 502 or 504, aliyun-fc2 repeats the call six times,
+  with half a minute between the calls, and then raises. So only POST is used here.
 - It also repeats a refused connection six times. So wire.reach() tries the connection first.
 - It logs to the root logger: API calls at ERROR with their headers, also the security token, and
-  HTTP calls at DEBUG. So all logging is off during a call.
+  HTTP calls at DEBUG. So logging is switched off during a call.
 - Its API calls raise JSONDecodeError for a 4xx that is not JSON. So `do_http_request` is used.
 """
 

@@ -167,4 +167,4 @@ def _key(env: Mapping[str, str]) -> AccessKey | None:
     try:
         return read_access_key(Reader(env))
     except Misconfiguration as error:
-        raise UsageError(f"{error.variable} is not set, but the other half of the key is") from None
+        raise UsageError(f"{error.variable} is missing: only one half of the key is set") from None

@@ -228,7 +228,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{UNTRUSTED}: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return "it does not speak TLS correctly"
+        return "the server does not speak TLS correctly"
     if isinstance(error, socket.gaierror):
         return UNRESOLVED
     if isinstance(error, ConnectionRefusedError):
@@ -238,5 +238,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ConnectionError):
         return "the connection was closed without an answer"
     if isinstance(error, OSError):
-        return f"it cannot be reached ({error.strerror or type(error).__name__})"
+        return f"the server cannot be reached ({error.strerror or type(error).__name__})"
     return f"the answer is not HTTP ({type(error).__name__})"

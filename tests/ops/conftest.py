@@ -23,7 +23,8 @@ from signed_logins import SECRET
 
 @pytest.fixture(autouse=True)
 def known_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor must not search a Python 3.10 in each test, because that starts several processes."""
+    """Doctor does not search for a Python 3.10 in each test, which would start several
+    processes."""
     monkeypatch.setattr("ops.doctor.machine.compiler", lambda: (this(), ""))
 
 

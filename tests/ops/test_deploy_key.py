@@ -24,7 +24,8 @@ def test_each_right_has_a_reason_and_a_source_and_its_names_are_filled_in() -> N
 
 
 def test_a_package_needs_a_right_that_no_function_is_the_resource_of() -> None:
-    """A key with only "fc:* on this function" was refused at the first request (finding B10)."""
+    """Earlier docs asked for "fc:* on this function, and no more". The first request was refused
+    (finding B10)."""
     (found,) = (one for one in deploy_key.needed({}) if "fc:GetTempBucketToken" in one.actions)
     assert found.resources == ("*",)
 

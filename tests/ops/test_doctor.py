@@ -152,7 +152,7 @@ def test_a_fault_is_one_line_that_names_it(
 def test_the_rights_that_the_roles_need_are_said(
     shell: Env, tmp_path: Path, changes: Env, says: str
 ) -> None:
-    """The needed rights depend on the settings, but no output said this (finding A12)."""
+    """The needed rights depend on the settings. Earlier, no output showed them (finding A12)."""
     found = examined({**shell, **changes}, tmp_path)["roles"]
     assert found == ("PASS", f"make roles prints them in full: {says}")
 
@@ -255,7 +255,7 @@ def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path
 def test_a_secret_without_entropy_is_a_fault_and_is_not_shown(
     shell: Env, tmp_path: Path, name: str, weak: str
 ) -> None:
-    """A secret of 32 bytes that anybody can guess passed (finding A16)."""
+    """Earlier, doctor passed a secret of 32 bytes that anybody can guess (finding A16)."""
     lines = examined({**shell, **CALLBACKS, name: weak}, tmp_path)
     outcome, detail = lines["secrets"]
     assert outcome == "FAIL", lines
@@ -350,7 +350,8 @@ def test_an_s_that_cannot_be_run_is_noticed(shell: Env, tmp_path: Path) -> None:
 
 
 def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: Path) -> None:
-    """Operators who deploy in the console saw two FAIL lines and exit status 1 (finding B13)."""
+    """Earlier, operators who deploy in the console saw two FAIL lines and exit status 1 (finding
+    B13)."""
     (tmp_path / "programs" / "s").unlink()
     (tmp_path / ".s" / "access.yaml").unlink()
     found = examine(shell, tmp_path)
@@ -366,7 +367,8 @@ def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: 
     "changes", [{"HOME": "/no/such/folder"}, {"serverless_devs_config_home": "/no/such/folder"}]
 )
 def test_an_s_without_an_access_is_a_warning(shell: Env, tmp_path: Path, changes: Env) -> None:
-    """Without an access, `s` itself stops at once. Other ways to deploy do not need `s`."""
+    """Without a stored access key, `s` itself stops at once. Other ways to deploy do not need
+    `s`."""
     found = examined({**shell, **changes}, tmp_path)["s access"]
     assert found == ("WARN", "none: `s deploy` needs one; s config add -a default")
 
@@ -555,7 +557,7 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
 def test_what_of_the_env_file_does_not_arrive_is_told_by_name_and_length(
     shell: Env, tmp_path: Path, line: str, says: str
 ) -> None:
-    """A secret that `s` had cut to 44 of its 89 characters passed."""
+    """Earlier, doctor passed a secret that `s` had cut to 44 of its 89 characters."""
     del shell["JWT_SECRET"]
     (tmp_path / ".env").write_text(f"JWT_SECRET={SECRET}\n{line.format(SECRET)}\nOTHER=a#b\n")
     outcome, detail = examined(shell, tmp_path)["env file"]

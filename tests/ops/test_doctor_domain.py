@@ -88,7 +88,8 @@ def test_what_is_no_bare_name_is_a_fault(own: Env, tmp_path: Path, domain: str) 
 def test_a_missing_file_is_a_fault_that_says_what_would_follow(
     own: Env, tmp_path: Path, missing: str
 ) -> None:
-    """The deploy made the function and the trigger, but no limit of instances (finding B9)."""
+    """Without the file, a deploy made the function and the trigger, but not the limit of instances
+    (finding B9)."""
     (tmp_path / "cert" / missing).unlink()
     outcome, detail = line(own, tmp_path)
     assert outcome == "FAIL"

@@ -52,7 +52,8 @@ def test_a_warning_stops_no_deploy_and_shows_no_secret(project: Project) -> None
 
 
 def test_a_fault_stops_a_deploy_before_it_builds(project: Project) -> None:
-    """Required settings were missing, but `s deploy` ended with 0 (findings B9 and B11)."""
+    """Earlier, `s deploy` ended with 0 although required settings were missing (findings B9 and
+    B11)."""
     text = f"JWT_SECRET={SECRET}#{ANOTHER}\nDOMAIN_NAME=up.example.com\n"
     said, is_built = deploy(project, text)
     assert "FAIL  env file" in said

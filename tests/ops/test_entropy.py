@@ -41,7 +41,8 @@ DRAWS = 1000
     ],
 )
 def test_what_a_person_made_up_is_weak(secret: str) -> None:
-    """40 times "a" and four times "password" passed, because they have 32 bytes (finding A16)."""
+    """Earlier, 40 times "a" and four times "password" passed, because they have 32 bytes (finding
+    A16)."""
     assert is_weak(secret)
 
 

@@ -33,13 +33,12 @@ def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
 
 
 def of_function(folder: Path = FUNCTION) -> set[str]:
-    """The values of `code` in error classes. If a code is composed, only the part before its
-    dot."""
+    """The values of `code` in error classes. For a composed code, the part before its dot."""
     return {code.rstrip(".") for code in _of_classes(folder)}
 
 
 def made_up(folder: Path = FUNCTION) -> set[str]:
-    """The composed codes: only the part before the dot."""
+    """The parts before the dot of the codes that are composed."""
     return {code.rstrip(".") for code in _of_classes(folder) if code.endswith(".")}
 
 
@@ -55,7 +54,7 @@ def _of_classes(folder: Path) -> set[str]:
                 value = value.values[0]
                 assert isinstance(value, ast.Constant)
                 assert str(value.value).endswith("."), "a code that is made up begins with a word"
-            # A code that is passed on from elsewhere is not a text in this code.
+            # A code that is passed on from another service is not a constant, so it is skipped.
             if isinstance(value, ast.Constant):
                 found.add(str(value.value))
     return found

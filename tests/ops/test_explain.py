@@ -146,7 +146,7 @@ NOT_VERIFIED = "not verified on the real OSS (assumption 1)"
 
 
 def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
-    """The output "put with an ACL: no" looked like a fact (finding A6)."""
+    """Earlier, the output "put with an ACL: no" looked like a fact (finding A6)."""
     lines = shown(**ALICE)
     needs = ["PutObject", "PutObjectAcl"]
     assert row(lines, "put with an ACL") == ["?", "no", "no", "no", *needs]

@@ -89,8 +89,8 @@ def test_it_says_whose_login_it_is_and_until_when(jwt_env: Env) -> None:
     assert told[3] == "make login: with the claims of JWT_REQUIRE: azp, email_verified"
     told = run_tool("ops.login", seconds=30, CALLER="alice", **jwt_env).stderr.splitlines()
     assert told[1:3] == [
-        "make login: issuer none, as JWT_ISSUER is not set",
-        "make login: audience none, as JWT_AUDIENCE is not set",
+        "make login: issuer none, because JWT_ISSUER is not set",
+        "make login: audience none, because JWT_AUDIENCE is not set",
     ]
 
 

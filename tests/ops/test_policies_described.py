@@ -31,7 +31,7 @@ MARK = "or begin the file with {#- not offered … -#}"
     ],
 )
 def test_a_policy_is_described_by_what_its_tokens_may_do(name: str, allowed: set[str]) -> None:
-    """Four tools and one page had separate lists of policies (finding Code 13)."""
+    """Earlier, four tools and one page had separate lists of policies (finding Code 13)."""
     described = describe(name)
     assert described.allowed == allowed
     assert described.is_confined

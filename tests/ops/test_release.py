@@ -245,7 +245,7 @@ def test_what_is_still_unreleased_makes_a_trial(checkout: Path, tmp_path: Path) 
     assert "Do not publish this text yet.** CHANGELOG.md has no section for this version" in text
     assert "docs/upgrade.md#unreleased" in text
     assert "- Something, which" in text
-    assert report[-1].startswith("A trial, not to be published. Missing: in CHANGELOG.md")
+    assert report[-1].startswith("A trial, not to be published. Missing: a section for it")
 
 
 def test_todays_changelog_and_upgrade_table_make_notes() -> None:

@@ -128,7 +128,7 @@ def with_one_right_less(documents: Documents) -> Iterator[tuple[str, Documents]]
         for place, statement in enumerate(policy["Statement"]):
             for action in statement["Action"]:
                 changed = copy.deepcopy(policy)
-                # A statement needs an action, so the last one becomes an action without use.
+                # A statement must have an action, so its only action becomes one without effect.
                 left = [one for one in statement["Action"] if one != action]
                 changed["Statement"][place]["Action"] = left or ["oss:GetBucketInfo"]
                 yield f"{name} {action}", {**documents, f"{name}-policy": changed}

@@ -146,7 +146,8 @@ def test_a_refused_upload_passes_and_leaves_nothing(function: RunningFunction) -
 def test_a_token_that_publishes_fails_and_its_object_is_private_again(
     open_function: RunningFunction,
 ) -> None:
-    """No check tried this, so a bucket without BlockPublicAccess stayed open (finding A6)."""
+    """Earlier, no check looked for this, so a bucket without BlockPublicAccess stayed open (finding
+    A6)."""
     table, left = checked(open_function)
     assert table.failed == {PUBLIC}, table.text
     table.check(PUBLIC, "FAIL", "everybody can read them", "Block Public Access")
@@ -249,7 +250,7 @@ def test_who_may_not_change_an_acl_overwrites_the_object(open_function: RunningF
 def test_what_a_token_cannot_take_back_the_operators_key_does(
     open_function: RunningFunction, own_key: dict[str, str]
 ) -> None:
-    """The object does not stay public if any way is left (finding A6)."""
+    """The object does not stay public while a way to change that is left (finding A6)."""
 
     def tokens(is_one: Callable[[Exchange], bool]) -> Callable[[Exchange], bool]:
         return lambda exchange: is_one(exchange) and "x-oss-security-token" in exchange.headers
@@ -423,8 +424,8 @@ def test_a_fault_of_our_own_takes_it_back_first(
 
 # Interruptions
 
-# The child would ignore the signals that the test process ignores. So it sets them as in a
-# terminal.
+# A child process ignores the signals that the test process ignores. So this code sets them as in
+# a terminal.
 RUN = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -448,7 +449,7 @@ def test_ctrl_c_waits_until_it_is_private_again(
     when: Callable[[Exchange], bool],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Ctrl-C could have left the object public (finding A6)."""
+    """Without the wait, Ctrl-C would leave the object public (finding A6)."""
     before = tried_in(open_function)
     pressed: list[Exchange] = []
 

@@ -133,7 +133,7 @@ def test_a_trigger_that_refuses_the_signature_is_named(function: RunningFunction
 
 def test_a_trigger_that_answers_without_a_signature_is_named(function: RunningFunction) -> None:
     table = smoke(function.url, SIGN="1", **KEY)
-    table.check("signature", "FAIL", "without a signature", "authType")
+    table.check("signature", "FAIL", "without signature", "authType")
 
 
 # FC 2.0
