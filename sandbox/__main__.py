@@ -315,7 +315,7 @@ def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: 
 def _function(public_key: bytes | None = None) -> ASGIApp:
     """The gateway with the production handler. Raises the ServiceError that /health would report.
 
-    It must be called after _adopt(), because the handler reads os.environ.
+    Call this only after _adopt(), because the handler reads os.environ.
     """
     import index
 
@@ -427,8 +427,8 @@ def _token_headers(
         return {}
     if jwt_secret is None:
         raise UsageError(
-            "AUTH=jwt needs a login. With your own keys only your app's sign-in can make one; "
-            "send it to `make run`: curl -H 'Authorization: Bearer <JWT>' <URL>"
+            "AUTH=jwt needs a login. With your own keys only your app's sign-in can make a login; "
+            "send that login to `make run`: curl -H 'Authorization: Bearer <JWT>' <URL>"
         )
     login = demo_login.make_login(caller or DEFAULT_CALLER, auth, jwt_secret)
     return {"Authorization": f"Bearer {login}"}

@@ -20,7 +20,8 @@ from token_service.login import callers
 from token_service.settings import variables
 from token_service.settings.reading import Settings
 
-# This command is one line, so that it can be copied. docs/start.md has the script of the command.
+# This command is one line, so that it can be copied. docs/start.md has the same command as a
+# script.
 _PUT = (
     "import json, oss2, sys; t = json.load(open('token.json')); s = t['Scope']; "
     "a = oss2.StsAuth(t['AccessKeyId'], t['AccessKeySecret'], t['SecurityToken'], "
@@ -119,7 +120,7 @@ def of_cloud(url: str, settings: Settings) -> str:
             *_facts(url, settings),
             "",
             "Try:  curl with that token URL. Everybody who knows the URL gets real tokens; web "
-            "pages do not.",
+            "pages get none.",
             "The URL is printed only here, and the next run has another one.",
             "Ctrl-C ends it.",
         ]

@@ -1,7 +1,7 @@
 """The sandbox's cloud: the account, key, role and bucket that the function's environment names.
 
-All of it is stored in one folder (.sandbox/), so objects and tokens are still valid in the next
-run.
+The whole cloud is stored in one folder (.sandbox/), so objects and tokens are still valid in the
+next run.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
 
     The role may do everything under the prefix, and nothing outside. So the policy decides what a
     token may do, and no policy can allow more than the role. The function's key also signs URLs
-    and forms, and lists uploads. For these it may only put (also in parts), get and list under the
-    prefix.
+    and forms, and lists uploads. For these purposes the key may only put (also in parts), get and
+    list under the prefix.
     """
     # These readers strip spaces around values, as the function does.
     settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
@@ -257,7 +257,7 @@ def oss_app(
     callback_urls: frozenset[str] | None = None,
     notes: RequestNotes | None = None,
 ) -> ASGIApp:
-    """The application of OSS, with the options of oss.Site. It keeps its answers to pages in
+    """The application of OSS, with the options of oss.Site. OSS's answers to pages are kept in
     `notes`."""
     app = oss.create_app(
         made.storage,

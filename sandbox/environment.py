@@ -255,6 +255,6 @@ def _common(env: Mapping[str, str]) -> dict[str, str]:
 
 def _overlaid(made: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
     filled = {name: env.get(name) or value for name, value in made.items()}
-    # For these two, an empty value differs from a missing one.
+    # For these two variables, an empty value differs from a missing value.
     filled.update({n: env[n] for n in ("ALLOWED_ORIGINS", "OBJECT_PREFIX") if n in env})
     return {**env, **filled}

@@ -74,7 +74,7 @@ class AccessKey:
 
 @dataclass(frozen=True)
 class Role:
-    """A role: `arn` like acs:ram::ACCOUNT:role/NAME, `trusted` the ARNs that may assume it.
+    """A role. `arn` is like acs:ram::ACCOUNT:role/NAME. `trusted` are the ARNs that may assume it.
 
     A trusted acs:ram::ACCOUNT:root stands for everybody in that account. A trusted role's ARN
     stands for the sessions of that role (vendor documentation of trust policies).
@@ -87,7 +87,8 @@ class Role:
     max_session_seconds: int = 3600
 
     def trusts(self, identity: Identity) -> bool:
-        """Whether the role's trust policy names this identity, which also needs sts:AssumeRole."""
+        """Whether the role's trust policy names this identity. To assume the role, the identity
+        also needs sts:AssumeRole."""
         arn = identity.arn
         names = {arn, f"acs:ram::{identity.account_id}:root"}
         if ":role/" in arn:
@@ -271,7 +272,7 @@ class Identities:
         ):
             raise InvalidSecurityToken
         raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        # Base64's last character has unused bits: accept only the spelling that we make.
+        # Base64's last character has unused bits, so only the spelling that we make is accepted.
         if _base64(raw) != encoded:
             raise InvalidSecurityToken
         content, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]

@@ -86,7 +86,8 @@ def _of_default_route() -> str:
         raise Misconfiguration(
             "LAN",
             f"{address}, the address of the default route, is not private (10.0.0.0/8, "
-            "172.16.0.0/12, 192.168.0.0/16); choose another of its addresses: LAN=192.168.…",
+            "172.16.0.0/12, 192.168.0.0/16); choose another address of this machine: "
+            "LAN=192.168.…",
         )
     return address
 

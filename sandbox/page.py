@@ -23,7 +23,7 @@ from token_service.settings.reading import Settings
 
 PATH = "/app/"
 _METHODS = ("GET", "HEAD")
-# This table is used because the machine's own may differ. Files with other endings are not served.
+# The machine's own table may differ, so this one is used. Files with other endings are not served.
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",

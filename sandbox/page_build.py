@@ -1,8 +1,8 @@
 """Builds the page, web/page -> dist/web: alone (make web), or in the background of `make run`.
 
 The build needs Node.js and npm, and only Python's standard library. One build runs at a time, and
-others wait. After waiting, a build in the background checks whether it is still needed. The child
-processes of a build end with it. If `make run` ends, its build ends too, even after a kill.
+others wait. After waiting, a build in the background checks whether it is still needed. When a
+build ends, its child processes end too. When `make run` ends, even by a kill, its build ends too.
 """
 
 from __future__ import annotations

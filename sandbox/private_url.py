@@ -3,8 +3,8 @@ answer, and web pages get none.
 
 Other users and processes of the machine can reach 127.0.0.1 too, so every path begins with a random
 segment. A page could learn this segment (for example from a log), so requests that a browser sends
-for a page are refused. A Host other than loopback is refused too, because a stranger could bind the
-name of his page to 127.0.0.1. A refused request never reaches the function or STS.
+for a page are refused. A Host other than loopback is refused too, because a stranger could bind
+another name to 127.0.0.1. A refused request never reaches the function or STS.
 """
 
 from __future__ import annotations

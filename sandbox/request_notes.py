@@ -158,7 +158,7 @@ def _noted(scope: Scope, server: str, status: int, body: bytes, error: object) -
             }
     elif server == "function":
         said = _json(body)
-        # The body has the true status. The HTTP status is always 200 for apps on phones.
+        # The body has the true status. Over HTTP an error may have status 200, for phones.
         if isinstance(said.get("StatusCode"), int):
             note["Status"] = said["StatusCode"]
         code = said.get("ErrorCode")

@@ -28,7 +28,7 @@ def readings(
     default_bucket: str | None,
     cnames: Mapping[str, str],
 ) -> list[Target]:
-    """Return the readings of the URL, the most likely first; never empty.
+    """Return the readings of the URL, the most likely first. There is at least one.
 
     A host in `cnames` (name -> bucket) has only one reading: that bucket. Such a URL never means
     the service or another bucket, even if its path begins with the name of another bucket.

@@ -230,7 +230,7 @@ def _v1_query(request: SignedRequest, site: Site) -> _Claim:
     expires = _query_value(request, "Expires")
     if not re.fullmatch("[0-9]{1,18}", expires):
         raise invalid_argument("Expires must be a number of seconds.", "Expires", expires)
-    # Checked before the signature, as OSS does.
+    # This is checked before the signature, as in OSS.
     if int(expires) < site.clock():
         raise _expired(int(expires), site)
     return _v1_claim(
@@ -261,9 +261,9 @@ def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
     values = {name: value for name, _, value in parts}
     if len(values) != len(parts) or not {"Credential", "Signature"} <= values.keys():
         raise invalid_argument("Authorization header is invalid.", "Authorization")
-    # Some SDKs send no x-oss-date, so the Date header counts. Android's SDK sends it in the form of
-    # x-oss-date. aliyun-oss-go-sdk (and so ossutil 1) sends it in HTTP's form, and signs that text
-    # (seen in its auth.go).
+    # Some SDKs send Date instead of x-oss-date. Android's SDK sends a Date in the form of
+    # x-oss-date. aliyun-oss-go-sdk (and so ossutil 1) sends a Date in HTTP's form, and signs the
+    # text of this header (seen in its auth.go).
     timestamp = request.headers.get("x-oss-date")
     if timestamp is None:
         timestamp = request.headers.get("date", "")
@@ -330,7 +330,7 @@ def _v4_claim(
     scope = _scope(credential, timestamp, site, place)
     names = _additional(additional, request)
     pairs = [pair for pair in request.raw_query if pair[0] != "x-oss-signature"]
-    # For an empty value, the documentation signs "name". ali-oss signs some of them as "name=".
+    # For an empty value, the documentation signs "name". ali-oss signs "name=" for some parameters.
     spellings = [[(name, value, False) for name, value, _ in pairs], pairs]
 
     def attempts(secret: str, target: Target) -> list[_Attempt]:

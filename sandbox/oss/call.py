@@ -21,8 +21,8 @@ class Site:
     Without a `callback_signer` OSS sends no callbacks. With `takes_v1` it accepts signature V1, as
     for old buckets of old accounts. `cnames` maps each domain that is bound to a bucket (a host
     name in lower case, without a port) to this bucket. With `is_public_closed` all other hosts
-    refuse data calls (public_endpoint.py). Callbacks are sent only to `callback_urls`, or to all
-    loopback addresses if it is None.
+    refuse data calls (public_endpoint.py). Callbacks are sent only to `callback_urls`. If this is
+    None, they may be sent to all loopback addresses.
     """
 
     storage: Storage
@@ -79,7 +79,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Need:
-    """An action on a target that a request needs to be allowed; `context` as in ram.Access."""
+    """An action on a target that must be allowed to a request. `context` is that of ram.Access."""
 
     action: str
     target: Target

@@ -1,7 +1,7 @@
 """The RSA key with which OSS signs its callbacks.
 
-The sandbox has its own key. The signature follows the vendor's documentation. The sample for
-production there verifies a signature in this way.
+The sandbox has its own key. The signature follows the vendor's documentation. The vendor's sample
+for production verifies signatures in this way.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CallbackSigner:
 
     @property
     def public_key(self) -> bytes:
-        """The public key as OSS publishes its own: SPKI in PEM."""
+        """The public key in the format in which OSS publishes its own key: SPKI in PEM."""
         return self._key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )

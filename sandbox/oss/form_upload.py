@@ -1,7 +1,7 @@
 """Handles PostObject: a form is read, authenticated, authorized, and then executed.
 
 This is the same order as in app.py, but here all checked data are in the body. The sender and the
-authorization are known when the file begins. No byte of the file is written before.
+authorization are known when the file begins. No byte of the file is written before that.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Resize:
 
     `long` and `short` are the longer and the shorter side. They count only if `width` and `height`
     are both missing. With `limit`, a source stays unchanged if a side would become larger, except
-    with `percent`. The modes with this limit are not verified on the real OSS (assumption 21).
+    with `percent`. In which modes `limit` works is not verified on the real OSS (assumption 21).
     `color` fills the area that mode "pad" adds.
     """
 
@@ -125,8 +125,9 @@ Step = Resize | Crop | Rotate | Watermark
 
 @dataclass(frozen=True)
 class Instructions:
-    """The steps in their order, and the actions for the whole image, whose order does not matter.
+    """The steps in their order, and the actions for the whole image.
 
+    It does not matter where the actions for the whole image stand among the steps.
     `format` is "" for the format of the source. `auto_orient` turns the source by its EXIF data,
     before the first step. `info` must be the only action, since it returns JSON about the source
     instead of an image.

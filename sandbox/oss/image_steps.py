@@ -1,4 +1,4 @@
-"""Single steps of image processing, drawn: resize, crop, rotate, watermark.
+"""Draws the single steps of image processing: resize, crop, rotate, watermark.
 
 Each step takes a decoded image and makes another one. Limits are from the vendor's documentation.
 Three things are not verified on the real OSS (assumption 21): the corners of a rotated image, the

@@ -287,7 +287,7 @@ def _quality(image: Image.Image, wanted: Quality | None) -> int:
 
 
 def _source_quality(image: JpegImageFile) -> int:
-    """Estimate the quality, 1 to 100, that a JPEG was saved with from its quantization."""
+    """Estimate from the quantization of a JPEG the quality (1 to 100) that it was saved with."""
     table = image.quantization.get(0, [])
     if not table:
         return 100

@@ -62,7 +62,7 @@ _HEADERS: Mapping[str, frozenset[str]] = {
 }
 _CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
-# Parameters beside the sub-resources that choose the operation.
+# The parameters of each operation. Sub-resources, which choose the operation, are not listed here.
 _PARAMETERS: Mapping[str, frozenset[str]] = {
     operation: frozenset(names.split())
     for operation, names in {
@@ -137,5 +137,5 @@ def _check_header(operation: str, method: str, name: str, value: str) -> None:
 def _conditional(name: str, operation: str) -> OssError:
     """Make the refusal of a condition on a write (the EC is from the vendor's documentation)."""
     message = "A header you provided implies functionality that is not implemented."
-    written = f"{message} The sandbox knows no {name.title()} with {operation}."
+    written = f"{message} The sandbox does not implement {name.title()} with {operation}."
     return OssError(400, "NotImplemented", written, "0017-00000245")

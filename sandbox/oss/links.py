@@ -76,7 +76,7 @@ def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
     if info is None or info.type != TYPE:
         return call, None
     target = Target(call.bucket, unquote_to_bytes(info.headers[_TARGET]).decode())
-    # Authorize before the lookup: a refusal must not reveal whether the target exists.
+    # Authorize before the lookup, since a refusal must not reveal whether the target exists.
     authorize(call, [Need("oss:GetObject", target)], site)
     found = site.storage.find(target.bucket, target.key)
     headers = {"x-oss-object-type": TYPE}

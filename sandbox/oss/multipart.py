@@ -148,8 +148,8 @@ def list_parts(call: Call, site: Site) -> Response:
 def complete(call: Call, site: Site, body: bytes) -> Stored:
     """CompleteMultipartUpload: make the object from the parts that the body lists.
 
-    With x-oss-complete-all: yes it is made from all parts. Without any part the object is empty:
-    alibabacloud-oss-go-sdk-v2 uploads an empty stream in this way
+    With the header x-oss-complete-all: yes, the object is made from all parts. Without any part the
+    object is empty. alibabacloud-oss-go-sdk-v2 uploads an empty stream in this way
     (TestUploaderUploadFromTeeReader). The ETag of an empty object is not verified on the real OSS
     (assumption 64).
     """

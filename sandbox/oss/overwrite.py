@@ -41,8 +41,8 @@ _SESSIONS = re.compile(r"arn:sts::[0-9*]+:[a-z*-]+/[A-Za-z0-9.*_-]+/[A-Za-z0-9.@
 
 @dataclass(frozen=True)
 class OverwriteRule:
-    """One rule. Without `principals` it binds everybody, also the account itself. In a principal,
-    "*" matches any characters."""
+    """One rule. Without `principals` the rule binds everybody, also the account itself. In a
+    principal, "*" matches any characters."""
 
     id: str
     prefix: str = ""

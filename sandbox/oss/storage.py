@@ -239,8 +239,8 @@ class Storage:
         self._data = root / "data"
         self._data.mkdir(parents=True, exist_ok=True)
         self._clock = clock
-        # Every process holds a shared lock on the open folder. Only a process that is alone may
-        # decide which files are unused.
+        # Every process holds a shared lock on the open folder. Only a process that is the folder's
+        # only user may decide which files are unused.
         self._folder_lock = (root / "lock").open("w")
         self._lock = threading.RLock()
         self._leases: Counter[str] = Counter()
@@ -364,9 +364,9 @@ class Storage:
         overwrite: bool = True,
         kind: str = "Normal",
     ) -> ObjectInfo:
-        """Store finished bytes as an object. Without `overwrite`, an existing object stays.
+        """Store finished bytes as an object.
 
-        Raises FileAlreadyExists.
+        Raises FileAlreadyExists if the object exists and `overwrite` is false.
         """
         made = ObjectInfo(
             key,

@@ -58,8 +58,8 @@ def parse(body: bytes, root: str) -> ElementTree.Element:
 
     A Key may hold control characters, raw or as references. oss2, alibabacloud-oss-v2 and the Go
     SDKs send them to delete such keys (oss2's test_chinese.py, TestDeleteObjectsNormal of
-    aliyun-oss-go-sdk), but expat would refuse them. Raises OssError MalformedXML. This includes
-    every document type, since its entities could multiply or load files.
+    aliyun-oss-go-sdk), but expat would refuse them. Raises OssError MalformedXML. A document type
+    is always refused, since its entities could multiply or load files.
     """
     # While expat parses, a placeholder stands for these characters. It is random, so a client
     # cannot guess it.
@@ -92,7 +92,7 @@ def parse(body: bytes, root: str) -> ElementTree.Element:
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(body, True)
-    # An unknown encoding is a LookupError, a wrong one is a ValueError.
+    # expat raises LookupError for an unknown encoding, and ValueError for a wrong encoding.
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise malformed_xml(str(error)) from None
     document = builder.close()

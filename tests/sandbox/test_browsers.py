@@ -193,7 +193,7 @@ def test_where_there_is_no_page_the_line_leads_nowhere() -> None:
         assert "<a" not in site.ask("/", FIREFOX)[2]
 
 
-# As make run puts it together
+# The whole application of make run
 
 
 @pytest.fixture(scope="module")

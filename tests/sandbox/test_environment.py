@@ -339,7 +339,7 @@ def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:
 def test_what_somebody_else_believes_is_made_for_no_page_and_no_demo_login(
     name: str, value: str
 ) -> None:
-    """A1: otherwise every page could sign in as any user and get a seal that production trusts."""
+    """Otherwise every page could sign in as any user and get a seal that production trusts (A1)."""
     env = made(name, **{name: value})
     assert "ALLOWED_ORIGINS" not in env
     assert "JWT_SECRET" not in env

@@ -752,7 +752,7 @@ def test_the_documentations_sample_is_signed_text_for_text() -> None:
 
 
 def test_the_verification_accepts_the_vendors_own_signature() -> None:
-    """So an app's server can verify callbacks of the sandbox in the same way as the vendor's."""
+    """An app's server can verify callbacks of the sandbox and of the real OSS in the same way."""
     key = (
         b"-----BEGIN PUBLIC KEY-----\n"
         b"MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs\n"

@@ -54,7 +54,7 @@ CONTROL = [
 
 @pytest.fixture(params=[False, True], ids=["open", "closed"])
 def either(request: pytest.FixtureRequest, tmp_path: Path, oss_server: Server) -> Iterator[Oss]:
-    """An OSS whose bucket has a domain. Its public endpoint is open in one run, closed in another."""
+    """An OSS whose bucket has a domain. Its public endpoint is open, or closed in a second run."""
     with _running(tmp_path, oss_server, is_public_closed=request.param) as oss:
         yield oss
 

@@ -224,8 +224,8 @@ def test_a_condition_on_what_is_written_is_refused_and_the_old_stays(
     """Sources: EC 0017-00000245 in the vendor's error pages, TestPutObjectNegative of
     aliyun-oss-go-sdk.
 
-    For PutObject this is documented. That OSS refuses it for other writes is not verified on the
-    real OSS.
+    For PutObject the refusal is documented. That other writes are refused as well is not verified
+    on the real OSS.
     """
     refused = (*NOT_IMPLEMENTED, "0017-00000245")
     headers = {name: value}

@@ -143,7 +143,8 @@ def test_the_etag_is_made_of_the_parts_etags(bucket: oss2.Bucket) -> None:
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_no_parts_make_an_empty_object(bucket: oss2.Bucket, everything: bool) -> None:
-    """alibabacloud-oss-go-sdk-v2 uploads an empty stream so (TestUploaderUploadFromTeeReader)."""
+    """alibabacloud-oss-go-sdk-v2 uploads an empty stream in this way
+    (TestUploaderUploadFromTeeReader)."""
     upload_id, _ = begun(bucket)
     headers = {"x-oss-complete-all": "yes"} if everything else {}
     bucket.complete_multipart_upload("a", upload_id, None if everything else [], headers)

@@ -39,7 +39,7 @@ def test_no_answer_is_dated_before_it_was_made() -> None:
     with in_background([service]):
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
         with closing(connection):
-            # The loop takes longer than a second, so it always crosses the turn of a second.
+            # The loop takes longer than a second, so the current second changes while it runs.
             for _ in range(24):
                 connection.request("GET", "/")
                 answer = connection.getresponse()
