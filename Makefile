@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# These two files say that the packages are installed, so the second run starts at once: READY for tests and
-# checks, READY_RUN for all other targets. If READY exists, it counts for both.
+# These two files say which packages are installed, so the second run starts at once. READY is for tests and
+# checks, READY_RUN is for all other targets. If READY exists, it counts for both.
 READY := $(VENV)/.ready
 READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
 # Only `make mutants` and `make coverage` install the packages that measure the tests.
@@ -25,7 +25,8 @@ TARGETS := $(shell awk -F: '/^[a-z-]+:.*$(HASHES) / {print $$1}' $(HERE))
 override HELP = awk -F ':.*$(HASHES) ' 'BEGIN {print "For users and operators:"} /^$(HASH) For maintainers/ {print "\nFor those who change the project:"} /^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
-# An unknown target stops make before it does anything. This is so with -n too, and if a file has that name.
+# An unknown target stops make before it does anything. This also happens with -n, and if a file has the same
+# name as the target.
 UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run %/.ready-measure,$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
 $(shell $(HELP) >&2)
@@ -152,7 +153,7 @@ format: $(READY) ## format the code, and fix what lint can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY_RUN) ## make configuration.md and errors.md of docs/ and docs/zh/, assumptions.md, tables of sizing.md
+docs: $(READY_RUN) ## make the generated pages: configuration.md and errors.md in both languages, assumptions.md, tables of sizing.md
 	@$(BIN)/python -m ops.reference
 
 bench: $(READY) ## measure the deployed package and its peers: [QUICK=1] [WRITE=1]; BASE=commit compares with that commit only

@@ -300,7 +300,7 @@ def test_a_download_is_signed_by_a_session_that_lives_as_long_as_it_may(
     ask: Ask, server: ScriptedSts
 ) -> None:
     """A URL expires with the session that signs it, and one session serves all downloads of a
-    caller. So the session lasts as long as the operator allows, also if a token lasts shorter."""
+    caller. So the session lasts as long as the operator allows, even if a token expires earlier."""
     settings = {
         "POLICY_FILE": "bucket_read_policy",
         "TOKEN_EXPIRE_TIME": "900",

@@ -159,7 +159,7 @@ def test_a_caller_who_wants_too_many_new_tokens_is_told_to_wait(
     error = ask(object="c")
     assert (error["StatusCode"], error["ErrorCode"]) == (429, "Throttling.Caller")
     assert len(server.requests) == 2
-    # A token that is served again does not count, and each caller has an own rate limit.
+    # A token that is served again does not count, and each caller has a separate limit.
     assert ask(object="a")["StatusCode"] == 200
     assert ask("bob", object="c")["StatusCode"] == 200
     query = {"access_token": login(), "object": "c"}

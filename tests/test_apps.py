@@ -243,7 +243,7 @@ def test_the_parts_of_one_upload_go_on_over_new_tokens(where: str, cloud: Runnin
 def test_an_object_lies_under_the_prefix_of_the_token_that_it_is_sent_with(
     where: str, cloud: RunningCloud
 ) -> None:
-    """Another user has logged in meanwhile. The previous user's folder gets none of their files."""
+    """Another user has logged in meanwhile. No file goes to the previous user's folder."""
     before, after = f"before-{where}", f"after-{where}"
     answers = said(ended(cloud, answer_of(cloud, before)), answer_of(cloud, after))
     (done,) = use(where, {"answers": answers, "files": FOUR})

@@ -31,7 +31,8 @@ COMPUTED_IMPORTS = {
     # The way to log in that AUTH names is loaded.
     "token_service.settings.reading": 1,
 }
-"""The only modules that load modules of a higher floor. Their callers do not name these modules."""
+"""The only modules that load modules of a higher floor. Code that calls them does not know which
+module they load."""
 
 OUR_OWN = {"sandbox", "ops", "bench", "tests"}
 FORMER = set(
@@ -50,7 +51,7 @@ MAX_VARIABLES = 41
 MAX_FIRST = 12
 """The maximum number of variables that are for everybody."""
 MIN_MODULES = 3
-"""The minimum number of modules in a folder. With fewer, one module is enough."""
+"""The minimum number of modules in a folder. With fewer, one module without a folder is enough."""
 
 
 @pytest.fixture(scope="module")

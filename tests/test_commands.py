@@ -96,7 +96,7 @@ class ByTest:
 
 @dataclass(frozen=True)
 class NotRun:
-    """No test runs the block, for this reason."""
+    """No test runs the block, and `reason` says why."""
 
     reason: str
 

@@ -100,7 +100,7 @@ def url_for(cloud: RunningCloud, size: int = MOST, **wishes: str) -> Answer:
 
 
 def send(url: str, headers: Mapping[str, str], body: bytes, method: str = "PUT") -> tuple[int, str]:
-    """Send a request unchanged. Add a Content-Length if the headers have neither that nor a
+    """Send a request unchanged. Add a Content-Length if the headers have no Content-Length and no
     Transfer-Encoding."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)

@@ -165,8 +165,8 @@ def test_it_has_each_error_of_the_catalogue_and_no_other() -> None:
     platform = set(SCHEMAS["PlatformError"]["properties"]["ErrorCode"]["enum"])
     assert errors_in_code().keys() | platform == of("function")
     assert not errors_in_code().keys() & platform
-    # OwnCode lists only our own codes, without the codes of STS and OSS that are passed on. So such
-    # a code cannot hide that the list of a route lacks one of ours.
+    # OwnCode lists only our own codes, without the codes of STS and OSS that are passed on.
+    # Otherwise a code that is passed on could hide that a route's list lacks one of our codes.
     passed_on = of("STS") | of("OSS")
     assert sorted(SCHEMAS["OwnCode"]["enum"]) == sorted(errors_in_code().keys() - passed_on)
     for source, name in (("STS", "StsRefused"), ("OSS", "OssRefused")):

@@ -1,9 +1,9 @@
 """The page that `make run` serves at /app/, in Chromium: a user's actions, and interruptions. The
 scripts tests/web/page_*.mjs control the page. They use full_page.mjs.
 
-Each test also checks the whole page: no error on the console, no violation of its security policy
-or of axe-core's rules in either theme, and no secret in the document, in storage, in an address or
-in the panel.
+Each test also checks the whole page. The console has no error, and the page violates neither its
+security policy nor axe-core's rules in both themes. No secret is in the document, in storage, in an
+address or in the panel.
 """
 
 from __future__ import annotations

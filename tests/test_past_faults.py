@@ -379,7 +379,7 @@ def test_a4_urls_forms_and_listings_are_shared_out_too(env: Env) -> None:
             )
 
 
-# A9: by a wish, a token outlived its login by hours
+# A9: with a wish, a token was valid for hours longer than its login
 
 
 def test_a9_sixty_asks_of_a_login_with_five_minutes_left_cost_one_call_of_sts(env: Env) -> None:

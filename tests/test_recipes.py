@@ -250,7 +250,7 @@ def ask(tree: Path, env: Mapping[str, str], path: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_nothing_is_forgotten(recipe: Recipe) -> None:
-    """The present tree has all steps of the recipe for everything in it."""
+    """In the present tree, no step of the recipe was forgotten."""
     assert recipe.check(ROOT) == []
 
 

@@ -35,8 +35,8 @@ def tally(*samples: Sample) -> Tally:
 def looks(
     megabytes: float = 0.0, descriptors: float = 0.0, threads: float = 0.0, *, jump: float = 0.0
 ) -> list[Sample]:
-    """Ten samples, a minute apart. Each has more of everything by the given numbers. `jump` is
-    added to the memory of the third one."""
+    """Ten samples, a minute apart. Each is larger than the one before by the given numbers. `jump`
+    is added to the memory of the third one."""
     return [
         Sample(
             float(number),

@@ -36,7 +36,7 @@ const { metafile } = await build({
 });
 await Promise.all([
   cp(path.join(PAGE, 'index.html'), path.join(fresh, 'index.html')),
-  // For users who copy the code that the page shows.
+  // The client is for users who copy the code that the page shows.
   cp(path.join(WEB, 'client'), path.join(fresh, 'client'), { recursive: true }),
   writeFile(path.join(fresh, 'config.json'), `${JSON.stringify(CONFIG, null, 2)}\n`),
   writeFile(path.join(fresh, 'licenses.txt'), await licenses(metafile)),

@@ -39,7 +39,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Import(NamedTuple):
-    """An import: the module, what it imports, and the line. `when_loaded` is false in a call."""
+    """An import: the module, what it imports, and the line. `when_loaded`: not in a function."""
 
     importer: str
     imported: str
@@ -186,8 +186,8 @@ def numbers_without_a_word(folder: Path) -> list[str]:
 
 
 def fields_without_a_unit(folder: Path) -> list[str]:
-    """Fields of public classes that are a time or a size by their name, if the docstring of the
-    class has no unit for them."""
+    """Fields of public classes with a time or a size in their names, if the docstring of the class
+    has no unit for them."""
     wrong = []
     for name, path in modules(folder).items():
         for kind in classes(path).values():

@@ -75,7 +75,7 @@ class Table:
         return len(self.failed)
 
     def lines(self) -> list[str]:
-        """The table as text. A failed case that reported nothing is in it by its name."""
+        """The table as text. A failed case that reported nothing is listed by its name."""
         cells = [_HEAD]
         names = {*self.rows, *self.failed, *self.untried}
         known = {name: self.rows.get(name, Row("", "", 0, "", 0.0)) for name in names}

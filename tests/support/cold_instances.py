@@ -55,7 +55,7 @@ class Instances:
         self._free.clear()
 
     def ask(self, exchange: Exchange) -> None:
-        """Give a request that comes in an instance."""
+        """Assign an instance to an incoming request."""
         with self._lock:
             self.requests.append(exchange)
             # The first `together` requests are all there before one of them is answered, so each

@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def blocks(language: str, page: Path) -> list[str]:
-    """The blocks of a language in a page; the language has the name that is behind the fence."""
+    """The blocks of a language in a page. The language is the word after the block's fence."""
     found = re.findall(
         rf"^( *)```{language}\n(.*?)^\1```$", page.read_text(encoding="utf-8"), re.M | re.S
     )

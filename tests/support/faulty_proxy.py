@@ -60,7 +60,7 @@ def faulty(
     framed: bool = True,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
-    """Serve `url` with a fault in each answer, and `before` in each request; yields the new URL.
+    """Serve `url`; call the fault with each answer, and `before` with each request; yields the URL.
 
     Without `framed` the answer has no Content-Length, and ends when the connection closes.
     """

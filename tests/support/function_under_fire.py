@@ -108,13 +108,13 @@ class Function:
         return self.app.respond(lambda: request)
 
     def callback(self) -> Request:
-        """The callback that OSS posts. This takes a token first, for the seal in it."""
+        """The callback that OSS posts. It needs the seal in a token, so this gets a token first."""
         scope = json.loads(self.ask("/").body)["Scope"]
         return self.signer.call(scope, **about("my-bucket", KEY, ETAG, SIZE))
 
     @property
     def inner(self) -> list[str]:
-        """Texts that no error answer may hold."""
+        """Texts that no error answer may contain."""
         ports = [str(server.port) for server in self.servers.values()]
         keys = [self.app.env[f"ALIBABA_CLOUD_ACCESS_KEY_{half}"] for half in ("ID", "SECRET")]
         made = [*keys, *SECRETS.values(), *list(CREDENTIALS.values())[:3], self.login]

@@ -66,8 +66,8 @@ def run_in(
 
 @contextmanager
 def serving(folder: Path, command: Iterable[str], **variables: str) -> Iterator[str]:
-    """Start a reader's server as a process, and wait until it accepts connections. `{port}` in the
-    command and the variable PORT give it its port. Yields its URL."""
+    """Start a reader's server as a process, and wait until it accepts connections. The server gets
+    its port by `{port}` in the command, and by the variable PORT. Yields its URL."""
     port = free_port()
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(

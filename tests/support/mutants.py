@@ -1,7 +1,7 @@
 """`make mutants ROOM=login`: changes the code of a room, and lists the changes its tests miss.
 
 mutmut makes one change (a mutant) at a time in the functions of a room (a folder of
-`token_service`), and runs the room's tests that reach the changed code. If all of them pass, the
+`token_service`). It runs the room's tests that reach the changed code. If all of them pass, the
 mutant has survived. Each survivor is in `tests/mutants.toml`, with the reason why it has no test.
 
 Everything happens in a copy of the tree, `build/mutants/<room>`. An interrupted run continues where
@@ -41,7 +41,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "settings": ("tests/settings",),
     "grant": ("tests/grant",),
     "login": ("tests/login",),
-    # The tests of signing/multipart.py are those of the one route that uses it.
+    # Only one route uses signing/multipart.py, and the tests of that route test it.
     "signing": ("tests/signing", "tests/routes/test_multipart.py"),
     "callback": ("tests/callback",),
     "token": ("tests/token",),
@@ -59,7 +59,7 @@ REPORT_SECONDS = 20
 
 _SURVIVED, _REACHED_BY_NO_TEST = 0, 33
 _INTERRUPTED, _BROKEN = 2, 255
-# The signals that end a test process after its time: SIGXCPU, or SIGKILL a second later.
+# The signals that end a test process that takes too long: SIGXCPU, or SIGKILL a second later.
 _OUT_OF_TIME = (-24, -9)
 _STRING = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
 _LEFT_OUT = shutil.ignore_patterns(
@@ -241,8 +241,8 @@ def prepare(room: str, folder: Path, *, only_survivors: bool = False) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     _copy_tree(folder, room)
     _forget(folder, survivors=only_survivors)
-    # Write this first, even if the run fails later: mutants that the earlier tests killed are not
-    # a result of the present tests.
+    # Write this before the run, which may fail. A mutant that the earlier tests killed is not a
+    # result of the present tests.
     before.write_text("" if only_survivors else now, encoding="utf-8")
     sources.write_text(now.partition(" ")[0], encoding="utf-8")
 
@@ -342,9 +342,9 @@ def _alone(room: str) -> Iterator[int]:
 
 
 def run(room: str, folder: Path, lock: int) -> None:
-    """Let mutmut try all mutants that have no result yet. Raises Failed with its last lines if it
-    fails, and KeyboardInterrupt after an interrupted mutmut has ended. `lock` is a descriptor that
-    mutmut keeps open."""
+    """Let mutmut try all mutants that have no result yet. Raises Failed with mutmut's last lines if
+    mutmut fails. Raises KeyboardInterrupt after an interrupted mutmut has ended. `lock` is a
+    descriptor that mutmut keeps open."""
     # Mutated code gets none of the developer's keys. CI is left out too: the copy has no packages
     # of Node.js, so some tests are skipped there, and with CI they would fail.
     environ = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
@@ -474,7 +474,8 @@ def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
 
 def is_of_a_text(mutant: Mutant) -> bool:
     """Whether the mutant changes only the letters of a text for people. mutmut writes the text in
-    capitals, in small letters, or between XX and XX. A removed or another text does not count."""
+    capitals, in small letters, or between XX and XX. If a text is removed or replaced, that is
+    another kind of change."""
     was, now = (re.sub(r"XX(?=[\"'])|(?<=[\"'])XX", "", text) for text in mutant[2:])
     if was.lower() != now.lower():
         return False

@@ -14,7 +14,7 @@ oss         oss/user-guide/ram-policy-overview
 
 These rules are not verified on the real OSS, because no page has them:
 - A condition is false if the request does not have its key, or if a value cannot be read as the
-  operator's type. This holds for negative operators too.
+  operator's type. This is also true for negative operators.
 - A resource is compared field by field, with wildcards in each field, and with case.
 - StringEqualsIgnoreCase compares letters outside of ASCII as this module does.
 - A number has digits, at most one point among them, and at most one minus before them.
@@ -147,7 +147,7 @@ def boolean(text: str) -> bool:
 
 
 def bits(address: str) -> str:
-    """An address as 32 or 128 binary digits, after a first digit that says how many."""
+    """An address as 32 or 128 binary digits. One more digit before them says how many there are."""
     read = ipaddress.ip_address(address)
     return f"{read.version}:{int(read):0{read.max_prefixlen}b}"
 

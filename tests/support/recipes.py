@@ -26,9 +26,9 @@ ROUTES_PAGE = "docs/http.md"
 """The pages with the table of templates and with the table of routes."""
 
 PLATFORMS = ("ALIBABA_CLOUD_",)
-"""The beginning of variables that Function Compute sets, so no template passes them on."""
+"""The first letters of the variables that Function Compute sets. No template passes them on."""
 SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
-"""Variables that the function refuses in the cloud, so no template passes them on."""
+"""Variables that the function refuses in the cloud. No template passes them on."""
 NOT_IN_THE_TEMPLATE = {"STS_ENDPOINT", "JWT_JWKS_FILE"}
 """Variables that a stack does not need. It uses the region's own STS, and its code cannot hold a
 file of the operator."""
@@ -155,7 +155,7 @@ def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
 
 
 def declared(root: Path) -> list[str]:
-    """The names of the variables in the catalogue."""
+    """The names of all variables that settings/variables.py declares."""
     tree = ast.parse(_text(root / FUNCTION / "settings" / "variables.py"))
     calls = (node.value for node in tree.body if isinstance(node, ast.Assign))
     return [

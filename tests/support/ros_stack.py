@@ -47,7 +47,8 @@ def _found(member: str, value: Any) -> list[Any]:
 
 
 class Stack:
-    """The resources of a template with these parameters. Each one without a default is needed."""
+    """The resources of a template with these parameters. A parameter without a default must be
+    given."""
 
     def __init__(self, template: Mapping[str, Any], **parameters: object) -> None:
         self._resources: dict[str, Any] = template["Resources"]
@@ -88,7 +89,8 @@ class Stack:
         return policies
 
     def role(self, name: str) -> Role:
-        """A role with all policies that the stack gives it. It trusts those in Principal.RAM."""
+        """A role with all policies that the stack gives it. The role trusts the names in
+        Principal.RAM."""
         found = self.properties(name)
         trusted = [
             arn

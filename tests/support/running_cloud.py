@@ -115,7 +115,8 @@ def running_cloud(
     secrets = cloud.load_secrets(folder)
     env = secrets.environment(variables, variables.keys(), ports)
     if not any(variables.get(name) for name in ("JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL")):
-        # The test gives no keys for logins, so the function accepts those of the sandbox's sign-in.
+        # The test gives no keys for logins, so the function accepts the logins of the sandbox's
+        # sign-in.
         env["JWT_SECRET"] = secrets.jwt_secret
     made = cloud.create(env, folder, secrets)
     signer = cloud.load_signer(folder, public_key_url(ports.gateway))

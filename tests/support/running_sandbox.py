@@ -1,4 +1,5 @@
-"""Starts `make run` and similar commands, waits for them, ends them, and searches them for secrets.
+"""Starts `make run` and similar commands, waits for them, ends them, and searches their output for
+secrets.
 
 They run in the folder beside their state, because the .env in the checkout is the developer's."""
 

@@ -35,8 +35,8 @@ LOGIN_SECONDS, SESSION_SECONDS = 20, 30
 So a caller's login and token expire often."""
 MAX_RISE_MB = 10.0
 MAX_RISE_NUMBER = 8
-"""How much the numbers of descriptors and of threads may rise. The number of the callers'
-connections may differ by as many."""
+"""How much the numbers of descriptors and of threads may rise. The callers' connections alone can
+change these numbers by as many."""
 MAX_ERRORS_KEPT = 3
 """The maximum number of errors that are kept for each kind of request."""
 WAYS = ("anonymous", "HS256", "JWKS")
@@ -248,8 +248,8 @@ def soak(
         except KeyboardInterrupt:
             tell("ended by Ctrl-C")
         finally:
-            # This must happen after any error, because a running thread would keep this process
-            # alive for ever.
+            # Set this even after an error, because a running thread would keep this process alive
+            # for ever.
             end.set()
             for thread in threads:
                 thread.join()

@@ -158,7 +158,7 @@ class Caller:
         self._sent(self.ask("/multipart", "POST", action="complete", **step), document.encode())
 
     def uploads(self) -> bool:
-        """List the caller's own objects, page by page. If it is too early again, do nothing."""
+        """List the caller's own objects, page by page. Do nothing soon after the last listing."""
         if time.monotonic() < self._listed + LISTING_SECONDS:
             return False
         self._listed = time.monotonic()
@@ -233,8 +233,8 @@ class Caller:
         self._http.close()
 
     def kinds(self) -> dict[str, Callable[[], bool | None]]:
-        """The kinds of requests, by name. A kind returns False if it sent nothing, because it is
-        too early again."""
+        """The kinds of requests, by name. A kind returns False if it sent nothing, because its last
+        requests were too recent."""
         return {
             "token": self.token,
             "signed URL": self.signed_url,

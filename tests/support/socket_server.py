@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def socket_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Pass each connection to `serve`, in its own thread; yields the port, which was free."""
+    """Pass each connection to `serve`, in its own thread; yields the port, which is a free one."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 
     def accept() -> None:

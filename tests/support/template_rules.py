@@ -60,8 +60,8 @@ _LATIN = re.compile("[A-Za-z]{2}")
 
 
 def findings(template: Template, *asked: Rule) -> list[str]:
-    """The places where a template breaks one of the rules `asked`, or of all RULES without them.
-    Each line has the place, the rule, and what is accepted."""
+    """The places where a template breaks one of the rules in `asked`. If `asked` is empty, all
+    RULES are checked. Each line has the place, the rule, and what is accepted."""
     return [
         f"{place}: {rule.__name__}: {accepted}"
         for rule in asked or RULES
@@ -136,7 +136,7 @@ def buckets_encrypt(template: Template) -> Found:
 
 
 def https_can_be_required(template: Template) -> Found:
-    """This is a choice, because it would refuse clients that now upload by plain HTTP."""
+    """The stack offers this as a choice, because it refuses clients that upload by plain HTTP."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         insecure = [
             statement
@@ -153,7 +153,8 @@ def https_can_be_required(template: Template) -> Found:
 
 
 def versions_can_be_kept(template: Template) -> Found:
-    """This is a choice, because versions cost storage, and stop the rule against overwriting."""
+    """The stack offers this as a choice, because versions cost storage, and because they stop the
+    rule against overwriting."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         found = properties.get("VersioningConfiguration")
         if not any(one.get("Status") == "Enabled" for one in objects(found)):
@@ -199,7 +200,7 @@ def texts_are_in_two_languages(template: Template) -> Found:
 
 
 def assertions_are_in_two_languages(template: Template) -> Found:
-    """The vendor documents one text, not one for each language, so it contains both languages."""
+    """The vendor documents a single text for all languages, so the text has both languages."""
     for name, rule in template.get("Rules", {}).items():
         for number, assertion in enumerate(rule["Assertions"]):
             text = json.dumps(assertion.get("AssertDescription"), ensure_ascii=False)

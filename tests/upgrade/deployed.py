@@ -188,7 +188,7 @@ def _login(env: Env, user: str) -> str:
 
 
 def _ready(event: dict[str, Any], env: Env, around: _Around) -> dict[str, Any]:
-    """The event with a login or with OSS's signature, as it needs."""
+    """The event, with the login or the signature of OSS that it needs."""
     query, headers = dict(event.get("query", {})), dict(event.get("headers", {}))
     if event.get("query_login"):
         query["access_token"] = _login(env, event["query_login"])

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _NEAR_SECONDS = 8 * 86400
-"""Times within these seconds from now are relative. All lifetimes in these tests are shorter, and
-fixed dates are farther away."""
+"""A time is written as seconds from now if it is nearer than this. All lifetimes in these tests are
+shorter, and fixed dates are farther away."""
 _GRAIN_SECONDS = 60
 """Lifetimes are rounded to whole minutes. A slow machine adds less than half a minute."""
 

@@ -18,7 +18,10 @@ export class UploadError extends Error {
   }
 }
 
-/** The URL of a token's objects: at the bucket's own domain, its host, or, for an IP address, in its path. */
+/**
+ * The URL of a token's objects. The bucket is in the host: its own domain, or `bucket.endpoint`. If the endpoint is
+ * an IP address, the bucket is in the path.
+ */
 export function scopeUrl({ Endpoint, Bucket, Cname }) {
   const [, scheme, host, name] = /^(https?:\/\/)((.+?)(?::\d+)?)\/*$/.exec(Endpoint);
   if (Cname) return `${scheme}${host}/`;
@@ -46,7 +49,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
   const sent = async (to, options) => {
     try {
       if (!options.signal?.aborted) return await request(to, options);
-    } catch { /* what it says may hold the URL */ }
+    } catch { /* the error's message may contain the URL */ }
     if (options.signal?.aborted) throw new UploadError('Aborted', 0, 'it was aborted');
     throw new UploadError('Network', 0, 'there was no answer', true);
   };
@@ -305,7 +308,7 @@ function keptText() {
   let kept;
   try {
     kept = localStorage;
-  } catch { /* none, or it is not allowed */ }
+  } catch { /* there is no storage, or it is not allowed */ }
   const name = (id) => `oss_upload ${id}`;
   return {
     get: (id) => (kept ? kept.getItem(name(id)) : held.get(id) ?? null),

@@ -35,7 +35,7 @@ export function wishesOf({ meta: { object }, name, size, type }) {
 /** The owner of an upload: another server or user cannot continue it. */
 export const callerOf = (at) => `${at.settings.appServer} ${at.session.user}`;
 
-/** Mount the switch of ways and the parts that depend on it; `at` emits 'way' when another is chosen. */
+/** Mount the switch of ways and the parts that depend on it; `at` emits 'way' when another way is chosen. */
 export function offerWays(root, at) {
   const group = root.querySelector('#way');
   const resumable = root.querySelector('#resumable');

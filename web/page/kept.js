@@ -1,4 +1,4 @@
-// Data that the browser keeps over a reload, without secrets; a browser may keep nothing.
+// Data that the browser keeps over a reload. Secrets are never kept. A browser may refuse to keep data.
 
 const UPLOADS = 'oss-upload of ';
 

@@ -101,7 +101,7 @@ const clientOf = (at, headers) => connect({
 const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
   (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-/** The client's requests, each noted for the panel: never its query, headers or body. */
+/** Send a request of the client, and record it for the panel, without its query, headers and body. */
 async function ask(at, url, { method, headers, body, signal }) {
   const { pathname: path, origin } = new URL(url, document.baseURI);
   const server = origin === new URL(at.settings.appServer).origin ? 'function' : 'OSS';

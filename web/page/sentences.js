@@ -21,7 +21,7 @@ export function sentence(at, { code = '', message = '', status = 0 }) {
 
 /** The code whose texts fit. */
 function knownOf(errors, code, status) {
-  // Object.hasOwn, because a server may answer "constructor".
+  // Object.hasOwn is needed, because a server may answer "constructor".
   const known = [code, code.split('.')[0]].find((one) => Object.hasOwn(errors, one));
   if (known) return known;
   if (status === 429) return 'Throttling.User';

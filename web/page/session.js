@@ -62,7 +62,7 @@ export function makeSession(at) {
       begin('', '');
       at.change();
     },
-    /** Set by the view: whether a login is needed. */
+    /** Shows whether a login is needed. The view replaces this function. */
     say() {},
   };
   at.session = session;

@@ -18,7 +18,7 @@ const MIB = 1024 * 1024;
  * again.
  */
 const KEPT = { maxFileSize: 100 * MIB, maxTotalSize: 500 * MIB };
-/** The size of each part, except that the last may be smaller. /multipart signs this size, and OSS accepts it. */
+/** The size of each part; the last part may be smaller. /multipart signs this size, and OSS accepts it. */
 const PART = 5 * MIB;
 /** Codes of OSS after which the next try gets a new token or URL. */
 const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityToken', 'RequestExpired'];
@@ -28,7 +28,7 @@ const SILENT = { debug() {}, warn() {}, error() {} }; // the page shows the erro
 
 /** Uppy with readable errors. It recognizes a known file, and an upload where only the callback failed. */
 class PageUppy extends Uppy {
-  /** A reload could not keep a large file. When the user chooses it again, its name and size show that it is known. */
+  /** A large file is not kept over a reload. When the user chooses it again, it is recognized by name and size. */
   addFiles(files) {
     const ghosts = this.getFiles().filter(({ isGhost }) => isGhost);
     const isNew = ({ name, data }) => {
@@ -170,7 +170,7 @@ export function mount(root, at) {
     isKnown = !at.session.needed;
     keepOwnOfKnown();
   });
-  // The same file may then use another way.
+  // Remove stored files, so that the user can choose the same file again for the new way.
   at.on('way', () => {
     for (const { id, progress } of uppy.getFiles()) if (progress.uploadComplete) uppy.removeFile(id);
   });

@@ -63,7 +63,7 @@ function lineOf(at, { Time, Server, Method, Path, Status, Code, Refusal }) {
 /** Which policy refused which action on which resource. */
 function reasonOf(at, { Action, Resource, PolicyType, Policy, Reason }) {
   const words = { action: Action, resource: shown(Resource), policy: Policy };
-  // In English this is the sandbox's own text, which names the policy.
+  // In English, `Policy` is the sandbox's own text, which names the policy.
   const whose = WHOSE.includes(PolicyType) ? at.t(`why.${PolicyType}`, words) : Policy;
   return at.t(Reason === 'ExplicitDeny' ? 'why.denied' : 'why.notAllowed', { ...words, whose });
 }

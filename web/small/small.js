@@ -218,7 +218,7 @@ async function start() {
   for (const id of ['take-photo', 'choose']) {
     element(id).onchange = ({ target }) => {
       const files = [...target.files];
-      // So that the same file can be chosen again.
+      // Clear the field, so that the same file can be chosen again.
       target.value = '';
       uploadAll(at, files);
     };
