@@ -73,7 +73,7 @@ def drive(sandbox: Sandbox, folder: Path, **job: Any) -> dict[str, Any]:
     for text in outcome["open"]:
         assert "x-oss-signature" not in text
         assert "security-token" not in text
-        assert "eyJ" not in text  # each login begins so
+        assert "eyJ" not in text  # each login begins with this
     return outcome
 
 

@@ -57,7 +57,7 @@ def drive(sandbox: Sandbox, *files: dict[str, str], **job: Any) -> dict[str, Any
     assert [fault for fault in outcome["faults"] if "Failed to load resource" not in fault] == []
     for text in outcome["open"]:
         assert "x-oss-signature" not in text
-        assert "eyJ" not in text  # each login begins so
+        assert "eyJ" not in text  # each login begins with this
     return outcome
 
 

@@ -60,7 +60,7 @@ class Town:
     cloud: RunningCloud
     # Everything that is not alice's: the key of each object, and the id of an open upload for it.
     theirs: Mapping[str, str]
-    # An open upload of alice's own.
+    # An open upload that belongs to alice.
     upload: str
 
     def token(self, policy: str, user: str = "alice", **wishes: str) -> Token:
