@@ -110,8 +110,8 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     byte_code.write(python, folder, {each: byte_code.beside(each) for each in own})
 
     def worth(module: Path) -> tuple[bool, int]:
-        # If modules are equal, the byte code of the smallest one is removed first, because each
-        # file in the zip costs 200 additional bytes.
+        # Byte code that a first request does not need is removed first. Small files come before
+        # large ones, because each file in the zip costs 200 additional bytes.
         return module in first, (folder / byte_code.beside(module)).stat().st_size
 
     held = sorted(own, key=worth)

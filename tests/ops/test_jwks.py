@@ -62,7 +62,8 @@ def test_what_it_prints_is_what_the_function_takes(pem: Path) -> None:
 
 
 def test_an_issuer_with_a_slash_is_asked_without_and_named_with(pem: Path) -> None:
-    """Issuers of Auth0 end with a slash. Section 4.1 removes it before the path is added."""
+    """Issuers of Auth0 end with a slash. OpenID Connect Discovery (section 4.1) removes this slash
+    before it adds the path."""
     with provider(pem) as (server, issuer):
         document = {"issuer": f"{issuer}/", "jwks_uri": f"{issuer}/keys"}
         server.moves[0] = answer(200, document)

@@ -160,7 +160,7 @@ def test_a_token_that_publishes_fails_and_its_object_is_private_again(
 
 
 def test_the_object_holds_one_harmless_text(open_function: RunningFunction) -> None:
-    """For a moment everybody may read the object (finding A6)."""
+    """For a moment everybody may read the object, so its text must be harmless (finding A6)."""
     seen = []
 
     def look(exchange: Exchange) -> None:
