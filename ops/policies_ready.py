@@ -44,7 +44,7 @@ def text() -> str:
     found = {}
     for name in offered():
         template = (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8")
-        # A template may fail for an object. Then Jinja2 reports this when a request needs it.
+        # A template may not render for an object. Then Jinja2 reports this when a request needs it.
         with contextlib.suppress(ServiceError, ValueError):
             if is_plain(template):
                 digest = hashlib.sha256(template.encode()).hexdigest()
