@@ -11,8 +11,8 @@ READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
 MEASURE := $(VENV)/.ready-measure
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
-# The names of the variables on make's own command line. The sandbox accepts some variables only from there.
-# The values are left out, so that they cannot break the command.
+# The names of the variables on make's own command line. The sandbox accepts some variables only from this line.
+# Only the names are passed on, because values could break the command.
 override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 
@@ -76,13 +76,13 @@ login: $(READY_RUN) ## print a login for your deployment, signed with its JWT_SE
 jwks: $(READY_RUN) ## find where your provider publishes the keys of its logins: ISSUER=https://login.example.com
 	@$(BIN)/python -m ops.jwks
 
-roles: $(READY_RUN) ## print trust and policies of the two roles as JSON, for the RAM console: [DOCUMENT=upload-policy]
+roles: $(READY_RUN) ## print the policies and trust policies of the two roles as JSON, for the RAM console: [DOCUMENT=upload-policy]
 	@$(BIN)/python -m ops.roles
 
 explain: $(READY_RUN) ## show what a token may do: BUCKET_NAME=my-bucket CALLER=alice
 	@$(BIN)/python -m ops.explain
 
-import-config: $(READY_RUN) ## turn the vendor's CONFIG=config.json into .env
+import-config: $(READY_RUN) ## make .env from the vendor's config.json: CONFIG=config.json
 	@$(BIN)/python -m ops.import_config
 
 web: ## build the upload page into dist/web, for static hosting; needs Node.js and npm
@@ -100,7 +100,7 @@ measure-cold: $(READY_RUN) ## measure the cold start of a deployed function: URL
 conform: $(READY_RUN) ## test our assumptions about the cloud: on a sandbox, or on your own account (CLOUD=1)
 	@$(BIN)/python -m ops.conform
 
-build: $(READY_RUN) ## make the package that s.yaml deploys, and serve it once: [BYTE_CODE=no]
+build: $(READY_RUN) ## make the package that s.yaml deploys, and run it once: [BYTE_CODE=no]
 	@$(BIN)/python -m ops.build
 
 template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one file
@@ -114,7 +114,7 @@ clean: ## remove what the sandbox stored
 test: $(READY) $(WEB) ## run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow and not chaos"
 
-test-web: $(READY) $(WEB) ## run the slow tests: browsers, compilers, s, packages, many processes, many examples
+test-web: $(READY) $(WEB) ## run the slow tests: browsers, compilers, Serverless Devs, packages, many processes, many examples
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not chaos"
 
 screenshots: $(READY) $(WEB) ## take screenshots of the page, two of them for README; needs Chromium
@@ -123,8 +123,8 @@ screenshots: $(READY) $(WEB) ## take screenshots of the page, two of them for RE
 soak: $(READY) $(WEB) ## send mixed traffic to the sandbox for ten minutes: [MINUTES=10]
 	@PYTHONPATH=tests/support $(BIN)/python -m soak
 
-fuzz: $(READY) ## run the property tests with ten times as many examples or more, and print a table of what was tried
-	@echo "Hypothesis runs 1,000 examples of each property, 10,000 of those that the table counts by kind, 120,000 events, and a million pairs of policies and access: about 25 minutes on 2 cores. The table at the end says what was tried. The run fails if a kind has too few examples (tests/support/tried.py)."
+fuzz: $(READY) ## run the property tests with ten times as many examples or more, and print a table of the examples
+	@echo "Hypothesis runs 1,000 examples of each property, 10,000 of each property that the table counts by kind, 120,000 events, and a million pairs of policies and access: about 25 minutes on 2 cores. The table at the end counts the examples of each kind. The run fails if a kind has too few examples (tests/support/tried.py)."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
 
 chaos: $(READY) ## inject faults between all parts, and print how often each fault was tried and survived
@@ -133,11 +133,11 @@ chaos: $(READY) ## inject faults between all parts, and print how often each fau
 mutants: $(MEASURE) ## change the code of a room a thousand times, and list the changes that its tests miss: ROOM=login [SURVIVORS=1]; up to 20 minutes
 	@PYTHONPATH=tests/support $(BIN)/python -m mutants
 
-# The folders and files of tests that test the function.
+# The folders and files in tests/ that test the function.
 OF_FUNCTION := callback grant http login routes settings signing token
 OF_FUNCTION += $(patsubst %,test_%.py,app app_logins encoding index limits oss_client past_faults request_log secrets)
 
-coverage: $(MEASURE) $(WEB) ## print which branches of functions/ its tests do not run; fails under 97 %
+coverage: $(MEASURE) $(WEB) ## print the branches of functions/ that its tests do not run; fails under 97 %
 	@mkdir -p build/coverage
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 4 --dist loadscope -q -m "not slow and not chaos" $(OF_FUNCTION:%=tests/%)
@@ -159,10 +159,10 @@ docs: $(READY_RUN) ## make the generated pages: configuration.md and errors.md i
 bench: $(READY) ## measure the deployed package and its peers: [QUICK=1] [WRITE=1]; BASE=commit compares with that commit only
 	@exec $(BIN)/python -m $(if $(BASE),bench.compare,bench)
 
-burst: $(READY) ## measure 100 new tokens at once, and up to 90 a second, on both runtimes: about 8 minutes
+burst: $(READY) ## measure 100 new tokens at once, and up to 90 a second, on both runtimes; about 8 minutes
 	@$(BIN)/python -m bench.burst
 
-core: $(READY) ## show which of our modules each route loads, in lines and ms; WRITE=1 writes its golden file
+core: $(READY) ## show which of our modules each route loads, with lines and ms; WRITE=1 writes the golden file
 	@$(BIN)/python -m bench.core
 
 lock: ## write the locks from requirements*.in: [UPGRADE=1] or [UPGRADE=name,name] for newer versions

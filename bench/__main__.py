@@ -1,9 +1,9 @@
 """`make bench`: measures the deployed function, its peers and an earlier version.
 
-It measures the built package, read-only, on the runtime's Python if it is installed. The package
-calls a stand-in of the cloud over TLS. CPU time is measured on full cores. Wall time is measured
-with a share of a CPU, if a control group can be made. `make bench BASE=…` is in compare.py.
-Variables:
+It measures the built package as read-only files, on the runtime's Python if that is installed. The
+package calls a stand-in of the cloud over TLS. CPU time is measured on full cores. Wall time is
+measured with a share of a CPU, if a control group can be made. `make bench BASE=…` is in
+compare.py. Variables:
 
     QUICK=1   few rounds, only at 0.1 vCPU: under 4 minutes instead of under 20
     WRITE=1   rewrite the tables of docs/benchmark.md and its plot
@@ -82,7 +82,7 @@ def main() -> int:
         PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
         PLOT.write_text(plot(found), encoding="utf-8")
         names = f"{PAGE.relative_to(ROOT)} and {PLOT.relative_to(ROOT)}"
-        print(f"\n{names} are written. Now compare the ratios in README.md.")
+        print(f"\n{names} are written. Now compare their ratios with README.md.")
     return 0
 
 
@@ -133,7 +133,7 @@ def written(page: str, found: Results) -> str:
 
 
 def plot(found: Results) -> str:
-    """The plot of first tokens: their time at 0.1 vCPU, or if not measured, their CPU time."""
+    """The plot of first tokens. It shows the time at 0.1 vCPU, or else the CPU time."""
     slow = found.slow.get(0.1)
     title, unit, values = "CPU time of a cold start with its first token", "ms", found.cold
     if slow is not None:

@@ -1,4 +1,4 @@
-"""`make burst`: many new tokens at once, at a stand-in of Function Compute's instances (fc.py).
+"""`make burst` asks for many new tokens at once. fc.py simulates Function Compute's instances.
 
 The loads are a burst of 100 requests within a second after an idle time, and 20, 50 and 90 requests
 a second for 30 s. They run on the runtime python3.10, with the code of BASE (a commit) and with
@@ -57,8 +57,8 @@ class Load(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The numbers of requests that the platform refused, and of those that failed without a token.
-    Times are in milliseconds."""
+    """`refused` is the number of requests that the platform refused. `failed` is the number of
+    other requests without a token. `p50` and `p99` are in milliseconds."""
 
     refused: int
     failed: int
@@ -75,8 +75,8 @@ LOADS = (
 
 
 def main() -> int:
-    """Measure and print. Return 0, or 1 if the custom runtime does not carry the burst or nothing
-    can be measured, or 130 after Ctrl-C."""
+    """Measure and print. Return 0 if the custom runtime carries the burst. Return 1 if it does not,
+    or if nothing can be measured. Return 130 after Ctrl-C."""
     base = os.environ.get("BASE") or BASE
     try:
         with tempfile.TemporaryDirectory(prefix="burst-") as name:
@@ -123,8 +123,8 @@ def report(base: str, folder: Path) -> int:
 
 
 def is_carried(cold: float, burst: Result) -> bool:
-    """Whether no request was refused or failed, one instance was enough, and 99 of 100 requests
-    took at most 0.5 s more than a cold start (`cold`, in milliseconds)."""
+    """Whether one instance gave a token for every request, and 99 of 100 requests took at most
+    0.5 s longer than a cold start (`cold`, in milliseconds)."""
     slowest = cold + GRACE_SECONDS * 1000
     return burst.refused == burst.failed == 0 and burst.instances == 1 and burst.p99 <= slowest
 
@@ -142,8 +142,8 @@ def measured(runtime: Runtime, load: Load, python: str) -> Result:
 
 @contextmanager
 def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[Platform]:
-    """A platform that has no instances yet. Its instances reach STS by the variables `sts`, and end
-    with the block."""
+    """A platform that has no instances yet. The variables `sts` tell its instances where STS is.
+    The instances end with the block."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBurst",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "burst",
@@ -178,7 +178,7 @@ def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
         due = begin + number * load.seconds / load.requests
         time.sleep(max(due - time.perf_counter(), 0))
         answer = fc.answer({"Authorization": f"Bearer {logins[number]}"})
-        # Count from the due time, so that a request's wait for a free thread here counts too.
+        # Count from the due time, so that the wait for a free thread is included.
         return time.perf_counter() - due, answer
 
     with ThreadPoolExecutor(200) as clients:
@@ -200,8 +200,8 @@ def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) 
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """A percentile of sorted values: the smallest value that at least `percent` percent of the
-    values do not exceed. It is NaN if there are no values."""
+    """The smallest value for which at least `percent` percent of the sorted values are equal or
+    smaller. It is NaN if there are no values."""
     if not values:
         return float("nan")
     return values[max(-(-len(values) * percent // 100), 1) - 1]

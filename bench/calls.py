@@ -1,7 +1,7 @@
 """Environments and events for the benchmarks.
 
-Old and new code must treat them in the same way. So limits that are on by default are switched off
-by variables, which an older version ignores.
+Old and new versions must handle the events in the same way. Newer versions have limits that are on
+by default, so variables switch them off. An older version ignores these variables.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _GOLDEN = ROOT / "tests" / "events" / "get_token.json"
 
 
 class Slice(NamedTuple):
-    """CALLS calls that are measured together. They are the events, repeated `repeat` times."""
+    """CALLS calls that are measured together. The calls are the events, `repeat` times."""
 
     events: list[str]
     repeat: int
@@ -107,7 +107,7 @@ def _event(
 
 
 def event(path: str, shown: str | None, query: Mapping[str, str], *, post: bool = False) -> str:
-    """The golden event, changed to a path and a query, with or without a login."""
+    """The golden event with another path and query. `shown` is the login, or None."""
     asked = json.loads(_golden())
     asked["rawPath"] = asked["requestContext"]["http"]["path"] = path
     asked["requestContext"]["http"]["method"] = "POST" if post else "GET"

@@ -1,8 +1,9 @@
-"""`make bench BASE=…` compares the code before and after, with a control of two equal copies.
+"""`make bench BASE=…` compares an older version of the code with this working tree.
 
 BASE is a commit, or the folder of a built package or of a checkout. The package of BASE is measured
 twice (A and A'), and the package of this working tree once (B). Each round uses fresh processes in
-a new order. B/A means something only if it is outside the range of A'/A. More variables:
+a new order. A'/A shows the noise, so B/A means something only if it is outside the range of A'/A.
+More variables:
 
     ROUNDS=20          rounds of warm calls, 6 or more
     COLD=60            rounds of cold starts, 6 or more
@@ -43,7 +44,7 @@ class Options(NamedTuple):
 
 
 def main() -> int:
-    """Compare and report. Return 0, or 1 if a metric is over LIMIT or an error is on stderr."""
+    """Compare and report. Return 1 if a metric is over LIMIT, or after an error. Else return 0."""
     try:
         options = read_options(os.environ)
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -65,7 +66,7 @@ def read_options(env: Mapping[str, str]) -> Options:
     """Read the variables. Raises CompareError for a wrong value."""
     base = env.get("BASE", "")
     if not base:
-        raise CompareError("BASE must be given: a commit, or a folder")
+        raise CompareError("BASE must be given, as a commit or a folder")
     byte_code = env.get("BYTECODE") or "1"
     if byte_code not in ("0", "1"):
         raise CompareError(f"BYTECODE={byte_code} must be 0 or 1")
@@ -116,7 +117,7 @@ def verdict(metric: Metric, limit: float | None) -> str:
 
 
 def is_over(metric: Metric, limit: float | None) -> bool:
-    """Whether a CPU time is over the limit by more than noise."""
+    """Whether a CPU time is over the limit, and noise cannot explain it."""
     return limit is not None and metric.is_cpu_time and metric.ratios.is_over(limit)
 
 

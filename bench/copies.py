@@ -1,7 +1,8 @@
 """The packages that a comparison measures: BASE twice, and this working tree once.
 
 Each tree is built by its own ops/build.py, as `make build` does, so the measured code is the
-deployed code. Only the compiled modules are replaced, by modules for the measuring Python.
+deployed code. Only the compiled modules are replaced, by builds for the Python that runs the
+copies.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from ops import ROOT
 from ops.package import replace_compiled
 
-# With -c instead of -m, the folder's own ops is imported, and no other package of that name.
+# With -c, this imports the package ops of the given folder. With -m, it could be another ops.
 _BUILD = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops.build import build; "
     "build(pathlib.Path(sys.argv[2]))"
@@ -51,7 +52,7 @@ class Copies(NamedTuple):
 
 
 def find_python(name: str) -> Python:
-    """Find the Python called `name`, a path or a command. Raises CompareError."""
+    """Find the Python at `name`, which is a path or a command. Raises CompareError."""
     code = "import platform as p, sys; sys.stdout.write(p.python_version() + ' ' + sys.executable)"
     try:
         done = subprocess.run([name, "-c", code], capture_output=True, text=True, check=False)
@@ -69,7 +70,7 @@ def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> 
 
     `base` has the same meaning as in `put_base`. Raises CompareError and PackageError.
     """
-    # The names have equal length, because the paths are in the byte code and in sys.path.
+    # Names of equal length keep the paths in the byte code and in sys.path equally long.
     copies = Copies(folder / "a0", folder / "a1", folder / "b0")
     put_base(base, copies.base)
     _build(ROOT, copies.now, "this working tree")
@@ -78,8 +79,8 @@ def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> 
     shutil.copytree(copies.base, copies.control)
     if byte_code:
         for package in copies:
-            # Compile each copy, because Python corrects moved byte code when it loads it, which
-            # costs time. A file that cannot be compiled cannot be imported either.
+            # Compile each copy where it is, because loading moved byte code takes longer. Ignore
+            # errors: a file that cannot be compiled cannot be imported either.
             subprocess.run([python.path, "-I", "-m", "compileall", "-qq", package], check=False)
     return copies
 
@@ -87,8 +88,8 @@ def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> 
 def put_base(base: str, target: Path, repository: Path = ROOT) -> None:
     """Put the package of `base` into a new folder. Raises CompareError.
 
-    `base` is a folder with a built package or with a checkout, or else a commit of `repository`
-    by any name that git knows. The folder and the repository are not changed.
+    `base` is a folder with a built package, a folder with a checkout, or a commit of `repository`
+    (any name that git knows). The folder and the repository are not changed.
     """
     named = Path(base)
     if (named / "index.py").is_file():
@@ -104,7 +105,7 @@ def put_base(base: str, target: Path, repository: Path = ROOT) -> None:
 def export(base: str, tree: Path, repository: Path = ROOT) -> None:
     """Write the files of a commit (any name that git knows) to a folder. Raises CompareError."""
     commit = _commit(base, repository)
-    # An archive leaves no trace in the repository, unlike a worktree.
+    # Use an archive, because a worktree would leave traces in the repository.
     archive = _git(repository, "archive", "--format=zip", commit)
     if archive is None:
         raise CompareError(f"git cannot archive {commit}")
@@ -114,12 +115,12 @@ def export(base: str, tree: Path, repository: Path = ROOT) -> None:
 
 def _commit(base: str, repository: Path) -> str:
     """The full hash of the commit `base`."""
-    # With this suffix the text cannot be an option of git.
+    # The suffix makes sure that git does not take the text as an option.
     name = f"{base}^{{commit}}"
     found = _git(repository, "rev-parse", "--verify", "--quiet", name)
     if found is None:
         raise CompareError(
-            f"BASE={base} is neither a commit here nor a folder with index.py (a built package) "
+            f"BASE={base} must be a commit here, or a folder with index.py (a built package) "
             "or ops/build.py (a checkout)"
         )
     return found.decode().strip()

@@ -1,10 +1,10 @@
-"""`make core` lists our modules that each route loads, with lines and milliseconds. The token path
-comes first.
+"""`make core` lists which of our modules each route loads, with their lines and milliseconds. The
+token path comes first.
 
 For each route a fresh process runs the initializer and answers one request. It has the environment
-of a deployment, without variables of this shell. No endpoint is set, because stub_cloud.py answers
-under the names of STS and OSS, over TLS. tests/golden/loaded_modules.json has the lists. WRITE=1
-writes them again.
+of a deployment, without variables of this shell. It needs no endpoint, because stub_cloud.py
+answers under the names of STS and OSS, over TLS. tests/golden/loaded_modules.json has the lists.
+WRITE=1 updates this file.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from token_service.app import CALLBACK, ROUTES, Route
 FUNCTION = ROOT / "functions" / "sts_token"
 GOLDEN = ROOT / "tests" / "golden" / "loaded_modules.json"
 MAX_TOKEN_PATH_LINES = 2300
-"""The most lines that `GET /` with a login may load, including comments and docstrings."""
+"""The maximum number of lines that `GET /` with a login may load, with comments and docstrings."""
 
 CALLBACK_SECRET = "a-secret-of-at-least-32-bytes-for-this"
 MULTIPART_SECRET = "another-secret-of-32-bytes-at-the-least"
 CALLBACK_URL = "https://app.example.com/callback"
 _OBJECT = "uploads/alice/a.jpg"
-# The wishes that a route needs beside a login. Other routes need no wishes.
+# The wishes that a route needs in addition to a login. Other routes need no wishes.
 _QUERIES = {"/signed-url": {"object": "a.jpg"}, "/multipart": {"object": "a.jpg", "size": "1"}}
 
 
 class CoreError(Exception):
-    """Raised when a route does not answer as it should. The message is one line that says why."""
+    """Raised when a route does not answer with success. The message is one line that says why."""
 
 
 class Loaded(NamedTuple):
-    """One of our modules: its lines, and the milliseconds of its own import, without the modules
-    that it imports."""
+    """One of our modules. `lines` is the number of its lines. `ms` are the milliseconds of its
+    import, without the imports of other modules in it."""
 
     name: str
     lines: int
@@ -54,8 +54,8 @@ class Loaded(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The modules that one request loaded, by name, and two times in milliseconds: `import index`,
-    and the initializer with the first answer."""
+    """The modules that one request loaded. `import_ms` is the time of `import index`, and
+    `answer_ms` is the time of the initializer and the first answer."""
 
     answer: dict[str, Any]
     modules: tuple[Loaded, ...]
@@ -150,7 +150,7 @@ def callback_event(function: Path, cloud: StubCloud) -> dict[str, Any]:
     body = callback["callbackBody"]
     for name, value in {**values, **variables}.items():
         body = body.replace(f"${{{name}}}", quote(value, safe=""))
-    # Variables of the image, which are empty here.
+    # The variables that are left describe an image. They are empty here.
     body = re.sub(r"\$\{[^}]*\}", "", body)
     target = urlsplit(callback["callbackUrl"]).path
     event = _event(target, needs_login=False, method="POST")
@@ -177,7 +177,7 @@ def _event(path: str, *, needs_login: bool = True, method: str = "GET") -> dict[
 
 
 def _environment(cloud: StubCloud, *, with_callbacks: bool) -> dict[str, str]:
-    """The minimal variables of a deployment, with the keys that Function Compute gives a role."""
+    """The minimal variables of a deployment, with keys as Function Compute gets them for a role."""
     variables = {
         "SSL_CERT_FILE": str(cloud.certificate),
         **DEPLOYED,

@@ -1,8 +1,8 @@
-"""The runs of `make bench`. They measure deployed functions, in fresh processes that take turns.
+"""The measurements of `make bench`. Each deployed function runs in a fresh process.
 
-Every process reaches STS, OSS and the sign-in's JWKS at a stand-in over TLS. The process trusts its
-CA among as many CAs as a machine usually trusts. CPU time is that of the whole process, user and
-system.
+For every process, a stand-in answers as STS, OSS and the host of the JWKS, over TLS. The process
+trusts the CA of the stand-in, and as many other CAs as a machine usually trusts. CPU time is the
+user and system time of the whole process.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from bench.vcpu import share
 SEED = 20261128
 VCPUS = (0.1, 0.25, 0.5, 1.0)
 ROUNDS_OF_A_PROCESS = 10
-"""After so many warm rounds all processes are restarted, as processes of equal code differ."""
+"""Processes of the same code differ in speed, so all are restarted after so many warm rounds."""
 PARTS = 100
 """Parts in one call of /multipart."""
 REQUESTS = (1, 1000, 100_000)
 """The numbers of requests after which memory is measured."""
 WISH = {"object": OBJECT, "content_type": CONTENT_TYPE}
 MIXED = "kept hs256"
-"""This subject gets mixed requests of more and more callers. Other subjects get the same request
-again."""
+"""This subject gets different requests of more and more callers. Every other subject gets one
+request again and again."""
 _KEY_ID = "bench"
 
 Values = dict[str, list[float]]
@@ -54,7 +54,7 @@ class Subject(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Warm calls of a subject: the events, repeated `repeat` times in each slice."""
+    """Warm calls of a subject. Each slice has the events, `repeat` times."""
 
     subject: str
     events: Sequence[str]
@@ -72,8 +72,8 @@ class State(NamedTuple):
 
 
 class World(NamedTuple):
-    """All measurements: `cold` starts, `slow` starts with a share of a CPU, `kinds` of warm calls,
-    and `memory` with the numbers of requests."""
+    """What is measured. `cold` and `slow` are the subjects whose starts are measured, `slow` with a
+    share of a CPU. `kinds` are the warm calls. `memory` has numbers of requests by subject."""
 
     python: str
     port: int
@@ -106,8 +106,8 @@ def world(made: Packages, python: str, folder: Path) -> Iterator[World]:
 
 
 def _trust(cloud: StubCloud, site: Path, folder: Path) -> dict[str, str]:
-    """Variables that name our CA. It is in a file with many other CAs, as on a usual machine, and
-    in a folder."""
+    """Variables that name our CA. The CA is in a file with many other CAs, as on a usual machine,
+    and in a folder."""
     bundle, certificates = folder / "bundle.pem", folder / "certs"
     authority = cloud.certificate.read_bytes()
     bundle.write_bytes((site / "certifi" / "cacert.pem").read_bytes() + b"\n" + authority)
@@ -166,7 +166,7 @@ def _kinds(cloud: StubCloud, hs256: str) -> Iterator[tuple[str, Kind]]:
     yield f"{PARTS} parts, login", Kind("kept hs256", [_parts(cloud, hs256)], 2)
     callback = core.callback_event(core.FUNCTION, cloud)
     yield "callback", Kind("kept hs256", [json.dumps(callback)])
-    # A caller may list at most 60 times a minute.
+    # A caller may list at most 60 times a minute, so there are several callers.
     listing = [event("/uploads", login(f"user-{i}", int(time.time())), {}) for i in range(20)]
     yield "/uploads, login", Kind("kept hs256", listing, 1)
     yield "floor", Kind("floor", [unnamed])
@@ -191,12 +191,12 @@ def _parts(cloud: StubCloud, hs256: str) -> str:
 
 
 def cold(of: World, rounds: int) -> Values:
-    """CPU milliseconds of whole processes until their first answer."""
+    """CPU milliseconds of the whole process from its start to its first answer."""
     return _cold(of, of.cold, rounds, "cold CPU", lambda _, said: float(said["cpu"]))
 
 
 def slow(of: World, vcpu: float, rounds: int) -> Values | None:
-    """Wall milliseconds from the start of a process to its first answer, with that share of a CPU.
+    """Wall milliseconds from the start of a process to its first answer, with a share of a CPU.
     None if the share cannot be set."""
     with share(vcpu) as before:
         if before is None:
@@ -274,9 +274,9 @@ def memory(of: World, most: int) -> dict[str, list[State]]:
 
 
 def mixed(number: int) -> str:
-    """The event of a request. The first thousand requests are first tokens of different callers.
-    Then, of ten requests, one is from a new caller, one is repeated, four are for a signed URL, and
-    four are for a form."""
+    """The event of a request. In the first thousand requests, each caller is new and asks for a
+    token. After them, ten requests belong to one new caller: two for a token, four for a signed
+    URL, and four for a form."""
     tenth = number % 10
     shown = login(f"user-{number if number < 1000 else number // 10 * 10}", int(time.time()))
     if number < 1000 or tenth < 2:

@@ -1,9 +1,9 @@
-"""A stand-in of Function Compute's instances. It limits their number, and each one's requests.
+"""A stand-in of Function Compute. It limits the number of instances, and the requests of each.
 
 An instance is a cold process of the built package. A request takes a free place on an instance that
 runs or starts. If no place is free, a new instance starts. At the limit of instances the platform
-itself answers 429 (vendor documentation: instance concurrency, instance limits). The text of that
-answer is not documented (assumption 69).
+itself answers 429 (vendor documentation: instance concurrency, instance limits). The documentation
+does not show the text of this answer (assumption 69).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Answer(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """How a process of an instance starts. It has a prefix of the command (vcpu.py), a Python, the
-    folder of the package, and the function's environment."""
+    """How the process of an instance is started. `before` is put before the command (vcpu.py).
+    `folder` is the package."""
 
     before: Sequence[str]
     python: str
@@ -52,7 +52,7 @@ class Launch(NamedTuple):
     environment: Mapping[str, str]
 
     def popen(self, code: str, **more: str) -> subprocess.Popen[str]:
-        """Start the process, with `more` variables. As in a deployment, only the package has byte
+        """Start the process with `more` variables. As in a deployment, only the package has byte
         code."""
         command = [*self.before, self.python, "-I", "-S", "-B", "-c", code, str(self.folder)]
         return subprocess.Popen(
@@ -66,7 +66,7 @@ class Launch(NamedTuple):
 
 
 class Instance(ABC):
-    """A process. It starts when the object is made."""
+    """An instance, which is a process. The process starts when the object is made."""
 
     process: subprocess.Popen[str]
 
@@ -81,7 +81,8 @@ class Instance(ABC):
 
 
 class BuiltIn(Instance):
-    """The runtime python3.10. It calls the initializer, then the handler for each event in turn."""
+    """The runtime python3.10. It calls the initializer first, and then the handler for each
+    event."""
 
     def __init__(self, launch: Launch) -> None:
         self.process = launch.popen(_BUILT_IN)
@@ -103,14 +104,14 @@ class BuiltIn(Instance):
 
 
 class Custom(Instance):
-    """A custom runtime. It is server.py, which is called over connections that are kept alive."""
+    """A custom runtime, which runs server.py. Connections to server.py are kept alive."""
 
     def __init__(self, launch: Launch) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.process = launch.popen(_CUSTOM, FC_SERVER_PORT=str(self.port))
         self.idle: list[HTTPConnection] = []
-        # Nobody reads its log.
+        # Read and drop the log, so that the process never waits for a reader.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()  # type: ignore[union-attr]
         while not self._listens():
             assert self.process.poll() is None, "the instance has ended"
@@ -140,7 +141,7 @@ class Custom(Instance):
 
 
 class Platform:
-    """At most `cap` instances, started by `start`, each with `concurrency` requests at a time."""
+    """At most `cap` instances, each with at most `concurrency` requests at a time."""
 
     def __init__(self, start: Callable[[], Instance], *, cap: int, concurrency: int) -> None:
         self._start, self._cap, self._concurrency = start, cap, concurrency
@@ -176,7 +177,7 @@ class Platform:
 
 
 class _Place:
-    """A place for an instance, which exists before the instance has started."""
+    """A place for an instance. The place exists already while the instance starts."""
 
     def __init__(self) -> None:
         self.taken = 0

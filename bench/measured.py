@@ -1,17 +1,17 @@
-"""One function in one fresh process: `python -I -S -B measured.py PORT FOLDER...`.
+"""Measures one function in one fresh process: `python -I -S -B measured.py PORT FOLDER...`.
 
-This is a script, not a module of bench. So only the standard library and the folders can be
-imported, as in Function Compute. If PORT is not 0, every host name leads to that port on 127.0.0.1
+This is a script and not a module of bench, so that it can import only the standard library and the
+folders, as in Function Compute. If PORT is not 0, every host name leads to that port on 127.0.0.1
 (stub_cloud.py). The script reads lines of JSON, and answers each with a line of JSON.
 
-The first line is the event of the cold start, which is imports, initialize and the first answer.
-The script answers `{"cold": ..., "wall": ..., "cpu": ..., "refused": ...}`. "cold" is CPU time
-(user and system) and "wall" is wall time, both in milliseconds. "cpu" is the CPU time of the whole
-process so far. "refused" is null, or says why the function refused the event.
+The first line is the event of the cold start. A cold start is the imports, initialize and an
+answer. The script answers `{"cold": ..., "wall": ..., "cpu": ..., "refused": ...}`. "cold" is CPU
+time (user and system) and "wall" is wall time, both in milliseconds. "cpu" is the CPU time of the
+whole process so far. "refused" is null, or says why the function refused the event.
 
 Any other line is `[events, how many times]` or `"state"`. The answer to events is `{"cpu": ...,
-"refused": ...}`, where "cpu" is the sum of all calls. The answer to `"state"` is the state of the
-process from /proc.
+"refused": ...}`, where "cpu" is the CPU time of all calls. The answer to `"state"` is the state of
+the process from /proc.
 
 Only `sys` and `time` are imported before the clock starts, so each function pays for its own
 imports.
@@ -74,7 +74,7 @@ def state() -> "dict[str, Any]":
 def measure(
     handle: "Callable[[bytes, object], dict[str, Any]]", line: bytes
 ) -> "tuple[float, dict[str, Any]]":
-    """CPU seconds of all calls of a line, and the last answer."""
+    """The CPU seconds of all calls that a line asks for, and the last answer."""
     import json
 
     events, repeat = json.loads(line)
@@ -87,7 +87,7 @@ def measure(
 
 
 def refusal(answer: "dict[str, Any]") -> "str | None":
-    """Why an answer is a failure (it may have HTTP 200), or None."""
+    """Why an answer is a failure, or None. A failure may have HTTP 200 too."""
     import json
 
     document = json.loads(answer["body"])

@@ -1,4 +1,4 @@
-"""Tables of the results of `make bench`, with the required values. The ratios come first."""
+"""Tables of the results of `make bench`, and the limits that they must meet. Ratios come first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.ratios import MIN_ROUNDS, Ratio, ratio_of
 
 class Results(NamedTuple):
     """All results of a run. `cold` and `warm` are CPU milliseconds. `slow` is wall milliseconds by
-    vCPU, or None if not measured. `sizes` are the bytes of the uploads."""
+    vCPU, or None if they were not measured. `sizes` are the bytes of the uploads."""
 
     cold: Values
     slow: Mapping[float, Values | None]
@@ -113,7 +113,7 @@ def ratio(values: Values, ours: str, peer: str) -> Ratio:
 
 
 def tables(found: Results) -> list[str]:
-    """The tables in Markdown, padded so that they are easy to read in a terminal too."""
+    """The tables in Markdown. They are padded, so a terminal shows them well too."""
     ratios = [
         (
             figure.title,

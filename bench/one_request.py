@@ -1,5 +1,5 @@
-"""Sends one request to a fresh instance, as in a deployment. core.py starts this script. It calls
-the initializer and then the handler.
+"""Answers one request as a fresh instance of a deployment does. core.py starts this script. The
+script calls the initializer and then the handler.
 
 The arguments are the function's folder and the port of the stand-in of the cloud (stub_cloud.py).
 Every host name leads to that port. The event comes on standard input. The result is printed as
@@ -44,7 +44,7 @@ def timed() -> dict[str, float]:
 
 
 def main() -> None:
-    """Answer the request, and print the modules that are loaded after it."""
+    """Answer the request, and print which modules were loaded for it."""
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     event = sys.stdin.buffer.read()
     sys.path.insert(0, str(folder))
@@ -63,7 +63,7 @@ def main() -> None:
     index.initialize(None)
     body = str(index.handler(event, None)["body"])
     answered = time.perf_counter()
-    # Use a copy, because reading an attribute of a module may load another module.
+    # Loop over a copy of sys.modules, because reading a module's attribute may load another module.
     files = {name: getattr(module, "__file__", None) for name, module in [*sys.modules.items()]}
     ours = {
         name: (file, own_ms[name])

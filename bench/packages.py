@@ -1,9 +1,9 @@
 """The packages that `make bench` measures. As in a deployment, they are read-only folders.
 
 Our packages are the unpacked zip of `make build`, and the code that `make template` inlines. An
-earlier commit has both too, made by its own tools. Some peers use packages of the runtime, which
-are compiled here. (The vendor's documentation lists these packages, but does not say that they are
-compiled.) Other peers bring their own packages, which are not compiled.
+earlier commit has both too, made by the tools of that commit. Some peers use packages of the
+runtime, which are compiled here. (The vendor's documentation lists these packages, but does not say
+that they are compiled.) Other peers bring their own packages, which are not compiled.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TEMPLATE = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops import template; "
     "template.OUTPUT = pathlib.Path(sys.argv[2]); sys.exit(template.main())"
 )
-# The beginning of a zip in base64; no other text of a template begins like this.
+# A zip in base64 begins like this. No other text in a template begins like this.
 _ZIP = re.compile(rb"UEsDB[A-Za-z0-9+/]{1000,}=*")
 
 
@@ -62,7 +62,7 @@ class Packages(NamedTuple):
 
 def make(base: str, python: Python, folder: Path) -> Packages:
     """Make all packages in an empty folder. Raises CompareError and PackageError."""
-    # The names have one length, because the paths are in the byte code and in sys.path.
+    # Names of equal length keep the paths in the byte code and in sys.path equally long.
     build(folder / "build")
     archive = (folder / "build.zip").read_bytes()
     tree = folder / "tree"
@@ -85,7 +85,7 @@ def peer(name: str, folder: Path) -> Path:
     target = folder / name
     shutil.copytree(PEERS, target, ignore=shutil.ignore_patterns("__pycache__"))
     (target / f"{name}.py").rename(target / "index.py")
-    # The floor, which is the smallest possible client, uses this code.
+    # peers/floor.py, the smallest possible client, uses this code.
     shutil.copyfile(PEERS / "standard_library.py", target / "standard_library.py")
     _make_read_only(target)
     return target
@@ -112,14 +112,14 @@ def _inlined(tree: Path, folder: Path, python: Python) -> Package:
     done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
     found = _ZIP.search(path.read_bytes()) if done.returncode == 0 else None
     if found is None:
-        raise CompareError(f"no template of {tree}: {last_line(done.stderr)}")
+        raise CompareError(f"{tree} makes no template: {last_line(done.stderr)}")
     package = _deployed(base64.b64decode(found[0]), folder, python)
     return package._replace(size=path.stat().st_size)
 
 
 def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: bool) -> Path:
-    """Packages for that Python in the pinned versions. They are kept between runs."""
-    # The constraints have no hashes, because the peers' own dependencies are in no lock.
+    """A folder with the pinned packages for `python`. The folder is kept between runs."""
+    # The constraints have no hashes, because no lock has the dependencies of the peers.
     pins = [
         line.removesuffix(" \\")
         for path in (*_PINS, _PEERS_PINS)
@@ -135,7 +135,7 @@ def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: b
     SITES.mkdir(parents=True, exist_ok=True)
     constraints = SITES / "constraints.txt"
     constraints.write_text("\n".join(pins), encoding="utf-8")
-    # Run that Python's own pip, since oss2 has no wheel.
+    # Run the pip of `python`, because oss2 has no wheel, so pip builds it for its own Python.
     options = ["--quiet", "--disable-pip-version-check", "--no-compile", f"--target={site}"]
     command = [python.path, "-m", "pip", "install", *options, "-c", str(constraints)]
     done = subprocess.run(
@@ -144,7 +144,7 @@ def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: b
     if done.returncode != 0:
         raise CompareError(f"pip cannot fetch the peers' packages: {last_line(done.stderr)}")
     if compiled:
-        # A file that cannot be compiled cannot be imported either.
+        # Ignore errors: a file that cannot be compiled cannot be imported either.
         subprocess.run([python.path, "-I", "-m", "compileall", "-qq", str(site)], check=False)
     stamp.write_text(made_of, encoding="utf-8")
     return site

@@ -1,4 +1,4 @@
-"""A bar chart as SVG, without a library. Its colours suit the reader's light or dark page."""
+"""A bar chart as SVG, without a library. It has colours for light and dark pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 760, 250, 70, 28, 40
 
 
 class Bar(NamedTuple):
-    """A bar. Its length is the median of the values. A line shows the smallest and the largest."""
+    """A bar. Its length is the median of the values. A line goes from the smallest to the
+    largest."""
 
     label: str
     values: Sequence[float]

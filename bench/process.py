@@ -1,4 +1,4 @@
-"""A process that runs measured.py, and the communication with it."""
+"""Starts processes that run measured.py, and talks to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Process(NamedTuple):
     began: float
 
     def ask(self, line: str) -> dict[str, Any]:
-        """The answer of measured.py to a line. Raises CompareError if the process has ended."""
+        """Return the answer of measured.py to a line. Raises CompareError if the process has
+        ended."""
         stdin, stdout = self.popen.stdin, self.popen.stdout
         assert stdin is not None
         assert stdout is not None
@@ -60,7 +61,7 @@ def started(
     """
     command = [*before, python, "-I", "-S", "-B", str(_MEASURED), str(port), *map(str, folders)]
     began = time.perf_counter()
-    # Errors go to a file, because nobody would read a pipe.
+    # Errors go to a file, because nobody would read a pipe while the process runs.
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
         subprocess.Popen(

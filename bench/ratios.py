@@ -7,7 +7,7 @@ from math import comb
 from typing import NamedTuple
 
 MIN_ROUNDS = 6
-"""With fewer values there is no 95 % interval of the median."""
+"""Fewer values cannot give a 95 % interval of the median."""
 
 
 class Ratio(NamedTuple):
@@ -22,32 +22,35 @@ class Ratio(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """`change` is the ratio of before and after. `control` is the noise of two equal copies."""
+    """`change` compares two versions. `control` compares two equal copies, so it shows the
+    noise."""
 
     change: Ratio
     control: Ratio
 
     def is_difference(self) -> bool:
-        """Whether the whole interval of the change is above, or below, the control's and 1."""
+        """Whether the whole interval of `change` is above both 1 and the interval of `control`, or
+        below both."""
         change, control = self
         return change.low > max(control.high, 1.0) or change.high < min(control.low, 1.0)
 
     def is_within(self, limit: float) -> bool:
-        """Whether the change's whole interval is at most `limit`, which is 1 or more."""
+        """Whether the whole interval of `change` is at most `limit`, which is 1 or more."""
         return self.change.high <= limit
 
     def is_over(self, limit: float) -> bool:
         """Whether there is a difference, and its whole interval is over `limit` (1 or more).
 
-        Some ratios are not within a limit, and not over it. More rounds make the interval smaller.
+        If the limit is inside the interval, is_within is False too. More rounds make the interval
+        smaller.
         """
         return self.is_difference() and self.change.low > limit
 
 
 def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
-    """Divide round by round. Raises ValueError for fewer than MIN_ROUNDS rounds.
+    """Divide the values round by round. Raises ValueError for fewer than MIN_ROUNDS rounds.
 
-    The interval comes from order statistics, so it is exact for any distribution of the noise.
+    The interval comes from order statistics, so it is right for every distribution of the noise.
     """
     ratios = sorted(a / b for a, b in zip(above, below, strict=True))
     count = len(ratios)
@@ -59,10 +62,10 @@ def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
 
 
 def values_outside(count: int) -> int:
-    """How many of `count` sorted values the 95 % interval of their median leaves out at each end.
+    """How many of `count` sorted values are outside the 95 % interval of the median, at each end.
 
-    The median is below the k-th smallest value as often as `count` throws of a coin show fewer than
-    k heads.
+    The median is below the k-th smallest value with the probability that `count` throws of a coin
+    show fewer than k heads.
     """
     heads, ways = 0, 1
     while 2 * (ways + comb(count, heads + 1)) <= 0.05 * 2**count:

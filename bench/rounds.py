@@ -1,4 +1,4 @@
-"""Rounds of a comparison. Each copy has a fresh process. Each round has a new random order."""
+"""Rounds of a comparison. In each round, each copy has a fresh process, in a new random order."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from bench.process import Process, started
 from bench.ratios import Comparison, ratio_of
 
 SEED = 20261124
-"""The seed of the random orders, so that the next run has the same orders."""
+"""The seed of the random orders. With a fixed seed, every run has the same orders."""
 
 COLD, WALL = "cold start, first token", "the same by the wall clock"
 
-# The names of the copies in errors.
+# The names of the copies in error messages.
 _COPIES = {"base": "BASE", "control": "the copy of BASE", "now": "this working tree"}
 
 
 class Metric(NamedTuple):
-    """One metric over all rounds, with medians in milliseconds and the ratios."""
+    """One metric of all rounds: medians in milliseconds, and ratios."""
 
     title: str
     base_ms: float
@@ -37,15 +37,15 @@ class Metric(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The metrics, and the titles of the calls that BASE refuses, with the reasons."""
+    """The metrics. `left_out` has the titles of the calls that BASE refuses, and the reasons."""
 
     metrics: list[Metric]
     left_out: Mapping[str, str]
 
 
 class _Run(NamedTuple):
-    """The result of one copy in one round, by title: the milliseconds of a call, and the reasons of
-    refusals."""
+    """The result of one copy in one round. The keys of `ms` and `refused` are titles of calls. `ms`
+    has milliseconds, and `refused` has the reasons of refusals."""
 
     ms: dict[str, float]
     refused: dict[str, str]
@@ -56,17 +56,18 @@ class _Run(NamedTuple):
 
 
 _Round = dict[str, _Run]
-"""Keyed by the names of Copies."""
+"""The keys are the names of the fields of Copies."""
 
 
 def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int) -> Measured:
     """Run `cold` rounds of cold starts, then `warm` rounds with `count` slices of each kind.
 
-    Raises CompareError for a copy that does not run, or that refuses a call that BASE answers.
+    Raises CompareError if a copy does not run, or if it refuses a call that BASE answers.
     """
     with stub_sts.running() as port:
         runner = _Runner(copies, python, port)
-        # This round is not measured. It fills the file cache, and finds the calls BASE refuses.
+        # This round is not measured. It fills the file cache, and finds the calls that BASE
+        # refuses.
         runner.round(1)
         cold_rounds = [runner.round(0) for _ in _told("cold starts", cold)]
         warm_rounds = [runner.round(count) for _ in _told("warm calls", warm)]
@@ -78,8 +79,8 @@ def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int)
 
 
 class _Runner:
-    """Runs rounds. The first round finds the calls that BASE refuses. They are in `left_out` from
-    then on."""
+    """Runs rounds. The first round finds the calls that BASE refuses. Later rounds leave them out
+    (`left_out`)."""
 
     def __init__(self, copies: Copies, python: Python, port: str) -> None:
         self.left_out: Mapping[str, str] = {}
@@ -141,7 +142,7 @@ class _Runner:
         return self._random.sample(list(self._copies), len(self._copies))
 
     def _judge(self, found: _Round) -> None:
-        """Raise CompareError for calls that a copy refused, except the calls in `left_out`."""
+        """Raise CompareError if a copy refused a call that is not in `left_out`."""
         if self._is_first:
             self._is_first = False
             self.left_out = {

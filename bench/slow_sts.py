@@ -1,6 +1,6 @@
 """A slow STS over TLS in its own process, for burst.py. It checks nothing.
 
-Its credentials have 300 s left, which is too short for a cache. So each token needs a call.
+Its credentials have 300 s left. This is too short for a cache, so each token needs a call.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ def _answer() -> bytes:
 
 @contextmanager
 def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
-    """Run an STS that answers after some seconds, while the block runs. Yield the variables with
-    which a function reaches and trusts it. Write certificates to the folder. Raises
-    CompareError."""
+    """While the block runs, run an STS that answers after some seconds. Yield variables that let a
+    function reach and trust this STS. Write certificates to the folder. Raises CompareError."""
     pem, trusted = _certificates(folder)
     command = [sys.executable, "-m", __name__, str(seconds), str(pem)]
     with subprocess.Popen(
@@ -79,11 +78,12 @@ def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _certificates(folder: Path) -> tuple[Path, dict[str, str]]:
-    """A certificate for localhost with its key, and OpenSSL's variables that name it. It is in a
-    file with all certificates that this machine trusts, and in a folder by its hashed name."""
+    """A certificate for localhost with its key, and the variables that tell OpenSSL where it is.
+    The certificate is in a file together with all certificates that this machine trusts, and in a
+    folder under its hashed name."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        raise CompareError("openssl is missing; it makes the certificate of the STS here")
+        raise CompareError("openssl is missing: the simulated STS needs it for a certificate")
     pem, every, hashed = folder / "sts.pem", folder / "every.pem", folder / "hashed"
     hashed.mkdir()
     made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -101,7 +101,7 @@ def _certificates(folder: Path) -> tuple[Path, dict[str, str]]:
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise CompareError(f"openssl makes no certificate: {done.stderr.strip()[-200:]}")
+        raise CompareError(f"openssl cannot make the certificate: {done.stderr.strip()[-200:]}")
 
 
 if __name__ == "__main__":
@@ -110,7 +110,7 @@ if __name__ == "__main__":
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
-    # burst.py handles Ctrl-C. It ends this process by closing its input.
+    # burst.py handles Ctrl-C, and then ends this process by closing its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.read()
     os._exit(0)

@@ -1,9 +1,9 @@
-"""A stand-in of the cloud for a deployed function, over TLS and under the cloud's own names. It is
-STS, OSS, the host of OSS's public keys, and the host of a sign-in's JWKS. It answers at once and
-checks nothing.
+"""A stand-in of the cloud for a deployed function, over TLS and with the host names of the cloud.
+It simulates STS, OSS, the host of OSS's public keys, and the host of an identity provider's JWKS.
+It answers at once and checks nothing.
 
-Credentials for 900 s have 300 s left, which is too short for a cache. So each token needs a call.
-Credentials for a longer time have a day left.
+If a client asks for credentials for 900 s, they have 300 s left. This is too short for a cache, so
+each token needs a call. Credentials for a longer time have a day left.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def _credentials(seconds_left: int) -> bytes:
 
 
 def _certificates(folder: Path) -> tuple[Path, Path]:
-    """The certificate of a CA, and a certificate for NAMES that the CA signed, with its key. Both
-    are PEM files."""
+    """Two PEM files: the certificate of a CA, and a certificate for NAMES with its key. The CA
+    signed the certificate for NAMES."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES])
     authority = _certificate(AUTHORITY, ca_key, x509.BasicConstraints(True, None), ca_key)
@@ -176,7 +176,7 @@ def _certificate(
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(extension, critical=key is ca_key)
-        # Since 3.13 Python requires this of each issuer (VERIFY_X509_STRICT).
+        # Since 3.13, Python requires a key usage in the certificate of a CA (VERIFY_X509_STRICT).
         .add_extension(key_usage(issues=key is ca_key), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
@@ -188,7 +188,7 @@ def _certificate(
 
 
 def key_usage(*, issues: bool) -> x509.KeyUsage:
-    """Return the key usage of a server's certificate. With `issues` it is also for an authority."""
+    """Return the key usage of a server's certificate, or with `issues` that of a CA."""
     return x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=issues,
@@ -210,7 +210,7 @@ def hashed_name() -> str:
     """The file name under which OpenSSL looks for the CA's certificate in a folder (`openssl
     rehash`, X509_NAME_hash).
 
-    It is the SHA-1 of the canonical name, of which the first 4 bytes are a little-endian number. A
+    OpenSSL reads the first 4 bytes of the SHA-1 of the canonical name as a little-endian number. A
     canonical name is in lower case, without its outermost tag and length.
     """
     digest = hashlib.sha1(_named(AUTHORITY).public_bytes()[2:], usedforsecurity=False).digest()

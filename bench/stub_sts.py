@@ -1,8 +1,8 @@
 """An STS that answers at once and checks nothing, so that only the client is measured.
 
-Credentials for 900 s have 300 s left, which is too short for a cache. So each token needs a call.
-Credentials for a longer time have a day left. As a separate process it prints its port, and serves
-until its standard input ends. running() starts this process.
+If a client asks for credentials for 900 s, they have 300 s left. This is too short for a cache, so
+each token needs a call. Credentials for a longer time have a day left. running() starts this script
+as a process. It prints its port, and serves until its standard input ends.
 """
 
 from __future__ import annotations

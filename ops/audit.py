@@ -1,12 +1,12 @@
 """`make audit`: asks the advisory service OSV whether a locked package has a known vulnerability.
 
-It asks https://api.osv.dev about each package and version of the locks, as the service documents
-it (POST /v1/querybatch), and sends nothing else. It needs only the standard library, and uses the
-proxy of HTTPS_PROXY.
+It sends each package and version of the locks to https://api.osv.dev, and sends nothing else. The
+service documents this request (POST /v1/querybatch). This program needs only the standard library,
+and uses the proxy of HTTPS_PROXY.
 
 `python3 -m ops.audit` ends with 0 if no vulnerability is known, with 1 if one is known, and with 2
-if it could not ask. So 2 says nothing about the packages. make itself ends with 2 if this program
-ends with 1 or 2, and prints which it was.
+if it could not ask. In this last case, the packages were not checked. If this program ends with 1
+or 2, make itself ends with 2, and the message of make shows the 1 or the 2.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 
 class CouldNotAsk(Exception):
-    """Raised if the service gave no answer, or no documented answer. The message says why."""
+    """Raised if the service gave no answer, or an undocumented one. The message says why."""
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
         # The error may hold text from a proxy or the service. This text is not trusted.
         said = report.plain(str(error), [])
         print(f"make audit: could not ask {URL}: {said}.", file=sys.stderr)
-        print("So the packages were not checked. HTTPS_PROXY names a proxy.", file=sys.stderr)
+        print("The packages were not checked. To use a proxy, set HTTPS_PROXY.", file=sys.stderr)
         return 2
     for (name, version), ids in found.items():
         print(f"{name} {version} ({', '.join(pins[name, version])}):")
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def pins_of(locks: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
-    """Return each package and version of the locks, with the files that have it."""
+    """Return each package and version of the locks, with the lock files that contain it."""
     found: dict[tuple[str, str], list[str]] = {}
     for name, text in locks.items():
         for package in lock.packages(text):
@@ -107,7 +107,7 @@ def _read(result: Any) -> tuple[list[str], str]:
     entries = result.get("vulns", []) if isinstance(result, dict) else None
     more = result.get("next_page_token", "") if isinstance(result, dict) else None
     if not isinstance(entries, list) or not isinstance(more, str):
-        raise CouldNotAsk("its answer is not as documented")
+        raise CouldNotAsk("its answer does not have the documented form")
     ids = [each.get("id") if isinstance(each, dict) else None for each in entries]
     # The ids are printed, and text that is not trusted must not reach the terminal.
     if not all(isinstance(each, str) and _ID.fullmatch(each) for each in ids):

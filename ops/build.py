@@ -1,6 +1,6 @@
 """`make build`: makes build/sts_token/ and its zip, and tests the package with a request.
 
-s.yaml deploys the folder; the zip is for a function that you change by hand.
+s.yaml deploys the folder. The zip is for a function that you update by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ops.serving import CLAIMS, ENVIRONMENT, SECRET, event, serve
 
 OUTPUT = ROOT / "build" / "sts_token"
 MAX_ZIP_BYTES = 100 * 1024 * 1024
-"""The API's limit (vendor documentation). For a zip that is deployed from OSS it is 500 MB."""
+"""The API's limit (vendor documentation). For a zip in OSS the limit is 500 MB."""
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
 def build(output: Path) -> list[str]:
     """Build into `output` and `output`.zip; return the report's lines. Raises PackageError.
 
-    An earlier build stays until the new one has served a request.
+    An earlier build stays until the new build has answered a request.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".build-") as name:
@@ -47,7 +47,7 @@ def build(output: Path) -> list[str]:
         said = [byte_code.put(folder), check(folder)]
         archive = zipped(folder)
         if len(archive) > MAX_ZIP_BYTES:
-            raise PackageError(f"the zip has {_mb(len(archive))}; the API accepts 100 MB")
+            raise PackageError(f"the zip has {_mb(len(archive))}; the API accepts at most 100 MB")
         shutil.rmtree(output, ignore_errors=True)
         folder.rename(output)
     output.with_suffix(".zip").write_bytes(archive)
@@ -55,7 +55,7 @@ def build(output: Path) -> list[str]:
 
 
 def check(folder: Path) -> str:
-    """Import the package, and let it answer requests without other packages; return the findings.
+    """Let the package answer requests without any other package, and return the findings.
 
     Raises PackageError.
     """
@@ -66,13 +66,13 @@ def check(folder: Path) -> str:
     events = [event("/health"), event("/", jwt.encode(CLAIMS, SECRET, "HS256"))]
     answered = serve(python.path, [folder], events, {**ENVIRONMENT, "JWT_SECRET": SECRET})
     codes = [answer.get("ErrorCode", answer["StatusCode"]) for answer in answered]
-    # The package verified the login, rendered the policy and signed the request. The only thing
-    # that was missing is STS.
+    # These codes mean that the package verified the login, rendered the policy and signed the
+    # request. Only STS was missing.
     if codes != [200, "StsUnreachable"]:
-        raise PackageError(f"the package does not serve: {answered}")
+        raise PackageError(f"the package cannot answer requests: {answered}")
     if not python.is_runtime:
         return (
-            f"served with Python {python.version}: no Python {RUNTIME} runs here, so the "
+            f"served with Python {python.version}: no Python {RUNTIME} was found, so the "
             f"compiled modules (cryptography) are not tested; {HOW_TO_GET_ONE}"
         )
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):

@@ -1,13 +1,13 @@
-"""Byte code for a package, made by the runtime's own Python, so that a cold start need not compile.
+"""Makes byte code for a package with the runtime's own Python, so that a cold start compiles less.
 
-/code is read-only, and each instance is new. So at each cold start Python compiles every module
-that it imports and that has no byte code. It is not verified on the real cloud (assumption 37) that
-Python uses our byte code.
+/code is read-only, and each instance is new. Therefore each cold start compiles every imported
+module that has no byte code. It is not verified on the real cloud (assumption 37) that Python uses
+our byte code.
 
 The files are unchecked (PEP 552, unchecked-hash): Python uses them without checking the source.
-Python cannot check the time of the source file, since each unpacking changes it. For a checked hash
-Python would open, read and hash 75 sources (0.3 MB) at each cold start with HS256. That takes 6 ms
-with 0.1 vCPU, and also time for the disk.
+Python cannot check the time of the source file, since each unpacking changes this time. To check
+hashes, Python would open, read and hash 75 sources (0.3 MB) at each cold start with HS256. That
+takes 6 ms with 0.1 vCPU, plus the time for reading the disk.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _OWN_POLICY = """
 
 
 def put(folder: Path) -> str:
-    """Put byte code into a filled package; return its line of the report. Raises PackageError.
+    """Put byte code into a filled package. Return a line for the report. Raises PackageError.
 
-    All our own modules get byte code, since each is imported at some time. Of third-party packages,
-    only the modules that are imported here get it.
+    All our own modules get byte code, since each is imported at some time. In third-party packages,
+    only the modules that imported() returns get byte code.
     """
     python, why_not = compiler()
     if python is None:
@@ -72,15 +72,15 @@ def compiler() -> tuple[Python | None, str]:
     """
     wish = os.environ.get("BYTE_CODE") or "yes"
     if wish not in ("yes", "no"):
-        raise PackageError(f"BYTE_CODE={wish}: must be yes, the default, or no")
+        raise PackageError(f"BYTE_CODE={wish}: must be yes (the default) or no")
     if wish == "no":
         return None, "BYTE_CODE=no"
     found = find()
-    return found, "" if found else f"no CPython {RUNTIME} runs here; {HOW_TO_GET_ONE}"
+    return found, "" if found else f"no CPython {RUNTIME} was found; {HOW_TO_GET_ONE}"
 
 
 def imported(python: Python, folders: Sequence[Path], *, cold: bool = False) -> list[Path]:
-    """Return the modules of the first folder that are imported, as sorted paths below it.
+    """Return the imported modules of the first folder, as sorted paths relative to that folder.
 
     Python compiles these modules while the function answers on each route, with each way to log in,
     and with an operator's own policy template. With `cold`, Python compiles only the modules for
@@ -116,13 +116,14 @@ def beside(source: Path) -> Path:
 def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
     """Compile each source to its target; paths are below the folder. Raises PackageError.
 
-    All Pythons of one release make the same bytes on any day and in any folder.
+    The same release of Python makes the same bytes on any day and in any folder.
     """
     jobs = [[f"{folder / a}", f"{folder / b}", f"{CODE}/{a}"] for a, b in targets.items()]
     done = subprocess.run(
         [python.path, "-S", "-B", "-c", _COMPILE],
         input=json.dumps(jobs),
-        # Byte code stores a constant set in the order of its hashes, so the hashes must not vary.
+        # Byte code stores the items of a set in the order of their hashes. With a fixed seed, the
+        # hashes do not vary.
         env={"PYTHONHASHSEED": "0"},
         capture_output=True,
         encoding="utf-8",

@@ -1,8 +1,8 @@
 """The signature version that each OSS client uses by default, and the line that sets V4.
 
 OSS refuses V1 for new accounts since 2025-03-01 and for new buckets since 2025-09-01, "in phases".
-The source is the vendor documentation, "Guide to upgrading from Signature V1 to Signature V4". It
-also has the versions and most of the lines. The sandbox and `make smoke` use this module.
+The source is the vendor documentation, "Guide to upgrading from Signature V1 to Signature V4". This
+guide also has the versions and most of the lines. The sandbox and `make smoke` use this module.
 """
 
 from __future__ import annotations
@@ -49,5 +49,5 @@ OTHERS = (
 
 
 def lines(region: str) -> list[str]:
-    """Return the change to make, one line for each client that signs with V1 by default."""
+    """Return the line that sets V4, for each client that signs with V1 by default."""
     return [f"{client.name}: {client.v4(region)}" for client in (*OF_APPS, *OTHERS) if client.line]

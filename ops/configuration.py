@@ -9,7 +9,7 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
 
 _MAINLAND = ("cn-", "rg-china-mainland")
-"""The ids of the regions in mainland China begin like this. The id of Hong Kong does too."""
+"""The beginnings of region ids in mainland China. Hong Kong's id begins with "cn-", too."""
 
 
 def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequence[str]) -> Settings:
@@ -27,7 +27,7 @@ def settings_of(env: Mapping[str, str], needed: Sequence[str], optional: Sequenc
 
 
 def is_public_in_mainland(endpoint: Endpoint, region: str) -> bool:
-    """Whether OSS refuses data calls at this endpoint for accounts that began to use OSS since
-    2025-03-20."""
+    """Whether OSS refuses data calls at this endpoint for accounts that began to use OSS on
+    2025-03-20 or later."""
     is_mainland = region.startswith(_MAINLAND) and region != "cn-hongkong"
     return is_mainland and endpoint.host.endswith(".aliyuncs.com")

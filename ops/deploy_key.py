@@ -1,7 +1,7 @@
 """The rights of the key that runs `s deploy`. (The function itself has no key.)
 
-`make doctor` and docs/deploy.md show the same list; a test compares them. It is not verified on the
-real cloud (assumption 85) that no other right is needed.
+`make doctor` and docs/deploy.md show the same list, and a test compares the two lists. It is not
+verified on the real cloud (assumption 85) that no other right is needed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ RIGHTS = (
     Right(
         ("fc:*",),
         ("acs:fc:*:*:functions/{function}", "acs:fc:*:*:functions/{function}/*"),
-        "the function, its trigger and its cap, which are read, written and removed",
+        "to read, write and remove the function, its trigger and its cap",
         "requests of fc3 0.1.22; the vendor's list of RAM actions for the resource",
     ),
     Right(
         ("fc:GetTempBucketToken",),
         ("*",),
-        "the package goes through a bucket of the platform, which is no function's resource",
-        "a request of fc3 0.1.22; only a component of the vendor has the action's name",
+        "to upload the package through a bucket of the platform, which belongs to no function",
+        "a request of fc3 0.1.22; the action's name is only in a component of the vendor",
     ),
     Right(
         ("ram:PassRole",),
@@ -46,7 +46,7 @@ RIGHTS = (
     Right(
         ("fc:CreateCustomDomain",),
         ("*",),
-        "s.domain.yaml makes the domain; no narrower resource is possible",
+        "s.domain.yaml creates the domain; the action accepts no narrower resource",
         "the vendor's page of CreateCustomDomain: All Resource",
         needs_domain=True,
     ),

@@ -1,10 +1,10 @@
-"""Reads `.env`, the deployment's file, as Serverless Devs (`s`) reads it before s.yaml.
+"""Reads `.env`, the deployment's file, as Serverless Devs (`s`) reads it before it reads s.yaml.
 
 `s` 3.1 bundles two npm packages: dotenv 16.3.1 parses the file, and dotenv-expand 10 then expands
-`$NAME`, also in quotes. It does both twice: for the folder in which it starts, and for the folder
-of s.yaml, which is the same folder. The environment wins over the file. But if the file names a
-variable too, `$` in the environment's value is also expanded. tests/deploy/test_dotenv.py compares
-all of this with the real command line.
+`$NAME`, also in quotes. `s` does both twice: for the folder in which it starts, and for the folder
+of s.yaml, which is the same folder. The environment wins over the file. But if a variable is in
+both, `s` also expands `$` in the environment's value. tests/deploy/test_dotenv.py compares this
+module with the real command line.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A variable whose value `s` changes. This has the lengths in characters, not the value."""
+    """A variable whose value `s` changes: the lengths of the value in characters, and the cause."""
 
     name: str
     written: int
@@ -57,7 +57,7 @@ class Change(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """An environment with the added variables of a .env. `names` lists the added ones."""
+    """An environment to which a .env was added. `names` lists the variables that it added."""
 
     variables: dict[str, str]
     path: Path | None
@@ -94,7 +94,7 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
 
 def told(loaded: Loaded) -> str:
     """Return one line that says what was read. The Loaded must have a path."""
-    return f"{loaded.path} is read: {len(loaded.names)} variables; the environment wins"
+    return f"{loaded.path} is read: {len(loaded.names)} variables; the environment wins over it"
 
 
 def environment(command: str) -> dict[str, str]:

@@ -1,18 +1,18 @@
-"""Judges by its text whether a secret is random, or was invented by a person.
+"""Judges from the text of a secret whether it is random, or was invented by a person.
 
-The secret is cut into pieces from left to right. Each piece is the longest one that one of these
-rules gives:
+The secret is cut into pieces from left to right. Each piece is the longest text that fits one of
+these rules:
 
-- three or more characters that the same secret has before;
+- three or more characters that occur earlier in the same secret;
 - a run of three or more letters or digits: `abc`, `987`, `aaa`;
 - three or more neighbours on a keyboard: `qwerty`;
 - a word that people put into secrets: `password`, `jwt`;
 - if no other rule fits, one character.
 
 Upper and lower case count as the same, and repeated punctuation does not count. A secret with fewer
-than MIN_PIECES pieces is weak: "password" four times has two pieces, 0123456789abcdef twice has
-three. Secrets of `openssl rand`, `token_urlsafe` and `uuid4` have almost as many pieces as
-characters.
+than MIN_PIECES pieces is weak. For example, "password" four times has two pieces, and
+0123456789abcdef twice has three. Secrets of `openssl rand`, `token_urlsafe` and `uuid4` have almost
+as many pieces as characters.
 
 This finds careless secrets, but not all weak ones: a line of a poem may pass.
 """
@@ -20,9 +20,9 @@ This finds careless secrets, but not all weak ones: a line of a poem may pass.
 from __future__ import annotations
 
 MIN_PIECES = 16
-"""Half of 32, the minimum number of characters. Random secrets have many more pieces."""
+"""Half of 32, which is the minimum length of a secret. Random secrets have many more pieces."""
 MIN_LENGTH = 3
-"""The shortest piece: two characters may repeat by chance."""
+"""A repetition or a run is at least this long, because two characters may repeat by chance."""
 
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik")
 # Common words in examples, passwords, and sentences about secrets.
@@ -69,7 +69,7 @@ def _piece(text: str, at: int) -> int:
 
 
 def _run(text: str, at: int) -> int:
-    """Return how many characters from `at` go up, down or stay the same, step by step."""
+    """Return the length of the run from `at`: each character goes up by 1, down by 1, or stays."""
     if at + 1 == len(text) or not text[at].isalnum():
         return 1
     step = ord(text[at + 1]) - ord(text[at])
@@ -89,7 +89,7 @@ def _word(text: str, at: int) -> int:
 
 
 def _repeat(row: str, text: str, at: int) -> int:
-    """Return how much of `row` is at `at`, forwards or backwards."""
+    """Return how many characters from `at` are neighbours in `row`, forwards or backwards."""
     length = 1
     while at + length < len(text) and (
         text[at : at + length + 1] in row or text[at : at + length + 1] in row[::-1]

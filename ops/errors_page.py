@@ -1,8 +1,8 @@
 """Writes docs/errors.md and docs/zh/errors.md from errors.json and errors_page.json (`make docs`).
 
-errors.json has a row for each code; the web page shows the members `what` and `do` of the row.
-errors_page.json has the symptoms that a person sees first (`symptoms`, each with its codes), and
-the words of both pages. tests/ops/test_errors.py compares both files with the code.
+errors.json has a row for each code. The web page shows the members `what` and `do` of the row.
+errors_page.json has the symptoms that a person sees first (`symptoms`, each with its codes).
+It also has the words of both pages. tests/ops/test_errors.py compares both files with the code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FAMILIES = frozenset({"InvalidParameter"})
 
 
 def load() -> dict[str, Any]:
-    """Return the rows of docs/errors.json by code."""
+    """Return the rows of docs/errors.json, by error code."""
     rows: dict[str, Any] = json.loads(TEXTS.read_text(encoding="utf-8"))
     return rows
 

@@ -31,8 +31,8 @@ _REQUESTS_OWN = {"oss:Prefix", "oss:Delimiter"}
 _ANYWHERE = Place.in_folder("bucket", "")
 _OPEN = (
     "?  not verified on the real OSS (assumption 1): a token without PutObjectAcl",
-    "   may be able to make an object public. BlockPublicAccess prevents that:",
-    "   `make smoke UPLOAD=1 ACL=1` tries it; `make conform CLOUD=1` tries the rule.",
+    "   may be able to make an object public. BlockPublicAccess prevents this.",
+    "   To test this: `make smoke UPLOAD=1 ACL=1` or `make conform CLOUD=1`.",
 )
 
 
@@ -97,7 +97,7 @@ def explain(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def places(grant: Grant, neighbours_prefix: str) -> dict[str, Place]:
-    """Return the places to ask about. The first is the place of the grant itself."""
+    """Return the places to judge, by name. The first is the place of the grant itself."""
     bucket, prefix = grant.bucket, grant.prefix
     other_bucket = "other-bucket" if bucket != "other-bucket" else "another-bucket"
     folders = {
@@ -153,17 +153,20 @@ def _user_id(env: Mapping[str, str], settings: Settings) -> str | None:
     user_id = env.get("CALLER", "")
     if not settings.auth.names_callers:
         if user_id:
-            raise Misconfiguration("CALLER", "with AUTH=anonymous everybody is the same caller")
+            raise Misconfiguration(
+                "CALLER", "must be empty, because with AUTH=anonymous everybody is the same caller"
+            )
         return None
     if not user_id:
         raise Misconfiguration(
-            "CALLER", "not set; must be a user's id, like alice (or say AUTH=anonymous)"
+            "CALLER", "not set; must be a user's id, like alice (or set AUTH=anonymous)"
         )
     return user_id
 
 
 def _neighbours_prefix(user_id: str | None, settings: Settings) -> str:
-    """Return a neighbour's prefix, which a policy without the final slash would also open."""
+    """Return the prefix of a neighbour, like alice2 for alice. A policy that lacks the final slash
+    would also open this prefix."""
     if user_id is None:
         return f"{settings.prefix[:-1]}2/"
     return grants.decide(callers.named(f"{user_id}2"), {}, settings).prefix
@@ -199,7 +202,7 @@ def _notes(policy: Policy, judged: list[Row]) -> Iterator[str]:
     keys = {condition.key for s in policy.statements for condition in s.conditions}
     if keys - _REQUESTS_OWN:
         unmet = ", ".join(sorted(keys - _REQUESTS_OWN))
-        yield f"Conditions on {unmet} are taken as not met."
+        yield f"This report assumes that conditions on {unmet} are not met."
 
 
 if __name__ == "__main__":

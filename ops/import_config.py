@@ -1,8 +1,8 @@
 """`python -m ops.import_config` (make import-config): makes a .env from the vendor's config.json.
 
 It writes lines of NAME=value that a shell (`. ./.env`) and `docker run --env-file` read in the same
-way. They treat quotes in different ways: docker takes them as part of the value. So it writes no
-quotes, and refuses a value that needs them. Secrets are never printed.
+way. A shell removes quotes, but docker takes them as part of the value. Therefore this program
+writes no quotes, and refuses a value that needs them. Secrets are never printed.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _VARIABLES = {
     "bucket": "BUCKET_NAME",
     "region": "OSS_REGION",
 }
-"""The members of config.json in the vendor's samples, in any spelling, and our names for them."""
+"""The name of each member of config.json, as the vendor's samples spell it, and our name."""
 _KNOWN = ", ".join(_VARIABLES)
 _NEEDED = {_KEY[0]: "AccessKeyID", _KEY[1]: "AccessKeySecret", "ROLE_ARN": "RoleArn"}
 _BESIDE = ("BUCKET_NAME", "OBJECT_PREFIX", "OSS_REGION", "AUTH", "POLICY_FILE")
 """Variables that can be given in addition to CONFIG. They win over CONFIG."""
 _CHECKED = ("TOKEN_EXPIRE_TIME", *_BESIDE)
-# Characters that are special neither to a shell nor to docker.
+# Characters without a special meaning for a shell or for docker.
 _PLAIN = r"[A-Za-z0-9@%+=:,./_-]+"
 
 
@@ -76,9 +76,9 @@ def import_config(env: Mapping[str, str]) -> dict[str, str]:
     for member, value in _members(path):
         name = _VARIABLES.get(member)
         if name is None:
-            raise ConfigError(f"CONFIG: {member[:40]!r} is unknown; known are {_KNOWN}")
+            raise ConfigError(f"CONFIG: {member[:40]!r} is unknown; the known members are {_KNOWN}")
         if name in sources:
-            raise ConfigError(f"CONFIG: {member} is there twice")
+            raise ConfigError(f"CONFIG: {member} occurs twice")
         sources[name] = f"CONFIG: {member}"
         imported[name] = _text(value, sources[name])
     for name, member in _NEEDED.items():
@@ -102,19 +102,21 @@ def write(out: Path, variables: Mapping[str, str]) -> None:
     """Write a new file that only its owner can read. Raises ConfigError, and then leaves no
     file."""
     lines = [
-        "# Made from the vendor's config.json: set -a; . ./.env; set +a, or docker run --env-file.",
-        "# The first two are a permanent key. A deployed function has a role in place of it.",
+        "# From the vendor's config.json. Load it: set -a; . ./.env; set +a, or docker --env-file.",
+        "# The first two variables are a permanent key. A deployed function has a role instead.",
         *(f"{name}={value}" for name, value in variables.items()),
     ]
     made = False
     try:
-        # Neither an existing file nor the target of a link is overwritten.
+        # With O_EXCL, this overwrites no existing file and no target of a link.
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         made = True
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write("\n".join([*lines, ""]))
     except FileExistsError:
-        raise ConfigError(f"OUT: {out} exists; move it away, or give another OUT=file") from None
+        raise ConfigError(
+            f"OUT: {out} exists already; move it away, or set OUT to another file"
+        ) from None
     except OSError as error:
         if made:
             out.unlink()
@@ -130,7 +132,7 @@ def _members(path: Path) -> list[tuple[str, object]]:
     except OSError as error:
         raise ConfigError(f"CONFIG: cannot read {path}: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"CONFIG: {path} is larger than any config.json ({MAX_BYTES} bytes)")
+        raise ConfigError(f"CONFIG: {path} is too large: it has more than {MAX_BYTES} bytes")
     try:
         # The editor of Windows writes a byte order mark.
         members = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_Members)
@@ -142,7 +144,7 @@ def _members(path: Path) -> list[tuple[str, object]]:
             f"{error.colno} (JSON has no comments, and no comma after the last member)"
         ) from None
     except (ValueError, RecursionError):
-        fault = "must be JSON that is less nested, and has shorter numbers"
+        fault = "must be JSON with less nesting and shorter numbers"
         raise ConfigError(f"CONFIG: {path} {fault}") from None
     if not isinstance(members, _Members):
         raise ConfigError(f"CONFIG: {path} must be a JSON object")
@@ -150,7 +152,7 @@ def _members(path: Path) -> list[tuple[str, object]]:
 
 
 class _Members(list[tuple[str, object]]):
-    """A JSON object as pairs. A dict would keep only the last of two members with one name."""
+    """A JSON object as pairs. A dict would keep only the last of two members with the same name."""
 
 
 def _text(value: object, source: str) -> str:
@@ -169,8 +171,8 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
     for name, value in variables.items():
         if not re.fullmatch(_PLAIN, value):
             raise ConfigError(
-                f"{sources[name]} {_what_is_not_plain(value)}; it must be of A-Z, a-z, 0-9 and "
-                "@%+=:,./_- only: a shell and docker --env-file read other characters in "
+                f"{sources[name]} {_what_is_not_plain(value)}; it may have only A-Z, a-z, 0-9 and "
+                "@%+=:,./_-, because a shell and `docker --env-file` read other characters in "
                 "different ways"
             )
     try:
@@ -180,7 +182,7 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
     except Misconfiguration as error:
         fault = error.message.removeprefix(f"{error.variable}: ")
         if error.variable == "POLICY_FILE":
-            fault += f". Or take ours: POLICY_FILE={_bundled_like(variables['POLICY_FILE'])}"
+            fault += f". Or use our policy: POLICY_FILE={_bundled_like(variables['POLICY_FILE'])}"
         raise ConfigError(f"{sources[error.variable]}: {fault}") from None
     except ServiceError as error:
         raise ConfigError(f"{sources['POLICY_FILE']}: {error.message}") from None
@@ -193,26 +195,30 @@ def _what_is_not_plain(value: str) -> str:
     if value != value.rstrip():
         return "ends with a blank or a line break"
     if "\\" in value:
-        return 'has a backslash (between folders write "/")'
+        return 'has a backslash (write "/" between folders)'
     if len(value.splitlines()) > 1:
         return "has a line break in it"
     if re.search(r"\s", value):
         return "has a blank"
     if not value.isprintable():
         return "has an invisible character"
-    return "has a shell's character" if value.isascii() else "has a character beyond ASCII"
+    return (
+        "has a character that shells treat specially"
+        if value.isascii()
+        else "has a character outside of ASCII"
+    )
 
 
 def _bundled_like(policy_file: str) -> str:
-    """Return our template that allows the same as the vendor's policy of this name, in one
-    prefix."""
+    """Return our template for the vendor's policy with this name. It allows the same actions, but
+    only below one prefix."""
     name = Path(policy_file).stem
     offered = policies_described.offered()
     return name if name in offered else offered[-1]
 
 
 def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:
-    yield f"Wrote {out}, which only you can read, with"
+    yield f"Wrote {out}, which only you can read. It sets"
     yield from (f"  {name}" for name in variables)
     yield ""
     yield "What is left to do:"
@@ -225,12 +231,12 @@ def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:
     source = shlex.quote(str(out if out.is_absolute() else f"./{out}"))
     yield f"- Try it: set -a; . {source}; set +a; make token CLOUD=1"
     yield f"- Replace {_KEY[0]} and {_KEY[1]}"
-    yield "  by a role: give the deployed function one that may do sts:AssumeRole on"
-    yield "  ROLE_ARN, leave the two out, disable that key in RAM, delete config.json."
+    yield "  by a role: give the deployed function a role that may do sts:AssumeRole on"
+    yield "  ROLE_ARN, remove both variables, disable the key in RAM, delete config.json."
     if Path(variables.get("POLICY_FILE", "")).is_absolute():
-        yield "- POLICY_FILE lies on this machine: to deploy, put it into the package."
+        yield "- POLICY_FILE is only on this machine. Put it into the package before a deploy."
     if out.name != ".env":
-        yield f"- Keep {out} out of version control: .gitignore has .env only."
+        yield f"- Keep {out} out of version control, because .gitignore lists only .env."
 
 
 if __name__ == "__main__":

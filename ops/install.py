@@ -4,11 +4,11 @@
     python3 -m ops.install npm web
 
 It needs only the standard library. pip accepts only files whose hash is in a lock (ops/lock.py).
-These files are wheels. The few packages without wheels are built from source with locked tools. The
-message of a failure says whether the cause was the network, the index, the disk or the folder, and
-what helps. The whole output of pip is kept in `.venv/setup.log`, and the output of npm in
-`.venv/npm.log`. The Makefile creates its stamp only at the end, so a half-finished setup is done
-again.
+These files are wheels. The few packages without wheels are built from source with locked tools. If
+the setup fails, the message says whether the cause was the network, the index, the disk or the
+folder, and what helps. The whole output of pip is kept in `.venv/setup.log`, and the output of npm
+in `.venv/npm.log`. The Makefile creates its stamp file only at the end, so an unfinished setup is
+done again.
 """
 
 from __future__ import annotations
@@ -53,32 +53,31 @@ class Failed(Exception):
 def why(output: str) -> str:
     """Return the cause of a failure and what helps, or "" if it is unknown.
 
-    `output` is the output of venv, pip or npm. A missing version is not the same as an index that
-    cannot be reached, but pip reports both as "Could not find a version that satisfies the
-    requirement".
+    `output` is the output of venv, pip or npm. pip reports both a missing version and an index that
+    cannot be reached as "Could not find a version that satisfies the requirement".
 
     """
     if _FULL.search(output):
         return "The disk is full."
     if _UNWRITABLE.search(output):
         return (
-            f"This folder, or one in it, cannot be written to: {Path.cwd()}\n"
-            "Make a checkout of your own. If .venv belongs to another user (sudo?), remove it."
+            f"This folder, or a folder in it, cannot be written to: {Path.cwd()}\n"
+            "Make a checkout of your own. If .venv belongs to another user (after sudo), remove it."
         )
     if other := _OTHER_FILE.search(output):
         return (
-            f"This is not the file that was locked: {other[1]}. Nothing was installed.\n"
-            "A mirror (PIP_INDEX_URL) or a proxy may give out other files: try another, or none.\n"
-            "If the real index has that file, do not install it: tell the package's maintainers."
+            f"This file is not the file in the lock: {other[1]}. Nothing was installed.\n"
+            "A mirror (PIP_INDEX_URL) or a proxy may have sent it: try another one, or none.\n"
+            "If the real index sends this file, do not install it. Tell the package's maintainers."
         )
     if _NO_HASH.search(output):
-        return "A lock lacks a package or its hash: run make lock."
+        return "A lock lacks a package or its hash: run `make lock`."
     found = _OTHER_VERSIONS.search(output) or _NPM_NO_VERSION.search(output)
     if not found and _NETWORK.search(output):
         host = _HOST.search(output)
         name = host[1] or host[2] if host else "the index"
         return (
-            f"The network failed: {name} does not answer.\n"
+            f"The network failed: {name} does not answer. You may need one of:\n"
             "  a proxy:   export HTTPS_PROXY=http://<host>:<port>\n"
             "  a mirror:  export PIP_INDEX_URL=https://<mirror>/simple/\n"
             "             export npm_config_registry=https://<mirror>/   (for npm)\n"
@@ -88,8 +87,8 @@ def why(output: str) -> str:
     if found:
         return (
             f"The network works, but the index does not have {found[1]}.\n"
-            "A mirror may be old (PIP_INDEX_URL, npm_config_registry): try another, or none.\n"
-            f"Otherwise there is no such version, or no wheel for this Python and machine: "
+            "A mirror (PIP_INDEX_URL, npm_config_registry) may be old: try another one, or none.\n"
+            f"Otherwise this version does not exist, or has no wheel for this Python and machine: "
             f"{sys.version.split()[0]}, {sys.platform}, {platform.machine()}."
         )
     return ""
@@ -108,7 +107,9 @@ def python(folder: Path, requirements: str, purpose: str) -> None:
                 "This Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv"
             )
         if said is not None:
-            raise Failed(f"{why(said) or _last(said)}\nThere is no virtual environment {folder}.")
+            raise Failed(
+                f"{why(said) or _last(said)}\nThe virtual environment {folder} was not created."
+            )
     log = folder / "setup.log"
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
     pip += ["--quiet", "--log", str(log), "--require-hashes", "--no-build-isolation"]
@@ -142,13 +143,13 @@ def npm(folder: Path) -> None:
 
 
 def _say(text: str) -> None:
-    # This goes to stderr, because stdout belongs to the target of make. So LOGIN=$(make -s login
-    # CALLER=alice) also works on a new machine.
+    # This goes to stderr, because stdout belongs to the target of make. Otherwise
+    # LOGIN=$(make -s login CALLER=alice) would get this text, too, on a new machine.
     print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:
-    """Set up what the arguments name. Returns 0, or 1 with the reason on stderr."""
+    """Set up the packages that the arguments name. Returns 0, or 1 with the reason on stderr."""
     try:
         if arguments[0] == "npm":
             npm(Path(arguments[1]))
@@ -187,8 +188,8 @@ def _run(command: list[str], folder: Path | None = None) -> str | None:
 
 
 def _last(output: str) -> str:
-    """Return at most three lines that say what failed: errors, or the last lines if there are
-    none."""
+    """Return at most three lines that say what failed: the errors, or the last lines if there are
+    no errors."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"ERROR|Error|error|npm error", line)]
     return "\n".join(line[:200] for line in (errors[:3] or lines[-3:]))

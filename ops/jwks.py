@@ -30,8 +30,8 @@ PATH = "/.well-known/openid-configuration"
 # which separates issuers.
 _PLAIN = "[A-Za-z0-9@%+=:./?_-]+"
 _ACCEPTS = (
-    "must be https://host[:port]/path as the provider spells it, without query or fragment, of "
-    "A-Z, a-z, 0-9 and @%+=:./_-"
+    "must be https://host[:port]/path as the provider spells it. It may have no query or fragment, "
+    "and only A-Z, a-z, 0-9 and @%+=:./_-"
 )
 _JSON = "application/json"
 
@@ -58,30 +58,30 @@ def main() -> int:
 
 
 def discover(issuer: str) -> Found:
-    """Ask a provider with two requests. Each has at most 1.5 s and 64 KB, as in the function.
+    """Ask a provider with two requests. Each may take 1.5 s and get 64 KB, as in the function.
 
     Raises Misconfiguration if ISSUER or the provider's answer is wrong, and KeysUnreachable if the
     function could not use any key.
     """
     asked = _https(f"{issuer.removesuffix('/')}{PATH}") if "?" not in issuer else None
     if asked is None:
-        raise Misconfiguration("ISSUER", f"{_ACCEPTS}: ISSUER=https://login.example.com")
+        raise Misconfiguration("ISSUER", f"{_ACCEPTS}. Example: ISSUER=https://login.example.com")
     document = _document(asked)
     named = document.get("issuer")
-    # Section 4.3: the two must be equal. Otherwise another provider could answer for this one.
+    # Section 4.3: both issuers must be equal. Otherwise a provider could answer for another one.
     if named != issuer:
         raise Misconfiguration(
             "ISSUER",
-            f"the document at {asked} is of another issuer, {_shown(named)}; if that is your "
-            "provider, spell ISSUER exactly like this",
+            f"the document at {asked} is for another issuer, {_shown(named)}; if this is your "
+            "provider, spell ISSUER exactly like the document",
         )
     keys_url = document.get("jwks_uri")
     fetched = _https(keys_url) if isinstance(keys_url, str) else None
     if fetched is None:
         raise Misconfiguration(
             "ISSUER",
-            f"the document at {asked} has no jwks_uri that is an https URL of A-Z, a-z, 0-9 and "
-            "@%+=:./?_-",
+            f"the document at {asked} must have a jwks_uri that is an https URL with only A-Z, "
+            "a-z, 0-9 and @%+=:./?_-",
         )
     keys = KeySet(Jwt("", fetched, None, (), "sub"))
     keys.warm()
@@ -91,7 +91,7 @@ def discover(issuer: str) -> Found:
 
 
 def _https(text: str) -> Url | None:
-    """Return an https URL that every reader of .env reads in the same way, or None."""
+    """Return an https URL that all programs read from .env in the same way, or None."""
     try:
         found = url(text)
     except Refused:
@@ -108,8 +108,8 @@ def _document(asked: Url) -> dict[str, Any]:
         fault = "is not JSON" if is_json else f"cannot be fetched: {error}"
         raise Misconfiguration(
             "ISSUER",
-            f"{asked} {fault}; a provider without OpenID Connect Discovery gives the URL of its "
-            "JWKS in its documentation",
+            f"{asked} {fault}; if the provider has no OpenID Connect Discovery, look for the URL "
+            "of its JWKS in its documentation",
         ) from None
     return found if isinstance(found, dict) else {}
 

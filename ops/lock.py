@@ -1,12 +1,12 @@
 """`make lock`: writes the lock of each set, with all packages and the hashes of all their files.
 
 People edit the `.in` files. These name the packages that are imported or run, and the few packages
-without wheels. A locked version stays while it fits. UPGRADE=1 takes the newest versions of all
-packages; UPGRADE=name,name takes the newest versions of the named packages. If one version works
-for Python 3.10 and newer on any system, the lock has only that version.
+without wheels. A locked version stays as long as the `.in` files allow it. UPGRADE=1 takes the
+newest versions of all packages. UPGRADE=name,name takes the newest versions of the named packages.
+If one version works for Python 3.10 and newer on any system, the lock has only that version.
 
-This program needs only the standard library and uv, which it installs from its own lock. The locks
-name no index: uv uses the index of its own settings (UV_DEFAULT_INDEX).
+This program needs only the standard library and uv, which it installs from requirements-lock.txt.
+The locks name no index. uv takes the index from its own settings (UV_DEFAULT_INDEX).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SETS: Mapping[str, str] = {
     "requirements-dev": "requirements-run",
     "requirements-measure": "requirements-dev",
 }
-"""Each set, and the set that it extends. The lock does not repeat the packages of that other
-set."""
+"""Pairs of a set and the set that it extends. The lock of a set does not repeat the packages of the
+set that it extends."""
 
 _OPTIONS = ["--universal", "--python-version=3.10", "--fork-strategy=fewest", "--generate-hashes"]
 _OPTIONS += ["--no-header", "--no-annotate", "--no-build-isolation", "--quiet"]
@@ -49,7 +49,7 @@ def main() -> int:
         return 1
     for name, text in locks.items():
         (ROOT / f"{name}.txt").write_text(text, encoding="utf-8")
-    print("The locks are written: git diff shows the changes. Then: make test, make audit")
+    print("The locks are written. See `git diff`, then run `make test` and `make audit`.")
     return 0
 
 
@@ -108,10 +108,10 @@ def packages_with(name: str, sets: Mapping[str, str], locks: Mapping[str, str]) 
 
 
 def _head(name: str, base: str) -> list[str]:
-    """Return the lines before the packages, in order: in pip a later `--only-binary` undoes
-    `--no-binary`."""
+    """Return the lines before the packages. Their order is kept, because in pip a later
+    `--only-binary` undoes `--no-binary`."""
     source = (ROOT / f"{name}.in").read_text(encoding="utf-8")
-    lines = [f"# `make lock` writes this, of {Path(name).name}.in.\n"]
+    lines = [f"# `make lock` writes this file from {Path(name).name}.in.\n"]
     if base:
         lines.append(f"-r {os.path.relpath(f'{base}.txt', Path(name).parent)}\n")
     return [*lines, *(f"{line}\n" for line in source.splitlines() if line.startswith("--"))]

@@ -32,7 +32,8 @@ _OPTIONAL = (
     *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
     *("JWT_REQUIRE", "LOGINS_NOT_BEFORE", "DENIED_CALLERS"),
 )
-# make passes its command line on as NAME=value between blanks. A blank in a value has a backslash.
+# MAKEFLAGS has the variables of make's command line as NAME=value, with blanks between them. A
+# blank in a value has a backslash before it.
 _ON_COMMAND_LINE = re.compile(r"(?<!\\)(?:^|\s)JWT_SECRET[:?+!]*=")
 
 
@@ -85,8 +86,9 @@ def issue(env: Mapping[str, str]) -> Login:
     if settings.keys_file or settings.keys_url:
         raise Misconfiguration(
             "JWT_JWKS_FILE" if settings.keys_file else "JWT_JWKS_URL",
-            "logins are verified with these public keys, and the private key is not here. Sign in "
-            "as your app does, and give the JWT that the app then sends: LOGIN=… make smoke",
+            "logins are verified with public keys, and no login can be made without the private "
+            "key. Sign in as your app does, and run `LOGIN=… make smoke` with the JWT that the "
+            "app then sends",
         )
     if not caller.strip():
         raise Misconfiguration(
@@ -99,8 +101,8 @@ def issue(env: Mapping[str, str]) -> Login:
     if named.login is None or named.login.user_id != caller:
         raise Misconfiguration(
             "JWT_USER_CLAIM",
-            f"{settings.user_claim}: a login has another value in this claim; must be the claim "
-            "that has the user's id, like sub",
+            f"is {settings.user_claim}, but logins use this claim for something else; must be the "
+            "claim that has the user's id, like sub",
         )
     denied = _denied(named, settings)
     return Login(made, caller, seconds, settings, len(secrets), denied)
@@ -119,7 +121,7 @@ def _verified(made: str, settings: Jwt, env: Mapping[str, str]) -> Caller:
 
 
 def _denied(caller: Caller, settings: Jwt) -> str:
-    """Return the reason why the operator's brakes stop the caller, or "" if they do not."""
+    """Return the reason why DENIED_CALLERS or LOGINS_NOT_BEFORE stops the caller, or ""."""
     try:
         if settings.brakes is not None:
             brakes.apply(caller, settings.brakes)
@@ -141,13 +143,14 @@ def _told(made: Login) -> Iterator[str]:
         yield f"with the claims of JWT_REQUIRE: {', '.join(settings.required.values)}"
     if made.secrets > 1:
         yield f"signed with the first of {made.secrets} secrets in JWT_SECRET"
-    yield f"valid until {until} UTC, {made.seconds} s. Until then, anybody with it is this caller"
+    yield f"valid until {until} UTC, {made.seconds} s. Anybody who has it can act as this caller"
     if made.denied:
         yield f"WARNING: the function will refuse this login: {made.denied}"
 
 
 def _plain(line: str, env: Mapping[str, str]) -> str:
-    """Return printable text without the secret, even if another variable has the secret too."""
+    """Return the line as printable text. The secret is masked, even if it is in another variable
+    too."""
     given = env.get(JWT_SECRET.name, "")
     return report.plain(line, [given, *(part.strip() for part in given.split(","))])
 

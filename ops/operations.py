@@ -1,7 +1,8 @@
 """The operations of SDKs on OSS, by well-known names, and the RAM actions that they need.
 
-This module does not list the actions. Each operation is a request, and the sandbox's OSS says which
-actions that request needs. It does the same for the real SDKs in the tests.
+This module does not list the actions. Each operation is one request or several, and the sandbox's
+OSS says which actions a request needs. In the tests, the sandbox's OSS also judges the requests of
+the real SDKs.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Place:
 class Operation:
     """An operation of an SDK: one request or several, which must all be allowed.
 
-    `needs` gets the place of the operation, and the caller's own place. `on_bucket`: the operation
-    acts on a whole bucket, so folders do not matter. `assumed` are needed RAM actions that the real
-    OSS may not require.
+    `needs` is called with the place of the operation and the caller's own place. `on_bucket`: the
+    operation acts on a whole bucket, so folders do not matter. `assumed` are RAM actions that the
+    sandbox requires, but the real OSS may not require.
     """
 
     name: str
@@ -115,8 +116,8 @@ def _delete_several(place: Place, _: Place) -> list[Need]:
 
 
 def _table() -> Iterator[Operation]:
-    # A form upload needs the same actions as a put, a signed URL the same as its request, and image
-    # processing the same as a get (vendor documentation).
+    # A form upload needs the same actions as a put, and image processing the same as a get. A
+    # signed URL needs the actions of the request that it signs (vendor documentation).
     yield _on_object("put, form upload", "PUT")
     yield _on_object("append", "POST append position")
     yield _on_object("multipart upload", "POST uploads", "PUT partNumber uploadId", "POST uploadId")
@@ -134,7 +135,7 @@ def _table() -> Iterator[Operation]:
     yield _on_object("delete", "DELETE")
     yield Operation("delete several", _delete_several)
     # The vendor's table of PutObject's permissions lists only oss:PutObject. The sandbox also
-    # requires oss:PutObjectAcl. Which is right is not verified on the real OSS (assumption 1).
+    # requires oss:PutObjectAcl. Which of the two is right is not verified on OSS (assumption 1).
     yield Operation("put with an ACL", _put_with_acl, assumed=frozenset({"oss:PutObjectAcl"}))
     yield _on_object("change the ACL", "PUT acl")
     yield _on_object("read the ACL", "GET acl")

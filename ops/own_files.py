@@ -1,7 +1,7 @@
 """Which files of functions/sts_token go into a package, and which must not be there.
 
-Everyone who may read the function can read its package. So an unexpected file stops the build, for
-example a key, an `.env`, the vendor's config.json, or a module that is not ours.
+An unexpected file stops the build, because everyone who may read the function can read its package.
+Examples are a key, an `.env`, the vendor's config.json, or a module that is not ours.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
 
 def _why(path: Path, is_keys_file: bool) -> str:
     if _is_private(path):
-        kind = "private keys: JWT_JWKS_FILE is for public keys" if is_keys_file else "a private key"
-        return f"it has {kind}. Remove it, and replace the key if it was ever deployed"
+        kind = "private keys (only public ones are allowed)" if is_keys_file else "a private key"
+        return f"it has {kind}. Remove the file, and replace the key if it was ever deployed"
     if path.name.startswith(".env"):
-        return "it has settings with secrets. They belong beside s.yaml"
+        return "it has settings with secrets. Move it into the folder of s.yaml"
     if path.name == "config.json":
-        return "it has settings with secrets. Move it elsewhere; make import-config can read it"
+        return "it has settings with secrets. Move it elsewhere; `make import-config` can read it"
     if path.suffix == ".json":
         return (
-            "it is not JWT_JWKS_FILE. Remove it, or set JWT_JWKS_FILE in .env, or run "
+            "it is not the file of JWT_JWKS_FILE. Remove it, or set JWT_JWKS_FILE in .env, or run "
             f"`make JWT_JWKS_FILE={path.name} build`"
         )
     return "it does not belong to the function. Remove it"
@@ -61,7 +61,7 @@ def _is_private(path: Path) -> bool:
     content = path.read_bytes()
     if _PRIVATE_PEM.search(content):
         return True
-    # The members of each object at any depth, also if a name is repeated.
+    # Collect the names in each JSON object, at any depth. A name may occur twice in an object.
     objects: list[set[str]] = []
     with suppress(ValueError, RecursionError):
         json.loads(content, object_pairs_hook=lambda pairs: objects.append({n for n, _ in pairs}))

@@ -37,7 +37,7 @@ RUNTIME = "3.10"
 BOOTSTRAP = "bootstrap"
 """The program that a custom runtime starts (vendor documentation): it must be executable."""
 CODE = "/code"
-"""The folder to which Function Compute unpacks a package, read-only (vendor documentation)."""
+"""The read-only folder into which Function Compute unpacks a package (vendor documentation)."""
 
 _RUNTIME_MARKERS = {
     "python_version": RUNTIME,
@@ -74,7 +74,7 @@ def pinned(names: Collection[str] = ()) -> list[str]:
             found[requirement.name] = " ".join([pin, *_HASH.findall(text)])
     missing = {name for name in names if canonicalize_name(name) not in found}
     if missing:
-        raise PackageError(f"{REQUIREMENTS.name} pins no {', '.join(sorted(missing))}")
+        raise PackageError(f"{REQUIREMENTS.name} does not pin {', '.join(sorted(missing))}")
     return [found[canonicalize_name(name)] for name in names] or list(found.values())
 
 
@@ -137,7 +137,7 @@ def replace_compiled(folder: Path, python: str) -> None:
             module = path.name.partition(".")[0]
             found = list((Path(name) / path.parent.relative_to(folder)).glob(f"{module}.*.so"))
             if not found:
-                raise PackageError(f"no {path.relative_to(folder)} for Python {python}")
+                raise PackageError(f"pip has no {path.relative_to(folder)} for Python {python}")
             path.unlink()
             copy = path.with_name(found[0].name)
             shutil.copyfile(found[0], copy)
@@ -183,7 +183,9 @@ def _check_complete(folder: Path) -> None:
         for text in found.requires or ():
             needed = Requirement(text)
             if _holds(needed) and canonicalize_name(needed.name) not in names:
-                raise PackageError(f"{name} needs {needed.name}: the lock lacks it; run make lock")
+                raise PackageError(
+                    f"{name} needs {needed.name}, which the lock file lacks. Run `make lock`"
+                )
 
 
 def _install(

@@ -1,8 +1,9 @@
 """Describes what each bundled policy allows, from its template alone.
 
-It renders a template as the function does, and the sandbox's evaluator judges each operation. So a
-new policy is one file in policies/. Tests compare the result with the table of docs/policies.md and
-the lists of template.yml (tests/ops/test_policies_described.py says what to write there).
+It renders a template as the function does, and the sandbox's evaluator judges each operation. A new
+policy therefore needs no code, only a file in policies/. Tests compare the result with the table of
+docs/policies.md and the lists of template.yml (tests/ops/test_policies_described.py says what to
+write there).
 
 If the first comment of a file begins with "not offered", template.yml does not list this policy,
 but operators may name it. A policy that opens more than the caller's folder must have this comment.

@@ -1,9 +1,10 @@
 """Makes policies/ready.json (make docs): bundled policies, rendered in advance as far as possible.
 
-This works for a template that only prints values, and only tests whether there is a prefix. Such a
-template has one text for a prefix and one text for an object. With the values filled in, both texts
-are equal to the output of Jinja2 (tests/ops/test_policies_ready.py). Templates that are not offered
-are left out, so the check of the package (build.py) uses them to test that Jinja2 works.
+This works only for a template that prints values, tests whether there is a prefix, and does nothing
+else. The template then has one text for a prefix and one text for an object. With the values filled
+in, both texts are equal to the output of Jinja2 (tests/ops/test_policies_ready.py). Templates that
+are not offered are left out. The check of the package (build.py) uses them to test that Jinja2
+works.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def text() -> str:
     found = {}
     for name in offered():
         template = (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8")
-        # A template may not render for an object. Then Jinja2 reports this when a request needs it.
+        # If a template cannot be rendered for an object, Jinja2 reports this when a request needs
+        # it.
         with contextlib.suppress(ServiceError, ValueError):
             if is_plain(template):
                 digest = hashlib.sha256(template.encode()).hexdigest()

@@ -111,8 +111,8 @@ def _row(variable: Variable, texts: Mapping[str, Texts], language: str) -> tuple
 
 
 def accepts(variable: Variable, texts: Texts) -> str:
-    """Return what a variable accepts: `accepts` if it is set, else the words with which the parser
-    refuses a text.
+    """Return what a variable accepts. This is the text `accepts`. If `accepts` is "", the words of
+    the parser's error message are used.
 
     Raises ValueError if `accepts` is "" and the parser accepts any text.
     """

@@ -100,18 +100,18 @@ def release(root: Path, output: Path, env: Mapping[str, str]) -> list[str]:
 
 
 def clean_commit(root: Path, version: str) -> Commit:
-    """Return the commit that is checked out. Raises PackageError if there is no checkout, if a file
-    differs from the commit, if a package would have a file that git ignores, or if the tag of the
-    version names another commit."""
+    """Return the commit that is checked out. Raises PackageError if there is no checkout, or if a
+    file differs from the commit. Also raises it if a package would have a file that git ignores, or
+    if the tag of the version names another commit."""
     found = Commit(*_git(root, "log", "-1", "--date=short", "--format=%H %cd").split())
     # The status also names each untracked file, whatever the user's git settings are.
     status = ("status", "--porcelain", "--untracked-files=all")
     if changed := _names(_git(root, *status)):
         raise PackageError(
-            f"the work tree is not the commit {found.id[:12]}: {changed}. Commit these changes, or "
-            "put them away with `git stash --include-untracked`"
+            f"files differ from the commit {found.id[:12]}: {changed}. Commit them, or put "
+            "them away with `git stash --include-untracked`"
         )
-    # git does not see changes in files that it was told to skip, and in the targets of links.
+    # git does not see changes in files that it was told to skip, or in the targets of links.
     listed = (line.split(None, 4) for line in _git(root, "ls-files", "-v", "-s").splitlines())
     unseen = [
         name
@@ -120,16 +120,16 @@ def clean_commit(root: Path, version: str) -> Commit:
     ]
     if unseen:
         raise PackageError(
-            f"{', '.join(unseen[:5])}: a release must be made from files that git checks, without "
-            "links. These commands let git check them: `git update-index --no-skip-worktree` and "
-            "`--no-assume-unchanged`"
+            f"{', '.join(unseen[:5])}: git does not check these files, or they are links. To let "
+            "git check them, run `git update-index` with --no-skip-worktree and with "
+            "--no-assume-unchanged. Replace links by files"
         )
     if beside := _names(_git(root, *status, "--ignored", "--", *_PACKED)):
         raise PackageError(
             f"git ignores {beside}, but the package would contain it. Other checkouts may not "
             f"have this file. Move it out of {' and '.join(_PACKED)}"
         )
-    # An annotated tag has an object name of its own. The commit's name then comes first.
+    # An annotated tag has its own object name. The format prints the commit's name before it.
     form = "--format=%(*objectname) %(objectname)"
     tagged = _git(root, "for-each-ref", form, f"refs/tags/v{version}").split()[:1]
     if tagged not in ([], [found.id]):
@@ -168,7 +168,7 @@ def _asset(path: Path) -> Asset:
 
 
 def _with(compiler: str) -> str:
-    """Return the tools that, together with the commit, decide the bytes of the files."""
+    """Return the versions of the tools. They and the commit decide the bytes of the files."""
     return (
         f"byte code by Python {compiler}, zip by Python {platform.python_version()} with zlib "
         f"{zlib.ZLIB_RUNTIME_VERSION}"
@@ -185,17 +185,17 @@ def _put_in_place(folder: Path, output: Path, before: Path) -> None:
 
 def _next(commit: Commit, is_released: bool, release_url: str, source_url: str) -> list[str]:
     """Return the next steps to publish the release, or what is missing."""
-    missing = [] if is_released else ["a section for it in CHANGELOG.md and docs/upgrade.md"]
+    missing = [] if is_released else ["this version in CHANGELOG.md and docs/upgrade.md"]
     given = {"RELEASE_URL": release_url, "SOURCE_URL": source_url}
     missing += [f"{name}=https://…" for name, url in given.items() if url == name]
     if missing:
-        return [f"A trial, not to be published. Missing: {', '.join(missing)} (CONTRIBUTING.md)"]
+        return [f"A trial: do not publish it. Missing: {', '.join(missing)} (CONTRIBUTING.md)"]
     return [
         "Next:",
         f"  1. Read {NOTES}.",
         f"  2. git tag -a v{__version__} {commit.id[:12]} && git push origin v{__version__}",
         f"  3. Upload all four files to {release_url}/, and put the text of {NOTES} on the page.",
-        f"  4. Download the files and check them: sha256sum -c {SUMS}. Deploy it with these links:",
+        f"  4. Download and check the files: `sha256sum -c {SUMS}`. Deploy with these links:",
         *(f"     {link}" for link in links(release_url)),
     ]
 

@@ -7,8 +7,8 @@ console uses the region that the user visited last. It shows this region, so the
 
 ROS reads a template of at most 524,288 bytes from OSS, or over http or https. Its address has at
 most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). All of the vendor's own
-links use OSS. That the console accepts any https address, also with redirects, is not verified on
-the real cloud (assumption 79).
+links use OSS. Whether the console accepts any https address, also with redirects, is not verified
+on the real cloud (assumption 79).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ CONSOLES = ("https://ros.console.aliyun.com", "https://ros.console.alibabacloud.
 MAX_URL_BYTES = 1024
 """The limit on a templateUrl (vendor documentation)."""
 
-# The URL has no user name, password, query or fragment, because it becomes part of another URL.
+# No user name, password, query or fragment is accepted, because the console's URL contains this
+# URL.
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%+@-]+)*/?")
 _RELATIVE = re.compile(r"\]\((?![a-z]+:|#)([^)\s]+)\)")
 
@@ -58,8 +59,8 @@ class Section(NamedTuple):
 
 
 def place(env: Mapping[str, str], name: str) -> str:
-    """Return the address in a variable, without a final slash, or the variable's name if the
-    variable is not set.
+    """Return the address in a variable, without a final slash. If the variable is not set, return
+    its name.
 
     Raises PackageError if the value is not a plain https address, or is too long.
     """
@@ -96,15 +97,15 @@ def section(changelog: str, version: str) -> Section:
     to_be = re.search(r"^## \[Unreleased\](?:, to be (\S+))?$", changelog, re.MULTILINE)
     is_released = version in found
     if not is_released and (to_be is None or to_be[1] not in (None, version)):
-        says = f"; Unreleased is to be {to_be[1]}" if to_be else ""
+        says = f", and Unreleased is for {to_be[1]}" if to_be else ""
         raise PackageError(
-            f"CHANGELOG.md has no section for {version}{says}. Accepted: "
-            f"## [{version}] - 2026-12-31, or ## [Unreleased], to be {version}"
+            f"CHANGELOG.md has no section for {version}{says}. Accepted headings: "
+            f"`## [{version}] - 2026-12-31`, or `## [Unreleased], to be {version}`"
         )
     name = version if is_released else "Unreleased"
     text = found.get(name, "").strip()
     if not re.search(r"^[-*] \S", text, re.MULTILINE):
-        raise PackageError(f"the section [{name}] of CHANGELOG.md needs notes: lines like `- …`")
+        raise PackageError(f"the section [{name}] of CHANGELOG.md must have lines like `- …`")
     return Section(text, is_released)
 
 
@@ -177,5 +178,5 @@ def _rows(upgrade: str, name: str) -> tuple[str, int]:
         rf"^## {re.escape(name)}\n(.*?)(?=^## |\Z)", upgrade, re.MULTILINE | re.DOTALL
     )
     if found is None:
-        raise PackageError(f"docs/upgrade.md has no section ## {name}, with the rows to read first")
+        raise PackageError(f"docs/upgrade.md must have a section `## {name}` with a table")
     return re.sub(r"[^\w -]", "", name.lower()), len(re.findall("^[|] `", found[1], re.MULTILINE))

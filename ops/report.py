@@ -68,7 +68,7 @@ def judged(faults: Sequence[str], detail: str = "") -> Finding:
 
 
 def has_failed(checks: Iterable[Check]) -> bool:
-    """Whether a check failed. The exit status says the same."""
+    """Whether a check failed. Then the exit status is not 0."""
     return any(check.finding.outcome is Outcome.FAIL for check in checks)
 
 
@@ -77,7 +77,7 @@ def pointer(checks: Iterable[Check], command: str) -> str:
     nothing failed."""
     if not has_failed(checks):
         return ""
-    return f"What each line means: docs/runbook.md#make-{command}; each code: docs/errors.md"
+    return f"docs/runbook.md#make-{command} explains each line, and docs/errors.md each code"
 
 
 def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:

@@ -21,10 +21,10 @@ _PUT, _GET, _LIST = forms.ACTION, signed_urls.ACTIONS["GET"], "oss:ListObjects"
 
 
 class Options(NamedTuple):
-    """Other facts that decide which rights are needed.
+    """The facts, besides policies and routes, that decide which rights are needed.
 
     `prefix` is OBJECT_PREFIX. `upload_role` is the ARN of the upload role. `log_store` is the ARN
-    of the logstore, or "" without logs. `names_callers`: AUTH gives callers names.
+    of the logstore, or "" without logs. `names_callers`: with this AUTH, callers have names.
     `has_multipart`: MULTIPART_SECRET is set.
     """
 
@@ -70,9 +70,9 @@ def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> 
     """
     unknown = set(routes) - known_routes()
     if unknown:
-        raise ValueError(f"no row in ops/rights.py for {', '.join(sorted(unknown))}")
+        raise ValueError(f"_ROWS in ops/rights.py has no row for {', '.join(sorted(unknown))}")
     templates = Policies(policies)
-    # This grant is for the operator's whole prefix. It includes the folder of every caller.
+    # This grant is for the operator's whole prefix, which includes the folder of every caller.
     whole = Grant(options.bucket, options.prefix, None, policies[0], 900, "anybody")
     statements = {
         name: _allowing(templates.render(whole._replace(policy=name))) for name in policies
@@ -271,7 +271,7 @@ def _merged(statements: Iterator[Statement]) -> tuple[Statement, ...]:
 
 
 def _allowing(policy: str) -> list[dict[str, Any]]:
-    """Return the Allow statements. The role does not have to repeat a Deny of the policy."""
+    """Return the Allow statements. A Deny of the policy need not be repeated in the role."""
     permissions.check(policy)
     return [one for one in json.loads(policy)["Statement"] if one["Effect"] == "Allow"]
 
@@ -286,7 +286,7 @@ def _is_bounded(statements: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _may(policies: Mapping[str, Sequence[Mapping[str, Any]]], action: str) -> bool:
-    """Whether some statement might allow an action. Only the answer False is certain."""
+    """Whether a statement might allow an action. True may be wrong, False is certain."""
     return any(
         "NotAction" in statement
         or any(matches(one.lower(), action.lower()) for one in _listed(statement["Action"]))

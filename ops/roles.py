@@ -1,10 +1,10 @@
 """`python -m ops.roles` (make roles): prints the two roles as JSON, to make them by hand in RAM.
 
 It prints one object with four documents, in the format of RAM's script editor. With DOCUMENT=<name>
-it prints only this document. That RAM accepts the documents unchanged is not verified on the real
-cloud (assumption 80). The documents have exactly the rights that ops/rights.py derives from the
-deployment's variables, like the roles of template.yml. stderr says where to use each document, and
-why each right is needed.
+it prints only this document. Whether RAM accepts the documents unchanged is not verified on the
+real cloud (assumption 80). The documents have exactly the rights that ops/rights.py derives from
+the deployment's variables, like the roles of template.yml. stderr says where to use each document,
+and why each right is needed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def read(env: Mapping[str, str]) -> Roles:
         raise Misconfiguration(
             ROLE_ARN.name,
             f"{ROLE_ARN.missing}. s.yaml derives it from your account's id, but this command does "
-            "not know the id: give ROLE_ARN, or the id as AccountID",
+            "not know the id. Set ROLE_ARN, or set AccountID to the id",
         )
     env = {**env, ROLE_ARN.name: given or f"acs:ram::{account}:role/{name}-upload"}
     settings = settings_of(env, needed=(ROLE_ARN.name, "BUCKET_NAME"), optional=_OPTIONAL)
@@ -171,27 +171,27 @@ def _told(roles: Roles) -> Iterator[str]:
     function, upload = (
         arn.partition(":role/")[2] for arn in (roles.function_arn, roles.upload_arn)
     )
-    yield f"1. make the role {function}, which Function Compute assumes: function-trust"
+    yield f"1. make the role {function} from function-trust; Function Compute will assume it"
     yield (
-        f"2. make the role {upload}, which {function} assumes: upload-trust; set its longest "
+        f"2. make the role {upload} from upload-trust; {function} will assume it. Set its longest "
         f"session (MaxSessionDuration) to {roles.session_seconds} s or more"
     )
-    yield f"3. make a policy of function-policy and grant it to {function}:"
+    yield f"3. make a policy from function-policy and grant it to {function}; it has these rights:"
     yield from _reasons(roles.needed.function_role, roles.options)
-    yield f"4. make a policy of upload-policy and grant it to {upload}:"
+    yield f"4. make a policy from upload-policy and grant it to {upload}; it has these rights:"
     yield from _reasons(roles.needed.upload_role, roles.options)
     for name in roles.needed.unbounded:
-        yield f"   add yourself the rights that a token with {Path(name).name} should have"
+        yield f"   rights for the policy {Path(name).name} cannot be derived: add them yourself"
 
 
 def _reasons(needed: Sequence[Statement], options: Options) -> Iterator[str]:
     for one in needed:
         yield f"   {rights.said([one], options)}: {'; '.join(one.reasons)}"
     if not needed:
-        yield "   no right is needed, so there is no such policy"
+        yield "   no right is needed, so this policy does not exist"
 
 
 if __name__ == "__main__":
-    # With this, `make roles | head` ends without an error.
+    # Without this line, `make roles | head` would end with an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

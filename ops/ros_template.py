@@ -65,7 +65,7 @@ class _Checker:
 
     def check(self, size: int) -> Iterator[str]:
         if size > MAX_BYTES:
-            yield f"the template has {size} bytes; ROS accepts at most {MAX_BYTES}"
+            yield f"the template has {size} bytes, but ROS accepts at most {MAX_BYTES}"
         for name, parameter in self._parameters.items():
             yield from self._parameter(f"Parameters.{name}", parameter)
         yield from self._interface()
@@ -107,7 +107,7 @@ class _Checker:
             and parameter.get("MinValue", default) <= default <= parameter.get("MaxValue", default)
             and len(str(default)) <= parameter.get("MaxLength", 10**6)
         ):
-            yield f"{place}.Default: the parameter does not accept it"
+            yield f"{place}.Default: the parameter does not accept this value"
 
     def _texts(self, place: str, described: Mapping[str, Any]) -> Iterator[str]:
         for member in ("Label", "Description"):
@@ -119,14 +119,14 @@ class _Checker:
         shown = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
         for name in {*shown, *self._parameters}:
             if name not in self._parameters or shown.count(name) != 1:
-                yield f"Metadata: {name} must be a parameter, in one group"
+                yield f"Metadata: {name} must be a parameter that is in one group"
         for group in interface["ParameterGroups"]:
             if not _is_in_both_languages(group["Label"]["default"]):
                 yield f"Metadata: the label {group['Label']['default']} must be in en and zh-cn"
         outputs, listed = self._template.get("Outputs", {}), interface.get("Outputs", [])
         for name in {*listed, *outputs}:
             if name not in outputs or listed.count(name) != 1:
-                yield f"Metadata: {name} must be an output, and be listed once"
+                yield f"Metadata: {name} must be an output that is listed once"
 
     def _resource(self, place: str, resource: Mapping[str, Any]) -> Iterator[str]:
         for member in resource.keys() - _RESOURCE_MEMBERS:
@@ -172,7 +172,7 @@ class _Checker:
         if wanted.bounds:
             measured = len(value) if wanted.bounds_length else value
             if not wanted.bounds[0] <= measured <= wanted.bounds[1]:
-                yield f"{place}: must be within {wanted.bounds[0]:g} and {wanted.bounds[1]:g}"
+                yield f"{place}: must be between {wanted.bounds[0]:g} and {wanted.bounds[1]:g}"
         if wanted.kind == "struct":
             yield from self._struct(place, value, self._known.structs[wanted.struct])
         elif wanted.inner is not None:

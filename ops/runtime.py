@@ -62,8 +62,8 @@ def find() -> Python | None:
         if found is None or not found.is_runtime:
             what = f"is {found.tag} {found.version}" if found else "does not run"
             raise PackageError(
-                f"RUNTIME_PYTHON={named} {what}; must be a CPython {RUNTIME}, by its path or "
-                "as a command on the PATH. Without RUNTIME_PYTHON, make looks for one"
+                f"RUNTIME_PYTHON={named} {what}; must be the path of a CPython {RUNTIME}, or a "
+                "command on the PATH. If it is not set, make looks for one"
             )
         return found
     return next((found for each in _places() if (found := _ask(each)) and found.is_runtime), None)
@@ -76,7 +76,7 @@ def this() -> Python:
 
 
 def find_or_this() -> Python:
-    """Return `find()`, or the Python that runs this code, of any version, if there is no 3.10."""
+    """Return a Python 3.10. If there is none, return the Python that runs this code."""
     return find() or this()
 
 

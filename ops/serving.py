@@ -56,7 +56,7 @@ def serve(
         check=False,
     )
     if done.returncode != 0:
-        raise PackageError(f"the package does not serve:\n{done.stderr.strip()}")
+        raise PackageError(f"the package cannot answer requests:\n{done.stderr.strip()}")
     return [json.loads(answer["body"]) for answer in json.loads(done.stdout)]
 
 

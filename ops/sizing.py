@@ -1,7 +1,7 @@
 """Computes the tables of docs/sizing.md from docs/sizing.toml. `make docs` writes them.
 
-One formula (`load`) serves every number of devices, and one (`month_usd`) gives the price. The file
-and the page list the vendor's facts, our measurements and the reader's own numbers separately.
+One formula (`load`) is used for every number of devices, and one (`month_usd`) for the price. The
+file and the page list the vendor's facts, our measurements and the reader's own numbers separately.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from token_service.token.cache import MIN_SECONDS_LEFT
 
 FILE = ROOT / "docs" / "sizing.toml"
 PAGE = ROOT / "docs" / "sizing.md"
-DEVICES = (10_000, 1_000_000, 100_000_000)  # the table by numbers of devices has rows for each
-DAY_SECONDS, MONTH_DAYS, GB = 86_400, 30, 1e9  # GB: bytes of a GB, as prices count it
+DEVICES = (10_000, 1_000_000, 100_000_000)  # the rows of the table `devices`
+DAY_SECONDS, MONTH_DAYS, GB = 86_400, 30, 1e9  # GB: the bytes of a GB in prices
 _STEP_GB, _LEAST_GB = 0.0625, 0.125
 _BLOCK = re.compile(r"(<!-- (\w+): made by `make docs` -->\n).*?(<!-- until here -->)", re.DOTALL)
 
@@ -140,8 +140,8 @@ def asks_a_day(value: Values, way: Way) -> float:
 
 
 def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
-    """Compute requests, calls of STS and seconds from a number of devices. This is the page's
-    formula."""
+    """Compute requests, calls of STS and seconds from a number of devices. docs/sizing.md
+    explains this formula."""
     a_day = devices * asks_a_day(value, way)
     peak = a_day / DAY_SECONDS * value["peak_factor"]
     new = (1 - value["served_again"]) * way.asks_sts
@@ -151,8 +151,8 @@ def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
 
 
 def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
-    """Return how many instances are needed for `rate` requests a second: the larger of the numbers
-    by requests at once and by CPU time."""
+    """Return how many instances are needed for `rate` requests a second: the larger of two
+    numbers, one for the requests at once and one for the CPU time."""
     by_requests = math.ceil(rate * asked.seconds / at_once)
     by_cpu = math.ceil(rate * asked.cpu_seconds / vcpu)
     return max(1, by_requests, by_cpu)
@@ -160,8 +160,8 @@ def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
 
 def month_usd(value: Values, asked: Load, at_once: float, vcpu: float) -> float:
     """Return the price of Function Compute in a month, with outgoing traffic, without logs."""
-    # The instances for the mean rate of the day limit the busy time: requests that share an
-    # instance share its seconds.
+    # Requests that share an instance share its seconds. The busy time is therefore limited to the
+    # seconds of the instances that the day's mean rate needs.
     most = instances(asked, asked.a_day / DAY_SECONDS, at_once, vcpu) * DAY_SECONDS
     busy = min(asked.a_day * asked.seconds, most)
     idle = min(asked.a_day * value["released_after_seconds"], most - busy)
@@ -180,7 +180,8 @@ def kept_usd(value: Values, vcpu: float) -> float:
 
 
 def calls_usd(value: Values, vcpu: float, calls: int, seconds: float) -> float:
-    """Return the price of this many calls, each on its own instance, which then ends."""
+    """Return the price of this many calls. Each uses its own instance, which ends after the
+    call."""
     idle = calls * value["released_after_seconds"]
     return usd(value, cu(value, vcpu, calls, calls * seconds, idle))
 
@@ -209,7 +210,7 @@ def inputs(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """vCPU, and with it the first token, a burst and the price."""
+    """For each vCPU: the time to the first token, a burst, and the prices."""
     value = sizing.value
     burst, at_once = value["burst"], value["custom_at_once"]
     yield (
@@ -243,9 +244,9 @@ def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def tokens(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """How many devices each token life and signed URLs allow, until STS's limit."""
+    """How many devices fit into STS's limit, with each token life and with signed URLs."""
     value = sizing.value
-    yield "way", "requests of one device a day", "devices until STS's limit of one account"
+    yield "way", "requests of one device a day", "devices at STS's limit for one account"
     for way in ways(value):
         asked = load(value, way, 1, value["vcpu"])
         most = value["sts_a_second"] / asked.sts_peak if asked.sts_peak else math.inf
@@ -254,13 +255,13 @@ def tokens(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def devices(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """The table by numbers of devices."""
+    """Requests, instances and prices for each number of devices."""
     value, vcpu = sizing.value, sizing.value["vcpu"]
     yield (
         "devices",
         "way",
         "requests a second, at the peak",
-        "of these STS is asked",
+        "of these, calls of STS",
         "instances at the peak, `python3.10`",
         "`custom`",
         "USD a month, `python3.10`",

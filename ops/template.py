@@ -1,10 +1,10 @@
 """`make template`: makes dist/template.yml, which is template.yml with the function's code inside.
 
 The runtime python3.10 preinstalls aliyun-python-sdk-sts, its core, and cryptography (vendor
-documentation). The template contains the other packages. They have no compiled modules, comments
-and docstrings, because a template is text and has a size limit. If the limit allows it, the
-template also contains byte code of our own modules. The modules that a first request imports come
-first. The template's own comments are left out, because of the size limit too.
+documentation). The template contains the other packages, without compiled modules, comments and
+docstrings, because a template is text and has a size limit. If the limit allows it, the template
+also contains byte code of our own modules. Modules that a first request imports have priority. The
+template's own comments are also left out, because of the size limit.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> int:
     size = len(text.encode())
     print(
         f"{OUTPUT}: {size} bytes, {MAX_BYTES - size} below our limit of {MAX_BYTES}. In the ROS "
-        f"console choose Create Stack, and give this template\n{said}"
+        f"console, choose Create Stack and upload this template.\n{said}"
     )
     return 0
 
@@ -65,14 +65,16 @@ def inlined(template: str) -> tuple[str, str]:
     """Put the code into a template's text. Also return the line of the report about byte code.
     Raises PackageError, also if the template becomes too large."""
     if template.count(PLACE) != 1:
-        raise PackageError(f"the template must contain {PLACE} once")
+        raise PackageError(f"the template must contain {PLACE} exactly once")
     template = re.sub(r"^ *#.*\n", "", template, flags=re.MULTILINE)
     left = MAX_BYTES - len(template.encode()) + len(PLACE)
     # Base64 turns three bytes into four characters.
     archive, said = code(left // 4 * 3)
     text = template.replace(PLACE, base64.b64encode(archive).decode())
     if len(text.encode()) > MAX_BYTES:
-        raise PackageError(f"the template has {len(text.encode())} bytes; at most {MAX_BYTES}")
+        raise PackageError(
+            f"the template has {len(text.encode())} bytes, more than our limit of {MAX_BYTES}"
+        )
     return text, said
 
 
@@ -97,7 +99,7 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     python, why_not = byte_code.compiler()
     if python is None:
         return f"no byte code ({why_not}): {byte_code.COST}"
-    # The packages of this Python replace the preinstalled packages of the runtime here.
+    # The runtime's preinstalled packages are not on this machine, so this Python's are used.
     folders = [folder, Path(sysconfig.get_paths()["purelib"])]
     own, first = (
         [
@@ -119,8 +121,8 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
         (folder / byte_code.beside(held.pop(0))).unlink()
     return (
         f"byte code of {len(held)} of our {len(own)} modules ({len({*held} & {*first})} of the "
-        f"{len(first)} that a first request imports), by Python {python.version}; the packages "
-        "have no byte code"
+        f"{len(first)} that a first request imports), made by Python {python.version}; the "
+        "packages have no byte code"
     )
 
 

@@ -64,11 +64,12 @@ from token_service.settings.reading import Settings
 
 log = logging.getLogger("sandbox")
 
-DEFAULT_PORT = 7080  # of the gateway; OSS uses the next port
+DEFAULT_PORT = 7080  # the gateway's port; OSS uses the next one
 DEFAULT_CALLER = "alice"
 LAST_PORT = 65535  # the highest TCP port
 END_SECONDS = 2
-"""Seconds for a clean end. Then the process ends although a thread may still wait for STS."""
+"""Seconds for a clean end. After this time the process ends even if a thread still waits for
+STS."""
 
 
 class UsageError(Exception):
@@ -76,7 +77,7 @@ class UsageError(Exception):
 
 
 class Unsound(Exception):
-    """Raised for wrong or missing variables; it holds all faults."""
+    """Raised for wrong or missing variables; its message lists all faults."""
 
     def __init__(self, faults: Sequence[Misconfiguration]) -> None:
         self.faults = [fault.message for fault in faults]
@@ -146,7 +147,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--make",
         type=int,
         metavar="PID",
-        help="process id of make; only names among its arguments are accepted",
+        help="process id of make; only names that are arguments of make are accepted",
     )
     return parser.parse_args(arguments)
 
@@ -169,8 +170,8 @@ def _on_command_line(given: Collection[str], make_pid: int | None) -> frozenset[
 def _check_names(given: str, make_pid: int | None) -> None:
     """Warn about names that look misspelt.
 
-    Raises UsageError for such a name on the command line if the variable that was meant is a check
-    or a limit.
+    Raises UsageError if a misspelt name on the command line seems to mean a variable that sets a
+    check or a limit.
     """
     found = misspelt.find(os.environ)
     named = _on_command_line({name for name, _ in found}.intersection(given.split()), make_pid)
@@ -190,7 +191,8 @@ def _ports(env: Mapping[str, str]) -> Ports:
     public = env.get("PUBLIC_ENDPOINT") or "open"
     if public not in ("open", "closed"):
         raise UsageError(
-            "PUBLIC_ENDPOINT must be open, or closed (no data calls, as for new accounts of OSS)"
+            "PUBLIC_ENDPOINT must be open, or closed (OSS then refuses data calls, as for new "
+            "accounts)"
         )
     is_closed = public == "closed"
     if is_closed and env.get("CLOUD") == "1":
@@ -213,8 +215,8 @@ def _lan_address(command: str, given: str, make_pid: int | None) -> str:
     named = _on_command_line(names if names & {"LAN", "HOST"} else (), make_pid)
     if lan.is_ignored(os.environ, named):
         log.warning(
-            "LAN is ignored in the environment, since it opens this machine to others; to set it: "
-            "make %s LAN=1",
+            "LAN is ignored in the environment, since it opens this machine to others. Set it on "
+            "the command line: `make %s LAN=1`",
             command,
         )
     return lan.read(os.environ, named)
@@ -260,7 +262,7 @@ def _cloud() -> Settings:
     settings = _adopt(env)
     for name in unnamed:
         log.warning(
-            "%s is not set: the default %s is used, which may not be yours", name, env[name]
+            "%s is not set: the default %s is used. Set it if yours differs", name, env[name]
         )
     return settings
 
@@ -268,7 +270,7 @@ def _cloud() -> Settings:
 def _run_in_cloud(port: int) -> int:
     listener = listen(port)
     if os.environ.get("ALLOWED_ORIGINS"):
-        log.warning("ALLOWED_ORIGINS is ignored: with CLOUD=1 no web page may call the function")
+        log.warning("ALLOWED_ORIGINS is ignored, since with CLOUD=1 no page may call the function")
     settings = _cloud()
     segment = private_url.make_segment()
     app = private_url.create_app(browsers.create_app(_function(), None), segment)
@@ -279,7 +281,7 @@ def _run_in_cloud(port: int) -> int:
 
 def _run(ports: Ports, given: frozenset[str], lan_address: str, *, builds_page: bool) -> int:
     takes_v1 = _takes_v1(os.environ)
-    # Bind the ports before anything is written: a second `make run` must fail without a change.
+    # Bind the ports first, so that a second `make run` fails before it writes anything.
     listeners = [listen(port) for port in ports if port is not None]
     lan_listeners = lan.listeners(lan_address, ports)
     env, settings, folder, secrets = _sandbox("run", given, ports, lan_address)
@@ -319,7 +321,7 @@ def _function(public_key: bytes | None = None) -> ASGIApp:
     """
     import index
 
-    # Render all policies now, so that a faulty one is reported at the start.
+    # Render all policies now, so that a faulty policy is reported at the start.
     index.check()
     return gateway.create_app(index.handler, index.initialize, public_key=public_key)
 
@@ -334,7 +336,7 @@ def _token_of_cloud() -> int:
 def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
     _check_folder(ports)
     listener = listen(0)
-    # OSS_ENDPOINT is the address where `make run` serves OSS: there the token is valid.
+    # OSS_ENDPOINT is the address where `make run` serves OSS, because the token is for that OSS.
     ports = ports._replace(sts=listener.getsockname()[1])
     env, settings, _, secrets = _sandbox("token", given, ports, lan_address)
     headers = _token_headers(env, settings, _demo_secret(env, settings, secrets))
@@ -385,10 +387,10 @@ def _say_ignored(command: str, names: Sequence[str]) -> None:
         return
     possible = [name for name in names if name not in CREDENTIALS and "ENDPOINT" not in name]
     log.warning(
-        "ignored in the environment, since the sandbox uses no real keys or names: %s (CLOUD=1 "
-        "uses them%s)",
+        "these variables are ignored in the environment: %s (the sandbox uses no real keys or "
+        "names; CLOUD=1 uses them).%s",
         ", ".join(names),
-        f"; make {command} {possible[0]}=... sets one here" if possible else "",
+        f" To set one here, use `make {command} {possible[0]}=...`" if possible else "",
     )
 
 
@@ -397,7 +399,7 @@ def _check_folder(ports: Ports) -> None:
     if is_lost(folder, ports.gateway):
         raise UsageError(
             f"a sandbox runs on port {ports.gateway}, but its folder {folder} is missing. Stop "
-            f"this sandbox and start `make run` again, or set its SANDBOX_DIR or PORT"
+            f"that sandbox and start `make run` again, or set another SANDBOX_DIR or PORT"
         )
 
 
@@ -423,12 +425,13 @@ def _token_headers(
     caller = env.get("CALLER", "")
     if not isinstance(auth, Jwt):
         if caller:
-            raise UsageError("CALLER needs AUTH=jwt: with AUTH=anonymous callers have no name")
+            raise UsageError("CALLER needs AUTH=jwt, since AUTH=anonymous knows no callers")
         return {}
     if jwt_secret is None:
         raise UsageError(
-            "AUTH=jwt needs a login. With your own keys only your app's sign-in can make a login; "
-            "send that login to `make run`: curl -H 'Authorization: Bearer <JWT>' <URL>"
+            "AUTH=jwt needs a login. With your own keys only your app's sign-in can make a login. "
+            "Start `make run`, and send that login to it: "
+            "curl -H 'Authorization: Bearer <JWT>' <URL>"
         )
     login = demo_login.make_login(caller or DEFAULT_CALLER, auth, jwt_secret)
     return {"Authorization": f"Bearer {login}"}
@@ -475,9 +478,9 @@ async def _until_told(
 
     def end() -> None:
         stop.set()
-        # From now on, the sandbox itself breaks connections, so these are no errors.
+        # From now on the sandbox itself closes connections, so uvicorn's errors are not logged.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        # No file is lost: everything that was confirmed to a client is on disk.
+        # No confirmed upload is lost, because its bytes are already on disk.
         timer = threading.Timer(END_SECONDS, os._exit, [0])
         timer.daemon = True
         timer.start()

@@ -93,11 +93,11 @@ def _deployed(settings: Settings) -> str:
     auth, policy = defaults
     here = ("jwt" if settings.auth.names_callers else "anonymous", settings.policy)
     plays = (
-        "as here"
+        "this run uses the same settings"
         if here == defaults
-        else f"`make run AUTH={auth} POLICY_FILE={policy}` does the same"
+        else f"`make run AUTH={auth} POLICY_FILE={policy}` uses the same settings"
     )
-    return f"  deployed   AUTH={auth}, and tokens may not read by default; {plays}"
+    return f"  deployed   the default is AUTH={auth}, and tokens may not read; {plays}"
 
 
 def _others(ports: Ports) -> list[tuple[str, str, str]]:
@@ -106,7 +106,7 @@ def _others(ports: Ports) -> list[tuple[str, str, str]]:
         return []
     return [
         ("domain", f"http://{CNAME}:{ports.oss}", "the bucket's own domain (CNAME)"),
-        ("closed", f"http://127.0.0.1:{ports.oss}", "the public endpoint: no data calls"),
+        ("closed", f"http://127.0.0.1:{ports.oss}", "the public endpoint (no data calls)"),
         ("internal", f"http://127.0.0.1:{ports.internal}", "for the function's own calls"),
     ]
 
@@ -143,10 +143,11 @@ def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] 
 
 
 def _first_commands(url: str, settings: Settings, has_demo_logins: bool, ports: Ports) -> list[str]:
-    """Commands to copy into another terminal. The upload is left out if it would fail."""
+    """Commands to copy into another terminal. The command for an upload is left out if it would
+    fail."""
     host = settings.oss_endpoint.host
     is_found = not host.endswith(".localhost") or not unresolved(host)
-    hint = f'Python and Node.js may not find {host}: write "127.0.0.1 {host}" into /etc/hosts'
+    hint = f'Python and Node.js may not find {host}; add "127.0.0.1 {host}" to /etc/hosts'
     takes_data = ports.internal is None or host == CNAME
     return [
         *([] if is_found else [hint, ""]),
@@ -184,7 +185,7 @@ def _shows_isolation(settings: Settings) -> bool:
     try:
         policy = Policy.parse(Policies(settings.policy_choices).render(grant))
     except PolicyGrammarError:
-        # The sandbox's STS will refuse this policy and report the reason.
+        # STS will refuse the same policy for a token, and will report the reason.
         return False
     account = settings.role_arn.split(":")[3]
 

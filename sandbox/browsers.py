@@ -1,7 +1,8 @@
 """Answers a browser that opens the function's URL with a short text instead of keys.
 
-A browser asks for text/html by name. Apps, curl, and requests of a page's script do not, so they
-get the function's JSON. A deployed function answers everybody with JSON.
+A browser that opens a URL asks for text/html by name. Apps, curl and the script of a page do not
+ask for it by name, so they get the function's JSON. A deployed function answers everybody with
+JSON.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _HTML = """<!doctype html>
 _TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "This address is for apps",
-        "text": "It answers with JSON that may hold keys, so a browser does not show it. To see "
+        "text": "Its answers are JSON that may hold keys, so a browser does not show them. To see "
         "the JSON, use <code>curl</code>.",
         "link": "To upload by hand, open <a href='{}'>the page</a>.",
     },
@@ -115,7 +116,7 @@ def _qualities(listed: str) -> dict[str, float]:
 
 
 def _varying(send: Send) -> Send:
-    """Add `Vary: Accept`, since a browser gets another answer."""
+    """Add `Vary: Accept`, since a browser gets another answer than other clients."""
 
     async def varying(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -36,10 +36,11 @@ RULE_ID = "uploads-are-kept"
 
 
 class Damaged(Exception):
-    """Raised for a file whose content the sandbox did not write. The message names the file."""
+    """Raised for a stored file with content that the sandbox did not write. The message names the
+    file."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is damaged; make clean removes it, with all stored objects")
+        super().__init__(f"{path} is damaged; `make clean` removes it, with all stored objects")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Secrets:
     def jwt_secret(self) -> str:
         """The key of demo logins (AUTH=jwt), 64 hexadecimal digits.
 
-        It is derived from the seal key. So a secrets.json of any version is enough, and all
+        It is derived from the seal key, which every version of secrets.json holds. Therefore all
         processes compute the same key.
         """
         return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
@@ -158,7 +159,7 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
         file.write(made)
     draft = Path(file.name)
     try:
-        # A link fails if the file exists. So if two first runs overlap, both use the same file.
+        # Linking fails if the file exists, so two first runs at the same time use the same file.
         path.hardlink_to(draft)
     except FileExistsError:
         return path.read_text()
@@ -170,12 +171,12 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
 def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
     """The account's own key, the function's key, and the upload role that this key may assume.
 
-    The role may do everything under the prefix, and nothing outside. So the policy decides what a
-    token may do, and no policy can allow more than the role. The function's key also signs URLs
-    and forms, and lists uploads. For these purposes the key may only put (also in parts), get and
-    list under the prefix.
+    The role may do everything under the prefix, and nothing outside. Under the prefix, the policy
+    of a token decides what the token may do. No policy can allow more than the role. The function's
+    key also signs URLs and forms, and lists uploads. Therefore the key may also put (also in
+    parts), get and list objects, but only under the prefix.
     """
-    # These readers strip spaces around values, as the function does.
+    # Both functions strip spaces around values, as the token function does.
     settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
     account = settings.role_arn.split(":")[3]
     user_arn = f"acs:ram::{account}:user/token-function"
@@ -286,8 +287,8 @@ def services(
     """OSS and STS, each with the bound socket that it is served on.
 
     With an `internal_listener` OSS has two endpoints, as for a new account: a public endpoint that
-    is closed to data calls, and the region's internal endpoint. `takes_v1` is that of oss.Site.
-    OSS's answers to pages are kept in `notes`.
+    is closed to data calls, and the region's internal endpoint. `takes_v1` means the same as in
+    oss.Site. OSS's answers to pages are kept in `notes`.
     """
     is_closed = internal_listener is not None
     public = oss_app(made, signer, takes_v1=takes_v1, is_public_closed=is_closed, notes=notes)

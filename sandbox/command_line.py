@@ -1,9 +1,9 @@
 """Finds the variables on make's own command line, as opposed to its environment.
 
-make exports variables of both origins in the same way. make's function $(origin) distinguishes
-them, with one exception: it reports "command line" also for variables from MAKEFLAGS. So the
-arguments of make's process are checked as well. Only names are read here; the values come through
-the environment.
+make exports variables of both origins in the same way. make's function $(origin) distinguishes the
+two origins, but it reports "command line" also for variables from MAKEFLAGS. Therefore the
+arguments of make's process are checked as well. Only names are read here, because the values come
+through the environment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 
 
 def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
-    """Return those of `names` (which $(origin) calls "command line") that are make's arguments.
+    """Return those of `names` that are arguments of make. $(origin) reports "command line" for all
+    `names`.
 
     Raises OSError if the arguments of the process `make_pid` cannot be read.
     """

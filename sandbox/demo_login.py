@@ -1,7 +1,7 @@
 """Simulates an app's sign-in (make run AUTH=jwt). GET /sandbox/login?user=ID returns ID's login.
 
-The route is not part of the function: it is answered before the gateway. The function verifies
-these logins like all others.
+The route is not part of the function, because it is answered before the gateway. The function
+verifies these logins like all others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from token_service.routes.refusals import MethodNotAllowed, NotFound
 from token_service.settings.reading import Settings
 
 PATH = "/sandbox/login"
-LOGIN_SECONDS = 3600  # how long a login is valid; the sandbox's own choice
+LOGIN_SECONDS = 3600  # how long a login is valid (the sandbox's own choice)
 MAX_LOGIN_CHARACTERS = 8192
 """The longest login that logins.py accepts. It is repeated here, because importing logins.py would
 load PyJWT with AUTH=anonymous."""
@@ -61,7 +61,7 @@ def create_app(function: ASGIApp, settings: Settings, secret: str | None, cors: 
 
     def answer(request: Request) -> dict[str, object]:
         if not isinstance(settings.auth, Jwt):
-            raise NotFound("there is no sign-in with AUTH=anonymous; start with make run AUTH=jwt")
+            raise NotFound("there is no sign-in with AUTH=anonymous; start `make run AUTH=jwt`")
         if secret is None:
             raise NotFound(
                 "there are no demo logins, since the sandbox does not sign with your own keys "
@@ -72,7 +72,7 @@ def create_app(function: ASGIApp, settings: Settings, secret: str | None, cors: 
         user_id = _user_id(request.scope["query_string"])
         login = make_login(user_id, settings.auth, secret)
         if len(login) > MAX_LOGIN_CHARACTERS:
-            raise InvalidParameter("user", "is too long: the function would refuse its login")
+            raise InvalidParameter("user", "is too long, so the function would refuse the login")
         return {"access_token": login}
 
     def respond(request: Request) -> JSONResponse:
@@ -105,5 +105,5 @@ def _user_id(query: bytes) -> str:
         raise InvalidParameter("user", "must be percent-encoded UTF-8") from None
     given = [value for name, value in pairs if name == "user"]
     if len(given) != 1 or not given[0]:
-        raise InvalidParameter("user", f"must be given exactly once: {PATH}?user=alice")
+        raise InvalidParameter("user", f"must be given exactly once, like {PATH}?user=alice")
     return given[0]

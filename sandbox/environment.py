@@ -3,7 +3,7 @@
 cloud.py creates the things that the environment names.
 
 Every page and every process on the machine can call the sandbox, so it must not use real keys,
-names or addresses. But the developer's shell may hold the deployment's variables. So RULES says
+names or addresses. But the developer's shell may hold the deployment's variables, so RULES says
 where the value of each variable may come from. With CLOUD=1 all variables are used.
 """
 
@@ -22,9 +22,11 @@ REGION = "cn-hangzhou"
 BUCKET = "sandbox-bucket"
 CNAME = "files.localhost"
 """The bucket's own domain. Browsers and curl resolve each name below localhost to loopback (RFC
-6761, section 6.3). The C library, and so Python and Node.js, may not resolve such a name."""
+6761, section 6.3). The C library may not resolve such a name, and then Python and Node.js cannot
+resolve it either."""
 RUN_POLICY = "bucket_read_write_policy"
-"""The default POLICY_FILE of `make run`. It allows reading, so a newcomer can see the uploads."""
+"""The default POLICY_FILE of `make run`. This policy allows reading, so a newcomer can see the
+uploads."""
 PUBLIC_KEY_PATH = "/sandbox/callback_pub_key.pem"
 
 CREDENTIALS = (
@@ -110,7 +112,7 @@ _GIVEN = Rule(_none, _any)
 RULES: Mapping[str, Rule] = {
     # The key that signs tokens, URLs and forms.
     **dict.fromkeys(
-        CREDENTIALS, Rule(_none, _none, "the sandbox has its own key, and accepts no other")
+        CREDENTIALS, Rule(_none, _none, "cannot be set, because the sandbox has its own key")
     ),
     # Where signed requests go, and where the function sends its own requests.
     **dict.fromkeys(
@@ -127,7 +129,8 @@ RULES: Mapping[str, Rule] = {
     ),
     # Names of real things, which would appear in signatures and answers.
     **dict.fromkeys(("ROLE_ARN", "BUCKET_NAME"), _GIVEN),
-    # Secrets whose logins, seals or webhook signatures the production system would accept.
+    # Secrets that production may use too. Production would then accept the logins, seals and
+    # webhook signatures that are made here.
     **dict.fromkeys(
         ("JWT_SECRET", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET"), _GIVEN
     ),
@@ -136,10 +139,10 @@ RULES: Mapping[str, Rule] = {
         ("JWT_JWKS_FILE", "JWT_JWKS_URL", "CALLBACK_PUBLIC_KEY_URL", "UPLOAD_HOOK_URL"), _GIVEN
     ),
     "CALLBACK_URL": Rule(_is_loopback, _any),
-    # Settings for an incident. They name real callers, and AUTH=anonymous refuses them.
+    # Settings for an incident. They name real callers, and cannot be combined with AUTH=anonymous.
     **dict.fromkeys(("LOGINS_NOT_BEFORE", "DENIED_CALLERS"), _GIVEN),
-    # Rights, callers and durations of tokens: these hold no secret, address or name of a real
-    # thing.
+    # Rights, callers and durations of tokens. These variables hold no secret, and no address or
+    # name of a real thing.
     **dict.fromkeys(
         """
         ALLOWED_HEADERS ALLOWED_ORIGINS AUTH CALLER_TOKENS_PER_MINUTE CALLER_URLS_PER_MINUTE
@@ -172,9 +175,10 @@ def sandbox_environment(
     others are generated.
 
     `given` are the names in `env` that are set on the command line. The gateway serves the public
-    key of the sandbox's callbacks at `gateway_port`, or nowhere if this is None. The credentials
-    are always `key`. With an `internal_port`, OSS simulates the region's internal endpoint at that
-    port. The public endpoint is then closed, and clients use the bucket's own domain.
+    key of the sandbox's callbacks at `gateway_port`. If `gateway_port` is None, the key is served
+    nowhere. The credentials are always `key`. With an `internal_port`, OSS simulates the region's
+    internal endpoint at that port. The public endpoint is then closed, and clients use the bucket's
+    own domain.
 
     `jwt_secret` is used only if `env` gives no other key that verifies logins. Raises
     Misconfiguration for a refused value on the command line.
@@ -202,9 +206,9 @@ def sandbox_environment(
 
 
 def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
-    """The variables that may make other systems trust the function's output. If one is set, pages
-    and demo logins are refused. Tokens of another STS may allow anything. Seals and webhooks may
-    use the developer's own secret, or reach the developer's own back end."""
+    """The variables that may make other systems trust the function's output. If one of them is set,
+    pages and demo logins are refused. Tokens of another STS may allow anything. Seals and webhooks
+    may use the developer's own secret, or reach the developer's own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     found = [name for name in given if taken.get(name)]
     hook = taken.get("UPLOAD_HOOK_URL", "")
@@ -221,7 +225,7 @@ def _taken(env: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
     left_out = {name for name in RULES.keys() & env.keys() if not _takes(name, env, given)}
     for name in RULES:
         if name in left_out and name in given and env[name].strip():
-            raise Misconfiguration(name, f"{RULES[name].accepts}; CLOUD=1 uses yours")
+            raise Misconfiguration(name, f"{RULES[name].accepts}. With CLOUD=1 your value is used")
     return {name: value for name, value in env.items() if name not in left_out}
 
 
@@ -239,7 +243,8 @@ def public_key_url(gateway_port: int) -> str:
 def cloud_environment(env: Mapping[str, str]) -> dict[str, str]:
     """The function's variables for the real STS (CLOUD=1); `env` overrides the defaults.
 
-    Only ALLOWED_ORIGINS is ignored: no web page may get real tokens on a developer's machine.
+    Only ALLOWED_ORIGINS of `env` is ignored, because no web page may get real tokens on a
+    developer's machine.
     """
     return {**_overlaid(_common(env), env), "ALLOWED_ORIGINS": ""}
 

@@ -28,7 +28,7 @@ from sandbox.log_lines import asked, path_of
 from token_service.app import App
 from token_service.http import fc_event
 
-MAX_BODY_BYTES = 32 * 1024 * 1024  # the platform's limit on a request (vendor documentation)
+MAX_BODY_BYTES = 32 * 1024 * 1024  # size of a request (limit of the platform, vendor documentation)
 # The platform sets these headers itself, and drops them from the handler's answer.
 _RESERVED_HEADERS = {"connection", "content-length", "date", "keep-alive", "server"}
 
@@ -39,7 +39,7 @@ Handler = Callable[[bytes, object], dict[str, object]]
 
 @dataclass(frozen=True)
 class Context:
-    """The object that the built-in Python runtime passes beside the event."""
+    """The object that the built-in Python runtime passes together with the event."""
 
     request_id: str
 
@@ -178,10 +178,11 @@ def _body(body: bytes) -> tuple[str, bool]:
 
 
 def _response(answer: dict[str, object]) -> Response:
-    """Build the response from the handler's answer, and fail where the platform would."""
+    """Build the response from the handler's answer. Raises an error for an answer that the platform
+    would refuse."""
     status, headers, body = answer["statusCode"], answer["headers"], answer["body"]
     if not isinstance(status, int) or not isinstance(headers, dict) or not isinstance(body, str):
-        raise TypeError("statusCode must be a number, headers an object, body text")
+        raise TypeError("statusCode must be a number, headers must be an object, body must be text")
     content = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
     kept = {n: v for n, v in headers.items() if n.lower() not in _RESERVED_HEADERS}
     return Response(content, status, kept)

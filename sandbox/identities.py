@@ -74,7 +74,8 @@ class AccessKey:
 
 @dataclass(frozen=True)
 class Role:
-    """A role. `arn` is like acs:ram::ACCOUNT:role/NAME. `trusted` are the ARNs that may assume it.
+    """A role. `arn` is like acs:ram::ACCOUNT:role/NAME. `trusted` are the ARNs that may assume the
+    role.
 
     A trusted acs:ram::ACCOUNT:root stands for everybody in that account. A trusted role's ARN
     stands for the sessions of that role (vendor documentation of trust policies).
@@ -157,7 +158,7 @@ class Identities:
     """All keys and roles of the sandbox's account.
 
     No session is stored. The security token contains the session and a seal. The session's secret
-    is derived from the seal key and the key id. So processes and runs with the same seal key accept
+    is derived from the seal key and the key id, so processes and runs with the same seal key accept
     each other's sessions. Roles and their policies are looked up at each use.
     """
 

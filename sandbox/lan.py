@@ -1,4 +1,5 @@
-"""`make run LAN=1`: a phone on the same Wi-Fi reaches gateway and OSS at this machine's address.
+"""`make run LAN=1`: a phone on the same Wi-Fi reaches the gateway and OSS at this machine's
+address.
 
 Everybody else in that network can reach them too, so only the parts that a phone needs are open.
 STS and the sandbox's own routes are closed. Requests whose Host is not this address are refused;
@@ -55,7 +56,7 @@ def read(env: Mapping[str, str], given: Collection[str]) -> str:
         raise Misconfiguration(
             "HOST",
             "is not a variable of the sandbox, which listens on 127.0.0.1; LAN=1 lets a phone in "
-            "your network reach it",
+            "your network reach the sandbox",
         )
     text = env.get("LAN", "").strip() if "LAN" in given else ""
     if text in ("", "0"):
@@ -79,15 +80,15 @@ def _of_default_route() -> str:
             raise Misconfiguration(
                 "LAN",
                 "this machine has no default route, so it is not in a network; join the Wi-Fi, or "
-                "give an address: LAN=192.168.…",
+                "set an address of this machine, like LAN=192.168.1.5",
             ) from None
         address: str = probe.getsockname()[0]
     if not _is_private(address):
         raise Misconfiguration(
             "LAN",
             f"{address}, the address of the default route, is not private (10.0.0.0/8, "
-            "172.16.0.0/12, 192.168.0.0/16); choose another address of this machine: "
-            "LAN=192.168.…",
+            "172.16.0.0/12, 192.168.0.0/16); choose another address of this machine, like "
+            "LAN=192.168.1.5",
         )
     return address
 
@@ -122,7 +123,7 @@ def _check(env: Mapping[str, str], given: Collection[str]) -> None:
     if env.get("PUBLIC_ENDPOINT") == "closed":
         raise Misconfiguration(
             "LAN",
-            "PUBLIC_ENDPOINT=closed cannot be combined with it: uploads would need "
+            "cannot be combined with PUBLIC_ENDPOINT=closed, because uploads would need "
             "files.localhost, which a phone cannot resolve",
         )
     set_here = {name: env[name] for name in given if env.get(name, "").strip()}
@@ -132,8 +133,8 @@ def _check(env: Mapping[str, str], given: Collection[str]) -> None:
     if real:
         raise Misconfiguration(
             "LAN",
-            f"{real[0]} cannot be combined with it: others in the network would get logins, seals "
-            f"or webhook calls that other systems trust",
+            f"cannot be combined with {real[0]}, because others in the network would get logins, "
+            f"seals or webhook calls that other systems trust",
         )
 
 
@@ -155,14 +156,16 @@ def check_endpoint(endpoint: Endpoint, address: str, ports: Ports) -> None:
     if not is_here or endpoint.port not in (ports.oss, ports.internal):
         raise Misconfiguration(
             "OSS_ENDPOINT",
-            f"the sandbox's OSS does not listen on {endpoint.authority}: it is at "
-            f"http://127.0.0.1:{ports.oss}. LAN=1 lets a phone in your network reach it; a phone "
-            f"on a cable can use adb reverse, and the Android emulator can use "
+            f"the sandbox's OSS does not listen on {endpoint.authority}. It is at "
+            f"http://127.0.0.1:{ports.oss}. A phone in your network can reach it if LAN=1 is set. "
+            f"A phone on a cable can use `adb reverse`. The Android emulator can use "
             f"http://{EMULATOR}:{ports.oss}",
         )
     if endpoint.scheme != "http":
         here = endpoint._replace(scheme="http")
-        raise Misconfiguration("OSS_ENDPOINT", f"the sandbox's OSS accepts only http: {here}")
+        raise Misconfiguration(
+            "OSS_ENDPOINT", f"the sandbox's OSS accepts only http, so use {here}"
+        )
 
 
 # The servers for the network
@@ -184,7 +187,8 @@ def services(
     takes_v1: bool = False,
     notes: RequestNotes | None = None,
 ) -> list[Service]:
-    """Gateway and OSS for the network, on the sockets of listeners(); `env` is the function's."""
+    """The gateway and OSS for the network, on the sockets of listeners(). `env` is the function's
+    environment."""
     if not bound:
         return []
     own = env.get("CALLBACK_URL", "").strip()
@@ -215,7 +219,8 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
 
 def _without_own_routes(app: ASGIApp) -> ASGIApp:
     """Refuse all paths under /sandbox/ except the sign-in. Refuse large bodies too, since the
-    gateway holds them in memory. Callbacks and their key are requested at loopback instead."""
+    gateway holds them in memory. Callbacks and the key that verifies them do not need these paths
+    here, because they use loopback."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -246,7 +251,7 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
         return []
     url = f"http://{address}:{ports.gateway}{page.PATH}"
     named = settings.auth.names_callers
-    who = "and sign in there as anybody" if named else "and all share one folder"
+    who = "and sign in as any user" if named else "and everybody shares one folder"
     return [
         f"On a phone in the same network: {url}",
         f"Everybody in this network can reach it, {who}.",

@@ -93,7 +93,7 @@ def set_up(stream: TextIO = sys.stderr, env: Mapping[str, str] = os.environ) -> 
     handler.setFormatter(Formatter(is_coloured(stream, env)))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     for name in ("sandbox.oss", "sandbox.sts"):
-        # This server logs one line for each request, as the function does.
+        # OSS and STS log one line for each request, as the function does.
         logging.getLogger(name).setLevel(logging.INFO)
 
 

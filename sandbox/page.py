@@ -23,7 +23,8 @@ from token_service.settings.reading import Settings
 
 PATH = "/app/"
 _METHODS = ("GET", "HEAD")
-# The machine's own table may differ, so this one is used. Files with other endings are not served.
+# The machine's own table of content types may differ, so this table is used. Files with other
+# endings are not served.
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -99,8 +100,8 @@ def create_app(
 
 
 def headers_of(settings: Settings) -> dict[str, str]:
-    """The headers of each answer. The page may ask its own server and every https server for
-    tokens, and may show pictures from the bucket."""
+    """The headers of each answer. The page may ask its own server and other servers for tokens, and
+    may show pictures from the bucket."""
     oss, _ = bucket_address(settings.oss_endpoint, settings.bucket)
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -123,7 +124,8 @@ def is_name(name: str) -> bool:
 
 
 async def _file(files: StaticFiles, name: str, scope: Scope) -> Response:
-    """The file with this name. A missing file, or a link that leads out of the folder, is 404."""
+    """The file with this name. A missing file, or a link that leads out of the folder, gets the
+    answer 404."""
     suffix = PurePosixPath(name).suffix
     if suffix not in _TYPES or not is_name(name):
         return _not_found()

@@ -1,8 +1,9 @@
 """Builds the page, web/page -> dist/web: alone (make web), or in the background of `make run`.
 
-The build needs Node.js and npm, and only Python's standard library. One build runs at a time, and
-others wait. After waiting, a build in the background checks whether it is still needed. When a
-build ends, its child processes end too. When `make run` ends, even by a kill, its build ends too.
+The build needs Node.js and npm. Of Python it needs only the standard library. Only one build runs
+at a time, and other builds wait. After waiting, a build in the background checks whether the page
+still has to be built. When a build ends, its child processes end too. When `make run` ends, even by
+a kill, its build ends too.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
             log.info("the page is built: reload /app/")
         elif not has_ended.is_set():
             log.warning(
-                "the page is not built, so /app/ still shows %s: %s; to see why: %s",
+                "the page is not built, so /app/ still shows %s: %s. Run `%s` to see why",
                 shown,
                 reason,
                 _COMMAND,
@@ -154,13 +155,13 @@ def _missing() -> str:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return (
-            f"it needs Node.js {LEAST_NODE} or newer and npm "
+            f"the build needs Node.js {LEAST_NODE} or newer, and npm "
             "(apt-get install nodejs npm, or https://nodejs.org)"
         )
     said = subprocess.run([node, "--version"], capture_output=True, encoding="utf-8", check=False)
     found = re.match(r"v(\d+)\.", said.stdout)
     if found and int(found[1]) < LEAST_NODE:
-        return f"it needs Node.js {LEAST_NODE} or newer; this is {said.stdout.strip()}"
+        return f"the build needs Node.js {LEAST_NODE} or newer, but this is {said.stdout.strip()}"
     return ""
 
 

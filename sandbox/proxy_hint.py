@@ -29,7 +29,7 @@ def hint(env: Mapping[str, str], lan_address: str = "") -> str:
     value = shlex.quote(",".join([*entries, *missing]))
     return (
         f"{proxies[0]} is set, so curl and SDKs may ask the proxy for {addresses[0]}; "
-        f"before you use them: export NO_PROXY={value} no_proxy={value}"
+        f"before you use them, run: export NO_PROXY={value} no_proxy={value}"
     )
 
 

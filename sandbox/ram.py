@@ -8,8 +8,8 @@ tests/grant/test_permissions.py compares them. A third, naive evaluator in the t
 (tests/support/naive_ram.py) checks this module.
 
 Facts are from the vendor's documentation of RAM and OSS. If the documentation says nothing about a
-point, the docstring says so. That upper and lower case differ in a resource is not verified on the
-real RAM (assumption 6).
+point, the docstring says so. It is not verified on the real RAM that upper and lower case differ in
+a resource (assumption 6).
 """
 
 from __future__ import annotations
@@ -77,11 +77,12 @@ class Policy:
 
     @classmethod
     def parse(cls, text: str) -> Policy:
-        """Parse a policy document. Raises PolicyGrammarError for everything that is unknown here.
+        """Parse a policy document. Raises PolicyGrammarError for everything that this module does
+        not know.
 
-        This may be stricter than RAM. Otherwise a rule could silently do nothing because of an
-        unknown member, operator or condition key, a repeated member, or a region in an OSS
-        resource. The size is not limited here.
+        This may be stricter than RAM. But if an unknown member, operator or condition key were
+        ignored, a rule could silently do nothing. The same holds for a repeated member, and for a
+        region in an OSS resource. The size is not limited here.
         """
         try:
             document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -120,9 +121,9 @@ def _strongest(effects: set[Effect]) -> Effect:
 @dataclass(frozen=True)
 class _Statement:
     effect: Effect
-    actions: tuple[str, ...]  # in lower case: RAM ignores case here
+    actions: tuple[str, ...]  # in lower case, since RAM ignores the case of actions
     excludes_actions: bool  # NotAction
-    resources: tuple[tuple[str, ...], ...]  # split into five fields each
+    resources: tuple[tuple[str, ...], ...]  # each is split into five fields
     conditions: tuple[_Condition, ...]
 
     def applies(self, access: Access) -> bool:
@@ -146,12 +147,12 @@ class _Condition:
     """One operator and one key. At least one of the values must match. With a negative operator, no
     value may match.
 
-    The rule for negative operators follows from a sample of the vendor. It denies NotIpAddress with
-    two networks to everybody outside of both networks.
+    The rule for negative operators follows from a sample of the vendor. The sample has a Deny with
+    NotIpAddress and two networks, and it denies everybody outside of both networks.
 
     The condition is false if the access does not have the key, or if the key's value is of another
-    kind than the operator. This holds for negative operators too. For them it is not verified on
-    the real RAM (assumption 8). It is the conservative reading for an Allow.
+    kind than the operator. This holds for negative operators too. For negative operators this is
+    not verified on the real RAM (assumption 8), but for an Allow it is the stricter reading.
     """
 
     operator: str
@@ -175,7 +176,7 @@ class _Operator:
     read: Callable[[str], Any]  # reads a value of the access or the policy; raises ValueError
     fits: Callable[[Any, Any], bool]  # the access's value, the policy's value
     negative: bool = False
-    read_wanted: Callable[[str], Any] | None = None  # if the policy's value is of another kind
+    read_wanted: Callable[[str], Any] | None = None  # for a policy's value of another kind
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -207,7 +208,7 @@ def matches(pattern: str, text: str) -> bool:
 
 def _number(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
-        raise ValueError("a number has only digits, at most one point and a leading minus")
+        raise ValueError("a number may have only digits, one point and a minus sign in front")
     return Decimal(text)
 
 
@@ -265,7 +266,7 @@ def _statement(value: object) -> _Statement:
     if members.get("Effect") not in ("Allow", "Deny"):
         raise PolicyGrammarError("Effect must be Allow or Deny")
     if ("Action" in members) == ("NotAction" in members):
-        raise PolicyGrammarError("a statement must have one of Action and NotAction")
+        raise PolicyGrammarError("a statement must have either Action or NotAction")
     name = "Action" if "Action" in members else "NotAction"
     actions = _texts(members[name], name)
     for action in actions:

@@ -1,5 +1,5 @@
-"""Refused actions, and the policies that refused them. Only the sandbox's user sees them, no client
-does."""
+"""Refused actions, and the policies that refused them. Only the sandbox's user sees them. Clients
+do not see them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ACL = "ACL"
 class Refusal:
     """One refused action.
 
-    `action` and `resource` are those of ram.Access. `policy_type` is that of identities.Decision,
-    or ACL. `reason` is no_permission_type of identities.Decision. `policy` describes the policy in
-    words. `prefix` is the prefix of a listing, and None for other actions.
+    `action` and `resource` mean the same as in ram.Access. `policy_type` is the one in
+    identities.Decision, or ACL. `reason` is the no_permission_type in identities.Decision. `policy`
+    describes the policy in words. `prefix` is the prefix of a listing, and None for other actions.
     """
 
     action: str

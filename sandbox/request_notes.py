@@ -30,10 +30,10 @@ PATH = "/sandbox/refusals"
 SESSION_HEADER = "x-sandbox-session"
 FROM_NETWORK = "sandbox.from_network"
 """True in the ASGI scope if the request came through a listener for the network (lan.py)."""
-MAX_SESSIONS = 64  # pages whose requests are kept; the sandbox's own limit
+MAX_SESSIONS = 64  # pages whose requests are kept (the sandbox's own limit)
 MAX_REQUESTS = 100
-"""Maximum number of requests in one session. Above this limit, as above MAX_SESSIONS, the oldest
-entry is evicted."""
+"""Maximum number of requests in one session. Above this limit the oldest request is evicted. Above
+MAX_SESSIONS the session that was used least recently is evicted."""
 _MAX_BODY = 64 * 1024
 _SESSION = re.compile("[0-9a-f]{32}")
 
@@ -52,7 +52,7 @@ class RequestNotes:
         return list(self._sessions.get(session, ()))
 
     def add(self, session: str, **note: object) -> None:
-        """Keep a request: the members of _noted() that are not empty."""
+        """Keep the result of a request, as made by _noted(), without its empty members."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
         kept = self._sessions.setdefault(session, deque(maxlen=MAX_REQUESTS))
         kept.append({"Time": moment, **{name: value for name, value in note.items() if value}})
@@ -158,7 +158,8 @@ def _noted(scope: Scope, server: str, status: int, body: bytes, error: object) -
             }
     elif server == "function":
         said = _json(body)
-        # The body has the true status. Over HTTP an error may have status 200, for phones.
+        # The body has the true status. The HTTP status of an error may be 200
+        # (HTTP_ERROR_STATUS=ok).
         if isinstance(said.get("StatusCode"), int):
             note["Status"] = said["StatusCode"]
         code = said.get("ErrorCode")

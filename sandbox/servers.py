@@ -47,8 +47,8 @@ class Service:
 
 def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
     """Bind `port` (0 means any free port) of an IPv4 address of this machine. Raises PortInUse."""
-    # TCP must be named. Otherwise asyncio leaves Nagle's algorithm on, and the body of an answer
-    # comes 40 ms late.
+    # TCP must be named. If it is not, asyncio leaves Nagle's algorithm on, and the body of an
+    # answer comes 40 ms late.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # Without this option, connections in TIME_WAIT would make a restart within a minute fail.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,7 +66,7 @@ def allow_connections() -> None:
     """Let this process open as many files as the system allows. A few hundred silent connections
     use up the usual 1,024, and then other clients get no answer."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS reports infinity, but accepts less.
+    # macOS may report "no limit" as the maximum, but then refuses this value.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -82,7 +82,7 @@ class _Server(uvicorn.Server):
 def _dated(app: ASGIApp) -> ASGIApp:
     """Add the current Date to each answer, since uvicorn's own Date may be a second old.
 
-    Clients send this Date back as If-Unmodified-Since (ali-oss's tests do). So it must not be
+    Clients send this Date back as If-Unmodified-Since (ali-oss's tests do), so it must not be
     earlier than the Last-Modified in the answer.
     """
 
@@ -118,7 +118,8 @@ def _server(service: Service) -> _Server:
 
 
 async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:
-    """Serve until `stop` is set. Then close listeners and connections within SHUTDOWN_SECONDS."""
+    """Serve until `stop` is set. After that, close listeners and connections within
+    SHUTDOWN_SECONDS."""
     servers = [_server(service) for service in services]
 
     async def end_when_told() -> None:

@@ -55,8 +55,8 @@ from sandbox.sts_signatures import (
     rpc_string_to_sign,
 )
 
-MAX_BODY_BYTES = 64 * 1024  # of one call; the sandbox's own limit
-MAX_NONCES = 200_000  # SignatureNonce that are remembered at once; the sandbox's own limit
+MAX_BODY_BYTES = 64 * 1024  # size of a call's body (the sandbox's own limit)
+MAX_NONCES = 200_000  # nonces that are remembered at once (the sandbox's own limit)
 VALID_SECONDS = 15 * 60
 """Maximum clock skew between a request's timestamp and now, early or late (vendor
 documentation)."""
@@ -87,7 +87,10 @@ _ERRORS = {
         404,
         "Specified api is not found, please check your url and method.",
     ),
-    "InvalidParameter": (400, "A parameter is given more than once, or there are too many."),
+    "InvalidParameter": (
+        400,
+        "A parameter is given more than once, or there are too many parameters.",
+    ),
     "InvalidParameter.DurationSeconds": (
         400,
         "The Min/Max value of DurationSeconds is 15min/{longest}.",
@@ -169,8 +172,8 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Claim:
-    """The identity that a request claims, and `sign`, which computes the signature with a secret to
-    check the claim."""
+    """The identity that a request claims. `sign` computes, with a secret, the signature that would
+    prove the claim."""
 
     access_key_id: str
     security_token: str | None
@@ -182,9 +185,10 @@ class _Claim:
 
 
 class _Nonces:
-    """The used nonces. Each is kept as long as its timestamp would be accepted.
+    """The used nonces. Each nonce is kept as long as a call with its timestamp would be accepted.
 
-    Above MAX_NONCES, calls are throttled, because a call with a forgotten nonce could be replayed.
+    With MAX_NONCES nonces, further calls are throttled. No nonce is forgotten to make room, because
+    its call could then be replayed.
     """
 
     def __init__(self) -> None:
@@ -316,7 +320,7 @@ def _wants_xml(call: _Call) -> bool:
 
 
 def _check_operation(call: _Call) -> None:
-    # SDKs send these as parameters and as headers. ACS3 has only the headers.
+    # SDKs send action and version as parameters and as headers. With ACS3 they are only in headers.
     action = call.parameters.get("Action") or call.headers.get("x-acs-action")
     version = call.parameters.get("Version") or call.headers.get("x-acs-version")
     if not action or not version:
@@ -377,7 +381,7 @@ def _acs3_claim(call: _Call) -> _Claim:
     signed = set(authorization.signed_headers)
     must_be_signed = {name for name in call.headers if name.startswith("x-acs-")} | {"host"}
     if call.body:
-        # Without this check, a form and the Policy in it could be ignored.
+        # If content-type were not signed, a changed one could hide a form and the Policy in it.
         must_be_signed.add("content-type")
     ours = call.headers.get("x-acs-accesskey-id", authorization.access_key_id)
     if (

@@ -82,7 +82,7 @@ def parse_acs3_authorization(header: str) -> Acs3Authorization:
     except KeyError as error:
         raise ValueError(f"{error} is missing") from None
     if len(set(names)) != len(names) or not all(name and name == name.lower() for name in names):
-        raise ValueError("SignedHeaders must be in lower case, without repetition")
+        raise ValueError("SignedHeaders must be in lower case and must not repeat a name")
     return authorization
 
 

@@ -19,16 +19,18 @@ from tried import FEW, FEW_EXAMPLES, PROFILE, Tried
 
 EVENTS = Path(__file__).parent / "events"
 
-# A test has no time limit, because a slow answer of a busy machine is not a fault. All other
-# settings are Hypothesis' own. For example, CI has the same examples each time.
+# An example has no time limit, because a slow answer of a busy machine is not a fault. All other
+# settings are the defaults of Hypothesis. For example, CI tries the same examples each time.
 settings.register_profile(
     "untimed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("untimed")
-# The number of examples in `make fuzz`. A test's own number has priority: `tried.examples` gives
-# 10,000 to the properties that are counted. For all 146 properties that would take hours.
+# The number of examples in `make fuzz`. If a test sets its own number, that number is used:
+# `tried.examples` sets 10,000 for the properties that are counted. With 10,000 examples for all 146
+# properties, a run would take hours.
 settings.register_profile(PROFILE, max_examples=1_000)
-# In `make mutants`, each of a thousand runs is short, and all runs have the same examples.
+# `make mutants` runs the tests a thousand times, so each run is short. All runs have the same
+# examples.
 settings.register_profile(
     FEW,
     max_examples=FEW_EXAMPLES,
@@ -51,7 +53,7 @@ CallHandler = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def env() -> Env:
-    """The minimal variables of a deployment. No server answers at its STS endpoint."""
+    """The minimal variables of a deployment. No server listens at the STS endpoint in it."""
     return {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "function-access-key-secret",
@@ -72,13 +74,13 @@ def server() -> Iterator[ScriptedSts]:
 
 @pytest.fixture
 def jwt_env(env: Env, server: ScriptedSts) -> Env:
-    """An environment with logins, and with an STS that answers."""
+    """The variables of a deployment with AUTH=jwt, whose STS answers."""
     return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
 
 
 @pytest.fixture
 def deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The App that the entry points share, with an environment whose STS answers."""
+    """Give the entry points an App whose STS answers. They share this App."""
     with scripted_sts(success()) as server:
         for name, value in {**env, "STS_ENDPOINT": server.url}.items():
             monkeypatch.setenv(name, value)
@@ -90,7 +92,7 @@ def deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def make_event() -> Callable[..., bytes]:
-    """Make an event from the golden event, with some changes."""
+    """Return a function that makes an event from the golden event, with these changes."""
 
     def make(method: str = "GET", path: str = "/", **changes: object) -> bytes:
         event = json.loads((EVENTS / "get_token.json").read_text())

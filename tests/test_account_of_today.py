@@ -1,7 +1,8 @@
-"""The first commands and the code of docs/integrate, unchanged, with a new account and an old one.
+"""Runs the first commands and the code of docs/integrate unchanged, with a new account and with an
+old account.
 
 In a new account, OSS refuses signature V1, and its public endpoint refuses data. An old account
-allows both. The same lines work with both accounts.
+allows both. The same commands and code work with both accounts.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ ACCOUNTS = {
     "of today": {"PUBLIC_ENDPOINT": "closed"},
     "of before": {"SIGNATURE_V1": "1"},
 }
-# Browsers and curl resolve names below localhost themselves. Python uses the C library, so it needs
-# this code.
+# Browsers and curl resolve names below localhost by themselves. Python uses the C library, which
+# does not, so it needs this code.
 FINDS_NAMES = """
 import socket
 find = socket.getaddrinfo
@@ -37,8 +38,8 @@ socket.getaddrinfo = lambda host, *more, **options: find(
 
 @dataclass(frozen=True)
 class Account:
-    """Two sandboxes: `anybody` runs `make run`, and `users` runs it with AUTH=jwt. A new user works
-    in `folder`."""
+    """Two sandboxes: `anybody` is started by `make run`, and `users` by `make run AUTH=jwt`. A new
+    user works in `folder`."""
 
     anybody: Sandbox
     users: Sandbox
@@ -46,8 +47,8 @@ class Account:
     is_of_today: bool
 
     def shell(self, commands: str, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
-        """Run commands of a document in that folder."""
-        # This folder is on PYTHONPATH too, so that Python reads the sitecustomize.py in it.
+        """Run commands of a document in `folder`."""
+        # `folder` is also on PYTHONPATH, so that Python reads the sitecustomize.py in it.
         known = environment(self.folder)
         commands = commands.replace("7080", str(sandbox.port))
         return subprocess.run(
@@ -81,7 +82,7 @@ AN_SDK = ("start.md", "cat > upload.py")
 
 
 def commands(page: str, text: str) -> str:
-    """The one block of commands of a page that contains this text."""
+    """Return the only block of commands on this page that contains `text`."""
     needs.program("curl")
     return code_with("sh", page, text)
 
@@ -106,7 +107,8 @@ def test_alice_uploads_into_her_folder_and_not_into_bobs(account: Account) -> No
 
 
 def spoiled(old: str, new: str, account: Account) -> str:
-    """The output of the first upload with an SDK, with a line changed to its earlier form."""
+    """Return the output of the first upload with an SDK, after a line of its code is replaced by an
+    older form."""
     before = commands(*AN_SDK)
     assert old in before
     done = account.shell(before.replace(old, new), account.anybody)
@@ -183,8 +185,8 @@ def test_the_javascript_of_the_docs_uploads(account: Account, name: str) -> None
 def test_what_no_test_can_run_signs_with_v4_and_goes_where_the_scope_leads(
     language: str, line: str
 ) -> None:
-    """Check Kotlin, Swift and Objective-C by names. test_mobile_snippets.py compares these names
-    with the SDKs."""
+    """For Kotlin, Swift and Objective-C, only the names in the code are checked.
+    test_mobile_snippets.py compares these names with the SDKs."""
     pages = sorted((ROOT / "docs" / "integrate").glob("*.md"))
     uploads = [code for page in pages for code in blocks(language, page) if "OSSClient" in code]
     assert uploads

@@ -1,4 +1,4 @@
-"""Routes, methods and answers, as the SDKs need them, with a scripted STS."""
+"""Tests routes, methods and answers, as the SDKs need them. The STS is a script."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ Ask = Callable[..., Response]
 
 @pytest.fixture
 def ask(env: Env, server: ScriptedSts, make_event: MakeEvent) -> Iterator[Ask]:
-    """Send an event to an App that uses the scripted STS; `settings` change its environment."""
+    """Return a function that sends an event to a new App with the scripted STS. `settings` change
+    the environment of the App."""
     with ExitStack() as stack:
 
         def send(
@@ -59,7 +60,8 @@ def body(response: Response) -> dict[str, Any]:
 
 
 def test_a_token_has_what_each_client_reads(ask: Ask) -> None:
-    """The Android, iOS and JavaScript SDKs all accept this token (source: their code)."""
+    """The token has all members that the Android, iOS and JavaScript SDKs read (source: their
+    code)."""
     response = ask()
     token = body(response)
     assert response.status == 200
@@ -80,7 +82,7 @@ def test_a_token_has_what_each_client_reads(ask: Ask) -> None:
 
 
 def test_no_member_at_the_top_is_an_option_of_ali_oss(ask: Ask) -> None:
-    """A top-level Bucket, Region, Endpoint, ... breaks ali-oss 6.23."""
+    """A member like Bucket, Region or Endpoint at the top level breaks ali-oss 6.23."""
     assert set(body(ask())) == {
         "StatusCode",
         "AccessKeyId",
@@ -135,7 +137,8 @@ def test_another_method_is_405(ask: Ask, method: str) -> None:
 
 
 def test_errors_have_a_real_status_where_the_operator_asks(ask: Ask) -> None:
-    """Android loses the body of an answer with another status than 200, so this is an option."""
+    """This is only an option, because Android loses the body of an answer if its status is not
+    200."""
     assert ask("GET", "/nothing", {"HTTP_ERROR_STATUS": " real\n"}).status == 404
 
 
@@ -168,7 +171,7 @@ def test_the_security_token_of_the_function_is_sent_and_read_anew(
     with closing(App(env)) as app:
         app.respond(lambda: fc_event.read(make_event()))
         env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS-second"
-        # This request has another wish, so that the first token is not served again.
+        # This request has another wish, so it does not get the first token from the cache.
         other = make_event(queryParameters={"object": "other"})
         app.respond(lambda: fc_event.read(other))
     assert [r["SecurityToken"] for r in server.requests] == ["CAIS-first", "CAIS-second"]
@@ -240,7 +243,7 @@ def test_health_says_nothing_secret_and_asks_no_sts(ask: Ask, server: ScriptedSt
 def test_a_refusal_of_sts_is_answered_with_its_code_and_message(
     ask: Ask, server: ScriptedSts
 ) -> None:
-    """The members of a failure that the SDKs read (source: their code)."""
+    """An error has the members that the SDKs read (source: their code)."""
     server.moves[:] = [
         refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
     ]
@@ -269,7 +272,7 @@ FAULTS = {
 def test_the_first_answer_comes_within_five_seconds_of_the_initializers_start(
     env: Env, make_event: MakeEvent
 ) -> None:
-    """On a cold start, a phone waits for the initializer and the answer. This STS accepts
+    """On a cold start, a phone waits for the initializer and then for the answer. This STS accepts
     connections, but does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"https://127.0.0.1:{mute.getsockname()[1]}"
@@ -282,7 +285,8 @@ def test_the_first_answer_comes_within_five_seconds_of_the_initializers_start(
 
 
 def test_what_the_initializer_took_is_not_taken_twice(env: Env) -> None:
-    """Only the first request loses the time of the initializer. The second has the full time."""
+    """The time that the initializer took is subtracted only for the first request. The second
+    request has the full time."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"https://127.0.0.1:{mute.getsockname()[1]}"
         with closing(App({**env, "STS_ENDPOINT": url})) as app:
@@ -291,7 +295,7 @@ def test_what_the_initializer_took_is_not_taken_twice(env: Env) -> None:
             assert first <= time.monotonic() + ANSWER_SECONDS - WARM_SECONDS
             second_began = time.monotonic()
             assert app.end(ANSWER_SECONDS) >= second_began + ANSWER_SECONDS
-            # The third request has the full time too.
+            # The third request also has the full time.
             third_began = time.monotonic()
             assert app.end(ANSWER_SECONDS) >= third_began + ANSWER_SECONDS
 
@@ -299,8 +303,9 @@ def test_what_the_initializer_took_is_not_taken_twice(env: Env) -> None:
 def test_a_download_is_signed_by_a_session_that_lives_as_long_as_it_may(
     ask: Ask, server: ScriptedSts
 ) -> None:
-    """A URL expires with the session that signs it, and one session serves all downloads of a
-    caller. So the session lasts as long as the operator allows, even if a token expires earlier."""
+    """A URL expires with the session that signs it, and one session signs all downloads of a
+    caller. Therefore the session lasts as long as the operator allows, even if tokens expire
+    earlier."""
     settings = {
         "POLICY_FILE": "bucket_read_policy",
         "TOKEN_EXPIRE_TIME": "900",
@@ -314,7 +319,8 @@ def test_a_download_is_signed_by_a_session_that_lives_as_long_as_it_may(
 
 
 def ends_in(seconds: int) -> Move:
-    """Credentials that expire in `seconds`, which is not the time that was asked for."""
+    """Return an answer of STS with credentials that expire in `seconds`, whatever lifetime was
+    requested."""
     moment = time.gmtime(time.time() + seconds)
     return success(Expiration=time.strftime("%Y-%m-%dT%H:%M:%SZ", moment))
 
@@ -331,8 +337,8 @@ def test_a_download_is_signed_for_no_longer_than_its_session_lives(
     seconds = [int(re.findall("x-oss-expires=([0-9]+)", url["Url"])[0]) for url in (cut, whole)]
     assert 1 <= seconds[0] <= 400
     assert seconds[1] == 900
-    # The clock of STS is behind ours, or its answer is wrong. A URL that has expired already would
-    # be useless.
+    # Here the clock of STS is behind ours, or the answer of STS is wrong. A URL that has already
+    # expired would be useless.
     assert (ended["StatusCode"], ended["ErrorCode"]) == (503, "StsInvalidAnswer")
 
 
@@ -340,7 +346,8 @@ def test_a_download_is_signed_for_no_longer_than_its_session_lives(
 def test_whatever_sts_does_the_answer_is_json_within_five_seconds(
     ask: Ask, server: ScriptedSts, fault: Move, status: int
 ) -> None:
-    """Android has no read timeout, and a request for a token blocks all its uploads by a lock."""
+    """The time is limited, because Android has no read timeout, and its lock on the token stops all
+    uploads meanwhile."""
     server.moves[:] = [fault]
     start = time.monotonic()
     response = ask()
@@ -356,7 +363,7 @@ def test_whatever_sts_does_the_answer_is_json_within_five_seconds(
 def test_an_unexpected_fault_is_a_bare_500_and_the_log_names_the_place_only(
     ask: Ask, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """This uses a fake, because no request is known that causes a real unexpected fault."""
+    """The fault is a fake, because we know no request that causes a real unexpected fault."""
     mocker.patch("token_service.routes.token.token", side_effect=RuntimeError("quotes a s3cret"))
     error = body(ask())
     assert (error["StatusCode"], error["ErrorCode"]) == (500, "InternalError")

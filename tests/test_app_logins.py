@@ -1,5 +1,5 @@
-"""AUTH=jwt through the whole app: who gets which token, with which limits, and how often STS is
-called."""
+"""Tests the whole app with AUTH=jwt: which token a caller gets, with which limits, and how often
+STS is called."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def app(jwt_env: Env) -> Iterator[App]:
 
 @pytest.fixture
 def ask(app: App, make_event: Callable[..., bytes]) -> Ask:
-    """Send a request to the App as a user. None means without a login."""
+    """Send a request to the App as a user. If `user` is None, the request has no login."""
 
     def send(user: str | None = "alice", path: str = "/", **wishes: str) -> dict[str, Any]:
         query = wishes if user is None else {"access_token": login(sub=user), **wishes}
@@ -159,7 +159,7 @@ def test_a_caller_who_wants_too_many_new_tokens_is_told_to_wait(
     error = ask(object="c")
     assert (error["StatusCode"], error["ErrorCode"]) == (429, "Throttling.Caller")
     assert len(server.requests) == 2
-    # A token that is served again does not count, and each caller has a separate limit.
+    # A token from the cache does not count towards the limit, and each caller has a separate limit.
     assert ask(object="a")["StatusCode"] == 200
     assert ask("bob", object="c")["StatusCode"] == 200
     query = {"access_token": login(), "object": "c"}
@@ -198,8 +198,8 @@ def test_a_key_set_may_change_while_the_service_runs(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Rotate keys as providers do, over TLS: first the new key is added to the old one, then the
-    old one is removed. Between these steps the provider fails."""
+    """Rotate keys over TLS as a provider does. First the new key is added. Later the old key is
+    removed. Between these two steps the provider fails."""
     now = [time.time()]
     monkeypatch.setattr(KeySet.__init__, "__defaults__", (lambda: now[0],))
     pem = certificate(tmp_path, "localhost")
@@ -233,14 +233,14 @@ def test_a_key_set_may_change_while_the_service_runs(
         provider.moves[:] = [served("ES256")]
         now[0] += 60
         assert came_to("ES256")[0] == 200
-        # This login was cached, but its key no longer exists.
+        # The function has cached this login, but the key of the login no longer exists.
         assert came_to("RS256")[0] == 401
 
 
 def test_keys_and_sts_that_do_not_answer_are_told_within_five_seconds(
     jwt_env: Env, app: App, make_event: Callable[..., bytes], server: ScriptedSts
 ) -> None:
-    """Android has no read timeout, so the sum of all waits has a limit."""
+    """The sum of all waits must be limited, because Android has no read timeout."""
     server.moves[:] = [hang]
     with scripted_sts(hang) as provider:
         del jwt_env["JWT_SECRET"]
@@ -266,7 +266,7 @@ def test_warming_up_without_the_key_server_does_not_fail_the_instance(
 
 
 def credential(answer: dict[str, Any]) -> str:
-    """The id of the key that signed a URL."""
+    """Return the id of the access key that signed a URL."""
     assert answer["StatusCode"] == 200, answer
     (found,) = parse_qs(urlsplit(str(answer["Url"])).query)["x-oss-credential"]
     return found.partition("/")[0]
@@ -285,9 +285,9 @@ def credential(answer: dict[str, Any]) -> str:
 def test_downloads_are_signed_with_the_callers_own_session_so_that_a_link_leads_nowhere(
     jwt_env: Env, ask: Ask, server: ScriptedSts, method: str, policy: str, choices: str
 ) -> None:
-    """A2. OSS follows a symbolic link with the rights of the signer (vendor documentation of
-    PutSymlink). Alice may have made a link to bob's object, at any time and in any way. Our own key
-    could read that object, but her session cannot."""
+    """Finding A2. OSS follows a symbolic link with the rights of the signer (vendor documentation
+    of PutSymlink). Alice may have made a link to bob's object. The function's own key could read
+    that object, but alice's session cannot."""
     jwt_env.update(POLICY_FILE=policy, POLICY_CHOICES=choices)
     signed = ask("alice", "/signed-url", object="link", method=method)
     assert credential(signed) == CREDENTIALS["AccessKeyId"]
@@ -321,7 +321,7 @@ def test_a_download_lives_no_longer_than_the_credentials_that_signed_it(
 
 
 def test_a_login_that_ends_in_the_far_future_is_a_login(ask: Ask) -> None:
-    """The time is too large for a float."""
+    """The time in `exp` is too large for a float."""
     for path in ("/", "/signed-url", "/form"):
         event = {"access_token": login(exp=10**400), "object": "a"}
         assert ask(None, path, **event)["StatusCode"] == 200
@@ -330,7 +330,8 @@ def test_a_login_that_ends_in_the_far_future_is_a_login(ask: Ask) -> None:
 def test_a_session_that_has_ended_signs_no_download(
     jwt_env: Env, ask: Ask, server: ScriptedSts
 ) -> None:
-    """STS's clock may be behind ours. A URL that has expired already would be useless."""
+    """STS's clock may be behind ours, so a new session may seem to have ended. A URL that has
+    already expired would be useless."""
     jwt_env["POLICY_FILE"] = "bucket_read_policy"
     ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 300))
     server.moves[:] = [success(Expiration=ended)]
@@ -341,7 +342,8 @@ def test_a_session_that_has_ended_signs_no_download(
 def test_a_download_is_not_bound_by_the_functions_temporary_key(
     jwt_env: Env, ask: Ask, server: ScriptedSts
 ) -> None:
-    """A session signs the download, and the function knows when that session expires."""
+    """A download is signed with a session, not with the function's own key, and the function knows
+    when the session expires."""
     jwt_env.update(POLICY_FILE="bucket_read_write_policy", URL_EXPIRE_TIME="43200")
     jwt_env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS"
     lives = {

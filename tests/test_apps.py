@@ -1,5 +1,5 @@
 """Runs the JavaScript of docs/integrate/browser.md and docs/signed-urls.md, unchanged, in Node and
-Chromium. It uses the real ali-oss, the function, and the sandbox's OSS."""
+Chromium. The code uses the real ali-oss, the function, and the sandbox's OSS."""
 
 from __future__ import annotations
 
@@ -64,12 +64,13 @@ def answer_of(cloud: RunningCloud, user: str = "alice", **wishes: str) -> dict[s
 
 
 def led(answer: dict[str, Any], **scope: object) -> dict[str, Any]:
-    """This answer, with changed members of its Scope."""
+    """Return the answer with these changes to the members of its Scope."""
     return {**answer, "Scope": {**answer["Scope"], **scope}}
 
 
 def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
-    """This token after it has expired: OSS refuses it, and its Expiration is in the past."""
+    """Return the token as it is after its end: OSS refuses it, and its Expiration is in the
+    past."""
     role = cloud.cloud.identities.role(cloud.env["ROLE_ARN"])
     assert role is not None
     session = cloud.cloud.identities.assume(role, "phone", None, 0)
@@ -83,8 +84,8 @@ def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def timed(answer: dict[str, Any], updated: float, seconds: float) -> dict[str, Any]:
-    """This token, which is still valid. It says that it was made at `updated`, and is valid for
-    `seconds`."""
+    """Return the token with other times: made at `updated`, and valid for `seconds`. OSS still
+    accepts it."""
     made, ends = (
         time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (updated, updated + seconds)
     )
@@ -92,12 +93,13 @@ def timed(answer: dict[str, Any], updated: float, seconds: float) -> dict[str, A
 
 
 def short(answer: dict[str, Any]) -> dict[str, Any]:
-    """This token with five minutes left. At that time, the client asks for the next token."""
+    """Return the token with five minutes left. When so little time is left, the client requests the
+    next token."""
     return timed(answer, time.time(), 300)
 
 
 def said(*answers: dict[str, Any]) -> list[dict[str, Any]]:
-    """The answers of the token URL, one after the other."""
+    """Return the responses of the token URL, one for each request."""
     return [
         {"status": 200, "body": json.dumps(answer)} if "StatusCode" in answer else answer
         for answer in answers
@@ -117,7 +119,8 @@ def stored(cloud: RunningCloud, user: str) -> dict[str, bytes]:
 
 
 def test_the_snippet_uploads(where: str, cloud: RunningCloud) -> None:
-    """The function is behind its URL, the login is in a header, and CORS applies."""
+    """The snippet calls the function through its URL with a login in a header. In a browser, CORS
+    applies."""
     user = f"plain-{where}"
     names = {"tokenUrl": f"{cloud.url}/", "login": cloud.login(user)}
     (done,) = use(where, {"names": names, "files": FOUR})
@@ -171,7 +174,8 @@ def test_a_large_file_goes_on_when_the_network_broke_and_not_when_it_was_refused
 def test_uploads_that_start_with_an_ended_token_share_one_fetch(
     where: str, cloud: RunningCloud
 ) -> None:
-    """ali-sdk/ali-oss#1363, #1391: with its own refresh, one upload succeeds, the others fail."""
+    """With the refresh that ali-oss has itself, one upload would succeed and the others would fail
+    (ali-sdk/ali-oss#1363, #1391)."""
     user = f"ended-{where}"
     good = answer_of(cloud, user)
     (done,) = use(where, {"answers": said(ended(cloud, good), good), "files": FOUR})
@@ -184,15 +188,15 @@ def test_uploads_that_start_with_an_ended_token_share_one_fetch(
 def test_by_its_own_refresh_ali_oss_would_fail_three_of_four(
     where: str, cloud: RunningCloud
 ) -> None:
-    """This is why the snippet has its own refresh. If this test fails, ali-oss has fixed the fault,
-    and the snippet can be shorter."""
+    """Because ali-oss has this fault, the snippet refreshes tokens itself. If this test fails,
+    ali-oss has fixed the fault, and the snippet can be shorter."""
     user = f"alone-{where}"
     good = answer_of(cloud, user)
     own = (
         UPLOAD.replace("refreshSTSToken: fresh", "refreshSTSToken: fetchToken")
         .replace("refreshSTSTokenInterval: 0", "refreshSTSTokenInterval: 300000")
         .replace("(await fresh()).scope", "scope")
-        # Now ali-oss sees that its interval is over.
+        # With this time, ali-oss finds that its interval is over, and refreshes the token.
         .replace("const upload", "client.stsTokenFreshTime = 1;\nconst upload")
     )
     answers = said(ended(cloud, good), good)
@@ -219,7 +223,7 @@ def test_a_refresh_that_fails_fails_all_who_wait_and_the_next_upload_asks_again(
 
 
 def test_a_device_whose_clock_is_wrong_asks_no_more_often(where: str, cloud: RunningCloud) -> None:
-    """The device's clock is two hours ahead, so for the device every new token has expired."""
+    """The device's clock is two hours ahead, so every new token seems to have expired."""
     user = f"clock-{where}"
     answers = said(timed(answer_of(cloud, user), time.time() - 7200, 900))
     (done,) = use(where, {"answers": answers, "files": FOUR})
@@ -243,7 +247,8 @@ def test_the_parts_of_one_upload_go_on_over_new_tokens(where: str, cloud: Runnin
 def test_an_object_lies_under_the_prefix_of_the_token_that_it_is_sent_with(
     where: str, cloud: RunningCloud
 ) -> None:
-    """Another user has logged in meanwhile. No file goes to the previous user's folder."""
+    """Another user logs in before the token is renewed. No file goes to the previous user's
+    folder."""
     before, after = f"before-{where}", f"after-{where}"
     answers = said(ended(cloud, answer_of(cloud, before)), answer_of(cloud, after))
     (done,) = use(where, {"answers": answers, "files": FOUR})
@@ -298,7 +303,8 @@ SCOPES: dict[str, tuple[dict[str, object], str]] = {
 
 
 def test_the_snippet_asks_where_the_scope_leads(where: str, cloud: RunningCloud) -> None:
-    """The scheme is https, also in a page without https, and in Node. No request is sent here."""
+    """The scheme is https, even in a page that was loaded without https, and in Node. This test
+    sends no request to OSS."""
     answer = answer_of(cloud)
     kept = {n: v for n, v in answer["Scope"].items() if n not in ("Endpoint", "Cname")}
     jobs = [
@@ -319,7 +325,8 @@ def test_the_sandbox_is_reached_by_localhost_too(where: str, cloud: RunningCloud
 
 
 def use_service(cloud: RunningCloud, code: str, user: str, text: str) -> dict[str, Any]:
-    """Run code of docs/signed-urls.md in a page. If `user` is "", there is no login."""
+    """Run code of docs/signed-urls.md in a page. If `user` is an empty text, the login is
+    invalid."""
     need("the JavaScript of the docs in browser", browser=True)
     names = {"service": cloud.url, "login": cloud.login(user) if user else "x"}
     files = [{"name": "a.jpg", "type": "image/jpeg", "text": text}]
@@ -339,7 +346,8 @@ def test_a_page_uploads_without_an_sdk(cloud: RunningCloud, code: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
 def test_a_page_says_why_the_function_refuses(cloud: RunningCloud, code: str) -> None:
-    """An earlier snippet only said "Cannot convert undefined or null to object"."""
+    """An earlier version of the snippet only reported "Cannot convert undefined or null to
+    object"."""
     reason = cloud.answer(path="/form", access_token="x")["ErrorMessage"]
     assert use_service(cloud, code, "", "a picture") == {"error": {"message": reason}}
 
@@ -359,7 +367,7 @@ OSS_REFUSES = {
 def test_a_page_says_why_oss_refuses(
     cloud: RunningCloud, code: str, reason: str, size: int
 ) -> None:
-    """An earlier snippet did not check the upload's answer."""
+    """An earlier version of the snippet did not check the answer to the upload."""
     outcome = use_service(cloud, code, "refused", "x" * size)
     assert reason in outcome["error"]["message"]
     assert stored(cloud, "refused") == {}

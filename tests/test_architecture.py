@@ -1,7 +1,7 @@
 """Which module may import which, which modules a request loads, and how large the code may grow.
 
-docs/architecture.md says why. Each check reads the text of the code. So a test can show that the
-check fails for a copy of the tree that is broken on purpose.
+docs/architecture.md says why. Each check reads the text of the code. Therefore a test can run the
+check on a copy of the code that is broken on purpose, and show that it fails.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ FUNCTION = ROOT / "functions" / "sts_token"
 PACKAGE = FUNCTION / "token_service"
 
 COMPUTED_IMPORTS = {
-    # The routes. A route is loaded when a request asks for it.
+    # The routes. The module of a route is loaded at the first request for this route.
     "token_service.app": 1,
-    # The parsers of elsewhere("module:function"). Few deployments need them, so they are in the
-    # rooms that use them.
+    # Parsers that are named as elsewhere("module:function"). Few deployments need them, so each of
+    # them is in the room that uses it.
     "token_service.settings.parsing": 1,
-    # The way to log in that AUTH names is loaded.
+    # The module for the way to log in that AUTH names.
     "token_service.settings.reading": 1,
 }
-"""The only modules that load modules of a higher floor. Code that calls them does not know which
-module they load."""
+"""Only these modules may load modules of a higher floor. They compute the name, so code that calls
+them does not know which module is loaded."""
 
 OUR_OWN = {"sandbox", "ops", "bench", "tests"}
 FORMER = set(
@@ -41,7 +41,7 @@ FORMER = set(
     " oss_keys oss_requests percent permissions policies presign request_log rsa settings"
     " signing sts tokens uploads vendor_policies".split()
 )
-"""Top-level modules of 1.0.0. They hid packages with these names."""
+"""Names of top-level modules of 1.0.0. They hid installed packages with the same names."""
 
 MAX_MODULE_LINES = 300
 MAX_CLASS_LINES = 150
@@ -49,9 +49,10 @@ MAX_LINES = 7350
 """The maximum number of lines of the whole function, with comments and docstrings."""
 MAX_VARIABLES = 41
 MAX_FIRST = 12
-"""The maximum number of variables that are for everybody."""
+"""The maximum number of variables that are meant for every operator."""
 MIN_MODULES = 3
-"""The minimum number of modules in a folder. With fewer, one module without a folder is enough."""
+"""The minimum number of modules in a folder. With fewer modules, a single module in place of the
+folder is enough."""
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_a_room_without_a_floor_is_found(broken: Path) -> None:
 def test_a_floor_of_a_room_that_is_gone_is_found(broken: Path) -> None:
     (broken / "wsgi.py").unlink()
     found = architecture.against_the_floors(broken, FLOORS)
-    assert found == ["wsgi has a floor, and is not there"]
+    assert found == ["wsgi has a floor, but does not exist"]
 
 
 def test_imports_go_in_no_circle() -> None:
@@ -225,7 +226,8 @@ def test_a_field_without_a_unit_is_found(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_test_is_a_claim(tmp_path: Path) -> None:
-    """A name has at least three words: a subject, and what is true of it."""
+    """The name of a test has at least three words. It is a claim: a subject, and a statement about
+    it."""
     assert architecture.short_test_names(ROOT / "tests", 3) == []
     (tmp_path / "test_odd.py").write_text("def test_it_works(): ...\ndef test_it_works_well(): ...")
     assert architecture.short_test_names(tmp_path, 3) == ["test_odd.py::test_it_works"]
@@ -236,7 +238,8 @@ def test_a_folder_holds_three_modules_at_least() -> None:
 
 
 def test_what_a_route_loads_is_what_the_golden_file_says(asked: dict[str, Asked]) -> None:
-    """Only the requested route is loaded. The test fails if a path loads one module more."""
+    """A request loads the modules of its route only. The test fails if a route loads even one
+    module more."""
     expected = json.loads(core.GOLDEN.read_text(encoding="utf-8"))
     found = {path: one.names for path, one in asked.items()}
     differ = {

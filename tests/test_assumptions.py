@@ -1,6 +1,8 @@
-"""Each assumption about the real cloud is in a register, and each text that relies on it says so.
+"""Each assumption about the real cloud is in a register, and each text that relies on an assumption
+names it by its number.
 
-docs/assumptions.toml names the files, and the files name the entries.
+docs/assumptions.toml names the files that rely on an entry, and these files name the number of the
+entry.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _MARK = re.compile(
 )
 _NUMBER = re.compile(r"\(assumptions? (N|[0-9]+(?:(?:, | and )[0-9]+)*)\)")
 _NEAR = 300
-"""The maximum number of characters between a mark and its number."""
+"""The maximum number of characters between a mark in a text and the number of its assumption."""
 # Files with marks that are not checked: the register, its page, its tool, and past versions.
 _LEFT_OUT = re.compile(
     r"docs/assumptions\.|ops/conform/|CHANGELOG\.md|tests/upgrade/[0-9a-f]{7}/|tests/.*\.py$"
@@ -54,15 +56,16 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def flat(text: str) -> str:
-    """The text as one line, without the signs that begin the lines of a comment."""
+    """The text as one line, without the characters that begin each line of a comment."""
     return re.sub(r"\s*\n\s*(?:#+ |//+ |\* |> )?\s*", " ", text)
 
 
 def faults(text: str) -> list[str]:
-    """Marks of a text without an entry of the register, and references to missing entries."""
+    """Return the faults of a text: marks without the number of an entry, and numbers of entries
+    that do not exist."""
     line = flat(text)
     marks = list(_MARK.finditer(line))
-    # The number must come before the next mark.
+    # The number of a mark must come before the next mark.
     ends = [*(mark.start() for mark in marks[1:]), len(line)]
     found = []
     for mark, end in zip(marks, ends, strict=bool(marks)):
@@ -122,7 +125,7 @@ def test_a_mark_with_its_entry_is_none(text: str) -> None:
 
 
 def test_ids_are_given_once_and_in_order() -> None:
-    """A confirmed entry is removed, and no other entry gets its id."""
+    """When an assumption is confirmed, its entry is removed, and its id is not used again."""
     ids = [one.id for one in ASSUMPTIONS]
     assert ids == sorted(set(ids))
     assert ids[0] >= 1
@@ -136,7 +139,7 @@ def test_an_entry_is_whole(one: Assumption) -> None:
     assert one.source
     assert one.depends
     assert list(one.depends) == sorted(set(one.depends))
-    # An entry has a probe, or says why it has none and what to do.
+    # An entry has either a probe, or the reason why it has none and a command to run instead.
     assert bool(one.probe) is not bool(one.why and one.command)
     assert bool(one.why) is bool(one.command)
 

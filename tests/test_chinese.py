@@ -29,13 +29,14 @@ def test_a_page_is_in_step(english: Path, chinese: Path) -> None:
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_a_page_follows_the_english_text_of_today(english: Path, chinese: Path) -> None:
-    """A program cannot compare sentences. So whoever changes a page has to check the other one."""
+    """A program cannot compare the meaning of sentences. Therefore a person who changes one page
+    has to check the other page."""
     assert follows(english, chinese) == ""
 
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_each_page_leads_to_the_other_language(english: Path, chinese: Path) -> None:
-    """Without these links, nobody finds the page in the other language."""
+    """Each page needs this link. Without it, readers do not find the page in the other language."""
     for page, other in ((english, chinese), (chinese, english)):
         top = page.read_text(encoding="utf-8").partition("\n## ")[0]
         links = in_step.sections(top)[-1].links
@@ -52,7 +53,8 @@ def test_a_page_is_written_as_chinese_is(page: Path) -> None:
 
 
 def avoided() -> set[str]:
-    """The words of the last column of terms.md's first two tables."""
+    """The words in the last column of the first two tables of terms.md. Pages should not use these
+    words."""
     rows = re.findall(r"^\|(?:[^|\n]*\|){3}([^|\n]+)\|$", TERMS, re.M)
     words = {word.strip() for row in rows for word in row.split("、")} - {"不用", "---"}
     return {word for word in words if word}
@@ -125,7 +127,7 @@ make run  # 启动
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A pair of pages in a project that only has these pages."""
+    """An English page and its Chinese page, in a project that has only these two pages."""
     for name, value in {"ROOT": tmp_path, "DOCS": tmp_path / "docs"}.items():
         monkeypatch.setattr(in_step, name, value)
     monkeypatch.setattr(in_step, "ZH", tmp_path / "docs" / "zh")

@@ -1,6 +1,6 @@
-"""Clients with an account whose public endpoint is closed: SDKs, curl and forms use the bucket's
-own domain. If they use the public endpoint, they get the reason at once. test_javascript_sdk.py
-tests ali-oss."""
+"""Tests clients of an account whose public endpoint is closed. SDKs, curl and forms use the
+bucket's own domain. If a client uses the public endpoint, the refusal tells it why.
+test_javascript_sdk.py tests ali-oss."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             POLICY_FILE="bucket_read_write_policy",
         ) as cloud,
     ):
-        # The function's address is known only now.
+        # These variables are set here, because the function's address was not known before.
         cloud.env.update(
             CALLBACK_URL=f"{cloud.url}/callback",
             CALLBACK_SECRET="s" * 32,
@@ -111,7 +111,7 @@ def world(running: World) -> Iterator[World]:
 
 
 def curl(*arguments: str) -> tuple[int, str]:
-    """Run the real curl. It resolves names below localhost itself."""
+    """Run the real curl, which resolves names below localhost by itself."""
     options = ("--silent", "--show-error", "--max-time", "20", "--write-out", "%{http_code}")
     done = subprocess.run(
         ["curl", *options, *arguments],  # noqa: S607
@@ -135,7 +135,7 @@ def test_all_that_clients_get_leads_to_the_domain(world: World) -> None:
     ]
     for url in urls:
         assert f"http://{urlsplit(url).netloc}" == token.endpoint
-        # A URL with a CNAME has no bucket in its path.
+        # A URL with the bucket's own domain does not have the bucket in its path.
         assert token.bucket not in urlsplit(url).path
 
 
@@ -196,7 +196,8 @@ def test_a_page_posts_a_form(world: World) -> None:
 
 
 def test_a_callback_comes_and_the_function_looks_at_the_object(world: World) -> None:
-    """The function uses OSS's internal endpoint. The public endpoint would refuse the request."""
+    """The function asks OSS about the object through the internal endpoint. The public endpoint
+    would refuse this request."""
     answered = world.ask()
     scope = answered["Scope"]
     token = Token.of(answered)

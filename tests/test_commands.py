@@ -1,7 +1,7 @@
 """Every block of commands in README.md and docs/ is run by a test, or has a reason why it is not.
 
-A new block needs an entry in REGISTER. The Chinese pages have the same commands, and
-test_chinese.py compares them.
+A new block needs an entry in REGISTER. test_chinese.py checks that the Chinese pages have the same
+commands.
 """
 
 from __future__ import annotations
@@ -62,15 +62,16 @@ class Beside:
 
 @dataclass(frozen=True)
 class Starts:
-    """Each line of the block is a `make run`. It starts a sandbox that prints this text."""
+    """Each line of the block is a `make run` command, which starts a sandbox. The sandbox must
+    print `prints`."""
 
     prints: str
 
 
 @dataclass(frozen=True)
 class InCheckout:
-    """The block runs in a copy of the checkout. Its output must contain `prints`. A line with the
-    first text of `but` is left out, for the reason in the second."""
+    """The block runs in a copy of the checkout. Its output must contain `prints`. The first text of
+    `but` is in a line that is left out. The second text is the reason."""
 
     prints: str
     but: tuple[str, str] = ("", "")
@@ -80,15 +81,16 @@ class InCheckout:
 
 @dataclass(frozen=True)
 class Settings:
-    """The block sets variables of a deployment. With these and `others`, the configuration is
-    sound."""
+    """The block sets variables of a deployment. With these variables and `others`, the
+    configuration must be valid."""
 
     others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ByTest:
-    """A test with this name runs the block. Its file has the entry's text, or the text in `has`."""
+    """The test `test` runs the block. The test has the text by which the entry finds the block, or
+    its file has the text `has`."""
 
     test: str
     has: str = ""
@@ -259,7 +261,8 @@ def test_each_block_has_one_entry_and_each_entry_one_block() -> None:
 
 
 def test_commands_stand_in_blocks_of_one_kind() -> None:
-    """These tests read only blocks of the kind `sh`."""
+    """These tests read only blocks that are marked as `sh`, so commands must not be in other kinds
+    of blocks."""
     for page in {page for page, _ in REGISTER}:
         text = (ROOT / page).read_text(encoding="utf-8")
         assert not re.search(r"^ *```(bash|shell|console|zsh)", text, re.M), page
@@ -267,7 +270,8 @@ def test_commands_stand_in_blocks_of_one_kind() -> None:
 
 @pytest.mark.parametrize(("key", "how"), entries(ByTest))
 def test_the_test_that_is_named_reads_the_block(key: tuple[str, str], how: ByTest) -> None:
-    """The test has the text that finds the block, or its file has the text in `has`."""
+    """The named test contains the text that finds the block, or its file contains the text
+    `has`."""
     path, _, name = how.test.partition("::")
     assert name in architecture.functions(ROOT / path)
     source = (ROOT / path).read_text(encoding="utf-8")
@@ -307,7 +311,7 @@ def sandboxes(
 def test_it_prints_what_is_said(
     key: tuple[str, str], how: Beside, sandboxes: Mapping[str, Sandbox], tmp_path: Path
 ) -> None:
-    # An earlier page has made this file.
+    # On an earlier page, the reader made this file.
     (tmp_path / "hello.txt").write_text("Hello from a phone\n")
     sandbox = sandboxes[json.dumps(how.variables)]
     for before in how.after:
@@ -356,7 +360,7 @@ def test_it_does_in_a_checkout_what_is_said(
 def test_the_settings_are_sound(
     key: tuple[str, str], how: Settings, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    """A shell reads the settings, and then the function reads them."""
+    """A shell runs the block, and then the function reads the variables that it has set."""
     block = re.sub("<[^>]*>", "token.example.com", block_with(*key))
     done = in_shell(f"set -a\n{block}\nenv", tmp_path, {})
     assert done.returncode == 0, done.stderr
@@ -372,7 +376,7 @@ def test_the_settings_are_sound(
 
 
 def test_the_two_commands(tmp_path: Path) -> None:
-    """`make test` runs this test, so the test only checks what `make test` would do."""
+    """`make test` runs this test, so the test only checks which commands `make test` would run."""
     run, test = bare(block_with(README, "make test")).splitlines()
     assert run == "make run"
     with running_by_make(tmp_path / "state", 0) as sandbox:
@@ -447,7 +451,8 @@ def test_the_vendors_config_is_brought_over(copied: Path, tmp_path: Path) -> Non
 
 @contextlib.contextmanager
 def started(commands: str, checkout_of_mine: Path, state: Path) -> Iterator[Sandbox]:
-    """A sandbox that these commands start in a checkout, with its own ports."""
+    """Start a sandbox by these commands in a copy of the checkout. The sandbox has its own
+    ports."""
     port = free_port()
     path = f"{checkout_of_mine}{os.pathsep}{checkout_of_mine / 'functions' / 'sts_token'}"
     line = f"cd {shlex.quote(str(checkout_of_mine))} && {commands}"
@@ -473,7 +478,7 @@ def test_a_real_name_is_given_without_make(copied: Path, tmp_path: Path) -> None
 
 
 def test_nothing_is_written_into_a_checkout_that_is_set_up(copied: Path, tmp_path: Path) -> None:
-    """A checkout that is set up may be read-only."""
+    """After a checkout is set up, it may be read-only, so a sandbox must not write into it."""
     state = tmp_path / "state"
     block = bare(block_with("docs/platforms.md", "SANDBOX_DIR="))
     command = block.replace("/tmp/sandbox", str(state))  # noqa: S108
@@ -486,7 +491,7 @@ def test_nothing_is_written_into_a_checkout_that_is_set_up(copied: Path, tmp_pat
     with started(f"exec env {command}", copied, state) as sandbox:
         assert sandbox.answer()["StatusCode"] == 200
         assert state.exists()
-        # As with Ctrl-C, the whole process group of the terminal gets the signal.
+        # The whole process group gets the signal, as it does after Ctrl-C in a terminal.
         os.killpg(sandbox.process.pid, signal.SIGINT)
         sandbox.process.wait(10)
     assert files() == before

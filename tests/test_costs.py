@@ -1,4 +1,4 @@
-"""The example in docs/costs.md has the same results as the formula on that page."""
+"""The numbers of the example in docs/costs.md are those that the formula on the page gives."""
 
 from __future__ import annotations
 

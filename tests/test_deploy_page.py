@@ -1,4 +1,5 @@
-"""docs/deploy.md and similar pages: the commands that readers copy do what the pages promise."""
+"""Tests that the commands in docs/deploy.md and similar pages do what the pages promise to readers
+who copy them."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ SECRETS = {variable.name for variable in VARIABLES if variable.name.endswith("_S
 
 
 def commands(page: Path) -> list[str]:
-    """The lines of a page's blocks, and the texts in backticks, without comments."""
+    """The lines in a page's blocks of code, and the texts in backticks. Comments are left out."""
     text = page.read_text(encoding="utf-8")
     found = [
         line
@@ -42,17 +43,18 @@ S_WRITES = re.compile(r"(?:^|\s)s (?:deploy|remove)\b")
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_s_writes_it_writes_without_asking(page: Path) -> None:
-    """B1: without a terminal, nobody answers a question of `s`. It then writes nothing, and its
-    exit status is 0.
+    """Finding B1: without a terminal, `s` gets no answer to its question. It then writes nothing,
+    and its exit status is 0.
 
-    `s deploy` without more words is the name of the way to deploy, and not a command."""
+    In these pages, `s deploy` without options is the name of a way to deploy, and not a command."""
     for command in commands(page):
         if S_WRITES.search(command) and command not in {"s deploy", "s remove"}:
             assert re.search(r"\bs (deploy|remove) -y\b", command), command
 
 
 def test_what_s_prints_goes_nowhere() -> None:
-    """B2: `s` prints every variable of the function, and after a rotation also the old secret."""
+    """Finding B2: `s` prints every variable of the function. After a rotation, it also prints the
+    old secret."""
     page = DOCS / "deploy.md"
     lines = [
         line
@@ -67,7 +69,8 @@ def test_what_s_prints_goes_nowhere() -> None:
 
 
 def test_a_command_on_the_own_domain_names_the_domain() -> None:
-    """Without DOMAIN_NAME, `s` ends at once, and its message goes to /dev/null."""
+    """Without DOMAIN_NAME, `s` ends at once, and nobody sees why, because its output goes to
+    /dev/null."""
     found = [c for c in commands(DOCS / "deploy.md") if "-t s.domain.yaml" in c]
     assert len(found) >= 3
     assert [command for command in found if "DOMAIN_NAME=" not in command] == []
@@ -100,7 +103,8 @@ def test_each_target_of_make_that_is_named_is_one() -> None:
 
 
 def test_each_way_is_upgraded_once() -> None:
-    """Two people changed a table, and git merged it: one way was in it twice, with two texts."""
+    """When git merged two changes of a table, it kept two rows with different texts for one way to
+    deploy."""
     for page, head in (
         ("upgrade.md", "   | deployed by | do |\n   |---|---|\n"),
         ("deploy.md", "| deployed by | do | what stays |\n|---|---|---|\n"),
@@ -123,8 +127,8 @@ def test_the_pipeline_holds_no_secret_and_prints_none() -> None:
         if re.search("secret|key|token", name.replace("_URL", "").lower()):
             assert re.fullmatch(r"\$\{\{ secrets\.[A-Z_]+ \}\}", value), name
     for command in (step["run"] for step in job["steps"] if "run" in step):
-        # The host would insert the value of an expression into the script, and the shell would then
-        # run it.
+        # The CI host would insert the value of an expression into the script, and the shell would
+        # run this value as code.
         assert "${{" not in command
         assert "set -x" not in command
 
@@ -144,8 +148,8 @@ def test_the_pipeline_sets_variables_that_there_are() -> None:
 
 
 def bash(script: str, home: Path, secret: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a block of the page in the checkout, which is already set up. The secret comes from
-    stdin, as if typed."""
+    """Run a block of the page in the checkout, which is already set up. The script reads the secret
+    from stdin, as if it were typed."""
     return subprocess.run(
         ["/bin/bash", "-ec", script.replace("make ", "make -o .venv/.ready -o .venv/.ready-run ")],
         cwd=ROOT,
@@ -160,8 +164,8 @@ def bash(script: str, home: Path, secret: str, **env: str) -> subprocess.Complet
 
 @pytest.mark.slow
 def test_the_first_login_gets_a_token(tmp_path: Path) -> None:
-    """B7: no text showed how to make a login. Now the page has the commands, and this test runs
-    them with a sandbox."""
+    """Finding B7: no page showed how to make a login. Now this page has the commands, and the test
+    runs them with a sandbox."""
     secret = "j" * 40
     script = documented_code.code_with("sh", "deploy.md", "make -s login")
     with running_cloud(tmp_path, AUTH="jwt", JWT_SECRET=secret) as cloud:
@@ -184,7 +188,7 @@ def test_a_login_that_was_made_without_a_checkout_is_one(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_the_roles_are_printed_as_json(tmp_path: Path) -> None:
-    """B6: no command printed the JSON that a manual deployment needs."""
+    """Finding B6: no command printed the JSON of the roles, which a manual deployment needs."""
     script = documented_code.code_with("sh", "deploy.md", "make roles")
     done = bash(script, tmp_path, "", BUCKET_NAME="my-bucket", AccountID="1234567890123456")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The links of the documents lead to files that exist, and readers find how to report a
+"""Tests that all links in the docs lead to files that exist, and that readers find how to report a
 vulnerability."""
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def links(document: Path) -> Iterator[str]:
 
 
 def reached(document: Path) -> set[Path]:
-    """The pages of docs/ that readers can reach from a page by links, also over other pages."""
+    """The pages of docs/ that readers can reach from a page by links, directly or through other
+    pages."""
     found, new = set[Path](), {document}
     while new:
         page = new.pop()
@@ -47,7 +48,7 @@ def reached(document: Path) -> set[Path]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document: Path) -> None:
-    """A18: this checks SECURITY.md too, because it links to other pages."""
+    """SECURITY.md is checked, too, because it links to other pages (finding A18)."""
     for link in links(document):
         name, _, anchor = link.partition("#")
         target = (document.parent / name).resolve() if name else document
@@ -84,7 +85,7 @@ def test_readme_shows_two_small_pictures_of_the_page_and_a_plot() -> None:
 
 @pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
 def test_a_test_that_is_named_exists(name: str) -> None:
-    """An invariant needs a test, so the tests that these pages name must exist."""
+    """These pages name the test of each invariant. Each named test must exist."""
     found = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / name).read_text("utf-8"))
     assert found
     for path, test in found:
@@ -129,7 +130,8 @@ UNVERIFIED = {
 
 @pytest.mark.parametrize("name", UNVERIFIED)
 def test_what_an_acl_does_on_the_real_oss_is_no_fact(name: str) -> None:
-    """A6: a page said "a token cannot publish" as a fact, but nobody had tested it."""
+    """Finding A6: a page stated as a fact that a token cannot make an object public, but nobody had
+    tested this."""
     text = " ".join(prose(ROOT / name).split())
     assert UNVERIFIED[name] in text
     assert "PutObjectAcl" in text
@@ -138,13 +140,13 @@ def test_what_an_acl_does_on_the_real_oss_is_no_fact(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/integrate/README.md"])
 def test_apps_are_told_that_the_url_is_https(name: str) -> None:
-    """A11: the trigger also answers plain HTTP. So an app with http:// works, but without
+    """Finding A11: the trigger also answers plain HTTP. An app that uses http:// works, but without
     encryption."""
     assert "must begin with `https://`" in prose(ROOT / name)
 
 
 def test_how_to_report_a_hole_is_found() -> None:
-    """A18: once no document said how to report a vulnerability."""
+    """Finding A18: at one time, no document told how to report a vulnerability."""
     assert "SECURITY.md" in links(ROOT / "README.md")
     found = set(anchors((ROOT / "SECURITY.md").read_text(encoding="utf-8")))
     assert found >= {
@@ -155,12 +157,13 @@ def test_how_to_report_a_hole_is_found() -> None:
         "what-we-know",
     }
     assert "Report a vulnerability" in prose(ROOT / "SECURITY.md")
-    # An e-mail address that nobody reads would be useless.
+    # The page has no e-mail address, because nobody might read its mail.
     assert not re.search(r"\S@\S", prose(ROOT / "SECURITY.md"))
 
 
 def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
-    """git merges both files by union, which keeps an old wording beside a new one."""
+    """git merges both files by union. If a line was changed, this keeps the old line and the new
+    one."""
     news = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     said = re.findall(r"^- (.{60})", news, flags=re.MULTILINE)
     how = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8").partition("| deployed by |")[2]
@@ -170,7 +173,7 @@ def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
 
 
 def test_no_entry_of_the_changelog_says_its_end_twice() -> None:
-    """A merge by union once left an entry with the same eight words twice."""
+    """After a merge by union, one entry contained the same eight words twice."""
     entries = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n- ")
     assert len(entries) > 80
     for entry in entries:

@@ -1,4 +1,4 @@
-"""The two encoders write the same JSON as the standard library."""
+"""Our two JSON encoders write the same text as the standard library."""
 
 from __future__ import annotations
 

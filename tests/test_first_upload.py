@@ -1,4 +1,4 @@
-"""The whole path with real parts: function, STS, OSS, and the OSS SDKs that apps use.
+"""Tests the whole path of an upload: the function, STS, OSS, and the OSS SDKs that apps use.
 
 These tests show what a token allows, and that it allows nothing more. Each refusal has OSS's code.
 """
@@ -28,12 +28,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     choices = "bucket_write_policy,bucket_read_policy"
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
-        # These tests use clients of old buckets too, which sign with V1.
+        # These tests also use clients that sign with V1, as for old buckets.
         SIGNATURE_V1="1",
         POLICY_FILE="bucket_read_write_policy",
         POLICY_CHOICES=choices,
     ) as cloud:
-        # These objects belong to somebody else. A wrong comparison of prefixes would include them.
+        # These objects are outside the prefix uploads/. A wrong comparison of prefixes would
+        # include them.
         for key in ("uploads2/theirs", "theirs", "upload"):
             staged = cloud.cloud.storage.stage()
             staged.write(b"secret")
@@ -258,7 +259,7 @@ def test_oss_v2_is_refused_outside_the_prefix(token: Token) -> None:
 
 @dataclass(frozen=True)
 class Forgery:
-    """A change to a sound token, and how OSS refuses the changed token."""
+    """A change to a valid token, and the error with which OSS refuses the changed token."""
 
     change: Callable[[Token], Token]
     code: str
@@ -311,7 +312,7 @@ def test_refuses_the_token_of_another_session(
 def test_refuses_an_expired_token(cloud: RunningCloud, signature: str) -> None:
     role = cloud.cloud.identities.role(cloud.env["ROLE_ARN"])
     assert role is not None
-    # This session lasts 0 seconds. The function itself would ask for at least 900.
+    # This session lasts 0 seconds. The function itself would request at least 900 seconds.
     ended = cloud.cloud.identities.assume(role, "phone", None, 0)
     token = replace(
         cloud.token(),

@@ -1,9 +1,10 @@
 """The files for GitHub and pre-commit run the project's own commands.
 
-No test here needs GitHub. The tests compare commands, versions and rights, so that these files
-agree with .ci/run, the Makefile and CONTRIBUTING.md. GitHub's schemas are not checked here. After a
-change, run `pipx run check-jsonschema --builtin-schema vendor.github-workflows
-.github/workflows/test.yml` (vendor.github-issue-forms and vendor.dependabot for the other files).
+No test here needs GitHub. The tests compare commands, versions and rights of these files with
+.ci/run, the Makefile and CONTRIBUTING.md. They do not check the files against GitHub's schemas.
+After a change, check that by hand with `pipx run check-jsonschema --builtin-schema
+vendor.github-workflows .github/workflows/test.yml` (vendor.github-issue-forms and vendor.dependabot
+for the other files).
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ GITHUB = ROOT / ".github"
 FORMS = sorted(path for path in GITHUB.glob("ISSUE_TEMPLATE/*.yml") if path.name != "config.yml")
 ACTIONS = {"actions/checkout", "actions/setup-node", "actions/setup-python"}
 SHOW = {"format": "ruff format --check .", "lint": "ruff check .", "types": "mypy"}
-"""The hooks of pre-commit, each with its line of `make check`."""
+"""For each hook of pre-commit: the command of `make check` that it runs."""
 
 
 def loaded(path: Path) -> Any:
-    """The content of a YAML file. PyYAML reads the key `on` as True."""
+    """The content of a YAML file. In it, the key `on` is True, because PyYAML reads this word as a
+    boolean."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -103,7 +105,8 @@ def test_the_workflow_may_only_read_and_knows_no_secret(workflow: dict[Any, Any]
         checkout = steps(job)[0]
         assert checkout["uses"].startswith("actions/checkout@")
         assert checkout["with"] == {"persist-credentials": False}
-    # pull_request is safe. pull_request_target would run a stranger's code with our rights.
+    # The event pull_request is safe. The event pull_request_target would run a stranger's code with
+    # our rights.
     assert workflow[True] == {"push": {"branches": ["main"]}, "pull_request": None}
 
 
@@ -114,12 +117,13 @@ def test_each_job_ends_by_itself_and_an_older_run_is_cancelled(workflow: dict[An
 
 
 def test_actions_are_pinned_by_commit_with_their_version_beside(workflow: dict[Any, Any]) -> None:
-    """A tag can be moved to other code; a commit cannot."""
+    """Actions are pinned by commit, because a tag can be moved to other code, but a commit
+    cannot."""
     text = (GITHUB / "workflows" / "test.yml").read_text(encoding="utf-8")
     pinned = re.findall(r"uses: ([\w/-]+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+$", text, re.MULTILINE)
     used = [step for job in workflow["jobs"].values() for step in steps(job) if "uses" in step]
     assert len(pinned) == len(used)
-    # An action has the same commit in all places.
+    # All uses of one action have the same commit.
     assert len({name for name, _ in pinned}) == len(set(pinned))
     assert {name for name, _ in pinned} == ACTIONS
 
@@ -190,7 +194,7 @@ def test_the_hook_of_subjects_looks_at_the_first_line_only(
     hook = hooks["subject"]
     assert hook["args"] == ["--multiline"]
     assert hook["stages"] == ["commit-msg"]
-    # pre-commit's pygrep searches in the same way with --multiline.
+    # With --multiline, pre-commit's pygrep searches in the same way as re.search here.
     found = re.search(hook["entry"].encode(), message.encode(), re.MULTILINE | re.DOTALL)
     assert bool(found) is is_refused
 
@@ -218,7 +222,8 @@ def test_the_bug_form_asks_for_what_finds_a_fault_and_for_no_secret() -> None:
 
 
 def test_a_blank_issue_stays_possible_for_who_cannot_report_in_private() -> None:
-    """SECURITY.md asks for an issue without details if the button for private reports is absent."""
+    """Blank issues must be enabled, because SECURITY.md asks for an issue without details if there
+    is no button for private reports."""
     assert loaded(GITHUB / "ISSUE_TEMPLATE" / "config.yml") == {"blank_issues_enabled": True}
 
 

@@ -28,7 +28,7 @@ POLICY = "bucket_read_write_policy"
 
 @dataclass(frozen=True)
 class Run:
-    """The results of a script, and the OSS that it used."""
+    """The results of a script, and the OSS that the script used."""
 
     outcomes: dict[str, Any]
     prefix: str
@@ -78,7 +78,8 @@ def prepare(oss: Oss) -> None:
 def use_token(
     oss: Oss, where: str, version: str, bucket: str = BUCKET, host: str = "localhost"
 ) -> Run:
-    """Run a script with a token for its own folder. `host` is the host of OSS, or CNAME."""
+    """Run a script with a token for a folder that only this run uses. `host` is the host of OSS, or
+    the bucket's own domain (CNAME)."""
     need(f"ali-oss in {where}", browser=where == "browser")
     prefix = f"uploads/{where}-{version}/"
     grant = Grant(bucket, prefix, None, POLICY, 900, "phone")
@@ -137,7 +138,8 @@ def test_ali_oss_goes_on_from_a_checkpoint(used: Run) -> None:
     resumed = used.value("resume")
     assert resumed["stopped"]["name"] == "cancel"
     assert resumed["before"] == 2
-    # Three of five parts were left. The parts that had arrived were not sent again.
+    # When the upload was resumed, three of its five parts were left. The two parts that had arrived
+    # were not sent again.
     assert resumed["progress"][:3] == [3 / 6, 4 / 6, 5 / 6]
     assert used.stored("resumed") == LARGE
 
@@ -173,7 +175,8 @@ def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:
 
 @pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow)])
 def test_ali_oss_is_told_the_line_that_makes_it_v4(oss: Oss, where: str) -> None:
-    """With `default`, the option for V4 is left out, as in an app that does not know V4."""
+    """The version `default` omits the option for V4, as an app does whose author does not know
+    V4."""
     refused = use_token(oss, where, "default").outcomes["put"]["error"]
     assert (refused["status"], refused["code"]) == (403, "SignatureV1Refused")
     assert "\nali-oss: authorizationV4: true, region: 'oss-cn-hangzhou' (" in refused["message"]

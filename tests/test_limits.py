@@ -1,7 +1,7 @@
 """UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES limit every upload.
 
-The attacker has a login and the function's answers (URLs, forms and seals), and may change them.
-After each test the bucket holds only images of at most 10 bytes.
+The attacker has a login. He gets the function's answers (URLs, forms and seals), and may change
+them. After each test the bucket holds only images of at most 10 bytes.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def start_for(cloud: RunningCloud, size: int = MOST) -> Answer:
 
 
 def begin(cloud: RunningCloud, size: int = MOST) -> dict[str, str]:
-    """Begin an upload in parts; return the wishes that each later request for it needs."""
+    """Begin an upload in parts. Return the wishes that each later request for this upload needs."""
     start = start_for(cloud, size)
     status, text = send(start["Url"], start["Headers"], b"", start["Method"])
     assert status == 200, text
@@ -132,7 +132,7 @@ def begin(cloud: RunningCloud, size: int = MOST) -> dict[str, str]:
 
 
 def part_for(cloud: RunningCloud, size: int = MOST) -> Answer:
-    """Begin an upload in parts; return the signed request for its only part."""
+    """Begin an upload in parts. Return the signed request for its only part."""
     part: Answer = ask(cloud, "/multipart", **begin(cloud, size), parts="1")["Parts"][0]
     return part
 
@@ -143,8 +143,8 @@ def completion(*parts: tuple[int, str]) -> bytes:
 
 
 def finish(cloud: RunningCloud) -> None:
-    """Complete each upload that has parts, with all parts and a new seal, and abort the others. So
-    no upload stays open."""
+    """Close all open uploads. An upload that has parts is completed with all of them and a new
+    seal. An upload without parts is aborted."""
     storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
     for upload in storage.uploads(bucket, ""):
         assert upload.key == KEY, upload
@@ -172,7 +172,8 @@ CURL = "-s -S -o /dev/null -w %{http_code} --max-time 10".split()
 
 
 def curl(answer: Answer, file: Path, *options: str, **headers: str) -> int:
-    """PUT a file as `curl --upload-file` does; `headers` replace or add."""
+    """PUT a file by `curl --upload-file`. `headers` replace headers of the answer, or are added to
+    them."""
     sent = {**answer["Headers"], **{k.replace("_", "-"): v for k, v in headers.items()}}
     for name, value in sent.items():
         options += ("--header", f"{name}: {value}" if value else f"{name}:")
@@ -257,7 +258,7 @@ def test_curl_stores_nothing_with_another_header(
 
 
 def test_what_the_uploader_may_still_say_is_no_limit(cloud: RunningCloud, tmp_path: Path) -> None:
-    """docs/security.md lists these four headers."""
+    """A client may choose the four headers in this test. docs/security.md lists them."""
     (file := tmp_path / "file").write_bytes(b"x" * MOST)
     free = {"Cache_Control": "no-cache", "Content_Encoding": "br", "Content_Language": "en"}
     assert curl(url_for(cloud), file, Expires="0", **free) == 200
@@ -294,7 +295,8 @@ def test_no_framing_of_the_body_gets_more_in(
     most: int,
     of: Callable[[RunningCloud], Answer],
 ) -> None:
-    """If a body is longer than its head says, OSS cuts it. OSS refuses two lengths."""
+    """If a body is longer than its Content-Length, OSS reads only that length. OSS refuses a
+    request with two lengths."""
     answer = of(cloud)
     parts = urlsplit(answer["Url"])
     headers = [f"{name}: {value}" for name, value in answer["Headers"].items()]
@@ -311,7 +313,8 @@ def test_no_framing_of_the_body_gets_more_in(
 
 
 def test_alioss_signs_the_same(cloud: RunningCloud) -> None:
-    """With the function's key, ali-oss makes the same signature for the same size and headers."""
+    """If ali-oss signs the same size and headers with the function's key, it makes the same
+    signature."""
     need("signing by ali-oss", browser=False)
     answer = url_for(cloud)
     ours = dict(parse_qsl(urlsplit(answer["Url"]).query))
@@ -354,12 +357,12 @@ def test_a_page_stores_blobs_of_the_signed_size_and_no_others(cloud: RunningClou
         put = {"url": answer["Url"], "by": by, "size": MOST}
         attached = {"Content-Disposition": "attachment"}
         for headers, kind, status in (
-            # If the page names no type, the browser sends the type of the Blob.
+            # If the page sets no Content-Type, the browser sends the type of the Blob.
             (attached, TYPE, 200),
             (attached, "text/html", 403),
             ({"Content-Type": TYPE}, TYPE, 400),
             ({**attached, "Content-Type": "text/html"}, TYPE, 403),
-            # Browsers do not let a page set this header, so OSS gets the true length.
+            # A browser ignores the Content-Length that a page sets, so OSS gets the true length.
             ({**answer["Headers"], "Content-Length": "999"}, TYPE, 200),
         ):
             puts.append({**put, "headers": headers, "type": kind})
@@ -419,7 +422,7 @@ def send_altered(
     try:
         return send(url, headers, body, method)
     except (OSError, http.client.HTTPException):
-        # The head is not valid HTTP, or the body is shorter than its length says.
+        # The head is not valid HTTP, or the body is shorter than its Content-Length.
         return 0, ""
 
 
@@ -516,8 +519,8 @@ def test_an_upload_in_parts_has_the_size_that_is_sealed(
 
 
 def test_no_upload_in_parts_has_a_second_part(cloud: RunningCloud) -> None:
-    """This is also true with another seal of the object, with any upload, and for one part sent
-    twice."""
+    """An upload never gets a second part: not by another seal of the same object, not by another
+    upload id, and not by sending the part twice."""
     one, other = begin(cloud), begin(cloud, MOST - 1)
     for begun in ({**one, "Upload": other["Upload"]}, {**other, "Upload": one["Upload"]}):
         (part,) = ask(cloud, "/multipart", **begun, parts="1")["Parts"]
@@ -581,8 +584,8 @@ SEALED = st.sampled_from(
 def test_no_altered_seal_goes_on(
     cloud: RunningCloud, changes: list[tuple[str, Any]], version: str, length: int
 ) -> None:
-    """A changed seal keeps the MAC of the true seal, whole or without its last character, or has no
-    MAC."""
+    """A changed seal is tried with the whole MAC of the true seal, with this MAC without its last
+    character, and without a MAC."""
     _, payload, mac = start_for(cloud)["Upload"].split(".")
     sealed = dict(zip(MEMBERS, json.loads(base64url.decode(payload)), strict=True))
     changed = {**sealed, **dict(changes)}
@@ -640,7 +643,7 @@ def insert_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClo
 
 
 def test_nothing_that_is_there_is_replaced(insert_only: RunningCloud) -> None:
-    """A7: an upload that overwrites an object also deletes its earlier content."""
+    """Finding A7: if an upload overwrites an object, the earlier content of the object is lost."""
     url = ask(insert_only, "/signed-url", object="a")
     form = ask(insert_only, "/form", object="a")
     endpoint, bucket = insert_only.env["OSS_ENDPOINT"], insert_only.cloud.bucket

@@ -1,6 +1,6 @@
-"""Checks the Kotlin, Swift and Objective-C of the docs. The tests have no compiler for these
-languages. So each name of an SDK must be in tests/golden/mobile_sdk_names.json, with its place in
-the SDK's source."""
+"""Checks the Kotlin, Swift and Objective-C code of the docs. No compiler for these languages is
+used here. Instead, each name of an SDK must be in tests/golden/mobile_sdk_names.json, with its
+place in the SDK's source."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ INTEGRATE = {
 
 
 def names(code: str) -> set[str]:
-    r"""The names in code, but not those in comments. In a string, only the names in `${}` and
-    `$name` (Kotlin) or `\\()` (Swift) count."""
+    r"""Return the names in code, without those in comments. In a string, only the names in `${}`
+    and `$name` (Kotlin) or `\\()` (Swift) count."""
     code = re.sub(r"/\*.*?\*/", "", code, flags=re.DOTALL)
     code = re.sub(r'"(.*?)"', lambda text: " ".join(_put_in(text[1])), code)
     return set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"//.*", "", code)))
@@ -43,7 +43,8 @@ def used(language: str) -> set[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_name_in_a_mobile_snippet_is_known(language: str) -> None:
-    """Without this test, only a reader who compiles the code finds a name that the SDK lacks."""
+    """If the docs use a name that the SDK lacks, only this test detects it before a reader compiles
+    the code."""
     known = KNOWN[language]
     assert used(language) - known["sdk_names"].keys() - set(known["other_names"]) == set()
 
@@ -70,7 +71,8 @@ def test_its_page_names_the_version_whose_source_was_read(language: str) -> None
 
 
 MUST = {
-    # A new bucket refuses V1. The endpoint has the scheme https and the CNAME.
+    # A new bucket refuses V1. The member Endpoint contains the scheme https and, if there is one,
+    # the bucket's own domain.
     "kotlin": ["SignVersion.V4", "setRegion", 'getString("Endpoint")', 'getInt("StatusCode")'],
     "objc": ["OSSSignVersionV4", "client.region", '@"Endpoint"', '@"StatusCode"'],
     "swift": ["signVersion = .v4", ".region =", '["Endpoint"]', '["StatusCode"]'],

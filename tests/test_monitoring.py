@@ -1,4 +1,5 @@
-"""Each query of docs/monitoring.md finds what the page says, in lines that the function writes."""
+"""Each query of docs/monitoring.md finds the log lines that the page describes. The function writes
+these lines here."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ QUERIES = [block.strip() for block in documented_code.blocks("sls", PAGE)]
 CHINESE = "日本.txt"
 ID = "1-6740c5a0-1b2c3d4e-5f6071829304"
 
-# Rows that the platform writes beside our lines. They were seen in public logs of other people, and
-# in the vendor's documentation.
+# Log rows that the platform writes itself, in the same log as our lines. They were seen in public
+# logs of other people, and in the vendor's documentation.
 PLATFORM: list[Row] = [
     {"message": f"FC Invoke Start RequestId: {ID}", "__topic__": "FCLogs:sts-token"},
     {"message": f"FC Invoke End RequestId: {ID}", "__topic__": "FCLogs:sts-token"},
@@ -104,7 +105,7 @@ def _a_day(cloud: RunningCloud, hook: ScriptedSts) -> None:
     assert cloud.answer(path="/nowhere")["StatusCode"] == 404
     cloud.answer("POST", "/callback")
     cloud.answer(path="/health")
-    # The operator's own server fails. The object is stored, but the upload is not confirmed.
+    # The operator's webhook fails. The object is stored, but the upload is not confirmed.
     hook.moves[:] = [reset] * 4
     upload("bob", "unheard.txt")
     # DENIED_CALLERS refuses this caller.
@@ -121,7 +122,8 @@ def _a_day(cloud: RunningCloud, hook: ScriptedSts) -> None:
 
 
 def _respond(env: dict[str, str], login: str) -> str:
-    """The body with which a function of this environment answers a request with this login."""
+    """Return the body of the answer to a request with this login. The function has this
+    environment."""
     event = json.loads((ROOT / "tests" / "events" / "get_token.json").read_text())
     event["queryParameters"] = {"access_token": login}
     app = App(env)
@@ -131,7 +133,8 @@ def _respond(env: dict[str, str], login: str) -> str:
 
 
 def _delivered(record: logging.LogRecord) -> Row:
-    """A row of the log store. The built-in runtime puts time, request and level before a line."""
+    """A row of the log store. The built-in runtime puts the time, the request id and the level
+    before each line."""
     text = f"2026-11-28T10:15:11.123Z {ID} [{record.levelname}] {record.getMessage()}"
     return {
         "message": text,
@@ -168,7 +171,8 @@ SEARCHES: dict[str, Callable[[Line], bool]] = {
     "NoPermission and error": lambda line: line.get("error") == "NoPermission",
     "Throttling* and error": lambda line: line.get("error", "").startswith("Throttling."),
 }
-"""For each query: a function that says which lines the query has to find. It finds no others."""
+"""For each query: a function that returns whether the query has to find a line. The query must find
+no other lines."""
 OF_OTHER_PAGES = {"CallerDenied and error"}
 """The queries of docs/incident.md."""
 
@@ -184,7 +188,7 @@ def test_a_search_finds_the_lines_that_the_page_says(query: str, rows: list[Row]
     wanted = [line for line in lines(rows) if SEARCHES[query](line)]
     assert 0 < len(wanted) < len(lines(rows))
     assert lines(found) == wanted
-    # The search finds no rows of the platform, and no lines that are texts for people.
+    # The search finds only lines that are JSON, and no rows of the platform.
     assert len(found) == len(wanted)
 
 
@@ -291,7 +295,7 @@ def test_the_stack_makes_the_indexes_that_the_queries_need() -> None:
 
 
 def test_a_caller_cannot_hide_in_another_ones_results(rows: list[Row]) -> None:
-    """A search compares whole words, because alice-2 is another user than alice."""
+    """A search for alice must not find alice-2, who is another user, so it compares whole words."""
     row = {"message": '{"route":"/","status":400,"error":"NotAllowed","caller":"alice-2"}'}
     assert row not in search("alice and error", [*rows, row])
 

@@ -1,4 +1,4 @@
-"""`make mutants`: which results of an earlier run it keeps, how it counts, and how it reads its
+"""Tests which results of an earlier run `make mutants` keeps, how it counts, and how it reads its
 table. A small script replaces mutmut, because only `make mutants` installs mutmut."""
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def mutmut(tree: Path, script: str) -> None:
 
 
 def with_results(tree: Path, *codes: int | None) -> Path:
-    """The folder of the room after a run in which its first mutants ended with these codes."""
+    """Return the folder of the room after a run. In this run, the first mutants had these exit
+    codes."""
     folder = tree / "build" / "mutants" / ROOM
     mutants.prepare(ROOM, folder)
     module = folder / "mutants" / "token_service" / "login" / "jwt.py"
@@ -109,7 +110,7 @@ def with_results(tree: Path, *codes: int | None) -> Path:
 
 
 def kept(folder: Path) -> list[int | None]:
-    """The results in the folder; [] if the run has started again from the beginning."""
+    """Return the results in the folder, or [] if the run has started again from the beginning."""
     file = folder / "mutants" / "token_service" / "login" / "jwt.py.meta"
     if not file.exists():
         return []
@@ -138,7 +139,7 @@ def test_every_room_has_its_folder_and_its_tests() -> None:
         assert all((mutants.ROOT / name).exists() for name in tests)
 
 
-# What is kept of an earlier run
+# Which results of an earlier run are kept
 
 
 def test_results_are_kept_while_the_room_and_its_tests_stay(tree: Path) -> None:
@@ -183,7 +184,7 @@ def test_only_survivors_are_tried_again_on_request_with_the_tests_of_now(tree: P
 
 
 def test_a_run_of_survivors_decides_nothing_for_the_next(tree: Path) -> None:
-    """This is also true for an interrupted run of survivors."""
+    """The next run starts again even if the run of survivors was interrupted."""
     folder = with_results(tree, 1, 1, 1)
     mutmut(tree, "exit 1")
     assert mutants.main({"ROOM": ROOM, "SURVIVORS": "1"}) == 2
@@ -254,7 +255,7 @@ def test_mutmut_runs_in_the_copy_and_says_how_far_it_is(
 def test_mutated_code_gets_no_key_of_the_developers(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mutant may call the real STS, or print what it finds."""
+    """Code with a mutation may call the real STS, or print the variables that it finds."""
     monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "a-real-key")
     monkeypatch.setenv("JWT_SECRET", "a-real-secret")
     folder = with_results(tree, 1, 1, 1)
@@ -279,7 +280,8 @@ def test_mutmut_that_goes_on_alone_keeps_the_room(
     with_results(tree, 1, 1, 1)
     fifo = tree / "build" / "until"
     os.mkfifo(fifo)
-    # The child process keeps the descriptors of its parent, but not the output. So the run ends.
+    # The child process keeps the file descriptors of mutmut, but not its output. Therefore the run
+    # ends.
     mutmut(tree, f"(read line <{fifo}) >/dev/null 2>&1 &")
     assert mutants.main({"ROOM": ROOM}) == 0
     assert mutants.main({"ROOM": ROOM}) == 2

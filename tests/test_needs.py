@@ -1,4 +1,5 @@
-"""A test that cannot run here says why, always in the same way, and fails if CI is set."""
+"""If a test cannot run on this machine, it says why, always in the same words. If CI is set, it
+fails."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def test_a_program_that_is_there_has_its_path() -> None:
 
 
 def test_no_test_skips_by_itself() -> None:
-    """A test that skips itself has other words, and is also skipped if CI is set."""
+    """If a test skips itself without needs.py, its message has other words, and it is skipped even
+    if CI is set."""
     paths = sorted((ROOT / "tests").rglob("*.py"))
     assert len(paths) > 200
     found = [path.name for path in paths if SKIPS.search(path.read_text(encoding="utf-8"))]

@@ -136,8 +136,8 @@ def test_each_range_and_default_is_that_of_the_code() -> None:
 
 
 def errors_in_code() -> dict[str, int]:
-    """The code and status of each error class. For the errors of wishes, the code is the part
-    before the dot."""
+    """The code and the status of each error class. If a code names a wish after a dot, only the
+    part before the dot counts."""
     for module in pkgutil.walk_packages(token_service.__path__, "token_service."):
         importlib.import_module(module.name)
     classes, found = [ServiceError], {}
@@ -211,7 +211,7 @@ def test_each_reference_leads_somewhere_and_each_component_is_used() -> None:
         for name in found
         if kind != "securitySchemes"
     }
-    # The platform's own error is not the answer of an operation.
+    # The platform itself sends PlatformError, so no operation has it as an answer.
     assert known - used == {"#/components/schemas/PlatformError"}
     names = {name for one in DOCUMENT["security"] for name in one}
     assert names == COMPONENTS["securitySchemes"].keys()
@@ -220,7 +220,7 @@ def test_each_reference_leads_somewhere_and_each_component_is_used() -> None:
 
 
 def examples() -> Iterator[tuple[str, dict[str, Any], object]]:
-    """Each example, after its place in the document and its schema."""
+    """Yield for each example: its place in the document, its schema, and the example."""
     for name, schema in SCHEMAS.items():
         for example in schema.get("examples", ()):
             yield name, named(name), example
@@ -242,8 +242,8 @@ def test_each_example_is_what_its_schema_says() -> None:
 
 
 def test_no_example_holds_what_could_be_a_key() -> None:
-    """A real key id is LTAI and 12 to 20 more characters. A key id of STS begins with STS. and is
-    longer."""
+    """A real key id is "LTAI" with 12 to 20 more characters. A key id of STS begins with "STS." and
+    is longer."""
     text = json.dumps([example for _, _, example in examples()])
     for key in re.findall(r"(?:LTAI|STS\.)[A-Za-z0-9]+", text):
         assert "NotAReal" in key
@@ -261,7 +261,7 @@ def test_each_wish_and_each_error_has_an_example() -> None:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    """A cloud with logins, in which everything is switched on."""
+    """A cloud with logins, in which all features are enabled."""
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
         AUTH="jwt",
@@ -327,7 +327,7 @@ def test_what_a_route_answers_is_what_is_documented(
     status, answer = ask(cloud.url, method, path, {**ALICE, **wishes})
     assert faults(named(schema), answer) == []
     assert faults(answers(path, method, status)["application/json"]["schema"], answer) == []
-    # An answer with one member more, or one less, does not match the schema.
+    # If a member is added to the answer, or removed from it, the answer does not match the schema.
     assert faults(named(schema), {**answer, "More": 1})
     for name in SCHEMAS[schema]["required"]:
         assert faults(named(schema), {key: answer[key] for key in answer.keys() - {name}})
@@ -335,7 +335,7 @@ def test_what_a_route_answers_is_what_is_documented(
 
 def test_the_sound_answers_are_of_each_route_and_method() -> None:
     tried = {(path, method) for path, method, *_ in SOUND}
-    # HEAD has no body, and a callback has its own test below.
+    # The answer to HEAD has no body, and a test below is about callbacks.
     assert tried == {(p, m) for p, m, _ in operations() if m != "HEAD" and p != "/callback"}
 
 

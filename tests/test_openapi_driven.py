@@ -1,5 +1,5 @@
-"""Schemathesis makes sound and wrong requests from docs/openapi.yaml, and sends them to the
-sandbox's gateway. Each answer is documented, and no answer is an error of the server."""
+"""Schemathesis makes valid and invalid requests from docs/openapi.yaml, and sends them to the
+sandbox's gateway. Each answer must be documented, and must not be an error of the server."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ CHECKS = [
 ]
 CALLBACK = "POST /callback"
 CHOICES = ["bucket_write_policy", "bucket_read_policy", "nobodys_policy"]
-# Each example is a request over HTTP. There are 26 kinds of requests, so these tests send 52
-# requests, and 5,200 with `make fuzz`.
+# Each example sends a request over HTTP. There are 26 kinds of requests, so these tests send 52
+# requests, or 5,200 with `make fuzz`.
 few = profile(
     max_examples=200 if profile().max_examples >= 10_000 else 2,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -47,8 +47,8 @@ few = profile(
 
 
 def driven() -> schemathesis.BaseSchema:
-    """The document from which requests are made. Its policies are changed to those of this test, so
-    that the function grants some of them."""
+    """The OpenAPI document from which requests are made. Its list of policies is replaced by
+    CHOICES, so that the function grants some of them."""
     document = copy.deepcopy(DOCUMENT)
     document["components"]["schemas"]["wish.policy"]["enum"] = CHOICES
     return schemathesis.openapi.from_dict(document)
@@ -59,8 +59,8 @@ SCHEMA = driven()
 
 @dataclass(frozen=True)
 class Gateways:
-    """Two URLs of the function: one with the default statuses, one with true HTTP statuses.
-    `upload` is the seal of an upload in parts."""
+    """Two URLs of the function. The first one answers with the default HTTP statuses, and the
+    second one with the true statuses. `upload` is the seal of an upload in parts."""
 
     urls: tuple[str, str]
     session: requests.Session
@@ -72,7 +72,7 @@ LOGIN = login(exp=int(time.time()) + 24 * 3600)
 
 @contextmanager
 def running(folder: Path, status: str) -> Iterator[RunningCloud]:
-    """A cloud in which everything is switched on, with this HTTP_ERROR_STATUS."""
+    """A cloud in which all features are enabled, with this HTTP_ERROR_STATUS."""
     with running_cloud(
         folder,
         AUTH="jwt",
@@ -101,19 +101,20 @@ def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
 
 
 def cases(label: str) -> st.SearchStrategy[Case[Any]]:
-    """Requests of one operation: some are as documented, others have something wrong."""
+    """Requests of one operation. Some of them are as documented, and others have faults."""
     method, _, path = label.partition(" ")
     operation: Any = SCHEMA[path][method]
     sound: st.SearchStrategy[Case[Any]] = operation.as_strategy(GenerationMode.POSITIVE)
     if path == "/health":
-        # This route has no wish that could be wrong.
+        # /health has no wishes, so a request for it cannot be invalid.
         return sound
     wrong: st.SearchStrategy[Case[Any]] = operation.as_strategy(GenerationMode.NEGATIVE)
     return sound | wrong
 
 
 def goes_on(case: Case[Any], upload: str) -> None:
-    """Replace the Upload of a request by a sound one, because random text is never a sound seal."""
+    """Replace the Upload of a request by a valid one. Upload is a seal, so a random text is never
+    valid."""
     for place in (case.query, case.body):
         if isinstance(place, dict) and "Upload" in place:
             place["Upload"] = upload
@@ -136,7 +137,8 @@ def test_whatever_is_asked_is_answered_as_documented(
     case = data.draw(STRATEGIES[label])
     if has_upload:
         goes_on(case, gateways.upload)
-    # For the route of OSS's callbacks, this header is a signature, so it gets no login.
+    # On the route of OSS's callbacks, the Authorization header is a signature, so a login is not
+    # sent in it.
     bearer = {"Authorization": f"Bearer {LOGIN}"} if has_login and label != CALLBACK else {}
     answer = case.call(gateways.urls[index], session=gateways.session, headers=bearer, timeout=10)
     case.validate_response(answer, checks=CHECKS)

@@ -1,4 +1,5 @@
-"""The function's requests to OSS: the sandbox's OSS accepts them, and odd answers are refused."""
+"""The function's requests to OSS. The sandbox's OSS accepts the requests, and the function refuses
+odd answers."""
 
 from __future__ import annotations
 
@@ -69,7 +70,7 @@ def test_an_object_is_described(oss: Oss, client: OssClient, key: AccessKey, nam
     head = client.head(f"u/{name}", key, soon())
     assert head is not None
     assert head[:3] == (5, "5D41402ABC4B2A76B9719D911017C592", "text/x")
-    # Another client gets the same text from this OSS.
+    # oss2 gets the same Last-Modified from this OSS.
     assert head.last_modified == oss.oss2().head_object(f"u/{name}").headers["Last-Modified"]
 
 
@@ -137,7 +138,7 @@ def test_a_refusal_has_oss_code_and_no_secret(client: OssClient, key: AccessKey)
 def test_the_bucket_is_in_the_host_but_for_an_address_and_its_own_domain(
     monkeypatch: pytest.MonkeyPatch, host: str, asked: str
 ) -> None:
-    """OSS refuses a request with the bucket in the path."""
+    """OSS refuses a request that has the bucket in its path."""
     dialled: list[Endpoint] = []
 
     def dial(endpoint: Endpoint, *_: object) -> None:
@@ -173,7 +174,8 @@ def ask(move: Move, *, seconds: float = 3) -> Page:
 
 @pytest.mark.parametrize("more", ["", ' xmlns="http://doc.oss-cn-hangzhou.aliyuncs.com"'])
 def test_a_listing_may_have_a_namespace(more: str) -> None:
-    """The vendor's samples have a namespace, but OSS sends none."""
+    """In the vendor's samples, a listing has an XML namespace, but OSS sends listings without
+    one."""
     found = Object("u/a", 7, "AB-3", "2026-11-24T10:00:00Z")
     assert ask(answer(200, listed(ENTRY, more=more))) == Page((found,), is_truncated=False)
 
@@ -311,7 +313,8 @@ def test_a_description_that_lacks_something_is_refused(lines: tuple[str, ...]) -
     ],
 )
 def test_a_last_modified_that_is_no_date_is_refused(text: str) -> None:
-    """A13: an upload's Id is made from Last-Modified, so the function accepts only a valid date."""
+    """Finding A13: the Id of an upload is made from Last-Modified, so the function accepts only a
+    valid date."""
     with pytest.raises(OssInvalidAnswer, match="no valid Last-Modified") as caught:
         oss_requests._sound("Last-Modified", oss_requests._HTTP_DATE, text)
     assert not text or text not in caught.value.message
@@ -334,8 +337,8 @@ def error_header(code: str) -> str:
     ],
 )
 def test_where_a_link_leads_is_nobodys_to_know(status: int, lines: tuple[str, ...]) -> None:
-    """OSS follows a link with the rights of this function, which may read a neighbour's objects
-    (vendor documentation of PutSymlink and HeadObject)."""
+    """OSS follows a symbolic link with the function's rights, and the function may read other
+    users' objects (vendor documentation of PutSymlink and HeadObject)."""
     assert head_of(*lines, status=status) is None
 
 
@@ -357,5 +360,5 @@ def test_any_key_and_prefix_are_signed_as_they_are_sent(
         fault = getattr(error, "code", "")
     else:
         return
-    # OSS does not allow some keys at all.
+    # OSS itself does not allow some of the keys that are tried here.
     assert fault in ("InvalidArgument", "InvalidObjectName")

@@ -1,7 +1,7 @@
 """Tests each route with an OSS_ENDPOINT that is a domain bound to the bucket, on the sandbox's OSS.
 
-The name of the domain is not resolved here. A client's request goes to the sandbox, with the Host
-of the URL.
+The tests do not resolve the name of the domain. They send a client's request to the sandbox, with
+the domain in the Host header.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """The domain of a deployment or of the sandbox. In a deployment, the function itself uses OSS's
-    internal endpoint. In the sandbox, it uses the domain too."""
+    internal endpoint. In the sandbox, the function uses the domain, too."""
     folder: Path = tmp_path_factory.mktemp("cloud")
     real = socket.getaddrinfo
 

@@ -1,8 +1,8 @@
-"""The page that `make run` serves at /app/, in Chromium: a user's actions, and interruptions. The
-scripts tests/web/page_*.mjs control the page. They use full_page.mjs.
+"""Tests the page that `make run` serves at /app/, in Chromium, with a user's actions and with
+interruptions. The scripts tests/web/page_*.mjs control the page. They use full_page.mjs.
 
-Each test also checks the whole page. The console has no error, and the page violates neither its
-security policy nor axe-core's rules in both themes. No secret is in the document, in storage, in an
+Each test also checks the whole page. The console has no error. The page follows its security
+policy, and the rules of axe-core in both themes. No secret is in the document, in storage, in an
 address or in the panel.
 """
 
@@ -36,7 +36,7 @@ slow = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox of `make run`, as a new user starts it."""
+    """A sandbox, started by `make run` without variables, as a new user starts it."""
     built_page()
     with running(tmp_path_factory.mktemp("anybody") / "state") as sandbox:
         yield sandbox
@@ -64,10 +64,10 @@ def noise(folder: Path, size: int, name: str = "noise.bin") -> dict[str, str]:
 
 
 def drive(script: str, sandbox: Sandbox, refused: int = 0, **job: Any) -> dict[str, Any]:
-    """Run a script, check that nothing else is wrong with the page, and return what it saw.
+    """Run a script, check the whole page for faults, and return what the script saw.
 
-    `refused` is the maximum number of requests that are refused on purpose. The browser itself
-    writes each of these to its console.
+    `refused` is the maximum number of requests that are refused on purpose. The browser itself logs
+    each of these refusals in its console.
     """
     outcome = run(f"{script}.mjs", {"url": f"http://127.0.0.1:{sandbox.port}/app/", **job})
     noted = [fault for fault in outcome["faults"] if fault.startswith("Failed to load resource")]
@@ -94,7 +94,8 @@ def is_stored(sandbox: Sandbox, name: str, content: bytes, user: str = "") -> bo
 
 @slow
 def test_what_is_wrong_beside_is_found(anybody: Sandbox) -> None:
-    """The script plants a token in each place, a script, a warning, a picture without a text."""
+    """The script puts faults into the page: a token in each place, a script, a warning, and a
+    picture without a text. All of them must be found."""
     url = f"http://127.0.0.1:{anybody.port}/app/"
     found = run("page_refusals.mjs", {"url": url, "planted": True})
     wanted = {"storage", "database", "panel", "document", "fields", "address"}
@@ -205,8 +206,8 @@ def test_an_upload_goes_on_and_no_part_is_sent_twice(
 
 
 def once_each(found: dict[str, Any]) -> None:
-    """Check that no part was sent twice. If the answer to a part is lost, the list of parts has
-    it."""
+    """Check that no part was sent twice. A part whose answer was lost is in OSS's list of parts, so
+    it is not sent again."""
     sent = [*found["before"], *found["after"]]
     assert len(sent) == len(set(sent))
     assert set(sent) <= set(range(1, 100))
@@ -275,7 +276,7 @@ def test_a_closed_way_is_shown_as_closed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_refused_upload_is_a_sentence_that_says_what_to_do(tmp_path: Path, way: str) -> None:
     built_page()
-    # OSS refuses an upload with a token. The function refuses the other ways.
+    # With a token, OSS refuses the upload. In the other ways, the function refuses the request.
     policy = {"POLICY_FILE": "bucket_read_policy"}
     text = {"name": "notes.txt", "type": "text/plain", "text": "x" * 100}
     with running(tmp_path / "state", **policy) as sandbox:

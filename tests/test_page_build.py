@@ -1,4 +1,4 @@
-"""The page that `make web` builds: its parts, its size, and the data that it stores."""
+"""Tests the page that `make web` builds: its parts, its size, and the data that it stores."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ FIRST_LOAD["styles, first load"] = 20
 SECRET = re.compile(
     r"eyJ[\w-]{8,}|STS\.\w+|x-oss-signature|x-oss-security-token|SecurityToken\W+\w{20}|LTAI"
 )
-"""Matches a login (JWT), the key and text of a token, and parts of a signed URL."""
+"""Matches a login (JWT), the access key and the security token of a token, and parts of a signed
+URL."""
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a build, and what the build printed."""
+    """The folder of a build, and the output of the build."""
     need("the page's build", browser=False)
     folder = tmp_path_factory.mktemp("page") / "web"
     done = build(folder)
@@ -148,7 +149,7 @@ def test_a_failed_build_leaves_the_page_that_is_there(
     script.write_text(source)
     done = build(folder, script)
     assert done.returncode == 1
-    assert "Too heavy" in done.stderr
+    assert "Too large" in done.stderr
     assert (folder / "index.html").read_text() == "as it was"
 
 
@@ -189,7 +190,7 @@ def test_an_upload_that_is_kept_for_a_reload_keeps_no_secret(
     job = {"folder": str(built[0]), "server": f"{cloud.url}/", "login": login, "way": way}
     seen: dict[str, Any] = run("page_keeps.mjs", job)
     assert seen["sent"] == [1, 2, 3]
-    # The page keeps the upload, with all that is needed to continue it.
+    # The page stores everything that is needed to continue the upload.
     assert "film.mp4" in seen["kept"]
     assert "uploadId" in seen["kept"]
     for text in (seen["kept"], seen["shown"], *seen["asked"]):

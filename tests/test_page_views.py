@@ -1,6 +1,6 @@
-"""What the full page shows about uploads: gallery, viewer, and why something is refused. The tests
-run in Chromium, with a sandbox in its own process. The script tests/web/page_views.mjs controls the
-page."""
+"""Tests what the full page shows about uploads: the gallery, the viewer, and why something was
+refused. The tests run in Chromium, with a sandbox in its own process. The script
+tests/web/page_views.mjs controls the page."""
 
 from __future__ import annotations
 
@@ -203,7 +203,8 @@ def test_a_refusal_is_a_sentence_and_the_panel_says_which_policy_refused_it(
 def test_the_panel_is_not_there_where_the_sandbox_tells_nothing(
     sandbox: Sandbox, folder: Path
 ) -> None:
-    """The panel is missing without a URL for it, and with a URL that answers 404, as on a phone."""
+    """The page has no panel if no URL is set for it, or if its URL answers 404, as it does to a
+    phone."""
     assert drive(sandbox, folder, user="carol")["session"] is None
     asked = {"config": {**config(sandbox), "refusals": "/refusals"}}
     assert drive(sandbox, folder, user="carol", **asked)["why"] is None

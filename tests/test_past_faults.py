@@ -1,7 +1,7 @@
-"""Vulnerabilities of the past, each with the attack that found it.
+"""Vulnerabilities of earlier versions. Each of them has the attack that found it.
 
-If one module can show a fault, its test is with that module. PAST_FAULTS names all of them, and why
-some are not fixed yet.
+If a fault can be shown with one module, its test is among the tests of that module. PAST_FAULTS
+lists all faults and their tests, and why some faults are not fixed yet.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ PAST_FAULTS = {
         "tests/login/test_jwks.py",
     ),
 }
-"""For each finding: the tests that prevent it, or why it is not fixed. Each test was seen to fail
-without the fix."""
+"""For each finding: the tests that would detect it again, or why it is not fixed. Without the fix,
+each of these tests failed."""
 
 SECRET_TEXT = b"BOB-SECRET"
 
@@ -128,7 +128,7 @@ def ask(app: App, path: str = "/", **query: str) -> dict[str, Any]:
 
 
 def fetch(url: str, method: str = "GET") -> tuple[int, bytes]:
-    """Fetch a URL with curl; return status and body."""
+    """Fetch a URL with curl. Return the status and the body."""
     head = ["--head"] if method == "HEAD" else []
     done = subprocess.run(
         ["curl", "-s", "--max-time", "10", *head, "-w", "\n%{http_code}", url],  # noqa: S607
@@ -140,7 +140,7 @@ def fetch(url: str, method: str = "GET") -> tuple[int, bytes]:
 
 
 def signed(app: App, name: str, method: str = "GET", **query: str) -> tuple[int, bytes]:
-    """Get a signed URL for an object, and send its request; return status and body."""
+    """Get a signed URL for an object, and send a request to it. Return the status and the body."""
     answer = ask(app, "/signed-url", object=name, method=method, **query)
     assert answer["StatusCode"] == 200, answer
     return fetch(answer["Url"], method)
@@ -151,7 +151,7 @@ def signed(app: App, name: str, method: str = "GET", **query: str) -> tuple[int,
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[RunningCloud]:
-    """A cloud in which each user may write, as deployed by default."""
+    """A cloud in which each user may write. This is the default of a deployment."""
     with running_cloud(tmp_path / "cloud", AUTH="jwt") as cloud:
         bob = cloud.token(access_token=cloud.login("bob")).oss2("v4")
         bob.put_object("uploads/bob/secret.txt", SECRET_TEXT)
@@ -180,7 +180,7 @@ def reader(request: pytest.FixtureRequest, cloud: RunningCloud) -> Iterator[App]
 
 
 def link(cloud: RunningCloud, target: str, name: str) -> None:
-    """Make a link in alice's folder, as alice, who may write there."""
+    """Make a symbolic link in alice's folder, with a token of alice, who may write there."""
     alice = cloud.token(access_token=cloud.login("alice")).oss2("v4")
     alice.put_symlink(target, f"uploads/alice/{name}")
 
@@ -209,7 +209,7 @@ def test_a2_nor_does_an_image_that_is_a_link(cloud: RunningCloud, reader: App) -
     wishes = {"x-oss-process": "image/info", "access_token": cloud.login("alice")}
     status, body = signed(reader, "link.png", **wishes)
     assert (status, b"ImageWidth" in body) == (403, False)
-    # With an object of her own, the same request succeeds.
+    # For an object that alice stored herself, the same request succeeds.
     alice = cloud.token(access_token=cloud.login("alice")).oss2("v4")
     alice.put_object("uploads/alice/own.png", picture())
     status, body = signed(reader, "own.png", **wishes)
@@ -235,7 +235,8 @@ def test_a2_a_listing_says_nothing_of_what_a_link_leads_to(
         assert entry["Size"] == 0
 
 
-# A3: the same for objects outside of the prefix, if the function's own key may read them
+# A3: a signed GET also followed links to objects outside the prefix, if the function's own key may
+# read them
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -262,11 +263,11 @@ def bucket_of(cloud: RunningCloud, key: AccessKey) -> oss2.Bucket:
     return oss2.Bucket(auth, token.endpoint, token.bucket, region=token.region)
 
 
-# A3b: the emergency stop stopped tokens only
+# A3b: the emergency stop only stopped tokens, not signed URLs and forms
 
 
 def put(answer: dict[str, Any]) -> int:
-    """Upload by a signed URL or a form."""
+    """Upload one byte by a signed URL or a form. Return the status."""
     fields = [f"{name}={value}" for name, value in answer.get("Fields", {}).items()]
     options = [option for field in fields for option in ("--form-string", field)]
     options += ["-F", "file=@-"] if fields else ["--upload-file", "-"]
@@ -282,7 +283,8 @@ def put(answer: dict[str, Any]) -> int:
 def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
     tmp_path: Path,
 ) -> None:
-    """Follow the steps of docs/security.md in their order, and try all that was issued before."""
+    """Follow the steps of docs/security.md in their order. After each step, try what was issued
+    before."""
     policy = "bucket_read_write_policy"
     with running_cloud(tmp_path, AUTH="jwt", POLICY_FILE=policy) as cloud:
         token, url, form, download = (
@@ -300,8 +302,8 @@ def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
         assert (put(url), put(form)) == (200, 200)
 
         identities, account = cloud.cloud.identities, "acs:ram::1234567890123456"
-        # 1. The function role loses its rights. No new tokens are issued, and OSS refuses what the
-        # function has signed.
+        # 1. The function role loses its rights. No new tokens are issued, and OSS refuses URLs and
+        # forms that the function has signed.
         identities.attach(f"{account}:user/token-function")
         assert (put(url), put(form)) == (403, 403)
         cloud.app.close()
@@ -315,8 +317,8 @@ def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
         assert fetch(download["Url"])[0] == 403
         with pytest.raises(oss2.exceptions.AccessDenied):
             bucket.put_object("uploads/alice/a", b"x")
-        # 3. The secrets change, and LOGINS_NOT_BEFORE refuses every earlier login. The function
-        # issues nothing for these logins.
+        # 3. The secrets change, and LOGINS_NOT_BEFORE refuses every earlier login. For these
+        # logins, the function issues no tokens, URLs or forms.
         stopped = {**cloud.env, "JWT_SECRET": "n" * 32, "LOGINS_NOT_BEFORE": str(int(time.time()))}
         with closing(App(stopped)) as app:
             for path in ("/", "/sts", "/signed-url", "/form", "/uploads"):
@@ -325,7 +327,8 @@ def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
                 assert set(answer) == {"StatusCode", "ErrorCode", "ErrorMessage"}
 
 
-# A4: one login emptied everybody's cache and spent the account's calls of STS
+# A4: one login evicted everybody's credentials from the cache, and used up the account's calls to
+# STS
 
 
 def test_a4_a_thousand_wishes_of_one_caller_cost_the_others_nothing(env: Env) -> None:
@@ -433,6 +436,6 @@ def test_a9_urls_and_forms_are_cut_too_but_never_under_a_minute(
         expiration = time.mktime(time.strptime(made["Expiration"], "%Y-%m-%dT%H:%M:%SZ"))
         lives = expiration - time.timezone - began
         assert longest - 2 <= lives <= longest + 2
-        # The operator's own setting is not cut, because it is not a wish.
+        # The lifetime that the operator set is not shortened, because it is not a wish.
         own = ask(app, path, object="a", access_token=ends)
         assert own["Expiration"] > made["Expiration"] or longest >= 900

@@ -29,7 +29,7 @@ def jwt_env(env: Env) -> Env:
 
 @pytest.fixture
 def ask(make_event: Callable[..., bytes]) -> Iterator[Ask]:
-    """Send an event to one App, which uses the given STS."""
+    """Return a function that sends an event to an App. The App calls the STS `server`."""
     with ExitStack() as stack:
         apps: dict[int, App] = {}
 
@@ -49,7 +49,7 @@ def ask(make_event: Callable[..., bytes]) -> Iterator[Ask]:
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """Read the log lines of requests."""
+    """Return a function that reads the log lines of requests."""
     caplog.set_level(logging.INFO, logger="sts_token")
 
     def read() -> list[dict[str, Any]]:
@@ -172,7 +172,8 @@ def test_nothing_secret_is_in_any_line(
 def test_each_line_has_the_time_and_the_fields_of_a_line_that_logging_makes(
     ask: Ask, env: Env, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A log record here is a copy of an earlier record, so its time and fields could be wrong."""
+    """The function makes a log record by copying an earlier one, so its time and fields could be
+    wrong."""
     caplog.set_level(logging.INFO, logger="sts_token")
     began = time.time()
     with scripted_sts(success()) as server:

@@ -33,7 +33,7 @@ def digest_of(cloud: RunningCloud, key: str) -> str:
 
 
 def expected(parts: int) -> str:
-    """The digest of the file that tests/web/resumable.mjs makes."""
+    """Return the digest of the file that tests/web/resumable.mjs makes."""
     digest = hashlib.sha256()
     for index in range(parts):
         size = PART_BYTES if index < parts - 1 else REST
@@ -65,7 +65,8 @@ def check(cloud: RunningCloud, parts: int, stop_after: list[int]) -> None:
     assert (first["outcome"], second["outcome"]) == ("interrupted", "interrupted")
     assert "Failed to fetch" in second["error"]
     assert (third["outcome"], third["error"]) == ("done", "done"), third["failed"]
-    # Parts that OSS had confirmed were not sent again. Parts in progress may have been sent again.
+    # Parts that OSS had confirmed were not sent again. Parts that were in progress may have been
+    # sent twice.
     assert len(first["taken"]) >= stop_after[0]
     assert set(first["taken"]).isdisjoint([*second["sent"], *third["sent"]])
     assert set(second["taken"]).isdisjoint(third["sent"])
@@ -79,7 +80,7 @@ def check(cloud: RunningCloud, parts: int, stop_after: list[int]) -> None:
 
 @pytest.mark.slow
 def test_a_page_goes_on_after_a_reload_and_a_lost_connection(cloud: RunningCloud) -> None:
-    # There are enough parts that some are left when the network fails.
+    # With 16 parts, some parts are left when the network fails.
     check(cloud, 16, [2, 3])
 
 
@@ -89,7 +90,7 @@ def test_200_megabytes_go_up_although_interrupted_twice(cloud: RunningCloud) -> 
 
 
 def by_uppy(cloud: RunningCloud, *sizes: int, break_at: int = 0) -> dict[str, Any]:
-    """Upload files with the same name and these sizes."""
+    """Upload one file of each size with Uppy. All files have the same name."""
     need("Uppy in a page", browser=True)
     job = {
         "code": UPPY,
@@ -118,7 +119,8 @@ def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
 
 @pytest.mark.slow
 def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
-    """Each file is uploaded with its own Upload. The stored object is one of the two files."""
+    """Each file is uploaded with its own `Upload`. In the end, the stored object is one of the two
+    files."""
     sizes = [REST, 2 * PART_BYTES + 1]
     made = by_uppy(cloud, *sizes)
     name = f"uppy-{REST}.png"

@@ -1,4 +1,5 @@
-"""No secret is in a log of any level, on standard output or error, or in an answer to strangers."""
+"""No secret is in a log of any level, on standard output, on standard error, or in an answer to
+strangers."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ QUOTED = (
 def test_no_secret_is_logged_at_any_level_not_even_with_debug_sdk(
     env: Env, make_event: MakeEvent, move: Move, status: str
 ) -> None:
-    """With DEBUG=sdk the SDK's client prints signatures and key ids."""
+    """With DEBUG=sdk, the client of the SDK would print signatures and key ids."""
     env["ALIBABA_CLOUD_SECURITY_TOKEN"] = "CAIS-own"
     with scripted_sts(move) as server:
         done = subprocess.run(
@@ -76,7 +77,7 @@ def test_no_secret_is_logged_at_any_level_not_even_with_debug_sdk(
 
 
 def test_a_login_in_the_query_is_not_logged(env: Env, make_event: MakeEvent) -> None:
-    """The function accepts logins in the query, but never shows them."""
+    """The function accepts a login in the query, but never shows it in an answer or a log."""
     event = make_event(queryParameters={"access_token": "l0gin", "policy": "nope"})
     done = subprocess.run(
         [sys.executable, "-c", LOUD],

@@ -1,5 +1,5 @@
-"""The small page, which needs no build and no npm, in Chromium with a sandbox in its own process.
-The script tests/web/small_page.mjs controls the page."""
+"""Tests the small page, which needs no build and no npm, in Chromium. The sandbox runs in its own
+process. The script tests/web/small_page.mjs controls the page."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def drive(sandbox: Sandbox, *files: dict[str, str], **job: Any) -> dict[str, Any
     """Run the script, check that the page has no fault and shows no secret, and return what it
     saw."""
     outcome = run("small_page.mjs", {"config": config(sandbox), "files": files, **job})
-    # Chromium itself writes a line for each answer that is not 2xx.
+    # Chromium itself logs a line for each answer whose status is not 2xx.
     assert [fault for fault in outcome["faults"] if "Failed to load resource" not in fault] == []
     for text in outcome["open"]:
         assert "x-oss-signature" not in text
@@ -82,7 +82,7 @@ def test_a_phone_takes_a_photo_with_targets_that_a_thumb_hits(sandbox: Sandbox) 
 
 @pytest.mark.slow
 def test_names_that_are_markup_or_deceive_are_shown_as_text(sandbox: Sandbox) -> None:
-    """Two pictures with the same name are both stored, and no name is run as a script."""
+    """If two pictures have the same name, both are stored. No name is run as a script."""
     found = drive(sandbox, *map(picture, [*HOSTILE, "photo.jpg", "photo.jpg"]))
     names = [item["lines"][0] for item in reversed(found["files"])]
     assert names[0] == HOSTILE[0]
@@ -101,7 +101,7 @@ def test_what_is_no_picture_is_stored_and_said(sandbox: Sandbox) -> None:
     found = drive(sandbox, picture(body=b"no picture"))
     lines = found["files"][0]["lines"]
     assert lines[1].startswith("Stored as ")
-    assert lines[2] == "OSS could not make a small picture of it."
+    assert lines[2] == "OSS could not make a small picture of this file."
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def test_who_signs_in_uploads_to_their_folder_and_a_refused_read_is_said(
         assert "bucket_write_policy does not allow reading" in lines[2]
         assert "POLICY_FILE=bucket_read_write_policy" in lines[2]
         assert found["files"][0]["pictures"] == []
-        # The function needs a login, but the page has no sign-in, and says so.
+        # The function needs a login, but this page has no sign-in, and tells the user so.
         found = drive(sandbox, picture())
         assert "this page has no sign-in" in found["files"][0]["lines"][1]
 

@@ -24,7 +24,7 @@ KINDS = ["token", "form"]
 
 
 def tally(*samples: Sample) -> Tally:
-    """The results of a soak without errors, with these samples of one sandbox."""
+    """Return the results of a soak without errors, in which one sandbox had these samples."""
     made = Tally(samples={"HS256": list(samples)})
     for interval in range(soak.INTERVALS):
         for kind in KINDS:
@@ -35,8 +35,8 @@ def tally(*samples: Sample) -> Tally:
 def looks(
     megabytes: float = 0.0, descriptors: float = 0.0, threads: float = 0.0, *, jump: float = 0.0
 ) -> list[Sample]:
-    """Ten samples, a minute apart. Each is larger than the one before by the given numbers. `jump`
-    is added to the memory of the third one."""
+    """Ten samples, a minute apart. The numbers are added from each sample to the next. `jump` is
+    added to the memory of the third sample only."""
     return [
         Sample(
             float(number),
@@ -67,7 +67,8 @@ def test_a_short_soak_tries_every_kind_and_nothing_is_lost(tmp_path: Path) -> No
     assert re.search("requests [1-9][0-9]*, errors 0$", done.stdout)
 
 
-# The SDKs leave connections open, which Python closes when it collects them.
+# The SDKs leave connections open. Python closes them later, when it collects garbage, and warns
+# about it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 def test_a_route_that_is_closed_is_an_error_of_the_soak() -> None:
@@ -118,7 +119,8 @@ def test_what_is_not_due_yet_is_not_counted_as_done(monkeypatch: pytest.MonkeyPa
 
 def test_what_stays_as_it_is_is_no_fault() -> None:
     assert faults(tally(*looks()), KINDS) == []
-    # 1 MB a minute stays under the limit of 10 MB, and the warm-up does not count.
+    # A rise of 1 MB a minute stays below the limit of 10 MB, and the jump is in the warm-up, which
+    # does not count.
     assert faults(tally(*looks(1.0, jump=200)), KINDS) == []
 
 

@@ -1,8 +1,9 @@
-"""From a symptom, the documents lead to its cause in at most two pages, in both languages.
+"""Tests that a reader who sees a symptom finds its cause on at most two pages of the docs, in both
+languages.
 
 Each test causes a failure, and looks up what a person sees in the table "By symptom" of
-docs/errors.md. A row fits if the text that it quotes was seen. The row links to a section of this
-page, or to another page. The cause must be named there, or one link further.
+docs/errors.md. A row matches if it quotes text that was seen. It links to a section of this page,
+or to another page. The cause must be named in the linked text, or one link further.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class World(NamedTuple):
     folder: Path
 
     def asked(self, path: str = "/", *, login: str = "", **changes: str) -> str:
-        """The answer that alice's app gets from a function with these variables."""
+        """Return the answer that alice's app gets from a function with these variables."""
         query = {"access_token": login or self.cloud.login("alice")}
         if path != "/":
             query["object"] = "a.txt"
@@ -62,7 +63,7 @@ class World(NamedTuple):
         return self.cloud.token(access_token=self.cloud.login("alice"))
 
     def put(self, bucket: oss2.Bucket, **headers: str) -> str:
-        """What alice's app sees of an upload that fails."""
+        """Return the text that alice's app sees if an upload fails."""
         name = {key.replace("_", "-"): value for key, value in headers.items()}
         try:
             result = bucket.put_object("uploads/alice/a.txt", b"x" * 100, name)
@@ -124,8 +125,8 @@ def closed_route(world: World) -> str:
 
 
 def missing_cors(_: World) -> str:
-    """The message of Chromium 156 to a page, if the function allows another origin. The page gets
-    no error code."""
+    """Return the message that a page gets from Chromium 156 if the function allows only another
+    origin. The page gets no error code."""
     return (
         "TypeError: Failed to fetch. Access to fetch at 'https://token.example.com/' from origin "
         "'https://app.example.com' has been blocked by CORS policy: Response to preflight request "
@@ -207,7 +208,8 @@ PLANTED: dict[Callable[[World], str], tuple[str, str]] = {
     misspelt_variable: ("JWT_ISSUER", "JWT_ISUER"),
     full_disk: ("`df -h .`", "InternalError"),
 }
-"""For each failure: the cause that the documents must name, and a word that must be seen."""
+"""For each failure: the cause that the docs must name, and a word that must be in the text that a
+person sees."""
 
 
 CODES = load().keys()
@@ -235,7 +237,8 @@ FOREIGN = {
     "a line of smoke or doctor": ("FAIL clock", "FAIL connection", "FAIL names"),
     "a status in OSS's words": ("Error status : 502.", "Error status : 403."),
 }
-"""Quoted messages that are not in our code, or that are made from several of our texts."""
+"""Messages that the table quotes, but that are not in our code as a single text. Other programs
+write them, or our code joins them from parts."""
 
 
 @pytest.fixture
@@ -245,18 +248,20 @@ def world(tmp_path: Path, mocker: MockerFixture) -> Iterator[World]:
 
 
 def matches(quoted: str, seen: str) -> bool:
-    """Whether the quoted text is in the text that was seen. A … matches any text."""
+    """Return whether the quoted text is in the text that was seen. A … matches any text."""
     parts = [re.escape(part) for part in re.split(" *\u2026 *", quoted) if part]
     return bool(parts) and re.search(".*".join(parts), re.sub(r"\s+", " ", seen)) is not None
 
 
 def is_telling(quote: str) -> bool:
-    """Whether a person can find a row by this quote. `curl` and `make smoke` are not symptoms."""
+    """Return whether a person can find a row by this quote. A command like `curl` or `make smoke`
+    is not a symptom."""
     return quote in CODES or (" " in quote and not quote.startswith(("make ", "GET ")))
 
 
 def rows_for(seen: str, language: str) -> list[str]:
-    """The rows of the table that quote part of the seen text: a code, or at least two words."""
+    """Return the rows of the table that quote a part of the seen text: an error code, or at least
+    two words."""
     text = PAGES[language].read_text("utf-8")
     rows = [row for row in text.splitlines() if row.startswith("| ") and "](" in row]
     found = []
@@ -268,7 +273,7 @@ def rows_for(seen: str, language: str) -> list[str]:
 
 
 def places(text: str, page: Path) -> Iterator[tuple[Path, str]]:
-    """For each link in a text, the page and the text of the section that it leads to."""
+    """Yield for each link in a text: its page, and the text of its section."""
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match("[a-z]+:", link):
             continue
@@ -280,7 +285,8 @@ def places(text: str, page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def section(text: str, at: str) -> str:
-    """The text under the heading that an anchor names, up to the next heading of the same level."""
+    """Return the text under the heading that an anchor names, up to the next heading of the same
+    level."""
     for found in re.finditer("^(#+) (.+)$", text, re.MULTILINE):
         if re.sub(r"[^\w -]", "", found[2].lower()).replace(" ", "-") == at:
             rest = text[found.end() :]
@@ -289,7 +295,7 @@ def section(text: str, at: str) -> str:
 
 
 def pages_to(cause: str, seen: str, language: str) -> int:
-    """How many pages a person reads until the cause is named; 9 if no page names it."""
+    """Return how many pages a person must read to find the cause, or 9 if no page names it."""
     first = PAGES[language]
     for row in rows_for(seen, language):
         led = list(places(row, first))
@@ -320,7 +326,7 @@ def test_what_nobody_has_seen_leads_nowhere() -> None:
 
 
 def said() -> str:
-    """All texts of our own code, one a line, with single spaces."""
+    """Return all texts in our own code, one on each line, with single spaces."""
     texts = []
     for folder in ("functions/sts_token/token_service", "sandbox", "ops"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -331,7 +337,7 @@ def said() -> str:
 
 
 def test_what_the_table_quotes_is_what_somebody_says() -> None:
-    """If one of our messages gets other words, this fails until the table has the new words too."""
+    """If a message of our code changes, this test fails until the table quotes the new words."""
     ours, others = said(), {text for texts in FOREIGN.values() for text in texts}
     quotes = {
         quote

@@ -1,4 +1,4 @@
-"""Tests the table of `make fuzz`, and that the run fails with too few examples."""
+"""Tests the table of `make fuzz`, and that `make fuzz` fails if too few examples ran."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def run(folder: Path, least: int, *options: str, more: str = "") -> tuple[int, s
 
 
 def rows(printed: str) -> dict[str, list[str]]:
-    """The lines of the table by property: its kind, the number of examples, the failures."""
+    """Return the lines of the table by property. A line has the kind, the number of examples, and
+    the number of failures."""
     lines = [line.split() for line in printed.splitlines() if line.startswith(("test_", "all"))]
     return {line[0].rpartition("::")[2]: line[1:] for line in lines if line[-1].isdecimal()}
 
@@ -78,7 +79,7 @@ def test_each_property_is_counted_over_all_its_tests(tmp_path: Path, processes: 
     assert status == 0, printed
     found = rows(printed)
     assert found["test_of_two_halves"] == ["names", "80", "0"]
-    # An example that `assume` refuses is replaced by another one, and not counted.
+    # An example that `assume` refuses is not counted, and is replaced by another one.
     assert found["test_with_what_is_refused"] == ["forms", "40", "0"]
     assert found["test_of_no_kind"] == ["40", "0"]
     assert "test_of_no_property" not in found
@@ -90,7 +91,7 @@ def test_too_little_fails_the_run_and_is_named(tmp_path: Path) -> None:
     status, printed = run(tmp_path, 81, "--hypothesis-profile=long", "-n", "2")
     assert status == 1
     assert "5 passed" in printed
-    assert "TOO FEW  names: 80 tried, at least 81 are asked for" in printed
+    assert "TOO FEW  names: 80 tried, at least 81 are needed" in printed
 
 
 @pytest.mark.slow
@@ -109,11 +110,11 @@ def test_nothing_is_counted_without_the_long_profile(tmp_path: Path) -> None:
 
 def test_all_properties_of_a_kind_count_together() -> None:
     tried = Tried(is_whole=True, floors={"names": 10})
-    assert tried.short() == ["names: 0 tried, at least 10 are asked for"]
+    assert tried.short() == ["names: 0 tried, at least 10 are needed"]
     tried.note("a", "names", 4, failed=False)
     tried.note("b", "policies", 9, failed=False)
     tried.note("a", "names", 5, failed=False)
-    assert tried.short() == ["names: 9 tried, at least 10 are asked for"]
+    assert tried.short() == ["names: 9 tried, at least 10 are needed"]
     tried.note("c", "names", 1, failed=False)
     assert tried.short() == []
 

@@ -1,6 +1,8 @@
-"""Each user has their own folder: tests with real logins, function, STS, OSS and OSS SDKs.
+"""Each user has their own folder. The tests use real logins, the real function and SDKs of OSS, and
+the sandbox's STS and OSS.
 
-Alice has a token of each policy and tries everything. test_isolation.py checks the policies alone.
+With a token of each policy, alice tries all operations. test_isolation.py checks the policies
+without OSS.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ from token_service.login import callers
 ALICE = "uploads/alice/"
 BOB = "uploads/bob/"
 SECRET = b"bob's bytes"
-# Bob, and users with names like alice: a longer and a shorter name, another case, a hash.
+# Bob, and users whose names resemble alice: a longer name, a shorter name, another case, and a name
+# that becomes a hash.
 NEIGHBOURS = ("bob", "alice2", "alic", "Alice", "alice/../bob")
-# The operations of these tests, and their names in `make explain`. What each policy allows is in
-# tests/ops/test_policies_described.py.
+# The operations that the tests try, and the names of these operations in `make explain`. What each
+# policy allows is in tests/ops/test_policies_described.py.
 NAMED = {
     "put": {"put, form upload"},
     "append": {"append"},
@@ -49,7 +52,7 @@ MAY = {
     for policy in offered()
 }
 DENIED = Refusal(403, "AccessDenied", "0003-00000301")
-# After a HEAD, oss2 reads no code.
+# The answer to a HEAD has no body, so oss2 reads no error code.
 DENIED_HEAD = (DENIED, Refusal(403, "", ""))
 
 
@@ -58,7 +61,7 @@ class Town:
     """The cloud with the uploads of all users."""
 
     cloud: RunningCloud
-    # Everything that is not alice's: the key of each object, and the id of an open upload for it.
+    # The objects that are not alice's: for each key, the id of an open upload for it.
     theirs: Mapping[str, str]
     # An open upload that belongs to alice.
     upload: str
@@ -67,8 +70,8 @@ class Town:
         return self.cloud.token(access_token=self.cloud.login(user), policy=policy, **wishes)
 
     def state(self) -> object:
-        """All that is not alice's in the storage. Asserts that none of its bytes are in her
-        folder."""
+        """Return everything in the storage that is not alice's. Assert that none of its bytes are
+        in her folder."""
         storage = self.cloud.cloud.storage
         objects, uploads = {}, {}
         for bucket in storage.buckets():
@@ -85,7 +88,7 @@ class Town:
         return storage.buckets(), objects, uploads
 
     def tidy(self) -> None:
-        """Delete all that alice has, except for the one file that she had at first."""
+        """Delete everything that alice has, except the one file that she had at the start."""
         storage = self.cloud.cloud.storage
         found = storage.keys_from(
             "sandbox-bucket", b"", inclusive=True, prefix=ALICE.encode(), limit=1000
@@ -98,7 +101,7 @@ class Town:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
-        # Signature V1 is on, to show that it allows nothing more.
+        # Signature V1 is enabled, to show that it allows no more than V4.
         SIGNATURE_V1="1",
         AUTH="jwt",
         POLICY_FILE="bucket_read_write_policy",
@@ -115,7 +118,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         own = client("oss2 V4", cloud.token(access_token=cloud.login("alice")))
         own.put(f"{ALICE}mine")
         upload = own.begin(f"{ALICE}copied")
-        # The test itself stores objects that no token can reach.
+        # The test itself stores these objects, because no token can write them.
         storage = cloud.cloud.storage
         storage.create_bucket("other-bucket")
         for bucket, key in (
@@ -135,7 +138,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 @pytest.fixture(autouse=True)
 def _nothing_of_others_changes(town: Town) -> Iterator[None]:
-    """Check this after every test, and delete what the test left in alice's folder."""
+    """After every test, check that other users' data did not change, and delete what the test left
+    in alice's folder."""
     before = town.state()
     yield
     assert town.state() == before
@@ -203,7 +207,8 @@ def test_alice_resumes_an_interrupted_upload(
         if consumed >= 2 * PART:
             raise Interrupted
 
-    # A new token continues the upload. If a phone was off, its first token has expired.
+    # A new token continues the upload. The first token may have expired, for example while a phone
+    # was off.
     first, second = town.token(name), town.token(name, duration="901")
     assert first != second
     with pytest.raises(Interrupted):
@@ -222,7 +227,7 @@ def test_alice_lists_her_own_files_only(town: Town) -> None:
             assert all(key.startswith(ALICE) for key in found)
 
 
-# What alice may not do, whatever the policy
+# What alice may not do with any policy
 
 
 OBJECT_ATTACKS: dict[str, Callable[[Client, str, str, Town], object]] = {
@@ -277,8 +282,8 @@ def test_nobody_elses_object_is_in_reach(town: Town, token: Token) -> None:
 
 
 def test_an_upload_of_bobs_is_not_alices_by_its_id(town: Town, alice: Client, policy: str) -> None:
-    """The policy checks the key in the URL. So that key must belong to the upload that the id
-    names."""
+    """The policy only checks the key in the URL, so OSS must check that the upload with this id is
+    for the same key."""
     key, upload = f"{ALICE}copied", town.theirs[f"{BOB}theirs"]
     attacks: dict[Callable[[str, str], object], str] = {
         alice.put_part: "put",
@@ -308,7 +313,7 @@ def test_a_list_outside_her_folder_is_refused(alice: Client) -> None:
 
 @pytest.mark.parametrize("sdk", SDKS)
 def test_another_bucket_is_out_of_reach(town: Town, token: Token, sdk: str) -> None:
-    """This includes a key that belongs to alice in her own bucket."""
+    """In another bucket, even a key that belongs to alice in her own bucket is out of reach."""
     key = f"{ALICE}mine"
     other, own = client(sdk, token, "other-bucket"), client(sdk, token)
     found = outcomes(other, key, "no-upload", town)
@@ -353,7 +358,7 @@ OWN_CODES = {"AccessDenied", "SignatureDoesNotMatch", "InvalidObjectName", "NoSu
 
 
 def once_decoded(path: str) -> str | None:
-    """The key that a path names; None if the path is not UTF-8."""
+    """Return the key that a path names, or None if the path is not UTF-8."""
     try:
         return unquote_to_bytes(path).decode()
     except UnicodeDecodeError:
@@ -366,11 +371,12 @@ def once_decoded(path: str) -> str | None:
 def test_no_spelling_of_a_path_leads_out(
     town: Town, token: Token, policy: str, version: str, method: str
 ) -> None:
-    """OSS and RAM read dots as letters, so a key with alice's prefix is always in her folder."""
+    """OSS and RAM give dots no special meaning, so a key with alice's prefix is always in her
+    folder."""
     for path in PATHS:
         named = once_decoded(path)
-        # The signature is for the key as it is, for a key as a proxy may change it, and for two
-        # other keys.
+        # The signature is for the key that the path names, for the undecoded path, or for one of
+        # two other keys.
         for key in {named or path, path, f"{BOB}theirs", f"{ALICE}mine"}:
             answer = send(token, version, method, path, signed_for=key, body=b"alice was here")
             assert SECRET not in answer.body
@@ -464,7 +470,8 @@ def test_no_spelling_of_a_list_shows_a_name_of_others(
         answer = send(token, version, "GET", "", "&".join(filter(None, (query, kind))))
         assert b"theirs" not in answer.body, query
         is_hers = query.startswith("prefix=uploads/alice/")
-        # OSS refuses an unknown parameter, because ignoring it could make the listing wider.
+        # The sandbox's OSS refuses an unknown parameter, because a listing without it could have
+        # more objects.
         unknown = {"Prefix", "marker" if kind else "start-after"}
         if not unknown.isdisjoint(part.partition("=")[0] for part in query.split("&")):
             assert (answer.status, answer.code) == (400, "NotImplemented"), query
@@ -534,7 +541,7 @@ def test_the_session_names_the_caller(town: Town, user: str) -> None:
     identity = identities.find(token.access_key_id, token.security_token)
     expected = f"{town.cloud.env['ROLE_ARN']}/{callers.named(user).session_name}"
     assert identity.arn == expected
-    # OSS's own explanation of a refusal has the name too.
+    # OSS's own explanation of a refusal contains the session name, too.
     answer = send(token, "v4", "GET", f"{BOB}theirs", signed_for=f"{BOB}theirs")
     assert (
         f"<AuthPrincipalDisplayName>{expected}</AuthPrincipalDisplayName>".encode() in answer.body
@@ -550,7 +557,7 @@ def test_sessions_of_different_callers_have_different_names(town: Town) -> None:
     assert len(names) == len(NEIGHBOURS) + 1
 
 
-# Callers who may only read, by signed URLs of a second deployment for the same bucket
+# Callers who may only read. A second deployment for the same bucket signs their URLs
 
 
 @pytest.fixture(scope="module")
@@ -561,7 +568,7 @@ def readers(town: Town) -> Iterator[App]:
 
 
 def signed(app: App, **query: str) -> dict[str, str]:
-    """The answer of the readers' function."""
+    """Return the answer of the function of callers who may only read."""
     request = Request("GET", "/signed-url", query)
     answer: dict[str, str] = json.loads(app.respond(lambda: request).body)
     return answer
@@ -571,7 +578,8 @@ def signed(app: App, **query: str) -> dict[str, str]:
 def test_a_link_of_a_read_only_caller_leads_to_nobody_elses_object(
     town: Town, readers: App, method: str
 ) -> None:
-    """A2, for every neighbour: alice makes the link with a deployment in which she may write."""
+    """Finding A2, tried for every neighbour. Alice makes the link with a token of a deployment in
+    which she may write."""
     writer = town.token("bucket_write_policy").oss2("v4")
     login = town.cloud.login("alice")
     for number, key in enumerate([*town.theirs, "no-such-object"]):

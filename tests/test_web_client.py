@@ -1,5 +1,6 @@
-"""Tests web/client/, the JavaScript client, in Node with the function and the sandbox's OSS. These
-cannot make some faults (the platform's own 429, a lost connection), so a script makes them."""
+"""Tests web/client/, the JavaScript client, in Node with the function and the sandbox's OSS. A
+script simulates faults that the function and the sandbox cannot cause, for example the platform's
+own 429 or a lost connection."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ def test_many_callers_share_one_request_for_a_token(came_to: dict[str, Any]) -> 
 
 
 def test_a_token_is_asked_for_anew_when_300_seconds_are_left(came_to: dict[str, Any]) -> None:
-    """The client uses the server's clock, because a phone's clock may be wrong by years."""
+    """The client measures the time left by the server's clock, because a phone's clock may be wrong
+    by years."""
     assert came_to["renewal"] == [1, 2, 3]
 
 
@@ -145,8 +147,8 @@ def test_an_upload_that_is_given_up_leaves_no_parts(
 
 
 def test_a_file_without_an_id_is_not_remembered(came_to: dict[str, Any]) -> None:
-    """With an id made from its size, a second Blob of the same size would continue the first one's
-    upload. The object would then mix both."""
+    """If its size were the id, a second Blob of the same size would continue the upload of the
+    first Blob. The stored object would then mix both."""
     assert came_to["parts without an id"] == {"stopped": "InvalidAnswer", "kept": 0}
 
 
@@ -155,8 +157,8 @@ def test_what_was_remembered_and_is_refused_is_forgotten(came_to: dict[str, Any]
 
 
 def test_two_files_of_one_name_go_on_each_by_its_own_upload(came_to: dict[str, Any]) -> None:
-    """Otherwise the second file's `Upload` would replace the first one's, and sign parts of another
-    size."""
+    """Otherwise the `Upload` of the second file would replace that of the first file, and would
+    sign parts of another size."""
     found = came_to["two files of one name"]
     assert found["keys"] == ["uploads/alice/same.bin", "2"]
     assert (found["large"], found["small"]) == (True, "InvalidParameter.Parts")
@@ -167,13 +169,14 @@ def test_an_empty_file_goes_by_a_signed_url(came_to: dict[str, Any], cloud: Runn
 
 
 def test_what_sign_makes_leads_to_the_scope_and_nowhere_else(came_to: dict[str, Any]) -> None:
-    """An SDK that does not get the endpoint signs for plain HTTP, or for another host."""
+    """Without the endpoint of the token's Scope, an SDK would sign for plain HTTP, or for another
+    host."""
     found = came_to["a sign that leads elsewhere"]
     assert found == ["InvalidAnswer", "InvalidAnswer", "InvalidParameter.Object"]
 
 
 def test_half_of_a_character_is_refused_by_name(came_to: dict[str, Any]) -> None:
-    """An earlier client raised a URIError, which did not name the cause."""
+    """An earlier version of the client raised a URIError, which did not name the cause."""
     found = came_to["half of a character"]
     assert (found["code"], found["status"]) == ("InvalidParameter", 400)
 
@@ -235,7 +238,8 @@ def test_no_error_holds_a_login_or_a_url(came_to: dict[str, Any], login: str) ->
 
 @pytest.mark.slow
 def test_the_types_are_those_of_the_module(tmp_path: Path) -> None:
-    """Strict TypeScript compiles a program that uses all types, and refuses a wrong use."""
+    """TypeScript in strict mode compiles a program that uses all types, and refuses a program that
+    uses one of them wrongly."""
     need("TypeScript", browser=False)
     use = (PAGE.parent / "tests" / "web" / "client_types.mts").read_text()
     assert compiled(tmp_path, use) == ""

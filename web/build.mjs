@@ -48,7 +48,7 @@ for (const { name, bytes, limit } of sizes) {
 }
 const heavy = sizes.filter(({ bytes, limit }) => limit && bytes > limit);
 if (heavy.length) {
-  console.error(`Too heavy, compressed: ${heavy.map(({ name }) => name).join(', ')}`);
+  console.error(`Too large after compression: ${heavy.map(({ name }) => name).join(', ')}`);
   process.exit(1);
 }
 // Replace the folder in one step, so that a server never serves half of it.
@@ -64,12 +64,12 @@ function page({ onResolve, onLoad, resolve }) {
     resolveDir: PAGE,
     watchFiles: await textFiles(language),
   }));
-  // Every supported browser rotates pictures by itself; Uppy's reader of the rotation is loaded when the
-  // first picture is chosen.
+  // Uppy reads the rotation of a picture with exifr. Every supported browser rotates pictures by itself, so
+  // exifr is not part of the first load. It is loaded when the user chooses the first picture.
   onResolve({ filter: /^exifr\/dist\/mini/ }, ({ kind }) =>
     kind === 'dynamic-import' ? undefined : { path: path.join(PAGE, 'rotation.js') });
-  // The Dashboard uses only one icon of these modules, but static members of their classes keep the whole
-  // modules in the bundle.
+  // The Dashboard uses only one icon of these modules. They are marked as free of side effects, because
+  // otherwise static members of their classes keep the whole modules in the bundle.
   onResolve({ filter: /provider-views|^\.\.?\// }, async ({ path: asked, pluginData, ...from }) => {
     if (pluginData || !(asked + from.importer).includes('provider-views')) return undefined;
     const found = await resolve(asked, { ...from, pluginData: 'asked' });
@@ -77,7 +77,7 @@ function page({ onResolve, onLoad, resolve }) {
   });
 }
 
-/** A module with all texts of one language: page/texts, docs/errors.json and Uppy's. */
+/** A module with all texts of one language: those of page/texts, of docs/errors.json and of Uppy. */
 async function textsOf(language) {
   const texts = {};
   for (const file of await textFiles(language)) {

@@ -1,4 +1,4 @@
-"""A token function with the vendor's `AcsClient`, as its documents show it, without a login."""
+"""A token function with the vendor's `AcsClient`, as the vendor shows it, without a login."""
 
 import json
 import os

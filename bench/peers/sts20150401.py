@@ -1,4 +1,4 @@
-"""A token function with the vendor's newer SDK, alibabacloud-sts20150401. No login."""
+"""A token function with the vendor's newer SDK, alibabacloud-sts20150401, without a login."""
 
 import json
 import os

@@ -37,7 +37,7 @@ def answer(environ: Any) -> Response:
         if environ is None:
             raise InvalidEvent("the request must be HTTP/1.1, with its length in Content-Length")
         key = {f"ALIBABA_CLOUD_{name}": environ.get(f"HTTP_X_FC_{name}", "") for name in _NAMES}
-        # The values of a repeated header are joined with a comma. Such a key is not used.
+        # The values of a repeated header are joined with a comma. A key with a comma is not used.
         if all(key.values()) and "," not in "".join(key.values()):
             _current.key = key
         request_id = environ.get("HTTP_X_FC_REQUEST_ID", "")[:64]

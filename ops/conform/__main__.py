@@ -48,9 +48,9 @@ def main() -> int:
         print("make conform: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # At its end Python writes the rest of stdout's buffer. That must not fail.
+        # When Python ends, it writes the rest of stdout's buffer. This write must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("make conform: its output was closed, so it stopped", file=sys.stderr)
+        print("make conform: stopped, because its output was closed", file=sys.stderr)
         return 1
 
 
@@ -107,7 +107,7 @@ def _writable(name: str) -> Path:
         path.open("a").close()
     except OSError as error:
         fault = f"{path} cannot be written ({error.strerror})"
-        raise UsageError(f"TRANSCRIPT must name a file to write; {fault}") from None
+        raise UsageError(f"TRANSCRIPT must name a file that can be written, but {fault}") from None
     return path
 
 
@@ -117,10 +117,11 @@ def announcement(site: Site, where: str) -> str:
     function = f"calls {account.function}, " if account.function else ""
     return (
         f"make conform: tests the project's assumptions about the cloud, on {where}.\n"
-        f"It assumes {account.role_arn}, {function}writes small objects to OSS under\n"
-        f"{account.bucket}/{site.prefix} (with the function's token: in a folder with that name,\n"
-        "inside the login's own folder), reads them, and deletes them.\n"
-        f"At most {MAX_CALLS} calls and {MAX_SECONDS} s are allowed. It changes no other object,\n"
+        f"It assumes the role {account.role_arn}, {function}writes small objects to OSS under\n"
+        f"{account.bucket}/{site.prefix}, reads them, and deletes them.\n"
+        "Objects that it writes with the function's token are inside the login's own folder, in\n"
+        "a folder whose name begins with conform-.\n"
+        f"It makes at most {MAX_CALLS} calls in {MAX_SECONDS} s. It changes no other object,\n"
         "creates and deletes no bucket, and leaves policies, roles and settings as they are."
     )
 
@@ -137,8 +138,9 @@ def _summary(counts: Counter[Verdict], site: Site, where: str, path: Path) -> st
     verdicts = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in others)
     return (
         f"{verdicts}; {calls}; transcript: {path}\n"
-        f"{counts[Verdict.CONFIRMED]} of {counts.total()} hold in the sandbox. That says nothing "
-        "about the real cloud: make conform CLOUD=1 asks it (docs/assumptions.md)."
+        f"{counts[Verdict.CONFIRMED]} of {counts.total()} assumptions hold in the sandbox. That "
+        "says nothing about the real cloud, which `make conform CLOUD=1` tests "
+        "(docs/assumptions.md)."
     )
 
 

@@ -46,8 +46,8 @@ class Account:
 
 
 def read_account(env: Mapping[str, str]) -> Account:
-    """Read the variables that CLOUD=1 needs. Raises UsageError, which names all that are
-    missing."""
+    """Read the variables that CLOUD=1 needs. Raises UsageError, which names all missing
+    variables."""
     missing = [name for name in NEEDED if not env.get(name, "").strip()]
     if missing:
         hint = (
@@ -66,8 +66,8 @@ def read_account(env: Mapping[str, str]) -> Account:
     options = read_options(of_function) if of_function["URL"].strip() else None
     if options and options.address.scheme == "http" and not options.address.is_loopback:
         raise UsageError(
-            "URL must be https://, or http:// on loopback, because others on the way could read "
-            "the login and the token"
+            "URL must begin with https://, or with http:// and a loopback host, because others in "
+            "the network could read the login and the token"
         )
     oss = settings.oss_endpoint
     is_local = re.fullmatch(LOCAL, oss.host)
@@ -89,8 +89,8 @@ def _hint(region: str) -> str:
     if region and not is_public_in_mainland(public(region), region):
         return ""
     return (
-        "; in mainland China OSS_ENDPOINT too (a domain of the bucket), if you began to use OSS on "
-        "2025-03-20 or later (docs/deploy.md, A domain for the bucket)"
+        "; if you began to use OSS on 2025-03-20 or later, a bucket in mainland China also needs "
+        "OSS_ENDPOINT, its own domain (docs/deploy.md, A domain for the bucket)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Sends requests one by one, counts them, and notes those parts that may be shown to others."""
+"""Sends requests one by one, counts them, and notes the parts that other people may see."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.smoke.wire import Address, Call, NoAnswer, Reply
 MAX_CALLS, MAX_SECONDS = 240, 180
 """The limits of a whole run, including the clean-up."""
 CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 30, 60
-"""The part of these limits that is reserved for the clean-up."""
+"""The part of MAX_CALLS and of MAX_SECONDS that is reserved for the clean-up."""
 
 _LONGEST = 2 * wire.GIVE_UP_SECONDS
 """Seconds for one request: to connect, and for the answer."""
@@ -77,7 +77,10 @@ class Note:
 
 
 class Exchanges:
-    """All requests of a run. `about` is the assumption that they test, or 0 for the clean-up."""
+    """All requests of a run.
+
+    `about` is the id of the assumption that the next requests test, or 0 for the clean-up.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -125,7 +128,7 @@ def _answer(reply: Reply) -> Answer:
         reply.status,
         found("Code")[:128],
         headers.get("x-oss-ec", found("EC"))[:32] if error else "",
-        # After this text, STS quotes the whole request with its token, so the rest is cut off.
+        # The rest of the message is cut off, because STS quotes the whole request with its token.
         found("Message").partition("server string to sign")[0],
         headers,
         reply.body,

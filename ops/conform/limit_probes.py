@@ -19,7 +19,7 @@ _XML = {"content-type": "application/xml"}
 def part_size(site: Site) -> Finding:
     """Send parts of 7 and of 8 bytes by URLs that sign content-length 7 as an additional header.
 
-    OSS accepts the first part. If it refuses the second part, the URL limits the part's size.
+    OSS accepts the first part. If OSS refuses the second part, the URL limits the part's size.
     """
     key = site.session(allow(site, "PutObject", "part-size/*"))
     upload = _begun(site, key, "part-size/a")
@@ -39,20 +39,20 @@ def part_size(site: Site) -> Finding:
 def completion_overwrite(site: Site) -> Finding:
     """Complete two uploads of one key, by URLs that sign x-oss-forbid-overwrite: true.
 
-    The second completion is sent with the header, then without it. The assumption holds if OSS
-    answers 200 to the first one, then 409 FileAlreadyExists, and 403 without the header, because
-    the signature covers the header.
+    The second completion is sent with the header, and again without it. The assumption holds if OSS
+    answers 200 to the first completion, 409 FileAlreadyExists to the second, and 403 to the one
+    without the header, because the header is signed.
     """
     key = site.session(allow(site, "PutObject", "complete/*"))
     headers = {**_XML, **_FORBID}
     first = _with_part(site, key, "complete/a")
-    works(_completed(site, key, first, headers), "the end of the first upload")
+    works(_completed(site, key, first, headers), "the completion of the first upload")
     second = _with_part(site, key, "complete/a")
     again = _completed(site, key, second, headers)
     if (again.status, again.code) != _REFUSED:
-        return Finding(Verdict.REFUTED, f"the end of the second upload was answered {again}")
+        return Finding(Verdict.REFUTED, f"the second completion got the answer {again}")
     without = _completed(site, key, second, headers, sent=_XML)
-    fault = f"the end without the signed header was answered {without}"
+    fault = f"the completion without the signed header got the answer {without}"
     sound = without.status == 403
     return judged([] if sound else [fault], "409 FileAlreadyExists, and 403 without the header")
 
@@ -60,32 +60,38 @@ def completion_overwrite(site: Site) -> Finding:
 def completion_callback(site: Site) -> Finding:
     """Complete an upload by a URL that signs a callback to the function in its query.
 
-    203 means that OSS called, and that the function refused the callback, which has no seal. 200
-    means that OSS did not call.
+    203 means that OSS called the function, and that the function refused the callback, because this
+    callback has no seal (docs/callbacks.md). 200 means that OSS did not call the function.
     """
     if site.account.function is None:
-        raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
+        raise NotTried("needs a deployed function that OSS can call: set URL=https://…")
     key = site.session(allow(site, "PutObject", "complete/*"))
     callback = callback_of(f"{site.account.function}callback", "bucket=${bucket}")
-    # The callback has the function's host, and the transcript shows queries.
+    # The callback contains the function's host, and the transcript shows queries. Therefore the
+    # transcript masks the callback.
     site.secrets.add(callback)
     header = {"x-oss-callback": callback}
     known = site.oss(key, "PUT", "complete/put", headers=header, body=TEXT)
     if known.status != 203:
-        raise NotTried(f"a PUT with a callback was answered {known}, so nothing can be concluded")
+        raise NotTried(f"a PUT with a callback got the answer {known}, so nothing can be concluded")
     upload = _with_part(site, key, "complete/callback")
     answer = _completed(site, key, upload, _XML, {"callback": callback})
-    return judged([] if answer.status == 203 else [f"answered {answer}"], "OSS called")
+    return judged([] if answer.status == 203 else [f"OSS answered {answer}"], "OSS called")
 
 
 def completion_repeated(site: Site) -> Finding:
-    """Complete one upload twice, as after a lost answer. The second answer is 404 NoSuchUpload."""
+    """Complete one upload twice, like a client that did not get the first answer.
+
+    The second answer is 404 NoSuchUpload.
+    """
     key = site.session(allow(site, "PutObject", "complete/*"))
     upload = _with_part(site, key, "complete/twice")
     works(_completed(site, key, upload, _XML), "the first completion")
     again = _completed(site, key, upload, _XML)
     sound = (again.status, again.code) == (404, "NoSuchUpload")
-    return judged([] if sound else [f"the second one was answered {again}"], "404 NoSuchUpload")
+    return judged(
+        [] if sound else [f"the second completion got the answer {again}"], "404 NoSuchUpload"
+    )
 
 
 def empty_completion(site: Site) -> Finding:
@@ -94,48 +100,49 @@ def empty_completion(site: Site) -> Finding:
     upload = _begun(site, key, "complete/empty")
     answer = _completed(site, key, upload, _XML)
     if not answer.is_good:
-        return Finding(Verdict.REFUTED, f"it was answered {answer}")
+        return Finding(Verdict.REFUTED, f"the completion got the answer {answer}")
     found = works(site.oss(key, "HEAD", upload.name), "HEAD of it").headers.get("etag", "")
     return judged([] if found.strip('"').endswith("-0") else [f"ETag {found}"], f"ETag {found}")
 
 
 def start_overwrite(site: Site) -> Finding:
-    """Start an upload with x-oss-forbid-overwrite: true, of a new name and of an existing one.
+    """Start two uploads with x-oss-forbid-overwrite: true, for a new and for an existing name.
 
     The assumption holds if OSS answers 409 FileAlreadyExists for the existing name. If OSS answers
-    with an UploadId, it checks only at the end.
+    with an UploadId, it checks the name only at the completion.
     """
     key = site.session(allow(site, "PutObject", "start/*"))
     works(started(site, key, "start/new", _FORBID), "a start under a new name")
     works(site.oss(key, "PUT", "start/old", body=TEXT), "an upload")
     again = started(site, key, "start/old", _FORBID)
     sound = (again.status, again.code) == _REFUSED
-    return judged([] if sound else [f"the start was answered {again}"], "409 FileAlreadyExists")
+    return judged([] if sound else [f"the start got the answer {again}"], "409 FileAlreadyExists")
 
 
 def start_headers(site: Site) -> Finding:
-    """Start an upload with Content-Type, Content-Disposition and Cache-Control; send a part, and
-    complete it. The assumption holds if HEAD shows all three headers as they were sent.
+    """Start an upload with Content-Type, Content-Disposition and Cache-Control. Then send a part,
+    and complete the upload. The assumption holds if HEAD shows all three headers as they were sent.
     """
     key = site.session(allow(site, "PutObject GetObject", "start/*"))
     wanted = {
         "cache-control": "max-age=7",
-        # OSS's own domains may add "attachment" themselves; the file name shows that this is ours.
+        # OSS's own domains may add "attachment". The file name shows that OSS did not add this
+        # value.
         "content-disposition": 'attachment; filename="conform.txt"',
         "content-type": "text/x-conform",
     }
     upload = _with_part(site, key, "start/headers", wanted)
-    works(_completed(site, key, upload, _XML), "the end of the upload")
+    works(_completed(site, key, upload, _XML), "the completion of the upload")
     found = works(site.oss(key, "HEAD", upload.name), "HEAD of it").headers
     faults = [f"{n}: {found.get(n)}" for n, value in wanted.items() if found.get(n) != value]
-    return judged(faults, "the object has the headers of the start")
+    return judged(faults, "the object has the headers from the start of the upload")
 
 
 def signed_disposition(site: Site) -> Finding:
     """Send PUTs by URLs that sign content-disposition as an additional header.
 
     One PUT has the signed header, one has another value, and one does not have the header. OSS
-    stores the first. If it refuses the others, the URL decides the disposition.
+    stores the first PUT. If OSS refuses the other two, the URL decides the disposition.
     """
     key = site.session(allow(site, "PutObject", "disposition/*"))
 
@@ -146,18 +153,18 @@ def signed_disposition(site: Site) -> Finding:
 
     works(put("as-signed", {"content-disposition": "attachment"}), "the signed value")
     answers = {
-        "another value": put("other", {"content-disposition": "inline"}),
-        "the header left out": put("none", {}),
+        "a PUT with another value": put("other", {"content-disposition": "inline"}),
+        "a PUT without the header": put("none", {}),
     }
-    return refused(answers, "refused with another value, and without it")
+    return refused(answers, "refused with another value, and without the header")
 
 
 def form_exact(site: Site) -> Finding:
     """Send forms with exact conditions on x-oss-forbid-overwrite and content-disposition.
 
-    Two forms have both fields. The other forms lack one of them, or have another value. The
-    assumption holds if OSS stores the first form, answers 409 FileAlreadyExists to the second, and
-    refuses the others.
+    The first two forms have both fields with the right values. Each other form lacks one field, or
+    has a wrong value in one field. The assumption holds if OSS stores the first form, answers 409
+    FileAlreadyExists to the second, and refuses all other forms.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     whole = {**_FORBID, "content-disposition": "attachment"}
@@ -170,24 +177,24 @@ def form_exact(site: Site) -> Finding:
     works(send("exact", whole), "a form with both fields")
     again = send("exact", whole)
     if (again.status, again.code) != _REFUSED:
-        return Finding(Verdict.REFUTED, f"the second form was answered {again}")
+        return Finding(Verdict.REFUTED, f"the second form got the answer {again}")
     answers = {}
     for field, other in others.items():
         rest = {n: v for n, v in whole.items() if n != field}
         answers[f"a form without {field}"] = send(f"no-{field}", rest)
         answers[f"another {field}"] = send(f"other-{field}", {**rest, field: other})
-    return refused(answers, "both conditions hold, and 409 FileAlreadyExists")
+    return refused(answers, "both conditions are checked, and 409 FileAlreadyExists")
 
 
 def response_headers(site: Site) -> Finding:
     """GET a stored HTML page by a URL with response-content-disposition and response-content-type.
 
-    The assumption holds if the answer has the headers of the URL, not the stored ones.
+    The assumption holds if the answer has the headers of the URL in place of the stored headers.
     """
     key = site.session(allow(site, "PutObject GetObject", "shown/*"))
     stored = {"content-disposition": "inline", "content-type": "text/html"}
     works(site.oss(key, "PUT", "shown/a", headers=stored, body=TEXT), "an upload")
-    # OSS's own domains may add "attachment" themselves; the file name shows that this is ours.
+    # OSS's own domains may add "attachment". The file name shows that OSS did not add this value.
     wanted = {
         "content-disposition": 'attachment; filename="conform.txt"',
         "content-type": "image/png",
@@ -195,15 +202,15 @@ def response_headers(site: Site) -> Finding:
     query = {f"response-{name}": value for name, value in wanted.items()}
     found = works(site.oss(key, "GET", "shown/a", query=query), "the download").headers
     faults = [f"{n}: {found.get(n)}" for n, value in wanted.items() if found.get(n) != value]
-    return judged(faults, "the answer has what the URL says")
+    return judged(faults, "the answer has the headers of the URL")
 
 
 def two_framings(site: Site) -> Finding:
     """PUT a chunked body that also has a signed Content-Length.
 
     The signed length is the length of the chunks with their frames. If OSS refuses the PUT, or
-    stores the frames too, it enforces the signed size. If it stores the data without the frames,
-    chunks bypass the signed size.
+    stores the frames too, it enforces the signed size. If OSS stores the data without the frames, a
+    client can bypass the signed size with chunks.
     """
     key = site.session(allow(site, "PutObject GetObject", "framing/*"))
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(TEXT), TEXT)
@@ -218,7 +225,7 @@ def two_framings(site: Site) -> Finding:
         return Finding(Verdict.CONFIRMED, f"refused: {answer}")
     found = works(site.oss(key, "HEAD", "framing/both"), "HEAD of it").headers
     size = found.get("content-length", "")
-    fault = f"{size} bytes were stored where {len(body)} were signed"
+    fault = f"{size} bytes were stored, but {len(body)} were signed"
     return judged([] if size == str(len(body)) else [fault], "stored with the signed size")
 
 
@@ -232,7 +239,7 @@ class _Upload(NamedTuple):
 
 def _begun(site: Site, key: AccessKey, name: str, headers: dict[str, str] | None = None) -> _Upload:
     """Begin a multipart upload. Raises ValueError if the answer does not have one UploadId."""
-    answer = works(started(site, key, name, headers or {}), "the start of an upload in parts")
+    answer = works(started(site, key, name, headers or {}), "the start of a multipart upload")
     (upload,) = re.findall("<UploadId>([^<]+)</UploadId>", answer.body.decode())
     return _Upload(upload, name)
 

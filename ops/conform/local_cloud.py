@@ -60,7 +60,7 @@ def rights(bucket: str, prefix: str, role_arn: str) -> dict[str, object]:
 
 @contextmanager
 def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]:
-    """Run the sandbox with these variables of the function; yields the Account for the probes."""
+    """Run the sandbox with these variables of the function. Yields the Account for the probes."""
     around = wrap or (lambda _, app: app)
     listeners = [listen(0) for _ in range(4)]
     ports = Ports(*(listener.getsockname()[1] for listener in listeners))
@@ -108,7 +108,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
 
 
 def _with_operator(made: Cloud, env: Mapping[str, str]) -> Cloud:
-    """Return the same cloud with the operator's key, which the upload role trusts."""
+    """Return the cloud with the operator's key added. The upload role trusts this key."""
     settings = read_settings(env)
     account = made.identities.account_id
     function = made.identities.find(env["ALIBABA_CLOUD_ACCESS_KEY_ID"], None)

@@ -23,7 +23,7 @@ from token_service.settings.values import AccessKey
 
 TEXT = b"conform"
 V1_ENDS = datetime(2025, 9, 1, tzinfo=timezone.utc)
-"""Buckets that are created since this day refuse V1 (vendor documentation)."""
+"""Buckets that were created on this day or later refuse V1 (vendor documentation)."""
 
 
 def allow(site: Site, actions: str, *names: str) -> dict[str, object]:
@@ -40,14 +40,15 @@ def allow(site: Site, actions: str, *names: str) -> dict[str, object]:
 def works(answer: Answer, what: str) -> Answer:
     """Return the answer to a control. Raises NotTried if OSS refused the control."""
     if not answer.is_good:
-        raise NotTried(f"{what} was answered {answer}, so nothing can be concluded")
+        raise NotTried(f"{what} got the answer {answer}, so nothing can be concluded")
     return answer
 
 
 def acl_in_put(site: Site) -> Finding:
     """Send a PUT and a form with x-oss-object-acl: private, in a session with only oss:PutObject.
 
-    If OSS answers AccessDenied to both, PutObjectAcl is required. If one succeeds, it is not.
+    If OSS answers AccessDenied to both, it requires PutObjectAcl. If OSS accepts one of them, it
+    does not require PutObjectAcl.
     """
     key = site.session(allow(site, "PutObject", "acl/*"))
     works(site.oss(key, "PUT", "acl/plain", body=TEXT), "an upload without an ACL")
@@ -67,8 +68,8 @@ def link_rights(site: Site) -> Finding:
     works(site.oss(other, "PUT", "link/other/target", body=TEXT), "the target's upload")
     works(site.oss(other, "GET", "link/other/target"), "reading the target itself")
     own = site.session(allow(site, "PutObject GetObject", "link/own/*"))
-    works(site.oss(own, "PUT", "link/own/plain", body=TEXT), "an upload beside the link")
-    works(site.oss(own, "GET", "link/own/plain"), "reading beside the link")
+    works(site.oss(own, "PUT", "link/own/plain", body=TEXT), "an upload to the link's folder")
+    works(site.oss(own, "GET", "link/own/plain"), "a download from the link's folder")
     target = {"x-oss-symlink-target": f"{site.prefix}link/other/target".replace("/", "%2F")}
     link = site.oss(own, "PUT", "link/own/link", query={"symlink": ""}, headers=target)
     if link.is_denied:
@@ -81,7 +82,7 @@ def link_rights(site: Site) -> Finding:
 def signed_size(site: Site) -> Finding:
     """PUT 7 and 8 bytes by a URL that signs content-length 7 as an additional header.
 
-    OSS stores the 7 bytes. If it refuses the 8 bytes, the URL limits the size.
+    OSS stores the 7 bytes. If OSS refuses the 8 bytes, the URL limits the size.
     """
     key = site.session(allow(site, "PutObject", "size/*"))
 
@@ -96,10 +97,10 @@ def signed_size(site: Site) -> Finding:
 
 
 def forbid_overwrite(site: Site) -> Finding:
-    """Send PUTs by URLs that sign x-oss-forbid-overwrite: true: two with the header, one without.
+    """Send PUTs by URLs that sign x-oss-forbid-overwrite: true. The third PUT lacks this header.
 
-    The assumption holds if OSS answers 200, then 409 FileAlreadyExists, and 403 without the header,
-    because the signature covers the header.
+    The assumption holds if OSS answers 200 to the first PUT, 409 FileAlreadyExists to the second,
+    and 403 to the third, because the header is signed.
     """
     key = site.session(allow(site, "PutObject", "once/*"))
     header = {"x-oss-forbid-overwrite": "true"}
@@ -108,9 +109,9 @@ def forbid_overwrite(site: Site) -> Finding:
     without = site.oss(key, "PUT", "once/a", headers=header, sent={}, body=TEXT)
     faults = []
     if (again.status, again.code) != (409, "FileAlreadyExists"):
-        faults.append(f"the second upload was answered {again}")
+        faults.append(f"the second upload got the answer {again}")
     if without.status != 403:
-        faults.append(f"an upload without the signed header was answered {without}")
+        faults.append(f"an upload without the signed header got the answer {without}")
     return judged(faults, "409 FileAlreadyExists, and 403 without the header")
 
 
@@ -126,13 +127,13 @@ def additional_header(site: Site) -> Finding:
     with_it = site.oss(key, "GET", "additional/a", headers=header, additional=names)
     works(with_it, "the request as signed")
     without = site.oss(key, "GET", "additional/a", headers=header, additional=names, sent={})
-    return refused({"the header left out": without}, f"refused without it: {without}")
+    return refused({"a GET without the header": without}, f"refused without the header: {without}")
 
 
 def foreign_token(site: Site) -> Finding:
     """PUT with the key of one session and the token of another session.
 
-    The sandbox answers 403 InvalidSecurityToken, and the project's texts say the same.
+    The sandbox answers 403 InvalidSecurityToken, and the project's docs say the same of OSS.
     """
     one = site.session(allow(site, "PutObject", "token/*"))
     works(site.oss(one, "PUT", "token/own", body=TEXT), "an upload with its own token")
@@ -140,13 +141,14 @@ def foreign_token(site: Site) -> Finding:
     mixed = AccessKey(one.access_key_id, one.access_key_secret, other.security_token)
     answer = site.oss(mixed, "PUT", "token/mixed", body=TEXT)
     sound = (answer.status, answer.code) == (403, "InvalidSecurityToken")
-    return judged([] if sound else [f"answered {answer}"], str(answer))
+    return judged([] if sound else [f"OSS answered {answer}"], str(answer))
 
 
 def form_conditions(site: Site) -> Finding:
     """Send a V4 form with a policy that has no condition on version, credential and date.
 
-    If OSS refuses the form, these conditions are required. If OSS stores the file, they are not.
+    If OSS refuses the form, it requires these conditions. If OSS stores the file, it does not
+    require them.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     works(site.form(key, "form/bound"), "a form with the conditions")
@@ -170,14 +172,15 @@ def form_redirect(site: Site) -> Finding:
     answer = site.form(key, "form/redirect", fields=[("success_action_redirect", url)])
     location = answer.headers.get("location", "")
     sound = (answer.status, location) == (303, url)
-    return judged([] if sound else [f"answered {answer}, Location {location}"], "303 to the URL")
+    return judged([] if sound else [f"got {answer}, Location {location}"], "303 to the URL")
 
 
 def form_content_type(site: Site) -> Finding:
     """Send forms with a policy that allows only text/plain in $content-type.
 
-    If OSS stores a form with the field text/plain and a file of type image/png, and refuses the
-    reverse, then the condition checks the field.
+    One form has text/plain in its field and image/png as the type of its file. Another form has
+    these types the other way round. If OSS stores the first form and refuses the second, the
+    condition checks the field.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     conditions = [["in", "$content-type", ["text/plain"]]]
@@ -186,13 +189,13 @@ def form_content_type(site: Site) -> Finding:
         fields = [("content-type", field)]
         return site.form(key, f"form/{name}", conditions, fields, file_type=file_type)
 
-    works(send("both", "text/plain", "text/plain"), "a form in which both are text/plain")
+    works(send("both", "text/plain", "text/plain"), "a form whose field and file are text/plain")
     by_field = send("by-field", "text/plain", "image/png")
     by_file = send("by-file", "image/png", "text/plain")
-    faults = [] if by_field.is_good else [f"the field alone was answered {by_field}"]
+    faults = [] if by_field.is_good else [f"text/plain only in the field got the answer {by_field}"]
     if by_file.is_good:
-        faults.append("the file's own type alone was enough")
-    return judged(faults, "the field counts, the file's own type does not")
+        faults.append("OSS stored a form with text/plain only in its file")
+    return judged(faults, "the field counts, and the type of the file does not")
 
 
 def multipart_callback(site: Site) -> Finding:
@@ -201,20 +204,20 @@ def multipart_callback(site: Site) -> Finding:
     works(started(site, key, "multipart/plain", {}), "a start without the header")
     header = {"x-oss-callback": callback_of("https://example.com/callback", "a=b")}
     answer = started(site, key, "multipart/callback", header)
-    return judged([] if answer.is_good else [f"answered {answer}"], "let in")
+    return judged([] if answer.is_good else [f"OSS answered {answer}"], "accepted")
 
 
 def callback_variable(site: Site) -> Finding:
-    """PUT with a callback to the function whose body has a variable that OSS does not know.
+    """PUT with a callback to the function. The callback has a variable that OSS does not know.
 
     The assumption holds if OSS answers 400 before it stores anything. 200 or 203 means that OSS
-    continued.
+    stored the object in spite of the variable.
     """
     if site.account.function is None:
-        raise NotTried("needs a deployed function, which OSS would call: URL=https://…")
+        raise NotTried("needs a deployed function that OSS can call: set URL=https://…")
     key = site.session(allow(site, "PutObject", "callback/*"))
     url = f"{site.account.function}callback"
-    # This callback has no seal, so the function refuses it. It shows only that OSS called.
+    # The function refuses this callback, because it has no seal. The refusal shows that OSS called.
     known = site.oss(
         key,
         "PUT",
@@ -223,21 +226,24 @@ def callback_variable(site: Site) -> Finding:
         body=TEXT,
     )
     if known.status not in (200, 203):
-        raise NotTried(f"a callback with a variable of OSS's was answered {known}")
+        raise NotTried(f"a PUT whose callback has a variable of OSS got the answer {known}")
     header = {"x-oss-callback": callback_of(url, "bucket=${bucket}&x=${nosuchvariable}")}
     answer = site.oss(key, "PUT", "callback/unknown", headers=header, body=TEXT)
-    return judged([] if answer.status == 400 else [f"answered {answer}"], f"refused: {answer}")
+    return judged([] if answer.status == 400 else [f"OSS answered {answer}"], f"refused: {answer}")
 
 
 def callback_key(site: Site) -> Finding:
     """Upload with the function's own token and callback, so that the function verifies it.
 
-    If the answer is 200 with the function's Status OK, the function has OSS's key. If it is 203,
-    the function rejected OSS's signature.
+    If the answer is 200 with the function's Status OK, the function has OSS's key. If the answer is
+    203, the function rejected OSS's signature.
     """
     token = token_of(site.function("GET", "/"))
     if token.get("StatusCode") != 200:
-        raise NotTried(f"the function gives no token: {token.get('ErrorCode', 'no JSON')}; LOGIN?")
+        raise NotTried(
+            f"the function gives no token: {token.get('ErrorCode', 'no JSON')}; for AUTH=jwt, set "
+            "LOGIN"
+        )
     scope = token["Scope"]
     if not isinstance(scope, dict) or "Callback" not in scope:
         raise NotTried("the function has no CALLBACK_URL, so there are no callbacks")
@@ -251,13 +257,13 @@ def callback_key(site: Site) -> Finding:
     name = f"{scope['Prefix']}{site.mark}/callback"
     answer = site.oss(key, "PUT", name, headers=header, body=TEXT)
     if answer.status not in (200, 203):
-        raise NotTried(f"the upload was answered {answer}")
+        raise NotTried(f"the upload got the answer {answer}")
     sound = answer.status == 200 and b'"OK"' in answer.body
-    return judged([] if sound else [f"answered {answer}: {answer.message}"], "verified")
+    return judged([] if sound else [f"OSS answered {answer}: {answer.message}"], "verified")
 
 
 def image_actions(site: Site) -> Finding:
-    """GET a picture with 16 actions, and with 17. The first works, and OSS refuses the second."""
+    """GET a picture with 16 actions, and with 17. OSS refuses only the request with 17."""
     key = _with_picture(site)
     process = {"x-oss-process": "image" + "/rotate,90" * 16}
     works(site.oss(key, "GET", "image/a.png", query=process), "16 actions")
@@ -267,7 +273,7 @@ def image_actions(site: Site) -> Finding:
 
 
 def image_percent(site: Site) -> Finding:
-    """GET a picture of 20 pixels with resize,w_5,p_50. If it is then 5 wide, p has no effect."""
+    """GET a picture of 20 pixels with resize,w_5,p_50. If the answer is 5 wide, p has no effect."""
     key = _with_picture(site)
     process = {"x-oss-process": "image/resize,w_5,p_50/format,png"}
     answer = works(site.oss(key, "GET", "image/a.png", query=process), "resizing")
@@ -278,18 +284,18 @@ def image_percent(site: Site) -> Finding:
 
 
 def v1_refused(site: Site) -> Finding:
-    """Send a V1 header, a V1 URL and a V1 form to a bucket that was created since 2025-09.
+    """Send a V1 header, a V1 URL and a V1 form to a bucket that was created in 2025-09 or later.
 
-    The assumption holds if OSS refuses all three and stores nothing. The answers are noted. An
-    older bucket may accept V1.
+    The assumption holds if OSS refuses all three and stores nothing. The result quotes the answers.
+    An older bucket may accept V1.
     """
     info = site.oss(site.account.key, "GET", "", query={"bucketInfo": ""})
     date = re.search(rb"<CreationDate>([^<]{19})", works(info, "GetBucketInfo").body)
     if date is None:
-        raise NotTried("GetBucketInfo says no CreationDate")
+        raise NotTried("the answer to GetBucketInfo has no CreationDate")
     made = datetime.fromisoformat(date[1].decode()).replace(tzinfo=timezone.utc)
     if made < V1_ENDS:
-        raise NotTried(f"the bucket was made in {made:%Y-%m}: needs one made since 2025-09")
+        raise NotTried(f"needs a bucket that was made in 2025-09 or later, not in {made:%Y-%m}")
     key = site.session(allow(site, "PutObject", "v1/*"))
     works(site.oss(key, "PUT", "v1/by-v4", body=TEXT), "an upload by V4")
     answers = {
@@ -302,7 +308,7 @@ def v1_refused(site: Site) -> Finding:
 
 
 def public_endpoint(site: Site) -> Finding:
-    """GET an object at the region's public endpoint, in an account for which it is closed.
+    """GET an object at the region's public endpoint, in an account that may not use this endpoint.
 
     The project's tools look for 400 PublicEndpointForbidden with EC 0048-00000401.
     """
@@ -310,17 +316,17 @@ def public_endpoint(site: Site) -> Finding:
     answer = site.oss(key, "GET", "public/none", endpoint=site.account.public)
     if answer.code == "NoSuchKey" or answer.is_good or answer.is_denied:
         raise NotTried(
-            "the public endpoint is open to this account: needs an account where it is closed"
+            "the public endpoint is open to this account; needs an account for which it is closed"
         )
     seen = (answer.status, answer.code, answer.ec)
     sound = seen == (400, "PublicEndpointForbidden", "0048-00000401")
-    return judged([] if sound else [f"answered {answer}"], str(answer))
+    return judged([] if sound else [f"OSS answered {answer}"], str(answer))
 
 
 def unknown_header(site: Site) -> Finding:
-    """PUT with an undocumented header x-oss-…. OSS refuses it, or ignores the header."""
+    """PUT with an undocumented header x-oss-…. OSS refuses the PUT, or ignores the header."""
     key = site.session(allow(site, "PutObject", "unknown/*"))
-    works(site.oss(key, "PUT", "unknown/plain", body=TEXT), "an upload without it")
+    works(site.oss(key, "PUT", "unknown/plain", body=TEXT), "an upload without the header")
     answer = site.oss(key, "PUT", "unknown/a", headers={"x-oss-conform-unknown": "1"}, body=TEXT)
     return refused({"the unknown header": answer}, f"refused: {answer}")
 
@@ -331,7 +337,7 @@ def write_condition(site: Site) -> Finding:
     header = {"if-none-match": "*"}
     append = {"append": "", "position": "0"}
     name = "condition-on-write/plain"
-    works(site.oss(key, "POST", name, query=append, body=TEXT), "an append without it")
+    works(site.oss(key, "POST", name, query=append, body=TEXT), "an append without the header")
     put = site.oss(key, "PUT", "condition-on-write/put", headers=header, body=TEXT)
     if put.is_good:
         raise NotTried("PutObject accepts If-None-Match, though the documentation says otherwise")
@@ -346,7 +352,7 @@ def control_characters(site: Site) -> Finding:
     character."""
     name = "control/a\x01b"
     key = site.session(allow(site, "PutObject", "control/*"))
-    works(site.oss(key, "PUT", name, body=TEXT), "such a key's upload")
+    works(site.oss(key, "PUT", name, body=TEXT), "an upload of this key")
     query = {"list-type": "2", "prefix": f"{site.prefix}control/"}
     answer = works(site.oss(site.account.key, "GET", "", query=query), "the listing")
     found = re.search(rb"control/(a[^<]*b)</Key>", answer.body)
@@ -363,7 +369,7 @@ def link_headers(site: Site) -> Finding:
     has the metadata.
     """
     key = site.session(allow(site, "PutObject GetObject", "tells/*"))
-    put = works(site.oss(key, "PUT", "tells/target", body=TEXT), "the target's upload")
+    put = works(site.oss(key, "PUT", "tells/target", body=TEXT), "an upload of the target")
     own = {
         "x-oss-symlink-target": f"{site.prefix}tells/target".replace("/", "%2F"),
         "x-oss-meta-own": "link",
@@ -375,12 +381,12 @@ def link_headers(site: Site) -> Finding:
     crc = "x-oss-hash-crc64ecma"
     faults = []
     if head.get(crc) != put.headers.get(crc):
-        faults.append("the CRC is not the target's")
+        faults.append("HEAD does not have the target's CRC")
     if "x-oss-symlink-target" in head:
-        faults.append("HEAD tells where the link leads")
+        faults.append("HEAD has the target's name")
     if symlink.get("x-oss-meta-own") != "link":
-        faults.append("GetSymlink has no metadata")
-    return judged(faults, "the target's CRC, not its name; GetSymlink has the metadata")
+        faults.append("GetSymlink does not have the metadata")
+    return judged(faults, "HEAD has only the target's CRC; GetSymlink has the metadata")
 
 
 def range_answer(site: Site) -> Finding:
@@ -392,7 +398,7 @@ def range_answer(site: Site) -> Finding:
     sent = {"range": "bytes=0-1", "accept-encoding": "gzip"}
     part = site.oss(key, "GET", "gzip/a", sent=sent)
     if part.status != 206:
-        raise NotTried(f"the range was answered {part}")
+        raise NotTried(f"the range got the answer {part}")
     faults = []
     if "content-encoding" in part.headers:
         faults.append("the range is compressed")
@@ -402,10 +408,10 @@ def range_answer(site: Site) -> Finding:
 
 
 def compressed_type(site: Site) -> Finding:
-    """GET 2 KiB with response-content-type=text/plain, and 2 KiB that have an encoding.
+    """GET an object with response-content-type=text/plain, and an object that has an encoding.
 
-    Both requests accept gzip. The assumption holds if OSS compresses the first text, since the type
-    of the answer counts, and if the second one keeps its encoding.
+    Both objects have 2 KiB, and both requests accept gzip. The assumption holds if OSS compresses
+    the first object, because the answer's type counts, and if the second object keeps its encoding.
     """
     key, _ = _with_text(site, {"content-type": "application/octet-stream"})
     gzip, query = {"accept-encoding": "gzip"}, {"response-content-type": "text/plain"}
@@ -416,10 +422,10 @@ def compressed_type(site: Site) -> Finding:
     own = works(site.oss(key, "GET", "gzip/a", sent=gzip), "the download with an encoding")
     faults = []
     if asked.headers.get("content-encoding") != "gzip":
-        faults.append("the stored type counts, not the answer's")
+        faults.append("the stored type counts, not the type of the answer")
     if own.headers.get("content-encoding") != "conform":
         faults.append("an object that was stored with an encoding is compressed")
-    return judged(faults, "the answer's type counts; a stored encoding stays")
+    return judged(faults, "the type of the answer counts, and a stored encoding stays")
 
 
 def appendable_copy(site: Site) -> Finding:
@@ -437,7 +443,7 @@ def refused(answers: dict[str, Answer], detail: str) -> Finding:
     for name, answer in answers.items():
         if answer.status >= 400 and not answer.code:
             raise NotTried(f"{name}: {answer}")
-    faults = [f"{name} was let in ({a})" for name, a in answers.items() if a.status < 400]
+    faults = [f"{name} was accepted ({a})" for name, a in answers.items() if a.status < 400]
     return judged(faults, detail)
 
 
@@ -448,15 +454,18 @@ def callback_of(url: str, body: str) -> str:
 
 
 def started(site: Site, key: AccessKey, name: str, headers: dict[str, str]) -> Answer:
-    """Send InitiateMultipartUpload; site.py notes it, so that it will be aborted."""
+    """Send InitiateMultipartUpload. site.py notes the upload, so that it will be aborted."""
     return site.oss(key, "POST", name, query={"uploads": ""}, headers=headers)
 
 
 def _with_text(site: Site, headers: dict[str, str]) -> tuple[AccessKey, str]:
-    """Store a text of 2 KiB as gzip/a. Return a session that may read it, and its MD5 in base64."""
+    """Store a text of 2 KiB as gzip/a.
+
+    Return a session that may read the text, and the MD5 of the text in base64.
+    """
     key = site.session(allow(site, "PutObject GetObject", "gzip/*"))
     text = b"conform\n" * 256
-    works(site.oss(key, "PUT", "gzip/a", headers=headers, body=text), "a text's upload")
+    works(site.oss(key, "PUT", "gzip/a", headers=headers, body=text), "an upload of the text")
     digest = hashlib.md5(text, usedforsecurity=False).digest()
     return key, base64.b64encode(digest).decode()
 
@@ -465,5 +474,5 @@ def _with_picture(site: Site) -> AccessKey:
     key = site.session(allow(site, "PutObject GetObject", "image/*"))
     file = io.BytesIO()
     Image.new("RGB", (20, 20), "white").save(file, "PNG")
-    works(site.oss(key, "PUT", "image/a.png", body=file.getvalue()), "a picture's upload")
+    works(site.oss(key, "PUT", "image/a.png", body=file.getvalue()), "an upload of the picture")
     return key

@@ -15,32 +15,32 @@ def resource_case(site: Site) -> Finding:
     """PUT to case/… in a session with a policy for Case/…
 
     If OSS answers AccessDenied, RAM distinguishes upper and lower case in resources. If OSS stores
-    the object, RAM does not.
+    the object, RAM ignores the case.
     """
     key = site.session(allow(site, "PutObject", "Case/*"))
-    works(site.oss(key, "PUT", "Case/a", body=TEXT), "an upload in the policy's own case")
+    works(site.oss(key, "PUT", "Case/a", body=TEXT), "an upload in the same case as the policy")
     answer = site.oss(key, "PUT", "case/a", body=TEXT)
-    return _denied(answer, "another case")
+    return _denied(answer, "an upload in another case")
 
 
 def policy_variable(site: Site) -> Finding:
-    """PUT a key that contains ${acs:AccessId}, in a session with the same text in its policy.
+    """PUT a key that contains ${acs:AccessId}, in a session whose policy has the same text.
 
     If OSS stores the object, RAM takes the text literally. If OSS or STS refuses, the text has a
     special meaning.
     """
     name = "variable/${acs:AccessId}/a"
     plain = site.session(allow(site, "PutObject", "variable/*"))
-    works(site.oss(plain, "PUT", name, body=TEXT), "such a key, under a star")
+    works(site.oss(plain, "PUT", name, body=TEXT), "an upload of this key under a policy with *")
     reply = site.assume_role([allow(site, "PutObject", name)])
     if reply.key is None:
         return Finding(Verdict.REFUTED, f"STS refuses the policy: {reply.answer}")
     answer = site.oss(reply.key, "PUT", name, body=TEXT)
-    return judged([] if answer.is_good else [f"answered {answer}"], "taken as it stands")
+    return judged([] if answer.is_good else [f"OSS answered {answer}"], "taken literally")
 
 
 def absent_condition_key(site: Site) -> Finding:
-    """PUT under the condition that oss:Prefix is not like "x". A PUT has no oss:Prefix.
+    """PUT with the policy condition that oss:Prefix is not like "x". A PUT has no oss:Prefix.
 
     If OSS answers AccessDenied, a condition on a missing key is false. If OSS stores the object,
     StringNotLike on a missing key is true.
@@ -49,13 +49,13 @@ def absent_condition_key(site: Site) -> Finding:
     plain = site.session(allow(site, "PutObject", "condition/*"))
     works(site.oss(plain, "PUT", "condition/plain", body=TEXT), "an upload without a condition")
     key = site.session({**allow(site, "PutObject", "condition/*"), **condition})
-    return _denied(site.oss(key, "PUT", "condition/a", body=TEXT), "the absent key")
+    return _denied(site.oss(key, "PUT", "condition/a", body=TEXT), "an upload without the key")
 
 
 def sts_statuses(site: Site) -> Finding:
-    """Call AssumeRole with a wrong signature, an old time, a missing parameter, a repeated nonce.
+    """Call AssumeRole with a wrong signature, an old time, a repeated nonce or no RoleArn.
 
-    The assumption holds if each call gets HTTP 400, with the same code as from the sandbox's STS.
+    The assumption holds if each call gets HTTP 400, with the same code as in the sandbox.
     """
     nonce = {"SignatureNonce": f"conform-{site.mark}"}
     works(site.sts(nonce), "AssumeRole")
@@ -69,18 +69,18 @@ def sts_statuses(site: Site) -> Finding:
     for code, answer in answers.items():
         # A longer code like "MissingParameter.RoleArn" counts as the same code.
         if answer.status != 400 or not answer.code.startswith(code):
-            faults.append(f"{code} was expected: {answer}")
-    return judged(faults, "400 each")
+            faults.append(f"{code} was expected, but the answer was {answer}")
+    return judged(faults, "each call got 400")
 
 
 def plain_http(site: Site) -> Finding:
-    """GET /health of the function by its URL, and then by http://.
+    """GET /health of the function by its https:// URL, and then by http://.
 
     If the function itself answers the second request, it also accepts plain HTTP.
     """
     function = site.account.function
     if function is not None and function.scheme == "http":
-        raise NotTried("URL is http:// itself: needs the https:// URL of a deployed function")
+        raise NotTried("URL begins with http://; needs the https:// URL of a deployed function")
     if not site.function("GET", "/health").status:
         raise NotTried("the function cannot be reached at all")
     answer = site.function("GET", "/health", plain=True)
@@ -92,8 +92,8 @@ def platform_cors(site: Site) -> Finding:
     """Send a preflight and a GET from an origin that is not allowed.
 
     If the answers have no Access-Control-Allow-Origin, browsers see only the function's own
-    headers. If it names that origin, the platform adds its own CORS headers. "*" may be the
-    function's ALLOWED_ORIGINS.
+    headers. If this header names the origin, the platform adds its own CORS headers. If this header
+    is "*", nothing can be concluded, because the function's ALLOWED_ORIGINS may be "*".
     """
     ask = {"Origin": _ORIGIN, "Access-Control-Request-Method": "GET"}
     answers = (
@@ -112,8 +112,8 @@ def platform_cors(site: Site) -> Finding:
 def empty_variables(site: Site) -> Finding:
     """GET /health of a function that s.yaml or template.yml deployed. Both set empty variables.
 
-    If the answer is 200, an empty variable counts as not set. 500 names a variable that has
-    another value.
+    If the answer is 200, an empty variable counts as not set. If it is 500, the answer names a
+    variable that arrived with another value, like "null".
     """
     return _healthy(site.function("GET", "/health"))
 
@@ -126,7 +126,7 @@ def preinstalled(site: Site) -> Finding:
     """
     members = token_of(site.function("GET", "/"))
     if members.get("StatusCode") == 401:
-        raise NotTried("the function needs a login before it loads the SDK: LOGIN=…")
+        raise NotTried("the function loads the SDK only for a request with a login: set LOGIN=…")
     if members.get("StatusCode") == 200:
         return Finding(Verdict.CONFIRMED, "a token, made with the SDK of the runtime")
     said = members.get("ErrorCode") or "no answer of the function"
@@ -137,7 +137,7 @@ def byte_code(site: Site) -> Finding:
     """GET /health of a function that was deployed with byte code.
 
     ByteCode in the answer says whether the byte code is at the path at which the platform's Python
-    looks for it. If so, Python uses it without checking the source.
+    looks for it. Python then uses the byte code without checking the source.
     """
     answer = site.function("GET", "/health")
     said = token_of(answer).get("ByteCode")
@@ -147,12 +147,13 @@ def byte_code(site: Site) -> Finding:
 
 
 def session_hours(site: Site) -> Finding:
-    """GET /?duration=7200. The function's role may then begin a session of two hours."""
+    """GET /?duration=7200. A token shows that the function's role may begin sessions of two
+    hours."""
     answer = site.function("GET", "/", query={"duration": "7200"})
     members = token_of(answer)
     code = str(members.get("ErrorCode", ""))
     if code == "InvalidParameter.Duration" or members.get("StatusCode") in (401, 403):
-        raise NotTried(f"{code}: needs LOGIN for AUTH=jwt, and TOKEN_EXPIRE_TIME_MAX=7200")
+        raise NotTried(f"{code}: needs TOKEN_EXPIRE_TIME_MAX=7200, and LOGIN if AUTH=jwt")
     if members.get("StatusCode") == 200:
         return Finding(Verdict.CONFIRMED, f"until {members.get('Expiration')}")
     return Finding(Verdict.REFUTED, f"refused: {code or answer}")
@@ -161,19 +162,19 @@ def session_hours(site: Site) -> Finding:
 def internal_endpoint(site: Site) -> Finding:
     """GET /uploads of a function that uses the internal endpoint of OSS, as its /health says.
 
-    If the answer is a listing, the function reaches the endpoint without a VPC. If it is 503
-    OssUnreachable, the function does not.
+    If the answer is a listing, the function reaches the endpoint without a VPC. If the answer is
+    503 OssUnreachable, the function does not reach the endpoint.
     """
     health = site.function("GET", "/health")
     if b"-internal.aliyuncs.com" not in health.body:
         raise NotTried("/health does not say that the function uses the internal endpoint")
     members = token_of(site.function("GET", "/uploads", query={"limit": "1"}))
     if members.get("StatusCode") == 200:
-        return Finding(Verdict.CONFIRMED, "the listing came through it")
+        return Finding(Verdict.CONFIRMED, "the listing came through the internal endpoint")
     code = str(members.get("ErrorCode", "no JSON"))
     if code == "OssUnreachable":
         return Finding(Verdict.REFUTED, code)
-    raise NotTried(f"the listing was answered {code}")
+    raise NotTried(f"the listing got the answer {code}")
 
 
 def platform_headers(site: Site) -> Finding:
@@ -184,13 +185,13 @@ def platform_headers(site: Site) -> Finding:
     then signs with the client's key.
     """
     if token_of(site.function("GET", "/")).get("StatusCode") != 200:
-        raise NotTried("the function gives no token: needs LOGIN for AUTH=jwt")
+        raise NotTried("the function gives no token; for AUTH=jwt, set LOGIN")
     names = ("Access-Key-Id", "Access-Key-Secret", "Security-Token")
     answer = site.function("GET", "/", {f"X-Fc-{name}": f"{site.mark}-{name}" for name in names})
     members = token_of(answer)
     sound = members.get("StatusCode") == 200
     said = str(members.get("ErrorCode", answer))
-    return judged([] if sound else [f"a client's own: {said}"], "a token, whatever was sent")
+    return judged([] if sound else [f"with the headers: {said}"], "a token in both cases")
 
 
 def _healthy(answer: Answer) -> Finding:
@@ -206,5 +207,5 @@ def _denied(answer: Answer, what: str) -> Finding:
     if answer.is_denied:
         return Finding(Verdict.CONFIRMED, f"{what}: AccessDenied")
     if answer.is_good:
-        return Finding(Verdict.REFUTED, f"{what} was let in")
+        return Finding(Verdict.REFUTED, f"{what} was accepted")
     raise NotTried(f"{what}: {answer}")

@@ -1,4 +1,4 @@
-"""The text of docs/assumptions.md, made from the register; `make docs` writes it."""
+"""Makes docs/assumptions.md from docs/assumptions.toml (`make docs`)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from ops.conform.site import Site
 from ops.conform.verdicts import Finding, NotTried, Verdict
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_USED_UP = "the calls or the seconds of this run are used up"
+_USED_UP = "this run has used up its calls or its seconds"
 
 
 def probe_each(
@@ -47,14 +47,14 @@ def _tried(site: Site, assumption: Assumption) -> Finding:
 
 
 def clean_up(site: Site) -> list[str]:
-    """Delete everything that was written; return what may be left, with reasons.
+    """Delete everything that was written. Return what may be left, with the reasons.
 
     No signal stops the clean-up. exchanges.py reserves some calls and some time for it.
     """
     with _signals_ignored():
         site.exchanges.begin_clean_up()
         left = _cleaned_up(site)
-    late = "no answer came, so it may still appear after the clean-up; look again later"
+    late = "OSS did not answer, and may still carry out the request; look again later"
     return [*left, *(f"{what}: {late}" for what in filter(None, site.unanswered))]
 
 
@@ -65,7 +65,8 @@ def _cleaned_up(site: Site) -> list[str]:
         left += _fault(f"a multipart upload of {key}", abort)
     if not site.written:
         return left
-    # Keys outside of the prefix are not in its listing, and XML cannot hold unprintable keys.
+    # The listing of the prefix lacks keys outside of the prefix, and XML cannot hold unprintable
+    # characters. Therefore these keys are deleted one by one.
     apart = [key for key in site.written if not (_is_below(site, key) and key.isprintable())]
     left += _deleted(site, apart)
     together = [key for key in site.written if key not in apart]
@@ -79,9 +80,10 @@ def _cleaned_up(site: Site) -> list[str]:
         listed.extend(unquote(unescape(key)) for key in found)
         return answer
 
-    unseen = _fault(f"{site.prefix} cannot be listed, so check it yourself", look)
-    # Only our own keys are deleted, even if the listing shows others. If the joint deletion failed,
-    # one key may have caused it, so each key is deleted alone.
+    unseen = _fault(f"objects under {site.prefix}, which could not be listed", look)
+    # Only our own keys are deleted, even if the listing shows other keys. If the request that
+    # deletes all keys failed, one key may be the cause, so each key is deleted by a request of its
+    # own.
     again = together if unseen and fault else [key for key in listed if _is_below(site, key)]
     return [*left, *unseen, *_deleted(site, again)]
 

@@ -46,7 +46,7 @@ class Reply(NamedTuple):
 
 
 class Site:
-    """The account, as the probes use it.
+    """The account, with methods that send the requests of the probes.
 
     Every request may raise OverBudget. A request to STS or OSS raises NotTried if no answer came,
     or if the service is busy.
@@ -58,16 +58,16 @@ class Site:
         self.mark = f"{NAME}{secrets.token_hex(8)}"
         self.prefix = f"{account.prefix}{self.mark}/"
         self.written: dict[str, None] = {}
-        """Full object keys that may exist, in order."""
+        """The full keys of objects that may exist, in the order of the requests."""
         self.uploads: dict[str, str] = {}
-        """Multipart uploads that may be open: their ids, and their full keys."""
+        """Multipart uploads that may be open: the full key for each upload id."""
         self.unanswered: list[str] = []
         """Requests that got no answer. Their result may still appear."""
         self.secrets: set[str] = set()
         """Secrets of all sessions. No transcript may contain them."""
 
     def may_write(self, key: str) -> str:
-        """Note that an object may exist; return the full key. The full key always has `mark`."""
+        """Note that an object may exist, and return its full key, which contains `mark`."""
         whole = key if self.mark in key else self.prefix + key
         self.written[whole] = None
         return whole
@@ -94,7 +94,10 @@ class Site:
         return Reply(answer, key)
 
     def sts(self, parameters: Mapping[str, str | None], signature: str = "") -> Answer:
-        """Call AssumeRole with changed parameters (None leaves one out), or another signature."""
+        """Call AssumeRole with changed parameters, or with another signature.
+
+        None as a value leaves out the parameter.
+        """
         account = self.account
         standard = {
             "Action": "AssumeRole",
@@ -240,7 +243,7 @@ class Site:
         For a multipart upload, _UPLOAD stands before the key.
         """
         address = Address(endpoint.scheme, endpoint.host, endpoint.port, "")
-        # This note is made before the request is sent, because an interruption may come in between.
+        # The request is noted before it is sent, because the run may be interrupted after that.
         self.unanswered.append(writes)
         try:
             answer = self.exchanges.send(asked, address, call)
@@ -281,7 +284,7 @@ class Site:
         """
         address = self.account.function
         if address is None:
-            raise NotTried("needs a deployed function: URL=https://…")
+            raise NotTried("needs a deployed function: set URL=https://…")
         own = dict(headers or {})
         if plain and address.scheme == "https":
             address = replace(address, scheme="http", port=80)

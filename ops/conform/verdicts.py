@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 
 
 class NotTried(Exception):
-    """Raised if a probe cannot decide, because something is missing or its control failed."""
+    """Raised if a probe cannot decide because something is missing or its control failed."""
 
 
 def judged(faults: Iterable[str], detail: str) -> Finding:

@@ -17,8 +17,8 @@ def main() -> int:
     if where := report.pointer(checks, "doctor"):
         print(where)
         return 1
-    print("After the deploy, make smoke URL=… checks it (with AUTH=jwt, add CALLER=alice), and")
-    print("make measure-cold URL=… measures its cold start.")
+    print("After the deploy, check it with `make smoke URL=…` (if AUTH=jwt, add CALLER=alice).")
+    print("Measure its cold start with `make measure-cold URL=…`.")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""A domain of your own: checks the files that s.domain.yaml needs, before a deploy reads them.
+"""Checks the files that s.domain.yaml needs for your own domain, before a deploy reads them.
 
-The component creates the function and its trigger before it reads the certificate, and sets the
-cap of instances last (seen in fc3 0.1.22). So if a file is missing, the deploy leaves a function
-that anyone may call and that has no cap.
+The component fc3 creates the function and its trigger before it reads the certificate, and sets the
+cap of instances last (seen in fc3 0.1.22). If a file is missing, the deploy stops halfway, and
+leaves a function that anyone may call and that has no cap.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ops.report import Finding, failed, passed, skipped, warned
 
 DEFAULTS = {"CERT_FILE": "./cert/fullchain.pem", "CERT_KEY_FILE": "./cert/key.pem"}
 """The files of the certificate and its key, with the same defaults as in s.domain.yaml."""
-MAX_PEM_BYTES = 256 * 1024  # the limit for a file; no certificate chain is so large
+MAX_PEM_BYTES = 256 * 1024  # the limit for a file; certificate chains are much smaller
 SOON = timedelta(days=14)
-"""A certificate that ends within this time gets a warning, so that there is time to renew it."""
+"""There is a warning if a certificate expires within this time, so that you can renew it."""
 
 _CERT, _KEY = DEFAULTS
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -44,7 +44,7 @@ _CERTIFICATE_LINE, _KEY_LINE = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY----
 _LONGEST_SHOWN = 60
 """The longest path that is shown. A longer value may be the text of a key, given by mistake."""
 _CONSEQUENCE = (
-    "s.domain.yaml would stop there, and leave a public function without its cap of instances. "
+    "A deploy with s.domain.yaml would fail halfway, and leave a public function that has no cap. "
     "To deploy with s.yaml alone, unset DOMAIN_NAME"
 )
 
@@ -56,21 +56,21 @@ class _Wrong(Exception):
 class _Pem(NamedTuple):
     data: bytes
     mode: int
-    """The file's mode; 0 if it is not a file."""
+    """The file's mode, or 0 if the value is PEM text and not a path."""
 
 
 def own_domain(patient: Patient) -> Finding:
-    """Whether s.domain.yaml would get a domain, with a certificate and key that match."""
+    """Whether the domain is valid, and has a certificate and a key that match."""
     domain = patient.variables.get("DOMAIN_NAME", "").lower()
     if not domain:
         unread = [name for name in ("CERT_NAME", *DEFAULTS) if name in patient.variables]
         if unread:
-            return warned(f"{', '.join(unread)}: nothing reads this without DOMAIN_NAME")
-        return passed("none: the platform's own domain is used, which is for tests")
+            return warned(f"{', '.join(unread)}: not used, because DOMAIN_NAME is not set")
+        return passed("none: the platform's own domain is used, which is only for tests")
     if len(domain) > 253 or not _NAME.fullmatch(domain):
         return failed(
-            "DOMAIN_NAME: must be a bare name, like up.example.com, without scheme, port and path; "
-            "write a name with other letters in its ASCII form (xn--…)"
+            "DOMAIN_NAME: must be a name like up.example.com, without scheme, port and path. If it "
+            "has letters outside of ASCII, write its ASCII form (xn--…)"
         )
     values = {name: patient.variables.get(name) or DEFAULTS[name] for name in DEFAULTS}
     called = {
@@ -88,7 +88,7 @@ def own_domain(patient: Patient) -> Finding:
     if faults:
         return failed(f"{'; '.join(faults)}. {_CONSEQUENCE}")
     if fetched:
-        return skipped(f"{domain}: `s` fetches {' and '.join(fetched)}, which is not checked here")
+        return skipped(f"{domain}: not checked, because `s` downloads {' and '.join(fetched)}")
     return _judged(domain, called, pems)
 
 
@@ -105,31 +105,31 @@ def _judged(domain: str, called: dict[str, str], pems: dict[str, _Pem]) -> Findi
         faults.append(f"{called[_KEY]} {fault}")
     if chain and public and _public_key(chain[0]) != public:
         if public in map(_public_key, chain):
-            faults.append(f"{called[_CERT]}: the certificate of the key must come first")
+            faults.append(f"{called[_CERT]} must begin with the certificate of the key")
         else:
             faults.append(f"{called[_KEY]} is not the key of {called[_CERT]}")
     if faults:
         return failed(f"{domain}: {'; '.join(faults)}. {_CONSEQUENCE}")
     doubts = [*_doubts(chain, called[_CERT])]
     if _KEY_LINE in pems[_CERT].data:
-        doubts.append(f"{called[_CERT]} has a private key too, and a deploy would send it")
+        doubts.append(f"remove the private key from {called[_CERT]}, or a deploy will send it")
     if pems[_KEY].mode & (stat.S_IRGRP | stat.S_IROTH):
-        doubts.append(f"others on this machine may read {called[_KEY]}: chmod 600")
+        doubts.append(f"others on this machine may read {called[_KEY]}: run `chmod 600` on it")
     if doubts:
         return warned(f"{domain}: {'; '.join(doubts)}")
-    return passed(f"{domain}; its certificate ends on {_day(chain[0].not_valid_after_utc)}")
+    return passed(f"{domain}; its certificate expires on {_day(chain[0].not_valid_after_utc)}")
 
 
 def _read(folder: Path, value: str) -> _Pem:
-    """Read PEM text, or a file by its path from the checkout, as the component does. Raises
-    _Wrong."""
+    """Read PEM text, or a file whose path is relative to the checkout, as the component does.
+    Raises _Wrong."""
     if value.startswith("-"):
         return _Pem(value.encode(), 0)
     try:
         with opened(folder / value) as file:
             mode, data = os.fstat(file.fileno()).st_mode, file.read(MAX_PEM_BYTES + 1)
     except FileNotFoundError:
-        raise _Wrong("is not there") from None
+        raise _Wrong("does not exist") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise _Wrong(f"cannot be read ({why})") from None
@@ -139,14 +139,14 @@ def _read(folder: Path, value: str) -> _Pem:
 
 
 def _certificates(data: bytes) -> list[x509.Certificate]:
-    """Return the certificates, at least one. Raises _Wrong."""
+    """Return one or more certificates. Raises _Wrong."""
     if _CERTIFICATE_LINE not in data:
         if _KEY_LINE in data:
             raise _Wrong("holds a private key and no certificate: are the two files swapped?")
         raise _Wrong("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
     try:
         found = x509.load_pem_x509_certificates(data)
-        # This parses the issuer and the subject, so that an error comes here and not later.
+        # This parses the issuer and the subject, so that a fault is found here and not later.
         found[0].issuer.public_bytes()
         found[0].subject.public_bytes()
     except (ValueError, x509.InvalidVersion):
@@ -163,7 +163,7 @@ def _public_half(data: bytes) -> bytes:
     try:
         return _der(load_pem_private_key(data, None).public_key())
     except TypeError:
-        raise _Wrong("is encrypted, and its password is not known here: openssl pkey") from None
+        raise _Wrong("is encrypted: remove its password with `openssl pkey`") from None
     except (ValueError, UnsupportedAlgorithm):
         raise _Wrong("holds a private key that cannot be read") from None
 
@@ -182,7 +182,7 @@ def _der(public: PublicKeyTypes) -> bytes:
 def _unfit(certificate: x509.Certificate, domain: str) -> Iterator[str]:
     now = datetime.now(timezone.utc)
     if now > certificate.not_valid_after_utc:
-        yield f"ended on {_day(certificate.not_valid_after_utc)}"
+        yield f"expired on {_day(certificate.not_valid_after_utc)}"
     if now < certificate.not_valid_before_utc:
         yield f"is valid only from {_day(certificate.not_valid_before_utc)} on"
     try:
@@ -204,7 +204,7 @@ def _unfit(certificate: x509.Certificate, domain: str) -> Iterator[str]:
 def _doubts(chain: list[x509.Certificate], called: str) -> Iterator[str]:
     end = chain[0].not_valid_after_utc
     if end - datetime.now(timezone.utc) < SOON:
-        yield f"{called} ends on {_day(end)}"
+        yield f"{called} expires on {_day(end)}"
     if len(chain) == 1 and chain[0].issuer != chain[0].subject:
         yield f"{called} lacks the issuer's certificate, which Android needs: use fullchain.pem"
 

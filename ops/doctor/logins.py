@@ -35,12 +35,17 @@ def logins(patient: Patient) -> Finding:
     except KeysUnreachable as error:
         return warned(f"{error.message} (from this machine)")
     if settings.auth.keys_file and "/" in settings.auth.keys_file:
-        return failed("JWT_JWKS_FILE is not deployed: put it into functions/sts_token, by its name")
+        return failed(
+            "JWT_JWKS_FILE is not in the package: put the file into functions/sts_token, and set "
+            "JWT_JWKS_FILE to its name"
+        )
     if settings.auth.keys_url:
-        return passed("the keys of JWT_JWKS_URL can be fetched; your sign-in makes the logins")
+        return passed(
+            "the keys of JWT_JWKS_URL can be fetched; your sign-in server makes the logins"
+        )
     if settings.auth.keys_file:
-        return passed("JWT_JWKS_FILE has keys; your sign-in makes the logins")
-    return passed("JWT_SECRET; make login CALLER=alice makes a first login")
+        return passed("JWT_JWKS_FILE has keys; your sign-in server makes the logins")
+    return passed("JWT_SECRET is set; `make login CALLER=alice` makes a first login")
 
 
 def rate_limits(patient: Patient) -> Finding:
@@ -60,8 +65,8 @@ def rate_limits(patient: Patient) -> Finding:
     ]
     if off:
         return warned(
-            f"{' and '.join(off)}=0: one caller can use up the limits that all share, like the STS "
-            "calls of the whole account; an empty value sets the default limit"
+            f"{' and '.join(off)}=0: one caller can use up the limits that all callers share, like "
+            "the STS calls of the whole account. For the default limit, leave the value empty"
         )
     return passed(
         f"{settings.caller_tokens_per_minute} new tokens, {settings.caller_urls_per_minute} URLs "
@@ -70,7 +75,10 @@ def rate_limits(patient: Patient) -> Finding:
 
 
 def secrets(patient: Patient) -> Finding:
-    """Whether somebody could guess the secrets. A malformed secret is reported for its variable."""
+    """Whether somebody could guess the secrets.
+
+    Other checks report a variable with a malformed secret.
+    """
     used = _used_secrets(patient)
     weak, users = [], dict[bytes, list[str]]()
     for name, secrets in used.items():
@@ -83,23 +91,23 @@ def secrets(patient: Patient) -> Finding:
     faults = []
     if weak:
         faults.append(
-            f"{', '.join(weak)}: can be guessed: it is mostly repetitions, runs (abc, 123) or "
-            "common words; make a new secret with openssl rand -base64 32"
+            f"{', '.join(weak)}: can be guessed, because it is mostly repetitions, runs (abc, 123) "
+            "or common words. Make a new secret with `openssl rand -base64 32`"
         )
     if shared:
         faults.append(
-            f"{', '.join(shared)}: the same secret, so anyone who knows one knows the other; give "
-            "each variable its own secret"
+            f"{', '.join(shared)} have the same secret, so anyone who knows one knows the other. "
+            "Give each variable its own secret"
         )
     if weak:
         return judged(faults)
     if shared:
         return warned(faults[0])
-    return passed(", ".join(used)) if used else skipped("the function uses none that is readable")
+    return passed(", ".join(used)) if used else skipped("the function uses no valid secret")
 
 
 def _used_secrets(patient: Patient) -> dict[str, tuple[bytes, ...]]:
-    """Return the readable secrets of each variable."""
+    """Return the secrets of each variable. A malformed variable is left out."""
     settings, used = patient.settings, []
     if settings.auth.names_callers:
         used.append(JWT_SECRET)

@@ -24,10 +24,10 @@ MAX_ENTRIES = 20_000
 """The largest number of files and folders to look at. `s` makes a folder with three files for each
 run."""
 MAX_BYTES, MAX_FILE_BYTES = 32 * 1024 * 1024, 8 * 1024 * 1024
-"""Limits for all files and for one file. Of a larger file only the beginning and the end are
-read."""
+"""The limits for all files and for one file. Only both ends of a larger file are read."""
 SHORTEST_SECRET = 16
-"""In bytes. The function refuses a shorter secret anyway, and a log may contain it by chance."""
+"""In bytes. Shorter secrets are not searched, because a log may contain them by chance, and the
+function refuses them."""
 
 _SECRETS = (v.JWT_SECRET, v.CALLBACK_SECRET, v.UPLOAD_HOOK_SECRET, v.MULTIPART_SECRET)
 _KEY_LINE = b"PRIVATE KEY-----"
@@ -59,11 +59,12 @@ def logs_of_s(patient: Patient) -> Finding:
     for log in sorted(_logs(folder, looked), reverse=True):
         looked.look_at(log, wanted)
     if not looked.found:
-        return passed(f"none of our secrets is in {name}: {looked}")
+        return passed(f"none of our secrets is in {name}; this check {looked}")
     found = [f"{what} in {count}" for what, count in looked.found.items()]
     return warned(
-        f"{', '.join(found)} of the files of {name}: s clean --logs removes them, and s set log "
-        f"disable stops new ones; replace every secret that others could read there. {looked}"
+        f"{', '.join(found)} of the files of {name}. Remove these files with `s clean --logs`, "
+        "and prevent new ones with `s set log disable`. Replace every secret that others could "
+        f"read there. This check {looked}"
     )
 
 
@@ -76,7 +77,7 @@ class _Looked:
         self.is_whole = True
 
     def look_at(self, log: _Log, wanted: Mapping[str, tuple[bytes, ...]]) -> None:
-        """Search one file for all secrets, and count it. Never raises."""
+        """Search one file for all secrets, and count the file. Never raises."""
         if self._bytes >= MAX_BYTES:
             self.is_whole = False
             return
@@ -99,7 +100,7 @@ class _Looked:
     def __str__(self) -> str:
         said = f"looked at {self._files} files, {self._bytes / 1024 / 1024:.1f} MB"
         if not self.is_whole:
-            said += ", but there are more (of large files only both ends)"
+            said += ", but there are more (large files are read only at both ends)"
         return f"{said}; {self._unread} cannot be read" if self._unread else said
 
 
@@ -123,7 +124,7 @@ def _logs(folder: Path, looked: _Looked) -> Iterator[_Log]:
 
 
 def _parts(path: str) -> Iterator[bytes]:
-    """Yield the bytes of a file; for a large file only both ends. Raises OSError."""
+    """Yield the content of a file, or only both ends if the file is large. Raises OSError."""
     with opened(Path(path), follows_links=False) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= MAX_FILE_BYTES:
@@ -139,7 +140,7 @@ def _wanted(variables: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
     wanted: dict[str, tuple[bytes, ...]] = {"a private key": (_KEY_LINE,)}
     for variable in _SECRETS:
         parts = [part.strip() for part in variables.get(variable.name, "").split(",")]
-        # A log may also have a secret in the spelling of JSON.
+        # A log may also have a secret with the escapes of JSON.
         quoted = [
             json.dumps(part, ensure_ascii=only)[1:-1] for part in parts for only in (True, False)
         ]

@@ -23,25 +23,25 @@ def python(patient: Patient) -> Finding:
 def pip(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
     """Whether pip is installed, which `make build` needs to fetch packages."""
     if importlib.util.find_spec("pip") is None:
-        return failed("missing: it fetches the function's packages; python3 -m ensurepip")
+        return failed("missing: `make build` needs it; run `python3 -m ensurepip`")
     return passed()
 
 
 def make(patient: Patient) -> Finding:
     """Whether make is installed, which s.yaml needs for the build."""
     found = shutil.which("make", path=patient.shell.get("PATH", ""))
-    return passed() if found else failed("missing: s.yaml builds with it; apt-get install make")
+    return passed() if found else failed("missing: s.yaml needs it; run `apt-get install make`")
 
 
 def byte_code(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one signature
-    """Whether the package will have byte code. `make build` says so too, but often nobody reads it:
-    `s deploy -y >/dev/null`."""
+    """Whether the package will have byte code. `make build` reports this too, but people often
+    discard its output, as with `s deploy -y >/dev/null`."""
     try:
         found, why = compiler()
     except PackageError as error:
         return failed(str(error))
     if found is None:
-        return warned(f"none in the package: {why}. So a cold start compiles, and takes longer")
+        return warned(f"none in the package, so a cold start takes longer: {why}")
     return passed(f"compiled by Python {found.version}")
 
 
@@ -55,6 +55,6 @@ def clock(patient: Patient) -> Finding:
         return skipped(f"not checked: {endpoint}: {error}")
     seconds = contract.http_date(reply.header("Date"))
     if seconds is None:
-        return skipped(f"not checked: {endpoint} sends no Date")
+        return skipped(f"not checked: the answer of {endpoint} has no Date")
     fault = contract.skew_fault(f"the Date of {endpoint}", seconds, reply)
     return failed(f"{fault}; STS refuses signatures with a wrong time") if fault else passed()

@@ -20,28 +20,29 @@ def region(patient: Patient) -> Finding:
 def endpoints(patient: Patient) -> Finding:
     """The endpoint at which clients reach OSS.
 
-    The date is from the vendor documentation, "Regions and endpoints".
+    The date in the warning is from the vendor documentation, "Regions and endpoints".
     """
     wrong, settings = patient.faults_of("OSS_ENDPOINT"), patient.settings
     if wrong:
         return judged(wrong)
     if patient.faults_of("OSS_REGION", "FC_REGION", "BUCKET_NAME"):
-        return skipped("not known: region or bucket is wrong")
+        return skipped("not known: the region or the bucket is wrong")
     where = f"clients reach OSS at {settings.oss_endpoint}"
     page = "(docs/deploy.md, A domain for the bucket)"
     if oss_hosts.is_cname(settings.oss_endpoint):
         host = settings.oss_endpoint.host
         fault = unresolved(host)
         if fault:
-            return warned(f"{host}: {fault}; is the CNAME record there? {page}")
+            return warned(f"{host}: {fault}; does its CNAME record exist? {page}")
         return passed(
-            f"{where}; make smoke UPLOAD=1 checks whether it is bound to the bucket, and its "
-            "certificate"
+            f"{where}; `make smoke UPLOAD=1` checks its certificate, and that it is bound to the "
+            "bucket"
         )
     if is_public_in_mainland(settings.oss_endpoint, settings.region):
         return warned(
-            "uploads fail (PublicEndpointForbidden) if you began with OSS on 2025-03-20 or later. "
-            f"Then you need a domain of your own as OSS_ENDPOINT {page}; {where}"
+            "if you began to use OSS on 2025-03-20 or later, uploads fail "
+            "(PublicEndpointForbidden), and you need a domain of your own as OSS_ENDPOINT "
+            f"{page}; {where}"
         )
     return passed(where)
 
@@ -52,10 +53,10 @@ def own_calls(patient: Patient) -> Finding:
     if wrong:
         return judged(wrong)
     if patient.faults_of("OSS_", "FC_REGION", "BUCKET_NAME"):
-        return skipped("not known: region, bucket or OSS_ENDPOINT is wrong")
+        return skipped("not known: the region, the bucket or OSS_ENDPOINT is wrong")
     where = f"the function itself reaches OSS at {own}"
     if "-internal." in own.host:
-        where += " (without a VPC this is not verified on the real cloud (assumption 33))"
+        where += "; without a VPC, this is not verified on the real cloud (assumption 33)"
     return passed(where)
 
 
@@ -65,7 +66,7 @@ def role(patient: Patient) -> Finding:
     if wrong:
         return judged(wrong)
     left = "ROLE_ARN" in patient.left_to_s_yaml
-    return passed("not set: s.yaml names it" if left else settings.role_arn)
+    return passed("not set: s.yaml derives it from the account's id" if left else settings.role_arn)
 
 
 def bucket(patient: Patient) -> Finding:

@@ -1,7 +1,7 @@
 """The variables that a deploy would pass to the function, with their faults.
 
-They come from the environment, then from .env, then from the defaults of the catalogue, which
-s.yaml has too. The function's own code for settings checks them.
+The values come from the environment, then from .env, then from the defaults, which are the same in
+s.yaml. The function's own code for settings checks them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from token_service.settings.reading import Settings
 from token_service.settings.variables import VARIABLES
 
 DEFAULT_REGION = "cn-hangzhou"
-"""The region that s.yaml uses without REGION."""
+"""The region that s.yaml uses if REGION is not set."""
 LOGINS = ("AUTH", "JWT_")
 """The beginnings of the names of the variables for logins."""
 _RUN_BY_S = "serverless_devs_traceid"
@@ -53,7 +53,7 @@ class Patient:
         return bool(self.shell.get(_RUN_BY_S))
 
     def faults_of(self, *beginnings: str) -> list[str]:
-        """Return the faults of the variables with names that begin with one of these texts."""
+        """Return the faults of the variables whose names begin with one of these texts."""
         return [text for name, text in self.faults.items() if name.startswith(beginnings)]
 
 
@@ -66,7 +66,7 @@ def read(shell: Mapping[str, str], folder: Path) -> Patient:
         # s.yaml derives the role's name from the account's id. That id is not known here.
         left = frozenset({"ROLE_ARN"} - variables.keys())
         variables.setdefault("REGION", DEFAULT_REGION)
-    # The platform will set the region of the deploy.
+    # The platform will set FC_REGION to the region of the deploy.
     if variables.get("REGION"):
         variables.setdefault("FC_REGION", variables["REGION"])
     examined = faults.examine(variables, with_credentials=False)

@@ -31,12 +31,15 @@ def policies(patient: Patient) -> Finding:
         return failed(error.message)
     elsewhere = [name for name in settings.policy_choices if "/" in name and not _is_packed(name)]
     if elsewhere:
-        return failed(f"{elsewhere[0]} is not deployed: put it into policies/, as policies/<file>")
+        return failed(
+            f"{elsewhere[0]} is not in the package: put it into policies/, and write "
+            "policies/<file> in the variable"
+        )
     detail = f"{', '.join(sizes)} of {MAX_CHARACTERS} characters"
     described = policies_described.bundled()
     for name in settings.policy_choices:
         if name in described and not described[name].is_confined:
-            return warned(f"{name} allows all that the upload role may do; {detail}")
+            return warned(f"{name} allows everything that the upload role may do; {detail}")
     return passed(detail)
 
 
@@ -46,11 +49,11 @@ def _is_packed(name: str) -> bool:
 
 
 def roles(patient: Patient) -> Finding:
-    """The rights that both roles need. The operator compares them, because the roles are not
-    visible here."""
+    """The rights that the two roles need. The operator compares them with the roles, which this
+    check cannot read."""
     settings, variables = patient.settings, patient.variables
     if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
-        return skipped("not known: bucket or policies are wrong")
+        return skipped("not known: the bucket or a policy is wrong")
     try:
         needed, options = by_hand.needed(settings, variables)
     except (Misconfiguration, PolicyError) as error:
@@ -59,9 +62,9 @@ def roles(patient: Patient) -> Finding:
         return skipped("not known: a policy is wrong")
     of_tokens = [rights.said(needed.upload_role, options)] if needed.upload_role else []
     for name in needed.unbounded:
-        of_tokens.append(f"what a token under {os.path.basename(name)} should do")  # noqa: PTH119
+        of_tokens.append(f"each right that {os.path.basename(name)} should give")  # noqa: PTH119
     return passed(
-        f"make roles prints them in full: the function role needs "
+        "`make roles` prints the rights in full: the function role needs "
         f"{rights.said(needed.function_role, options) or 'nothing'}. "
         f"The upload role needs {'; '.join(of_tokens) or 'nothing'}"
     )

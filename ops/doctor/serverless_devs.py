@@ -16,26 +16,26 @@ from token_service.errors import Misconfiguration
 from token_service.settings.parsing import Reader
 
 S_SECONDS = 20
-"""The limit for `s --version`, which starts Node.js."""
+"""The time limit for `s --version`, which starts Node.js."""
 _VERSION = "serverless_devs_version"
 """`s` sets this variable for the programs that it runs (seen in the CLI)."""
 _ACCESS = ("access.yaml", "access.yml")
 _CHANGES = {
-    "#": "a bare # begins a comment; put the value into single quotes",
+    "#": "a # without quotes begins a comment; put the value into single quotes",
     "$": "`s` expands $, in quotes too; use a value without $, or set it in the environment only",
-    "endless": "it refers to itself, and then `s` crashes; use a value without $",
+    "endless": "the value refers to itself, which makes `s` crash; use a value without $",
 }
 
 
 def cli(patient: Patient) -> Finding:
     """Whether `s` is Serverless Devs, in a version that understands s.yaml."""
     if patient.is_under_s:
-        return passed(f"{patient.shell.get(_VERSION, 'it')} runs this")
+        return passed(f"{patient.shell.get(_VERSION, 'it')} runs this check")
     found = _program(patient)
     if found is None:
         return noted(
-            "missing: `s deploy` needs it (npm install -g @serverless-devs/s); a stack in the "
-            "console (make template) and a deploy by hand do not need it"
+            "missing: `s deploy` needs it (`npm install -g @serverless-devs/s`). A stack in the "
+            "console (`make template`) and a deploy by hand do not need it"
         )
     try:
         done = subprocess.run(
@@ -50,18 +50,18 @@ def cli(patient: Patient) -> Finding:
         return failed(f"does not run ({type(error).__name__})")
     version = re.search(rb"@serverless-devs/s[0-9]?: ([0-9]+)\.([0-9.]+)", done.stdout)
     if version is None:
-        return failed("this `s` is not Serverless Devs: npm install -g @serverless-devs/s")
+        return failed("this `s` is not Serverless Devs; run `npm install -g @serverless-devs/s`")
     name = b".".join(version.groups()).decode()
     if int(version[1]) < 3:
-        return failed(f"{name}: s.yaml needs 3 or newer; npm install -g @serverless-devs/s")
+        return failed(f"{name}: s.yaml needs 3 or newer; run `npm install -g @serverless-devs/s`")
     return passed(name)
 
 
 def access(patient: Patient) -> Finding:
     """Whether `s` has a key: in the environment, in .env or as an alias of access.yaml.
 
-    All three were seen in the CLI. This check never fails, because without a key `s` stops at once,
-    `s deploy -a` names another key, and other ways to deploy need no key.
+    All three places were seen in the CLI. This check never fails, because without a key `s` stops
+    at once, `s deploy -a` names another key, and other ways to deploy need no key.
     """
     if patient.is_under_s:
         return passed("`s` has a key, since it runs this check")
@@ -75,20 +75,20 @@ def access(patient: Patient) -> Finding:
     if "default" in aliases:
         return passed("the alias default is configured")
     if not aliases:
-        return warned("none: `s deploy` needs one; s config add -a default")
+        return warned("none: `s deploy` needs a key; run `s config add -a default`")
     return warned(
-        f"no alias default; there is {', '.join(aliases[:3])}: s config add -a default, or "
-        f"s deploy -y -a {aliases[0]}"
+        f"there is no alias default, only {', '.join(aliases[:3])}: run `s config add -a default`, "
+        f"or deploy with `s deploy -y -a {aliases[0]}`"
     )
 
 
 def rights_of_key(patient: Patient) -> Finding:
-    """The rights that the key of `s` needs. The operator compares them with the rights of its
-    user."""
+    """The rights that the key of `s` needs. The operator compares them with the rights of the RAM
+    user who has the key."""
     if _program(patient) is None and not patient.is_under_s:
         return skipped("there is no `s`")
     try:
-        # A function name with * would list rights for other functions.
+        # A function name that contains * would list rights for other functions.
         Reader(patient.variables).read(roles.NAME)
         Reader(patient.variables).optional(roles.FUNCTION_ROLE, "")
     except Misconfiguration as error:
@@ -112,20 +112,20 @@ def home_of(shell: Mapping[str, str]) -> Path:
 
 
 def env_file(patient: Patient) -> Finding:
-    """Which values of .env change before the function gets them. A comment after a blank is no
+    """Which values of .env change before the function gets them. A comment after a blank is not a
     fault."""
     loaded = patient.loaded
     if loaded.path is None:
         return passed("there is none")
     read = DEPLOYED.union(misspelt.S_YAMLS_OWN)
     faults = [
-        f"{name}: it has {written} characters, and {arrives} arrive: {_CHANGES[why]}"
+        f"{name} has {written} characters, but the function would get {arrives}: {_CHANGES[why]}"
         for name, written, arrives, why in loaded.changes
         if name in read
     ]
     if faults:
         return failed("; ".join(faults))
-    return passed(f"{len(read.intersection(loaded.names))} variables; the environment wins")
+    return passed(f"{len(read.intersection(loaded.names))} variables; the environment wins over it")
 
 
 def shell_signs(patient: Patient) -> Finding:
@@ -133,7 +133,5 @@ def shell_signs(patient: Patient) -> Finding:
     its quotes and $NAME disappeared."""
     names = [name for name, value in passed_on(patient) if re.search("[$`\"'\\\\]", value)]
     if names:
-        return warned(
-            f"{', '.join(sorted(names))}: $, quotes and backslashes do not survive `s local`"
-        )
-    return passed("nothing in a value that `s local` would expand")
+        return warned(f"{', '.join(sorted(names))}: `s local` changes $, quotes and backslashes")
+    return passed("no value has a character that `s local` changes")

@@ -11,13 +11,13 @@ from token_service import warnings
 from token_service.settings.values import ROUTE_WORDS
 
 SURE_INSTANCES = 100
-"""The instances that an account has in a region: the smaller number on the vendor's pages."""
+"""The instances that an account may have in a region. The vendor's pages also name 300."""
 MAX_VARIABLES_BYTES = 4096
 """The limit for the names and values of all variables of a function (vendor documentation)."""
 
 
 def names(patient: Patient) -> Finding:
-    """Names that nothing reads, but that are almost the name of one of our variables."""
+    """Names that nothing reads and that look like the misspelt name of one of our variables."""
     faults, others = list[str](), list[str]()
     for name, meant in misspelt.find(patient.loaded.variables):
         where = ".env" if name in patient.loaded.names else "the environment"
@@ -25,35 +25,37 @@ def names(patient: Patient) -> Finding:
         (faults if misspelt.weakens(meant) else others).append(text)
     if faults:
         return failed("; ".join([*faults, *others]))
-    return warned("; ".join(others)) if others else passed("no name is almost one of ours")
+    return warned("; ".join(others)) if others else passed("no name is misspelt")
 
 
 def runtime(patient: Patient) -> Finding:
     """Whether RUNTIME is one of the two runtimes of s.yaml."""
     runtime = patient.variables.get("RUNTIME", "python3.10")
     if runtime not in ("python3.10", "custom"):
-        return failed(f"RUNTIME={runtime}: must be python3.10, which is the default, or custom")
+        return failed(f"RUNTIME={runtime}: must be python3.10 (the default) or custom")
     if runtime == "custom":
         return passed("custom: 100 requests at a time on each instance")
     return passed("python3.10: one request at a time on each instance (RUNTIME=custom: 100)")
 
 
 def instances(patient: Patient) -> Finding:
-    """Whether every new account is allowed this number of instances."""
+    """Whether every new account may have MAX_INSTANCES instances."""
     name = "MAX_INSTANCES"
     value = patient.variables.get(name, "10")
     if not re.fullmatch(r"\s*[0-9]{1,6}\s*", value):
-        return failed(f"{name}: must be a whole number such as 10, which is the default")
+        return failed(f"{name}: must be a whole number, such as 10 (the default)")
     number = int(value)
     if not number:
         return warned(f"{name}=0: the platform would refuse every call")
     if number <= SURE_INSTANCES:
-        return passed(f"at most {number}; the account's other functions have that many fewer")
+        return passed(
+            f"at most {number} instances, which other functions of the account then cannot use"
+        )
     return warned(
-        f"{name}={number}: an account has {SURE_INSTANCES} in a region, or 300, for all functions "
-        "together; the vendor's pages differ, and it is not verified on the real cloud "
-        "(assumption 81). If it has fewer than {name}, `s deploy` ends before the cap is set, so "
-        "look up the quota in the console first"
+        f"{name}={number}: the vendor's pages allow {SURE_INSTANCES} instances, or 300, for all "
+        "functions of an account in a region together. This is not verified on the real cloud "
+        "(assumption 81). If the quota is less than MAX_INSTANCES, `s deploy` fails before it sets "
+        "the cap, so look up the quota in the console first"
     )
 
 
@@ -65,19 +67,19 @@ def overwriting(patient: Patient) -> Finding:
     if patient.variables.get("OVERWRITE") != "no":
         return passed("an upload may replace an existing object")
     return passed(
-        "signed URLs and forms cannot replace an object. Tokens need the bucket's rule too (the "
-        "stack's Overwrite=no), which has no effect in a bucket with versioning. If several first "
-        "writes come at once, more than one may pass"
+        "signed URLs and forms cannot replace an object. For tokens, the bucket needs its own rule "
+        "(the stack's Overwrite=no), which has no effect in a bucket with versioning. If several "
+        "uploads create one object at the same time, more than one may succeed"
     )
 
 
 def upload_limits(patient: Patient) -> Finding:
-    """Whether there are upload limits that tokens do not obey."""
+    """Whether there are upload limits that tokens can bypass."""
     settings = patient.settings
     if settings.has_unbound_tokens:
         return warned(warnings.UNBOUND)
     closed = [word for word in ROUTE_WORDS if word not in settings.enabled_routes]
-    return passed(f"closed: {', '.join(closed)}" if closed else "none are set; all routes are open")
+    return passed(f"closed: {', '.join(closed)}" if closed else "no limits; all routes are open")
 
 
 def others(patient: Patient) -> Finding:
@@ -97,5 +99,5 @@ def size(patient: Patient) -> Finding:
     total = sum(len(name.encode()) + len(value.encode()) for name, value in passed_on(patient))
     detail = f"{total} of {MAX_VARIABLES_BYTES} bytes"
     if total > MAX_VARIABLES_BYTES:
-        return failed(f"{detail}: Function Compute accepts no more for all variables together")
+        return failed(f"{detail}: more than Function Compute accepts for all variables together")
     return passed(detail)

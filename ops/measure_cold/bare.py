@@ -2,8 +2,8 @@
 
 Deploy this file by hand as `index.py`, with the handler `index.handler`, and with the runtime, vCPU
 and memory of the token function (docs/sizing.md). It needs no role and no variables. It answers how
-old its process was when this file was imported, in milliseconds. That is the time of the runtime's
-start.
+old its process was when this file was imported, in milliseconds. That is how long the start
+of the runtime took.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def _process_ms() -> float | None:
     systems."""
     try:
         # The 22nd field is the start of the process, in ticks since the boot. Fields are counted
-        # after the process name, because that name may contain any character.
+        # from the end of the process name, because that name may contain any character.
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         uptime = float(Path("/proc/uptime").read_text().split()[0])
         return (uptime - ticks / os.sysconf("SC_CLK_TCK")) * 1000

@@ -1,6 +1,6 @@
 """Sends the calls, and records the time and the platform's headers of each call.
 
-Headers of the platform are used if the answer has them. That an HTTP trigger sends them is not
+The platform's headers are used if the answer has them. Whether an HTTP trigger sends them is not
 verified on the real cloud (assumption 71).
 """
 

@@ -10,7 +10,7 @@ from ops.smoke.options import Options, UsageError, read_address, read_options
 from ops.smoke.wire import GIVE_UP_SECONDS, Address
 
 LEAST_CALLS, MOST_CALLS = 3, 20
-"""The limits of CALLS, for each function."""
+"""The smallest and the largest value of CALLS, which is the number of calls of each function."""
 WARM_CALLS = 2
 """The last two calls: one for a new token, one for a token from the cache."""
 ROUTES = ("/", "/health")
@@ -39,7 +39,7 @@ def read_plan(env: Mapping[str, str]) -> Plan:
     IDLE_MINUTES, ROUTE and BARE. Raises UsageError."""
     function = read_options({**env, "UPLOAD": "", "ACL": "", "ORIGIN": ""})
     if function.fc2 is not None:
-        raise UsageError("FC2 cannot be measured: the times would include aliyun-fc2's own time")
+        raise UsageError("FC2 cannot be used here, because aliyun-fc2 itself makes calls slower")
     bare = read_address(env, "BARE") if env.get("BARE", "").strip() else None
     for name, address in (("URL", function.address), ("BARE", bare)):
         if address and address.scheme == "http" and not address.is_loopback:
@@ -68,9 +68,9 @@ def announced(plan: Plan) -> Iterator[str]:
     yield f"make measure-cold: GET {plan.route} of {plan.function.address}"
     if plan.bare is not None:
         yield f"  and the bare function at {plan.bare}, which is called in the same way"
-    each = " each" * (plan.bare is not None)
+    each = " of each function" * (plan.bare is not None)
     if plan.idle_seconds is None:
-        first = f"{plan.tries} at the same moment, so that each may need an instance of its own"
+        first = f"{plan.tries} at the same moment, so each call may need its own instance"
     else:
         minutes = plan.idle_seconds / 60
         first = f"{plan.tries}, each after {minutes:g} minutes without a call from here"
@@ -86,8 +86,8 @@ def announced(plan: Plan) -> Iterator[str]:
     value = sizing.read().value
     most = sizing.calls_usd(value, 1, all_calls, GIVE_UP_SECONDS)
     seconds = f"{GIVE_UP_SECONDS:g} s"
-    yield f"  Price (docs/sizing.md): at most {most:.4f} USD, with 1 vCPU and {seconds} a call;"
-    yield f"  an hour with a call costs at least {value['least_cny_an_hour']:g} CNY."
+    yield f"  Price (docs/sizing.md): at most {most:.4f} USD, with 1 vCPU, {seconds} per call;"
+    yield f"  each hour with calls costs at least {value['least_cny_an_hour']:g} CNY."
 
 
 def _word(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:

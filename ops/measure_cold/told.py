@@ -46,10 +46,10 @@ def _times(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
 
 
 def _parts(own: Series, bare: Series) -> Iterator[str]:
-    """Say which parts the extra time of a cold call has, as far as they are known."""
+    """Yield lines with the known parts of the extra time that a cold call takes."""
     rest, first = _extra(own), _first_call(own)
     names = ["platform", "runtime", "import", "first call"]
-    yield _time("  of it the cold start", [rest], "more than a warm call that does the same")
+    yield _time("  of this, the cold start", [rest], "longer than a warm call of the same kind")
     if bare.cold():
         # The platform may start a runtime in advance. Its process is then older than the call.
         starts = [one.process_seconds for one in bare.cold() if one.process_seconds is not None]
@@ -57,7 +57,7 @@ def _parts(own: Series, bare: Series) -> Iterator[str]:
         runtime = min(median(starts), platform) if starts else 0.0
         if starts:
             yield _time("    platform", [platform - runtime], "of the bare function")
-            yield _time("    runtime", [runtime], "of the bare function, until its import")
+            yield _time("    runtime", [runtime], "of the bare function, until Python imports it")
         else:
             yield _time("    platform and runtime", [platform], "of the bare function")
         rest, names = max(rest - platform, 0), names[2:]
@@ -68,7 +68,7 @@ def _parts(own: Series, bare: Series) -> Iterator[str]:
     else:
         yield _time(f"    {_joined(names)}", [rest], "the platform does not separate them")
     if not bare.calls:
-        yield "BARE=https://… separates the platform from the runtime (docs/sizing.md)."
+        yield "Set BARE=https://… to measure platform and runtime separately (docs/sizing.md)."
 
 
 def _extra(series: Series) -> float:
@@ -92,16 +92,16 @@ def _refusals(plan: Plan, calls: Sequence[Seen]) -> Iterator[str]:
         if code in _LOGIN_CODES:
             advice = "Give a valid login as LOGIN, or ROUTE=/health, which needs no login"
         elif code == "RouteDisabled":
-            advice = "ENABLED_ROUTES closes tokens here; ROUTE=/health is always open"
+            advice = "ENABLED_ROUTES closes the token route. Use ROUTE=/health, which is open"
         elif code == "HTTP 429":
             advice = "The limit of instances (MAX_INSTANCES) may be reached: try fewer CALLS"
         else:
-            advice = f"`make smoke URL={plan.function.address}` says more"
+            advice = f"Run `make smoke URL={plan.function.address}` to see more"
         yield f"Refused: {refusal.rstrip('.')}. {advice}."
 
 
 def _each(calls: Sequence[Seen]) -> list[str]:
-    """Return the refusals, each once."""
+    """Return each refusal once."""
     return list(dict.fromkeys(one.refusal for one in calls if one.refusal))
 
 
@@ -111,7 +111,7 @@ def _none_was_cold(plan: Plan) -> Iterator[str]:
         yield "there is no platform. `make bench` measures a new process."
         return
     yield "No call was cold: each of them reached an existing instance. To reach new instances:"
-    yield "- CALLS=20 sends more calls at one moment than there are instances (built-in runtime)."
+    yield "- With CALLS=20, more calls come at one moment than instances exist (built-in runtime)."
     yield "- HOW=idle waits until all instances are released. No other calls may come meanwhile."
     yield "- Change a variable of the function, in the console or by `s deploy -y`: after that, all"
     yield "  instances are new. Then run `make measure-cold` again at once."

@@ -2,9 +2,9 @@
 it without a signature, and makes it private again.
 
 An upload may have the header x-oss-object-acl. The vendor's table of PutObject's permissions
-requires only oss:PutObject. Whether OSS requires more is not verified on the real OSS
-(assumption 1). The bucket's BlockPublicAccess prevents public objects in any case. The object is
-one fixed text. It is always made private again, even after Ctrl-C. Only SIGKILL can leave it public
+requires only oss:PutObject. Whether OSS requires more is not verified on the real OSS (assumption
+1). The bucket's BlockPublicAccess prevents public objects in any case. The object contains one
+fixed text. It is always made private again, even after Ctrl-C. Only SIGKILL can leave it public
 without a message.
 """
 
@@ -42,7 +42,8 @@ _GONE = "NoSuchKey"
 
 @dataclass
 class Trial:
-    """One object, with the bucket as the token, the operator and everybody can use it."""
+    """One object, and three ways to use its bucket: with the token, with the operator's own key,
+    and without a signature."""
 
     key: str
     bucket: oss2.Bucket
@@ -56,11 +57,11 @@ class Trial:
     """Whether OSS has answered that the object does not exist."""
 
     def put(self, acl: str) -> oss2.models.PutObjectResult:
-        """Upload the text with the token and this ACL. Raises what oss2 raises."""
+        """Upload the text with the token and this ACL. Raises the errors of oss2."""
         return self.bucket.put_object(self.key, CONTENT, headers={_ACL: acl})
 
     def publish(self) -> None:
-        """Upload the object with a public ACL. Raises what oss2 raises."""
+        """Upload the object with a public ACL. Raises the errors of oss2."""
         self.version = self.put("public-read").headers.get("x-oss-version-id", "")
 
 
@@ -106,16 +107,18 @@ def _secrets(token: Document, key: AccessKey | None) -> list[str]:
 def _judged(trial: Trial, refusal: str | None) -> Finding:
     """Judge the result of the upload. `refusal` is OSS's code, or None if the upload succeeded."""
     if refusal == DENIED:
-        return passed("OSS refused the upload: by its policies, or by Block Public Access")
+        return passed("OSS refused the upload, because of a policy or Block Public Access")
     seen = _look(trial)
     if seen is None:
         return failed(
-            "a token can make its uploads public, and everybody can read them: switch Block Public "
+            "a token can make its uploads public, so everybody can read them. Switch Block Public "
             "Access on for the bucket (console: Permission Control > Block Public Access; API: "
             "PutBucketPublicAccessBlock)"
         )
     if refusal is None and seen == DENIED:
-        return passed("stored with public-read, but refused without a signature")
+        return passed(
+            "OSS stored the object with public-read, but refuses to serve it without a signature"
+        )
     return failed(f"cannot be judged: {refusal or seen}")
 
 
@@ -145,10 +148,12 @@ def _taken_back(trial: Trial) -> Finding:
         if seen in (DENIED, _GONE):
             return passed("nothing is there" if trial.is_gone else f"by {name}")
         if seen is not None:
-            return warned(f"{trial.key}, by {name}, but the result could not be checked: {seen}")
+            return warned(
+                f"{trial.key} was changed by {name}, but whether it worked is unknown: {seen}"
+            )
         tried.append(f"{name}: it can still be read")
     return failed(
-        f"{trial.key} may be public: set its ACL to private, or delete it ({'; '.join(tried)})"
+        f"{trial.key} may be public. Set its ACL to private, or delete it ({'; '.join(tried)})"
     )
 
 
@@ -158,7 +163,7 @@ def _look(trial: Trial) -> str | None:
     It checks the object, and also the version that was public. OSS keeps this version if the object
     is overwritten.
     """
-    # oss2 uploaded the object, so use the address that oss2 makes.
+    # Read at the address that oss2 makes, because oss2 uploaded the object there.
     parts = urlsplit(trial.everybody.sign_url("GET", trial.key, 60, slash_safe=True))
     port = parts.port or {"https": 443, "http": 80}[parts.scheme]
     address = wire.Address(parts.scheme, parts.hostname or "", port, "")

@@ -1,8 +1,9 @@
 """Signs requests to an HTTP trigger of `authType: function` with ACS3-HMAC-SHA256.
 
 The vendor documents the format ("request structure and signature", V3). Another page has the rules
-for triggers ("configure signature authentication for HTTP triggers"). Only x-acs-date and
-x-acs-security-token are signed, the second only with temporary keys. The body's hash is empty.
+for triggers ("configure signature authentication for HTTP triggers"). Only the headers x-acs-date
+and x-acs-security-token are signed. Only temporary keys have the second header. The body's hash is
+empty.
 """
 
 from __future__ import annotations

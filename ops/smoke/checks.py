@@ -21,8 +21,10 @@ CERTIFICATE_DAYS = 21
 """If a certificate expires in fewer days, it should already have been renewed."""
 NO_SUCH_PATH = "/smoke-test-no-such-path"
 
-_NO_SIGNATURE = "phones, pages and the SDKs' credentials_uri cannot sign requests"
-_POST_ONLY = "aliyun-fc2 sends only a signed POST; without FC2 the trigger's own URL can be checked"
+_NO_SIGNATURE = (
+    "SIGN=1 is set, but phones, pages and SDKs with a credentials_uri cannot sign requests"
+)
+_POST_ONLY = "aliyun-fc2 sends only signed POSTs; to check this, give the trigger's URL without FC2"
 
 
 @dataclass
@@ -135,7 +137,7 @@ def _address(session: Session) -> Finding:
 def _connection(session: Session) -> Finding:
     try:
         if session.options.fc2 is not None:
-            # aliyun-fc2 would try a dead address for half a minute.
+            # If nothing answers, aliyun-fc2 would repeat the connection for half a minute.
             certificate_end = wire.reach(session.options.address)
         else:
             certificate_end = session.token().certificate_end
@@ -168,9 +170,9 @@ def _members(session: Session) -> Finding:
     document = session.document()
     if _wants_login(session):
         return failed(
-            "the function needs a login (AUTH=jwt); add CALLER=alice if its JWT_SECRET is in .env "
-            "or the environment, or give a login as LOGIN in the environment (from make login, or "
-            "from your sign-in)"
+            "the function needs a login (AUTH=jwt). If its JWT_SECRET is in .env or the "
+            "environment, add CALLER=alice. If not, set LOGIN in the environment to a login from "
+            "`make login` or from your sign-in"
         )
     scope = document.get("Scope")
     where = (
@@ -232,8 +234,8 @@ def _credentials_uri(session: Session) -> Finding:
     left = contract.seconds_left(contract.read(reply), reply.ended)
     if left <= contract.BACK_END_SECONDS:
         return passed(
-            f"{left:.0f} s left; with less than {contract.BACK_END_SECONDS} s, back-end SDKs ask "
-            "again for each call: TOKEN_EXPIRE_TIME=3600 avoids that"
+            f"{left:.0f} s left; with less than {contract.BACK_END_SECONDS} s, back-end SDKs fetch "
+            "a new token for each call. Set TOKEN_EXPIRE_TIME=3600 to avoid this"
         )
     return passed(f"{left:.0f} s left")
 
@@ -243,7 +245,7 @@ def _preflight(session: Session) -> Finding:
     if other := _cannot_ask(session):
         return other
     if not origin:
-        return skipped("no ORIGIN; give a page's origin, like https://app.example.com")
+        return skipped("ORIGIN is not set; give the origin of a page, like https://app.example.com")
     reply = session.call("OPTIONS", headers=clients.preflight_headers(origin), login="")
     return judged(clients.preflight_faults(reply, origin), f"from {origin}")
 
@@ -253,7 +255,7 @@ def _page(session: Session) -> Finding:
     if other := _cannot_ask(session):
         return other
     if not origin:
-        return skipped("no ORIGIN")
+        return skipped("ORIGIN is not set")
     headers = {"Origin": origin, "Accept": "*/*"}
     if login:
         headers["Authorization"] = f"Bearer {login}"
@@ -293,7 +295,7 @@ def _methods(session: Session) -> Finding:
     options = session.call("OPTIONS", login="")
     if options.status != 200:
         faults.append(
-            f"OPTIONS: HTTP {options.status}, must be 200; is it one of the trigger's methods?"
+            f"OPTIONS: HTTP {options.status}, must be 200; is OPTIONS one of the trigger's methods?"
         )
     return judged(faults, "GET, POST, HEAD, OPTIONS, any query, /sts/")
 
@@ -310,9 +312,11 @@ def _logins(session: Session) -> Finding:
     login = session.options.login
     if not login:
         if contract.token_faults(session.document()):
-            return skipped("there is no token to compare with others")
+            return skipped(
+                "the function gave no token without a login, so there is nothing to check"
+            )
         if session.options.sign or session.options.fc2 is not None:
-            return skipped("LOGIN is not set; the trigger checks the signature")
+            return skipped("LOGIN is not set; the trigger checks signatures instead of logins")
         return warned("AUTH=anonymous: anyone who knows the URL gets a token")
     faults = []
     for name, forged in (("none", ""), *_forgeries(login)):
@@ -321,7 +325,10 @@ def _logins(session: Session) -> Finding:
             faults.append(f"the function gives a token without a valid login ({name})")
         else:
             faults += [f"{name}: {fault}" for fault in contract.failure_faults(reply, 401)]
-    return judged(faults, "refused: no login, an altered login, an unsigned login")
+    return judged(
+        faults,
+        "calls without a login, with an altered login and with an unsigned login are refused",
+    )
 
 
 def _unsigned(session: Session) -> Finding:
@@ -336,17 +343,19 @@ def _unsigned(session: Session) -> Finding:
     except NotADocument:
         given = False
     if given:
-        return failed("a token is given without signature: the trigger's authType is not function")
+        return failed(
+            "a call without a signature got a token: set the trigger's authType to `function`"
+        )
     return passed(f"refused with HTTP {reply.status}")
 
 
 def _answer_time(session: Session) -> Finding:
     first, *others = [reply.seconds for reply in session.replies]
     slowest = max(others, default=first)
-    times = f"the first {first:.2f} s, the slowest after it {slowest:.2f} s"
+    times = f"the first answer {first:.2f} s, the slowest later answer {slowest:.2f} s"
     if max(first, slowest) > ANSWER_SECONDS:
         return failed(
-            f"{times}: must be within {ANSWER_SECONDS:g} s, because Android's uploads wait for it"
+            f"{times}: must be at most {ANSWER_SECONDS:g} s, because uploads on Android wait for it"
         )
     return passed(times)
 

@@ -100,7 +100,7 @@ def preflight_faults(reply: Reply, origin: str) -> list[str]:
 
 
 def page_faults(reply: Reply, origin: str) -> list[str]:
-    """Return the faults that prevent a page of `origin` from reading the answer, and the server's
+    """Return the faults that prevent a page of `origin` from reading the answer or the server's
     time."""
     faults = _origin_faults(reply, origin)
     if not _listed(reply, "Access-Control-Expose-Headers") & {"date", "*"}:
@@ -108,7 +108,7 @@ def page_faults(reply: Reply, origin: str) -> list[str]:
     if reply.header("Access-Control-Allow-Origin") == origin and "origin" not in _listed(
         reply, "Vary"
     ):
-        faults.append("Vary lacks Origin: a cache would give one page's answer to another")
+        faults.append("Vary lacks Origin: a cache could give one page the answer for another page")
     return faults
 
 
@@ -124,7 +124,7 @@ def _origin_faults(reply: Reply, origin: str) -> list[str]:
     faults = []
     allowed = reply.header("Access-Control-Allow-Origin")
     if allowed is None:
-        faults.append(f"no Access-Control-Allow-Origin for {origin}: is it in ALLOWED_ORIGINS?")
+        faults.append(f"no Access-Control-Allow-Origin for {origin}: does ALLOWED_ORIGINS have it?")
     elif allowed not in ("*", origin):
         faults.append("Access-Control-Allow-Origin names another origin")
     if reply.header("Access-Control-Allow-Credentials") is not None:
@@ -149,7 +149,7 @@ def _faults(body: bytes, now: float, *, unparseable: str) -> list[str]:
     elif contract.is_stamp(expiration):
         left = contract.seconds_left(document, now)
         if left <= contract.MIN_LEFT_SECONDS:
-            faults.append(f"{left:.0f} s left: it fetches a new token for each request")
+            faults.append(f"{left:.0f} s left: the SDK fetches a new token for each request")
     return faults
 
 
@@ -165,7 +165,7 @@ def _unpacked(reply: Reply) -> bytes:
     encoding = (reply.header("Content-Encoding") or "").lower()
     if encoding not in ("gzip", "deflate"):
         return reply.body
-    # With 32, zlib decides by the header between gzip and zlib.
+    # With 32, zlib detects from the header whether the format is gzip or zlib.
     return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(reply.body, 1 << 20)
 
 

@@ -1,7 +1,7 @@
 """Pure functions that check what every client demands of the token URL's answer.
 
 Each function returns the faults in words, without quoting a token. clients.py has the demands of
-single clients. The facts beside each rule were seen in real clients: Android 2.9.20, iOS 2.11.1,
+single clients. The facts for each rule were seen in real clients: Android 2.9.20, iOS 2.11.1,
 ali-oss 6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
 """
 
@@ -41,8 +41,8 @@ _LONG_LIVED = r"(?<![A-Za-z0-9+/=_-])LTAI[A-Za-z0-9]{6,}"
 
 
 class NotADocument(Exception):
-    """Raised when the body of an answer is not a JSON object. The message says what it seems to
-    be."""
+    """Raised when the body of an answer is not a JSON object. The message says what the body
+    seems to be."""
 
 
 def read(reply: Reply) -> Document:
@@ -53,23 +53,23 @@ def read(reply: Reply) -> Document:
 def parse(body: bytes) -> Document:
     """Read a JSON object in UTF-8. No name may occur twice, and there may be no byte order mark."""
     if body.startswith(b"\xef\xbb\xbf"):
-        raise NotADocument("it begins with a byte order mark, which JSON parsers refuse")
+        raise NotADocument("the body begins with a byte order mark, which JSON parsers refuse")
     if body.startswith(b"\x1f\x8b"):
-        raise NotADocument("it is compressed, but the client did not ask for compression")
+        raise NotADocument("the body is compressed, but the client did not ask for compression")
     if body.lstrip()[:1] == b"<":
-        raise NotADocument("it is HTML or XML, not JSON")
+        raise NotADocument("the body is HTML or XML, not JSON")
     try:
         document = json.loads(body, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         what = "is empty" if not body.strip() else "is not JSON"
         raise NotADocument(f"the body {what}") from None
     if not isinstance(document, dict):
-        raise NotADocument("it is not a JSON object, and iOS crashes on an array")
+        raise NotADocument("the body must be a JSON object: iOS crashes on an array")
     return document
 
 
 def header_faults(reply: Reply, real_status: int = 200) -> list[str]:
-    """Check the status and headers for all clients. The status of an error answer may be its
+    """Check the status and headers for all clients. The HTTP status must be 200 or
     `real_status`."""
     faults = []
     if reply.status not in (200, real_status):
@@ -96,7 +96,7 @@ def token_faults(document: Document) -> list[str]:
     faults = []
     status = document.get("StatusCode")
     if status != 200 or not isinstance(status, int):
-        faults.append("StatusCode must be the number 200: Android and iOS compare it")
+        faults.append("StatusCode must be the number 200, which Android and iOS expect")
     for name in CREDENTIALS:
         fault = _text_fault(document, name)
         if fault:
@@ -118,7 +118,9 @@ def token_faults(document: Document) -> list[str]:
     others = sorted(name for name in document if name not in MEMBERS)
     if others:
         named = ", ".join(repr(name[:40]) for name in others[:5])
-        faults.append(f"{named} at the top: ali-oss reads it as its own option; move it to Scope")
+        faults.append(
+            f"{named} must not be at the top: ali-oss reads it as an option. Move it to Scope"
+        )
     return faults
 
 
@@ -158,7 +160,8 @@ def key_faults(reply: Reply, document: Document) -> list[str]:
 
 
 def clock_faults(reply: Reply, document: Document) -> list[str]:
-    """Compare LastUpdated (the function's clock) and Date (the platform's) with this clock."""
+    """Compare LastUpdated (the function's clock) and Date (the platform's clock) with the clock of
+    this machine."""
     faults = []
     clocks = {"LastUpdated": document.get("LastUpdated"), "Date": reply.header("Date")}
     for name, value in clocks.items():
@@ -182,7 +185,7 @@ def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
     if abs(skew) <= SKEW_SECONDS:
         return None
     side = "ahead of" if skew > 0 else "behind"
-    return f"{name} is {abs(skew):.0f} s {side} this machine's clock: one of the two is wrong"
+    return f"{name} is {abs(skew):.0f} s {side} this machine's clock: one of the clocks is wrong"
 
 
 def failure_faults(reply: Reply, status: int) -> list[str]:
@@ -199,15 +202,15 @@ def failure_faults(reply: Reply, status: int) -> list[str]:
         if not isinstance(document.get(name), str) or not document[name]:
             faults.append(f"{name} must be text that is not empty")
     if document.get("Code") == "Success":
-        faults.append('Code is "Success" in an error answer')
+        faults.append('Code must not be "Success" in an error answer')
     given = [name for name in (*CREDENTIALS, "Expiration") if name in document]
     if given:
-        faults.append(f"{', '.join(given)} in an error answer")
+        faults.append(f"{', '.join(given)} must not be in an error answer")
     return faults
 
 
 def refusal_of(document: Document) -> str | None:
-    """Return the code and message if the answer is an error of the function, else None."""
+    """Return the code and message if the answer is an error of the function, otherwise None."""
     code, message = document.get("ErrorCode"), document.get("ErrorMessage")
     if code is None and message is None:
         return None
@@ -231,7 +234,7 @@ def stamp(value: Any) -> float:
 
 
 def http_date(value: object) -> float | None:
-    """Return the unix time of an HTTP Date header, None if it is malformed."""
+    """Return the unix time of an HTTP Date header, or None if it is malformed."""
     if not isinstance(value, str):
         return None
     try:
@@ -283,7 +286,7 @@ def _stamp_fault(value: object) -> str:
     if re.fullmatch(_STAMP[:-1] + r"\.[0-9]+Z?", value):
         return "has a fraction of a second: iOS then fetches a new token for each request"
     if re.fullmatch(_STAMP[:-1] + r"[+-][0-9:]+", value):
-        return "has an offset, which Android ignores, so it uses the token for hours too long"
+        return "has an offset, which Android ignores: it may use the token hours after it expired"
     if re.fullmatch(_STAMP[:-1], value):
         return "lacks the Z: it must be UTC"
     return "must be exactly like 2026-11-23T03:15:11Z; Android reads other forms as 30 s from now"

@@ -4,11 +4,12 @@ The package knows only the FC 2.0 API (2016-08-15, services and functions). wire
 on FC 3.0 over HTTPS. Version 2.5.2 has these problems, seen in its source and in runs:
 
 - If a GET, HEAD or OPTIONS is answered with 500, 502 or 504, aliyun-fc2 repeats the call six times,
-  with half a minute between the calls, and then raises. So only POST is used here.
-- It also repeats a refused connection six times. So wire.reach() tries the connection first.
+  with half a minute between the calls, and then raises. To avoid this, only POST is used here.
+- It also repeats a refused connection six times. To avoid this, wire.reach() connects first.
 - It logs to the root logger: API calls at ERROR with their headers, also the security token, and
-  HTTP calls at DEBUG. So logging is switched off during a call.
-- Its API calls raise JSONDecodeError for a 4xx that is not JSON. So `do_http_request` is used.
+  HTTP calls at DEBUG. To avoid this, logging is switched off during a call.
+- Its API calls raise JSONDecodeError for a 4xx that is not JSON. To avoid this, `do_http_request`
+  is used.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from token_service.settings.values import AccessKey
 
 def sender(address: Address, service: str, function: str, key: AccessKey) -> Send:
     """Return a function that sends a Call as a POST. The function raises NoAnswer."""
-    # The import is here, because fc2 imports requests, which no other check needs.
+    # The import is here, because fc2 imports `requests`, which no other check needs.
     from fc2 import Client
 
     client = Client(
@@ -44,16 +45,16 @@ def sender(address: Address, service: str, function: str, key: AccessKey) -> Sen
                     service,
                     function,
                     call.path,
-                    # By default, requests asks for gzip, and decompresses the answer.
+                    # By default, the library `requests` asks for gzip, and decompresses the answer.
                     headers={**call.headers, "accept-encoding": "identity"},
                     params=dict(call.query),
                     body=call.body,
                 )
         except (OSError, ValueError) as error:
-            # Errors of requests are OSErrors. Their text is not quoted, because it may contain the
-            # URL with a login.
+            # The errors of `requests` are OSErrors. Their text is not quoted, because it may
+            # contain the URL with a login.
             raise NoAnswer(f"aliyun-fc2 got no answer ({type(error).__name__})") from None
-        # aliyun-fc2 follows redirects, but clients do not, so use the first answer.
+        # Clients do not follow redirects, but aliyun-fc2 does, so use the first answer.
         first = answer.history[0] if answer.history else answer
         return Reply(
             status=first.status_code,

@@ -69,7 +69,9 @@ def read_options(env: Mapping[str, str]) -> Options:
         key=_key(env),
     )
     if options.acl and not options.upload:
-        raise UsageError("ACL=1 needs UPLOAD=1: it uploads an object and tries to make it public")
+        raise UsageError(
+            "ACL=1 needs UPLOAD=1, because it uploads an object and tries to make it public"
+        )
     if options.sign and options.fc2:
         raise UsageError("SIGN is only for FC 3.0: with FC2, aliyun-fc2 signs the calls")
     if (options.sign or options.fc2) and options.key is None:
@@ -103,7 +105,7 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "access_token" in query:
         raise UsageError(f"{name} must not contain access_token; give the login as LOGIN")
-    # A token URL may include its route.
+    # A token URL may end with the route /sts.
     base = parts.path.rstrip("/").removesuffix("/sts")
     host = (parts.hostname or "").lower()
     return Address(
@@ -112,19 +114,21 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
 
 
 def _login(env: Mapping[str, str]) -> str:
-    """Return LOGIN, or a login for CALLER made with JWT_SECRET. No login is made without CALLER,
-    because the host of URL sees the login."""
+    """Return LOGIN, or a login for CALLER made with JWT_SECRET. A login is made only if CALLER is
+    set, because the login is sent to the host of URL."""
     login = env.get("LOGIN", "").strip()
     if env.get("CALLER", "").strip():
         if login:
-            raise UsageError("LOGIN and CALLER are both set; give only one: CALLER makes a login")
+            raise UsageError(
+                "LOGIN and CALLER are both set; give only one, because CALLER makes a login"
+            )
         try:
             return issue(env).login
         except ServiceError as error:
             raise UsageError(error.message) from None
     if not re.fullmatch("[!-~]*", login) or len(login) > MAX_LOGIN_CHARACTERS:
         raise UsageError(
-            f"LOGIN must be one login (a JWT): printable, at most {MAX_LOGIN_CHARACTERS} characters"
+            f"LOGIN must be one JWT of at most {MAX_LOGIN_CHARACTERS} printable characters"
         )
     return login
 
@@ -137,7 +141,7 @@ def _origin(origin: str) -> str:
     if not sound:
         raise UsageError(
             "ORIGIN must be one origin as browsers send it, like https://app.example.com or "
-            "capacitor://localhost, without path"
+            "capacitor://localhost, without a path"
         )
     return origin
 

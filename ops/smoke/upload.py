@@ -2,8 +2,8 @@
 
 It uses the real `oss2`, with signature version 4. Every object key that it writes begins with
 "smoke-test-" and ends with random digits, so the operator's objects are safe. A token cannot delete
-objects, because no policy template allows oss:DeleteObject. So the objects stay if the operator's
-own key does not delete them.
+objects, because no policy template allows oss:DeleteObject. The objects are deleted only if the
+operator's own key is set.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ UNREACHED = "OSS cannot be reached"
 DENIED = "AccessDenied"
 """OSS's code for a refusal by a policy or an ACL."""
 EMULATORS_HOST = "10.0.2.2"
-"""The address at which an Android emulator reaches its machine (Android's documentation)."""
+"""The address at which an Android emulator reaches the machine on which it runs (Android's
+documentation)."""
 CLOSED = "PublicEndpointForbidden"
 """OSS's code for a call at the public endpoint that the account may not use (vendor documentation,
 EC 0048-00000401)."""
@@ -42,7 +43,7 @@ _SAYS_NOTHING_OF_POLICIES = {
     UNREACHED: "no upload reached OSS",
     CLOSED: "OSS refuses data calls at this endpoint",
 }
-"""Why the checks of neighbours are left out, by the result of the upload."""
+"""The reason to leave out the checks of neighbours, for each of these results of the upload."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Target:
 def check_upload(
     token: Document, key: AccessKey | None, *, is_insert_only: bool = False
 ) -> list[Check]:
-    """Upload twice, try the neighbours, and clean up. Returns six lines. Never raises.
+    """Upload twice, try prefixes that must be closed (neighbours), and clean up. Returns six lines.
+    Never raises.
 
     `is_insert_only`: OVERWRITE=no is set, so the second upload must be refused.
     """
@@ -111,7 +113,7 @@ def neighbours(prefix: str, mark: str) -> tuple[str, ...]:
     """Return prefixes that a token for `prefix` must not open.
 
     These are a sibling folder, a prefix with the same beginning, and the root of the bucket. A
-    policy without the last slash would open the second one.
+    policy without the last slash would open the prefix with the same beginning.
     """
     parent, _, _ = prefix.rstrip("/").rpartition("/")
     above = f"{parent}/" if parent else ""
@@ -129,8 +131,8 @@ def _upload(target: Target, key: str, refusal: str | None) -> Finding:
     if refusal == CLOSED:
         return failed(
             f"{refusal}: in mainland China the public endpoint is closed to accounts that began "
-            "to use OSS on 2025-03-20 or later; bind a domain of your own to the bucket, and set "
-            "it as OSS_ENDPOINT (docs/deploy.md, A domain for the bucket)"
+            "to use OSS on 2025-03-20 or later. Bind your own domain to the bucket, and set "
+            "OSS_ENDPOINT to this domain (docs/deploy.md, A domain for the bucket)"
         )
     return failed(f"OSS refused the upload under the token's own prefix: {refusal}")
 
@@ -146,7 +148,7 @@ def _overwrite(bucket: oss2.Bucket, written: list[str], is_insert_only: bool) ->
         return failed(f"cannot be judged: {refusal}")
     if is_insert_only:
         return failed(
-            "OVERWRITE=no, but a token replaced an object: the bucket has no rule against "
+            "OVERWRITE=no is set, but a token replaced an object: the bucket has no rule against "
             "overwriting, or it has versioning (docs/deploy.md, Insert-only)"
         )
     return passed("a token may replace an object that it uploaded, as OVERWRITE=yes says")
@@ -173,7 +175,7 @@ def _advice(host: str, reason: str, *, is_cname: bool) -> str:
         line = f'add the line "127.0.0.1 {host}" to /etc/hosts'
         return f": {line} (docs/sandbox.md, An account of today)"
     if reason == wire.UNRESOLVED and is_cname:
-        return f": is the CNAME record there? {page}"
+        return f": does the CNAME record exist? {page}"
     if reason.startswith(wire.UNTRUSTED) and is_cname:
         return f"; does OSS have a certificate for {host}? {page}"
     return ""
@@ -187,7 +189,9 @@ def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -
         if refusal is None:
             written.append(key)
         faults += _faults(refusal, f"the token may write {key}")
-    return judged(faults, "refused: another folder, same beginning, root of the bucket")
+    return judged(
+        faults, "refused: another folder, a prefix with the same beginning, the root of the bucket"
+    )
 
 
 def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
@@ -197,7 +201,9 @@ def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
         key = f"{prefix}{mark}.txt"
         refusal = refusal_of(partial(bucket.get_object, key))
         faults += _faults(refusal, f"the token may read {key}")
-    return judged(faults, "refused: another folder, same beginning, root of the bucket")
+    return judged(
+        faults, "refused: another folder, a prefix with the same beginning, the root of the bucket"
+    )
 
 
 def _list(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
@@ -205,7 +211,9 @@ def _list(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
     for prefix in neighbours(target.prefix, mark):
         refusal = refusal_of(partial(bucket.list_objects_v2, prefix, max_keys=1))
         faults += _faults(refusal, f"the token may list {prefix or 'the whole bucket'}")
-    return judged(faults, "refused: another folder, same beginning, whole bucket")
+    return judged(
+        faults, "refused: another folder, a prefix with the same beginning, the whole bucket"
+    )
 
 
 def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Finding:
@@ -215,14 +223,14 @@ def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Findi
     left = " and ".join(written)
     if key is None:
         return warned(
-            f"{left} stays in {target.bucket}: a token cannot delete. To delete it, put your own "
-            "key into the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET)"
+            f"{left} stays in {target.bucket}: a token cannot delete it. To delete it, put your "
+            "own key into the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET)"
         )
     bucket = bucket_of(target, key_auth(key))
     for name in written:
         refusal = refusal_of(partial(bucket.delete_object, name))
         if refusal is not None:
-            return warned(f"{left} stays in {target.bucket}: your own key was refused: {refusal}")
+            return warned(f"{left} stays in {target.bucket}: OSS refused your own key: {refusal}")
     return passed("deleted with the operator's own key")
 
 
@@ -233,7 +241,7 @@ def refusal_of(use: Callable[[], object]) -> str | None:
     except oss2.exceptions.ServerError as error:
         return str(error.code or f"HTTP {error.status}")
     except (oss2.exceptions.RequestError, OSError):
-        # requests raises its own kind of OSError if an error answer is cut off.
+        # The library `requests` raises an OSError of its own if an error answer is cut off.
         return UNREACHED
     except oss2.exceptions.InconsistentError:
         return "the checksum in OSS's answer does not match the data"
@@ -281,9 +289,9 @@ def bucket_of(target: Target, auth: Any) -> oss2.Bucket:
 
 
 def _endpoint_fault(endpoint: str) -> str | None:
-    fault = "nothing is sent, because Scope.Endpoint is not https or loopback: must be https://…"
+    fault = "nothing is sent, because Scope.Endpoint must be https://… or a loopback address"
     try:
-        # oss2 would add http:// to a bare name.
+        # oss2 would add http:// to a name without a scheme.
         parts = urlsplit(endpoint)
     except ValueError:
         return fault
@@ -291,7 +299,7 @@ def _endpoint_fault(endpoint: str) -> str | None:
     sound = parts.scheme == "https" or (parts.scheme == "http" and loopback)
     if parts.hostname == EMULATORS_HOST:
         return (
-            f"Scope.Endpoint is {endpoint}: only an Android emulator reaches this machine at this "
-            "address; to try uploads, start the sandbox without this OSS_ENDPOINT"
+            f"Scope.Endpoint is {endpoint}. Only an Android emulator reaches this machine at this "
+            "address. To try uploads from here, start the sandbox without this OSS_ENDPOINT"
         )
     return None if sound else fault

@@ -22,10 +22,10 @@ GIVE_UP_SECONDS = 10.0
 """The time limit for a whole exchange. It is twice the limit for an answer, so that a late answer
 still arrives."""
 LOOK_UP_SECONDS = 3.0  # time limit for looking up a name in DNS; our own choice
-MAX_ANSWER_BYTES = 1024 * 1024  # of one answer; more is not read
+MAX_ANSWER_BYTES = 1024 * 1024  # the limit for one answer
 UNRESOLVED = "the name cannot be resolved"
 UNTRUSTED = "the certificate cannot be trusted"
-"""Beginnings of NoAnswer's messages."""
+"""Some messages of NoAnswer begin with these texts."""
 
 
 class NoAnswer(Exception):
@@ -80,8 +80,8 @@ class Reply:
     """An answer exactly as it came. The body is not decompressed.
 
     `began` is the start in unix seconds, by this machine's clock. `seconds` is the time of the
-    whole exchange, and `connect_seconds` the part of it before the request. `certificate_end` is
-    the time when the server's certificate expires, in unix seconds.
+    whole exchange, and `connect_seconds` is the time before the request was sent. `certificate_end`
+    is the time when the server's certificate expires, in unix seconds.
     """
 
     status: int
@@ -121,7 +121,7 @@ def send(address: Address, call: Call) -> Reply:
             expired.set()
             # The socket may already be closed, because its own timeout has the same length.
             with contextlib.suppress(OSError):
-                # SSLSocket's own shutdown would break the TLS state of the reader.
+                # SSLSocket's own shutdown would break the TLS state of the thread that reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
         # A socket's timeout applies to each read, so a slow answer could take for ever.
@@ -181,7 +181,7 @@ def unresolved(host: str) -> str:
 
 
 def _late() -> str:
-    return f"no complete answer within {GIVE_UP_SECONDS:g} s; Android would wait without limit"
+    return f"no complete answer within {GIVE_UP_SECONDS:g} s, and Android would wait for ever"
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:

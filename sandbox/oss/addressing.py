@@ -2,8 +2,8 @@
 decides.
 
 Real OSS accepts only the bucket in the host's first label, or a domain that is bound to the bucket
-(CNAME). On a laptop such names do not resolve, so the SDKs put the bucket first in the path (path
-style).
+(CNAME). On a laptop these host names do not resolve, so the SDKs put the bucket first in the path
+(path style).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def readings(
     the service or another bucket, even if its path begins with the name of another bucket.
 
     `raw_path` is as sent, not decoded. SDKs write "/" in a key either raw or as %2F, so the path is
-    split at the first raw "/" and decoded once. Known buckets come before unknown ones. Unknown
-    buckets are needed to create a bucket and for a correct NoSuchBucket. Raises OssError with
-    InvalidBucketName if no reading names a bucket, or with InvalidObjectName.
+    split at the first raw "/" and decoded once. Known buckets come before unknown ones. A reading
+    with an unknown bucket is needed to create a bucket, and to answer NoSuchBucket. Raises OssError
+    with InvalidBucketName if no reading names a bucket, or with InvalidObjectName.
     """
     whole = raw_path.removeprefix(b"/")
     bound = cnames.get(host_name(host))

@@ -45,8 +45,8 @@ from sandbox.oss.responses import common_headers, empty, error_response
 from sandbox.oss.room import is_full
 from sandbox.oss.storage import READ_BYTES, ObjectInfo, Staged, Storage
 
-MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # of XML or JSON in a body; the sandbox's own limit
-MAX_QUERY_PARAMETERS = 200  # of one request; the sandbox's own limit
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024  # size of an XML or JSON body (the sandbox's own limit)
+MAX_QUERY_PARAMETERS = 200  # parameters of one request (the sandbox's own limit)
 # Maximum bytes that are read after a refusal, so that the client does not miss the answer.
 _DRAIN_BYTES = 64 * 1024 * 1024
 
@@ -82,7 +82,8 @@ def create_app(
 
     `region` is like cn-hangzhou. `default_bucket` is used if neither host nor path names a bucket.
     `clock` returns unix seconds. Without a `callback_signer`, callbacks are refused as not
-    implemented. `takes_v1`, `cnames`, `is_public_closed` and `callback_urls` are those of Site.
+    implemented. `takes_v1`, `cnames`, `is_public_closed` and `callback_urls` mean the same as in
+    Site.
     """
     site = Site(
         storage,
@@ -243,7 +244,7 @@ def _accepted(
     if needs_bucket and site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
     check_endpoint(call, operation.name, site)
-    # A document may name more accesses. They are known only after the document has been read.
+    # A document may name more accesses, so its operation is authorized after the document is read.
     if operation.body is not Body.DOCUMENT:
         authorize(call, operation.needs(call, b""), site)
     with_callback = operation.name in WITH_CALLBACK

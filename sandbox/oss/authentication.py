@@ -43,28 +43,30 @@ from sandbox.oss.signatures import (
     v4_string_to_sign,
 )
 
-MAX_SKEW_SECONDS = 15 * 60  # how far a request's time may be from now (vendor documentation)
-MAX_V4_EXPIRES = 7 * 24 * 3600  # seconds of x-oss-expires (vendor documentation)
+MAX_SKEW_SECONDS = 15 * 60  # largest clock skew of a request (vendor documentation)
+MAX_V4_EXPIRES = 7 * 24 * 3600  # largest x-oss-expires (vendor documentation)
 
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _TIMESTAMP_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _V1_QUERY = ("OSSAccessKeyId", "Signature")
 _V4_QUERY = ("x-oss-signature-version", "x-oss-credential", "x-oss-signature")
-# The fields of a V1 form, each with the EC if it is missing. They must come together.
+# The fields of a V1 form, each with the EC that OSS reports if it is missing. A form needs all
+# three.
 _V1_FIELDS = {"ossaccesskeyid": "", "policy": "0002-00000702", "signature": "0002-00000703"}
 
 
 class _Place(NamedTuple):
-    """A place for a V4 credential, and how OSS refuses a wrong region there."""
+    """One place where a request may have a V4 credential, and how OSS refuses a wrong region
+    there."""
 
     argument: str
     region: str
     region_ec: str
-    # The EC of all other faults in the scope.
+    # The EC of all faults in the scope other than a wrong region.
     ec: str = ""
 
 
-# These texts are from the vendor's page of each EC. A URL and a form have the same text.
+# The texts are from the vendor's page of each EC. A URL and a form have the same text.
 _REGION = "The signing region in credential is invalid."
 _IN_HEADER = _Place(
     "Credential", "Invalid signing region in Authorization header.", "0002-00000226"
@@ -75,7 +77,7 @@ _IN_FORM = _Place("x-oss-credential", _REGION, "0002-00000715", "0002-00000710")
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A request as it arrived. `raw_query` keeps whether an empty value was sent as "name="."""
+    """A request as it arrived. `raw_query` also says whether an empty value was sent as "name="."""
 
     method: str
     headers: Mapping[str, str]
@@ -94,7 +96,8 @@ class _Attempt:
 
 @dataclass(frozen=True)
 class _Claim:
-    """The identity that a request claims; `attempts` are computed with the secret when needed."""
+    """The identity that a request claims. `attempts` computes, with a secret, the signatures that
+    would prove the claim."""
 
     access_key_id: str
     security_token: str | None
@@ -185,7 +188,7 @@ def _form_claim(fields: Mapping[str, str], site: Site) -> _Claim | None:
         return _v4_form(fields, site)
     for name, ec in _V1_FIELDS.items():
         if not fields.get(name):
-            message = "OSSAccessKeyId, policy and Signature must come together, none of them empty."
+            message = "A form needs OSSAccessKeyId, policy and Signature, and none may be empty."
             raise invalid_argument(message, name, ec=ec)
     text, signature = fields["policy"], fields["signature"]
 
@@ -230,7 +233,7 @@ def _v1_query(request: SignedRequest, site: Site) -> _Claim:
     expires = _query_value(request, "Expires")
     if not re.fullmatch("[0-9]{1,18}", expires):
         raise invalid_argument("Expires must be a number of seconds.", "Expires", expires)
-    # This is checked before the signature, as in OSS.
+    # Expires is checked before the signature, as in OSS.
     if int(expires) < site.clock():
         raise _expired(int(expires), site)
     return _v1_claim(
@@ -358,7 +361,8 @@ def _v4_claim(
 
 
 def _scope(credential: str, timestamp: str, site: Site, place: _Place) -> V4Scope:
-    """Check the scope that follows the key in `credential`; `timestamp` has either date form."""
+    """Check the scope that follows the key in `credential`. `timestamp` has the form of x-oss-date
+    or of a Date header."""
     day = time.strftime("%Y%m%d", time.gmtime(_any_date(timestamp)))
     scope = V4Scope(day, site.region)
     _, _, found = credential.partition("/")
@@ -367,8 +371,8 @@ def _scope(credential: str, timestamp: str, site: Site, place: _Place) -> V4Scop
         is_region = len(parts) == 4 and parts[1] != site.region
         said, ec = (f"{place.region} ", place.region_ec) if is_region else ("", place.ec)
         raise invalid_argument(
-            f"{said}The credential's scope must be {scope}: the day of the request, this region, "
-            "oss, aliyun_v4_request.",
+            f"{said}The credential's scope must be {scope} (the day of the request, this region, "
+            "oss and aliyun_v4_request).",
             place.argument,
             credential,
             ec,

@@ -24,10 +24,11 @@ _OPEN_TO_ALL = {
 
 
 def authorize(call: Call, needs: Iterable[Need], site: Site) -> None:
-    """Raise AccessDenied unless all accesses of the call are allowed.
+    """Raise AccessDenied if an access of the call is not allowed.
 
-    The decision does not depend on whether an object exists, unless its ACL opens it. So a refusal
-    does not reveal whether an object exists.
+    An object is looked up only for its own ACL. If there is no object, the ACL of the bucket
+    decides, as for an object without its own ACL. Therefore a refusal does not reveal whether an
+    object exists.
     """
     for need in needs:
         refusal = _refusal(call, call.identity, need, site)

@@ -199,5 +199,5 @@ def _owner(site: Site) -> list[tuple[str, str]]:
 
 def _check_acl(acl: str) -> None:
     if acl not in BUCKET_ACLS:
-        message = f"no such bucket access control exists; known are {', '.join(BUCKET_ACLS)}"
+        message = f"no such bucket access control exists; use one of {', '.join(BUCKET_ACLS)}"
         raise invalid_argument(message, "x-oss-acl", acl)

@@ -18,11 +18,11 @@ from sandbox.oss.storage import Storage
 class Site:
     """The OSS of one region. `default_bucket` is used if a URL names no bucket.
 
-    Without a `callback_signer` OSS sends no callbacks. With `takes_v1` it accepts signature V1, as
+    Without a `callback_signer` OSS sends no callbacks. With `takes_v1` OSS accepts signature V1, as
     for old buckets of old accounts. `cnames` maps each domain that is bound to a bucket (a host
-    name in lower case, without a port) to this bucket. With `is_public_closed` all other hosts
-    refuse data calls (public_endpoint.py). Callbacks are sent only to `callback_urls`. If this is
-    None, they may be sent to all loopback addresses.
+    name in lower case, without a port) to this bucket. With `is_public_closed`, data calls through
+    a host that is not in `cnames` are refused (public_endpoint.py). Callbacks are sent only to
+    `callback_urls`. If `callback_urls` is None, callbacks may be sent to all loopback addresses.
     """
 
     storage: Storage
@@ -79,13 +79,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Need:
-    """An action on a target that must be allowed to a request. `context` is that of ram.Access."""
+    """One access that a request needs: an action on a target. `context` means the same as in
+    ram.Access."""
 
     action: str
     target: Target
     context: Mapping[str, str] = field(default_factory=dict)
 
     def resource(self, account_id: str) -> str:
-        """The target as policies name it; OSS's service as a whole is "*"."""
+        """The name of the target in policies. Policies name the OSS service itself "*"."""
         path = f"{self.target.bucket}/{self.target.key}" if self.target.key else self.target.bucket
         return f"acs:oss:*:{account_id}:{path or '*'}"

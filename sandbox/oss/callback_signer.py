@@ -1,7 +1,7 @@
 """The RSA key with which OSS signs its callbacks.
 
 The sandbox has its own key. The signature follows the vendor's documentation. The vendor's sample
-for production verifies signatures in this way.
+for an application server verifies signatures in the same way.
 """
 
 from __future__ import annotations

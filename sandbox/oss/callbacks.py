@@ -20,8 +20,8 @@ from sandbox.oss.call import Site
 from sandbox.oss.encoded import decode_base64, parse_json
 from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
-MAX_PARAMETER_BYTES = 5 * 1024  # of the callback, and of its variables
-MAX_URLS = 5  # in one callbackUrl, separated by semicolons
+MAX_PARAMETER_BYTES = 5 * 1024  # size of each parameter: callback, callback-var
+MAX_URLS = 5  # URLs in one callbackUrl, separated by semicolons
 IMAGE_VARIABLES = ("imageInfo.height", "imageInfo.width", "imageInfo.format")
 SYSTEM_VARIABLES = (
     *("bucket", "object", "etag", "size", "mimeType", "crc64", "contentMd5"),
@@ -82,7 +82,7 @@ def requested(headers: Mapping[str, str], query: Mapping[str, str]) -> Callback 
     """Return the callback that headers or query ask for. Raises InvalidArgument."""
     in_headers, in_query = names_in(headers, {}), names_in({}, query)
     if in_headers and in_query:
-        message = f"{in_headers[0]} and the parameter {in_query[0]} must not come together."
+        message = f"{in_headers[0]} and the parameter {in_query[0]} must not be sent together."
         raise invalid_argument(message, in_query[0], ec="0007-00000027")
     text = headers.get("x-oss-callback", query.get("callback", ""))
     custom = headers.get("x-oss-callback-var", query.get("callback-var", ""))
@@ -99,7 +99,7 @@ def requested_by_form(
     names = names_in(headers, query)
     names += [name for name in ("x-oss-callback", "callback-var") if name in fields]
     if names:
-        message = "A form asks for a callback only by its fields callback and x:name."
+        message = "A form can ask for a callback only with its fields callback and x:name."
         raise invalid_argument(message, names[0])
     text = fields.get("callback", "")
     custom = {name: value for name, value in fields.items() if _CUSTOM.fullmatch(name)}
@@ -117,7 +117,7 @@ def check_callback(callback: Callback | None, site: Site) -> None:
         raise not_implemented("callbacks without a key to sign them")
     if site.callback_urls is not None:
         for url in callback.urls:
-            # Otherwise a stranger could reach every server on this machine.
+            # Without this check, a stranger could send requests to every server on this machine.
             if url.geturl() not in site.callback_urls:
                 message = "For clients in the network the sandbox calls only CALLBACK_URL."
                 raise invalid_argument(message, "callbackUrl", url.geturl())
@@ -163,11 +163,11 @@ def _custom(text: str) -> dict[str, str]:
     custom: dict[str, str] = {}
     for name, value in document.items():
         if not name.lower().startswith("x:"):
-            # The real OSS accepts such a name, although no body can use it
+            # The real OSS accepts a name without "x:", although no body can use it
             # (test_sign_url_with_callback of oss2).
             continue
         if not _CUSTOM.fullmatch(name) or not isinstance(value, str):
-            message = 'callback-var must be like {"x:name":"value"}, names in lower case.'
+            message = 'callback-var must be like {"x:name":"value"}, with names in lower case.'
             raise invalid_argument(message, "callback-var", name)
         custom[name] = value
     return custom
@@ -176,7 +176,8 @@ def _custom(text: str) -> dict[str, str]:
 def _document(
     text: str, name: str, too_long: str, not_base64: str, not_json: str
 ) -> dict[str, object]:
-    """Read a parameter. The last three arguments are the ECs of its possible faults."""
+    """Read a parameter. The last three arguments are the ECs of faults: too long, not base64, not
+    JSON."""
     if len(text) > MAX_PARAMETER_BYTES:
         message = f"The {name} parameter exceeds {MAX_PARAMETER_BYTES} bytes."
         raise invalid_argument(message, name, ec=too_long)

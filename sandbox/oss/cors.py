@@ -85,7 +85,8 @@ def parse_rules(body: bytes) -> str:
 
 
 def rules_content(stored: str) -> list[tuple[str, object]]:
-    """Return the stored rules as the content of GetBucketCors's document; empty without a rule.
+    """Return the stored rules as the content of GetBucketCors's document. It is empty if there is
+    no rule.
 
     Names of headers come back in lower case, as from real OSS (test_set_bucket_cors of
     aliyun-oss-go-sdk and oss2).
@@ -169,7 +170,8 @@ def _rule(element: ElementTree.Element, vary: bool) -> Rule:
     )
     if not origins or not methods or not set(methods) <= set(METHODS):
         raise malformed_xml(
-            f"a CORSRule needs AllowedOrigin, and AllowedMethod of {', '.join(METHODS)}"
+            "a CORSRule must have AllowedOrigin and AllowedMethod, and each AllowedMethod must be "
+            f"one of {', '.join(METHODS)}"
         )
     if len(ages) > 1:
         raise malformed_xml("MaxAgeSeconds must be one number")
@@ -178,7 +180,7 @@ def _rule(element: ElementTree.Element, vary: bool) -> Rule:
             message = "MaxAgeSeconds must be a number of seconds, from 0 to 999999999."
             raise invalid_argument(message, "MaxAgeSeconds", age)
     exposed = texts("ExposeHeader")
-    # These names are sent in a header of answers.
+    # Answers list these names in the header Access-Control-Expose-Headers.
     if not all(_HEADER_NAME.fullmatch(name) for name in exposed):
         raise malformed_xml("ExposeHeader must be a header's name")
     return Rule(

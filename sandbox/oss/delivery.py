@@ -1,8 +1,9 @@
 """Sends an upload callback within OSS's time limit, and checks the answer as OSS does.
 
 The headers, the limits and the reasons are from the vendor's documentation. If a server cannot be
-reached, the reason is the sandbox's own text. Each of several URLs has its own five seconds, which
-is not verified on the real OSS (assumption 18). The sandbox calls only loopback addresses.
+reached in time, the reason is the sandbox's own text. Each of several URLs has its own five
+seconds, which is not verified on the real OSS (assumption 18). The sandbox calls only loopback
+addresses.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sandbox.oss.errors import OssError
 
 LIMIT_SECONDS = 5
 """Seconds from the connection to the last byte of the answer."""
-MAX_ANSWER_BYTES = 1024 * 1024  # of a callback's answer (vendor documentation)
+MAX_ANSWER_BYTES = 1024 * 1024  # size of a callback's answer (vendor documentation)
 
 _READ_BYTES = 64 * 1024
 _PORTS = {"http": 80, "https": 443}

@@ -15,8 +15,8 @@ from sandbox.refusals import Refusal
 class OssError(Exception):
     """An error answer.
 
-    `details` are further elements of its XML (see xml.render). `refusal` is for the sandbox's user
-    and not part of the answer.
+    `details` are further elements of the error's XML (see xml.render). `refusal` is for the
+    sandbox's user and not part of the answer.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ def invalid_argument(message: str, name: str = "", value: str = "", ec: str = ""
 def v1_refused(region: str) -> OssError:
     """Make the refusal of signature V1. Its message says how to change to V4.
 
-    Status, code and text are the sandbox's own: OSS's answer to a refused V1 is not documented
-    (assumption 24).
+    Status, code and text are the sandbox's own, because OSS's answer to a refused V1 is not
+    documented (assumption 24).
     """
     message = (
         "Signature V1 is refused here, as it is for new accounts and new buckets. Sign with V4:",
         *client_signatures.lines(region),
-        "Others: see the vendor's guide from V1 to V4. To simulate an old bucket, which takes V1: "
-        "make run SIGNATURE_V1=1. (This answer is the sandbox's own.)",
+        "Others: see the vendor's guide from V1 to V4. To simulate an old bucket, which accepts "
+        "V1, start `make run SIGNATURE_V1=1`. (This answer is the sandbox's own.)",
     )
     return OssError(403, "SignatureV1Refused", "\n".join(message))
 
@@ -120,7 +120,7 @@ def no_such_key(key: str) -> OssError:
 
 
 def no_such_upload(upload_id: str) -> OssError:
-    """Make the refusal of a multipart upload that does not exist (any more).
+    """Make the refusal of a multipart upload that does not exist, or no longer exists.
 
     UploadPart and UploadPartCopy have their own EC.
     """

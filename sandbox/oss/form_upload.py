@@ -1,7 +1,8 @@
 """Handles PostObject: a form is read, authenticated, authorized, and then executed.
 
-This is the same order as in app.py, but here all checked data are in the body. The sender and the
-authorization are known when the file begins. No byte of the file is written before that.
+This is the same order as in app.py, but here all checked data are in the body. The file is the last
+part of the body. The form is authenticated and authorized before the first byte of the file is
+written.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parses PostObject's form while it arrives, so that its file is never in memory as a whole.
+"""Parses PostObject's form while it arrives, so that the whole file is never in memory.
 
 form_policy.py checks what the form may hold, and authentication.py finds out who sends it. Limits
 and codes are from the vendor's documentation. A repeated field is refused, which is not verified
@@ -17,11 +17,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from sandbox.oss.errors import OssError, invalid_argument
 from sandbox.oss.objects import STORED_HEADERS, header_value
 
-MAX_NAME_BYTES = 8 * 1024  # of a field's name (vendor documentation)
-MAX_VALUE_BYTES = 2 * 1024 * 1024  # of a field's value (vendor documentation)
+MAX_NAME_BYTES = 8 * 1024  # size of a field's name (vendor documentation)
+MAX_VALUE_BYTES = 2 * 1024 * 1024  # size of a field's value (vendor documentation)
 MAX_FIELDS_BYTES = 8 * 1024 * 1024
 """Maximum bytes before the file."""
-MAX_FIELDS = 1000  # of one form; the sandbox's own limit
+MAX_FIELDS = 1000  # fields of one form (the sandbox's own limit)
 
 # The limit leaves room for a field name, a file name, and the syntax around them.
 _MAX_HEADER_BYTES = 24 * 1024

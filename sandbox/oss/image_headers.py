@@ -43,7 +43,8 @@ class _ObjectFile(io.RawIOBase):
 
 
 def image_variables(opened: OpenObject) -> dict[str, str | int]:
-    """Return the imageInfo variables of a callback; none if it is not an image."""
+    """Return the imageInfo variables of a callback. There are none if the object is not an
+    image."""
     file = io.BufferedReader(_ObjectFile(opened), 64 * 1024)
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -64,7 +65,7 @@ def image_variables(opened: OpenObject) -> dict[str, str | int]:
         MemoryError,
         struct.error,
         Image.DecompressionBombError,
-        # Pillow's warnings are raised if warnings are errors.
+        # Pillow's warnings are exceptions if Python runs with warnings as errors.
         Warning,
     ):
         return {}

@@ -1,8 +1,9 @@
 """Parses x-oss-process=image/... into values; images.py processes the image.
 
 Names, ranges, defaults and ECs are from the vendor's documentation (the pages of image processing,
-and of its error codes 0040-*). The message for a wrong value is from there too. All other messages
-are the sandbox's own texts. An EC of "" means that no page about the error was found.
+and of its error codes 0040-*). The message for a wrong value is from the documentation too. All
+other messages are the sandbox's own texts. An EC of "" means that no page about the error was
+found.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
-MAX_CHARACTERS = 4096  # of a whole x-oss-process; the sandbox's own limit
+MAX_CHARACTERS = 4096  # length of x-oss-process (the sandbox's own limit)
 MAX_ACTIONS = 16
 """Maximum number of actions. More actions are refused as too long (EC 0017-00000288). The number
 is not verified on the real OSS (assumption 20)."""
@@ -55,7 +56,7 @@ class Resize:
 
     `long` and `short` are the longer and the shorter side. They count only if `width` and `height`
     are both missing. With `limit`, a source stays unchanged if a side would become larger, except
-    with `percent`. In which modes `limit` works is not verified on the real OSS (assumption 21).
+    with `percent`. It is not verified on the real OSS in which modes `limit` works (assumption 21).
     `color` fills the area that mode "pad" adds.
     """
 
@@ -127,10 +128,9 @@ Step = Resize | Crop | Rotate | Watermark
 class Instructions:
     """The steps in their order, and the actions for the whole image.
 
-    It does not matter where the actions for the whole image stand among the steps.
-    `format` is "" for the format of the source. `auto_orient` turns the source by its EXIF data,
-    before the first step. `info` must be the only action, since it returns JSON about the source
-    instead of an image.
+    The actions for the whole image may stand anywhere among the steps. `format` is "" for the
+    format of the source. `auto_orient` turns the source by its EXIF data, before the first step.
+    `info` must be the only action, since it returns JSON about the source instead of an image.
     """
 
     steps: tuple[Step, ...] = ()
@@ -218,7 +218,8 @@ def _interlace(made: Instructions, arguments: Sequence[str]) -> Instructions:
 
 
 def _quality(made: Instructions, arguments: Sequence[str]) -> Instructions:
-    # Only the documentation of EC 0040-00000310 has a bare number. It is read as relative.
+    # Only the documentation of EC 0040-00000310 has a number without "q_" or "Q_". Such a number is
+    # read as relative.
     if len(arguments) == 1 and arguments[0] and "_" not in arguments[0]:
         bare = {"quality": arguments[0]}
         value = _number(bare, "quality", 1, 100, "0040-00000310")

@@ -22,7 +22,7 @@ from sandbox.oss.image_instructions import (
     Watermark,
 )
 
-MAX_TARGET_PIXELS = 16_777_216  # of an image that resize makes
+MAX_TARGET_PIXELS = 16_777_216  # pixels of an image that resize makes
 MAX_TURNED_SIDE = 4096  # pixels of each side of an image that is rotated
 
 _TURNS = {
@@ -122,8 +122,8 @@ def _cropped(image: Image.Image, step: Crop) -> Image.Image:
 
 
 def _origin(place: str, free_width: int, free_height: int) -> tuple[int, int]:
-    """Return the upper left corner of a place in the grid of nine. The arguments after `place` are
-    the free space beside and below."""
+    """Return the upper left corner of a place in the grid of nine. `free_width` and `free_height`
+    are the space that is not covered."""
     column, row = _GRID[place]
     return free_width * column // 2, free_height * row // 2
 
@@ -133,7 +133,7 @@ def _rotated(image: Image.Image, degrees: int) -> Image.Image:
         return image
     _check_turn(image)
     corners = (0, 0, 0, 0) if image.mode == "RGBA" else (255, 255, 255)
-    # Pillow rotates counter-clockwise. It rotates by right angles without loss.
+    # Pillow rotates counter-clockwise. Its rotation by 90, 180 or 270 degrees loses nothing.
     return image.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=corners)
 
 

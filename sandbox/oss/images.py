@@ -31,21 +31,21 @@ from sandbox.oss.errors import OssError, bad_image, image_too_large
 from sandbox.oss.image_instructions import Instructions, Quality, Resize, Rotate
 from sandbox.oss.image_steps import drawn, turned
 
-MAX_SOURCE_BYTES = 20 * 1024**2  # of a stored image that is processed
+MAX_SOURCE_BYTES = 20 * 1024**2  # size of a stored image that is processed
 MAX_SOURCE_SIDE = {"tiff": 16384}
 """The largest side in pixels, by format. It is 30,000 pixels for all other formats."""
 
-MAX_SOURCE_PIXELS = 250_000_000  # width by height of a stored image
+MAX_SOURCE_PIXELS = 250_000_000  # width times height of a stored image
 MAX_DECODED_PIXELS = 89_478_485
-"""Pixels of all frames together, which is Pillow's own default. image/info also answers for larger
-images."""
+"""Maximum pixels of all frames together; the number is Pillow's own default. image/info also
+answers for larger images."""
 
-MAX_FRAMES = 1000  # of an animation; the sandbox's own limit
-MAX_WEBP_SIDE = 16383  # pixels: the format's own limit
+MAX_FRAMES = 1000  # frames of an animation (the sandbox's own limit)
+MAX_WEBP_SIDE = 16383  # pixels of a side (the format's own limit)
 PATIENCE = 10
 """Seconds to wait for another image that is being processed."""
 
-DEFAULT_QUALITY = 85  # percent, if a request gives no quality
+DEFAULT_QUALITY = 85  # percent, for requests that give no quality
 
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
 """Pillow's decoders for the formats that OSS's image processing reads (vendor documentation). No
@@ -55,7 +55,7 @@ NAMES = {
     "BMP": "bmp",
     "GIF": "gif",
     "JPEG": "jpg",
-    # The JPEG decoder says MPO for a JPEG with a second picture in it, as many phones make it.
+    # Many phones make JPEG files that hold a second picture. Pillow calls their format MPO.
     "MPO": "jpg",
     "PNG": "png",
     "TIFF": "tiff",
@@ -190,7 +190,8 @@ def _keeps_moving(instructions: Instructions) -> bool:
 
 
 def _frames(image: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
-    """Decode an animation. Return its frames, and the options that save them as an animation."""
+    """Decode an animation. Return the frames, and the options that save the frames as an
+    animation."""
     frames, durations = [], []
 
     def read() -> None:

@@ -3,10 +3,11 @@
 If an unknown name were ignored, a request could overwrite a protected object, or list everything
 instead of a part. How the real OSS treats unknown names is not verified (assumption 39).
 
-Two kinds of names are ignored. The first kind is a header of uploads in another step of a multipart
-upload, in a read or in a delete. For example, ali-oss sends its headers again when it completes an
-upload. The second kind is a parameter with a value that is no feature of an object. Such a
-parameter only avoids caches ("?t=1").
+Two kinds of names are ignored. The first kind is a header that belongs to uploads, if it comes with
+another step of a multipart upload, with a read or with a delete. For example, ali-oss sends its
+headers again when it completes an upload. The second kind is an unknown parameter in a request for
+an object, if it has a value and does not begin with x-oss-. Such a parameter only avoids caches
+("?t=1").
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def check_names(operation: str, call: Call) -> None:
 def _check_parameters(operation: str, call: Call) -> None:
     refused = unknown_subresources(call.query)
     if not call.key and not refused:
-        # An unknown parameter could limit the listing of a bucket, so none is ignored.
+        # An unknown parameter could limit the listing of a bucket, so every unknown one is refused.
         allowed = _PARAMETERS.get(operation, frozenset()) | OPERATION_SUBRESOURCES | _ANYWHERE
         refused = sorted(call.query.keys() - allowed - RESPONSE_OVERRIDES)
     if refused:

@@ -2,8 +2,8 @@
 
 A link names a key in its own bucket. The object with this key need not exist. A reader needs
 oss:GetObject on the link and on its target. Permissions on the target are checked when the link is
-read, not when it is made (vendor documentation). That only the reader's permissions count is not
-verified on the real OSS (assumption 2).
+read, not when it is made (vendor documentation). It is not verified on the real OSS that only the
+reader's permissions count (assumption 2).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def put_symlink(call: Call, site: Site) -> Response:
 def get_symlink(call: Call, site: Site) -> Response:
     """GetSymlink: return the link's target, which need not exist, and the link's own metadata.
 
-    That OSS returns the metadata is not verified on the real OSS (assumption 42). The vendor's page
-    names x-oss-symlink-target and the common headers.
+    It is not verified that the real OSS returns the metadata (assumption 42). The vendor's page
+    lists x-oss-symlink-target and the common headers.
     """
     info = site.storage.get(call.bucket, call.key)
     if info.type != TYPE:
@@ -68,8 +68,8 @@ def get_symlink(call: Call, site: Site) -> Response:
 def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
     """Return the call for the object to read (the target, if the key is a link), and the link.
 
-    The header that names the target is removed from the link. That the real OSS leaves this header
-    out is not verified (assumption 42). Raises AccessDenied, SymlinkTargetNotExist, or
+    The header that names the target is removed from the link. It is not verified that the real OSS
+    leaves this header out (assumption 42). Raises AccessDenied, SymlinkTargetNotExist, or
     InvalidTargetType for a link to a link.
     """
     info = site.storage.find(call.bucket, call.key)

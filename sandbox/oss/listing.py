@@ -16,8 +16,8 @@ from sandbox.oss.responses import document, iso_date
 from sandbox.oss.storage import ObjectInfo, Storage, successor
 from sandbox.oss.xml import KeyWriter, key_writer
 
-DEFAULT_KEYS = 100  # entries of a page without max-keys (vendor documentation)
-MAX_KEYS = 1000  # entries of a page (vendor documentation)
+DEFAULT_KEYS = 100  # entries of a page if max-keys is not given (vendor documentation)
+MAX_KEYS = 1000  # most entries of a page (vendor documentation)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
                 prefixes.append(common)
                 last = common
                 start, inclusive = _past(common)
-                # The remaining keys may belong to the same group.
+                # The remaining keys of `found` may begin with the same common prefix, so the next
+                # search skips it.
                 break
             objects.append(info)
             last = info.key
@@ -123,7 +124,7 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
 def _past(prefix: str) -> tuple[bytes, bool]:
     """The first key after all keys that begin with a (valid UTF-8) prefix."""
     after = successor(prefix.encode())
-    # UTF-8 never ends in 0xFF, so such a key always exists.
+    # The last byte of UTF-8 is never 0xFF, so successor() always finds a key.
     return (after or b"", True)
 
 

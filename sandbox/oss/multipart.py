@@ -48,8 +48,9 @@ _CLIENT_ENCRYPTION = {
 def initiate(call: Call, site: Site) -> Response:
     """InitiateMultipartUpload: begin an upload.
 
-    A key that must not be overwritten is already refused here, and the later object gets the
-    headers of this request. Both are not verified on the real OSS (assumptions 61 and 62).
+    A key that must not be overwritten is already refused here. The object that is completed later
+    gets the headers of this request. Neither rule is verified on the real OSS (assumptions 61 and
+    62).
     """
     if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
         raise file_already_exists()

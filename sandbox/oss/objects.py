@@ -82,7 +82,7 @@ def put_object(call: Call, site: Site, body: Staged) -> Stored:
 
 
 def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str]) -> Stored:
-    """PostObject. `fields` choose the form of the answer.
+    """PostObject. `fields` decide which kind of answer is sent.
 
     The status of a redirect, and that nothing is added to its URL, are not verified on the real OSS
     (assumption 13).
@@ -350,8 +350,8 @@ def open_source(call: Call, site: Site) -> OpenObject:
 def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int] | None:
     """Return the start and the end (excluded) of a range of bytes, or None if it is invalid.
 
-    A range that goes beyond the end of an object of `size` bytes is invalid. With `clip` such a
-    range is cut if a part of it is inside the object.
+    A range that goes beyond the end of an object of `size` bytes is invalid. With `clip`, a range
+    that goes beyond the end is cut there, if a part of the range is inside the object.
     """
     match = _RANGE.fullmatch(text.strip())
     if not match or not any(match.groups()):
@@ -391,10 +391,10 @@ def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
 def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
     """Return the information about an object that was read through `link`.
 
-    Size, ETag, Content-MD5 and storage class are from the object. The time is the later time of
-    both. All other values are from the link (HeadObject, help.aliyun.com/document_detail/31984).
-    The CRC is from the object too, since SDKs compare it with the bytes. This is not verified on
-    the real OSS (assumption 42).
+    Size, ETag, Content-MD5 and storage class are from the object. The time is that of the object or
+    of the link, whichever is later. All other values are from the link (HeadObject,
+    help.aliyun.com/document_detail/31984). The CRC is from the object too, since SDKs compare it
+    with the bytes. This is not verified on the real OSS (assumption 42).
     """
     if link is None:
         return info
@@ -453,7 +453,7 @@ def _download(
 
 
 def _is_compressed(call: Call, headers: Mapping[str, str], size: int) -> bool:
-    """Whether OSS compresses the answer. It compresses a text of 1 KiB or more, if the client
+    """Whether OSS compresses the answer. OSS compresses a text of 1 KiB or more, if the client
     accepts gzip (faq-detail/39645).
 
     Three things are not verified on the real OSS. A range is never compressed (assumption 43). An
@@ -494,10 +494,10 @@ def _overrides(call: Call) -> dict[str, str]:
 def _process_image(
     call: Call, site: Site, instructions: Instructions, link: ObjectInfo | None
 ) -> Response:
-    """Answer with a processed image. It is always the whole image, since Range is ignored.
+    """Answer with a processed image. The answer always has the whole image, since Range is ignored.
 
-    The ETag is that of the stored object (vendor documentation). The answer leaves out the object's
-    CRC and encoding, because the bytes of the answer differ and SDKs check the CRC.
+    The answer has the ETag of the stored object (vendor documentation). The answer leaves out the
+    object's CRC and encoding, because the bytes of the answer differ and SDKs check the CRC.
     """
     with site.storage.open(call.bucket, call.key) as opened:
         info = _described(opened.info, link)
@@ -575,6 +575,6 @@ def _not_modified(info: ObjectInfo) -> OssError:
 
 def _checked_acl(acl: str) -> str:
     if acl not in OBJECT_ACLS:
-        message = f"no such object access control exists; known are {', '.join(OBJECT_ACLS)}"
+        message = f"no such object access control exists; use one of {', '.join(OBJECT_ACLS)}"
         raise invalid_argument(message, "x-oss-object-acl", acl)
     return acl

@@ -1,10 +1,10 @@
 """The operations of OSS: how a request selects one, and which accesses it needs.
 
 An operation that is not in the table is refused, and so is a parameter or a header that the
-operation does not know (known_names.py). So an unknown request is never taken for a plain read or
-write. The actions are from the vendor's documentation. An upload with an ACL also needs
-oss:PutObjectAcl. This is the strict reading of the documentation, and it is not verified on the
-real OSS (assumption 1).
+operation does not know (known_names.py). If they were accepted, an unknown request could be taken
+for a plain read or write. The actions are from the vendor's documentation. An upload with an ACL
+also needs oss:PutObjectAcl. This is the strict reading of the documentation, and it is not verified
+on the real OSS (assumption 1).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Body(Enum):
 WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
 """The operations that may have a callback, in addition to PostObject (vendor documentation)."""
 # oss2's resumable_upload sends callback headers with these operations, but not when it completes
-# the upload (seen in 2.19.1). The headers are accepted and cause no callback. That the real OSS
-# accepts them is not verified (assumption 15).
+# the upload (seen in 2.19.1). The headers are accepted and cause no callback. It is not verified
+# that the real OSS accepts them (assumption 15).
 _DEAF_TO_CALLBACKS = ("InitiateMultipartUpload", "UploadPart", "ListParts")
 # The EC of an error that several operations share (vendor documentation). The ECs for other
 # operations are not known.
@@ -76,8 +76,8 @@ def operation_of(call: Call) -> Operation:
     if "x-oss-process" in call.query:
         kind = call.query["x-oss-process"].partition("/")[0]
         if call.method == "POST":
-            # A POST has its instructions in the body. Only SelectObject also names its kind in the
-            # query.
+            # A POST has its instructions in the body. Only SelectObject also names the object's
+            # format (csv or json) in the query.
             is_select = kind in ("csv", "json")
             saves = "POST with x-oss-process, which saves the result"
             raise not_implemented(f"SelectObject ({kind})" if is_select else saves)
@@ -142,7 +142,8 @@ def _copy(call: Call, body: bytes) -> list[Need]:
 
 
 def _list(call: Call, _: bytes) -> list[Need]:
-    # Both values are always set. They are "" if the request lacks them (vendor documentation).
+    # Both values are always set. A value is "" if the request lacks the parameter (vendor
+    # documentation).
     context = {
         "oss:Prefix": call.query.get("prefix", ""),
         "oss:Delimiter": call.query.get("delimiter", ""),

@@ -72,7 +72,7 @@ def may_overwrite(call: Call, site: Site) -> bool:
 def is_forbidden(headers: Mapping[str, str]) -> bool:
     """Whether the header x-oss-forbid-overwrite forbids overwriting.
 
-    That a signed URL can enforce this header is not verified on the real OSS (assumption 4).
+    It is not verified on the real OSS that a signed URL can enforce this header (assumption 4).
     """
     return headers.get("x-oss-forbid-overwrite", "false").lower() == "true"
 
@@ -131,15 +131,15 @@ def _rule(element: ElementTree.Element, account: str) -> OverwriteRule:
     for name in principals:
         if name not in ("*", account) and not _SESSIONS.fullmatch(name):
             raise not_implemented(
-                f"the Principal {name!r} of a rule, only *, {account} and "
+                f"the Principal {name!r} of a rule. Use *, {account} or "
                 "arn:sts::<account>:assumed-role/<role>/<session>"
             )
     return OverwriteRule(text("ID").strip() or str(uuid.uuid4()), prefix, suffix, principals)
 
 
 def _principal(identity: Identity | None) -> str:
-    """The caller as rules name it. It is "" for unsigned requests, and for users, because they have
-    no id in the sandbox."""
+    """The name of the caller in rules. It is "" for unsigned requests. It is also "" for users,
+    because users have no id in the sandbox."""
     if identity is None or ":user/" in identity.arn:
         return ""
     return _of_session(identity.arn) if ":role/" in identity.arn else identity.account_id

@@ -1,9 +1,9 @@
 """Simulates a new account's public endpoint. It refuses data calls to buckets in mainland China.
 
 Status, code and EC are from the vendor's documentation (doc-detail/31836,
-use-amazon-s3-sdks-to-access-oss). There, data calls are uploads and downloads. A user of a new
-account reports the message, and that listings are refused as well. This user also reports that
-calls about buckets (creation, information, ACL) are accepted.
+use-amazon-s3-sdks-to-access-oss). In that documentation, data calls are uploads and downloads. A
+user of a new account reports the message, and reports that listings are refused as well. This user
+also reports that calls about buckets (creation, information, ACL) are accepted.
 
 Three things are not verified on the real OSS (assumption 25). Each call that names an object is a
 data call. A preflight is still answered. The signature is checked first.

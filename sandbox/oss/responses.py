@@ -16,7 +16,7 @@ _HELP = "https://api.alibabacloud.com/troubleshoot?q="
 
 
 def common_headers(request_id: str, seconds: float) -> dict[str, str]:
-    """Return the headers of every answer; `seconds` is its duration."""
+    """Return the headers of every answer. `seconds` is the time that the request took."""
     return {
         "server": "AliyunOSS",
         "x-oss-request-id": request_id,
@@ -32,7 +32,7 @@ def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Respon
 def document(
     name: str, content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with an XML document. `content` is that of xml.render()."""
+    """Answer with an XML document. `content` means the same as in xml.render()."""
     return Response(render(name, content), status, headers, media_type="application/xml")
 
 

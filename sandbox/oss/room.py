@@ -36,7 +36,7 @@ def is_full(error: Exception) -> bool:
 
 
 class Room:
-    """Counts reserved and released bytes. Without limits there is always room."""
+    """Counts reserved and released bytes. If there are no limits, every upload is accepted."""
 
     def __init__(self, root: Path, data: Path, limits: Limits | None) -> None:
         self._root = root
@@ -51,7 +51,7 @@ class Room:
         if self._limits is not None and size > self._limits.object_bytes:
             limit = self._limits.object_bytes
             error = too_large(limit)
-            error.message += f" (With LAN the sandbox accepts at most {limit // _MB} MB a file.)"
+            error.message += f" (With LAN the sandbox accepts at most {limit // _MB} MB per file.)"
             raise error
 
     def check(self, size: int) -> None:
@@ -64,7 +64,7 @@ class Room:
                 403,
                 "SandboxFull",
                 f"With LAN the sandbox stores at most {self._limits.total_bytes // _MB} MB in all. "
-                "Delete objects, or stop the sandbox and run: make clean. (This answer is the "
+                "Delete objects, or stop the sandbox and run `make clean`. (This answer is the "
                 "sandbox's own.)",
             )
 

@@ -20,8 +20,8 @@ V4_ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 BLANKS = " \t"
 """The blanks around a header's value. Only the text between them is signed (RFC 9110, 5.5).
-Python's strip() would also remove latin-1 blanks, although these are stored. Then the stored type
-or disposition would differ from the signed value."""
+Python's strip() would also remove latin-1 blanks, although these are stored. With strip(), the
+stored type or disposition would differ from the signed value."""
 
 RESPONSE_OVERRIDES = frozenset(
     f"response-{name}"

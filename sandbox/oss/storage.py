@@ -1,9 +1,9 @@
 """Buckets, objects and multipart uploads on disk: an SQLite index, and immutable data files.
 
 Bytes are written to a new file, and the file is synced. Then one transaction writes the file's name
-into the index. So if the process is killed, a key has either its old bytes or its new bytes, and
-every upload that was answered with 200 is there. Files without a row are removed when the folder is
-opened again.
+into the index. If the process is killed, each key therefore has either its old bytes or its new
+bytes. Every upload that was answered with 200 is stored. Files without a row are removed when the
+folder is opened again.
 
 The operations (objects.py, multipart.py, listing.py, buckets.py) interpret requests. All methods of
 this module block, so call them from a thread. Several threads may call them at once.
@@ -118,8 +118,8 @@ class Part:
 
 
 class Staged:
-    """Incoming bytes. They are written to a file as they arrive. No row names the file until it is
-    stored."""
+    """Incoming bytes. They are written to a file as they arrive. No row of the index names the file
+    until the bytes are stored as an object or a part."""
 
     def __init__(self, path: Path, room: Room) -> None:
         room.take(FILE_BYTES)
@@ -263,8 +263,8 @@ class Storage:
             raise
 
     def check_there(self) -> None:
-        """Raise SandboxGone if the folder was removed while it was open. Then the objects are gone,
-        although the open index still lists them."""
+        """Raise SandboxGone if the folder was removed while the storage was open. The objects are
+        then lost, although the open index still lists them."""
         try:
             is_there = self._data.is_dir() and _file_id(self._index_path) == self._index_id
         except FileNotFoundError:
@@ -281,7 +281,7 @@ class Storage:
         raise OssError(
             500,
             "SandboxGone",
-            "The folder of the sandbox was removed while it ran. Stop make run and start it again.",
+            "The sandbox's folder was removed while it ran. Stop `make run` and start it again.",
         )
 
     def close(self) -> None:
@@ -420,7 +420,8 @@ class Storage:
             made = ObjectInfo(
                 key,
                 size + staged.size,
-                # OSS documents that an appendable object's ETag changes, but no rule for its value.
+                # OSS documents that the ETag of an appendable object changes, but not how it is
+                # computed.
                 _md5((old.etag if old else "") + staged.etag),
                 _crc64(self._read_files([(staged.name, staged.size)]), old.crc64)
                 if old
@@ -482,7 +483,8 @@ class Storage:
     def keys_from(
         self, bucket: str, start: bytes, *, inclusive: bool, prefix: bytes, limit: int
     ) -> list[ObjectInfo]:
-        """Return at most `limit` objects under `prefix`, from `start` on, in the order of bytes."""
+        """Return at most `limit` objects under `prefix`, from the key `start` on, sorted by the
+        bytes of their keys."""
         comparison = ">=" if inclusive else ">"
         return [
             _object(row)
@@ -596,7 +598,8 @@ class Storage:
         self._room.check_object(sum(part.size for part in parts))
         files = tuple((part.file, part.size) for part in parts)
         try:
-            # This reads all parts, so it is done outside of the transaction.
+            # The checksum needs the bytes of all parts, so it is computed outside of the
+            # transaction.
             checksum = _crc64(self._read_files(files), 0)
         except FileNotFoundError:
             raise invalid_part() from None

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 from sandbox.oss.errors import invalid_argument, malformed_xml
 
-MAX_DEPTH = 8  # nested elements; the sandbox's own limit
+MAX_DEPTH = 8  # levels of nested elements (the sandbox's own limit)
 
 # Characters that XML 1.0 cannot hold in any form. encoding-type=url exists for keys with them.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -49,22 +49,22 @@ def _element(name: str, content: object) -> str:
     elif isinstance(content, Iterable):
         inner = "".join(_element(child, value) for child, value in content)
     else:
-        raise TypeError(f"{name} is neither text nor pairs")
+        raise TypeError(f"{name} must be text or pairs")
     return f"<{name}>{inner}</{name}>"
 
 
 def parse(body: bytes, root: str) -> ElementTree.Element:
     """Parse a stranger's document whose root must be `root`.
 
-    A Key may hold control characters, raw or as references. oss2, alibabacloud-oss-v2 and the Go
-    SDKs send them to delete such keys (oss2's test_chinese.py, TestDeleteObjectsNormal of
-    aliyun-oss-go-sdk), but expat would refuse them. Raises OssError MalformedXML. A document type
-    is always refused, since its entities could multiply or load files.
+    A Key may hold control characters, raw or as references, although expat would refuse them. oss2,
+    alibabacloud-oss-v2 and the Go SDKs send them to delete keys with control characters (oss2's
+    test_chinese.py, TestDeleteObjectsNormal of aliyun-oss-go-sdk). Raises OssError MalformedXML. A
+    document type is always refused, since its entities could multiply or load files.
     """
-    # While expat parses, a placeholder stands for these characters. It is random, so a client
-    # cannot guess it.
+    # While expat parses, a placeholder replaces each control character. The placeholder is random,
+    # so a client cannot guess it.
     mark = secrets.token_hex(16)
-    # A body in UTF-16 has zero bytes. It is passed on unchanged.
+    # A body with a NUL byte is in UTF-16. It is passed on unchanged.
     if b"\0" not in body:
         body = _KEY_TEXT.sub(lambda key: _CONTROL_IN_KEY.sub(_marker(mark), key[0]), body)
     builder = ElementTree.TreeBuilder()
@@ -122,17 +122,17 @@ def text_of(element: ElementTree.Element, name: str) -> str:
     """Return the text of the only child with this name. Raises OssError MalformedXML."""
     found = element.findall(name)
     if len(found) != 1:
-        raise malformed_xml(f"expected one {name} in {element.tag}")
+        raise malformed_xml(f"exactly one {name} is expected in {element.tag}")
     return found[0].text or ""
 
 
 class ListedKey(str):
     """A key in a listing. Its control characters are written raw.
 
-    This is not valid XML 1.0, and expat refuses it, so clients can ask for encoding-type=url.
-    ali-oss does not ask for it, but reads the raw key ("should encode variant object keys" in its
-    tests). Older parsers of ali-oss also accepted a reference (&#x1;). That the real OSS writes no
-    reference is not verified (assumption 41).
+    A raw control character is not valid XML 1.0, and expat refuses it, so clients can ask for
+    encoding-type=url. ali-oss does not ask for it, but reads the raw key ("should encode variant
+    object keys" in its tests). Older parsers of ali-oss also accepted a reference (&#x1;). It is
+    not verified that the real OSS writes control characters raw (assumption 41).
     """
 
     __slots__ = ()

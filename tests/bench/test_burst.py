@@ -1,4 +1,5 @@
-"""Tests `make burst`: real instances under a small load, and how its figures are calculated."""
+"""Tests `make burst`: it runs real instances under a small load, and its figures are calculated
+correctly."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ CARRIED = Result(0, 0, 400, 900, 1)
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like a built package, for this Python."""
+    """A folder like a built package, for the Python that runs the tests."""
     folder = tmp_path_factory.mktemp("package")
     sources = (FUNCTION, Path(sysconfig.get_path("purelib")))
     for path in (*(path for source in sources for path in source.iterdir()), POLICIES):
@@ -77,7 +78,7 @@ def test_what_cannot_be_measured_is_said_in_a_line(
 ) -> None:
     monkeypatch.setenv("BASE", "no-such-commit")
     assert burst.main() == 1
-    assert "make burst: BASE=no-such-commit is neither a commit" in capsys.readouterr().err
+    assert "make burst: BASE=no-such-commit must be a commit" in capsys.readouterr().err
     monkeypatch.setattr("bench.slow_sts.shutil.which", lambda _: None)
     with (
         pytest.raises(CompareError, match="openssl is missing"),

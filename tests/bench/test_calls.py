@@ -1,4 +1,5 @@
-"""Tests the events for copies. The function grants all of them, and only new tokens call STS."""
+"""Tests the events that the benchmark sends to copies of the function. The function grants all of
+them, and only events for new tokens call STS."""
 
 from __future__ import annotations
 

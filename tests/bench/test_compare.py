@@ -70,7 +70,7 @@ def test_a_bad_base_is_one_line(
     monkeypatch.setenv("BASE", "no-such-commit")
     assert main() == 1
     error = capsys.readouterr().err
-    assert error.startswith("make bench: BASE=no-such-commit is neither a commit here nor a folder")
+    assert error.startswith("make bench: BASE=no-such-commit must be a commit here, or a folder")
     assert error.count("\n") == 1
 
 

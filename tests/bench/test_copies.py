@@ -1,4 +1,4 @@
-"""Tests the copies of a comparison. Each tree builds its own copy, and nothing is left behind."""
+"""Tests the copies of a comparison. Each tree builds its own copy, and no files are left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.copies import CompareError, Python, find_python, make_copies, put_bas
 from repositories import git
 
 THIS = Python(sys.executable, "3.11.0")
-# This ops/build.py writes an index.py with the text of its tree's index.txt.
+# This ops/build.py writes an index.py with the text of the file index.txt in its tree.
 BUILD = """\
 from pathlib import Path
 ROOT = Path(__file__).parents[1]
@@ -87,11 +87,11 @@ def test_a_built_package_is_taken_without_its_byte_code(tmp_path: Path) -> None:
 def test_a_base_that_is_nothing_is_said_in_one_line(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
-    """A folder that is not a package could have the name of a branch. Here it does not."""
+    """This folder is not a package, and no branch has its name."""
     monkeypatch.chdir(repository)
     with pytest.raises(CompareError) as caught:
         put_base(base, tmp_path / "target", repository)
-    assert str(caught.value).startswith(f"BASE={base} is neither a commit here nor a folder with ")
+    assert str(caught.value).startswith(f"BASE={base} must be a commit here, or a folder with ")
     assert "\n" not in str(caught.value)
 
 

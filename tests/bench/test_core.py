@@ -21,7 +21,7 @@ ASKED = {
 
 @pytest.fixture
 def golden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The path of a test's golden file. No route is called, because `ask_all` is replaced."""
+    """The path of a test's golden file. `ask_all` is replaced by a fake, so no route is called."""
     path = tmp_path / "golden" / "loaded_modules.json"
     monkeypatch.setattr(core, "GOLDEN", path)
     monkeypatch.setattr(core, "ROOT", tmp_path)

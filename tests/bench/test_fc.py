@@ -1,4 +1,5 @@
-"""Tests the stand-in of Function Compute's instances: its cap, its concurrency, its own 429."""
+"""Tests the stand-in for Function Compute's instances: its cap on instances, its concurrency, and
+its own 429."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ TOKEN = Answer(200, b"{}")
 
 
 class Held(Instance):
-    """An instance that answers only when the test lets it."""
+    """An instance that answers only after the test releases `go_on`."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)

@@ -21,7 +21,7 @@ from bench.deployed import Kind, Subject, World
 from bench.plot import Bar, svg
 from ops import ROOT
 
-# This function sets its own CPU time: each call takes 2 ms.
+# This function fakes its CPU time: each call seems to take 2 ms.
 TOY = """\
 import json, time
 calls = 0
@@ -143,7 +143,8 @@ def ratios(page: Path) -> list[tuple[str, str]]:
 
 
 def test_readme_says_what_was_measured() -> None:
-    """After `make bench WRITE=1`, somebody writes the new ratios by hand, in each language."""
+    """After `make bench WRITE=1`, a person copies the new ratios by hand into the README of each
+    language. This test finds ratios that were forgotten."""
     measured, said = dict(ratios(make_bench.PAGE)), ratios(ROOT / "README.md")
     assert len(said) == 4
     assert [(title, measured[title]) for title, _ in said] == said

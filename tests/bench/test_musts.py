@@ -1,5 +1,5 @@
-"""Tests the tables of `make bench`. Each ratio has its limit, and the tables claim only what was
-measured."""
+"""Tests the tables of `make bench`. Each ratio is compared with its limit, and the tables show only
+values that were measured."""
 
 from __future__ import annotations
 

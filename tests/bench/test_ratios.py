@@ -1,4 +1,5 @@
-"""Tests that noise is not reported as a difference, and a difference is not reported as noise."""
+"""Tests that noise is not reported as a difference, and that a real difference is not reported as
+noise."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ Values = list[float]
 
 
 def noisy(chance: random.Random, scale: float, count: int = 20) -> Values:
-    """Milliseconds like on a busy machine. Most are near `scale`, and some are far above it."""
+    """Return times in milliseconds, as on a busy machine. Most of them are near `scale`, and some
+    are far above it."""
     return [
         scale * chance.lognormvariate(0, 0.05) * chance.choice([1, 1, 1, 1.5]) for _ in "x" * count
     ]
@@ -25,8 +27,8 @@ def noisy(chance: random.Random, scale: float, count: int = 20) -> Values:
     ("count", "outside"), [(6, 0), (8, 0), (9, 1), (20, 5), (60, 21), (100, 39)]
 )
 def test_the_interval_is_that_of_the_tables(count: int, outside: int) -> None:
-    """The 95 % interval of the median by order statistics is in Conover, Practical
-    Nonparametrics."""
+    """The expected numbers are in Conover, Practical Nonparametrics (95 % interval of the median by
+    order statistics)."""
     assert values_outside(count) == outside
 
 
@@ -36,7 +38,8 @@ def test_too_few_rounds_are_refused() -> None:
 
 
 def test_rounds_are_divided_one_by_one() -> None:
-    """Other work of the machine makes a whole round slower, so its effect cancels out."""
+    """Other work of the machine makes a whole round slower, so this effect is not in the ratio of a
+    round."""
     busy = [1.0, 2.0, 4.0, 8.0, 3.0, 5.0]
     assert ratio_of([1.1 * each for each in busy], busy) == Ratio(1.1, 1.1, 1.1)
     assert ratio_of(busy, busy) == Ratio(1.0, 1.0, 1.0)
@@ -47,7 +50,8 @@ def test_one_wild_round_moves_neither_median_nor_interval() -> None:
 
 
 def test_equal_copies_show_hardly_ever_a_difference_and_a_slower_one_does() -> None:
-    """A run compares twelve metrics, and none of them may look significant by chance."""
+    """A run compares twelve metrics, so it must be very rare that a metric seems to differ by
+    chance."""
     chance = random.Random(1)  # noqa: S311 - noise, no secret
     shown = slower = 0
     for _ in range(1000):
@@ -76,7 +80,8 @@ def test_a_difference_lies_wholly_outside_the_control(change: Ratio, is_differen
 
 @pytest.mark.parametrize("control", [Ratio(0.9, 0.88, 0.95), Ratio(1.1, 1.05, 1.12)])
 def test_a_control_that_is_off_makes_no_difference_of_1(control: Ratio) -> None:
-    """If equal copies differ, the run is noisy, and a difference of B means nothing."""
+    """If two equal copies differ, the run is too noisy, so a difference of the new copy does not
+    count."""
     assert not Comparison(Ratio(1.0, 0.999, 1.001), control).is_difference()
 
 
@@ -86,7 +91,7 @@ def test_a_limit_is_kept_missed_or_undecided_by_the_whole_interval() -> None:
     over = Comparison(Ratio(1.08, 1.051, 1.1), AROUND_1)
     found = [(each.is_within(1.05), each.is_over(1.05)) for each in (within, undecided, over)]
     assert found == [(True, False), (False, False), (False, True)]
-    # The same change is not over the limit if equal copies differ as much.
+    # The same ratio does not exceed the limit if two equal copies differ as much.
     assert not over._replace(control=Ratio(1.0, 0.9, 1.06)).is_over(1.05)
 
 

@@ -1,4 +1,4 @@
-"""Tests copies in fresh processes: a slow copy is reported as slow, and equal copies are not."""
+"""Tests copies in new processes. A slow copy is reported as slow, and equal copies are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ THIS = Python(sys.executable, "3.11.0")
 LOGIN = ", with a login"
 KINDS = ["a new token", "a token served again", "a signed URL (PUT)", "a signed URL (GET)"]
 
-# This function sets its own CPU time. So two copies take equal times, whatever else runs here.
+# This function fakes its CPU time. Therefore two copies take equal times, even if other programs
+# run on the machine.
 EQUAL = """\
 import json, time
 cpu = 1000.0
@@ -39,7 +40,7 @@ SLOW = SOUND.replace("cpu += 1.0", "cpu += 1000.0").replace("cpu += 0.001", "cpu
 
 @pytest.fixture(autouse=True)
 def _one_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use one scenario, because each scenario needs three processes in a round."""
+    """Use only one scenario, because each scenario needs three processes in each round."""
     monkeypatch.setattr(rounds, "SCENARIOS", SCENARIOS[1:])
 
 

@@ -51,12 +51,12 @@ PICTURE = picture(64, 48)
 
 @dataclass(frozen=True)
 class World:
-    """The running cloud, and the back end (`hook`). A test may change how the back end answers."""
+    """The running cloud, and the back end (`hook`). A test may change the back end's answers."""
 
     cloud: RunningCloud
     hook: ScriptedSts
     bucket: oss2.Bucket
-    """The bucket, with the account's own key, as the back end uses it."""
+    """The bucket as the back end uses it, with the account's own key."""
 
     def login(self, user: str) -> str:
         return jwt.encode({"sub": user, "exp": int(time.time()) + 300}, LOGIN_SECRET, "HS256")
@@ -273,7 +273,7 @@ def test_a_token_for_one_object_reports_that_one(world: World) -> None:
 def test_uploads_of_the_same_bytes_are_two_once_a_second_has_passed(
     world: World, mocker: MockerFixture
 ) -> None:
-    """OSS tells these uploads apart only by Last-Modified, in whole seconds (finding A13)."""
+    """The uploads differ only in Last-Modified, which OSS gives in whole seconds (finding A13)."""
     moment = mocker.patch.object(world.cloud.cloud.storage, "_clock")
     token = world.ask("/", "alice")
     for now in (1_800_000_000.0, 1_800_000_000.9, 1_800_000_001.0):
@@ -309,7 +309,8 @@ def test_a_back_end_that_reads_as_documented_gets_what_was_verified_or_nothing(
 
 
 def failure(result: Any) -> str:
-    """Return OSS's answer for a failed callback. The object is stored all the same."""
+    """Return OSS's answer for a failed callback. The object is stored although the callback
+    failed."""
     assert result.status == 203
     body: bytes = result.resp.read()
     assert b"<Code>CallbackFailed</Code>" in body
@@ -326,7 +327,7 @@ def test_a_hook_that_refuses_fails_the_callback_and_the_object_is_there(world: W
 
 
 def forged(token: dict[str, Any], **changes: str) -> dict[str, str]:
-    """Return a callback as a client with a token may change it. OSS signs any text."""
+    """Return the headers of a callback whose text a client has changed. OSS signs any text."""
     callback = json.loads(base64.b64decode(token["Scope"]["Callback"]))
     for name, value in changes.items():
         callback["callbackBody"] = callback["callbackBody"].replace(f"${{{name}}}", value)
@@ -397,7 +398,7 @@ HEARD = {"order": OWN["x:order"], "note": "", "source": "app"}
 
 
 def test_own_variables_of_a_token_reach_the_back_end(world: World) -> None:
-    """This is what SDK users ask most often about callbacks (ali-oss#589, ios#258, java#80)."""
+    """Users of the SDKs ask most often how to do this (ali-oss#589, ios#258, java#80)."""
     token = world.ask("/", "alice")
     bucket = Token.of(token).oss2("v4")
     headers = with_own(token, OWN_BODY, OWN)
@@ -479,7 +480,7 @@ OWN_WISHES: list[tuple[str, str, dict[str, str], str]] = [
     ("/signed-url", "a=1", {"method": "GET"}, "callback_variables: is for PUT only"),
     ("/signed-url", "a=1", {"method": "HEAD"}, "callback_variables: is for PUT only"),
     ("/multipart", "a=1", {"size": "9"}, "callback_variables: needs Upload as well"),
-    ("/", "a=1", {}, "callback_variables: is not a wish of this route, but of"),
+    ("/", "a=1", {}, "callback_variables: is for other routes"),
 ]
 
 
@@ -495,7 +496,8 @@ def test_a_wish_for_own_variables_that_cannot_be_granted_says_why(
 
 @pytest.mark.parametrize("name", ["callback", "callback_url", "callbackUrl", "variables"])
 def test_what_clients_call_so_for_other_ends_is_ignored(world: World, name: str) -> None:
-    """For example, JSONP uses `callback`, and GraphQL uses `variables`."""
+    """Clients of other servers send these names. For example, JSONP uses `callback`, and GraphQL
+    uses `variables`."""
     assert world.ask("/form", "alice", **{name: "x"})["StatusCode"] == 200
 
 

@@ -112,7 +112,7 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
         "Object": KEY,
         "Size": len(BODY),
         "ETag": ETAG,
-        # The function asked OSS for it, because the callback does not have it.
+        # The function asked OSS for this type, because the callback does not contain it.
         "ContentType": "image/jpeg",
         "Width": 640,
         "Height": 480,
@@ -129,7 +129,8 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
 def test_the_golden_event_is_verified_and_then_held_against_oss(
     env: Env, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All is as in production, but the key beside the event replaces OSS's own key."""
+    """Everything is as in production, except that a key from the folder of the event replaces OSS's
+    key."""
     monkeypatch.setattr(oss_keys, "BUNDLED", (EVENTS / "callback_key.pem").read_text())
     lines = ("HTTP/1.1 200 X", "Content-Length: 5", f'ETag: "{ETAG}"', "Content-Type: i/j")
     head = "\r\n".join((*lines, "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT", "", ""))
@@ -180,8 +181,14 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "another object": ({"object": "private/a.jpg"}, "the object is not the one that was granted"),
     "another bucket": ({"bucket": "another-bucket"}, "the object is not the one that was granted"),
     "an object that was never uploaded": ({"object": "uploads/b"}, "OSS has no such object"),
-    "another size": ({"size": 6}, "OSS's object has another size or etag"),
-    "another etag": ({"etag": "0" * 32}, "OSS's object has another size or etag"),
+    "another size": (
+        {"size": 6},
+        "the object in OSS has another size or etag than the callback says",
+    ),
+    "another etag": (
+        {"etag": "0" * 32},
+        "the object in OSS has another size or etag than the callback says",
+    ),
     "a malformed size": ({"size": "s3cret"}, "the field size is malformed"),
 }
 
@@ -194,8 +201,8 @@ def test_a_refusal_has_a_real_status_and_its_reason_in_the_log(
     values: dict[str, object],
     reason: str,
 ) -> None:
-    """OSS takes any status 200 as success, so callbacks need the true status. Errors for apps have
-    200 by default."""
+    """By default, errors for apps have status 200. OSS takes 200 as success, so errors for
+    callbacks have their true status."""
     request = call(cloud, oss, **values)
     caplog.clear()
     with caplog.at_level(logging.INFO, "sts_token"):
@@ -246,8 +253,8 @@ def test_a_wrong_setting_fails_the_callback(env: Env) -> None:
 
 
 def test_secrets_are_rotated_in_a_living_instance(cloud: RunningCloud, oss: OssSigner) -> None:
-    """The new secret comes first. The old one stays until the last token made with it has
-    expired."""
+    """The new secret comes first. The old secret stays until the last token that was made with it
+    has expired."""
     env = dict(cloud.env)
     request = call(cloud, oss)
     with closing(App(env)) as made:
@@ -361,7 +368,7 @@ def with_more(cloud: RunningCloud, oss: OssSigner, more: str) -> Request:
 def test_own_variables_are_answered_and_handed_on_and_not_logged(
     cloud: RunningCloud, oss: OssSigner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Variables may have a telephone number, and other people may read the log."""
+    """Variables may contain, for example, a telephone number, and other people may read the log."""
     request = with_more(cloud, oss, "&phone=555-0100")
     caplog.clear()
     with caplog.at_level(1):

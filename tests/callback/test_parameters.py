@@ -68,7 +68,7 @@ def test_token_and_query_say_the_same() -> None:
 
 
 def test_a_form_has_one_field_with_the_seal_in_it() -> None:
-    """The vendor's samples send the field `callback`, but no variables."""
+    """The form must have no other field, because the vendor's samples send only `callback`."""
     made = callback_parameters(GRANT, EXPIRES, HTTPS, SECRETS)
     ((name, value),) = made.form_fields().items()
     assert name == "callback"
@@ -185,7 +185,8 @@ def test_a_sandboxs_public_key_lies_on_loopback(host: str) -> None:
     ],
 )
 def test_nobody_elses_key_verifies_callbacks(host: str) -> None:
-    """Whoever owns such a host could sign any callback."""
+    """If OSS's key were read from one of these hosts, the owner of the host could sign any
+    callback."""
     for scheme in ("http", "https"):
         with pytest.raises(Refused, match="loopback"):
             public_key_url(f"{scheme}://{host}/key.pem")
@@ -209,12 +210,13 @@ def test_all_of_callbacks_is_read_where_it_is_set() -> None:
         with pytest.raises(Misconfiguration) as caught:
             read(Reader({**env, name: ""}))
         assert caught.value.variable == name
-    # Without a webhook, its secret is not needed.
+    # Without a webhook, no secret for a webhook is needed.
     read(Reader({**env, "UPLOAD_HOOK_URL": "", "UPLOAD_HOOK_SECRET": ""}))
 
 
 def test_the_seal_says_when_the_login_was_made() -> None:
-    """LOGINS_NOT_BEFORE needs this time, because it may be set before an upload ends."""
+    """LOGINS_NOT_BEFORE may be set while an upload runs, so the callback must tell when the login
+    was made."""
     for issued, sealed_as in ((1_795_511_000, 1_795_511_000), (1.9, 1), (-5, 0), (None, None)):
         grant = GRANT._replace(login=Login("alice", issued, 600))
         made = callback_parameters(grant, EXPIRES, HTTPS, SECRETS)

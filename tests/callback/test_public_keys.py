@@ -23,7 +23,7 @@ from token_service.callback.seals import CallbackRefused
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint
 
-# The sample of the vendor's documentation, which OSS's key of production signed.
+# The sample of the vendor's documentation, which was signed with OSS's production key.
 TEXT = b"/index.php?id=1&index=2\nbucket=yonghu-test"
 SIGNATURE = base64.b64decode(
     "kKQeGTRccDKyHB3H9vF+xYMSrmhMZjzzl2/kdD1ktNVgbWEfYTQG0G2SU/RaHBovRCE8OkQDjC3uG33esH2txA=="
@@ -39,7 +39,8 @@ def verify(
     url: str = PRODUCTION_KEY_URL,
     seconds: float = 5,
 ) -> None:
-    """Verify a signature of `signer`, or the sample of production if there is no signer."""
+    """Verify a signature of `signer`, or the signature of the vendor's sample if there is no
+    signer."""
     signature = SIGNATURE if signer is None else signer.sign(TEXT)
     keys.verify(url, signature, (b"another text", TEXT), time.monotonic() + seconds)
 
@@ -48,7 +49,8 @@ def verify(
 def cdn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
 ) -> Iterator[ScriptedSts]:
-    """A fake of the vendor's host with a trusted certificate. No other name can be resolved."""
+    """A fake of the vendor's host with a trusted certificate. The names of other hosts cannot be
+    resolved."""
     pem = certificate(tmp_path, HOST)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     with scripted_sts(answer(200, OWN.pem), tls=server_context(pem)) as server:
@@ -139,7 +141,7 @@ WRONG_URLS = {
 
 @pytest.mark.parametrize("url", WRONG_URLS.values(), ids=WRONG_URLS)
 def test_a_key_of_another_url_is_refused_and_nobody_is_asked(cdn: ScriptedSts, url: str) -> None:
-    """The fetch is refused even if OSS's key of production signed the request."""
+    """The URL is refused even if OSS's production key signed the request."""
     for signer in (OWN, None):
         with pytest.raises(CallbackRefused, match="URL is not on gosspublic"):
             verify(OssKeys(None), signer, url=url)
@@ -167,7 +169,7 @@ def test_a_fetch_that_fails_accepts_nothing_new_and_loses_nothing(
     keys = OssKeys(None)
     with pytest.raises(CallbackRefused):
         verify(keys, OWN)
-    # The known keys are still used.
+    # The keys that were already known still work.
     verify(keys)
 
 
@@ -284,7 +286,8 @@ def test_keys_of_few_urls_are_kept(cdn: ScriptedSts, clock: list[float]) -> None
 def test_many_urls_cause_no_more_fetches_than_one_and_drive_no_good_key_out(
     cdn: ScriptedSts, clock: list[float]
 ) -> None:
-    """A client with a token has a seal, so its callbacks can name any URL."""
+    """A client with a token has a valid seal, so it can make OSS send callbacks that name any URL
+    of a key."""
     cdn.moves[:] = [answer(200, OWN.pem), answer(404, b"")]
     keys = OssKeys(None)
     verify(keys, OWN)
@@ -315,7 +318,7 @@ def test_with_a_url_of_its_own_a_sandbox_accepts_its_own_key_and_no_other(
 
 
 def test_plain_http_is_never_spoken_to_the_vendors_host(mocker: MockerFixture) -> None:
-    """A server without TLS does not even receive the path."""
+    """A server that answers without TLS does not even receive the path of the request."""
     with scripted_sts(answer(200, OWN.pem)) as server:
         mocker.patch(
             "token_service.http.connection.socket.getaddrinfo", side_effect=resolver(server.port)

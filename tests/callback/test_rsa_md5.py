@@ -15,7 +15,7 @@ from oss_signer import OssSigner
 from token_service.callback.public_keys import BUNDLED
 from token_service.callback.rsa_md5 import PublicKey, read_pem, verifies_md5
 
-# The sample of the vendor's documentation, which OSS's key of production signed.
+# The sample of the vendor's documentation, which was signed with OSS's production key.
 TEXT = b"/index.php?id=1&index=2\nbucket=yonghu-test"
 SIGNATURE = base64.b64decode(
     "kKQeGTRccDKyHB3H9vF+xYMSrmhMZjzzl2/kdD1ktNVgbWEfYTQG0G2SU/RaHBovRCE8OkQDjC3uG33esH2txA=="
@@ -70,7 +70,7 @@ def test_a_signature_over_another_digest_is_refused() -> None:
 
 
 def test_a_signature_of_another_length_is_refused() -> None:
-    """A longer signature that is the same number modulo the key is refused, too."""
+    """A longer signature is refused even if its number is equal to the valid one modulo the key."""
     sound = SIGNER.sign(b"text")
     longer = (int.from_bytes(sound, "big") + OWN.modulus).to_bytes(129, "big")
     for signature in (b"", b"\x00" + sound, sound[1:], sound + b"\x00", longer):
@@ -78,7 +78,8 @@ def test_a_signature_of_another_length_is_refused() -> None:
 
 
 def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
-    """A number above the modulus can be the same signature, written in other bytes."""
+    """If the modulus is added to the number of a signature, a loose verifier would accept the sum,
+    too."""
     texts = (str(number).encode() for number in range(1000))
     signed = ((text, SIGNER.sign(text)) for text in texts)
     numbers = ((text, int.from_bytes(sound, "big") + OWN.modulus) for text, sound in signed)
@@ -87,8 +88,8 @@ def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
 
 
 def test_rubbish_after_the_digest_is_refused() -> None:
-    """With an exponent of 3, a verifier that parses the padding loosely accepts a forged cube
-    root."""
+    """With an exponent of 3, a verifier that parses the padding loosely would accept a forged
+    signature (a cube root)."""
     key = PublicKey((1 << 2047) + 1, 3)
     info = bytes.fromhex("3020300c06082a864886f70d020505000410")
     digest = bytes.fromhex("1cb251ec0d568de6a929b520c4aed8d1")  # of "text"
@@ -124,7 +125,7 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def number(value: int) -> bytes:
-    """Return a DER INTEGER in as few bytes as possible."""
+    """Return a number as a DER INTEGER in as few bytes as possible."""
     return element(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
@@ -132,7 +133,7 @@ RSA_ENCRYPTION = bytes.fromhex("300d06092a864886f70d0101010500")
 
 
 def key_of(modulus: int, exponent: int) -> str:
-    """Return a public key in valid DER, also if its numbers are not valid."""
+    """Return a public key in valid DER, even if its numbers are not valid."""
     numbers = element(0x30, number(modulus) + number(exponent))
     return wrapped(element(0x30, RSA_ENCRYPTION + element(0x03, b"\x00" + numbers)))
 
@@ -160,7 +161,7 @@ def test_a_sound_key_has_512_to_4096_bits_and_an_odd_exponent_from_3(
         ((1 << 512) - 1, 2),
         ((1 << 512) - 1, 4),
         ((1 << 512) - 1, 65536),
-        # With these exponents a verification would take long.
+        # With these exponents a verification would take a long time.
         ((1 << 512) - 1, 2**32 + 1),
         ((1 << 512) - 1, (1 << 512) - 3),
     ],
@@ -191,7 +192,7 @@ def test_a_text_has_up_to_eight_keys() -> None:
         altered(1, 0x84),
         altered(INSIDE - 1, 1),
         altered(INSIDE + 4, 0x80),
-        # An exponent with a needless byte, and a negative exponent.
+        # An exponent with an unnecessary zero byte, and a negative exponent.
         wrapped(SPKI[:-3] + b"\x00\x00\x01"),
         wrapped(SPKI[:-3] + b"\x81\x00\x01"),
         # An even modulus.

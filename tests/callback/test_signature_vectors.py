@@ -1,8 +1,8 @@
-"""Signatures of callbacks (RSASSA-PKCS1-v1_5): Wycheproof's vectors, and their faults over MD5.
+"""Signatures of callbacks (RSASSA-PKCS1-v1_5): Wycheproof's vectors, and the same faults with MD5.
 
-Wycheproof has no vectors over MD5, which only OSS still uses. So our code for OSS's signatures
-verifies Wycheproof's vectors over SHA-256 (tests/vectors/README.md). The tests also make the same
-faults over MD5, with a key of our own.
+OSS signs with MD5, for which Wycheproof has no vectors. Some tests therefore call the same code
+with SHA-256 in place of MD5, and check Wycheproof's vectors for SHA-256 (tests/vectors/README.md).
+Other tests make the same faults in MD5 signatures, with a key of our own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ SOUND_INFO = MD5_INFO + DIGEST
 
 
 def test_what_wycheproof_calls_invalid_is_refused() -> None:
-    """Vectors called "acceptable", whose DigestInfo has no NULL, are refused, too."""
+    """The vectors that Wycheproof calls "acceptable" are refused, too: their DigestInfo has no
+    NULL."""
     found = {}
     for vector in signature_vectors():
         (key,) = read_pem(vector.pem)
@@ -55,7 +56,7 @@ def test_what_wycheproof_calls_invalid_is_refused() -> None:
 
 
 def test_what_wycheproof_calls_an_invalid_jws_is_refused() -> None:
-    """Only the JWS vectors have faults in the DigestInfo."""
+    """These vectors are used because only the JWS vectors have faults in the DigestInfo."""
     vectors = [
         vector
         for vector in login_vectors("json_web_signature")
@@ -76,14 +77,15 @@ def test_what_wycheproof_calls_an_invalid_jws_is_refused() -> None:
 def signed(block: bytes) -> bytes:
     """Return a signature that decrypts to `block`, which may have any content."""
     number, p, q = int.from_bytes(block, "big"), PRIVATE.p, PRIVATE.q
-    # RFC 8017, 5.2.1: computing modulo each prime is four times as fast.
+    # Computing modulo each prime (RFC 8017, 5.2.1) is four times as fast as modulo the key.
     of_q = pow(number, PRIVATE.dmq1, q)
     of_p = (pow(number, PRIVATE.dmp1, p) - of_q) * PRIVATE.iqmp % p
     return (of_q + of_p * q).to_bytes(SIZE, "big")
 
 
 def padded(info: bytes, ff: int | None = None) -> bytes:
-    """Return the block of RFC 8017. `ff` sets the number of padding bytes; zeros fill the rest."""
+    """Return the block of RFC 8017. `ff` is the number of padding bytes. Zeros fill the end of the
+    block."""
     count = SIZE - len(info) - 3 if ff is None else ff
     return (b"\x00\x01" + b"\xff" * count + b"\x00" + info).ljust(SIZE, b"\x00")
 
@@ -129,7 +131,7 @@ def blocks() -> Iterator[tuple[str, bytes]]:
 
 
 def signatures() -> Iterator[tuple[str, bytes]]:
-    """Return all signatures over TEXT that must be refused."""
+    """Return signatures of TEXT that must be refused, each with its name."""
     for name, info in infos():
         yield name, signed(padded(info))
     for name, block in blocks():
@@ -150,7 +152,7 @@ def signatures() -> Iterator[tuple[str, bytes]]:
 
 
 def test_the_same_faults_over_md5_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function's own list of keys verifies each signature, as for a real callback."""
+    """Each signature is verified by OssKeys, as for a real callback."""
 
     def nobody(*_: object) -> bytes:
         raise ConnectionFault(OSError("nobody is asked here"))
@@ -182,9 +184,9 @@ def cube_root(number: int) -> int:
 
 
 def test_a_forgery_with_garbage_in_the_middle_is_refused() -> None:
-    """With an exponent of 3 a forger needs no key, because a number exists whose cube begins with
-    the padding and ends with the digest. Parsers that skip an odd length accept it (CVE-2014-1568,
-    "BERserk")."""
+    """With an exponent of 3, an attacker can forge a signature without the private key. He computes
+    a number whose cube begins with the padding and ends with the digest. Parsers that skip wrong
+    lengths accept this number (CVE-2014-1568, "BERserk")."""
     key = PublicKey((1 << 2047) + 1, 3)
     texts = (b"text %d" % number for number in range(100))
     digests = ((text, hashlib.md5(text, usedforsecurity=False).digest()) for text in texts)
@@ -192,7 +194,8 @@ def test_a_forgery_with_garbage_in_the_middle_is_refused() -> None:
     text, digest = next(found for found in digests if found[1][-1] % 2)
     end = b"\x04\x10" + digest
     bits = 8 * len(end)
-    # This NULL covers everything before the digest: 0x82 and two bytes give its length.
+    # This NULL contains all bytes between the padding and the digest. Its length is written as 0x82
+    # and two bytes.
     start = (
         b"\x00\x01" + b"\xff" * 8 + b"\x00" + bytes.fromhex("3081d2 3081be 06082a864886f70d0205")
     )
@@ -229,7 +232,8 @@ def theirs(der: bytes) -> PublicKey | None:
 
 
 def test_a_faulty_key_is_refused_or_is_the_one_that_others_read() -> None:
-    """We refuse each faulty SubjectPublicKeyInfo that cryptography refuses."""
+    """We refuse each faulty SubjectPublicKeyInfo that the package cryptography refuses. If we read
+    one, we read the same key as that package."""
     numbers = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
     n = numbers.n.to_bytes(257, "big")
     algorithm = [Element(0x06, bytes.fromhex("2a864886f70d010101")), Element(0x05, b"")]

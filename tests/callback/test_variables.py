@@ -1,4 +1,4 @@
-"""An app's own variables reach the back end, and are never read as one of our fields."""
+"""An app's own variables reach the back end, and none of them is ever read as one of our fields."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def test_they_have_no_say_in_the_id_of_an_upload() -> None:
 
 
 def spellings(name: str) -> list[str]:
-    """Return ways to repeat one of our fields, so that some parsers read the wrong value."""
+    """Return ways to write the name of one of our fields, so that some parsers read the wrong
+    value."""
     return [
         name,
         f"x:{name}",
@@ -129,7 +130,8 @@ def test_variables_cannot_be_said_as_a_whole(field: str) -> None:
 
 @pytest.mark.parametrize("more", ["&a=1&a=2", "&a=1&A=2", "&a=1&x:a=2", "&a=1&%61=1"])
 def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
-    """Parsers may read the first or the last value, so both orders are refused."""
+    """Some parsers read the first value and others read the last one, so a repeated name is
+    refused."""
     name = "A" if "A" in more else "a"
     assert refusal(more) == f"own variable 2, {name}: that name is reserved, or used twice"
 
@@ -147,7 +149,10 @@ def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
         ("", "the body's field 10 is malformed"),
         ("size=s3cret", "the body must have size once, but has it twice"),
         ("Seal=s3cret", "own variable 2, Seal: that name is reserved, or used twice"),
-        (f"a=s3cret{'b' * MAX_BYTES}", "own variables: must be at most 10, of 1024 bytes in all"),
+        (
+            f"a=s3cret{'b' * MAX_BYTES}",
+            "own variables: there must be at most 10, with 1024 bytes in all",
+        ),
     ],
 )
 def test_a_refusal_says_which_field_and_not_its_value(field: str, says: str) -> None:
@@ -161,7 +166,10 @@ def test_the_limits_are_reached_and_not_passed() -> None:
     assert len(read(many)) == MAX_VARIABLES
     body = "".join(f"&{name}={value}" for name, value in many)
     assert len(accept(signed(body)).variables) == MAX_VARIABLES
-    assert refusal(f"{body}&another=v") == "own variables: must be at most 10, of 1024 bytes in all"
+    assert (
+        refusal(f"{body}&another=v")
+        == "own variables: there must be at most 10, with 1024 bytes in all"
+    )
     assert refusal(f"{body}&another=v&seal=x&&") == refusal(f"{body}&another=v")
     assert read([("n", "v" * (MAX_BYTES - 1))])
     with pytest.raises(CallbackRefused):
@@ -181,7 +189,7 @@ def test_thousands_are_refused_without_a_look_at_each() -> None:
 
 
 def test_the_name_of_a_stranger_without_a_seal_is_not_in_the_message() -> None:
-    """The message goes to the log."""
+    """The message goes to the log, so it must not contain the stranger's text."""
     request = signed("&bucket2=1&seal2=x")
     fields = request.body.decode().split("&")
     forged = "&".join(field for field in fields if not field.startswith("seal="))

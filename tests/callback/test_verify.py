@@ -41,7 +41,7 @@ OSS = OssSigner()
 
 
 def keys_of(pem: str) -> OssKeys:
-    """Return keys that verify with this key instead of OSS's own."""
+    """Return an OssKeys that has this key in place of OSS's key."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("token_service.callback.public_keys.BUNDLED", pem)
         return OssKeys(None)
@@ -52,7 +52,7 @@ KEYS = keys_of(OSS.pem.decode())
 
 @pytest.fixture(autouse=True, scope="module")
 def fetches() -> Iterator[list[Url]]:
-    """The URLs that would be fetched. test_public_keys.py tests real fetches."""
+    """The list of URLs of keys that a test would fetch. test_public_keys.py tests real fetches."""
     asked: list[Url] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OssKeys, "_fetch", lambda self, url, end: asked.append(url))
@@ -68,7 +68,7 @@ def sound(key: str = KEY, grant: Grant = GRANT) -> Request:
 
 
 def filled(values: Mapping[str, object]) -> Request:
-    """Return a sound callback with other values of OSS's variables."""
+    """Return a valid callback in which OSS's variables have these values."""
     return OSS.call(scope(), **{**about("my-bucket", KEY, ETAG, 5), **values})
 
 
@@ -126,7 +126,8 @@ def test_a_hostile_file_name_arrives_as_it_is(name: str) -> None:
 
 
 def test_the_golden_event_is_accepted() -> None:
-    """The event has Function Compute's format. It was made once, with the key beside it."""
+    """The event has Function Compute's format. It was made once, together with the key in the file
+    next to it."""
     request = fc_event.read((EVENTS / "callback.json").read_bytes())
     keys = keys_of((EVENTS / "callback_key.pem").read_text())
     found = verify(request, SETTINGS, SECRETS, keys, now=NOW, end=time.monotonic())
@@ -162,7 +163,7 @@ def test_a_forged_signature_is_refused() -> None:
 
 
 def test_the_sample_of_the_documentation_is_no_callback_of_ours() -> None:
-    """A signature by OSS's key of production proves nothing about a grant."""
+    """A valid signature with OSS's production key does not prove that we granted the upload."""
     sample = (
         "kKQeGTRccDKyHB3H9vF+xYMSrmhMZjzzl2/kdD1ktNVgbWEfYTQG0G2SU/RaHBovRCE8OkQDjC3uG33esH2txA=="
     )
@@ -220,7 +221,7 @@ def test_an_object_outside_the_prefix_is_refused(key: str) -> None:
 
 @pytest.mark.parametrize("name", ["../bob/a.jpg", "a/../../bob/a", "./a", "a/..", "..\\bob\\a"])
 def test_an_object_that_leads_out_by_dots_is_refused(name: str) -> None:
-    """In a URL or a file system, such a name points to another caller's object."""
+    """In a URL or a file system, a name with these dots points to another caller's object."""
     assert "'.' or '..'" in refusal(sound(f"uploads/alice/{name}"))
 
 
@@ -252,7 +253,7 @@ def test_a_missing_field_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_that_comes_twice_is_refused(name: str) -> None:
-    """It does not matter which of the two values another parser would read."""
+    """A repeated field is refused, because parsers differ in which of the values they read."""
     body = sound().body.decode()
     refusal(OSS.post("/oss/callback", f"{name}=x&{body}"))
     without = [field for field in body.split("&") if not field.startswith("size=")]
@@ -310,7 +311,8 @@ def test_the_longest_key_fits() -> None:
 
 
 def test_a_query_is_refused() -> None:
-    """The platform passes no raw query, so the text that OSS signed would not be known."""
+    """The platform does not pass the raw query, so we would not know the exact text that OSS
+    signed."""
     assert refusal(sound()._replace(query={"id": "1"})) == "the URL has a query"
 
 
@@ -354,7 +356,8 @@ def test_a_header_may_have_2048_characters_and_not_one_more() -> None:
 
 
 def test_a_path_that_is_no_text_breaks_nothing() -> None:
-    """JSON can have half a surrogate pair. OSS signed the path of CALLBACK_URL, not this one."""
+    """JSON can have half a surrogate pair. The callback is still accepted, because OSS signed the
+    path of CALLBACK_URL."""
     accept(sound()._replace(path="/\ud800/callback"))
 
 
@@ -409,13 +412,14 @@ def test_an_etag_may_be_quoted_and_in_lower_case() -> None:
     "head", [None, HEAD._replace(size=6), HEAD._replace(etag="0" * 32)], ids=["none", "size", "tag"]
 )
 def test_a_callback_that_oss_signed_and_that_is_not_true_is_refused(head: ObjectHead) -> None:
-    """A client with a token writes the callback's text, and OSS signs false text, too."""
+    """A client with a token can write any text into the callback, and OSS signs it even if it is
+    false."""
     with pytest.raises(CallbackRefused, match="OSS"):
         confirm(accept(sound()), head)
 
 
 def ids(values: Mapping[str, object] = NONE, head: ObjectHead = HEAD) -> tuple[str, str]:
-    """Return Id and LegacyId of a callback with these values of OSS's variables."""
+    """Return the Id and LegacyId of a callback in which OSS's variables have these values."""
     callback = accept(filled(values))
     upload = confirm(callback, head._replace(size=callback.size))
     return upload.id, upload.legacy_id
@@ -428,8 +432,8 @@ def test_the_same_upload_has_the_same_id_however_often_it_is_reported() -> None:
 
 
 def test_an_uploader_cannot_multiply_the_id_of_one_stored_object() -> None:
-    """An attacker who factored OSS's key, or writes the callback's text, controls all these values
-    (finding A13)."""
+    """An attacker controls all these values if he has factored OSS's key, or can write the
+    callback's text (finding A13)."""
     lies: list[Mapping[str, object]] = [
         {"reqId": "X0"},
         {"reqId": "X1"},
@@ -460,7 +464,8 @@ def test_another_upload_has_another_id() -> None:
 
 
 def test_the_legacy_id_is_as_it_was() -> None:
-    """Back ends have stored such ids. The earlier version made this id from this callback."""
+    """An earlier version made this id from the same callback, and back ends have stored ids like
+    it."""
     assert ids()[1] == "921c2ee9d4f486ac5fe1a89f14c929ed4d7f9a900f6845bfd27c9fdc4b5bf38e"
 
 
@@ -494,7 +499,8 @@ VALUES = st.dictionaries(st.sampled_from([*FIELDS, "x", "seal"]), TEXTS, max_siz
 def test_any_request_is_refused_and_nothing_breaks(
     path: str, query: dict[str, str], headers: dict[str, str], body: bytes, keep: set[str]
 ) -> None:
-    """Random data with some parts of a sound callback, but not all of them, is refused."""
+    """A request is refused if it has only some parts of a valid callback, and random data
+    otherwise."""
     drawn = {"path": path, "query": query, "headers": headers, "body": body}
     taken = {name: value for name, value in drawn.items() if name not in keep}
     request = sound()._replace(**taken)  # type: ignore[arg-type]

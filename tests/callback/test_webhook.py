@@ -72,7 +72,7 @@ def test_an_upload_is_posted_as_json_and_signed() -> None:
     assert json.loads(body) == UPLOAD.members()
     assert {"Content-Type: application/json", "Accept: application/json"} <= set(rest)
     assert headers["idempotency-key"] == UPLOAD.id == json.loads(body)["Id"]
-    # Existing back ends verify requests in this way, as docs/callbacks.md told them to.
+    # Existing back ends verify requests in this way, because docs/callbacks.md describes it.
     assert abs(time.time() - int(headers["x-upload-time"])) < 300
     signed = headers["x-upload-time"].encode() + b"." + body
     expected = "sha256=" + hmac.new(SECRET, signed, hashlib.sha256).hexdigest()
@@ -106,7 +106,7 @@ def signed_headers(body: bytes = BODY, secret: bytes = SECRET, ago: float = 0) -
 
 
 def changed(**headers: str | None) -> Headers:
-    """Return the headers of a valid request with these changes. None removes a header."""
+    """Return the headers of a valid request with these changes. The value None removes a header."""
     made = {**signed_headers(), **{name.replace("_", "-"): v for name, v in headers.items()}}
     return CaseInsensitiveDict({name: v for name, v in made.items() if v is not None})
 
@@ -132,8 +132,8 @@ def test_the_documented_back_end_takes_what_the_function_sends() -> None:
 
 
 def test_a_replayed_body_with_another_idempotency_key_is_no_new_upload() -> None:
-    """The signature does not cover this header, so anybody who has seen a request can change it
-    (finding A17)."""
+    """The signature does not cover the header Idempotency-Key, so anybody who has seen a request
+    can change this header (finding A17)."""
     answers: dict[str, Any] = {}
     assert uploaded(signed_headers(), BODY, answers) == 200
     for key in ("0c" * 32, UPLOAD.id.upper(), f"{UPLOAD.id} ", "", None):
@@ -165,7 +165,7 @@ MALFORMED: dict[str, dict[str, str | None]] = {
 def test_the_documented_back_end_answers_403_to_what_is_malformed(
     headers: dict[str, str | None],
 ) -> None:
-    """Finding A17 lists five such requests. They raised KeyError, ValueError, TypeError or
+    """Finding A17 lists five malformed requests that raised KeyError, ValueError, TypeError or
     UnicodeEncodeError."""
     assert uploaded(changed(**headers), BODY) == 403
 
@@ -282,7 +282,8 @@ def test_every_other_answer_fails_cleanly(move: Move, message: str) -> None:
 
 
 def test_an_answer_that_is_sound_and_deep_is_passed_on_or_refused() -> None:
-    """The greatest depth that json reads differs between Python 3.10 and 3.13."""
+    """The answer may be passed on or refused, because the limit of json on depth differs between
+    Python 3.10 and 3.13."""
     with suppress(HookFailed):
         assert list(deliver(answer(200, b'{"a":' * 9000 + b"1" + b"}" * 9000))) == ["a"]
 
@@ -290,7 +291,8 @@ def test_an_answer_that_is_sound_and_deep_is_passed_on_or_refused() -> None:
 def test_an_answer_that_can_be_read_and_not_be_written_again_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`compact` is a fake, because json's greatest depth differs between versions of Python."""
+    """`compact` is a fake, because the limit of json on depth differs between versions of
+    Python."""
 
     def shallow(document: Any) -> str:
         if document == {"a": [1]}:

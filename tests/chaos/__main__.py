@@ -1,4 +1,5 @@
-"""`make chaos` runs all cases and prints a table of the faults. It exits with 1 after any loss."""
+"""`make chaos` runs all cases and prints a table of the faults. It exits with status 1 if a case
+shows a loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""If clocks differ by 20 minutes, the answer says so. With right clocks everything works again."""
+"""If the clocks differ by 20 minutes, the answer reports this. After they are set right, everything
+works again."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def nothing_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let keys be fetched again at once after a failure, so that tests need not wait."""
+    """Let keys be fetched again at once after a failure, so that the tests do not have to wait."""
     for module in ("login.jwks", "callback.public_keys"):
         monkeypatch.setattr(f"token_service.{module}.RETRY_SECONDS", 0)
 
@@ -50,7 +50,7 @@ def check(at: Function, link: Link, expected: Code, tries: Tries) -> None:
     found = members(response)
     tries.note(f"{found['StatusCode']} {found.get('ErrorCode', 'OK')}")
     assert (found["StatusCode"], found.get("ErrorCode", "")) == expected, found
-    # By the interface, OSS gets the true HTTP status, but phones do not.
+    # OSS gets the true HTTP status (/callback), but phones always get 200.
     assert response.status == (expected[0] if link.route == "/callback" else 200)
     if expected[0] != 200:
         assert found["ErrorMessage"]
@@ -58,7 +58,7 @@ def check(at: Function, link: Link, expected: Code, tries: Tries) -> None:
 
 
 def check_sound(at: Function, link: Link, tries: Tries) -> None:
-    """Assert that the same function answers again after the fault."""
+    """Assert that the function answers normally after the fault, without a restart."""
     response = tries.ask(lambda: at.ask(link.route))
     assert response.status == 200, response.body
     assert members(response).get("StatusCode", 200) == 200, response.body
@@ -129,7 +129,8 @@ TLS = {
     "of another name": ("evil.example", 1, "trusted"),
     "sound": ("localhost", 1, "trusted"),
 }
-"""Certificates, each with its name, the days that it is valid, and its authority."""
+"""For each certificate: its host name, the days until it expires, and the authority that signed
+it."""
 
 
 @pytest.mark.parametrize("name", TLS)
@@ -227,12 +228,13 @@ def test_a_resolver_that_hangs_is_given_up(
 
 
 def nowhere(link: Link) -> str:
-    """Return a URL whose host has no address. OSS's key always comes from the vendor's own host."""
+    """Return a URL whose host has no address, or no URL for OSS's key, which always comes from the
+    vendor's host."""
     return "" if link is OSS_KEY else "https://nowhere.invalid"
 
 
 def resolving(mocker: MockerFixture, look_up: Callable[..., object]) -> None:
-    """Replace the lookup of names, but not of addresses."""
+    """Replace the lookup of host names by `look_up`. IP addresses are looked up as usual."""
     real = socket.getaddrinfo
     mocker.patch(
         "token_service.http.connection.socket.getaddrinfo",

@@ -1,5 +1,6 @@
-"""Faults of connections to the sandbox's OSS, of its disk, and of its process. An object has its
-old bytes or its new bytes, each upload is stored once, and no unused file is left behind."""
+"""Faults of connections to the sandbox's OSS, of its disk, and of its process. After a fault, an
+object has its old bytes or its new bytes, each upload is stored once, and no unused file is
+left."""
 
 from __future__ import annotations
 
@@ -38,14 +39,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OssProcess]:
 
 @pytest.fixture
 def oss(running: OssProcess) -> Iterator[OssProcess]:
-    """An OSS with some objects. Afterwards it asserts that a fault leaves nothing behind."""
+    """An OSS with some objects. After the test, the fixture asserts that the fault left nothing
+    behind."""
     for key in ("put", "form", "parts"):
         assert running.put(key, OLD).status == 200
     running.ask("DELETE", "appended")
     assert running.append("appended", 0, OLD).status == 200
     before = running.open_now()[0]
     yield running
-    # The OSS keeps its reading threads, 40 at most.
+    # The OSS does not end its threads that read. There are at most 40 of them.
     wait_for(lambda: running.open_now()[0] <= before and running.open_now()[1] <= 41)
     wait_for(lambda: not litter(running.folder))
 
@@ -62,7 +64,8 @@ def raw_request(
 
 
 def requests(oss: OssProcess) -> dict[str, tuple[bytes, str]]:
-    """Return valid requests as raw bytes, and the object that each would change."""
+    """Return valid requests by name. Each has its raw bytes and the key of the object that it
+    changes."""
     upload_id = oss.begin("parts")
     part = oss.put_part("parts", upload_id, 1, NEW)
     done = (
@@ -182,7 +185,7 @@ def test_broken_framing_is_refused(oss: OssProcess, name: str, tries: Tries) -> 
 def test_what_was_stored_while_its_answer_was_lost_is_stored_once(
     oss: OssProcess, way: str, tries: Tries
 ) -> None:
-    """The client sends the request again, as SDKs do."""
+    """The answer is lost, so the client sends the request again, as SDKs do."""
     tries.name("client and OSS", f"{way}: the answer is lost, sent again")
     request, key = requests(oss)[way]
     stored = {"append": OLD + NEW, "part": OLD}.get(way, NEW)
@@ -237,7 +240,7 @@ def test_a_file_that_may_not_grow_is_refused_whole(
     tmp_path: Path, way: str, size: int, tries: Tries
 ) -> None:
     """A file may have at most 1 MiB (RLIMIT_FSIZE). With some sizes the last bytes are still in a
-    buffer."""
+    buffer when the file reaches this limit."""
     tries.name("OSS and its disk", f"{way} of {size:,} bytes where a file may have 1 MiB")
     with oss_process(tmp_path / "oss", file_bytes=2**20) as oss:
         assert oss.put("a", OLD).status == 200
@@ -252,7 +255,7 @@ def test_a_file_that_may_not_grow_is_refused_whole(
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """Mount a tmpfs of that size, if this is possible."""
+    """Mount a tmpfs of this many MB. Without root, leave the case out."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if mount is None or umount is None or os.geteuid() != 0:
         left_out("a full disk", "to mount a tmpfs needs root")
@@ -321,7 +324,8 @@ class Writer:
         return oss.put(self.way, data)
 
     def check(self, oss: OssProcess, tries: Tries) -> None:
-        """Assert that all acknowledged objects exist, and at most one more, which is complete."""
+        """Assert that every acknowledged write is stored. One more write may be stored, but only if
+        it is complete."""
         held = tries.ask(lambda: oss.get(self.way)) or b""
         size = len(numbered(0))
         if self.way == "append":

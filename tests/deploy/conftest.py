@@ -1,4 +1,4 @@
-"""The package and the templates. They are made once for all tests of this folder."""
+"""The package and the templates, which are made once for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def inlined_text() -> str:
 
 @pytest.fixture(scope="session")
 def inlined_code(inlined_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code, unpacked from the template that `make template` writes."""
+    """The function's code, which is unpacked from the template that `make template` writes."""
     template = yaml.safe_load(inlined_text)
     text = template["Resources"]["Function"]["Properties"]["Code"]["ZipFile"]
     folder = tmp_path_factory.mktemp("code")

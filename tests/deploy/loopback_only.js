@@ -1,5 +1,5 @@
-// This is preloaded into the CLI. Otherwise the CLI would ask STS on the internet whether its keys
-// are real.
+// The tests preload this file into the CLI. It refuses every DNS lookup, because the CLI would ask
+// STS on the internet whether its keys are real.
 'use strict';
 
 const dns = require('dns');

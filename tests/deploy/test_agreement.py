@@ -27,31 +27,32 @@ from token_service.settings.variables import VARIABLES
 Document = dict[str, Any]
 
 BUILD_ONLY = {"JWT_JWKS_FILE"}
-"""Variables that name a file of the package. The code in the template has no files of the
-operator."""
+"""Variables that name a file of the package. template.yml does not have them, because its code has
+no files of the operator."""
 SANDBOX_ONLY = {"STS_ENDPOINT"}
-"""Variables that `s local` needs for the sandbox. In the cloud the region's defaults are right."""
+"""Variables that `s local` needs for the sandbox. In the cloud, the function uses the region's
+default."""
 PLATFORMS = set(CREDENTIALS)
 """Variables that Function Compute sets."""
 NARROWER = {"UploadMaxBytes": 4_999_999_999}
-"""The largest number that the template accepts, where a pattern for all values would be too
-long."""
+"""The largest number that the template accepts for a parameter. The function accepts more, but a
+pattern for that would be too long."""
 MADE_BY_THE_STACK = {"ROLE_ARN", "OSS_REGION"}
 OTHERWISE_NAMED = {
     "TOKEN_EXPIRE_TIME": "SessionSeconds",
     "TOKEN_EXPIRE_TIME_MAX": "SessionSecondsMax",
     "CALLER_TOKENS_PER_MINUTE": "SessionsPerCallerPerMinute",
 }
-"""Parameters with a name that differs from the name of the variable. The vendor's check of
-templates takes every name with "token" for a secret."""
+"""Parameters whose names differ from the names of the variables. The vendor's check of templates
+treats every name with "token" as a secret."""
 
 _ENV = re.compile(r"\$\{env\('(\w+)', '?([^'{}]*?)'?\)(?: \* 1)?\}")
 
 
 @pytest.fixture
 def props() -> Document:
-    """The function of s.yaml, with the defaults in place. test_serverless_devs.py renders it with
-    the real CLI."""
+    """The function of s.yaml, in which all variables have their defaults. test_serverless_devs.py
+    renders it with the real CLI."""
     text = (ROOT / "s.yaml").read_text(encoding="utf-8")
     named = yaml.safe_load(text)["vars"].items()
     variables = {name: _default(value) for name, value in named if isinstance(value, str)}
@@ -62,7 +63,7 @@ def props() -> Document:
 
 @pytest.fixture
 def function(template: Document) -> Document:
-    """The function of template.yml, with the defaults."""
+    """The function of template.yml, in which all parameters have their defaults."""
     return Stack(template, BucketName="my-bucket").properties("Function")
 
 
@@ -73,7 +74,7 @@ def _default(text: str) -> str:
 
 
 def role_names(text: str) -> str:
-    """The ARN that s.yaml makes from the account and the name, without the expressions."""
+    """Return the ARN that s.yaml makes by expressions from the account and the name."""
     found = re.fullmatch(
         r"\$\{env\('\w*ROLE_ARN', 'acs:ram::' \+ config\('AccountID'\) \+ ':role/' \+ "
         r"env\('FUNCTION_NAME', '([\w-]+)'\) \+ '([\w-]+)'\)\}",
@@ -112,7 +113,7 @@ def test_the_runtimes_agree(template: Document, runtime: str) -> None:
     assert (ours["runtime"] == "python3.10") is (runtime == "python3.10")
     for name, named in [("runtime", "Runtime"), ("cpu", "Cpu"), ("memorySize", "MemorySize")]:
         assert ours[name] == theirs[named], name
-    # The template's default is one request at a time.
+    # If the template does not set the concurrency, an instance gets one request at a time.
     assert ours["instanceConcurrency"] == theirs.get("InstanceConcurrency", 1)
     assert ours["instanceConcurrency"] <= http_server.MAX_CONNECTIONS
     assert ours["timeout"] == http_server.REQUEST_SECONDS
@@ -133,7 +134,7 @@ def test_the_roles_agree(props: Document, template: Document) -> None:
 
 
 def test_a_function_without_its_role_is_found(props: Document, template: Document) -> None:
-    """ROS would accept a function without a role, but this function gets no key."""
+    """ROS would accept a function without a role, but the platform would give it no access key."""
     del template["Resources"]["Function"]["Properties"]["Role"]
     with pytest.raises(KeyError, match="Role"):
         check_roles(props, template)
@@ -149,7 +150,7 @@ def test_the_variables_agree(props: Document, function: Document) -> None:
     ours, theirs = props["environmentVariables"], function["EnvironmentVariables"]
     assert ours.keys() - theirs.keys() == SANDBOX_ONLY | BUILD_ONLY
     assert theirs.keys() <= ours.keys()
-    # Values that are taken from other resources, not from a default.
+    # These three values come from other resources, so they have no default to compare.
     for name in theirs.keys() - {"ROLE_ARN", "BUCKET_NAME", "OSS_REGION"}:
         assert _default(ours[name]) == theirs[name], name
     assert theirs["OSS_REGION"] == REGION
@@ -157,13 +158,14 @@ def test_the_variables_agree(props: Document, function: Document) -> None:
 
 
 def test_every_variable_of_the_catalogue_is_passed_on(props: Document) -> None:
-    """F1: nobody could set a variable that is declared, but that s.yaml does not pass on."""
+    """Finding F1: if s.yaml does not pass on a declared variable, nobody can set it."""
     names = {variable.name for variable in VARIABLES} - PLATFORMS - {"CALLBACK_PUBLIC_KEY_URL"}
     assert names == props["environmentVariables"].keys()
 
 
 def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document) -> None:
-    """s.yaml has the same default, or an empty one, and then the function uses its own default."""
+    """A default in s.yaml is the same as in the catalogue, or it is empty. If it is empty, the
+    function uses its own default."""
     for variable in VARIABLES:
         expression = props["environmentVariables"].get(variable.name)
         if expression and variable.name not in ("ROLE_ARN", "OSS_REGION"):
@@ -171,8 +173,8 @@ def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document)
 
 
 def test_every_variable_of_the_template_has_its_parameter(template: Document) -> None:
-    """Most parameters have the variable's name. The catalogue has the accepted values and the
-    default."""
+    """Most parameters have the name of their variable. Their accepted values and defaults are those
+    of the catalogue."""
     texts, _ = reference.load()
     passed_on = template["Resources"]["Function"]["Properties"]["EnvironmentVariables"]
     for variable in VARIABLES:
@@ -238,7 +240,8 @@ def test_what_a_deployment_can_set_is_documented(props: Document) -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         found.update(re.findall(r"env\('(\w+)'", text))
     documented = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    # docs/configuration.md has the function's own variables.
+    # docs/deploy.md must have all other variables. The function's own variables are in
+    # docs/configuration.md.
     for name in found - props["environmentVariables"].keys():
         assert f"`{name}`" in documented, name
 
@@ -314,7 +317,7 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
     assert f"under {rule['Prefix']} " in said
     assert f"{rule['AbortMultipartUpload']['Days']} days" in said
     assert "https" not in Stack(template, **existing).outputs()["SetInYourBucket"]
-    # For tokens only the bucket's rule can forbid overwriting.
+    # Only a rule of the bucket can prevent overwriting by clients with tokens.
     kept = Stack(template, BucketName="my-bucket", **given, Overwrite="no")
     (rule,) = kept.properties("OverwriteRule")["Rule"]
     assert "no rule is needed" in said
@@ -326,7 +329,7 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
     ("given", "says"),
     [
         ({"BucketName": "my-bucket"}, ""),
-        # An update by an operator who does not know the parameter BucketChoice.
+        # A stack update by an operator who does not know the new parameter BucketChoice.
         ({"BucketName": "my-bucket", "ExistingBucketName": "photos"}, ""),
         ({}, "A new bucket needs a name"),
         ({"BucketName": ""}, "A new bucket needs a name"),
@@ -540,7 +543,7 @@ WITHOUT_FUNCTION = {
     *("BucketVersioning", "RequireHttps", "OssEndpoint", "BindOssEndpoint", "Overwrite"),
     *("MaxSessionDuration", "CreateLogProject"),
 }
-"""Parameters that still matter if another tool deploys the function."""
+"""Parameters that still have an effect if another tool deploys the function."""
 
 
 def shown(template: Document, **given: object) -> set[str]:
@@ -587,9 +590,10 @@ def test_the_form_hides_what_does_not_apply(template: Document) -> None:
 def test_what_was_entered_and_is_hidden_then_does_not_count(
     template: Document, hiding: dict[str, object]
 ) -> None:
-    """Nobody knows whether the form sends a hidden value, so it must have no effect.
+    """We do not know whether the form sends a value that is hidden, so a hidden value must have no
+    effect.
 
-    For an existing bucket such a value is refused, with a message that says how to show it.
+    For an existing bucket, a hidden value is refused with a message that tells how to show it.
     """
     given = {"BucketName": "my-bucket", "JwtSecret": SECRET, **hiding}
     hidden = template["Parameters"].keys() - shown(template, **given)

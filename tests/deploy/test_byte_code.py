@@ -1,6 +1,7 @@
-"""The zip's byte code in a Python 3.10 like Function Compute's.
+"""Tests the byte code in the zip, in a Python 3.10 like Function Compute's.
 
-Python uses it even if the times of the files differ. It is complete, and it equals the sources."""
+Python uses the byte code even if the times of the files differ. The byte code is complete, and it
+matches the sources."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ from signed_logins import KEYS, SECRET, jwk, jwks, login
 SERVE_ONCE = ROOT / "ops" / "serve_once.py"
 pytestmark = pytest.mark.slow
 
-# Runs ops/serve_once.py, and prints on stderr the names of all code that Python compiled meanwhile.
+# Runs ops/serve_once.py, and prints to stderr the names of all code that Python compiles in this
+# time.
 AUDITED = """
 import atexit, json, runpy, sys
 names = set()
@@ -39,7 +41,7 @@ del sys.argv[0]
 exec(compile(open(sys.argv[0]).read(), "serve_once", "exec"))
 """
 
-# Prints each byte code file of a folder, with its faults.
+# Prints each file of byte code in a folder, and its faults.
 JUDGED = """
 import importlib.util, json, marshal, pathlib, sys
 def same(one, other):
@@ -90,10 +92,12 @@ def unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def cold_start(
     python: Python, folder: Path, env: Mapping[str, str], bearer: str, *others: Path
 ) -> set[str]:
-    """The names of all code that Python compiles for a first token."""
+    """Return the names of all code that Python compiles until a new process has answered with a
+    token."""
     with scripted_sts(success()) as server:
         done = subprocess.run(
-            # This runs without -B. So if Python compiled a module, it would also write a new file.
+            # Python runs without -B here. If it compiled a module, it would therefore also write a
+            # new file.
             [python.path, "-I", "-S", "-c", AUDITED, str(SERVE_ONCE), *map(str, [folder, *others])],
             input=json.dumps([event("/", bearer)]),
             env={**ENVIRONMENT, **env, "STS_ENDPOINT": server.url},
@@ -117,7 +121,8 @@ def test_nothing_is_compiled_for_a_first_token(
 ) -> None:
     env, bearer = way_in(tmp_path, way)
     before = files(unpacked)
-    # These are compiled at run time: classes of the standard library, and the template of a policy.
+    # Only these two are compiled at run time: classes of the standard library, and the template of
+    # a policy.
     assert cold_start(python, unpacked, env, bearer) <= {"<string>", "<template>"}
     assert files(unpacked) == before
 
@@ -146,7 +151,7 @@ def test_each_file_is_what_its_source_compiles_to(python: Python, unpacked: Path
     assert found.keys() > own
     assert {"jinja2/environment.py", "jwt/api_jwt.py"} <= found.keys()
     assert "cryptography/hazmat/primitives/asymmetric/rsa.py" in found
-    # Only the imported modules of a package have byte code.
+    # A module of a package has byte code only if it is imported.
     assert "jwt/help.py" not in found
 
 
@@ -155,7 +160,7 @@ def test_byte_code_of_another_source_would_show(
 ) -> None:
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
-    # Only a comment is new, so the code is the same.
+    # Only a comment is added to index.py, so its code stays the same.
     with (folder / "index.py").open("a") as source:
         source.write("# Edited.\n")
     shutil.copyfile(folder / beside(Path("index.py")), folder / beside(Path("wsgi.py")))
@@ -169,8 +174,8 @@ def test_byte_code_of_another_source_would_show(
 def test_a_source_that_was_edited_is_not_looked_at(
     python: Python, package: Path, tmp_path: Path
 ) -> None:
-    """Python ignores an edited source, as docs/runtime.md says. Without __pycache__ it uses the
-    source."""
+    """If a source is edited, Python ignores the change, as docs/runtime.md says. It reads the
+    source only if there is no __pycache__."""
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
     env = {"AUTH": "anonymous"}
@@ -196,9 +201,10 @@ def health(python: Python, folder: Path, *flags: str) -> bool:
 def test_health_says_whether_python_finds_it(
     python: Python, unpacked: Path, package: Path, tmp_path: Path
 ) -> None:
-    """/health tells an operator whether assumption 37 holds."""
+    """/health shows an operator whether assumption 37 is true: Python uses the byte code."""
     assert health(python, unpacked)
-    # With these options Python looks in another folder, or for another file.
+    # With these options, Python looks for byte code in another folder, or in a file with another
+    # name.
     assert not health(python, unpacked, "-X", f"pycache_prefix={tmp_path}")
     assert not health(python, unpacked, "-O")
     folder = tmp_path / "code"
@@ -216,7 +222,7 @@ def test_none_of_our_modules_in_the_template_is_compiled_for_a_first_token(
     env, bearer = way_in(tmp_path, way)
     folder = tmp_path / "code"
     shutil.copytree(inlined_code, folder)
-    # The policy is a bundled one, so the request needs no Jinja2, as by default.
+    # As by default, the policy is a bundled one, so the request needs no Jinja2.
     names = cold_start(python, folder, {**env, "POLICY_CHOICES": ""}, bearer, preinstalled())
     inside = [Path(name).relative_to(folder) for name in names if name.startswith(f"{folder}/")]
     assert [path for path in inside if (FUNCTION / path).exists()] == []
@@ -277,7 +283,7 @@ def test_byte_code_no_leaves_it_out_and_any_other_word_is_refused(
         assert said.startswith("no byte code (BYTE_CODE=no): ")
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("BYTE_CODE", "0")
-    with pytest.raises(PackageError, match="BYTE_CODE=0: must be yes, the default, or no"):
+    with pytest.raises(PackageError, match=r"BYTE_CODE=0: must be yes \(the default\) or no"):
         byte_code.put(tmp_path)
 
 

@@ -1,7 +1,7 @@
-"""The code that `make template` puts into the template is served as in Function Compute.
+"""Tests the code that `make template` puts into the template. It is run as in Function Compute.
 
-The process has only this code and the runtime's preinstalled packages. The roles are those of the
-stack."""
+The process has only this code and the packages that are preinstalled in the runtime. The roles are
+those of the stack."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PREINSTALLED = (
     "jmespath",
     "pycparser",
 )
-"""Packages that the runtime has, and packages that only those packages need."""
+"""Packages that are preinstalled in the runtime, and packages that only these packages need."""
 
 
 def test_the_template_is_the_same_on_another_day_and_small(inlined_text: str) -> None:
@@ -89,7 +89,7 @@ def test_code_that_is_too_large_for_a_template_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(template_module, "code", lambda _: (bytes(MAX_BYTES * 3 // 4), ""))
-    with pytest.raises(PackageError, match=f"at most {MAX_BYTES}"):
+    with pytest.raises(PackageError, match=f"our limit of {MAX_BYTES}"):
         inlined(f"Resources: {PLACE}")
 
 
@@ -113,7 +113,8 @@ def test_bare_source_means_the_same_and_keeps_its_lines() -> None:
 
 @contextmanager
 def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str, str]]:
-    """The stack's roles and bucket in the sandbox; yields the environment of its function."""
+    """Create the stack's roles and bucket in the sandbox. Yield the environment of the stack's
+    function."""
     stack = Stack(yaml.safe_load(text), BucketName=BUCKET, **parameters)
     function, upload = stack.role("FunctionRole"), stack.role("UploadRole")
     identities = Identities(ACCOUNT, b"seal", [], [function, upload])
@@ -123,7 +124,7 @@ def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str
         Service(oss.create_app(storage, identities, region=REGION), listen(0)),
         Service(sts.create_app(identities), listen(0)),
     ]
-    # The platform sets these variables for a function with a role.
+    # The platform sets variables with the key of this session for a function that has a role.
     session = identities.assume(function, "function-compute", None, 3600)
     with in_background(services):
         yield {

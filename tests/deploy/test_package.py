@@ -56,7 +56,7 @@ def test_what_a_custom_runtime_starts_is_executable(package: Path) -> None:
 def test_another_build_makes_the_same_bytes(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second build has another folder, another day and other variables for Python."""
+    """The second build uses another folder, another date and other variables of Python."""
     again = tmp_path / "another folder" / "sts_token"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     monkeypatch.setenv("PYTHONHASHSEED", "7")
@@ -79,15 +79,15 @@ def test_nothing_of_the_laptop_is_in_it(package: Path) -> None:
     names = {path.name for path in package.rglob("*")}
     assert not names & {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "bin"}
     assert not names & {"sandbox", "ops", "tests", "requirements.txt"}
-    # The only byte code is from the runtime's Python, and has no path of this machine.
+    # All byte code is from the runtime's version of Python, and contains no path of this machine.
     for path in package.rglob("*.pyc"):
         assert path.match("__pycache__/*.cpython-310.pyc")
         assert str(ROOT).encode() not in path.read_bytes()
 
 
 def test_markers_are_judged_for_the_runtimes_python() -> None:
-    """This holds for every Python that runs the test. pip would use the markers of its own
-    Python."""
+    """The result is the same for every Python that runs this test. pip itself would evaluate the
+    markers for its own Python."""
     pins = {pin.partition("==")[0]: pin for pin in pinned()}
     assert "typing-extensions" in pins
     assert all(" --hash=sha256:" in pin for pin in pins.values())
@@ -96,15 +96,15 @@ def test_markers_are_judged_for_the_runtimes_python() -> None:
 def test_a_package_that_lacks_what_it_needs_on_the_runtimes_python_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Python 3.11, where a laptop's tests may run, PyJWT does not need typing_extensions."""
+    """The tests may run on Python 3.11, on which PyJWT does not need typing_extensions."""
     monkeypatch.setattr(build_module, "pinned", lambda: pinned(["PyJWT"]))
-    with pytest.raises(PackageError, match="PyJWT needs typing_extensions: the lock lacks it"):
+    with pytest.raises(PackageError, match="PyJWT needs typing_extensions, which the lock"):
         build(tmp_path / "sts_token")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_requirement_is_refused() -> None:
-    with pytest.raises(PackageError, match="pins no Django"):
+    with pytest.raises(PackageError, match="does not pin Django"):
         pinned(["Django"])
 
 
@@ -119,7 +119,8 @@ def test_what_pip_cannot_fetch_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_pythons_compiled_modules_take_the_places_of_the_runtimes(
     package: Path, tmp_path: Path
 ) -> None:
-    """This is for measurements with another Python. Everything else is as deployed."""
+    """A package is changed like this for measurements with another Python. All other files are as
+    deployed."""
     other = tmp_path / "sts_token"
     shutil.copytree(package, other)
     replace_compiled(other, "3.12")
@@ -155,7 +156,8 @@ def test_a_python_without_compiled_modules_is_refused(package: Path, tmp_path: P
 def test_a_package_that_does_not_serve_is_refused(
     package: Path, tmp_path: Path, missing: str, says: str
 ) -> None:
-    """The laptop has all packages, but the serving process has only these."""
+    """The developer's machine has all packages installed, but the process that serves has only
+    those of the package."""
     broken = tmp_path / "sts_token"
     skipped = Path(missing).name
     shutil.copytree(
@@ -174,7 +176,7 @@ def test_a_build_that_fails_leaves_the_last_one(
     output = tmp_path / "sts_token"
     shutil.copytree(package, output, copy_function=os.link)
     monkeypatch.setattr(build_module, "fill", lambda folder, pins: None)
-    with pytest.raises(PackageError, match="does not serve"):
+    with pytest.raises(PackageError, match="cannot answer requests"):
         build(output)
     assert digests(output) == digests(package)
     assert [path.name for path in tmp_path.iterdir()] == ["sts_token"]
@@ -183,12 +185,14 @@ def test_a_build_that_fails_leaves_the_last_one(
 def test_an_operators_own_policy_and_keys_are_packed_and_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files beside the function and in policies/ are deployed under the same names."""
+    """The operator's files next to the function and in policies/ are deployed under the same
+    names."""
     function, policies = tmp_path / "function", tmp_path / "policies"
     shutil.copytree(FUNCTION, function, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(POLICIES, policies)
     (function / "keys.json").write_text(jwks(jwk("ES256", "k")))
-    # The risk: an operator shares the package, and it contains the vendor's settings with a key.
+    # This file must not be in the package, because an operator may share the package, and the
+    # vendor's config.json has a key.
     (policies / "config.json").write_text('{"AccessKeySecret": "secret"}')
     (policies / "own.txt").write_text(
         '{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:PutObject"],'
@@ -215,7 +219,8 @@ def test_an_operators_own_policy_and_keys_are_packed_and_found(
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=made / "policies", check=False)
     assert done.returncode == 0
-    # The risk: an operator shares the template, and it contains a config.json with a key.
+    # The template must not contain config.json, because an operator may share the template, and
+    # config.json has a key.
     inlined = tmp_path / "inlined"
     inlined.mkdir()
     package_module.fill(inlined, [], native=False)

@@ -34,7 +34,8 @@ LOG_STORE = f"acs:log:{REGION}:{ACCOUNT}:project/sts-token-{ACCOUNT}-{REGION}/lo
 FUNCTION_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-function"
 UPLOAD_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-upload"
 
-# Other actions, so that a test detects a wildcard (vendor documentation of OSS, STS, RAM and SLS).
+# Actions that no role needs. With them, a test detects a wildcard (vendor documentation of OSS,
+# STS, RAM and SLS).
 OTHER_ACTIONS = """
 oss:DeleteObject oss:DeleteMultipleObjects oss:GetObjectAcl oss:PutObjectAcl oss:RestoreObject
 oss:PutObjectTagging oss:GetObjectTagging oss:DeleteObjectTagging oss:GetObjectVersion
@@ -56,7 +57,7 @@ Allowed = set[tuple[str, str]]
 
 
 def accesses() -> Iterator[tuple[Access, str]]:
-    """All requests that the tests try, each with the name of its place."""
+    """Yield all requests that the tests try, and the name of each request's place."""
     actions = [*OTHER_ACTIONS, *needed_on_objects(), "oss:ListObjects"]
     actions += ["sts:AssumeRole", "log:PostLogStoreLogs"]
     for action in actions:
@@ -77,7 +78,8 @@ def accesses() -> Iterator[tuple[Access, str]]:
 
 
 def needed_on_objects() -> list[str]:
-    """The actions on objects that the function's policies can grant. The role limits all_policy."""
+    """Return the actions on objects that the function's policies can grant. The role limits
+    all_policy."""
     names = offered()
     assert len(names) >= 3
     found = set()
@@ -110,7 +112,7 @@ def wanted_of_the_upload_role() -> Allowed:
 def wanted_of_the_function_role() -> Allowed:
     return {
         ("sts:AssumeRole", UPLOAD_ROLE),
-        # These are for signed URLs, forms, resumable uploads and GET /uploads.
+        # The next actions are for signed URLs, forms, resumable uploads and GET /uploads.
         ("oss:PutObject", "folder"),
         ("oss:ListParts", "folder"),
         ("oss:AbortMultipartUpload", "folder"),
@@ -144,8 +146,8 @@ def test_in_an_existing_bucket_both_roles_may_do_the_same(template: Template) ->
 @pytest.mark.parametrize(
     ("given", "function", "sessions"),
     [
-        # The defaults: tokens that write, signed URLs, forms, and the list of each caller's own
-        # uploads.
+        # With the defaults, callers get tokens that write, signed URLs, forms, and the list of
+        # their own uploads.
         ({}, "sts:AssumeRole oss:PutObject oss:GetObject oss:ListObjects", WRITING),
         ({"MultipartSecret": "m" * 32}, f"sts:AssumeRole {WRITING} {READING}", WRITING),
         ({"Auth": "anonymous"}, "sts:AssumeRole oss:PutObject", WRITING),
@@ -187,8 +189,8 @@ def test_both_roles_have_the_rights_that_the_parameters_need_and_no_other(
 def test_without_the_function_the_roles_have_all_rights(template: Template) -> None:
     """A stack does not know the settings of a function that another tool deploys.
 
-    So some roles get more rights than they need. A stack of 1.0.0 with these parameters had all
-    rights too.
+    Some roles therefore get more rights than they need. In 1.0.0, a stack with these parameters had
+    all rights, too.
     """
     stack = Stack(template, BucketName=BUCKET, CreateFunction=False)
     assert allowed(stack, "UploadRole") == wanted_of_the_upload_role()
@@ -202,7 +204,8 @@ def test_without_logs_the_function_role_writes_none(template: Template) -> None:
 
 
 def check_who_may_be_what(template: Template) -> None:
-    """Only the roles grant rights, and only the named principals may assume them."""
+    """Check that only the roles grant rights, and that only the named principals may assume these
+    roles."""
     stack = Stack(template, BucketName=BUCKET)
     trusts = {
         name: stack.properties(name)["AssumeRolePolicyDocument"]["Statement"]
@@ -302,7 +305,8 @@ def test_only_function_compute_assumes_the_function_role(template: Template) -> 
 
 
 def test_nothing_permanent_is_made(template: Template) -> None:
-    """The vendor's own one-click template creates a user with a permanent key."""
+    """Our template must create no user with a permanent key, as the vendor's own one-click template
+    does."""
     kinds = {resource["Type"] for resource in template["Resources"].values()}
     assert not any("AccessKey" in kind or "RAM::User" in kind or "ECS" in kind for kind in kinds)
 
@@ -319,15 +323,15 @@ def test_pages_upload_only_from_the_origins_that_are_named(template: Template) -
     stack = Stack(template, BucketName=BUCKET, AllowedOrigins=origins)
     (rule,) = stack.properties("Bucket")["CORSConfiguration"]["CORSRule"]
     assert rule["AllowedOrigin"] == origins.split(",")
-    # DELETE aborts an upload in parts. The policies make sure that it deletes no object.
+    # DELETE is for aborting an upload in parts. The policies do not allow deleting an object by it.
     assert set(rule["AllowedMethod"]) == {"PUT", "POST", "GET", "HEAD", "DELETE"}
 
 
 def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
     template: Template, tmp_path: Path
 ) -> None:
-    """The rule applies to the stack's own upload role. The sandbox's tests show its effect on real
-    SDKs."""
+    """The rule applies to the stack's own upload role. The tests of the sandbox show the effect of
+    the rule on real SDKs."""
     assert "OverwriteRule" not in Stack(template, BucketName=BUCKET)
     stack = Stack(template, BucketName=BUCKET, ObjectPrefix="photos/", Overwrite="no")
     made = stack.properties("OverwriteRule")
@@ -349,7 +353,8 @@ def test_with_overwrite_no_the_bucket_has_the_sandboxes_rule(
 
 
 def test_the_bucket_has_no_versioning_which_would_end_the_rule(template: Template) -> None:
-    """OSS ignores a rule against overwriting if versioning is or was on (vendor documentation)."""
+    """OSS ignores a rule against overwriting if versioning is enabled, or was enabled before
+    (vendor documentation)."""
     stack = Stack(template, BucketName=BUCKET, Overwrite="no")
     assert "VersioningConfiguration" not in stack.properties("Bucket")
     given = {"BucketName": BUCKET, "Auth": "anonymous", "BucketVersioning": True}
@@ -362,7 +367,7 @@ def test_the_bucket_has_no_versioning_which_would_end_the_rule(template: Templat
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_plain_http_is_refused_where_that_is_chosen(template: Template, scheme: str) -> None:
-    """OSS refuses plain HTTP to everybody, also to the roles of the stack and to the account
+    """OSS refuses plain HTTP from everybody, even from the roles of the stack and from the account
     itself."""
     bucket = Stack(template, BucketName=BUCKET, RequireHttps=True).properties("Bucket")
     (statement,) = bucket["Policy"]["Statement"]
@@ -375,7 +380,7 @@ def test_plain_http_is_refused_where_that_is_chosen(template: Template, scheme: 
             f"acs:oss:*:{ACCOUNT}:{place}",
             {"acs:SecureTransport": is_https, "oss:Prefix": "", "oss:Delimiter": ""},
         )
-        # Over https the roles decide, in the same way as without the policy.
+        # Over https, the bucket's policy has no effect, so only the roles decide.
         wanted = Effect.EXPLICIT_DENY if scheme == "http" else Effect.IMPLICIT_DENY
         assert judges.evaluate(access) is wanted, access
 

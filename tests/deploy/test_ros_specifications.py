@@ -1,5 +1,5 @@
-"""The resource specifications come from the cache or the index. Otherwise a clear message says
-why."""
+"""The resource specifications come from the cache or the index. If this is not possible, a clear
+message says why."""
 
 from __future__ import annotations
 

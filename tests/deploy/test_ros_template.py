@@ -46,7 +46,8 @@ def test_the_template_with_the_code_is_what_ros_accepts(
 
 
 def test_the_specifications_say_what_the_vendor_documents(known: Specifications) -> None:
-    """This is tested because a parser that reads nothing would find no faults."""
+    """If the parser read no specifications, the check would find no faults. Therefore some of their
+    content is tested here."""
     function = known.resources["ALIYUN::FC3::Function"]
     assert function.attributes == {"ARN", "FunctionId", "FunctionName"}
     required = {name for name, found in function.properties.items() if found.required}
@@ -162,7 +163,8 @@ def a_domain_for_any_bucket(template: Template) -> None:
 
 
 def a_circle(template: Template) -> None:
-    """This would be the case if AssumeUploadRole were not a separate policy."""
+    """The resources would refer to each other like this if AssumeUploadRole were not a separate
+    policy."""
     statement = statements_of(template, "FunctionRole")[0]
     statement["Resource"] = [{"Fn::GetAtt": ["UploadRole", "Arn"]}]
 
@@ -216,7 +218,7 @@ def an_output_that_is_not_there(template: Template) -> None:
         (wrong_type, "Resources.Function.Timeout: must be a number"),
         (a_boolean_for_a_number, "Resources.Function.Timeout: must be a number"),
         (a_text_for_a_list, "AssumeUploadRole.Roles: must be a list"),
-        (out_of_range, "Function.MemorySize: must be within 128 and 65536"),
+        (out_of_range, "Function.MemorySize: must be between 128 and 65536"),
         (not_allowed, "Bucket.AccessControl: must be one of private"),
         (unknown_type, "Resources.Function: unknown type ALIYUN::FC::Function"),
         (unknown_member, "Resources.Bucket: unknown member DeletionPolice"),
@@ -232,16 +234,16 @@ def an_output_that_is_not_there(template: Template) -> None:
         (a_bucket_that_may_be_another, "Function.*: Bucket exists only if NewBucket is true"),
         (a_domain_for_any_bucket, "BucketDomain.*: Bucket exists only if NewBucket is true"),
         (a_circle, "FunctionRole.* depend on each other"),
-        (a_parameter_in_no_group, "Metadata: BucketName must be a parameter, in one group"),
+        (a_parameter_in_no_group, "Metadata: BucketName must be a parameter that is in one group"),
         (
             a_default_that_is_refused,
-            "Parameters.ObjectPrefix.Default: the parameter does not accept it",
+            "Parameters.ObjectPrefix.Default: the parameter does not accept this value",
         ),
         (a_default_of_another_type, "Parameters.MaxInstances.Default: not a Number"),
         (a_label_in_one_language, "Parameters.BucketName.Label: .*zh-cn"),
         (an_output_without_description, "Outputs.TokenUrl.Description: "),
         (a_group_in_one_language, "Metadata: the label Storage must be in en and zh-cn"),
-        (an_output_that_is_not_listed, "Metadata: TokenUrl must be an output, and be listed once"),
+        (an_output_that_is_not_listed, "Metadata: TokenUrl must be an output that is listed once"),
         (an_output_that_is_not_there, "Metadata: FirstCall must be an output"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",

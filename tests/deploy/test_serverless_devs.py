@@ -1,4 +1,4 @@
-"""The real CLI renders, verifies and runs s.yaml here. Other tests show the faults that s.yaml
+"""The real CLI renders, verifies and runs s.yaml here. Other tests here show the faults that s.yaml
 avoids."""
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def defaults(project: Project) -> dict[str, Any]:
 
 
 def verify(project: Project, *arguments: str, **variables: str) -> str:
-    """The output of `s verify`, or "" if it finds no fault."""
+    """Return the output of `s verify`, or an empty text if it finds no fault."""
     done = project.run("verify", *arguments, **variables)
     said = done.stdout + done.stderr
     if done.returncode == 0 and "passed" in said:
@@ -72,7 +72,7 @@ def test_the_defaults_are_safe(defaults: dict[str, Any]) -> None:
     assert props["role"] == f"acs:ram::{ACCOUNT}:role/sts-token-function"
     variables = props["environmentVariables"]
     assert variables["ROLE_ARN"] == f"acs:ram::{ACCOUNT}:role/sts-token-upload"
-    # Without a secret the function gives out no token, and says why.
+    # Without JWT_SECRET, the function issues no token, and its answer says why.
     assert (variables["AUTH"], variables["JWT_SECRET"]) == ("jwt", "")
     assert variables["ALLOWED_ORIGINS"] == ""
     assert props["timeout"] == 10
@@ -127,7 +127,7 @@ def test_a_custom_runtime_takes_many_requests_an_instance(
 def test_every_variable_of_the_function_can_be_set(
     project: Project, defaults: dict[str, Any]
 ) -> None:
-    """Each variable has its own name in the environment."""
+    """Each variable of the function is set from an environment variable with the same name."""
     names = defaults["environmentVariables"]
     given = {name: f"value-of-{number}" for number, name in enumerate(names)}
     assert project.preview(**given)["props"]["environmentVariables"] == given
@@ -137,7 +137,8 @@ def test_every_variable_of_the_function_can_be_set(
 def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
     project: Project, tmp_path: Path, folder: Path
 ) -> None:
-    """tests/upgrade has a simple evaluator in place of the command line."""
+    """tests/upgrade renders s.yaml by a simple evaluator in place of the real CLI, so both are
+    compared here."""
     shutil.copyfile(folder / "s.yaml", tmp_path / "s.yaml")
     shutil.copyfile(inputs.OLD / "environments" / "full.env", tmp_path / ".env")
     found = dataclasses.replace(project, folder=tmp_path).preview()
@@ -147,7 +148,7 @@ def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
 
 
 def test_a_dotenv_file_is_read_as_ops_dotenv_reads_it(project: Project, tmp_path: Path) -> None:
-    """Values that the real command line cuts at # or expands at $."""
+    """The file has values in which the real CLI cuts the text at # or expands a $."""
     shutil.copyfile(ROOT / "s.yaml", tmp_path / "s.yaml")
     (tmp_path / ".env").write_text(written(ROWS))
     found = dataclasses.replace(project, folder=tmp_path).preview(**SHELL)
@@ -200,7 +201,7 @@ class Checkout:
     project: Project
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
-        """The exit status and the output."""
+        """Run `s`. Return the exit status and the output."""
         done = self.project.run(*arguments, **variables)
         return done.returncode, done.stdout + done.stderr
 
@@ -213,13 +214,15 @@ class Checkout:
         return self.project.home / "stand-in-cloud.json"
 
     def writes(self) -> list[str] | None:
-        """The names of the parts that were written, or None if that cloud has no function."""
+        """The names of the parts that were written, or None if the stand-in's cloud has no
+        function."""
         return json.loads(self.cloud.read_text())["writes"] if self.cloud.exists() else None
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str, str]:
-    """One deploy from a path with blanks: the checkout, the output, and the resulting cloud."""
+    """Deploy once from a path with blanks. Return the checkout, the output, and the resulting
+    cloud."""
     folder = tmp_path_factory.mktemp("deploy") / "a path with blanks"
     folder.mkdir()
     checkout = Checkout(make_project(folder))
@@ -231,7 +234,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str, s
 
 @pytest.fixture
 def checkout(deployed: tuple[Checkout, str, str]) -> Checkout:
-    """The cloud as it was after that deploy."""
+    """The checkout, with the cloud as it was after the deploy of `deployed`."""
     checkout, _, cloud = deployed
     checkout.cloud.write_text(cloud)
     (checkout.project.folder / "steps").unlink(missing_ok=True)
@@ -255,7 +258,7 @@ def test_with_y_a_second_deploy_writes_again_from_a_path_with_blanks(checkout: C
 def test_without_y_and_a_terminal_what_differs_is_not_written_and_the_status_is_0(
     checkout: Checkout,
 ) -> None:
-    """This is why all our commands have -y."""
+    """Because of this, all commands in our docs have -y."""
     status, said = checkout.run("deploy", **OTHER)
     assert (status, checkout.writes()) == (0, PARTS)
     assert QUESTION in said
@@ -275,7 +278,7 @@ def test_with_logs_neither(checkout: Checkout) -> None:
 
 
 def test_an_empty_log_config_would_be_asked_about_each_time(checkout: Checkout) -> None:
-    """This is why s.yaml has no logConfig without LOG_PROJECT."""
+    """Because of this, s.yaml has no logConfig if LOG_PROJECT is not set."""
     file = checkout.project.folder / "s.yaml"
     text = file.read_text().replace(
         "no_logs: {}", "no_logs: {logConfig: {project: '', logstore: ''}}"
@@ -289,7 +292,7 @@ def test_an_empty_log_config_would_be_asked_about_each_time(checkout: Checkout) 
 def test_s_prints_secrets_and_keeps_them(
     deployed: tuple[Checkout, str, str], checkout: Checkout
 ) -> None:
-    """This is why s.yaml warns of it next to the secrets."""
+    """Because of this, s.yaml has a warning next to the secrets."""
     first, second = SOUND["JWT_SECRET"], OTHER["JWT_SECRET"]
     assert first in deployed[1]
     assert f"JWT_SECRET: {first} => {second}" in checkout.run("plan", **OTHER)[1]
@@ -300,7 +303,7 @@ def test_s_prints_secrets_and_keeps_them(
 def test_a_domain_without_its_certificate_leaves_a_function_without_its_cap(
     checkout: Checkout,
 ) -> None:
-    """This is why `make doctor` looks for the certificate."""
+    """Because of this, `make doctor` checks that the certificate exists."""
     checkout.cloud.unlink()
     status, said = checkout.run(
         "deploy", "-y", "-t", "s.domain.yaml", DOMAIN_NAME="uploads.example.com", **SOUND
@@ -345,7 +348,8 @@ def missing_role(props: dict[str, Any]) -> None:
 
 
 def a_role_in_upper_case(props: dict[str, Any]) -> None:
-    """The component would deploy the name in lower case, which is another role."""
+    """The component would deploy the role's name in lower case, which is the name of another
+    role."""
     props["role"] = "acs:ram::1234567890123456:role/Function"
 
 
@@ -374,13 +378,14 @@ def no_methods(props: dict[str, Any]) -> None:
 
 
 def no_auth_type(props: dict[str, Any]) -> None:
-    """The platform's default is `function`, and then phones and browsers could not call the
-    function."""
+    """Without authType, the platform uses its default `function`. Phones and browsers could then
+    not call the function."""
     del props["triggers"][0]["triggerConfig"]["authType"]
 
 
 def a_misspelt_auth_type(props: dict[str, Any]) -> None:
-    """The component itself accepts the wrong name, and then the platform uses its default."""
+    """The component accepts the misspelt name, and the platform then uses the default of
+    authType."""
     config = props["triggers"][0]["triggerConfig"]
     config["authTyp"] = config.pop("authType")
 
@@ -398,7 +403,8 @@ def no_initializer(props: dict[str, Any]) -> None:
 
 
 def an_empty_log_project(props: dict[str, Any]) -> None:
-    """These are differences, so each deploy would ask about them."""
+    """The component compares these empty texts with the cloud and finds differences, so each deploy
+    would ask about them."""
     props["logConfig"] = {"project": "", "logstore": ""}
 
 
@@ -449,9 +455,9 @@ FAULTS: dict[Callable[[dict[str, Any]], None], str] = {
 
 @pytest.fixture(scope="module")
 def verdict(project: Project) -> str:
-    """The verdict on a file that has each fault in a separate function.
+    """The verdict on a file in which each faulty function has one fault.
 
-    So the CLI starts once, and not once for each fault.
+    With one file for all faults, the CLI starts only once.
     """
     document, domain = (
         yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
@@ -503,8 +509,9 @@ def test_every_var_is_used() -> None:
 
 @contextlib.contextmanager
 def sandbox(folder: Path) -> Iterator[dict[str, str]]:
-    """A sandbox whose function has the operator's key. It yields the variables to set."""
-    # The sandbox accepts only keys that it generated. So this file says that it generated this key.
+    """Start a sandbox whose function has the operator's key. Yield the variables to set."""
+    # The sandbox accepts only keys that it generated. This file lists the operator's key as one
+    # that the sandbox has generated.
     secrets = Secrets(KEY["AccessKeyID"], KEY["AccessKeySecret"], "00" * 32)
     (folder / "secrets.json").write_text(json.dumps(vars(secrets)))
     with running_cloud(folder) as cloud:
@@ -570,7 +577,8 @@ def started(project: Project, variables: dict[str, str]) -> Iterator[int]:
 
 
 def test_a_dollar_in_a_value_is_lost_on_the_way(built: Project) -> None:
-    """This is why our values have no $: the shell keeps only 12 of these characters."""
+    """The shell keeps only the 12 characters before the $. Because of this, our values contain no
+    $."""
     lost = "secret-part-$A_NAME_OF_NO_VARIABLE"
     done = built.run("local", "invoke", "-f", str(EVENT), JWT_SECRET=lost, BUCKET_NAME="my-bucket")
     answer = answer_of(done)

@@ -16,7 +16,7 @@ INTERFACE = TEMPLATE["Metadata"]["ALIYUN::ROS::Interface"]
 
 
 def rows(head: str) -> list[list[str]]:
-    """The cells of each row of the table with this head."""
+    """Return the cells of each row of the table with this head."""
     table = PAGE.partition(f"{head}\n|---")[2].partition("\n")[2].partition("\n\n")[0]
     return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()]
 

@@ -1,7 +1,9 @@
-"""A stack of b291437 that is updated to today's template keeps all stored objects.
+"""Tests that a stack of commit b291437 keeps all stored objects when it is updated to the current
+template.
 
 The resources are compared one by one. Each resource that differs is listed here, and has a row in
-docs/upgrade.md. tests/upgrade has the contents of a stack of b291437, and compares the other parts.
+docs/upgrade.md. The contents of a stack of b291437 are in tests/upgrade, which compares all other
+parts.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ KEPT = {
     "Function": "ALIYUN::FC3::Function",
     "HttpTrigger": "ALIYUN::FC3::Trigger",
 }
-"""ROS identifies a resource by its logical id. With another id or type it is a new resource. ROS
-then deletes the old resource, or leaves it behind if it is retained."""
+"""ROS identifies a resource by its logical id. If the id or the type changes, ROS creates a new
+resource. It then deletes the old resource, or leaves it behind if it has the policy Retain."""
 
 FIXED = {
     "ALIYUN::FC3::ConcurrencyConfig": "FunctionName ReservedConcurrency",
-    # ROS can change this, but for callers another name is another function, with another URL.
+    # ROS can change the name, but with another name the function has another URL for its callers.
     "ALIYUN::FC3::Function": "FunctionName",
     "ALIYUN::FC3::Trigger": "FunctionName TriggerType TriggerName SourceArn",
     "ALIYUN::OSS::Bucket": "BucketName RedundancyType",
@@ -43,8 +45,8 @@ FIXED = {
     "ALIYUN::SLS::Logstore": "ProjectName LogstoreName",
     "ALIYUN::SLS::Project": "Name Description DataRedundancyType",
 }
-"""Properties that ROS cannot update in place. If one differs, the update fails, or replaces the
-resource (ReplacementOption of UpdateStack).
+"""Properties that ROS cannot update in place. If one of them changes, the update fails, or it
+replaces the resource (ReplacementOption of UpdateStack).
 
 Vendor documentation: *Editable: No* in https://www.alibabacloud.com/help/en/ros/developer-reference/
 aliyun-oss-bucket (2026-02-06), aliyun-ram-role (2026-02-06), aliyun-ram-managedpolicy (2026-07-24),
@@ -56,8 +58,8 @@ RENAMED = {
     "TokenExpireTimeMax": "SessionSecondsMax",
     "CallerTokensPerMinute": "SessionsPerCallerPerMinute",
 }
-"""The old and the new names of parameters. An operator who set one of them enters its value again,
-as docs/upgrade.md says."""
+"""The old and the new names of parameters. If an operator has set one of them, he must enter its
+value again under the new name (docs/upgrade.md)."""
 
 BUCKET = "template:Resources.Bucket"
 FUNCTION = "template:Resources.Function"
@@ -85,11 +87,13 @@ LISTED = {
         "a stack that never set this parameter gets the new default"
     ),
 }
-"""All other differences, by the id of the row. Each value says why nothing is lost."""
+"""All other differences, by the id of their row in docs/upgrade.md. Each value says why nothing is
+lost."""
 
 
 def changes(new: Template) -> dict[str, str]:
-    """The differences, by id, in the resources of old stacks that are updated to a template."""
+    """Return the differences, by id, between the resources of old stacks before and after an update
+    to this template."""
     given = {
         name: {**old, **{RENAMED[key]: value for key, value in old.items() if key in RENAMED}}
         for name, old in PARAMETERS.items()
@@ -99,7 +103,8 @@ def changes(new: Template) -> dict[str, str]:
 
 
 def losses(new: Template) -> list[str]:
-    """The losses of an update: replaced or removed resources, and a bucket that may be removed."""
+    """Return what an update loses: resources that are replaced or removed, and a bucket that could
+    be removed."""
     found = []
     for one, what in changes(new).items():
         _, name, *members = one.split(".")
@@ -134,7 +139,7 @@ def test_every_other_difference_is_listed_and_has_its_row() -> None:
     assert [one for one in LISTED if one not in ids] == []
 
 
-# Faults that are planted into the old template
+# Faults that the tests put into the old template
 
 
 def of(document: Template, name: str) -> dict[str, Any]:

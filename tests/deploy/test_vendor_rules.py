@@ -1,7 +1,9 @@
-"""template.yml follows the vendor's rules and our own. The right rule finds each planted fault.
+"""Tests that template.yml follows the vendor's rules and our own. If a fault is put into it, the
+rule for this fault reports it.
 
 This file lists which of the vendor's rules we follow, with the reason. Rules for resource types
-that we do not use are not listed. A resource of a new type is a finding until its rules are listed.
+that we do not use are not listed. If the template gets a resource of a new type, a test fails until
+the rules for this type are listed.
 """
 
 from __future__ import annotations
@@ -74,8 +76,9 @@ ASKED: dict[rules.Rule, tuple[str, str]] = {
         "sls-project-description-required",
     ),
 }
-"""The vendor's rules that we follow, by our own rule: the reason, and the vendor's names. The first
-four run for each pull request to github:aliyun/ros-templates. Nobody there runs the others."""
+"""For each of our own rules: the reason, and the names of the vendor's rules that it follows. In
+github:aliyun/ros-templates, the first four run for each pull request, and the others are not
+run."""
 
 NOT_ASKED = {
     "phones have any address, and apps send no Referer; the token gives access": (
@@ -115,7 +118,7 @@ NOT_ASKED = {
     ),
     "it has a price; the log has each request's parts in milliseconds": "fc-service-tracing-enable",
 }
-"""The vendor's rules for our resource types that we do not follow, by the reason."""
+"""The vendor's rules for our resource types that we do not follow. The keys are the reasons."""
 
 
 def test_the_template_keeps_all_rules(template: Template) -> None:

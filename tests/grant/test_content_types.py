@@ -128,7 +128,7 @@ def test_a_form_can_be_narrowed(
         ("*/*", ()),
         ("x", ()),
         (None, ("image/*",)),
-        # Browsers use the last of these types.
+        # A browser uses the last type in this list, text/html.
         ("image/png,text/html", ("image/*",)),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_form_cannot_be_widened(wish: str | None, allowed: tuple[str, ...]) ->
     [
         ((), ["image/jpeg"], False),
         (IMAGES, ["image/jpeg, image/png"], True),
-        (("application/*",), ["application/, "], True),
+        (("application/*",), ["application/ and"], True),
     ],
 )
 def test_a_refusal_names_what_is_allowed_and_what_allows_it(

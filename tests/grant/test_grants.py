@@ -154,7 +154,7 @@ def test_a_body_may_have_16_kb_and_not_a_byte_more() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
 @pytest.mark.parametrize("query", [{}, {"policy": "p"}, {"policy": "p", "app": "1"}])
 def test_only_a_post_has_wishes_in_its_body(method: str, query: dict[str, str]) -> None:
-    """SDKs and gateways drop or refuse the body of a GET, so clients cannot use one."""
+    """SDKs and gateways drop or refuse the body of a GET, so clients cannot send wishes in it."""
     for body in (b'{"object": "o"}', b"\xff", b"x" * (MAX_BODY_BYTES + 1)):
         found = grants.read_wishes(
             Request(method, "/", query, {"content-type": "text/plain"}, body)
@@ -223,7 +223,7 @@ def test_another_body_is_refused(request_: Request) -> None:
         post(b'{"policy": true}'),
         post(b'{"policy": 1.5}'),
         post(b'{"policy": {"a": "b"}}'),
-        # A wish is repeated (finding A19). A dict would keep only the last value.
+        # A repeated wish (finding A19). A dict would keep only its last value.
         post(b'{"policy": "a", "policy": "b"}'),
         post(b'{"policy": "a", "policy": "a"}'),
         post(b'{"policy": "a", "x": {}, "\\u0070olicy": "b"}'),
@@ -249,7 +249,8 @@ def test_a_wish_must_say_one_thing(request_: Request) -> None:
 
 
 def test_the_same_wish_in_the_query_and_the_body_is_one_wish() -> None:
-    """Clients with one URL for everything send a wish in both places, with the same value."""
+    """A client that uses one URL for all its requests sends the wish in the query and in the body,
+    with the same value."""
     request = post(b'{"object": "a", "duration": 900, "policy": null}', object="a", duration="900")
     assert grants.read_wishes(request) == {"object": "a", "duration": "900"}
 
@@ -295,8 +296,8 @@ PAIRS = st.lists(
 def test_a_wish_is_what_every_reader_would_take_it_for(
     pairs: list[tuple[str, str]], query: dict[str, str]
 ) -> None:
-    """A parser may use the first or the last value, of either spelling. The result is always the
-    same (finding A19)."""
+    """Another parser may use the first or the last value, and any spelling of the name. A wish is
+    accepted only if all its values are the same (finding A19)."""
     members = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs)
     try:
         wishes = grants.read_wishes(post(f"{{{members}}}".encode(), **query))
@@ -354,8 +355,8 @@ def test_any_body_is_wishes_or_a_clear_error(body: bytes) -> None:
 
 @given(left=st.integers(-30, 100_000), wish=st.integers(900, 43_200))
 def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int, wish: int) -> None:
-    """Few lifetimes are possible, since each other lifetime would need its own call to STS (finding
-    A9)."""
+    """A shortened lifetime is a multiple of 900 s, because each different lifetime needs its own
+    call to STS (finding A9)."""
     env = {
         "ROLE_ARN": "acs:ram::1:role/upload",
         "BUCKET_NAME": "my-bucket",
@@ -370,5 +371,5 @@ def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int,
     assert 900 <= seconds <= wish
     assert seconds <= max(left, 900)
     assert seconds == wish or seconds % 900 == 0
-    # A lifetime that the operator set is not a wish, so it is not cut.
+    # The operator's own lifetime is not a wish, so it is not shortened.
     assert grants.decide(caller, {}, settings).seconds == 900

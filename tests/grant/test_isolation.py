@@ -48,7 +48,7 @@ ACTIONS = [
     "oss:ListBuckets",
     "sts:AssumeRole",
 ]
-# Operations, each with the only action that it needs.
+# Operations, and the one action that each of them needs.
 NEEDING = {
     "put, form upload": "oss:PutObject",
     "get, signed GET URL": "oss:GetObject",
@@ -63,7 +63,8 @@ ALLOWED = {
     for name in NAMES
 }
 
-# Texts that could break out of JSON, wildcards, paths or comparisons, and other texts.
+# Texts with characters that are special in JSON, wildcards, paths or comparisons, and any other
+# texts.
 SEGMENTS = st.text(st.sampled_from("aA/.*?\"'\\${}%é\u0301:,[] ") | st.characters(), max_size=8)
 
 
@@ -174,7 +175,7 @@ few_hundred = examples(150)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
-    """Return which of all accesses a caller's token allows there."""
+    """Return the accesses under `prefix` that a caller's token allows."""
     judges = Judges(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
     accesses = [
         Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})
@@ -216,7 +217,7 @@ def test_no_two_users_reach_each_other(pair: tuple[str, str], key: str) -> None:
                 assert not allowed_under(here, others, key, policy=name, object=key)
 
 
-# Ids that are integers in a login, and similar ids
+# Ids that are integers in a login, and ids that look like them
 
 INTEGERS = st.one_of(st.integers(1, 2**63 - 1), st.integers(1, 130))
 LOOKALIKES = (
@@ -243,7 +244,7 @@ LOGINS = Logins(jwt_settings(ENV), ENV)
 
 
 def logged_in(user: object) -> Caller:
-    """Return the caller of a login with this user id, of any JSON type."""
+    """Return the caller of a login with this user id, which may have any JSON type."""
     text = signed_logins.login(uid=user)
     return LOGINS.caller(Request("GET", "/", {"access_token": text}))._replace(login=None)
 
@@ -273,7 +274,8 @@ def test_no_integer_reaches_another_id_or_is_reached(
 @example(1, "x")
 @example(2**63 - 1, "x")
 def test_an_integer_and_its_text_are_one_user_by_design(number: int, key: str) -> None:
-    """A sign-in server must not use both kinds of ids for different users."""
+    """A sign-in server must not give one user a number as id, and another user the same number as
+    text."""
     one, twin = logged_in(number), logged_in(str(number))
     assert one == twin == callers.named(str(number))
     prefix = grants.decide(twin, {}, SETTINGS).prefix

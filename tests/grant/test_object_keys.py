@@ -147,7 +147,7 @@ def test_what_is_unseen_or_turns_text_around_is_no_new_name(character: str) -> N
         fault = new_names.fault(name)
         assert (
             fault
-            == "must not contain invisible characters, or ones that change the direction of text"
+            == "must not contain characters that are invisible or change the direction of text"
         )
 
 
@@ -187,7 +187,8 @@ def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
     ],
 )
 def test_an_encoded_dot_segment_is_no_new_name(name: str) -> None:
-    """A proxy or script that decodes such a key once more would leave the folder (finding A19)."""
+    """A proxy or script that decodes one of these keys once more would leave the folder (finding
+    A19)."""
     assert keys.fault(name) is None
     assert "percent-encoded" in str(new_names.fault(name))
 

@@ -68,7 +68,7 @@ def test_nothing_is_allowed_beside_the_resource(path: str) -> None:
 
 
 def test_an_allow_with_a_condition_does_not_count() -> None:
-    """When a URL is signed, it is not known who will use it, and from which address."""
+    """When we sign a URL, we do not know who will use it, or from which address."""
     condition = {"IpAddress": {"acs:SourceIp": "203.0.113.0/24"}}
     assert not puts(policy({**ALLOW, "Condition": condition}))
 
@@ -86,7 +86,7 @@ def test_a_deny_of_something_else_does_not_count() -> None:
 
 
 def test_every_statement_is_looked_at() -> None:
-    """A statement counts even after a statement about something else."""
+    """A statement counts even if a statement about something else comes before it."""
     other = statement("Allow", GET, arn("my-bucket/uploads/*"))
     assert puts(policy(other, ALLOW))
     assert not puts(policy(ALLOW, other, statement("Deny", PUT, "*")))
@@ -153,7 +153,8 @@ def test_another_accounts_bucket_of_the_name_is_not_ours() -> None:
     ],
 )
 def test_an_allow_of_one_region_or_of_another_service_does_not_count(resource: str) -> None:
-    """We do not know whether RAM would count it, and we must never allow more than RAM."""
+    """We do not know whether RAM counts an Allow of this kind, and we must never allow more than
+    RAM."""
     assert not puts(policy(statement("Allow", PUT, resource)))
     assert not puts(policy(statement("Allow", PUT, resource)), "my-bucket/uploads/*")
     assert puts(policy(ALLOW, statement("Allow", PUT, resource)))
@@ -186,12 +187,12 @@ def test_a_policy_that_is_not_understood_is_an_error(broken: str, names: str) ->
 
 
 def words(alphabet: str, length: int) -> list[str]:
-    """Return all texts of these characters, up to a length."""
+    """Return all texts of these characters that have at most `length` characters."""
     return ["".join(each) for n in range(length + 1) for each in product(alphabet, repeat=n)]
 
 
 def fits(pattern: str, text: str) -> bool:
-    """Match a pattern of RAM with Python's own regular expressions."""
+    """Return whether a pattern of RAM matches, by Python's own regular expressions."""
     parts = {"*": ".*", "?": "."}
     return re.fullmatch("".join(parts.get(c, re.escape(c)) for c in pattern), text) is not None
 
@@ -227,7 +228,7 @@ def test_only_the_last_star_is_tried_again_and_that_is_enough(
 
 
 def test_no_short_deny_of_anything_under_a_prefix_is_overlooked() -> None:
-    """A Deny is ignored only if it certainly covers nothing under the prefix."""
+    """A Deny is ignored only if we are sure that it covers nothing under the prefix."""
     for pattern in words("aX*?", 3):
         text = policy(statement("Allow", PUT, "*"), statement("Deny", PUT, arn(pattern)))
         for prefix in words("aX", 2):
@@ -254,8 +255,8 @@ def test_a_key_may_have_colons_and_a_resource_all_of_its_fields() -> None:
         assert puts(policy(statement("Allow", PUT, arn(key))), key)
         assert not puts(policy(statement("Allow", "*", "*"), statement("Deny", "*", arn(key))), key)
         assert not puts(policy(statement("Allow", PUT, arn(key))), key.replace(":", "x"))
-    # A resource with fewer fields is not one of OSS. So an Allow allows nothing, and a Deny may
-    # deny all.
+    # A resource with fewer fields is not a valid resource of OSS. An Allow for it allows nothing,
+    # but a Deny for it may deny everything.
     for short in ("my-bucket/uploads/*", "acs:oss:*:my-bucket/uploads/*", "oss:*:*:my-bucket/*"):
         assert not puts(policy(statement("Allow", PUT, short)))
         assert not puts(policy(ALLOW, statement("Deny", PUT, short)))
@@ -333,7 +334,7 @@ def test_what_is_required_is_asked_of_the_account_and_the_object() -> None:
 
 
 def test_hostile_patterns_take_no_time() -> None:
-    """A matcher with backtracking would take years."""
+    """A matcher with backtracking would take years for this pattern."""
     pattern = arn("my-bucket/" + "*a" * 500 + "b")
     assert not puts(policy(statement("Allow", PUT, pattern)), "my-bucket/" + "a" * 1000)
 

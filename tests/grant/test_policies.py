@@ -38,18 +38,18 @@ def own(folder: Path, text: str) -> Policies:
 
 
 def is_ready(policies: Policies) -> bool:
-    """Whether the one template that `policies` has needs no Jinja2."""
+    """Return whether the only template of `policies` is rendered without Jinja2."""
     return isinstance(next(iter(policies._templates.values())), partial)
 
 
 def render_own(policies: Policies, object_key: str | None = None) -> str:
-    """Render with the one template that `policies` has."""
+    """Render the only template of `policies`."""
     name = next(iter(policies._templates))
     return policies.render(PREFIX._replace(policy=name, object_key=object_key))
 
 
 def test_the_write_policy_can_put_resume_and_abort_and_nothing_else() -> None:
-    """The sample apps need at least this write policy."""
+    """The sample apps need all of these actions."""
     assert rendered(PREFIX._replace(policy="bucket_write_policy"))["Statement"] == [
         {
             "Effect": "Allow",
@@ -265,7 +265,7 @@ def test_without_what_lies_ready_jinja2_renders_the_same(
 
 
 def of_length(folder: Path, length: int) -> Policies:
-    """Return a template that renders to a policy of `length` characters."""
+    """Return Policies with one template that renders to a policy of `length` characters."""
     around = len('{"Version":"1","Statement":[""]}')
     return own(folder, '{"Version": "1", "Statement": ["' + "x" * (length - around) + '"]}')
 
@@ -279,11 +279,12 @@ def test_a_policy_may_have_2048_characters_and_not_one_more(tmp_path: Path) -> N
 
 
 def test_a_character_beyond_ascii_counts_as_one(tmp_path: Path) -> None:
-    """As \\uXXXX it would take six of the 2,048 characters, and a long name would be refused."""
+    """Written as \\uXXXX, the character would count as six of the 2,048, and a long name would be
+    refused."""
     name = "uploads/" + "\u7167" * 300
     text = render_own(own(tmp_path, '{"Version": "1", "Statement": ["{{ keys }}"]}'), name)
     assert text == f'{{"Version":"1","Statement":["{name}"]}}'
-    # The message about a policy that is too long counts in the same way.
+    # The message about a policy that is too long also counts this character as one.
     bundled = rendered(PREFIX._replace(policy="bucket_write_policy", object_key=name))
     assert bundled["Statement"][0]["Resource"] == [f"acs:oss:*:*:my-bucket/{name}"]
     long = own(tmp_path, '{"Version": "1", "Statement": ["' + "\u7167" * 2100 + '"]}')
@@ -301,7 +302,7 @@ def test_a_template_is_found_from_the_folder_above_policies_wherever_one_stands(
     assert by_path.render(PREFIX._replace(policy=name)) == Policies(["bucket_write_policy"]).render(
         PREFIX._replace(policy="bucket_write_policy")
     )
-    # If the working directory has such a file, the path means this file.
+    # If the working directory has a file at this path, that file is used, not the bundled one.
     (tmp_path / "policies").mkdir()
     mine = tmp_path / "policies" / "bucket_write_policy.json.j2"
     mine.write_text('{"Version": "1", "Statement": ["{{ keys }}"]}')
@@ -396,7 +397,7 @@ def test_no_value_escapes_its_string_or_brings_a_wildcard(
             continue
         assert len(text) <= MAX_CHARACTERS
         statements = json.loads(text)["Statement"]
-        # With any values, a statement has the members and actions of the template.
+        # Whatever the values are, a statement keeps the members and actions of the template.
         for statement, expected in zip(statements, plain["Statement"], strict=False):
             assert statement.keys() == expected.keys()
             assert statement["Action"] == expected["Action"]

@@ -150,7 +150,7 @@ def test_a_resource_beyond_the_prefix_is_refused(resource: str) -> None:
     ],
 )
 def test_listing_without_a_condition_on_the_prefix_is_refused(statement: object) -> None:
-    with pytest.raises(ValueError, match=r"shows everybody's names; must be .* of its own"):
+    with pytest.raises(ValueError, match=r"shows everybody's names. Put it into .* of its own"):
         policy(statement)
 
 
@@ -280,7 +280,7 @@ def test_a_grant_of_one_object_opens_that_key_and_lists_nothing() -> None:
     assert put["Resource"] == ["acs:oss:*:*:my-bucket/uploads/alice/a.jpg"]
     photo = "acs:oss:*:*:my-bucket/uploads/alice/photos/a.jpg"
     assert resources(vendors, f"{PREFIX}photos/a.jpg") == [photo, photo]
-    # The grant of a second caller is not affected.
+    # A grant without an object is not affected, and still has all four resources.
     assert len(resources(vendors)) == 4
 
 
@@ -289,7 +289,7 @@ def test_a_wish_for_an_object_that_the_policy_does_not_open_is_refused(tail: str
     vendors = policy(allow(f"acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX/{tail}"))
     with pytest.raises(
         InvalidParameter,
-        match=r"^object: the policy does not allow anything on it \(POLICY_FILE or POLICY_C",
+        match=r"^object: the policy allows nothing on this object \(POLICY_FILE or POLICY_C",
     ):
         vendors.render(BUCKET, PREFIX, f"{PREFIX}a.jpg")
 
@@ -316,7 +316,8 @@ STATEMENTS = st.fixed_dictionaries(
         )
     },
 )
-# Names with wildcards and character classes, characters that break out of JSON, and any other text.
+# Names with wildcards, character classes, and characters that are special in JSON, and any other
+# names.
 NAMES = st.text(st.sampled_from("ab/[]!\"\\.,'{}%\u0301") | st.characters(), min_size=1, max_size=6)
 
 

@@ -1,4 +1,4 @@
-"""Names that are not wishes of a route."""
+"""Names of parameters that are not wishes of the route that gets them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ADDED_BY_CLIENTS = """
 @pytest.mark.parametrize(
     ("path", "name", "message"),
     [
-        ("/signed-url", "max_bytes", "max_bytes: is not a wish of this route, but of /form"),
-        ("/signed-url", "maxBytes", "max_bytes: is not a wish of this route, but of /form"),
-        ("/signed-url", "duration", "duration: is not a wish of this route, but of /"),
-        ("/form", "method", "method: is not a wish of this route, but of /signed-url"),
-        ("/", "expires", "expires: is not a wish of this route, but of /signed-url, /form"),
-        ("/", "name", "name: is not a wish of this route, but of /signed-url, /form"),
-        ("/uploads", "object", "object: is not a wish of this route, but of /, /signed-url, /form"),
+        ("/signed-url", "max_bytes", "max_bytes: is for other routes: /form"),
+        ("/signed-url", "maxBytes", "max_bytes: is for other routes: /form"),
+        ("/signed-url", "duration", "duration: is for other routes: /"),
+        ("/form", "method", "method: is for other routes: /signed-url"),
+        ("/", "expires", "expires: is for other routes: /signed-url, /form"),
+        ("/", "name", "name: is for other routes: /signed-url, /form"),
+        ("/uploads", "object", "object: is for other routes: /, /signed-url, /form"),
         ("/signed-url", "objct", "object: is misspelt"),
         ("/signed-url", "obejct", "object: is misspelt"),
         ("/signed-url", "Object", "object: must be given once, and spelt like this"),

@@ -106,7 +106,7 @@ def test_a_name_that_does_not_exist_is_said_to() -> None:
 
 
 def test_a_resolver_that_hangs_does_not_hold_us(mocker: MockerFixture) -> None:
-    """The resolver is a fake, because a real one cannot be made to hang here."""
+    """The resolver is a fake, because this test cannot make a real one hang."""
     released = threading.Event()
     mocker.patch(
         "token_service.http.connection.socket.getaddrinfo",
@@ -158,8 +158,8 @@ def test_no_more_than_a_few_are_kept(kept: KeptConnection, server: ScriptedSts) 
 def test_the_one_that_was_used_last_is_used_first(
     kept: KeptConnection, server: ScriptedSts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other connections grow old. They are closed together with the first one that is too
-    old."""
+    """The other connections become too old. All of them are closed as soon as one is found to be
+    too old."""
     at_once(kept, server, 3)
     later = time.time() + MAX_IDLE_SECONDS - 1
     monkeypatch.setattr("token_service.http.connection.time.time", lambda: later)
@@ -182,7 +182,7 @@ def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
     seconds: float,
     is_kept: bool,
 ) -> None:
-    """If the clock was set back, the idle time is not known."""
+    """If the clock was set back, we do not know how long a connection was idle, so it is closed."""
     now = time.time()
     monkeypatch.setattr("token_service.http.connection.time.time", lambda: now)
     kept.request(lambda: posted(5))
@@ -192,7 +192,7 @@ def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
 
 
 def test_what_befell_one_ends_the_others(kept: KeptConnection, server: ScriptedSts) -> None:
-    """Otherwise the retry would use the next connection that does not answer."""
+    """If the other connections were kept, the retry could use one that does not answer either."""
     at_once(kept, server, 3)
     server.moves = [hang, success()]
     with pytest.raises(ConnectionFault, match="no answer in time"):
@@ -209,7 +209,8 @@ def test_no_descriptor_is_left(kept: KeptConnection, server: ScriptedSts) -> Non
     before = sockets()
     at_once(kept, server, MAX_IDLE + 4)
     kept.close()
-    # The fake STS's sockets are in this process too. Its threads close them a little later.
+    # The sockets of the fake STS are also in this process. The threads of the fake STS close them a
+    # little later.
     while sockets() > before:
         time.sleep(0.01)
 

@@ -62,7 +62,8 @@ def test_a_page_may_send_a_login_and_a_json_body(ask: Ask) -> None:
 
 
 def test_a_preflight_that_names_no_method_is_for_a_get(ask: Ask) -> None:
-    """A gateway may drop the header. Pages may send a GET without a preflight."""
+    """A gateway may drop the header with the method. We then assume GET, which pages may send even
+    without a preflight."""
     response, answer = ask(method="OPTIONS", path="/", origin=ORIGIN)
     assert (answer["StatusCode"], response.status) == (200, 200)
     assert response.headers["Access-Control-Allow-Methods"] == "GET, POST, HEAD"
@@ -230,7 +231,8 @@ def test_several_origins_are_allowed_each_once() -> None:
 
 @pytest.mark.parametrize("origin", WEB_VIEWS)
 def test_an_apps_web_view_may_ask(ask: Ask, origin: str) -> None:
-    """The answer has exactly this origin, because browsers compare them (finding F3)."""
+    """The answer repeats the origin exactly, because a browser compares it with the page's origin
+    (finding F3)."""
     both = f"{ORIGIN},{origin}"
     for response, _ in (ask(both, origin=origin), preflight(ask, both, origin=origin)):
         assert response.headers["Access-Control-Allow-Origin"] == origin
@@ -249,10 +251,7 @@ def test_what_no_browser_sends_is_left_out(origin: str) -> None:
     ("origin", "says"),
     [
         ("null", "any page can send null"),
-        *(
-            (f"{scheme}://x", "its scheme is neither a web site's nor an app's")
-            for scheme in NO_APPS
-        ),
+        *((f"{scheme}://x", "no web site or app has its scheme") for scheme in NO_APPS),
         ("https://app.example.com:443", "browsers leave out port 443 for https"),
         ("http://app.example.com:80", "browsers leave out port 80 for http"),
         ("https://[::1]:443", "browsers leave out port 443 for https"),
@@ -271,7 +270,7 @@ def test_the_other_schemes_default_port_is_a_port_like_any_other() -> None:
 
 
 def test_no_message_holds_what_an_entry_holds(env: Env, caplog: pytest.LogCaptureFixture) -> None:
-    """An operator may put a secret into the wrong variable."""
+    """An operator may put a secret into the wrong variable by mistake."""
     secret = "s3cret" * 6
     wrong = ",".join(
         (secret, f"https://{secret}/", f"{secret}-extension://x", f"https://X{secret}")
@@ -301,7 +300,7 @@ def asked(method: str, path: str, headers: Mapping[str, str]) -> Callable[[], Re
 def test_one_wrong_origin_never_takes_the_others_down(
     env: Env, wrong: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In finding F3, all clients got 500, even Android's plain GET."""
+    """In finding F3, one wrong origin gave all clients a 500, even for Android's plain GET."""
     with closing(App({**env, "ALLOWED_ORIGINS": f"{wrong},{ORIGIN}"})) as app:
         for path, status in (("/signed-url", 400), ("/health", 500)):
             for headers in ({}, {"origin": ORIGIN}, {"origin": wrong}):
@@ -322,7 +321,8 @@ def test_one_wrong_origin_never_takes_the_others_down(
     port=st.sampled_from(["", ":443", ":80", ":8100", ":0", ":99999"]),
 )
 def test_what_is_accepted_is_what_a_browser_makes_of_it(scheme: str, host: str, port: str) -> None:
-    """By the URL Standard an accepted origin is scheme, host and port, all unchanged."""
+    """An accepted origin consists of a scheme, a host and a port, and a browser does not change
+    them (URL Standard)."""
     given_ = f"{scheme}://{host}{port}"
     try:
         (origin,) = cors.origins(given_)
@@ -358,7 +358,7 @@ def test_only_an_exact_origin_is_ever_echoed(headers: dict[str, str]) -> None:
 
 
 def test_a_page_may_send_what_its_monitoring_adds(env: Env) -> None:
-    """Monitoring tools of a page add headers (finding F8)."""
+    """Monitoring tools add headers to the requests of a page (finding F8)."""
     env = {**env, "ALLOWED_ORIGINS": ORIGIN, "ALLOWED_HEADERS": "Baggage, sentry-trace,baggage"}
     headers = {
         "origin": ORIGIN,
@@ -456,7 +456,8 @@ def test_a_page_reads_what_is_wrong_with_the_settings(env: Env) -> None:
 def test_with_anonymous_callers_an_apps_scheme_is_warned_of(
     env: Env, auth: str, origins: str, is_warned_of: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All Capacitor apps have the same origin. With logins, the login identifies the caller."""
+    """All Capacitor apps have the same origin, so the origin does not identify an app. With logins,
+    the login identifies the caller."""
     env = {**env, "AUTH": auth, "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": origins}
     with closing(App(env)) as app:
         told = json.loads(app.respond(asked("GET", "/health", {})).body)["Warnings"]

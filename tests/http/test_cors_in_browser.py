@@ -14,8 +14,8 @@ from token_service.settings.parsing import Refused
 pytestmark = pytest.mark.slow
 
 TAURI, CAPACITOR = "http://tauri.localhost", "https://localhost"
-"""Origins on Windows and on Android. iOS has capacitor://localhost, which Chromium does not
-have."""
+"""The origins of web views on Windows and on Android. On iOS it is capacitor://localhost, which
+Chromium cannot have."""
 TRACED = {"baggage": "a=b", "sentry-trace": "1-2"}
 SPELLED = (
     *(
@@ -42,7 +42,7 @@ SPELLED = (
 def test_a_page_of_a_web_view_sends_what_its_monitoring_adds_and_no_other_page_does(
     tmp_path: Path,
 ) -> None:
-    """A wrong origin beside the right ones changes nothing (findings F3 and F8)."""
+    """A wrong origin in the list does not affect the right ones (findings F3 and F8)."""
     need("preflights of a browser", browser=True)
     others = ("https://localhost.example", "http://localhost", "http://x.tauri.localhost")
     variables = {

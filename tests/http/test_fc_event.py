@@ -81,7 +81,7 @@ def test_what_is_not_an_http_event_is_refused(event: object) -> None:
         {"queryParameters": {"a": ["b"]}},
         {"body": {"a": 1}},
         {"body": "not base64!", "isBase64Encoded": True},
-        # A lenient reader would drop characters that are not base64, and so read another body.
+        # A lenient decoder would skip characters that are not base64, and return another body.
         {"body": "YQ==!", "isBase64Encoded": True},
         {"body": "YW\nJj", "isBase64Encoded": True},
         {"body": "Y\u00e9WJj", "isBase64Encoded": True},

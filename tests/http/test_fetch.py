@@ -26,7 +26,8 @@ def test_what_is_there_is_fetched_once_and_asked_for_without_compression() -> No
 
 @pytest.mark.parametrize("status", [201, 202, 203, 204, 206, 299, 300, 304, 400, 404, 500, 503])
 def test_another_status_than_200_is_no_answer(status: int) -> None:
-    """Half of a list, or a list that a proxy changed, would replace the whole list."""
+    """With another status, the answer may be half of a list, or changed by a proxy. It must not
+    replace the list of keys."""
     with scripted_sts(answer(status, b"")) as server, pytest.raises(ValueError, match=str(status)):
         fetch(url(f"{server.url}/keys"), "*/*", inf)
     assert len(server.requests) == 1
@@ -54,7 +55,7 @@ def test_an_answer_may_be_so_long_and_not_a_byte_longer(bytes_: int, most: int |
 
 @pytest.mark.parametrize("seconds", [0.1, inf])
 def test_silence_is_waited_for_no_longer_than_is_left(seconds: float) -> None:
-    """The wait also leaves time for the rest of a request, which may take 4.5 s."""
+    """A wait of 1.5 s leaves enough time for the rest of a request, which may take 4.5 s in all."""
     assert FETCH_SECONDS == 1.5
     began = time.monotonic()
     with scripted_sts(hang) as server, pytest.raises(ConnectionFault, match="in time"):

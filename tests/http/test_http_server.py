@@ -1,4 +1,5 @@
-"""server.py as a custom runtime starts it: many requests at a time, and hostile clients."""
+"""Tests server.py, as a custom runtime starts it, with many requests at a time and with hostile
+clients."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def answers(data: bytes) -> list[dict[str, object]]:
 
 @pytest.fixture
 def env(env: Env) -> Env:
-    """Let requests ask for different lifetimes, so that their tokens differ."""
+    """Allow wishes for a lifetime, so that requests can get different tokens."""
     return {**env, "TOKEN_EXPIRE_TIME_MAX": "3600"}
 
 
@@ -118,7 +119,7 @@ def test_the_key_that_comes_with_a_request_signs_it(
 def test_a_strangers_key_signs_nothing_for_others(
     runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    """The test simulates a platform that passes a client's own x-fc-* headers."""
+    """The test simulates a platform that passes on x-fc-* headers of a client."""
     spoofed = head(*key_headers(STRANGERS_KEY), path="/?duration=901")
     runtime.send(spoofed + head("Connection: close", path="/?duration=902"))
     assert [sent["AccessKeyId"] for sent in server.requests] == [
@@ -128,7 +129,7 @@ def test_a_strangers_key_signs_nothing_for_others(
 
 
 def test_who_waits_for_a_call_of_sts_gets_no_strangers_refusal(env: Env) -> None:
-    """Equal requests at the same time share a call only if they have the same key."""
+    """Equal requests at the same time share a call to STS only if they have the same access key."""
     asked, go_on = threading.Event(), threading.Event()
 
     def refuse(sock: socket.socket) -> bool:
@@ -154,7 +155,8 @@ def test_who_waits_for_a_call_of_sts_gets_no_strangers_refusal(env: Env) -> None
 def test_no_key_is_hidden_in_another_header(
     runtime: CustomRuntime, server: ScriptedSts, env: Env
 ) -> None:
-    """The test simulates a platform that accepts a CR in a value, and checks only the name."""
+    """The test simulates a platform that checks only the names of headers, and accepts a CR in
+    their values."""
     for end_of_line in ("\r", "\n", "\r\n "):
         hidden = end_of_line.join(["A: b", *key_headers(STRANGERS_KEY)])
         runtime.send(head(hidden, "Connection: close"))
@@ -186,8 +188,8 @@ def test_what_the_platform_may_call_does_nothing_for_a_stranger(runtime: CustomR
 
 
 def test_the_initializer_is_answered(env: Env, server: ScriptedSts) -> None:
-    """HTTP_ERROR_STATUS does not matter. With another answer the instance would fail (vendor
-    documentation)."""
+    """The answer is 200 even with HTTP_ERROR_STATUS=real. With another status the instance would
+    fail (vendor documentation)."""
     variables = {**env, "STS_ENDPOINT": server.url, "HTTP_ERROR_STATUS": "real"}
     with custom_runtime(variables) as runtime:
         lines = ["x-fc-control-path: /initialize", "Content-Length: 0", "Connection: close"]
@@ -221,7 +223,8 @@ TWO_WAYS_TO_READ = [
 
 
 def test_a_body_never_becomes_a_request_of_its_own(runtime: CustomRuntime) -> None:
-    """If a gateway reads the length differently, one client could get another client's answer."""
+    """If a gateway and the server read different lengths, one client could get another client's
+    answer."""
     smuggled = head(*key_headers(STRANGERS_KEY), "Connection: close")
     for lines in TWO_WAYS_TO_READ:
         data = runtime.send(head(*lines, method="POST") + b"0\r\n\r\n" + smuggled)
@@ -378,16 +381,16 @@ def test_who_is_slow_does_not_keep_it_from_ending(env: Env) -> None:
         for _ in range(4):
             address = ("127.0.0.1", runtime.port)
             clients.enter_context(socket.create_connection(address)).sendall(b"GET / HT")
-        # The server accepts two connections; the others wait.
+        # The server accepts two of the connections, and the others wait.
         time.sleep(1)
         assert runtime.end() == 0
 
 
 def test_connections_that_end_meanwhile_stop_no_server() -> None:
-    """While the garbage collector runs, other threads may end connections. This callback simulates
-    it."""
+    """Other threads may end connections while the garbage collector runs. The callback `end_one`
+    simulates this."""
     with http_server._Server(("127.0.0.1", 0), http_server._Handler) as server:
-        # These connections are in progress, and are enough to start the garbage collector.
+        # With so many connections in progress, the garbage collector starts.
         server.until = dict.fromkeys(range(2000), time.monotonic() + http_server.REQUEST_SECONDS)
 
         def end_one(phase: str, _info: object) -> None:
@@ -418,7 +421,7 @@ def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:
         under_way = threads.submit(runtime.send, head("x-fc-request-id: last"))
         assert asked.wait(20)
         ended = threads.submit(runtime.end)
-        # The idle connection is closed at once, the other after its answer.
+        # The idle connection is closed at once. The other connection is closed after its answer.
         assert received(idle) == b""
         go_on.set()
         (answer,) = answers(under_way.result())
@@ -438,7 +441,7 @@ def test_bootstrap_becomes_the_server_in_either_place(tmp_path: Path, place: str
     script.write_text(text.replace(" /opt", f" {tmp_path}/opt"))
     with subprocess.Popen(["/bin/sh", script], stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate()
-    # The server runs in the same process, so that it receives SIGTERM.
+    # The server replaces the shell in the same process, so it receives SIGTERM.
     assert out == f"{process.pid} /code/server.py\n"
 
 

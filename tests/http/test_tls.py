@@ -1,4 +1,5 @@
-"""Certificates are looked up when they are needed. They are verified as strictly as by default."""
+"""Trusted certificates are looked up only when they are needed. Servers are verified as strictly as
+by Python's default."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ UNTRUSTED = ssl.SSLCertVerificationError()
 
 
 class Trust:
-    """The certificates that the process trusts: a folder of hashed names, and a bundle."""
+    """Sets the certificates that the process trusts: a folder of hashed names, and a bundle."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self._monkeypatch = monkeypatch
@@ -36,8 +37,8 @@ class Trust:
         self._monkeypatch.setenv("SSL_CERT_FILE", str(path))
 
     def place(self, way: str, *pems: Path) -> None:
-        """Trust these certificates by the folder or the bundle, and another one by the other
-        way."""
+        """Trust these certificates through the folder or the bundle (`way`), and an unrelated
+        certificate through both."""
         by_folder = way == "folder"
         self.folder(*(pems if by_folder else ()), self.other)
         self.bundle(*(() if by_folder else pems), self.other)
@@ -165,7 +166,8 @@ def test_a_certificate_of_an_unknown_issuer_is_refused(
 
 
 def test_a_namesake_of_an_issuer_is_refused(trust: Trust, way: str, tmp_path: Path) -> None:
-    """The folder is searched by name only, so the signature must be checked as well."""
+    """An issuer is looked up in the folder by its name only, so its signature must be checked,
+    too."""
     trust.place(way, certificate(tmp_path, "ca"))
     (tmp_path / "evil").mkdir()
     namesake = certificate(tmp_path / "evil", "ca")

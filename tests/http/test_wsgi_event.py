@@ -1,5 +1,5 @@
-"""FC 2.0's WSGI entry points, with a golden event, with hostile ones, and over real HTTP with
-wsgiref's validator."""
+"""FC 2.0's WSGI entry points. They get a golden event, hostile events, and real HTTP requests
+through wsgiref's validator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("deployed")
 
 
 def environ(method: str = "GET", path: str = "/", /, **changes: object) -> dict[str, Any]:
-    """Return the environ that the runtime passes, with some changes."""
+    """Return an environ as the runtime passes it, with these changes."""
     made: dict[str, Any] = {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
@@ -119,7 +119,7 @@ def test_a_runtime_without_query_string_is_read_by_its_request_uri() -> None:
 
 
 def test_a_repeated_parameter_is_joined_and_so_refused() -> None:
-    """The values are joined as in FC 3.0, so a second `policy` or `object` cannot replace the
+    """As in FC 3.0, the values are joined, so a second `policy` or `object` cannot replace the
     first."""
     query = "policy=bucket_write_policy&policy=all_policy"
     assert answered(environ(QUERY_STRING=query))["ErrorCode"] == "InvalidParameter.Policy"
@@ -147,7 +147,7 @@ def test_initialize_never_fails_the_instance(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Endless(io.RawIOBase):
-    """A body that never ends. It counts how many bytes were requested."""
+    """A body that never ends. `asked` counts the bytes that were requested."""
 
     asked = 0
 
@@ -231,7 +231,7 @@ def test_what_is_not_a_wsgi_request_is_refused(made: object) -> None:
     ],
 )
 def test_it_keeps_to_wsgi_over_real_http(method: str, target: str, body: bytes, code: str) -> None:
-    # If the validator raises, the server answers 500.
+    # If the validator finds a fault, it raises, and the server answers 500.
     with wsgi_server(validator(wsgi.handler)) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request(method, target, body)

@@ -1,4 +1,4 @@
-"""The unchanged commands of docs/integrate/curl.md, in their order and in one folder."""
+"""Runs the commands of docs/integrate/curl.md unchanged, in their order and in one folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 def shell(sandbox: Sandbox, folder: Path, *commands: str, then: str = "") -> tuple[int, str]:
-    """Run commands after the first two blocks. Return the exit code and the output."""
+    """Run the first two blocks of the page, and then these commands. Return the exit code and the
+    output."""
     set_up = SET_UP.replace("7080", str(sandbox.port)) + then
     done = run_in(folder, ["sh", "-ec", "\n".join([set_up, HELPER, *commands])])
     return done.returncode, done.stdout + done.stderr

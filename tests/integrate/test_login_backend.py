@@ -1,5 +1,5 @@
-"""The unchanged back ends of docs/integrate/login-backend.md. The real function verifies their
-logins."""
+"""Runs the back ends of docs/integrate/login-backend.md unchanged. The real function verifies the
+logins that they make."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_who_has_no_session_gets_no_login(back_end: str, cookie: str) -> None:
 
 
 def test_a_session_of_a_user_who_is_gone_gets_no_login(back_end: str) -> None:
-    """A user who was blocked after an incident may still have the cookie."""
+    """A user who was blocked after an incident may still have the cookie of his session."""
     signed = SecureCookieSessionInterface().get_signing_serializer(flask_app())
     now = int(time.time())
     claims = {"sub": "bob", "aud": "session", "iat": now, "exp": now + 900}
@@ -97,7 +97,8 @@ def test_a_session_of_a_user_who_is_gone_gets_no_login(back_end: str) -> None:
 
 
 def test_a_login_is_no_session(tmp_path: Path) -> None:
-    """If both secrets had the same value, a login of 15 minutes could renew itself."""
+    """If a login were accepted as a session, a login of 15 minutes could renew itself. Here both
+    have the same secret."""
     folder, now = prepared(tmp_path, "express"), int(time.time())
     login = jwt.encode({"sub": "alice", "iat": now, "exp": now + 900}, SECRET, algorithm="HS256")
     variables = {**VARIABLES, "SESSION_SECRET": SECRET}

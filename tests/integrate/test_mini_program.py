@@ -1,5 +1,5 @@
-"""The unchanged programs of docs/integrate/mini-program.md. TypeScript checks them with the types
-of the platforms. They run with a fake of `wx` and `uni`."""
+"""Runs the programs of docs/integrate/mini-program.md unchanged, with a fake of `wx` and `uni`.
+TypeScript also checks them with the types of the platforms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from running_cloud import RunningCloud, running_cloud
 SHORT, COMPLETE, PLACE, UNI = blocks("js", INTEGRATE / "mini-program.md")
 FILE = {"path": "wxfile://tmp_12.PNG", "size": 700}
 USE = "return upload(tempFilePath, (done) => seen.progress.push(done));"
-# WeChat's own types have setTimeout, so they do not need the types of the DOM.
+# WeChat's own types declare setTimeout, so the types of the DOM are not needed.
 LIBRARIES = {"miniprogram-api-typings": "es2022", "@dcloudio/types": "es2022,dom"}
 AMBIENT = (
     "declare const tokenUrl: string, login: string, tempFilePath: string, signInUrl: string;\n"
@@ -35,7 +35,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
 
 
 def in_uni_app() -> str:
-    """Return upload.js with the changes for uni-app."""
+    """Return upload.js with the changes that the page shows for uni-app."""
     code = COMPLETE
     for changed in re.findall(r"^(?:async )?function (\w+).*?^}$", UNI, re.M | re.S):
         (old,), (new,) = (
@@ -102,7 +102,7 @@ def test_a_network_that_stays_away_ends_after_three_tries(
 
 
 def checked(folder: Path, types: str, **files: str) -> str:
-    """Return TypeScript's errors in JavaScript files, with the types of a platform."""
+    """Return the errors that TypeScript finds in JavaScript files with the types of a platform."""
     need("docs/integrate/mini-program.md by its types", browser=False, folder=PACKAGES)
     need("TypeScript", browser=False)
     for name, text in files.items():

@@ -1,5 +1,5 @@
-"""The HTTP contract of docs/integrate/other.md. Its requests are sent, and its answers are
-compared."""
+"""The HTTP contract of docs/integrate/other.md. Its requests are sent, and the answers must be
+those of the page."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from javascript import PAGE
 INDEX = INTEGRATE / "README.md"
 PAGES = sorted(page for page in INTEGRATE.glob("*.md") if page != INDEX)
 TESTS = Path(__file__).parents[1]
-# The test that checks the blocks of each page, and how many blocks there are. A new block needs a
-# test.
+# For each page and language: how many blocks of code the page has, and the test that checks them. A
+# new block needs a test.
 CHECKED = {
     "android.md": {"kotlin": (3, "test_mobile_snippets.py")},
     "browser.md": {"js": (4, "test_apps.py"), "html": (1, "test_apps.py")},
@@ -41,8 +41,8 @@ CHECKED = {
         "python": (2, "integrate/test_webhook_backend.py"),
     },
 }
-# Blocks that are not programs. They are output, drawings and lines of build files, or each page's
-# commands to install or start something. The commands of the sandbox are those of docs/sandbox.md.
+# Blocks that are not programs. They are output, drawings, lines of build files, or commands that
+# install or start something. The commands that start the sandbox are the ones in docs/sandbox.md.
 NO_PROGRAM = {"text", "json"}
 COMMANDS = {
     "browser.md": 1,
@@ -58,8 +58,8 @@ SECTIONS = ["Three failures", "What you see", "With the sandbox"]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_is_complete(page: Path) -> None:
-    """A page says what to install. It has a short and a complete program, output, failures and the
-    sandbox."""
+    """A page has sections about what to install, a short and a complete program, the output, three
+    failures, and use with the sandbox."""
     text = page.read_text(encoding="utf-8")
     found = re.findall(r"^## (.+)$", text, re.M)
     assert [name for name in SECTIONS if name not in found] == []

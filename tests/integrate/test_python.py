@@ -15,7 +15,7 @@ SHORT = ["upload.py", "upload_v2.py"]
 LARGE = ["upload_large.py", "upload_large_v2.py"]
 PART = 5 * 1024 * 1024
 CONTENT = bytes(range(256)) * 4096 * 12 + b"the end"
-# Code that breaks an upload off after the second part, as if the network failed.
+# Code that stops an upload after the second part, as if the network failed.
 BREAKS = {
     "upload_large.py": """
 import oss2
@@ -119,8 +119,8 @@ def test_what_oss_refuses_is_said_with_its_request_id(
 
 
 def test_a_token_is_kept_and_renewed(cloud: RunningCloud, folder: Path) -> None:
-    """The function's answer decides. The next token is requested five minutes before this one
-    expires."""
+    """The function's answer tells when the token expires. The next token is requested five minutes
+    before."""
     program = f"""
 import time, token_source
 source = token_source.TokenSource({cloud.url!r} + "/", {cloud.login("kept")!r})

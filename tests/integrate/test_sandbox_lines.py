@@ -1,4 +1,4 @@
-"""The unchanged commands under "With the sandbox", each page with its own sandbox."""
+"""Runs the commands under "With the sandbox" unchanged. Each page has its own sandbox."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def test_the_lines_for_the_sandbox_upload(sandbox: Sandbox, tmp_path: Path, page
 
 
 def made_of(page: str, port: int, back_end: str = "") -> list[str]:
-    """Return the variables of a page's `make run`, with free ports."""
+    """Return the variables of the page's `make run` command, with free ports in place of its
+    own."""
     text = (INTEGRATE / page).read_text(encoding="utf-8").partition("\n## With the sandbox\n")[2]
     (line,) = re.findall(r"^make run (.*)$", text, re.M)
     line = line.replace("7080", str(port)).replace("http://127.0.0.1:3000", back_end)

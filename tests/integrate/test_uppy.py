@@ -36,7 +36,7 @@ def test_the_shortest_has_twelve_lines_and_uploads(cloud: RunningCloud) -> None:
 
 
 def test_the_complete_one_uploads_in_parts_under_names_of_its_own(cloud: RunningCloud) -> None:
-    """The first login is refused, and one file may not be sent."""
+    """The function refuses the first login, and one of the files has a type that is not allowed."""
     logins = [cloud.login("complete")[:-4] + "AAAA", cloud.login("complete")]
     found = use(cloud, COMPLETE, PICTURE, FILM, NOTE, logins=logins)
     assert found["errors"] == []

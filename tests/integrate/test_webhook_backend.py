@@ -1,5 +1,5 @@
-"""The unchanged back ends of docs/integrate/webhook-backend.md. A real SDK uploads, the sandbox's
-OSS calls the real function, and the function calls the back ends."""
+"""Runs the back ends of docs/integrate/webhook-backend.md unchanged. A real SDK uploads, the
+sandbox's OSS calls the real function, and the function calls the back ends."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class BackEnd:
         return [json.loads(file.read_text()) for file in files]
 
     def call(self, body: bytes, secret: str = NEW, **headers: str) -> tuple[int, Any]:
-        """Call the back end as the function does. A test may add a fault to the call."""
+        """Call the back end as the function does. A test may add a fault to the call, with other
+        headers or another secret."""
         moment = headers.pop("X_Upload_Time", str(int(time.time())))
         made = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256)
         signed = {
@@ -88,7 +89,7 @@ def back_end(
 
 
 def prepare(name: str, folder: Path) -> None:
-    """Write the page's program of this name."""
+    """Write the page's program of this name into the folder."""
     if name.endswith(".mjs"):
         need(f"docs/integrate/{PAGE} with Express", browser=False, folder=PACKAGES)
         (folder / "node_modules").symlink_to(PACKAGES / "node_modules")
@@ -171,7 +172,7 @@ BAD_SECRETS = [
     (name, secrets)
     for name in COMMANDS
     for secrets in ("", f"{NEW},", "short")
-    # heard.py has only one secret, so a comma is part of it.
+    # heard.py accepts only one secret, so a comma is part of the secret.
     if (name, secrets) != ("heard.py", f"{NEW},")
 ]
 
@@ -192,13 +193,13 @@ def test_a_secret_that_anyone_can_guess_stops_the_start(
 
 
 def test_an_upload_that_met_a_full_disk_is_stored_when_it_is_sent_again(tmp_path: Path) -> None:
-    """A broken file of the first call must not count. Otherwise the retry would be answered as
-    stored, and the upload lost."""
+    """The first call leaves an incomplete file, which must not count as stored. Otherwise the retry
+    would be answered as stored, and the upload would be lost."""
     prepare("webhook.mjs", tmp_path)
     body = json.dumps({"Id": "a" * 64, "Object": "uploads/alice/a.jpg"}).encode()
     full = "trap '' XFSZ; ulimit -f 0; exec node webhook.mjs >/dev/null 2>&1"
     cloud: Any = None
-    # Express answers the fault with an HTML page, which is not JSON.
+    # When the disk is full, Express answers with an HTML page, which is not JSON.
     with (
         serving(tmp_path, ["sh", "-c", full], UPLOAD_HOOK_SECRET=NEW) as url,
         pytest.raises(ValueError, match="Expecting value"),

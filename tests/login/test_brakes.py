@@ -53,8 +53,8 @@ def ask(make_event: Callable[..., bytes]) -> Ask:
 def test_a_denied_caller_gets_nothing_on_any_route(
     jwt_env: Env, ask: Ask, server: ScriptedSts, path: str, user: str
 ) -> None:
-    """Callers are denied by their name in the log. This includes ids of one character and hashed
-    ids."""
+    """A caller is denied by the name that the log shows, even if the user id has only one
+    character, or the name is a hash."""
     jwt_env["DENIED_CALLERS"] = f"bob, {callers.named(user).segment}"
     with closing(App(jwt_env)) as app:
         refused = ask(app, path, sub=user)
@@ -104,8 +104,8 @@ def test_a_login_that_does_not_say_when_it_was_made_is_refused_while_the_brake_i
 def test_a_kept_token_and_a_known_login_are_braked_too(
     jwt_env: Env, ask: Ask, server: ScriptedSts
 ) -> None:
-    """The denial comes before every cache. Here both caches are filled before the caller is
-    denied."""
+    """A caller is denied even if the caches of tokens and logins have an entry. Here both have one
+    before the caller is denied."""
     with closing(App(jwt_env)) as app:
         assert ask(app, iat=NOW - 10)["StatusCode"] == 200
         settings = app.settings
@@ -163,7 +163,7 @@ def test_a_brake_alone_leaves_the_other_off(jwt_env: Env) -> None:
 
 @pytest.mark.parametrize("name", ["DENIED_CALLERS", "LOGINS_NOT_BEFORE"])
 def test_a_brake_where_nobody_has_a_name_is_a_fault(env: Env, name: str) -> None:
-    """The brake would seem to work, but have no effect."""
+    """With AUTH=anonymous, these variables would seem to work, but have no effect."""
     with pytest.raises(Misconfiguration, match=f"{name}: must be empty .*AUTH=anonymous"):
         read_settings({**env, "JWT_SECRET": SECRET, name: "1700000000"})
 

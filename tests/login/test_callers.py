@@ -1,5 +1,5 @@
-"""Names of folders and sessions, made from user ids. test_isolation.py tests the isolation by
-policies."""
+"""Names of folders and sessions, which are made from user ids. test_isolation.py tests that
+policies separate users."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def test_any_other_id_is_hashed(user_id: str) -> None:
 
 
 def test_the_map_never_changes() -> None:
-    """A user's uploads stay in their folder, so these values must never be edited."""
+    """A user's stored uploads stay in the folder with this name, so these expected values must
+    never be edited."""
     assert named("alice@example.com").segment == "~76gzqgp4byjl6djerexelgd6esncrxhi"
     assert named("用户").segment == "~buhbvbvtvj4hocnqamu7zuzlloxqg3eh"
     assert named("").segment == "~4oymiquy7qobjgx36tejs35zeqt24qpe"
 
 
 def test_the_map_to_the_names_of_sessions_never_changes() -> None:
-    """Session names are in the audit log and in DENIED_CALLERS."""
+    """Session names must not change, because they are in the audit log and in DENIED_CALLERS."""
     for user_id, name in {
         "alice": "alice",
         "ab": "ab",
@@ -62,7 +63,7 @@ def test_a_segment_is_always_one_plain_folder(user_id: str) -> None:
 
 @given(st.text())
 def test_a_session_name_is_what_sts_accepts(user_id: str) -> None:
-    """STS accepts 2 to 64 of [A-Za-z0-9.@_-] (vendor documentation of AssumeRole)."""
+    """STS accepts 2 to 64 characters of [A-Za-z0-9.@_-] (vendor documentation of AssumeRole)."""
     assert re.fullmatch("[A-Za-z0-9.@_-]{2,64}", named(user_id).session_name)
 
 

@@ -58,7 +58,7 @@ def from_server(server: ScriptedSts, clock: Clock) -> KeySet:
 
 
 def find(keys: KeySet, kid: object, algorithm: object = "") -> PublicKey:
-    """Find a key by kid. By default the login's algorithm does not match."""
+    """Find a key by its kid. The default algorithm, an empty text, matches no key."""
     return keys.find(KeySet.name({"kid": kid, "alg": algorithm}))
 
 
@@ -175,7 +175,8 @@ def test_a_file_that_is_not_there_is_a_misconfiguration() -> None:
 def test_a_bare_file_name_lies_beside_the_entry_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package has the file there, and the working directory may be another folder."""
+    """A package has the file next to its entry points, and the working directory may be another
+    folder."""
     monkeypatch.setattr("token_service.login.jwks.TOP", str(tmp_path))
     (tmp_path / "keys.json").write_text(ONE)
     keys = KeySet(Jwt("keys.json", None, None, (), "sub"))
@@ -258,7 +259,8 @@ def test_without_any_keys_the_fault_is_said_and_the_fetch_soon_tried_again(
 ) -> None:
     with scripted_sts(fault, serve(ONE)) as server:
         keys = from_server(server, clock)
-        # The first error gives the reason. The others have none, since no fetch was tried.
+        # The first error gives the reason. The next errors have no reason, because no fetch was
+        # tried for them.
         for end in (": .+", *["$"] * 4):
             with pytest.raises(
                 KeysUnreachable, match=f"JWT_JWKS_URL cannot be fetched{end}"
@@ -319,15 +321,15 @@ def test_each_entry_that_was_left_out_is_in_the_log_once(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     more = json.loads(WITH_ODD)["keys"]
-    # The same entries in another order, and a new one.
+    # The same entries in another order, and one new entry.
     after = jwks(*more[::-1], jwk("EdDSA", "three", alg="none"))
     with scripted_sts(serve(WITH_ODD), serve(WITH_ODD), serve(after)) as server:
         keys = from_server(server, clock)
         find(keys, "one", "RS256")
         assert lines(caplog) == [
             "JWT_JWKS_URL: entry 2 (kid 'two') is left out: its use is not sig",
-            "JWT_JWKS_URL: entry 3 (kid 's') is left out: it is not RSA, EC with P-256 or OKP with "
-            "Ed25519 (kty, crv)",
+            "JWT_JWKS_URL: entry 3 (kid 's') is left out: its type (kty, crv) is not RSA, EC with "
+            "P-256 or OKP with Ed25519",
         ]
         clock.now += MAX_AGE_SECONDS + 1
         find(keys, "one", "RS256")
@@ -379,7 +381,7 @@ def test_each_refresh_that_failed_is_in_the_log_also_after_the_first_success(
         assert lines(caplog) == []
         for _ in range(2):
             clock.now += MAX_AGE_SECONDS + 1
-            # A second login within the minute causes no fetch and no log line.
+            # The second of two logins within a minute causes no fetch and no log line.
             for _ in range(2):
                 find(keys, "one", "RS256")
             (line,) = lines(caplog)
@@ -398,7 +400,10 @@ def test_each_refresh_that_failed_is_in_the_log_also_after_the_first_success(
         (FAULTS["refused"], "it closed the connection"),
         (FAULTS["too much"], "its answer exceeds 64 KB"),
         (FAULTS["too much, and says not how much"], "its answer exceeds 64 KB"),
-        (answer(200, gzip.compress(ONE.encode())), "is compressed (gzip), but must not be"),
+        (
+            answer(200, gzip.compress(ONE.encode())),
+            "is compressed (gzip); it must be JSON in UTF-8",
+        ),
         (FAULTS["not UTF-8"], "is not UTF-8"),
         (FAULTS["no keys"], "has no usable key"),
         (FAULTS["HTML"], "must be a JWKS"),
@@ -417,7 +422,7 @@ def test_a_fetch_that_failed_is_said_with_its_reason(
 
 
 def test_no_compression_is_asked_for(clock: Clock) -> None:
-    """By RFC 9110, 12.5.3, a server may use any encoding if there is no Accept-Encoding."""
+    """If a request has no Accept-Encoding, the server may use any encoding (RFC 9110, 12.5.3)."""
     with scripted_sts(serve(ONE)) as server:
         from_server(server, clock).warm()
         assert b"\r\nAccept-Encoding: identity\r\n" in server.received[0][0]
@@ -444,7 +449,8 @@ def test_a_key_of_another_algorithm_by_a_known_kid_is_fetched_for(clock: Clock) 
 
 
 def test_a_key_that_is_gone_is_still_what_a_login_is_tried_by(clock: Clock) -> None:
-    """A signature that does not match causes a fetch, and the new keys may lack the kid."""
+    """If a signature does not match, the keys are fetched again, and the new keys may no longer
+    have the kid."""
     with scripted_sts(serve(ONE), serve(TWO)) as server:
         keys = from_server(server, clock)
         found, candidates = keys.candidates(("one", "RS256"))

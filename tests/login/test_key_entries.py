@@ -53,7 +53,8 @@ def other(algorithm: str, kid: str = "", **changes: object) -> dict[str, object]
 
 
 def read(*entries: object) -> tuple[Keys, list[str]]:
-    """Return the keys of a set, and the log lines about the other entries."""
+    """Return the keys of a JWKS with these entries, and the log lines about entries that are left
+    out."""
     keys, left_out = key_entries.read(json.dumps({"keys": entries}).encode())
     return keys, [str(one) for one in left_out]
 
@@ -66,7 +67,7 @@ def private(algorithm: str) -> dict[str, object]:
 
 
 def by_set(folder: Path, document: str) -> Logins:
-    """Return a verifier of logins that uses that set."""
+    """Return a verifier of logins that uses the key set `document`."""
     path = folder / "keys.json"
     path.write_text(document)
     return logins_of(JWT_JWKS_FILE=str(path))
@@ -108,12 +109,13 @@ def test_a_key_that_stands_twice_is_no_conflict() -> None:
 
 
 def test_of_two_keys_with_one_kid_and_algorithm_none_is_used_and_all_others_are() -> None:
-    """If both were used, one key would silently replace the other."""
+    """If two keys have the same kid and algorithm, one would silently replace the other, so neither
+    is used."""
     odd = jwk("RS256", "k"), jwk("ES256", "k"), other("RS256", "k"), jwk("RS256", "k")
     keys, left_out = read(*odd, jwk("EdDSA", "e"))
     assert ("k", "RS256") not in keys
     assert {("k", "ES256"), ("e", "EdDSA")} <= set(keys)
-    reason = "(kid 'k') is left out: another RS256 key has the same kid, or both have none"
+    reason = "(kid 'k') is left out: another RS256 key has the same kid, or neither key has a kid"
     assert left_out == [f"entry {place} {reason}" for place in (1, 3, 4)]
 
 
@@ -121,7 +123,7 @@ def test_an_ambiguous_kid_hides_no_other_reason() -> None:
     _, left_out = read(jwk("RS256", "k"), {}, other("RS256", "k"), jwk("ES256", use="enc"))
     assert [line.partition(":")[2][:15] for line in left_out] == [
         " another RS256 ",
-        " it is not RSA,",
+        " its type (kty,",
         " another RS256 ",
         " its use is not",
     ]
@@ -174,7 +176,7 @@ def test_a_kid_that_is_a_number_is_found_by_its_text() -> None:
 
 @pytest.mark.parametrize("kid", ["true", "1.5", '["k"]', '{"k": "k"}', "1" * 5000, "NaN"])
 def test_a_kid_of_another_type_is_none(kid: str) -> None:
-    """RFC 7517, 4.5: "MUST be a case-sensitive string"."""
+    """RFC 7517, 4.5, about the kid: "MUST be a case-sensitive string"."""
     odd, good = json.dumps(jwk("RS256", "@")).replace('"@"', kid), json.dumps(jwk("ES256", "k"))
     keys, left_out = key_entries.read(f'{{"keys": [{odd}, {good}]}}'.encode())
     assert ("k", "ES256") in keys
@@ -249,10 +251,10 @@ REASONS: dict[str, tuple[object, str]] = {
         for member in members
     },
     "1024 bits": (_short(), "it has 1024 bits, but needs at least 2048"),
-    "an exponent of 1": (jwk("RS256", e="AQ"), "numbers do not make a key"),
-    "no numbers": ({"kty": "RSA", "n": 7, "e": []}, "numbers do not make a key"),
-    "no point of the curve": (jwk("ES256", x="A" * 43), "numbers do not make a key"),
-    "half a key": ({"kty": "OKP", "crv": "Ed25519"}, "numbers do not make a key"),
+    "an exponent of 1": (jwk("RS256", e="AQ"), "numbers are not a valid key"),
+    "no numbers": ({"kty": "RSA", "n": 7, "e": []}, "numbers are not a valid key"),
+    "no point of the curve": (jwk("ES256", x="A" * 43), "numbers are not a valid key"),
+    "half a key": ({"kty": "OKP", "crv": "Ed25519"}, "numbers are not a valid key"),
 }
 
 
@@ -273,7 +275,7 @@ def test_a_key_set_may_be_longer_than_what_is_kept_of_it() -> None:
     keys, left_out = read(*many, many[0])
     assert len([name for name in keys if name[1] == "EdDSA"]) == 100
     assert [line.partition(" (")[0] for line in left_out] == [f"entry {n}" for n in (101, 102, 103)]
-    assert "100 keys come before it" in left_out[0]
+    assert "100 usable keys come before it" in left_out[0]
 
 
 def _ed(kid: str) -> dict[str, object]:
@@ -309,7 +311,7 @@ def test_ed25519_is_eddsa_in_keys_and_in_logins(tmp_path: Path, named: str | Non
 
 
 def signed(key: Any, header: dict[str, object]) -> str:
-    """Return a login with any header, signed as EdDSA."""
+    """Return a login with this header, whatever it says. It is signed as EdDSA."""
     text = forged(header, claims())
     signature = key.sign(text.rpartition(".")[0].encode())
     return forged(header, claims(), signature)
@@ -323,7 +325,7 @@ def signed(key: Any, header: dict[str, object]) -> str:
 def test_a_login_never_chooses_what_a_key_is_for(
     tmp_path: Path, kid: str | None, algorithm: str
 ) -> None:
-    """These logins are signed with the public key, which everybody knows, as an HMAC secret."""
+    """These logins have an HMAC signature, whose secret is the public key that everybody knows."""
     document = jwks(*(jwk(name, name) for name in KEYS))
     logins = by_set(tmp_path, document)
     header: dict[str, object] = {"alg": algorithm, **({"kid": kid} if kid else {})}
@@ -387,7 +389,8 @@ GOOD = {("good", "RS256"), ("good", "ES256"), ("good", "EdDSA")}
 
 
 def _is_apart(entry: object) -> bool:
-    """Whether an entry has another kid than the good keys. Another test has ambiguous kids."""
+    """Return whether an entry has another kid than the good keys. Another test has ambiguous
+    kids."""
     return not isinstance(entry, dict) or entry.get("kid") != "good"
 
 
@@ -401,7 +404,7 @@ def test_a_good_key_works_whatever_stands_beside_it(odd: list[object], place: in
     for name, text in LOGINS.items():
         found = keys["good", name]
         assert jwt.decode(text, found.key, algorithms=[found.algorithm])["sub"] == "alice"
-    # Each entry is used, or reported.
+    # Each entry is either used or reported.
     for one in left_out:
         assert 1 <= one.place <= len(entries)
         assert str(one).isascii()

@@ -1,7 +1,7 @@
 """Wycheproof's vectors for JWS and JWK as logins (tests/vectors/README.md).
 
-Every vector is tried with each way to set its keys. If the result for a vector changes, a test
-fails.
+Every vector is tried with JWT_SECRET and with JWT_JWKS_FILE, as far as its keys allow this. If the
+result for a vector changes, a test fails.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ KEYS = login_vectors("json_web_key")
 
 @pytest.fixture
 def _any_payload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vectors sign any text. Once the signature is verified, our claims replace this text."""
+    """The text that a vector signs is not a set of claims. After its signature is verified, our
+    claims replace it."""
     monkeypatch.setattr(jwt.PyJWT, "_decode_payload", lambda _, __: claims())
 
 
 def secret_of(keys: list[Jwk]) -> str:
-    """Return JWT_SECRET as the environment has it."""
+    """Return the value of JWT_SECRET for these keys."""
     found = [base64.urlsafe_b64decode(key["k"] + "==") for key in keys]
     return ",".join(secret.decode("utf-8", "surrogateescape") for secret in found)
 
@@ -53,7 +54,8 @@ def logs_in(logins: Logins, text: str) -> bool:
 
 
 def by_secret(vectors: list[LoginVector]) -> dict[int, bool]:
-    """Return, by number, whether the logins whose keys are secrets are accepted."""
+    """Return the number of each vector whose keys are all secrets, and whether its login is
+    accepted."""
     found: dict[int, bool] = {}
     secret = [vector for vector in vectors if all(key["kty"] == "oct" for key in vector.keys)]
     for keys, group in groupby(secret, lambda vector: vector.keys):
@@ -62,7 +64,8 @@ def by_secret(vectors: list[LoginVector]) -> dict[int, bool]:
 
 
 def by_jwks(vectors: list[LoginVector], folder: Path) -> dict[int, bool]:
-    """Return, by number, whether logins with their keys in JWT_JWKS_FILE are accepted."""
+    """Return the number of each vector, and whether its login is accepted with its keys in
+    JWT_JWKS_FILE."""
     found: dict[int, bool] = {}
     for keys, group in groupby(vectors, lambda vector: vector.keys):
         (folder / "keys.json").write_text(jwks(*keys))
@@ -79,7 +82,8 @@ def accepted(vectors: Iterable[LoginVector], **variables: str) -> dict[int, bool
 
 
 def differing(vectors: list[LoginVector], found: dict[int, bool]) -> tuple[set[int], set[int]]:
-    """Return the invalid vectors that are accepted, and the valid vectors that are refused."""
+    """Return the numbers of the invalid vectors that are accepted, and of the valid ones that are
+    refused."""
     valid = {vector.number for vector in vectors if vector.is_valid}
     taken = {number for number, is_taken in found.items() if is_taken}
     return taken - valid, (found.keys() & valid) - taken
@@ -120,11 +124,11 @@ def test_those_that_are_wrongly_marked_are_the_same_bytes() -> None:
     assert all("?" in texts[number] for number in NOT_BASE64URL)
 
 
-# JWT_SECRET has only bytes. It cannot say that two keys have the same `kid` (4), or that a key's
-# `alg` is for encryption (25, 26). The operator decides that these bytes verify logins.
+# JWT_SECRET contains only the bytes of keys. It cannot show that two keys have the same `kid`
+# (vector 4), or that a key's `alg` is for encryption (25, 26), so these vectors are accepted.
 NOT_SAID_IN_A_SECRET = {4, 25, 26}
-# The secret contains a comma, but commas separate secrets. Besides, 14 and 15 are for HS384 and
-# HS512.
+# These secrets contain a comma, which JWT_SECRET reads as the end of a secret. Vectors 14 and 15
+# are also refused because they use HS384 and HS512.
 COMMA_IN_THE_SECRET = {13, 14, 15}
 
 
@@ -150,7 +154,8 @@ def test_public_keys_are_what_they_are_marked_as(tmp_path: Path) -> None:
 def test_signatures_over_plain_texts_are_what_they_are_marked_as(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """These vectors are not JWS, so they replace the parts of a login after it is split."""
+    """These vectors are not JWS. After a login is split into its parts, the text and the signature
+    of a vector replace those of the login."""
     found = {}
     for vector in signature_vectors():
         (tmp_path / "keys.json").write_text(jwks(vector.jwk))
@@ -188,7 +193,7 @@ def test_one_key_of_the_faulty_generator_costs_no_other_key(
 
 
 def signed(header: dict[str, object], payload: str) -> str:
-    """Return a login with a valid signature over this payload, which stays unchanged."""
+    """Return a login with this payload, exactly as it is given, and a valid signature."""
     return resigned(f"{base64url.encode(json.dumps(header).encode())}.{payload}.")
 
 
@@ -197,7 +202,8 @@ def resigned(login: str) -> str:
     return f"{text}.{base64url.encode(hmac.digest(SECRET.encode(), text.encode(), hashlib.sha256))}"
 
 
-# The login expires in 2100, because it is made when the tests are collected.
+# The login expires only in 2100, because it is made when the tests are collected, which may be long
+# before they run.
 PAYLOAD = json.dumps(claims(exp=4102444800))
 ENCODED = base64url.encode(PAYLOAD.encode())
 SOUND_LOGIN = signed({"alg": "HS256"}, ENCODED)
@@ -205,8 +211,9 @@ SOUND_LOGIN = signed({"alg": "HS256"}, ENCODED)
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_padding_is_right_or_the_login_is_refused(part: int) -> None:
-    """Vectors 367 and 370 should have tested padding. RFC 7515 omits it, but PyJWT accepts it for
-    AWS's load balancers. So a part may have padding as RFC 4648 writes it, and no other."""
+    """Vectors 367 and 370 were meant to test the padding of base64. RFC 7515 omits padding, but
+    PyJWT accepts it because AWS's load balancers send it. Only the padding of RFC 4648 is
+    accepted."""
     parts = SOUND_LOGIN.split(".")
     logins = logins_of(JWT_SECRET=SECRET)
 
@@ -242,7 +249,7 @@ DETACHED = signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, PAYLOAD)
         signed({"alg": "HS256", "crit": []}, ENCODED),
         signed({"alg": "HS256", "crit": "b64", "b64": True}, ENCODED),
         signed({"alg": "HS256", "crit": None}, ENCODED),
-        # RFC 7797, 7: a JWT must not have a payload that is not encoded.
+        # RFC 7797, 7: the payload of a JWT must be encoded.
         DETACHED,
         f"{DETACHED.split('.')[0]}..{DETACHED.split('.')[-1]}",
         signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, ENCODED),
@@ -250,7 +257,8 @@ DETACHED = signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, PAYLOAD)
     ],
 )
 def test_what_a_header_marks_as_critical_is_refused(text: str) -> None:
-    """Wycheproof has no vectors for this, so these are our own, by RFC 7515 and RFC 7797."""
+    """Wycheproof has no vectors for critical headers, so we made these vectors from RFC 7515 and
+    RFC 7797."""
     logins = logins_of(JWT_SECRET=SECRET)
     assert logs_in(logins, SOUND_LOGIN)
     assert not logs_in(logins, text)

@@ -1,6 +1,6 @@
 """Every known attack on a login is refused, with the reason.
 
-Each test also accepts a sound login, so that a check that refuses everything fails.
+Each test also checks that a valid login is accepted, so a check that refuses every login fails.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 
 
 def refused(text: str, logins: Logins = HS256) -> str:
-    """Return why a login is refused, and the hint for the log. Neither quotes the login."""
+    """Return why a login is refused, and the hint for the log. The text of the login is in neither
+    of them."""
     with pytest.raises(InvalidToken) as error:
         logins.verified(with_login(text))
     assert error.value.status == 401
@@ -82,7 +83,8 @@ def keys_file(tmp_path: Path) -> Path:
 
 
 def test_a_login_is_taken_from_the_header_or_the_query() -> None:
-    """The mobile SDKs send no headers (seen in their source)."""
+    """The mobile SDKs send no headers (seen in their source), so they send the login in the
+    query."""
     assert HS256.verified(with_login(login())).user_id == "alice"
     assert HS256.verified(in_query(login())).user_id == "alice"
     odd = Request("GET", "/", {}, {"authorization": f"bEARER  {login()}"})
@@ -96,7 +98,8 @@ def test_the_same_login_in_both_places_is_one_login() -> None:
 
 
 def test_the_platforms_own_authorization_leaves_the_query_to_us() -> None:
-    """A trigger with authType function puts ACS3-HMAC-SHA256 into this header."""
+    """If a trigger has authType function, the Authorization header contains ACS3-HMAC-SHA256 and
+    not a login."""
     signed = in_query(login(), {"authorization": "ACS3-HMAC-SHA256 Credential=x"})
     assert HS256.verified(signed).user_id == "alice"
 
@@ -169,7 +172,7 @@ def test_an_algorithm_that_is_not_configured_is_refused_though_the_secret_is_rig
 
 
 def test_hs256_signed_with_the_public_key_is_refused(keys_file: Path) -> None:
-    """In this key confusion, the public key, which everybody has, is used as an HMAC secret."""
+    """In this attack (key confusion), the HMAC secret is the public key, which everybody has."""
     logins = logins_of(JWT_JWKS_FILE=str(keys_file))
     for kid in ("key-RS256", "key-ES256", "key-EdDSA"):
         for secret in (public_pem(RSA_KEY), public_pem(EC_KEY), keys_file.read_bytes()):
@@ -237,7 +240,8 @@ def test_a_wrong_audience_is_refused() -> None:
 
 
 def test_a_login_for_some_audience_is_refused_where_none_is_configured() -> None:
-    """The login may be for another service. Only the operator knows that it is for us."""
+    """A login with an audience may be for another service. Only the operator knows which audience
+    is ours."""
     assert "JWT_AUDIENCE is not set" in refused(login(aud="other-service"))
 
 
@@ -264,7 +268,7 @@ NO_IDS = ["", 0, -7, 2**63, 10**30, True, False, 7.0, 1e3, 0.5, ["alice"], [7], 
 @pytest.mark.parametrize("sub", [None, *NO_IDS])
 def test_a_login_whose_sub_is_missing_or_no_id_is_refused(sub: object) -> None:
     text = login(sub=sub) if sub is None else _signed({**claims(), "sub": sub})
-    assert "its claim sub must be non-empty text, or an integer, 1 to 2^63-1" in refused(text)
+    assert "its claim sub must be non-empty text or an integer, 1 to 2^63-1" in refused(text)
     refused(_signed({**claims(), "sub": None}))
 
 
@@ -287,7 +291,8 @@ def test_a_kid_that_is_a_path_or_a_url_is_an_unknown_key(keys_file: Path, kid: s
 
 
 def test_what_a_login_says_of_its_own_key_is_not_listened_to(keys_file: Path) -> None:
-    """With jwk, jku and x5u the signer would choose the key, or its URL."""
+    """With the headers jwk, jku and x5u, an attacker could choose the key, or the URL of the
+    key."""
     logins = logins_of(JWT_JWKS_FILE=str(keys_file))
     text = login(RSA_KEY, "RS256", kid="key-RS256")
     assert logins.verified(with_login(text)).user_id == "alice"
@@ -305,7 +310,8 @@ def test_a_login_of_a_megabyte_is_refused_before_it_is_read() -> None:
 
 def test_the_longest_login_is_taken() -> None:
     assert MAX_LOGIN_CHARACTERS == 8192
-    # One more character in the signed text may be two more in base64.
+    # With one more character in the claims, the base64 text may be two characters longer. So many
+    # lengths are tried.
     texts = [login(padding="x" * length) for length in range(5900, 6100)]
     lengths = {len(text): text for text in texts}
     assert {MAX_LOGIN_CHARACTERS, MAX_LOGIN_CHARACTERS + 1} <= set(lengths)
@@ -371,7 +377,7 @@ def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str,
 # The caller of a login, and claims that have no effect
 
 few = examples(40, 1_000)
-"""Each example signs a login, which takes time."""
+"""Few examples, because each of them signs a login, which takes time."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -382,7 +388,8 @@ JSON = st.recursive(
 @few
 @given(st.dictionaries(st.sampled_from(["sub", "jti", "iss", "azp", "typ", "x", ""]), JSON))
 def test_a_claim_that_is_not_used_never_decides(unused: dict[str, object]) -> None:
-    """PyJWT refuses a `sub` or `jti` that is not text (finding F4)."""
+    """PyJWT itself refuses a `sub` or `jti` that is not text (finding F4), but we must ignore
+    claims that we do not use."""
     logins = logins_of(JWT_SECRET=SECRET, JWT_USER_CLAIM="uid")
     text = _signed({**claims(), **unused, "uid": "alice"})
     assert logins.verified(with_login(text)).user_id == "alice"
@@ -391,8 +398,8 @@ def test_a_claim_that_is_not_used_never_decides(unused: dict[str, object]) -> No
 @few
 @given(JSON)
 def test_an_iat_that_is_no_number_never_decides(issued: object) -> None:
-    """By RFC 7519, 4.1.6, `iat` is only information. But we refuse an `iat` that is ahead of our
-    clock."""
+    """RFC 7519, 4.1.6, does not let `iat` decide whether a login is valid. But we refuse an `iat`
+    that is ahead of our clock."""
     text = _signed({**claims(), "iat": issued})
     if type(issued) not in (int, float):
         assert HS256.verified(with_login(text)).issued is None
@@ -404,7 +411,8 @@ def test_an_iat_that_is_no_number_never_decides(issued: object) -> None:
 @few
 @given(JSON)
 def test_times_are_numbers_or_absent(value: object) -> None:
-    """RFC 7519, 4.1.4 and 4.1.5. Digits as text are still accepted, as in earlier versions."""
+    """RFC 7519, 4.1.4 and 4.1.5, require numbers. A text of digits is still accepted, as in earlier
+    versions."""
     is_digits = isinstance(value, str) and value.strip().isdecimal()
     if isinstance(value, (bool, int, float)) or is_digits:
         return
@@ -418,7 +426,8 @@ def test_times_are_numbers_or_absent(value: object) -> None:
 
 @pytest.mark.parametrize("issued", ["1e400", "-1e400", "NaN", "Infinity"])
 def test_an_iat_that_no_number_can_be_compared_with_is_refused(issued: str) -> None:
-    """LOGINS_NOT_BEFORE would not stop such a login, because every comparison with NaN is false."""
+    """LOGINS_NOT_BEFORE would not stop a login with NaN, because every comparison with NaN is
+    false."""
     body = json.dumps({**claims(), "iat": 0}).replace('"iat": 0', f'"iat": {issued}')
     refused(_signed_text(body))
     assert HS256.verified(with_login(_signed_text(json.dumps(claims())))).issued is None
@@ -428,7 +437,8 @@ def test_an_iat_that_no_number_can_be_compared_with_is_refused(issued: str) -> N
 @example(1)
 @example(2**63 - 1)
 def test_an_integer_id_is_its_decimal_text(number: int) -> None:
-    """Laravel and Django have such ids. An integer and its text are the same user by design."""
+    """The ids of users in Laravel and Django are integers. An integer and its text are the same
+    user by design."""
     by_number, by_text = (_signed({**claims(), "sub": sub}) for sub in (number, str(number)))
     one, twin = (HS256.caller(with_login(text)) for text in (by_number, by_text))
     assert one.login is not None
@@ -456,7 +466,8 @@ def test_only_an_integer_as_json_spells_one_is_an_id(text: str) -> None:
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 def test_a_time_names_no_user(claim: str) -> None:
-    """These claims are integers, too. All users who log in within one second would be one user."""
+    """A time is an integer, as an id may be. With a time as id, all users who log in within one
+    second would be one user."""
     with pytest.raises(
         Misconfiguration, match="JWT_USER_CLAIM: must be a claim other than exp, nbf, iat"
     ):
@@ -505,11 +516,12 @@ print(json.loads(answer["body"])["StatusCode"], *sys.modules)
 def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
     env: dict[str, str], make_event: Callable[..., bytes], keys_file: Path, algorithm: str
 ) -> None:
-    """With HS256, importing `cryptography` would take most of a login's time at a cold start."""
+    """For HS256, `cryptography` must not be imported: it would take most of a login's time at a
+    cold start."""
     by_secret = algorithm == "HS256"
     text = login() if by_secret else login(KEYS[algorithm], algorithm, kid=f"key-{algorithm}")
     variables = {"JWT_SECRET": SECRET} if by_secret else {"JWT_JWKS_FILE": str(keys_file)}
-    # The login is sound, because this process, which has loaded everything, accepts it.
+    # The login is valid, because this process, which has loaded all modules, accepts it.
     assert logins_of(**variables).verified(with_login(text)).user_id == "alice"
     with scripted_sts(success()) as server:
         done = subprocess.run(
@@ -532,7 +544,7 @@ def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
 
 
 class Clock:
-    """A clock in unix seconds that a test sets, also for PyJWT."""
+    """A clock in unix seconds that a test sets. PyJWT uses it, too."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -607,7 +619,8 @@ def test_a_login_says_whose_it_is_since_when_and_for_how_long(clock: Clock) -> N
     request = with_login(login(iat=now - 5, exp=now + 600))
     assert logins.caller(request).login == Login("alice", now - 5, 600)
     clock.now += 610
-    # The allowed clock skew lets the login pass, so its time left is negative.
+    # The login has expired, but is still accepted because of the allowed clock skew. The time that
+    # it has left is negative.
     assert logins.caller(request).login == Login("alice", now - 5, -10)
 
 
@@ -660,7 +673,8 @@ def test_a_known_login_is_refused_when_its_key_is_gone(clock: Clock, instead: li
 def test_a_key_that_took_the_place_of_another_is_taken_within_a_minute(
     clock: Clock, kid: str | None
 ) -> None:
-    """Only the signature shows that the key has changed."""
+    """The new key has the same kid as the old one, so only a signature that does not match shows
+    the change."""
     new_key = ec.generate_private_key(ec.SECP256R1())
     new = jwt.get_algorithm_by_name("ES256").to_jwk(new_key.public_key(), as_dict=True)
     named = {"kid": kid} if kid else {}
@@ -683,7 +697,7 @@ def test_a_key_that_took_the_place_of_another_is_taken_within_a_minute(
 
 
 def test_a_key_that_is_taken_back_takes_its_logins_with_it(clock: Clock) -> None:
-    """For a minute the list has a stranger's key, with the kid of the real one."""
+    """For a minute, the key list has a stranger's key with the kid of the real key."""
     theirs = ec.generate_private_key(ec.SECP256R1())
     key = jwt.get_algorithm_by_name("ES256").to_jwk(theirs.public_key(), as_dict=True)
     sound = answer(200, jwks(jwk("ES256", "k")).encode())

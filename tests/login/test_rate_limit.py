@@ -56,7 +56,8 @@ def test_several_at_once_are_counted_each_and_refused_as_one(clock: Clock) -> No
     limit.take("alice", 2)
     with pytest.raises(RateLimited) as error:
         limit.take("alice", 3)
-    # A retry works when the first two items are a minute old. Refused items are not counted.
+    # The caller can retry when the first two items are a minute old, which is in 50 s. Refused
+    # items are not counted.
     assert error.value.headers == {"Retry-After": "50"}
     limit.take("alice", 1)
     with pytest.raises(RateLimited) as error:
@@ -100,7 +101,7 @@ def test_many_callers_do_not_fill_the_memory(clock: Clock) -> None:
     limit = RateLimit(1, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     for number in range(MAX_CALLERS + 1):
         limit.take(f"user{number}")
-    # Only the caller who asked longest ago was evicted.
+    # Only the caller whose request is the oldest was evicted.
     limit.take("user0")
     with pytest.raises(RateLimited):
         limit.take("user2")

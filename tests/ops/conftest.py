@@ -1,4 +1,5 @@
-"""Fixtures: running functions that the tools check, and a shell for `make doctor`."""
+"""Fixtures: running functions that the tools check, and the variables of a shell for `make
+doctor`."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ from signed_logins import SECRET
 
 @pytest.fixture(autouse=True)
 def known_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doctor does not search for a Python 3.10 in each test, which would start several
-    processes."""
+    """Skip doctor's search for a Python 3.10, because the search would start several processes in
+    each test."""
     monkeypatch.setattr("ops.doctor.machine.compiler", lambda: (this(), ""))
 
 
@@ -57,7 +58,7 @@ def login() -> str:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
-    """The account of a sandbox, for probes. test_conform.py has its own account, which refuses
+    """The account of a sandbox, for probes. test_conform.py uses another account, which refuses
     V1."""
     with local_cloud() as account:
         yield account
@@ -65,7 +66,7 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock with which the tools measure an exchange."""
+    """A fake of the clock by which the tools measure an exchange."""
     made = Clock()
     monkeypatch.setattr(wire, "time", SimpleNamespace(time=time.time, monotonic=made.monotonic))
     return made
@@ -73,7 +74,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def shell(tmp_path: Path, env: Env) -> Env:
-    """A shell with which a deploy would succeed. Its STS_ENDPOINT does not answer."""
+    """The variables of a shell in which a deploy would succeed, except that STS_ENDPOINT does not
+    answer."""
     programs = tmp_path / "programs"
     stand_in(programs, "s", "@serverless-devs/s: 3.1.10, s-home: /home/me/.s, linux-x64")
     stand_in(programs, "make", "GNU Make")

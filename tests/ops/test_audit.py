@@ -1,5 +1,5 @@
-"""`make audit` against a simulated advisory service on loopback. An answer that cannot be trusted
-never counts as "none found"."""
+"""Tests `make audit` with a simulated advisory service on loopback. An answer that cannot be
+trusted never counts as "none found"."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_is_known_is_named_with_the_lock_and_what_to_do(
 
 
 def test_the_next_page_is_asked_for(service: Service) -> None:
-    """The first page of results may be empty."""
+    """The first page of results may be empty, although the next one has results."""
 
     def answer(queries: list[dict[str, Any]]) -> tuple[int, bytes]:
         if "page_token" in queries[0]:
@@ -146,7 +146,7 @@ def test_an_answer_that_is_not_as_documented_is_told_from_none(
     said = capsys.readouterr()
     assert said.out == ""
     assert "make audit: could not ask" in said.err
-    assert "the packages were not checked" in said.err
+    assert "The packages were not checked" in said.err
     assert "\x1b" not in said.err
 
 
@@ -168,7 +168,7 @@ def test_a_service_that_cannot_be_reached_is_no_good_news(
 def test_a_reason_that_a_terminal_would_obey_is_not_printed(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """urllib quotes the words of the status line, for example of a proxy's 407."""
+    """urllib quotes the reason in the status line of an answer, for example of a proxy's 407."""
     service.answer, service.reason = says(b"", 502), "\x1b]0;owned\x07\x9b2J"
     assert audit.main() == 2
     said = capsys.readouterr().err

@@ -36,7 +36,7 @@ def test_oss2_signs_with_v1_until_its_line_says_v4(cloud: RunningCloud) -> None:
     refused = refusal(put, oss2.StsAuth)
     assert refused is not None
     assert refused.code == "SignatureV1Refused"
-    # This is the documented line, with a token and a bucket in place of its dots.
+    # The test uses the documented line, with a token and a bucket in place of its dots.
     line = CLIENTS["oss2"].v4(REGION)
     keywords = re.findall(r"\.\.\., (\w+)='([\w-]+)'\)", line)
     (version, region) = ({name: value} for name, value in keywords)

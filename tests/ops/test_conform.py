@@ -1,4 +1,5 @@
-"""`make conform`: its output, its limits, the objects that it leaves, the secrets that it hides."""
+"""Tests `make conform`: its output, its limits, the objects that it leaves, and the secrets that it
+hides."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ from token_service import instance
 from token_service.settings.values import AccessKey
 
 NEEDS_MORE = {"internal_endpoint", "plain_http"}
-"""These probes need more: a function in the bucket's region, and a function with an https URL."""
+"""Probes that need more than the sandbox has: a function in the bucket's region, and a function
+with an https URL."""
 CLOUD = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOperator",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "the-operators-secret",
@@ -58,7 +60,7 @@ def refusing_v1(name: str, app: ASGIApp) -> ASGIApp:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
-    # The byte code may be missing, if Python on this machine does not write it.
+    # Python may be set to write no byte code on this machine, so it is written here.
     py_compile.compile(instance.__file__)
     with local_cloud(refusing_v1) as account:
         yield account
@@ -78,7 +80,8 @@ def run(account: Account, folder: Path, *chosen: Assumption) -> int:
 def whole(
     account: Account, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Site, list[tuple[Assumption, Finding]], list[str]]:
-    """All probes and the clean-up, run once: the site, the findings, and what is left."""
+    """Run all probes and the clean-up once. Return the site, the findings, and the objects that are
+    left."""
     site = Site(account, Exchanges())
     found = list(probe_each(site, register.load()))
     return site, found, clean_up(site)
@@ -118,7 +121,8 @@ def test_it_keeps_well_within_its_bounds(whole: Any) -> None:
 
 
 def test_the_operators_rights_are_those_of_the_page() -> None:
-    """local_cloud gives its key exactly these rights, so they are enough."""
+    """local_cloud gives its key exactly these rights, so the other tests show that they are
+    enough."""
     text = page.PAGE.read_text("utf-8")
     (written,) = re.findall(r"```json\n(.*?)```", text, re.S)
     assert json.loads(written) == rights("BUCKET", "uploads/", "acs:ram::ACCOUNT:role/ROLE")
@@ -152,7 +156,7 @@ def test_no_secret_and_no_name_is_in_the_transcript(whole: Any, account: Account
     assert not re.search(
         r"[Ss]ignature=|[Aa]uthorization:|security-token|LTAI|STS\.|[0-9a-f]{64}", text
     )
-    # The transcript still says which requests were sent.
+    # But the transcript shows which requests were sent.
     assert "PUT PREFIX/acl/put (URL signed by V4) x-oss-object-acl: private; -> 403" in text
 
 
@@ -177,13 +181,13 @@ def test_what_a_message_quotes_is_masked_and_then_cut(
     site.exchanges.notes.append(exchanges.Note(0, "STS POST AssumeRole", {}, answer))
     text = transcript.text(site, [], "a sandbox")
     assert "403 NoPermission" in text
-    # The transcript does not even have the beginning of the quoted name.
+    # Not even the beginning of the quoted name is in the transcript.
     assert quoted[-6:] not in text
     assert quoted.removeprefix("acs:ram::")[:5] not in text
 
 
 def test_of_a_wrong_signature_no_request_is_noted() -> None:
-    """STS answers with the string to sign, which contains the operator's own token."""
+    """The answer of STS quotes the string to sign, which contains the operator's own token."""
     message = "Specified signature is not matched with our calculation. server string to sign is:A"
     body = json.dumps({"Code": "SignatureDoesNotMatch", "Message": message}).encode()
     answer = exchanges._answer(Reply(400, (), body, 0.0, 0.0))
@@ -206,7 +210,7 @@ def test_a_refuted_belief_is_exit_status_1(
     shown = capsys.readouterr()
     assert "refuted     4" in shown.out
     assert "1 refuted, 0 not tried" in shown.out
-    assert "0 of 1 hold in the sandbox" in shown.out
+    assert "0 of 1 assumptions hold in the sandbox" in shown.out
     assert "refuted: A URL that signs x-oss-forbid" in (tmp_path / "conform.txt").read_text()
 
 
@@ -217,7 +221,7 @@ def test_it_says_first_what_it_will_do(
     before, _, after = capsys.readouterr().out.partition("holds here")
     assert account.bucket in before
     assert account.role_arn in before
-    assert "At most 240 calls and 180 s" in before
+    assert "It makes at most 240 calls in 180 s." in before
     assert "0 refuted, 0 not tried" in after
     assert account.key.access_key_secret not in before + after
 
@@ -228,8 +232,8 @@ def test_what_the_sandbox_does_confirms_nothing(
     assert run(account, tmp_path, assumption("signed_size")) == 0
     shown = capsys.readouterr().out
     assert shown.splitlines()[-1] == (
-        "1 of 1 hold in the sandbox. That says nothing about the real cloud: "
-        "make conform CLOUD=1 asks it (docs/assumptions.md)."
+        "1 of 1 assumptions hold in the sandbox. That says nothing about the real cloud, which "
+        "`make conform CLOUD=1` tests (docs/assumptions.md)."
     )
     assert "confirmed" not in shown
     assert "issue" not in shown
@@ -238,7 +242,8 @@ def test_what_the_sandbox_does_confirms_nothing(
 def test_what_the_cloud_does_is_a_line_each_with_a_transcript_to_give_away(
     account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """This test does not call the real cloud. It only checks the output for it."""
+    """This test does not call the real cloud. It only checks the output that a run in the real
+    cloud has."""
     env = {"TRANSCRIPT": str(tmp_path / "conform.txt")}
     by_hand = next(one for one in register.load() if not one.probe)
     confirmed = assumption("signed_size")
@@ -268,7 +273,7 @@ def test_what_the_cloud_does_is_a_line_each_with_a_transcript_to_give_away(
 def test_a_mainland_region_may_need_a_domain_too(changes: dict[str, str], is_said: bool) -> None:
     with pytest.raises(UsageError) as caught:
         read_account({**CLOUD, **changes})
-    assert ("in mainland China OSS_ENDPOINT too" in str(caught.value)) is is_said
+    assert ("a bucket in mainland China also needs OSS_ENDPOINT" in str(caught.value)) is is_said
 
 
 def interrupted(account: Account, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Site:
@@ -323,7 +328,8 @@ def test_a_signal_ends_it_with_a_clean_up(number: int, tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 130, done.stderr
-    # Anybody may call the sandbox's own function, so the output has no warning about it.
+    # The output has no warning that anybody may call the function, because this function is the
+    # sandbox's own.
     assert done.stderr == "make conform: interrupted\n"
     text = (tmp_path / "conform.txt").read_text()
     assert "PUT PREFIX/half/done" in text
@@ -348,7 +354,8 @@ def test_a_clean_up_that_fails_names_what_is_left(
 
 
 def test_a_bad_day_does_not_end_the_clean_up(account: Account) -> None:
-    """OSS answers the first delete request with 503. The listed objects are still deleted."""
+    """OSS answers the first delete request with 503. The clean-up still deletes the listed
+    objects."""
     busy = [refused_by_oss(503, "ServiceUnavailable")]
 
     def once(request: Request, _: bytes) -> Response | None:
@@ -392,7 +399,8 @@ def test_what_a_listing_makes_up_is_not_deleted() -> None:
 
 def test_all_that_is_written_lies_under_the_prefix(whole: Any) -> None:
     site, _, _ = whole
-    # The function's own token writes into its caller's folder. That object has the same mark.
+    # A token of the function writes into its caller's folder. The key of this object also has the
+    # mark of the run.
     assert all(site.mark in key for key in site.written)
     puts = [note.asked for note in site.exchanges.notes if re.match("OSS (PUT|POST)", note.asked)]
     assert len(puts) > 30
@@ -439,13 +447,13 @@ def test_the_clean_up_is_bounded_too_and_names_what_it_did_not_reach(
     before, now[0] = now[0], MAX_SECONDS if bound == "seconds" else 0.0
     if bound == "calls":
         site.exchanges.notes.extend(done[:1] * (MAX_CALLS - len(done)))
-    used_up = "the calls or the seconds of this run are used up"
+    used_up = "this run has used up its calls or its seconds"
     left = clean_up(site)
     assert f"a multipart upload of {site.prefix}multipart/plain: {used_up}" in left
     assert f"{site.prefix}size/as-signed: {used_up}" in left
     with pytest.raises(OverBudget):
         site.oss(account.key, "GET", "")
-    # With the old limits again, the clean-up leaves nothing.
+    # After the old limits are restored, the clean-up leaves no objects.
     now[0], site.exchanges.notes = before, done
     assert clean_up(site) == []
 
@@ -509,7 +517,8 @@ def test_without_cloud_the_operators_variables_are_not_used(
 
 
 def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) -> None:
-    """One probe uses http://, so everybody in the network can read its request."""
+    """One probe uses http://. Everybody in the network can read its request, so this request must
+    have no login."""
     sent: list[tuple[Address, Call]] = []
 
     def send(address: Address, call: Call) -> Any:
@@ -530,8 +539,9 @@ def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) 
 @pytest.mark.parametrize("url", ["http://f.example.com", "http://localhost.example.com/sts"])
 @pytest.mark.parametrize("login", ["", "eyJlogin"])
 def test_a_function_is_not_asked_by_plain_http(url: str, login: str) -> None:
-    """All requests except one would have the login, and the answer to GET / has a token."""
-    with pytest.raises(UsageError, match=r"^URL must be https://, or http:// on loopback"):
+    """With http://, others in the network could read the login in the requests, and the token in
+    the answer to GET /."""
+    with pytest.raises(UsageError, match=r"^URL must begin with https://, or with"):
         read_account({**CLOUD, "URL": url, "LOGIN": login})
 
 
@@ -547,7 +557,8 @@ def broken_off(
     part: str,
     error: Exception | None,
 ) -> tuple[Site, list[str]]:
-    """Run a probe. A request whose target matches `part` is carried out, but gets no answer."""
+    """Run a probe. OSS carries out a request whose target matches `part`, but the probe gets no
+    answer to it."""
     real = wire.send
 
     def send(address: Address, call: Call) -> Reply:
@@ -583,14 +594,14 @@ def test_what_had_no_answer_is_named_although_nothing_is_seen_of_it(
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """OSS may create the object or upload after the clean-up has looked for it."""
+    """OSS may create the object or the upload only after the clean-up has listed what exists."""
     site, left = broken_off(account, monkeypatch, probe, part, error)
-    late = "no answer came, so it may still appear after the clean-up; look again later"
+    late = "OSS did not answer, and may still carry out the request; look again later"
     assert f"{what.format(site.prefix)}: {late}" in left
 
 
 def test_a_key_that_cannot_be_deleted_is_named_alone(account: Account) -> None:
-    """OSS refuses the whole list of keys because of one key."""
+    """OSS refuses to delete a whole list of keys because of one key in it."""
 
     def denied(request: Request, body: bytes) -> Response | None:
         is_it = b"size/other" in body or request.url.path.endswith("size/other")
@@ -625,7 +636,7 @@ def test_where_nothing_can_be_listed_keys_are_deleted_one_by_one() -> None:
         (told,) = clean_up(site)
         key = site.session({"Effect": "Allow", "Action": "oss:*", "Resource": "*"})
         found = site.oss(key, "GET", "size/as-signed")
-    assert told == f"{site.prefix} cannot be listed, so check it yourself: 403 AccessDenied"
+    assert told == f"objects under {site.prefix}, which could not be listed: 403 AccessDenied"
     assert found.code == "NoSuchKey"
 
 
@@ -634,12 +645,12 @@ def test_a_transcript_that_cannot_be_written_is_told_before_anything_is_asked(
     name: str, account: Account, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"^TRANSCRIPT must name a file to write; .* cannot be"):
+    with pytest.raises(UsageError, match=r"^TRANSCRIPT must name a file .*, but .* cannot be"):
         command.run(account, "a sandbox", {"TRANSCRIPT": str(tmp_path / name)}, ())
 
 
 def test_a_closed_output_loses_neither_the_transcript_nor_what_is_left(tmp_path: Path) -> None:
-    """`make conform | head -1` closes the output."""
+    """For example, `make conform | head -1` closes the output early."""
     code = (
         "import sys\n"
         "from ops.conform import __main__ as command\n"

@@ -1,4 +1,4 @@
-"""Tests the probes of limits, in the same way as test_conform_probes.py tests the others."""
+"""Tests the probes of limits. test_conform_probes.py tests all other probes in the same way."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ from sandbox.oss.signatures import v4_canonical_request
 
 
 def supplied_at_the_end(patch: Patch) -> None:
-    """A completion's signature is valid with and without the header x-oss-forbid-overwrite."""
+    """Accept the signature of a completion even if the signed header x-oss-forbid-overwrite is not
+    sent."""
 
     def canonical(method: Any, resource: Any, headers: Any, query: Any, *rest: Any) -> bytes:
         is_end = method == "POST" and any(name == "uploadId" for name, *_ in query)
@@ -53,13 +54,13 @@ def supplied_at_the_end(patch: Patch) -> None:
 
 
 def not_in_query(patch: Patch) -> None:
-    """Callbacks are read from headers only."""
+    """Read a callback only from headers, not from the query."""
     real = callbacks.requested
     patch.setattr(app, "requested", lambda headers, _: real(headers, {}))
 
 
 def given_fields(patch: Patch) -> None:
-    """A condition counts as met if its field is missing."""
+    """Treat a form's condition as met if the form lacks its field."""
     real = form_policy.FormPolicy.check
 
     def check(self: form_policy.FormPolicy, fields: Mapping[str, str], *rest: object) -> None:
@@ -70,7 +71,7 @@ def given_fields(patch: Patch) -> None:
 
 
 def any_value(patch: Patch) -> None:
-    """A field with a condition must exist, but may have any value."""
+    """Treat a form's condition as met by any value of its field."""
     patch.setattr(form_policy.Condition, "holds", lambda *_: True)
 
 
@@ -85,15 +86,15 @@ def kept(patch: Patch) -> None:
 
 
 FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
-    ("part_size", partial(supplied, "content-length", "7"), "another size was let in"),
+    ("part_size", partial(supplied, "content-length", "7"), "another size was accepted"),
     (
         "completion_overwrite",
         patches(multipart, "may_overwrite", lambda *_: True),
-        "the end of the second upload",
+        "the second completion got the answer 200",
     ),
-    ("completion_overwrite", supplied_at_the_end, "without the signed header was answered 200"),
+    ("completion_overwrite", supplied_at_the_end, "without the signed header got the answer 200"),
     ("completion_callback", not_in_query, "answered 200"),
-    ("completion_repeated", kept, "the second one was answered 200"),
+    ("completion_repeated", kept, "second completion got the answer 200"),
     (
         "empty_completion",
         patches(storage, "multipart_etag", lambda _: "D41D8CD98F00B204E9800998ECF8427E"),
@@ -102,9 +103,9 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     (
         "empty_completion",
         patches(multipart, "_chosen", raises_malformed),
-        "it was answered 400 MalformedXML",
+        "the completion got the answer 400 MalformedXML",
     ),
-    ("start_overwrite", patches(multipart, "is_forbidden", lambda _: False), "was answered 200"),
+    ("start_overwrite", patches(multipart, "is_forbidden", lambda _: False), "got the answer 200"),
     (
         "start_headers",
         patches(multipart, "stored_headers", lambda _: {"content-type": "text/plain"}),
@@ -113,27 +114,28 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     (
         "signed_disposition",
         partial(supplied, "content-disposition", "attachment"),
-        "another value was let in (200); the header left out was let in",
+        "another value was accepted (200); a PUT without the header was",
     ),
     ("form_exact", patches(objects, "may_overwrite", lambda *_: True), "the second form"),
     (
         "form_exact",
         given_fields,
-        "without x-oss-forbid-overwrite was let in (204); a form without content-disposition was",
+        "without x-oss-forbid-overwrite was accepted (204); a form without content-disposition was",
     ),
     (
         "form_exact",
         any_value,
-        "another x-oss-forbid-overwrite was let in (204); another content-disposition was let in",
+        "another x-oss-forbid-overwrite was accepted (204); another content-disposition was",
     ),
     (
         "response_headers",
         patches(objects, "_overrides", lambda _: {}),
         "content-disposition: inline; content-type: text/html",
     ),
-    ("two_framings", patches(app, "check_size", nothing), "7 bytes were stored where 17"),
+    ("two_framings", patches(app, "check_size", nothing), "7 bytes were stored, but 17"),
 ]
-"""For each probe, a changed rule of the sandbox, and words of the probe's finding with it."""
+"""For each probe: a change of one of the sandbox's rules, and words that the finding then
+contains."""
 
 
 @pytest.mark.parametrize(
@@ -146,13 +148,14 @@ def test_a_rule_that_is_another_one_is_refuted(
 
 
 def test_each_probe_of_limits_can_be_refuted() -> None:
-    """A probe that cannot be refuted is a defect."""
+    """A probe that no cloud can refute is useless, so FLIPS must have a change for each probe."""
     here = {n for n, probe in PROBES.items() if probe.__module__ == limit_probes.__name__}
     assert {probe for probe, _, _ in FLIPS} == here
 
 
 def both(chunked: Response, size: int = 0) -> Answer:
-    """Answers for the object framing/both: `chunked` to its PUT, and `size` to its HEAD."""
+    """Return the answers for the object framing/both: `chunked` for its PUT, and an answer with
+    `size` for its HEAD."""
 
     def answer(request: Request, _: bytes) -> Response | None:
         if not request.url.path.endswith("framing/both"):
@@ -178,7 +181,7 @@ def test_what_takes_no_more_than_the_signed_size_confirms_it(other: Answer) -> N
 
 
 def test_a_download_that_oss_itself_makes_an_attachment_confirms_nothing() -> None:
-    """OSS's own domains make a web page an attachment."""
+    """OSS's own domains send a web page as an attachment, whatever the object says."""
 
     def forced(request: Request, _: bytes) -> Response | None:
         headers = {"content-disposition": "attachment", "content-type": "image/png"}
@@ -196,7 +199,7 @@ def test_a_function_that_oss_does_not_call_tells_nothing_of_completions() -> Non
     with wrapped("oss", uncalled) as account:
         finding = found("completion_callback", account)
     assert finding.verdict is Verdict.NOT_TRIED
-    assert "a PUT with a callback was answered 200" in finding.detail
+    assert "a PUT with a callback got the answer 200" in finding.detail
 
 
 def test_the_transcript_does_not_have_the_callback_with_the_functions_host(
@@ -206,5 +209,5 @@ def test_the_transcript_does_not_have_the_callback_with_the_functions_host(
     judged = list(probe_each(site, [ASSUMPTIONS["completion_callback"]]))
     text = transcript.text(site, judged, "a sandbox")
     assert "callback=SECRET" in text
-    # This is the beginning of {"callbackUrl": "http in base64.
+    # This text is the beginning of {"callbackUrl": "http in base64.
     assert "eyJjYWxsYmFja1VybCI6" not in text

@@ -1,4 +1,5 @@
-"""Each probe confirms its assumption in the sandbox, and refutes it in a changed sandbox."""
+"""Tests that each probe confirms its assumption in the sandbox, and refutes it in a sandbox whose
+rules are changed."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ from sandbox.oss.errors import OssError
 
 
 def without_acl(patch: Patch) -> None:
-    """An upload with an ACL needs only PutObject, as in the vendor's table."""
+    """Require only PutObject for an upload with an ACL, as the vendor's table does."""
 
     def lenient(call: Any, needs: Any, site: Any) -> None:
         authorize(call, [need for need in needs if need.action != "oss:PutObjectAcl"], site)
@@ -61,7 +62,7 @@ def without_acl(patch: Patch) -> None:
 
 
 def forgetful_form(patch: Patch) -> None:
-    """If a form has a field twice, the last one counts."""
+    """If a form has a field twice, use only the last value."""
     real = forms.FormReader._begin_value
 
     def begin(self: forms.FormReader) -> None:
@@ -108,7 +109,7 @@ def with_variables(patch: Patch) -> None:
 
 
 def refused_variables(patch: Patch) -> None:
-    """STS refuses a policy with a dollar sign."""
+    """Make STS refuse a policy with a dollar sign."""
     real = ram.Policy.parse
 
     def parse(text: str) -> ram.Policy:
@@ -133,7 +134,7 @@ def status_of_sts(code: str, patch: Patch) -> None:
 
 
 def one_hour(patch: Patch) -> None:
-    """A session lasts at most one hour, as chained sessions do on AWS."""
+    """Limit sessions to one hour, as AWS limits chained sessions."""
 
     def duration(text: str, role: Role) -> int:
         if int(text) > 3600:
@@ -163,31 +164,32 @@ def other_signature(patch: Patch) -> None:
 
 
 FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
-    ("acl_in_put", without_acl, "a PUT was let in"),
-    ("link_rights", patches(links, "authorize", nothing), "through the link was let in"),
-    ("signed_size", partial(supplied, "content-length", "7"), "another size was let in"),
+    ("acl_in_put", without_acl, "a PUT was accepted"),
+    ("link_rights", patches(links, "authorize", nothing), "through the link was accepted"),
+    ("signed_size", partial(supplied, "content-length", "7"), "another size was accepted"),
     ("forbid_overwrite", patches(objects, "may_overwrite", lambda *_: True), "the second upload"),
     ("forbid_overwrite", partial(supplied, "x-oss-forbid-overwrite", "true"), "without the signed"),
-    ("additional_header", partial(supplied, "range", "bytes=0-1"), "left out was let in"),
+    ("additional_header", partial(supplied, "range", "bytes=0-1"), "without the header was"),
     ("foreign_token", unknown_key, "403 InvalidAccessKeyId"),
-    ("form_conditions", patches(form_policy, "BOUND_BY_V4", ()), "without them was let in"),
-    ("form_field_twice", forgetful_form, "given twice was let in"),
-    ("form_content_type", type_of_file, "the file's own type alone was enough"),
+    ("form_conditions", patches(form_policy, "BOUND_BY_V4", ()), "without them was accepted"),
+    ("form_field_twice", forgetful_form, "given twice was accepted"),
+    ("form_content_type", type_of_file, "text/plain only in its file"),
     ("multipart_callback", patches(operations, "_DEAF_TO_CALLBACKS", ()), "NotImplemented"),
     ("callback_variable", patches(callbacks, "_check_template", nothing), "203"),
     ("callback_key", other_signature, "203"),
-    ("image_actions", patches(image_instructions, "MAX_ACTIONS", 99), "17 actions was let in"),
+    ("image_actions", patches(image_instructions, "MAX_ACTIONS", 99), "17 actions was accepted"),
     ("image_percent", percent_counts, "10 pixels wide"),
-    ("resource_case", caseless, "another case was let in"),
+    ("resource_case", caseless, "another case was accepted"),
     ("policy_variable", with_variables, "AccessDenied"),
     ("policy_variable", refused_variables, "STS refuses the policy"),
-    ("absent_condition_key", true_when_absent, "the absent key was let in"),
+    ("absent_condition_key", true_when_absent, "without the key was accepted"),
     ("sts_statuses", partial(status_of_sts, "SignatureDoesNotMatch"), "403 SignatureDoesNotMatch"),
     ("sts_statuses", partial(status_of_sts, "InvalidTimeStamp.Expired"), "403 InvalidTimeStamp"),
     ("sts_statuses", partial(status_of_sts, "SignatureNonceUsed"), "403 SignatureNonceUsed"),
     ("sts_statuses", partial(status_of_sts, "MissingParameter"), "403 MissingParameter"),
 ]
-"""For each probe, a changed rule of the sandbox, and words of the probe's finding with it."""
+"""For each probe: a change of one of the sandbox's rules, and words that the finding then
+contains."""
 
 
 @pytest.mark.parametrize(
@@ -230,14 +232,15 @@ def echoed(request: Request) -> Response:
 
 
 def internal(uploads: Response) -> Answer:
-    """Answers of a function in the bucket's region. `uploads` is its answer to /uploads."""
+    """Return the answers of a function in the bucket's region. `uploads` is its answer to GET
+    /uploads."""
     health = function_answer(200, OssHost="oss-cn-hangzhou-internal.aliyuncs.com")
     answers = {"/health": health, "/uploads": uploads}
     return lambda request, _: answers.get(request.url.path)
 
 
 def of(name: str, response: Response, method: str = "PUT") -> Answer:
-    """Answer requests for one object with `response`."""
+    """Answer requests for the object `name` with `response`."""
 
     def answer(request: Request, _: bytes) -> Response | None:
         is_it = request.url.path.endswith(name) and request.method == method
@@ -259,7 +262,8 @@ def referenced(request: Request, _: bytes) -> Response | None:
 
 
 def let_through(request: Request) -> Response:
-    """Answer as a custom runtime that receives the client's own x-fc-* headers."""
+    """Answer as a function in a custom runtime does if the platform passes on x-fc-* headers of a
+    client."""
     if "x-fc-security-token" in request.headers:
         return function_answer(500, ErrorCode="InvalidAccessKeyId.NotFound")
     return function_answer(200)
@@ -298,15 +302,15 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "etag=x",
     ),
     *[
-        ("unknown_header", "oss", of("unknown/a", Response("")), Verdict.REFUTED, "let in"),
-        ("write_condition", "oss", conditional_write, Verdict.REFUTED, "AppendObject was let in"),
+        ("unknown_header", "oss", of("unknown/a", Response("")), Verdict.REFUTED, "accepted"),
+        ("write_condition", "oss", conditional_write, Verdict.REFUTED, "AppendObject was accepted"),
         ("control_characters", "oss", referenced, Verdict.REFUTED, "written as a&#x1;b"),
         (
             "link_headers",
             "oss",
             of("tells/link", Response("", 200, {"x-oss-symlink-target": "x"}), "HEAD"),
             Verdict.REFUTED,
-            "HEAD tells where",
+            "HEAD has the target's name",
         ),
         (
             "range_answer",
@@ -378,10 +382,11 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "function",
         at("/", let_through),
         Verdict.REFUTED,
-        "a client's own: InvalidAccessKeyId.NotFound",
+        "with the headers: InvalidAccessKeyId.NotFound",
     ),
 ]
-"""For each probe, an answer that replaces the sandbox's answer, and the verdict with it."""
+"""For each probe: an answer that replaces an answer of the sandbox, and the verdict that
+follows."""
 
 
 @pytest.mark.parametrize(
@@ -407,7 +412,8 @@ def test_a_variable_that_does_not_arrive_empty_is_refuted() -> None:
 
 def test_a_session_that_ends_after_an_hour_is_refuted(monkeypatch: Patch) -> None:
     one_hour(monkeypatch)
-    # This test needs its own function, because a shared function would serve a cached token.
+    # This test needs a new function, because the shared function would answer with a token from its
+    # cache.
     with local_cloud() as account:
         finding = found("session_hours", account)
     assert finding.verdict is Verdict.REFUTED
@@ -422,7 +428,7 @@ def test_a_short_token_by_choice_tells_nothing() -> None:
 
 
 def test_each_probe_can_be_refuted() -> None:
-    """A probe that cannot be refuted is a defect. test_conform_limits.py has the probes of
+    """A probe that no cloud can refute is useless. test_conform_limits.py tests the probes of
     limits."""
     here = {n for n, probe in PROBES.items() if probe.__module__ != limit_probes.__name__}
     refuted = {"session_hours", "plain_http"} | {probe for probe, _, _ in FLIPS}
@@ -432,7 +438,7 @@ def test_each_probe_can_be_refuted() -> None:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_no_answer_refutes_nothing(probe: str) -> None:
-    """A network fault proves nothing about the cloud."""
+    """A fault of the network or a busy OSS proves nothing about an assumption."""
     busy = refused_by_oss(503, "ServiceUnavailable")
 
     def wrap(name: str, app: ASGIApp) -> ASGIApp:
@@ -448,7 +454,7 @@ def test_no_answer_refutes_nothing(probe: str) -> None:
 @pytest.mark.parametrize(
     ("probe", "answer", "reason"),
     [
-        ("v1_refused", b"<CreationDate>2024-01-01T00:00:00.000Z</CreationDate>", "since 2025-09"),
+        ("v1_refused", b"<CreationDate>2024-01-01T00:00:00.000Z</CreationDate>", "2025-09 or"),
         ("v1_refused", b"<Nothing/>", "CreationDate"),
     ],
 )
@@ -463,7 +469,8 @@ def test_an_old_bucket_does_not_tell(probe: str, answer: bytes, reason: str) -> 
 
 
 def test_a_control_that_fails_tells_nothing() -> None:
-    """If the role lacks rights that the probe needs, the refusal has another reason."""
+    """If the role lacks rights that the probe needs, OSS refuses for another reason than the probe
+    expects."""
 
     def denied(request: Request, _: bytes) -> Response | None:
         return refused_by_oss(403, "AccessDenied") if request.method in ("PUT", "POST") else None
@@ -515,7 +522,8 @@ def test_one_that_does_not_answer_plain_http_is_seen(account: Account, monkeypat
 
 
 def test_a_url_that_is_plain_http_itself_tells_nothing(account: Account) -> None:
-    """With an http:// URL, the two requests of this probe would be equal."""
+    """This probe compares https:// with http://. With an http:// URL, both requests would be
+    equal."""
     finding = found("plain_http", account)
     assert finding.verdict is Verdict.NOT_TRIED
     assert "needs the https:// URL" in finding.detail
@@ -523,7 +531,8 @@ def test_a_url_that_is_plain_http_itself_tells_nothing(account: Account) -> None
 
 @pytest.mark.parametrize("prefix", ["", "other/"])
 def test_a_prefix_that_is_not_the_operators_is_not_written_to(prefix: str) -> None:
-    """The function's answer names the object, so the probe refuses names outside OBJECT_PREFIX."""
+    """The function's answer tells the probe where to write, so the probe refuses places outside
+    OBJECT_PREFIX."""
     scope = {"Bucket": "sandbox-bucket", "Prefix": prefix, "Callback": "a", "CallbackVar": "b"}
     key = dict.fromkeys(("AccessKeyId", "AccessKeySecret", "SecurityToken"), "x")
     token = function_answer(200, Scope=scope, **key)

@@ -1,4 +1,4 @@
-"""The rights of the key that deploys: doctor and the docs show the same list (finding B10)."""
+"""Tests that doctor and the docs show the same rights for the key that deploys (finding B10)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def test_each_right_has_a_reason_and_a_source_and_its_names_are_filled_in() -> N
 
 
 def test_a_package_needs_a_right_that_no_function_is_the_resource_of() -> None:
-    """Earlier docs asked for "fc:* on this function, and no more". The first request was refused
-    (finding B10)."""
+    """Earlier docs required only "fc:* on this function, and no more". With these rights, the first
+    request of a deploy was refused (finding B10)."""
     (found,) = (one for one in deploy_key.needed({}) if "fc:GetTempBucketToken" in one.actions)
     assert found.resources == ("*",)
 
@@ -37,7 +37,7 @@ def test_only_a_domain_needs_the_rights_of_domains() -> None:
 
 
 def test_no_other_function_is_within_the_rights() -> None:
-    """The rights do not cover a function whose name only begins with this function's name."""
+    """The rights are not for another function whose name begins with this function's name."""
     first = deploy_key.needed({"FUNCTION_NAME": "up"})[0]
     assert first.resources == ("acs:fc:*:*:functions/up", "acs:fc:*:*:functions/up/*")
 

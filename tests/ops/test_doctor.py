@@ -1,4 +1,5 @@
-"""`make doctor`: valid settings pass, and one line names each fault that a test puts in."""
+"""Tests that `make doctor` passes valid settings, and has a line for each fault that a test puts
+in."""
 
 from __future__ import annotations
 
@@ -97,7 +98,7 @@ def test_a_sound_shell_passes(shell: Env, tmp_path: Path) -> None:
         ),
         ("other variables", {"ALLOWED_HEADERS": "baggage,*"}, ["ALLOWED_HEADERS", "entry 2"]),
         ("other variables", {"STS_ENDPOINT": "http://sts.example"}, ["STS_ENDPOINT"]),
-        ("variables' size", {"JWT_AUDIENCE": "a" * 4096}, ["4096", "no more"]),
+        ("variables' size", {"JWT_AUDIENCE": "a" * 4096}, ["4096", "more than"]),
         ("make", {"PATH": ""}, ["make"]),
     ],
 )
@@ -139,9 +140,9 @@ def test_a_fault_is_one_line_that_names_it(
             {"AUTH": "anonymous", **CALLBACKS, "POLICY_FILE": "all_policy"},
             "the function role needs sts:AssumeRole on the upload role; oss:PutObject, "
             "oss:GetObject on uploads/*; oss:ListObjects with oss:Prefix uploads/*. The upload "
-            "role needs what a token under all_policy should do",
+            "role needs each right that all_policy should give",
         ),
-        # A closed route signs nothing and lists nothing.
+        # Only the route for tokens is open, so the function role needs no rights to sign or list.
         (
             {"ENABLED_ROUTES": "token"},
             "the function role needs sts:AssumeRole on the upload role. The upload role needs "
@@ -152,9 +153,10 @@ def test_a_fault_is_one_line_that_names_it(
 def test_the_rights_that_the_roles_need_are_said(
     shell: Env, tmp_path: Path, changes: Env, says: str
 ) -> None:
-    """The needed rights depend on the settings. Earlier, no output showed them (finding A12)."""
+    """The rights that the roles need depend on the settings. Earlier versions did not print them
+    (finding A12)."""
     found = examined({**shell, **changes}, tmp_path)["roles"]
-    assert found == ("PASS", f"make roles prints them in full: {says}")
+    assert found == ("PASS", f"`make roles` prints the rights in full: {says}")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,8 @@ def test_a_policy_that_is_too_long_is_found_before_sts_refuses_it(
 
 
 def test_what_the_package_does_not_hold_is_noticed(shell: Env, tmp_path: Path) -> None:
-    """The file exists on this machine, but would be missing in the cloud."""
+    """The named file exists on this machine, but would be missing in the package and in the
+    cloud."""
     own = tmp_path / "own.json.j2"
     own.write_text((POLICIES / "bucket_read_policy.json.j2").read_text())
     line = examined({**shell, "POLICY_FILE": str(own)}, tmp_path)["policies"]
@@ -236,7 +239,7 @@ def test_what_the_package_does_not_hold_is_noticed(shell: Env, tmp_path: Path) -
     keys.write_text(jwks(jwk("ES256", "k")))
     line = examined({**shell, "JWT_SECRET": "", "JWT_JWKS_FILE": str(keys)}, tmp_path)["logins"]
     assert line[0] == "FAIL"
-    assert "put it into functions/sts_token" in line[1]
+    assert "put the file into functions/sts_token" in line[1]
 
 
 def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path) -> None:
@@ -255,7 +258,8 @@ def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path
 def test_a_secret_without_entropy_is_a_fault_and_is_not_shown(
     shell: Env, tmp_path: Path, name: str, weak: str
 ) -> None:
-    """Earlier, doctor passed a secret of 32 bytes that anybody can guess (finding A16)."""
+    """Earlier versions of doctor passed a secret of 32 bytes even if anybody could guess it
+    (finding A16)."""
     lines = examined({**shell, **CALLBACKS, name: weak}, tmp_path)
     outcome, detail = lines["secrets"]
     assert outcome == "FAIL", lines
@@ -276,7 +280,7 @@ def test_all_weak_secrets_are_named_at_once_and_counted_in_a_list(
 
 
 def test_a_weak_secret_of_the_env_file_is_found(shell: Env, tmp_path: Path) -> None:
-    """A deploy reads .env too, so doctor checks its secrets (finding A16)."""
+    """A deploy also reads .env, so doctor checks the secrets in it (finding A16)."""
     del shell["JWT_SECRET"]
     (tmp_path / ".env").write_text(f"JWT_SECRET={'password' * 4}\n")
     assert examined(shell, tmp_path)["secrets"][0] == "FAIL"
@@ -307,15 +311,15 @@ def test_one_secret_for_two_purposes_is_a_warning(shell: Env, tmp_path: Path) ->
 
 
 def test_a_secret_that_the_function_does_not_use_is_not_judged(shell: Env, tmp_path: Path) -> None:
-    """A secret that is too short is not judged here either, because another line reports it
-    (finding A16)."""
+    """This line does not judge a secret that is not used. A secret that is too short is reported by
+    another line (finding A16)."""
     unused = {**shell, "AUTH": "anonymous", "JWT_SECRET": "short", "CALLBACK_SECRET": "a" * 40}
     assert examined(unused, tmp_path)["secrets"] == (
         "SKIP",
-        "the function uses none that is readable",
+        "the function uses no valid secret",
     )
     line = examined({**shell, "JWT_SECRET": "short"}, tmp_path)["secrets"]
-    assert line == ("SKIP", "the function uses none that is readable")
+    assert line == ("SKIP", "the function uses no valid secret")
 
 
 # The s CLI, simulated by scripts
@@ -350,8 +354,8 @@ def test_an_s_that_cannot_be_run_is_noticed(shell: Env, tmp_path: Path) -> None:
 
 
 def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: Path) -> None:
-    """Earlier, operators who deploy in the console saw two FAIL lines and exit status 1 (finding
-    B13)."""
+    """Operators who deploy in the console do not need `s`. Earlier, they got two FAIL lines and
+    exit status 1 (finding B13)."""
     (tmp_path / "programs" / "s").unlink()
     (tmp_path / ".s" / "access.yaml").unlink()
     found = examine(shell, tmp_path)
@@ -367,18 +371,19 @@ def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: 
     "changes", [{"HOME": "/no/such/folder"}, {"serverless_devs_config_home": "/no/such/folder"}]
 )
 def test_an_s_without_an_access_is_a_warning(shell: Env, tmp_path: Path, changes: Env) -> None:
-    """Without a stored access key, `s` itself stops at once. Other ways to deploy do not need
-    `s`."""
+    """A warning is enough, because without a stored access key `s` itself stops at once, and other
+    ways to deploy do not need `s`."""
     found = examined({**shell, **changes}, tmp_path)["s access"]
-    assert found == ("WARN", "none: `s deploy` needs one; s config add -a default")
+    assert found == ("WARN", "none: `s deploy` needs a key; run `s config add -a default`")
 
 
 def test_another_alias_is_named(shell: Env, tmp_path: Path) -> None:
-    """`s deploy -a work` is a valid deploy, so no FAIL may stop it."""
+    """`s deploy -a work` is a valid command, so doctor must not stop it with FAIL."""
     (tmp_path / ".s" / "access.yaml").write_text("work:\n  AccessKeyID: U2FsdGVk\n")
     assert examined(shell, tmp_path)["s access"] == (
         "WARN",
-        "no alias default; there is work: s config add -a default, or s deploy -y -a work",
+        "there is no alias default, only work: run `s config add -a default`, "
+        "or deploy with `s deploy -y -a work`",
     )
 
 
@@ -396,7 +401,7 @@ def test_an_access_in_the_environment_is_enough(shell: Env, tmp_path: Path, wher
 
 
 def test_the_home_of_s_is_where_its_settings_say(shell: Env, tmp_path: Path) -> None:
-    """In the settings of `s`, ~ means the folder above `.s`, as seen in its source."""
+    """In the settings of `s`, ~ means the folder that contains `.s` (seen in the source of `s`)."""
     home = Path(shell["HOME"])
     assert home_of(shell) == home / ".s"
     config = home / ".s" / "config" / "s.json"
@@ -424,20 +429,22 @@ def test_s_is_not_started_by_what_it_runs_itself(shell: Env, tmp_path: Path) -> 
     (tmp_path / "programs" / "s").write_text("#!/bin/sh\nexec sleep 30\n")
     (tmp_path / ".s" / "access.yaml").unlink()
     lines = examined({**shell, **UNDER_S}, tmp_path)
-    assert lines["s CLI"] == ("PASS", "3.1.10 runs this")
+    assert lines["s CLI"] == ("PASS", "3.1.10 runs this check")
     assert lines["s access"][0] == "PASS"
 
 
 @pytest.mark.parametrize("line", ["JWT_SECRET={0}#{0}", "JWT_SECRET='{0}$X_Y'"])
 def test_what_s_cut_before_it_ran_doctor_is_found(shell: Env, tmp_path: Path, line: str) -> None:
-    """Before `s` runs doctor, it reads .env in its own way and sets these variables."""
+    """Before `s` runs doctor, it reads .env in its own way, and sets the variables to what it has
+    read."""
     (tmp_path / ".env").write_text(line.format(SECRET) + "\nOBJECT_PREFIX=photos/\n")
     arrived = {**shell, "JWT_SECRET": SECRET, "OBJECT_PREFIX": "photos/"}
     lines = examined({**arrived, **UNDER_S}, tmp_path)
     assert lines["env file"][0] == "FAIL"
-    assert lines["env file"][1].startswith("JWT_SECRET: ")
+    assert lines["env file"][1].startswith("JWT_SECRET has ")
     assert lines["bucket"][1].startswith("photos/ of ")
-    # A variable that the environment already had wins, so the file has no fault.
+    # If the environment already has the variable, the value in the file is not used, so it is no
+    # fault.
     other = examined({**arrived, **UNDER_S, "JWT_SECRET": ANOTHER}, tmp_path)
     assert other["env file"][0] == "PASS"
 
@@ -445,7 +452,8 @@ def test_what_s_cut_before_it_ran_doctor_is_found(shell: Env, tmp_path: Path, li
 def test_nobody_who_does_not_answer_is_waited_for(
     shell: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`s deploy` waits for doctor, and behind a proxy STS may never answer. So doctor gives up."""
+    """`s deploy` waits for doctor, and behind a proxy STS may never answer. Therefore doctor stops
+    waiting for STS."""
     monkeypatch.setattr(checks, "ASKING_SECONDS", 0.2)
     ended = threading.Event()
 
@@ -486,9 +494,9 @@ def test_a_python_without_pip_is_noticed(shell: Env, tmp_path: Path, mocker: Moc
 @pytest.mark.parametrize(
     ("path", "variables", "outcome", "said"),
     [
-        ("", {}, "WARN", "no CPython 3.10 runs here; get one by"),
+        ("", {}, "WARN", "no CPython 3.10 was found; get one by"),
         ("", {"BYTE_CODE": "no"}, "WARN", "BYTE_CODE=no"),
-        ("", {"BYTE_CODE": "maybe"}, "FAIL", "must be yes, the default, or no"),
+        ("", {"BYTE_CODE": "maybe"}, "FAIL", "must be yes (the default) or no"),
         ("", {"RUNTIME_PYTHON": "/nowhere/python3.10"}, "FAIL", "RUNTIME_PYTHON"),
     ],
 )
@@ -507,7 +515,7 @@ def test_it_is_said_that_a_cold_start_would_compile(
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("PYENV_ROOT", raising=False)
     monkeypatch.setattr("ops.doctor.machine.compiler", byte_code.compiler)
-    # The Python that runs this test may itself be 3.10, so it is hidden.
+    # The Python that runs this test may itself be 3.10, so its path is replaced.
     monkeypatch.setattr("ops.runtime.sys.executable", "/nowhere/python")
     found = machine.byte_code(read(shell, tmp_path))
     assert (found.outcome.value, said in found.detail) == (outcome, True), found
@@ -534,10 +542,10 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
     for name in ("ROLE_ARN", "OSS_REGION", "AUTH"):
         del shell[name]
     lines = examined(shell, tmp_path)
-    assert lines["role"] == ("PASS", "not set: s.yaml names it")
+    assert lines["role"] == ("PASS", "not set: s.yaml derives it from the account's id")
     assert lines["region"] == ("PASS", "cn-hangzhou")
     assert examined({**shell, "REGION": "cn-beijing"}, tmp_path)["region"][1] == "cn-beijing"
-    # A variable with a wrong value is still a fault.
+    # If one of these variables is set to a wrong value, this is still a fault.
     assert examined({**shell, "ROLE_ARN": "x"}, tmp_path)["role"][0] == "FAIL"
     del shell["BUCKET_NAME"]
     assert examined(shell, tmp_path)["bucket"][0] == "FAIL"
@@ -546,18 +554,18 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("JWT_SECRET={0}#{0}", "JWT_SECRET: it has 89 characters, and 44 arrive: a bare #"),
+        ("JWT_SECRET={0}#{0}", "JWT_SECRET has 89 characters, but the function would get 44: a #"),
         (
             "JWT_SECRET='{0}$X_Y'",
-            "JWT_SECRET: it has 48 characters, and 44 arrive: `s` expand",
+            "JWT_SECRET has 48 characters, but the function would get 44: `s` ex",
         ),
-        ("TRIGGER_AUTH=a$TRIGGER_AUTH", "TRIGGER_AUTH: it has 14 characters"),
+        ("TRIGGER_AUTH=a$TRIGGER_AUTH", "TRIGGER_AUTH has 14 characters"),
     ],
 )
 def test_what_of_the_env_file_does_not_arrive_is_told_by_name_and_length(
     shell: Env, tmp_path: Path, line: str, says: str
 ) -> None:
-    """Earlier, doctor passed a secret that `s` had cut to 44 of its 89 characters."""
+    """Earlier versions of doctor passed a secret although `s` cut it to 44 of its 89 characters."""
     del shell["JWT_SECRET"]
     (tmp_path / ".env").write_text(f"JWT_SECRET={SECRET}\n{line.format(SECRET)}\nOTHER=a#b\n")
     outcome, detail = examined(shell, tmp_path)["env file"]
@@ -572,12 +580,13 @@ def test_a_whole_env_file_passes(shell: Env, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("JWT_SECRET='a#b' # ours\nREGION=cn-beijing\nOTHER=x\n")
     assert examined(shell, tmp_path)["env file"] == (
         "PASS",
-        "1 variables; the environment wins",
+        "1 variables; the environment wins over it",
     )
 
 
 def test_an_empty_variable_of_the_shell_hides_the_files(shell: Env, tmp_path: Path) -> None:
-    """`s` also ignores .env for this variable, and uses the default of s.yaml."""
+    """If the shell has an empty variable, `s` also ignores .env for this variable, and uses the
+    default of s.yaml."""
     (tmp_path / ".env").write_text("BUCKET_NAME=of-the-file\n")
     assert examined({**shell, "BUCKET_NAME": ""}, tmp_path)["bucket"][0] == "FAIL"
 
@@ -624,7 +633,7 @@ def test_a_right_clock_passes_and_a_wrong_one_fails(
             found.append(examined({**shell, "STS_ENDPOINT": url}, tmp_path)["clock"])
     assert [outcome for outcome, _ in found] == ["PASS", "FAIL", "SKIP"]
     assert "behind this machine's clock" in found[1][1]
-    assert "sends no Date" in found[2][1]
+    assert "has no Date" in found[2][1]
 
 
 def test_an_sts_that_cannot_be_reached_is_not_checked(shell: Env, tmp_path: Path) -> None:
@@ -643,7 +652,7 @@ def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
     for changes, status in (({}, 0), ({"BUCKET_NAME": "X"}, 2)):
         done = subprocess.run(
             [make, "-f", makefile, "doctor", "READY=", f"BIN={Path(sys.executable).parent}"],
-            # This folder has no .env. The checkout may have the developer's .env.
+            # This folder has no .env, but the root of the checkout may have the developer's .env.
             cwd=Path(__file__).parent,
             env={**shell, "PATH": path, "PYTHONPATH": paths, **changes},
             capture_output=True,
@@ -654,7 +663,7 @@ def test_make_doctor_prints_the_table_and_its_exit_status(shell: Env) -> None:
         assert done.returncode == status, done.stdout + done.stderr
         assert "PASS  Python" in done.stdout
         assert ("make measure-cold" in done.stdout) == (status == 0)
-        assert ("docs/runbook.md#make-doctor;" in done.stdout) == (status != 0)
+        assert ("docs/runbook.md#make-doctor explains" in done.stdout) == (status != 0)
         assert "Traceback" not in done.stderr
         assert SECRET not in done.stdout + done.stderr
 
@@ -680,7 +689,7 @@ def test_the_exit_status_is_that_of_the_table(shell: Env, tmp_path: Path) -> Non
 def test_a_missing_rate_limit_is_warned_of(
     shell: Env, tmp_path: Path, given: Env, level: str, says: str
 ) -> None:
-    """Without a rate limit, one caller can use up everything (finding A4)."""
+    """Without a rate limit, one caller can use up the account's calls to STS (finding A4)."""
     found = examined({**shell, **given}, tmp_path)["rate limits"]
     assert found[0] == level
     assert says in found[1]
@@ -691,7 +700,7 @@ def test_a_missing_rate_limit_is_warned_of(
     [
         ({}, "may replace an existing object"),
         ({"OVERWRITE": "yes"}, "may replace an existing object"),
-        ({"OVERWRITE": "no"}, "Tokens need the bucket's rule"),
+        ({"OVERWRITE": "no"}, "For tokens, the bucket needs its own rule"),
     ],
 )
 def test_it_says_what_keeps_a_token_from_overwriting(
@@ -699,25 +708,26 @@ def test_it_says_what_keeps_a_token_from_overwriting(
 ) -> None:
     level, detail = examined({**shell, **given}, tmp_path)["overwriting"]
     assert (level, says in detail) == ("PASS", True)
-    # With OVERWRITE=no, the output also says what the rule cannot prevent.
-    is_told = "versioning" in detail and "more than one may pass" in detail
+    # With OVERWRITE=no, the line also names the cases in which the bucket's rule does not prevent
+    # overwriting.
+    is_told = "versioning" in detail and "more than one may succeed" in detail
     assert is_told is (given == {"OVERWRITE": "no"})
 
 
 @pytest.mark.parametrize(
     ("given", "level", "says"),
     [
-        ({}, "PASS", "none are set"),
+        ({}, "PASS", "no limits; all routes"),
         ({"ENABLED_ROUTES": "form,uploads"}, "PASS", "closed: token, signed-url, multipart"),
         ({"UPLOAD_MAX_BYTES": "10"}, "WARN", "do not limit tokens"),
-        ({"OVERWRITE": "no", "ENABLED_ROUTES": "token"}, "WARN", "leave token out"),
+        ({"OVERWRITE": "no", "ENABLED_ROUTES": "token"}, "WARN", "eave token out"),
         ({"OVERWRITE": "no", "ENABLED_ROUTES": "form"}, "PASS", "closed: token"),
     ],
 )
 def test_limits_that_tokens_go_around_are_warned_of(
     shell: Env, tmp_path: Path, given: Env, level: str, says: str
 ) -> None:
-    """Tokens are not bound by these limits (finding A5)."""
+    """The limits on uploads do not bind clients with tokens (finding A5)."""
     found = examined({**shell, **given}, tmp_path)["upload limits"]
     assert found[0] == level
     assert says in found[1]
@@ -757,13 +767,13 @@ NOT_VERIFIED = "not verified on the real cloud"
 def test_the_public_endpoint_in_the_mainland_is_warned_of(
     shell: Env, tmp_path: Path, changes: Env, outcome: str, words: list[str]
 ) -> None:
-    """The public endpoint in mainland China refuses accounts that are new since 2025-03-20. Other
-    regions refuse nobody."""
+    """In mainland China, the public endpoint refuses accounts that were created since 2025-03-20.
+    In other regions it refuses no account."""
     with localhost_names():
         found, detail = examined({**shell, **changes}, tmp_path)["endpoints"]
     assert (found, [word for word in words if word not in detail]) == (outcome, []), detail
     assert ("PublicEndpointForbidden" in detail) == (outcome == "WARN")
-    # The consequence comes first in the line, and a terminal can show the whole line.
+    # The line begins with the consequence, and is short enough for a terminal.
     assert not detail.startswith("clients") or outcome == "PASS"
     assert len(detail) < 250
 
@@ -778,7 +788,7 @@ def test_a_domain_that_is_not_found_is_a_warning(
     own = {**shell, "OSS_ENDPOINT": "files.example.com"}
     assert examined(own, tmp_path)["endpoints"] == (
         "WARN",
-        "files.example.com: the name cannot be resolved; is the CNAME record there? "
+        "files.example.com: the name cannot be resolved; does its CNAME record exist? "
         "(docs/deploy.md, A domain for the bucket)",
     )
 
@@ -822,7 +832,7 @@ def test_the_functions_own_calls_have_a_line_of_their_own(
         ("", "PASS", "python3.10: one request at a time"),
         ("python3.10", "PASS", "RUNTIME=custom: 100"),
         ("custom", "PASS", "custom: 100 requests"),
-        ("python3.12", "FAIL", "must be python3.10, which is the default, or custom"),
+        ("python3.12", "FAIL", "must be python3.10 (the default) or custom"),
         ("custom.debian12", "FAIL", "RUNTIME=custom.debian12: must be"),
     ],
 )
@@ -839,7 +849,7 @@ def test_the_runtime_is_one_that_s_yaml_knows(
     [
         ("", "PASS", "at most 10"),
         ("100", "PASS", "at most 100"),
-        ("101", "WARN", "MAX_INSTANCES=101: an account has 100 in a region, or 300"),
+        ("101", "WARN", "MAX_INSTANCES=101: the vendor's pages allow 100 inst"),
         ("300", "WARN", f"{NOT_VERIFIED} (assumption 81)"),
         ("0", "WARN", "refuse every call"),
         ("many", "FAIL", "MAX_INSTANCES: must be a whole number"),

@@ -29,7 +29,8 @@ END = "-----END PRIVATE KEY-----\n"
 
 @pytest.fixture
 def own(shell: Env, tmp_path: Path) -> Env:
-    """A shell with a valid domain. Its files are where s.domain.yaml looks for them."""
+    """The variables of a shell with a valid domain. The certificate and the key are at the paths
+    that s.domain.yaml names."""
     put(tmp_path, *made(tmp_path, DOMAIN))
     return {**shell, "DOMAIN_NAME": DOMAIN}
 
@@ -49,7 +50,7 @@ def put(folder: Path, pem: str, key: str) -> None:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """Return doctor's line about the domain. A terminal can show the whole line."""
+    """Return doctor's line about the domain. Assert that it is short enough for a terminal."""
     found = examined(shell, folder)["own domain"]
     assert len(found[1]) <= MAX_DETAIL
     return found
@@ -58,20 +59,20 @@ def line(shell: Env, folder: Path) -> tuple[str, str]:
 def test_without_a_domain_nothing_is_looked_for(shell: Env, tmp_path: Path) -> None:
     assert line(shell, tmp_path) == (
         "PASS",
-        "none: the platform's own domain is used, which is for tests",
+        "none: the platform's own domain is used, which is only for tests",
     )
 
 
 def test_a_sound_domain_passes_and_its_certificate_has_an_end(own: Env, tmp_path: Path) -> None:
     outcome, detail = line(own, tmp_path)
     assert outcome == "PASS"
-    assert detail.startswith(f"{DOMAIN}; its certificate ends on 20")
+    assert detail.startswith(f"{DOMAIN}; its certificate expires on 20")
 
 
 def test_a_certificate_without_a_domain_is_noticed(shell: Env, tmp_path: Path) -> None:
     outcome, detail = line({**shell, "CERT_FILE": "x.pem", "CERT_NAME": "mine"}, tmp_path)
     assert outcome == "WARN"
-    assert detail == "CERT_NAME, CERT_FILE: nothing reads this without DOMAIN_NAME"
+    assert detail == "CERT_NAME, CERT_FILE: not used, because DOMAIN_NAME is not set"
 
 
 @pytest.mark.parametrize(
@@ -81,26 +82,26 @@ def test_a_certificate_without_a_domain_is_noticed(shell: Env, tmp_path: Path) -
 def test_what_is_no_bare_name_is_a_fault(own: Env, tmp_path: Path, domain: str) -> None:
     outcome, detail = line({**own, "DOMAIN_NAME": domain}, tmp_path)
     assert outcome == "FAIL"
-    assert "DOMAIN_NAME: must be a bare name" in detail
+    assert "DOMAIN_NAME: must be a name like" in detail
 
 
 @pytest.mark.parametrize("missing", ["fullchain.pem", "key.pem"])
 def test_a_missing_file_is_a_fault_that_says_what_would_follow(
     own: Env, tmp_path: Path, missing: str
 ) -> None:
-    """Without the file, a deploy made the function and the trigger, but not the limit of instances
-    (finding B9)."""
+    """Without this file, a deploy created the function and the trigger, but not the limit on
+    instances (finding B9)."""
     (tmp_path / "cert" / missing).unlink()
     outcome, detail = line(own, tmp_path)
     assert outcome == "FAIL"
-    assert f"(./cert/{missing}): is not there" in detail
-    assert "without its cap" in detail
+    assert f"(./cert/{missing}): does not exist" in detail
+    assert "that has no cap" in detail
 
 
 def test_both_files_are_named_at_once_by_their_variables(own: Env, tmp_path: Path) -> None:
     paths = {"CERT_FILE": "a.pem", "CERT_KEY_FILE": str(tmp_path / "b.pem")}
     detail = line({**own, **paths}, tmp_path)[1]
-    assert "CERT_FILE (a.pem): is not there; CERT_KEY_FILE" in detail
+    assert "CERT_FILE (a.pem): does not exist; CERT_KEY_FILE" in detail
 
 
 def test_paths_are_relative_to_where_s_runs(own: Env, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_paths_are_relative_to_where_s_runs(own: Env, tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_not_waited_for(own: Env, tmp_path: Path) -> None:
-    """A pipe without a writer would stop `s deploy` for ever."""
+    """Reading a pipe that nobody writes to would stop `s deploy` for ever."""
     key = tmp_path / "cert" / "key.pem"
     key.unlink()
     os.mkfifo(key)
@@ -128,7 +129,8 @@ def test_a_file_without_an_end_is_not_read(own: Env, tmp_path: Path) -> None:
 
 
 def test_a_key_in_the_place_of_the_certificate_is_a_fault(own: Env, tmp_path: Path) -> None:
-    """The private key would be sent as the certificate, which everybody may read."""
+    """Everybody may read a certificate. With swapped paths, the private key would be sent in place
+    of the certificate."""
     swapped = {"CERT_FILE": "cert/key.pem", "CERT_KEY_FILE": "cert/fullchain.pem"}
     outcome, detail = line({**own, **swapped}, tmp_path)
     assert outcome == "FAIL"
@@ -163,7 +165,8 @@ def test_what_is_not_pem_is_a_fault(
 @pytest.mark.parametrize(
     ("sound", "damaged", "says"),
     [
-        # An unknown version 4, an issuer that is not text, and a name of an unknown kind.
+        # A certificate with the unknown version 4, with an issuer that is not text, and with a name
+        # of an unknown kind.
         (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", "cannot be read"),
         (b"\x06\x03\x55\x04\x03\x0c", b"\x06\x03\x55\x04\x03\x0d", "cannot be read"),
         (b"\x82\x0eup.example.com", b"\xa3\x0e\x30\x0c" + b"\x0c\x0a0123456789", "does not name"),
@@ -202,7 +205,7 @@ def test_a_chain_in_the_wrong_order_is_a_fault(own: Env, tmp_path: Path) -> None
     issuer, _ = made(tmp_path, "issuer.example.com")
     chain = tmp_path / "cert" / "fullchain.pem"
     chain.write_text(issuer + chain.read_text())
-    assert "must come first" in line(own, tmp_path)[1]
+    assert "must begin with the certificate of the key" in line(own, tmp_path)[1]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ def test_a_certificate_must_name_the_domain(
 
 @pytest.mark.parametrize(
     ("days", "outcome", "says"),
-    [(-0.5, "FAIL", "ended on 20"), (3, "WARN", "ends on 20"), (30, "PASS", "ends on 20")],
+    [(-0.5, "FAIL", "expired on 20"), (3, "WARN", "expires on 20"), (30, "PASS", "expires on 20")],
 )
 def test_an_end_that_is_past_is_a_fault_and_a_near_one_a_warning(
     own: Env, tmp_path: Path, days: float, outcome: str, says: str
@@ -254,8 +257,8 @@ def test_a_certificate_that_has_not_begun_is_a_fault(
 def test_a_certificate_alone_is_doubted_where_another_one_issued_it(
     own: Env, tmp_path: Path
 ) -> None:
-    """With cert.pem instead of fullchain.pem, a certificate is missing. Browsers fetch it, but
-    Android does not."""
+    """The file cert.pem lacks the issuer's certificate, which fullchain.pem has. Browsers fetch the
+    missing certificate, but Android does not."""
     issuer = certificate(tmp_path, "issuer.example.com", 60)
     pem, key = made(tmp_path, DOMAIN, 60, issuer)
     put(tmp_path, pem, key)
@@ -278,13 +281,13 @@ def test_a_key_beside_the_certificate_is_a_warning(own: Env, tmp_path: Path) -> 
     chain, key = tmp_path / "cert" / "fullchain.pem", tmp_path / "cert" / "key.pem"
     chain.write_text(chain.read_text() + key.read_text())
     outcome, detail = line(own, tmp_path)
-    assert (outcome, "has a private key too" in detail) == ("WARN", True)
+    assert (outcome, "remove the private key" in detail) == ("WARN", True)
 
 
 def test_pem_itself_may_stand_in_the_place_of_a_path_and_is_not_shown(
     own: Env, tmp_path: Path
 ) -> None:
-    """The component of `s` accepts a path, and also the PEM text itself."""
+    """The component of `s` accepts a path to a PEM file, or the PEM text itself."""
     cert = tmp_path / "cert"
     pems = {
         "CERT_FILE": (cert / "fullchain.pem").read_text(),
@@ -295,7 +298,7 @@ def test_pem_itself_may_stand_in_the_place_of_a_path_and_is_not_shown(
     other = {**pems, "CERT_KEY_FILE": made(tmp_path, "other.example.com")[1]}
     outcome, detail = line({**own, **other}, tmp_path)
     assert (outcome, "CERT_KEY_FILE is not the key of CERT_FILE" in detail) == ("FAIL", True)
-    # A key without its first line looks like a path.
+    # Without its first line, a key looks like a path.
     bare = pems["CERT_KEY_FILE"].replace("-----BEGIN PRIVATE KEY-----\n", "")
     detail = line({**own, **pems, "CERT_KEY_FILE": bare}, tmp_path)[1]
     assert bare[:20] not in detail
@@ -304,6 +307,6 @@ def test_pem_itself_may_stand_in_the_place_of_a_path_and_is_not_shown(
 def test_what_s_fetches_is_not_looked_at(own: Env, tmp_path: Path) -> None:
     fetched = {"CERT_KEY_FILE": "oss://cn-hangzhou/keys/key.pem"}
     outcome, detail = line({**own, **fetched}, tmp_path)
-    assert (outcome, "`s` fetches CERT_KEY_FILE" in detail) == ("SKIP", True)
+    assert (outcome, "`s` downloads CERT_KEY_FILE" in detail) == ("SKIP", True)
     (tmp_path / "cert" / "fullchain.pem").unlink()
     assert line({**own, **fetched}, tmp_path)[0] == "FAIL"

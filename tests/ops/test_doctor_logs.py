@@ -18,7 +18,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE K
 
 @pytest.fixture
 def logs(shell: Env) -> Path:
-    """The log folder of `s`, with one run whose log has no secret."""
+    """The log folder of `s`, which has the log of one run without secrets."""
     folder = Path(shell["HOME"], ".s", "logs")
     put(folder, "1128231453/s_cli.log", "Steps for [deploy] of [sts-token]\n")
     return folder
@@ -32,7 +32,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """Return doctor's line about the logs. A terminal can show the whole line."""
+    """Return doctor's line about the logs. Assert that it is short enough for a terminal."""
     found = examined(shell, folder)["s logs"]
     assert len(found[1]) <= MAX_DETAIL
     assert "MIGHAgEA" not in found[1]
@@ -49,7 +49,7 @@ def test_logs_without_a_secret_pass_and_what_was_read_is_said(
     put(logs, "1/a.log", ANOTHER)
     assert line(shell, tmp_path) == (
         "PASS",
-        "none of our secrets is in ~/.s/logs: looked at 2 files, 0.0 MB",
+        "none of our secrets is in ~/.s/logs; this check looked at 2 files, 0.0 MB",
     )
 
 
@@ -61,7 +61,7 @@ def test_each_secret_is_named_by_its_variable_with_its_number_of_files(
     outcome, detail = line({**shell, **CALLBACKS}, tmp_path)
     assert outcome == "WARN"
     assert detail.startswith(
-        "a private key in 1, JWT_SECRET in 2, CALLBACK_SECRET in 1 of the files of ~/.s/logs: "
+        "a private key in 1, JWT_SECRET in 2, CALLBACK_SECRET in 1 of the files of ~/.s/logs. "
     )
     for words in ("s clean --logs", "s set log disable", "looked at 3 files"):
         assert words in detail
@@ -73,7 +73,7 @@ def test_each_secret_is_named_by_its_variable_with_its_number_of_files(
 def test_every_secret_is_looked_for_and_each_of_a_list(
     shell: Env, tmp_path: Path, logs: Path, name: str
 ) -> None:
-    """During a rotation a variable has two secrets, and `s` prints the whole variable."""
+    """During a rotation, a variable contains two secrets, and `s` prints both of them."""
     second = SECRET[::-1]
     put(logs, "1/a.log", second)
     found = line({**shell, name: f"{ANOTHER}, {second}"}, tmp_path)
@@ -92,7 +92,8 @@ def test_a_secret_is_never_read_as_a_pattern(
 
 
 def test_a_short_word_is_not_looked_for(shell: Env, tmp_path: Path, logs: Path) -> None:
-    """A short secret has its own FAIL line. It would also occur in the logs by chance."""
+    """Doctor does not search for a short secret, because a short text is in the logs by chance. A
+    short secret has its own FAIL line."""
     assert line({**shell, "JWT_SECRET": "[sts-token]"}, tmp_path)[0] == "PASS"
     assert line({**shell, "JWT_SECRET": ",,"}, tmp_path)[0] == "PASS"
 
@@ -139,7 +140,8 @@ def test_no_more_entries_are_listed_than_a_bound(
 
 
 def test_no_link_is_followed(shell: Env, tmp_path: Path, logs: Path) -> None:
-    """Doctor does not follow a link to a file, to a folder outside, or to its own folder."""
+    """Doctor follows no symbolic link: to a file, to a folder outside of the logs, or to the log
+    folder itself."""
     outside = put(tmp_path / "outside", "a.log", SECRET)
     (logs / "file.log").symlink_to(outside)
     (logs / "folder").symlink_to(outside.parent)
@@ -195,11 +197,11 @@ def test_the_home_of_s_that_the_environment_names_is_looked_at(shell: Env, tmp_p
     moved = {**shell, "HOME": "/no/such/home", "serverless_devs_config_home": str(elsewhere)}
     found, detail = line(moved, tmp_path)
     assert found == "WARN"
-    assert f"the files of {elsewhere}/.s/logs: " in detail
+    assert f"the files of {elsewhere}/.s/logs. " in detail
 
 
 def test_a_home_that_cannot_be_looked_into_ends_nothing(shell: Env, tmp_path: Path) -> None:
-    """A user may not be allowed to read root's home. This test uses a name that no file can
-    have."""
+    """For example, a user cannot read root's home. Root can read every folder, so the test uses a
+    name that is too long."""
     found, detail = line({**shell, "HOME": f"/{'h' * 300}"}, tmp_path)
     assert (found, "cannot be read (File name too long)" in detail) == ("SKIP", True), detail

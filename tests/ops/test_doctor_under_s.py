@@ -1,4 +1,4 @@
-"""`make doctor` as the first step of `s deploy`, run by the real `s`."""
+"""Tests `make doctor` as the first step of `s deploy`. The real `s` runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from serverless_devs import Project, make_project
 
 pytestmark = pytest.mark.slow
 
-# Nothing answers at this STS_ENDPOINT.
+# No server listens at this STS_ENDPOINT.
 VARIABLES = {"BUCKET_NAME": "my-bucket", "STS_ENDPOINT": "http://127.0.0.1:9"}
 
 
@@ -52,8 +52,8 @@ def test_a_warning_stops_no_deploy_and_shows_no_secret(project: Project) -> None
 
 
 def test_a_fault_stops_a_deploy_before_it_builds(project: Project) -> None:
-    """Earlier, `s deploy` ended with 0 although required settings were missing (findings B9 and
-    B11)."""
+    """Earlier, `s deploy` ended with exit status 0 although required settings were missing
+    (findings B9 and B11)."""
     text = f"JWT_SECRET={SECRET}#{ANOTHER}\nDOMAIN_NAME=up.example.com\n"
     said, is_built = deploy(project, text)
     assert "FAIL  env file" in said

@@ -1,5 +1,5 @@
-"""`.env` as Serverless Devs reads it. test_serverless_devs.py tries the same rows with the real
-program."""
+"""Tests that we read `.env` as Serverless Devs does. test_serverless_devs.py tries the same rows
+with the real program."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_how_much_of_a_value_is_lost_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["A=$A\n", "A=x${B}\nB=$A\n"])
 def test_a_variable_that_refers_to_itself_is_told(tmp_path: Path, text: str) -> None:
-    """With this file, `s` ends with a RangeError."""
+    """If a variable refers to itself, `s` ends with a RangeError."""
     assert {change.why for change in loaded(tmp_path, text).changes} == {"endless"}
 
 
@@ -77,7 +77,7 @@ def test_explain_and_smoke_read_it_and_say_so(
     assert explain.main(dotenv.environment("explain")) == 0
     said = capsys.readouterr()
     assert "of-the-file" in said.out
-    assert said.err == "make explain: .env is read: 3 variables; the environment wins\n"
+    assert said.err == "make explain: .env is read: 3 variables; the environment wins over it\n"
     assert smoke.main() == 1
     told, fault = capsys.readouterr().err.splitlines()
     assert told.startswith("make smoke: .env is read")

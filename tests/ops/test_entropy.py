@@ -1,4 +1,4 @@
-"""`ops/entropy.py` finds secrets that a person made up, and never random ones."""
+"""Tests that `ops/entropy.py` reports secrets that a person made up, and never a random secret."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DRAWS = 1000
         "changeme-changeme-changeme-1234567",
         "SuperSecretKeyForJwtTokens2024!!",
         "my-super-secret-jwt-key-for-production",
-        # The next two are examples of jwt.io.
+        # The next two secrets are examples of jwt.io.
         "your-256-bit-secret-your-256-bit-secret",
         "a-string-secret-at-least-256-bits-long",
         "correct horse battery staple correct",
@@ -41,8 +41,8 @@ DRAWS = 1000
     ],
 )
 def test_what_a_person_made_up_is_weak(secret: str) -> None:
-    """Earlier, 40 times "a" and four times "password" passed, because they have 32 bytes (finding
-    A16)."""
+    """Earlier, "a" 40 times and "password" four times passed, because they have at least 32 bytes
+    (finding A16)."""
     assert is_weak(secret)
 
 
@@ -71,13 +71,13 @@ def test_what_chance_draws_is_never_weak(how: str) -> None:
 
 @given(st.text(min_size=1, max_size=7), st.integers(5, 40))
 def test_a_short_pattern_is_weak_however_often_it_comes(pattern: str, times: int) -> None:
-    """Any short text that is repeated is weak (finding A16)."""
+    """A secret that only repeats a short text is weak (finding A16)."""
     assert is_weak(pattern * times)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_judged(text: str) -> None:
-    """Doctor never raises because of a value in the environment (finding A16)."""
+    """No value in the environment makes doctor raise an exception (finding A16)."""
     assert is_weak(text) in (True, False)
 
 
@@ -88,7 +88,8 @@ def test_upper_and_lower_case_are_the_same(pieces: list[str]) -> None:
 
 
 def test_the_longest_secret_that_fits_a_function_is_judged_at_once() -> None:
-    """The check searches earlier text at each position, which could be slow for a long secret. All
-    variables of a function together have at most 4,096 bytes (finding A16)."""
+    """At each position the check searches the earlier text, which could be slow for a long secret.
+    All variables of a function together, and so a secret too, have at most 4,096 bytes (finding
+    A16)."""
     assert is_weak("ab" * 2048)
     assert is_weak("a" * 4096)

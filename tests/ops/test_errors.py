@@ -1,5 +1,6 @@
-"""docs/errors.json has a complete row in both languages for each code that our code can answer.
-docs/errors.md and docs/zh/errors.md have the same rows. The symptoms lead to existing rows."""
+"""Tests that docs/errors.json has a complete row in both languages for each error code that our
+code can return. docs/errors.md and docs/zh/errors.md have the same rows. The links of the symptoms
+lead to rows that exist."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ SANDBOX = ROOT / "sandbox"
 CLIENT = ROOT / "web" / "client"
 CODE = re.compile(r"[A-Z][A-Za-z0-9]+(?:\.[A-Z][A-Za-z]+)*")
 MAX_CHARACTERS = {"what": 160, "do": 160, "look": 400, "mended": 160}
-"""The longest texts of a row. The web page shows `what` and `do`, so these must be short."""
+"""The maximum lengths of the texts of a row. The web page shows `what` and `do`, so these two must
+be short."""
 
 
 def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
@@ -33,12 +35,13 @@ def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
 
 
 def of_function(folder: Path = FUNCTION) -> set[str]:
-    """The values of `code` in error classes. For a composed code, the part before its dot."""
+    """Return the values of `code` in error classes. If a code is composed, only the part before its
+    dot is returned."""
     return {code.rstrip(".") for code in _of_classes(folder)}
 
 
 def made_up(folder: Path = FUNCTION) -> set[str]:
-    """The parts before the dot of the codes that are composed."""
+    """Return the parts before the dot of the composed codes."""
     return {code.rstrip(".") for code in _of_classes(folder) if code.endswith(".")}
 
 
@@ -54,14 +57,14 @@ def _of_classes(folder: Path) -> set[str]:
                 value = value.values[0]
                 assert isinstance(value, ast.Constant)
                 assert str(value.value).endswith("."), "a code that is made up begins with a word"
-            # A code that is passed on from another service is not a constant, so it is skipped.
+            # If a code is passed on from another service, it is not a constant, so it is skipped.
             if isinstance(value, ast.Constant):
                 found.add(str(value.value))
     return found
 
 
 def _is_code(target: ast.expr) -> bool:
-    """Whether an assignment is `code = …` in a class or `self.code = …` in a method."""
+    """Return whether an assignment is `code = …` in a class, or `self.code = …` in a method."""
     return ast.unparse(target) in ("code", "self.code")
 
 
@@ -75,7 +78,8 @@ def _status_and_code(values: list[ast.expr]) -> str | None:
 
 
 def of_sandbox(folder: Path = SANDBOX) -> dict[str, set[str]]:
-    """The codes of the sandbox's OSS (oss/), its STS (sts.py), and its gateway to the function."""
+    """Return the codes of the sandbox's OSS (oss/), of its STS (sts.py), and of its gateway to the
+    function."""
     found: dict[str, set[str]] = {"function": set(), "STS": set(), "OSS": set()}
     for path, tree in trees(folder):
         place = path.relative_to(folder).parts[0]
@@ -92,21 +96,22 @@ def of_sandbox(folder: Path = SANDBOX) -> dict[str, set[str]]:
 
 
 def of_client(folder: Path = CLIENT) -> set[str]:
-    """The codes that come from the JavaScript client itself."""
+    """Return the codes that the JavaScript client itself makes."""
     lines = [
         line
         for path in sorted(folder.glob("*.js"))
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\bcode =|new UploadError\(", line)
     ]
-    # This pattern skips names of XML elements, and values that a code is compared with.
+    # This pattern does not match names of XML elements, or values that a code is only compared
+    # with.
     given = re.compile(r"(?:new UploadError\(|\?\? |\? |: )'([A-Z][A-Za-z]+)'")
     return {code for line in lines for code in given.findall(line)}
 
 
 @cache
 def in_code() -> dict[str, set[str]]:
-    """All codes in our own code, each with its sources."""
+    """Return all codes in our own code, and the sources of each code."""
     sources = of_sandbox()
     sources["function"] |= of_function()
     sources["page"] = of_client()
@@ -118,7 +123,7 @@ def in_code() -> dict[str, set[str]]:
 
 
 def faults(rows: dict[str, Any], found: dict[str, set[str]]) -> list[str]:
-    """Return a sentence for each fault of the rows."""
+    """Return a sentence for each fault in the rows."""
     wrong = [f"{code} has no row" for code in found.keys() - rows.keys()]
     for code, row in rows.items():
         sources = {row["from"], *row.get("also", ())}
@@ -158,7 +163,8 @@ def _faults_of_texts(code: str, row: dict[str, Any]) -> Iterator[str]:
     for text in row.get("zh", {}).values():
         if not re.search("[\u4e00-\u9fff]", text):
             yield "zh must be Chinese"
-        # Chinese text must have Chinese punctuation. The addresses of links are left out here.
+        # Chinese text must have Chinese punctuation. Only the addresses of links may have other
+        # punctuation.
         if re.search("[\u4e00-\u9fff] ?[,;:?!.]", re.sub(r"\]\([^)]*\)", "", text)):
             yield "zh must have Chinese punctuation"
 
@@ -269,7 +275,8 @@ def test_the_pages_are_those_of_today() -> None:
 
 
 def test_the_families_are_the_codes_that_are_made_up() -> None:
-    """The log query for such a code needs a star, because the full code has more after a dot."""
+    """The page shows a log query for each code. For a composed code it needs a star, because the
+    logged code continues after a dot."""
     assert made_up() == errors_page.FAMILIES
 
 

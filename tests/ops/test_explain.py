@@ -1,4 +1,4 @@
-"""`make explain`: the answer to "what can this token do?", without a cloud or a credential."""
+"""Tests `make explain`, which answers "what can this token do?" without a cloud or a credential."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shown(**env: str) -> list[str]:
 
 
 def row(lines: list[str], operation: str) -> list[str]:
-    """The cells of an operation's row."""
+    """Return the cells in the row of an operation."""
     (line,) = (line for line in lines if line.startswith(operation.ljust(21)))
     return line[21:].split()
 
@@ -146,7 +146,8 @@ NOT_VERIFIED = "not verified on the real OSS (assumption 1)"
 
 
 def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
-    """Earlier, the output "put with an ACL: no" looked like a fact (finding A6)."""
+    """Earlier, the output said "put with an ACL: no" as a fact, although nobody had tested this
+    (finding A6)."""
     lines = shown(**ALICE)
     needs = ["PutObject", "PutObjectAcl"]
     assert row(lines, "put with an ACL") == ["?", "no", "no", "no", *needs]
@@ -160,8 +161,8 @@ def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
 
 
 def test_a_refusal_that_needs_no_unverified_rule_stays_a_no() -> None:
-    """Some answers do not depend on an assumption: a token without PutObject cannot put with an
-    ACL, and a token that may do everything can (finding A6)."""
+    """Some answers depend on no assumption (finding A6). A token without PutObject cannot put with
+    an ACL. A token that may do everything can put with an ACL."""
     for name, cell in {"bucket_read_policy": "no", "all_policy": "yes"}.items():
         lines = shown(**ALICE, POLICY_FILE=name)
         assert row(lines, "put with an ACL")[0] == cell
@@ -169,8 +170,8 @@ def test_a_refusal_that_needs_no_unverified_rule_stays_a_no() -> None:
 
 
 def test_denying_the_acl_does_not_verify_anything(tmp_path: Path) -> None:
-    """If OSS does not check PutObjectAcl for an upload, a Deny of PutObjectAcl does not stop it
-    (finding A6)."""
+    """If OSS does not check PutObjectAcl for an upload with an ACL, a Deny of PutObjectAcl does not
+    prevent this upload (finding A6)."""
     own = tmp_path / "own.json.j2"
     every = {"Effect": "Allow", "Action": "oss:*", "Resource": "*"}
     deny = {"Effect": "Deny", "Action": "oss:PutObjectAcl", "Resource": "*"}
@@ -183,9 +184,9 @@ def test_denying_the_acl_does_not_verify_anything(tmp_path: Path) -> None:
 def test_a_condition_that_a_request_does_not_decide_is_said(tmp_path: Path) -> None:
     own = own_template(tmp_path, Condition={"IpAddress": {"acs:SourceIp": "10.0.0.0/8"}})
     lines = shown(**ALICE, POLICY_FILE=own)
-    assert "Conditions on acs:SourceIp are taken as not met." in lines
+    assert "This report assumes that conditions on acs:SourceIp are not met." in lines
     assert row(lines, "put, form upload")[:4] == ["no"] * 4
-    assert not any("taken as not met" in line for line in shown(**READ_WRITE))
+    assert not any("This report assumes" in line for line in shown(**READ_WRITE))
 
 
 def test_an_account_in_a_policy_is_that_of_the_role(tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def test_an_account_in_a_policy_is_that_of_the_role(tmp_path: Path) -> None:
         ({}, "BUCKET_NAME: not set; must be 3 to 63"),
         ({"BUCKET_NAME": "B"}, "BUCKET_NAME: must be 3 to 63"),
         ({"BUCKET_NAME": "my-bucket"}, "CALLER: not set; must be a user's id"),
-        ({**ALICE, "AUTH": "anonymous"}, "CALLER: with AUTH=anonymous everybody is the same"),
+        ({**ALICE, "AUTH": "anonymous"}, "CALLER: must be empty, because with AUTH=anonymous"),
         ({**ALICE, "AUTH": "none"}, "AUTH: must be one of jwt, anonymous"),
         ({**ALICE, "OBJECT_PREFIX": "a"}, "OBJECT_PREFIX: must end with '/'"),
         ({**ALICE, "OBJECT": "../bob/a"}, "OBJECT: must not have '.' or '..'"),
@@ -249,7 +250,7 @@ def test_the_table_fits_a_terminal() -> None:
 
 
 def test_make_explain_runs_with_nothing_else_set(tmp_path: Path) -> None:
-    # The folder has no .env. The checkout may have the developer's .env.
+    # The temporary folder has no .env, but the checkout may have the developer's .env.
     env = {**ALICE, "PYTHONPATH": f"{ROOT}:{ROOT}/functions/sts_token"}
     done = subprocess.run(
         [sys.executable, "-m", "ops.explain"],

@@ -1,4 +1,5 @@
-"""`make import-config` turns the vendor's config.json into our environment, or changes nothing."""
+"""Tests that `make import-config` converts the vendor's config.json into our variables, or changes
+no file."""
 
 from __future__ import annotations
 
@@ -61,13 +62,14 @@ def refusal(folder: Path, env: dict[str, str], capsys: pytest.CaptureFixture[str
 
 
 def run(env: dict[str, str], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command as make runs it."""
+    """Run `ops.import_config` as make runs it."""
     command = [sys.executable, "-m", "ops.import_config"]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, **options)
 
 
 def lines(path: Path) -> dict[str, str]:
-    """Read a file as docker --env-file does: the value is everything after the first "="."""
+    """Read a file as `docker --env-file` does, where the value is everything after the first
+    "="."""
     text = path.read_text().splitlines()
     return dict(line.split("=", 1) for line in text if line and not line.startswith("#"))
 
@@ -164,14 +166,14 @@ def test_a_file_that_is_there_is_never_written_over(
 ) -> None:
     env = config(folder)
     (folder / ".env").write_text("MINE=1\n")
-    assert refusal(folder, env, capsys).startswith(f"OUT: {folder}/.env exists; move it away")
+    assert refusal(folder, env, capsys).startswith(f"OUT: {folder}/.env exists already; move")
     assert (folder / ".env").read_text() == "MINE=1\n"
 
 
 def test_a_link_is_not_followed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     env = config(folder)
     (folder / ".env").symlink_to(folder / "elsewhere")
-    assert " exists; move it away" in refusal(folder, env, capsys)
+    assert " exists already; move it away" in refusal(folder, env, capsys)
     assert not (folder / "elsewhere").exists()
 
 
@@ -186,7 +188,7 @@ def test_nothing_half_written_is_left_behind(folder: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
-    # Without this variable, Python would also leave half a .pyc.
+    # Without PYTHONDONTWRITEBYTECODE, Python would also leave an incomplete .pyc file.
     env = {**config(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     done = run(env, preexec_fn=small_files)
     assert (done.returncode, done.stdout) == (1, "")
@@ -209,10 +211,10 @@ def test_nothing_half_written_is_left_behind(folder: Path) -> None:
         (json.dumps([CONFIG]), "must be a JSON object"),
         (json.dumps(CONFIG).encode("utf-16"), "must be UTF-8 text"),
         (b'{"AccessKeySecret": "\xff"}', "must be UTF-8 text"),
-        (b" " * 70_000, "is larger than any config.json"),
+        (b" " * 70_000, "is too large: it has more than"),
         ("{}", "AccessKeyID is missing"),
-        ('{"AccessKeyID": "a", "AccessKeyID": "b"}', "AccessKeyID is there twice"),
-        ('{"AccessKeyID": "a", "AccessKeyId": "a"}', "AccessKeyId is there twice"),
+        ('{"AccessKeyID": "a", "AccessKeyID": "b"}', "AccessKeyID occurs twice"),
+        ('{"AccessKeyID": "a", "AccessKeyId": "a"}', "AccessKeyId occurs twice"),
         ('{"AccessKeyID": "a", "AccessKeySecret": "b"}', "RoleArn is missing"),
     ],
 )
@@ -249,7 +251,7 @@ def test_what_is_not_the_vendors_config_is_said_so(
         ({"PolicyFile": "bucket_write_policy"}, "PolicyFile: cannot read bucket_write_policy ("),
         ({"bucket": "My_Bucket"}, "bucket: must be 3 to 63"),
         ({"region": "Hangzhou"}, "region: must be a region id like"),
-        ({"RoleARN": "x"}, "'RoleARN' is unknown; known are AccessKeyID, "),
+        ({"RoleARN": "x"}, "'RoleARN' is unknown; the known members are AccessKeyID, "),
         ({"port": 7080}, "'port' is unknown"),
     ],
 )
@@ -269,19 +271,19 @@ def test_a_bad_member_is_named(
         ("a ", "ends with a blank or a line break"),
         ("a\n", "ends with a blank or a line break"),
         ("a\u00a0", "ends with a blank or a line break"),
-        ("a\\b", 'has a backslash (between folders write "/")'),
-        ("policy\\x.txt", 'has a backslash (between folders write "/")'),
+        ("a\\b", 'has a backslash (write "/" between folders)'),
+        ("policy\\x.txt", 'has a backslash (write "/" between folders)'),
         ("a\nB=c", "has a line break in it"),
         ("a b", "has a blank"),
         ("a\u200bb", "has an invisible character"),
         ("a\x00b", "has an invisible character"),
-        ("a'b", "has a shell's character"),
-        ('a"b', "has a shell's character"),
-        ("a$b", "has a shell's character"),
-        ("a#b", "has a shell's character"),
-        ("a;b", "has a shell's character"),
-        ("~", "has a shell's character"),
-        ("ä", "has a character beyond ASCII"),
+        ("a'b", "has a character that shells treat specially"),
+        ('a"b', "has a character that shells treat specially"),
+        ("a$b", "has a character that shells treat specially"),
+        ("a#b", "has a character that shells treat specially"),
+        ("a;b", "has a character that shells treat specially"),
+        ("~", "has a character that shells treat specially"),
+        ("ä", "has a character outside of ASCII"),
     ],
 )
 def test_a_value_that_would_need_quotes_is_refused_and_it_is_said_what_is_wrong(
@@ -289,13 +291,14 @@ def test_a_value_that_would_need_quotes_is_refused_and_it_is_said_what_is_wrong(
 ) -> None:
     for member in ("AccessKeyID", "AccessKeySecret", "PolicyFile"):
         if member == "PolicyFile" and odd == " a":
-            # The command puts a folder before PolicyFile, so a space at its start is not odd.
+            # The command puts a folder before PolicyFile, so its value does not begin with the
+            # space.
             continue
         error = refusal(folder, config(folder, **{member: odd}), capsys)
-        assert error.startswith(f"CONFIG: {member} {says}; it must be of A-Z, a-z, 0-9 and ")
+        assert error.startswith(f"CONFIG: {member} {says}; it may have only A-Z, a-z, 0-9 and ")
     error = refusal(folder, {**config(folder), "OBJECT_PREFIX": f"{odd}b/"}, capsys)
     assert error.startswith("OBJECT_PREFIX ")
-    assert "; it must be of A-Z, a-z, 0-9 and " in error
+    assert "; it may have only A-Z, a-z, 0-9 and " in error
 
 
 def test_no_config_is_said_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +323,7 @@ def test_a_policy_for_everybody_is_refused_and_ours_is_named(
     env = config(folder, PolicyFile=f"policy/{name}.txt")
     error = refusal(folder, env, capsys)
     assert error.startswith(f"CONFIG: PolicyFile: {name}.txt: statement 1, resource 1 opens more")
-    assert error.endswith(f". Or take ours: POLICY_FILE={ours}")
+    assert error.endswith(f". Or use our policy: POLICY_FILE={ours}")
     assert main({**env, "POLICY_FILE": ours}) == 0
     assert lines(folder / ".env")["POLICY_FILE"] == ours
 

@@ -1,5 +1,6 @@
-"""The real make, pip and npm install in a temporary checkout what make's targets need. The package
-index is on loopback. It refuses, answers 403, or lacks a version. Nothing reaches the network."""
+"""Tests that the real make, pip and npm install the packages that make's targets need, in a
+temporary checkout. The package index is on loopback. In some tests it refuses connections, answers
+403, or lacks a version. No test uses the network."""
 
 from __future__ import annotations
 
@@ -56,8 +57,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def with_pip(checkout: Path) -> None:
-    """Make a virtual environment that looks like a failed first attempt. It uses this Python's
-    pip."""
+    """Make a virtual environment that looks as if its first set-up had failed. It uses the pip of
+    the Python that runs the tests."""
     folder = checkout / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -88,7 +89,7 @@ def locked() -> str:
 
 
 def wheel(version: str, code: str = "") -> tuple[str, bytes]:
-    """Return the file name and the bytes of the package as a wheel."""
+    """Return the file name and the bytes of a wheel of PACKAGE."""
     info, file = f"{PACKAGE}-{version}.dist-info", io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in {
@@ -97,7 +98,8 @@ def wheel(version: str, code: str = "") -> tuple[str, bytes]:
             f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
             f"{info}/RECORD": "",
         }.items():
-            # ZipInfo has a fixed time, so the wheel always has the hash that is locked.
+            # The default time of ZipInfo never changes, so the wheel always has the hash that is
+            # locked.
             archive.writestr(zipfile.ZipInfo(name), text)
     return f"{PACKAGE}-{version}-py3-none-any.whl", file.getvalue()
 
@@ -106,8 +108,8 @@ def wheel(version: str, code: str = "") -> tuple[str, bytes]:
 def index(
     version: str = "1.0", status: int = 200, file: tuple[str, bytes] | None = None
 ) -> Iterator[str]:
-    """Yield the URL of an index that has only this version, or answers everything with this
-    status."""
+    """Yield the URL of a package index. It has only this version, and answers all requests with
+    this status."""
     name, content = file or wheel(version)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -159,10 +161,11 @@ def test_where_the_network_fails_it_says_so_and_the_next_run_goes_on(checkout: P
     with index() as url:
         done = make(checkout, "run", env=settings(url))
     assert done.returncode == 0, done.stderr
-    # Set-up texts go to stderr. LOGIN=$(make -s login CALLER=alice) needs a clean stdout.
+    # The texts of the set-up go to stderr, because a command like LOGIN=$(make -s login
+    # CALLER=alice) reads stdout.
     assert "Setting up .venv for make run" in done.stderr
     assert done.stdout == "it ran\n"
-    # The next run installs nothing, so it works even if the index refuses.
+    # The next run installs no package, so it works even if the index refuses connections.
     assert make(checkout, "run", env=settings(REFUSES)).stdout == "it ran\n"
 
 
@@ -176,7 +179,7 @@ def test_a_version_that_does_not_exist_is_no_fault_of_the_network(
         done = make(checkout, "run", env=settings(url))
     assert done.returncode == 2
     assert f"the index does not have {PACKAGE}==1.0." in done.stderr
-    assert "mirror may be old (PIP_INDEX_URL, npm_config_registry)" in done.stderr
+    assert "(PIP_INDEX_URL, npm_config_registry) may be old" in done.stderr
     assert "The network failed" not in done.stderr
 
 
@@ -195,7 +198,7 @@ def test_a_file_that_is_not_the_locked_one_is_never_installed(checkout: Path) ->
     with index(file=wheel("1.0", "print('stolen')")) as url:
         done = make(checkout, "run", env=settings(url))
     assert done.returncode == 2
-    assert f"This is not the file that was locked: {PACKAGE}==1.0" in done.stderr
+    assert f"This file is not the file in the lock: {PACKAGE}==1.0" in done.stderr
     assert "stolen" not in done.stdout
     assert not list(checkout.glob(f".venv/lib/python*/site-packages/{PACKAGE}*"))
 
@@ -207,13 +210,14 @@ def test_a_package_without_a_hash_is_never_installed(checkout: Path) -> None:
     with index() as url:
         done = make(checkout, "run", env=settings(url))
     assert done.returncode == 2
-    assert "A lock lacks a package or its hash: run make lock." in done.stderr
+    assert "A lock lacks a package or its hash: run `make lock`." in done.stderr
     assert not list(checkout.glob(f".venv/lib/python*/site-packages/{PACKAGE}*"))
 
 
 @pytest.mark.slow
 def test_a_source_that_is_not_named_is_never_built(checkout: Path) -> None:
-    """To build a source package is to run its code, and `make run CLOUD=1` has the real key."""
+    """To build a source package, pip runs its code. `make run CLOUD=1` has the real key in its
+    environment."""
     with_pip(checkout)
     source = f"{PACKAGE}-1.0.tar.gz"
     digest = hashlib.sha256(b"never read").hexdigest()
@@ -233,7 +237,8 @@ def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
         done = make(checkout, ".venv/.ready", env=settings(url))
         assert "Setting up .venv for tests and checks" in done.stderr
         assert make(checkout, "run", env=settings(REFUSES)).stdout == "it ran\n"
-        # After a pin has changed, make renews the larger set instead of adding the smaller one.
+        # After a pinned version changes, make installs the larger set again, and does not add the
+        # smaller set.
         (checkout / "requirements-run.txt").write_text(f"{locked()}# changed\n")
         done = make(checkout, "run", env=settings(url))
     assert "Setting up .venv for tests and checks" in done.stderr
@@ -244,7 +249,8 @@ def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(checkout: Path) -> None:
-    """The checkout may belong to another user. An earlier version blamed a missing venv module."""
+    """For example, the checkout may belong to another user. An earlier version reported a missing
+    venv module instead."""
     checkout.chmod(0o555)
     done = make(checkout, "run", before=bind_root)
     checkout.chmod(0o755)
@@ -254,8 +260,8 @@ def test_a_folder_that_cannot_be_written_to_is_named(checkout: Path) -> None:
 
 
 def bind_root() -> None:
-    """Without CAP_DAC_OVERRIDE, root needs the same rights on a folder as other users
-    (capabilities(7))."""
+    """Take CAP_DAC_OVERRIDE away from root. Root then needs the same rights on a folder as other
+    users (capabilities(7))."""
     if os.geteuid() == 0:
         drop_from_bounding_set, dac_override = 24, 1
         ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override, 0, 0, 0)
@@ -288,7 +294,7 @@ def test_the_reason_is_read_from_what_was_said(said: str) -> None:
 def test_a_python_without_venv_leads_to_its_package(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Debian, Python has no venv module until its package is installed."""
+    """On Debian, the venv module of Python is in a separate package."""
     said = (
         "The virtual environment was not created successfully because ensurepip is not\n"
         "available.  On Debian/Ubuntu systems, you need to install the python3-venv package"
@@ -371,7 +377,7 @@ MODULES = {
     "template": "ops.template",
     "release": "ops.release",
 }
-"""The modules that targets run, for targets that need only requirements-run.txt."""
+"""For each target that needs only requirements-run.txt: the module that it runs."""
 
 
 def packages(requirements: Path) -> set[str]:
@@ -400,7 +406,7 @@ def requirements_of(file: Path) -> list[Requirement]:
 
 
 def ours() -> dict[str, Path]:
-    """Return the paths of all our modules, by name."""
+    """Return the paths of all modules of this project, by the modules' names."""
     found = architecture.modules(ROOT / "functions" / "sts_token")
     for folder in ("sandbox", "ops", "bench"):
         inner = architecture.modules(ROOT / folder)
@@ -421,7 +427,7 @@ def test_a_target_that_needs_no_tests_imports_only_what_make_run_installs() -> N
             for owner in owners.get(name, ())
             if canonicalize_name(owner) not in run
         }
-        # With FC2, the Makefile installs the larger set.
+        # `make smoke` imports fc2 only for FC 2.0, and then the Makefile installs the larger set.
         assert found == ({"fc2 of aliyun-fc2"} if target == "smoke" else set()), target
 
 

@@ -1,4 +1,4 @@
-"""`make jwks` reads a provider's document over real TLS, and refuses wrong documents."""
+"""Tests that `make jwks` reads a provider's document over real TLS, and refuses wrong documents."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def pem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def provider(
     pem: Path, keys: str = "", status: int = 200, body: bytes = b"", **changes: object
 ) -> Iterator[tuple[ScriptedSts, str]]:
-    """Run a provider at https://localhost:port/realm. `changes` changes members of its document."""
+    """Run a provider at https://localhost:port/realm. `changes` are changes to the members of its
+    document."""
     keys = keys or jwks(jwk("RS256", "a"), jwk("ES256", "b"))
     with scripted_sts(answer(200, b""), tls=server_context(pem)) as server:
         issuer = f"https://localhost:{server.port}/realm"
@@ -82,7 +83,7 @@ def test_an_issuer_with_a_slash_is_asked_without_and_named_with(pem: Path) -> No
             "https://a.example/$HOME",
             "https://",
             "https://a.example/\nJWT_SECRET=x",
-            # With the comma, JWT_ISSUER would have two issuers.
+            # Because of the comma, JWT_ISSUER would contain two issuers.
             "https://a.example/x,https://b.example",
         ),
     ],
@@ -95,18 +96,19 @@ def test_only_https_is_asked(issuer: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"issuer": "https://evil.example"}, "of another issuer, 'https://evil.example'"),
+        ({"issuer": "https://evil.example"}, "for another issuer, 'https://evil.example'"),
         ({"issuer": "gone"}, "which it does not name"),
         ({"issuer": ["x"]}, "which it does not name"),
-        ({"jwks_uri": "gone"}, "no jwks_uri that is an https URL"),
-        ({"jwks_uri": "http://127.0.0.1:1/keys"}, "no jwks_uri that is an https URL"),
-        ({"jwks_uri": "https://a.example/\nJWT_ISSUER=x"}, "no jwks_uri that is an https URL"),
-        # The printed lines go into .env, which a shell may read (import_config).
-        ({"jwks_uri": "https://a.example/;id"}, "no jwks_uri that is an https URL"),
-        ({"jwks_uri": "https://a.example/?a&id"}, "no jwks_uri that is an https URL"),
-        ({"jwks_uri": "https://a.example/`id`"}, "no jwks_uri that is an https URL"),
-        ({"jwks_uri": ["https://a.example/"]}, "no jwks_uri that is an https URL"),
-        ({"status": 404}, "cannot be fetched: HTTP 404; a provider without"),
+        ({"jwks_uri": "gone"}, "must have a jwks_uri that is an https"),
+        ({"jwks_uri": "http://127.0.0.1:1/keys"}, "must have a jwks_uri that is an https"),
+        ({"jwks_uri": "https://a.example/\nJWT_ISSUER=x"}, "must have a jwks_uri that is an https"),
+        # Operators copy the printed lines into .env, which a shell may read, so a value must not
+        # contain a command.
+        ({"jwks_uri": "https://a.example/;id"}, "must have a jwks_uri that is an https"),
+        ({"jwks_uri": "https://a.example/?a&id"}, "must have a jwks_uri that is an https"),
+        ({"jwks_uri": "https://a.example/`id`"}, "must have a jwks_uri that is an https"),
+        ({"jwks_uri": ["https://a.example/"]}, "must have a jwks_uri that is an https"),
+        ({"status": 404}, "cannot be fetched: HTTP 404; if the provider has no"),
         ({"status": 302}, "cannot be fetched: HTTP 302"),
         ({"body": b"<html>s3cret"}, "is not JSON"),
         ({"body": b"\xff"}, "is not JSON"),

@@ -1,5 +1,5 @@
-"""The locks are complete and have hashes, for each supported Python and machine. uv writes the
-locks. In these tests a script replaces uv, and nothing reaches the network."""
+"""Tests that the locks are complete and have hashes, for each supported Python and machine. uv
+writes the locks. In these tests a script replaces uv, and the network is not used."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_package_of_a_lock_has_one_version_and_its_hashes(set_: str) -> No
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("set_", lock.SETS)
 def test_what_is_asked_for_is_locked(set_: str, python: str) -> None:
-    """After an input file has changed, somebody must run `make lock`."""
+    """If this test fails after a change of an input file, run `make lock`."""
     locked = names(set_, python)
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
     for line in wanted(set_):
@@ -69,7 +69,8 @@ def test_one_package_has_one_version_in_all_sets(set_: str) -> None:
 
 @pytest.mark.parametrize("set_", lock.SETS)
 def test_wheels_only_but_for_those_that_are_named(set_: str) -> None:
-    """pip reads options in order, so a later `--only-binary :all:` would undo earlier names."""
+    """pip reads options in their order, so a later `--only-binary :all:` would cancel an earlier
+    `--no-binary`."""
     options: list[str] = []
     base = set_
     while base:
@@ -121,17 +122,18 @@ def test_a_set_says_only_what_its_base_does_not(tree: Path) -> None:
     uv(tree, f"case $* in *run.in) printf '%s' '{A}';; *) printf '%s' '{A}{B}';; esac >$output")
     assert lock.main() == 0
     assert (tree / "run.txt").read_text() == (
-        f"# `make lock` writes this, of run.in.\n--only-binary :all:\n{A}"
+        f"# `make lock` writes this file from run.in.\n--only-binary :all:\n{A}"
     )
     assert (tree / "dev.txt").read_text() == (
-        f"# `make lock` writes this, of dev.in.\n-r run.txt\n--no-binary b\n{B}"
+        f"# `make lock` writes this file from dev.in.\n-r run.txt\n--no-binary b\n{B}"
     )
 
 
 def test_what_is_locked_stays_and_the_larger_set_takes_the_smallers_versions(tree: Path) -> None:
     (tree / "run.txt").write_text(A)
     (tree / "dev.txt").write_text(B)
-    # uv keeps the versions of its output file, and --constraint names the base's versions.
+    # uv keeps the versions that are in its output file. --constraint names the versions of the base
+    # set.
     uv(
         tree,
         "cat $output >>said; for each; do case $each in "

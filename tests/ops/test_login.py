@@ -1,4 +1,5 @@
-"""`make login`: the real function accepts the printed login, and nobody else can see the secret."""
+"""Tests `make login`: the real function accepts the printed login, and other users of the machine
+cannot see the secret."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ NEXT_SECRET = "the-next-secret-of-at-least-32-bytes"
 
 
 def answer(env: Env, login: str) -> dict[str, Any]:
-    """Return the answer of a function with these variables to this login."""
+    """Send this login to a function with these variables. Return the answer."""
     request = Request("GET", "/", headers={"authorization": f"Bearer {login}"})
     with closing(App(env)) as app:
         document: dict[str, Any] = json.loads(app.respond(lambda: request).body)
@@ -38,7 +39,7 @@ def claims(login: str, secret: str = SECRET) -> dict[str, Any]:
     return found
 
 
-# The command as users run it
+# The command, run as users run it
 
 WAYS: dict[str, Env] = {
     "the defaults": {},
@@ -66,7 +67,7 @@ def test_the_function_gives_a_token_for_the_login_that_make_prints(jwt_env: Env,
     assert answer(env, login)["Scope"]["Prefix"] == "uploads/alice/"
     made = claims(login, env["JWT_SECRET"].partition(",")[0])
     assert made["exp"] - made["iat"] == 120
-    # The output does not show the secret either.
+    # The output of the command does not show a secret.
     for secret in env["JWT_SECRET"].split(","):
         assert secret.strip() not in done.stdout + done.stderr
 
@@ -100,13 +101,14 @@ def test_the_deployments_env_file_is_read_as_s_reads_it(jwt_env: Env, tmp_path: 
     shell = ("sh", "-c", 'cd "$FOLDER" && exec "$@"', "sh", *command)
     done = run_tool("ops.login", *shell, seconds=30, FOLDER=str(tmp_path), JWT_ISSUER="you")
     assert done.returncode == 0, done.stderr
-    assert ".env is read: 2 variables; the environment wins" in done.stderr
+    assert ".env is read: 2 variables; the environment wins over it" in done.stderr
     env = {**jwt_env, "JWT_SECRET": f"{SECRET}#1", "JWT_ISSUER": "you"}
     assert answer(env, done.stdout.strip())["StatusCode"] == 200
 
 
 def test_no_argument_of_a_process_has_the_secret(tmp_path: Path) -> None:
-    """ps shows everybody the arguments of the recipe's shell and of its processes."""
+    """`ps` shows the arguments of each process to every user, also those of the shell that runs the
+    recipe."""
     python = tmp_path / "python"
     seen = tmp_path / "seen"
     cat = f"cat /proc/$$/cmdline /proc/$PPID/cmdline > {seen}"
@@ -131,7 +133,7 @@ def test_a_secret_on_makes_command_line_is_refused_and_not_repeated(sign: str) -
 
 
 def test_what_only_looks_like_that_is_taken(jwt_env: Env) -> None:
-    """In MAKEFLAGS, make writes a blank inside a value with a backslash."""
+    """In MAKEFLAGS, make writes a backslash before a blank that is part of a value."""
     flags = r"s -- CALLER=a\ JWT_SECRET=b MY_JWT_SECRET=c"
     assert issue({**jwt_env, "CALLER": "alice", "MAKEFLAGS": flags}).caller == "alice"
     flags = r"s -- CALLER=a\ b JWT_SECRET=c"
@@ -196,12 +198,12 @@ def test_it_ends_by_itself(jwt_env: Env, given: str, seconds: int) -> None:
             ["LOGINS_NOT_BEFORE: must be a time in the past"],
         ),
         ({"DENIED_CALLERS": "a b"}, ["DENIED_CALLERS: "]),
-        # These claims have another meaning, so they cannot name the caller.
+        # The claims exp, nbf and iat are times, so they cannot name the caller.
         (
             {"JWT_USER_CLAIM": "exp", "CALLER": "9999999999"},
             ["JWT_USER_CLAIM: must be a claim other than exp, nbf, iat"],
         ),
-        ({"JWT_USER_CLAIM": "iss", "JWT_ISSUER": "me"}, ["JWT_USER_CLAIM: iss: ", "like sub"]),
+        ({"JWT_USER_CLAIM": "iss", "JWT_ISSUER": "me"}, ["JWT_USER_CLAIM: is iss, ", "like sub"]),
         ({"JWT_USER_CLAIM": "aud"}, ["the function would refuse this login", "audience"]),
     ],
 )
@@ -225,13 +227,15 @@ def test_what_is_wrong_is_one_line_on_stderr() -> None:
 
 
 def test_other_variables_may_be_wrong_or_missing() -> None:
-    """Somebody who deployed in the console may not have these variables on this machine."""
+    """An operator who deployed in the console may not have the function's other variables on this
+    machine."""
     env = {"JWT_SECRET": SECRET, "CALLER": "alice", "BUCKET_NAME": "X", "ROLE_ARN": "x"}
     assert issue(env).caller == "alice"
 
 
 def test_a_caller_who_is_shut_out_is_a_warning(jwt_env: Env) -> None:
-    """The login is valid, and the operator may want to see that the function refuses it."""
+    """A warning is enough, because the operator may want to test that the function refuses this
+    caller."""
     env = {**jwt_env, "DENIED_CALLERS": "bob,alice"}
     done = run_tool("ops.login", seconds=30, CALLER="alice", **env)
     assert done.returncode == 0

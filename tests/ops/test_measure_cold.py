@@ -1,4 +1,5 @@
-"""`make measure-cold` against the real function, behind simulated instances with cold starts."""
+"""Tests `make measure-cold` with the real function, which runs behind simulated instances with cold
+starts."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ ANYWHERE = "https://functions.example.com/"
 
 
 class Measured:
-    """One run: the lines before and after it, both series, and the waits that were skipped."""
+    """One run: the lines that are printed before and after it, both series of calls, and the waits
+    that were skipped."""
 
     def __init__(self, plan: Plan, sleep: Any = None) -> None:
         self.waited: list[float] = []
@@ -45,7 +47,7 @@ class Measured:
                 sleep(seconds)
 
         calls.measure(plan, self.own, self.bare, wait)
-        # Secrets are not masked here, so this checks that the lines themselves have no secret.
+        # Secrets are not masked here, so this checks that no line contains a secret before masking.
         self.after = list(told.lines(plan, self.own, self.bare))
         self.text = "\n".join([*self.before, *self.after])
         for secret in hidden(plan):
@@ -99,7 +101,8 @@ def test_an_instance_that_was_there_before_is_not_new(
     function: RunningFunction,
     clock: Clock,
 ) -> None:
-    """If the platform names an instance that is already known, a slow answer is not cold."""
+    """A slow answer does not count as cold if the platform names an instance that is already
+    known."""
     instances = Instances(clock)
     with in_front_of(function.url, instances) as url:
         found = measured(url, HOW="idle", CALLS="4")
@@ -158,7 +161,8 @@ def test_the_sandbox_has_no_cold_start_and_it_says_so(function: RunningFunction)
 
 
 def series(*cold: float, **more: Any) -> Series:
-    """Return cold calls with these seconds, a warm call of 0.2 s, and a warm call of 0.1 s."""
+    """Return a series with cold calls that took these seconds, a warm call of 0.2 s, and a warm
+    call of 0.1 s."""
     warm = [Seen(NEW, 0.2, 0.05, invocation_seconds=0.12), Seen(AGAIN, 0.1, 0.05)]
     return Series([*(Seen(TOGETHER, seconds, 0.05, **more) for seconds in cold), *warm])
 
@@ -176,7 +180,7 @@ def lines(own: Series, other: Series | None = None, **env: str) -> dict[str, str
 def test_the_parts_that_nobody_tells_apart_stay_together() -> None:
     found = lines(series(1.2, 1.6, 1.4))
     assert found["cold"] == "1.400"
-    assert found["of it the cold start"] == "1.200"
+    assert found["of this, the cold start"] == "1.200"
     assert found["platform, runtime, import and first call"] == "1.200"
     assert found["warm, a new token"] == "0.200"
     assert found["warm, served again"] == "0.100"
@@ -235,7 +239,7 @@ def test_where_no_call_was_cold_it_says_how_to_get_one() -> None:
 
 @pytest.fixture
 def bare_url() -> Iterator[str]:
-    """Run the bare function behind an HTTP trigger, and yield its URL."""
+    """Run the bare function behind an HTTP trigger. Yield its URL."""
     service = Service(gateway.create_app(bare.handler, lambda context: None), listen(0))
     with in_background([service]):
         yield f"http://127.0.0.1:{service.port}/"
@@ -251,21 +255,22 @@ def test_the_bare_function_is_measured_in_the_same_way(
         found = measured(url, BARE=bare_one)
     assert len(own.requests) == len(other.requests) == 5
     assert len(found.bare.cold()) == 3
-    assert "5 calls each" in found.before[2]
+    assert "5 calls of each function" in found.before[2]
     assert found.named("runtime")
-    # The bare function never gets the login.
+    # The bare function is called without the login.
     assert {one.target for one in other.requests} == {"/"}
 
 
 def test_the_bare_function_says_how_old_its_process_is() -> None:
-    """FC imports it as `index.py`, without any other file of this project."""
+    """FC imports the bare function as `index.py`, without any other file of this project."""
     code = f"import runpy; print(runpy.run_path({bare.__file__!r})['handler'](b'', None)['body'])"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, encoding="utf-8", check=True
     )
     answer = json.loads(done.stdout)
     assert answer["StatusCode"] == 200
-    # This is the age of the process that this test started, not of the machine.
+    # The answer has the age of the process that this test has just started, not the age of the
+    # machine.
     assert 0 <= answer["ProcessMs"] < 60_000
 
 
@@ -389,7 +394,7 @@ def test_a_wrong_variable_is_named_and_its_value_is_not_shown(
 
 
 def test_what_make_smoke_alone_reads_is_no_fault_here() -> None:
-    """A .env may have the variables of `make smoke`."""
+    """A .env file may contain the variables of `make smoke`, too."""
     assert read_plan({"URL": ANYWHERE, "UPLOAD": "x", "ACL": "1", "ORIGIN": "x"}).calls == 5
 
 
@@ -399,7 +404,8 @@ def test_the_price_is_said_before_and_is_that_of_the_most_it_can_be() -> None:
         text = "\n".join(announced(read_plan({"URL": ANYWHERE, "CALLS": str(calls_), **bare_one})))
         price = float(re.findall(r"at most ([0-9.]+) USD", text)[0])
         all_calls = calls_ * functions
-        # Each call costs at most ten seconds with 1 vCPU, and then an idle minute with 1 GB.
+        # Each call is billed for at most ten seconds of 1 vCPU, and for an idle minute of 1 GB
+        # after it.
         units = all_calls * (0.0075 + 10 * (1 + 0.15) + 60 * 0.15)
         assert price == pytest.approx(units * sizing.read().value["cu_usd"], abs=0.0001)
         assert "0.01 CNY" in text
@@ -418,7 +424,7 @@ def test_a_refusal_that_quotes_the_login_is_masked() -> None:
     assert "l0gin" not in text
 
 
-# The command as users run it
+# The command, run as users run it
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,5 @@
-"""`make explain` says about each operation what the sandbox's OSS does when a real SDK calls this
-operation with the same token."""
+"""Tests that `make explain` is right about each operation: a real SDK calls the operation with the
+same token, and the sandbox's OSS allows or refuses it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VENDORS = """{"Version": "1", "Statement": [
    "Resource": ["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]},
   {"Effect": "Allow", "Action": "oss:ListObjects", "Resource": "acs:oss:*:*:$BUCKET_NAME",
    "Condition": {"StringLike": {"oss:Prefix": "$OBJECT_PREFIX*"}}}]}"""
-# For these operations, the SDK sends the same request as for another operation.
+# Operations for which the SDK sends the same request as for another operation.
 SAME_AS = {"image processing": "get, signed GET URL"}
 PUBLIC = {"x-oss-object-acl": "public-read"}
 
@@ -77,7 +77,8 @@ def is_allowed(ask: Ask, bucket: oss2.Bucket, place: Place, own: Place) -> bool:
     try:
         ask(at(bucket, place), place, own)
     except OssError as error:
-        # These errors mean that the call was allowed, but the object or upload does not fit.
+        # These errors show that the policy allowed the call. The call failed only
+        # because of the object or the upload.
         if error.code in ("NoSuchKey", "NoSuchUpload", "ObjectNotAppendable"):
             return True
         if error.code == "AccessDenied":

@@ -1,5 +1,5 @@
-"""Each file in functions/sts_token is packed or stops the build, so no file is shipped by
-accident."""
+"""Tests that each file in functions/sts_token is either packed or stops the build, so no file is
+shipped by accident."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def test_the_functions_own_files_are_packed_and_nothing_is_wrong(function: Path)
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("server.key", PEM, "it has a private key. Remove it"),
-        ("token_service/key.pem", PEM, "it has a private key. Remove it"),
-        ("token_service/key.py", f'KEY = """{PEM}"""', "it has a private key. Remove it"),
-        ("own.json", json.dumps(PRIVATE_JWK), "it has a private key. Remove it"),
-        (".env", "JWT_SECRET=x", "They belong beside s.yaml"),
-        (".env.production", "JWT_SECRET=x", "They belong beside s.yaml"),
-        ("config.json", '{"AccessKeySecret": "x"}', "make import-config can read it"),
+        ("server.key", PEM, "it has a private key. Remove the file"),
+        ("token_service/key.pem", PEM, "it has a private key. Remove the file"),
+        ("token_service/key.py", f'KEY = """{PEM}"""', "it has a private key. Remove the file"),
+        ("own.json", json.dumps(PRIVATE_JWK), "it has a private key. Remove the file"),
+        (".env", "JWT_SECRET=x", "Move it into the folder of s.yaml"),
+        (".env.production", "JWT_SECRET=x", "Move it into the folder of s.yaml"),
+        ("config.json", '{"AccessKeySecret": "x"}', "`make import-config` can read it"),
         ("keys.json", jwks(jwk("ES256", "k")), "make JWT_JWKS_FILE=keys.json build"),
-        ("token_service/keys.json", "{}", "it is not JWT_JWKS_FILE"),
+        ("token_service/keys.json", "{}", "it is not the file of JWT_JWKS_FILE"),
         ("jwt.py", "", "it does not belong to the function"),
         ("cert/notes.txt", "", "it does not belong to the function"),
     ],
@@ -79,7 +79,7 @@ def test_a_configured_key_set_with_a_private_key_is_not_packed(
 ) -> None:
     (function / "keys.json").write_text(json.dumps({"keys": [json.loads(jwk_text()), key]}))
     packed, (wrong,) = own_files(function, "keys.json")
-    assert "it has private keys: JWT_JWKS_FILE is for public keys" in wrong
+    assert "it has private keys (only public ones are allowed)" in wrong
     assert function / "keys.json" not in packed
 
 
@@ -93,7 +93,8 @@ HIDDEN = {
 
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_a_private_key_is_found_wherever_it_stands_in_a_key_set(function: Path, kind: str) -> None:
-    """Everybody who may read the package can read this file."""
+    """A private key in the key set is a fault, because everybody who may read the package can read
+    this file."""
     (function / "keys.json").write_text(HIDDEN[kind] % json.dumps(PRIVATE_JWK))
     packed, (wrong,) = own_files(function, "keys.json")
     assert "it has private keys" in wrong

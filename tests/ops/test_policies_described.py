@@ -1,7 +1,8 @@
-"""The rights of each bundled policy are read from its template, and all lists of policies agree.
+"""Tests that the rights of each bundled policy are read from its template, and that all lists of
+policies agree.
 
-A new policy is a file in policies/. The failing tests then say what to write into
-docs/policies.md and template.yml, or how to mark the policy as not offered.
+A new policy is a file in policies/. If a policy is added, these tests fail. Their messages say what
+to write into docs/policies.md and template.yml, or how to mark the policy as not offered.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ MARK = "or begin the file with {#- not offered … -#}"
     ],
 )
 def test_a_policy_is_described_by_what_its_tokens_may_do(name: str, allowed: set[str]) -> None:
-    """Earlier, four tools and one page had separate lists of policies (finding Code 13)."""
+    """All tools use these descriptions. Earlier, four tools and one page had separate lists of
+    policies (finding Code 13)."""
     described = describe(name)
     assert described.allowed == allowed
     assert described.is_confined
@@ -46,7 +48,8 @@ def test_the_policy_for_everything_is_neither_confined_nor_offered() -> None:
 
 
 def test_every_bundled_policy_can_be_judged() -> None:
-    """`bundled` leaves out policies that cannot be judged. None of our own policies is left out."""
+    """`bundled` leaves out a policy that cannot be judged, so this test checks that all our own
+    policies are in it."""
     assert set(bundled()) == set(names())
     assert len(names()) >= 4
 
@@ -54,7 +57,8 @@ def test_every_bundled_policy_can_be_judged() -> None:
 def test_a_policy_that_cannot_be_judged_hides_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Operators may put their own files into policies/. smoke and import-config still work then."""
+    """Operators may put their own files into policies/. `make smoke` and `make import-config` must
+    still work then."""
     monkeypatch.setattr(policies_described, "names", lambda: ("bucket_read_policy", "no_such"))
     assert list(bundled()) == ["bucket_read_policy"]
 
@@ -68,7 +72,7 @@ def test_what_is_offered_stays_in_the_callers_folder(name: str) -> None:
 
 
 def test_what_allows_most_is_named_last() -> None:
-    """import-config suggests the last policy instead of an unknown one."""
+    """`make import-config` suggests the last policy in place of an unknown policy."""
     most = max(map(describe, offered()), key=lambda described: len(described.allowed))
     assert offered()[-1] == most.name == "bucket_read_write_policy"
 

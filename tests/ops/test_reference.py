@@ -1,5 +1,5 @@
-"""The tables of variables agree with the catalogue, and are made again when the catalogue
-changes."""
+"""Tests that the tables of variables agree with the catalogue. If the catalogue changes, the tables
+must be made again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def test_a_text_is_one_line_in_each_language(name: str) -> None:
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
 def test_the_chinese_has_the_numbers_and_names_of_the_english(variable: Variable) -> None:
-    """If a range changes in the catalogue, this test fails until the Chinese text is changed."""
+    """If a range in the catalogue changes, this test fails until the Chinese text has the new
+    range."""
     texts = TEXTS[variable.name]
 
     def facts(text: str) -> list[str]:
@@ -80,7 +81,7 @@ def test_the_tables_are_those_of_today() -> None:
 
 @pytest.mark.parametrize("field", Texts._fields)
 def test_each_text_is_on_its_page_and_no_other(field: str) -> None:
-    """A changed text must make the test above fail."""
+    """If a text changes, the test above must fail, so the changed text must be on the page."""
     changed = {**TEXTS, "JWT_ISSUER": TEXTS["JWT_ISSUER"]._replace(**{field: "Something else."})}
     is_chinese, is_english = field.endswith("zh"), not field.endswith("zh")
     both = field == "example"
@@ -97,7 +98,7 @@ def test_each_page_begins_with_its_own_introduction() -> None:
 
 
 def test_a_page_is_in_one_language() -> None:
-    """Only the link to the Chinese page has Chinese text."""
+    """In the English page, only the link to the Chinese page may have Chinese text."""
     text = re.sub(r"\[[^]]*\]\(zh/[^)]*\)", "", PAGE.read_text("utf-8"))
     assert not re.search("[\u4e00-\u9fff]", text)
 

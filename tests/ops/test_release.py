@@ -1,4 +1,5 @@
-"""`make release`: its files, its refusals, and that one commit always gives the same bytes."""
+"""Tests `make release`: which files it writes, what it refuses, and that one commit always gives
+the same bytes."""
 
 from __future__ import annotations
 
@@ -68,8 +69,8 @@ def commit_all(root: Path) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A committed tree with the files that a release reads. It also has a file that git ignores,
-    outside of the packed folders."""
+    """A committed tree with the files that a release reads. Outside of the packed folders, it has a
+    file that git ignores."""
     root = tmp_path / "checkout"
     for name, text in {
         "CHANGELOG.md": CHANGELOG,
@@ -144,7 +145,7 @@ def test_one_commit_gives_the_same_bytes_in_another_folder_and_on_another_day(
 
 @pytest.mark.slow
 def test_the_real_release_of_one_commit_has_the_same_bytes_and_byte_code(tmp_path: Path) -> None:
-    """The release is made twice, in separate processes with different settings of the user."""
+    """The release is made twice, in two processes with different user settings."""
     runtime_python()
     root = tmp_path / "checkout"
     for name in ("ops", "sandbox", "functions", "policies"):
@@ -194,7 +195,8 @@ def test_the_notes_are_those_of_the_version_and_lead_to_its_pages(
     report = "\n".join(release(checkout, tmp_path / "out", ADDRESSES))
     text = (tmp_path / "out" / "notes.md").read_text()
     assert f"# token_service {__version__}\n\nCommit `{commit}`" in text
-    # Wrapped lines are joined, because a page of releases would show each line break.
+    # Wrapped lines of the changelog are joined, because the web page of a release would show each
+    # line break.
     assert (
         f"- Something, which [a page]({SOURCE}/docs/a.md#b) describes, and "
         "[another](https://example.org/c) too.\n"
@@ -228,7 +230,7 @@ def test_an_address_that_is_not_known_yet_is_to_be_filled_in(
     text = (tmp_path / "out" / "notes.md").read_text()
     assert "**Do not publish this text yet.** Replace `" in text
     assert f"{missing}/" in text
-    assert report[-1].startswith("A trial, not to be published.")
+    assert report[-1].startswith("A trial: do not publish it.")
     assert f"{missing}=https://" in report[-1]
     assert not any("git tag" in line for line in report)
 
@@ -245,11 +247,12 @@ def test_what_is_still_unreleased_makes_a_trial(checkout: Path, tmp_path: Path) 
     assert "Do not publish this text yet.** CHANGELOG.md has no section for this version" in text
     assert "docs/upgrade.md#unreleased" in text
     assert "- Something, which" in text
-    assert report[-1].startswith("A trial, not to be published. Missing: a section for it")
+    assert report[-1].startswith("A trial: do not publish it. Missing: this version in")
 
 
 def test_todays_changelog_and_upgrade_table_make_notes() -> None:
-    """This test reads the real files, so that a release is possible at each commit."""
+    """This test reads the real changelog and upgrade table, so it fails if a release of this commit
+    is not possible."""
     made = release_notes.Made(
         __version__, "0" * 40, "2026-12-31", "", [release_notes.Asset("a.zip", 1, "")]
     )
@@ -258,7 +261,7 @@ def test_todays_changelog_and_upgrade_table_make_notes() -> None:
     text = release_notes.notes(made, changelog, upgrade, URL, SOURCE)
     assert not re.search(r"^\|.*[^|\n]$", text, re.MULTILINE)
     assert re.search(r"^[1-9][0-9]+ rows in ", text, re.MULTILINE)
-    # Each list item and each heading of the changelog keeps its line.
+    # Each list item and each heading of the changelog is still on its own line.
     for mark in ("- ", "### "):
         assert text.count(f"\n{mark}") >= changelog.text.count(f"\n{mark}") > 1
 
@@ -276,7 +279,8 @@ def stage(root: Path) -> None:
 
 
 def add(root: Path) -> None:
-    # A user may have this setting. Then `git status` without options does not name the file.
+    # A user may have this setting. With this setting, `git status` without options does not name an
+    # untracked file.
     git(root, "config", "status.showUntrackedFiles", "no")
     (root / "policies" / "mine.json.j2").touch()
 
@@ -298,7 +302,7 @@ def test_a_work_tree_that_is_not_the_commit_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path], spoil: Callable[[Path], None], name: str
 ) -> None:
     spoil(checkout)
-    with pytest.raises(PackageError, match=f"not the commit .*: {name}. Commit these changes"):
+    with pytest.raises(PackageError, match=f"differ from the commit .*: {name}. Commit them"):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert built == []
     assert not (tmp_path / "out").exists()
@@ -307,7 +311,8 @@ def test_a_work_tree_that_is_not_the_commit_is_refused(
 def test_a_file_that_git_ignores_and_a_package_would_hold_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path]
 ) -> None:
-    """The attack: functions/config.json has a key. git ignores it, but the zip would contain it."""
+    """The danger: functions/config.json contains a key. git ignores this file, but the zip would
+    contain it."""
     shutil.move(checkout / "config.json", checkout / "functions" / "config.json")
     with pytest.raises(PackageError, match=r"git ignores functions/config[.]json, but the package"):
         release(checkout, tmp_path / "out", ADDRESSES)
@@ -336,10 +341,10 @@ def link(root: Path) -> None:
 def test_what_git_does_not_look_at_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path], spoil: Callable[[Path], None], name: str
 ) -> None:
-    """The attack: `git status` is clean, but the file differs from the commit."""
+    """The danger: a file differs from the commit, although `git status` reports no change."""
     spoil(checkout)
     with pytest.raises(
-        PackageError, match=f"^{name}: a release must be made from files that git checks"
+        PackageError, match=f"^{name}: git does not check these files, or they are links"
     ):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert built == []
@@ -360,13 +365,13 @@ def test_a_change_while_it_is_built_is_refused(
         return text, ""
 
     monkeypatch.setattr(release_module, "inlined", inlined)
-    with pytest.raises(PackageError, match=r"not the commit .*: template.yml"):
+    with pytest.raises(PackageError, match=r"differ from the commit .*: template.yml"):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_without_a_commit_is_refused(tmp_path: Path) -> None:
-    """The folder may be an unpacked archive of the sources."""
+    """For example, the folder may be an unpacked archive of the sources."""
     with pytest.raises(PackageError, match=r"it needs git and a clone of .* git says: fatal: "):
         release(tmp_path, tmp_path / "out", ADDRESSES)
 
@@ -374,7 +379,7 @@ def test_a_folder_without_a_commit_is_refused(tmp_path: Path) -> None:
 def test_a_checkout_that_git_cannot_read_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path]
 ) -> None:
-    """A checkout that git cannot read must not count as clean."""
+    """If git cannot read a checkout, the checkout must not count as clean."""
     (checkout / ".git" / "index").write_bytes(b"not an index")
     with pytest.raises(PackageError, match=r"git says: .*index"):
         release(checkout, tmp_path / "out", ADDRESSES)
@@ -418,11 +423,11 @@ def test_without_byte_code_there_is_no_release(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "has no section for 1.1.0. Accepted: ## .1.1.0. - 2026-12-31, or ## .Unreleased., to"),
+        ("", "has no section for 1.1.0. Accepted headings: `## .1.1.0. - 2026-12-31`, or `## .Unr"),
         ("## [1.0.0] - 2026-11-26\n\n- X\n", "has no section for 1.1.0"),
-        ("## [Unreleased], to be 1.2.0\n\n- X\n", "for 1.1.0; Unreleased is to be 1.2.0"),
-        ("## [Unreleased], to be 1.1.0\n\n### Added\n\n## [1.0.0]\n\n- X\n", "needs notes"),
-        ("## [1.1.0] - 2026-12-31\n## [Unreleased]\n\n- X\n", r".1.1.0. of CHANGELOG.md needs"),
+        ("## [Unreleased], to be 1.2.0\n\n- X\n", "for 1.1.0, and Unreleased is for 1.2.0"),
+        ("## [Unreleased], to be 1.1.0\n\n### Added\n\n## [1.0.0]\n\n- X\n", "must have lines"),
+        ("## [1.1.0] - 2026-12-31\n## [Unreleased]\n\n- X\n", r".1.1.0. of CHANGELOG.md must"),
     ],
 )
 def test_a_changelog_without_notes_is_refused(text: str, says: str) -> None:
@@ -440,7 +445,7 @@ def test_the_versions_own_section_is_taken_before_unreleased() -> None:
 def test_an_upgrade_table_without_the_version_is_refused(checkout: Path, tmp_path: Path) -> None:
     (checkout / "docs" / "upgrade.md").write_text("# Upgrade\n\n## Unreleased\n")
     commit_all(checkout)
-    with pytest.raises(PackageError, match=f"upgrade.md has no section ## {__version__}"):
+    with pytest.raises(PackageError, match=f"upgrade.md must have a section `## {__version__}`"):
         release(checkout, tmp_path / "out", ADDRESSES)
     assert list(tmp_path.glob("**/.release-*")) == []
 
@@ -478,14 +483,14 @@ def test_an_address_that_is_not_plain_https_is_refused(
 
 
 def test_an_address_that_ros_would_not_take_is_refused() -> None:
-    """The limit is 1,024 bytes, including the name of the file."""
+    """ROS accepts an address of at most 1,024 bytes, including the name of the template."""
     longest = f"https://example.com/{'a' * 1024}"[: 1024 - len("/template.yml")]
     assert place({"RELEASE_URL": longest}, "RELEASE_URL") == longest
     with pytest.raises(PackageError, match="RELEASE_URL has 1012 bytes: ROS accepts a templateUrl"):
         place({"RELEASE_URL": f"{longest}a"}, "RELEASE_URL")
 
 
-# The files after a failure and after a new release
+# Which files exist after a failure and after a new release
 
 
 def test_a_release_that_fails_leaves_the_last_one_and_nothing_beside_it(

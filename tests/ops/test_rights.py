@@ -1,5 +1,6 @@
 """template.yml grants exactly the rights that the two roles need, and docs/permissions.md names
-exactly these rights. In the sandbox every flow works with them, and some flow fails with fewer."""
+exactly these rights. In the sandbox, every flow works with these rights. If one right is taken
+away, at least one flow fails."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from token_service.errors import PolicyError
 
 Template = dict[str, Any]
 Right = tuple[str, str, str]
-"""A right: action, resource, and the condition as JSON."""
+"""A right: the action, the resource, and the condition as JSON."""
 
 PATHS = [route.path for route in ROUTES]
 UPLOAD_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-upload"
@@ -118,9 +119,9 @@ def test_a_policy_that_the_template_would_offer_shows_what_its_role_lacks(
 
 
 def test_every_route_has_a_row() -> None:
-    """A route that needs no right must be listed too."""
+    """Even a route that needs no rights must have a row."""
     assert known_routes() == set(PATHS)
-    with pytest.raises(ValueError, match=r"no row in ops/rights\.py for /tags"):
+    with pytest.raises(ValueError, match=r"ops/rights\.py has no row for /tags"):
         rights(["bucket_write_policy"], ["/", "/tags"], ALL)
 
 
@@ -151,7 +152,7 @@ QUIET = ALL._replace(log_store="", has_callbacks=False, names_callers=False, has
         (READ, ["/form"], QUIET, set()),
         (WRITE, ["/callback"], QUIET, set()),
         (WRITE, ["/callback"], QUIET._replace(has_callbacks=True), {"oss:GetObject"}),
-        # With AUTH=anonymous, the route works only if everybody may list the shared folder.
+        # With AUTH=anonymous, /uploads works only if everybody may list the shared folder.
         (WRITE, ["/uploads"], QUIET, set()),
         (WRITE + READ, ["/uploads"], QUIET, set()),
         (READ, ["/uploads"], QUIET, {"oss:ListObjects", "oss:GetObject"}),
@@ -176,7 +177,7 @@ def test_the_function_role_needs_what_its_routes_do(
     [
         (READ + WRITE, ["/form", "/multipart", "/uploads", "/callback"], set()),
         (WRITE, ["/signed-url"], set()),
-        # A signed URL is for one object, so nobody can list with it.
+        # A signed URL is for one object, so it needs no right to list objects.
         (READ + WRITE, ["/signed-url", "/form"], {"oss:GetObject"}),
         (["bucket_read_write_policy"], ["/signed-url"], {"oss:GetObject"}),
         (WRITE, ["/"], {"oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"}),
@@ -186,7 +187,8 @@ def test_the_function_role_needs_what_its_routes_do(
 def test_the_upload_role_needs_what_it_is_assumed_for(
     policies: list[str], routes: list[str], actions: set[str]
 ) -> None:
-    """If the routes for tokens are closed, nobody can use the other rights of the upload role."""
+    """The upload role needs only the rights that the enabled routes use. If the routes for tokens
+    are closed, nobody can use the other rights."""
     found = rights(policies, routes, ALL)
     assert {one.action for one in found.upload_role} == actions
     assert ("sts:AssumeRole" in {one.action for one in found.function_role}) == bool(actions)
@@ -213,7 +215,8 @@ def test_each_right_is_there_once_and_says_all_reasons() -> None:
 
 
 def policy_text(action: str, more: str = "", members: str = "") -> str:
-    """Return a template with a statement that allows `action` on the caller's own keys."""
+    """Return the template of a policy, with a statement that allows `action` on the caller's own
+    keys."""
     resource = "acs:oss:*:*:{{ bucket }}/{{ keys }}"
     statement = f'"Effect": "Allow", "Action": "{action}", "Resource": "{resource}"{members}'
     return f'{{"Version": "1", "Statement": [{{{statement}}}{more}]}}'
@@ -235,7 +238,8 @@ def test_the_upload_role_needs_what_an_operators_own_policy_allows(tmp_path: Pat
         '{"Bool": {"acs:SecureTransport": "true"}}',
     )
     assert found.unbounded == ()
-    # No signed URL or form can upload, because a token cannot upload either.
+    # The policy does not allow uploads, so the function role needs no right to upload by signed
+    # URLs or forms.
     assert "oss:PutObject" not in {one.action for one in found.function_role}
 
 
@@ -247,7 +251,8 @@ def test_what_a_policy_denies_no_role_needs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("action", ["oss:*", "oss:Put*", "*", "oss:GetObjec?"])
 def test_from_a_wildcard_no_right_follows(tmp_path: Path, action: str) -> None:
-    """The operator decides which rights the upload role has for such a policy."""
+    """If a policy has a wildcard action, the operator must decide which rights the upload role
+    gets."""
     found = of_own(tmp_path, policy_text(action))
     assert found.upload_role == ()
     assert [Path(name).name for name in found.unbounded] == ["own.json.j2"]
@@ -257,7 +262,8 @@ def test_nor_from_all_actions_but_some(tmp_path: Path) -> None:
     text = policy_text("oss:DeleteObject").replace('"Action"', '"NotAction"')
     found = of_own(tmp_path, text)
     assert (found.upload_role, len(found.unbounded)) == ((), 1)
-    # The policy may allow reading and writing.
+    # A policy like this may allow reading and writing, so the function role gets the rights for
+    # both.
     assert {one.action for one in found.function_role} >= {"sts:AssumeRole", "oss:PutObject"}
 
 
@@ -295,7 +301,7 @@ def test_the_docs_name_each_right_and_no_other() -> None:
     assert named["upload role"] == {one.action for one in found.upload_role}
 
 
-# In the sandbox: the rights are enough, and each of them is needed
+# Tests in the sandbox: the rights are enough, and each of them is needed
 
 NEEDING = {
     "sts:AssumeRole": {*FLOWS["/"], "signed get", "callback"},
@@ -305,7 +311,7 @@ NEEDING = {
     "oss:GetObject": {"callback", "details"},
     "oss:ListObjects": {"list", "details"},
 }
-"""For each action of the function role, the flows that fail without it."""
+"""For each action of the function role: the flows that fail without the right to this action."""
 
 
 @pytest.fixture(scope="module")
@@ -316,13 +322,15 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
         POLICY_FILE="bucket_read_write_policy",
         CALLER_TOKENS_PER_MINUTE="0",
     ) as cloud:
-        # The address of the function is known only after it has started.
+        # CALLBACK_URL is set here, because the address of the function is known only after the
+        # function has started.
         cloud.env["CALLBACK_URL"] = f"{cloud.url}/callback"
         yield cloud
 
 
 def give(cloud: RunningCloud, without: str = "") -> None:
-    """Give both roles exactly the needed rights, without one action of the function."""
+    """Give both roles exactly the rights that they need. Leave out one action of the function
+    role."""
     settings = cloud.app.settings
     options = Options(settings.bucket, settings.prefix, settings.role_arn)
     found = rights(settings.policy_choices, PATHS, options)

@@ -1,5 +1,6 @@
-"""`make roles`: with exactly the printed rights, every enabled route works. If one of the rights is
-missing, the named flows fail. The roles of template.yml have the same rights."""
+"""Tests `make roles`: with exactly the rights that it prints, every enabled route works. If one of
+these rights is missing, the flows that use it fail. The roles of template.yml have the same
+rights."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ ANOTHER = SECRET[::-1]
 READ_WRITE = "bucket_read_write_policy"
 TOKEN_WRITES = {"token put", "token parts", "token aborted"}
 
-# In the sandbox: the rights are enough, and each of them is needed
+# Tests in the sandbox: the rights are enough, and each of them is needed
 
 DEPLOYMENTS: dict[str, tuple[Env, set[str], dict[str, set[str]]]] = {
     "everything": (
@@ -91,18 +92,20 @@ DEPLOYMENTS: dict[str, tuple[Env, set[str], dict[str, set[str]]]] = {
         },
     ),
 }
-"""For each deployment: its variables, the flows that work, and for each role and action the flows
-that fail without this right."""
+"""For each deployment: its variables, and the flows that work. For each right (role and action):
+the flows that fail without it."""
 
 
 @contextmanager
 def deployed(folder: Path, variables: Env) -> Iterator[RunningCloud]:
-    """Run the function with these variables. CALLBACK_URL="" means the function's own /callback."""
+    """Run the function with these variables. If CALLBACK_URL is an empty text, the function's own
+    /callback is used."""
     given = {**variables, "CALLER_TOKENS_PER_MINUTE": "0"}
     has_callbacks = given.pop("CALLBACK_URL", None) is not None
     with running_cloud(folder, is_public_closed=False, **given) as cloud:
         if has_callbacks:
-            # The address of the function is known only after it has started.
+            # The variable is set here, because the address of the function is known only after the
+            # function has started.
             cloud.env["CALLBACK_URL"] = f"{cloud.url}/callback"
         if "MULTIPART_SECRET" not in given:
             del cloud.env["MULTIPART_SECRET"]
@@ -110,7 +113,7 @@ def deployed(folder: Path, variables: Env) -> Iterator[RunningCloud]:
 
 
 def give(cloud: RunningCloud, documents: Documents) -> None:
-    """Give the sandbox's function and upload role exactly the printed rights."""
+    """Give the function and the upload role in the sandbox exactly the printed rights."""
     role = cloud.env["ROLE_ARN"]
     for arn, name in (
         (f"acs:ram::{role.split(':')[3]}:user/token-function", "function-policy"),
@@ -122,13 +125,14 @@ def give(cloud: RunningCloud, documents: Documents) -> None:
 
 
 def with_one_right_less(documents: Documents) -> Iterator[tuple[str, Documents]]:
-    """Yield each right, as role and action, with the documents without this right."""
+    """Yield for each right: its role and action, and the documents without this right."""
     for name in ("function", "upload"):
         policy = documents[f"{name}-policy"] or {"Statement": []}
         for place, statement in enumerate(policy["Statement"]):
             for action in statement["Action"]:
                 changed = copy.deepcopy(policy)
-                # A statement must have an action, so its only action becomes one without effect.
+                # A statement must have an action, so its only action is replaced by an action that
+                # has no effect here.
                 left = [one for one in statement["Action"] if one != action]
                 changed["Statement"][place]["Action"] = left or ["oss:GetBucketInfo"]
                 yield f"{name} {action}", {**documents, f"{name}-policy": changed}
@@ -207,7 +211,7 @@ def test_it_prints_what_the_templates_roles_have(template: dict[str, Any], stack
         assert documents[f"{name}-trust"] == trust
 
 
-# The command as users run it
+# The command, run as users run it
 
 
 def test_stdout_is_json_and_stderr_says_where_each_document_goes() -> None:
@@ -259,7 +263,7 @@ def test_the_names_are_the_deployments() -> None:
         ({"AccountID": "me"}, ["AccountID: ", "digits"]),
         ({"ROLE_ARN": "acs:ram::1:user/me"}, ["ROLE_ARN: ", ":role/"]),
         ({"FUNCTION_ROLE_ARN": "runner"}, ["FUNCTION_ROLE_ARN: ", ":role/"]),
-        # A * would allow access to other logs.
+        # With a *, the role would get access to other logs.
         ({"LOG_PROJECT": "*"}, ["LOG_PROJECT: ", "2 to 63"]),
         ({"LOG_PROJECT": "mine", "LOG_STORE": "a/logstore/*"}, ["LOG_STORE: ", "2 to 63"]),
         ({"FUNCTION_NAME": "a b"}, ["FUNCTION_NAME: ", "1 to 50"]),
@@ -304,7 +308,7 @@ def test_a_wrong_wish_is_one_line_on_stderr(variables: Env, says: str) -> None:
 def test_what_follows_from_no_policy_is_said_and_not_guessed() -> None:
     done = run_tool("ops.roles", seconds=30, POLICY_FILE="all_policy", **SOUND)
     assert json.loads(done.stdout)["upload-policy"] is None
-    assert "add yourself the rights that a token with all_policy should have" in done.stderr
+    assert "rights for the policy all_policy cannot be derived: add them yourself" in done.stderr
 
 
 # Deliberate faults, which the test in the sandbox must detect

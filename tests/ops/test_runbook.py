@@ -1,5 +1,6 @@
-"""docs/runbook.md has a row for each line that `make smoke` and `make doctor` print, and no other
-row. The steps of docs/incident.md have the effects that the page names."""
+"""Tests that docs/runbook.md has a row for each line that `make smoke` and `make doctor` print, and
+has no other rows. Also tests that the steps of docs/incident.md have the effects that the page
+describes."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ ONLY_IF_NOTHING_ANSWERS = "all else"
 
 
 def rows(command: str, text: str = RUNBOOK) -> list[str]:
-    """Return the names of a command's lines, in the order of its table."""
+    """Return the names of the lines of a command, in the order of the command's table."""
     section = text.partition(f"\n## make {command}\n")[2].partition("\n## ")[0]
     table = section.partition("|---|---|---|\n")[2].partition("\n\n")[0]
     cells = [re.split(r" \| ", row.strip("| \n")) for row in table.splitlines()]
@@ -62,9 +63,9 @@ def test_what_failed_leads_to_the_tables(command: str) -> None:
     wrong, right = Check("token", failed("NoPermission: no")), Check("token", passed())
     assert pointer([right], command) == ""
     said = pointer([right, wrong], command)
-    assert f"docs/runbook.md#make-{command};" in said
+    assert f"docs/runbook.md#make-{command} " in said
     assert f"\n## make {command}\n" in RUNBOOK
-    assert said.endswith(" docs/errors.md")
+    assert said.endswith(" docs/errors.md each code")
 
 
 def test_what_the_runbook_and_the_incident_page_set_are_variables() -> None:
@@ -75,7 +76,7 @@ def test_what_the_runbook_and_the_incident_page_set_are_variables() -> None:
 
 
 def asked(cloud: RunningCloud, login: str, **changes: str) -> dict[str, Any]:
-    """Return the function's answer to a login, with the variables that an incident needs."""
+    """Send a login to a function whose variables have these changes. Return the answer."""
     request = Request("GET", "/", {"access_token": login}, {}, b"")
     with closing(App({**cloud.env, **changes})) as app:
         answer: dict[str, Any] = json.loads(app.respond(lambda: request).body)

@@ -1,4 +1,4 @@
-"""Where the tools look for a Python 3.10, tested with scripts that answer like one."""
+"""Tests where the tools search for a Python 3.10. Scripts answer in place of a real Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.runtime import Python, find, find_or_this
 
 @pytest.fixture(autouse=True)
 def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine has no Python 3.10 except those that a test makes."""
+    """Hide all Pythons of this machine, so that the tools find only the Pythons of a test."""
     other = program(tmp_path / "other" / "python", "cpython-311 3.11.7 /opt/python3.11")
     monkeypatch.setattr(sys, "executable", str(other))
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "first"), str(tmp_path / "bin")]))
@@ -34,7 +34,8 @@ def answering(path: str) -> str:
 
 
 def test_it_is_known_by_its_own_path_spaces_included(tmp_path: Path) -> None:
-    """The package runs without a PATH, so the absolute path of the Python must be known."""
+    """The package is run without a PATH, so the tools must return the absolute path of the
+    Python."""
     program(tmp_path / "bin" / "python3.10", answering("/opt/python 3.10/bin/python3.10"))
     assert find() == Python("/opt/python 3.10/bin/python3.10", "3.10.13", "cpython-310")
 
@@ -116,7 +117,7 @@ def test_a_runtime_python_that_is_none_is_refused_and_says_what_is_accepted(
 ) -> None:
     program(tmp_path / "bin" / "python3.10", answering("/opt/a"))
     monkeypatch.setenv("RUNTIME_PYTHON", str(program(tmp_path / "mine", says)))
-    with pytest.raises(PackageError, match=f"mine {fault}; must be a CPython 3.10"):
+    with pytest.raises(PackageError, match=f"mine {fault}; must be the path of a CPython 3.10"):
         find()
 
 

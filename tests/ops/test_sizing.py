@@ -1,5 +1,5 @@
-"""docs/sizing.md agrees with docs/sizing.toml and the formula. These tests compute the numbers
-again."""
+"""Tests that docs/sizing.md agrees with docs/sizing.toml and with the formula. The tests compute
+the numbers again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_table_without_its_place_is_told() -> None:
 
 @pytest.mark.parametrize("name", sorted({one.name for one in (*READ.facts, *READ.inputs)}))
 def test_each_number_is_on_the_page(name: str) -> None:
-    """A changed number must make the test above fail."""
+    """If a number changes, the test above must fail."""
 
     def changed(lines: tuple[Line, ...]) -> tuple[Line, ...]:
         return tuple(
@@ -56,7 +56,7 @@ def test_each_number_is_on_the_page(name: str) -> None:
 
 
 def test_the_table_by_devices_is_what_the_formula_says() -> None:
-    """This test has its own copy of the page's formula."""
+    """This test computes the table with its own copy of the page's formula."""
     found = iter(rows("devices"))
     seconds_kept = [VALUE["token_seconds"] - 300, VALUE["long_token_seconds"] - 300]
     for devices, way in product(DEVICES, range(4)):
@@ -81,7 +81,8 @@ def test_the_table_by_devices_is_what_the_formula_says() -> None:
 
 
 def test_the_price_is_that_of_the_published_factors() -> None:
-    """Computed by hand: a million calls of 0.1 s each, at 0.1 vCPU and 128 MB."""
+    """The expected numbers were computed by hand for a million calls of 0.1 s each, at 0.1 vCPU and
+    128 MB."""
     units = sizing.cu(VALUE, 0.1, calls=1e6, busy=1e5, idle=0)
     assert units == pytest.approx(7_500 + 10_000 + 1_875)
     assert sizing.usd(VALUE, units) == pytest.approx(0.3875)

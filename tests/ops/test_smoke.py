@@ -1,4 +1,5 @@
-"""`make smoke` against the real function and sandbox: the checks that pass, and the uploads."""
+"""Tests `make smoke` with the real function and the sandbox: the checks that pass, and the
+uploads."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ def test_it_passes_against_the_function_that_anybody_may_call(function: RunningF
         ("yes", "", "PASS", "may replace"),
         ("no", "", "PASS", "refused"),
         ("no", "no", "PASS", "refused"),
-        # This bucket lacks the stack's rule against overwriting.
+        # In this case, the bucket lacks the stack's rule against overwriting.
         ("yes", "no", "FAIL", "a token replaced an object"),
     ],
 )
@@ -77,7 +78,7 @@ def test_it_says_which_signature_each_client_uses_and_what_makes_it_v4(
     for client, line in lines.items():
         table.check(f"OSS signature: {client}", "NOTE", "V1 by default", line)
     table.check("OSS signature: alibabacloud-oss-v2", "NOTE", "V4 always")
-    # NOTE lines report no fault, so they are not counted.
+    # The last line counts only WARN lines, because a NOTE line reports no fault.
     looked_at = sum(outcome == "WARN" for outcome, _ in table.lines.values())
     assert f", {looked_at} to look at" in table.text.splitlines()[-1]
     without = smoke(function.url)
@@ -91,7 +92,7 @@ def test_it_passes_against_the_function_that_wants_logins(
     assert not table.failed, table.text
     table.check("token", "PASS", "uploads/alice/")
     table.check("page", "PASS", "login in the header")
-    table.check("logins", "PASS", "no login, an altered login, an unsigned login")
+    table.check("logins", "PASS", "an altered login and with an unsigned login are refused")
     table.check("upload", "PASS", "uploads/alice/smoke-test-")
     assert login not in table.text
 
@@ -115,7 +116,8 @@ def test_for_a_caller_it_makes_the_login_with_the_deployments_secret(
 
 
 def test_it_makes_no_login_that_nobody_asked_for(login_function: RunningFunction) -> None:
-    """The host of URL would see the login."""
+    """Even with JWT_SECRET, `make smoke` makes no login by itself, because the host of URL would
+    see it."""
     table = smoke(login_function.url, JWT_SECRET=login_function.cloud.env["JWT_SECRET"])
     table.check("token", "FAIL", "AUTH=jwt", "CALLER=alice", "JWT_SECRET", "make login")
 
@@ -161,7 +163,8 @@ def test_the_limit_of_an_answer_is_what_android_holds_its_uploads_for() -> None:
 
 @contextmanager
 def with_an_operator(running: RunningFunction, folder: Path, *actions: str) -> Iterator[str]:
-    """Yield the function's URL. Its tokens lead to an OSS that knows the operator's own key too."""
+    """Yield the function's URL. Tokens of this function lead to an OSS that also knows the
+    operator's own key."""
     made, account = running.cloud.cloud, "1234567890123456"
     role = made.identities.role(running.cloud.env["ROLE_ARN"])
     assert role is not None
@@ -300,7 +303,7 @@ def say(server: socket.socket, text: bytes) -> None:
 
 
 def test_an_answer_that_drips_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each read is quick, so the socket's own timeout would never end the exchange."""
+    """Each byte arrives quickly, so the timeout of the socket would never end the exchange."""
     monkeypatch.setattr(wire, "GIVE_UP_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         answer = threading.Thread(target=drip, args=(server,))
@@ -313,8 +316,9 @@ def test_an_answer_that_drips_ends_all_the_same(monkeypatch: pytest.MonkeyPatch)
 def test_a_socket_that_is_closed_as_it_is_given_up_is_no_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The socket's own timeout has the same length as GIVE_UP_SECONDS, so the socket may already be
-    closed. pytest reports an exception in a thread as an error."""
+    """The timeout of the socket has the same length as GIVE_UP_SECONDS. Therefore the socket may
+    already be closed when it is shut down. pytest would report an exception in this thread as an
+    error."""
     hang_up = socket.socket.shutdown
 
     def too_late(sock: socket.socket, how: int) -> None:
@@ -333,7 +337,7 @@ def drip(server: socket.socket) -> None:
             time.sleep(0.05)
 
 
-# The command as users run it
+# The command, run as users run it
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -358,7 +362,7 @@ def test_a_failed_line_is_the_exit_status(function: RunningFunction) -> None:
         done = run(URL=url)
     assert done.returncode == 1
     assert "FAIL  token" in done.stdout
-    assert done.stdout.endswith("docs/runbook.md#make-smoke; each code: docs/errors.md\n")
+    assert done.stdout.endswith("explains each line, and docs/errors.md each code\n")
     assert "Traceback" not in done.stdout + done.stderr
 
 

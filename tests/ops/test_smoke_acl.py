@@ -1,5 +1,5 @@
-"""`make smoke UPLOAD=1 ACL=1`: whether a token can publish an object, and that no object stays
-public (finding A6)."""
+"""Tests `make smoke UPLOAD=1 ACL=1`. The command tells whether a token can make an object public,
+and leaves no object public (finding A6)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ PUBLIC, PRIVATE, CLEAN_UP = acl.NAMES
 
 @contextmanager
 def running_open(folder: Path, **variables: str) -> Iterator[RunningFunction]:
-    """A function whose tokens may set ACLs. Tokens at the real OSS may also be able to do this."""
+    """A function whose tokens may set ACLs. We do not know whether the real OSS allows this to all
+    tokens."""
     actions = ["oss:PutObject", "oss:PutObjectAcl"]
     resource = "acs:oss:*:*:{{ bucket }}/{{ keys }}"
     statement = {"Effect": "Allow", "Action": actions, "Resource": resource}
@@ -50,7 +51,7 @@ def open_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningF
 
 @pytest.fixture
 def own_key(open_function: RunningFunction) -> dict[str, str]:
-    """The key of the sandbox's account, which may do everything there."""
+    """The access key of the sandbox's account, which may do everything in the sandbox."""
     secrets = cloud.load_secrets(Path(open_function.cloud.env["POLICY_FILE"]).parent / "state")
     names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
     return dict(zip(names, secrets.account_key, strict=True))
@@ -60,7 +61,7 @@ def own_key(open_function: RunningFunction) -> dict[str, str]:
 def at_oss(
     running: RunningFunction, fault: Fault = sound, *, before: Fault = sound
 ) -> Iterator[str]:
-    """Yield the function's URL. Its tokens lead to an OSS that makes mistakes."""
+    """Yield the function's URL. Tokens of this function lead to an OSS that makes mistakes."""
 
     def lead(exchange: Exchange) -> None:
         endpoint = oss_url.rstrip("/")
@@ -81,7 +82,7 @@ def tried_in(running: RunningFunction) -> list[ObjectInfo]:
 
 
 def checked(running: RunningFunction, url: str = "", **env: str) -> tuple[Table, list[ObjectInfo]]:
-    """Return the table, and the objects that the run made and did not delete."""
+    """Run the smoke test. Return its table, and the objects that it made and did not delete."""
     before = {info.key for info in tried_in(running)}
     table = smoke(url or running.url, **FULL, **env)
     return table, [info for info in tried_in(running) if info.key not in before]
@@ -108,7 +109,7 @@ def looks(exchange: Exchange) -> bool:
 
 
 def refused(*which: Callable[[Exchange], bool]) -> dict[str, Fault]:
-    """Return the faults of an OSS that denies these kinds of requests."""
+    """Return the fault that makes OSS deny these kinds of requests."""
 
     def before(exchange: Exchange) -> None:
         if any(is_one(exchange) for is_one in which):
@@ -146,8 +147,8 @@ def test_a_refused_upload_passes_and_leaves_nothing(function: RunningFunction) -
 def test_a_token_that_publishes_fails_and_its_object_is_private_again(
     open_function: RunningFunction,
 ) -> None:
-    """Earlier, no check looked for this, so a bucket without BlockPublicAccess stayed open (finding
-    A6)."""
+    """Earlier, no check tried to make an object public, so nobody noticed a bucket without
+    BlockPublicAccess (finding A6)."""
     table, left = checked(open_function)
     assert table.failed == {PUBLIC}, table.text
     table.check(PUBLIC, "FAIL", "everybody can read them", "Block Public Access")
@@ -193,7 +194,8 @@ def test_the_operators_own_key_deletes_the_object(
 def test_where_nothing_can_be_uploaded_nothing_is_published(
     login_function: RunningFunction, login: str
 ) -> None:
-    """If every upload is refused, the refusal proves nothing about ACLs (finding A6)."""
+    """If OSS refuses every upload, a refused upload with an ACL proves nothing about ACLs (finding
+    A6)."""
     url = f"{login_function.url}?policy=bucket_read_policy"
     table, left = checked(login_function, url, LOGIN=login)
     for name in acl.NAMES:
@@ -202,7 +204,8 @@ def test_where_nothing_can_be_uploaded_nothing_is_published(
 
 
 def test_what_is_stored_and_cannot_be_read_passes(open_function: RunningFunction) -> None:
-    """The bucket ignores public ACLs. The object is made private anyway (finding A6)."""
+    """The bucket ignores public ACLs. The smoke test still makes the object private (finding
+    A6)."""
 
     def ignore(exchange: Exchange) -> None:
         if looks(exchange):
@@ -211,12 +214,13 @@ def test_what_is_stored_and_cannot_be_read_passes(open_function: RunningFunction
     with at_oss(open_function, ignore) as url:
         table, left = checked(open_function, url)
     assert not table.failed, table.text
-    table.check(PUBLIC, "PASS", "but refused without a signature")
+    table.check(PUBLIC, "PASS", "but refuses to serve it without a signature")
     assert [info.acl for info in left] == ["private"]
 
 
 def test_a_prefix_that_has_to_be_quoted_is_looked_at_where_it_was_written(tmp_path: Path) -> None:
-    """With a wrong URL, OSS would answer 403, and the check would pass (finding A6)."""
+    """If the check read a wrong URL, OSS would answer 403, and the check would pass by mistake
+    (finding A6)."""
     with running_open(tmp_path, OBJECT_PREFIX="a%2Fb+c%/") as running:
         table, left = checked(running)
     table.check(PUBLIC, "FAIL", "everybody can read them")
@@ -229,7 +233,8 @@ def test_a_prefix_that_has_to_be_quoted_is_looked_at_where_it_was_written(tmp_pa
     [({"ACL": "1"}, "ACL=1 needs UPLOAD=1"), ({"ACL": "yes", "UPLOAD": "1"}, "ACL must be 1 or 0")],
 )
 def test_acl_alone_is_an_error_of_usage(env: dict[str, str], word: str) -> None:
-    """ACL=1 alone would publish an object without the checks of UPLOAD=1 (finding A6)."""
+    """With ACL=1 alone, an object would be made public without the checks of UPLOAD=1 (finding
+    A6)."""
     with pytest.raises(UsageError, match=word):
         read_options({"URL": "https://a.example", **env})
 
@@ -238,8 +243,8 @@ def test_acl_alone_is_an_error_of_usage(env: dict[str, str], word: str) -> None:
 
 
 def test_who_may_not_change_an_acl_overwrites_the_object(open_function: RunningFunction) -> None:
-    """If OSS requires only PutObject for an ACL in an upload, it still refuses PutObjectACL to this
-    token (finding A6)."""
+    """OSS may require only PutObject for an upload with an ACL, and still refuse PutObjectACL to
+    the same token (finding A6)."""
     with at_oss(open_function, **refused(changes_acl)) as url:
         table, left = checked(open_function, url)
     table.check(PUBLIC, "FAIL", "everybody can read them")
@@ -250,7 +255,7 @@ def test_who_may_not_change_an_acl_overwrites_the_object(open_function: RunningF
 def test_what_a_token_cannot_take_back_the_operators_key_does(
     open_function: RunningFunction, own_key: dict[str, str]
 ) -> None:
-    """The object does not stay public while a way to change that is left (finding A6)."""
+    """If a token cannot make the object private again, the operator's key is tried (finding A6)."""
 
     def tokens(is_one: Callable[[Exchange], bool]) -> Callable[[Exchange], bool]:
         return lambda exchange: is_one(exchange) and "x-oss-security-token" in exchange.headers
@@ -268,19 +273,20 @@ def test_what_a_token_cannot_take_back_the_operators_key_does(
 def test_what_nobody_could_take_back_is_a_fault_that_names_it(
     open_function: RunningFunction,
 ) -> None:
-    """An object that stays public is always reported (finding A6)."""
+    """If an object stays public, this is always reported with its key (finding A6)."""
     with at_oss(open_function, **refused(changes_acl, overwrites)) as url:
         table, left = checked(open_function, url)
     (info,) = left
     assert info.acl == "public-read"
-    table.check(PRIVATE, "FAIL", info.key, "may be public", "set its ACL to private")
+    table.check(PRIVATE, "FAIL", info.key, "may be public", "Set its ACL to private")
     table.check(PRIVATE, "FAIL", "PutObjectACL: AccessDenied", "overwriting it: AccessDenied")
 
 
 def test_an_acl_that_is_changed_and_changes_nothing_is_noticed(
     open_function: RunningFunction,
 ) -> None:
-    """The check passes only if a request without a signature is refused (finding A6)."""
+    """It is not enough that the ACL was changed: a request without a signature must be refused
+    (finding A6)."""
 
     def still(exchange: Exchange) -> None:
         if looks(exchange):
@@ -294,7 +300,7 @@ def test_an_acl_that_is_changed_and_changes_nothing_is_noticed(
 def test_the_version_that_an_overwriting_leaves_public_is_noticed(
     open_function: RunningFunction, own_key: dict[str, str]
 ) -> None:
-    """In a bucket with versioning, the public version still exists below the private one (finding
+    """In a bucket with versioning, the public version still exists after it is overwritten (finding
     A6)."""
     gone = []
 
@@ -328,7 +334,8 @@ def test_the_version_that_an_overwriting_leaves_public_is_noticed(
 
 
 def test_an_upload_whose_answer_is_lost_is_taken_back(open_function: RunningFunction) -> None:
-    """The object may be stored, but the client cannot know it (finding A6)."""
+    """If the answer to an upload is lost, the client cannot know whether the object is stored
+    (finding A6)."""
 
     def lose(exchange: Exchange) -> None:
         if publishes(exchange):
@@ -344,7 +351,7 @@ def test_an_upload_whose_answer_is_lost_is_taken_back(open_function: RunningFunc
 def test_an_upload_that_never_arrived_is_no_proof_and_leaves_nothing(
     open_function: RunningFunction,
 ) -> None:
-    """The result "cannot be reached" is not a refusal (finding A6)."""
+    """If OSS cannot be reached, this does not prove that OSS refuses the upload (finding A6)."""
 
     def lose(exchange: Exchange) -> None:
         if publishes(exchange):
@@ -361,7 +368,8 @@ def test_an_upload_that_never_arrived_is_no_proof_and_leaves_nothing(
 def test_an_oss_that_goes_away_after_the_upload_is_said_to_hold_it(
     open_function: RunningFunction,
 ) -> None:
-    """Nothing more can be done, so the table says that the object may be public (finding A6)."""
+    """If OSS can no longer be reached, the object cannot be made private. The table then says that
+    it may be public (finding A6)."""
     published: list[Exchange] = []
 
     def vanish(exchange: Exchange) -> None:
@@ -378,7 +386,7 @@ def test_an_oss_that_goes_away_after_the_upload_is_said_to_hold_it(
 
 
 def test_a_look_that_fails_is_no_proof(open_function: RunningFunction) -> None:
-    """After a failed read, nobody knows whether the object is public (finding A6)."""
+    """If reading the object fails, this does not show whether the object is public (finding A6)."""
 
     def busy(exchange: Exchange) -> None:
         if looks(exchange):
@@ -387,7 +395,7 @@ def test_a_look_that_fails_is_no_proof(open_function: RunningFunction) -> None:
     with at_oss(open_function, busy) as url:
         table, left = checked(open_function, url)
     table.check(PUBLIC, "FAIL", "cannot be judged: HTTP 503")
-    table.check(PRIVATE, "WARN", "by PutObjectACL", "the result could not be checked: HTTP 503")
+    table.check(PRIVATE, "WARN", "by PutObjectACL", "whether it worked is unknown: HTTP 503")
     assert [info.acl for info in left] == ["private"]
 
 
@@ -412,7 +420,8 @@ def test_an_upload_that_oss_fails_is_no_refusal(open_function: RunningFunction) 
 def test_a_fault_of_our_own_takes_it_back_first(
     open_function: RunningFunction, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Even an exception in our own code makes the object private first (finding A6)."""
+    """If our own code raises an exception, the object is made private before the command ends
+    (finding A6)."""
     before = tried_in(open_function)
     mocker.patch.object(acl, "_look", side_effect=[RuntimeError("a bug"), "AccessDenied"])
     with pytest.raises(RuntimeError, match="a bug"):
@@ -424,8 +433,8 @@ def test_a_fault_of_our_own_takes_it_back_first(
 
 # Interruptions
 
-# A child process ignores the signals that the test process ignores. So this code sets them as in
-# a terminal.
+# A child process inherits the signals that the test process ignores. Therefore this code sets them
+# as they are in a terminal.
 RUN = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -449,7 +458,8 @@ def test_ctrl_c_waits_until_it_is_private_again(
     when: Callable[[Exchange], bool],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Without the wait, Ctrl-C would leave the object public (finding A6)."""
+    """After Ctrl-C, the command waits until the object is private. Otherwise the object would stay
+    public (finding A6)."""
     before = tried_in(open_function)
     pressed: list[Exchange] = []
 
@@ -476,7 +486,7 @@ def test_ctrl_c_waits_until_it_is_private_again(
 def test_what_is_said_last_shows_no_secret(
     open_function: RunningFunction, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A faulty server may quote a secret as the code of an error (finding A6)."""
+    """A faulty server may send a secret as an error code (finding A6)."""
     secrets = []
 
     def press(exchange: Exchange) -> None:
@@ -501,7 +511,7 @@ def test_what_is_said_last_shows_no_secret(
 def test_an_ended_make_smoke_leaves_nothing_public(
     open_function: RunningFunction, number: signal.Signals
 ) -> None:
-    """The command ends by Ctrl-C, by `kill`, or with its terminal (finding A6)."""
+    """Ctrl-C, `kill`, or closing the terminal may end the command (finding A6)."""
     before = tried_in(open_function)
     started = threading.Event()
     process: list[subprocess.Popen[str]] = []
@@ -532,7 +542,8 @@ def test_an_ended_make_smoke_leaves_nothing_public(
 
 
 def test_beside_the_main_thread_signals_are_let_alone(open_function: RunningFunction) -> None:
-    """Only the main thread may set signal handlers (finding A6)."""
+    """In another thread, the check sets no signal handlers, because only the main thread may set
+    them (finding A6)."""
     tables: list[Table] = []
     thread = threading.Thread(target=lambda: tables.append(checked(open_function)[0]))
     thread.start()

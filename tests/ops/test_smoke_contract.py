@@ -1,5 +1,5 @@
-"""Whatever a faulty function answers, the functions that judge it return faults in words. They
-never raise, and never quote secrets."""
+"""Tests the functions that judge answers. Whatever a faulty function answers, they describe its
+faults in words. They raise no exception, and quote no secrets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def reply(body: bytes, status: int = 200, headers: tuple[tuple[str, str], ...] =
 
 
 def all_faults(answer: Reply) -> list[str]:
-    """Return the faults that all judging functions find in an answer."""
+    """Return the faults in an answer, as found by all functions that judge answers."""
     faults = [
         *contract.header_faults(answer),
         *contract.failure_faults(answer, 404),
@@ -100,7 +100,7 @@ QUICK = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @QUICK
 @given(changes=st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=4))
 def test_any_change_to_a_token_is_judged(changes: dict[str, Any]) -> None:
-    """A changed value of a checked member is a fault."""
+    """If a member of a token is checked, a changed value of this member is a fault."""
     document = {**SOUND, **changes}
     faults = all_faults(reply(json.dumps(document).encode()))
     assert all(isinstance(fault, str) and fault for fault in faults)

@@ -1,4 +1,5 @@
-"""`make smoke` if the bucket has a domain, or if the account may not use the public endpoint."""
+"""Tests `make smoke` with a bucket that has its own domain, and with an account that may not use
+the public endpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ FORBIDDEN = b"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def token(endpoint: str, **more: object) -> dict[str, Any]:
-    """Return an answer of the function: a token for this endpoint."""
+    """Return the function's answer, with a token for this endpoint."""
     scope = {"Bucket": "my-bucket", "Region": "cn-hangzhou", "Prefix": "uploads/"}
     return {
         "StatusCode": 200,
@@ -44,7 +45,7 @@ def test_a_closed_public_endpoint_is_named_with_what_to_do() -> None:
     assert first.finding.outcome is Outcome.FAIL
     for word in ("PublicEndpointForbidden", "OSS_ENDPOINT", "docs/deploy.md", "2025-03-20"):
         assert word in first.finding.detail
-    # A refusal because of the endpoint proves nothing about policies.
+    # OSS refused because of the endpoint, which proves nothing about policies.
     assert {check.finding.outcome for check in neighbours} == {Outcome.SKIP}
     assert {check.finding.detail for check in neighbours} == {
         "OSS refuses data calls at this endpoint"
@@ -86,7 +87,7 @@ def test_it_uploads_by_a_domain_of_the_bucket(
         (
             "files.example.com",
             True,
-            "is the CNAME record there? (docs/deploy.md, A domain for the bucket)",
+            "does the CNAME record exist? (docs/deploy.md, A domain for the bucket)",
         ),
         ("oss-cn-hangzhou.aliyuncs.com", False, ""),
     ],
@@ -102,7 +103,7 @@ def test_a_name_that_cannot_be_resolved_is_said_once_with_what_to_do(
     lines = upload.check_upload(token(f"{scheme}://{host}", Cname=is_own), None)
     first, *others = [check.finding for check in lines]
     assert first.outcome is Outcome.FAIL
-    # oss2 puts the bucket's name before the host.
+    # If the domain is not the bucket's own, oss2 puts the bucket's name before the host.
     asked = host if is_own else f"my-bucket.{host}"
     said = f"OSS cannot be reached: {scheme}://{asked}: the name cannot be resolved"
     assert first.detail == (f"{said}: {words}" if words else said)
@@ -114,7 +115,8 @@ def test_a_name_that_cannot_be_resolved_is_said_once_with_what_to_do(
 def test_a_certificate_for_another_name_is_said_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A domain may not have its own certificate yet. OSS then uses the one of aliyuncs.com."""
+    """The operator may not have uploaded a certificate for the domain yet. OSS then uses the
+    certificate of aliyuncs.com."""
     pem = certificate(tmp_path, "oss.example.com")
     for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(variable, str(pem))
@@ -140,7 +142,7 @@ def test_a_server_that_gives_no_whole_answer_is_said_to_take_the_connection() ->
 def test_an_emulators_address_is_called_by_its_name() -> None:
     first, *others = upload.check_upload(token("http://10.0.2.2:7081"), None)
     assert first.finding.outcome is Outcome.FAIL
-    assert "only an Android emulator reaches this machine at this address" in first.finding.detail
+    assert "Only an Android emulator reaches this machine at this address" in first.finding.detail
     assert {check.finding.outcome for check in others} == {Outcome.SKIP}
 
 

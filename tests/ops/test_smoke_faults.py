@@ -1,5 +1,5 @@
-"""Faults that the smoke test must detect. Each test adds one mistake to the real function's
-answers."""
+"""Faults that the smoke test must detect. Each test adds one mistake to the answers of the real
+function."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_late_answer(function: RunningFunction, monkeypatch: pytest.MonkeyPatc
             time.sleep(0.3)
 
     table = smoke_with(function, late)
-    table.check("answer time", "FAIL", "within 0.2 s", "Android's uploads wait for it")
+    table.check("answer time", "FAIL", "at most 0.2 s", "uploads on Android wait for it")
 
 
 def test_html_in_place_of_json(function: RunningFunction) -> None:
@@ -135,7 +135,7 @@ def test_a_byte_order_mark(function: RunningFunction) -> None:
         (b"", "empty"),
         (b"OK", "not JSON"),
         (b"[]", "array"),
-        (b"null", "not a JSON object"),
+        (b"null", "must be a JSON object"),
         (b"\xff\xfe{\x00", "not JSON"),
         (b'{"StatusCode":200,"StatusCode":200}', "not JSON"),
         (b"[" * 100_000, "not JSON"),
@@ -167,7 +167,8 @@ def stamp(seconds: float) -> str:
 
 
 def test_an_expiration_with_an_offset(function: RunningFunction) -> None:
-    """Android reads the first 19 characters as UTC, so it would use the token 8 h too long."""
+    """Android reads only the first 19 characters, as UTC. It would use a token with the offset
+    +08:00 for 8 h too long."""
     fault = with_member("Expiration", stamp(8 * 3600 + 900)[:-1] + "+08:00")
     table = smoke_with(function, fault)
     table.check("expiration", "FAIL", "offset", "Android ignores")
@@ -381,7 +382,7 @@ def edit_failure(edit: Callable[[dict[str, Any]], object]) -> Fault:
         ({"ErrorCode": ""}, "ErrorCode"),
         ({"ErrorMessage": None}, "ErrorMessage"),
         ({"Code": "Success"}, "Success"),
-        ({"AccessKeyId": ""}, "AccessKeyId in an error answer"),
+        ({"AccessKeyId": ""}, "AccessKeyId must not be in an error answer"),
     ],
 )
 def test_a_failure_of_another_form(
@@ -402,7 +403,8 @@ def test_a_post_that_is_not_answered(function: RunningFunction) -> None:
 
 
 def test_logins_that_are_not_looked_at(function: RunningFunction, login: str) -> None:
-    """The function has AUTH=anonymous, but the operator believes that it checks logins."""
+    """The function has AUTH=anonymous, so it does not check logins, although the operator believes
+    that it does."""
     table = smoke(function.url, LOGIN=login)
     table.check("logins", "FAIL", "a token without a valid login", "none", "altered", "unsigned")
 
@@ -428,7 +430,7 @@ def test_logins_whose_signature_is_not_verified(
 
 
 def smoke_under(statements: list[dict[str, Any]], tmp_path: Path, login: str) -> Table:
-    """Return the table for a function whose policy has these statements."""
+    """Return the smoke test's table for a function whose policy has these statements."""
     template = tmp_path / "own.json.j2"
     template.write_text(json.dumps({"Version": "1", "Statement": statements}))
     variables = {"AUTH": "jwt", "JWT_SECRET": SECRET, "POLICY_FILE": str(template)}
@@ -437,7 +439,7 @@ def smoke_under(statements: list[dict[str, Any]], tmp_path: Path, login: str) ->
 
 
 def test_a_token_that_opens_the_neighbours_prefix(tmp_path: Path, login: str) -> None:
-    """This template allows the operator's whole prefix instead of the caller's folder."""
+    """This policy allows the operator's whole prefix, not only the caller's folder."""
     statements: list[dict[str, Any]] = [
         {
             "Effect": "Allow",
@@ -459,7 +461,7 @@ def test_a_token_that_opens_the_neighbours_prefix(tmp_path: Path, login: str) ->
 
 
 def test_a_token_whose_prefix_lacks_its_slash(tmp_path: Path, login: str) -> None:
-    """uploads/alice* opens uploads/alice-and-bob/ as well."""
+    """The pattern uploads/alice* also matches uploads/alice-and-bob/."""
     statement = {
         "Effect": "Allow",
         "Action": "oss:PutObject",
@@ -481,7 +483,7 @@ def test_a_token_that_opens_nothing(function: RunningFunction) -> None:
 
 
 def test_a_token_that_oss_does_not_know_is_no_proof_of_refusal(function: RunningFunction) -> None:
-    """OSS refuses a wrong key everywhere, so a 403 alone proves nothing."""
+    """OSS refuses a wrong key for every object, so a 403 alone proves nothing about the policy."""
     fault = with_member("SecurityToken", "CAISmade-up")
     table = smoke_with(function, fault, UPLOAD="1")
     table.check("upload", "FAIL", "SecurityToken")
@@ -496,13 +498,13 @@ def test_a_token_that_oss_does_not_know_is_no_proof_of_refusal(function: Running
         "ftp://127.0.0.1",
         "http://127.evil.example",
         "https://[",
-        # oss2 would put http:// before this name.
+        # oss2 would put http:// before a name without a scheme.
         "oss.example.com",
     ],
 )
 def test_a_token_is_not_sent_in_the_open(function: RunningFunction, endpoint: str) -> None:
     table = smoke_with(function, scope(Endpoint=endpoint), UPLOAD="1")
-    table.check("upload", "FAIL", "not https or loopback")
+    table.check("upload", "FAIL", "https://… or a loopback address")
     table.check("neighbour: write", "SKIP")
 
 
@@ -545,7 +547,7 @@ def test_a_scope_that_oss2_does_not_take(function: RunningFunction) -> None:
 def test_a_secret_that_a_faulty_function_quotes_is_masked(
     login_function: RunningFunction, login: str
 ) -> None:
-    """The table shows the text of an error, which may quote the refused login."""
+    """The table shows the function's error message, which may quote the refused login."""
     stolen: list[str] = []
 
     def quote(exchange: Exchange) -> None:

@@ -1,4 +1,5 @@
-"""Triggers that require signed requests: ACS3 on FC 3.0, and aliyun-fc2 on FC 2.0."""
+"""Tests triggers that require signed requests: with ACS3 on FC 3.0, and with the package aliyun-fc2
+on FC 2.0."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ CLIENTS = ("Android", "iOS", "credentials_uri", "preflight", "page", "other orig
 
 
 def test_the_signature_is_that_of_the_vendors_own_example() -> None:
-    """The vendor's documentation of the signature method has this request and this signature."""
+    """This request and this signature are in the vendor's documentation of the signature method."""
     query = {
         "ImageId": "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd",
         "RegionId": "cn-shanghai",
@@ -68,8 +69,8 @@ def test_a_temporary_keys_token_is_sent_and_signed() -> None:
 
 
 def is_signed(exchange: Exchange) -> bool:
-    """Check a signature as a trigger of authType function does. This code follows the vendor's
-    sample, and does not use acs3.py."""
+    """Return whether a signature is valid, as a trigger with authType `function` checks it. This
+    code follows the vendor's sample, and does not use acs3.py."""
     headers = {name.lower(): value for name, value in exchange.headers.items()}
     try:
         sent = parse_acs3_authorization(headers.get("authorization", ""))
@@ -133,7 +134,7 @@ def test_a_trigger_that_refuses_the_signature_is_named(function: RunningFunction
 
 def test_a_trigger_that_answers_without_a_signature_is_named(function: RunningFunction) -> None:
     table = smoke(function.url, SIGN="1", **KEY)
-    table.check("signature", "FAIL", "without signature", "authType")
+    table.check("signature", "FAIL", "without a signature", "authType")
 
 
 # FC 2.0
@@ -191,7 +192,7 @@ class Fc2:
 
 @pytest.fixture
 def fc2(login_function: RunningFunction, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fc2]:
-    """The function with AUTH=jwt, on a simulated FC 2.0."""
+    """A function with AUTH=jwt, which runs on a simulated FC 2.0."""
     monkeypatch.setattr(index, "_app", login_function.cloud.app)
     served = Fc2()
     with wsgi_server(served) as served.port:
@@ -219,7 +220,8 @@ def test_a_temporary_keys_token_is_signed_for_fc_2(fc2: Fc2, login: str) -> None
 
 
 def test_a_refusal_of_fc_2_that_is_no_json_is_one_clear_line(fc2: Fc2) -> None:
-    """The package's API calls would raise JSONDecodeError, and log the request's headers."""
+    """The API calls of the package aliyun-fc2 would raise JSONDecodeError, and log the headers of
+    the request."""
     wrong = {**FUNCTION, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another-secret"}
     table = smoke(f"http://127.0.0.1:{fc2.port}", **wrong)
     table.check("token", "FAIL", "HTML")
@@ -227,7 +229,8 @@ def test_a_refusal_of_fc_2_that_is_no_json_is_one_clear_line(fc2: Fc2) -> None:
 
 
 def test_a_502_of_fc_2_is_asked_for_once(fc2: Fc2) -> None:
-    """aliyun-fc2 would send a GET six times, with half a minute between."""
+    """By itself, aliyun-fc2 would send a GET six times, and wait half a minute between two of
+    them."""
     fc2.answer = ("502 Bad Gateway", b"")
     address = Address("http", "127.0.0.1", fc2.port, "")
     send = fc2_client.sender(address, "service", "function", AccessKey(KEY_ID, SECRET, None))
@@ -236,7 +239,7 @@ def test_a_502_of_fc_2_is_asked_for_once(fc2: Fc2) -> None:
 
 
 def test_a_dead_fc_2_is_found_at_once(fc2: Fc2) -> None:
-    """aliyun-fc2 itself would repeat the connection for half a minute."""
+    """By itself, aliyun-fc2 would try to connect again and again for half a minute."""
     with listen(0) as listener:
         port = listener.getsockname()[1]
     began = time.monotonic()
@@ -258,7 +261,8 @@ def test_an_fc_2_that_hangs_up_is_asked_once_and_is_no_traceback() -> None:
 def test_aliyun_fc2_logs_nothing_at_any_level(
     fc2: Fc2, login: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """aliyun-fc2 logs headers, signature and security token of a request to the root logger."""
+    """By itself, aliyun-fc2 logs the headers, the signature and the security token of a request to
+    the root logger."""
     token = "CAISoperatorsOwnToken"
     with caplog.at_level(1):
         table = smoke(
@@ -291,7 +295,7 @@ def test_redirects_of_fc_2_are_not_followed_unseen(fc2: Fc2, login: str) -> None
 
 
 def test_the_function_never_imports_an_operators_package() -> None:
-    """aliyun-fc2 calls the API of FC 2.0, which the function never needs."""
+    """The function must not import aliyun-fc2, because it never needs the API of FC 2.0."""
     from ops import ROOT
 
     for path in (ROOT / "functions").rglob("*.py"):

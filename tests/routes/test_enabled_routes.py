@@ -31,7 +31,8 @@ def answer(env: Env, request: Request) -> dict[str, Any]:
 
 @pytest.fixture
 def jwt(env: Env) -> Env:
-    """Nobody has a login, so an open route answers MissingToken."""
+    """The variables of a function that needs logins. Without a login, an open route answers
+    MissingToken."""
     return {**env, "AUTH": "jwt", "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": "https://a.example"}
 
 
@@ -78,7 +79,7 @@ def test_a_page_gets_to_read_that_a_route_is_closed(jwt: Env) -> None:
 def test_what_would_open_a_route_is_told_to_who_is_logged_in(jwt: Env, route: Route) -> None:
     """A stranger must not learn how this deployment is configured (issue 14)."""
     closed = {**jwt, "ENABLED_ROUTES": "form" if route.word != "form" else "token"}
-    opens = f"this route is closed; {route.word} in ENABLED_ROUTES would open it"
+    opens = f"this route is closed; add {route.word} to ENABLED_ROUTES to open it"
     method = route.methods[0]
     for given, message in (
         ({"access_token": login(sub="alice")}, opens),
@@ -93,7 +94,7 @@ def test_what_would_open_a_route_is_told_to_who_is_logged_in(jwt: Env, route: Ro
 
 
 def test_a_closed_route_looks_at_no_wish(jwt: Env) -> None:
-    """Other faults of the settings are reported first."""
+    """A closed route reads no wishes, but faults of the settings are still reported first."""
     closed = {**jwt, "ENABLED_ROUTES": "uploads"}
     bad = Request("POST", "/signed-url", {"access_token": "x"}, body=b"\xff")
     assert answer(closed, bad)["ErrorCode"] == "RouteDisabled"

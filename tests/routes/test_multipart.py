@@ -1,4 +1,5 @@
-"""POST /multipart: one sealed object in parts. The sandbox's OSS verifies all requests."""
+"""POST /multipart: an upload of one sealed object in parts. The sandbox's OSS verifies all
+requests."""
 
 from __future__ import annotations
 
@@ -40,8 +41,8 @@ Answer = dict[str, Any]
 
 
 def in_ascii(text: str) -> str:
-    """Return an ASCII id for a test. Otherwise pytest escapes the id again at each collection in
-    one process."""
+    """Return an ASCII id for a test. If tests are collected several times in one process, pytest
+    would escape another id each time."""
     return re.sub(r"[^ -~]", "?", text)
 
 
@@ -126,7 +127,7 @@ class Upload:
         return part
 
     def put(self, *numbers: int) -> dict[int, str]:
-        """Upload parts, and return their ETags by number."""
+        """Upload the parts with these numbers, and return their ETags by number."""
         tags = {}
         for part in granted(self.cloud, **self.step, parts=list(numbers))["Parts"]:
             status, text, tags[part["Number"]] = send(part, b"x" * part["Size"])
@@ -247,8 +248,8 @@ def test_no_text_is_a_seal(cloud: RunningCloud, text: str) -> None:
 
 
 def test_a_seal_of_one_issuer_goes_on_where_a_spelling_of_it_is_added(cloud: RunningCloud) -> None:
-    """Before JWT_ISSUER was a list, a seal had its whole text. This text is now the list's first
-    entry."""
+    """Before JWT_ISSUER became a list, a seal contained the whole text of JWT_ISSUER. This text is
+    now the first entry of the list."""
     env = {**cloud.env, "JWT_ISSUER": "https://login.example.com"}
     start = {"object": "spelling", "size": SIZE}
 
@@ -286,7 +287,7 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
         {"BUCKET_NAME": "another-bucket"},
         {"OBJECT_PREFIX": "elsewhere/"},
         {"MULTIPART_SECRET": "n" * 32},
-        # Today's limits also apply to uploads that began yesterday.
+        # New limits also apply to uploads that began before.
         {"UPLOAD_MAX_BYTES": str(SIZE - 1)},
     ):
         app = App({**cloud.env, **changes})
@@ -309,8 +310,8 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
 
 
 def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud) -> None:
-    """The folder alone is not enough. If OBJECT_PREFIX changes, a name that one caller chose may be
-    in another caller's folder."""
+    """Checking the folder alone is not enough: if OBJECT_PREFIX changes, a name that one caller
+    chose may be in another caller's folder."""
     begun = granted(cloud, object="bob/moved", size=SIZE)
     assert begun["Object"] == "uploads/alice/bob/moved"
     goes_on = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
@@ -323,7 +324,8 @@ def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud)
 def test_a_seal_of_parts_of_another_size_is_refused(
     cloud: RunningCloud, mocker: MockerFixture
 ) -> None:
-    """If PART_BYTES changes, parts of an earlier seal are not mixed with today's parts."""
+    """If PART_BYTES changes, parts of the old size and parts of the new size are not mixed in one
+    upload."""
     mocker.patch("token_service.signing.multipart.PART_BYTES", 2 * PART_BYTES)
     begun = granted(cloud, object="mixed", size=SIZE)
     assert begun["PartCount"] == 2
@@ -342,7 +344,7 @@ def test_urls_end_with_the_seal(cloud: RunningCloud, mocker: MockerFixture) -> N
 
 
 def test_a_callback_seal_is_no_upload(cloud: RunningCloud) -> None:
-    """An operator may use one secret for two purposes."""
+    """An operator may use the same secret for callbacks and for uploads in parts."""
     secret = cloud.env["MULTIPART_SECRET"].encode()
     text = str(Upload(cloud, "purpose").answer["Upload"])
     content = sealing.unseal(text, "multipart", "1", (secret,))
@@ -351,7 +353,7 @@ def test_a_callback_seal_is_no_upload(cloud: RunningCloud) -> None:
     assert refused(cloud, Upload=other, upload_id="A", parts=[1]) == (403, "UploadRefused")
 
 
-# A signed URL cannot be used for anything else
+# What a signed URL cannot be used for
 
 
 @pytest.mark.parametrize("length", [0, 1, 999, 1001, PART_BYTES])
@@ -426,9 +428,8 @@ def test_the_type_of_a_start_is_the_sealed_one(cloud: RunningCloud) -> None:
 
 
 def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCloud) -> None:
-    """The size of a part does not depend on the size of the upload. Otherwise one upload could mix
-    the many small parts of one seal with the large parts of another seal, and exceed both
-    limits."""
+    """The size of a part does not depend on the size of the upload. Otherwise an attacker could mix
+    many small parts of one seal with large parts of another seal, and exceed both limits."""
     sizes = [MOST, MOST - 1, SIZE, PART_BYTES + 1, PART_BYTES, 1]
     uploads = [Upload(cloud, "mixed", size) for size in sizes]
     first = uploads[0]
@@ -439,7 +440,7 @@ def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCl
         for part in granted(cloud, **step, parts=list(range(1, count + 1)))["Parts"]:
             largest[part["Number"]] = max(part["Size"], largest.get(part["Number"], 0))
     assert sum(largest.values()) == MOST
-    # An upload refuses a part number that only the other upload has.
+    # The seal of the small upload is refused for part 2, which only the larger uploads have.
     step = {**uploads[-1].step, "upload_id": first.id}
     assert refused(cloud, **step, parts=[2]) == (400, "InvalidParameter.Parts")
 
@@ -490,7 +491,7 @@ def test_parts_are_signed_each_once_or_not_at_all(
     if sound and len(set(map(str, parts))) == len(parts):
         assert [part["Number"] for part in answer["Parts"]] == parts
     elif answer["StatusCode"] == 200:
-        # A text may have one number or several.
+        # A text in the list may contain one number or several numbers.
         numbers = [part["Number"] for part in answer["Parts"]]
         assert len(set(numbers)) == len(numbers)
         assert set(numbers) <= {1, 2, 3}
@@ -499,7 +500,7 @@ def test_parts_are_signed_each_once_or_not_at_all(
 
 
 LARGEST = limits.read(Reader({}))
-# Sizes around the border between two parts, and any other sizes.
+# Sizes at which a new part begins, one byte less or more, and any other sizes.
 SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
     lambda parts, more: parts * PART_BYTES + more, st.integers(1, 1023), st.integers(-1, 1)
 )
@@ -509,8 +510,8 @@ SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
 @examples(100)
 @given(size=SIZES, data=st.data())
 def test_parts_of_any_size_are_the_object_and_no_byte_more(size: int, data: st.DataObject) -> None:
-    """Each URL is for one part number and the announced bytes. There is no URL beyond the last
-    part."""
+    """Each URL is for one part number and for exactly the announced number of bytes. A part after
+    the last one gets no URL."""
 
     def sign(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
         return json.dumps([method, query, headers])
@@ -529,7 +530,7 @@ def test_parts_of_any_size_are_the_object_and_no_byte_more(size: int, data: st.D
         query = {"uploadId": "A", "partNumber": str(part["Number"])}
         assert json.loads(part["Url"]) == ["PUT", query, {"Content-Length": str(length)}]
     for number in (0, count + 1):
-        with pytest.raises(InvalidParameter, match=f"numbers of parts, 1 to {count}"):
+        with pytest.raises(InvalidParameter, match=f"part numbers, 1 to {count}"):
             multipart.read_step({"upload_id": "A", "parts": str(number)}, upload, 0)
 
 
@@ -717,7 +718,7 @@ def test_a_secret_that_is_too_short_is_a_fault_that_health_names(
 
 
 def test_neither_sts_nor_oss_is_asked(cloud: RunningCloud, sealed: Answer) -> None:
-    """The settings name addresses where nothing listens."""
+    """In these settings, the addresses of STS and OSS are ones where nothing listens."""
     nobody = {"STS_ENDPOINT": "http://127.0.0.1:9", "OSS_INTERNAL_ENDPOINT": "http://127.0.0.1:9"}
     app = App({**cloud.env, **nobody})
     granted(app, object="a", size=1)
@@ -731,7 +732,7 @@ def test_neither_sts_nor_oss_is_asked(cloud: RunningCloud, sealed: Answer) -> No
 
 @pytest.fixture
 def strict(cloud: RunningCloud) -> Iterator[App]:
-    """With these settings nobody can store more than ten bytes of PNG."""
+    """With these settings, a caller can only store PNG files of at most ten bytes."""
     limits = {"UPLOAD_MAX_BYTES": "10", "UPLOAD_CONTENT_TYPES": "image/png", "OVERWRITE": "no"}
     app = App({**cloud.env, **limits, "ENABLED_ROUTES": "signed-url,form,multipart,uploads"})
     yield app
@@ -783,8 +784,8 @@ def test_what_is_begun_without_a_disposition_does_not_go_on_under_limits(
 def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
     cloud: RunningCloud, strict: App
 ) -> None:
-    """An upload_id is not bound to a seal. docs/security.md says so, and says to abort open
-    uploads."""
+    """An upload_id is not bound to a seal. docs/security.md describes this, and tells the operator
+    to abort open uploads."""
     upload = Upload(cloud, "wider.png", content_type="text/html")
     tags = upload.put(1, 3)
     new = granted(strict, object="wider.png", size=10)
@@ -797,7 +798,7 @@ def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
 def test_without_overwriting_a_completion_replaces_nothing(
     cloud: RunningCloud, strict: App
 ) -> None:
-    """An object that was stored after the start of the upload is not replaced either."""
+    """This also protects an object that was stored after the start of the upload."""
     wishes = {"content_type": "image/png", "disposition": "attachment"}
     first, second = (Upload(cloud, "once.png", 10, **wishes) for _ in range(2))
     tags = [first.put(1), second.put(1)]

@@ -1,4 +1,5 @@
-"""A refusal names the variable that would allow the request, but not to strangers."""
+"""The message of a refusal names the variable that would allow the request, but strangers do not
+see the name."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ ORIGIN = {"origin": "https://stranger.example", "access-control-request-method":
 
 
 def alice() -> dict[str, str]:
-    """The login is made when it is used, because it expires and the tests may take long."""
+    """Return a new login for each use, because a login expires and the tests may take long."""
     return {"access_token": login(sub="alice")}
 
 
@@ -36,8 +37,8 @@ def answer(env: Env, request: Request) -> dict[str, Any]:
 
 @pytest.fixture(params=["anonymous", "jwt"])
 def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
-    """Both ways to log in. The tests below always send a login, but AUTH=anonymous does not read
-    it."""
+    """The variables of AUTH=jwt and of AUTH=anonymous. The tests below always send a login, but
+    AUTH=anonymous does not read it."""
     return {**jwt_env, "AUTH": request.param, "JWT_SECRET": SECRET}
 
 
@@ -49,18 +50,18 @@ def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
             {"object": "a.jpg", "method": "GET"},
             {},
             "NotAllowed",
-            "the policy of this grant does not allow oss:GetObject on the object; "
-            "bucket_read_policy or bucket_read_write_policy would (POLICY_FILE, or POLICY_CHOICES "
-            "with the wish policy)",
+            "the policy of this grant does not allow oss:GetObject on the object. "
+            "Set bucket_read_policy or bucket_read_write_policy "
+            "as POLICY_FILE, or put it into POLICY_CHOICES and send its name as policy",
         ),
         (
             "/form",
             {},
             {"POLICY_FILE": "bucket_read_policy"},
             "NotAllowed",
-            "the policy of this grant does not allow oss:PutObject on the object; "
-            "bucket_write_policy or bucket_read_write_policy would (POLICY_FILE, or POLICY_CHOICES "
-            "with the wish policy)",
+            "the policy of this grant does not allow oss:PutObject on the object. "
+            "Set bucket_write_policy or bucket_read_write_policy "
+            "as POLICY_FILE, or put it into POLICY_CHOICES and send its name as policy",
         ),
         (
             "/",
@@ -95,7 +96,7 @@ def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
             {"content_type": "image/*"},
             {"UPLOAD_CONTENT_TYPES": "image/*"},
             "InvalidParameter.ContentType",
-            "content_type: must be one exact type that begins with image/, and not SVG "
+            "content_type: must be one exact type that begins with image/ and is not SVG "
             "(UPLOAD_CONTENT_TYPES)",
         ),
         (
@@ -131,7 +132,7 @@ def either(request: pytest.FixtureRequest, jwt_env: Env) -> Env:
             {"object": "a"},
             {"UPLOAD_MAX_BYTES": "10", "ENABLED_ROUTES": "signed-url"},
             "InvalidParameter.Size",
-            "size: must be given: bytes, 0 to 10 (UPLOAD_MAX_BYTES)",
+            "size: must be given, in bytes, 0 to 10 (UPLOAD_MAX_BYTES)",
         ),
         (
             "/signed-url",
@@ -171,8 +172,8 @@ def test_a_refusal_names_the_variable_that_would_allow_it(
 
 
 def test_no_variable_is_named_that_would_not_help(env: Env) -> None:
-    """A URL expires with the function's own key at the latest, even if URL_EXPIRE_TIME_MAX is
-    longer."""
+    """A URL expires at the latest when the function's own key expires, even if URL_EXPIRE_TIME_MAX
+    is longer."""
     temporary = {
         **env,
         "ALIBABA_CLOUD_SECURITY_TOKEN": "a-token-of-the-platform",
@@ -244,7 +245,8 @@ ACTIONS = {*signed_urls.ACTIONS.values(), *multipart.ACTIONS.values(), forms.ACT
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_the_policies_that_are_named_are_those_that_allow_it(action: str) -> None:
-    """These are all bundled policies except all_policy, which is never for users."""
+    """The message names the bundled policies that allow the action, except all_policy, which is
+    never for users."""
     policies = Policies(names())
 
     def allows(name: str) -> bool:
@@ -273,5 +275,5 @@ def test_an_object_that_a_vendors_policy_does_not_open_names_both(
     request = Request("GET", "/", {**alice(), "object": "a.jpg"})
     found = answer({**jwt_env, "POLICY_FILE": vendor_file}, request)
     assert found["ErrorMessage"] == (
-        "object: the policy does not allow anything on it (POLICY_FILE or POLICY_CHOICES)"
+        "object: the policy allows nothing on this object (POLICY_FILE or POLICY_CHOICES)"
     )

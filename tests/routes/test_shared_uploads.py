@@ -1,4 +1,5 @@
-"""GET /uploads with AUTH=anonymous lists only what the default policy lets everybody list."""
+"""GET /uploads with AUTH=anonymous lists only objects that the default policy allows everybody to
+list."""
 
 from __future__ import annotations
 
@@ -96,7 +97,7 @@ def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: st
     is_listed = found["StatusCode"] == 200
     assert is_listed == bool(oss.received)
     if "details" not in query:
-        # There is a warning if the route answers, and only then.
+        # /health has a warning only if the route answers.
         assert (warnings.LISTED in health.get("Warnings", [])) == is_listed
     return "200" if is_listed else str(found["ErrorCode"])
 
@@ -107,7 +108,7 @@ def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: st
         [LIST],
         [LIST, READ],
         [{**LIST, "Condition": {"StringLike": {"oss:Prefix": "uploads/*"}}}],
-        # Wider permissions, which include this prefix.
+        # Statements that allow more than this prefix.
         [{"Effect": "Allow", "Action": "oss:List*", "Resource": "*"}],
         [{"Effect": "Allow", "NotAction": "oss:DeleteObject", "Resource": BUCKET}],
         [LIST, {"Effect": "Deny", "Action": "oss:DeleteObject", "Resource": "*"}],
@@ -128,12 +129,12 @@ def condition(operator: str, **keys: object) -> Statement:
     "statements",
     [
         [READ],
-        # A condition on another key, or on this key and other keys.
+        # A condition with another condition key than oss:Prefix, or with more keys than this one.
         [condition("IpAddress", acs_SourceIp="203.0.113.0/24")],
         [condition("StringLike", oss_Delimiter="uploads/*")],
         [condition("StringLike", oss_Prefix="uploads/*", oss_Delimiter="/")],
         [{**LIST, "Condition": {**OWN, "Bool": {"acs:SecureTransport": "true"}}}],
-        # Another prefix, or less of this one.
+        # Another prefix, or only a part of this prefix.
         [condition("StringLike", oss_Prefix="*")],
         [condition("StringLike", oss_Prefix="upl*")],
         [condition("StringLike", oss_Prefix="up*ads/*")],
@@ -174,7 +175,8 @@ def test_nothing_else_opens_it(env: Env, tmp_path: Path, statements: Sequence[St
 
 
 def test_content_types_need_the_right_to_read(env: Env, tmp_path: Path) -> None:
-    """The function's own key always may read content types, so the policy must be checked."""
+    """The function's own key may always read content types, so the function must check whether the
+    policy allows it."""
     assert asked(env, tmp_path, [LIST], details="1") == "ListingRefused"
     assert asked(env, tmp_path, [LIST, READ], details="1") == "200"
     less = {**READ, "Resource": f"{BUCKET}/uploads/a/*"}
@@ -184,7 +186,7 @@ def test_content_types_need_the_right_to_read(env: Env, tmp_path: Path) -> None:
 
 
 def test_a_policy_that_only_a_wish_chooses_opens_nothing(env: Env) -> None:
-    """This route does not accept the wish either."""
+    """/uploads does not accept the wish `policy` either."""
     chosen = {**env, "POLICY_CHOICES": "bucket_read_write_policy,all_policy"}
     with closing(App(chosen)) as app:
         for query in ({}, {"policy": "bucket_read_write_policy"}):

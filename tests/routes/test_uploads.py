@@ -1,4 +1,5 @@
-"""GET /uploads lists a caller's own objects, and never another's, with the sandbox's OSS."""
+"""GET /uploads, with the sandbox's OSS, lists a caller's own objects, and never another caller's
+objects."""
 
 from __future__ import annotations
 
@@ -83,7 +84,8 @@ def test_nobody_sees_anothers_uploads(cloud: RunningCloud) -> None:
 def test_a_caller_gets_so_many_listings_a_minute(
     cloud: RunningCloud, mocker: MockerFixture
 ) -> None:
-    """Each listing makes one request, or 21 requests, to OSS with the function's own key."""
+    """Listings are limited because each of them makes one or 21 requests to OSS with the function's
+    own key."""
     assert uploads.LISTINGS_PER_MINUTE == 60
     mocker.patch.object(uploads, "LISTINGS_PER_MINUTE", 3)
     with closing(App(cloud.env)) as app:
@@ -99,7 +101,8 @@ def test_a_caller_gets_so_many_listings_a_minute(
 def test_what_is_stored_under_a_name_that_no_new_object_may_have_is_listed(
     cloud: RunningCloud,
 ) -> None:
-    """The rules of finding A19 are for wishes. An app must always show names with care."""
+    """The rules of finding A19 are for new objects. Objects with other names may exist, so an app
+    must show names with care."""
     names = ["photo\u202egpj.exe", "a\u200bb", "%2e%2e/bob/x"]
     keys = sorted(f"uploads/carol/{name}" for name in names)
     for key in keys:
@@ -139,7 +142,7 @@ def marker(text: str) -> str:
 
 @pytest.mark.parametrize("text", ["../bob/", "uploads/bob/", "/", "\x00", "\U0010ffff", "zz", "0"])
 def test_a_tampered_marker_does_not_lead_out_of_the_prefix(cloud: RunningCloud, text: str) -> None:
-    """A changed marker can only skip some of the caller's own objects."""
+    """By changing a marker, a caller can only skip some of his own objects."""
     found = keys_of(listed(cloud, marker=marker(text)))
     assert set(found) <= {f"uploads/alice/{name}" for name in NAMES}
 
@@ -186,7 +189,7 @@ def test_a_listing_is_read_only(cloud: RunningCloud) -> None:
 
 
 def over(env: dict[str, str], move: Move) -> Response:
-    """Return the answer if OSS behaves like this."""
+    """Return the answer of GET /uploads if OSS behaves like `move`."""
     with scripted_sts(move) as server:
         oss = {"OSS_INTERNAL_ENDPOINT": server.url}
         request = Request("GET", "/uploads", {"access_token": login("alice")})
@@ -223,7 +226,8 @@ def test_an_oss_that_hangs_is_an_error_when_the_time_is_up(
 def test_the_newest_come_first_within_a_page_and_a_folders_own_object_does_not(
     mocker: MockerFixture,
 ) -> None:
-    """The client is a fake, because a test cannot choose the times that a real OSS returns."""
+    """The client for OSS is a fake, because a test cannot choose the times that a real OSS
+    returns."""
     objects = (
         Object("u/a/", 0, "E", "2026-11-24T12:00:00Z"),
         Object("u/a/1", 1, "E", "2026-11-24T10:00:00Z"),
@@ -236,7 +240,7 @@ def test_the_newest_come_first_within_a_page_and_a_folders_own_object_does_not(
     shown = answered["Uploads"]
     assert isinstance(shown, list)
     assert [entry["Key"] for entry in shown] == ["u/a/2", "u/a/1"]
-    # OSS continues after the last key, which may not be the last key shown.
+    # OSS continues after the last key in its own order. This may not be the key that is shown last.
     assert answered["Marker"] == marker("2")
     client.head.assert_not_called()
 

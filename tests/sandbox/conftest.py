@@ -1,4 +1,5 @@
-"""Gives each test its own running OSS. One server runs all of them."""
+"""Gives each test its own running OSS. All tests share one HTTP server, which serves the OSS of the
+current test."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ def oss_server() -> Iterator[Server]:
 
 @pytest.fixture
 def takes_v1(request: pytest.FixtureRequest) -> bool:
-    """Whether OSS accepts V1. It does in tests that are marked `signature_v1`."""
+    """Whether OSS accepts V1. It accepts V1 only in tests that are marked `signature_v1`."""
     return request.node.get_closest_marker("signature_v1") is not None
 
 

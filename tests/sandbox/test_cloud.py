@@ -101,7 +101,7 @@ def test_first_runs_at_once_agree_on_the_callback_key(tmp_path: Path) -> None:
 )
 def test_damaged_secrets_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "secrets.json").write_text(text)
-    with pytest.raises(cloud.Damaged, match=r"secrets.json is damaged; make clean"):
+    with pytest.raises(cloud.Damaged, match=r"secrets.json is damaged; `make clean`"):
         cloud.load_secrets(tmp_path)
 
 

@@ -111,8 +111,8 @@ def test_any_id_gets_a_login_that_the_function_takes_for_it(ask: Ask, user_id: s
 
 @given(st.text(st.characters(), min_size=1, max_size=50))
 def test_no_id_is_changed_on_its_way(user_id: str) -> None:
-    """A lone surrogate, which a command line can hold, stays unchanged. So does a letter that
-    Unicode can write in two ways."""
+    """A lone surrogate, which a command line can hold, stays unchanged. A letter that Unicode can
+    write in two ways stays unchanged too."""
     settings = jwt_settings(environment())
     assert user_of(demo_login.make_login(user_id, settings, SECRET)) == user_id
 

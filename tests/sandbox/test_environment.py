@@ -1,5 +1,6 @@
-"""The function's environment on a laptop. It is complete by itself, given values override it, and
-no real key, name or address comes from the shell (finding A1)."""
+"""The function's environment on a laptop. The environment is complete without the shell's
+variables, and values on the command line override it. No real key, name or address comes from the
+shell (finding A1)."""
 
 from __future__ import annotations
 
@@ -183,7 +184,7 @@ def test_a_real_key_or_endpoint_is_refused_even_where_it_is_given(name: str, val
         made(name, **{name: value})
     message = caught.value.message
     assert message.startswith(f"{name}: ")
-    assert message.endswith("; CLOUD=1 uses yours")
+    assert message.endswith(". With CLOUD=1 your value is used")
     assert value not in message
 
 
@@ -196,7 +197,8 @@ def test_an_empty_variable_is_not_given(name: str) -> None:
 
 
 def test_every_variable_of_the_function_has_a_rule() -> None:
-    """A new variable needs a rule. Otherwise its real value could come from the environment."""
+    """A new variable needs a rule. Without a rule, its real value could come from the
+    environment."""
     assert RULES.keys() == {*(variable.name for variable in VARIABLES), "FC_REGION"}
     assert RULES.keys() > set(CREDENTIALS)
 
@@ -209,7 +211,7 @@ def test_no_secret_is_taken_from_the_environment() -> None:
 
 def test_the_documented_rule_is_the_one_that_holds() -> None:
     page = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
-    table = page.partition("| variable | in the environment |")[2].partition("| all others |")[0]
+    table = page.partition("| variable | in the environment |")[2].partition("| all other ")[0]
     ignored_rows: dict[str, str] = {}
     for line in table.splitlines()[2:]:
         _, names, environment, command_line, _ = line.split("|")
@@ -234,7 +236,8 @@ def test_where_the_public_endpoint_is_closed_clients_and_function_have_one_each(
 
 
 def test_an_endpoint_that_is_given_wins_over_the_buckets_own_domain() -> None:
-    """So a person can see the errors that clients of the closed endpoint get."""
+    """With this OSS_ENDPOINT, a person can see the errors that clients of the closed endpoint
+    get."""
     env = {"OSS_ENDPOINT": "http://127.0.0.1:7081"}
     made = sandbox_environment(env, env, key=KEY, oss_port=7081, sts_port=7082, internal_port=7083)
     assert made["OSS_ENDPOINT"] == "http://127.0.0.1:7081"
@@ -300,7 +303,7 @@ def test_misspelt_names_are_found_and_others_left_alone() -> None:
 
 
 def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
-    """Nobody knows what such tokens allow."""
+    """Nobody knows what tokens of another STS allow."""
     env = made("STS_ENDPOINT", AUTH="anonymous", STS_ENDPOINT="http://127.0.0.1:9")
     assert "ALLOWED_ORIGINS" not in env
     assert SECRET not in env.values()
@@ -339,7 +342,8 @@ def test_the_cloud_gets_no_endpoint_of_the_sandbox() -> None:
 def test_what_somebody_else_believes_is_made_for_no_page_and_no_demo_login(
     name: str, value: str
 ) -> None:
-    """Otherwise every page could sign in as any user and get a seal that production trusts (A1)."""
+    """If pages and demo logins were allowed, every page could sign in as any user and get a seal
+    that production trusts (A1)."""
     env = made(name, **{name: value})
     assert "ALLOWED_ORIGINS" not in env
     assert "JWT_SECRET" not in env

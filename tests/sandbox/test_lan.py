@@ -1,6 +1,6 @@
 """With LAN=1 a phone reaches some routes, and nobody in the network reaches the other routes.
 
-A machine may have no private address. So these tests check the address separately, and run the
+A machine may have no private address, so these tests check the address separately. They run the
 servers at a second loopback address instead of a private address."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from token_service.settings.reading import read_settings
 from token_service.settings.values import Endpoint
 
 ADDRESS = "127.0.0.2"
-# Runs a sandbox that takes this address for a private address.
+# Runs a sandbox that treats ADDRESS as a private address.
 SEAM = (
     "import ipaddress, sys; from sandbox import __main__, lan; "
     f"lan.NETWORKS = (ipaddress.ip_network('{ADDRESS}/32'),); sys.exit(__main__.main())"
@@ -109,7 +109,8 @@ def test_an_address_of_this_machine_is_taken(own: str) -> None:
 
 
 class Route(socket.socket):
-    """Simulates a default route by `address`. If `address` is "", there is no default route."""
+    """Simulates a default route through `address`. If `address` is "", there is no default
+    route."""
 
     address = ""
 
@@ -188,7 +189,7 @@ def test_real_tokens_are_for_this_machine_only(own: str) -> None:
 
 
 def test_where_uploads_need_a_name_that_no_phone_finds_it_is_refused(own: str) -> None:
-    with pytest.raises(Misconfiguration, match=r"^LAN: PUBLIC_ENDPOINT=closed .*files\.localhost"):
+    with pytest.raises(Misconfiguration, match=r"^LAN: .*ENDPOINT=closed.*files\.localhost"):
         read(own, PUBLIC_ENDPOINT="closed")
 
 
@@ -232,7 +233,7 @@ def test_host_is_refused_with_what_is_meant(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "files.localhost", "10.0.2.2"])
 def test_an_endpoint_where_oss_listens_is_taken(host: str) -> None:
     lan.check_endpoint(Endpoint("http", host, 7081), "", PORTS)
-    with pytest.raises(Misconfiguration, match=f"accepts only http: http://{host}:7081"):
+    with pytest.raises(Misconfiguration, match=f"accepts only http, so use http://{host}:7081"):
         lan.check_endpoint(Endpoint("https", host, 7081), "", PORTS)
     for port in (80, 7080, 7082, 7083):
         with pytest.raises(Misconfiguration, match=r"^OSS_ENDPOINT: .* does not listen on "):
@@ -296,7 +297,7 @@ def test_a_phone_signs_in_and_uploads_by_the_address(sandbox: Sandbox) -> None:
     headers = {"x-oss-callback": scope["Callback"], "x-oss-callback-var": scope["CallbackVar"]}
     stored = token.oss2("v4").put_object(f"{token.prefix}a", b"Hello", headers)
     assert json.loads(stored.resp.read())["Object"] == "uploads/alice/a"
-    # On this machine everything is as before.
+    # At 127.0.0.1 the sandbox answers as it does without LAN.
     assert sandbox.ask(f"/?access_token={login(sandbox)}")[1]["Scope"]["Prefix"] == token.prefix
     assert ask(sandbox, "/sandbox/callback_pub_key.pem", "127.0.0.1").status_code == 200
 
@@ -327,14 +328,15 @@ def test_no_stranger_pushes_out_what_is_noted_of_the_page_here(
     url = f"http://{ADDRESS}:{sandbox.port + offset}/"
     for number in range(MAX_SESSIONS):
         requests.get(url, headers={SESSION_HEADER: f"f{number:031x}"}, timeout=10)
-    # OSS_ENDPOINT is that address, so the page's own requests are also sent there.
+    # OSS_ENDPOINT is at ADDRESS, so the page's own requests to OSS are sent there.
     requests.get(oss, headers={SESSION_HEADER: ours}, timeout=10)
     notes = requests.get(f"{here}{PATH}?session={ours}", timeout=10).json()["Requests"]
     assert [note["Server"] for note in notes] == ["function", "OSS"]
 
 
 def test_the_network_fills_no_memory_with_bodies(sandbox: Sandbox) -> None:
-    """The gateway would read bodies of 32 MB into memory before it knows the sender."""
+    """Without LAN's limit, the gateway would read bodies of 32 MB into memory before it knows the
+    sender."""
     url = f"http://{ADDRESS}:{sandbox.port}/multipart"
     sizes = [lan.MAX_BODY_BYTES, lan.MAX_BODY_BYTES + 1]
     bodies: list[bytes | Iterator[bytes]] = [bytes(size) for size in sizes]
@@ -369,7 +371,8 @@ def raw(port: int, head: str) -> str:
 
 @pytest.mark.parametrize("offset", [0, 1], ids=["gateway", "OSS"])
 def test_it_answers_by_its_own_address_only(sandbox: Sandbox, offset: int) -> None:
-    """Otherwise a stranger's page with a name for this address would share the sandbox's origin."""
+    """If other names were answered, a stranger's page with a name for this address would share the
+    sandbox's origin."""
     port = sandbox.port + offset
     good = f"{ADDRESS}:{port}"
     path = "/health" if offset == 0 else "/sandbox-bucket/uploads/a"
@@ -412,8 +415,8 @@ def test_it_answers_by_its_own_address_only(sandbox: Sandbox, offset: int) -> No
 
 
 def test_no_header_says_who_asks() -> None:
-    """uvicorn would trust X-Forwarded-For from loopback, and with FORWARDED_ALLOW_IPS=* from
-    everybody."""
+    """By default uvicorn trusts X-Forwarded-For from loopback. With FORWARDED_ALLOW_IPS=* it trusts
+    this header from everybody."""
 
     async def peer(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse(scope["client"][0])(scope, receive, send)
@@ -459,7 +462,7 @@ def test_a_token_leads_where_a_phone_finds_it(tmp_path: Path) -> None:
 
 def test_who_can_reach_it_is_said_and_no_code_is_drawn_into_a_file(sandbox: Sandbox) -> None:
     assert f"On a phone in the same network: http://{ADDRESS}:{sandbox.port}/app/" in sandbox.stdout
-    assert "Everybody in this network can reach it, and sign in there as anybody." in sandbox.stdout
+    assert "Everybody in this network can reach it, and sign in as any user." in sandbox.stdout
     assert not re.search("[█▀▄\x1b]", sandbox.stdout)
 
 
@@ -485,7 +488,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, stream: Terminal, columns: int, **env
         }
     )
     said = lan.lines("192.168.100.200", PORTS, settings, stream)
-    assert said[1] == "Everybody in this network can reach it, and all share one folder."
+    assert said[1] == "Everybody in this network can reach it, and everybody shares one folder."
     assert said[-1] == ""
     return said[3:-1]
 

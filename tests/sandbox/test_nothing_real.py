@@ -86,7 +86,7 @@ def sandbox(
 
 
 def access(sandbox: Sandbox) -> str:
-    """The part that a page adds to a query: "", or a login, which it can get for any user."""
+    """The part that a page adds to a query: "" or a login. A page can get a login for any user."""
     if "AUTH=anonymous" in sandbox.stdout:
         return ""
     asked = requests.get(f"{sandbox.token_url}sandbox/login?user=ceo", headers=ORIGIN, timeout=10)
@@ -100,8 +100,8 @@ def check_nothing_real(text: str) -> None:
 
 
 def signature(url: str, method: str, headers: dict[str, str], bucket: str, secret: str) -> str:
-    """The signature that the owner of `secret` would make for this URL in `bucket`, at the same
-    second."""
+    """The signature that the owner of `secret` would make for this URL in `bucket`, at the time in
+    the URL."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     query.pop("x-oss-signature")
@@ -131,7 +131,7 @@ def test_no_signature_is_one_of_the_real_key(sandbox: Sandbox, wish: str) -> Non
             theirs = signature(url.replace(key_id, signer), method, headers, bucket, real_secret)
             assert theirs != found["x-oss-signature"]
     if "x-oss-security-token" not in found:
-        # The same computation with the sandbox's own key gives the signature.
+        # signature() gives the signature that was found if it gets the sandbox's own key.
         own = load_secrets(sandbox.folder)
         assert key_id == own.access_key_id
         ours = signature(url, method, headers, "sandbox-bucket", own.access_key_secret)
@@ -208,8 +208,8 @@ def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
 
 
 def test_logins_of_an_app_are_verified_with_a_key_on_the_command_line(tmp_path: Path) -> None:
-    """No other logins are accepted. The environment's secret is ignored, and the demo sign-in is
-    off."""
+    """Only logins that are signed with the given key are accepted. The environment's secret is
+    ignored, and the demo sign-in is off."""
     own = "own-secret-of-more-than-32-bytes!"
     arguments = ("AUTH=jwt", f"JWT_SECRET={own}")
     with running_by_make(tmp_path / "state", 0, *arguments, **SHELL) as sandbox:
@@ -251,7 +251,7 @@ def test_a_real_key_or_endpoint_is_refused_at_the_start(tmp_path: Path, name: st
         assert done.returncode != 0
         line = done.stderr.splitlines()[0]
         assert line.startswith(f"make {command}: {name}: ")
-        assert line.endswith("; CLOUD=1 uses yours")
+        assert line.endswith(". With CLOUD=1 your value is used")
         check_nothing_real(done.stdout + done.stderr)
 
 
@@ -373,7 +373,7 @@ def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) ->
         done = javascript.run("browser_theft.mjs", {"url": sandbox.token_url.rstrip("/") + OBJECT})
     check_nothing_real(json.dumps(done))
     own = load_secrets(sandbox.folder).access_key_id
-    # The answers that a page may read.
+    # Pages at these two hosts can read the answers.
     for name in ("127.0.0.1", "localhost"):
         assert own in done["pages"][name]["get"]
     assert own not in json.dumps(done["pages"]["evil.example"])
@@ -381,7 +381,8 @@ def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_in_chromium_no_page_reads_a_real_token(in_cloud: Sandbox, real_sts: ScriptedSts) -> None:
-    """This includes a page that knows the URL, and a page whose name resolves to this machine."""
+    """The test includes a page that knows the URL, and a page whose name resolves to this
+    machine."""
     need("a stranger's page in Chromium", browser=True)
     done = javascript.run("browser_theft.mjs", {"url": in_cloud.token_url})
     # A browser in which a person opens the URL is not a page, but it shows no token either.

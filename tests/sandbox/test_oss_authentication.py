@@ -131,7 +131,7 @@ def signed(
     region: str = REGION,
     product: str = "oss",
 ) -> Sent:
-    """Sign as oss2 does. `additional` names a further header that V4 must sign."""
+    """Sign as oss2 does. `additional` is the name of one more header that V4 must sign."""
     auth = signer(mode, who or root(oss))
     more = () if additional is None else (additional,)
     path = f"/{bucket}/{quote(key)}"
@@ -308,8 +308,8 @@ def test_the_refusal_of_v1_names_the_line_of_each_client(oss: Oss) -> None:
         "(2.18.4 or newer)\n"
         "ossutil 1: --sign-version v4 --region cn-hangzhou (1.7.12 or newer)\n"
         'Go SDK 1: oss.AuthVersion(oss.AuthV4), oss.Region("cn-hangzhou") (3.0.2 or newer)\n'
-        "Others: see the vendor's guide from V1 to V4. To simulate an old bucket, which takes V1: "
-        "make run SIGNATURE_V1=1. (This answer is the sandbox's own.)"
+        "Others: see the vendor's guide from V1 to V4. To simulate an old bucket, which accepts "
+        "V1, start `make run SIGNATURE_V1=1`. (This answer is the sandbox's own.)"
     )
 
 
@@ -369,8 +369,8 @@ def test_v4_fields_do_not_make_a_v1_header_good(oss: Oss) -> None:
 
 
 def test_a_second_authorization_header_is_no_way_around(oss: Oss) -> None:
-    """A valid V1 header is sent beside a V4 header with an unknown key. Two headers count as one
-    header with a comma."""
+    """A valid V1 header is sent beside a V4 header with an unknown key. Two Authorization headers
+    count as one header, with a comma between the values."""
     request = signed(oss, "V4 header", who=unknown_key(oss))
     v1 = signed(oss, "V1 header").headers["authorization"]
     v4 = request.headers["authorization"]
@@ -471,7 +471,8 @@ def go_sdk(oss: Oss, date: str, day: str, method: str = "GET") -> Sent:
 
 
 def test_v4_takes_the_plain_date_of_the_go_sdk_and_of_ossutil_1(oss: Oss) -> None:
-    """TestVerifyObjectStrictAuthV4 of aliyun-oss-go-sdk does this against the real OSS."""
+    """TestVerifyObjectStrictAuthV4 of aliyun-oss-go-sdk sends requests with a Date in HTTP's form
+    to the real OSS."""
     now = time.time()
     day = time.strftime("%Y%m%d", time.gmtime(now))
     request = go_sdk(oss, formatdate(now, usegmt=True), day)
@@ -800,7 +801,8 @@ def test_refuses_a_header_that_was_added_after_signing(
 @every_mode
 @pytest.mark.parametrize("blank", ["\xa0", "\x85"])
 def test_only_blanks_of_ascii_are_around_a_value(oss: Oss, mode: str, blank: str) -> None:
-    """A type that is stored with another kind of blank is invalid, so a browser would guess."""
+    """A Content-Type with another kind of blank is invalid. If it were stored, a browser would
+    guess the type."""
     request = signed(oss, mode, "PUT", "new", headers={"content-type": "image/png"})
     altered = {**request.headers, "content-type": f"image/png{blank}"}
     assert refusal(replace(request, headers=altered).to(oss)) == mismatch(mode)

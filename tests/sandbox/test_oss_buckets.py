@@ -87,7 +87,8 @@ def test_buckets_are_listed_by_prefix_and_in_pages(oss: Oss) -> None:
 
 
 def test_a_page_of_buckets_says_what_it_was_asked(oss: Oss) -> None:
-    """ListAllMyBucketsResult has these elements. It is shorter if all buckets are listed."""
+    """ListAllMyBucketsResult repeats prefix, marker and limit of the request. These elements are
+    left out if all buckets are listed."""
     oss.storage.create_bucket("mine-a")
     asked = v2.ListBucketsRequest(prefix="m", marker="a", max_keys=1)
     page = oss.oss_v2().list_buckets(asked)
@@ -315,7 +316,8 @@ def test_a_preflight_is_answered_by_the_rules(oss: Oss) -> None:
 
 
 def test_an_apps_web_view_is_an_origin_like_any_other(oss: Oss) -> None:
-    """Finding F3. It is not verified on the real OSS (assumption 88)."""
+    """Finding F3. It is not verified on the real OSS that a rule may name such an origin
+    (assumption 88)."""
     origin = "capacitor://localhost"
     oss.oss2().put_bucket_cors(BucketCors([rule(), rule(origin)]))
     _, headers, _ = oss.raw("OPTIONS", f"/{BUCKET}/uploads/a", {**PREFLIGHT, "Origin": origin})
@@ -326,8 +328,8 @@ def test_an_apps_web_view_is_an_origin_like_any_other(oss: Oss) -> None:
 
 
 def test_a_compressed_answer_differs_by_its_origin_too(oss: Oss) -> None:
-    """Otherwise a browser's cache could give one page's answer, or a compressed answer, to
-    another page."""
+    """Without both names in Vary, a browser's cache could give one page's answer, or a compressed
+    answer, to another page."""
     bucket = oss.oss2(version="v4")
     bucket.put_bucket_cors(BucketCors([rule(methods="GET")]))
     public = {"Content-Type": "text/plain", "x-oss-object-acl": "public-read"}

@@ -639,7 +639,7 @@ def test_the_answer_is_passed_on_as_it_is(oss: Oss) -> None:
         (png(kind="BMP"), ("3", "2", "bmp")),
         (png(kind="TIFF"), ("3", "2", "tiff")),
         (png(kind="WEBP"), ("3", "2", "webp")),
-        # OSS does not take these for pictures.
+        # For OSS the following files are not pictures.
         (png(kind="ICO"), ("", "", "")),
         (b"", ("", "", "")),
         (b"no picture", ("", "", "")),
@@ -803,8 +803,8 @@ def test_the_whole_sandbox_signs_with_the_key_that_it_serves(tmp_path: Path) -> 
 def test_from_the_network_only_the_functions_own_url_is_called(
     tmp_path: Path, app: AppServer
 ) -> None:
-    """Otherwise a stranger could send requests to every server on this machine, and read the
-    answers."""
+    """If other URLs were called, a stranger could send requests to every server on this machine,
+    and read the answers."""
     with running_oss(tmp_path, callback_urls=frozenset([app.url])) as oss:
         assert oss.oss2().put_object("mine", b"x", headers=headers_for(app.url)).status == 200
         for url in (

@@ -19,7 +19,7 @@ from signed_requests import Answer, send
 
 CNAME = "files.localhost"
 NAMESAKE = "files"
-"""The name that the domain begins with, as the name of a bucket."""
+"""A bucket. CNAME begins with the same name."""
 PARTS = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part>"
 PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
 

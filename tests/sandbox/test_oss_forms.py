@@ -288,7 +288,8 @@ def test_a_key_that_nobody_holds_is_refused(oss: Oss) -> None:
 
 
 def test_the_v4_signature_is_the_one_of_the_sandbox(oss: Oss) -> None:
-    """Two implementations are compared. One of them is in the support code of the tests."""
+    """Two implementations of V4 are compared: the sandbox's, and one in the support code of the
+    tests."""
     form = v4_form(oss.root, [UNDER_USER], KEY)
     scope = V4Scope(form["x-oss-date"][:8], REGION)
     made = v4_signature(form["policy"], oss.root.access_key_secret, scope)
@@ -560,7 +561,7 @@ def test_a_signature_after_the_file_is_none(oss: Oss) -> None:
 def test_a_form_that_is_none_is_refused(
     oss: Oss, parts: list[tuple[str, bytes]], wanted: str
 ) -> None:
-    # Everybody may write to the bucket, so the form needs no signature and is refused for itself.
+    # Everybody may write to the bucket, so the missing signature is not the reason for the refusal.
     oss.storage.set_bucket_acl(BUCKET, "public-read-write")
     status, _, body = oss.raw("POST", f"/{BUCKET}/", {"Content-Type": TYPE}, multipart(parts))
     assert code(body) == wanted
@@ -765,7 +766,8 @@ def test_bytes_come_through_as_they_are(oss: Oss, size: int) -> None:
 
 
 def test_a_large_form_takes_little_memory(tmp_path: Path) -> None:
-    """A form of 64 MiB goes through the whole application. The peak of the process is measured."""
+    """A form of 64 MiB goes through the whole application. The peak memory of the process is
+    measured."""
     script = Path(__file__).parents[1] / "support" / "large_form.py"
     root = Path(__file__).parents[2]
     paths = [str(root), str(root / "tests/support"), str(root / "functions/sts_token")]

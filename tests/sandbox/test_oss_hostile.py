@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Service:
-    """An OSS in this process. It is called directly, without a socket."""
+    """An OSS in this process. The tests call it directly, without a socket."""
 
     app: ASGIApp
     storage: Storage
@@ -212,7 +212,7 @@ def check_answer(method: str, answer: Answer) -> None:
         assert answer.code
 
 
-# A server accepts only values without NUL, and with white space only inside.
+# Header values that a server accepts: without NUL, and without white space at the ends.
 VALUES = st.binary(max_size=60).map(lambda raw: re.sub(rb"[\x00\s]", b" ", raw).strip(b" "))
 DATES = st.sampled_from(
     [
@@ -239,7 +239,7 @@ METHODS = st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "P
 NAMES = st.from_regex(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,12}", fullmatch=True).filter(
     lambda name: name not in (b"content-length", b"transfer-encoding")
 )
-# The headers that OSS reads. Their values are random, or similar to valid values.
+# The headers that OSS reads, with values that are random or similar to valid values.
 READ = {
     b"access-control-request-headers": VALUES,
     b"access-control-request-method": METHODS.map(str.encode),

@@ -60,7 +60,7 @@ def test_reads_text_with_its_padding_or_without() -> None:
         (step,) = parse(f"image/watermark,text_{value}").steps
         assert isinstance(step, Watermark)
         assert step.text == "a"
-    # "-" and "_" stand for "+" and "/", and "_" separates only once.
+    # "-" and "_" stand for base64's "+" and "/". Only the first "_" separates name and value.
     (step,) = parse(f"image/watermark,text_{text('???>>>')}").steps
     assert isinstance(step, Watermark)
     assert step.text == "???>>>"
@@ -201,7 +201,8 @@ def test_refuses_too_many_actions_and_too_long_a_value() -> None:
 
 
 def pairs(**values: st.SearchStrategy[object]) -> st.SearchStrategy[str]:
-    """Some of these parameters, in any order."""
+    """Some parameters of an action, in any order. `values` gives the name and the values of
+    each."""
     each = [st.builds("{}_{}".format, st.just(name), value) for name, value in values.items()]
     return st.lists(st.one_of(each), max_size=5).map(",".join)
 

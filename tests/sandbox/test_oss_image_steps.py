@@ -118,7 +118,8 @@ def test_pad_covers_what_lies_outside_and_leaves_transparency_inside() -> None:
     ["m_fixed,w_5000,h_5000,limit_0", "w_16384,h_16384,limit_0", "p_1000", "m_mfit,w_9000,limit_0"],
 )
 def test_refuses_to_make_an_image_beyond_the_limit(arguments: str) -> None:
-    # p_1000 would make 200 million pixels from 1000 x 2000. A small file must not become so large.
+    # p_1000 would make 200 million pixels from 1000 x 2000. A small file must not become an image
+    # of this size.
     source = encoded(Image.new("1", (1000, 2000)))
     with pytest.raises(OssError) as error:
         made(source, f"resize,{arguments}")

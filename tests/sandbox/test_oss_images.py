@@ -81,7 +81,7 @@ def test_oss2_gets_a_thumbnail(
     assert (got.status, got.content_type) == (200, "image/png")
     assert got.content_length == len(body)
     assert got.server_crc is None
-    # This call compares CRCs. The CRC of the stored object would make it fail.
+    # This call compares CRCs. It would fail if the answer had the CRC of the stored object.
     bucket.get_object_to_file(KEY, str(tmp_path / "small"), process="image/resize,w_100")
     assert opened((tmp_path / "small").read_bytes()).size == (100, 50)
 
@@ -157,7 +157,7 @@ def test_processing_needs_the_right_to_read(oss: Oss, photo: SessionCredentials)
 
 
 def test_nothing_is_read_or_processed_for_who_may_not(oss: Oss) -> None:
-    # A client that may read gets another error for each of these.
+    # A client that may read the objects gets another error for each of these requests.
     oss.oss2().put_object("mine/text", b"no image")
     oss.oss2().put_object("mine/bomb", png_of_zeros(20_000, 10_000))
     for key, value in (

@@ -182,7 +182,7 @@ def test_a_header_without_effect_is_refused_and_nothing_is_written(
 
 
 def test_no_multipart_upload_begins_with_what_its_object_would_lack(bucket: oss2.Bucket) -> None:
-    """test_multipart.py of ali-oss and test_object.py of oss2 begin uploads with these."""
+    """test_multipart.py of ali-oss and test_object.py of oss2 begin uploads with these headers."""
     for headers in ({"x-oss-storage-class": "IA"}, {"x-oss-server-side-encryption": "KMS"}):
         with pytest.raises(oss2.exceptions.OssError) as caught:
             bucket.init_multipart_upload("new", headers)
@@ -196,7 +196,7 @@ def test_what_is_standard_is_taken(bucket: oss2.Bucket) -> None:
 
 
 def test_an_uploads_headers_may_come_again_as_it_completes(bucket: oss2.Bucket) -> None:
-    """ali-oss 6.23.0 sends its headers with every step (lib/common/multipart.js)."""
+    """ali-oss 6.23.0 sends the headers of an upload with every step (lib/common/multipart.js)."""
     headers = {
         "x-oss-meta-a": "1",
         "x-oss-storage-class": "Standard",
@@ -224,8 +224,8 @@ def test_a_condition_on_what_is_written_is_refused_and_the_old_stays(
     """Sources: EC 0017-00000245 in the vendor's error pages, TestPutObjectNegative of
     aliyun-oss-go-sdk.
 
-    For PutObject the refusal is documented. That other writes are refused as well is not verified
-    on the real OSS.
+    For PutObject the refusal is documented. It is not verified on the real OSS that other writes
+    are refused as well.
     """
     refused = (*NOT_IMPLEMENTED, "0017-00000245")
     headers = {name: value}
@@ -275,7 +275,7 @@ def test_the_refusal_of_a_save_as_names_it(bucket: oss2.Bucket) -> None:
 def test_an_append_does_not_pass_over_forbid_overwrite(
     oss: Oss, bucket: oss2.Bucket, value: str
 ) -> None:
-    """The header is documented only for other uploads."""
+    """The header x-oss-forbid-overwrite is documented only for uploads other than AppendObject."""
     header, params = {"x-oss-forbid-overwrite": value}, {"append": "", "position": "0"}
     assert send(oss, "POST", f"/{BUCKET}/new", params, header, b"x")[:2] == NOT_IMPLEMENTED
     assert oss.storage.find(BUCKET, "new") is None

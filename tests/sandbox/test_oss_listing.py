@@ -174,8 +174,8 @@ CONTROLS = "ctl" + "".join(chr(code) for code in range(1, 32) if code != 13) + "
 def test_a_key_with_control_characters_is_listed_and_deleted(oss: Oss, reference: bool) -> None:
     """test_chinese::test_batch_delete_objects of oss2 writes the characters raw.
 
-    TestDeleteObjectsNormal of aliyun-oss-go-sdk writes references. XML 1.0 does not allow these
-    either.
+    TestDeleteObjectsNormal of aliyun-oss-go-sdk writes references. XML 1.0 allows neither of the
+    two forms.
     """
     bucket = oss.oss2(version="v4")
     bucket.put_object(CONTROLS, b"x")

@@ -312,7 +312,8 @@ def test_refuses_a_part_number_out_of_range(bucket: oss2.Bucket, number: int) ->
 
 
 def test_an_upload_belongs_to_its_key(bucket: oss2.Bucket) -> None:
-    # Otherwise a token for one folder could end, fill or read uploads of another folder.
+    # If the key were not checked, a token for one folder could end, fill or read uploads of another
+    # folder.
     upload_id, done = begun(bucket, b"x", key="theirs/a")
     attacks: list[Callable[[], object]] = [
         lambda: bucket.upload_part("mine/a", upload_id, 1, b"y"),

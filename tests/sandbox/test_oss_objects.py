@@ -1,4 +1,5 @@
-"""Operations on objects with oss2, in both signature versions. The sandbox must answer as OSS."""
+"""Operations on objects with oss2, in both signature versions. The sandbox must answer as OSS
+does."""
 
 from __future__ import annotations
 
@@ -444,7 +445,8 @@ def test_takes_a_chunked_upload(bucket: oss2.Bucket) -> None:
 
 @pytest.mark.parametrize(("length", "status"), [("5", 200), ("4", 400), ("6", 400)])
 def test_a_length_beside_chunks_must_be_theirs(oss: Oss, length: str, status: int) -> None:
-    """ali-oss sends both for a stream (object.test.js, "should add object with readstream")."""
+    """ali-oss sends Transfer-Encoding and Content-Length for a stream (object.test.js, "should add
+    object with readstream")."""
     oss.storage.set_bucket_acl(BUCKET, "public-read-write")
     headers = {"Transfer-Encoding": "chunked", "Content-Length": length}
     body = b"5\r\nhello\r\n0\r\n\r\n"

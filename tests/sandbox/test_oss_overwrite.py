@@ -91,7 +91,7 @@ def test_rules_are_kept_told_and_deleted(oss: Oss) -> None:
     assert (second.prefix, second.suffix, second.principals) == (None, ".txt", None)
     # A rule without an ID gets one (vendor documentation).
     assert len(second.id) == 36
-    # The request replaces all rules: a rule that is not sent again is removed.
+    # The request replaces all rules, so a rule that is not sent again is removed.
     set_rules(oss, rule())
     (only,) = sdk.get_bucket_overwrite_config(asked).overwrite_configuration.rules
     assert only.prefix == "uploads/"

@@ -141,7 +141,7 @@ def test_parts_from_before_become_no_object_that_is_too_large(limited: Oss) -> N
     chosen = [PartInfo(part.number, part.etag) for part in parts]
     with refused(400, "EntityTooLarge", "With LAN"):
         limited.oss2().complete_multipart_upload("old", upload.id, chosen)
-    # No part is lost, so fewer parts can still be completed.
+    # No part is lost, so the upload can still be completed with fewer parts.
     assert limited.storage.find(BUCKET, "old") is None
     limited.oss2().complete_multipart_upload("old", upload.id, chosen[:3])
     assert limited.storage.get(BUCKET, "old").size == FILE
@@ -169,7 +169,7 @@ def until_full(call: Callable[[int], object]) -> int:
 
 
 def fill(oss: Oss, size: int = FILE) -> int:
-    """Store files until there is no room for such a file, and return how many."""
+    """Store files of `size` bytes until there is no more room. Returns how many are stored."""
     return until_full(lambda n: oss.oss2().put_object(f"fill/{size}/{n}", bytes(size)))
 
 
@@ -209,7 +209,7 @@ def test_what_is_deleted_makes_room(limited: Oss) -> None:
 
 
 def test_what_is_refused_takes_no_room(limited: Oss) -> None:
-    """Otherwise a stranger could fill the storage with uploads that fail."""
+    """If they took room, a stranger could fill the storage with uploads that fail."""
     for _ in range(3 * LIMITS.total_bytes // FILE):
         with pytest.raises(oss2.exceptions.InvalidDigest):
             limited.oss2().put_object("a", bytes(FILE), {"Content-MD5": "wrong"})

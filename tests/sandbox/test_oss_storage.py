@@ -1,4 +1,5 @@
-"""Storage on disk: a kill cannot tear a write, no files are left behind, and memory stays small."""
+"""Storage on disk: a kill never leaves half of an object, no unused files are left, and memory
+stays small."""
 
 from __future__ import annotations
 

@@ -93,8 +93,8 @@ def sooner(file: Path, seconds: int) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process is running. A zombie is not: it has ended, but its parent has not collected
-    it yet."""
+    """Whether a process is running. A zombie has ended, but its parent has not collected it yet, so
+    it is not running."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         stat = Path(f"/proc/{pid}/stat").read_text()
         return stat.rpartition(")")[2].split()[0] != "Z"
@@ -213,7 +213,11 @@ exit 1
         ),
         ("npm", "#!/bin/sh\nexit 1\n", "npm ci failed"),
         ("node", BROKEN, 'node web/build.mjs failed: [31mX [ERROR] Could not resolve "uppy"'),
-        ("node", "#!/bin/sh\necho v18.1.0\n", "it needs Node.js 20 or newer; this is v18.1.0"),
+        (
+            "node",
+            "#!/bin/sh\necho v18.1.0\n",
+            "the build needs Node.js 20 or newer, but this is v18.1.0",
+        ),
     ],
 )
 def test_a_failed_build_says_why_and_what_shows_it_and_the_small_page_stays(
@@ -224,7 +228,7 @@ def test_a_failed_build_says_why_and_what_shows_it_and_the_small_page_stays(
         wait_for(lambda: len(said(caplog)) == 2)
     line = said(caplog)[1]
     start = "the page is not built, so /app/ still shows a small page"
-    assert line == f"{start}: {reason}; to see why: make web"
+    assert line == f"{start}: {reason}. Run `make web` to see why"
     assert not checkout.built().exists()
 
 
@@ -267,7 +271,7 @@ def test_a_build_ends_with_the_block_and_with_all_that_it_started(
 
 @pytest.fixture
 def copy(checkout: Checkout) -> Checkout:
-    """The same checkout with its own copy of the sandbox."""
+    """The checkout of the fixture `checkout`, with its own copy of the sandbox."""
     for folder in ("sandbox", "functions", "ops", "policies", "web/small"):
         if (ROOT / folder).exists():
             ignore = shutil.ignore_patterns("__pycache__")

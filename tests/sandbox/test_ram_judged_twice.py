@@ -42,9 +42,9 @@ ACTION_PATTERNS = st.sampled_from(
         "Oss:Put?bject*",
     ]
 )
-# There are few letters, so that many texts almost match. They include "/", which "*" crosses, and
-# ":", which separates fields. They include upper and lower case, wildcards as plain letters, a line
-# end, and letters with a meaning in regular expressions.
+# There are few letters, so that many texts almost match. They include "/", which "*" also matches,
+# and ":", which separates fields. They include upper and lower case, wildcards as plain letters, a
+# line end, and letters with a meaning in regular expressions.
 LETTERS = "ab/:A*?\n.[é"
 RESOURCE_PATTERNS = st.one_of(
     st.builds("acs:oss:*:*:b/{}".format, st.text(LETTERS, max_size=4)),
@@ -105,12 +105,12 @@ FITTING = {
 
 
 def few(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """One of these values, or a list of one or two values."""
+    """One of `values`, or a list of one or two of them."""
     return values | st.lists(values, min_size=1, max_size=2)
 
 
 def condition(name: str) -> st.SearchStrategy[dict[str, Any]]:
-    """The keys and values under an operator."""
+    """The condition keys of an operator, with their values."""
     kind = next(kind for kind in WANTED if kind in name)
     keys = st.sampled_from(FITTING.get(kind, sorted(CONTEXT)))
     return st.dictionaries(keys, few(st.sampled_from(WANTED[kind])), min_size=1, max_size=2)
@@ -186,8 +186,8 @@ def disagreements(role: list[Any], session: Any, seed: int) -> Iterator[tuple[Ac
             yield access, verdicts
 
 
-# Two tests use this, with a hundred accesses for each example. In `make fuzz` that is a million
-# pairs.
+# Two tests use this profile, with a hundred accesses for each example. In `make fuzz` the two tests
+# try a million pairs.
 half = profile(max_examples=max(150, profile().max_examples // 2))
 
 

@@ -329,6 +329,6 @@ def test_an_answer_that_is_not_the_functions_counts_by_its_http_status(body: byt
 
 
 def test_the_url_of_the_page_is_not_the_oss_one(page: Page) -> None:
-    """OSS does not have this path. There the path means an object."""
+    """OSS has no page with the requests of a session, so for OSS this path means an object."""
     assert urlsplit(page.sandbox.endpoint).port == page.sandbox.port + 1
     assert page.oss("GET", f"{PATH}?session={page.session}", tagged=False) != 200

@@ -67,7 +67,8 @@ def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def check_refused_token(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Check the same for `make token`, which also prints the error's JSON on stdout."""
+    """Check a refusal as check_refused() does, but for `make token`, which also prints the error's
+    JSON on stdout."""
     printed = json.loads(done.stdout)
     assert (printed["StatusCode"], printed["ErrorCode"]) == (500, "Misconfiguration")
     for word in words:
@@ -100,8 +101,8 @@ def test_the_first_lines_are_the_page_the_token_url_and_what_is_deployed(sandbox
     page, token_url, deployed = sandbox.stdout.splitlines()[:3]
     assert page.split()[:2] == ["page", f"{url}app/"]
     assert token_url == f"  token URL  {url}"
-    assert "AUTH=jwt, and tokens may not read by default" in deployed
-    assert "`make run AUTH=jwt POLICY_FILE=bucket_write_policy` does the same" in deployed
+    assert "the default is AUTH=jwt, and tokens may not read" in deployed
+    assert "`make run AUTH=jwt POLICY_FILE=bucket_write_policy` uses the same settings" in deployed
     # Without a terminal, the output has no control sequences.
     assert "\x1b" not in sandbox.stdout
 
@@ -111,7 +112,7 @@ def test_the_command_of_the_third_line_plays_what_is_deployed(tmp_path: Path) ->
     arguments = ("AUTH=jwt", "POLICY_FILE=bucket_write_policy")
     with running_by_make(tmp_path / "state", 0, *arguments) as sandbox:
         assert sandbox.stdout.splitlines()[2].endswith(
-            "and tokens may not read by default; as here"
+            "and tokens may not read; this run uses the same settings"
         )
         login = sandbox.answer(path="/sandbox/login?user=alice")["access_token"]
         bucket = Token.of(sandbox.answer(path=f"/?access_token={login}")).oss2("v4")
@@ -129,7 +130,7 @@ def test_a_newcomer_reads_what_was_uploaded(tmp_path: Path, variables: dict[str,
         assert bucket.get_object("uploads/a").read() == b"Hello"
         listed = bucket.list_objects_v2(prefix="uploads/").object_list
         assert [found.key for found in listed] == ["uploads/a"]
-        # By default `make token` uses the default of a deployment.
+        # `make token` uses the same default POLICY_FILE as a deployment.
         printed = finished(TOKEN, sandbox.folder, PORT=str(sandbox.port))
         assert check_printed(printed)["Scope"]["Policy"] == "bucket_write_policy"
 
@@ -294,8 +295,8 @@ STRANGE = """{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:P
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["bucket_read_policy", "all_policy", "strange.json.j2"])
 def test_no_upload_is_shown_that_would_not_end_as_it_says(tmp_path: Path, policy: str) -> None:
-    """bucket_read_policy allows no upload. all_policy also allows uploads into bob's folder. What
-    the last policy allows is unknown."""
+    """bucket_read_policy allows no upload. all_policy also allows uploads into bob's folder. Nobody
+    knows what strange.json.j2 allows."""
     own = tmp_path / policy
     if "." in policy:
         own.write_text(STRANGE, encoding="utf-8")
@@ -409,7 +410,7 @@ def finds_names(folder: Path, *, finds: bool) -> str:
     return f"{folder}:{environment(folder)['PYTHONPATH']}"
 
 
-HINT = 'Python and Node.js may not find files.localhost: write "127.0.0.1 files.localhost" into'
+HINT = 'Python and Node.js may not find files.localhost; add "127.0.0.1 files.localhost" to'
 
 
 def facts(sandbox: Sandbox) -> list[str]:
@@ -423,7 +424,7 @@ def test_a_closed_public_endpoint_is_told_at_the_start(tmp_path: Path) -> None:
         port, lines = sandbox.port, facts(sandbox)
         own = f"http://files.localhost:{port + 1}"
         assert f"OSS {own} bucket sandbox-bucket; the bucket's own domain (CNAME)" in lines
-        assert f"closed http://127.0.0.1:{port + 1}, the public endpoint: no data calls" in lines
+        assert f"closed http://127.0.0.1:{port + 1}, the public endpoint (no data calls)" in lines
         assert f"internal http://127.0.0.1:{port + 3}, for the function's own calls" in lines
         assert sandbox.stdout.count(own) == 1
         # No command is shown that would fail.
@@ -460,7 +461,7 @@ def test_the_line_of_oss_says_where_tokens_lead_and_no_address_is_there_twice(
     variables = {"AUTH": "jwt", "PUBLIC_ENDPOINT": "closed", "OSS_ENDPOINT": public}
     with running(tmp_path / "state", port, given(RUN, "OSS_ENDPOINT"), **variables) as sandbox:
         lines = facts(sandbox)
-        assert f"OSS {public} bucket sandbox-bucket; the public endpoint: no data calls" in lines
+        assert f"OSS {public} bucket sandbox-bucket; the public endpoint (no data calls)" in lines
         assert f"domain http://files.localhost:{port + 1}, the bucket's own domain (CNAME)" in lines
         assert sandbox.stdout.count(public) == 1
         # The upload would be refused.
@@ -716,8 +717,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_endpoint_where_the_sandbox_does_not_speak_tls_is_refused(tmp_path: Path) -> None:
-    """A host without a scheme means https. This is right for the real OSS, but not for the
-    sandbox."""
+    """A host without a scheme means https. The real OSS accepts https, but the sandbox's OSS
+    accepts only http."""
     port = free_port()
     env = {"PORT": str(port), "AUTH": "jwt", "OSS_ENDPOINT": f"localhost:{port + 1}"}
     done = finished(given(RUN, "OSS_ENDPOINT"), tmp_path / "state", **env)
@@ -741,7 +742,7 @@ def test_a_template_that_cannot_be_rendered_is_refused_at_once(tmp_path: Path) -
 def test_damaged_secrets_are_one_line_and_json(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{")
     done = finished(TOKEN, tmp_path)
-    check_refused_token(done, "secrets.json is damaged; make clean")
+    check_refused_token(done, "secrets.json is damaged; `make clean`")
     check_refused(finished(RUN, tmp_path, PORT=str(free_port())), "secrets.json is damaged")
 
 
@@ -853,7 +854,7 @@ def test_with_the_real_sts_the_env_file_is_read_and_the_environment_wins(
     assert done.returncode == 0, done.stdout + done.stderr
     scope = json.loads(done.stdout)["Scope"]
     assert (scope["Bucket"], scope["Prefix"]) == ("my-bucket", "file/")
-    assert "sandbox: .env is read: 6 variables; the environment wins" in done.stderr
+    assert "sandbox: .env is read: 6 variables; the environment wins over it" in done.stderr
     with running(tmp_path / "state", CLOUD="1", BUCKET_NAME="my-bucket") as sandbox:
         assert sandbox.answer()["Scope"]["Prefix"] == "file/"
 

@@ -71,7 +71,7 @@ LONGEST = allow("oss:*") + " " * (2048 - len(allow("oss:*")))
 
 
 class Clock:
-    """The time of day, and how far a test has moved it."""
+    """A clock that a test can move. `ahead` is how far the clock is ahead, in seconds."""
 
     ahead = 0
 

@@ -1,4 +1,5 @@
-"""How hosts of OSS are read, which hosts are refused, and which variable accepts them."""
+"""Tests how hosts of OSS are read, which hosts are refused, and which variable accepts which
+hosts."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ Env = dict[str, str]
 
 REGIONS = ("cn-hangzhou", "cn-beijing", "ap-southeast-1", "us-west-1", "cn-hongkong", "me-east-1")
 NO_HOST = "is not a host of OSS; must be"
-OTHER_BUCKET = "begins with another bucket than BUCKET_NAME"
-INTERNAL = r"is an internal host, which phones cannot reach \(OSS_INTERNAL_ENDPOINT takes it\)"
+OTHER_BUCKET = "begins with a bucket other than BUCKET_NAME"
+INTERNAL = r"is an internal host, which phones cannot reach \(set OSS_INTERNAL_ENDPOINT to it\)"
 OTHER_REGION = r"is not a host of the bucket's region \(OSS_REGION\)"
 
 
@@ -72,7 +73,7 @@ def test_where_the_bucket_is_follows_from_the_host(
         ("my-bucket", "my-bucket.oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"),
         ("my-bucket", "my-bucket.oss-accelerate.aliyuncs.com", "oss-accelerate.aliyuncs.com"),
         ("my-bucket", "my-bucket.cn-hangzhou.oss.aliyuncs.com", "cn-hangzhou.oss.aliyuncs.com"),
-        # A bucket may have the name of a region, or of its host.
+        # The name of a bucket may be that of a region, or that of a region's host.
         ("cn-hangzhou", "cn-hangzhou.oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"),
         ("cn-hangzhou", "cn-hangzhou.oss.aliyuncs.com", "cn-hangzhou.oss.aliyuncs.com"),
         (
@@ -116,7 +117,7 @@ def test_finance_and_government_regions_have_the_hosts_that_the_vendor_lists(
 
 
 HOSTS_OF_FINANCE = [
-    # The vendor's table has a region, hosts for clients and hosts for the function.
+    # The vendor's table: a region, its hosts for clients, and its hosts for the function.
     (
         "cn-hangzhou-finance",
         "oss-cn-hzfinance cn-hangzhou-finance.oss",
@@ -152,7 +153,7 @@ def test_a_finance_region_has_the_hosts_of_the_vendors_table_and_no_others(
         for _, *both in HOSTS_OF_FINANCE
         for names in both
         for name in names.split()
-        # The next hosts belong to no region in the table.
+        # The following hosts belong to no region in the table.
     } | {"oss-cn-hzjbp", "oss-cn-hzjbp-a", "oss-cn-hangzhou-finance-internal", "oss-cn-hzjbp-c"}
     every |= {f"{row[0]}.oss" for row in HOSTS_OF_FINANCE}
     taken: dict[str, set[str]] = {"OSS_ENDPOINT": set(), "OSS_INTERNAL_ENDPOINT": set()}
@@ -182,7 +183,7 @@ def test_a_finance_region_has_the_hosts_of_the_vendors_table_and_no_others(
         ("aliyuncs.com", NO_HOST),
         ("a.my-bucket.oss-cn-hangzhou.aliyuncs.com", NO_HOST),
         ("oss-cn-hangzhou.x.aliyuncs.com", NO_HOST),
-        # Hosts that look like hosts of OSS, but are not.
+        # Hosts that only look like hosts of OSS.
         ("oss-cn-hangzhou.aliyuncs.co", NO_HOST),
         ("oss-cn-hangzhou.aliyuncs.com.cn", NO_HOST),
         ("oss-cn-hangzhou.aliyun.com", NO_HOST),
@@ -413,7 +414,8 @@ def test_the_function_takes_the_internal_endpoint_in_the_buckets_region(
 
 
 def test_one_fault_is_not_told_as_three(env: Env) -> None:
-    """An endpoint is checked with bucket and region. If these are wrong, it cannot be checked."""
+    """The check of an endpoint needs the bucket and the region. If one of these is wrong, the
+    endpoint is not checked."""
     env.update(OSS_REGION="oss-cn-beijing", OSS_ENDPOINT="oss-cn-beijing.aliyuncs.com")
     assert [fault.variable for fault in faults.examine(env).faults] == ["OSS_REGION"]
     env.update(OSS_REGION="cn-beijing", BUCKET_NAME="", OSS_INTERNAL_ENDPOINT="oss-cn-beijing")

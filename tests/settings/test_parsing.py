@@ -1,5 +1,5 @@
-"""Parsers, and the Reader that applies them. The tests show which values are accepted, and the
-messages for others."""
+"""Parsers, and the Reader that applies them: which values are accepted, and the messages for values
+that are refused."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def test_every_number_of_a_range_is_taken_and_no_other(value: int, one: int, oth
 
 
 def test_a_secret_is_bytes_whatever_is_in_the_environment() -> None:
-    """Bytes that are not UTF-8 become surrogates in Python's os.environ."""
+    """In Python's os.environ, bytes that are not UTF-8 are surrogates. A secret has the original
+    bytes."""
     assert secrets("s" * 32) == (b"s" * 32,)
     assert secrets(f" {'s' * 32} ,{'t' * 33}") == (b"s" * 32, b"t" * 33)
     assert secrets("\u00e9" * 16) == ("\u00e9".encode() * 16,)
@@ -142,7 +143,7 @@ def test_a_parser_of_another_room_is_loaded_when_it_is_asked() -> None:
     parse = elsewhere("grant.new_names:prefix")
     assert parse("uploads/") == new_names.prefix("uploads/") == "uploads/"
     assert "'/'" in refusal(parse, "uploads")
-    # If the place is wrong, the catalogue can still be read.
+    # A wrong place causes no error until the parser is called, so the catalogue can be read.
     for place in ("nowhere:prefix", "grant.new_names:nothing"):
         with pytest.raises((ImportError, AttributeError)):
             elsewhere(place)("uploads/")
@@ -195,7 +196,7 @@ def test_a_wrong_value_is_named_and_not_shown(read: str) -> None:
 
 
 def test_a_limit_may_have_another_least_value() -> None:
-    """For example, the longest lifetime must not be below the usual one."""
+    """For example, the maximum lifetime must not be less than the default lifetime."""
     for value, least, found in (("5", 5, 5), ("9", 5, 9), ("3", 3, 3), ("3", 0, 3)):
         assert Reader({"LIMIT": value}).optional(LIMIT, None, least=least) == found
     with pytest.raises(Misconfiguration) as caught:

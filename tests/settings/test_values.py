@@ -1,5 +1,5 @@
-"""Each variable: its default, what it accepts, and an error that names the variable but shows no
-value."""
+"""Tests of each variable: its default, the values that it accepts, and an error that names the
+variable but shows no value."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_callers_are_verified_unless_the_operator_says_otherwise(env: Env) -> No
 def test_callers_who_have_names_are_limited_unless_the_operator_says_otherwise(
     env: Env, auth: str, value: str, tokens: int, urls: int
 ) -> None:
-    """The limits depend on AUTH (finding A4)."""
+    """The default limits depend on AUTH (finding A4)."""
     env.update(AUTH=auth, JWT_SECRET="s" * 32)
     env.update(CALLER_TOKENS_PER_MINUTE=value, CALLER_URLS_PER_MINUTE=value)
     made = read_settings(env)
@@ -129,7 +129,7 @@ def test_callers_who_have_names_are_limited_unless_the_operator_says_otherwise(
     ],
 )
 def test_a_brake_that_would_brake_nothing_or_everything_is_a_fault(env: Env, value: str) -> None:
-    """The values are milliseconds, a date and a time in the future."""
+    """The wrong values are, for example, milliseconds, a date and a time in the future."""
     env.update(AUTH="jwt", JWT_SECRET="s" * 32, LOGINS_NOT_BEFORE=value)
     with pytest.raises(Misconfiguration, match=r"LOGINS_NOT_BEFORE: .*unix seconds") as error:
         configuration(env)
@@ -166,7 +166,7 @@ def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str
     assert brakes is not None
     assert {"alice", "b", "~" + "a2" * 16} < brakes.denied
     assert len(brakes.denied) == 50
-    # Session names are accepted too, because the log line of a callback has only these.
+    # Session names are accepted, too, because the log line of a callback has only the session name.
     env["DENIED_CALLERS"] = f"@{'a2' * 16},.b"
     brakes = read_settings(env).auth.brakes
     assert brakes is not None
@@ -174,7 +174,7 @@ def test_who_is_denied_is_named_as_in_the_log(env: Env, value: str, accepts: str
 
 
 def spki(key: Any) -> str:
-    """Return a public key in base64, as its PEM text has it between the first and last line."""
+    """Return a public key in base64, as it is between the first and the last line of a PEM file."""
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     return base64.b64encode(key.public_bytes(*form)).decode()
 
@@ -196,7 +196,8 @@ PUBLIC_KEYS = {
 @pytest.mark.parametrize("variable", [v.JWT_SECRET, v.CALLBACK_SECRET], ids=lambda of: of.name)
 @pytest.mark.parametrize("key", PUBLIC_KEYS.values(), ids=PUBLIC_KEYS)
 def test_what_everybody_can_read_is_no_secret(variable: Variable, key: str) -> None:
-    """Anyone could sign with a public key. All these keys are long enough to be secrets."""
+    """Anyone could sign with a public key. All these keys are long enough, so the length alone does
+    not refuse them."""
     assert len(key) >= MIN_SECRET_BYTES
     with pytest.raises(Misconfiguration, match="public key") as caught:
         Reader({variable.name: key}).read(variable)
@@ -415,7 +416,7 @@ def test_what_the_sdks_can_put_into_a_header_is_plain(text: str, is_it: bool) ->
 
 
 def test_a_phone_may_reach_a_sandboxs_oss_by_a_private_address(env: Env) -> None:
-    """For example, the Android emulator reaches the laptop at 10.0.2.2."""
+    """For example, the Android emulator reaches the developer's computer at 10.0.2.2."""
     for host in ("10.0.2.2", "192.168.1.5", "172.16.0.9", "172.31.9.9", "localhost"):
         env["OSS_ENDPOINT"] = f"http://{host}:7081"
         assert str(read_settings(env).oss_endpoint) == env["OSS_ENDPOINT"]
@@ -479,8 +480,8 @@ def test_a_missing_credential_is_named(env: Env) -> None:
 @pytest.mark.parametrize("value", ["two words", "\udcff", "schl\u00fcssel", "a\x00b", "a\nb"])
 @pytest.mark.parametrize("name", ["ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"])
 def test_a_damaged_credential_is_named_and_not_shown(env: Env, name: str, value: str) -> None:
-    """Such a credential cannot be signed with or sent. The second value is a byte that is not
-    UTF-8."""
+    """A credential with these characters cannot be used to sign, or be sent. The second value is a
+    byte that is not UTF-8."""
     with pytest.raises(Misconfiguration, match="must be printable ASCII") as caught:
         read_access_key(Reader({**env, f"ALIBABA_CLOUD_{name}": value}))
     assert caught.value.variable == f"ALIBABA_CLOUD_{name}"
@@ -571,14 +572,15 @@ def warned_of(settings: Settings, env: Env | None = None) -> list[str]:
 def test_what_is_unwise_is_what_is_warned_of(
     env: Env, auth: str, per_minute: str, choices: str, limits: Env
 ) -> None:
-    """A cold start checks `is_unwise`, and loads `warned_of` only if it is true."""
+    """A cold start checks `is_unwise`, and loads `warned_of` only if `is_unwise` is true. So both
+    must agree."""
     more = {"AUTH": auth, "CALLER_TOKENS_PER_MINUTE": per_minute, "POLICY_CHOICES": choices}
     found = read_settings({**env, **more, **limits, "JWT_SECRET": "s" * 32})
     assert found.is_unwise == bool(warned_of(found))
 
 
 def test_limits_that_do_not_bind_tokens_are_warned_of(env: Env) -> None:
-    """A default does not count as a limit, because nobody has set it (finding A5)."""
+    """A default is not a limit that the operator has set, so it causes no warning (finding A5)."""
     for limits, closed, warned in (
         *(({**limits}, {}, True) for limits in LIMITS),
         *(({**limits}, {"ENABLED_ROUTES": "form,token"}, True) for limits in LIMITS),

@@ -14,8 +14,8 @@ from token_service.settings.parsing import Refused, Variable
 
 
 def declared() -> Mapping[str, Variable]:
-    """Return the catalogue by name. It is loaded as at the start of a process, so its code runs
-    here."""
+    """Return the catalogue by name. The module is loaded again, as at the start of a process, so
+    its code runs in the test."""
     spec = variables.__spec__
     assert spec is not None
     assert spec.loader is not None
@@ -45,7 +45,7 @@ def test_a_variable_is_declared_under_its_own_name() -> None:
 
 
 def test_a_secret_is_declared_as_one() -> None:
-    """All tools show a value that is not declared as secret."""
+    """A secret must be declared as secret, because all tools show other values."""
     found = declared()
     assert {name for name, variable in found.items() if variable.secret is True} == SECRETS
     assert {name for name, variable in found.items() if variable.secret} == SECRETS
@@ -92,7 +92,7 @@ def test_what_must_be_set_has_a_form_and_says_it(
         said.add(str(caught.value))
     (accepts,) = said
     assert re.fullmatch("must be .+", accepts)
-    # The message is the same if the variable is not set at all.
+    # If the variable is not set, the message has the same text after "not set; ".
     assert variable.missing == f"not set; {accepts}"
     assert variable.default is None
 
@@ -106,7 +106,8 @@ def test_what_takes_the_regions_place_is_read_as_the_region_is() -> None:
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
 def test_a_users_name_is_no_time(name: str) -> None:
-    """All users who signed in during the same second would be one user."""
+    """If one of these times were the user's id, all users who signed in during the same second
+    would be one user."""
     parse = declared()["JWT_USER_CLAIM"].parse
     with pytest.raises(Refused):
         parse(name)

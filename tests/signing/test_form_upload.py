@@ -1,4 +1,4 @@
-"""curl and a browser's FormData use forms on the sandbox's OSS."""
+"""curl, and FormData in a browser, send signed forms to the sandbox's OSS."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def curl(
     name: str = "hello.txt",
     content_type: str = "application/octet-stream",
 ) -> tuple[int, str]:
-    """Post a form as curl -F does, with the file last. Return the status and the body."""
+    """Post a form with `curl`. The file is the last field. Return the status and the body."""
     file = folder / "file"
     file.write_text(text)
     options = "--silent --show-error --max-time 10 --write-out %{http_code}".split()
@@ -93,14 +93,16 @@ def test_curl_uploads_one_object(cloud: RunningCloud, tmp_path: Path) -> None:
     form = form_for(cloud, object="photos/\u7167\u7247 +%.png", content_type="image/png")
     status, text = curl(form["Url"], form["Fields"], tmp_path)
     assert status == 200, text
-    # OSS stores the type of the form, not the type that the client sends with the file.
+    # OSS stores the content type that the form has, not the one that the client sends with the
+    # file.
     assert stored(cloud, "uploads/photos/\u7167\u7247 +%.png") == ("image/png", b"Hello")
 
 
 def test_the_front_ends_of_the_vendors_samples_upload_where_nothing_is_bound(
     cloud: RunningCloud, tmp_path: Path
 ) -> None:
-    """The front ends send no Content-Disposition, but forms with limits require it."""
+    """The front ends send no Content-Disposition, but a form requires one if the operator has set a
+    limit on uploads."""
     data = form_for(cloud)
     assert curl(data["host"], front_end(data), tmp_path, content_type="image/png")[0] == 403
     assert keys(cloud) == []
@@ -111,7 +113,7 @@ def test_the_front_ends_of_the_vendors_samples_upload_where_nothing_is_bound(
 
 
 def front_end(data: Form) -> dict[str, str]:
-    """Return the fields that the vendor's front ends make from an answer."""
+    """Return the form fields that the vendor's front ends make from the function's answer."""
     fields = {
         "success_action_status": "200",
         "policy": data["policy"],
@@ -129,7 +131,7 @@ def front_end(data: Form) -> dict[str, str]:
 def test_a_temporary_keys_form_carries_its_token(
     cloud: RunningCloud, tmp_path: Path, mocker: MockerFixture
 ) -> None:
-    """In Function Compute, the function's own key is temporary, too."""
+    """In Function Compute, the function's own key is a temporary key."""
     token = cloud.token()
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
     values = (token.access_key_id, token.access_key_secret, token.security_token)
@@ -145,7 +147,7 @@ def test_a_temporary_keys_form_carries_its_token(
 def test_no_file_name_leads_out_of_the_prefix(cloud: RunningCloud, tmp_path: Path) -> None:
     form = form_for(cloud)
     curl(form["Url"], form["Fields"], tmp_path, name="../../theirs/x")
-    # OSS may use the whole name or its last part. It never resolves the dots.
+    # OSS may use the whole file name or only its last part. It never resolves the dots in the name.
     assert all(key.startswith("uploads/") for key in keys(cloud))
     assert len(keys(cloud)) == 1
 
@@ -202,7 +204,7 @@ def test_another_key_is_refused(cloud: RunningCloud, tmp_path: Path, key: str) -
 def test_a_field_that_makes_the_object_public_is_refused(
     cloud: RunningCloud, tmp_path: Path
 ) -> None:
-    """The role forbids an ACL. A form may have more fields than its policy names."""
+    """A form may have fields that its policy does not name, so the role must forbid an ACL."""
     form = form_for(cloud)
     fields = {**form["Fields"], "x-oss-object-acl": "public-read"}
     assert curl(form["Url"], fields, tmp_path)[0] == 403

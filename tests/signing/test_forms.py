@@ -1,4 +1,4 @@
-"""Fields of forms. `refusals` checks them as OSS does, written from OSS's documentation.
+"""Fields of forms. `refusals` checks them as OSS does. It was written from OSS's documentation.
 
 test_form_upload.py tests forms with a browser and with curl.
 """
@@ -67,11 +67,12 @@ OPERATORS: dict[str, Callable[[str, Any], bool]] = {
 def refusals(
     fields: Env, secret: str, *, size: int = 1, content_type: str = "", late: float = 0
 ) -> set[str]:
-    """Return why OSS would refuse a form: "signature", the time, or a condition's name. "" means
-    accepted.
+    """Return why OSS would refuse a form: "signature", the time, or a condition's name. An empty
+    text means that the form is accepted.
 
     Field names are compared in lower case. It is not documented whether "$content-type" means the
-    field of that name or the object's type. So the result has an entry for each meaning.
+    field of that name or the object's type. Therefore the result has an entry for each of these two
+    meanings.
     """
     given = {name.lower(): value for name, value in fields.items()}
     given["bucket"] = "my-bucket"
@@ -110,7 +111,8 @@ def failed(policy: dict[str, Any], given: Env, size: int) -> Iterator[str]:
 
 
 def refusal(fields: Env, secret: str, **more: Any) -> str:
-    """Like `refusals`, for a form where both meanings have the same result."""
+    """Return the only result of `refusals`, for a form where both meanings of "$content-type" have
+    the same result."""
     (result,) = refusals(fields, secret, **more)
     return result
 
@@ -158,7 +160,8 @@ def test_a_form_is_for_the_callers_prefix(settings: Configuration) -> None:
 @examples(100)
 @given(st.text(st.sampled_from("./\\$*?{}a") | st.characters(exclude_categories=["Cs"])))
 def test_no_file_name_leads_out_of_the_prefix(name: str) -> None:
-    """OSS inserts the name after the check, and does not resolve "../" in the result."""
+    """OSS inserts the file name into the key after the check, and does not resolve "../" in the
+    key."""
     form = signed(ANY)
     assert refusal(form["Fields"], KEY.access_key_secret) == ""
     assert form["Fields"]["key"].replace("${filename}", name) == f"uploads/alice/{name}"
@@ -213,7 +216,7 @@ def test_a_file_of_another_type_is_refused(
     assert refused(good, good, good) == refused(good, good, bad) == {""}
     for field, own in ((good, good), (bad, good), (bad, bad)):
         assert "" not in refused(field, bad, own)
-    # Without these fields, it would be unclear which type OSS checks and stores.
+    # Without the fields for the type, it would be unclear which type OSS checks and stores.
     bare = {name: value for name, value in fields.items() if name not in TYPE_FIELDS}
     assert "" not in refusals(bare, secret, content_type=good)
 
@@ -393,7 +396,8 @@ OUTSIDE = ["uploads/bob/a", "uploads/alice", "uploads/alicex/a", "", "x/uploads/
 def test_a_form_takes_what_was_wished_for_and_nothing_wider(
     wishes: dict[str, object], name: str | None, wider: str, data: st.DataObject
 ) -> None:
-    """The limits are exact to the byte and second. A wider wish is refused because of the limit."""
+    """Sizes are limited to the byte, and times to the second. A form that exceeds one limit is
+    refused because of this limit."""
     texts: dict[str, Any] = {wish: str(value) for wish, value in wishes.items()}
     grant = PREFIX if name is None else PREFIX._replace(object_key=PREFIX.prefix + name)
     fields = dict(signed(BOUND, grant, **texts)["Fields"])

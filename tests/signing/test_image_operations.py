@@ -1,4 +1,4 @@
-"""We sign an x-oss-process only if it has only operations that the docs list (finding A15)."""
+"""We sign an x-oss-process only if the docs list all of its operations (finding A15)."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_what_the_vendor_shows_is_signed(process: str) -> None:
 
 @pytest.mark.parametrize("process", A15)
 def test_the_samples_of_the_finding_are_refused(process: str) -> None:
-    """An earlier version had a list of refused operations, and signed all of these (finding
-    A15)."""
+    """An earlier version had a list of refused operations, and signed all processes of this list
+    (finding A15)."""
     assert fault(process)
 
 
@@ -148,7 +148,7 @@ def test_everything_else_is_refused(process: str) -> None:
 
 
 def test_a_refusal_says_what_is_accepted_and_quotes_nothing() -> None:
-    assert fault("s3cret") == f"must be image/ with one or more of {', '.join(OPERATIONS)}"
+    assert fault("s3cret") == f"must be image/ and one or more of {', '.join(OPERATIONS)}"
     assert fault("image/s3cret") == f"must have only operations of {', '.join(OPERATIONS)}"
     assert fault("image/blur,r_s3cret") == "blur takes r_, s_, as OSS documents it"
     assert fault("image/quality,s3cret") == (
@@ -160,7 +160,8 @@ def test_a_refusal_says_what_is_accepted_and_quotes_nothing() -> None:
 
 
 def test_what_the_sandbox_draws_can_be_signed() -> None:
-    """The text has all operations of the sandbox with their parameters, except images in images."""
+    """The text has all operations of the sandbox with their parameters, but without images inside a
+    watermark."""
     assert set(image_instructions._ACTIONS) <= set(OPERATIONS)
     everything = (
         "image/auto-orient,0/resize,m_pad,w_100,h_200,l_5,s_5,p_5,limit_0,color_FF8000"
@@ -200,7 +201,7 @@ def operation(name: str) -> st.SearchStrategy[str]:
 
 
 few = examples(40, 1_000)
-"""Generating an example from its pattern takes long."""
+"""Few examples, because generating one from its pattern takes long."""
 PROCESSES = st.lists(
     st.sampled_from(list(OPERATIONS)).flatmap(operation), min_size=1, max_size=3
 ).map(lambda made: "/".join(["image", *made]))
@@ -216,8 +217,8 @@ def test_whatever_is_put_together_of_the_list_is_signed(process: str) -> None:
 @few
 @given(PROCESSES, ODD, st.integers(0, 10_000))
 def test_no_odd_character_gets_anywhere(process: str, odd: str, place: int) -> None:
-    """We never sign `%7C`, a blank or a full-width comma, since OSS may read them in any way
-    (finding A15)."""
+    """We never sign characters like `%7C`, a blank or a full-width comma, because we do not know
+    how OSS reads them (finding A15)."""
     place %= len(process) + 1
     assert fault(process[:place] + odd + process[place:])
 

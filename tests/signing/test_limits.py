@@ -1,4 +1,4 @@
-"""The operator's limits on signed URLs and forms, and the open routes."""
+"""The operator's limits on signed URLs and forms, and the routes that the operator has opened."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def test_a_size_that_the_operator_bounds_names_the_variable() -> None:
     assert read().size("1", 1) == 1
     with pytest.raises(InvalidParameter, match=r"size: .*bytes, 1 to 10 \(UPLOAD_MAX_BYTES\)$"):
         read(UPLOAD_MAX_BYTES="10").size("11", 1)
-    # For OSS's own limit no variable is named, even if the operator sets the same value.
+    # If the limit is OSS's own, the message names no variable, even if the operator has set the
+    # same value.
     for made in (read(), read(UPLOAD_MAX_BYTES=str(5 * GIB))):
         with pytest.raises(InvalidParameter, match=f"size: .*bytes, 0 to {5 * GIB}$"):
             made.size("x", 0)

@@ -50,7 +50,8 @@ def sign(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> s
 
 
 def signed(step: Step, bounds: Limits = ANY, **callback: str) -> list[Any]:
-    """Return the signed method, query and headers, and assert that the answer has the same."""
+    """Return the signed method, query and headers. Assert that the answer has the same method and
+    headers."""
     answer = multipart.signed(step, start(bounds=bounds), sign, bounds, callback)
     assert set(answer) == {"Url", "Method", "Headers"}
     method, query, headers = json.loads(str(answer["Url"]))
@@ -133,7 +134,8 @@ def test_todays_limits_hold_for_a_seal_of_before() -> None:
     sound = start(bounds=STRICT, content_type="image/png")
     assert sound.headers == STRICT_HEADERS
     assert opened(multipart.seal(sound, SECRET), bounds=STRICT) == sound
-    # The rule on overwriting is applied again at the end of the upload.
+    # A seal may lack the header about overwriting, because the rule on it is applied again at the
+    # end of the upload.
     may = {name: value for name, value in STRICT_HEADERS.items() if not name.startswith("x-oss")}
     free = sound._replace(headers=may)
     assert opened(multipart.seal(free, SECRET), bounds=STRICT) == free
@@ -176,8 +178,8 @@ def test_a_step_is_one_of_five(wishes: dict[str, str], step: Step) -> None:
         ({"action": "complete", "parts": "1"}, "action: .*list, complete or abort"),
         ({"action": "complete", "after": "1"}, "after: .*action=list"),
         ({"action": "list", "after": "4"}, "after: .*numbers of parts, 0 to 3"),
-        ({"parts": "4"}, "parts: .*1 to 100 numbers of parts, 1 to 3"),
-        ({"parts": "1,1"}, "parts: .*1 to 100 numbers of parts, 1 to 3"),
+        ({"parts": "4"}, "parts: .*1 to 100 different part numbers, 1 to 3"),
+        ({"parts": "1,1"}, "parts: .*1 to 100 different part numbers, 1 to 3"),
     ],
 )
 def test_a_step_that_is_none_says_why(wishes: dict[str, str], says: str) -> None:
@@ -217,7 +219,7 @@ def test_as_many_parts_are_signed_at_once_as_a_minute_has(
         return multipart.read_step({"upload_id": "A", "parts": numbers}, upload, per_minute)
 
     assert step(most).parts == tuple(range(1, most + 1))
-    with pytest.raises(InvalidParameter, match=f"must be 1 to {most}{why} numbers"):
+    with pytest.raises(InvalidParameter, match=f"must be 1 to {most}{why} different"):
         step(most + 1)
 
 

@@ -1,5 +1,5 @@
-"""Percent-encoding gives the same result as urllib, but faster. No value can leave its
-parameter."""
+"""Our percent-encoding gives the same result as urllib, but is faster. No value can add or change
+another parameter."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ def test_every_character_of_ascii_is_encoded_as_urllib_encodes_it() -> None:
 
 @given(st.binary())
 def test_bytes_are_encoded_as_urllib_encodes_them(raw: bytes) -> None:
-    """AcsClient may get bytes, and it shares the SDK's modules with us."""
+    """Values may be bytes, because the SDK's AcsClient may use the same code in this process."""
     assert percent.form([("a", raw)]) == urlencode({"a": raw}, quote_via=quote, safe="")
 
 
 def test_what_stands_encoded_is_encoded_again() -> None:
-    """The string to sign contains the encoded form, encoded once more."""
+    """The string to sign contains the parameters, which are already encoded and are encoded once
+    more."""
     assert percent.encoded("a%3Db=c%25&") == "a%253Db%3Dc%2525%26"
 
 
 @given(st.lists(st.tuples(TEXTS.filter(bool), TEXTS | st.integers())))
 def test_a_form_is_read_back_as_it_was_written(pairs: list[tuple[str, object]]) -> None:
-    """An attacker could send a value that adds a parameter, like "x&RoleArn=..."."""
+    """Without encoding, an attacker could send a value that adds a parameter, like
+    "x&RoleArn=..."."""
     written = [(name, str(value)) for name, value in pairs]
     assert parse_qsl(percent.form(pairs), keep_blank_values=True) == written

@@ -1,5 +1,5 @@
-"""Opening a seal returns the sealed value, but only with one of the secrets and for the same
-purpose."""
+"""A seal can only be opened with one of the secrets and for the same purpose. Opening it returns
+the sealed value."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_a_seal_opens_for_nothing_else(kind: str, versions: str, secret: bytes) 
 
 
 def test_a_mac_has_one_spelling() -> None:
-    """The last character of a MAC has two bits that are not part of it. Lenient readers ignore
-    these bits."""
+    """The last base64 character of a MAC has two bits that are not part of the MAC. A lenient
+    decoder ignores these bits."""
     text = seal(["content"], "callback", "1", SECRET)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     opened = [last for last in alphabet if unseal(text[:-1] + last, "callback", "1", (SECRET,))]

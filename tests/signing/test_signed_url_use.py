@@ -1,4 +1,4 @@
-"""Plain curl uses signed URLs on the sandbox's OSS, which verifies them."""
+"""`curl` uses signed URLs on the sandbox's OSS, which verifies them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def url_for(cloud: RunningCloud, name: str, **wishes: str) -> dict[str, Any]:
 
 
 def curl(*arguments: str) -> tuple[int, str]:
-    """Return the status, and the headers and body of the answer as text."""
+    """Run curl. Return the status of the answer, and its headers and body as text."""
     options = "--silent --show-error --include --max-time 10".split()
     done = subprocess.run(
         ["curl", *options, "--write-out", "%{http_code}", *arguments],  # noqa: S607
@@ -48,7 +48,8 @@ def curl(*arguments: str) -> tuple[int, str]:
 
 
 def put(answer: dict[str, Any], url: str = "", **headers: str) -> tuple[int, str]:
-    """PUT this file with the headers of the answer, or with `headers` instead."""
+    """Upload this file by PUT with the headers of the answer, or with `headers` in place of
+    them."""
     options = []
     for name, value in (headers or answer["Headers"]).items():
         options += ["--header", f"{name.replace('_', '-')}: {value}"]
@@ -95,8 +96,8 @@ PAGE = "<!doctype html><title>Upload</title><script>document.title = 'It runs'</
 
 @pytest.mark.slow
 def test_a_page_that_was_uploaded_runs_in_no_browser(cloud: RunningCloud) -> None:
-    """A client with a token can store any type and disposition, but the URL overrides both (finding
-    A10)."""
+    """A client with a token can store an object with any type and disposition, but a signed URL
+    overrides both (finding A10)."""
     need("opening a download in a browser", browser=True)
     store = cloud.token().oss2("v4")
     stored_as = {"Content-Type": "text/html", "Content-Disposition": "inline"}
@@ -107,10 +108,11 @@ def test_a_page_that_was_uploaded_runs_in_no_browser(cloud: RunningCloud) -> Non
     urls.append(url_for(cloud, "photo.jpg", **get, **{DISPOSITION: "inline; filename=a"})["Url"])
     shown = run("browser_open.mjs", {"urls": urls})["outcomes"]
     assert shown[:2] == ["download", "download"]
-    # The browser shows it as a picture, which is broken.
+    # The browser tries to show the page as a picture, and fails.
     assert "Upload" not in shown[2]
     assert "It runs" not in shown[2]
-    # If nothing is signed into the URL, the page runs. A client with a token can make such URLs.
+    # If no type or disposition is signed into a URL, the page runs. A client with a token can make
+    # a URL like this.
     open_url = store.sign_url("GET", "uploads/page.html", 60, slash_safe=True)
     assert run("browser_open.mjs", {"urls": [open_url]})["outcomes"] == ["It runs"]
 
@@ -180,7 +182,7 @@ def test_no_header_of_oss_can_be_added(cloud: RunningCloud) -> None:
 
 
 def test_a_temporary_keys_url_carries_its_token(cloud: RunningCloud, mocker: MockerFixture) -> None:
-    """In Function Compute, the function's own key is temporary, too."""
+    """In Function Compute, the function's own key is a temporary key."""
     token, other = cloud.token(), cloud.token(object="x")
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
     values = (token.access_key_id, token.access_key_secret, token.security_token)

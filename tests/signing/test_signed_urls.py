@@ -1,5 +1,5 @@
-"""Signed URLs have the same parameters as those of the SDKs. Other tests send hostile wishes, and
-use the route."""
+"""Our signed URLs have the same parameters as URLs that the SDKs sign. Other tests here send
+hostile wishes, and use the route."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def signed(settings: Configuration, key: AccessKey, name: str, **wishes: str) ->
 
 
 def taken_apart(url: str) -> tuple[str, str, dict[str, str]]:
-    """Return host, decoded path and decoded parameters, and assert that none is repeated."""
+    """Return the host, the decoded path and the decoded parameters. Assert that no parameter is
+    repeated."""
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     assert len(pairs) == len(dict(pairs))
@@ -72,7 +73,7 @@ def taken_apart(url: str) -> tuple[str, str, dict[str, str]]:
 
 
 class Frozen(datetime.datetime):
-    """The clock of the SDKs, which does not move."""
+    """Replaces the clock of the SDKs by one that does not move."""
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Frozen:
@@ -91,8 +92,8 @@ def frozen(mocker: MockerFixture) -> None:
     mocker.patch.object(oss2.auth, "datetime", Frozen)
     mocker.patch.object(v4, "datetime", stand_in)
     mocker.patch.object(presigner, "datetime", stand_in)
-    # The signer knows additional headers, but 1.4.1 does not pass those of its Config to the
-    # signer.
+    # The SDK's signer can sign additional headers, but version 1.4.1 does not pass the headers in
+    # Config to the signer.
     context = functools.partial(SigningContext, additional_headers=ADDITIONAL)
     mocker.patch.object(_client, "SigningContext", context)
 
@@ -151,7 +152,7 @@ def by_oss_v2(
 
 
 def with_size(answer: dict[str, Any]) -> Env:
-    """Return the headers that are sent. A client adds Content-Length by itself."""
+    """Return the headers that a client sends, with the Content-Length that it adds by itself."""
     size = {"Content-Length": str(answer["Size"])} if "Size" in answer else {}
     return {**answer["Headers"], **size}
 
@@ -196,7 +197,8 @@ def test_a_url_is_that_of_both_python_sdks(
 
 @pytest.mark.usefixtures("frozen")
 def test_several_additional_headers_are_signed_as_an_sdk_signs_them(env: Env) -> None:
-    """oss2 is not the model, because it signs the names in another order than the URL has."""
+    """The result is not compared with oss2, because oss2 signs the names in another order than in
+    the URL."""
     limits = {"UPLOAD_MAX_BYTES": "10", "UPLOAD_CONTENT_TYPES": "image/png", "OVERWRITE": "no"}
     made = signed(configuration({**env, **limits}), KEY, "a.png", size="10")
     assert made["Headers"] == {
@@ -223,7 +225,8 @@ def test_several_additional_headers_are_signed_as_an_sdk_signs_them(env: Env) ->
 def test_a_download_that_is_shown_is_of_the_type_that_its_name_says(
     settings: Configuration, name: str, wish: str, content_type: str
 ) -> None:
-    """A browser gets this type, even if the object was stored with another one (finding A10)."""
+    """A browser gets the type that the name says, even if the object was stored with another type
+    (finding A10)."""
     made = signed(settings, KEY, name, method="GET", response_content_disposition=wish)
     query = {DISPOSITION: wish, "response-content-type": content_type}
     theirs = by_oss_v2(KEY, "GET", f"uploads/{name}", {}, query, 900)
@@ -243,7 +246,7 @@ def test_what_can_run_scripts_is_shown_by_no_wish(
     "wish",
     [
         *("filename=a", "inlinex", "=inline", '"inline"', ";", "a; inline"),
-        # Chromium showed and ran a page with each of these dispositions.
+        # With each of these dispositions, Chromium showed a page and ran its scripts.
         *("Xattachment", "attachmentX", "X attachment;a"),
         *("\u00a0attachment", "\u3000attachment", "attachment\u0085", "attachment\u2003;"),
     ],
@@ -405,7 +408,8 @@ def test_a_wish_of_another_method_names_it(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_limits_of_uploads_bind_no_url_that_reads(env: Env, method: str) -> None:
-    """A limit would need a header that browsers do not send by themselves."""
+    """A limit on uploads needs a header, which browsers do not send by themselves when they
+    read."""
     bound = configuration({**env, "UPLOAD_MAX_BYTES": "10", "OVERWRITE": "no"})
     wish = presign.read_wish({"object": "a", "method": method}, bound.limits, KEY, None)
     assert (wish.headers, wish.size) == ({}, None)
@@ -417,7 +421,8 @@ def test_a_name_that_the_function_makes_stands_for_the_object(settings: Configur
 
 
 def test_only_what_the_functions_own_key_signs_dies_with_it(settings: Configuration) -> None:
-    """A session signs a GET, and the end of a session is known."""
+    """A GET is signed with a session, not with the function's own key. The end of a session is
+    known."""
     for method in ("GET", "HEAD"):
         wishes = {"object": "a", "method": method, "expires": "604800"}
         assert presign.read_wish(wishes, settings.limits, TEMPORARY, None).seconds == 604800
@@ -471,7 +476,7 @@ def test_a_put_is_held_to_the_operators_content_types(env: Env) -> None:
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[App]:
-    """An App with an STS that answers, and with callers who may read."""
+    """An App whose STS answers, and whose callers may read."""
     with scripted_sts(success()) as server:
         made = {
             "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
@@ -511,8 +516,8 @@ def test_a_url_parses_back_to_exactly_the_wish_or_is_refused(
     event = {"requestContext": {"http": http}, "body": json.dumps(wishes)}
     answer = json.loads(reader.respond(lambda: fc_event.read(json.dumps(event))).body)
     if answer["StatusCode"] != 200:
-        # Object names and processes have their own rules (test_grants.py,
-        # test_image_operations.py).
+        # The rules for object names and processes are tested in test_grants.py and
+        # test_image_operations.py.
         assert {
             "InvalidParameter.Object": True,
             "InvalidParameter.ResponseContentDisposition": not is_sound(disposition),
@@ -526,7 +531,7 @@ def test_a_url_parses_back_to_exactly_the_wish_or_is_refused(
     assert (host, path) == ("https://my-bucket.oss-cn-hangzhou.aliyuncs.com", f"/uploads/{name}")
     assert query[DISPOSITION] == disposition
     assert query["x-oss-process"] == process
-    # One of the eight is the session's token.
+    # One of the eight parameters is the session's token.
     assert len(query) == 8
 
 
@@ -569,11 +574,12 @@ def test_a_caller_gets_a_url_of_their_own_folder_only(ask: Ask) -> None:
 
 
 def test_a_name_that_no_new_object_may_have_is_signed_for_reading_only(ask: Ask) -> None:
-    """Stored objects must not become unreadable (finding A19)."""
+    """Objects that were stored before the rules on names must stay readable (finding A19)."""
     both = {"POLICY_FILE": "bucket_read_write_policy"}
     for name in ("photo\u202egpj.exe", "a\u200bb.jpg", "%2e%2e/x"):
         for method in ("GET", "HEAD"):
-            # The name is accepted, because the function calls STS, which does not answer here.
+            # This error shows that the name is accepted: the function calls STS, which does not
+            # answer here.
             answer = ask("/signed-url", {"object": name, "method": method}, **both)
             assert answer["ErrorCode"] == "StsUnreachable"
         for path in ("/signed-url", "/form", "/"):

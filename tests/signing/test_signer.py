@@ -1,5 +1,5 @@
-"""OSS signature V4, with vectors from the tests of the vendor's SDKs, and the lifetimes of
-signatures."""
+"""OSS signature V4, which is tested with vectors from the tests of the vendor's SDKs, and the
+lifetimes of signatures."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_signs_the_vendors_examples_of_urls(
     ),
 )
 def test_signs_what_the_sandbox_verifies(key: str, query: dict[str, str]) -> None:
-    """The sandbox has its own code for signatures, which is tested with the real SDKs."""
+    """The sandbox verifies signatures with its own code, which is tested with the real SDKs."""
     signer = Signer.at(1702743657, KEY, "cn-hangzhou")
     headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "x-oss-date": signer.timestamp}
     made = signer.request_signature("GET", f"/bucket/{key}", canonical_query(query), headers)
@@ -107,7 +107,7 @@ def test_signs_what_the_sandbox_verifies(key: str, query: dict[str, str]) -> Non
 
 
 def test_additional_headers_are_named_and_signed_in_one_order() -> None:
-    """The order is the same for any order in which a route passes them."""
+    """The signed order does not depend on the order in which a route passes the headers."""
     signer = Signer.at(1702743657, KEY, "cn-hangzhou")
     endpoint = Endpoint("https", "oss-cn-hangzhou.aliyuncs.com", 443)
     headers = {"Content-Length": "1", "Content-Type": "image/png", "Content-Disposition": "inline"}
@@ -145,7 +145,8 @@ def test_a_wish_for_another_life_is_refused(env: Env, wish: str) -> None:
 
 
 def test_what_a_temporary_key_signs_lives_an_hour_at_most(env: Env) -> None:
-    """The signature expires with the key, and nobody knows when the key expires."""
+    """A signature by a temporary key is not valid after the key expires, and the function does not
+    know when that is."""
     settings = limits.read(Reader({**env, "URL_EXPIRE_TIME": "604800"}))
     assert lifetime(None, settings, KEY, None) == 604800
     assert lifetime(None, settings, TEMPORARY, None) == MAX_TEMPORARY_SECONDS == 3600
@@ -153,7 +154,7 @@ def test_what_a_temporary_key_signs_lives_an_hour_at_most(env: Env) -> None:
     with pytest.raises(InvalidParameter, match=r"1 to 3600 .*temporary"):
         lifetime("3601", settings, TEMPORARY, None)
     assert lifetime("604800", settings, None, None) == 604800
-    # If the operator's limit is the same, the message names the operator's limit.
+    # If the operator has set the same limit, the message names the operator's variable.
     bound = limits.read(Reader({**env, "URL_EXPIRE_TIME_MAX": "3600"}))
     for key in (KEY, TEMPORARY, None):
         with pytest.raises(InvalidParameter, match=r"1 to 3600 \(URL_EXPIRE_TIME_MAX\)"):
@@ -171,5 +172,6 @@ def test_a_wish_is_cut_to_what_is_left_of_the_login_but_not_below_a_minute(env: 
         **{61: 61, 599: 599, 600: 600, 601: 600, 9000: 600},
     }
     assert lifetime("10", settings, KEY, Login("alice", None, 0)) == 10
-    # The operator's own value is not cut, because a session may also end later than the login.
+    # The operator's own value is not shortened, because a session may also end later than the
+    # login.
     assert lifetime(None, settings, KEY, Login("alice", None, 0)) == 900

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Answer = Callable[[Request, bytes], Response | None]
-"""Returns another answer to a request and its body, or None to keep the application's answer."""
+"""Gets a request and its body. Returns another answer, or None to keep the application's."""
 
 
 def answering(app: ASGIApp, other: Answer) -> ASGIApp:
-    """The application, but `other` may answer a request in its place."""
+    """The application, but if `other` returns an answer to a request, that answer is sent."""
 
     async def changed(scope: Scope, receive: Receive, send: Send) -> None:
         body = await Request(scope, receive).body()

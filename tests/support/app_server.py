@@ -45,7 +45,7 @@ class Received:
 
 @dataclass
 class AppServer:
-    """Answers each request with the next of `moves`, and then always with the last one."""
+    """Answers each request with the next of `moves`. When all are used, it repeats the last one."""
 
     port: int
     moves: list[Move]

@@ -39,7 +39,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Import(NamedTuple):
-    """An import: the module, what it imports, and the line. `when_loaded`: not in a function."""
+    """An import: the module, what it imports, and the line. `when_loaded` is false for an import in
+    a function."""
 
     importer: str
     imported: str
@@ -64,7 +65,7 @@ def imports(folder: Path) -> list[Import]:
 
 
 def room(module: str) -> str:
-    """The folder of the package that holds a module, or the module's own name without a folder."""
+    """The folder of the package that holds a module, or the module's name if it is in no folder."""
     return module.removeprefix(f"{PACKAGE}.").partition(".")[0]
 
 
@@ -75,7 +76,7 @@ def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[st
     ours = modules(folder)
     rooms = {room(name) for name in ours}
     wrong = [f"{name} has no floor" for name in sorted(rooms - set(floor))]
-    wrong += [f"{name} has a floor, and is not there" for name in sorted(set(floor) - rooms)]
+    wrong += [f"{name} has a floor, but does not exist" for name in sorted(set(floor) - rooms)]
     for one in imports(folder):
         upper, lower = room(one.importer), room(one.imported)
         known = one.imported in ours and upper in floor and lower in floor
@@ -85,13 +86,14 @@ def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[st
 
 
 def circles(folder: Path) -> list[str]:
-    """Modules that import themselves while they are loaded, by way of other modules."""
+    """Modules that import each other in a circle while they are loaded."""
     needs: dict[str, set[str]] = {name: set() for name in modules(folder)}
     for one in imports(folder):
         if one.when_loaded and one.imported in needs:
             needs[one.importer].add(one.imported)
     wrong = []
-    # Remove modules without remaining imports, again and again. What remains is circular.
+    # Repeatedly remove the modules that import no module in `needs`. All modules that remain are
+    # in a circle, or import one that is.
     while free := {name for name, needed in needs.items() if not needed}:
         needs = {name: needed - free for name, needed in needs.items() if name not in free}
     for name, needed in needs.items():
@@ -100,9 +102,9 @@ def circles(folder: Path) -> list[str]:
 
 
 def imports_of(folder: Path, names: set[str]) -> list[str]:
-    """Imports of one of these top-level names, or of a module below one."""
+    """Imports of one of these top-level modules, or of a module below it."""
     ours = modules(folder)
-    # Most modules have no line like this, so they are not parsed. Parsing takes the longest.
+    # Parsing is slow, so modules that have no line with such an import are not parsed.
     words = "|".join(sorted(names))
     line = re.compile(rf"^\s*(from\s+({words})|import\b.*\b({words}))\b", re.MULTILINE)
     return [
@@ -125,8 +127,8 @@ def computed_imports(folder: Path) -> dict[str, int]:
 
 
 def reached(module: str, found: Mapping[str, Path]) -> set[str]:
-    """All modules that a module imports, directly or by way of others, also within functions. A
-    module outside `found` has the name by which it is imported."""
+    """All modules that a module imports, directly or through other modules, also within functions.
+    A module outside `found` has the name by which it is imported."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:
@@ -168,7 +170,7 @@ def without_docstring(folder: Path) -> list[str]:
 
 
 def numbers_without_a_word(folder: Path) -> list[str]:
-    """Public constants with one number or more, but without a text that says a unit or a source.
+    """Public constants with one number or more, but without a text that names a unit or a source.
 
     The text is the docstring below, a comment on the same line, or the comment above. If the unit
     is in the name (MAX_BYTES), a text is needed all the same.
@@ -186,8 +188,8 @@ def numbers_without_a_word(folder: Path) -> list[str]:
 
 
 def fields_without_a_unit(folder: Path) -> list[str]:
-    """Fields of public classes with a time or a size in their names, if the docstring of the class
-    has no unit for them."""
+    """Fields of public classes whose names mean a time or a size, if the docstring of the class has
+    no unit for them."""
     wrong = []
     for name, path in modules(folder).items():
         for kind in classes(path).values():
@@ -229,7 +231,8 @@ def _constants(node: ast.stmt) -> list[str]:
 
 
 def _is_numeric(value: ast.expr) -> bool:
-    """Whether it is a number, or a collection of numbers only. Of a dict, the values count."""
+    """Whether an expression is a number, or a collection with only numbers. Keys of a dict may be
+    anything."""
     if isinstance(value, ast.Constant):
         return isinstance(value.value, int | float) and not isinstance(value.value, bool)
     if isinstance(value, ast.BinOp):
@@ -244,7 +247,7 @@ def _is_numeric(value: ast.expr) -> bool:
 
 
 def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
-    """The text about a statement: its docstring, its own comments, and those right above it."""
+    """The text about a statement: its docstring, its own comments, and the comments above it."""
     assert node.end_lineno is not None
     found = []
     if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
@@ -258,7 +261,7 @@ def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
 
 
 def short_test_names(folder: Path, least: int) -> list[str]:
-    """Tests with fewer than `least` words in their names: too few to say what is true."""
+    """Tests whose names have fewer than `least` words, which is too few to say what is true."""
     # A regular expression reads the text, because parsing all tests takes two seconds.
     defined = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
     return [

@@ -14,8 +14,8 @@ def built_page() -> None:
     need("The page", browser=True)
     dist = ROOT / "dist"
     dist.mkdir(exist_ok=True)
-    # One build at a time: `make run` may build the page too, and takes the same lock. The packages
-    # are those of the tests.
+    # The lock allows only one build at a time, because `make run` may build the page too. The build
+    # uses the npm packages that are installed for the tests.
     with (dist / ".web.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if page_build.is_needed(ROOT):

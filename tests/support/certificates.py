@@ -15,8 +15,8 @@ from bench.stub_cloud import key_usage
 
 
 def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = None) -> Path:
-    """A PEM file with a certificate that expires in `days`, and its key. The certificate is
-    self-signed if there is no `issuer` (another one of these files)."""
+    """A PEM file with a certificate that expires in `days`, and its key. If `issuer` (the PEM file
+    of another certificate) is None, the certificate is self-signed."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = issued_by = _name(name)
     signer = key

@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 class Tries:
-    """The tries of one case: between which parts, which fault, and how it was answered."""
+    """The tries of one case: the two parts, the fault between them, and the answers."""
 
     def __init__(self) -> None:
         self.between, self.fault = "", ""
@@ -60,7 +60,8 @@ class Table:
         self.untried: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A hook of pytest, called for setup, call and teardown. Teardown has all properties."""
+        """A hook of pytest, called after setup, call and teardown. Only the last report has all
+        properties."""
         if report.failed:
             self.failed.add(report.nodeid)
         elif report.skipped and isinstance(report.longrepr, tuple):

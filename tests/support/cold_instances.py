@@ -1,7 +1,8 @@
 """Simulates the instances of a platform, in front of a function that is always warm.
 
 A request gets a free instance, or a new one if none is free. The start of an instance takes a
-second of a simulated clock, so no test waits for it. faulty_proxy.py is the proxy that calls this.
+second of a simulated clock, so no test waits for it. The proxy in faulty_proxy.py calls this
+module.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LOG = '10:00:00 [INFO] {"route":"/","status":200,"stsMs":41.5,"totalMs":60.1}\nD
 
 
 class Clock:
-    """A clock that runs, and that a test can put forward."""
+    """A running clock that a test can move forward."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -29,13 +30,13 @@ class Clock:
         return time.monotonic() + self.ahead
 
     def pass_by(self, seconds: float) -> None:
-        """Put the clock forward."""
+        """Move the clock forward."""
         self.ahead += seconds
 
 
 class Instances:
-    """At most `cap` instances, each for one request at a time. Requests that are sent together
-    wait until `together` of them are there. `names`: the answer names its instance."""
+    """At most `cap` instances, each for one request at a time. The first `together` requests wait
+    for each other. If `names` is true, each answer names its instance."""
 
     def __init__(self, clock: Clock, *, cap: int = 99, together: int = 1, names: bool = True):
         self.clock, self.cap, self.names = clock, cap, names
@@ -58,8 +59,8 @@ class Instances:
         """Assign an instance to an incoming request."""
         with self._lock:
             self.requests.append(exchange)
-            # The first `together` requests are all there before one of them is answered, so each
-            # gets a new instance.
+            # The first `together` requests all arrive before one of them is answered, so each of
+            # them gets a new instance.
             is_new = not self._free or self._first > 0
             self._first -= 1
             name = f"c-{self.started:04}" if is_new else self._free.pop()

@@ -19,7 +19,7 @@ SOUND = {
     "BUCKET_NAME": "my-bucket",
     "OSS_REGION": "cn-hangzhou",
 }
-"""The minimal variables of a deployment. The variables that verify logins are not among them."""
+"""The minimal variables of a deployment, without the variables that verify logins."""
 
 
 class Configuration(NamedTuple):

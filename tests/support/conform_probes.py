@@ -56,7 +56,7 @@ def supplied(header: str, value: str, patch: Patch) -> None:
     """Let a signature be valid with any value of this header, and without the header."""
 
     def canonical(method: Any, resource: Any, headers: Mapping[str, str], *rest: Any) -> bytes:
-        # Requests to the bucket itself are the clean-up.
+        # The clean-up sends requests to the bucket itself, so these are checked as usual.
         more = {} if resource.endswith("/") else {header: value}
         return v4_canonical_request(method, resource, {**headers, **more}, *rest)
 

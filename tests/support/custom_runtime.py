@@ -18,7 +18,7 @@ from typing import Any
 from ops import ROOT
 
 FUNCTION = ROOT / "functions" / "sts_token"
-# This runs `python server.py`, but first changes some numbers in http_server.py.
+# This runs `python server.py`, but first changes some constants in http_server.py.
 _START = f"""
 import json, runpy, sys
 sys.path.insert(0, {str(FUNCTION)!r})
@@ -30,7 +30,7 @@ runpy.run_path({str(FUNCTION / "server.py")!r}, run_name="__main__")
 
 @dataclass
 class CustomRuntime:
-    """A running server. When it has ended, `lines` are its log."""
+    """A running server. After the server has ended, `lines` has its whole log."""
 
     port: int
     process: subprocess.Popen[str]
@@ -99,7 +99,7 @@ def measured() -> dict[str, str]:
 
 @contextmanager
 def custom_runtime(env: Mapping[str, str], **changes: float) -> Iterator[CustomRuntime]:
-    """Start the server on a free port, with `changes` to the numbers of http_server.py."""
+    """Start the server on a free port, with `changes` to constants of http_server.py."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(

@@ -25,7 +25,8 @@ def der(tag: int, content: bytes) -> bytes:
 
 
 def faulty(element: Element) -> Iterator[tuple[str, bytes]]:
-    """Encode with one fault at a time, and yield its name too. The lengths around it are right."""
+    """Yield the name of each fault, and the encoding with this fault only. All elements around the
+    fault have the right lengths."""
     sound = encoded(element)
     for place in _places(element):
         for name, fault in _FAULTS.items():
@@ -40,7 +41,8 @@ Fault = Callable[[int, bytes], bytes]
 
 
 def encoded(element: Element, place: Place | None = None, fault: Fault = der) -> bytes:
-    """Encode, but the element at `place` (the child numbers from the top) is encoded by `fault`."""
+    """Encode an element, but use `fault` for the element at `place` (the child numbers from the
+    top)."""
     inside = element.inside
     if isinstance(inside, list):
         content = b"".join(

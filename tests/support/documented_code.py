@@ -19,13 +19,13 @@ def blocks(language: str, page: Path) -> list[str]:
 
 
 def code_with(language: str, page: str, text: str) -> str:
-    """The one block of a language in a page of docs/ that has a text in it."""
+    """The only block of a language in a page of docs/ that contains `text`."""
     (found,) = (block for block in blocks(language, DOCS / page) if text in block)
     return found
 
 
 def python_with(page: str, text: str) -> str:
-    """The one block of Python in a page of docs/ that has a text in it."""
+    """The only block of Python in a page of docs/ that contains `text`."""
     return code_with("python", page, text)
 
 

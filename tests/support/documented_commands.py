@@ -26,7 +26,7 @@ make() {{ command make -f '{file}' "$@" READY= BUILD_PAGE=no BIN='{bin}'; }}
 
 
 def pages() -> list[str]:
-    """The paths of the English pages from the root. A test compares the Chinese pages with them."""
+    """The paths of the English pages, from the root. Other tests check the Chinese pages."""
     docs = sorted(path for path in ROOT.glob("docs/**/*.md") if "zh" not in path.parts)
     return [README, *(path.relative_to(ROOT).as_posix() for path in docs)]
 
@@ -39,7 +39,7 @@ def all_blocks() -> Iterator[tuple[str, str]]:
 
 
 def block_with(page: str, text: str) -> str:
-    """The one block of commands that has a text in it. `page` is a path from the root."""
+    """The only block of commands that contains `text`. `page` is a path from the root."""
     return code_with("sh", f"../{page}", text)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """The text after `NAME=`, the value that is read, and why that is shorter: "", "#" or "$"."""
+    """The text after `NAME=`, the value that is read, and what shortens it: "", "#" or "$"."""
 
     name: str
     text: str
@@ -24,7 +24,7 @@ ROWS = (
     Row("OBJECT_PREFIX", "pa$$word", "pa$", "$"),
     Row("POLICY_CHOICES", "'pa$$word'", "pa$", "$"),
     Row("JWT_SECRET", "pa$OSS_X-y", "pa-y", "$"),
-    # The text is expanded twice. A backslash protects a "$" only the first time.
+    # The text is expanded twice. A backslash protects a "$" only from the first expansion.
     Row("JWT_JWKS_URL", r"pa\$OSS_X-y", "pa-y", "$"),
     Row("JWT_AUDIENCE", "a${NOPE:-dflt}b", "adfltb", "$"),
     Row("ALLOWED_ORIGINS", r'"a\nb"', "a\nb"),
@@ -37,7 +37,7 @@ ROWS = (
     Row("STS_ENDPOINT", "a b 'c'", "a b 'c'"),
     Row("URL_EXPIRE_TIME", "x$SHELLED", "xin", "$"),
     Row("UPLOAD_MAX_BYTES", "  '5'  ", "5"),
-    # The value from the environment is expanded too.
+    # A variable of the environment overrides the file, and its value is expanded too.
     Row("LOGINS_NOT_BEFORE", "file", "ain", "$"),
 )
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scripted_sts import Move, answer, drip, hang, raw, reset
 
 Make = Callable[[bytes], Move]
-"""Makes a move from the body of the sound answer."""
+"""Makes a move from the body of a valid answer."""
 ENDLESS = b"x" * 65536
 
 
@@ -35,7 +35,7 @@ def whole(body: bytes, *lines: str, status: str = "200 OK") -> bytes:
 
 
 def then(first: Move, second: Move) -> Move:
-    """Both moves, one after the other. The second decides whether the connection stays open."""
+    """Make both moves. The second one decides whether the connection stays open."""
 
     def move(sock: socket.socket) -> bool:
         first(sock)
@@ -66,17 +66,17 @@ def endless(first: bytes, again: bytes = ENDLESS) -> Move:
 
 
 def half(body: bytes) -> bytes:
-    """A sound head, and half of the body that it announces."""
+    """A valid head, and half of the body that it announces."""
     return whole(body)[: -len(body) // 2]
 
 
 def of_length(length: str, *, is_kept: bool = False) -> Make:
-    """A sound body, after a head that has another length."""
+    """A valid body, after a head with a wrong Content-Length."""
     return lambda body: raw(head(f"Content-Length: {length}") + body, goes_on=is_kept)
 
 
 def chunked(size: bytes, last: bytes = b"") -> Make:
-    """A chunk that says it has this size."""
+    """A chunk that announces this size."""
     start = head("Transfer-Encoding: chunked") + size + b"\r\n"
     return lambda body: raw(start + body + last)
 

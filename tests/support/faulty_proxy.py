@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Exchange:
-    """A request and its answer, as they pass through. Both can be changed."""
+    """A request and its answer that pass through the proxy. A fault can change both."""
 
     method: str
     target: str
@@ -41,14 +41,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Print nothing: the client that gave up belongs to the test."""
+        """Print nothing, because the test made its client give up."""
 
 
 Fault = Callable[[Exchange], None]
 
 
 def sound(exchange: Exchange) -> None:
-    """Make no fault."""
+    """Change nothing."""
 
 
 @contextmanager
@@ -60,14 +60,17 @@ def faulty(
     framed: bool = True,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
-    """Serve `url`; call the fault with each answer, and `before` with each request; yields the URL.
+    """Serve `url` through a fault, which is called with each answer. Yields the proxy's URL.
+
+    `before` is called with each request.
 
     Without `framed` the answer has no Content-Length, and ends when the connection closes.
     """
     upstream = urlsplit(url)
 
     class Handler(BaseHTTPRequestHandler):
-        # Send head and body in one packet. A second packet would wait for an acknowledgement.
+        # Send head and body in one packet. A second packet would be delayed, because
+        # TCP waits for an acknowledgement of the first.
         wbufsize = 65536
 
         def log_message(self, format: str, *args: object) -> None:

@@ -36,8 +36,9 @@ HEAD = (
 
 class Link(NamedTuple):
     """A server that the function calls. `variable` has its address, with `path` at the end.
-    `body` is a sound answer of it. `route` is a route that calls it. `none` is the function's
-    answer if the server does not answer, `wrong` if the server's answer is wrong."""
+    `body` is a valid answer of this server. `route` is a route that calls the server. If the server
+    does not answer, the function answers `none`. If its answer is wrong, the function answers
+    `wrong`."""
 
     name: str
     server: str
@@ -92,7 +93,7 @@ STS, OSS, JWKS, WEBHOOK, OSS_KEY = LINKS = (
 
 @dataclass(frozen=True)
 class Function:
-    """The function and the servers that it calls; `login` is alice's."""
+    """The function and the servers that it calls. `login` is a login of alice."""
 
     app: App
     servers: Mapping[str, ScriptedSts]
@@ -108,7 +109,7 @@ class Function:
         return self.app.respond(lambda: request)
 
     def callback(self) -> Request:
-        """The callback that OSS posts. It needs the seal in a token, so this gets a token first."""
+        """The callback that OSS posts. A callback needs the seal of a token, so get one first."""
         scope = json.loads(self.ask("/").body)["Scope"]
         return self.signer.call(scope, **about("my-bucket", KEY, ETAG, SIZE))
 

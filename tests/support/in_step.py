@@ -43,7 +43,7 @@ _DOCUMENTED = {
 }
 """For each language, the pattern of a comment on its own lines, which says what a function does."""
 _WORDS = {"", "text", "mermaid"}
-"""The languages of blocks with words or diagrams. These blocks are translated as a whole."""
+"""The languages of blocks that are text or diagrams, not code. The whole block is translated."""
 
 
 class Block(NamedTuple):
@@ -185,7 +185,7 @@ _BEGINS = re.compile(r"\s*([-*] |\d+\. |#|\|)")
 
 def style(chinese: Path) -> Iterator[str]:
     """The places where a Chinese page breaks a rule of Chinese style, one line each."""
-    # In docs/zh/terms.md this word is as the vendor writes it, without the space.
+    # In docs/zh/terms.md this word has no space, because the vendor writes it without one.
     text = _read(chinese).replace("签名URL", "签名 URL") if chinese in ALONE else _read(chinese)
     lines = prose(text).splitlines()
     for line, after in itertools.pairwise(lines):
@@ -240,7 +240,7 @@ def _blocks(where: str, left: Sequence[Block], right: Sequence[Block]) -> Iterat
 def _links(
     where: str, english: Path, left: Sequence[str], chinese: Path, right: Sequence[str]
 ) -> Iterator[str]:
-    """The differences of the links. Their order may differ, as the words of a sentence may."""
+    """The differences of the links. The links may have another order."""
     wanted = Counter(_target(english, link) for link in left)
     found = Counter(_target(chinese, link) for link in right)
     for target in (wanted - found).elements():
@@ -277,7 +277,8 @@ def path_of(page: Path, link: str) -> Path | None:
 
 
 def _target(page: Path, link: str) -> str:
-    """Where a link leads, the same for both languages: English page and number of the heading."""
+    """The target of a link, written the same for both languages: the English page and the number
+    of the heading."""
     path = path_of(page, link)
     if path is None:
         return link

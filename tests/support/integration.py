@@ -52,7 +52,7 @@ def keys(cloud: RunningCloud, prefix: str) -> list[str]:
 def run_in(
     folder: Path, command: Iterable[str], **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a reader's command in a folder, without the developer's proxy and variables."""
+    """Run a command of the docs in a folder, without the developer's proxy and variables."""
     return subprocess.run(
         list(command),
         cwd=folder,
@@ -66,8 +66,8 @@ def run_in(
 
 @contextmanager
 def serving(folder: Path, command: Iterable[str], **variables: str) -> Iterator[str]:
-    """Start a reader's server as a process, and wait until it accepts connections. The server gets
-    its port by `{port}` in the command, and by the variable PORT. Yields its URL."""
+    """Start a server from the docs as a process, and wait until it accepts connections. The server
+    gets its port by `{port}` in the command, and by the variable PORT. Yields its URL."""
     port = free_port()
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(
@@ -98,8 +98,8 @@ def _accepts(port: int) -> bool:
 
 
 def post(url: str, document: object = None, **headers: str) -> tuple[int, Any, Message]:
-    """Send JSON, or a body unchanged. Return status, JSON and headers. In the names of `headers`,
-    write _ for -."""
+    """Send JSON, or a body unchanged. Return status, JSON and headers. The names of `headers` have
+    `_` where HTTP has `-`."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(  # noqa: S310 - of these tests

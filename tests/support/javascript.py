@@ -1,7 +1,7 @@
 """Checks whether Node, Chromium and npm packages are there, and runs scripts of tests/web.
 
 If they are missing, the tests that need them are skipped, so `make test` needs only Python. If CI
-is set to any value, these tests fail instead. So a test that passes in CI has really run.
+is set to any value, these tests fail instead. Therefore no test of tests/web is skipped in CI.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def need(what: str, browser: bool, folder: Path = PAGE) -> None:
-    """Check that all that the test's script needs is there. Otherwise skip the test, or fail it if
-    CI is set.
+    """Check that everything is installed that the test's script needs. Otherwise skip the test, or
+    fail it if CI is set.
 
     `folder` has the package.json with the packages that the script uses.
     """
     if missing := list(_missing(browser, folder)):
-        left_out(what, f"missing are {', '.join(missing)}")
+        left_out(what, f"this machine lacks {', '.join(missing)}")
 
 
 def is_there() -> bool:

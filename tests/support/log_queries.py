@@ -39,7 +39,7 @@ def search(query: str, rows: list[Row]) -> list[Row]:
 
 
 def ask(query: str, rows: list[Row]) -> list[dict[str, Any]]:
-    """The rows that a search finds. With `| SELECT ...`, the rows that the SQL makes from them."""
+    """The rows that a search finds. If `| SELECT ...` follows, return the result of this SQL."""
     found, _, sql = query.partition("|")
     rows = search(found, rows)
     if not sql:
@@ -76,8 +76,8 @@ def _all_of(tokens: list[str]) -> _Match:
         elif _takes(tokens, "and"):
             parts.append(_one(tokens))
         else:
-            # For the service a space means `or`, for its console it means `and`. So our queries
-            # must have one of the words.
+            # A space means `or` for the service, but `and` for its console. Therefore our queries
+            # must say `and`, `or` or `not`.
             raise SyntaxError(f"and, or, not? before {tokens[0]}")
     return lambda found: all(part(found) for part in parts)
 

@@ -41,21 +41,21 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "settings": ("tests/settings",),
     "grant": ("tests/grant",),
     "login": ("tests/login",),
-    # Only one route uses signing/multipart.py, and the tests of that route test it.
+    # Only one route uses signing/multipart.py, so the tests of that route test this module.
     "signing": ("tests/signing", "tests/routes/test_multipart.py"),
     "callback": ("tests/callback",),
     "token": ("tests/token",),
 }
-"""The rooms that are measured, and the tests of each: files or folders."""
+"""The rooms that are measured, and the files or folders with the tests of each room."""
 MIN_SCORE = 90.0
-"""The percentage of a room's mutants that the tests must detect. Changes of texts do not count."""
+"""The percentage of a room's mutants that the tests must detect. Texts are not counted."""
 PROCESSES = 2
 MIN_WORDS = 3
 """The minimum number of words in a string that counts as a text for people."""
 INTERRUPT_SECONDS = 5
 """How many seconds mutmut gets to end by itself when the run is interrupted."""
 REPORT_SECONDS = 20
-"""Seconds between two lines of progress. On a terminal they replace each other more often."""
+"""Seconds between two lines of progress. A terminal shows one line, which changes more often."""
 
 _SURVIVED, _REACHED_BY_NO_TEST = 0, 33
 _INTERRUPTED, _BROKEN = 2, 255
@@ -75,8 +75,8 @@ pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = {arguments}
 # Each mutant has its own process, forked from a process that has loaded the tests.
 process_isolation = "forkserver"
-# A mutant's tests may take (their normal time + 3 s) * 12. So a busy machine does not look like a
-# test that detects a mutant.
+# A mutant's tests may take (their normal time + 3 s) * 12. The limit is high, because on a busy
+# machine slow tests would count as tests that detect the mutant.
 timeout_multiplier = 12.0
 timeout_constant = 3.0
 track_dependencies = false
@@ -105,8 +105,8 @@ class Results(NamedTuple):
     """The results of a room's mutants. Changes of texts are counted separately (`is_of_a_text`).
 
     `survivors` holds all mutants that the tests missed, also in texts. If a change is possible in
-    several places of a function, it is there several times. `out_of_time` holds the mutants that
-    were killed because their tests did not end.
+    several places of a function, the list has it several times. `out_of_time` holds the mutants
+    that were killed because their tests did not end.
     """
 
     tried: int
@@ -123,16 +123,16 @@ class Results(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """The table: how often each survivor of a room is listed, and why those in texts are not."""
+    """The table: how often each survivor is listed, and why no survivor in a text is listed."""
 
     survivors: Mapping[str, Counter[Mutant]]
     texts: str
 
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
-    """Try the mutants of the room that ROOM names. Return 0 for success, or 1 if too many survive
-    or if the table differs from the survivors. Return 2 if the run failed, or 130 if it was
-    interrupted."""
+    """Try the mutants of the room that ROOM names. Return 0 for success. Return 1 if too many
+    survive, or if the table differs from the survivors. Return 2 if the run failed, or 130 if it
+    was interrupted."""
     room = environ.get("ROOM", "")
     try:
         if room not in ROOMS:
@@ -152,7 +152,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         _say(f"\nInterrupted. `make mutants ROOM={room}` continues from here.", file=sys.stderr)
         return 130
     if only_survivors:
-        _say("Only earlier survivors were tried again. The result is final without SURVIVORS=1.")
+        _say("Only earlier survivors were tried. For the final result, run without SURVIVORS=1.")
     return report(room, found, listed)
 
 
@@ -167,12 +167,12 @@ def read_table(text: str) -> Listed:
     rooms: dict[str, Counter[Mutant]] = {}
     for room, entries in table.items():
         if room not in ROOMS:
-            raise Failed(f"{TABLE.name} has a table {room}, but there is no such room")
+            raise Failed(f"{TABLE.name} has a table {room}, but no room has this name")
         rooms[room] = Counter()
         for entry in entries:
             mutant, times = _entry(entry)
             if mutant.file.partition("/")[0] != room or mutant in rooms[room]:
-                raise Failed(f"{TABLE.name}: this is from another room, or listed twice: {entry}")
+                raise Failed(f"{TABLE.name}: this is of another room, or listed twice: {entry}")
             rooms[room][mutant] = times
     return Listed(rooms, texts)
 
@@ -184,15 +184,15 @@ def _entry(entry: Any) -> tuple[Mutant, int]:
         raise Failed(f"{TABLE.name}: an entry must have file, function, was, now, why: {entry}")
     times = entry.get("times", 1)
     if not entry["why"].strip() or type(times) is not int or times < 1:
-        raise Failed(f"{TABLE.name}: why is empty, or times is not a number from 1 up: {entry}")
+        raise Failed(f"{TABLE.name}: `why` is empty, or `times` is not 1 or more: {entry}")
     fields = {name: entry[name] for name in ("file", "function", "was", "now")}
     return Mutant(**fields), times
 
 
 def differences(room: str, found: Iterable[Mutant], listed: Listed) -> tuple[list[str], list[str]]:
-    """Compare the survivors with the table. Return the survivors that it lacks, as entries to
-    paste, and the entries that no longer survive. If `texts` has a reason, it covers all survivors
-    in texts, and these must not have entries of their own."""
+    """Compare the survivors with the table. Return the survivors that the table lacks, as entries
+    to paste, and the entries that no longer survive. If `texts` has a reason, it covers all
+    survivors in texts, and these must not have entries of their own."""
     lives, table = Counter(found), listed.survivors.get(room, Counter())
     by_rule = {mutant for mutant in lives if listed.texts and is_of_a_text(mutant)}
     missing = [
@@ -241,14 +241,14 @@ def prepare(room: str, folder: Path, *, only_survivors: bool = False) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     _copy_tree(folder, room)
     _forget(folder, survivors=only_survivors)
-    # Write this before the run, which may fail. A mutant that the earlier tests killed is not a
-    # result of the present tests.
+    # Write the fingerprint now, because the run may fail. With `only_survivors` it stays empty,
+    # because the kept results come from earlier tests.
     before.write_text("" if only_survivors else now, encoding="utf-8")
     sources.write_text(now.partition(" ")[0], encoding="utf-8")
 
 
 def fingerprint(room: str) -> str:
-    """Two digests: one of the room's sources, one of its tests and the packages that run them."""
+    """Two digests: one of the room's sources, and one of its tests and their packages."""
     source = _digest([ROOT / _FUNCTION / _PACKAGE / room])
     lock = ROOT / "requirements-measure.txt"
     tests = _digest([*(ROOT / name for name in ROOMS[room]), ROOT / "tests" / "conftest.py", lock])
@@ -266,9 +266,9 @@ def _digest(paths: Iterable[Path]) -> str:
 
 
 def _copy_tree(folder: Path, room: str) -> None:
-    """Copy the tree into `mutants`, where mutmut runs the tests. Copy the package into the folder
-    above, so that mutmut's names of the mutants match the modules. A link in the tree leads to the
-    mutated package."""
+    """Copy the tree into `mutants`, where mutmut runs the tests. Copy the package into `folder`, so
+    that mutmut names the mutants like the modules. A link in the tree leads to the mutated
+    package."""
     tree = folder / "mutants"
     for path in ROOT.iterdir():
         if path.name in _LEFT_OUT(str(ROOT), [path.name]) or path.name.startswith("."):
@@ -289,7 +289,7 @@ def _copy_tree(folder: Path, room: str) -> None:
             (tree / name).unlink(missing_ok=True)
     for path in (ROOT / _FUNCTION / _PACKAGE).rglob("*.py"):
         copy = folder / path.relative_to(ROOT / _FUNCTION)
-        # An unchanged file keeps its time, so that mutmut does not make its mutants again.
+        # If a file has not changed, keep its time. Otherwise mutmut would make its mutants again.
         if not copy.exists() or copy.read_bytes() != path.read_bytes():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
@@ -330,8 +330,9 @@ def _metas(folder: Path) -> list[Path]:
 
 @contextmanager
 def _alone(room: str) -> Iterator[int]:
-    """Hold the room's lock, which mutmut inherits. If this process is killed, mutmut continues, and
-    a second run would write into the same files. Raises Failed if another run has the lock."""
+    """Hold the room's lock, which mutmut inherits. If this process is killed, mutmut continues and
+    keeps the lock, so no second run writes into its files. Raises Failed if another run has the
+    lock."""
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / f"{room}.lock").open("w") as file:
         try:
@@ -345,11 +346,11 @@ def run(room: str, folder: Path, lock: int) -> None:
     """Let mutmut try all mutants that have no result yet. Raises Failed with mutmut's last lines if
     mutmut fails. Raises KeyboardInterrupt after an interrupted mutmut has ended. `lock` is a
     descriptor that mutmut keeps open."""
-    # Mutated code gets none of the developer's keys. CI is left out too: the copy has no packages
-    # of Node.js, so some tests are skipped there, and with CI they would fail.
+    # Mutated code gets none of the developer's keys. It does not get CI either. The copy has no
+    # packages of Node.js, so some tests are skipped there, and with CI they would fail.
     environ = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-    # With this, processes that the tests start import the mutants, and not an installed package.
+    # The tests start processes. These must import the mutants and not an installed package.
     environ["PYTHONPATH"] = str(folder / "mutants" / _FUNCTION)
     program = Path(sys.executable).parent / "mutmut"
     command = [str(program), "run", f"--max-children={PROCESSES}"]
@@ -440,8 +441,8 @@ def results(room: str, folder: Path) -> Results:
 def mutants(file: str, source: str) -> dict[str, Mutant]:
     """The mutants in a file that mutmut wrote, by the names of the functions that hold them.
 
-    mutmut writes `x_name__mutmut_orig`, `x_name__mutmut_1` and so on beside each other, and
-    `xǁClassǁname__mutmut_1` within a class.
+    mutmut replaces a function by several: `x_name__mutmut_orig`, `x_name__mutmut_1` and so on. In a
+    class it names them `xǁClassǁname__mutmut_1`.
     """
     texts: dict[str, list[str]] = {}
     for node in ast.walk(ast.parse(source)):
@@ -484,7 +485,7 @@ def is_of_a_text(mutant: Mutant) -> bool:
         for one, other in zip(_strings(mutant.was), _strings(mutant.now), strict=False)
         if one != other
     ]
-    # A line with only a string continues the text of the line before.
+    # If a line has only a string, this string continues the text of the line before.
     is_line = re.fullmatch(f"({_STRING} ?)+", mutant.was) is not None
     return bool(changed) and all(is_line or len(text.split()) >= MIN_WORDS for text in changed)
 
@@ -495,7 +496,7 @@ def _strings(code: str) -> list[str]:
 
 
 def report(room: str, found: Results, listed: Listed) -> int:
-    """Print the score and all that is wrong; return 0 if nothing is wrong, otherwise 1."""
+    """Print the score and all faults; return 1 if there is a fault, otherwise 0."""
     missing, gone = differences(room, found.survivors, listed)
     code = 0
     for mutant in found.out_of_time:
@@ -506,11 +507,11 @@ def report(room: str, found: Results, listed: Listed) -> int:
         _say("\n\n".join(missing))
     if gone:
         code = 1
-        _say("\nThese are in tests/mutants.toml, but no longer survive, or less often:\n")
+        _say("\nThese are in tests/mutants.toml, but no longer survive, or not as often:\n")
         _say("\n\n".join(gone))
     _say(
         f"\n{room}: {found.killed:,} of {found.tried:,} mutants killed, {found.score:.1f} %;"
-        f" {found.texts_killed:,} of {found.texts:,} more, which only change a text"
+        f" also {found.texts_killed:,} of {found.texts:,} mutants that only change a text"
     )
     if found.score < MIN_SCORE:
         code = 1
@@ -523,7 +524,7 @@ def _say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
 
 
 if __name__ == "__main__":
-    # A program that was started in the background ignores an interrupt, so set the handler here.
+    # Python ignores an interrupt if it was started in the background, so set the handler here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -1,8 +1,9 @@
 """A second, simple evaluator of RAM's policies, written from the vendor's documentation only.
 
-sandbox/ram.py evaluates policies for the sandbox. This module was written without reading it: each
-rule comes from the page that its comment names. So an error stays hidden only if both have it. If
-the two disagree, the documentation decides. Never copy a rule from one into the other.
+sandbox/ram.py evaluates policies for the sandbox. The author of this module did not read
+sandbox/ram.py. Each rule comes from the page that its comment names. Therefore an error stays
+hidden only if both modules have it. If the two disagree, the documentation decides. Never copy a
+rule from one into the other.
 
 The pages, at www.alibabacloud.com/help/en:
 structure   ram/policy-structure-and-syntax
@@ -12,12 +13,12 @@ evaluation  ram/policy-evaluation-process
 addresses   ram/access-alibaba-cloud-resources-by-using-a-specific-ip-address-or-cidr-block
 oss         oss/user-guide/ram-policy-overview
 
-These rules are not verified on the real OSS, because no page has them:
+No page of the documentation has the next rules, and they are not verified on the real OSS:
 - A condition is false if the request does not have its key, or if a value cannot be read as the
-  operator's type. This is also true for negative operators.
-- A resource is compared field by field, with wildcards in each field, and with case.
-- StringEqualsIgnoreCase compares letters outside of ASCII as this module does.
-- A number has digits, at most one point among them, and at most one minus before them.
+  operator's type. Negative operators follow this rule too.
+- A resource is compared field by field. Each field may have wildcards, and its case matters.
+- StringEqualsIgnoreCase also ignores the case of letters that are not ASCII.
+- A number has digits. It may have one point among them, and one minus before them.
 
 This module does not check the syntax of a policy. sandbox/ram.py refuses what RAM refuses.
 """
@@ -42,8 +43,8 @@ def judge(
 ) -> str:
     """The decision about one access: ALLOW, EXPLICIT_DENY or IMPLICIT_DENY.
 
-    policies: the policies of a role, as parsed JSON. session: the policy that AssumeRole was given,
-    if any. resource: `acs:oss:{region}:{owner}:{bucket}[/{key}]`.
+    policies: the policies of a role, as parsed JSON. session: the session policy of AssumeRole,
+    or None. resource: `acs:oss:{region}:{owner}:{bucket}[/{key}]`.
     """
     # evaluation: "If Explicit Deny or Implicit Deny is returned, the evaluation ends. [...] If
     # Allow is returned, the evaluation continues", with the policies of the identity.
@@ -83,12 +84,12 @@ def applies(statement: Any, action: str, resource: str, context: Mapping[str, st
 
 
 def listed(value: Any) -> list[Any]:
-    """structure: one value means a list with that value."""
+    """structure: a single value means the same as a list with this value."""
     return value if isinstance(value, list) else [value]
 
 
 def as_text(value: Any) -> str:
-    """structure: values have quotation marks. A number or Boolean without them is read as text."""
+    """structure: values have quotation marks. A number or Boolean without them becomes a text."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -118,7 +119,7 @@ def same_resource(pattern: str, resource: str) -> bool:
 
 def holds(name: str, wanted: list[str], actual: str) -> bool:
     # elements: "If the value in a request matches any of the values, the condition is met".
-    # addresses: NotIpAddress with two values holds for an address "other than" both.
+    # addresses: NotIpAddress with two values is true for an address "other than" both.
     test = TESTS[name.replace("Not", "")]
     try:
         return any(test(actual, value) for value in wanted) != ("Not" in name)
@@ -133,8 +134,8 @@ def number(text: str) -> Fraction:
 
 
 def date(text: str) -> datetime:
-    """elements: ISO 8601, as in 2012-11-11T23:59:59Z. A pattern checks the form, because strptime
-    accepts more forms."""
+    """elements: ISO 8601, as in 2012-11-11T23:59:59Z. A pattern checks the text first, because
+    strptime accepts more forms."""
     if not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}(Z|[+-]\d\d:\d\d)", text):
         raise ValueError(text)
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
@@ -147,13 +148,13 @@ def boolean(text: str) -> bool:
 
 
 def bits(address: str) -> str:
-    """An address as 32 or 128 binary digits. One more digit before them says how many there are."""
+    """The version of an address (4 or 6), a colon, and the address as 32 or 128 binary digits."""
     read = ipaddress.ip_address(address)
     return f"{read.version}:{int(read):0{read.max_prefixlen}b}"
 
 
 def in_block(address: str, block: str) -> bool:
-    """addresses: the block is like 192.0.2.0/24, or one address."""
+    """addresses: a block has a form like 192.0.2.0/24, or is one address."""
     network, _, length = block.partition("/")
     digits = len("4:") + int(length) if length else None
     return bits(address)[:digits] == bits(network)[:digits]
@@ -163,8 +164,8 @@ def reading(read: Callable[[str], Any], compare: Callable[[Any, Any], bool]) -> 
     return lambda actual, wanted: compare(read(actual), read(wanted))
 
 
-# operators: a text is compared with case, without case, or with wildcards and case. The other
-# operators compare what their names say.
+# operators: texts are compared exactly, without case, or with wildcards. The names of the other
+# operators say what they compare.
 TESTS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": operator.eq,
     "StringEqualsIgnoreCase": reading(str.lower, operator.eq),

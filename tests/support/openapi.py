@@ -1,4 +1,4 @@
-"""docs/openapi.yaml as tests use it: its operations, and a check of their answers."""
+"""Reads docs/openapi.yaml for tests: its operations, and a check of their answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each operation, after its path and its method in upper case."""
+    """Yield the path, the method (in upper case) and the description of each operation."""
     for path, item in DOCUMENT["paths"].items():
         for method in METHODS:
             if method in item:
@@ -43,14 +43,14 @@ def answers(path: str, method: str, status: int) -> dict[str, Any]:
 
 
 def faults(schema: dict[str, Any], value: object) -> list[str]:
-    """The faults of a value by a schema of the document; none if it is valid."""
+    """The faults that a schema of the document finds in a value; empty if the value is valid."""
     return [error.message for error in _validator(repr(schema)).iter_errors(value)]
 
 
 @cache
 def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
-    # The cache needs a key that can be hashed, so the schema is a text here. Its references need
-    # the components.
+    # The cache needs a key that can be hashed, so the schema is a text here. The schema refers to
+    # the components, so add them.
     document = {**yaml.safe_load(schema), "components": COMPONENTS}
     return jsonschema_rs.Draft202012Validator(document)
 

@@ -114,7 +114,7 @@ class OssProcess:
         return self.ask("POST", key, document(parts), uploadId=upload_id)
 
     def in_parts(self, key: str, *parts: bytes) -> Answer:
-        """Upload in parts, from beginning to end; return the last answer, or the first refusal."""
+        """Do a complete upload in parts; return the last answer, or the first refusal."""
         upload_id, stored = self.begin(key), []
         for number, part in enumerate(parts, 1):
             stored.append(self.put_part(key, upload_id, number, part))
@@ -146,7 +146,7 @@ def document(parts: Sequence[Answer]) -> bytes:
 
 
 def litter(folder: Path) -> set[str]:
-    """Data files that no object and no part uses, and missing files that an object or part uses."""
+    """The data files that are not used, and the missing files that an object or a part uses."""
     with closing(sqlite3.connect(folder / "index.sqlite3")) as index:
         named = {name for (name,) in index.execute("SELECT file FROM parts")}
         for (files,) in index.execute("SELECT files FROM objects"):
@@ -156,7 +156,7 @@ def litter(folder: Path) -> set[str]:
 
 @contextmanager
 def oss_process(folder: Path, *, file_bytes: int = 0) -> Iterator[OssProcess]:
-    """Run an OSS process. If `file_bytes` is given, none of its files may be larger."""
+    """Run an OSS process. If `file_bytes` is given, the system limits each file to this size."""
     key = (KEY.access_key_id, KEY.access_key_secret, KEY.arn)
     given = (BUCKET, REGION, ACCOUNT, *key)
     said = folder.with_name(f"{folder.name}.log")

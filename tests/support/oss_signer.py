@@ -1,7 +1,7 @@
-"""Simulates OSS after an upload: it fills in a callback's body, signs it with its key, posts it.
+"""Simulates OSS after an upload. It fills in and signs the body of a callback, and posts it.
 
-This was written from the vendor's documentation ("Callback"), with the cryptography package. It
-shares no code with the code under test.
+This follows the vendor's documentation ("Callback") and uses the cryptography package. It shares no
+code with the code under test.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class OssSigner:
     """An OSS with its own key. Its callbacks say that the key is at `key_url`."""
 
     key_url: str = PRODUCTION_KEY_URL
-    # The real OSS has 512 bits. The cryptography package makes no key with fewer than 1,024.
+    # The key of the real OSS has 512 bits, but the cryptography package makes no key with fewer
+    # than 1,024.
     key: rsa.RSAPrivateKey = field(
         default_factory=lambda: rsa.generate_private_key(65537, 1024)  # noqa: S505
     )
@@ -47,7 +48,7 @@ class OssSigner:
         return self.key.sign(text, padding.PKCS1v15(), MD5())  # noqa: S303 - OSS's choice
 
     def call(self, scope: Mapping[str, str], **values: object) -> Request:
-        """The callback for an upload made with a token's Scope; `values` fill in the variables."""
+        """The callback for an upload with a token's Scope. `values` has the variables."""
         callback = decoded(scope["Callback"])
         body = callback["callbackBody"]
         for name, value in {**values, **decoded(scope["CallbackVar"])}.items():

@@ -60,7 +60,7 @@ def extrema(image: Image.Image) -> list[tuple[int, int]]:
 
 @contextmanager
 def or_refused(*statuses: int) -> Iterator[None]:
-    """Ignore OSS's own refusals with one of these statuses."""
+    """Ignore a refusal of OSS if it has one of these statuses."""
     try:
         yield
     except OssError as error:
@@ -91,7 +91,7 @@ def text(value: str) -> str:
 
 
 def png_of_zeros(width: int, height: int) -> bytes:
-    """A black PNG of any size, small as a file: 1 bit a pixel, and compressed."""
+    """A black PNG of any size. The file is small: 1 bit a pixel, and compressed."""
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     pressed = zlib.compressobj(9)
     row = bytes(1 + (width + 7) // 8)

@@ -1,4 +1,5 @@
-"""Forms for PostObject, as an app's server gives them to a browser. Separate code signs them."""
+"""Forms for PostObject, as an app's server gives them to a browser. This module signs them without
+the function's code."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ BOUNDARY = "9431149156168"
 
 
 class Credentials(Protocol):
-    """An AccessKey, or credentials of STS, which also have a security_token."""
+    """An AccessKey, or credentials of STS. Only the latter have a security_token."""
 
     @property
     def access_key_id(self) -> str: ...
@@ -33,7 +34,7 @@ def iso(moment: float) -> str:
 
 
 def policy_text(document: object) -> str:
-    """A policy as the form contains it."""
+    """A policy, encoded as in a form."""
     return base64.b64encode(json.dumps(document).encode()).decode()
 
 
@@ -114,7 +115,7 @@ def send(
 
 
 def multipart(parts: Iterable[tuple[str, bytes]], boundary: str = BOUNDARY) -> bytes:
-    """A form's body. Each part is the text after `form-data; ` and the part's bytes."""
+    """A form's body. Each part has a text, which follows `form-data; ` in its head, and bytes."""
     head = f"--{boundary}\r\nContent-Disposition: form-data; "
     made = [f"{head}{name}\r\n\r\n".encode() + content + b"\r\n" for name, content in parts]
     return b"".join(made) + f"--{boundary}--\r\n".encode()

@@ -1,4 +1,4 @@
-"""Checks the steps of the four recipes of CONTRIBUTING.md: one sentence for each forgotten step.
+"""Checks the steps of the four recipes of CONTRIBUTING.md, and describes each forgotten step.
 
 The checks read the text of the tree, so they can also check a copy in which one step is undone.
 """
@@ -26,12 +26,12 @@ ROUTES_PAGE = "docs/http.md"
 """The pages with the table of templates and with the table of routes."""
 
 PLATFORMS = ("ALIBABA_CLOUD_",)
-"""The first letters of the variables that Function Compute sets. No template passes them on."""
+"""Variables with this prefix are set by Function Compute. No template passes them on."""
 SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
 """Variables that the function refuses in the cloud. No template passes them on."""
 NOT_IN_THE_TEMPLATE = {"STS_ENDPOINT", "JWT_JWKS_FILE"}
-"""Variables that a stack does not need. It uses the region's own STS, and its code cannot hold a
-file of the operator."""
+"""Variables that a stack does not need. A stack uses the region's own STS, and its code cannot
+include a file of the operator."""
 
 _WAY = {"names_callers", "brakes", "identify"}
 _IDENTIFY = {"caller", "warm"}
@@ -47,7 +47,7 @@ class Route(NamedTuple):
 
 
 def forgotten_of_a_setting(root: Path) -> list[str]:
-    """Variables that are missing in a place that has to name them."""
+    """Variables, each with a place that must name the variable and does not."""
     wrong = []
     for name in declared(root):
         places = [DESCRIBED, "sandbox/environment.py"]
@@ -64,7 +64,7 @@ def forgotten_of_a_setting(root: Path) -> list[str]:
 
 
 def forgotten_of_a_policy(root: Path) -> list[str]:
-    """Templates in policies/ that docs/policies.md or the ROS template lacks, and the reverse."""
+    """Policy templates that policies/, docs/policies.md or template.yml lacks."""
     wrong = []
     offered = yaml.safe_load(_text(root / "template.yml"))["Parameters"]
     values = offered["PolicyFile"]["AllowedValues"]
@@ -101,13 +101,13 @@ def forgotten_of_a_route(root: Path) -> list[str]:
         is_route = one.imported.rpartition(".")[2] in {route.module for route in routes}
         parents = {name.rpartition(".")[0] for name in (one.importer, one.imported)}
         if is_route and parents == {"token_service.routes"}:
-            wrong.append(f"{one.place}: a route may not import another one, {one.imported}")
+            wrong.append(f"{one.place} imports another route, {one.imported}")
     expected = [(r.path, r.methods, r.needs_login) for r in routes]
     documented = [*_documented_routes(root)]
     for row in expected:
         if row not in documented:
             wrong.append(
-                f"{ROUTES_PAGE} has no row for {row[0]}, with {', '.join(row[1])}, for whom"
+                f"{ROUTES_PAGE} has no row for {row[0]} with {', '.join(row[1])} and its `for`"
             )
     for row in documented:
         if row not in expected:

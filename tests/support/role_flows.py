@@ -1,4 +1,4 @@
-"""The flows of a deployment for a user, and which flows work with the present rights."""
+"""Tries what a user of a deployment can do, and tells which of these flows work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLOWS = {
     "/uploads": {"list", "details"},
     "/health": set[str](),
 }
-"""For each route: the operations that its answers allow, or that the route itself does."""
+"""For each route: the operations that an app can do with its answers, or that the route does."""
 
 
 def worked(cloud: RunningCloud) -> set[str]:

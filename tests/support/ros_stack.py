@@ -1,7 +1,8 @@
-"""A stack as ROS makes it from a template, with computed values, and roles for the sandbox.
+"""Simulates the stack that ROS makes from a template, with computed values and with roles for the
+sandbox.
 
 This supports only what our templates use: Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, Fn::Split,
-Fn::Replace, conditions, rules.
+Fn::Replace, conditions and rules.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ EVERYTHING = {
     "CallbackUrl": "https://uploads.example.com/callback",
     "CallbackSecret": "c" * 32,
 }
-"""Parameters that switch on everything that the function can do, so its roles have all rights."""
+"""Parameters that switch on all features of the function, so its roles have all rights."""
 
 _NO_VALUE = object()
 
 
 def statements_of(template: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The statements of a role as they are in a template, with Fn::If."""
+    """The statements of a role, unchanged from a template, so they may contain Fn::If."""
     found: list[dict[str, Any]]
     found, *_ = _found("Statement", template["Resources"][name]["Properties"]["Policies"])
     return found
@@ -47,8 +48,8 @@ def _found(member: str, value: Any) -> list[Any]:
 
 
 class Stack:
-    """The resources of a template with these parameters. A parameter without a default must be
-    given."""
+    """The resources of a template with these parameters. The caller must give each parameter that
+    has no default."""
 
     def __init__(self, template: Mapping[str, Any], **parameters: object) -> None:
         self._resources: dict[str, Any] = template["Resources"]

@@ -1,4 +1,4 @@
-"""The function and the sandbox's STS and OSS, as `make run` puts them together, in this process."""
+"""Runs the function and the sandbox's STS and OSS in this process, connected as in `make run`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class RunningCloud:
     cloud: cloud.Cloud
     env: dict[str, str]
     url: str
-    """The URL where the function answers over HTTP, as behind its trigger."""
+    """The URL at which the function answers HTTP requests."""
 
     def answer(self, method: str = "GET", path: str = "/", **query: str) -> dict[str, Any]:
         """The function's answer to a request."""
@@ -103,9 +103,9 @@ class RunningCloud:
 def running_cloud(
     folder: Path, *, is_public_closed: bool = False, **variables: str
 ) -> Iterator[RunningCloud]:
-    """Run the function and the sandbox with these variables, as if set on make's command line.
+    """Run the function and the sandbox with these variables, like `make run NAME=value`.
 
-    `is_public_closed` is PUBLIC_ENDPOINT=closed. With SIGNATURE_V1="1" the OSS accepts V1.
+    `is_public_closed` means PUBLIC_ENDPOINT=closed. With SIGNATURE_V1="1" the OSS accepts V1.
     """
     takes_v1 = variables.pop("SIGNATURE_V1", "") == "1"
     listeners = [listen(0) for _ in range(4 if is_public_closed else 3)]

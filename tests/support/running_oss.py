@@ -1,4 +1,4 @@
-"""A running OSS of the sandbox, with all kinds of keys for it, and the real SDKs as its clients."""
+"""Runs the sandbox's OSS, with all kinds of keys for it, and with the real SDKs as its clients."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def callback_signer() -> CallbackSigner:
 
 
 class Clock:
-    """The time of day, moved by as many seconds as a test says."""
+    """The time of day, which a test can move forward by `ahead` seconds."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -118,8 +118,8 @@ class Oss:
         return v2.Client(config)
 
     def oss2_session(self) -> object:
-        """A connection pool for oss2. It closes every answer in the end, because oss2 leaves some
-        answers unread."""
+        """A connection pool for oss2. All answers are closed at the end, because oss2 does not
+        read and close every answer."""
         session = oss2.Session()
         self.connections.callback(session.session.close)
 
@@ -148,8 +148,8 @@ class Oss:
 
 
 class Server:
-    """A listening server with an application that a test can replace. Starting a server for each
-    test is slow."""
+    """A listening server with an application that a test can replace. Tests share the server,
+    because starting one for each test is slow."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -181,10 +181,10 @@ def running_oss(
     limits: Limits | None = None,
     callback_urls: frozenset[str] | None = None,
 ) -> Iterator[Oss]:
-    """Serve an OSS with a bucket, in `server` or in a server of its own.
+    """Serve an OSS with a bucket, in `server` or in a new server.
 
-    `takes_v1` is SIGNATURE_V1=1. `cname` is the bucket's own domain. With `is_public_closed`, data
-    calls need that domain. `limits` and `callback_urls` are those of LAN=1.
+    `takes_v1` means SIGNATURE_V1=1. `cname` is the bucket's own domain. With `is_public_closed`,
+    data calls need this domain. `limits` and `callback_urls` are used with LAN=1.
     """
     with contextlib.ExitStack() as stack:
         if server is None:

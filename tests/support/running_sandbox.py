@@ -1,7 +1,8 @@
 """Starts `make run` and similar commands, waits for them, ends them, and searches their output for
 secrets.
 
-They run in the folder beside their state, because the .env in the checkout is the developer's."""
+They run in the folder beside their state and not in the checkout, because the .env in the checkout
+belongs to the developer."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ TOKEN = (sys.executable, "-m", "sandbox", "token")
 
 
 def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """The command, told that these variables are on make's command line. Their values come from
-    the environment."""
+    """The command with an option that names the variables of make's command line. Their values
+    come from the environment."""
     return (*command, f"--given={' '.join(names)}")
 
 
@@ -55,7 +56,7 @@ def _beside(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A free port, followed by three free ports, in a range that the system does not hand out."""
+    """The first of four free ports in a row, in a range that the system does not assign itself."""
     while True:
         port = random.randrange(10000, 30000)  # noqa: S311
         if are_free(port, 4):
@@ -118,7 +119,7 @@ class Sandbox:
         return found[1]
 
     def ask(self, path: str, host: str = "127.0.0.1") -> tuple[int, dict[str, Any]]:
-        """The status and JSON of a GET of a path behind the token URL."""
+        """Send a GET to a path below the token URL; return its status and JSON."""
         connection = http.client.HTTPConnection(host, self.port, timeout=10)
         try:
             connection.request("GET", urlsplit(self.token_url).path.rstrip("/") + path)
@@ -132,7 +133,7 @@ class Sandbox:
         return f"http://127.0.0.1:{self.port + 1}"
 
     def bucket(self) -> oss2.Bucket:
-        """The bucket, as a phone with a token uses it."""
+        """The bucket, as an app with a token sees it."""
         return Token.of(self.answer()).oss2("v4")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:

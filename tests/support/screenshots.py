@@ -18,7 +18,7 @@ from running_sandbox import ROOT, running
 IMAGES = ROOT / "docs" / "images"
 MAX_BYTES = 150_000
 SHOWN = {"page-phone.webp": "phone-light-en-GB-arrived", "page-desk.webp": "desk-light-en-GB-top"}
-"""The files of docs/images/, each with the name of its screenshot."""
+"""The files in docs/images/, each with the name of the screenshot that it shows."""
 WIDTHS = {"page-phone.webp": 412, "page-desk.webp": 1280}
 """The width of each file in pixels."""
 _SKIES = {

@@ -1,4 +1,4 @@
-"""An STS with answers that a test writes byte by byte, for faults that a sound STS never has."""
+"""An STS whose answers a test writes byte by byte, to make faults that a real STS never has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CREDENTIALS = {
 
 
 def success(**changes: object) -> Move:
-    """The sound answer, with some of its Credentials changed."""
+    """A valid answer, with some of its Credentials changed."""
     return answer(200, {"RequestId": "R", "Credentials": {**CREDENTIALS, **changes}})
 
 
@@ -86,7 +86,7 @@ def then_close(move: Move) -> Move:
 
 @dataclass
 class ScriptedSts:
-    """Answers each request with the next of `moves`, and then always with the last one."""
+    """Answers each request with the next of `moves`. When all are used, it repeats the last one."""
 
     port: int
     moves: list[Move]

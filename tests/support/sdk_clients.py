@@ -1,6 +1,6 @@
-"""The real OSS SDKs behind one set of names, so that one test can run with each SDK.
+"""Gives the real OSS SDKs a common interface, so that a test can run with each SDK.
 
-`refusal` returns how OSS refused. This module makes no retries and no checks.
+`refusal` returns how OSS refused an operation. This module makes no retries and no checks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PART = 100 * 1024
 
 
 class Refusal(NamedTuple):
-    """OSS's answer. `code` and `ec` are "" if the SDK does not read them, as oss2 after HEAD."""
+    """OSS's answer. `code` and `ec` are "" if the SDK does not read them (oss2 after HEAD)."""
 
     status: int
     code: str
@@ -30,7 +30,7 @@ class Refusal(NamedTuple):
 
 
 class Client(Protocol):
-    """The operations that tests do with an SDK. Keys are whole object keys, with the prefix."""
+    """The operations that tests do with an SDK. Keys are complete object keys, with the prefix."""
 
     bucket: str
 
@@ -58,8 +58,8 @@ class Client(Protocol):
 
 
 def client(sdk: str, token: Token, bucket: str = "") -> Client:
-    """A client of the SDK with this name (one of SDKS), which uses the token. `bucket` may name
-    another bucket than that of the token."""
+    """A client of the SDK with this name (one of SDKS), which uses the token. `bucket` replaces the
+    bucket of the token."""
     if sdk == "oss-v2":
         return OssV2(token, bucket)
     return Oss2(token, sdk.rpartition(" ")[2].lower(), bucket)

@@ -1,5 +1,5 @@
-"""Runs the real Serverless Devs CLI on our s.yaml, in a home folder of its own. A stand-in for the
-fc3 component (tests/deploy/fc3_stand_in) deploys into a file in that folder."""
+"""Runs the real Serverless Devs CLI on our s.yaml, with a separate home folder. A stand-in for the
+fc3 component (tests/deploy/fc3_stand_in) writes each deployment into a file of the home folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Project:
             self.command(*arguments),
             cwd=self.folder,
             env=self.environment(variables),
-            # As in a pipeline, nobody can answer questions.
+            # Nobody answers the CLI's questions, as in a pipeline.
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -73,7 +73,8 @@ class Project:
 
 
 def make_project(folder: Path) -> Project:
-    """Copy our files, and set up a home folder. Without Node, the test is skipped or fails."""
+    """Copy our files, and set up a home folder. Without Node, the test is skipped, or fails if CI
+    is set."""
     need("Serverless Devs on s.yaml", browser=False, folder=DEPLOY)
     project = Project(folder / "project", folder / "home")
     project.folder.mkdir()

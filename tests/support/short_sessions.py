@@ -1,7 +1,7 @@
 """`python -m short_sessions SECONDS run …`: the sandbox with an STS that ends sessions early.
 
-The real STS gives at least 900 s, which is longer than a soak. A soak has to test tokens that
-expire, so here they are valid for at most SECONDS.
+A session of the real STS is valid for at least 900 s, which is longer than a soak. A soak must also
+test tokens that have expired, so here tokens are valid for at most SECONDS.
 """
 
 from __future__ import annotations

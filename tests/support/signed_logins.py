@@ -21,7 +21,7 @@ KEYS: dict[str, PrivateKey] = {"RS256": RSA_KEY, "ES256": EC_KEY, "EdDSA": ED_KE
 
 
 def claims(**changes: object) -> dict[str, object]:
-    """The claims of a sound login with changes; None removes a claim."""
+    """The claims of a valid login, with `changes`. A change to None removes the claim."""
     made = {"sub": "alice", "exp": int(time.time()) + 600, **changes}
     return {name: value for name, value in made.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Signed requests to OSS. Their URLs are sent byte for byte: an SDK would change a hostile URL."""
+"""Sends signed requests to OSS. URLs are sent unchanged, while an SDK changes a hostile URL."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def send(
 ) -> Answer:
     """Send `path` and `query` unchanged, with a signature for the key `signed_for`.
 
-    The path comes after the bucket, percent-encoded or not. Without a key, the request is for the
-    bucket itself. If `host` is given, it names the bucket, and the path does not.
+    `path` has no bucket in it, and may be percent-encoded or not. Without a key, the request is for
+    the bucket itself. If `host` is given, it names the bucket, and the path does not.
     """
     named = {"x-oss-security-token": token.security_token}
     named.update({name.lower(): value for name, value in (headers or {}).items()})

@@ -36,7 +36,7 @@ class Table:
 def smoke(url: str, /, **env: str) -> Table:
     """Check the function at `url` with these variables set."""
     found, secrets = checks.run(read_options({"URL": url, **env}))
-    # This leaves out the last step that removes secrets, so it shows that the lines have none.
+    # The last step would remove secrets from the lines. Leave it out, to see that they have none.
     text = table(found)
     for secret in (*secrets, env.get("LOGIN", ""), KEY["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]):
         assert not secret or secret not in text

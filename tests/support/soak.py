@@ -31,12 +31,12 @@ INTERVALS = 10
 CALLERS = 2
 """The number of callers for each way to log in."""
 LOGIN_SECONDS, SESSION_SECONDS = 20, 30
-"""How long a login and a session last at most, in seconds. In a short soak they last a third of it.
-So a caller's login and token expire often."""
+"""The longest time in seconds that a login and a session are valid. In a short soak they are valid
+for a third of its duration. The times are short, so that logins and tokens expire often."""
 MAX_RISE_MB = 10.0
 MAX_RISE_NUMBER = 8
-"""How much the numbers of descriptors and of threads may rise. The callers' connections alone can
-change these numbers by as many."""
+"""How much the numbers of descriptors and of threads may rise. The connections of the callers can
+already change each number by this much."""
 MAX_ERRORS_KEPT = 3
 """The maximum number of errors that are kept for each kind of request."""
 WAYS = ("anonymous", "HS256", "JWKS")
@@ -80,7 +80,7 @@ class Tally:
 
 
 def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
-    """Why a soak failed, one sentence each: errors, kinds that were never tried, growth."""
+    """The reasons why a soak failed: errors, kinds that were never tried, or growth."""
     found = [f"{tally.number_of_errors} errors"] if tally.number_of_errors else []
     found += tally.lost
     tried = {kind for _, kind, _ in tally.done}
@@ -91,9 +91,9 @@ def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
 
 
 def _slopes(samples: Sequence[Sample]) -> Iterator[str]:
-    """What grew after the warm-up, which is the first third. For memory, a line of least squares is
-    used, so that no single sample decides. For descriptors and threads, the medians of the two
-    halves are compared."""
+    """Report what grew after the warm-up, which is the first third. For memory, use a line of least
+    squares, so that no single sample decides. For descriptors and threads, compare the medians of
+    the two halves."""
     settled = list(samples[len(samples) // 3 :])
     if len(settled) < 4:
         return
@@ -143,15 +143,15 @@ def sandboxes(
         started = {}
         for way, own in variables.items():
             port = free_port()
-            # A run of ali-oss takes longer than a short session lasts.
+            # A run of ali-oss takes longer than a short session is valid.
             lasting = 900 if way == _ALI_OSS else session_seconds
             command = (sys.executable, "-m", "short_sessions", str(lasting), "run")
             (folder / way).mkdir()
             own = {
                 **own,
                 "CALLBACK_URL": f"http://127.0.0.1:{port}/callback",
-                # Tokens that expire so soon are not given again from a cache, and all anonymous
-                # callers share one rate limit. So this limit is high.
+                # This rate limit is high, because all anonymous callers share it, and because the
+                # cache keeps no token that expires so soon.
                 "CALLER_TOKENS_PER_MINUTE": "6000",
                 **more,
             }
@@ -181,7 +181,7 @@ def soak(
     tell: Callable[[str], None],
     **more: str,
 ) -> tuple[Tally, list[str]]:
-    """Run for `seconds`; return what was done, and the kinds of requests. Ctrl-C ends it earlier.
+    """Run for `seconds`, or until Ctrl-C; return what was done, and the kinds of requests.
     `more` are variables of the sandboxes."""
     tally, end = Tally(), threading.Event()
     login_seconds = min(LOGIN_SECONDS, max(3, int(seconds / 3)))

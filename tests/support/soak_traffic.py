@@ -1,5 +1,5 @@
-"""The requests of a soak's callers, which real clients send, and the expected answers. Any other
-answer raises Unexpected."""
+"""Sends the requests of a soak's callers with real clients, and checks the answers. A wrong answer
+raises Unexpected."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def expect(found: object, expected: object, what: str) -> None:
 
 
 class Caller:
-    """One person with one app, for one thread. The caller has a login and a token, and renews each
-    when it is refused because it has expired."""
+    """One person with one app, for one thread. The caller has a login and a token. If one of them
+    is refused because it has expired, the caller renews it."""
 
     def __init__(
         self,
@@ -43,7 +43,8 @@ class Caller:
         login: Callable[[str, float], str] | None,
         login_seconds: float,
     ) -> None:
-        """`login` signs a login for a user and a number of seconds. None means AUTH=anonymous."""
+        """`login` makes a login from a user and a lifetime in seconds. With AUTH=anonymous it is
+        None."""
         self.url, self.name = url, name
         self._make_login, self._login_seconds = login, login_seconds
         self._http = requests.Session()
@@ -77,7 +78,7 @@ class Caller:
 
     def _use(self, operation: Callable[[Token], Any]) -> Any:
         """Do an operation with the present token. If it has expired, repeat it with a new token."""
-        # The function may return a cached token that is about to expire.
+        # The function may return cached tokens that are about to expire, so try several times.
         for _ in range(5):
             if self._token is None:
                 self._token = Token.of(self.ask("/sts", self._random.choice(("GET", "POST"))))
@@ -92,7 +93,7 @@ class Caller:
         raise Unexpected("five tokens in a row have expired")
 
     def _object(self, kind: str) -> tuple[str, bytes]:
-        # With AUTH=anonymous all callers share a folder.
+        # The name has the caller's name, because with AUTH=anonymous all callers share a folder.
         name = f"{self.name}-{kind}-{self._random.randrange(NAMES)}"
         return name, self._random.randbytes(self._random.randrange(1, KILOBYTES * 1024))
 
@@ -106,7 +107,7 @@ class Caller:
     # The kinds
 
     def token(self) -> None:
-        """Get a token, by one of the paths and methods."""
+        """Get a token, with a random path and method."""
         path, method = self._random.choice((("/", "GET"), ("/", "POST"), ("/sts", "GET")))
         Token.of(self.ask(path, method))
 
@@ -139,7 +140,7 @@ class Caller:
         expect(response.json()["Status"], "OK", "the callback's answer")
 
     def multipart(self) -> None:
-        """An upload in parts by signed URLs: listed and completed, or aborted."""
+        """Upload in parts with signed URLs. List the parts and complete the upload, or abort it."""
         name, data = self._object("parts")
         began = self.ask("/multipart", "POST", object=name, size=str(len(data)))
         text = self._sent(began).decode()
@@ -250,6 +251,6 @@ class Caller:
 
 
 def _has_ended(refused: Refusal | None) -> bool:
-    # After a HEAD, oss2 reads no code.
+    # The code is "" after a HEAD, because oss2 does not read it.
     ended = ("SecurityTokenExpired", "")
     return refused is not None and refused.status == 403 and refused.code in ended

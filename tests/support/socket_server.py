@@ -1,5 +1,5 @@
-"""A socket that listens on 127.0.0.1, with a thread for each connection. The caller of
-socket_server() reads and writes."""
+"""Listens on 127.0.0.1, and starts a thread for each connection. The `serve` function of the caller
+reads and writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def socket_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Pass each connection to `serve`, in its own thread; yields the port, which is a free one."""
+    """Pass each connection to `serve`, in its own thread. Yields the port."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 
     def accept() -> None:
@@ -26,7 +26,7 @@ def socket_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        # close() alone does not wake accept(), so this connects to it.
+        # close() alone does not end accept(), so call shutdown() first.
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()

@@ -1,4 +1,4 @@
-"""Rules for a template beyond ROS's own checks: the vendor's rules, and ours.
+"""Checks a template by rules that ROS itself does not check: the vendor's rules, and ours.
 
 The vendor's rules come from two repositories: github:aliyun/ros-templates (.infraguard-policies,
 run for each pull request, as of 2026-08-20) and github:aliyun/infraguard
@@ -29,7 +29,7 @@ NAMES_OF_SECRETS = (
     "password passwd pwd secret apikey api_key accesskey access_key secretkey secret_key token "
     "credential privatekey private_key"
 ).split()
-"""For the vendor's check, a parameter is a secret if its name contains one of these."""
+"""The vendor's check treats a parameter as a secret if its name contains one of these."""
 
 JUDGED = frozenset(
     f"ALIYUN::{name}"
@@ -39,7 +39,7 @@ JUDGED = frozenset(
         "SLS::Project"
     ).split()
 )
-"""The types that test_vendor_rules.py covers. The vendor has other rules for a new type."""
+"""The types of resources that test_vendor_rules.py covers. A new type may have more rules."""
 
 ENABLED_BY = {"OSS": "OSS", "FC3": "FC", "SLS": "SLS"}
 """The name of the service of ALIYUN::<service>::… for AutoEnableService. RAM is always enabled."""
@@ -55,7 +55,8 @@ DEPRECATED_RUNTIMES = {
 }
 
 _CHINESE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
-"""Chinese characters and punctuation. A text with a range of numbers may have only punctuation."""
+"""Chinese characters and punctuation. A Chinese text that is only a range of numbers has Chinese
+punctuation, but no Chinese characters."""
 _LATIN = re.compile("[A-Za-z]{2}")
 
 
@@ -69,7 +70,7 @@ def findings(template: Template, *asked: Rule) -> list[str]:
     ]
 
 
-# The four that the vendor runs for each pull request
+# The four rules that the vendor runs for each pull request
 
 
 def secrets_are_not_echoed(template: Template) -> Found:
@@ -99,7 +100,8 @@ def a_composer_is_there(template: Template) -> Found:
 
 
 def types_are_judged(template: Template) -> Found:
-    """The vendor's fourth rule is about security groups. This check ensures that we have none."""
+    """The vendor's fourth rule is about security groups. This check ensures that the template has
+    no security group."""
     for name, resource in template["Resources"].items():
         if resource["Type"] not in JUDGED:
             yield (
@@ -120,8 +122,8 @@ def buckets_are_private(template: Template) -> Found:
 
 
 def bucket_policies_only_deny(template: Template) -> Found:
-    """This is stricter than the vendor's rules, which are about principals. Here only roles get
-    rights."""
+    """The vendor's rules check only the principals of a policy. Our rule is stricter: the bucket
+    policy gives no rights, because only roles get rights."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         for statement in objects(properties.get("Policy")):
             if statement.get("Effect", "Deny") != "Deny":
@@ -136,7 +138,7 @@ def buckets_encrypt(template: Template) -> Found:
 
 
 def https_can_be_required(template: Template) -> Found:
-    """The stack offers this as a choice, because it refuses clients that upload by plain HTTP."""
+    """The stack can require HTTPS, but need not, because some clients may upload by plain HTTP."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         insecure = [
             statement
@@ -153,8 +155,8 @@ def https_can_be_required(template: Template) -> Found:
 
 
 def versions_can_be_kept(template: Template) -> Found:
-    """The stack offers this as a choice, because versions cost storage, and because they stop the
-    rule against overwriting."""
+    """The stack can keep versions, but need not. Versions cost storage, and they disable the rule
+    that prevents overwriting."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         found = properties.get("VersioningConfiguration")
         if not any(one.get("Status") == "Enabled" for one in objects(found)):
@@ -200,7 +202,7 @@ def texts_are_in_two_languages(template: Template) -> Found:
 
 
 def assertions_are_in_two_languages(template: Template) -> Found:
-    """The vendor documents a single text for all languages, so the text has both languages."""
+    """An assertion has a single text for all languages, so the text must be in both languages."""
     for name, rule in template.get("Rules", {}).items():
         for number, assertion in enumerate(rule["Assertions"]):
             text = json.dumps(assertion.get("AssertDescription"), ensure_ascii=False)
@@ -209,7 +211,7 @@ def assertions_are_in_two_languages(template: Template) -> Found:
 
 
 def what_is_hidden_can_be_left_out(template: Template) -> Found:
-    """A condition that hides a parameter names only parameters and values that exist. A hidden
+    """If a condition hides a parameter, it names only parameters and values that exist, and the
     parameter has a default.
 
     Conditions of Visible have their own syntax (vendor documentation, document_detail/357710).
@@ -291,7 +293,7 @@ def _derived(given: dict[str, Any], upload_role: str) -> dict[str, tuple[Stateme
     wanted = rights([given["PolicyFile"], *choices], paths, options)
     upload = wanted.upload_role
     if "token" not in words:
-        # No client gets a session. The function keeps a session that signs URLs for reading.
+        # No client gets a session. Only the function uses one, to sign URLs for reading.
         kept = "oss:GetObject" if "signed-url" in words else ""
         upload = tuple(one for one in upload if one.action == kept)
     return {"FunctionRole": wanted.function_role, "UploadRole": upload}
@@ -399,7 +401,7 @@ def _condition(place: str, condition: Any, parameters: dict[str, Any]) -> Found:
 
 
 def _rights(policies: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
-    """The rights that some statement of these policies allows and no statement denies."""
+    """The rights that these policies allow, without the rights that one of them denies."""
     found: dict[str, set[tuple[str, str, str]]] = {"Allow": set(), "Deny": set()}
     for statement in (one for policy in policies for one in policy["Statement"]):
         condition = statement.get("Condition")

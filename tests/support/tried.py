@@ -1,7 +1,7 @@
 """The count of `make fuzz`: how many examples each property had, and whether they were enough.
 
-A property says with `@pytest.mark.tries("names")` what it tries. Examples that `assume` refuses
-are not counted. Examples that failed are not counted either.
+A property has the mark `@pytest.mark.tries("names")`, which names the kind of its examples.
+Examples that `assume` refuses are not counted. Examples that failed are not counted either.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _EXAMPLES = "tried"
 
 
 def examples(few: int, many: int = 10_000, **more: Any) -> settings:
-    """Settings of a property. Normally it gets `few` examples. `make fuzz` gives it `many`, and
-    `make mutants` at most `FEW_EXAMPLES`."""
+    """Settings of a property. Normally it gets `few` examples. It gets `many` in `make fuzz`, and
+    at most `FEW_EXAMPLES` in `make mutants`."""
     numbers = {PROFILE: many, FEW: min(few, FEW_EXAMPLES)}
     return settings(max_examples=numbers.get(settings.get_current_profile_name(), few), **more)
 
@@ -62,7 +62,7 @@ class Tried:
         for name, kind in self._kinds.items():
             totals[kind] += self._examples[name]
         return [
-            f"{kind}: {totals[kind]:,} tried, at least {least:,} are asked for"
+            f"{kind}: {totals[kind]:,} tried, at least {least:,} are needed"
             for kind, least in self._floors.items()
             if self._is_whole and totals[kind] < least
         ]
@@ -88,7 +88,7 @@ class Tried:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for test in {item.obj for item in items if isinstance(item, pytest.Function)}:
             if is_hypothesis_test(test):
-                # Hypothesis allows others to replace this inner test. Its pytest plugin does so.
+                # Hypothesis lets plugins replace this inner test. Its own plugin replaces it too.
                 test.hypothesis.inner_test = self._counted(test.hypothesis.inner_test)
 
     def _counted(self, test: Callable[..., None]) -> Callable[..., None]:
@@ -107,7 +107,7 @@ class Tried:
         finally:
             if item.get_closest_marker("hypothesis"):
                 mark = item.get_closest_marker("tries")
-                # The count goes with the report, because another process may print the table.
+                # Add the count to the report, because another process may print the table.
                 found = (item.nodeid.partition("[")[0], mark.args[0] if mark else "", self._count)
                 item.user_properties.append((_EXAMPLES, found))
 

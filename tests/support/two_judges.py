@@ -1,4 +1,4 @@
-"""Two programs evaluate the same policies, and have to agree: sandbox/ram.py and naive_ram.py."""
+"""Evaluates policies with sandbox/ram.py and with naive_ram.py, which must agree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.ram import Access, Effect, Policy
 
 
 class Judges:
-    """Both evaluators, with a role's policies and an optional session policy, each as JSON text.
+    """Both evaluators, for a role's policies and an optional session policy. Each is JSON text.
 
     Raises PolicyGrammarError for a text that the sandbox does not accept as a policy.
     """
@@ -36,7 +36,7 @@ class Judges:
         return sandbox, Effect[naive]
 
     def evaluate(self, access: Access) -> Effect:
-        """The decision of both; raises AssertionError if they disagree."""
+        """The decision of both evaluators. Raises AssertionError if they disagree."""
         sandbox, naive = self.verdicts(access)
         assert sandbox is naive, f"the sandbox says {sandbox}, the naive evaluator {naive}"
         return sandbox

@@ -21,7 +21,7 @@ class LoginVector(NamedTuple):
 
 
 class SignatureVector(NamedTuple):
-    """A signature over SHA-256, and its key in both forms."""
+    """A signature with SHA-256, and its key as a JWK and as PEM."""
 
     number: int
     jwk: Jwk

@@ -16,7 +16,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def wsgi_server(application: Callable[..., Any]) -> Iterator[int]:
-    """Serve on a free port of 127.0.0.1, which it yields."""
+    """Serve on a free port of 127.0.0.1. Yields the port."""
     with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()

@@ -1,4 +1,5 @@
-"""The token that a client receives has only the members that the unchanged SDKs read."""
+"""At its top level, the token that a client receives has only members that the unchanged SDKs
+read."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def settings() -> Settings:
 def test_a_token_has_what_the_sdks_read_and_the_rest_in_its_scope(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ali-oss reads every member at the top as one of its options."""
+    """ali-oss reads every member at the top as one of its options, so our own members are in
+    Scope."""
     moment = time.gmtime(MOMENT)
     monkeypatch.setattr("time.gmtime", lambda: moment)
     assert answer.token(CREDENTIALS, GRANT, settings) == {

@@ -41,7 +41,7 @@ REQUEST = sts.RoleRequest("acs:ram::1:role/upload", "anonymous", '{"Version":"1"
 
 @pytest.fixture
 def client_of() -> Iterator[ClientOf]:
-    """Make clients, and close them after the test."""
+    """Return a function that makes clients. After the test they are closed."""
     with ExitStack() as stack:
 
         def make(server: ScriptedSts) -> sts.StsClient:
@@ -53,7 +53,8 @@ def client_of() -> Iterator[ClientOf]:
 
 @contextmanager
 def within_five_seconds() -> Iterator[None]:
-    """Assert a time limit, because Android stops all its uploads until we answer."""
+    """Assert that a test takes less than 5 s. This limit exists because Android stops all its
+    uploads until we answer."""
     start = time.monotonic()
     yield
     assert time.monotonic() - start < 5
@@ -221,7 +222,8 @@ def from_now(seconds: int) -> str:
 
 
 def test_credentials_that_ended_long_ago_are_not_passed_on(client_of: ClientOf) -> None:
-    """STS refuses clocks that are 15 minutes off, so STS itself cannot have sent such an answer."""
+    """STS refuses requests of clocks that are more than 15 minutes wrong. Therefore the real STS
+    cannot send these credentials as new ones."""
     assert sts.CLOCK_SECONDS == 900
     just_ended = success(Expiration=from_now(60 - sts.CLOCK_SECONDS))
     with scripted_sts(just_ended, success(Expiration=from_now(-sts.CLOCK_SECONDS - 1))) as server:
@@ -281,7 +283,8 @@ def test_an_answer_drop_by_drop_ends_in_time(client_of: ClientOf) -> None:
 def test_a_kept_connection_that_went_silent_is_given_up_for_a_fresh_one(
     client_of: ClientOf,
 ) -> None:
-    """An instance that was frozen may find its connection dropped by the network without notice."""
+    """While an instance is frozen, the network may drop its connection, and the instance does not
+    learn of it."""
     with scripted_sts(success(), hang, success()) as server, within_five_seconds():
         client = client_of(server)
         client.assume_role(REQUEST, KEY)
@@ -307,7 +310,7 @@ def test_throttling_is_429(client_of: ClientOf) -> None:
 
 
 def test_the_string_to_sign_that_sts_quotes_is_cut_off(client_of: ClientOf) -> None:
-    """The string to sign has our key id and our security token."""
+    """STS quotes the string to sign, which contains our key id and our security token."""
 
     def quote(sock: object) -> bool:
         to_sign = f"POST&%2F&AccessKeyId%3D{TEMPORARY_KEY.access_key_id}"
@@ -345,12 +348,12 @@ def test_what_is_too_short_for_a_secret_stays_in_the_message(
     assert caught.value.message == f"No: {secret if len(secret) < 8 else '***'}"
 
 
-# When and how often STS is asked, over a connection that only records requests
+# When and how often STS is called. The connection is a fake that only records requests
 
 
 class Recording:
-    """A fake of the kept connection. It returns one reply after another. A fault is raised
-    instead."""
+    """A fake of the kept connection. It returns its replies one after another. If the next one is a
+    fault, it raises the fault."""
 
     def __init__(self, *replies: Reply | ConnectionFault) -> None:
         self.replies = [*replies]

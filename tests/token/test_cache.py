@@ -1,4 +1,5 @@
-"""Cached credentials: for how long, how many, and one call for requests at the same time."""
+"""Cached credentials: how long they are kept, how many are kept, and that requests at the same time
+share one call to STS."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Clock:
 
 
 class Sts:
-    """Counts its calls, and returns credentials that are valid for as long as a test sets."""
+    """A fake STS. It records its calls, and returns credentials that are valid for `life`
+    seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -109,7 +111,7 @@ def test_they_are_served_while_more_than_half_of_their_life_is_left(
 
 @given(life=st.integers(-1000, 50_000), passed=st.integers(0, 50_000))
 def test_nobody_is_given_credentials_with_300_s_or_less(life: int, passed: int) -> None:
-    """With less time left, the mobile SDKs ask again at once (seen in their source)."""
+    """If less time is left, the mobile SDKs request a new token at once (seen in their source)."""
     clock = Clock()
     cache, sts = CredentialsCache(clock), Sts(clock)
     sts.life = life
@@ -162,7 +164,7 @@ def test_the_number_kept_is_bounded_and_the_least_used_goes_first(
 
 
 def test_one_caller_evicts_nobody_elses_credentials(cache: CredentialsCache, sts: Sts) -> None:
-    """One caller has 1,000 different wishes (finding A4)."""
+    """One caller sends 1,000 requests with different wishes (finding A4)."""
     others = [REQUEST._replace(session_name=f"user{n}") for n in range(MAX_ENTRIES - 100)]
     for other in others:
         cache.get(other, sts)
@@ -224,7 +226,7 @@ def test_those_who_ask_at_once_share_one_call(cache: CredentialsCache, sts: Sts)
     at_once(20, lambda: answers.append(cache.get(REQUEST, fetch)))
     assert sts.requests == [REQUEST]
     assert {credentials.access_key_id for credentials, _ in answers} == {"STS.1"}
-    # Only the caller who fetched the credentials did not get them from the cache.
+    # Only one request fetched the credentials. All others got them from the cache.
     assert sorted(is_hit for _, is_hit in answers) == [False] + [True] * 19
 
 
@@ -251,7 +253,7 @@ def test_those_who_ask_at_once_share_the_error_and_the_next_asks_again(
 
 
 def test_who_waited_for_a_call_that_was_cut_off_is_told_so(cache: CredentialsCache) -> None:
-    """An exception that is not a subclass of Exception can cut a call off."""
+    """An exception that is not a subclass of Exception can end a call without a result."""
     cut_off = _Flight()
     cache._flights[REQUEST, ()] = cut_off
     cut_off.under_way.release()
@@ -276,7 +278,8 @@ def test_those_who_ask_for_different_things_do_not_wait_for_each_other(
 def test_those_who_ask_by_different_keys_do_not_wait_for_each_other(
     cache: CredentialsCache, sts: Sts
 ) -> None:
-    """A request with another key gets neither the result nor the error of another caller's call."""
+    """A request with another access key makes its own call, so it gets neither the result nor the
+    error of another call."""
     both_are_here = threading.Barrier(2, timeout=5)
 
     def fetch(request: RoleRequest) -> Credentials:

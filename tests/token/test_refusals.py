@@ -1,4 +1,5 @@
-"""Errors of STS become ours, with their code and message, but without secrets."""
+"""Errors of STS become errors of the function, with the code and message of STS, but without
+secrets."""
 
 from __future__ import annotations
 
@@ -81,7 +82,7 @@ def test_every_secret_of_the_key_is_blotted_out_wherever_it_stands(field: str) -
 
 
 def test_what_is_too_short_for_a_secret_stays() -> None:
-    """Such a short text is part of many words."""
+    """Texts as short as these are part of many words, so they are not hidden."""
     key = AccessKey("no", "No.", "1234567")
     assert refused(message="No. 1234567 no", key=key).message == "No. 1234567 no"
 

@@ -1,5 +1,5 @@
-"""The vendor's AssumeRoleRequest as we import it: signatures, versions, and modules that are not
-loaded."""
+"""How we import the vendor's AssumeRoleRequest: its signatures, its versions, and the modules that
+are not loaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def run(script: str, *paths: str) -> str:
-    """Run a script in a fresh process, with `paths` first on sys.path."""
+    """Run a script in a new process, with `paths` at the start of sys.path."""
     lines = [f"import sys; sys.path[:0] = {[*paths, str(FUNCTION)]!r}", textwrap.dedent(script)]
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False
@@ -38,7 +38,8 @@ REQUEST = sts.RoleRequest("acs:ram::1:role/r", "anonymous", '{"a b":"*~+/\u7167"
 
 
 def test_the_form_is_signed_as_the_protocol_says() -> None:
-    """The sandbox makes the same signature. The known-answer vector 1 proves the sandbox's code."""
+    """The signature is compared with the sandbox's. The sandbox's own code is tested with the
+    known-answer vector 1."""
     form = sts._signed_form(REQUEST, AccessKey("LTAIkey", "s3cret", "CAIS+/="), "cn-hangzhou")
     pairs = parse_qsl(form.decode(), keep_blank_values=True)
     sent = dict(pairs)
@@ -54,8 +55,8 @@ def test_the_form_is_signed_as_the_protocol_says() -> None:
 @pytest.fixture(autouse=True)
 def _loaded() -> None:
     """In a process that has loaded the SDK, the import returns the SDK's own class. Each test
-    checks this, because most tests start another process, and `make mutants` only runs tests that
-    call the mutant in this process."""
+    checks this here, because most tests start another process, and `make mutants` only runs tests
+    that call the changed code in their own process."""
     assert assume_role._import_request() is assume_role.AssumeRoleRequest
 
 
@@ -80,7 +81,8 @@ def test_what_only_the_sdks_client_uses_is_not_loaded() -> None:
 
 
 def test_the_sdks_client_still_works_beside_it() -> None:
-    """After the import, the stand-ins are removed, and the real modules can be imported."""
+    """After the import of AssumeRoleRequest, the stand-ins are removed, and the SDK's real modules
+    can be imported."""
     out = run(
         """
         from token_service.token import vendor_request as assume_role

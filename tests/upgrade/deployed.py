@@ -1,4 +1,5 @@
-"""A deployment of b291437 with today's code: its answers, its log, and its requests to others.
+"""Runs a deployment of b291437 with today's code, and records its answers, its log, and its
+requests to other servers.
 
 The function runs in its own process, in a folder like a deployed package. The tests use only its
 entry points. It calls an STS, an OSS, a back end and a login server that give the same answers each
@@ -76,7 +77,7 @@ def laid_out(folder: Path) -> Path:
 
 
 def observed(name: str, code: Path) -> dict[str, Any]:
-    """All that can be seen of a deployment, as JSON: `entry_points`, `check` and `events`.
+    """Everything that a deployment shows, as JSON: `entry_points`, `check` and `events`.
 
     `code` is the folder that laid_out() made.
     """
@@ -107,7 +108,7 @@ class _Around:
         self._keys.moves[:] = [answer(200, self.signer.pem)]
 
     def variables(self, env: Env) -> Env:
-        """The variables that replace the addresses in an environment by those of these servers."""
+        """Variables that change the addresses in `env` to the addresses of our servers."""
         made = {"STS_ENDPOINT": self.sts.url, "OSS_INTERNAL_ENDPOINT": self.oss.url}
         if env.get("JWT_JWKS_URL"):
             made["JWT_JWKS_URL"] = f"{self._logins.url}/jwks.json"
@@ -134,7 +135,7 @@ class _Around:
             "oss": [_target(head) for head, _ in self.oss.received],
             "hook": [_delivery(head, body) for head, body in self.hook.received],
         }
-        # A single request is not put into a list, so that the id of a member has no number.
+        # If there is one request, return it without a list, so that ids of members have no number.
         return {
             name: found[0] if len(found) == 1 else found for name, found in asked.items() if found
         }
@@ -154,7 +155,7 @@ def _role_request(request: dict[str, str]) -> dict[str, Any]:
 
 def _delivery(head: bytes, body: bytes) -> dict[str, Any]:
     lines = head.decode().split("\r\n")[1:]
-    # Headers that HTTP itself needs do not matter to the back end.
+    # Leave out headers that HTTP itself needs, because the back end does not read them.
     names = {line.partition(":")[0].lower() for line in lines} - {"host", "content-length"}
     return {
         "request": _target(head),
@@ -215,7 +216,7 @@ def _asked(
     return {
         "answer": answered,
         "wsgi": _answer(by_wsgi["answer"], now),
-        # Each request has one log line. With another number of lines, the whole log differs.
+        # Each request must have one log line. Otherwise the whole log counts as a difference.
         "log": _log(normalised(lines[0], now), answered) if len(lines) == 1 else lines,
         **asked,
     }
@@ -231,7 +232,7 @@ def _answer(answer: dict[str, Any], now: float) -> dict[str, Any]:
 
 
 def _log(line: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:
-    """A log line without its times, and without values that are in the answer too."""
+    """A log line. Placeholders replace its times, and values that are also in the answer."""
     same = {"status": "StatusCode", "error": "ErrorCode", "reason": "ErrorMessage"}
     found = {}
     for name, value in line.items():

@@ -1,5 +1,5 @@
-"""What changes for an existing deployment with new versions of s.yaml, s.domain.yaml and
-template.yml."""
+"""Finds what new versions of s.yaml, s.domain.yaml and template.yml change for an existing
+deployment."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def template_differences(
     parameters: Mapping[str, Mapping[str, Any]],
     accepted: Mapping[str, Iterable[Any]],
 ) -> list[Difference]:
-    """The differences between two templates: of the declared parameters, and of stacks with these
-    parameters. `accepted` has values that each parameter accepted before."""
+    """The differences between two templates: in their parameters, and in the stacks that these
+    parameters make. `accepted` has values that each parameter accepted before."""
     found = _parameter_differences(old["Parameters"], new["Parameters"], accepted)
     for name, given in parameters.items():
         before, after = (_made(document, given) for document in (old, new))
@@ -62,8 +62,8 @@ def _short(document: Document) -> Document:
 
 
 def _is_unset(difference: Difference) -> bool:
-    """Whether the difference is a new variable that these inputs leave empty. For the function, an
-    empty variable is not set. The kind `setting` reports the new variable."""
+    """Whether the difference is a new variable that is empty. The function treats an empty variable
+    as not set. The new variable is reported as another difference, of the kind `setting`."""
     is_variable = ".environmentvariables." in difference.id.lower()
     return is_variable and difference.what == 'was missing, is ""'
 
@@ -87,10 +87,10 @@ def _parameter_differences(
         ]
         refused = [value for value in values if not accepts(new[name], value)]
         if refused:
-            what = f"does not accept {', '.join(map(repr, refused))} any more"
+            what = f"no longer accepts {', '.join(map(repr, refused))}"
             found.append(Difference(f"{place}.Accepts", "parameters", what))
     for name in new.keys() - old.keys():
-        # Nobody has to enter a parameter that has a default.
+        # A new parameter with a default is no difference, because nobody has to enter it.
         if "Default" not in new[name]:
             place = f"template:Parameters.{name}"
             found.append(Difference(place, "parameters", "is new, and has no default"))
@@ -106,7 +106,7 @@ def _made(template: Document, parameters: Mapping[str, Any]) -> Document:
             if name in stack
         },
         "Outputs": stack.outputs(),
-        # Broken rules would prevent an update of the stack.
+        # ROS refuses to update a stack that breaks a rule.
         "Rules": stack.broken_rules(),
     }
 

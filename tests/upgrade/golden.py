@@ -1,8 +1,8 @@
 """Write the golden files of b291437/: the results of the checked-out code for b291437's inputs.
 
-The code of b291437 made the golden files, and they never change. Each difference of today's code
-has a row in docs/upgrade.md. For a new environment or event, the code of b291437 has to run again.
-When this folder was added, functions/ was still the same as in b291437. So check out that commit:
+The code of b291437 made the golden files, and they never change. If today's code gives another
+result, docs/upgrade.md has a row for it. For a new environment or event, the code of b291437 has to
+run again. The commit that added this folder still has b291437's functions/, so check it out:
 
     git log --diff-filter=A --format=%h -- tests/upgrade/golden.py     # names the commit
     git worktree add ../then <that commit> && cd ../then
@@ -49,9 +49,9 @@ def main() -> int:
     _write(ENTRY_POINTS, shown["minimal"]["entry_points"])
     for name, one in shown.items():
         for event in one["events"].values():
-            # Both handlers share one golden file.
+            # There is one golden file for both handlers, so their answers must be equal.
             if event.pop("wsgi") != event["answer"]:
-                raise ValueError(f"{name}: the handlers do not answer the same")
+                raise ValueError(f"{name}: the answers of the two handlers differ")
         _write(ANSWERS / f"{name}.json", one["events"])
     return 0
 

@@ -65,7 +65,7 @@ def template(folder: Path) -> dict[str, Any]:
 
 
 def stack_of(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> Stack:
-    """A stack with the old parameters that the template still has."""
+    """A stack with the given parameters, without those that the template no longer has."""
     known = {name: value for name, value in parameters.items() if name in template["Parameters"]}
     return Stack(template, **known)
 
@@ -77,7 +77,7 @@ def events(name: str) -> list[dict[str, Any]]:
 
 
 def route(event: dict[str, Any]) -> str:
-    """The route of an event, as in ids. If a route has several paths, ids have only one of them."""
+    """The route of an event for an id. If a route has several paths, ids use only one of them."""
     path = event["path"].rstrip("/") or "/"
     return {"/sts": "/", "/oss/callback": "/callback"}.get(path, path)
 

@@ -1,4 +1,4 @@
-"""Replaces values that differ between two runs: times, signatures, and when seals expire.
+"""Replaces values that differ between two runs: times, signatures, and the expiry of seals.
 
 Base64 and URLs are decoded, so that a change of one member in them shows as one difference. A time
 near the present becomes the number of seconds from now, so a lifetime stays visible.
@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _NEAR_SECONDS = 8 * 86400
-"""A time is written as seconds from now if it is nearer than this. All lifetimes in these tests are
-shorter, and fixed dates are farther away."""
+"""If a time is nearer than this, it is written as seconds from now. All lifetimes in these tests
+are shorter than this limit, and fixed dates are farther away."""
 _GRAIN_SECONDS = 60
 """Lifetimes are rounded to whole minutes. A slow machine adds less than half a minute."""
 

@@ -31,7 +31,7 @@ ENTRY_POINTS = (
 
 
 class Log(logging.Handler):
-    """The messages that reach the platform's handler, which belongs to the root logger."""
+    """Keeps the log messages. It is a handler of the root logger, as the platform's handler is."""
 
     def __init__(self) -> None:
         super().__init__()

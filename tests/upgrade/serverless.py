@@ -1,4 +1,4 @@
-"""Renders s.yaml as Serverless Devs does, but without Node.js, for the expressions in our files.
+"""Renders s.yaml as Serverless Devs does, but without Node.js.
 
 It supports `${env('NAME', fallback)}`, `${config('AccountID')}` and `${vars.name}`, joined by `+`,
 `&&`, `||`, `!==` and `* 1`. It also supports a resource that extends a template.
@@ -21,8 +21,8 @@ _EXPRESSION = r"\$\{([^{}]*)\}"
 
 
 def rendered(text: str, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The document of an s.yaml with these variables in the environment. Each resource includes
-    what it extends. `vars` and `template` are removed.
+    """The document of an s.yaml with these variables in the environment. A resource that extends a
+    template includes its properties. `vars` and `template` are removed.
 
     Raises ValueError for an unknown expression, and if a variable that must be set is missing.
     """
@@ -39,7 +39,7 @@ def rendered(text: str, variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def function_variables(document: Mapping[str, Any]) -> dict[str, str]:
-    """The environment that a rendered s.yaml gives its one function."""
+    """The environment that a rendered s.yaml gives its only function."""
     (resource,) = document["resources"].values()
     found: dict[str, str] = resource["props"]["environmentVariables"]
     return found
@@ -77,7 +77,7 @@ class _Evaluator:
         try:
             return self._value(ast.parse(python.strip(), mode="eval").body)
         except SyntaxError:
-            raise ValueError(f"not an expression that is known here: {javascript}") from None
+            raise ValueError(f"this expression is not supported here: {javascript}") from None
 
     def _value(self, node: ast.expr) -> Any:
         match node:
@@ -104,4 +104,4 @@ class _Evaluator:
                 return self._value(left) or self._value(right)
             case ast.Compare(left=left, ops=[ast.NotEq()], comparators=[right]):
                 return bool(self._value(left) != self._value(right))
-        raise ValueError(f"not an expression that is known here: {ast.unparse(node)}")
+        raise ValueError(f"this expression is not supported here: {ast.unparse(node)}")

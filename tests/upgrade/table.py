@@ -60,25 +60,25 @@ def read_rows(markdown: str) -> list[Row]:
 
 
 def require_rows(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[Row]) -> None:
-    """Raise AssertionError with all problems(). Their ids can be put into docs/upgrade.md."""
+    """Raise AssertionError with all problems(). The message has the ids for docs/upgrade.md."""
     faults = problems(kinds, found, rows)
     if faults:
         raise AssertionError("\n".join(["docs/upgrade.md and the code disagree:", *faults]))
 
 
 def problems(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[Row]) -> list[str]:
-    """The differences of these kinds without a row, and the rows without a difference, one text
-    each."""
+    """One text for each difference that has no row, and for each row that has no difference. Only
+    these kinds are checked."""
     differences = list(found)
     ids = [one for row in rows for one in row.ids if one.split(":")[0] in kinds]
-    # Each id has one text, even if it was found several times.
+    # An id that was found several times is reported once.
     unexplained = {
         difference.id: f"no row for `{difference.id}` ({difference.where}): {difference.what}"
         for difference in reversed(differences)
         if not any(_matches(one, difference.id) for one in ids)
     }
     stale = [
-        f"the row `{one}` has no difference any more"
+        f"the row `{one}` no longer has a difference"
         for one in ids
         if not any(_matches(one, difference.id) for difference in differences)
     ]
@@ -86,10 +86,10 @@ def problems(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[R
 
 
 def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Difference]:
-    """Every member that differs between two JSON values. `whole` is the beginning of the id.
+    """Yield each member that differs between two JSON values. `whole` is the beginning of its id.
 
-    Two lists of objects with the same length are compared object by object. All other lists are
-    compared as a whole.
+    If two lists have the same number of objects, they are compared object by object. Other lists
+    are either equal or one difference.
     """
     for path, what in _compared((), old, new):
         yield Difference(f"{whole}:{'.'.join(path)}" if path else whole, where, what)
@@ -100,8 +100,8 @@ def event_differences(
 ) -> list[Difference]:
     """The differences in the results of one request. `new` has the answer of each handler.
 
-    If the status or the error code differs, that is the only difference. Members that differ as a
-    consequence are not reported.
+    If the status or the error code differs, this is the only reported difference. Other members
+    differ only as a consequence.
     """
     for name in ("StatusCode", "ErrorCode"):
         for handler in ("answer", "wsgi"):
@@ -127,7 +127,7 @@ def _cells(line: str) -> tuple[str, ...]:
 
 def _row(cells: tuple[str, ...], number: int) -> Row:
     if len(cells) != len(COLUMNS) or not all(cells):
-        raise ValueError(f"line {number}: must have {len(COLUMNS)} cells, none of them empty")
+        raise ValueError(f"line {number}: must have {len(COLUMNS)} cells, and no empty cell")
     ids = tuple(re.findall("`([^`]+)`", cells[0]))
     if not ids or re.sub("`[^`]+`|[, ]|<br>", "", cells[0]):
         raise ValueError(f"line {number}: the first cell must be ids in backticks: {cells[0]}")

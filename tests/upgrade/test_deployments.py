@@ -30,7 +30,8 @@ SOUND = [name for name in inputs.NAMES if name != golden.REFUSED]
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """All that can be seen of each deployment. Several start at once, because starting is slow."""
+    """All that can be seen of each deployment. Several deployments start at once, because starting
+    is slow."""
     code = deployed.laid_out(tmp_path_factory.mktemp("function") / "code")
     with ThreadPoolExecutor(max_workers=4) as pool:
         found = pool.map(lambda name: deployed.observed(name, code), inputs.NAMES)
@@ -45,7 +46,7 @@ def test_a_deployment_starts(shown: dict[str, Any], name: str) -> None:
 
 
 def settings_differences() -> list[Difference]:
-    """The differences of settings, with the old files and with the new s.yaml or template.yml."""
+    """The settings that differ, with the old files or with the new s.yaml or template.yml."""
     found: list[Difference] = []
     for name, old in golden.read(golden.SETTINGS).items():
         for folder in (OLD, ROOT):
@@ -64,7 +65,7 @@ def test_every_setting_that_differs_has_a_row_and_every_row_its_difference(
 def test_every_answer_that_differs_has_a_row_and_every_row_its_difference(
     shown: dict[str, Any], rows: list[Row]
 ) -> None:
-    """This compares answers, log lines, and the requests to STS, OSS and the back end."""
+    """The test compares answers, log lines, and the requests to STS, OSS and the back end."""
     found: list[Difference] = []
     for name in inputs.NAMES:
         then = golden.read(golden.ANSWERS / f"{name}.json")
@@ -102,8 +103,8 @@ def test_the_full_environment_leaves_no_default() -> None:
         for variables in ({}, inputs.dotenv_of("full"))
     )
     same = {name for name, value in plain.items() if full[name] == value}
-    # JWT_SECRET is set, and excludes the two variables of key sets. AUTH keeps its default, jwt, so
-    # that the variables of jwt are read.
+    # JWT_SECRET is set, so the two variables of key sets must not be set. AUTH keeps its default,
+    # jwt, so that the function reads the variables of jwt.
     assert same == {"JWT_JWKS_FILE", "JWT_JWKS_URL", "AUTH"}
 
 

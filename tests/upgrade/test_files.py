@@ -42,7 +42,7 @@ def test_every_difference_of_template_yml_has_a_row_and_every_row_its_difference
 
 @pytest.mark.parametrize("name", inputs.PARAMETERS)
 def test_an_old_stack_breaks_no_rule_of_the_new_template(name: str) -> None:
-    """A row in docs/upgrade.md would not help, because the console refuses the update."""
+    """No row in docs/upgrade.md can allow a broken rule, because the console refuses the update."""
     for folder in (OLD, ROOT):
         stack = inputs.stack_of(inputs.template(folder), inputs.PARAMETERS[name])
         assert stack.broken_rules() == []
@@ -59,7 +59,7 @@ def test_accepted_values_are_known_of_every_parameter_and_were_accepted() -> Non
 
 
 def found_in(template: Document) -> list[Difference]:
-    """The differences between the old template and this one."""
+    """The differences between the old template and `template`."""
     return template_differences(inputs.template(OLD), template, inputs.PARAMETERS, {**ACCEPTED})
 
 
@@ -105,7 +105,7 @@ def a_resource_is_renamed(template: Document) -> None:
     role = template["Resources"].pop("UploadRole")
     template["Resources"]["UploadsRole"] = role
     text = json.dumps(template).replace('"UploadRole"', '"UploadsRole"')
-    # The evaluator of stacks only knows the old name.
+    # The class Stack knows only the old name, so refer to another role.
     text = text.replace('["UploadsRole", "Arn"]', '["FunctionRole", "Arn"]')
     template.update(json.loads(text))
 
@@ -244,7 +244,7 @@ def test_a_new_variable_that_is_left_empty_is_no_difference_of_s_yaml() -> None:
 
 
 def test_an_expression_that_the_evaluator_does_not_know_is_no_silent_difference() -> None:
-    with pytest.raises(ValueError, match="not an expression that is known here"):
+    with pytest.raises(ValueError, match="this expression is not supported here"):
         serverless.rendered("a: ${env('A') ?? env('B')}", {"A": "1"})
     with pytest.raises(ValueError, match="NAME is not set"):
         serverless.rendered("a: ${env('NAME')}", {})

@@ -55,7 +55,7 @@ def test_a_difference_with_a_row_is_no_problem() -> None:
 def test_a_difference_without_a_row_is_named_with_what_it_is_and_where() -> None:
     (problem,) = judged(["setting"], SEEN)
     assert problem == 'no row for `setting:AUTH` (minimal): was "jwt", is "none"'
-    # A row must have exactly this id.
+    # Only a row with exactly the same id counts.
     for other in ("`setting:AUTHS`", "`setting:auth`", "`template:AUTH`", "`other:AUTH`"):
         assert problem in judged(["setting"], SEEN, other)
 
@@ -78,7 +78,7 @@ def test_a_difference_that_is_seen_often_is_one_problem() -> None:
 def test_a_row_whose_difference_is_gone_is_named() -> None:
     rows = ("`setting:AUTH`, `setting:JWT_ISSUER`",)
     assert judged(["setting"], SEEN, *rows) == [
-        "the row `setting:JWT_ISSUER` has no difference any more"
+        "the row `setting:JWT_ISSUER` no longer has a difference"
     ]
 
 
@@ -97,7 +97,7 @@ def test_a_star_stands_for_a_route_and_for_nothing_else() -> None:
 
 def test_a_star_that_matches_no_route_any_more_is_named() -> None:
     assert judged(["log"], [], "`log:*:version`") == [
-        "the row `log:*:version` has no difference any more"
+        "the row `log:*:version` no longer has a difference"
     ]
 
 
@@ -130,7 +130,7 @@ def test_rows_of_several_versions_are_read() -> None:
     ("text", "fault"),
     [
         (HEAD + "| `setting:A` | a | b |\n", "must have 4 cells"),
-        (HEAD + "| `setting:A` | a | | c |\n", "none of them empty"),
+        (HEAD + "| `setting:A` | a | | c |\n", "no empty cell"),
         (table("setting:A"), "ids in backticks"),
         (table("`setting:A` and others"), "ids in backticks"),
         (table("`settings:A`"), "kinds are"),
@@ -185,7 +185,7 @@ def a_forgotten_variable(env: dict[str, str]) -> None:
 
 
 def another_default_region(env: dict[str, str]) -> None:
-    # This internal endpoint belongs to no region. The function would refuse that of another region.
+    # This endpoint belongs to no region. The function refuses an endpoint of another region.
     env.update(OSS_REGION="cn-beijing", OSS_INTERNAL_ENDPOINT="oss-accelerate.aliyuncs.com")
 
 
@@ -222,7 +222,7 @@ def another_http_status(event: Event) -> None:
 
 
 def another_outcome(event: Event) -> None:
-    # Members that differ as a consequence are not reported.
+    # Only the status and the error code are reported, because all other members differ as a result.
     event["answer"] = {"http": {"status": 200}, "StatusCode": 429, "ErrorCode": "Throttling.Caller"}
     event["log"] = {}
     del event["sts"]
@@ -314,7 +314,7 @@ NOW = 1795511728.0  # 2026-11-24T09:15:28Z
             {"x-oss-credential": "KEY/<today>/cn-hangzhou/oss/aliyun_v4_request"},
         ),
         ({"x-oss-signature": "0f" * 32}, {"x-oss-signature": "<signature>"}),
-        # A signature in another form is not replaced, so it shows as a difference.
+        # Only the form above is replaced, so a change of the form shows as a difference.
         ({"x-oss-signature": "abc="}, {"x-oss-signature": "abc="}),
         # The id of an upload is the same in every run, so it is not replaced.
         ({"Id": "0f" * 32}, {"Id": "0f" * 32}),
@@ -347,14 +347,14 @@ def test_of_a_seal_its_content_is_shown_and_its_end_from_now() -> None:
 
 
 def not_named(changelog: str, upgrade: str) -> list[str]:
-    """The ids that the lists under Upgrade lack, name twice, or name without a row."""
+    """Ids of rows that the lists under Upgrade lack or name twice, and listed ids without a row."""
     lists = re.findall(r"^### Upgrade\n(.*?)(?=^##|\Z)", changelog, re.MULTILINE | re.DOTALL)
     named = [one.replace("\n  ", " ") for one in re.findall("`([^`]+:[^`]+)`", "".join(lists))]
     rows = [row.ids[0] for row in read_rows(upgrade)]
     return [
         *(f"{one} is not named under Upgrade in CHANGELOG.md" for one in rows if one not in named),
         *(f"{one} is named {named.count(one)} times" for one in rows if named.count(one) > 1),
-        *(f"{one} is the first id of no row" for one in named if one not in rows),
+        *(f"{one} is not the first id of a row" for one in named if one not in rows),
     ]
 
 
@@ -369,7 +369,7 @@ def test_the_changelog_names_every_row() -> None:
         ("- A: `other:a`,\n  `other:b`.", []),
         ("- A: `other:a`.", ["other:b is not named under Upgrade in CHANGELOG.md"]),
         ("- A: `other:a`, `other:b`.\n- B: `other:b`.", ["other:b is named 2 times"]),
-        ("- A: `other:a`, `other:b`, `other:c`.", ["other:c is the first id of no row"]),
+        ("- A: `other:a`, `other:b`, `other:c`.", ["other:c is not the first id of a row"]),
     ],
     ids=["each", "one lacks", "one twice", "one too many"],
 )

@@ -1,4 +1,4 @@
-"""Today's settings, by the names of their variables, which operators know.
+"""Reads settings with today's code. Each setting has the name of its variable.
 
 Only this module imports the function. If modules of the function move or Settings change, only this
 module has to change. The golden files and tests stay.
@@ -28,11 +28,11 @@ from token_service.settings.variables import (
 from token_service.signing import limits as signing_limits
 
 _PLATFORM = {"FC_REGION"}
-"""The function reads this variable if OSS_REGION is not set, so it is not a setting itself."""
+"""The function reads this variable if OSS_REGION is not set. It is not listed as a setting."""
 
 
 class _Recorder(dict[str, str]):
-    """An environment that remembers which variables were asked for."""
+    """An environment that records which variables were read."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         super().__init__(env)
@@ -48,11 +48,11 @@ class _Recorder(dict[str, str]):
 
 
 def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that the function reads from an environment, with defaults, as JSON by variable.
+    """The settings that the function reads from an environment, as JSON: a value for each variable.
 
-    A variable that is not in use is None. If the function reads a variable that is unknown here,
-    its text is included, so that a new variable is detected. Raises what the function raises for a
-    wrong environment.
+    A variable that is not in use is None. If the function reads a variable that this module does
+    not know, its text is included, so that a new variable is detected. A wrong environment raises
+    the function's error.
     """
     seen = _Recorder(env)
     made = read_settings(seen)

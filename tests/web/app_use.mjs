@@ -1,19 +1,19 @@
-// An app that contains code of the docs. It is the same in Node and in a page.
+// Runs code of the docs as an app does. Node and pages both use this module.
 
 const PART = 100 * 1024; // the smallest part that OSS accepts, in bytes
 const AsyncFunction = (async () => {}).constructor;
 
 /**
- * Run the `code` of each job. The code gets the names that it expects from its reader: `names`, OSS, and
- * `files`, made from the names, types and texts in the job's `files` (`file` is the first). If the code
- * defines `upload` and `client`, the job can use them:
- * - `rounds`: upload the files of `again` at once, so many times;
- * - `parts`: upload so many parts, four at once, with the client, under `prefix`.
- * `answers`: the token URL gives these answers {status, body}, one after the other, and then always the
- * last one. Status 0 means no answer. Without `answers`, the URL in `names` is called.
+ * Run the `code` of each job. The code can use the job's `names`, OSS, and `files`, which are made from the
+ * names, types and texts in the job's `files` (`file` is the first). If the code defines `upload` and
+ * `client`, the job can use them:
+ * - `rounds`: how many times to upload the files of `again`, all at once;
+ * - `parts`: how many parts to upload with the client under `prefix`, four at once.
+ * `answers`: the token URL gives these answers {status, body} one after the other, and repeats the last one.
+ * Status 0 means no answer. Without `answers`, the URL in `names` is called.
  * `record`: send nothing to OSS, and return the URLs.
  * Returns the results of the code, of each round (with the number of calls of `fetch` so far), and of the
- * parts. The function `file` makes the caller's kind of file from bytes, name and type.
+ * parts. The function `file` makes a Buffer or a File from bytes, name and type.
  */
 export async function useCodes(OSS, jobs, file) {
   const made = [];
@@ -66,13 +66,13 @@ const counted = (answered) => (url, options) => {
 const scripted = (answers, answered) => async () => {
   const { status, body } = answers[Math.min(answered.fetches, answers.length - 1)];
   answered.fetches += 1;
-  // This wait simulates a slow network, so that other calls have to wait.
+  // This delay simulates a slow network, so that more calls begin before the answer arrives.
   await new Promise((later) => setTimeout(later, 20));
   if (!status) throw new TypeError('Failed to fetch');
   return new Response(body, { status });
 };
 
-/** An ali-oss that sends nothing, and puts the URLs of its requests into `urls`. */
+/** Simulates ali-oss. It sends nothing, and puts the URLs of its requests into `urls`. */
 const recording = (OSS, urls) =>
   class extends OSS {
     constructor(options) {

@@ -1,6 +1,6 @@
 // Sends requests from pages of other origins in Chromium. Reads a job {asks: [{origin, url, headers}],
-// spelled, chromium} as JSON on stdin. Prints `outcomes` and `sent`. `outcomes` has for each ask the
-// StatusCode of the JSON that the page read, or the error of fetch(). `sent` has for each text of `spelled`
+// spelled, chromium} as JSON on stdin. Prints `outcomes` and `sent`. For each of `asks`, `outcomes` has the
+// StatusCode of the JSON that the page read, or the error of fetch(). For each text of `spelled`, `sent` has
 // the origin as the browser writes it, or null if the text is not a URL.
 
 import { json } from 'node:stream/consumers';
@@ -22,7 +22,7 @@ const use = async (page) => {
   }
   return { outcomes, sent: await page.evaluate(spell, job.spelled) };
 };
-// For Chromium these pages are from the Internet, so they need this permission to call this machine.
+// Chromium treats these pages as pages of the Internet, so they need this permission to call this machine.
 const context = { permissions: ['local-network-access'] };
 const told = await withPage(job.chromium, { '/': ['text/html', html] }, use, undefined, context);
 console.log(JSON.stringify(told));

@@ -1,6 +1,6 @@
 // Sends signed PUTs from a page in Chromium. Reads a job {puts: [{url, headers, size, type, by}],
-// chromium} as JSON on stdin, and prints the status of each PUT as JSON. The status is 0 if the browser
-// gives none. `by` is "fetch" or "xhr". The body is a Blob of `size` bytes.
+// chromium} as JSON on stdin, and prints the status of each PUT as JSON. If the page
+// cannot read the status, 0 is printed. `by` is "fetch" or "xhr". The body is a Blob of `size` bytes.
 
 import { json } from 'node:stream/consumers';
 

@@ -1,6 +1,6 @@
 // Opens hostile pages in Chromium, which try to read the answer of a URL on this machine. Reads a job
-// {url, chromium} as JSON on stdin. Prints as JSON what a person who types the URL gets, and what each
-// page got by each method. Two pages come from another port of this machine, under two names. A third
+// {url, chromium} as JSON on stdin. Prints as JSON what a person gets by entering the URL, and what each
+// page could read by each method. Two pages come from another port of this machine, under two names. A third
 // page has a name that points to this machine after the page has loaded (DNS rebinding).
 
 import { createServer } from 'node:http';
@@ -25,7 +25,7 @@ const browser = await chromium.launch({
   args: [
     '--no-sandbox', // the user root, as in a container, has no sandbox
     `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`,
-    // Some browsers allow any page to call this machine without asking the user.
+    // Chromium asks the user before a page may call this machine. Switch that off, as other browsers do not ask.
     '--disable-features=LocalNetworkAccessChecks',
   ],
 });

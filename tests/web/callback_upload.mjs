@@ -35,7 +35,7 @@ const callback = {
   customValue: { seal: JSON.parse(atob(scope.CallbackVar))['x:seal'] },
 };
 
-// This callback has a variable of the app in addition to the seal.
+// In this callback, the app adds its own variable `order`. The seal stays in the callback.
 const own = {
   ...callback,
   body: callbackBody + '&order=${x:order}',

@@ -14,7 +14,7 @@ const fetched = async (url, options) => {
   return { status: response.status, text: await response.text(), header: (name) => response.headers.get(name) };
 };
 
-/** A client that records its requests. `before(number, url, options)` may answer a request or let it fail. */
+/** A client that records its requests. `before(number, url, options)` can return an answer or throw an error. */
 function client({ before = () => undefined, ...options } = {}) {
   const sent = [], waits = [];
   const made = connect({

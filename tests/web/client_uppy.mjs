@@ -1,6 +1,6 @@
-// Runs the Uppy block of docs/web.md in a page in Chromium. Only the way to upload is changed, and `sign` is the
-// function of our page. Reads {code, tokenUrl, login, size, chromium} as JSON on stdin. Prints the result that Uppy
-// has for the file.
+// Runs the Uppy block of docs/web.md in a page in Chromium. The test changes only the way to upload, and passes
+// the function `sign` of our page. Reads {code, tokenUrl, login, size, chromium} as JSON on stdin. Prints the
+// result that Uppy has for the file.
 
 import path from 'node:path';
 import { json } from 'node:stream/consumers';

@@ -31,7 +31,7 @@ async function inPage(jobs, chromium) {
   );
 }
 
-// In Node, ali-oss needs a Buffer.
+// In Node, ali-oss needs the data as a Buffer.
 const inNode = (jobs) =>
   useCodes(OSS, jobs, (bytes, name) => Object.assign(Buffer.from(bytes), { name }));
 

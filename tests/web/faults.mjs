@@ -23,10 +23,10 @@ export async function watch(page) {
 /** All recorded faults, and what axe-core finds now in both themes. `within` is a selector. */
 export async function faultsOf(page, noted, within = 'html') {
   const found = [...noted];
-  // The page's policy would refuse a script element, so the code is run in another way.
+  // Run the code with evaluate(), because the page's policy refuses a script element.
   await page.evaluate(await readFile(AXE, 'utf8'));
   for (const colorScheme of ['light', 'dark']) {
-    // Motion is switched off, because a colour that is changing belongs to neither theme.
+    // Switch animations off, because a colour that is still changing belongs to neither theme.
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.waitForFunction((theme) => matchMedia(`(prefers-color-scheme: ${theme})`).matches, colorScheme);
     await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));

@@ -15,7 +15,7 @@ const SECRET = ['AccessKeySecret', 'SecurityToken', 'access_token', 'Signature',
 /**
  * Open `job.url` and call `use` with a Tab. The job has `chromium` (the browser's path), `device`, `locale`, `dark`
  * and `host`. If `host` is given, the page has this host name, so it is not in a secure context.
- * @returns what `use` returns, with `faults`, `secrets` (how many there were) and `open` (where one can be seen)
+ * @returns the result of `use`, with `faults`, `secrets` (their number) and `open` (the places that show one)
  */
 export async function withTab(job, use) {
   const proxy = job.host && await forward(new URL(job.url));
@@ -65,7 +65,7 @@ export class Tab {
       sent.push({ method: request.method(), path: decodeURIComponent(url.pathname), part,
         status: response.status() });
       for (const secret of secrets) {
-        // A signed URL contains a token and a signature. But no URL may contain a login or a key.
+        // A signed URL may contain a token and a signature, but no URL may contain a login or a key.
         if (/^eyJ[^.]+\.eyJ|^[\w-]{43}$/.test(secret) && response.url().includes(secret)) this.open.add('in a URL');
       }
       const text = await response.text().catch(() => '');
@@ -148,7 +148,7 @@ export class Tab {
       .map(({ part }) => part);
   }
 
-  /** Wait until OSS has stored so many parts. */
+  /** Wait until OSS has stored `number` parts. */
   async partsTaken(number) {
     await until(() => this.parts().length >= number);
   }
@@ -158,7 +158,7 @@ export class Tab {
     await this.page.getByRole('button', { name, exact: true }).click();
   }
 
-  /** Limit the upload to so many MiB a second; 0 removes the limit. */
+  /** Limit the upload to `speed` MiB a second; 0 removes the limit. */
   async slow(speed) {
     const session = await this.page.context().newCDPSession(this.page);
     await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0,
@@ -224,7 +224,7 @@ async function shown() {
   };
 }
 
-/** A server that passes every request on to the server of `url`, with that server's own name. */
+/** A proxy for the server of `url`. It sends every request with the host name of `url`. */
 async function forward({ hostname, port }) {
   const server = createServer((request, response) => {
     const headers = { ...request.headers, host: `${hostname}:${port}` };

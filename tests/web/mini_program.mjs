@@ -1,7 +1,7 @@
 // Runs the programs of docs/integrate/mini-program.md, unchanged, in Node. A stand-in for `wx` or `uni` sends real
 // requests. Reads {code, use, service, logins, lose, file: {path, size}} as JSON on stdin. `use` is the code to run
 // at the end. `lose` is the number of uploads that fail as if the network were gone. The sign-in answers with
-// `logins` one after the other, and then always with the last one. Prints the result and all that was seen as JSON.
+// `logins` one after the other, and repeats the last one. Prints the result and everything that happened as JSON.
 
 import { json } from 'node:stream/consumers';
 

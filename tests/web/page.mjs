@@ -1,4 +1,5 @@
-// Opens a page in Chromium. It comes from a server of this script, so its origin is not OSS's, and CORS applies.
+// Opens a page in Chromium. The page comes from a server of this script. Its origin differs from OSS's, so CORS
+// applies.
 
 import { readFile, readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';

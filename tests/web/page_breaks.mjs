@@ -12,14 +12,14 @@ const CORS = { 'access-control-allow-origin': '*', 'access-control-expose-header
 const job = await json(process.stdin);
 
 /**
- * Ways to interrupt an upload when OSS has two of its parts. Each returns what it saw until the upload
- * continues.
+ * Ways to interrupt an upload when OSS has two of its parts. Each function returns what it saw
+ * before the upload continued.
  */
 const BREAKS = {
   async pause(tab) {
     await tab.press('Pause');
     await tab.page.getByRole('button', { name: 'Resume', exact: true }).waitFor();
-    // Now only parts that are being sent may still arrive.
+    // After the pause, only parts that are already being sent may arrive.
     await tab.page.waitForTimeout(500);
     const { length } = tab.parts();
     await tab.page.waitForTimeout(1500);

@@ -45,7 +45,7 @@ const seen = await withPage(job.chromium, files, async (page) => {
     mimeType: 'video/mp4',
     buffer: Buffer.alloc((PARTS - 1) * 5 * 1024 * 1024 + 1, 7),
   });
-  // Parts are sent one after the other, so the upload stops while this part waits.
+  // Parts are sent one after the other. The last part gets no answer, so the upload stops there.
   await page.route(`**/*partNumber=${PARTS}*`, () => {});
   await page.locator('.uppy-StatusBar-actionBtn--upload').click();
   await page.waitForRequest((request) => request.url().includes(`partNumber=${PARTS}`));

@@ -1,7 +1,7 @@
 // Opens the page of dist/web on static hosting. Alice signs in, chooses a file, and signs out. Then bob signs in. At
-// last another server is entered. Reads {folder, server, alice, bob, chromium} as JSON on stdin. Prints {own, left,
-// reloaded, others}, which say whether the file is seen, and `stolen`, the Authorization headers that the other server
-// got.
+// the end, bob enters the address of another server. Reads {folder, server, alice, bob, chromium} as JSON on stdin.
+// Prints {own, left, reloaded, others}, which say whether the file is seen, and `stolen`, the Authorization headers
+// that the other server got.
 
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';

@@ -32,7 +32,7 @@ const outcome = await withTab(job, async (tab, url) => {
   await tab.signIn('bob');
   await page.waitForSelector('#uploads-note:not(:empty)');
   const bob = { uploads: await tab.uploads(), scope: await text('#scope'), files: await text('#uploader') };
-  // The same function with another host name is another server, so the page cannot make logins for it.
+  // For the page, another host name means another server, and the page cannot make logins for that server.
   await page.fill('#server', url.replace('127.0.0.1', 'localhost').replace('app/', ''));
   await page.click('#server-form button');
   await page.waitForSelector('#give-login:not([hidden])');

@@ -41,7 +41,7 @@ const outcome = await withTab(job, async (tab, url) => {
 });
 console.log(JSON.stringify(outcome));
 
-/** Runs in the page: makes one fault of each kind that the tests look for. */
+/** Runs in the page. Makes one fault of each kind, to check that the tests detect it. */
 async function plant() {
   const token = await (await fetch('/')).text();
   localStorage.setItem('planted', token);

@@ -1,5 +1,5 @@
-// Runs the page's session without a browser, to see which client gets whose login. Reads the logins {alice, bob,
-// lateAlice} as JSON on stdin. `lateAlice` expires soon. Prints what each client got.
+// Runs the page's session without a browser, to check that each client gets the login of its own user. Reads the
+// logins {alice, bob, lateAlice} as JSON on stdin. `lateAlice` expires soon. Prints what each client got.
 
 import { json } from 'node:stream/consumers';
 
@@ -24,7 +24,7 @@ const before = await ofAlice(true);
 moved.settings.appServer = 'https://one.example/';
 const back = await moved.session.logins()();
 
-/** A client waits for its user, and then somebody gives `login`. */
+/** A client of alice waits for a new login, and then somebody enters `login`. */
 async function given(login) {
   const at = page();
   at.session.give(job.lateAlice);

@@ -1,5 +1,5 @@
-// Tries downloads with URLs that a hostile server made. Reads {urls} as JSON on stdin. Prints for each URL what was
-// opened, or the code of the error.
+// Tries downloads with URLs that a hostile server made. Reads {urls} as JSON on stdin. For each URL, prints what the
+// browser opened, or the code of the error.
 
 import { json } from 'node:stream/consumers';
 

@@ -128,7 +128,7 @@ const use = async (page) => {
     await page.waitForFunction(() => document.getElementById('download').textContent.includes('original'));
     outcome.files = [changedFile, await downloaded(page)];
     await page.keyboard.press('Escape');
-    // The browser closes a dialog some time after the key press.
+    // Wait, because the browser closes the dialog some time after the key press.
     const closed = page.locator('#viewer').waitFor({ state: 'detached', timeout: 5000 });
     outcome.isClosed = await closed.then(() => true, () => false);
     outcome.isBack = await button.evaluate((one) => one === document.activeElement);
@@ -144,7 +144,7 @@ const use = async (page) => {
 const prepare = async (page) => {
   watched = await watch(page);
   // Add this route only if it is needed, because a page with a route sends no preflights. (If the sandbox serves
-  // page and function, no preflight is needed.)
+  // both the page and the function, the page needs no preflight.)
   if (!job.config.refusals) return;
   await page.route('**/refusals?*', (route) => {
     session = new URL(route.request().url()).searchParams.get('session');

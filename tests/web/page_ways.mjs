@@ -44,7 +44,7 @@ async function view(tab, name) {
   };
   const plain = await settled();
   const marked = await settled(() => page.fill('#watermark', 'Mark'));
-  // The page behind the viewer is dimmed, so only the viewer is checked.
+  // Check only the viewer, because the page behind it is dimmed.
   tab.noted.push(...await faultsOf(page, [], '#viewer'));
   await tab.look();
   await settled(() => page.fill('#watermark', ''));

@@ -1,8 +1,8 @@
-// Runs the resumable upload of docs/resumable-uploads.md, unchanged, in a page in Chromium. A reload interrupts it
-// first, then a lost connection, so it runs three times. Reads {code, multipartUrl, logins, file: {name, type, parts,
-// partSize, rest}, stopAfter, chromium} as JSON on stdin. `logins` has one login for each run, `stopAfter` the number
-// of parts that OSS answers before each interruption. Prints as JSON, for each run, the result, the parts that it sent,
-// and the parts that OSS had answered.
+// Runs the resumable upload of docs/resumable-uploads.md, unchanged, in a page in Chromium. It runs three times,
+// because first a reload interrupts it, and then a lost connection. Reads {code, multipartUrl, logins, file: {name,
+// type, parts, partSize, rest}, stopAfter, chromium} as JSON on stdin. `logins` has one login for each run. `stopAfter`
+// is the number of parts that OSS answers before each interruption. Prints as JSON, for each run, the result, the parts
+// that it sent, and the parts that OSS had answered.
 
 import { json } from 'node:stream/consumers';
 
@@ -49,7 +49,7 @@ const times = await withPage(job.chromium, files, async (page) => {
     page.on('response', note);
     const used = page.evaluate(use, { ...job, login }).catch((error) => `${error}`);
     const outcome = await Promise.race([used, interrupted]);
-    // In the second run the network fails, and the page gets the errors.
+    // In the second run (`time` is 1), the network fails, and the page gets errors.
     if (time === 1) await page.context().setOffline(true);
     if (time !== 0 && outcome === 'interrupted') await used;
     await page.context().setOffline(false);

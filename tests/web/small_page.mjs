@@ -1,6 +1,6 @@
 // Uses the small page (web/small) in Chromium, with the same Content-Security-Policy as in the sandbox. Reads {config,
 // files: [{name, type, base64}], input, user, device, locale, lostPuts, offersFullPage, chromium} as JSON on stdin.
-// `input` is the field for the files. `user` signs in first. The first `lostPuts` uploads get no answer, and then "try
+// `input` is the field for the files. `user` signs in first. The first `lostPuts` uploads get no answer. Then "try
 // again" is pressed. Prints as JSON what the page shows for each file, its messages, its faults (console, policy, axe),
 // and all text that could contain a secret.
 
@@ -53,7 +53,7 @@ const losing = (lost) => (route) => {
 let watched;
 const use = async (page) => {
   const outcome = {};
-  // The page has read its settings when it names a missing one, or asks for a user name or for pictures.
+  // When one of these is visible, the page has read its settings: a message, the sign-in, or the file field.
   await page.waitForSelector('#said:not(:empty), #sign-in:not([hidden]), #pick:not([hidden])');
   if (job.user) {
     await page.fill('#user', job.user);

@@ -1,12 +1,12 @@
-// Does what an app does with ali-oss and a token, the same in Node and in a page, and returns the outcome of
-// each step. The job is {token, endpoint, cname, bucket, prefix, outside, authorizationV4}. With `cname` the
+// Uses ali-oss with a token as an app does, and returns the outcome of each step. Node and pages use the same
+// code. The job is {token, endpoint, cname, bucket, prefix, outside, authorizationV4}. With `cname` the
 // endpoint is the bucket's own domain.
 
 const PART = 100 * 1024; // the smallest part that OSS accepts, in bytes
 
 /**
  * Put, upload in parts, resume, abort, get and list under the prefix. Then try operations that are refused.
- * `blob` and `file` make the caller's kind of data from bytes: a Buffer, a Blob or a File.
+ * `blob` and `file` turn bytes into the data that the caller uses: a Buffer, a Blob or a File.
  */
 export async function useToken(OSS, job, { blob, file }) {
   const connect = () =>
@@ -57,7 +57,7 @@ async function uploadInParts(client, name, large) {
   return { status: res.status, progress, length: content.length };
 }
 
-/** Stop after two parts. Then continue with a new client, and a checkpoint that was stored as text. */
+/** Stop after two parts. Then continue with a new client and a checkpoint that was stored as text. */
 async function resume(connect, name, large) {
   const first = connect();
   let kept;
@@ -160,7 +160,7 @@ async function outcome(attempt) {
   }
 }
 
-/** Bytes that show if a part is at a wrong place. The Python test makes the same bytes. */
+/** Bytes whose order shows if a part is in a wrong place. The Python test makes the same bytes. */
 function bytes(size) {
   return Uint8Array.from({ length: size }, (_, place) => place % 251);
 }

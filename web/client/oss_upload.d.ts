@@ -5,13 +5,13 @@ export type Wishes = Record<string, unknown>;
 export class UploadError extends Error {
   constructor(code: string, status: number, message: string, retryable?: boolean, seconds?: number);
   /**
-   * The ErrorCode of the function, or the Code in OSS's XML. Or 'Network' (no answer), 'Aborted' (by `signal`),
-   * 'Throttling' (429 of the platform), 'InvalidAnswer' (the answer is not from the function or OSS).
+   * The ErrorCode of the function, the Code in OSS's XML, or one of these: 'Network' (no answer), 'Aborted' (by
+   * `signal`), 'Throttling' (429 of the platform), 'InvalidAnswer' (the answer is not from the function or OSS).
    */
   code: string;
   /** The body's StatusCode, or the HTTP status; 0 if there was no answer. */
   status: number;
-  /** Whether the same request may succeed later: no answer, 429, 503, the platform's 5xx. */
+  /** Whether the same request may succeed later: after no answer, 429, 503, or a 5xx of the platform. */
   retryable: boolean;
   /** The shortest time to wait in seconds, from Retry-After; 0 to 60. */
   seconds: number;
@@ -34,7 +34,7 @@ export interface Answered {
 export interface Options {
   /** The function's URL. */
   url: string | URL;
-  /** The login (JWT), or a function that returns it. After a 401, the function is called again, with true. */
+  /** The login (JWT), or a function that returns it. After a 401, this function is called again, with `true`. */
   login?: string | ((again: boolean) => string | undefined | Promise<string | undefined>);
   /** Wishes for each call of the function. */
   wishes?: Wishes;
@@ -44,7 +44,7 @@ export interface Options {
   store?: Store;
   /** Sends a request; default: fetch. A mini program passes a function that uses wx.request. */
   request?: (url: string, asked: Asked) => Promise<Answered>;
-  /** For tests: milliseconds since 1970; a wait in milliseconds; a random number from 0 up to 1. */
+  /** Tests set these: the time in milliseconds since 1970, a wait in milliseconds, a random number from 0 up to 1. */
   now?: () => number;
   sleep?: (ms: number) => Promise<unknown>;
   random?: () => number;
@@ -143,11 +143,14 @@ export type UploadFile = (options: {
 }) => unknown;
 
 export interface Client {
-  /** Stores the state of uploads in parts. An upload by Uppy stays there, under its file's id, until you remove it. */
+  /**
+   * Stores the state of uploads in parts. The state of an upload by Uppy stays there, under the id of Uppy's file,
+   * until you remove it.
+   */
   store: Store;
   /**
-   * A token. Calls at the same time share one request. A new token is requested when the old one has 300 s
-   * (or half of its life) left.
+   * A token. Calls at the same time share one request. A new token is requested when the old one is valid
+   * for only 300 s more, or for half of its life if that is shorter.
    */
   token(wishes?: Wishes): Promise<Token>;
   /**
@@ -157,11 +160,11 @@ export interface Client {
   forget(): void;
   /** Ask a route: 'signed-url', 'form', 'multipart' (by POST), 'uploads'. Throws UploadError. */
   ask(path: string, wishes?: Wishes, method?: 'GET' | 'POST'): Promise<Answer>;
-  /** A page of the caller's own uploads. */
+  /** Get one page of the list of the caller's uploads. */
   uploads(wishes?: { limit?: number; marker?: string; details?: 0 | 1 }): Promise<Listing>;
   /**
    * Options of @uppy/aws-s3 for one way to upload. `wishesOf` returns the wishes for a file: `object` (its name
-   * under the prefix), or `name: 'auto'` and `ext`. The client adds size and type. 'token' needs `object`.
+   * under the prefix), or `name: 'auto'` and `ext`. The client adds size and type. The way 'token' needs `object`.
    */
   uppy(way: 'token', wishesOf: (file: UppyFile) => Wishes, sign: Sign): AwsS3Options;
   uppy(way: Way, wishesOf: (file: UppyFile) => Wishes, sign?: Sign): AwsS3Options;
@@ -171,8 +174,8 @@ export interface Client {
   /** Upload in parts of 5 MiB. If it is called again with the same `id`, it sends only the missing parts. */
   uploadParts(file: Blob, wishes: Wishes, options?: {
     /**
-     * The key of the upload in `store`, for one file, one caller and one object. Without a key, the upload
-     * cannot be continued.
+     * The name under which `store` keeps the upload. Use another id for each file, caller and object. Without an
+     * id, the upload cannot be continued.
      */
     id?: string;
     /** Called after each part, with a number from 0 to 1. */

@@ -19,8 +19,8 @@ export class UploadError extends Error {
 }
 
 /**
- * The URL of a token's objects. The bucket is in the host: its own domain, or `bucket.endpoint`. If the endpoint is
- * an IP address, the bucket is in the path.
+ * The URL of a token's objects. Its host is the bucket's own domain, or `bucket.endpoint`. If the endpoint is an IP
+ * address, the bucket is in the path.
  */
 export function scopeUrl({ Endpoint, Bucket, Cname }) {
   const [, scheme, host, name] = /^(https?:\/\/)((.+?)(?::\d+)?)\/*$/.exec(Endpoint);
@@ -78,14 +78,17 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
     const fresh = { answer: ask('', wishes), until: Infinity };
     tokens.set(name, fresh);
     fresh.answer.then(({ Expiration, LastUpdated }) => {
-      // Use the server's clock: a phone's clock may be wrong.
+      // Both times are by the server's clock, because a phone's clock may be wrong.
       const life = (Date.parse(Expiration) - Date.parse(LastUpdated)) / 1000;
       fresh.until = now() + 1000 * (life - Math.min(SPARE_SECONDS, life / 2));
     }).catch(() => tokens.get(name) === fresh && tokens.delete(name));
     return fresh.answer;
   };
 
-  /** One signed request to OSS, for the given way. `step` is Uppy's: {method, key, uploadId, partNumber}. */
+  /**
+   * The functions that return a signed request to OSS, by way. Their `step` is Uppy's: {method, key, uploadId,
+   * partNumber}.
+   */
   const signers = {
     async token(wishes, { method, key, uploadId, partNumber }, sign) {
       const held = await token();
@@ -140,7 +143,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
         const { method, key, uploadId } = step;
         const file = files.get(key) ?? {};
         const wishes = uploadId ? {} : { content_type: file.type || BINARY, size: file.size, ...wishesOf(file) };
-        // An empty file has no parts.
+        // An empty file has no parts, so it is uploaded by a signed URL.
         const by = way === 'multipart' && method === 'PUT' && !uploadId ? 'signed-url' : way;
         const { answer, ...signed } = await signers[by](wishes, step, sign, sealed.get(key));
         if (by === 'multipart' && !uploadId) {
@@ -263,7 +266,7 @@ function answerOf({ status, text, header }) {
   let answer;
   try {
     answer = JSON.parse(text);
-  } catch { /* a proxy's page, say */ }
+  } catch { /* for example the page of a proxy */ }
   const told = answer?.StatusCode;
   if (told === 200) return answer;
   // A 500 of the function means a wrong configuration, which is permanent. Every 5xx of the platform is temporary.
@@ -302,7 +305,7 @@ async function fetched(url, options) {
 
 const slept = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** The store that keeps the state of uploads over a reload: the browser's storage, if it exists. */
+/** Stores the state of uploads in the browser's storage, which survives a reload, or else in memory. */
 function keptText() {
   const held = new Map();
   let kept;

@@ -26,7 +26,7 @@ function codeOf({ way, object = 'photo.jpg', resumable, type = 'image/jpeg' }, a
 }
 
 const SIGN = `
-// The token signs in the page: ali-oss, signature V4.
+// ali-oss signs in the page, with the token (signature V4).
 const sign = (token, { method, key, query, headers, seconds }) => new OSS({
   accessKeyId: token.AccessKeyId,
   accessKeySecret: token.AccessKeySecret,
@@ -71,7 +71,7 @@ async function copy(element) {
     await navigator.clipboard.writeText(element.textContent);
     return true;
   } catch {
-    // This is not a secure context. Use the old way, which copies the selection.
+    // The page has no access to the clipboard. Use the old command, which copies the selection.
     return document.execCommand('copy');
   }
 }

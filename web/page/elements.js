@@ -1,6 +1,6 @@
-// Makes elements with text in them. A name from outside is never parsed as markup.
+// Makes elements with text in them. Text from outside, like a file's name, is never parsed as markup.
 
-/** Make an element: properties (`class` and unknown ones become attributes), and children or texts. */
+/** Make an element with properties, and with children or texts. `class` and unknown properties become attributes. */
 export function made(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

@@ -27,7 +27,7 @@ export function mount(root, at) {
     more.hidden = true;
     say({});
   };
-  /** Say why something is not shown; `notes` are kept by topic, and a note is not repeated. */
+  /** Say why something is not shown. `notes` has a text for each topic, which replaces the older text. */
   const say = (notes) => {
     Object.assign(view.notes, notes);
     const sentences = Object.values(view.notes).filter(Boolean);
@@ -79,14 +79,14 @@ export function mount(root, at) {
   begin();
 }
 
-/** The result of an upload's callback: {text, answer}; undefined without a callback. */
+/** The result of an upload's callback: {text} if it failed, {answer} if not; undefined without a callback. */
 function toldOf(at, status, answer = '') {
   if (status === CALLBACK_FAILED) {
     const message = elementOf(answer, 'Message');
     const { text, todo } = sentence(at, { code: 'CallbackFailed', message, status });
     return { text: `${at.t('gallery.notTold')} ${text} ${todo}` };
   }
-  // OSS's own answers are XML or empty.
+  // JSON is the callback's answer, because OSS's own answers are XML or empty.
   return answer.trim().startsWith('{') ? { answer: answer.trim() } : undefined;
 }
 
@@ -133,7 +133,7 @@ function thumbnails(at, say) {
         const { text, todo } = sentence(at, error);
         say({ read: `${at.t('gallery.unreadable')} ${text} ${todo}` });
       }
-      // Otherwise only this picture failed, and its frame shows the extension.
+      // After another error only this picture is missing. Its frame shows the extension.
     }
     running -= 1;
     next();

@@ -1,4 +1,4 @@
-// Data that the browser keeps over a reload. Secrets are never kept. A browser may refuse to keep data.
+// Keeps data in the browser over a reload. Secrets are never kept. A browser may refuse to keep data.
 
 const UPLOADS = 'oss-upload of ';
 
@@ -17,13 +17,13 @@ export function set(name, text) {
     if (text === null) localStorage.removeItem(name);
     else localStorage.setItem(name, text);
   } catch {
-    // Without storage, a reload loses it.
+    // Without storage, a reload loses the text.
   }
 }
 
 const held = new Map();
 
-/** The client's store: the sealed `Upload` of each upload in parts. It opens nothing without a login. */
+/** The client's store: the sealed `Upload` of each upload in parts. An `Upload` gives no access without a login. */
 export const uploads = {
   get: (id) => held.get(id) ?? get(UPLOADS + id),
   set(id, text) {

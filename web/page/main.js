@@ -1,4 +1,4 @@
-// The page: makes `at`, the object that all views share, and mounts the views.
+// Starts the page: makes `at`, which is the object that all views share, and mounts the views.
 
 import { connect } from '../client/oss_upload.js';
 
@@ -46,13 +46,13 @@ async function readConfig() {
 /**
  * The members that the views share:
  * - `config` (config.json), `settings` (the user's choices), `language`, `t(key, values)`, `errors`
- *   (docs/errors.json in this language), `uppyWords` (Uppy's texts in it)
+ *   (docs/errors.json in this language), `uppyWords` (Uppy's texts in this language)
  * - `ways`: 'open' or 'closed' by the way's name; `scope`: the server's bucket and folder
  * - `session`: the signed-in user; only the client gets the login itself
- * - `client()`: the current client; 'changed' makes a new one
+ * - `client()`: the current client; after 'changed' this is a new one
  * - `untagged()`: a client whose requests are not in the panel, for the page's own checks
  * - `on(event, handler)`, `emit(event, detail)`: 'changed' (server or login), 'ways' (which are open),
- *   'token' (one came), 'uploaded', 'refused', 'request', 'ran' (an upload began)
+ *   'token' (a token came), 'uploaded', 'refused', 'request', 'ran' (an upload began)
  */
 function makeAt(config, kept, language, words) {
   const handlers = {};
@@ -70,7 +70,7 @@ function makeAt(config, kept, language, words) {
     emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
     client: () => (client ??= clientOf(at, at.headers)),
     untagged: () => clientOf(at, {}),
-    /** The URL of the sandbox's own sign-in. It is '' for another app server: there the user pastes a login. */
+    /** The URL of the sandbox's own sign-in. It is '' for another app server, where the user pastes a login. */
     get signIn() {
       const isOurs = originOf(kept.appServer) === originOf(config.appServer);
       return isOurs ? config.signIn : '';
@@ -81,7 +81,7 @@ function makeAt(config, kept, language, words) {
       at.emit('changed');
     },
   };
-  // A random id that tags the page's requests for the panel; each signed-in user gets a new one.
+  // A random id that tags the page's requests for the panel. Each signed-in user gets a new id.
   const tag = () => (config.refusals ? { 'X-Sandbox-Session': hex(16) } : {});
   at.headers = tag();
   at.session = makeSession(at);
@@ -105,7 +105,7 @@ const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
 async function ask(at, url, { method, headers, body, signal }) {
   const { pathname: path, origin } = new URL(url, document.baseURI);
   const server = origin === new URL(at.settings.appServer).origin ? 'function' : 'OSS';
-  // A function elsewhere does not know this header, and would refuse it in the preflight.
+  // A function on another origin does not know the panel's header, and would refuse it in the preflight.
   const isKnown = server === 'OSS' || origin === location.origin;
   const sent = isKnown ? headers : without(headers, at.headers);
   const response = await fetch(url, { method, headers: sent, body, signal });

@@ -1,5 +1,5 @@
-// OSS's answers to Uppy's requests. Uppy reports neither the status (203: the callback failed) nor the text
-// (the callback's own answer), so the page's XMLHttpRequest keeps them.
+// OSS's answers to Uppy's requests. The page's XMLHttpRequest keeps the status (203: the callback failed) and the
+// text (the callback's own answer), because Uppy does not report them.
 
 import { elementOf } from './xml.js';
 
@@ -11,12 +11,12 @@ export function answerOf(key = '') {
   return key ? Array.from(answers).find(([path]) => path.endsWith(`/${key}`))?.[1] : undefined;
 }
 
-/** Keep each answer of OSS from now on, and emit it as 'request'. */
+/** From now on, keep each answer of OSS, and emit it as 'request'. */
 export function watchOss(at) {
   window.XMLHttpRequest = class extends XMLHttpRequest {
     open(method, url, ...more) {
       super.open(method, url, ...more);
-      // Listen first: 'load' reaches listeners in the order of their registration.
+      // Add this listener before Uppy adds its listeners, because they are called in this order.
       this.addEventListener('load', () => note(at, this, method, new URL(url, document.baseURI)));
     }
 

@@ -1,4 +1,4 @@
-// An error as a sentence, and what to do about it: docs/errors.json in the page's language.
+// Says what an error means, and what to do about it. The texts are from docs/errors.json, in the page's language.
 
 const LONGEST = 400; // maximum characters of a server's own message
 const OWN_WORDS = ['Network']; // for these codes the browser's message is less useful than the sentence
@@ -19,9 +19,9 @@ export function sentence(at, { code = '', message = '', status = 0 }) {
   return { text: words ? at.t('error.said', { what: entry.what, words }) : entry.what, todo: entry.do, page };
 }
 
-/** The code whose texts fit. */
+/** The code of docs/errors.json that fits. */
 function knownOf(errors, code, status) {
-  // Object.hasOwn is needed, because a server may answer "constructor".
+  // Object.hasOwn is needed, because a server may answer the code "constructor".
   const known = [code, code.split('.')[0]].find((one) => Object.hasOwn(errors, one));
   if (known) return known;
   if (status === 429) return 'Throttling.User';

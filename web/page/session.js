@@ -1,4 +1,4 @@
-// The signed-in user. Only this module's memory holds the login.
+// The signed-in user. The login is only in the memory of this module.
 
 import { sentence } from './sentences.js';
 import * as settings from './settings.js';
@@ -7,12 +7,12 @@ import { tryFolderOf } from './ways.js';
 const EARLY_MS = 60_000;
 
 /**
- * Make `at.session`: `user`, and `logins()` for a client. A login belongs to one user and one server, and is
- * never sent to another server. A client of the previous user never gets the next user's login.
+ * Make `at.session`, which has the `user`, and `logins()` for a client. A login belongs to one user and one server,
+ * and is never sent to another server. A client of the previous user never gets the next user's login.
  */
 export function makeSession(at) {
-  // The current user: {server, login, user, until, given}. `until` is by this device's clock. `given` ends the
-  // wait for the user.
+  // The current user: {server, login, user, until, given}. `until` is a time by this device's clock. A client
+  // that waits for a new login gets it by `given`.
   let held = filled({}, '', '');
   const begin = (login, user) => {
     held.given?.('');
@@ -31,7 +31,7 @@ export function makeSession(at) {
     },
     /**
      * Returns the function that gives a client the current user's login, or '' if nobody is signed in. An expired
-     * or refused login is renewed, which may wait for the user.
+     * or refused login is renewed. For this, the client may have to wait for the user.
      */
     logins() {
       const mine = current();
@@ -54,7 +54,7 @@ export function makeSession(at) {
         filled(held, text, user).given = undefined;
         return given(text);
       }
-      // The new user may not be the one whose uploads are waiting.
+      // This may be another user, so the waiting uploads of the previous user do not get this login.
       begin(text, userOf(text));
       return at.change();
     },
@@ -154,7 +154,7 @@ export function mount(root, at) {
   at.on('ways', () => {
     part('#try-bob').hidden = at.ways.token !== 'open';
     part('#try-bob').textContent = at.t('session.try', { user: other() });
-    // A name is not secret, and the demo sign-in needs only a name.
+    // The page may keep the name, because a name is not secret. The demo sign-in needs only a name.
     if (session.needed && at.signIn && at.settings.user && !part('#user').value) {
       part('#user').value = at.settings.user;
       enter(at.settings.user);
@@ -185,7 +185,7 @@ function showTimeLeft(at) {
   setInterval(show, 5000);
 }
 
-/** A text like "12 min" or "40 s", or the text that says that it has ended. */
+/** A text like "12 min" or "40 s", or the text for a time that is over. */
 function span(at, milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   if (seconds <= 0) return at.t('left.ended');

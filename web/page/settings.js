@@ -67,7 +67,7 @@ export function mount(root, at) {
     return needsLogin || showScope(root, at, client);
   });
   at.on('online', () => {
-    // The page was opened without a network.
+    // If the page was opened without a network, it asks the server now.
     if (at.settings.appServer && !Object.keys(at.ways).length) at.change();
   });
   const server = at.config.appServer || at.settings.server;

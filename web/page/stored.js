@@ -36,12 +36,12 @@ export async function read(at, prefix, key, process) {
   return response.blob();
 }
 
-/** Let the browser download an object as a file of this name; `process` as in read(). */
+/** Let the browser download an object as a file with this name; `process` is as in read(). */
 export async function download(at, prefix, key, name, process) {
   const disposition = `attachment; filename*=UTF-8''${encoded(name)}`;
   const href = await urlOf(at, prefix, key, { [DISPOSITION]: disposition, ...(process ? { [PROCESS]: process } : {}) });
-  // The link is never added to the document. It opens another tab: if the answer is not a download, it would
-  // replace the page here.
+  // The link is never added to the document. It opens another tab, because an answer that is not a
+  // download would replace this page.
   Object.assign(document.createElement('a'), { href, target: '_blank', rel: 'noopener noreferrer' }).click();
 }
 

@@ -26,7 +26,7 @@ const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityTok
 const GONE = ['NoSuchUpload', 'UploadRefused'];
 const SILENT = { debug() {}, warn() {}, error() {} }; // the page shows the errors
 
-/** Uppy with readable errors. It recognizes a known file, and an upload where only the callback failed. */
+/** Uppy with readable errors. It recognizes a kept file, and an upload where only the callback failed. */
 class PageUppy extends Uppy {
   /** A large file is not kept over a reload. When the user chooses it again, it is recognized by name and size. */
   addFiles(files) {
@@ -81,7 +81,8 @@ export function mount(root, at) {
     locale: { strings: { dropHint: at.t('upload.drop') } },
   });
   uppy.use(AwsS3, {
-    // If both ways are possible, do not use three requests for a single part.
+    // With a token, a file can be sent simply or in parts. A file of one part is sent simply, because an upload
+    // in parts would need three requests.
     shouldUseMultipart: ({ meta: { way, resumable }, size }) =>
       way === 'multipart' || way === 'token' && resumable && size > PART,
     getChunkSize: () => PART,
@@ -108,7 +109,8 @@ export function mount(root, at) {
   const failed = ({ id, name }, error) => {
     const { key, uploadId } = uppy.getFile(id)?.s3Multipart ?? {};
     const { code, status, message } = nameOf(error);
-    // The object is stored, and the callback's answer is not OSS's XML.
+    // If OSS has completed the upload, the object is stored. Uppy failed only because the callback's answer is
+    // not OSS's XML.
     const answer = answerOf(key);
     if (uploadId && answer?.completed === uploadId) {
       return { success: { status: answer.status, body: { key } } };
@@ -127,7 +129,7 @@ export function mount(root, at) {
     return {};
   };
 
-  // A file's way and name are decided when its upload begins, and then stay.
+  // A file's way and name are decided when its upload begins, and do not change later.
   uppy.on('upload', (_, files) => {
     for (const file of files) {
       const others = uppy.getFiles().filter(({ id }) => id !== file.id).map(({ meta }) => meta.object);
@@ -170,7 +172,7 @@ export function mount(root, at) {
     isKnown = !at.session.needed;
     keepOwnOfKnown();
   });
-  // Remove stored files, so that the user can choose the same file again for the new way.
+  // Remove files that are uploaded, so that the user can choose the same file again for the new way.
   at.on('way', () => {
     for (const { id, progress } of uppy.getFiles()) if (progress.uploadComplete) uppy.removeFile(id);
   });
@@ -211,7 +213,7 @@ const resumed = (uppy, id) => new Promise((resolve) => {
   look();
 });
 
-/** The common form of Uppy's errors and the client's. */
+/** Gives errors of Uppy and errors of the client the same form. */
 function nameOf({ code, status = 0, message, body = '' }) {
   const [ossCode, ossMessage] = ['Code', 'Message'].map((name) => elementOf(body ?? '', name));
   const isLate = ossCode === 'AccessDenied' && /expired/i.test(ossMessage); // a signed URL has expired
@@ -219,7 +221,7 @@ function nameOf({ code, status = 0, message, body = '' }) {
   return { code: named, status, message: ossMessage ?? message };
 }
 
-/** Files and their progress survive a reload; nothing may be added before they are restored. */
+/** Keep files and their progress over a reload. The user can add files only after the kept files are restored. */
 async function remember(uppy) {
   const dashboard = uppy.getPlugin('Dashboard');
   try {
@@ -231,7 +233,7 @@ async function remember(uppy) {
   dashboard.setOptions({ disabled: false });
 }
 
-/** Give the list of files its role. Uppy leaves the role out if there is a single file. */
+/** Give Uppy's list of files the role `list`, which Uppy leaves out if there is a single file. */
 function mendList(place) {
   new MutationObserver(() => {
     const list = place.querySelector('.uppy-Dashboard-files:not([role])');
@@ -239,7 +241,7 @@ function mendList(place) {
   }).observe(place, { childList: true, subtree: true });
 }
 
-/** Show the bytes a second over the last few seconds. Uppy itself shows the amount and the remaining time. */
+/** Show the speed of the last few seconds. Uppy itself shows the amount and the remaining time. */
 function showSpeed(place, uppy, at) {
   let samples = []; // [ms, bytes], all files
   const sent = () => uppy.getFiles().reduce((sum, { progress }) => sum + (progress.bytesUploaded || 0), 0);

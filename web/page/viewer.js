@@ -34,8 +34,8 @@ export function open(at, entry, opener) {
 
   const isChanged = () => Boolean(width.value || quality.value || mark.value.trim());
   /**
-   * The processing by OSS. The download uses it too, so it is the picture that is shown. An unprocessed picture
-   * may have any size.
+   * What OSS does to the picture that is shown. If the user changed an option, the download uses it too. There is
+   * always a width, because a stored picture may be very large.
    */
   const processOf = () => [
     'image/auto-orient,1',
@@ -108,7 +108,7 @@ function select(id, first, choices) {
   return made('select', { id }, ...options);
 }
 
-/** The beginning of a text, as long as OSS accepts, in whole characters. */
+/** The longest beginning of a text that OSS accepts. It has only whole characters. */
 function fitting(text) {
   let kept = '';
   for (const one of text) {

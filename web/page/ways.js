@@ -1,4 +1,4 @@
-// The four ways to upload: which are open, how the token way signs, and the code that just ran.
+// The four ways to upload: which of them are open, and how the way 'token' signs.
 
 import { elementOf } from './xml.js';
 
@@ -38,14 +38,14 @@ export async function probe(client) {
   };
 }
 
-/** For each way, a wish that is answered with a Scope, without a call to STS. That upload is never sent. */
+/** For each way, wishes that get an answer with a Scope, without a call to STS. The page never sends this upload. */
 const SCOPES = {
   'signed-url': { method: 'PUT', name: 'auto' },
   form: {},
   multipart: { name: 'auto', size: 1 },
 };
 
-/** Bucket, region and more: from a token's answer or, if that way is closed, from another way. */
+/** Return an answer with bucket, region and more. It is a token or, if that way is closed, another way's answer. */
 export async function askScope(client, ways) {
   if (ways.token === 'open') return client.token();
   const way = Object.keys(SCOPES).find((one) => ways[one] === 'open');
@@ -74,7 +74,7 @@ export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope 
   return oss.signatureUrlV4(method, seconds, { headers, queries: query }, key);
 }
 
-/** Upload into another user's folder with one's own token; OSS's refusal is shown like any other. */
+/** Try to upload into another user's folder with the caller's own token. OSS refuses this, and the page shows it. */
 export async function tryFolderOf(at, user) {
   try {
     const token = await at.client().token();

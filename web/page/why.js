@@ -1,4 +1,4 @@
-// Shows each refusal as a sentence, with what to do. With the sandbox, it also lists the requests of this page,
+// Shows each refusal as a sentence, and says what to do. With the sandbox, it also lists the requests of this page,
 // and says which policy refused a request.
 
 import { shown } from '../small/names.js';
@@ -39,7 +39,7 @@ export function mount(root, at) {
   show();
 }
 
-/** This page's requests as the sandbox kept them, the newest last; undefined if it does not answer. */
+/** The requests of this page that the sandbox kept, the newest last; undefined if the sandbox does not answer. */
 async function told(at) {
   const url = new URL(at.config.refusals, document.baseURI);
   url.searchParams.set('session', at.headers[SESSION]);

@@ -1,7 +1,7 @@
-// Names and sizes of files as text that a person reads. Both pages use it.
+// Makes readable texts of the names and sizes of files. Both pages use this module.
 
-// Characters that change the direction of text, have no width, or end a line. The joiners of emoji and scripts
-// are not among them.
+// Characters that change the direction of text, have no width, or end a line. Joiners are not
+// replaced, because emoji and some scripts need them.
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const JOINERS = '\u200c\u200d';
 

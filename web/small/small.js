@@ -1,5 +1,5 @@
 // The page that needs no build and no npm. Users choose pictures, upload each by a signed URL, and see them. Its
-// settings are in the config.json beside it, which the sandbox serves.
+// settings are in the file config.json in its folder, which the sandbox serves.
 
 import { connect } from './client/oss_upload.js';
 import { shown, size } from './names.js';
@@ -15,17 +15,17 @@ const TEXTS = {
     serverNotTold: 'The file is stored, but your server was not told.',
     preview: (name) => `The picture ${name}, as it is stored`,
     mayNotRead: (policy) =>
-      `You cannot see it here: ${policy} does not allow reading. The operator can allow it with`
+      `You cannot see the picture here, because ${policy} does not allow reading. The operator can allow it with`
       + ' POLICY_FILE=bucket_read_write_policy.',
-    noPreview: 'OSS could not make a small picture of it.',
+    noPreview: 'OSS could not make a small picture of this file.',
     again: 'Try again',
-    network: 'There was no answer. Check the network and whether the app server runs, then try again.',
+    network: 'There was no answer. Check the network, and check that the app server runs. Then try again.',
     login: 'The app server asks for a login. Sign in, then try again.',
-    noSignIn: 'The app server asks for a login, but this page has no sign-in: it uses AUTH=jwt with your own keys.',
+    noSignIn: 'The app server asks for a login, but this page has no sign-in, because AUTH=jwt uses your own keys.',
     refused: (message, code) => `The request was refused: ${message} (${code})`,
-    notStored: (message, code) => `OSS did not store it: ${message} (${code})`,
+    notStored: (message, code) => `OSS did not store the file: ${message} (${code})`,
     page: 'docs/errors.md',
-    noConfig: 'This page needs a config.json beside it that names an app server (appServer).',
+    noConfig: 'This page needs a file config.json in its folder that names an app server (appServer).',
   },
   zh: {
     title: '上传图片',
@@ -110,7 +110,7 @@ function put({ Url, Method, Headers }, file, onProgress) {
   });
 }
 
-/** A unique name: two phones may both call their picture image.jpg. */
+/** A unique name, because two phones may both call their picture image.jpg. */
 function newName(file) {
   const ending = /\.[a-z0-9]{1,8}$/i.exec(file.name)?.[0].toLowerCase() ?? '';
   const random = [...crypto.getRandomValues(new Uint8Array(12))];
@@ -133,7 +133,7 @@ async function preview(client, item, name, stored) {
   }
   const response = await fetched(answer.Url);
   if (!response.ok) return added(item, 'p', { textContent: texts.noPreview });
-  // Do not show the URL itself: no signed URL is in the document.
+  // Do not put the signed URL itself into the document.
   const src = URL.createObjectURL(await response.blob());
   const release = () => URL.revokeObjectURL(src);
   const alt = texts.preview(item.querySelector('h2').textContent);
@@ -210,7 +210,7 @@ async function start() {
     } catch (error) {
       return say(sentence(error, config));
     }
-    // Get another login when the server refuses this one.
+    // Ask for a new login when the server refuses this login.
     at.client = connect({ url, login: (again) => (held = again ? login(config, user) : held) });
     element('pick').hidden = false;
     return say(texts.signedIn(shown(user)));

@@ -85,7 +85,7 @@ class App(Instance):
         record.write()
         self._answers = answers = self._answers + 1
         if answers == 2:
-            # At the first answer this would lengthen a cold start.
+            # After the first answer, this check would lengthen a cold start.
             from token_service import misspelt
 
             misspelt.warn(self.env)
@@ -110,7 +110,7 @@ class App(Instance):
 
 
 def _find(path: str) -> Route | None:
-    """Find the route of a path. A path that ends with /callback is always OSS's, since a gateway
-    may put a prefix before it. OSS would treat an HTTP 200 of another route as success."""
+    """Find the route of a path. A path that ends with /callback always belongs to OSS, since a
+    gateway may put a prefix before it. OSS would treat an HTTP 200 of another route as success."""
     path = path.rstrip("/") or "/"
     return CALLBACK if path.endswith(CALLBACK.path) else _BY_PATH.get(path)

@@ -1,4 +1,4 @@
-"""Compact JSON. At each call json.dumps would make an encoder, and a second encoder in C."""
+"""Compact JSON. json.dumps would make two encoders at each call, one of them in C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds all faults of an environment at once. Reading the settings stops at the first fault."""
+"""Finds all faults of an environment at once. read_settings() stops at the first fault."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ secret or a key, any 32 characters are valid."""
 
 
 class _Collector(Reader):
-    """Keeps the first fault of each variable, and raises none of them."""
+    """Keeps the first fault of each variable, and does not raise it."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         super().__init__(env)
@@ -46,7 +46,8 @@ class _Collector(Reader):
             return other
 
     def fault(self, variable: Variable, message: str) -> None:
-        # An endpoint is compared only with a given bucket and region, not with values of _SOUND.
+        # A fault of an endpoint is not kept if a value of _SOUND is in use, because the endpoint
+        # may have been compared with that value.
         if "ENDPOINT" not in variable.name or self.found.keys().isdisjoint(_SOUND):
             self.found.setdefault(variable.name, Misconfiguration(variable.name, message))
 

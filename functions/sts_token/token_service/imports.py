@@ -1,4 +1,4 @@
-"""Imports packages without modules that we never use, which would take half of a cold start."""
+"""Imports packages without unused modules, because these would take half of a cold start."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from types import ModuleType
 
 @contextmanager
 def stand_ins(members: Mapping[str, Mapping[str, object] | None]) -> Iterator[None]:
-    """Put stand-ins with these names and members in place during an import. A module with None is
-    not found. Modules that are loaded already stay. The stand-ins are removed afterwards."""
+    """Put stand-ins with these names and members in place during an import. Importing a name with
+    None fails. Modules that are loaded already stay. The stand-ins are removed afterwards."""
     placed: dict[str, ModuleType | None] = {}
     for name, content in members.items():
         if name not in sys.modules:

@@ -43,7 +43,7 @@ class Instance:
     """An instance of the function, made from one environment, `env`. Thread-safe. Each use of a
     wrong variable raises Misconfiguration, until the variable is right."""
 
-    # The variables of the key that came with this request. If empty, the key is in `env`.
+    # The variables of the key that came with this request. If this is empty, the key is in `env`.
     given_key: Mapping[str, str] = NONE
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -144,7 +144,7 @@ def _parts(at: Instance) -> _Parts:
         from token_service import warnings
 
         warnings.write(settings, policies, at.env)
-    # Callers without names count as one caller, who may fill the whole cache.
+    # Callers without names count as one caller. That caller may fill the whole cache.
     share = MAX_OF_ONE_CALLER if settings.auth.names_callers else MAX_ENTRIES
     per_minute = settings.caller_tokens_per_minute
     return _Parts(

@@ -13,7 +13,7 @@ _LIKENESS = 0.9
 
 
 def find(names: Iterable[str], more: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Return unknown names that resemble a known name, with that name. `more` is known too."""
+    """Return pairs of an unknown name and the known name that it resembles. `more` is known too."""
     known = sorted({variable.name for variable in VARIABLES}.union(more))
     found = []
     for name in sorted(set(names) - set(known)):

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from token_service.instance import Instance
 
 MAX_KEYS = 100
-"""The most keys of one page. OSS itself would allow 1,000."""
+"""The maximum number of keys on a page. OSS itself would allow 1,000."""
 MAX_PAGE_BYTES = 512 * 1024
-"""Enough for 100 objects, with keys of 1,023 bytes (each encoded as three) and other fields."""
+"""Enough for 100 objects, with keys of 1,023 bytes (each byte takes three) and other fields."""
 MAX_SIZE = 48_800_000_000_000
 """In bytes. OSS's largest object has 48.8 TB (vendor documentation)."""
 
@@ -222,7 +222,7 @@ def _parsed(body: bytes) -> Element | None:
     """Parse XML and drop namespaces. Return None if it is malformed or may have a DOCTYPE."""
     try:
         text = body.decode()
-        # This refuses every DOCTYPE: its entities could expand or fetch. OSS sends no DOCTYPE.
+        # This refuses every DOCTYPE, whose entities could expand or load files. OSS sends none.
         if "<!" in text:
             return None
         root = ElementTree.fromstring(text)  # noqa: S314 - see above

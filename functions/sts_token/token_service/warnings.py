@@ -14,10 +14,10 @@ from token_service.settings.reading import Settings
 from token_service.settings.variables import ALLOWED_ORIGINS
 
 UNBOUND = (
-    "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not limit tokens. OVERWRITE=no needs a rule in "
-    "the bucket. A signed PUT may have any size. So leave token out of ENABLED_ROUTES"
+    "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not limit tokens. For tokens, OVERWRITE=no needs "
+    "a rule in the bucket. A signed PUT may have any size. Leave token out of ENABLED_ROUTES"
 )
-LISTED = "POLICY_FILE allows listing: anyone who knows the URL sees everybody's uploads"
+LISTED = "POLICY_FILE allows listing, so anyone who knows the URL sees everybody's uploads"
 APPS = "ALLOWED_ORIGINS has an app's scheme. Any app can use it, so it does not identify an app"
 
 
@@ -45,8 +45,8 @@ def of(settings: Settings, policies: Policies, env: Mapping[str, str]) -> list[s
 
 
 def is_listed(settings: Settings, policies: Policies, with_details: bool = False) -> bool:
-    """Whether the default policy lets an anonymous caller list the shared folder. `with_details`
-    asks for reading, too. A policy that this code does not understand counts as False."""
+    """Whether the default policy lets an anonymous caller list the shared folder and
+    (`with_details`) read it. False for a policy that this code does not understand."""
     grant = grants.decide(ANONYMOUS, {}, settings)
     account, names = settings.role_arn.split(":")[3], f"{grant.prefix}*"
     try:

@@ -1,12 +1,12 @@
 // A stand-in for the fc3 component of Serverless Devs, which no public package offers. It is for
-// tests of s.yaml with the real CLI, on a machine that is offline. Its cloud is a file in the home
-// folder.
+// tests of s.yaml with the real CLI, on a machine that is offline. It stores its cloud in a file in
+// the home folder.
 //
 // It has these features of the real component:
 // - The contract with the CLI: commands, getSchema and inputs.
 // - A schema of the properties that we use, written after the component's public interface. The
 //   schema is stricter: it refuses unknown properties, and requires those that we always set.
-// - `local`, without Docker. Here the values of the environment pass through a shell.
+// - `local`, but without Docker. The values of the environment pass through a shell.
 // - The deploy as it was seen in fc3 0.1.22. The component compares, shows the differences with
 //   their values, asks, and prints all variables.
 'use strict';
@@ -20,7 +20,7 @@ const readline = require('readline');
 const HERE = __dirname;
 const CLOUD = path.join(os.homedir(), 'stand-in-cloud.json');
 const NO_LOGS = { project: '', logstore: '', logBeginRule: 'None' };
-// The test sets these: the Python to run, and the script that answers an event with a package.
+// A test sets these variables: the Python to run, and the script that serves one event.
 const { STAND_IN_PYTHON, STAND_IN_SERVE_ONCE, STAND_IN_ROOT } = process.env;
 
 // If the input ends without an answer, Node.js has nothing left to do, and exits with status 0.

@@ -1,4 +1,5 @@
-"""Serve a packaged function on a free port, for `s local start` of the stand-in component.
+"""Serve a package of the function on a free port. `s local start` of the stand-in component runs
+this.
 
 python start.py CHECKOUT PACKAGE
 """

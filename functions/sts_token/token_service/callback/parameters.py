@@ -56,7 +56,7 @@ class CallbackSettings(NamedTuple):
 
 
 def read(reader: Reader) -> CallbackSettings:
-    """Read the variables of callbacks, if CALLBACK_URL or UPLOAD_HOOK_URL is set."""
+    """Read the variables of callbacks. Call this only if CALLBACK_URL or UPLOAD_HOOK_URL is set."""
     url = reader.read(v.CALLBACK_URL)
     reader.read(v.CALLBACK_SECRET)
     hook = reader.optional(v.UPLOAD_HOOK_URL, None)
@@ -81,7 +81,7 @@ def public_key_url(value: str) -> Url:
     found = addresses.url(value)
     if not re.fullmatch(addresses.LOOPBACK, found.endpoint.host):
         raise Refused(
-            "must be a loopback URL, since it is for a sandbox; OSS's own key needs no setting"
+            "must be a loopback URL, because only a sandbox needs it; leave it empty for OSS's key"
         )
     return found
 
@@ -100,12 +100,13 @@ class CallbackParameters(NamedTuple):
         return {"Callback": self.callback, "CallbackVar": self.variables}
 
     def query(self) -> dict[str, str]:
-        """Return query parameters of a signed URL. OSS refuses callback headers beside them."""
+        """Return query parameters of a signed URL. OSS refuses callback headers in the same
+        request."""
         return {"callback": self.callback, "callback-var": self.variables}
 
     def form_fields(self) -> dict[str, str]:
-        """Return the one field of a form, with the seal written into it. A variable would be
-        another field, which front ends made for the vendor's samples do not send."""
+        """Return the one field of a form, with the seal written into it. As a variable, the seal
+        would need a second field, which front ends made for the vendor's samples do not send."""
         return {"callback": _callback(self.settings, self.body.replace(_SEAL, self.sealed))}
 
 
@@ -138,7 +139,7 @@ def callback_parameters(
 
 
 def _issued(grant: Grant) -> int | None:
-    """Return when the login was made, because LOGINS_NOT_BEFORE may be set during the upload."""
+    """Return when the login was made, for the case that LOGINS_NOT_BEFORE is set later."""
     if grant.login is None or grant.login.issued is None:
         return None
     return max(0, int(grant.login.issued))

@@ -28,8 +28,8 @@ MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKs/JBGzwUB2aVht4crBx3oIPBLNsjGs
 C0fTXv+nvlmklvkcolvpvXLTjaxUHR3W9LXxQ2EHXAJfCB+6H2YF1k8CAwEAAQ==
 -----END PUBLIC KEY-----
 """
-"""OSS's key, which verifies the sample of the vendor's documentation. That OSS signs with this key
-is not verified on the real OSS (assumption 19). If a callback names another key, that key is
+"""OSS's key, which verifies the sample of the vendor's documentation. It is not verified on the
+real OSS that OSS signs with this key (assumption 19). If a callback names another key, that key is
 fetched."""
 
 MIN_INTERVAL_SECONDS = 60.0  # between two fetches of a URL that has given keys; our choice
@@ -56,7 +56,7 @@ class OssKeys:
         self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock, self._fetching = threading.Lock(), threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
-        # The last fetch of any URL. All URLs count, since a client with a seal can name many.
+        # The last fetch of any URL. All URLs count, since a client with a seal can name many URLs.
         self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:

@@ -17,7 +17,7 @@ MIN_BITS = 512
 """The length of OSS's own key."""
 MAX_BITS = 4096  # our choice: a stranger may name a key, and longer keys cost more time
 MAX_KEYS = 8
-"""The most keys in one PEM text."""
+"""The maximum number of keys in one PEM text."""
 
 # SubjectPublicKeyInfo (RFC 5280): the algorithm is rsaEncryption with NULL parameters.
 _RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d010101 0500")
@@ -50,7 +50,7 @@ def verifies_md5(key: PublicKey, signature: bytes, text: bytes) -> bool:
 
 
 def verifies(key: PublicKey, signature: bytes, info: bytes) -> bool:
-    """Verify like `verifies_md5`, but for any DigestInfo. Test vectors use other digests, too."""
+    """Verify like `verifies_md5`, but for any DigestInfo. Some test vectors use other digests."""
     size = (key.modulus.bit_length() + 7) // 8
     number = int.from_bytes(signature, "big")
     if len(signature) != size or number >= key.modulus:
@@ -98,7 +98,7 @@ def _element(der: bytes, tag: int) -> tuple[bytes, bytes]:
         start += length - 0x80
         length = int.from_bytes(der[2:start], "big")
         if length < 0x80 or not der[2]:
-            raise ValueError("a public key has a length that is not DER")
+            raise ValueError("a public key has a length that is not valid DER")
     content = der[start : start + length]
     if len(content) != length:
         raise ValueError("a public key is cut off")
@@ -109,5 +109,5 @@ def _positive(content: bytes) -> int:
     number = int.from_bytes(content, "big")
     # DER holds the bits of a number and its sign, in as few bytes as possible.
     if len(content) != number.bit_length() // 8 + 1:
-        raise ValueError("a public key has a number that is not positive, or not DER")
+        raise ValueError("a public key has a number that is not positive or not valid DER")
     return number

@@ -1,8 +1,9 @@
 """Seals a grant: the seal is the part of a callback that the function itself writes, and trusts.
 
-OSS's signature proves little. Its key has 512 bits, the signed text has no timestamp, and a client
-with a token can have OSS sign any callback. The seal, made with our secret, says who may upload
-what and until when. It is not a permission, because OSS accepts an upload before the seal is read.
+OSS's signature proves little. OSS's key has 512 bits, the signed text has no timestamp, and a
+client with a token can have OSS sign any callback. The seal, made with our secret, says who may
+upload what and until when. It is not a permission, because OSS accepts an upload before the seal is
+read.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ class CallbackRefused(ServiceError):
 
 
 class Seal(NamedTuple):
-    """The upload that a callback may report. `caller` is the session name. `key` is the object key
-    or, with `is_prefix`, the beginning of it. `expires` and `issued` are in unix seconds. `issued`
-    is when the login was made (None if unknown)."""
+    """The upload that a callback may report. `caller` is the session name. `key` is the object key,
+    or the beginning of it if `is_prefix`. `expires` and `issued` are in unix seconds. `issued` is
+    when the login was made (None if unknown)."""
 
     caller: str
     bucket: str
@@ -46,7 +47,7 @@ class Seal(NamedTuple):
 
 def seal(content: Seal, secret: bytes) -> str:
     """Return the seal as ASCII text of `[A-Za-z0-9._-]`, for headers, URLs and forms."""
-    # Earlier versions of this function read only version 1, so it is used where it is enough.
+    # Earlier versions of this function read only version 1, so a seal without `issued` uses it.
     version = "1" if content.issued is None else "2"
     members = content[:5] if version == "1" else content
     return sealing.seal(members, "callback", version, secret)

@@ -24,10 +24,10 @@ _OURS = {name.lower() for name in (*FIELDS, *MEMBERS, "Variables", "Status", "St
 
 
 def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return own variables by their names, without "x:". Raises CallbackRefused. Its message does
-    not quote values or malformed names."""
+    """Return the app's own variables by name, without "x:". Raises CallbackRefused. Its message
+    does not quote values or malformed names."""
     found: dict[str, str] = {}
-    # Reading one more than allowed is enough to refuse thousands.
+    # To refuse thousands of variables, it is enough to read one more than allowed.
     for number, (name, value) in enumerate(pairs[: MAX_VARIABLES + 1], 1):
         form, what = re.fullmatch(_NAME, name), f"own variable {number}"
         if form is None:
@@ -37,8 +37,8 @@ def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
         found[form[1]] = value
     size = sum(len(f"{name}{value}".encode()) for name, value in found.items())
     if len(found) > MAX_VARIABLES or size > MAX_BYTES:
-        most = f"{MAX_VARIABLES}, of {MAX_BYTES} bytes in all"
-        raise CallbackRefused(f"own variables: must be at most {most}")
+        most = f"{MAX_VARIABLES}, with {MAX_BYTES} bytes in all"
+        raise CallbackRefused(f"own variables: there must be at most {most}")
     return found
 
 

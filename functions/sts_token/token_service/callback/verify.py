@@ -27,7 +27,7 @@ from token_service.oss_client import ObjectHead
 
 MAX_BODY_BYTES = 16 * 1024
 """An object key has at most 1,023 bytes, and three times as many if URL-encoded. The app's own
-variables take about as much. Our seal has up to 3 KB."""
+variables take about the same space. Our seal has up to 3 KB."""
 MAX_HEADER_CHARACTERS = 2048  # of each header of OSS's signature; our choice
 
 _ETAG = "[A-Za-z0-9-]{1,128}"
@@ -117,7 +117,7 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
     if head is None:
         raise CallbackRefused("OSS has no such object")
     if (callback.size, callback.etag.upper()) != (head.size, head.etag.upper()):
-        raise CallbackRefused("OSS's object has another size or etag")
+        raise CallbackRefused("the object in OSS has another size or etag than the callback says")
     return Upload(
         id=_hash([callback.bucket, callback.object_key, head.etag, head.last_modified]),
         legacy_id=_legacy_id(callback),
@@ -134,7 +134,7 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
 
 
 def _legacy_id(callback: Callback) -> str:
-    """Return the previous version's id. By inventing `request`, a client can make many ids."""
+    """Return the previous version's id. A client can make many ids by inventing `request`."""
     of = callback
     return _hash([of.bucket, of.object_key, of.etag.upper(), of.size, of.request_id])
 
@@ -204,6 +204,6 @@ def _matched(fields: Mapping[str, str], name: str, pattern: str) -> str:
 
 
 def _pixels(fields: Mapping[str, str], name: str) -> int | None:
-    """Return a number of pixels; OSS leaves it empty for an object that is not an image."""
+    """Return a number of pixels. OSS leaves the field empty if the object is not an image."""
     text = _matched(fields, name, "[0-9]{0,9}")
     return int(text) if text else None

@@ -48,7 +48,7 @@ class Webhook:
             "X-Upload-Signature": f"sha256={signature(moment, body, secret)}",
         }
         try:
-            # The request may be sent twice; the back end knows repeats by the Idempotency-Key.
+            # The request may be sent twice; the back end detects this by the Idempotency-Key.
             reply = self._connection.request(
                 lambda: Exchange("POST", self._path, body, headers, end, MAX_ANSWER_BYTES)
             )
@@ -72,7 +72,7 @@ def _answer(body: bytes) -> dict[str, object]:
     fault = HookFailed("UPLOAD_HOOK_URL did not answer with a JSON object")
     try:
         answer: Any = json.loads(body, parse_constant=_refuse)
-        # This raises if JSON that could be read is nested too deeply to be written again.
+        # This raises for JSON that is nested too deeply to be written again.
         compact(answer)
     except (ValueError, RecursionError):
         raise fault from None

@@ -22,7 +22,7 @@ def wished(wishes: Mapping[str, str]) -> str | None:
             raise InvalidParameter("ext", "can only be used with name=auto")
         return wishes.get("object")
     if name != "auto":
-        raise InvalidParameter("name", "must be auto; give a name of your own as object")
+        raise InvalidParameter("name", "must be auto; send a name of your own as object")
     if "object" in wishes:
         raise InvalidParameter("name", "must not be given together with object")
     if wishes.get("method", "PUT").upper() != "PUT":

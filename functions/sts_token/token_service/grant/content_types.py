@@ -30,8 +30,9 @@ def types(value: str) -> tuple[str, ...]:
 
 
 def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
-    """Return the one type of a signed PUT, or None if any is allowed and none is wished. Raises
-    InvalidParameter for a wish that is malformed, not allowed, or missing although it is needed."""
+    """Return the one type of a signed PUT, or None if any type is allowed and the wish is absent.
+    Raises InvalidParameter for a wish that is malformed, not allowed, or missing although it is
+    needed."""
     found = narrowed(wish, allowed)
     if len(found) > 1:
         raise _refusal(allowed)
@@ -83,5 +84,5 @@ def _refusal(allowed: tuple[str, ...]) -> InvalidParameter:
         return InvalidParameter("content_type", "must be a content type like image/jpeg")
     accepts = f"one of {', '.join(allowed)}"
     if is_pattern(allowed[0]):
-        accepts = f"one exact type that begins with {allowed[0][:-1]}, and not SVG"
+        accepts = f"one exact type that begins with {allowed[0][:-1]} and is not SVG"
     return InvalidParameter("content_type", f"must be {accepts}", "UPLOAD_CONTENT_TYPES")

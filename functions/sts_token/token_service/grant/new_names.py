@@ -26,15 +26,15 @@ def prefix(value: str) -> str:
 
 
 def fault(name: str) -> str | None:
-    """Say what is wrong with the name of a new object, or None.
+    """Return what is wrong with the name of a new object, or None.
 
     Only new objects are checked. Stored objects can be read, listed and reported under any name.
-    Invisible characters, and ones that change the direction of text, are refused: fillers, and
-    Unicode's format characters (category Cf) except the visible ones. A joiner (U+200C, U+200D) is
-    refused if it has only ASCII beside it, where it joins nothing. Segments "." and ".." are
-    refused even if they are percent-encoded, once or repeatedly."""
+    Characters that are invisible, or change the direction of text, are refused. They are fillers,
+    and Unicode's format characters (category Cf) except the visible ones. A joiner (U+200C, U+200D)
+    is refused if only ASCII is next to it, because it joins nothing there. Segments "." and ".."
+    are refused even if they are percent-encoded, once or repeatedly."""
     if any(map(_is_unseen, name)) or _joins_nothing(name):
-        return "must not contain invisible characters, or ones that change the direction of text"
+        return "must not contain characters that are invisible or change the direction of text"
     if _has_encoded_dots(name):
         return "must not have '.' or '..' between slashes, percent-encoded or not"
     return None

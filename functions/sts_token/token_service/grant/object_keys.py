@@ -6,14 +6,14 @@ MAX_BYTES = 1023
 """OSS's limit on a key's length in UTF-8 (vendor documentation)."""
 
 # "*" and "?" are wildcards in a RAM policy. "$" could begin a policy variable. That RAM has no
-# variables is not verified on the real RAM (assumption 7). A set saves 1 ms of a cold start, which
-# compiling a pattern would take.
+# variables is not verified on the real RAM (assumption 7). This is a set, because compiling a
+# pattern would take 1 ms of a cold start.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
 
 
 def fault(key: str) -> str | None:
-    """Say what is wrong with an object key or prefix, or None. It must have 1 to 1,023 bytes of
+    """Return what is wrong with an object key or prefix, or None. It must have 1 to 1,023 bytes of
     UTF-8, and no leading "/" or "\\", empty segment, control character, "*", "?" or "$". It must
     have no "." or ".." segment, which clients and file systems would resolve to another key."""
     if not key:

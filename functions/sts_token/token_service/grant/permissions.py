@@ -46,8 +46,8 @@ def require(policy: str, action: str, account: str, resource: str) -> None:
     if not allows(policy, action, account, resource):
         others = READERS if action == "oss:GetObject" else _WRITERS
         raise NotAllowed(
-            f"the policy of this grant does not allow {action} on the object; {others} would "
-            "(POLICY_FILE, or POLICY_CHOICES with the wish policy)"
+            f"the policy of this grant does not allow {action} on the object. Set {others} "
+            "as POLICY_FILE, or put it into POLICY_CHOICES and send its name as policy"
         )
 
 
@@ -58,9 +58,9 @@ def check(policy: str) -> None:
 
 def allows(policy: str, action: str, account: str, resource: str, names: str = "") -> bool:
     """Whether a policy (JSON) allows an action on a resource, as in `require`. For listing, the
-    resource is a bucket, and `names` is prefix*. Then an Allow may be limited to that prefix, and a
-    Deny of anything under it counts. Raises PolicyError for a policy that is not understood,
-    because it may hold a Deny."""
+    resource is a bucket, and `names` is prefix*. For listing, an Allow may be limited to that
+    prefix, and a Deny of anything under it counts. Raises PolicyError for a policy that is not
+    understood, because it may hold a Deny."""
     allowed, conditions, denied = False, [""], resource
     if names:
         denied = f"{resource}/{names}"
@@ -129,7 +129,7 @@ def _covers(pattern: str, account: str, resource: str) -> bool:
 
 
 def _may_meet(pattern: str, resource: str) -> bool:
-    """Whether a Deny may cover some of our resource; False only if it certainly does not."""
+    """Whether a Deny may cover a part of our resource. In case of doubt, the result is True."""
     fields = pattern.split(":", 4)
     if len(fields) != 5:
         return True
@@ -141,8 +141,8 @@ def _may_meet(pattern: str, resource: str) -> bool:
 
 def _matches(pattern: str, text: str) -> bool:
     """Whether a text matches a pattern: "*" stands for any characters, also "/", and "?" for one.
-    There is no escape and no variable. Only the last star is tried again, since earlier ones could
-    not match more. So there are at most len(pattern) * len(text) steps."""
+    There is no escape and no variable. Only the last star is tried again, because trying earlier
+    stars again cannot help. There are at most len(pattern) * len(text) steps."""
     at = place = resume = 0
     star = -1
     while at < len(text):

@@ -1,9 +1,9 @@
 """Renders a grant's RAM policy from a template. No value can break out of its JSON string.
 
 A template may print `bucket` and `keys`, which is the prefix with "*", or the one object. If a
-grant is for one object, printing `prefix` fails, so it cannot allow more. Operators may use their
-own file. `make docs` renders the bundled templates in advance, and the SHA-256 of a template finds
-the result. Jinja2 renders any other template here.
+grant is for one object, printing `prefix` fails, so the policy cannot allow more. Operators may use
+their own file. `make docs` renders the bundled templates in advance, and the function finds the
+result by the template's SHA-256. Jinja2 renders any other template here.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ class InvalidParameter(ServiceError):
     status = 400
 
     def __init__(self, parameter: str, message: str, by: str = "") -> None:
-        """`by` names the variable that sets the limit, if one does."""
+        """`by` names the variable that sets the limit, if there is one."""
         super().__init__(f"{parameter}: {message}{by and f' ({by})'}")
         name = parameter.title().replace("_", "").replace("-", "")
         self.code = f"InvalidParameter.{name}"

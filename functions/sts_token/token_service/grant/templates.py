@@ -13,7 +13,7 @@ from token_service.grant.policies import escaped, values_of
 
 def _printed(value: object) -> str:
     """Escape a value for JSON. Only text may be printed."""
-    # str() of an undefined name raises, as StrictUndefined promises.
+    # With StrictUndefined, str() of an undefined name raises.
     if not isinstance(value, str):
         raise TypeError(f"a template may print text only, not {type(value).__name__}: {value}")
     return escaped(value)

@@ -22,7 +22,7 @@ _SERVICE = r"acs:oss:[A-Za-z0-9*-]*:[0-9*]*:"
 _OWN_OBJECTS = re.compile(_SERVICE + r"\$BUCKET_NAME/\$OBJECT_PREFIX.*", re.DOTALL)
 _BUCKET = re.compile(_SERVICE + r"\$BUCKET_NAME")
 _NAME = re.compile(r"\$([A-Za-z0-9_]*)")
-# Our prefix ends with "/"; the vendor's may not.
+# Our prefix ends with "/", but in a vendor's file the "/" may be missing.
 _PLACE = re.compile(r"\$(BUCKET_NAME|OBJECT_PREFIX/?)")
 _NAMES = ("BUCKET_NAME", "OBJECT_PREFIX")
 _LISTING = '{"StringLike": {"oss:Prefix": "$OBJECT_PREFIX*"}}'
@@ -36,7 +36,7 @@ class VendorPolicy:
         try:
             document = json.loads(text)
         except RecursionError:
-            raise ValueError("must be JSON that is not nested so deeply") from None
+            raise ValueError("must be JSON with less nesting") from None
         except ValueError as error:
             raise ValueError(f"must be JSON: {error}") from None
         if (
@@ -61,7 +61,7 @@ class VendorPolicy:
             statements = [s for s in statements if _narrow(s, f"{bucket}/{object_key}")]
             if not any(statement["Effect"] == "Allow" for statement in statements):
                 by = "POLICY_FILE or POLICY_CHOICES"
-                raise InvalidParameter("object", "the policy does not allow anything on it", by)
+                raise InvalidParameter("object", "the policy allows nothing on this object", by)
         return json.dumps({"Version": "1", "Statement": statements}, ensure_ascii=False)
 
 
@@ -92,13 +92,13 @@ def _check(statement: object, where: str) -> None:
             continue
         if not _BUCKET.fullmatch(resource):
             raise ValueError(
-                f"{where}, resource {number} opens more than the caller's prefix; must be "
-                "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*, also without '*' or with more after it"
+                f"{where}, resource {number} opens more than the caller's prefix; must begin with "
+                "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX"
             )
         if not _lists_own_names(statement):
             raise ValueError(
-                f"{where}, resource {number} is the bucket itself, and shows everybody's names; "
-                "must be in a statement of its own, with the Action oss:ListObjects and the "
+                f"{where}, resource {number} is the bucket itself, and shows everybody's names. "
+                "Put it into a statement of its own, with the Action oss:ListObjects and the "
                 f"Condition {_LISTING}"
             )
 
@@ -131,8 +131,9 @@ def _members(value: object, where: str) -> Iterable[tuple[str, object]]:
 
 
 def _lists_own_names(statement: Mapping[str, Any]) -> bool:
-    """Whether it allows only listing, under a condition on the caller's prefix. All conditions must
-    hold, each for at least one of its values (vendor documentation of the policy grammar)."""
+    """Whether a statement allows only listing, under a condition on the caller's prefix. All
+    conditions must hold, each for at least one of its values (vendor documentation of the policy
+    grammar)."""
     if [action.lower() for action in statement["Action"]] != ["oss:listobjects"]:
         return False
     conditions = statement.get("Condition", {})
@@ -170,7 +171,7 @@ def _narrow(statement: dict[str, Any], path: str) -> bool:
 
 
 def vendor_policy(text: str, file: str, variable: str) -> VendorPolicy:
-    """Read a vendor's policy file. Raises Misconfiguration for `variable`, which names it."""
+    """Read a vendor's policy file. Raises Misconfiguration for `variable`, which names the file."""
     try:
         # The editor of Windows begins a file with a byte order mark.
         return VendorPolicy(text.removeprefix("\ufeff"))

@@ -47,7 +47,7 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
     if not strange:
         return
     if len(strange) > _MOST:
-        raise InvalidParameter("body", f"must have at most {_MOST} names that are not wishes")
+        raise InvalidParameter("body", f"must have at most {_MOST} unknown parameters")
     folded = {_folded(name): name for name in own}
     paths: dict[str, list[str]] = {}
     for path, names in ROUTES.items():
@@ -59,7 +59,7 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
         if name in paths:
             wish = next(one for one in ROUTES[paths[name][0]] if _folded(one) == name)
             where = ", ".join(paths[name])
-            raise InvalidParameter(wish, f"is not a wish of this route, but of {where}")
+            raise InvalidParameter(wish, f"is for other routes: {where}")
     # Imported here because few clients add names.
     import difflib
 

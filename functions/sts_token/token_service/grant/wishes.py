@@ -62,8 +62,8 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
 
 
 def _text(name: str, value: object) -> str | None:
-    """Return a wish of a body as text; None for JSON's null, which is no wish. Part numbers may be
-    a list."""
+    """Return a wish of a body as text; None for JSON's null, which counts as absent. Part numbers
+    may be a list."""
     if name == "parts" and isinstance(value, list):
         return ",".join(str(one) if type(one) in (int, str) else "" for one in value)
     if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
@@ -108,9 +108,9 @@ def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
 
 
 def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
-    """Return a token's life in seconds. A wish is cut to the time that the login has left, in
-    multiples of STS's shortest session, because each other number would need its own call to STS.
-    Credentials cached for a number of seconds are never valid longer."""
+    """Return a token's life in seconds. A wish is cut to the time that the login has left, rounded
+    down to a multiple of STS's shortest session. Each other number would need its own call to STS.
+    Cached credentials are never valid longer than the seconds of their request."""
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds

@@ -1,8 +1,8 @@
 """Kept-alive HTTP connections to one endpoint. A deadline bounds every wait.
 
 http.client reads HTTP, and ssl verifies the server. This module adds a time limit for the exchange
-and the name look-up. It tells a stale connection from a failing server. urllib3 would add 40 ms to
-a cold start, for a pool that is not needed here. HTTP_PROXY is not read.
+and the name look-up. It detects whether a connection is stale or the server fails. urllib3 would
+add 40 ms to a cold start, for a pool that is not needed here. HTTP_PROXY is not read.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
 MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
-"""How many idle connections are kept, and for how long. A server may have closed older ones."""
+"""How many idle connections are kept, and for how long. Servers may have closed older ones."""
 MAX_ANSWER_BYTES = 64 * 1024
-"""Any answer of STS is far shorter. An answer has to fit into the instance's memory."""
+"""The limit for an answer, which has to fit into memory. Answers of STS are far shorter."""
 
 
 class ConnectionFault(Exception):
@@ -74,7 +74,7 @@ class KeptConnection:
         self._idle: list[tuple[_Connection, float]] = []
 
     def connect(self, deadline: float) -> None:
-        """Open a connection in advance; `deadline` as in Exchange. Raises ConnectionFault."""
+        """Open a connection in advance. `deadline` is that of Exchange. Raises ConnectionFault."""
         self._keep(self._open(deadline))
 
     def request(self, make: Callable[[], Exchange]) -> Reply:
@@ -208,9 +208,9 @@ def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket
 
 
 def _look_up(endpoint: Endpoint, deadline: float) -> list[Any]:
-    """Look up in a thread, as getaddrinfo has no timeout and a dead resolver takes 5 s or more."""
+    """Look up in a thread. getaddrinfo has no timeout, and a dead resolver takes 5 s or more."""
     found: list[Any] = []
-    # For text instead of bytes Python would load its IDNA tables: 3 ms of a cold start.
+    # With text instead of bytes, Python would load IDNA tables, which takes 3 ms of a cold start.
     host = endpoint.host.encode("ascii")
 
     def look_up() -> None:

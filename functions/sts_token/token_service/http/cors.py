@@ -23,7 +23,7 @@ REQUEST_HEADERS = ("authorization", "content-type")  # pages may always send the
 MAX_HEADERS, MAX_PORT = 20, 65535  # our own limit for ALLOWED_HEADERS, and TCP's last port
 MAX_AGE_SECONDS = 600
 """How long a browser may cache a preflight's answer. Chromium's own limit is 7,200."""
-# A client corrects its clock by Date, as OSS refuses wrong times. Retry-After comes with our 429.
+# A client sets its clock by Date, as OSS refuses wrong times. Retry-After comes with our 429.
 _EXPOSED = "Date, Retry-After, X-Fc-Request-Id"
 # Browsers join scheme (RFC 3986, section 3.1), host and port in this way (URL Standard).
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?"
@@ -34,7 +34,7 @@ _ORIGINS = (
 # No page has these schemes, or the page's origin is opaque (browsers send "null").
 _NO_APPS = "file data blob about javascript filesystem content view-source ftp ws wss".split()
 # A field name (RFC 9110, section 5.1) without "*", except some names that no page can set. The
-# Fetch Standard lists more such names ("forbidden request-header"), which do no harm here.
+# Fetch Standard ("forbidden request-header") lists more names, which do no harm here.
 _NAME = r"(?!(?:cookie|host|origin)$|sec-|proxy-)[!#$%&'+.^_`|~0-9a-z-]+"
 _NAMES = (
     f"names of headers (RFC 9110), separated by commas, {MAX_HEADERS} at most; no *, cookie, host, "
@@ -75,10 +75,10 @@ def _origin_fault(origin: str) -> str:
         return {"*": "", "null": "any page can send null"}.get(origin, "it is not an origin")
     scheme, host, port = found.groups()
     if scheme in _NO_APPS or scheme.rpartition("-")[2] == "extension":
-        return "its scheme is neither a web site's nor an app's"
+        return "no web site or app has its scheme"
     if port == str(DEFAULT_PORTS.get(scheme)):
         return f"browsers leave out port {port} for {scheme}"
-    # By the URL Standard only http and https have a host in lower case, not an app's scheme.
+    # By the URL Standard, hosts are in lower case with http and https, not with app schemes.
     is_sent_so = scheme not in DEFAULT_PORTS or host == host.lower()
     return "" if is_sent_so else "browsers send its host in lower case"
 
@@ -123,7 +123,8 @@ class Cors:
 
     def preflight(self, request: Request) -> dict[str, str]:
         """Return the headers that allow the request that a browser is about to send. An OPTIONS
-        without Origin is no preflight, and gets no such headers. CorsRefused says what failed."""
+        without Origin is no preflight, and gets none of these headers. CorsRefused says what
+        failed."""
         headers = request.headers
         if "origin" not in headers:
             return self._vary
@@ -146,7 +147,7 @@ class Cors:
 
 
 def of(at: Instance) -> Cors:
-    """Make the Cors, for Instance.get. If other settings are wrong, pages can read that error."""
+    """Make the Cors, for Instance.get. If other settings are wrong, pages can read the error."""
     found = []
     for variable in (v.ALLOWED_ORIGINS, v.ALLOWED_HEADERS):
         try:

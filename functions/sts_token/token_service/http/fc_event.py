@@ -43,7 +43,7 @@ def write(response: Response) -> dict[str, object]:
 
 def _document(event: object) -> dict[str, Any]:
     try:
-        # Decoded here, because json would first guess the encoding of bytes.
+        # The event is decoded here, because json would first guess the encoding of bytes.
         text = event if isinstance(event, str) else event.decode()  # type: ignore[attr-defined]
         document = json.loads(text)
     except (ValueError, RecursionError, AttributeError):
@@ -56,12 +56,12 @@ def _document(event: object) -> dict[str, Any]:
 def _member(document: dict[str, Any], name: str) -> dict[str, Any]:
     value = document.get(name)
     if not isinstance(value, dict):
-        raise InvalidEvent(f"{name} must be an object: is the trigger an HTTP trigger?")
+        raise InvalidEvent(f"{name} must be an object; check that the trigger is an HTTP trigger")
     return value
 
 
 def _texts(document: dict[str, Any], name: str) -> dict[str, str]:
-    """Return a map of text to text. An absent or null map becomes an empty one."""
+    """Return a map of text to text. An absent or null map becomes an empty map."""
     values = document.get(name) or {}
     if not isinstance(values, dict) or not {*map(type, values.values())} <= {str}:
         raise InvalidEvent(f"{name} must be an object of texts")
@@ -78,4 +78,4 @@ def _body(document: dict[str, Any]) -> bytes:
         return body.encode()
     # b64decode raises ValueError for text that is not ASCII, too.
     except ValueError:
-        raise InvalidEvent("body must be UTF-8 text, or base64 when isBase64Encoded") from None
+        raise InvalidEvent("body must be UTF-8 text, or base64 if isBase64Encoded") from None

@@ -8,7 +8,7 @@ from token_service.http.connection import MAX_ANSWER_BYTES, Exchange, KeptConnec
 from token_service.settings.addresses import Url
 
 FETCH_SECONDS = 1.5
-"""The limit for one fetch. A later call to STS or OSS has the rest of the request's time."""
+"""The limit for one fetch. The remaining time of the request is for a later call to STS or OSS."""
 
 
 def fetch(url: Url, accept: str, end: float, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:

@@ -40,7 +40,7 @@ def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
         ready()
         threading.Thread(target=server.serve_forever).start()
         signal.sigwait(_SIGNALS)
-        # This is set first, so that a server that waits for a free connection closes some.
+        # This is set first. A server that waits for a free connection then closes some connections.
         server.is_ending = True
         server.shutdown()
         server.service_actions()
@@ -163,6 +163,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _stop_reading(connection: socket.socket) -> None:
-    # Requests that have come are still read and answered. Then the connection ends.
+    # Requests that have arrived are still read and answered. Then the connection ends.
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RD)

@@ -1,5 +1,5 @@
 """A WSGI environment of Function Compute 2.0 -> Request. PATH_INFO is percent-decoded (PEP 3333).
-`fc.context` and `fc.request_uri` are seen in the vendor's samples."""
+`fc.context` and `fc.request_uri` occur in the vendor's samples."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _query(environ: dict[str, Any]) -> dict[str, str]:
     """Decode the query. Values of a repeated name are joined with commas, as FC 3.0 does it."""
     text = environ.get("QUERY_STRING")
     if text is None:
-        # A version of the runtime may not set QUERY_STRING.
+        # Some versions of the runtime may not set QUERY_STRING.
         uri = environ.get("fc.request_uri", "")
         text = uri.partition("?")[2] if isinstance(uri, str) else ""
     if not isinstance(text, str):

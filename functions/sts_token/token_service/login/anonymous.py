@@ -12,17 +12,17 @@ from token_service.settings.parsing import Reader
 
 
 class Anonymous(NamedTuple):
-    """The settings of AUTH=anonymous, which has none."""
+    """The settings of AUTH=anonymous. Their values are fixed."""
 
     brakes: None = None
     names_callers: bool = False
 
     def identify(self, env: Mapping[str, str]) -> Anonymous:  # noqa: ARG002 - as Auth has it
-        """Return itself, because nothing is needed to identify callers."""
+        """Return this object, because there is only one caller to identify."""
         return self
 
     def caller(self, request: Request) -> Caller:  # noqa: ARG002 - as Identify has it
-        """Return the caller that everybody is."""
+        """Return the one caller that stands for everybody."""
         return ANONYMOUS
 
     def warm(self) -> None:
@@ -35,6 +35,6 @@ def read(reader: Reader) -> Anonymous:
         if reader.text(variable):
             reader.fault(
                 variable,
-                "must be empty with AUTH=anonymous, where callers have no names; it needs AUTH=jwt",
+                "must be empty with AUTH=anonymous, because only AUTH=jwt gives callers names",
             )
     return Anonymous()

@@ -1,7 +1,7 @@
 """Two brakes that an operator pulls after an incident: DENIED_CALLERS and LOGINS_NOT_BEFORE.
 
 They apply to each request, after its login is verified and before any cache is used. They also
-apply to each callback: its seal says who uploaded, and when that caller's login was made.
+apply to each callback: the seal says who uploaded, and when the uploader's login was made.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def read_brakes(reader: Reader) -> Brakes:
 
 
 def since(value: str) -> int:
-    """Read LOGINS_NOT_BEFORE. Raises Refused for milliseconds, a date of 8 digits or a time in the
-    future, because they would stop no login, or every login for ever."""
+    """Read LOGINS_NOT_BEFORE. Raises Refused for milliseconds and times in the future, which would
+    stop every login, and for a date of 8 digits, which would stop none."""
     seconds = whole(value, 1_000_000_000, int(time.time()) + CLOCK_SKEW_SECONDS)
     if seconds is None:
         raise Refused(
@@ -59,14 +59,14 @@ def since(value: str) -> int:
 
 
 def denied(value: str) -> tuple[str, ...]:
-    """Read DENIED_CALLERS: segments (callers.py). Raises Refused."""
+    """Read DENIED_CALLERS, a list of segments (callers.py). Raises Refused."""
     found = texts(value)
     if len(found) > MAX_DENIED_CALLERS:
         raise Refused(f"must be at most {MAX_DENIED_CALLERS} callers")
     if not all(re.fullmatch(_CALLER, caller) for caller in found):
         raise Refused(
-            "must be callers as the log names them, separated by commas: 1 to 64 of A-Z, a-z, "
-            "0-9, _ and -, or ~ or @ and 32 of a-z and 2-7"
+            "must be callers as the log names them, separated by commas. A name is 1 to 64 of A-Z, "
+            "a-z, 0-9, '_' and '-', or it is '~' or '@' with 32 of a-z and 2-7 after it"
         )
     return tuple(caller.replace("@", "~").removeprefix(".") for caller in found)
 
@@ -81,8 +81,8 @@ def apply(caller: Caller, brakes: Brakes) -> None:
         return
     if caller.login.issued is None:
         raise InvalidToken(
-            "the login is not accepted: its claim iat is missing or not a number, and "
-            "LOGINS_NOT_BEFORE is set"
+            "the login is not accepted: its claim iat is missing or not a number, but "
+            "LOGINS_NOT_BEFORE needs it"
         )
     if caller.login.issued < brakes.not_before:
         raise ExpiredToken("the login was made before LOGINS_NOT_BEFORE; sign in again")

@@ -1,6 +1,6 @@
 """Callers. Each way to log in has a module in this folder: jwt.py, anonymous.py.
 
-Two user ids never get the same folder or session name, and these never change.
+Two user ids never get the same folder or session name. A user's names never change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 class Login(NamedTuple):
     """The contents of a verified login. `issued` is its `iat` in unix seconds, None if not a
-    number. `seconds_left` counts from the request; the allowed clock skew may make it negative."""
+    number. `seconds_left` counts from the request; allowed clock skew may make it negative."""
 
     user_id: str
     issued: float | None
@@ -36,8 +36,8 @@ ANONYMOUS = Caller(segment=None, session_name="anonymous")  # everybody, with AU
 def named(user_id: str) -> Caller:
     """Return the caller of a verified user id, which may be any text. An id of 1 to 64 of
     `[A-Za-z0-9_-]` is its own segment. Any other id becomes "~" and the lower-case base32 of the
-    first 20 bytes of its SHA-256. A session name has "@" instead of "~", which is not allowed
-    there. It needs two characters, so an id of one character gets a "." in front."""
+    first 20 bytes of its SHA-256. "~" is not allowed in a session name, which has "@" instead. A
+    session name needs two characters, so an id of one character gets a "." in front."""
     segment = user_id
     if not re.fullmatch("[A-Za-z0-9_-]{1,64}", user_id):
         # JSON can hold half a surrogate pair, but UTF-8 cannot without surrogatepass.

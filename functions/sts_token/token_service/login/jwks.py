@@ -1,8 +1,9 @@
 """The public keys that verify logins, from a JWKS that is bundled or fetched.
 
-Fetched keys are cached for an hour. They are fetched earlier if a login names an unknown key or its
-signature does not match, but at most once a minute (every 5 s while there are no keys). A failed
-fetch changes nothing, and is logged. key_entries.py says which keys of a JWKS are used.
+Fetched keys are cached for an hour. They are fetched again earlier if a login names an unknown key
+or its signature does not match. This happens at most once a minute (every 5 s while there are no
+keys). A failed fetch changes nothing, and is logged. key_entries.py says which keys of a JWKS are
+used.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MAX_AGE_SECONDS = 3600.0  # then the keys are fetched again; our choice
 MIN_INTERVAL_SECONDS = 60.0  # between two fetches, while there are keys; our choice
 RETRY_SECONDS = 5.0  # between two fetches, while there are no keys; our choice
 MAX_SAID = 20
-"""The most entries of one JWKS that are logged one by one if they are left out."""
+"""The maximum number of unused entries of one JWKS that are logged one by one."""
 
 
 class KeysUnreachable(ServiceError):
@@ -78,16 +79,17 @@ class KeySet:
         if found is not None:
             return found
         if not name[0] and any(algorithm == name[1] for _, algorithm in keys):
-            raise InvalidToken("the login is not accepted: it has no kid, and several keys fit")
+            raise InvalidToken("the login is not accepted: it has no kid, and several keys match")
         for kid, algorithm in keys:
             if kid == name[0]:
-                # The login is then refused for its algorithm.
+                # This key has another algorithm, so the login is then refused for its algorithm.
                 return keys[kid, algorithm]
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
-        """Return the key with this name, and the keys to try: this key, then its newer version
-        (fetched when needed). A kid may be reused or missing. Raises as `find` does."""
+        """Return the key with this name, and the keys to try. These are this key and its newer
+        version (fetched when needed), because a kid may be reused or missing. Raises as `find`
+        does."""
         found = self.find(name)
         return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 
@@ -118,7 +120,7 @@ class KeySet:
 
     def _take_file(self, path: str) -> None:
         try:
-            # A bare name means a file beside the entry points, where the package has it.
+            # A relative path starts at the entry points' folder, where the package has the file.
             with open(os.path.join(TOP, path), "rb") as file:
                 self._take(file.read(), "JWT_JWKS_FILE")
         except OSError as error:
@@ -128,7 +130,7 @@ class KeySet:
             raise Misconfiguration("JWT_JWKS_FILE", str(error)) from None
 
     def _take(self, document: bytes, source: str) -> None:
-        """Use the usable keys; log other entries once. Raises ValueError if no key is usable."""
+        """Keep usable keys, and log other entries once. Raises ValueError if no key is usable."""
         keys, left_out = read(document)
         news = [one for one in left_out if (one.kid or one.place, one.reason) not in self._said]
         for one in news[:MAX_SAID]:
@@ -138,7 +140,7 @@ class KeySet:
         self._said = {(one.kid or one.place, one.reason) for one in left_out}
         if not keys:
             raise ValueError(
-                "has no usable key: it needs one for RS256 (2048 bits or more), ES256 or EdDSA, "
-                "with the use sig, and with verify in its key_ops if it has any"
+                "has no usable key. A usable key is for RS256 (2048 bits or more), ES256 or EdDSA. "
+                "Its use, if any, is sig, and its key_ops, if any, include verify"
             )
         self._keys = keys

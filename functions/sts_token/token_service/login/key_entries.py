@@ -18,9 +18,9 @@ MAX_KEYS = 100  # of one JWKS; further keys are left out. Our choice
 
 Key = Any  # a public key object of the cryptography package
 
-# A key's type decides its algorithm, not the login. So an RSA key never verifies HMAC.
+# A key's type, and not the login, decides the algorithm. An RSA key never verifies HMAC.
 _ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-# RFC 9864, 2.2: Ed25519 is EdDSA with the curve of that name, the only one accepted here.
+# RFC 9864, 2.2: Ed25519 is EdDSA with the curve of that name, the only curve accepted here.
 _SAME = {"Ed25519": "EdDSA"}
 # RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2. Any one of these members makes a key private.
 _PRIVATE = {"RSA": ("d", "p", "q", "dp", "dq", "qi", "oth"), "EC": ("d",), "OKP": ("d",)}
@@ -69,15 +69,15 @@ def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
             key = _usable(entry)
             name = kid, key.algorithm
             if name not in found and len(found) >= MAX_KEYS:
-                raise _Unusable(f"{MAX_KEYS} keys come before it, and no more are used")
+                raise _Unusable(f"{MAX_KEYS} usable keys come before it, and only these are used")
         except _Unusable as error:
             left_out.append(LeftOut(place, kid, str(error)))
             continue
         # RFC 7517, 4.5: one kid may name keys of different types. The same key twice is not a
-        # conflict. Two different keys are both left out, or one would silently replace the other.
+        # conflict. Two different keys are both left out, so that neither replaces the other.
         if found.setdefault(name, key) != key:
             ambiguous.add(name)
-        reason = f"another {key.algorithm} key has the same kid, or both have none"
+        reason = f"another {key.algorithm} key has the same kid, or neither key has a kid"
         users.setdefault(name, []).append(LeftOut(place, kid, reason))
     for name in ambiguous:
         del found[name]
@@ -91,10 +91,10 @@ def _entries(document: bytes) -> list[object]:
         text = document.decode("utf-8-sig")
     except UnicodeDecodeError:
         is_gzip = document.startswith(b"\x1f\x8b")
-        fault = "is compressed (gzip), but must not be" if is_gzip else "is not UTF-8"
+        fault = "is compressed (gzip)" if is_gzip else "is not UTF-8"
         raise ValueError(f"{fault}; it must be JSON in UTF-8") from None
     try:
-        # int() raises for thousands of digits, and would lose the whole document.
+        # int() raises for thousands of digits, and then no key of the document could be read.
         parsed = json.loads(text, parse_int=lambda n: int(n) if len(n) < 20 else inf)
     except (ValueError, RecursionError):
         parsed = None
@@ -114,12 +114,12 @@ def _usable(entry: object) -> PublicKey:
     curve = curve if isinstance(curve, str) and kind != "RSA" else ""
     algorithm = _ALGORITHMS.get((kind, curve))
     if algorithm is None:
-        raise _Unusable("it is not RSA, EC with P-256 or OKP with Ed25519 (kty, crv)")
+        raise _Unusable("its type (kty, crv) is not RSA, EC with P-256 or OKP with Ed25519")
     # RFC 7517, 4.5: "MUST be a case-sensitive string".
     if type(known.get("kid", "")) not in (str, int):
         raise _Unusable("its kid is not text")
     if any(name in known for name in _PRIVATE[kind]):
-        raise _Unusable("it is a private key: anyone who reads the list can sign with it")
+        raise _Unusable("it is a private key, so anyone who reads the list can sign with it")
     # RFC 7517, 4.2.
     if known.get("use", "sig") != "sig":
         raise _Unusable("its use is not sig")
@@ -140,17 +140,17 @@ def _key(entry: dict[str, Any], algorithm: str) -> Key:
     try:
         key = PyJWK(entry, algorithm).key
     except (PyJWTError, ValueError, TypeError):
-        raise _Unusable("its numbers do not make a key") from None
+        raise _Unusable("its numbers are not a valid key") from None
     # RFC 7518, 3.3: "A key of size 2048 bits or larger MUST be used".
     if algorithm == "RS256" and key.key_size < _MIN_RSA_BITS:
         raise _Unusable(f"it has {key.key_size} bits, but needs at least {_MIN_RSA_BITS}")
     if algorithm == "RS256" and is_roca(key.public_numbers().n):
-        raise _Unusable("a faulty generator made it (CVE-2017-15361): anyone can sign with it")
+        raise _Unusable("a faulty generator made it (CVE-2017-15361), so anyone can sign with it")
     return key
 
 
 def _with_other_names(found: Keys) -> Keys:
-    """Add names without a kid, where logins need none, and the newer names of algorithms."""
+    """Add names without a kid for algorithms with one key, and newer names of algorithms."""
     algorithms = [algorithm for _, algorithm in found]
     only = {("", name[1]): found[name] for name in found if algorithms.count(name[1]) == 1}
     made = only | found

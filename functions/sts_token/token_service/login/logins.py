@@ -1,8 +1,8 @@
 """Verifies the login (a JWT) that a request carries, with PyJWT.
 
-With JWT_SECRET the algorithm is HS256. With a JWKS, the key decides it (key_entries.py). A login
-whose own `alg` differs is refused. No message quotes a login. Verified logins are cached until they
-expire, or until their secret or key is removed.
+With JWT_SECRET the algorithm is HS256. With a JWKS, the key decides the algorithm (key_entries.py).
+A login whose own `alg` differs is refused. No message quotes a login. Verified logins are cached
+until they expire, or until their secret or key is removed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from token_service.login.jwks import KeySet
 
 MAX_LOGIN_CHARACTERS = 8192
-"""A login is sent in a header or a URL, and servers on the way refuse longer ones."""
+"""A login is sent in a header or a URL, and servers on the way refuse longer headers and URLs."""
 MAX_CACHED = 200
-"""The most verified logins in the cache (at most 8 KB each); the oldest is evicted first."""
+"""The maximum number of cached logins (at most 8 KB each). The oldest is evicted first."""
 # Claims that we do not use must not make a login fail. PyJWT refuses a null `nbf` or `iat`, and a
 # `sub` or `jti` that is not text, which RFC 7519 (4.1.2, 4.1.7) leaves to the application.
 _UNUSED = dict.fromkeys(("verify_sub", "verify_jti", "verify_nbf", "verify_iat"), False)
@@ -59,7 +59,7 @@ class Logins:
         self._cache: dict[str, _Verified] = {}
         self._keys: KeySet | None = None
         has_keys = bool(settings.keys_file or settings.keys_url)
-        # PyJWT is imported first, because this call decides what it loads.
+        # This must be the first import of PyJWT, because it decides which modules PyJWT loads.
         self._jwt = _import_jwt(with_cryptography=has_keys)
         if has_keys:
             from token_service.login.jwks import KeySet
@@ -74,7 +74,7 @@ class Logins:
             self._keys.warm()
 
     def caller(self, request: Request) -> Caller:
-        """Return the caller that a request's login names. Raises what `verified` raises."""
+        """Return the caller that a request's login names. Raises the errors of `verified`."""
         found = self.verified(request)
         left = found.expires - int(time.time())
         return found.caller._replace(login=Login(found.user_id, found.issued, left))
@@ -109,9 +109,9 @@ class Logins:
             raise mistakes.of(error, self._jwt, self._settings, login, self._secrets[1]) from None
         if self._settings.required is not None:
             self._settings.required.check(claims)
-        # Keep the key that verified, since the first one may be an old key, which was replaced.
+        # Keep the key that verified the login, because the first key tried may be an old one.
         by = by if self._keys is None else key
-        # PyJWT has checked that exp is present, and is a number or digits.
+        # PyJWT has checked that exp is present and is a number or a text of digits.
         return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
 
     def _candidates(self, name: Any) -> tuple[object, Iterable[tuple[Any, str]]]:
@@ -130,7 +130,7 @@ class Logins:
         try:
             claims = self._jwt.decode(login, key, [alg], audience=audience, issuer=iss, **_CHECKS)
         except self._jwt.InvalidSignatureError:
-            # During a rotation of secrets or keys, the next one may have signed the login.
+            # During a rotation, the next secret or key may have signed the login.
             with suppress(StopIteration):
                 return self._decoded(login, candidates)
             raise
@@ -170,9 +170,9 @@ def _login(request: Request) -> str:
 
 
 def _import_jwt(*, with_cryptography: bool) -> ModuleType:
-    """Import PyJWT without modules that no login needs, which would take half of a cold start.
-    HS256 does not need `cryptography`; without it PyJWT knows only HMAC. A JWKS has keys as
-    numbers, so it needs no code for certificates and SSH keys."""
+    """Import PyJWT without unused modules, because these would take half of a cold start. HS256
+    does not need `cryptography`; without it PyJWT knows only HMAC. A JWKS has keys as numbers, so
+    it needs no code for certificates and SSH keys."""
     x509, ssh = "cryptography.x509", "cryptography.hazmat.primitives.serialization.ssh"
     names = ("jwt.jwks_client", "typing_extensions", x509, ssh)
     unused: dict[str, Any] = {name: {"__getattr__": lambda _: None} for name in names}

@@ -18,13 +18,13 @@ _REASONS = {
     "InvalidIssuerError": "it is from another issuer",
 }
 _SIGNED = (
-    "it must be a signed JWT, 3 parts joined by dots, as ID tokens mostly are; some providers make "
-    "an access token a JWT only if the app asks for an audience"
+    "it must be a signed JWT (3 parts joined by dots), like most ID tokens. Some providers issue "
+    "an access token as a JWT only if the app asks for an audience"
 )
-# What is wrong with a text that is not a JWT; the first pattern that fits counts.
+# What is wrong with a text that is not a JWT. The first pattern that matches decides.
 _SHAPES = {
-    r"undefined|null|NaN|None|\(null\)|\[object Object\]": "it is a word like undefined or null: "
-    "the app had no login when it asked",
+    r"undefined|null|NaN|None|\(null\)|\[object Object\]": "it is a word like undefined or null, "
+    "because the app had no login when it asked",
     "(?i)bearer .*": "it has Bearer twice; send it as 'Authorization: Bearer <JWT>'",
     "[\"'].*": "it is in quotes; send it without them",
     ".*,.*": "it has a comma; send one login",
@@ -51,7 +51,7 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
     if isinstance(error, jwt.MissingRequiredClaimError):
         reason = f"it lacks the claim {error.claim}"
         if error.claim == settings.user_claim:
-            reason = f"its claim {error.claim} must be non-empty text, or an integer, 1 to 2^63-1"
+            reason = f"its claim {error.claim} must be non-empty text or an integer, 1 to 2^63-1"
     elif isinstance(error, jwt.InvalidAlgorithmError):
         reason = _algorithm(jwt.get_unverified_header(login).get("alg"), settings)
     elif isinstance(error, jwt.InvalidSignatureError):
@@ -65,17 +65,17 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
 
 
 def _algorithm(given: object, settings: Jwt) -> str:
-    accepted = "HS256, by JWT_SECRET; others need public keys (JWT_JWKS_URL)"
+    accepted = "JWT_SECRET verifies HS256 only; other algorithms need public keys (JWT_JWKS_URL)"
     if settings.keys_file or settings.keys_url:
-        accepted = "RS256, ES256 or EdDSA, as its key says"
+        accepted = "the type of its key decides between RS256, ES256 and EdDSA"
     is_known = isinstance(given, str) and re.fullmatch(_ALGORITHMS, given)
     named = f", {given}," if is_known else ""
-    return f"its algorithm{named} is not the configured one, which is {accepted}"
+    return f"its algorithm{named} is not accepted: {accepted}"
 
 
 def _signature(login: str, secrets: Iterable[bytes]) -> str:
-    """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does it.
-    The whole secret must be base64, because otherwise those bytes may be easy to guess."""
+    """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does. The
+    whole secret must be base64, because otherwise those bytes may be easy to guess."""
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")
@@ -83,7 +83,7 @@ def _signature(login: str, secrets: Iterable[bytes]) -> str:
             made = hmac.digest(base64url.decode(text), head.encode(), "sha256")
             if base64url.encode(made) == signature:
                 return (
-                    "its signature matches the bytes that JWT_SECRET decodes to as base64; the "
-                    "sign-in must sign with the text of JWT_SECRET as it is"
+                    "it was signed with the base64-decoded bytes of JWT_SECRET; the sign-in must "
+                    "sign with the text of JWT_SECRET itself"
                 )
     return "its signature does not match"

@@ -8,9 +8,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 WINDOW_SECONDS = 60.0
-"""The minute slides, so no 60 seconds contain more than the limit."""
+"""The window slides, so any 60 seconds contain at most the limit."""
 MAX_CALLERS = 10_000
-"""The most callers that are counted at once. The one who asked longest ago is evicted first."""
+"""The maximum number of counted callers. The caller who asked longest ago is evicted first."""
 
 
 class RateLimit:
@@ -33,7 +33,7 @@ class RateLimit:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, caller: str, number: int = 1) -> None:
-        """Count `number`, at most `per_minute`. Raises RateLimited, which says when to retry."""
+        """Count `number` items, at most `per_minute`. RateLimited says when to retry."""
         if not self._per_minute:
             return
         now = self._clock()
@@ -52,7 +52,7 @@ class RateLimit:
             self._evict(now)
 
     def _evict(self, now: float) -> None:
-        """Evict callers who have not asked for a minute, then the oldest if too many remain."""
+        """Evict callers without items in the last minute, then the oldest while too many remain."""
         while True:
             longest_ago = next(iter(self._times))
             idle = not _is_within(self._times[longest_ago][-1], now)

@@ -33,7 +33,7 @@ class ExpiredToken(ServiceError):
 
 class RateLimited(ServiceError):
     """Raised when a caller is over its rate limit; `headers` say when to retry. `what` names the
-    things counted, like "new tokens". `variable` sets the limit, if any does."""
+    things counted, like "new tokens". `variable` sets the limit, or is None."""
 
     status = 429
     code = "Throttling.Caller"

@@ -22,7 +22,7 @@ class Required(NamedTuple):
             found = claims.get(name)
             text = str(found) if isinstance(found, (str, int)) else ""
             if (text.lower() if isinstance(found, bool) else text) not in accepted:
-                differs = "lacks" if found is None else "differs in"
+                differs = "lacks" if found is None else "does not have an accepted value of"
                 fault = f"it {differs} the claim {name} (JWT_REQUIRE)"
                 raise InvalidToken(f"the login is not accepted: {fault}")
 
@@ -36,8 +36,8 @@ def required(value: str) -> Required:
         is_sound = re.fullmatch("[A-Za-z0-9_.:/-]{1,128}", name) and "=" not in texts
         if not is_sound or name in found or not all(values):
             raise Refused(
-                "must be claim=value or claim=value|value, several separated by commas, each claim "
-                "once, like azp=web|phone,email_verified=true; no value may be empty or have a '='"
+                "must be claims like azp=web|phone,email_verified=true, with '|' between accepted "
+                "values. Each claim must occur once, and no value may be empty or contain '='"
             )
         found[name] = values
     return Required(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Primes, each with the order of 65537 modulo it. A prime with 65537 as generator fits every key.
+# Primes, and the order of 65537 modulo each prime. A prime with 65537 as a generator is left out,
+# because every key would pass its test.
 _ORDERS = {11: 2, 13: 6, 17: 8, 19: 9, 37: 3, 53: 26, 61: 20, 71: 35, 73: 24, 79: 13, 97: 6}
 _ORDERS |= {103: 51, 107: 53, 109: 54, 127: 42, 151: 50, 157: 78}
 

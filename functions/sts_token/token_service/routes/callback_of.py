@@ -1,4 +1,4 @@
-"""The callback of a grant, for the routes that open an upload."""
+"""The callback of a grant, for the routes that allow an upload."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ MAX_WARNINGS = 10  # in one answer; our own choice
 
 
 def answer(request: object, at: instance.Instance, record: object) -> dict[str, object]:  # noqa: ARG001
-    """Answer OK, version, host of OSS, whether there is byte code, and at most 10 warnings."""
+    """Answer OK, the version, OSS's host, whether there is byte code, and at most 10 warnings."""
     check(at)
     return {
         "StatusCode": 200,
@@ -26,8 +26,8 @@ def answer(request: object, at: instance.Instance, record: object) -> dict[str, 
 
 
 def check(at: instance.Instance) -> None:
-    """Raise ServiceError if the environment is wrong, as far as that shows without STS. The message
-    names all faults of variables. If there are several, `Faults` lists them as well."""
+    """Raise ServiceError if the environment is wrong, as far as this can be found without STS. The
+    message names all faults of variables. If there are several, `Faults` lists them as well."""
     if found := faults.examine(at.env).faults:
         error, texts = found[0], [fault.message for fault in found]
         if len(found) > 1:

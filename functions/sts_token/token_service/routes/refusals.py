@@ -52,7 +52,7 @@ def no_route(
         return MethodNotAllowed(f"must be one of {methods}", headers={"Allow": methods})
     with suppress(ServiceError):
         at.caller(request, record)
-    return RouteDisabled("this route is closed", f"{route.word} in ENABLED_ROUTES would open it")
+    return RouteDisabled("this route is closed", f"add {route.word} to ENABLED_ROUTES to open it")
 
 
 def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool) -> ServiceError:
@@ -82,7 +82,8 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
 
 def http_status(error: ServiceError, route: Route | None, env: Mapping[str, str]) -> int:
     """Return the HTTP status of an error. On routes for apps it is 200 unless HTTP_ERROR_STATUS is
-    `real`, as the Android SDK reads only answers with 200. Other settings may be wrong here."""
+    `real`, as the Android SDK reads only answers with 200. This works even if other settings are
+    wrong."""
     is_true = route and route.true_status
     return error.status if is_true or Reader(env).text(HTTP_ERROR_STATUS) == "real" else 200
 

@@ -12,8 +12,8 @@ from token_service.signing.limits import Limits
 
 
 def require(action: str, grant: Grant, at: Instance, number: int = 1) -> None:
-    """Refuse an action that a token of the grant could not do, although the function's own key can.
-    Count `number` signatures for the rate limit. Raises NotAllowed or RateLimited."""
+    """Refuse an action that a token of the grant does not allow, although the function's own key
+    can do it. Count `number` signatures for the rate limit. Raises NotAllowed or RateLimited."""
     # The policy of the prefix is rendered once for each caller, not for each object.
     policy = at.policies.render(grant._replace(object_key=None))
     keys = grant.object_key or f"{grant.prefix}*"

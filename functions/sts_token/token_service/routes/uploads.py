@@ -120,7 +120,7 @@ def _marker(page: Page, prefix: str) -> str:
 
 
 def _opened(prefix: str, marker: str) -> str:
-    """Return the key after which the page begins. For every marker it is under the prefix."""
+    """Return the key after which the page begins. It is under the prefix for every marker."""
     try:
         if not re.fullmatch("[A-Za-z0-9_-]{0,1400}", marker):
             raise ValueError

@@ -38,7 +38,7 @@ def endpoint(value: str, plain_http: str = LOOPBACK) -> Endpoint:
 
 
 def local_endpoint(value: str) -> Endpoint:
-    """Like endpoint(), with plain http also for private addresses and names under localhost."""
+    """Like endpoint(), but plain http is also for private addresses and names under localhost."""
     return endpoint(value, LOCAL)
 
 
@@ -63,6 +63,6 @@ def _parsed(value: str, accepts: str, plain_http: str) -> Url:
     host = (parts.hostname or "").lower()
     if parts.scheme == "http" and not re.fullmatch(plain_http, host):
         allowed = "loopback" if plain_http is LOOPBACK else "loopback and private"
-        raise Refused(f"{accepts}; plain http only for {allowed} addresses")
+        raise Refused(f"{accepts}; plain http is only for {allowed} addresses")
     found = Endpoint(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme])
     return Url(found, f"{parts.path}?{parts.query}" if parts.query else parts.path)

@@ -67,7 +67,7 @@ def bucket_address(endpoint: Endpoint, bucket: str) -> tuple[Endpoint, str]:
 
 
 def _read(reader: Reader, which: Variable, other: Endpoint, region: str, bucket: str) -> Endpoint:
-    """Read one of the two endpoints. Drop the bucket's name in front of OSS's host."""
+    """Read one of the two endpoints. Remove the bucket's name from the start of OSS's host."""
     endpoint: Endpoint = reader.optional(which, other)
     if is_path_style(endpoint) or (is_cname(endpoint) and not re.search(_FALSE, endpoint.host)):
         return endpoint
@@ -78,9 +78,9 @@ def _read(reader: Reader, which: Variable, other: Endpoint, region: str, bucket:
     if found is None:
         fault = "is not a host of OSS"
     elif found["bucket"] not in (None, bucket):
-        fault = "begins with another bucket than BUCKET_NAME"
+        fault = "begins with a bucket other than BUCKET_NAME"
     elif which is v.OSS_ENDPOINT and found.lastgroup not in ("public", "dual"):
-        fault = "is an internal host, which phones cannot reach (OSS_INTERNAL_ENDPOINT takes it)"
+        fault = "is an internal host, which phones cannot reach (set OSS_INTERNAL_ENDPOINT to it)"
     elif found[found.lastindex or 0] not in known[found.lastgroup or ""]:
         fault = "is not a host of the bucket's region (OSS_REGION)"
     else:

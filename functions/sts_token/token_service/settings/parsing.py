@@ -15,8 +15,8 @@ from token_service.errors import Misconfiguration
 
 MIN_SECRET_BYTES = 32
 """The minimum for HS256 (RFC 7518, section 3.2)."""
-# A public key without its PEM lines, or its URL, begins with one of these. If a public key is used
-# as the HMAC secret, anyone can sign.
+# A public key without its PEM lines, or its URL, begins with one of these texts. If a public key is
+# used as the HMAC secret, anyone can sign.
 _PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
 
 
@@ -121,7 +121,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def texts(value: str) -> tuple[str, ...]:
-    """Parse a list with commas. Drop blanks around parts, empty parts and repeated parts."""
+    """Parse a list with commas. Remove blanks around parts, empty parts and repeated parts."""
     return tuple(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
 
 
@@ -133,13 +133,13 @@ def secrets(value: str) -> tuple[bytes, ...]:
     found = [part.strip().encode("utf-8", "surrogateescape") for part in value.split(",")]
     if any(len(secret) < MIN_SECRET_BYTES for secret in found):
         raise Refused(
-            f"each secret must have at least {MIN_SECRET_BYTES} bytes; separate several with commas"
+            f"each secret must have at least {MIN_SECRET_BYTES} bytes; separate secrets with commas"
         )
     return tuple(found)
 
 
 def elsewhere(place: str) -> Callable[[str], Any]:
-    """Make a parser that calls a function of another room, `module:function`."""
+    """Make a parser that calls a function of another room, given as `module:function`."""
 
     def parse(value: str) -> Any:
         module, _, name = place.partition(":")

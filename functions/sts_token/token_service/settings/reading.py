@@ -25,7 +25,7 @@ class Settings(NamedTuple):
     """Checked settings of a token, without secrets. `auth` is read by login/<AUTH>.py. Seconds are
     900 to 43200. A limit of 0 means no limit. The function itself uses the internal endpoint.
     `is_cname`: clients use the operator's own domain, which is bound to the bucket.
-    `has_unbound_tokens`: signed uploads have limits (signing/limits.py), but open tokens do not."""
+    `has_unbound_tokens`: signed uploads have limits (signing/limits.py), but tokens do not."""
 
     auth: Auth
     role_arn: str
@@ -48,7 +48,7 @@ class Settings(NamedTuple):
 
     @property
     def is_unwise(self) -> bool:
-        """Whether there may be something to warn about (warnings.py)."""
+        """Whether warnings.py may have something to warn about."""
         is_limited = self.auth.names_callers and self.caller_tokens_per_minute
         return not is_limited or self.has_unbound_tokens or "all_policy" in self.policy_choices
 
@@ -59,11 +59,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def read(reader: Reader) -> Settings:
-    """Read Settings. The reader decides what happens at a fault."""
+    """Read Settings. The reader decides what happens if a variable is wrong."""
     has_own = reader.text(v.OSS_REGION) or not reader.text(v.FC_REGION)
     region = reader.read(v.OSS_REGION if has_own else v.FC_REGION)
     if v.OBJECT_PREFIX.name in reader.env and not reader.text(v.OBJECT_PREFIX):
-        # An empty prefix would mean the whole bucket, unlike a prefix that is not set.
+        # An empty prefix would mean the whole bucket, but an unset prefix has a default.
         reader.fault(v.OBJECT_PREFIX, "must not be empty")
     reader.read(v.HTTP_ERROR_STATUS)
     policy = reader.read(v.POLICY_FILE)
@@ -74,7 +74,7 @@ def read(reader: Reader) -> Settings:
     sts = Endpoint("https", f"sts.{region}.aliyuncs.com", 443)
     enabled = reader.optional(v.ENABLED_ROUTES, ROUTE_WORDS)
     has_limits = reader.text(v.UPLOAD_MAX_BYTES) or reader.text(v.UPLOAD_CONTENT_TYPES)
-    # Without names all callers count as one, so no caller needs protection from another.
+    # Callers without names count as one caller, who needs no protection from other callers.
     tokens, urls = DEFAULTS_PER_MINUTE if auth.names_callers else (0, 0)
     return Settings(
         auth=auth,

@@ -1,4 +1,4 @@
-"""Types of the settings, and limits of the cloud that more than one room needs."""
+"""Types of the settings, and limits of the cloud that several rooms use."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ CALLBACK_URL = Variable(
     "CALLBACK_URL",
     elsewhere("callback.parameters:callback_url"),
     first=True,
-    missing="not set; UPLOAD_HOOK_URL needs it, because callbacks call the webhook",
+    missing="not set; UPLOAD_HOOK_URL needs it, because a callback starts each webhook call",
 )
 CALLBACK_SECRET = Variable("CALLBACK_SECRET", secrets, secret=True, first=True, missing=_A_SECRET)
 CALLBACK_PUBLIC_KEY_URL = Variable(

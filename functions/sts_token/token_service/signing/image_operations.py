@@ -3,8 +3,8 @@
 OSS processes images with the signer's rights. Some operations read other objects of the bucket (an
 image as watermark) or save their result (sys/saveas, blindwatermark), and "|" begins another
 process (vendor documentation). We may not know all operations. How OSS reads capitals, blanks or a
-second encoding is not documented (assumption 21). So an operation must be in the list, with the
-same spelling. The vendor documents the names and types of values; OSS checks their ranges.
+second encoding is not documented (assumption 21). Therefore an operation must be in the list, with
+the same spelling. The vendor documents the names and types of values; OSS checks their ranges.
 """
 
 from __future__ import annotations
@@ -69,19 +69,19 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
 
 
 def fault(process: str) -> str | None:
-    """Say what is wrong with an x-oss-process, without quoting it, or None. It must be `image/` and
-    one or more operations of the table, separated by "/". After each operation come its parameters
-    as `,name_value`, or a single value without a name."""
+    """Return what is wrong with an x-oss-process, without quoting it, or None. It must be `image/`
+    and one or more operations of the table, separated by "/". After each operation come its
+    parameters as `,name_value`, or a single value without a name."""
     kind, *operations = process.split("/")
     if kind != "image" or not operations:
-        return f"must be image/ with one or more of {', '.join(OPERATIONS)}"
+        return f"must be image/ and one or more of {', '.join(OPERATIONS)}"
     for operation in operations:
         name, *arguments = operation.split(",")
         parameters = OPERATIONS.get(name)
         if parameters is None:
             return f"must have only operations of {', '.join(OPERATIONS)}"
         if name == "watermark" and not any(text.startswith("text_") for text in arguments):
-            return "watermark must have a text, since an image would be another object"
+            return "watermark must have a text; images are not allowed, as they are other objects"
         if not _are_sound(arguments, parameters):
             accepts = [f"{name}_" if name != BARE else "a single value" for name in parameters]
             return f"{name} takes {', '.join(accepts) or 'no parameters'}, as OSS documents it"

@@ -24,12 +24,12 @@ from token_service.signing.limits import Limits
 PART_BYTES = 5 * 1024 * 1024
 """The size of every part in every upload; only the last part may be smaller. OSS accepts parts of
 100 KiB to 5 GiB, and 10,000 parts. If the size depended on the upload, a client could mix the many
-parts of one seal with the large parts of another seal for the same object. So it could store more
-than either seal allows."""
+parts of one seal with the large parts of another seal for the same object. The client could then
+store more than either seal allows."""
 MAX_PARTS = 100
-"""The most parts of one call, which are signed while a client waits."""
+"""The maximum number of parts in one call. A client waits while the parts are signed."""
 UPLOAD_SECONDS = 7 * 24 * 3600
-"""How long a seal is valid. A bucket of template.yml keeps unfinished parts as long."""
+"""How long a seal is valid. Buckets of template.yml keep unfinished parts for the same time."""
 
 _PUT, _LIST, _ABORT = "oss:PutObject", "oss:ListParts", "oss:AbortMultipartUpload"
 ACTIONS = {"start": _PUT, "parts": _PUT, "list": _LIST, "complete": _PUT, "abort": _ABORT}
@@ -47,8 +47,8 @@ class UploadRefused(ServiceError):
 
 class Upload(NamedTuple):
     """The sealed values. `issuer` is the first of JWT_ISSUER, or ""; `caller` is the session name.
-    `size` is the bytes of the object, `part_size` those of a full part. OSS stores the object with
-    `headers` (Content-Type, Content-Disposition). `expires` is in unix seconds."""
+    `size` is the object's size, `part_size` a full part's size, in bytes. OSS stores the object
+    with `headers` (Content-Type, Content-Disposition). `expires` is in unix seconds."""
 
     issuer: str
     caller: str
@@ -84,11 +84,11 @@ def read_start(
     """Check the wishes for a new upload; the grant has handled its name and `policy`. Raises
     InvalidParameter for a wish that is missing, malformed, not for a start, or not allowed."""
     for name in sorted(wishes.keys() & MULTIPART_STEP):
-        raise InvalidParameter(name, "needs Upload as well, from the answer to the start")
+        raise InvalidParameter(name, "needs Upload as well; the answer to the start has it")
     if grant.object_key is None:
-        raise InvalidParameter("object", "must be given, or name=auto: an upload makes one object")
+        raise InvalidParameter("object", "must be given (or name=auto) to name the object")
     if wishes.get("size", "0") == "0":
-        raise InvalidParameter("size", "must be given, 1 or more; /signed-url is for empty objects")
+        raise InvalidParameter("size", "must be given, 1 or more; empty objects need /signed-url")
     return Upload(
         issuer=issuer,
         caller=grant.session_name,
@@ -118,14 +118,14 @@ def unseal(
         is_theirs = upload[:4] == whose and upload.key.startswith(grant.prefix)
         if is_theirs and now < upload.expires and _is_within(upload, limits):
             return upload
-    raise UploadRefused("Upload: it is not yours, or not valid any more; start the upload again")
+    raise UploadRefused("Upload: it is not yours, or it is no longer valid; start the upload again")
 
 
 def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Step:
     """Check the wishes for a step of an upload; `per_minute` is CALLER_URLS_PER_MINUTE, where 0
     means no limit. Raises InvalidParameter."""
     for name in sorted(wishes.keys() & MULTIPART_START):
-        raise InvalidParameter(name, "is for the start only; Upload has it already")
+        raise InvalidParameter(name, "is for the start only, because Upload has it already")
     upload_id, action = wishes.get("upload_id", ""), wishes.get("action")
     if OWN_VARIABLES in wishes and action != "complete":
         raise InvalidParameter(OWN_VARIABLES, "is for action=complete only")
@@ -134,7 +134,9 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
     if action is None and "parts" in wishes:
         return Step("parts", upload_id, _numbers(wishes["parts"], upload.part_count, per_minute))
     if action not in ("list", "complete", "abort") or "parts" in wishes:
-        raise InvalidParameter("action", "must be list, complete or abort; or parts must be given")
+        raise InvalidParameter(
+            "action", "must be list, complete or abort, or absent if parts is sent"
+        )
     after = wishes.get("after", "")
     if after and action != "list":
         raise InvalidParameter("after", "is for action=list only")
@@ -155,7 +157,7 @@ def signed(
         query, headers = {"uploads": ""}, dict(upload.headers)
     elif step.operation == "complete":
         query.update(callback)
-        # Set here because clients would by default send another type than the signed one.
+        # This is set, because by default clients would send a type that is not the signed one.
         headers["Content-Type"] = "application/xml"
         headers.update({} if limits.may_overwrite else upload_headers.FORBID_OVERWRITE)
     elif step.after:
@@ -166,13 +168,13 @@ def signed(
 
 def _part(number: int, query: Mapping[str, str], upload: Upload, sign: Sign) -> dict[str, object]:
     size = min(PART_BYTES, upload.size - (number - 1) * PART_BYTES)
-    # Headers has no length: HTTP clients set it, and browsers do not let pages set it.
+    # Headers has no length, because HTTP clients set it and pages cannot.
     url = sign("PUT", {**query, "partNumber": str(number)}, {"Content-Length": str(size)})
     return {"Number": number, "Url": url, "Method": "PUT", "Headers": {}, "Size": size}
 
 
 def _is_within(upload: Upload, limits: Limits) -> bool:
-    """Whether today's limits would let the upload start. Overwriting is checked at its end."""
+    """Whether today's limits would allow the upload. Overwriting is checked at its end."""
     sealed, forbid = upload.headers, upload_headers.FORBID_OVERWRITE
     names = {"content_type": "Content-Type", "disposition": "Content-Disposition"}
     wishes = {wish: sealed[name] for wish, name in names.items() if name in sealed}
@@ -189,6 +191,6 @@ def _numbers(text: str, count: int, per_minute: int) -> tuple[int, ...]:
     found = tuple(dict.fromkeys(number for number in numbers if number is not None))
     if len(found) != len(numbers) or len(found) > most:
         why = "" if most == MAX_PARTS else " (CALLER_URLS_PER_MINUTE)"
-        text = f"must be 1 to {most}{why} numbers of parts, 1 to {count}, each once"
+        text = f"must be 1 to {most}{why} different part numbers, 1 to {count}"
         raise InvalidParameter("parts", text)
     return found

@@ -22,7 +22,7 @@ from token_service.signing.limits import Limits
 from token_service.signing.signer import Signer, lifetime
 
 MAX_VALUE_BYTES = 1024
-"""The limit for each parameter that a caller adds to a download's URL, in UTF-8."""
+"""The limit for each parameter that a caller adds to a download's URL, in bytes of UTF-8."""
 
 ACTIONS = {"PUT": "oss:PutObject", "GET": "oss:GetObject", "HEAD": "oss:GetObject"}
 """The methods that are signed, each with the action that a policy must allow."""
@@ -49,7 +49,7 @@ def read_wish(
     """Check the wishes for a URL; the grant has handled `object` and `policy`. Raises
     InvalidParameter for a wish that is missing, malformed, not for the method, or not allowed."""
     if "object" not in wishes and "name" not in wishes:
-        raise InvalidParameter("object", "must be given, or name=auto: a URL is for one object")
+        raise InvalidParameter("object", "must be given (or name=auto) to name the object")
     method = wishes.get("method", "PUT").upper()
     if method not in ACTIONS:
         raise InvalidParameter("method", f"must be one of {', '.join(ACTIONS)}")
@@ -78,7 +78,7 @@ def signed_url(
     has more parameters for OSS; a client cannot leave them out or change them."""
     object_key = grant.object_key or ""
     signer = Signer.at(now, key, settings.region)
-    # The size is signed, but not in Headers: browsers set it, and do not let pages set it.
+    # The size is signed. Headers does not have it, because browsers set it and pages cannot.
     size = {} if wish.size is None else {"Content-Length": str(wish.size)}
     query, headers = {**wish.query, **(more_query or {})}, {**wish.headers, **size}
     where = settings.oss_endpoint, grant.bucket, object_key
@@ -90,21 +90,21 @@ def signed_url(
         **({} if wish.size is None else {"Size": wish.size}),
         "Expiration": signer.expiration(wish.seconds),
         "Object": object_key,
-        # Further members are in Scope, as in a token (answer.py says why).
+        # The other members are in Scope, not at the top, as in a token (answer.py says why).
         "Scope": {"Bucket": grant.bucket, "Region": settings.region, "Policy": grant.policy},
     }
 
 
 def _size(wish: str | None, limits: Limits) -> int | None:
     if wish is None and limits.needs_size:
-        accepts = f"must be given: bytes, 0 to {limits.max_url_bytes}"
+        accepts = f"must be given, in bytes, 0 to {limits.max_url_bytes}"
         raise InvalidParameter("size", accepts, "UPLOAD_MAX_BYTES")
     return None if wish is None else limits.size(wish, 0)
 
 
 def _download(wishes: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters of a download. A browser saves the file. It shows the file only if that
-    is wished and the extension is safe, and then with the extension's type."""
+    """Return the parameters of a download. A browser saves the file. If the wish is inline and the
+    extension is safe, it shows the file with the extension's type."""
     found = {name: _value(name, wishes[name]) for name in DOWNLOAD if name in wishes}
     disposition = found.setdefault(DISPOSITION, "attachment")
     # Strip only ASCII blanks. With other blanks, browsers do not know the kind and show the file.
@@ -116,8 +116,8 @@ def _download(wishes: Mapping[str, str]) -> dict[str, str]:
         return {**found, "response-content-type": shown}
     raise InvalidParameter(
         DISPOSITION,
-        "must begin with attachment; inline is only for names with the extension of a picture, "
-        f"sound or video: {', '.join(extensions.SHOWN)}",
+        "must begin with attachment, or be inline if the object's name has the extension of a "
+        f"picture, sound or video: {', '.join(extensions.SHOWN)}",
     )
 
 

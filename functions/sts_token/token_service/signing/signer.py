@@ -24,15 +24,15 @@ from token_service.signing.limits import Limits
 ALGORITHM = "OSS4-HMAC-SHA256"  # the name of signature V4 (vendor documentation)
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # how V4 says that the body is not signed
 _SIGNED = ("content-type", "content-md5")
-"""The headers that V4 always signs if they are sent, besides x-oss-*."""
+"""V4 always signs these headers and x-oss-* if they are sent."""
 
 MAX_TEMPORARY_SECONDS = 3600
-"""The longest life of what a temporary key signs. A signature expires with its key at the latest.
+"""The limit for signatures of a temporary key. A signature expires with its key at the latest.
 
 We cannot know when a key expires, since Function Compute passes no expiration, and the security
-token is opaque. Such keys are valid for 36 hours (vendor documentation), and part of that may be
-over. How early they are replaced is not verified on the real cloud (assumption 34). This limit is
-our choice.
+token is opaque. Temporary keys are valid for 36 hours (vendor documentation), and part of this time
+may have passed. How early the platform replaces them is not verified on the real cloud (assumption
+34). This limit is our choice.
 """
 
 
@@ -64,7 +64,7 @@ class Signer(NamedTuple):
         return f"{self.key.access_key_id}/{self.scope}"
 
     def expiration(self, seconds: int) -> str:
-        """Return the time `seconds` after signing, in UTC, as 20 characters like any Expiration."""
+        """Return the time `seconds` after signing, in UTC, in the format of every Expiration."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.moment + seconds))
 
     def signature(self, text: str) -> str:
@@ -82,7 +82,7 @@ class Signer(NamedTuple):
         parameters: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> str:
-        """Sign a URL of an object that is valid for `seconds`. `parameters` belong to the
+        """Sign an object's URL. The URL is valid for `seconds`. `parameters` belong to the
         operation; `headers` must be sent unchanged."""
         signed = {name.lower(): value for name, value in headers.items()}
         pairs = {
@@ -120,7 +120,7 @@ _quoted = lru_cache(maxsize=4)(quote)
 
 @lru_cache(maxsize=2)
 def _signing_key(secret: str, scope: str) -> bytes:
-    """Derive the signing key. It is cached like `_quoted`, because a hundred parts share it."""
+    """Derive the signing key. It is cached, because up to a hundred parts use the same key."""
     key = f"aliyun_v4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -128,7 +128,7 @@ def _signing_key(secret: str, scope: str) -> bytes:
 
 
 def _additional(names: Iterable[str]) -> str:
-    """Return the list of additional headers for V4, which signs these only if they are listed."""
+    """Return the list of additional headers. V4 signs these headers only if they are listed."""
     found = [name for name in names if name not in _SIGNED and not name.startswith("x-oss-")]
     return ";".join(sorted(found))
 
@@ -140,13 +140,13 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
 
 
 MIN_CUT_SECONDS = 60
-"""The shortest life of a URL or form that is shortened because its login ends soon."""
+"""If a login ends soon, URLs and forms are valid until it ends, but at least for this time."""
 
 
 def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Login | None) -> int:
     """Return the seconds that a URL or form is valid: 1 to URL_EXPIRE_TIME_MAX or the key's limit.
 
-    `key` is the function's own key if that signs. It is None if a session signs (its end is known).
+    `key` is the function's own key, or None if a session signs, because a session's end is known.
 
     A wish (`expires`) is cut to the time that the login has left, but not below a minute. Raises
     InvalidParameter for a wish that is malformed, or longer than the operator allows.

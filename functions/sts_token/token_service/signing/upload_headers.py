@@ -1,8 +1,8 @@
 """Makes the headers that an upload must have, from limits and wishes. URLs and forms sign them.
 
 A browser shows a file by its content type, so a stored HTML page or SVG can run scripts on the
-bucket's domain. So if types or sizes are limited, an object is stored as a download
-(Content-Disposition: attachment). With a wish, types that run no scripts are stored inline.
+bucket's domain. Therefore, if types or sizes are limited, an object is stored as a download
+(Content-Disposition: attachment). A wish can store it inline if its type runs no scripts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}
 
 def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
     """Return the headers of an upload of one type, which must be sent unchanged. They are
-    Content-Type, Content-Disposition and x-oss-forbid-overwrite, each if limits or wishes need it.
-    Raises InvalidParameter."""
+    Content-Type, Content-Disposition and x-oss-forbid-overwrite, each only if limits or wishes need
+    it. Raises InvalidParameter."""
     found = content_types.exact(wishes.get("content_type"), limits.content_types)
     if found is None:
         return beside_type(wishes, (), limits)
@@ -28,8 +28,9 @@ def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
 
 
 def beside_type(wishes: Mapping[str, str], types: Sequence[str], limits: Limits) -> dict[str, str]:
-    """Return the same headers without Content-Type, for an upload of one of `types` (empty: any
-    type). Raises InvalidParameter for a `disposition` or `ext` that does not fit the types."""
+    """Return the headers of `upload_headers` except Content-Type, for an upload of one of `types`
+    (empty: any type). Raises InvalidParameter for a `disposition` or `ext` that does not fit the
+    types."""
     headers = {}
     disposition = wishes.get("disposition", "attachment" if limits.binds_content else None)
     if disposition is not None:
@@ -48,5 +49,5 @@ def _checked(disposition: str, types: Sequence[str]) -> str:
     if disposition == "inline" and types and all(map(content_types.is_media, types)):
         return disposition
     raise InvalidParameter(
-        "disposition", "must be attachment; inline is for image/* (not SVG), audio/* and video/*"
+        "disposition", "must be attachment, or inline for image/* (not SVG), audio/* and video/*"
     )

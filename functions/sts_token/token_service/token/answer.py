@@ -17,7 +17,7 @@ def token(
     callback: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
     """Build the token of a grant. `callback` has the members for callbacks. Do not add members at
-    the top: ali-oss reads each of them as an option, like `Region` (seen in 6.23)."""
+    the top, because ali-oss reads each of them as an option, like `Region` (seen in 6.23)."""
     scope: dict[str, object] = {
         "Bucket": grant.bucket,
         "Region": settings.region,

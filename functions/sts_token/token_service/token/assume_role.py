@@ -20,16 +20,16 @@ from token_service.settings.values import AccessKey, Endpoint, is_plain
 from token_service.token.vendor_request import AssumeRoleRequest
 
 TOTAL_SECONDS, ATTEMPT_SECONDS = 4.5, 2.2
-"""The limits for the whole call, unless `end` comes first, and for the first of two attempts."""
+"""The limits for the whole call (unless `end` is earlier) and for the first of two attempts."""
 WARM_SECONDS = 1.0
 """The limit for warming up, because the first request waits for it."""
 CLOCK_SECONDS = 900
-"""Allowed clock skew between here and STS. STS refuses signatures with a larger clock skew."""
+"""Allowed clock skew between us and STS. STS refuses signatures with a larger clock skew."""
 
 _HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
     "Accept": "application/json",
-    # Both SDKs of the vendor send these two. With ACS3 no other field would name the action.
+    # Both SDKs of the vendor send these two. In a request of ACS3, no other field names the action.
     "x-acs-action": "AssumeRole",
     "x-acs-version": "2015-04-01",
 }
@@ -94,7 +94,7 @@ class StsClient:
                 return _credentials(reply, key)
         except ConnectionFault:
             pass
-        # Jitter: instances that were throttled together should not retry together.
+        # Jitter, so that instances that were throttled together do not retry together.
         time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - not a secret
         try:
             return _credentials(self._attempt(request, key, end), key)
@@ -103,7 +103,7 @@ class StsClient:
 
     def _attempt(self, request: RoleRequest, key: AccessKey, deadline: float) -> Reply:
         def make() -> Exchange:
-            # Signed again for each attempt, because STS accepts a nonce only once.
+            # Each attempt is signed again, because STS accepts a nonce only once.
             body = _signed_form(request, key, self._region)
             return Exchange("POST", "/", body, _HEADERS, deadline)
 
@@ -123,8 +123,8 @@ def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
     if key.security_token is not None:
         rpc.add_body_params("SecurityToken", key.security_token)
     url: str = rpc.get_url(region, key.access_key_id, key.access_key_secret)
-    # The string to sign is the sorted form, percent-encoded as a whole (vendor documentation). Each
-    # "%" of the form is "%25" in that string, and "%25" must be decoded last.
+    # The string to sign is the whole sorted form, percent-encoded (vendor documentation). Each "%"
+    # of the form is "%25" in that string, and "%25" must be decoded last.
     signed: str = rpc.string_to_sign.removeprefix("POST&%2F&")
     form = signed.replace("%26", "&").replace("%3D", "=").replace("%25", "%")
     return f"{form}&Signature={url.rpartition('&Signature=')[2]}".encode()
@@ -172,7 +172,7 @@ def _checked(given: Mapping[str, object], name: str, sound: Callable[[str], obje
 
 
 def _refusals() -> ModuleType:
-    """Load the module of the errors, only when an error is raised."""
+    """Load the module of the errors. This happens only when an error is raised."""
     from token_service.token import refusals
 
     return refusals

@@ -13,19 +13,19 @@ from token_service.token.assume_role import Credentials, RoleRequest
 MAX_ENTRIES = 1000
 """An entry takes about 2 KB. The least recently used entry is evicted first."""
 MAX_OF_ONE_CALLER = 20
-"""With this limit one caller with many different wishes cannot evict all other callers."""
+"""With this limit, a caller with many different wishes cannot evict the entries of all others."""
 MIN_SECONDS_LEFT = 300
-"""Mobile SDKs ask for new credentials when less time is left (seen in their source)."""
+"""Mobile SDKs ask for new credentials when less time than this is left (seen in their source)."""
 
 
 class _Entry(NamedTuple):
     credentials: Credentials
-    # In unix seconds. From then on the entry is not served.
+    # In unix seconds. The entry is not served from this time on.
     until: float
 
 
 class _Flight:
-    """A call of STS that is under way, and its result."""
+    """A call to STS that is under way, and its result."""
 
     credentials: Credentials | None = None
     error: Exception | None = None
@@ -66,7 +66,7 @@ class CredentialsCache:
             with flight.under_way:
                 pass
             if flight.credentials is None:
-                raise flight.error or RuntimeError("a call of STS ended without a result")
+                raise flight.error or RuntimeError("a call to STS ended without a result")
             return flight.credentials, True
         try:
             flight.credentials = fetch(request)
@@ -88,7 +88,7 @@ class CredentialsCache:
             if request not in self._entries:
                 name = request.session_name
                 if self._counts.get(name, 0) >= self._share:
-                    # This scans at most MAX_ENTRIES. The call of STS before took much longer.
+                    # This scans at most MAX_ENTRIES. The call to STS took much longer.
                     self._evict(next(r for r in self._entries if r.session_name == name))
                 self._counts[name] = self._counts.get(name, 0) + 1
             self._entries[request] = _Entry(credentials, until)

@@ -1,8 +1,8 @@
 """Imports the vendor's AssumeRoleRequest, but without modules that it loads and we never use.
 
 Stand-ins for `requests`, `urllib.request` and an XML parser save a third of a cold start. Functions
-of percent.py replace two functions of the SDK, also for any AcsClient of this process, and take a
-third of their time. aliyun-python-sdk-core signs in this way since 2.13.10.
+of percent.py replace two functions of the SDK, because they need a third of the time. This affects
+any AcsClient of this process, too. aliyun-python-sdk-core signs in this way since 2.13.10.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STRUCTURES = "aliyunsdkcore.vendored.requests.structures"
 _URLLIB_REQUEST = "aliyunsdkcore.vendored.six.moves.urllib.request"
 _XML = "xml.etree.cElementTree"
 
-# At DEBUG the SDK's loggers print whole answers.
+# At DEBUG the SDK's loggers would print whole answers.
 logging.getLogger("aliyunsdkcore").setLevel(logging.WARNING)
 
 
