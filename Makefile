@@ -1,17 +1,18 @@
-# These are the commands for people. Each target installs what it needs. `make help` lists the targets.
+# This file has the commands for users and maintainers. Each target installs what it needs. `make help` lists
+# the targets.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # These two files say which packages are installed, so the second run starts at once. READY is for tests and
-# checks, READY_RUN is for all other targets. If READY exists, it counts for both.
+# checks, READY_RUN is for all other targets. If READY exists, READY_RUN is the same file.
 READY := $(VENV)/.ready
 READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
 # Only `make mutants` and `make coverage` install the packages that measure the tests.
 MEASURE := $(VENV)/.ready-measure
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
-# The names of the variables on make's own command line. The sandbox accepts some variables only from this line.
+# The names of the variables on make's own command line. The sandbox accepts some variables only from there.
 # Only the names are passed on, because values could break the command.
 override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
@@ -25,8 +26,8 @@ TARGETS := $(shell awk -F: '/^[a-z-]+:.*$(HASHES) / {print $$1}' $(HERE))
 override HELP = awk -F ':.*$(HASHES) ' 'BEGIN {print "For users and operators:"} /^$(HASH) For maintainers/ {print "\nFor those who change the project:"} /^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
-# An unknown target stops make before it does anything. This also happens with -n, and if a file has the same
-# name as the target.
+# An unknown target stops make before make does anything. This also happens with -n, and if a file has the
+# name of the target.
 UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run %/.ready-measure,$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
 $(shell $(HELP) >&2)
@@ -37,7 +38,7 @@ help: ## list the targets
 	@$(HELP)
 
 PINS := functions/sts_token/requirements.txt requirements-build.txt requirements-run.txt pyproject.toml
-# This line must be valid in older Pythons too. ops/install.py does the further checks.
+# This line must be valid in older Pythons too. ops/install.py makes the other checks.
 NEW_ENOUGH = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.10")'
 
 $(VENV)/.ready-run: $(PINS)
@@ -123,8 +124,8 @@ screenshots: $(READY) $(WEB) ## take screenshots of the page, two of them for RE
 soak: $(READY) $(WEB) ## send mixed traffic to the sandbox for ten minutes: [MINUTES=10]
 	@PYTHONPATH=tests/support $(BIN)/python -m soak
 
-fuzz: $(READY) ## run the property tests with ten times as many examples or more, and print a table of the examples
-	@echo "Hypothesis runs 1,000 examples of each property, 10,000 of each property that the table counts by kind, 120,000 events, and a million pairs of policies and access: about 25 minutes on 2 cores. The table at the end counts the examples of each kind. The run fails if a kind has too few examples (tests/support/tried.py)."
+fuzz: $(READY) ## run the property tests with at least ten times as many examples, and print a table of the examples
+	@echo "Hypothesis runs 1,000 examples of each property, but 10,000 examples of each property that the table counts by kind. It also runs 120,000 events, and a million pairs of a policy and an access. This takes about 25 minutes on 2 cores. The table at the end counts the examples of each kind. The run fails if a kind has too few examples (tests/support/tried.py)."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
 
 chaos: $(READY) ## inject faults between all parts, and print how often each fault was tried and survived

@@ -133,7 +133,7 @@ def written(page: str, found: Results) -> str:
 
 
 def plot(found: Results) -> str:
-    """The plot of first tokens. It shows the time at 0.1 vCPU, or else the CPU time."""
+    """The plot of first tokens. It shows the time at 0.1 vCPU, or the CPU time if there is none."""
     slow = found.slow.get(0.1)
     title, unit, values = "CPU time of a cold start with its first token", "ms", found.cold
     if slow is not None:

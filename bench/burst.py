@@ -75,8 +75,8 @@ LOADS = (
 
 
 def main() -> int:
-    """Measure and print. Return 0 if the custom runtime carries the burst. Return 1 if it does not,
-    or if nothing can be measured. Return 130 after Ctrl-C."""
+    """Measure and print. Return 0 if the custom runtime handles the burst (is_carried). Return 1 if
+    it does not, or if nothing can be measured. Return 130 after Ctrl-C."""
     base = os.environ.get("BASE") or BASE
     try:
         with tempfile.TemporaryDirectory(prefix="burst-") as name:
@@ -118,13 +118,13 @@ def report(base: str, folder: Path) -> int:
             print(f"{runtime.name:24}{load.name:16}{counted}{found.instances:11}", flush=True)
             if runtime.instance is Custom and load is LOADS[0]:
                 carried = is_carried(cold, found)
-    print(f"the burst on the custom runtime: {'carried' if carried else 'NOT carried'}")
+    print(f"the burst on the custom runtime: {'handled' if carried else 'NOT handled'}")
     return 0 if carried else 1
 
 
 def is_carried(cold: float, burst: Result) -> bool:
-    """Whether one instance gave a token for every request, and 99 of 100 requests took at most
-    0.5 s longer than a cold start (`cold`, in milliseconds)."""
+    """Whether one instance gave a token for every request, and was fast enough. For this, 99 of 100
+    requests may take at most 0.5 s longer than a cold start (`cold`, in milliseconds)."""
     slowest = cold + GRACE_SECONDS * 1000
     return burst.refused == burst.failed == 0 and burst.instances == 1 and burst.p99 <= slowest
 
@@ -143,7 +143,7 @@ def measured(runtime: Runtime, load: Load, python: str) -> Result:
 @contextmanager
 def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[Platform]:
     """A platform that has no instances yet. The variables `sts` tell its instances where STS is.
-    The instances end with the block."""
+    The instances end when the block ends."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBurst",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "burst",
@@ -167,7 +167,8 @@ def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[
 
 
 def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
-    """Ask for tokens of new callers at regular times. Return the seconds and answers."""
+    """Ask for tokens of new callers at regular times. Return the seconds and the answer of each
+    request."""
     logins = [
         jwt.encode({"sub": f"u{number}", "exp": 4102444800}, SECRET, "HS256")
         for number in range(load.requests)

@@ -30,14 +30,14 @@ OBJECT = "photos/2026/holiday.jpg"
 CONTENT_TYPE = "image/jpeg"
 
 CALLS = 20
-"""Calls in each slice. They are few, so that the copies take turns every few milliseconds."""
+"""Calls in each slice. The number is small, so the copies take turns every few milliseconds."""
 
 JWT_SECRET = "benchmark-secret-of-32-bytes-and-more"
 _GOLDEN = ROOT / "tests" / "events" / "get_token.json"
 
 
 class Slice(NamedTuple):
-    """CALLS calls that are measured together. The calls are the events, `repeat` times."""
+    """CALLS calls that are measured together. The list of events is sent `repeat` times."""
 
     events: list[str]
     repeat: int
@@ -59,7 +59,7 @@ def environment(scenario: Scenario, port: str) -> dict[str, str]:
         **DEPLOYED,
         "STS_ENDPOINT": f"http://127.0.0.1:{port}",
         "POLICY_FILE": "bucket_read_write_policy",
-        # Longer than 900 s, because the stub's tokens of 900 s cannot be cached.
+        # The value is over 900 s, because the stub's tokens of 900 s cannot be cached.
         "TOKEN_EXPIRE_TIME": "3600",
         "CALLER_TOKENS_PER_MINUTE": "0",
         "CALLER_URLS_PER_MINUTE": "0",
@@ -93,7 +93,7 @@ def slices(scenario: Scenario, count: int, now: float) -> dict[str, list[Slice]]
 
 
 def _new(scenario: Scenario, now: float, number: int) -> str:
-    """The event for a new token. Each `number` has another caller or another object."""
+    """The event for a new token. Another `number` means another caller or another object."""
     if scenario.auth == "jwt":
         return _event(scenario, now, user=f"user-{number}")
     return _event(scenario, now, object=f"photos/{number}.jpg")

@@ -7,7 +7,7 @@ More variables:
 
     ROUNDS=20          rounds of warm calls, 6 or more
     COLD=60            rounds of cold starts, 6 or more
-    LIMIT=1.05         exit code 1 if the whole interval of a CPU time's B/A is over this limit
+    LIMIT=1.05         exit code 1 if a CPU time's B/A is over this limit in its whole interval
     BYTECODE=0         no copy is compiled beforehand, as on a new instance (1: each copy is)
     BENCH_PYTHON=...   the Python that runs the copies (by default the Python of this program)
 """
@@ -81,7 +81,7 @@ def read_options(env: Mapping[str, str]) -> Options:
 
 
 def report(measured: Measured, options: Options) -> Iterator[str]:
-    """The lines with the results, and with how they were measured."""
+    """The lines that say what was measured, how, and with which results."""
     yield ""
     yield f"A and A': BASE={options.base}, two equal copies; B: this working tree"
     compiled = "compiled beforehand" if options.byte_code else "not compiled beforehand"

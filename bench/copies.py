@@ -19,7 +19,8 @@ from typing import NamedTuple
 from ops import ROOT
 from ops.package import replace_compiled
 
-# With -c, this imports the package ops of the given folder. With -m, it could be another ops.
+# With -c, this imports the package ops of the given folder. With -m, Python might import another
+# package ops.
 _BUILD = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops.build import build; "
     "build(pathlib.Path(sys.argv[2]))"
@@ -66,7 +67,7 @@ def find_python(name: str) -> Python:
 
 
 def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> Copies:
-    """Build the copies in an empty folder. With `byte_code` all of them are compiled, else none.
+    """Build the copies in an empty folder. If `byte_code` is true, compile all of them.
 
     `base` has the same meaning as in `put_base`. Raises CompareError and PackageError.
     """

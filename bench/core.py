@@ -1,10 +1,10 @@
 """`make core` lists which of our modules each route loads, with their lines and milliseconds. The
 token path comes first.
 
-For each route a fresh process runs the initializer and answers one request. It has the environment
-of a deployment, without variables of this shell. It needs no endpoint, because stub_cloud.py
-answers under the names of STS and OSS, over TLS. tests/golden/loaded_modules.json has the lists.
-WRITE=1 updates this file.
+For each route a fresh process runs the initializer and answers one request. The process has the
+environment of a deployment, without variables of this shell. It needs no variables for endpoints,
+because stub_cloud.py answers under the names of STS and OSS, over TLS.
+tests/golden/loaded_modules.json has the lists. WRITE=1 updates that file.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main() -> int:
         GOLDEN.write_text(text, encoding="utf-8")
         print(f"\n{GOLDEN.relative_to(ROOT)} is written.")
     elif not GOLDEN.exists() or GOLDEN.read_text(encoding="utf-8") != text:
-        print(f"\n{GOLDEN.relative_to(ROOT)} differs; to accept: make core WRITE=1")
+        print(f"\n{GOLDEN.relative_to(ROOT)} differs. To accept it, run `make core WRITE=1`.")
         return 1
     return 0
 
@@ -150,7 +150,7 @@ def callback_event(function: Path, cloud: StubCloud) -> dict[str, Any]:
     body = callback["callbackBody"]
     for name, value in {**values, **variables}.items():
         body = body.replace(f"${{{name}}}", quote(value, safe=""))
-    # The variables that are left describe an image. They are empty here.
+    # The other variables of the body describe an image. They are empty here.
     body = re.sub(r"\$\{[^}]*\}", "", body)
     target = urlsplit(callback["callbackUrl"]).path
     event = _event(target, needs_login=False, method="POST")

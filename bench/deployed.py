@@ -30,15 +30,15 @@ from bench.vcpu import share
 SEED = 20261128
 VCPUS = (0.1, 0.25, 0.5, 1.0)
 ROUNDS_OF_A_PROCESS = 10
-"""Processes of the same code differ in speed, so all are restarted after so many warm rounds."""
+"""Processes of the same code differ in speed, so all restart after this number of warm rounds."""
 PARTS = 100
 """Parts in one call of /multipart."""
 REQUESTS = (1, 1000, 100_000)
 """The numbers of requests after which memory is measured."""
 WISH = {"object": OBJECT, "content_type": CONTENT_TYPE}
 MIXED = "kept hs256"
-"""This subject gets different requests of more and more callers. Every other subject gets one
-request again and again."""
+"""This subject gets different requests, of a growing number of callers. Every other subject gets
+one request again and again."""
 _KEY_ID = "bench"
 
 Values = dict[str, list[float]]
@@ -54,7 +54,7 @@ class Subject(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Warm calls of a subject. Each slice has the events, `repeat` times."""
+    """Warm calls of a subject. For each slice, the list of events is sent `repeat` times."""
 
     subject: str
     events: Sequence[str]
@@ -275,7 +275,7 @@ def memory(of: World, most: int) -> dict[str, list[State]]:
 
 def mixed(number: int) -> str:
     """The event of a request. In the first thousand requests, each caller is new and asks for a
-    token. After them, ten requests belong to one new caller: two for a token, four for a signed
+    token. After them, each new caller makes ten requests: two for a token, four for a signed
     URL, and four for a form."""
     tenth = number % 10
     shown = login(f"user-{number if number < 1000 else number // 10 * 10}", int(time.time()))

@@ -150,7 +150,7 @@ class Platform:
 
     @property
     def instances(self) -> int:
-        """How many have been started."""
+        """How many instances have been started."""
         return len(self._places)
 
     def answer(self, headers: Mapping[str, str]) -> Answer:
@@ -177,7 +177,7 @@ class Platform:
 
 
 class _Place:
-    """A place for an instance. The place exists already while the instance starts."""
+    """A place for an instance. It can get requests while the instance is still starting."""
 
     def __init__(self) -> None:
         self.taken = 0

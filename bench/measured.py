@@ -4,17 +4,18 @@ This is a script and not a module of bench, so that it can import only the stand
 folders, as in Function Compute. If PORT is not 0, every host name leads to that port on 127.0.0.1
 (stub_cloud.py). The script reads lines of JSON, and answers each with a line of JSON.
 
-The first line is the event of the cold start. A cold start is the imports, initialize and an
-answer. The script answers `{"cold": ..., "wall": ..., "cpu": ..., "refused": ...}`. "cold" is CPU
-time (user and system) and "wall" is wall time, both in milliseconds. "cpu" is the CPU time of the
-whole process so far. "refused" is null, or says why the function refused the event.
+The first line is the event of the cold start. A cold start consists of the imports, the
+initializer and one answer. The script answers `{"cold": ..., "wall": ..., "cpu": ..., "refused":
+...}`. "cold" is the CPU time (user and system) of the cold start, and "wall" is its wall time, both
+in milliseconds. "cpu" is the CPU time of the whole process so far. "refused" is null, or says why
+the function refused the event.
 
 Any other line is `[events, how many times]` or `"state"`. The answer to events is `{"cpu": ...,
 "refused": ...}`, where "cpu" is the CPU time of all calls. The answer to `"state"` is the state of
 the process from /proc.
 
-Only `sys` and `time` are imported before the clock starts, so each function pays for its own
-imports.
+Only `sys` and `time` are imported before the clock starts, so the time of each function includes
+its own imports.
 """
 
 import sys

@@ -113,7 +113,7 @@ def ratio(values: Values, ours: str, peer: str) -> Ratio:
 
 
 def tables(found: Results) -> list[str]:
-    """The tables in Markdown. They are padded, so a terminal shows them well too."""
+    """The tables in Markdown, with padded columns, so that they are readable in a terminal too."""
     ratios = [
         (
             figure.title,

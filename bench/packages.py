@@ -1,7 +1,7 @@
 """The packages that `make bench` measures. As in a deployment, they are read-only folders.
 
-Our packages are the unpacked zip of `make build`, and the code that `make template` inlines. An
-earlier commit has both too, made by the tools of that commit. Some peers use packages of the
+Our packages are the unpacked zip of `make build`, and the code that `make template` inlines. Both
+are also made from an earlier commit, by the tools of that commit. Some peers use packages of the
 runtime, which are compiled here. (The vendor's documentation lists these packages, but does not say
 that they are compiled.) Other peers bring their own packages, which are not compiled.
 """

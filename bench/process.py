@@ -17,7 +17,7 @@ _MEASURED = Path(__file__).with_name("measured.py")
 
 
 class Process(NamedTuple):
-    """A function in its own process. Errors use `name`. `began` is a value of
+    """A function in its own process. Error messages have its `name`. `began` is a value of
     time.perf_counter()."""
 
     name: str
@@ -55,7 +55,7 @@ def started(
     port: int = 0,
     before: Sequence[str] = (),
 ) -> Iterator[Process]:
-    """A fresh process for the function in the first folder. It ends with the block.
+    """A fresh process for the function in the first folder. The process ends when the block ends.
 
     measured.py explains `port`. `before` is put before the command of the process.
     """

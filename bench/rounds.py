@@ -56,7 +56,7 @@ class _Run(NamedTuple):
 
 
 _Round = dict[str, _Run]
-"""The keys are the names of the fields of Copies."""
+"""The results of one round. The keys are the names of the fields of Copies."""
 
 
 def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int) -> Measured:

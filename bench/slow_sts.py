@@ -1,6 +1,6 @@
 """A slow STS over TLS in its own process, for burst.py. It checks nothing.
 
-Its credentials have 300 s left. This is too short for a cache, so each token needs a call.
+Its credentials expire in 300 s. This is too short for a cache, so each token needs a call.
 """
 
 from __future__ import annotations

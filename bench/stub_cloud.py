@@ -2,8 +2,8 @@
 It simulates STS, OSS, the host of OSS's public keys, and the host of an identity provider's JWKS.
 It answers at once and checks nothing.
 
-If a client asks for credentials for 900 s, they have 300 s left. This is too short for a cache, so
-each token needs a call. Credentials for a longer time have a day left.
+If a client asks for credentials for 900 s, it gets credentials that expire in 300 s. This is too
+short for a cache, so each token needs a call. If it asks for more than 900 s, they expire in a day.
 """
 
 from __future__ import annotations
@@ -188,7 +188,8 @@ def _certificate(
 
 
 def key_usage(*, issues: bool) -> x509.KeyUsage:
-    """Return the key usage of a server's certificate, or with `issues` that of a CA."""
+    """Return the key usage of a CA's certificate if `issues` is true, and of a server's certificate
+    otherwise."""
     return x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=issues,

@@ -1,8 +1,10 @@
 """An STS that answers at once and checks nothing, so that only the client is measured.
 
-If a client asks for credentials for 900 s, they have 300 s left. This is too short for a cache, so
-each token needs a call. Credentials for a longer time have a day left. running() starts this script
-as a process. It prints its port, and serves until its standard input ends.
+If a client asks for credentials for 900 s, it gets credentials that expire in 300 s. This is too
+short for a cache, so each token needs a call. If it asks for more than 900 s, they expire in a day.
+
+running() starts this script as a process. The script prints its port, and serves until its standard
+input ends.
 """
 
 from __future__ import annotations

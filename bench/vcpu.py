@@ -17,8 +17,8 @@ _NUMBERS = count()
 
 @contextmanager
 def share(vcpu: float, groups: Path = _GROUPS) -> Iterator[list[str] | None]:
-    """Yield a prefix for a command. It gives the command and all its child processes this share of
-    a CPU. Yield None if no control group (v1 or v2) can be made."""
+    """Yield a prefix for a command. The prefix limits the command and all its child processes to
+    this share of a CPU. Yield None if no control group (v1 or v2) can be made."""
     v1 = groups / "cpu"
     group = (v1 if v1.is_dir() else groups) / f"bench-{os.getpid()}-{next(_NUMBERS)}"
     quota = int(_PERIOD * vcpu)
@@ -29,7 +29,7 @@ def share(vcpu: float, groups: Path = _GROUPS) -> Iterator[list[str] | None]:
     try:
         group.mkdir()
         for name, value in limits.items():
-            # Mode r+ creates no file, because only a file of the kernel limits anything.
+            # Mode r+ makes no new file, because a file that the kernel did not make limits nothing.
             with (group / name).open("r+") as file:
                 file.write(value)
     except OSError:

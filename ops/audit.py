@@ -6,7 +6,7 @@ and uses the proxy of HTTPS_PROXY.
 
 `python3 -m ops.audit` ends with 0 if no vulnerability is known, with 1 if one is known, and with 2
 if it could not ask. In this last case, the packages were not checked. If this program ends with 1
-or 2, make itself ends with 2, and the message of make shows the 1 or the 2.
+or 2, make itself ends with 2. The last message of make then shows the exit status of this program.
 """
 
 from __future__ import annotations

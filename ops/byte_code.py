@@ -41,7 +41,7 @@ for source, target, name in json.load(sys.stdin):
     )
 """
 
-# An operator's own policy. It needs Jinja2, which a bundled policy may not need.
+# An operator's own policy. This policy needs Jinja2, and a bundled policy may not need it.
 _OWN_POLICY = """
 {"Version": "1", "Statement": [
   {"Effect": "Allow", "Action": ["oss:PutObject"],

@@ -28,13 +28,13 @@ RIGHTS = (
     Right(
         ("fc:*",),
         ("acs:fc:*:*:functions/{function}", "acs:fc:*:*:functions/{function}/*"),
-        "to read, write and remove the function, its trigger and its cap",
+        "to read, write and remove the function, its trigger and its limit on instances",
         "requests of fc3 0.1.22; the vendor's list of RAM actions for the resource",
     ),
     Right(
         ("fc:GetTempBucketToken",),
         ("*",),
-        "to upload the package through a bucket of the platform, which belongs to no function",
+        "to upload the package through a bucket of the platform, not of the function",
         "a request of fc3 0.1.22; the action's name is only in a component of the vendor",
     ),
     Right(
@@ -53,7 +53,7 @@ RIGHTS = (
     Right(
         ("fc:GetCustomDomain", "fc:UpdateCustomDomain", "fc:DeleteCustomDomain"),
         ("acs:fc:*:*:custom-domains/{domain}",),
-        "s.domain.yaml compares the domain and changes it; s remove deletes it",
+        "a deploy with s.domain.yaml reads and changes the domain; `s remove` deletes it",
         "requests of fc3 0.1.22",
         needs_domain=True,
     ),

@@ -1,10 +1,10 @@
 """Reads `.env`, the deployment's file, as Serverless Devs (`s`) reads it before it reads s.yaml.
 
 `s` 3.1 bundles two npm packages: dotenv 16.3.1 parses the file, and dotenv-expand 10 then expands
-`$NAME`, also in quotes. `s` does both twice: for the folder in which it starts, and for the folder
-of s.yaml, which is the same folder. The environment wins over the file. But if a variable is in
-both, `s` also expands `$` in the environment's value. tests/deploy/test_dotenv.py compares this
-module with the real command line.
+`$NAME`, also in quotes. `s` does both steps twice: for the folder in which it starts, and for
+the folder of s.yaml. In this project both are the same folder. The environment wins over the file.
+But if a variable is in both, `s` also expands `$` in the environment's value.
+tests/deploy/test_dotenv.py compares this module with the real command line.
 """
 
 from __future__ import annotations

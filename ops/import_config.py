@@ -171,9 +171,9 @@ def _check(variables: Mapping[str, str], sources: Mapping[str, str]) -> None:
     for name, value in variables.items():
         if not re.fullmatch(_PLAIN, value):
             raise ConfigError(
-                f"{sources[name]} {_what_is_not_plain(value)}; it may have only A-Z, a-z, 0-9 and "
-                "@%+=:,./_-, because a shell and `docker --env-file` read other characters in "
-                "different ways"
+                f"{sources[name]} {_what_is_not_plain(value)}; the value may have only A-Z, a-z, "
+                "0-9 and @%+=:,./_-, because a shell and `docker --env-file` read other characters "
+                "in different ways"
             )
     try:
         settings = settings_of(variables, needed=("ROLE_ARN",), optional=_CHECKED)
@@ -232,7 +232,7 @@ def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:
     yield f"- Try it: set -a; . {source}; set +a; make token CLOUD=1"
     yield f"- Replace {_KEY[0]} and {_KEY[1]}"
     yield "  by a role: give the deployed function a role that may do sts:AssumeRole on"
-    yield "  ROLE_ARN, remove both variables, disable the key in RAM, delete config.json."
+    yield "  ROLE_ARN. Remove both variables, disable the key in RAM, delete config.json."
     if Path(variables.get("POLICY_FILE", "")).is_absolute():
         yield "- POLICY_FILE is only on this machine. Put it into the package before a deploy."
     if out.name != ".env":

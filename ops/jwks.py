@@ -26,8 +26,8 @@ from token_service.settings.addresses import Url, url
 from token_service.settings.parsing import Refused
 
 PATH = "/.well-known/openid-configuration"
-# This leaves out characters that a shell or `s` treats specially (import_config.py), and the comma,
-# which separates issuers.
+# The pattern has no characters that a shell or `s` treats specially (import_config.py), and no
+# comma, because commas separate issuers.
 _PLAIN = "[A-Za-z0-9@%+=:./?_-]+"
 _ACCEPTS = (
     "must be https://host[:port]/path as the provider spells it. It may have no query or fragment, "
@@ -58,7 +58,8 @@ def main() -> int:
 
 
 def discover(issuer: str) -> Found:
-    """Ask a provider with two requests. Each may take 1.5 s and get 64 KB, as in the function.
+    """Ask a provider with two requests. Each request may take 1.5 s, and its answer may have 64 KB,
+    as in the function.
 
     Raises Misconfiguration if ISSUER or the provider's answer is wrong, and KeysUnreachable if the
     function could not use any key.

@@ -1,9 +1,10 @@
 """`make lock`: writes the lock of each set, with all packages and the hashes of all their files.
 
-People edit the `.in` files. These name the packages that are imported or run, and the few packages
-without wheels. A locked version stays as long as the `.in` files allow it. UPGRADE=1 takes the
-newest versions of all packages. UPGRADE=name,name takes the newest versions of the named packages.
-If one version works for Python 3.10 and newer on any system, the lock has only that version.
+People edit the `.in` files. The `.in` files name the packages that are imported or run, and the few
+packages without wheels. A locked version stays as long as the `.in` files allow it. UPGRADE=1 takes
+the newest versions of all packages. UPGRADE=name,name takes the newest versions of the named
+packages. If one version works for Python 3.10 and newer on any system, the lock has only that
+version.
 
 This program needs only the standard library and uv, which it installs from requirements-lock.txt.
 The locks name no index. uv takes the index from its own settings (UV_DEFAULT_INDEX).

@@ -26,7 +26,8 @@ from token_service.settings.parsing import Reader, Variable, Whole
 from token_service.settings.variables import JWT_SECRET
 
 SECONDS = Variable("SECONDS", Whole(60, 3600, "seconds"), "900")
-"""The life of a login. It is short, so that a login that somebody finds later has expired."""
+"""How long a login is valid. The time is short, so that a login that somebody finds later has
+expired."""
 
 _OPTIONAL = (
     *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
@@ -71,9 +72,9 @@ def issue(env: Mapping[str, str]) -> Login:
     if _ON_COMMAND_LINE.search(env.get("MAKEFLAGS", "")):
         raise Misconfiguration(
             "JWT_SECRET",
-            "it must not be on make's command line: every process can read it there (ps), and the "
-            "shell keeps it (history). Put it into .env or the environment. If it is the "
-            "deployment's secret, replace it",
+            "must not be on make's command line, because every process can read a command line "
+            "(ps), and the shell keeps it (history). Put the secret into .env or the environment. "
+            "If the deployment uses this secret, replace it",
         )
     settings = settings_of(env, needed=("JWT_SECRET",), optional=_OPTIONAL).auth
     caller = env.get("CALLER", "")
@@ -143,7 +144,10 @@ def _told(made: Login) -> Iterator[str]:
         yield f"with the claims of JWT_REQUIRE: {', '.join(settings.required.values)}"
     if made.secrets > 1:
         yield f"signed with the first of {made.secrets} secrets in JWT_SECRET"
-    yield f"valid until {until} UTC, {made.seconds} s. Anybody who has it can act as this caller"
+    yield (
+        f"valid until {until} UTC, {made.seconds} s. Anybody who has this login can act as this "
+        "caller"
+    )
     if made.denied:
         yield f"WARNING: the function will refuse this login: {made.denied}"
 

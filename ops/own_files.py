@@ -51,8 +51,8 @@ def _why(path: Path, is_keys_file: bool) -> str:
         return "it has settings with secrets. Move it elsewhere; `make import-config` can read it"
     if path.suffix == ".json":
         return (
-            "it is not the file of JWT_JWKS_FILE. Remove it, or set JWT_JWKS_FILE in .env, or run "
-            f"`make JWT_JWKS_FILE={path.name} build`"
+            "JWT_JWKS_FILE does not name this file. Remove it, or set JWT_JWKS_FILE in .env, or "
+            f"run `make JWT_JWKS_FILE={path.name} build`"
         )
     return "it does not belong to the function. Remove it"
 

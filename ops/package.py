@@ -1,5 +1,5 @@
-"""Makes the package for Function Compute: a folder and its zip. Their bytes do not depend on the
-date.
+"""Makes the package for Function Compute: a folder and its zip. The bytes of both do not
+depend on the date.
 
 build.py and template.py decide which packages are included, and where the result is written.
 """
@@ -83,8 +83,8 @@ def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
 
     `native=False` is for the template, which has little room. It leaves out our license, and the
     compiled modules of packages that work without them. It also leaves out the function's JSON
-    files. They are the key sets of one deployment, but other people use the template too, and its
-    form has no parameter for a key set.
+    files. These files are the key sets of one deployment, but other people use the template too,
+    and its form has no parameter for a key set.
     """
     own = _own_files()
     _install(pins, folder)

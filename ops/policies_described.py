@@ -57,7 +57,9 @@ class Described(NamedTuple):
         """Return the policy's row of the table in docs/policies.md."""
         cells = [self._cell(WRITES), self._cell(READS), self._cell(LISTS)]
         if not self.is_confined:
-            cells = ["all that the upload role may do, in every folder (only for a first test)"]
+            cells = [
+                "everything that the upload role may do, in every folder (only for a first test)"
+            ]
             cells += ["", ""]
         return f"| `{self.name}` |" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
@@ -75,8 +77,8 @@ def names() -> tuple[str, ...]:
 def bundled() -> Mapping[str, Described]:
     """Return the bundled policies by name; policies that allow more come later. Never raises.
 
-    A template that cannot be judged is left out, because operators may put their own templates into
-    policies/.
+    A template that cannot be judged is left out and is no error, because operators may put their
+    own templates into policies/.
     """
     found = []
     for name in names():

@@ -3,8 +3,8 @@
 This works only for a template that prints values, tests whether there is a prefix, and does nothing
 else. The template then has one text for a prefix and one text for an object. With the values filled
 in, both texts are equal to the output of Jinja2 (tests/ops/test_policies_ready.py). Templates that
-are not offered are left out. The check of the package (build.py) uses them to test that Jinja2
-works.
+are not offered are left out. Therefore Jinja2 renders these templates, and the check of the package
+(build.py) uses one of them to test that Jinja2 works.
 """
 
 from __future__ import annotations

@@ -101,8 +101,8 @@ def release(root: Path, output: Path, env: Mapping[str, str]) -> list[str]:
 
 def clean_commit(root: Path, version: str) -> Commit:
     """Return the commit that is checked out. Raises PackageError if there is no checkout, or if a
-    file differs from the commit. Also raises it if a package would have a file that git ignores, or
-    if the tag of the version names another commit."""
+    file differs from the commit. Also raises PackageError if a package would have a file that
+    git ignores, or if the tag of the version names another commit."""
     found = Commit(*_git(root, "log", "-1", "--date=short", "--format=%H %cd").split())
     # The status also names each untracked file, whatever the user's git settings are.
     status = ("status", "--porcelain", "--untracked-files=all")
@@ -168,7 +168,8 @@ def _asset(path: Path) -> Asset:
 
 
 def _with(compiler: str) -> str:
-    """Return the versions of the tools. They and the commit decide the bytes of the files."""
+    """Return the versions of the tools. The bytes of the files depend only on these versions and on
+    the commit."""
     return (
         f"byte code by Python {compiler}, zip by Python {platform.python_version()} with zlib "
         f"{zlib.ZLIB_RUNTIME_VERSION}"

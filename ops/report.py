@@ -68,7 +68,7 @@ def judged(faults: Sequence[str], detail: str = "") -> Finding:
 
 
 def has_failed(checks: Iterable[Check]) -> bool:
-    """Whether a check failed. Then the exit status is not 0."""
+    """Whether a check failed. If one failed, the exit status is not 0."""
     return any(check.finding.outcome is Outcome.FAIL for check in checks)
 
 

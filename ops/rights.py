@@ -54,7 +54,7 @@ class Rights(NamedTuple):
     """The rights that the function role and the upload role need.
 
     `unbounded` are policies with wildcards or NotAction. No rights can be derived from them. With
-    such a policy, a token may do everything that the operator allows the upload role.
+    an unbounded policy, a token may do everything that the operator allows the upload role.
     """
 
     function_role: tuple[Statement, ...]

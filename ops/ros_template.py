@@ -48,8 +48,8 @@ def faults(template: Mapping[str, Any], size: int, known: Specifications) -> lis
     """Return the faults of a template of `size` bytes, each with its place, or [] if there are no
     faults.
 
-    Intrinsic functions are not computed. But the references in them are checked, and so are both
-    choices of an Fn::If.
+    Intrinsic functions are not computed. But the references in intrinsic functions are checked, and
+    both choices of an Fn::If are checked too.
     """
     return list(_Checker(template, known).check(size))
 

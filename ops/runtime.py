@@ -53,8 +53,9 @@ def find() -> Python | None:
     """Return a Python 3.10 that can be started, or None.
 
     If RUNTIME_PYTHON (a path or a command) is set, only this Python is tried. Raises PackageError
-    if it does not run or has another version. Otherwise the order is: the Python that runs this
-    code, python3.10 on the PATH, the versions of pyenv, the versions of uv.
+    if this Python does not run or has another version. If RUNTIME_PYTHON is not set, the order is:
+    the Python that runs this code, python3.10 on the PATH, the versions of pyenv, the versions of
+    uv.
     """
     named = os.environ.get("RUNTIME_PYTHON")
     if named:

@@ -57,7 +57,7 @@ class Sizing(NamedTuple):
 
 class Way(NamedTuple):
     """A way for an app to get permission to upload. `token_seconds` is how long a token is valid.
-    With 0, the app asks the function for each upload. `asks_sts`: a request may need a call of
+    If it is 0, the app asks the function for each upload. `asks_sts`: a request may need a call of
     STS."""
 
     name: str
@@ -67,7 +67,7 @@ class Way(NamedTuple):
 
 class Load(NamedTuple):
     """Requests of the devices in a day and in the busiest second, and calls of STS in the busiest
-    second. Also the seconds that one request takes, and its CPU time on one full core."""
+    second. `seconds` is the time of one request, and `cpu_seconds` its CPU time on a full core."""
 
     a_day: float
     peak: float
@@ -151,8 +151,8 @@ def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
 
 
 def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
-    """Return how many instances are needed for `rate` requests a second: the larger of two
-    numbers, one for the requests at once and one for the CPU time."""
+    """Return how many instances are needed for `rate` requests a second. One number is enough for
+    the simultaneous requests, another for the CPU time. The larger of the two is returned."""
     by_requests = math.ceil(rate * asked.seconds / at_once)
     by_cpu = math.ceil(rate * asked.cpu_seconds / vcpu)
     return max(1, by_requests, by_cpu)
@@ -160,8 +160,8 @@ def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
 
 def month_usd(value: Values, asked: Load, at_once: float, vcpu: float) -> float:
     """Return the price of Function Compute in a month, with outgoing traffic, without logs."""
-    # Requests that share an instance share its seconds. The busy time is therefore limited to the
-    # seconds of the instances that the day's mean rate needs.
+    # Requests that run on one instance at the same time share its seconds. Therefore the busy time
+    # of a day cannot exceed the seconds of the instances that the mean rate of the day needs.
     most = instances(asked, asked.a_day / DAY_SECONDS, at_once, vcpu) * DAY_SECONDS
     busy = min(asked.a_day * asked.seconds, most)
     idle = min(asked.a_day * value["released_after_seconds"], most - busy)
@@ -180,8 +180,8 @@ def kept_usd(value: Values, vcpu: float) -> float:
 
 
 def calls_usd(value: Values, vcpu: float, calls: int, seconds: float) -> float:
-    """Return the price of this many calls. Each uses its own instance, which ends after the
-    call."""
+    """Return the price of this many calls. Each call uses its own instance, which ends after
+    the call."""
     idle = calls * value["released_after_seconds"]
     return usd(value, cu(value, vcpu, calls, calls * seconds, idle))
 

@@ -99,7 +99,8 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     python, why_not = byte_code.compiler()
     if python is None:
         return f"no byte code ({why_not}): {byte_code.COST}"
-    # The runtime's preinstalled packages are not on this machine, so this Python's are used.
+    # The runtime's preinstalled packages are not on this machine, so the packages of this Python
+    # are used.
     folders = [folder, Path(sysconfig.get_paths()["purelib"])]
     own, first = (
         [
@@ -120,9 +121,9 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
     while held and len(zipped(folder)) > max_bytes:
         (folder / byte_code.beside(held.pop(0))).unlink()
     return (
-        f"byte code of {len(held)} of our {len(own)} modules ({len({*held} & {*first})} of the "
-        f"{len(first)} that a first request imports), made by Python {python.version}; the "
-        "packages have no byte code"
+        f"{len(held)} of our {len(own)} modules have byte code from Python {python.version}. A "
+        f"first request imports {len(first)} of our modules, and {len({*held} & {*first})} of them "
+        "have byte code. The packages have no byte code"
     )
 
 

@@ -64,7 +64,7 @@ from token_service.settings.reading import Settings
 
 log = logging.getLogger("sandbox")
 
-DEFAULT_PORT = 7080  # the gateway's port; OSS uses the next one
+DEFAULT_PORT = 7080  # the gateway's port; OSS uses the next port
 DEFAULT_CALLER = "alice"
 LAST_PORT = 65535  # the highest TCP port
 END_SECONDS = 2
@@ -147,7 +147,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--make",
         type=int,
         metavar="PID",
-        help="process id of make; only names that are arguments of make are accepted",
+        help="process id of make; names that are not among make's arguments are ignored",
     )
     return parser.parse_args(arguments)
 
@@ -164,7 +164,9 @@ def _on_command_line(given: Collection[str], make_pid: int | None) -> frozenset[
         return given_to_make(given, make_pid)
     except OSError as error:
         names = ", ".join(sorted(given))
-        raise UsageError(f"{names}: cannot read make's own command line: {error}") from None
+        raise UsageError(
+            f"cannot read make's own command line, which may set {names}: {error}"
+        ) from None
 
 
 def _check_names(given: str, make_pid: int | None) -> None:

@@ -88,7 +88,7 @@ def link_on(stream: TextIO, env: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def _deployed(settings: Settings) -> str:
-    """The lines that compare the defaults here with those of a deployed function."""
+    """The line that compares the sandbox's defaults with the defaults of a deployed function."""
     defaults = (variables.AUTH.default, variables.POLICY_FILE.default)
     auth, policy = defaults
     here = ("jwt" if settings.auth.names_callers else "anonymous", settings.policy)
@@ -180,7 +180,8 @@ def _commands(
 
 
 def _shows_isolation(settings: Settings) -> bool:
-    """Whether alice may upload into her folder but not into bob's, as the commands claim."""
+    """Whether the policy lets alice upload into her folder but not into bob's. The printed commands
+    show both."""
     grant = grants.decide(callers.named("alice"), {}, settings)
     try:
         policy = Policy.parse(Policies(settings.policy_choices).render(grant))

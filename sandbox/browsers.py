@@ -1,8 +1,7 @@
 """Answers a browser that opens the function's URL with a short text instead of keys.
 
-A browser that opens a URL asks for text/html by name. Apps, curl and the script of a page do not
-ask for it by name, so they get the function's JSON. A deployed function answers everybody with
-JSON.
+A browser that opens a URL asks for text/html by name. Apps, curl and the scripts of a page do not
+name text/html, so they get the function's JSON. A deployed function answers everybody with JSON.
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ def _qualities(listed: str) -> dict[str, float]:
 
 
 def _varying(send: Send) -> Send:
-    """Add `Vary: Accept`, since a browser gets another answer than other clients."""
+    """Add `Vary: Accept`, since browsers and other clients get different answers."""
 
     async def varying(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -56,8 +56,8 @@ class Secrets:
     def jwt_secret(self) -> str:
         """The key of demo logins (AUTH=jwt), 64 hexadecimal digits.
 
-        It is derived from the seal key, which every version of secrets.json holds. Therefore all
-        processes compute the same key.
+        The key is derived from the seal key, which every version of secrets.json holds. Therefore
+        all processes compute the same key.
         """
         return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
 
@@ -176,7 +176,7 @@ def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
     key also signs URLs and forms, and lists uploads. Therefore the key may also put (also in
     parts), get and list objects, but only under the prefix.
     """
-    # Both functions strip spaces around values, as the token function does.
+    # read_settings() and read_access_key() strip spaces around values, as the token function does.
     settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
     account = settings.role_arn.split(":")[3]
     user_arn = f"acs:ram::{account}:user/token-function"

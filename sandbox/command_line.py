@@ -1,4 +1,4 @@
-"""Finds the variables on make's own command line, as opposed to its environment.
+"""Distinguishes variables on make's own command line from variables in make's environment.
 
 make exports variables of both origins in the same way. make's function $(origin) distinguishes the
 two origins, but it reports "command line" also for variables from MAKEFLAGS. Therefore the

@@ -25,8 +25,8 @@ from token_service.settings.reading import Settings
 PATH = "/sandbox/login"
 LOGIN_SECONDS = 3600  # how long a login is valid (the sandbox's own choice)
 MAX_LOGIN_CHARACTERS = 8192
-"""The longest login that logins.py accepts. It is repeated here, because importing logins.py would
-load PyJWT with AUTH=anonymous."""
+"""The maximum length of a login that logins.py accepts. The number is repeated here, because
+importing logins.py would load PyJWT even with AUTH=anonymous."""
 _METHODS = "GET, HEAD, OPTIONS"
 
 

@@ -22,8 +22,8 @@ REGION = "cn-hangzhou"
 BUCKET = "sandbox-bucket"
 CNAME = "files.localhost"
 """The bucket's own domain. Browsers and curl resolve each name below localhost to loopback (RFC
-6761, section 6.3). The C library may not resolve such a name, and then Python and Node.js cannot
-resolve it either."""
+6761, section 6.3). If the C library does not resolve names below localhost, Python and Node.js
+cannot resolve them either."""
 RUN_POLICY = "bucket_read_write_policy"
 """The default POLICY_FILE of `make run`. This policy allows reading, so a newcomer can see the
 uploads."""
@@ -139,7 +139,8 @@ RULES: Mapping[str, Rule] = {
         ("JWT_JWKS_FILE", "JWT_JWKS_URL", "CALLBACK_PUBLIC_KEY_URL", "UPLOAD_HOOK_URL"), _GIVEN
     ),
     "CALLBACK_URL": Rule(_is_loopback, _any),
-    # Settings for an incident. They name real callers, and cannot be combined with AUTH=anonymous.
+    # Settings for an incident. These settings name real callers, and cannot be combined with
+    # AUTH=anonymous.
     **dict.fromkeys(("LOGINS_NOT_BEFORE", "DENIED_CALLERS"), _GIVEN),
     # Rights, callers and durations of tokens. These variables hold no secret, and no address or
     # name of a real thing.
@@ -206,9 +207,10 @@ def sandbox_environment(
 
 
 def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
-    """The variables that may make other systems trust the function's output. If one of them is set,
-    pages and demo logins are refused. Tokens of another STS may allow anything. Seals and webhooks
-    may use the developer's own secret, or reach the developer's own back end."""
+    """The variables that may make other systems trust the function's output. If one of these
+    variables is set, pages and demo logins are refused. Tokens of another STS may allow anything.
+    Seals and webhook signatures may be made with the developer's own secret, and webhooks may reach
+    the developer's own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     found = [name for name in given if taken.get(name)]
     hook = taken.get("UPLOAD_HOOK_URL", "")

@@ -1,7 +1,7 @@
 """Simulates Function Compute's HTTP trigger: HTTP -> event -> handler -> HTTP.
 
-The production handler runs here, and gets an event as on the platform. The form of the event and
-the limits follow the vendor's documentation (HTTP trigger, FC 3.0).
+The gateway runs the production handler, and passes it an event as the platform does. The form of
+the event and the limits follow the vendor's documentation (HTTP trigger, FC 3.0).
 """
 
 from __future__ import annotations

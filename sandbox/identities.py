@@ -20,7 +20,8 @@ from sandbox.ram import Access, Effect, Policy, PolicyGrammarError, evaluate
 
 SESSION_KEY_PREFIX = "STS."
 MAX_SESSION_POLICY = 2048
-"""Characters of a session policy (seen in the SDK's docstrings; 1,024 in older documentation)."""
+"""Maximum characters of a session policy (seen in the SDK's docstrings; older documentation says
+1,024)."""
 
 _TOKEN_PREFIX = "CAIS"  # noqa: S105 - what real tokens begin with
 # The limit is far larger than any token of assume(), and far smaller than a harmful size.

@@ -1,9 +1,10 @@
 """`make run LAN=1`: a phone on the same Wi-Fi reaches the gateway and OSS at this machine's
 address.
 
-Everybody else in that network can reach them too, so only the parts that a phone needs are open.
-STS and the sandbox's own routes are closed. Requests whose Host is not this address are refused;
-otherwise a stranger's page could share our origin (DNS rebinding). Stored bytes are limited.
+Everybody else in that network can reach the gateway and OSS too, so only the parts that a phone
+needs are open. STS and the sandbox's own routes are closed. Requests whose Host is not this address
+are refused; otherwise a stranger's page could share our origin (DNS rebinding). Stored bytes are
+limited.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ def _is_private(text: str) -> bool:
 
 
 def _check(env: Mapping[str, str], given: Collection[str]) -> None:
-    """Refuse settings that no phone could use or that would give strangers in the network too
-    much."""
+    """Refuse settings that no phone could use or that would give strangers in the network too many
+    rights."""
     if env.get("CLOUD") == "1":
         raise Misconfiguration(
             "LAN", "CLOUD=1 gives out real tokens, so only this machine may use it"
@@ -141,8 +142,8 @@ def _check(env: Mapping[str, str], given: Collection[str]) -> None:
 def variables(
     env: Mapping[str, str], given: Collection[str], address: str, ports: Ports
 ) -> tuple[Mapping[str, str], Collection[str]]:
-    """Return `env` and `given` with the OSS_ENDPOINT that a phone reaches. Without an address they
-    are unchanged."""
+    """Return `env` and `given` with the OSS_ENDPOINT that a phone reaches. Without an address both
+    stay unchanged."""
     if not address:
         return env, given
     endpoint = f"http://{address}:{ports.oss}"
@@ -219,8 +220,8 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
 
 def _without_own_routes(app: ASGIApp) -> ASGIApp:
     """Refuse all paths under /sandbox/ except the sign-in. Refuse large bodies too, since the
-    gateway holds them in memory. Callbacks and the key that verifies them do not need these paths
-    here, because they use loopback."""
+    gateway holds them in memory. Callbacks, and the key that verifies callbacks, use loopback, so
+    they do not need these paths in the network."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -254,7 +255,7 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
     who = "and sign in as any user" if named else "and everybody shares one folder"
     return [
         f"On a phone in the same network: {url}",
-        f"Everybody in this network can reach it, {who}.",
+        f"Everybody in this network can reach the sandbox, {who}.",
         *_qr_lines(url, stream),
         "",
     ]
@@ -263,9 +264,9 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
 def _qr_lines(url: str, stream: TextIO) -> list[str]:
     """The URL as a QR code with its quiet zone, if the terminal has room for it; else no lines.
 
-    The code sets black on white itself, since the terminal's colours are unknown. With NO_COLOR the
-    code is right on a dark terminal, and inverted on a light one. Most phones read an inverted code
-    too.
+    The output sets its own colours, black on white, since the terminal's colours are unknown. With
+    NO_COLOR the code has normal colours on a dark terminal, and inverted colours on a light
+    terminal. Most phones read an inverted code too.
     """
     code = segno.make_qr(url)
     width, _ = code.symbol_size()

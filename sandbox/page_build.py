@@ -1,9 +1,9 @@
 """Builds the page, web/page -> dist/web: alone (make web), or in the background of `make run`.
 
-The build needs Node.js and npm. Of Python it needs only the standard library. Only one build runs
-at a time, and other builds wait. After waiting, a build in the background checks whether the page
-still has to be built. When a build ends, its child processes end too. When `make run` ends, even by
-a kill, its build ends too.
+The build needs Node.js and npm, but no Python packages. Only one build runs at a time, and other
+builds wait. After waiting, a build in the background checks whether the page still has to be built.
+When a build ends, its child processes end too. When `make run` ends, even by a kill, its build ends
+too.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def build(root: Path, *, quiet: bool) -> None:
 def beside(root: Path, env: Mapping[str, str]) -> Iterator[None]:
     """Build the page while the block runs, if a build is needed, and log the result.
 
-    `env` is the environment of npm and Node.js. It may name a proxy and a registry, but must not
+    `env` is the environment of npm and Node.js. `env` may name a proxy and a registry, but must not
     hold secrets.
     """
     log.setLevel(logging.INFO)

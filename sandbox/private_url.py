@@ -59,7 +59,8 @@ def is_loopback_host(headers: Headers) -> bool:
 def _refusal(headers: Headers) -> JSONResponse | None:
     if not is_loopback_host(headers):
         return error(403, "ForbiddenHost", "Host must be localhost, 127.0.0.1 or [::1]")
-    # A browser sends Sec-Fetch-Site with every request. It is "none" if a person typed the URL.
+    # A browser sends Sec-Fetch-Site with every request. Sec-Fetch-Site is "none" if a person typed
+    # the URL.
     sites = headers.getlist("sec-fetch-site")
     if "origin" in headers or not {"none", "same-origin"}.issuperset(sites):
         return error(

@@ -11,8 +11,8 @@ _HERE = ("127.0.0.1", "localhost")
 
 
 def hint(env: Mapping[str, str], lan_address: str = "") -> str:
-    """One line with the command to copy. It is "" if there is no proxy, or if no proxy is used for
-    the sandbox's addresses.
+    """One line with the command to copy. The line is "" if there is no proxy, or if no proxy is
+    used for the sandbox's addresses.
 
     With LAN, tokens name `lan_address`, so the line names this address too. The line has the name
     of the proxy's variable but not its value, which may hold a password.

@@ -53,7 +53,8 @@ class Access:
 
     `action` is like "oss:PutObject". `resource` is like "acs:oss:*:1234567890123456:bucket/key"
     (the region field is "*"). `context` holds the known condition keys, like "oss:Prefix". A
-    listing always sets oss:Prefix and oss:Delimiter. They are "" if the request lacks them.
+    listing always sets oss:Prefix and oss:Delimiter. These two keys are "" if the request lacks
+    them.
     """
 
     action: str
@@ -80,9 +81,9 @@ class Policy:
         """Parse a policy document. Raises PolicyGrammarError for everything that this module does
         not know.
 
-        This may be stricter than RAM. But if an unknown member, operator or condition key were
-        ignored, a rule could silently do nothing. The same holds for a repeated member, and for a
-        region in an OSS resource. The size is not limited here.
+        This check may be stricter than RAM. But if an unknown member, operator or condition key
+        were ignored, a rule could silently do nothing. A repeated member, and a region in an OSS
+        resource, are refused for the same reason. The size is not limited here.
         """
         try:
             document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -99,8 +100,8 @@ class Policy:
         return cls(tuple(_statement(statement) for statement in statements))
 
     def evaluate(self, access: Access) -> Effect:
-        """The decision of this policy alone. Deny overrides Allow. If no statement matches, it is
-        IMPLICIT_DENY."""
+        """The decision of this policy alone. Deny overrides Allow. If no statement matches, the
+        decision is IMPLICIT_DENY."""
         effects = {s.effect for s in self.statements if s.applies(access)}
         return _strongest(effects)
 
@@ -128,8 +129,8 @@ class _Statement:
 
     def applies(self, access: Access) -> bool:
         named = any(matches(pattern, access.action.lower()) for pattern in self.actions)
-        # The fields are compared one by one. As one string, "acs:oss:*:*:bkt/a*" would match the
-        # key "x:bkt/abc" in any other bucket.
+        # The fields are compared one by one. If they were compared as one string,
+        # "acs:oss:*:*:bkt/a*" would match the key "x:bkt/abc" in any other bucket.
         fields = access.resource.split(":", 4)
         return (
             named != self.excludes_actions
@@ -151,8 +152,9 @@ class _Condition:
     NotIpAddress and two networks, and it denies everybody outside of both networks.
 
     The condition is false if the access does not have the key, or if the key's value is of another
-    kind than the operator. This holds for negative operators too. For negative operators this is
-    not verified on the real RAM (assumption 8), but for an Allow it is the stricter reading.
+    kind than the operator. In these two cases the condition is false with negative operators too.
+    It is not verified on the real RAM that negative operators are false then (assumption 8), but
+    for an Allow this is the stricter reading.
     """
 
     operator: str
@@ -186,8 +188,8 @@ def matches(pattern: str, text: str) -> bool:
     No other character is special, and there is no escape. RAM documents no variables, so "${...}"
     is literal. This is not verified on the real RAM (assumption 7).
 
-    The comparison takes at most len(pattern) * len(text) steps. Only the last star is tried again,
-    because another length for an earlier star could not help.
+    The comparison takes at most len(pattern) * len(text) steps. After a mismatch, only the last
+    star is tried with another length, because another length of an earlier star could not help.
     """
     at = place = 0
     star, resume = -1, 0

@@ -1,5 +1,5 @@
-"""Refused actions, and the policies that refused them. Only the sandbox's user sees them. Clients
-do not see them."""
+"""Refused actions, and the policies that refused them. Only the sandbox's user sees these refusals.
+Clients do not see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The results of a page's own requests. The page reads them from `GET /sandbox/refusals?session=…`.
+"""The results of a page's own requests. The page reads these results from
+`GET /sandbox/refusals?session=…`.
 
 A page sends a random session id with its requests, in SESSION_HEADER. Requests without this header
 are not kept. A note holds time, server, method, path, status, code, the refused action, and the
@@ -41,7 +42,7 @@ Note = dict[str, object]
 
 
 class RequestNotes:
-    """The kept requests, by session. It may be used from one event loop only."""
+    """The kept requests, by session. An instance may be used from one event loop only."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -107,8 +108,8 @@ def create_app(app: ASGIApp, notes: RequestNotes) -> ASGIApp:
 
 
 def is_from_here(scope: Scope) -> bool:
-    """Whether a request comes from this machine, and its Host names this machine. Then it does not
-    come from a stranger's page (DNS rebinding)."""
+    """Whether a request comes from this machine, and its Host names this machine. A request with
+    this Host does not come from a stranger's page (DNS rebinding)."""
     peer, _ = scope.get("client") or ("", 0)
     try:
         is_peer = ipaddress.ip_address(peer).is_loopback

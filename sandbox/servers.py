@@ -23,8 +23,8 @@ SHUTDOWN_SECONDS = 1
 
 
 class PortInUse(Exception):
-    """Raised when a port cannot be bound. `port` is its number, and the message gives the
-    reason."""
+    """Raised when a port cannot be bound. `port` is the number of the port, and the message gives
+    the reason."""
 
     def __init__(self, port: int, reason: str) -> None:
         super().__init__(f"port {port} cannot be used: {reason}")
@@ -47,8 +47,8 @@ class Service:
 
 def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
     """Bind `port` (0 means any free port) of an IPv4 address of this machine. Raises PortInUse."""
-    # TCP must be named. If it is not, asyncio leaves Nagle's algorithm on, and the body of an
-    # answer comes 40 ms late.
+    # The socket must name TCP. Without IPPROTO_TCP, asyncio leaves Nagle's algorithm on, and the
+    # body of an answer comes 40 ms late.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # Without this option, connections in TIME_WAIT would make a restart within a minute fail.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -63,8 +63,8 @@ def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
 
 
 def allow_connections() -> None:
-    """Let this process open as many files as the system allows. A few hundred silent connections
-    use up the usual 1,024, and then other clients get no answer."""
+    """Let this process open as many files as the system allows. With the usual limit of 1,024
+    files, a few hundred silent connections are enough to leave other clients without an answer."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # macOS may report "no limit" as the maximum, but then refuses this value.
     with contextlib.suppress(ValueError, OSError):
@@ -93,7 +93,7 @@ def _dated(app: ASGIApp) -> ASGIApp:
                 message = {**message, "headers": [date, *message.get("headers", [])]}
             await send(message)
 
-        # A client that has disconnected needs no answer, so this is no fault.
+        # ClientDisconnect is ignored, because a client that has disconnected needs no answer.
         with contextlib.suppress(ClientDisconnect):
             await app(scope, receive, send_dated)
 
@@ -118,8 +118,7 @@ def _server(service: Service) -> _Server:
 
 
 async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:
-    """Serve until `stop` is set. After that, close listeners and connections within
-    SHUTDOWN_SECONDS."""
+    """Serve until `stop` is set. Then close listeners and connections within SHUTDOWN_SECONDS."""
     servers = [_server(service) for service in services]
 
     async def end_when_told() -> None:

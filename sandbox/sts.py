@@ -208,14 +208,15 @@ class _Nonces:
             if len(self._used) >= MAX_NONCES:
                 raise _Refusal("Throttling.User")
             self._used.add(name)
-            # Add a minute, because the timestamp of this call may have been checked just in time.
+            # Keep the nonce a minute longer, because the timestamp may have been checked just
+            # before it became too old.
             heapq.heappush(self._by_end, (timestamp + VALID_SECONDS + 60, name))
 
 
 def create_app(identities: Identities, *, clock: Clock = time.time) -> Starlette:
     """Serve AssumeRole for these identities at "/". `clock` returns unix seconds.
 
-    Only this application remembers used nonces. Other processes and runs do not know them.
+    Only this application remembers used nonces. Other processes and runs do not know these nonces.
     """
     nonces = _Nonces()
 
@@ -320,7 +321,8 @@ def _wants_xml(call: _Call) -> bool:
 
 
 def _check_operation(call: _Call) -> None:
-    # SDKs send action and version as parameters and as headers. With ACS3 they are only in headers.
+    # SDKs send action and version as parameters and as headers. With ACS3 they send these values
+    # only as headers.
     action = call.parameters.get("Action") or call.headers.get("x-acs-action")
     version = call.parameters.get("Version") or call.headers.get("x-acs-version")
     if not action or not version:
@@ -381,7 +383,8 @@ def _acs3_claim(call: _Call) -> _Claim:
     signed = set(authorization.signed_headers)
     must_be_signed = {name for name in call.headers if name.startswith("x-acs-")} | {"host"}
     if call.body:
-        # If content-type were not signed, a changed one could hide a form and the Policy in it.
+        # If content-type were not signed, somebody could change it and so hide a form and the
+        # Policy in it.
         must_be_signed.add("content-type")
     ours = call.headers.get("x-acs-accesskey-id", authorization.access_key_id)
     if (

@@ -53,7 +53,7 @@ CallHandler = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def env() -> Env:
-    """The minimal variables of a deployment. No server listens at the STS endpoint in it."""
+    """The minimal variables of a deployment. No server listens at its STS endpoint."""
     return {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "function-access-key-secret",

@@ -26,8 +26,8 @@ ACCOUNTS = {
     "of today": {"PUBLIC_ENDPOINT": "closed"},
     "of before": {"SIGNATURE_V1": "1"},
 }
-# Browsers and curl resolve names below localhost by themselves. Python uses the C library, which
-# does not, so it needs this code.
+# Browsers and curl resolve names below localhost by themselves. Some C libraries do not resolve
+# these names, so Python needs this code.
 FINDS_NAMES = """
 import socket
 find = socket.getaddrinfo

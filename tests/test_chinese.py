@@ -36,7 +36,7 @@ def test_a_page_follows_the_english_text_of_today(english: Path, chinese: Path) 
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_each_page_leads_to_the_other_language(english: Path, chinese: Path) -> None:
-    """Each page needs this link. Without it, readers do not find the page in the other language."""
+    """Without a link to the page in the other language, readers do not find that page."""
     for page, other in ((english, chinese), (chinese, english)):
         top = page.read_text(encoding="utf-8").partition("\n## ")[0]
         links = in_step.sections(top)[-1].links

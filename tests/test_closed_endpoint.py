@@ -93,7 +93,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             POLICY_FILE="bucket_read_write_policy",
         ) as cloud,
     ):
-        # These variables are set here, because the function's address was not known before.
+        # These variables are set here, because the function's URL was not known before the function
+        # started.
         cloud.env.update(
             CALLBACK_URL=f"{cloud.url}/callback",
             CALLBACK_SECRET="s" * 32,

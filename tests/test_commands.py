@@ -52,7 +52,8 @@ DEPLOYED = {
 @dataclass(frozen=True)
 class Beside:
     """The block runs beside a sandbox with these variables, after other blocks in the same folder.
-    Its output and the last line of stderr must match."""
+    Its output must match `prints`. If `fails` is set, the block must fail, and the last line of
+    stderr must begin with `fails`."""
 
     variables: Mapping[str, str]
     prints: str
@@ -70,8 +71,8 @@ class Starts:
 
 @dataclass(frozen=True)
 class InCheckout:
-    """The block runs in a copy of the checkout. Its output must contain `prints`. The first text of
-    `but` is in a line that is left out. The second text is the reason."""
+    """The block runs in a copy of the checkout. Its output must contain `prints`. If `but` is set,
+    the line that contains the first text of `but` is left out. The second text is the reason."""
 
     prints: str
     but: tuple[str, str] = ("", "")
@@ -89,8 +90,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class ByTest:
-    """The test `test` runs the block. The test has the text by which the entry finds the block, or
-    its file has the text `has`."""
+    """The test `test` runs the block. To prove this, the test contains the text by which the entry
+    finds the block, or the file of the test contains the text `has`."""
 
     test: str
     has: str = ""

@@ -122,7 +122,7 @@ def test_the_version_is_one() -> None:
 UNVERIFIED = {
     "docs/security.md": "It is not verified on the real OSS (assumption 1) whether",
     "docs/policies.md": "where the answer is not verified on the real OSS (assumption 1)",
-    "docs/signed-urls.md": "it is not verified on the real OSS (assumption 1) that it refuses",
+    "docs/signed-urls.md": "this refusal is not verified on the real OSS (assumption 1)",
     "docs/bucket.md": "which is not verified on the real OSS (assumption 1)",
     "docs/sandbox.md": "which is not verified on the real OSS (assumption 1)",
 }
@@ -162,8 +162,8 @@ def test_how_to_report_a_hole_is_found() -> None:
 
 
 def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
-    """git merges both files by union. If a line was changed, this keeps the old line and the new
-    one."""
+    """git merges both files by union. If a line was changed, a merge by union keeps both the old
+    line and the new line."""
     news = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     said = re.findall(r"^- (.{60})", news, flags=re.MULTILINE)
     how = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8").partition("| deployed by |")[2]

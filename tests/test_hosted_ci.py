@@ -2,9 +2,9 @@
 
 No test here needs GitHub. The tests compare commands, versions and rights of these files with
 .ci/run, the Makefile and CONTRIBUTING.md. They do not check the files against GitHub's schemas.
-After a change, check that by hand with `pipx run check-jsonschema --builtin-schema
-vendor.github-workflows .github/workflows/test.yml` (vendor.github-issue-forms and vendor.dependabot
-for the other files).
+After a change, compare the files with these schemas by hand, with `pipx run check-jsonschema
+--builtin-schema vendor.github-workflows .github/workflows/test.yml` (vendor.github-issue-forms and
+vendor.dependabot for the other files).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SHOW = {"format": "ruff format --check .", "lint": "ruff check .", "types": "myp
 
 
 def loaded(path: Path) -> Any:
-    """The content of a YAML file. In it, the key `on` is True, because PyYAML reads this word as a
-    boolean."""
+    """The content of a YAML file. In this content, the key `on` is True, because PyYAML reads the
+    word `on` as a boolean."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 

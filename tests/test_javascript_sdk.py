@@ -175,7 +175,7 @@ def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:
 
 @pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow)])
 def test_ali_oss_is_told_the_line_that_makes_it_v4(oss: Oss, where: str) -> None:
-    """The version `default` omits the option for V4, as an app does whose author does not know
+    """The version `default` omits the option for V4, as an app does if its author does not know
     V4."""
     refused = use_token(oss, where, "default").outcomes["put"]["error"]
     assert (refused["status"], refused["code"]) == (403, "SignatureV1Refused")

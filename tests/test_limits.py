@@ -1,7 +1,7 @@
 """UPLOAD_MAX_BYTES, UPLOAD_CONTENT_TYPES, OVERWRITE and ENABLED_ROUTES limit every upload.
 
-The attacker has a login. He gets the function's answers (URLs, forms and seals), and may change
-them. After each test the bucket holds only images of at most 10 bytes.
+The attacker has a login, gets the function's answers (URLs, forms and seals), and may change these
+answers. After each test the bucket holds only images of at most 10 bytes.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def begin(cloud: RunningCloud, size: int = MOST) -> dict[str, str]:
 
 
 def part_for(cloud: RunningCloud, size: int = MOST) -> Answer:
-    """Begin an upload in parts. Return the signed request for its only part."""
+    """Begin an upload in parts. Return the signed request for part 1."""
     part: Answer = ask(cloud, "/multipart", **begin(cloud, size), parts="1")["Parts"][0]
     return part
 

@@ -96,8 +96,7 @@ def mutmut(tree: Path, script: str) -> None:
 
 
 def with_results(tree: Path, *codes: int | None) -> Path:
-    """Return the folder of the room after a run. In this run, the first mutants had these exit
-    codes."""
+    """Return the folder of the room after a run in which the first mutants had these exit codes."""
     folder = tree / "build" / "mutants" / ROOM
     mutants.prepare(ROOM, folder)
     module = folder / "mutants" / "token_service" / "login" / "jwt.py"

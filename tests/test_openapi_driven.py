@@ -47,8 +47,8 @@ few = profile(
 
 
 def driven() -> schemathesis.BaseSchema:
-    """The OpenAPI document from which requests are made. Its list of policies is replaced by
-    CHOICES, so that the function grants some of them."""
+    """The OpenAPI document from which requests are made. The list of policies in it is replaced by
+    CHOICES, so that the function grants some of the requests."""
     document = copy.deepcopy(DOCUMENT)
     document["components"]["schemas"]["wish.policy"]["enum"] = CHOICES
     return schemathesis.openapi.from_dict(document)
@@ -59,8 +59,8 @@ SCHEMA = driven()
 
 @dataclass(frozen=True)
 class Gateways:
-    """Two URLs of the function. The first one answers with the default HTTP statuses, and the
-    second one with the true statuses. `upload` is the seal of an upload in parts."""
+    """Two URLs of the function. The first URL answers with the default HTTP statuses, and the
+    second URL with the true statuses. `upload` is the seal of an upload in parts."""
 
     urls: tuple[str, str]
     session: requests.Session

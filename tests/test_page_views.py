@@ -203,8 +203,8 @@ def test_a_refusal_is_a_sentence_and_the_panel_says_which_policy_refused_it(
 def test_the_panel_is_not_there_where_the_sandbox_tells_nothing(
     sandbox: Sandbox, folder: Path
 ) -> None:
-    """The page has no panel if no URL is set for it, or if its URL answers 404, as it does to a
-    phone."""
+    """The page has no panel if the configuration has no URL for the panel. It also has none if this
+    URL answers 404, which is the answer that a phone gets."""
     assert drive(sandbox, folder, user="carol")["session"] is None
     asked = {"config": {**config(sandbox), "refusals": "/refusals"}}
     assert drive(sandbox, folder, user="carol", **asked)["why"] is None

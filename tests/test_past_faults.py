@@ -1,4 +1,5 @@
-"""Vulnerabilities of earlier versions. Each of them has the attack that found it.
+"""Vulnerabilities of earlier versions. The tests repeat the attacks that found these
+vulnerabilities.
 
 If a fault can be shown with one module, its test is among the tests of that module. PAST_FAULTS
 lists all faults and their tests, and why some faults are not fixed yet.

@@ -35,8 +35,8 @@ def tally(*samples: Sample) -> Tally:
 def looks(
     megabytes: float = 0.0, descriptors: float = 0.0, threads: float = 0.0, *, jump: float = 0.0
 ) -> list[Sample]:
-    """Ten samples, a minute apart. The numbers are added from each sample to the next. `jump` is
-    added to the memory of the third sample only."""
+    """Ten samples, a minute apart. From each sample to the next, the memory, descriptors and
+    threads rise by the given numbers. `jump` is added to the memory of the third sample only."""
     return [
         Sample(
             float(number),
@@ -67,8 +67,8 @@ def test_a_short_soak_tries_every_kind_and_nothing_is_lost(tmp_path: Path) -> No
     assert re.search("requests [1-9][0-9]*, errors 0$", done.stdout)
 
 
-# The SDKs leave connections open. Python closes them later, when it collects garbage, and warns
-# about it.
+# The SDKs leave connections open. Python closes these connections later, when it collects garbage,
+# and then prints a warning.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 def test_a_route_that_is_closed_is_an_error_of_the_soak() -> None:

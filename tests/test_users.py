@@ -557,7 +557,7 @@ def test_sessions_of_different_callers_have_different_names(town: Town) -> None:
     assert len(names) == len(NEIGHBOURS) + 1
 
 
-# Callers who may only read. A second deployment for the same bucket signs their URLs
+# Callers who may only read. A second deployment for the same bucket signs URLs for these callers
 
 
 @pytest.fixture(scope="module")
@@ -568,7 +568,7 @@ def readers(town: Town) -> Iterator[App]:
 
 
 def signed(app: App, **query: str) -> dict[str, str]:
-    """Return the answer of the function of callers who may only read."""
+    """Return the answer of `app`, whose callers may only read."""
     request = Request("GET", "/signed-url", query)
     answer: dict[str, str] = json.loads(app.respond(lambda: request).body)
     return answer

@@ -72,8 +72,8 @@ def test_a_login_that_ended_is_asked_for_again_once(came_to: dict[str, Any]) -> 
 
 
 def test_a_fault_that_may_pass_is_tried_again_and_waited_for(came_to: dict[str, Any]) -> None:
-    """The faults are the platform's own 429, a lost connection and a 502. The client waits half of
-    1, 2 and 4 s, or as long as Retry-After says."""
+    """The faults are the platform's own 429, a lost connection and a 502. The random part of the
+    waits is 0.5, 1 and 2 s here. The Retry-After of the 502 adds 3 s to the last wait."""
     found = came_to["faults that pass"]
     assert found == {"prefix": "uploads/alice/", "waits": [500, 1000, 5000]}
 
@@ -157,8 +157,8 @@ def test_what_was_remembered_and_is_refused_is_forgotten(came_to: dict[str, Any]
 
 
 def test_two_files_of_one_name_go_on_each_by_its_own_upload(came_to: dict[str, Any]) -> None:
-    """Otherwise the `Upload` of the second file would replace that of the first file, and would
-    sign parts of another size."""
+    """If the client kept one entry for both files, the `Upload` of the second file would replace
+    the `Upload` of the first file, and would sign parts of another size."""
     found = came_to["two files of one name"]
     assert found["keys"] == ["uploads/alice/same.bin", "2"]
     assert (found["large"], found["small"]) == (True, "InvalidParameter.Parts")

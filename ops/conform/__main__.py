@@ -90,7 +90,7 @@ def run(
         try:
             left = clean_up(site)
         finally:
-            # These lines come first, and go to stderr, because stdout may be closed.
+            # These lines come before the summary, and go to stderr, because stdout may be closed.
             for one in left:
                 print(f"make conform: {account.bucket} may still have: {one}", file=sys.stderr)
         path.write_text(transcript.text(site, found, where), encoding="utf-8")
@@ -145,7 +145,8 @@ def _summary(counts: Counter[Verdict], site: Site, where: str, path: Path) -> st
 
 
 def _shown(assumption: Assumption, finding: Finding, site: Site, where: str) -> str:
-    """Return one line for an assumption. If it is not confirmed, a second line says why."""
+    """Return one line for an assumption. If the assumption is not confirmed, a second line
+    says why."""
     verdict = finding.verdict.value
     if where != _CLOUD:
         verdict = _OF_SANDBOX.get(finding.verdict, verdict)

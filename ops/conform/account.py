@@ -66,8 +66,8 @@ def read_account(env: Mapping[str, str]) -> Account:
     options = read_options(of_function) if of_function["URL"].strip() else None
     if options and options.address.scheme == "http" and not options.address.is_loopback:
         raise UsageError(
-            "URL must begin with https://, or with http:// and a loopback host, because others in "
-            "the network could read the login and the token"
+            "URL must begin with https://. Only a loopback host may have http://, because others "
+            "in the network could read the login and the token"
         )
     oss = settings.oss_endpoint
     is_local = re.fullmatch(LOCAL, oss.host)

@@ -54,7 +54,9 @@ def completion_overwrite(site: Site) -> Finding:
     without = _completed(site, key, second, headers, sent=_XML)
     fault = f"the completion without the signed header got the answer {without}"
     sound = without.status == 403
-    return judged([] if sound else [fault], "409 FileAlreadyExists, and 403 without the header")
+    return judged(
+        [] if sound else [fault], "OSS refuses the second completion, with and without the header"
+    )
 
 
 def completion_callback(site: Site) -> Finding:
@@ -101,7 +103,7 @@ def empty_completion(site: Site) -> Finding:
     answer = _completed(site, key, upload, _XML)
     if not answer.is_good:
         return Finding(Verdict.REFUTED, f"the completion got the answer {answer}")
-    found = works(site.oss(key, "HEAD", upload.name), "HEAD of it").headers.get("etag", "")
+    found = works(site.oss(key, "HEAD", upload.name), "HEAD of the object").headers.get("etag", "")
     return judged([] if found.strip('"').endswith("-0") else [f"ETag {found}"], f"ETag {found}")
 
 
@@ -133,7 +135,7 @@ def start_headers(site: Site) -> Finding:
     }
     upload = _with_part(site, key, "start/headers", wanted)
     works(_completed(site, key, upload, _XML), "the completion of the upload")
-    found = works(site.oss(key, "HEAD", upload.name), "HEAD of it").headers
+    found = works(site.oss(key, "HEAD", upload.name), "HEAD of the object").headers
     faults = [f"{n}: {found.get(n)}" for n, value in wanted.items() if found.get(n) != value]
     return judged(faults, "the object has the headers from the start of the upload")
 
@@ -142,7 +144,7 @@ def signed_disposition(site: Site) -> Finding:
     """Send PUTs by URLs that sign content-disposition as an additional header.
 
     One PUT has the signed header, one has another value, and one does not have the header. OSS
-    stores the first PUT. If OSS refuses the other two, the URL decides the disposition.
+    stores the first PUT. If OSS refuses the other two PUTs, the URL decides the disposition.
     """
     key = site.session(allow(site, "PutObject", "disposition/*"))
 
@@ -156,7 +158,7 @@ def signed_disposition(site: Site) -> Finding:
         "a PUT with another value": put("other", {"content-disposition": "inline"}),
         "a PUT without the header": put("none", {}),
     }
-    return refused(answers, "refused with another value, and without the header")
+    return refused(answers, "OSS refuses another value, and a PUT without the header")
 
 
 def form_exact(site: Site) -> Finding:
@@ -183,7 +185,7 @@ def form_exact(site: Site) -> Finding:
         rest = {n: v for n, v in whole.items() if n != field}
         answers[f"a form without {field}"] = send(f"no-{field}", rest)
         answers[f"another {field}"] = send(f"other-{field}", {**rest, field: other})
-    return refused(answers, "both conditions are checked, and 409 FileAlreadyExists")
+    return refused(answers, "OSS checks both conditions, and does not replace the object")
 
 
 def response_headers(site: Site) -> Finding:
@@ -223,7 +225,7 @@ def two_framings(site: Site) -> Finding:
     answer = put("framing/both", {"transfer-encoding": "chunked"})
     if answer.status >= 400:
         return Finding(Verdict.CONFIRMED, f"refused: {answer}")
-    found = works(site.oss(key, "HEAD", "framing/both"), "HEAD of it").headers
+    found = works(site.oss(key, "HEAD", "framing/both"), "HEAD of the object").headers
     size = found.get("content-length", "")
     fault = f"{size} bytes were stored, but {len(body)} were signed"
     return judged([] if size == str(len(body)) else [fault], "stored with the signed size")

@@ -136,7 +136,10 @@ def foreign_token(site: Site) -> Finding:
     The sandbox answers 403 InvalidSecurityToken, and the project's docs say the same of OSS.
     """
     one = site.session(allow(site, "PutObject", "token/*"))
-    works(site.oss(one, "PUT", "token/own", body=TEXT), "an upload with its own token")
+    works(
+        site.oss(one, "PUT", "token/own", body=TEXT),
+        "an upload with the key and token of one session",
+    )
     other = site.session(allow(site, "PutObject", "token/*"))
     mixed = AccessKey(one.access_key_id, one.access_key_secret, other.security_token)
     answer = site.oss(mixed, "PUT", "token/mixed", body=TEXT)
@@ -147,13 +150,13 @@ def foreign_token(site: Site) -> Finding:
 def form_conditions(site: Site) -> Finding:
     """Send a V4 form with a policy that has no condition on version, credential and date.
 
-    If OSS refuses the form, it requires these conditions. If OSS stores the file, it does not
-    require them.
+    If OSS refuses the form, it requires these conditions. If OSS stores the file, these conditions
+    are not required.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     works(site.form(key, "form/bound"), "a form with the conditions")
     answer = site.form(key, "form/unbound", version="V4 unbound")
-    return refused({"a form without them": answer}, f"refused: {answer}")
+    return refused({"a form without the conditions": answer}, f"refused: {answer}")
 
 
 def form_field_twice(site: Site) -> Finding:
@@ -189,17 +192,17 @@ def form_content_type(site: Site) -> Finding:
         fields = [("content-type", field)]
         return site.form(key, f"form/{name}", conditions, fields, file_type=file_type)
 
-    works(send("both", "text/plain", "text/plain"), "a form whose field and file are text/plain")
+    works(send("both", "text/plain", "text/plain"), "a form with text/plain in field and file")
     by_field = send("by-field", "text/plain", "image/png")
     by_file = send("by-file", "image/png", "text/plain")
     faults = [] if by_field.is_good else [f"text/plain only in the field got the answer {by_field}"]
     if by_file.is_good:
         faults.append("OSS stored a form with text/plain only in its file")
-    return judged(faults, "the field counts, and the type of the file does not")
+    return judged(faults, "the condition checks the field, and ignores the type of the file")
 
 
 def multipart_callback(site: Site) -> Finding:
-    """Send InitiateMultipartUpload with x-oss-callback. OSS accepts it, and calls nobody."""
+    """Send InitiateMultipartUpload with x-oss-callback. OSS accepts this, and calls nobody."""
     key = site.session(allow(site, "PutObject AbortMultipartUpload", "multipart/*"))
     works(started(site, key, "multipart/plain", {}), "a start without the header")
     header = {"x-oss-callback": callback_of("https://example.com/callback", "a=b")}
@@ -273,7 +276,10 @@ def image_actions(site: Site) -> Finding:
 
 
 def image_percent(site: Site) -> Finding:
-    """GET a picture of 20 pixels with resize,w_5,p_50. If the answer is 5 wide, p has no effect."""
+    """GET a picture of 20 pixels with resize,w_5,p_50.
+
+    If the picture in the answer is 5 pixels wide, p has no effect.
+    """
     key = _with_picture(site)
     process = {"x-oss-process": "image/resize,w_5,p_50/format,png"}
     answer = works(site.oss(key, "GET", "image/a.png", query=process), "resizing")
@@ -295,7 +301,9 @@ def v1_refused(site: Site) -> Finding:
         raise NotTried("the answer to GetBucketInfo has no CreationDate")
     made = datetime.fromisoformat(date[1].decode()).replace(tzinfo=timezone.utc)
     if made < V1_ENDS:
-        raise NotTried(f"needs a bucket that was made in 2025-09 or later, not in {made:%Y-%m}")
+        raise NotTried(
+            f"the bucket was made in {made:%Y-%m}; needs a bucket that was made in 2025-09 or later"
+        )
     key = site.session(allow(site, "PutObject", "v1/*"))
     works(site.oss(key, "PUT", "v1/by-v4", body=TEXT), "an upload by V4")
     answers = {
@@ -359,7 +367,7 @@ def control_characters(site: Site) -> Finding:
     if found is None:
         raise NotTried("the listing does not show the key")
     is_plain = found[1] == b"a\x01b"
-    return judged([] if is_plain else [f"written as {found[1].decode()}"], "as it is")
+    return judged([] if is_plain else [f"written as {found[1].decode()}"], "listed unchanged")
 
 
 def link_headers(site: Site) -> Finding:
@@ -404,14 +412,14 @@ def range_answer(site: Site) -> Finding:
         faults.append("the range is compressed")
     if part.headers.get("content-md5") != whole:
         faults.append("the range does not have the Content-MD5 of the whole text")
-    return judged(faults, "not compressed, with the Content-MD5 of the whole text")
+    return judged(faults, "the range is not compressed, and has the MD5 of the whole text")
 
 
 def compressed_type(site: Site) -> Finding:
     """GET an object with response-content-type=text/plain, and an object that has an encoding.
 
     Both objects have 2 KiB, and both requests accept gzip. The assumption holds if OSS compresses
-    the first object, because the answer's type counts, and if the second object keeps its encoding.
+    the first object because of the answer's type, and sends the second one with its own encoding.
     """
     key, _ = _with_text(site, {"content-type": "application/octet-stream"})
     gzip, query = {"accept-encoding": "gzip"}, {"response-content-type": "text/plain"}
@@ -422,10 +430,10 @@ def compressed_type(site: Site) -> Finding:
     own = works(site.oss(key, "GET", "gzip/a", sent=gzip), "the download with an encoding")
     faults = []
     if asked.headers.get("content-encoding") != "gzip":
-        faults.append("the stored type counts, not the type of the answer")
+        faults.append("OSS decides by the stored type, not by the type of the answer")
     if own.headers.get("content-encoding") != "conform":
         faults.append("an object that was stored with an encoding is compressed")
-    return judged(faults, "the type of the answer counts, and a stored encoding stays")
+    return judged(faults, "OSS decides by the type of the answer, and keeps a stored encoding")
 
 
 def appendable_copy(site: Site) -> Finding:

@@ -18,9 +18,12 @@ def resource_case(site: Site) -> Finding:
     the object, RAM ignores the case.
     """
     key = site.session(allow(site, "PutObject", "Case/*"))
-    works(site.oss(key, "PUT", "Case/a", body=TEXT), "an upload in the same case as the policy")
+    works(
+        site.oss(key, "PUT", "Case/a", body=TEXT),
+        "an upload of a key that is spelt as in the policy",
+    )
     answer = site.oss(key, "PUT", "case/a", body=TEXT)
-    return _denied(answer, "an upload in another case")
+    return _denied(answer, "an upload to case/ under a policy for Case/")
 
 
 def policy_variable(site: Site) -> Finding:
@@ -40,10 +43,10 @@ def policy_variable(site: Site) -> Finding:
 
 
 def absent_condition_key(site: Site) -> Finding:
-    """PUT with the policy condition that oss:Prefix is not like "x". A PUT has no oss:Prefix.
+    """PUT under a policy with the condition that oss:Prefix is not like "x".
 
-    If OSS answers AccessDenied, a condition on a missing key is false. If OSS stores the object,
-    StringNotLike on a missing key is true.
+    A PUT has no oss:Prefix. If OSS answers AccessDenied, a condition on a missing key is false. If
+    OSS stores the object, StringNotLike on a missing key is true.
     """
     condition = {"Condition": {"StringNotLike": {"oss:Prefix": "x"}}}
     plain = site.session(allow(site, "PutObject", "condition/*"))
@@ -112,7 +115,7 @@ def platform_cors(site: Site) -> Finding:
 def empty_variables(site: Site) -> Finding:
     """GET /health of a function that s.yaml or template.yml deployed. Both set empty variables.
 
-    If the answer is 200, an empty variable counts as not set. If it is 500, the answer names a
+    If the answer is 200, an empty variable counts as not set. If the answer is 500, it names a
     variable that arrived with another value, like "null".
     """
     return _healthy(site.function("GET", "/health"))
@@ -143,7 +146,7 @@ def byte_code(site: Site) -> Finding:
     said = token_of(answer).get("ByteCode")
     if said is None:
         raise NotTried(f"/health does not have ByteCode: {answer}")
-    return judged([] if said else ["/health: ByteCode is false"], "byte code is where Python looks")
+    return judged([] if said else ["/health: ByteCode is false"], "Python finds the byte code")
 
 
 def session_hours(site: Site) -> Finding:

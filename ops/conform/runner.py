@@ -20,7 +20,7 @@ from ops.conform.site import Site
 from ops.conform.verdicts import Finding, NotTried, Verdict
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_USED_UP = "this run has used up its calls or its seconds"
+_USED_UP = "this run has reached its limit of calls or of seconds"
 
 
 def probe_each(
@@ -47,7 +47,8 @@ def _tried(site: Site, assumption: Assumption) -> Finding:
 
 
 def clean_up(site: Site) -> list[str]:
-    """Delete everything that was written. Return what may be left, with the reasons.
+    """Delete everything that was written. Return the objects and uploads that may be left, with the
+    reasons.
 
     No signal stops the clean-up. exchanges.py reserves some calls and some time for it.
     """

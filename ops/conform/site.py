@@ -238,7 +238,7 @@ class Site:
         return self._asked(asked, address, Call("POST", path, {}, headers, body), whole)
 
     def _asked(self, asked: str, endpoint: Endpoint, call: Call, writes: str = "") -> Answer:
-        """Send the request. `writes` is the full key that it creates.
+        """Send the request. `writes` is the full key that the request creates.
 
         For a multipart upload, _UPLOAD stands before the key.
         """

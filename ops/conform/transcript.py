@@ -1,8 +1,8 @@
 """The transcript: requests and answers, without secrets and names of the account.
 
-Keys, tokens, logins and signatures are never noted (exchanges.py). If an answer quotes them, they
-are masked here. The bucket, the account's id, the role, the folders and the function's host are
-masked too.
+Keys, tokens, logins and signatures are never noted (exchanges.py). If an answer quotes one of
+these secrets, the secret is masked here. The bucket, the account's id, the role, the folders and
+the function's host are masked too.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def masks(site: Site) -> Callable[[str], str]:
 
 
 def text(site: Site, found: Sequence[tuple[Assumption, Finding]], where: str) -> str:
-    """Return the whole transcript; `where` is a sandbox or the cloud."""
+    """Return the whole transcript. `where` says whether the run was in a sandbox or the cloud."""
     masked = masks(site)
     notes = site.exchanges.notes
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

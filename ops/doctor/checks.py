@@ -12,8 +12,8 @@ from ops.doctor.patient import Patient, read
 from ops.report import Check, Finding, skipped
 
 ASKING_SECONDS = 5.0
-"""The time limit for the checks that send requests. They run at the same time, and `s deploy` waits
-for them."""
+"""The time limit for the checks that send requests. These checks run at the same time, and `s
+deploy` waits for them."""
 
 _Judge = Callable[[Patient], Finding]
 

@@ -1,8 +1,8 @@
 """Checks the files that s.domain.yaml needs for your own domain, before a deploy reads them.
 
 The component fc3 creates the function and its trigger before it reads the certificate, and sets the
-cap of instances last (seen in fc3 0.1.22). If a file is missing, the deploy stops halfway, and
-leaves a function that anyone may call and that has no cap.
+limit on instances last (seen in fc3 0.1.22). If a file is missing, the deploy stops halfway, and
+leaves a function that anyone may call and that has no limit on instances.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ _CERTIFICATE_LINE, _KEY_LINE = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY----
 _LONGEST_SHOWN = 60
 """The longest path that is shown. A longer value may be the text of a key, given by mistake."""
 _CONSEQUENCE = (
-    "A deploy with s.domain.yaml would fail halfway, and leave a public function that has no cap. "
+    "A deploy with s.domain.yaml would fail halfway, and leave a public function that has no limit "
+    "on instances. "
     "To deploy with s.yaml alone, unset DOMAIN_NAME"
 )
 

@@ -91,13 +91,13 @@ def secrets(patient: Patient) -> Finding:
     faults = []
     if weak:
         faults.append(
-            f"{', '.join(weak)}: can be guessed, because it is mostly repetitions, runs (abc, 123) "
-            "or common words. Make a new secret with `openssl rand -base64 32`"
+            f"{', '.join(weak)}: can be guessed, because the secret is mostly repetitions, runs "
+            "(abc, 123) or common words. Make a new secret with `openssl rand -base64 32`"
         )
     if shared:
         faults.append(
-            f"{', '.join(shared)} have the same secret, so anyone who knows one knows the other. "
-            "Give each variable its own secret"
+            f"{', '.join(shared)} have the same secret, so anyone who learns it can use it for all "
+            "of them. Give each variable its own secret"
         )
     if weak:
         return judged(faults)

@@ -26,8 +26,8 @@ run."""
 MAX_BYTES, MAX_FILE_BYTES = 32 * 1024 * 1024, 8 * 1024 * 1024
 """The limits for all files and for one file. Only both ends of a larger file are read."""
 SHORTEST_SECRET = 16
-"""In bytes. Shorter secrets are not searched, because a log may contain them by chance, and the
-function refuses them."""
+"""In bytes. The check does not search for shorter secrets, because a log may contain them by
+chance, and the function refuses them."""
 
 _SECRETS = (v.JWT_SECRET, v.CALLBACK_SECRET, v.UPLOAD_HOOK_SECRET, v.MULTIPART_SECRET)
 _KEY_LINE = b"PRIVATE KEY-----"

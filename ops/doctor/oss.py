@@ -35,8 +35,8 @@ def endpoints(patient: Patient) -> Finding:
         if fault:
             return warned(f"{host}: {fault}; does its CNAME record exist? {page}")
         return passed(
-            f"{where}; `make smoke UPLOAD=1` checks its certificate, and that it is bound to the "
-            "bucket"
+            f"{where}; `make smoke UPLOAD=1` checks the certificate of this domain, and whether "
+            "the domain is bound to the bucket"
         )
     if is_public_in_mainland(settings.oss_endpoint, settings.region):
         return warned(
@@ -56,7 +56,9 @@ def own_calls(patient: Patient) -> Finding:
         return skipped("not known: the region, the bucket or OSS_ENDPOINT is wrong")
     where = f"the function itself reaches OSS at {own}"
     if "-internal." in own.host:
-        where += "; without a VPC, this is not verified on the real cloud (assumption 33)"
+        where += (
+            "; whether this works without a VPC is not verified on the real cloud (assumption 33)"
+        )
     return passed(where)
 
 

@@ -1,7 +1,7 @@
 """The variables that a deploy would pass to the function, with their faults.
 
 The values come from the environment, then from .env, then from the defaults, which are the same in
-s.yaml. The function's own code for settings checks them.
+s.yaml. The function's own code (token_service/settings) checks the values.
 """
 
 from __future__ import annotations

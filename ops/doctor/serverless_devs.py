@@ -116,7 +116,7 @@ def env_file(patient: Patient) -> Finding:
     fault."""
     loaded = patient.loaded
     if loaded.path is None:
-        return passed("there is none")
+        return passed("there is no .env")
     read = DEPLOYED.union(misspelt.S_YAMLS_OWN)
     faults = [
         f"{name} has {written} characters, but the function would get {arrives}: {_CHANGES[why]}"
@@ -125,12 +125,14 @@ def env_file(patient: Patient) -> Finding:
     ]
     if faults:
         return failed("; ".join(faults))
-    return passed(f"{len(read.intersection(loaded.names))} variables; the environment wins over it")
+    return passed(
+        f"{len(read.intersection(loaded.names))} variables; the environment wins over .env"
+    )
 
 
 def shell_signs(patient: Patient) -> Finding:
-    """Whether `s local` would change a value. It passes values through a shell, where {"a":1} lost
-    its quotes and $NAME disappeared."""
+    """Whether `s local` would change a value. `s local` passes values through a shell, where
+    {"a":1} lost its quotes and $NAME disappeared."""
     names = [name for name, value in passed_on(patient) if re.search("[$`\"'\\\\]", value)]
     if names:
         return warned(f"{', '.join(sorted(names))}: `s local` changes $, quotes and backslashes")

@@ -52,10 +52,11 @@ def instances(patient: Patient) -> Finding:
             f"at most {number} instances, which other functions of the account then cannot use"
         )
     return warned(
-        f"{name}={number}: the vendor's pages allow {SURE_INSTANCES} instances, or 300, for all "
-        "functions of an account in a region together. This is not verified on the real cloud "
-        "(assumption 81). If the quota is less than MAX_INSTANCES, `s deploy` fails before it sets "
-        "the cap, so look up the quota in the console first"
+        f"{name}={number}: one page of the vendor allows {SURE_INSTANCES} instances for all "
+        "functions of an account in a region together, another page 300. Which number is right "
+        "is not verified on the real cloud (assumption 81). If the quota is less than "
+        "MAX_INSTANCES, `s deploy` fails and sets no limit on instances, so look up the quota in "
+        "the console first"
     )
 
 

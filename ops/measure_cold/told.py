@@ -94,7 +94,7 @@ def _refusals(plan: Plan, calls: Sequence[Seen]) -> Iterator[str]:
         elif code == "RouteDisabled":
             advice = "ENABLED_ROUTES closes the token route. Use ROUTE=/health, which is open"
         elif code == "HTTP 429":
-            advice = "The limit of instances (MAX_INSTANCES) may be reached: try fewer CALLS"
+            advice = "The limit of instances (MAX_INSTANCES) may be reached. Try a smaller CALLS"
         else:
             advice = f"Run `make smoke URL={plan.function.address}` to see more"
         yield f"Refused: {refusal.rstrip('.')}. {advice}."

@@ -4,8 +4,8 @@ it without a signature, and makes it private again.
 An upload may have the header x-oss-object-acl. The vendor's table of PutObject's permissions
 requires only oss:PutObject. Whether OSS requires more is not verified on the real OSS (assumption
 1). The bucket's BlockPublicAccess prevents public objects in any case. The object contains one
-fixed text. It is always made private again, even after Ctrl-C. Only SIGKILL can leave it public
-without a message.
+fixed text. The object is always made private again, even after Ctrl-C. Only SIGKILL can leave the
+object public without a message.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _taken_back(trial: Trial) -> Finding:
     token, own = trial.bucket, trial.own
     ways = [
         ("PutObjectACL", partial(token.put_object_acl, trial.key, "private")),
-        # A token without the right to change an ACL may still be allowed to set it in an upload.
+        # A token without the right to change an ACL may still be allowed to upload with an ACL.
         ("overwriting it", partial(trial.put, "private")),
     ]
     if own is not None:
@@ -146,12 +146,12 @@ def _taken_back(trial: Trial) -> Finding:
             continue
         seen = _look(trial)
         if seen in (DENIED, _GONE):
-            return passed("nothing is there" if trial.is_gone else f"by {name}")
+            return passed("the object does not exist" if trial.is_gone else f"by {name}")
         if seen is not None:
             return warned(
                 f"{trial.key} was changed by {name}, but whether it worked is unknown: {seen}"
             )
-        tried.append(f"{name}: it can still be read")
+        tried.append(f"{name}: the object can still be read")
     return failed(
         f"{trial.key} may be public. Set its ACL to private, or delete it ({'; '.join(tried)})"
     )

@@ -162,7 +162,7 @@ def _health(session: Session) -> Finding:
     own = document.get("OssHost")
     where = f"the function itself reaches OSS at {own}" if isinstance(own, str) else ""
     if document.get("ByteCode") is False:
-        where += "; it has no byte code, so each cold start compiles its modules"
+        where += "; the package has no byte code, so each cold start compiles its modules"
     return judged([] if document.get("StatusCode") == 200 else ["StatusCode must be 200"], where)
 
 
@@ -355,7 +355,8 @@ def _answer_time(session: Session) -> Finding:
     times = f"the first answer {first:.2f} s, the slowest later answer {slowest:.2f} s"
     if max(first, slowest) > ANSWER_SECONDS:
         return failed(
-            f"{times}: must be at most {ANSWER_SECONDS:g} s, because uploads on Android wait for it"
+            f"{times}: must be at most {ANSWER_SECONDS:g} s, because uploads on Android wait for "
+            "the answer"
         )
     return passed(times)
 
@@ -441,7 +442,8 @@ _ON_A_TOKEN = frozenset(
         _logins,
     )
 )
-"""Checks that need a token. Without a token they are left out, because one FAIL line is enough."""
+"""Checks that need a token. Without a token these checks are left out, because one FAIL line is
+enough."""
 
 _CHECKS: tuple[tuple[str, Callable[[Session], Finding]], ...] = (
     ("health", _health),

@@ -5,11 +5,12 @@ on FC 3.0 over HTTPS. Version 2.5.2 has these problems, seen in its source and i
 
 - If a GET, HEAD or OPTIONS is answered with 500, 502 or 504, aliyun-fc2 repeats the call six times,
   with half a minute between the calls, and then raises. To avoid this, only POST is used here.
-- It also repeats a refused connection six times. To avoid this, wire.reach() connects first.
-- It logs to the root logger: API calls at ERROR with their headers, also the security token, and
-  HTTP calls at DEBUG. To avoid this, logging is switched off during a call.
-- Its API calls raise JSONDecodeError for a 4xx that is not JSON. To avoid this, `do_http_request`
-  is used.
+- aliyun-fc2 also repeats a refused connection six times. To avoid this, wire.reach() connects
+  first.
+- aliyun-fc2 logs to the root logger: API calls at ERROR with all their headers (also the security
+  token), and HTTP calls at DEBUG. To avoid this, logging is switched off during a call.
+- The API calls of aliyun-fc2 raise JSONDecodeError for a 4xx that is not JSON. To avoid this,
+  `do_http_request` is used.
 """
 
 from __future__ import annotations

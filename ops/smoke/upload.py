@@ -43,7 +43,7 @@ _SAYS_NOTHING_OF_POLICIES = {
     UNREACHED: "no upload reached OSS",
     CLOSED: "OSS refuses data calls at this endpoint",
 }
-"""The reason to leave out the checks of neighbours, for each of these results of the upload."""
+"""Results of an upload after which the checks of neighbours are left out, each with the reason."""
 
 
 @dataclass(frozen=True)

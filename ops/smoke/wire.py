@@ -44,7 +44,7 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """The Host header. It has the port if this is not the scheme's default port."""
+        """The Host header. The port is left out if it is the scheme's default port."""
         return Endpoint(self.scheme, self.host, self.port).authority
 
     @property
@@ -119,7 +119,7 @@ def send(address: Address, call: Call) -> Reply:
 
         def hang_up() -> None:
             expired.set()
-            # The socket may already be closed, because its own timeout has the same length.
+            # The socket may already be closed, because its own timeout is GIVE_UP_SECONDS too.
             with contextlib.suppress(OSError):
                 # SSLSocket's own shutdown would break the TLS state of the thread that reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)

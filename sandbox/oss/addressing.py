@@ -2,8 +2,8 @@
 decides.
 
 Real OSS accepts only the bucket in the host's first label, or a domain that is bound to the bucket
-(CNAME). On a laptop these host names do not resolve, so the SDKs put the bucket first in the path
-(path style).
+(CNAME). On a laptop, host names with a bucket do not resolve, so the SDKs put the bucket first in
+the path (path style).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from sandbox.oss.call import Target
 from sandbox.oss.errors import OssError, invalid_bucket_name
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-"""3 to 63 lower-case letters, digits and inner hyphens (vendor documentation)."""
+"""A bucket's name has 3 to 63 characters: lower-case letters, digits, and hyphens that are neither
+first nor last (vendor documentation)."""
 MAX_KEY_BYTES = 1023  # of a key in UTF-8 (vendor documentation)
 
 
@@ -30,13 +31,15 @@ def readings(
 ) -> list[Target]:
     """Return the readings of the URL, the most likely first. There is at least one.
 
-    A host in `cnames` (name -> bucket) has only one reading: that bucket. Such a URL never means
-    the service or another bucket, even if its path begins with the name of another bucket.
+    A host in `cnames` (name -> bucket) has only one reading: that bucket. A URL with this host
+    never means the service or another bucket, even if its path begins with the name of another
+    bucket.
 
     `raw_path` is as sent, not decoded. SDKs write "/" in a key either raw or as %2F, so the path is
-    split at the first raw "/" and decoded once. Known buckets come before unknown ones. A reading
-    with an unknown bucket is needed to create a bucket, and to answer NoSuchBucket. Raises OssError
-    with InvalidBucketName if no reading names a bucket, or with InvalidObjectName.
+    split at the first raw "/" and decoded once. Readings with a known bucket come before readings
+    with an unknown bucket. A reading with an unknown bucket is needed to create a bucket, and to
+    answer NoSuchBucket. Raises OssError with InvalidBucketName if no reading names a bucket, or
+    with InvalidObjectName.
     """
     whole = raw_path.removeprefix(b"/")
     bound = cnames.get(host_name(host))

@@ -150,7 +150,8 @@ def _log(request: Request, status: int, error: OssError | None) -> None:
     code, why = "", ""
     if error is not None:
         code = error.code
-        # Hide the values in other messages, since a form's conditions may hold its security token.
+        # If `error.refusal` is None, keep only the part of the message before "[", since a form's
+        # conditions may hold its security token.
         why = str(error.refusal or error.message.partition("[")[0]) if status == 403 else ""
     log.info(RequestLine(request.method, path, status, code, why=why))
 
@@ -318,7 +319,7 @@ async def _drain(request: Request) -> None:
             if left < 0:
                 return
     except (ClientDisconnect, RuntimeError):
-        # RuntimeError: the operation has read the whole body.
+        # RuntimeError means that the operation has already read the whole body.
         return
 
 

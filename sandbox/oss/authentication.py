@@ -1,6 +1,6 @@
 """Authenticates a request or a form: finds the signature, the key and the token, and checks them.
 
-V1 is refused before any part of it is read, unless the site accepts it.
+If the site does not accept V1, a V1 signature is refused before any part of it is read.
 
 signatures.py computes signatures, and sandbox/identities.py knows the owner of each key. The error
 numbers (EC) and texts are the vendor's. An EC of "" means that no page about the error was found.
@@ -87,7 +87,7 @@ class SignedRequest:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way in which the signature may have been made."""
+    """A signature that OSS would accept if the request is for `target`."""
 
     target: Target
     signature: str
@@ -182,8 +182,8 @@ def _form_claim(fields: Mapping[str, str], site: Site) -> _Claim | None:
         raise v1_refused(site.region)
     if not (v1 or v4) and "policy" not in fields:
         return None
-    # A policy without a signature is an incomplete V1 form if V1 is accepted, else an incomplete V4
-    # form.
+    # A form with a policy but without a signature counts as an incomplete V1 form if V1 is
+    # accepted, and else as an incomplete V4 form.
     if v4 or not site.takes_v1:
         return _v4_form(fields, site)
     for name, ec in _V1_FIELDS.items():
@@ -259,7 +259,7 @@ def _v1_claim(
 
 
 def _v4_header(request: SignedRequest, header: str, site: Site) -> _Claim:
-    # oss2 separates the parts by ", ", and their order is not the documented one.
+    # oss2 separates the parts by ", ", and does not use the documented order of the parts.
     parts = [part.strip().partition("=") for part in header[len(V4_ALGORITHM) :].split(",")]
     values = {name: value for name, _, value in parts}
     if len(values) != len(parts) or not {"Credential", "Signature"} <= values.keys():

@@ -34,7 +34,8 @@ def list_buckets(call: Call, site: Site) -> Response:
     ]
     page = found[:limit]
     content: list[tuple[str, object]] = []
-    # These elements are left out if all buckets are listed (vendor documentation).
+    # The elements Prefix to NextMarker are left out if all buckets are listed (vendor
+    # documentation).
     if len(found) > limit or {"prefix", "marker", "max-keys"} & call.query.keys():
         is_truncated = len(found) > limit
         content += [

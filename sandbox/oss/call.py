@@ -19,10 +19,10 @@ class Site:
     """The OSS of one region. `default_bucket` is used if a URL names no bucket.
 
     Without a `callback_signer` OSS sends no callbacks. With `takes_v1` OSS accepts signature V1, as
-    for old buckets of old accounts. `cnames` maps each domain that is bound to a bucket (a host
-    name in lower case, without a port) to this bucket. With `is_public_closed`, data calls through
-    a host that is not in `cnames` are refused (public_endpoint.py). Callbacks are sent only to
-    `callback_urls`. If `callback_urls` is None, callbacks may be sent to all loopback addresses.
+    for old buckets of old accounts. `cnames` maps each domain (a host name in lower case, without a
+    port) to the bucket that it is bound to. With `is_public_closed`, data calls through a host that
+    is not in `cnames` are refused (public_endpoint.py). Callbacks are sent only to `callback_urls`.
+    If `callback_urls` is None, callbacks may be sent to all loopback addresses.
     """
 
     storage: Storage
@@ -46,7 +46,7 @@ class Target:
 
     @property
     def resource(self) -> str:
-        """What signatures cover: "/", "/bucket/" or "/bucket/key"."""
+        """The resource that signatures cover: "/", "/bucket/" or "/bucket/key"."""
         return f"/{self.bucket}/{self.key}" if self.bucket else "/"
 
 

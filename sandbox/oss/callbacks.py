@@ -4,8 +4,8 @@ Parameters, limits and codes are from the vendor's documentation. An EC of "" me
 about the error was found.
 
 Three things are not verified on the real OSS. An unknown system variable is refused (assumption
-16). In a body, a custom variable without a value is empty, and values that are not text are written
-as in JSON (assumption 17).
+16). In a body, a custom variable without a value becomes empty text, and values that are not text
+are written as in JSON (assumption 17).
 """
 
 from __future__ import annotations

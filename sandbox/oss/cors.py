@@ -85,8 +85,8 @@ def parse_rules(body: bytes) -> str:
 
 
 def rules_content(stored: str) -> list[tuple[str, object]]:
-    """Return the stored rules as the content of GetBucketCors's document. It is empty if there is
-    no rule.
+    """Return the stored rules as the content of GetBucketCors's document. The content is empty if
+    there is no rule.
 
     Names of headers come back in lower case, as from real OSS (test_set_bucket_cors of
     aliyun-oss-go-sdk and oss2).

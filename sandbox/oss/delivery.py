@@ -1,9 +1,9 @@
 """Sends an upload callback within OSS's time limit, and checks the answer as OSS does.
 
 The headers, the limits and the reasons are from the vendor's documentation. If a server cannot be
-reached in time, the reason is the sandbox's own text. Each of several URLs has its own five
-seconds, which is not verified on the real OSS (assumption 18). The sandbox calls only loopback
-addresses.
+reached in time, the reason is the sandbox's own text. If there are several URLs, each URL has its
+own time limit of five seconds. It is not verified on the real OSS that each URL has its own limit
+(assumption 18). The sandbox calls only loopback addresses.
 """
 
 from __future__ import annotations

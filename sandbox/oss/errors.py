@@ -52,7 +52,7 @@ def invalid_argument(message: str, name: str = "", value: str = "", ec: str = ""
 
 
 def v1_refused(region: str) -> OssError:
-    """Make the refusal of signature V1. Its message says how to change to V4.
+    """Make the refusal of signature V1. The message says how to change to V4.
 
     Status, code and text are the sandbox's own, because OSS's answer to a refused V1 is not
     documented (assumption 24).

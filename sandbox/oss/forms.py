@@ -57,8 +57,8 @@ class Form:
     def headers(self) -> dict[str, str]:
         """Return the fields that are headers of PutObject, in the form of headers.
 
-        The most specific content type comes first (vendor documentation). Raises InvalidArgument
-        for a value that a header cannot hold.
+        If a form has several content types, the most specific type is used (vendor documentation).
+        Raises InvalidArgument for a value that a header cannot hold.
         """
         headers = {
             name: _header(name, value)

@@ -54,10 +54,10 @@ Color = tuple[int, int, int]
 class Resize:
     """New sides in pixels, or only `percent`. A value that is not given is None.
 
-    `long` and `short` are the longer and the shorter side. They count only if `width` and `height`
-    are both missing. With `limit`, a source stays unchanged if a side would become larger, except
-    with `percent`. It is not verified on the real OSS in which modes `limit` works (assumption 21).
-    `color` fills the area that mode "pad" adds.
+    `long` and `short` are the longer and the shorter side. `long` and `short` count only if `width`
+    and `height` are both missing. With `limit`, a source stays unchanged if a side would become
+    larger. `limit` has no effect on `percent`. It is not verified on the real OSS in which modes
+    `limit` works (assumption 21). `color` fills the area that mode "pad" adds.
     """
 
     mode: str = "lfit"
@@ -115,7 +115,8 @@ class Watermark:
 
 @dataclass(frozen=True)
 class Quality:
-    """1 to 100. It is a percentage of the source's quality (`relative`), or an upper bound."""
+    """A value from 1 to 100. With `relative` it is a percentage of the source's quality, else an
+    upper bound."""
 
     value: int
     relative: bool
@@ -169,7 +170,7 @@ def _resize(made: Instructions, arguments: Sequence[str]) -> Instructions:
     values = _values("resize", arguments, ("m", "w", "h", "l", "s", "p", "limit", "color"))
     sides = values.keys() & {"w", "h", "l", "s"}
     if not sides and "p" not in values:
-        raise invalid_argument("The action resize has no size.", ec="0040-00000322")
+        raise invalid_argument("The action resize needs a size.", ec="0040-00000322")
     percent = _number(values, "p", 1, 1000, "0040-00000317") if "p" in values else None
     step = Resize(
         mode=_one_of(values, "m", MODES, "lfit", "0040-00000311"),
@@ -231,7 +232,7 @@ def _quality(made: Instructions, arguments: Sequence[str]) -> Instructions:
     if "q" in values:
         value = _number(values, "q", 1, 100, "0040-00000309")
         return replace(made, quality=Quality(value, relative=True))
-    raise invalid_argument("The action quality has no value.", ec="0040-00000307")
+    raise invalid_argument("The action quality needs a value.", ec="0040-00000307")
 
 
 def _format(made: Instructions, arguments: Sequence[str]) -> Instructions:
@@ -254,7 +255,7 @@ def _watermark(made: Instructions, arguments: Sequence[str]) -> Instructions:
         if name in values:
             raise not_implemented(f"image/watermark with {name}")
     if "text" not in values:
-        raise invalid_argument("The action watermark has no text.", ec="0040-00000278")
+        raise invalid_argument("The action watermark needs a text.", ec="0040-00000278")
     if "type" in values and _decoded(values, "type", "0040-00000250") not in FONTS:
         raise _invalid("type", values["type"], "0040-00000251")
     step = Watermark(
@@ -299,17 +300,17 @@ def _values(action: str, arguments: Sequence[str], known: Collection[str]) -> di
     for argument in arguments:
         name, _, value = argument.partition("_")
         if name not in known:
-            raise invalid_argument(f"The action {action} has no parameter: {name}.")
+            raise invalid_argument(f"The action {action} does not know the parameter {name}.")
         values[name] = value
     return values
 
 
 def _single(action: str, arguments: Sequence[str], ec: str) -> str:
-    """Return the argument of an action that has only one, without a name."""
+    """Return the argument of an action that has only one argument, which has no name."""
     if len(arguments) > 1:
         raise _invalid(action, ",".join(arguments), "0040-00000203")
     if not arguments or not arguments[0]:
-        raise invalid_argument(f"The action {action} has no value.", ec=ec)
+        raise invalid_argument(f"The action {action} needs a value.", ec=ec)
     return arguments[0]
 
 

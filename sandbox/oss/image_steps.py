@@ -93,7 +93,7 @@ def _resized(image: Image.Image, step: Resize, *, may_enlarge: bool) -> Image.Im
 
 
 def _wanted(step: Resize, width: int, height: int) -> tuple[str, float, float]:
-    """Return the mode, and the sides of the rectangle that it uses."""
+    """Return the mode, and the sides of the rectangle that the mode uses."""
     first, second = step.width, step.height
     if first is None and second is None:
         if step.long is None and step.short is None:
@@ -133,7 +133,7 @@ def _rotated(image: Image.Image, degrees: int) -> Image.Image:
         return image
     _check_turn(image)
     corners = (0, 0, 0, 0) if image.mode == "RGBA" else (255, 255, 255)
-    # Pillow rotates counter-clockwise. Its rotation by 90, 180 or 270 degrees loses nothing.
+    # Pillow rotates counter-clockwise. Pillow's rotation by 90, 180 or 270 degrees loses no pixels.
     return image.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=corners)
 
 
@@ -165,8 +165,8 @@ def _marked(image: Image.Image, step: Watermark) -> Image.Image:
 def _stamp(step: Watermark, size: tuple[int, int]) -> Image.Image | None:
     """Draw the watermark's text alone, but only the part that an image of this size can show.
 
-    A rotated text is cut at MAX_TURNED_SIDE pixels instead, except at 180 degrees. Returns None if
-    the text is blank.
+    A text that is rotated by an angle other than 180 degrees is cut at MAX_TURNED_SIDE pixels
+    instead. Returns None if the text is blank.
     """
     font = ImageFont.load_default(step.size)
     text = "".join(character if character.isprintable() else " " for character in step.text)

@@ -33,7 +33,7 @@ from sandbox.oss.image_steps import drawn, turned
 
 MAX_SOURCE_BYTES = 20 * 1024**2  # size of a stored image that is processed
 MAX_SOURCE_SIDE = {"tiff": 16384}
-"""The largest side in pixels, by format. It is 30,000 pixels for all other formats."""
+"""The largest side in pixels, by format. For formats that are not listed it is 30,000 pixels."""
 
 MAX_SOURCE_PIXELS = 250_000_000  # width times height of a stored image
 MAX_DECODED_PIXELS = 89_478_485
@@ -288,11 +288,12 @@ def _quality(image: Image.Image, wanted: Quality | None) -> int:
 
 
 def _source_quality(image: JpegImageFile) -> int:
-    """Estimate from the quantization of a JPEG the quality (1 to 100) that it was saved with."""
+    """Estimate the quality (1 to 100) that a JPEG was saved with, from its quantization table."""
     table = image.quantization.get(0, [])
     if not table:
         return 100
-    # This reverses the way in which libjpeg scales its table. The table is for quality 50.
+    # This calculation reverses the way in which libjpeg scales its table. The table is for quality
+    # 50.
     scale = 100 * sum(table) / sum(_standard_table())
     quality = 5000 / scale if scale > 100 else (200 - scale) / 2
     return min(max(round(quality), 1), 100)

@@ -87,7 +87,7 @@ _SUBRESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 def unknown_subresources(query: Mapping[str, str]) -> list[str]:
     """Return unknown parameters that look as if they choose an operation.
 
-    They have no value ("?regions"), or begin with x-oss-.
+    These parameters have no value ("?regions"), or begin with x-oss-.
     """
     return [
         name

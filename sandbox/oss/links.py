@@ -66,7 +66,8 @@ def get_symlink(call: Call, site: Site) -> Response:
 
 
 def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
-    """Return the call for the object to read (the target, if the key is a link), and the link.
+    """Return the call that reads the object, and the link. If the key is not a link, return the
+    same call and None.
 
     The header that names the target is removed from the link. It is not verified that the real OSS
     leaves this header out (assumption 42). Raises AccessDenied, SymlinkTargetNotExist, or

@@ -49,7 +49,7 @@ def list_objects(call: Call, site: Site) -> Response:
 
 
 def list_objects_v2(call: Call, site: Site) -> Response:
-    """ListObjectsV2: return one page. It begins at an opaque continuation token, or after
+    """ListObjectsV2: return one page. The page begins at an opaque continuation token, or after
     `start-after`."""
     write = key_writer(call.query, lists=True)
     limit = max_keys(call.query, "max-keys")
@@ -84,7 +84,7 @@ def max_keys(query: Mapping[str, str], name: str, default: int = DEFAULT_KEYS) -
 
 
 def group(key: str, prefix: str, delimiter: str) -> str:
-    """Return the common prefix that replaces `key` in the listing, "" if the key itself is
+    """Return the common prefix that replaces `key` in the listing, or "" if the key itself is
     listed."""
     place = key.find(delimiter, len(prefix)) if delimiter else -1
     return "" if place < 0 else key[: place + len(delimiter)]
@@ -113,7 +113,7 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
                 last = common
                 start, inclusive = _past(common)
                 # The remaining keys of `found` may begin with the same common prefix, so the next
-                # search skips it.
+                # search skips this prefix.
                 break
             objects.append(info)
             last = info.key

@@ -48,9 +48,9 @@ _CLIENT_ENCRYPTION = {
 def initiate(call: Call, site: Site) -> Response:
     """InitiateMultipartUpload: begin an upload.
 
-    A key that must not be overwritten is already refused here. The object that is completed later
-    gets the headers of this request. Neither rule is verified on the real OSS (assumptions 61 and
-    62).
+    If the key must not be overwritten, this request is already refused. The object that is
+    completed later gets the headers of this request. Neither rule is verified on the real OSS
+    (assumptions 61 and 62).
     """
     if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
         raise file_already_exists()

@@ -84,8 +84,8 @@ def put_object(call: Call, site: Site, body: Staged) -> Stored:
 def post_object(call: Call, site: Site, body: Staged, fields: Mapping[str, str]) -> Stored:
     """PostObject. `fields` decide which kind of answer is sent.
 
-    The status of a redirect, and that nothing is added to its URL, are not verified on the real OSS
-    (assumption 13).
+    Two things are not verified on the real OSS (assumption 13): the status of a redirect, and
+    whether OSS adds anything to the URL of a redirect.
     """
     made = _put(call, site, body)
     headers = {**checksums(made), "content-md5": body.content_md5}
@@ -144,7 +144,8 @@ def append_object(call: Call, site: Site, body: Staged) -> Response:
 
 
 def copy_object(call: Call, site: Site) -> Response:
-    """CopyObject: the source's headers are copied, unless x-oss-metadata-directive is REPLACE."""
+    """CopyObject: the new object gets the source's headers. With x-oss-metadata-directive: REPLACE
+    it gets the request's headers instead."""
     directive = call.headers.get("x-oss-metadata-directive", "COPY").upper()
     if directive not in ("COPY", "REPLACE"):
         raise invalid_argument(
@@ -369,8 +370,9 @@ def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int]
 def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
     """Return the range of the answer. None means the whole object, as without a Range header.
 
-    An invalid range is ignored, unless x-oss-range-behavior is standard. Only the first range of a
-    list counts (help.aliyun.com/document_detail/39571). Raises InvalidRange, NotImplemented.
+    An invalid range is refused if x-oss-range-behavior is standard, and else ignored. Only the
+    first range of a list counts (help.aliyun.com/document_detail/39571). Raises InvalidRange,
+    NotImplemented.
     """
     if "x-oss-multi-range-behavior" in call.headers:
         raise not_implemented("x-oss-multi-range-behavior")
@@ -391,10 +393,11 @@ def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
 def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
     """Return the information about an object that was read through `link`.
 
-    Size, ETag, Content-MD5 and storage class are from the object. The time is that of the object or
-    of the link, whichever is later. All other values are from the link (HeadObject,
-    help.aliyun.com/document_detail/31984). The CRC is from the object too, since SDKs compare it
-    with the bytes. This is not verified on the real OSS (assumption 42).
+    Size, ETag, Content-MD5 and storage class are from the object. The time is the later of two
+    times: the object's time and the link's time. All other values are from the link (HeadObject,
+    help.aliyun.com/document_detail/31984). The CRC is from the object too, since SDKs compare the
+    CRC with the bytes. It is not verified on the real OSS that the CRC is from the object
+    (assumption 42).
     """
     if link is None:
         return info
@@ -403,11 +406,11 @@ def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
 
 
 def _content_md5(info: ObjectInfo) -> dict[str, str]:
-    """Return the Content-MD5 header. Only objects from a single upload have it (go-sdk-v2's
-    integration tests).
+    """Return the Content-MD5 header. Only objects from a single upload have this header
+    (go-sdk-v2's integration tests).
 
-    An answer with a range also has this header, for the whole object. This is not verified on the
-    real OSS (assumption 43).
+    An answer with a range also has this header, with the MD5 of the whole object. It is not
+    verified that the real OSS sends this header with a range (assumption 43).
     """
     if info.type != "Normal":
         return {}
@@ -457,8 +460,8 @@ def _is_compressed(call: Call, headers: Mapping[str, str], size: int) -> bool:
     accepts gzip (faq-detail/39645).
 
     Three things are not verified on the real OSS. A range is never compressed (assumption 43). An
-    object with a Content-Encoding is never compressed, and the type in the answer counts
-    (assumption 44).
+    object with a Content-Encoding is never compressed, and compression depends on the Content-Type
+    that the answer has (assumption 44).
     """
     kind = headers["content-type"].partition(";")[0].strip().lower()
     return (
@@ -519,8 +522,8 @@ def _process_image(
 
 
 class _Download(StreamingResponse):
-    """An answer with an object's bytes. It closes the object even if the client disconnects before
-    the first byte."""
+    """An answer with an object's bytes. The answer closes the object even if the client disconnects
+    before the first byte."""
 
     def __init__(
         self,

@@ -1,10 +1,10 @@
 """The operations of OSS: how a request selects one, and which accesses it needs.
 
-An operation that is not in the table is refused, and so is a parameter or a header that the
-operation does not know (known_names.py). If they were accepted, an unknown request could be taken
-for a plain read or write. The actions are from the vendor's documentation. An upload with an ACL
-also needs oss:PutObjectAcl. This is the strict reading of the documentation, and it is not verified
-on the real OSS (assumption 1).
+Operations that are not in the table are refused. Parameters and headers that an operation does not
+know are refused too (known_names.py). If they were accepted, an unknown request could be handled as
+a plain read or write. The actions are from the vendor's documentation. An upload with an ACL also
+needs oss:PutObjectAcl. This is the strict reading of the documentation, and it is not verified on
+the real OSS (assumption 1).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Body(Enum):
 
 WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
 """The operations that may have a callback, in addition to PostObject (vendor documentation)."""
-# oss2's resumable_upload sends callback headers with these operations, but not when it completes
-# the upload (seen in 2.19.1). The headers are accepted and cause no callback. It is not verified
-# that the real OSS accepts them (assumption 15).
+# oss2's resumable_upload sends callback headers with the operations below, but not when it
+# completes the upload (seen in 2.19.1). The headers are accepted and cause no callback. It is not
+# verified that the real OSS accepts them (assumption 15).
 _DEAF_TO_CALLBACKS = ("InitiateMultipartUpload", "UploadPart", "ListParts")
-# The EC of an error that several operations share (vendor documentation). The ECs for other
-# operations are not known.
+# NoSuchUpload is an error of several operations, and its EC depends on the operation (vendor
+# documentation). The ECs for other operations are not known.
 _ECS = {
     ("UploadPart", "NoSuchUpload"): "0042-00000104",
     ("AbortMultipartUpload", "NoSuchUpload"): "0042-00000002",
@@ -58,7 +58,7 @@ class Operation:
     body: Body = Body.NONE
 
     def perform(self, call: Call, site: Site, body: object) -> Response | Stored:
-        """Execute the operation. `body` is of the kind `self.body`. Raises OssError."""
+        """Execute the operation. `self.body` says which kind of body `body` is. Raises OssError."""
         try:
             return self.run(call, site) if self.body is Body.NONE else self.run(call, site, body)
         except OssError as error:
@@ -84,7 +84,7 @@ def operation_of(call: Call) -> Operation:
         if kind != "image":
             raise not_implemented(f"x-oss-process={kind}, only image/...")
         if subresources or level != "object" or call.method not in ("GET", "HEAD"):
-            raise not_implemented("x-oss-process except in GET and HEAD of an object")
+            raise not_implemented("x-oss-process in requests other than GET and HEAD of an object")
     if level == "bucket" and "list-type" in call.query:
         if call.query["list-type"] != "2":
             raise not_implemented(f"list-type={call.query['list-type']}, only 2")
@@ -170,8 +170,8 @@ def _row(
     needs: Needs | None = None,
     body: Body = Body.NONE,
 ) -> tuple[tuple[str, str, frozenset[str], bool], Operation]:
-    """Return one row of the table. `query` names the sub-resources. The needed action is `name`,
-    unless `needs` is given."""
+    """Return one row of the table. `query` names the sub-resources. If `needs` is not given, the
+    operation needs the action `name`."""
     operation = Operation(name, needs or _named(name), run, body)
     return (level, method, frozenset(query.split()), needs is _copy), operation
 

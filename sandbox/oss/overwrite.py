@@ -10,7 +10,7 @@ Four things are not verified on the real OSS (assumption 56):
 - Copies, forms, links and CompleteMultipartUpload are refused as well.
 - InitiateMultipartUpload is not refused, since it stores nothing.
 - AppendObject is refused on every existing object.
-- The refusal has this EC.
+- The refusal has no EC, because no page about its EC was found.
 
 If several clients write a new name at the same time, the real OSS may accept several of the writes
 (documented). In the sandbox only one write succeeds.
@@ -138,14 +138,14 @@ def _rule(element: ElementTree.Element, account: str) -> OverwriteRule:
 
 
 def _principal(identity: Identity | None) -> str:
-    """The name of the caller in rules. It is "" for unsigned requests. It is also "" for users,
-    because users have no id in the sandbox."""
+    """The name of the caller in rules. The name is "" for unsigned requests, and for users, because
+    users have no id in the sandbox."""
     if identity is None or ":user/" in identity.arn:
         return ""
     return _of_session(identity.arn) if ":role/" in identity.arn else identity.account_id
 
 
 def _of_session(arn: str) -> str:
-    """Return acs:ram::ACCOUNT:role/ROLE/SESSION as a bucket policy writes it."""
+    """Return the form in which a bucket policy writes acs:ram::ACCOUNT:role/ROLE/SESSION."""
     account, _, session = arn.removeprefix("acs:ram::").partition(":role/")
     return f"arn:sts::{account}:assumed-role/{session}"

@@ -1,4 +1,5 @@
-"""Simulates a new account's public endpoint. It refuses data calls to buckets in mainland China.
+"""Simulates a new account's public endpoint. This endpoint refuses data calls to buckets in
+mainland China.
 
 Status, code and EC are from the vendor's documentation (doc-detail/31836,
 use-amazon-s3-sdks-to-access-oss). In that documentation, data calls are uploads and downloads. A

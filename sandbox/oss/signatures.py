@@ -19,9 +19,9 @@ from urllib.parse import quote
 V4_ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 BLANKS = " \t"
-"""The blanks around a header's value. Only the text between them is signed (RFC 9110, 5.5).
-Python's strip() would also remove latin-1 blanks, although these are stored. With strip(), the
-stored type or disposition would differ from the signed value."""
+"""The blanks around a header's value. Only the text between these blanks is signed (RFC 9110, 5.5).
+Python's strip() would also remove latin-1 blanks, which are stored as a part of the value. With
+strip(), the stored type or disposition would differ from the signed value."""
 
 RESPONSE_OVERRIDES = frozenset(
     f"response-{name}"
@@ -64,7 +64,7 @@ V1_SUBRESOURCES = (
 )
 """The query parameters that V1 signs; it does not sign others.
 
-They are from the lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses.
+The names are from the lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses.
 alibabacloud-oss-v2 also signs overwriteConfig.
 """
 
@@ -138,7 +138,7 @@ def v4_string_to_sign(canonical_request: bytes, timestamp: str, scope: V4Scope) 
 
 
 def v4_signature(string_to_sign: str, secret: str, scope: V4Scope) -> str:
-    """Return the signature in hex, with the key that is derived from the secret for `scope`."""
+    """Return the signature in hex. The signing key is derived from the secret for `scope`."""
     chain = (scope.date, scope.region, "oss", "aliyun_v4_request")
     key = reduce(
         lambda key, part: hmac.digest(key, part.encode(), "sha256"),

@@ -6,7 +6,8 @@ bytes. Every upload that was answered with 200 is stored. Files without a row ar
 folder is opened again.
 
 The operations (objects.py, multipart.py, listing.py, buckets.py) interpret requests. All methods of
-this module block, so call them from a thread. Several threads may call them at once.
+this module block, so call them from a thread. Several threads may call the methods at the same
+time.
 """
 
 from __future__ import annotations
@@ -118,8 +119,8 @@ class Part:
 
 
 class Staged:
-    """Incoming bytes. They are written to a file as they arrive. No row of the index names the file
-    until the bytes are stored as an object or a part."""
+    """Incoming bytes, which are written to a file as they arrive. No row of the index names the
+    file until the bytes are stored as an object or a part."""
 
     def __init__(self, path: Path, room: Room) -> None:
         room.take(FILE_BYTES)
@@ -173,7 +174,7 @@ class Staged:
             os.close(folder)
 
     def discard(self) -> None:
-        """Remove the bytes, unless they have been stored or removed."""
+        """Remove the bytes. If they were stored or removed before, do nothing."""
         if not self.stored and not self._discarded:
             self._discarded = True
             # On a full disk the buffered bytes cannot be written.
@@ -200,7 +201,8 @@ class OpenObject:
         self.close()
 
     def close(self) -> None:
-        """Let the storage remove the files when no reader needs them any more."""
+        """Report that this reader no longer needs the files. The storage removes unused files when
+        their last reader is closed."""
         self._release(self.info)
 
     def chunks(self, start: int, end: int) -> Iterator[bytes]:
@@ -344,7 +346,7 @@ class Storage:
     # Objects
 
     def stage(self, size: int = 0) -> Staged:
-        """Begin to receive bytes. The caller must store or discard them.
+        """Begin to receive bytes. The caller must store or discard these bytes.
 
         Raises EntityTooLarge or SandboxFull if `size` bytes cannot be stored. `size` is 0 if it is
         unknown.
@@ -449,7 +451,8 @@ class Storage:
         return found
 
     def open(self, bucket: str, key: str) -> OpenObject:
-        """Open an object. Its bytes stay readable and unchanged, even if the key is overwritten.
+        """Open an object. The object's bytes stay readable and unchanged, even if the key is
+        overwritten.
 
         Raises NoSuchKey.
         """
@@ -762,9 +765,10 @@ _UPLOAD = "id, key, initiated, acl, headers"
 def multipart_etag(parts: Sequence[str]) -> str:
     """Return the ETag of an object made of parts with these ETags.
 
-    It is the MD5 of these ETags as text (S3 uses their bytes). The vendor's Go SDK has an example
-    (download_test.go). The ETag of an object without parts is not verified on the real OSS
-    (assumption 64). An object that an earlier version of the sandbox made keeps its ETag.
+    The ETag is the MD5 of the parts' ETags as text (S3 uses the bytes of the parts' ETags). The
+    vendor's Go SDK has an example (download_test.go). The ETag of an object without parts is not
+    verified on the real OSS (assumption 64). An object that an earlier version of the sandbox made
+    keeps its ETag.
     """
     return f"{_md5(''.join(parts))}-{len(parts)}"
 

@@ -127,7 +127,7 @@ def text_of(element: ElementTree.Element, name: str) -> str:
 
 
 class ListedKey(str):
-    """A key in a listing. Its control characters are written raw.
+    """A key in a listing. Control characters in this key are written raw.
 
     A raw control character is not valid XML 1.0, and expat refuses it, so clients can ask for
     encoding-type=url. ali-oss does not ask for it, but reads the raw key ("should encode variant

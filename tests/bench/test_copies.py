@@ -87,7 +87,7 @@ def test_a_built_package_is_taken_without_its_byte_code(tmp_path: Path) -> None:
 def test_a_base_that_is_nothing_is_said_in_one_line(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
-    """This folder is not a package, and no branch has its name."""
+    """The folder `ops` has no package, and no branch is called `ops`."""
     monkeypatch.chdir(repository)
     with pytest.raises(CompareError) as caught:
         put_base(base, tmp_path / "target", repository)

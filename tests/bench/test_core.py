@@ -45,7 +45,10 @@ def test_a_difference_fails_and_says_how_to_accept_it(
     golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert core.main() == 1
-    assert "loaded_modules.json differs; to accept: make core WRITE=1" in capsys.readouterr().out
+    assert (
+        "loaded_modules.json differs. To accept it, run `make core WRITE=1`."
+        in capsys.readouterr().out
+    )
     assert not golden.exists()
 
 

@@ -91,7 +91,8 @@ def test_a_limit_is_kept_missed_or_undecided_by_the_whole_interval() -> None:
     over = Comparison(Ratio(1.08, 1.051, 1.1), AROUND_1)
     found = [(each.is_within(1.05), each.is_over(1.05)) for each in (within, undecided, over)]
     assert found == [(True, False), (False, False), (False, True)]
-    # The same ratio does not exceed the limit if two equal copies differ as much.
+    # Here the ratio of two equal copies may be up to 1.06, so the ratio `over` does not exceed the
+    # limit.
     assert not over._replace(control=Ratio(1.0, 0.9, 1.06)).is_over(1.05)
 
 

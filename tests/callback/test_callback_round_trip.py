@@ -70,7 +70,7 @@ class World:
         return answered
 
     def uploads(self, user: str) -> dict[str, dict[str, Any]]:
-        """Return what the caller sees of their own uploads, by object key."""
+        """Return the entries of GET /uploads for this user, by object key."""
         listing = self.ask("/uploads", user, details="1")
         assert listing["StatusCode"] == 200, listing
         return {entry["Key"]: entry for entry in listing["Uploads"]}
@@ -94,7 +94,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         scripted_sts(answer(200, STORED)) as hook,
         running_cloud(folder, AUTH="jwt", JWT_SECRET=LOGIN_SECRET) as cloud,
     ):
-        # The function's URL is known only now.
+        # These variables are set here, because the function's URL was not known before the function
+        # started.
         cloud.env.update(
             CALLBACK_URL=f"{cloud.url}/callback",
             CALLBACK_SECRET="s" * 32,
@@ -475,7 +476,7 @@ def test_own_variables_are_of_the_completion_of_multipart(world: World) -> None:
 
 OWN_WISHES: list[tuple[str, str, dict[str, str], str]] = [
     ("/form", "Bucket=bob", {}, "own variable 1, Bucket: that name is reserved"),
-    ("/form", '{"order": 7}', {}, "own variable 1: its name must be 1 to 32 of"),
+    ("/form", '{"order": 7}', {}, "own variable 1: its name must be 1 to 32 characters"),
     ("/signed-url", f"a={'%2B' * 1000}", {"object": "l" * 900}, "must be shorter, because"),
     ("/signed-url", "a=1", {"method": "GET"}, "callback_variables: is for PUT only"),
     ("/signed-url", "a=1", {"method": "HEAD"}, "callback_variables: is for PUT only"),

@@ -129,8 +129,7 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
 def test_the_golden_event_is_verified_and_then_held_against_oss(
     env: Env, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everything is as in production, except that a key from the folder of the event replaces OSS's
-    key."""
+    """Everything is as in production, except for OSS's key. The key in tests/events replaces it."""
     monkeypatch.setattr(oss_keys, "BUNDLED", (EVENTS / "callback_key.pem").read_text())
     lines = ("HTTP/1.1 200 X", "Content-Length: 5", f'ETag: "{ETAG}"', "Content-Type: i/j")
     head = "\r\n".join((*lines, "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT", "", ""))

@@ -56,7 +56,7 @@ def test_what_wycheproof_calls_invalid_is_refused() -> None:
 
 
 def test_what_wycheproof_calls_an_invalid_jws_is_refused() -> None:
-    """These vectors are used because only the JWS vectors have faults in the DigestInfo."""
+    """This test uses the JWS vectors, because no other vectors have faults in the DigestInfo."""
     vectors = [
         vector
         for vector in login_vectors("json_web_signature")
@@ -232,8 +232,8 @@ def theirs(der: bytes) -> PublicKey | None:
 
 
 def test_a_faulty_key_is_refused_or_is_the_one_that_others_read() -> None:
-    """We refuse each faulty SubjectPublicKeyInfo that the package cryptography refuses. If we read
-    one, we read the same key as that package."""
+    """We refuse each faulty SubjectPublicKeyInfo that the package cryptography refuses. If we
+    accept a faulty one, we read the same key from it as that package."""
     numbers = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
     n = numbers.n.to_bytes(257, "big")
     algorithm = [Element(0x06, bytes.fromhex("2a864886f70d010101")), Element(0x05, b"")]

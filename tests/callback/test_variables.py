@@ -139,7 +139,7 @@ def test_one_that_is_there_twice_is_refused_by_name(more: str) -> None:
 @pytest.mark.parametrize(
     ("field", "says"),
     [
-        ("=s3cret", "own variable 2: its name must be 1 to 32 of A-Z, a-z, 0-9 and ._-"),
+        ("=s3cret", "own variable 2: its name must be 1 to 32 characters (A-Za-z0-9._-)"),
         (f"{'n' * 33}=s3cret", "own variable 2: its name must be"),
         ("a%20b=s3cret", "own variable 2: its name must be"),
         ("%E6%97%A5=s3cret", "own variable 2: its name must be"),

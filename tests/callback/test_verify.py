@@ -112,8 +112,8 @@ HOSTILE_NAMES = [
     "{{7*7}}<script>",
     "..a/...",
     "\U0001f600" * 60,
-    # These names are refused for new objects (finding A19), but a client with a token can store
-    # them.
+    # The function refuses these names for new objects (finding A19), but a client with a token can
+    # store objects with these names.
     "photo\u202egpj.exe",
     "a\u200b\u200db.jpg",
     "%2e%2e/bob/x",
@@ -499,8 +499,8 @@ VALUES = st.dictionaries(st.sampled_from([*FIELDS, "x", "seal"]), TEXTS, max_siz
 def test_any_request_is_refused_and_nothing_breaks(
     path: str, query: dict[str, str], headers: dict[str, str], body: bytes, keep: set[str]
 ) -> None:
-    """A request is refused if it has only some parts of a valid callback, and random data
-    otherwise."""
+    """A request is refused if only some of its parts come from a valid callback, and the other
+    parts are random."""
     drawn = {"path": path, "query": query, "headers": headers, "body": body}
     taken = {name: value for name, value in drawn.items() if name not in keep}
     request = sound()._replace(**taken)  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
-"""The operator's back end: what it receives, how it verifies this, and what its answer does.
+"""The operator's back end: what it receives, how it verifies a request, and which effect its answer
+has.
 
 The back end here is the code of docs/callbacks.md.
 """
@@ -282,8 +283,8 @@ def test_every_other_answer_fails_cleanly(move: Move, message: str) -> None:
 
 
 def test_an_answer_that_is_sound_and_deep_is_passed_on_or_refused() -> None:
-    """The answer may be passed on or refused, because the limit of json on depth differs between
-    Python 3.10 and 3.13."""
+    """This answer has 9,000 levels of JSON. Python 3.10 and 3.13 differ in how many levels they can
+    read, so the answer may be passed on or refused."""
     with suppress(HookFailed):
         assert list(deliver(answer(200, b'{"a":' * 9000 + b"1" + b"}" * 9000))) == ["a"]
 
@@ -291,8 +292,8 @@ def test_an_answer_that_is_sound_and_deep_is_passed_on_or_refused() -> None:
 def test_an_answer_that_can_be_read_and_not_be_written_again_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`compact` is a fake, because the limit of json on depth differs between versions of
-    Python."""
+    """`compact` is replaced by a fake, because versions of Python differ in how many levels of JSON
+    they can write."""
 
     def shallow(document: Any) -> str:
         if document == {"a": [1]}:

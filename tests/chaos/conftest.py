@@ -1,4 +1,4 @@
-"""Collects what each case reports to the table of `make chaos`."""
+"""Collects the results of each case, for the table of `make chaos`."""
 
 from __future__ import annotations
 

@@ -228,8 +228,8 @@ def test_a_resolver_that_hangs_is_given_up(
 
 
 def nowhere(link: Link) -> str:
-    """Return a URL whose host has no address, or no URL for OSS's key, which always comes from the
-    vendor's host."""
+    """Return a URL with a host name that has no address. For OSS's key, return no URL, because the
+    key always comes from the vendor's host."""
     return "" if link is OSS_KEY else "https://nowhere.invalid"
 
 

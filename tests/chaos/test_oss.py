@@ -47,7 +47,7 @@ def oss(running: OssProcess) -> Iterator[OssProcess]:
     assert running.append("appended", 0, OLD).status == 200
     before = running.open_now()[0]
     yield running
-    # The OSS does not end its threads that read. There are at most 40 of them.
+    # The OSS keeps its threads for reading after a request. It has at most 40 of these threads.
     wait_for(lambda: running.open_now()[0] <= before and running.open_now()[1] <= 41)
     wait_for(lambda: not litter(running.folder))
 
@@ -64,8 +64,8 @@ def raw_request(
 
 
 def requests(oss: OssProcess) -> dict[str, tuple[bytes, str]]:
-    """Return valid requests by name. Each has its raw bytes and the key of the object that it
-    changes."""
+    """Return valid requests by name. Each value has the raw bytes of a request, and the key of the
+    object that the request changes."""
     upload_id = oss.begin("parts")
     part = oss.put_part("parts", upload_id, 1, NEW)
     done = (

@@ -342,11 +342,11 @@ def test_what_to_set_in_an_existing_bucket_is_what_a_new_one_has(template: Docum
                 "BindOssEndpoint": True,
                 "OssEndpoint": "files.example.com",
             },
-            "Bind a domain",
+            "bind a domain",
         ),
         (
             {"BucketChoice": "existing", "ExistingBucketName": "photos", "RequireHttps": True},
-            "refuse plain HTTP in the OSS console",
+            "refuse plain HTTP",
         ),
         (
             {"BucketChoice": "existing", "ExistingBucketName": "photos", "BucketVersioning": True},

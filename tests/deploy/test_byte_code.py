@@ -96,8 +96,8 @@ def cold_start(
     token."""
     with scripted_sts(success()) as server:
         done = subprocess.run(
-            # Python runs without -B here. If it compiled a module, it would therefore also write a
-            # new file.
+            # Python runs without -B here, so it would write a new file for each module that it
+            # compiles.
             [python.path, "-I", "-S", "-c", AUDITED, str(SERVE_ONCE), *map(str, [folder, *others])],
             input=json.dumps([event("/", bearer)]),
             env={**ENVIRONMENT, **env, "STS_ENDPOINT": server.url},
@@ -174,7 +174,7 @@ def test_byte_code_of_another_source_would_show(
 def test_a_source_that_was_edited_is_not_looked_at(
     python: Python, package: Path, tmp_path: Path
 ) -> None:
-    """If a source is edited, Python ignores the change, as docs/runtime.md says. It reads the
+    """If a source is edited, Python ignores the change, as docs/runtime.md says. Python reads the
     source only if there is no __pycache__."""
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
@@ -222,7 +222,7 @@ def test_none_of_our_modules_in_the_template_is_compiled_for_a_first_token(
     env, bearer = way_in(tmp_path, way)
     folder = tmp_path / "code"
     shutil.copytree(inlined_code, folder)
-    # As by default, the policy is a bundled one, so the request needs no Jinja2.
+    # The policy is the default, which is bundled, so the request needs no Jinja2.
     names = cold_start(python, folder, {**env, "POLICY_CHOICES": ""}, bearer, preinstalled())
     inside = [Path(name).relative_to(folder) for name in names if name.startswith(f"{folder}/")]
     assert [path for path in inside if (FUNCTION / path).exists()] == []
@@ -257,7 +257,10 @@ def test_where_there_is_no_room_what_a_first_request_does_without_goes_first_the
     )
     monkeypatch.setattr(byte_code, "write", write)
     said = template._put_byte_code(tmp_path, 19_000)
-    assert said.startswith("byte code of 2 of our 4 modules (2 of the 3 that a first request")
+    assert said.startswith(
+        "2 of our 4 modules have byte code from Python 3.10.0. "
+        "A first request imports 3 of our modules, and 2 of them have byte code."
+    )
     held = {path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")}
     assert held == {"index", "app"}
 

@@ -34,8 +34,8 @@ LOG_STORE = f"acs:log:{REGION}:{ACCOUNT}:project/sts-token-{ACCOUNT}-{REGION}/lo
 FUNCTION_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-function"
 UPLOAD_ROLE = f"acs:ram::{ACCOUNT}:role/sts-token-upload"
 
-# Actions that no role needs. With them, a test detects a wildcard (vendor documentation of OSS,
-# STS, RAM and SLS).
+# Actions that no role needs, from the vendor documentation of OSS, STS, RAM and SLS. If a role's
+# policy has a wildcard that allows one of these actions, a test fails.
 OTHER_ACTIONS = """
 oss:DeleteObject oss:DeleteMultipleObjects oss:GetObjectAcl oss:PutObjectAcl oss:RestoreObject
 oss:PutObjectTagging oss:GetObjectTagging oss:DeleteObjectTagging oss:GetObjectVersion
@@ -305,8 +305,8 @@ def test_only_function_compute_assumes_the_function_role(template: Template) -> 
 
 
 def test_nothing_permanent_is_made(template: Template) -> None:
-    """Our template must create no user with a permanent key, as the vendor's own one-click template
-    does."""
+    """The vendor's own one-click template creates a user with a permanent key. Our template must
+    not create one."""
     kinds = {resource["Type"] for resource in template["Resources"].values()}
     assert not any("AccessKey" in kind or "RAM::User" in kind or "ECS" in kind for kind in kinds)
 
@@ -323,7 +323,7 @@ def test_pages_upload_only_from_the_origins_that_are_named(template: Template) -
     stack = Stack(template, BucketName=BUCKET, AllowedOrigins=origins)
     (rule,) = stack.properties("Bucket")["CORSConfiguration"]["CORSRule"]
     assert rule["AllowedOrigin"] == origins.split(",")
-    # DELETE is for aborting an upload in parts. The policies do not allow deleting an object by it.
+    # DELETE is for aborting an upload in parts. The policies do not allow deleting an object.
     assert set(rule["AllowedMethod"]) == {"PUT", "POST", "GET", "HEAD", "DELETE"}
 
 

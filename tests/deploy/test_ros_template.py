@@ -163,8 +163,8 @@ def a_domain_for_any_bucket(template: Template) -> None:
 
 
 def a_circle(template: Template) -> None:
-    """The resources would refer to each other like this if AssumeUploadRole were not a separate
-    policy."""
+    """Without the separate policy AssumeUploadRole, the two roles would refer to each other like
+    this."""
     statement = statements_of(template, "FunctionRole")[0]
     statement["Resource"] = [{"Fn::GetAtt": ["UploadRole", "Arn"]}]
 

@@ -258,7 +258,7 @@ def test_with_y_a_second_deploy_writes_again_from_a_path_with_blanks(checkout: C
 def test_without_y_and_a_terminal_what_differs_is_not_written_and_the_status_is_0(
     checkout: Checkout,
 ) -> None:
-    """Because of this, all commands in our docs have -y."""
+    """Without -y, `s` asks before it writes a difference, so all commands in our docs have -y."""
     status, said = checkout.run("deploy", **OTHER)
     assert (status, checkout.writes()) == (0, PARTS)
     assert QUESTION in said
@@ -278,7 +278,8 @@ def test_with_logs_neither(checkout: Checkout) -> None:
 
 
 def test_an_empty_log_config_would_be_asked_about_each_time(checkout: Checkout) -> None:
-    """Because of this, s.yaml has no logConfig if LOG_PROJECT is not set."""
+    """With an empty logConfig, `s` asks at each deploy, so s.yaml has no logConfig if LOG_PROJECT
+    is not set."""
     file = checkout.project.folder / "s.yaml"
     text = file.read_text().replace(
         "no_logs: {}", "no_logs: {logConfig: {project: '', logstore: ''}}"
@@ -292,7 +293,7 @@ def test_an_empty_log_config_would_be_asked_about_each_time(checkout: Checkout) 
 def test_s_prints_secrets_and_keeps_them(
     deployed: tuple[Checkout, str, str], checkout: Checkout
 ) -> None:
-    """Because of this, s.yaml has a warning next to the secrets."""
+    """`s` prints the secrets and stores them in its logs, so s.yaml has a warning next to them."""
     first, second = SOUND["JWT_SECRET"], OTHER["JWT_SECRET"]
     assert first in deployed[1]
     assert f"JWT_SECRET: {first} => {second}" in checkout.run("plan", **OTHER)[1]
@@ -303,7 +304,8 @@ def test_s_prints_secrets_and_keeps_them(
 def test_a_domain_without_its_certificate_leaves_a_function_without_its_cap(
     checkout: Checkout,
 ) -> None:
-    """Because of this, `make doctor` checks that the certificate exists."""
+    """Without the certificate, the deploy fails before it sets the cap, so `make doctor` checks
+    that the certificate exists."""
     checkout.cloud.unlink()
     status, said = checkout.run(
         "deploy", "-y", "-t", "s.domain.yaml", DOMAIN_NAME="uploads.example.com", **SOUND
@@ -577,8 +579,7 @@ def started(project: Project, variables: dict[str, str]) -> Iterator[int]:
 
 
 def test_a_dollar_in_a_value_is_lost_on_the_way(built: Project) -> None:
-    """The shell keeps only the 12 characters before the $. Because of this, our values contain no
-    $."""
+    """The shell keeps only the 12 characters before the $, so our values contain no $."""
     lost = "secret-part-$A_NAME_OF_NO_VARIABLE"
     done = built.run("local", "invoke", "-f", str(EVENT), JWT_SECRET=lost, BUCKET_NAME="my-bucket")
     answer = answer_of(done)

@@ -223,7 +223,7 @@ def test_another_body_is_refused(request_: Request) -> None:
         post(b'{"policy": true}'),
         post(b'{"policy": 1.5}'),
         post(b'{"policy": {"a": "b"}}'),
-        # A repeated wish (finding A19). A dict would keep only its last value.
+        # A repeated wish (finding A19). A dict would keep only the last value of this wish.
         post(b'{"policy": "a", "policy": "b"}'),
         post(b'{"policy": "a", "policy": "a"}'),
         post(b'{"policy": "a", "x": {}, "\\u0070olicy": "b"}'),
@@ -338,7 +338,7 @@ def test_a_new_object_has_a_name_that_reads_as_what_it_is(settings: Settings, na
 def test_what_is_stored_already_stays_readable(settings: Settings, name: str, method: str) -> None:
     grant = grants.decide(ALICE, {"object": name, "method": method}, settings)
     assert grant.object_key == f"uploads/alice/{name}"
-    # The name must still stay under the prefix.
+    # A name that begins with ../ is still refused, because it leads out of the prefix.
     with pytest.raises(InvalidParameter):
         grants.decide(ALICE, {"object": f"../{name}", "method": method}, settings)
 

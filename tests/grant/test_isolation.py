@@ -139,7 +139,7 @@ SETTINGS = read_settings(
         "POLICY_CHOICES": ",".join(NAMES[1:]),
     }
 )
-# All characters include lone surrogates, which JSON can have.
+# These ids may have any characters, also lone surrogates, because JSON can have them.
 ANY_ID = st.text(st.characters(), max_size=80)
 IDS = st.one_of(
     ANY_ID,
@@ -148,7 +148,7 @@ IDS = st.one_of(
     st.sampled_from(["", "*", "?", "/", "..", "${user}", "%2e%2e", ".a", "@a", "~" + "a" * 32]),
     st.text(st.characters(), min_size=1, max_size=3).map(lambda text: (text * 10_000)[:10_000]),
 )
-# Ids that an attacker might choose to be taken for another user.
+# Ids that an attacker might choose, so that he is taken for another user.
 DISGUISES = (
     str.swapcase,
     str.strip,

@@ -168,14 +168,14 @@ def test_an_allow_of_one_region_or_of_another_service_does_not_count(resource: s
         (policy("Allow"), "Action, Condition, Effect, NotAction, Resource"),
         (policy({**ALLOW, "Effect": "allow"}), "Effect must"),
         (policy({**ALLOW, "NotResource": "x"}), "Action, Condition, Effect, NotAction, Resource"),
-        (policy({**ALLOW, "NotAction": "x"}), "Action and NotAction"),
+        (policy({**ALLOW, "NotAction": "x"}), "Action or NotAction"),
         (policy({**ALLOW, "Action": []}), "Action must"),
         (policy({**ALLOW, "Action": [1]}), "Action must"),
         (policy({**ALLOW, "Action": None}), "Action must"),
         (policy({"Effect": "Allow", "Action": PUT}), "Resource must"),
         (policy({**ALLOW, "Resource": [arn("a"), 1]}), "Resource must"),
-        (policy({"Effect": "Deny", "Resource": "*"}), "Action and NotAction"),
-        (policy(ALLOW, {"Effect": "Deny"}), "Action and NotAction"),
+        (policy({"Effect": "Deny", "Resource": "*"}), "Action or NotAction"),
+        (policy(ALLOW, {"Effect": "Deny"}), "Action or NotAction"),
     ],
 )
 def test_a_policy_that_is_not_understood_is_an_error(broken: str, names: str) -> None:

@@ -1,5 +1,5 @@
-"""TLS, name lookups and failures of the kept connection. test_assume_role.py tests STS's answers
-over it."""
+"""TLS, name lookups and failures of the kept connection. test_assume_role.py tests the answers of
+STS over this connection."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""FC 2.0's WSGI entry points. They get a golden event, hostile events, and real HTTP requests
-through wsgiref's validator."""
+"""Tests the WSGI entry points for FC 2.0 with a golden event, with hostile events, and with real
+HTTP requests through wsgiref's validator."""
 
 from __future__ import annotations
 

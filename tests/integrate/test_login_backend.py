@@ -97,8 +97,8 @@ def test_a_session_of_a_user_who_is_gone_gets_no_login(back_end: str) -> None:
 
 
 def test_a_login_is_no_session(tmp_path: Path) -> None:
-    """If a login were accepted as a session, a login of 15 minutes could renew itself. Here both
-    have the same secret."""
+    """If a login were accepted as a session, a login of 15 minutes could renew itself. In this
+    test, logins and sessions have the same secret."""
     folder, now = prepared(tmp_path, "express"), int(time.time())
     login = jwt.encode({"sub": "alice", "iat": now, "exp": now + 900}, SECRET, algorithm="HS256")
     variables = {**VARIABLES, "SESSION_SECRET": SECRET}

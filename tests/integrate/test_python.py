@@ -119,8 +119,8 @@ def test_what_oss_refuses_is_said_with_its_request_id(
 
 
 def test_a_token_is_kept_and_renewed(cloud: RunningCloud, folder: Path) -> None:
-    """The function's answer tells when the token expires. The next token is requested five minutes
-    before."""
+    """The function's answer tells when the token expires. The program requests the next token five
+    minutes earlier."""
     program = f"""
 import time, token_source
 source = token_source.TokenSource({cloud.url!r} + "/", {cloud.login("kept")!r})

@@ -78,7 +78,8 @@ def back_end(
         serving(folder, COMMANDS[name], UPLOAD_HOOK_SECRET=secrets) as url,
         running_cloud(tmp_path_factory.mktemp("cloud"), AUTH="jwt") as cloud,
     ):
-        # The function's URL is known only now.
+        # These variables are set here, because the function's URL was not known before the function
+        # started.
         cloud.env.update(
             CALLBACK_URL=f"{cloud.url}/callback",
             CALLBACK_SECRET="s" * 32,

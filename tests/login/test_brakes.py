@@ -104,8 +104,8 @@ def test_a_login_that_does_not_say_when_it_was_made_is_refused_while_the_brake_i
 def test_a_kept_token_and_a_known_login_are_braked_too(
     jwt_env: Env, ask: Ask, server: ScriptedSts
 ) -> None:
-    """A caller is denied even if the caches of tokens and logins have an entry. Here both have one
-    before the caller is denied."""
+    """A caller is denied even if the caches of tokens and logins have an entry for this caller. In
+    this test, both caches have an entry before the caller is denied."""
     with closing(App(jwt_env)) as app:
         assert ask(app, iat=NOW - 10)["StatusCode"] == 200
         settings = app.settings

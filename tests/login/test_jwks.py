@@ -58,7 +58,8 @@ def from_server(server: ScriptedSts, clock: Clock) -> KeySet:
 
 
 def find(keys: KeySet, kid: object, algorithm: object = "") -> PublicKey:
-    """Find a key by its kid. The default algorithm, an empty text, matches no key."""
+    """Find a key by its kid and its algorithm. By default `algorithm` is an empty text, which is no
+    key's algorithm."""
     return keys.find(KeySet.name({"kid": kid, "alg": algorithm}))
 
 
@@ -418,7 +419,7 @@ def test_a_fetch_that_failed_is_said_with_its_reason(
             keys.warm()
     (line,) = lines(caplog)
     assert reason in line
-    assert line.endswith("; there are none yet")
+    assert line.endswith("; there are no keys yet")
 
 
 def test_no_compression_is_asked_for(clock: Clock) -> None:

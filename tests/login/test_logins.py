@@ -62,8 +62,8 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 
 
 def refused(text: str, logins: Logins = HS256) -> str:
-    """Return why a login is refused, and the hint for the log. The text of the login is in neither
-    of them."""
+    """Return why a login is refused, and the hint for the log. Assert that they do not contain the
+    text of the login."""
     with pytest.raises(InvalidToken) as error:
         logins.verified(with_login(text))
     assert error.value.status == 401
@@ -466,8 +466,8 @@ def test_only_an_integer_as_json_spells_one_is_an_id(text: str) -> None:
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 def test_a_time_names_no_user(claim: str) -> None:
-    """A time is an integer, as an id may be. With a time as id, all users who log in within one
-    second would be one user."""
+    """A time is an integer, and an id may be an integer too. With a time as id, all users who log
+    in within one second would be one user."""
     with pytest.raises(
         Misconfiguration, match="JWT_USER_CLAIM: must be a claim other than exp, nbf, iat"
     ):
@@ -521,7 +521,7 @@ def test_a_fresh_instance_loads_what_its_algorithm_needs_and_no_more(
     by_secret = algorithm == "HS256"
     text = login() if by_secret else login(KEYS[algorithm], algorithm, kid=f"key-{algorithm}")
     variables = {"JWT_SECRET": SECRET} if by_secret else {"JWT_JWKS_FILE": str(keys_file)}
-    # The login is valid, because this process, which has loaded all modules, accepts it.
+    # First check that this process, which has loaded all modules, accepts the login.
     assert logins_of(**variables).verified(with_login(text)).user_id == "alice"
     with scripted_sts(success()) as server:
         done = subprocess.run(

@@ -168,7 +168,7 @@ def test_a_service_that_cannot_be_reached_is_no_good_news(
 def test_a_reason_that_a_terminal_would_obey_is_not_printed(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """urllib quotes the reason in the status line of an answer, for example of a proxy's 407."""
+    """The text of urllib's error quotes the status line of an answer, for example a proxy's 407."""
     service.answer, service.reason = says(b"", 502), "\x1b]0;owned\x07\x9b2J"
     assert audit.main() == 2
     said = capsys.readouterr().err

@@ -121,7 +121,7 @@ def test_it_keeps_well_within_its_bounds(whole: Any) -> None:
 
 
 def test_the_operators_rights_are_those_of_the_page() -> None:
-    """local_cloud gives its key exactly these rights, so the other tests show that they are
+    """local_cloud gives its key exactly these rights, so the other tests show that these rights are
     enough."""
     text = page.PAGE.read_text("utf-8")
     (written,) = re.findall(r"```json\n(.*?)```", text, re.S)
@@ -431,7 +431,7 @@ def test_a_limit_ends_the_probes_and_leaves_enough_for_the_clean_up(
     site, found = bounded(account, calls, seconds)
     assert len(site.exchanges.notes) <= 20
     assert found[0].verdict is Verdict.CONFIRMED
-    late = [finding.detail for finding in found if "used up" in finding.detail]
+    late = [finding.detail for finding in found if "reached its" in finding.detail]
     assert len(late) > 15
     assert clean_up(site) == []
 
@@ -447,7 +447,7 @@ def test_the_clean_up_is_bounded_too_and_names_what_it_did_not_reach(
     before, now[0] = now[0], MAX_SECONDS if bound == "seconds" else 0.0
     if bound == "calls":
         site.exchanges.notes.extend(done[:1] * (MAX_CALLS - len(done)))
-    used_up = "this run has used up its calls or its seconds"
+    used_up = "this run has reached its limit of calls or of seconds"
     left = clean_up(site)
     assert f"a multipart upload of {site.prefix}multipart/plain: {used_up}" in left
     assert f"{site.prefix}size/as-signed: {used_up}" in left
@@ -517,8 +517,8 @@ def test_without_cloud_the_operators_variables_are_not_used(
 
 
 def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) -> None:
-    """One probe uses http://. Everybody in the network can read its request, so this request must
-    have no login."""
+    """One probe uses http://. Everybody in the network can read the request of this probe, so the
+    request must have no login."""
     sent: list[tuple[Address, Call]] = []
 
     def send(address: Address, call: Call) -> Any:
@@ -541,7 +541,7 @@ def test_a_login_never_goes_over_plain_http(account: Account, monkeypatch: Any) 
 def test_a_function_is_not_asked_by_plain_http(url: str, login: str) -> None:
     """With http://, others in the network could read the login in the requests, and the token in
     the answer to GET /."""
-    with pytest.raises(UsageError, match=r"^URL must begin with https://, or with"):
+    with pytest.raises(UsageError, match=r"^URL must begin with https://. Only a"):
         read_account({**CLOUD, "URL": url, "LOGIN": login})
 
 

@@ -153,8 +153,8 @@ def test_a_fault_is_one_line_that_names_it(
 def test_the_rights_that_the_roles_need_are_said(
     shell: Env, tmp_path: Path, changes: Env, says: str
 ) -> None:
-    """The rights that the roles need depend on the settings. Earlier versions did not print them
-    (finding A12)."""
+    """The rights that the roles need depend on the settings. Earlier versions did not print
+    these rights (finding A12)."""
     found = examined({**shell, **changes}, tmp_path)["roles"]
     assert found == ("PASS", f"`make roles` prints the rights in full: {says}")
 
@@ -311,8 +311,8 @@ def test_one_secret_for_two_purposes_is_a_warning(shell: Env, tmp_path: Path) ->
 
 
 def test_a_secret_that_the_function_does_not_use_is_not_judged(shell: Env, tmp_path: Path) -> None:
-    """This line does not judge a secret that is not used. A secret that is too short is reported by
-    another line (finding A16)."""
+    """The line `secrets` does not judge a secret that is not used. A secret that is too short is
+    reported by another line (finding A16)."""
     unused = {**shell, "AUTH": "anonymous", "JWT_SECRET": "short", "CALLBACK_SECRET": "a" * 40}
     assert examined(unused, tmp_path)["secrets"] == (
         "SKIP",
@@ -545,7 +545,7 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
     assert lines["role"] == ("PASS", "not set: s.yaml derives it from the account's id")
     assert lines["region"] == ("PASS", "cn-hangzhou")
     assert examined({**shell, "REGION": "cn-beijing"}, tmp_path)["region"][1] == "cn-beijing"
-    # If one of these variables is set to a wrong value, this is still a fault.
+    # A wrong value of ROLE_ARN is still a fault.
     assert examined({**shell, "ROLE_ARN": "x"}, tmp_path)["role"][0] == "FAIL"
     del shell["BUCKET_NAME"]
     assert examined(shell, tmp_path)["bucket"][0] == "FAIL"
@@ -576,11 +576,11 @@ def test_what_of_the_env_file_does_not_arrive_is_told_by_name_and_length(
 
 
 def test_a_whole_env_file_passes(shell: Env, tmp_path: Path) -> None:
-    assert examined(shell, tmp_path)["env file"] == ("PASS", "there is none")
+    assert examined(shell, tmp_path)["env file"] == ("PASS", "there is no .env")
     (tmp_path / ".env").write_text("JWT_SECRET='a#b' # ours\nREGION=cn-beijing\nOTHER=x\n")
     assert examined(shell, tmp_path)["env file"] == (
         "PASS",
-        "1 variables; the environment wins over it",
+        "1 variables; the environment wins over .env",
     )
 
 
@@ -768,7 +768,7 @@ def test_the_public_endpoint_in_the_mainland_is_warned_of(
     shell: Env, tmp_path: Path, changes: Env, outcome: str, words: list[str]
 ) -> None:
     """In mainland China, the public endpoint refuses accounts that were created since 2025-03-20.
-    In other regions it refuses no account."""
+    In other regions, the public endpoint refuses no account."""
     with localhost_names():
         found, detail = examined({**shell, **changes}, tmp_path)["endpoints"]
     assert (found, [word for word in words if word not in detail]) == (outcome, []), detail
@@ -849,7 +849,7 @@ def test_the_runtime_is_one_that_s_yaml_knows(
     [
         ("", "PASS", "at most 10"),
         ("100", "PASS", "at most 100"),
-        ("101", "WARN", "MAX_INSTANCES=101: the vendor's pages allow 100 inst"),
+        ("101", "WARN", "MAX_INSTANCES=101: one page of the vendor allows 100 inst"),
         ("300", "WARN", f"{NOT_VERIFIED} (assumption 81)"),
         ("0", "WARN", "refuse every call"),
         ("many", "FAIL", "MAX_INSTANCES: must be a whole number"),

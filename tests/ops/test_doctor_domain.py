@@ -50,7 +50,7 @@ def put(folder: Path, pem: str, key: str) -> None:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """Return doctor's line about the domain. Assert that it is short enough for a terminal."""
+    """Return doctor's line about the domain. Assert that this line fits a terminal."""
     found = examined(shell, folder)["own domain"]
     assert len(found[1]) <= MAX_DETAIL
     return found
@@ -95,7 +95,7 @@ def test_a_missing_file_is_a_fault_that_says_what_would_follow(
     outcome, detail = line(own, tmp_path)
     assert outcome == "FAIL"
     assert f"(./cert/{missing}): does not exist" in detail
-    assert "that has no cap" in detail
+    assert "that has no limit on instances" in detail
 
 
 def test_both_files_are_named_at_once_by_their_variables(own: Env, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def line(shell: Env, folder: Path) -> tuple[str, str]:
-    """Return doctor's line about the logs. Assert that it is short enough for a terminal."""
+    """Return doctor's line about the logs. Assert that this line fits a terminal."""
     found = examined(shell, folder)["s logs"]
     assert len(found[1]) <= MAX_DETAIL
     assert "MIGHAgEA" not in found[1]

@@ -275,8 +275,8 @@ def test_the_pages_are_those_of_today() -> None:
 
 
 def test_the_families_are_the_codes_that_are_made_up() -> None:
-    """The page shows a log query for each code. For a composed code it needs a star, because the
-    logged code continues after a dot."""
+    """The page shows a log query for each code. The query for a composed code needs a star,
+    because the logged code continues after a dot."""
     assert made_up() == errors_page.FAMILIES
 
 

@@ -295,10 +295,12 @@ def test_a_value_that_would_need_quotes_is_refused_and_it_is_said_what_is_wrong(
             # space.
             continue
         error = refusal(folder, config(folder, **{member: odd}), capsys)
-        assert error.startswith(f"CONFIG: {member} {says}; it may have only A-Z, a-z, 0-9 and ")
+        assert error.startswith(
+            f"CONFIG: {member} {says}; the value may have only A-Z, a-z, 0-9 and "
+        )
     error = refusal(folder, {**config(folder), "OBJECT_PREFIX": f"{odd}b/"}, capsys)
     assert error.startswith("OBJECT_PREFIX ")
-    assert "; it may have only A-Z, a-z, 0-9 and " in error
+    assert "; the value may have only A-Z, a-z, 0-9 and " in error
 
 
 def test_no_config_is_said_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """Tests that the real make, pip and npm install the packages that make's targets need, in a
-temporary checkout. The package index is on loopback. In some tests it refuses connections, answers
-403, or lacks a version. No test uses the network."""
+temporary checkout. The package index is on loopback. In some tests the index refuses connections,
+answers 403, or lacks a version. No test uses the network."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def wheel(version: str, code: str = "") -> tuple[str, bytes]:
 def index(
     version: str = "1.0", status: int = 200, file: tuple[str, bytes] | None = None
 ) -> Iterator[str]:
-    """Yield the URL of a package index. It has only this version, and answers all requests with
-    this status."""
+    """Yield the URL of a package index. The index has only this version, and answers all requests
+    with this status."""
     name, content = file or wheel(version)
 
     class Handler(http.server.BaseHTTPRequestHandler):

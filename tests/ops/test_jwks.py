@@ -83,7 +83,7 @@ def test_an_issuer_with_a_slash_is_asked_without_and_named_with(pem: Path) -> No
             "https://a.example/$HOME",
             "https://",
             "https://a.example/\nJWT_SECRET=x",
-            # Because of the comma, JWT_ISSUER would contain two issuers.
+            # With this value, JWT_ISSUER would contain two issuers, because a comma separates them.
             "https://a.example/x,https://b.example",
         ),
     ],

@@ -127,8 +127,8 @@ def test_a_secret_on_makes_command_line_is_refused_and_not_repeated(sign: str) -
     command = make("-s", "login", "CALLER=alice", f"JWT_SECRET{sign}{SECRET}")
     done = run_tool("ops.login", *command, seconds=30)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "JWT_SECRET: it must not be on make's command line" in done.stderr
-    assert "Put it into .env or the environment" in done.stderr
+    assert "JWT_SECRET: must not be on make's command line" in done.stderr
+    assert "Put the secret into .env or the environment" in done.stderr
     assert SECRET not in done.stderr
 
 

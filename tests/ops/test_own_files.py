@@ -48,7 +48,7 @@ def test_the_functions_own_files_are_packed_and_nothing_is_wrong(function: Path)
         (".env.production", "JWT_SECRET=x", "Move it into the folder of s.yaml"),
         ("config.json", '{"AccessKeySecret": "x"}', "`make import-config` can read it"),
         ("keys.json", jwks(jwk("ES256", "k")), "make JWT_JWKS_FILE=keys.json build"),
-        ("token_service/keys.json", "{}", "it is not the file of JWT_JWKS_FILE"),
+        ("token_service/keys.json", "{}", "JWT_JWKS_FILE does not name this file"),
         ("jwt.py", "", "it does not belong to the function"),
         ("cert/notes.txt", "", "it does not belong to the function"),
     ],

@@ -69,8 +69,8 @@ def commit_all(root: Path) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A committed tree with the files that a release reads. Outside of the packed folders, it has a
-    file that git ignores."""
+    """A committed tree with the files that a release reads. Outside of the packed folders, the tree
+    has a file that git ignores."""
     root = tmp_path / "checkout"
     for name, text in {
         "CHANGELOG.md": CHANGELOG,

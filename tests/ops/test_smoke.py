@@ -51,7 +51,7 @@ def test_it_passes_against_the_function_that_anybody_may_call(function: RunningF
         ("yes", "", "PASS", "may replace"),
         ("no", "", "PASS", "refused"),
         ("no", "no", "PASS", "refused"),
-        # In this case, the bucket lacks the stack's rule against overwriting.
+        # OVERWRITE=no is given, but the bucket lacks the stack's rule against overwriting.
         ("yes", "no", "FAIL", "a token replaced an object"),
     ],
 )

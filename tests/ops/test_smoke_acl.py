@@ -294,7 +294,7 @@ def test_an_acl_that_is_changed_and_changes_nothing_is_noticed(
 
     with at_oss(open_function, still) as url:
         table, _ = checked(open_function, url)
-    table.check(PRIVATE, "FAIL", "it can still be read")
+    table.check(PRIVATE, "FAIL", "the object can still be read")
 
 
 def test_the_version_that_an_overwriting_leaves_public_is_noticed(
@@ -325,7 +325,7 @@ def test_the_version_that_an_overwriting_leaves_public_is_noticed(
     with at_oss(open_function, fault, before=before) as url:
         without, _ = checked(open_function, url)
         with_own, _ = checked(open_function, url, **own_key)
-    without.check(PRIVATE, "FAIL", "overwriting it: it can still be read")
+    without.check(PRIVATE, "FAIL", "overwriting it: the object can still be read")
     with_own.check(PRIVATE, "PASS", "by deleting it")
     assert len(gone) == 1
 
@@ -360,7 +360,7 @@ def test_an_upload_that_never_arrived_is_no_proof_and_leaves_nothing(
     with at_oss(open_function, before=lose) as url:
         table, left = checked(open_function, url)
     table.check(PUBLIC, "FAIL", "cannot be judged: OSS cannot be reached")
-    table.check(PRIVATE, "PASS", "nothing is there")
+    table.check(PRIVATE, "PASS", "the object does not exist")
     table.check(CLEAN_UP, "SKIP", "nothing was written")
     assert left == []
 
@@ -369,7 +369,7 @@ def test_an_oss_that_goes_away_after_the_upload_is_said_to_hold_it(
     open_function: RunningFunction,
 ) -> None:
     """If OSS can no longer be reached, the object cannot be made private. The table then says that
-    it may be public (finding A6)."""
+    the object may be public (finding A6)."""
     published: list[Exchange] = []
 
     def vanish(exchange: Exchange) -> None:
@@ -433,8 +433,8 @@ def test_a_fault_of_our_own_takes_it_back_first(
 
 # Interruptions
 
-# A child process inherits the signals that the test process ignores. Therefore this code sets them
-# as they are in a terminal.
+# If the test process ignores a signal, its child processes ignore it too. Therefore this code sets
+# all signals as they are in a terminal.
 RUN = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,5 @@
-"""Tests the functions that judge answers. Whatever a faulty function answers, they describe its
-faults in words. They raise no exception, and quote no secrets."""
+"""Tests the functions of ops/smoke that judge answers. For any faulty answer, these functions
+describe the faults in words. The functions raise no exception, and quote no secrets."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_a_late_answer(function: RunningFunction, monkeypatch: pytest.MonkeyPatc
             time.sleep(0.3)
 
     table = smoke_with(function, late)
-    table.check("answer time", "FAIL", "at most 0.2 s", "uploads on Android wait for it")
+    table.check("answer time", "FAIL", "at most 0.2 s", "uploads on Android wait for the answer")
 
 
 def test_html_in_place_of_json(function: RunningFunction) -> None:
@@ -167,8 +167,8 @@ def stamp(seconds: float) -> str:
 
 
 def test_an_expiration_with_an_offset(function: RunningFunction) -> None:
-    """Android reads only the first 19 characters, as UTC. It would use a token with the offset
-    +08:00 for 8 h too long."""
+    """Android reads only the first 19 characters, as UTC. Android would use a token with the
+    offset +08:00 for 8 h too long."""
     fault = with_member("Expiration", stamp(8 * 3600 + 900)[:-1] + "+08:00")
     table = smoke_with(function, fault)
     table.check("expiration", "FAIL", "offset", "Android ignores")

@@ -60,7 +60,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     }
     folder = tmp_path_factory.mktemp("cloud")
     with running_cloud(folder, AUTH="jwt", JWT_SECRET=SECRET, **variables) as running:
-        # The function's URL is known only now.
+        # This variable is set here, because the function's URL was not known before the function
+        # started.
         running.env["CALLBACK_URL"] = f"{running.url}/callback"
         yield running
 
@@ -287,7 +288,7 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
         {"BUCKET_NAME": "another-bucket"},
         {"OBJECT_PREFIX": "elsewhere/"},
         {"MULTIPART_SECRET": "n" * 32},
-        # New limits also apply to uploads that began before.
+        # New limits also apply to uploads that began before the limits changed.
         {"UPLOAD_MAX_BYTES": str(SIZE - 1)},
     ):
         app = App({**cloud.env, **changes})
@@ -310,8 +311,8 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
 
 
 def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud) -> None:
-    """Checking the folder alone is not enough: if OBJECT_PREFIX changes, a name that one caller
-    chose may be in another caller's folder."""
+    """It is not enough to check the folder. If OBJECT_PREFIX changes, an object that alice named
+    can be in bob's folder."""
     begun = granted(cloud, object="bob/moved", size=SIZE)
     assert begun["Object"] == "uploads/alice/bob/moved"
     goes_on = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
@@ -530,7 +531,7 @@ def test_parts_of_any_size_are_the_object_and_no_byte_more(size: int, data: st.D
         query = {"uploadId": "A", "partNumber": str(part["Number"])}
         assert json.loads(part["Url"]) == ["PUT", query, {"Content-Length": str(length)}]
     for number in (0, count + 1):
-        with pytest.raises(InvalidParameter, match=f"part numbers, 1 to {count}"):
+        with pytest.raises(InvalidParameter, match=f"part numbers from 1 to {count}"):
             multipart.read_step({"upload_id": "A", "parts": str(number)}, upload, 0)
 
 
@@ -678,7 +679,7 @@ def test_a_call_for_more_parts_than_a_minute_has_is_told_so(
     app = App({**cloud.env, "CALLER_URLS_PER_MINUTE": "2"})
     answer = ask(app, **sealed, parts=[1, 2, 3])
     assert answer["ErrorCode"] == "InvalidParameter.Parts"
-    assert "1 to 2 (CALLER_URLS_PER_MINUTE)" in answer["ErrorMessage"]
+    assert "at most 2 (CALLER_URLS_PER_MINUTE)" in answer["ErrorMessage"]
     app.close()
 
 
@@ -718,7 +719,7 @@ def test_a_secret_that_is_too_short_is_a_fault_that_health_names(
 
 
 def test_neither_sts_nor_oss_is_asked(cloud: RunningCloud, sealed: Answer) -> None:
-    """In these settings, the addresses of STS and OSS are ones where nothing listens."""
+    """In these settings, no server listens at the addresses of STS and OSS."""
     nobody = {"STS_ENDPOINT": "http://127.0.0.1:9", "OSS_INTERNAL_ENDPOINT": "http://127.0.0.1:9"}
     app = App({**cloud.env, **nobody})
     granted(app, object="a", size=1)
@@ -798,7 +799,8 @@ def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
 def test_without_overwriting_a_completion_replaces_nothing(
     cloud: RunningCloud, strict: App
 ) -> None:
-    """This also protects an object that was stored after the start of the upload."""
+    """The second upload began before the first upload stored the object, but the completion of the
+    second upload is refused."""
     wishes = {"content_type": "image/png", "disposition": "attachment"}
     first, second = (Upload(cloud, "once.png", 10, **wishes) for _ in range(2))
     tags = [first.put(1), second.put(1)]

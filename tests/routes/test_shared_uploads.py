@@ -129,7 +129,7 @@ def condition(operator: str, **keys: object) -> Statement:
     "statements",
     [
         [READ],
-        # A condition with another condition key than oss:Prefix, or with more keys than this one.
+        # A condition without the condition key oss:Prefix, or with more condition keys.
         [condition("IpAddress", acs_SourceIp="203.0.113.0/24")],
         [condition("StringLike", oss_Delimiter="uploads/*")],
         [condition("StringLike", oss_Prefix="uploads/*", oss_Delimiter="/")],

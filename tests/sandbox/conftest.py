@@ -19,7 +19,7 @@ def oss_server() -> Iterator[Server]:
 
 @pytest.fixture
 def takes_v1(request: pytest.FixtureRequest) -> bool:
-    """Whether OSS accepts V1. It accepts V1 only in tests that are marked `signature_v1`."""
+    """Whether OSS accepts V1. OSS accepts V1 only in tests that are marked `signature_v1`."""
     return request.node.get_closest_marker("signature_v1") is not None
 
 

@@ -166,7 +166,8 @@ def identities() -> Identities:
 
 @pytest.fixture
 def upload_role(identities: Identities) -> Identity:
-    """A session of the role without a session policy. No token can have more rights."""
+    """A session of the role without a session policy. No token can have more rights than this
+    session."""
     role = identities.role(ROLE_ARN)
     assert role is not None
     session = identities.assume(role, "phone", None, 900)

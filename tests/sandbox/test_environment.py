@@ -197,8 +197,8 @@ def test_an_empty_variable_is_not_given(name: str) -> None:
 
 
 def test_every_variable_of_the_function_has_a_rule() -> None:
-    """A new variable needs a rule. Without a rule, its real value could come from the
-    environment."""
+    """A new variable of the function needs a rule. Without a rule, the sandbox could use a real
+    value from the environment."""
     assert RULES.keys() == {*(variable.name for variable in VARIABLES), "FC_REGION"}
     assert RULES.keys() > set(CREDENTIALS)
 

@@ -89,7 +89,7 @@ def found(credentials: SessionCredentials, identities: Identities | None = None)
 
 
 def seal(content: bytes, seal_key: bytes = SEAL_KEY) -> str:
-    """Make a token with any content. Only somebody with the seal key can do this."""
+    """Make a token with any content. Only somebody with the seal key can make such a token."""
     raw = content + hmac.digest(seal_key, b"session token 1\0" + content, "sha256")
     return "CAIS" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 

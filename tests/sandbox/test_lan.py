@@ -415,8 +415,8 @@ def test_it_answers_by_its_own_address_only(sandbox: Sandbox, offset: int) -> No
 
 
 def test_no_header_says_who_asks() -> None:
-    """By default uvicorn trusts X-Forwarded-For from loopback. With FORWARDED_ALLOW_IPS=* it trusts
-    this header from everybody."""
+    """By default uvicorn trusts X-Forwarded-For from loopback. With FORWARDED_ALLOW_IPS=* uvicorn
+    trusts this header from everybody."""
 
     async def peer(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse(scope["client"][0])(scope, receive, send)
@@ -462,7 +462,10 @@ def test_a_token_leads_where_a_phone_finds_it(tmp_path: Path) -> None:
 
 def test_who_can_reach_it_is_said_and_no_code_is_drawn_into_a_file(sandbox: Sandbox) -> None:
     assert f"On a phone in the same network: http://{ADDRESS}:{sandbox.port}/app/" in sandbox.stdout
-    assert "Everybody in this network can reach it, and sign in as any user." in sandbox.stdout
+    assert (
+        "Everybody in this network can reach the sandbox, and sign in as any user."
+        in sandbox.stdout
+    )
     assert not re.search("[█▀▄\x1b]", sandbox.stdout)
 
 
@@ -488,7 +491,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch, stream: Terminal, columns: int, **env
         }
     )
     said = lan.lines("192.168.100.200", PORTS, settings, stream)
-    assert said[1] == "Everybody in this network can reach it, and everybody shares one folder."
+    assert (
+        said[1]
+        == "Everybody in this network can reach the sandbox, and everybody shares one folder."
+    )
     assert said[-1] == ""
     return said[3:-1]
 
@@ -502,13 +508,13 @@ def test_the_code_is_the_pages_url_module_by_module(
     found: list[list[int]] = []
     for row in rows:
         if not no_color:
-            # Each line sets white blocks on black by itself.
+            # The colours (white blocks on black) are set anew in each line.
             assert row.startswith("\x1b[38;5;231;48;5;16m")
             assert row.endswith("\x1b[0m")
         pairs = [light[c] for c in re.sub("\x1b\\[[0-9;]*m", "", row)]
         found += [[upper for upper, _ in pairs], [lower for _, lower in pairs]]
     code = segno.make_qr("http://192.168.100.200:7080/app/")
-    # The code has a quiet zone of 4 modules. Without it, phones do not find the code.
+    # The code has a quiet zone of 4 modules. Without this zone, phones do not find the code.
     expected = [list(row) for row in code.matrix_iter(border=4)]
     assert found[: len(expected)] == expected
     assert len(found) == len(expected) + 1

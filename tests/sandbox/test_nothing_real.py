@@ -1,5 +1,5 @@
-"""The sandbox uses no real keys, names or addresses. With CLOUD=1 it answers only clients that have
-the printed URL.
+"""The sandbox uses no real keys, names or addresses. With CLOUD=1 the sandbox answers only clients
+that have the printed URL.
 
 These tests repeat finding A1: `make run` in a shell that has a deployment's variables."""
 
@@ -131,7 +131,7 @@ def test_no_signature_is_one_of_the_real_key(sandbox: Sandbox, wish: str) -> Non
             theirs = signature(url.replace(key_id, signer), method, headers, bucket, real_secret)
             assert theirs != found["x-oss-signature"]
     if "x-oss-security-token" not in found:
-        # signature() gives the signature that was found if it gets the sandbox's own key.
+        # With the sandbox's own secret, signature() returns the signature that is in the URL.
         own = load_secrets(sandbox.folder)
         assert key_id == own.access_key_id
         ours = signature(url, method, headers, "sandbox-bucket", own.access_key_secret)
@@ -221,8 +221,8 @@ def test_logins_of_an_app_are_verified_with_a_key_on_the_command_line(tmp_path: 
 
 
 def test_callbacks_need_no_secret(tmp_path: Path) -> None:
-    """docs/callbacks.md starts callbacks without a secret. The sandbox then seals them with its own
-    secret, not with the environment's."""
+    """docs/callbacks.md starts callbacks without a secret. The sandbox then seals callbacks with
+    its own secret, not with the environment's secret."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/callback"
     arguments = ("AUTH=jwt", f"CALLBACK_URL={url}")
@@ -259,7 +259,9 @@ def test_a_command_line_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     command = (*given(RUN, "JWT_SECRET"), "--make", str(2**30))
     done = finished(command, tmp_path / "state", **SECRETS)
     (line,) = done.stderr.splitlines()
-    assert line.startswith("make run: JWT_SECRET: cannot read make's own command line: ")
+    assert line.startswith(
+        "make run: cannot read make's own command line, which may set JWT_SECRET: "
+    )
     assert done.returncode == 1
 
 
@@ -276,7 +278,8 @@ def real_sts() -> Iterator[ScriptedSts]:
 
 @pytest.fixture
 def in_cloud(tmp_path: Path, real_sts: ScriptedSts) -> Iterator[Sandbox]:
-    """A sandbox with CLOUD=1. Its environment has every variable that would open it to pages."""
+    """A sandbox with CLOUD=1. The environment has every variable that would open a sandbox to
+    pages."""
     more = {"ALLOWED_ORIGINS": "*", "AUTH": "anonymous", "STS_ENDPOINT": real_sts.url}
     with running_by_make(tmp_path / "state", 0, "CLOUD=1", **{**SHELL, **more}) as sandbox:
         yield sandbox

@@ -456,7 +456,8 @@ def test_v4_takes_the_time_from_date_without_x_oss_date(oss: Oss) -> None:
 def go_sdk(oss: Oss, date: str, day: str, method: str = "GET") -> Sent:
     """A request as aliyun-oss-go-sdk signs it with AuthV4, in oss/auth.go and oss/conn.go.
 
-    The SDK sends no x-oss-date. It sends a Date in HTTP's form, and signs the text of this Date.
+    The SDK sends no x-oss-date. The SDK sends a Date in HTTP's form, and signs the text of this
+    Date.
     """
     headers = {"x-oss-content-sha256": UNSIGNED_PAYLOAD, "date": date}
     scope = V4Scope(day, REGION)
@@ -801,8 +802,8 @@ def test_refuses_a_header_that_was_added_after_signing(
 @every_mode
 @pytest.mark.parametrize("blank", ["\xa0", "\x85"])
 def test_only_blanks_of_ascii_are_around_a_value(oss: Oss, mode: str, blank: str) -> None:
-    """A Content-Type with another kind of blank is invalid. If it were stored, a browser would
-    guess the type."""
+    """A Content-Type with another kind of blank is invalid. If a wrong Content-Type were stored, a
+    browser would guess the type."""
     request = signed(oss, mode, "PUT", "new", headers={"content-type": "image/png"})
     altered = {**request.headers, "content-type": f"image/png{blank}"}
     assert refusal(replace(request, headers=altered).to(oss)) == mismatch(mode)
@@ -915,7 +916,8 @@ def test_a_parameter_that_is_repeated_after_signing_gains_nothing(oss: Oss, mode
 
 @pytest.fixture
 def places(oss: Oss) -> Oss:
-    """An OSS with two buckets. The first has a key that looks like a path to the second bucket."""
+    """An OSS with two buckets. The first bucket has a key that looks like a path to the second
+    bucket."""
     oss.storage.create_bucket(OTHER)
     oss.oss2().put_object(f"{OTHER}/key", b"mine")
     oss.oss2().put_object("key", b"plain")

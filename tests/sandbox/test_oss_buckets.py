@@ -77,7 +77,7 @@ def test_buckets_are_listed_by_prefix_and_in_pages(oss: Oss) -> None:
     page = service(oss).list_buckets(prefix="mine-", marker="mine-a", max_keys=1)
     assert [bucket.name for bucket in page.buckets] == ["mine-b"]
     assert (page.is_truncated, page.next_marker) == (True, "mine-b")
-    # IsBucketExist of aliyun-oss-go-sdk asks in this way.
+    # IsBucketExist of aliyun-oss-go-sdk sends this request.
     assert service(oss).list_buckets(prefix="mine-d", max_keys=1).buckets == []
     everything = service(oss).list_buckets()
     assert [bucket.name for bucket in everything.buckets] == [
@@ -87,8 +87,8 @@ def test_buckets_are_listed_by_prefix_and_in_pages(oss: Oss) -> None:
 
 
 def test_a_page_of_buckets_says_what_it_was_asked(oss: Oss) -> None:
-    """ListAllMyBucketsResult repeats prefix, marker and limit of the request. These elements are
-    left out if all buckets are listed."""
+    """ListAllMyBucketsResult repeats prefix, marker and limit of the request. Prefix, marker and
+    limit are left out if all buckets are listed."""
     oss.storage.create_bucket("mine-a")
     asked = v2.ListBucketsRequest(prefix="m", marker="a", max_keys=1)
     page = oss.oss_v2().list_buckets(asked)
@@ -126,7 +126,8 @@ def test_a_bucket_acl_is_answered_with_its_place(oss: Oss) -> None:
 def test_a_bucket_of_another_kind_is_not_made(
     oss: Oss, storage_class: str, redundancy: str | None
 ) -> None:
-    """Both values were once ignored, and GetBucketInfo reported Standard and LRS."""
+    """The sandbox once ignored the storage class and the redundancy, and GetBucketInfo reported
+    Standard and LRS."""
     fresh = oss.oss2(bucket="fresh-bucket", version="v4")
     config = oss2.models.BucketCreateConfig(storage_class, redundancy)
     with pytest.raises(OssError) as error:
@@ -192,7 +193,8 @@ def test_a_bucket_is_missing_before_a_key_is_unknown(oss: Oss, operation: Any) -
 def test_a_request_that_may_be_for_the_bucket_of_the_host_is_not_told_of_another(
     tmp_path: Path,
 ) -> None:
-    # /uploads/a is a key of that bucket, or the key a of a bucket "uploads".
+    # The path /uploads/a may mean the key uploads/a in the default bucket, or the key a in a bucket
+    # "uploads".
     with running_oss(tmp_path, default_bucket=BUCKET) as oss:
         auth = oss2.AuthV4("LTAI5tNobody", "guessed")
         session = oss.oss2_session()
@@ -316,8 +318,8 @@ def test_a_preflight_is_answered_by_the_rules(oss: Oss) -> None:
 
 
 def test_an_apps_web_view_is_an_origin_like_any_other(oss: Oss) -> None:
-    """Finding F3. It is not verified on the real OSS that a rule may name such an origin
-    (assumption 88)."""
+    """Finding F3. It is not verified on the real OSS that a rule may name an origin with an app's
+    scheme (assumption 88)."""
     origin = "capacitor://localhost"
     oss.oss2().put_bucket_cors(BucketCors([rule(), rule(origin)]))
     _, headers, _ = oss.raw("OPTIONS", f"/{BUCKET}/uploads/a", {**PREFLIGHT, "Origin": origin})

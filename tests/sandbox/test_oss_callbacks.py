@@ -743,7 +743,8 @@ def test_whatever_callback_is_asked_for_is_read_or_refused(
 
 
 def test_the_documentations_sample_is_signed_text_for_text() -> None:
-    """The vendor's sample is signed by its production key. Here a key of the sandbox signs it."""
+    """The vendor's sample is signed by its production key. In this test a key of the sandbox signs
+    the sample."""
     signature = callback_signer().sign("/index.php?id=1&index=2", b"bucket=yonghu-test")
     received = Received(
         "/index.php?id=1&index=2", {"authorization": signature}, b"bucket=yonghu-test"

@@ -19,7 +19,7 @@ from signed_requests import Answer, send
 
 CNAME = "files.localhost"
 NAMESAKE = "files"
-"""A bucket. CNAME begins with the same name."""
+"""A bucket whose name is the first label of CNAME."""
 PARTS = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part>"
 PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
 

@@ -250,7 +250,8 @@ def test_a_v4_form_of_another_day_or_region_is_refused(oss: Oss) -> None:
         credential = f"{oss.root.access_key_id}/{wrong}/oss/aliyun_v4_request"
         answer = send(oss.endpoint, {**form, "x-oss-credential": credential})
         assert (code(answer.content), ec(answer.content)) == ("InvalidArgument", wanted)
-    # The first sentence is from the vendor's page of this EC. The second is the sandbox's own.
+    # The first sentence of the message is from the vendor's page of this EC. The second sentence is
+    # the sandbox's own.
     assert (
         parse(answer.content, "Error")
         .findtext("Message", "")
@@ -439,7 +440,7 @@ def test_sizes_are_limited(oss: Oss, version: str, size: int, status: int, wante
 
 
 def test_too_large_a_file_is_refused_while_it_comes(oss: Oss) -> None:
-    """The form announces 4 GiB, but it is refused long before they have arrived."""
+    """The form announces 4 GiB, but it is refused long before 4 GiB have arrived."""
     form = v4_form(oss.root, [["content-length-range", 0, 1000]], KEY)
     head = multipart(
         [
@@ -505,7 +506,7 @@ def test_a_signature_after_the_file_is_none(oss: Oss) -> None:
             [('name="key"', b"a"), ('name="file"', b"1"), ('name="FILE"; filename="b"', b"2")],
             "IncorrectNumberOfFilesInPOSTRequest",
         ),
-        # It would be unclear which of the two keys counts.
+        # With two keys it would be unclear which key counts.
         (
             [('name="key"', b"a"), ('name="Key"', b"b"), ('name="file"', b"1")],
             "MalformedPOSTRequest",

@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Service:
-    """An OSS in this process. The tests call it directly, without a socket."""
+    """An OSS in this process. The tests call this OSS directly, without a socket."""
 
     app: ASGIApp
     storage: Storage
@@ -109,7 +109,7 @@ class Service:
 
         asyncio.run(answer())
         start, *rest = sent
-        # This raises an error for a header that would break the connection.
+        # h11.Response() raises an error for a header that would break the connection.
         h11.Response(status_code=start["status"], headers=start["headers"])
         names = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
         return Answer(start["status"], names, b"".join(part["body"] for part in rest))
@@ -570,7 +570,7 @@ def test_a_strange_key_is_one_like_others(empty: Service, key: bytes) -> None:
     found = parse(empty.send_signed("GET", b"", prefix).body, "ListBucketResult")
     listed = [element.findtext("Key", "") for element in found.findall("Contents")]
     assert [unquote_to_bytes(name) for name in listed] == [key]
-    # XML cannot hold some keys. Without encoding-type the list still must be a valid answer.
+    # XML cannot hold some keys. Without encoding-type the list must still be a valid answer.
     check_answer("GET", empty.send_signed("GET", b""))
     empty.check_files()
     assert empty.send_signed("DELETE", key).status == 204

@@ -1,4 +1,4 @@
-"""The accepted values of x-oss-process=image/..., and the refusals of others."""
+"""The accepted values of x-oss-process=image/..., and the refusals of other values."""
 
 from __future__ import annotations
 
@@ -201,8 +201,8 @@ def test_refuses_too_many_actions_and_too_long_a_value() -> None:
 
 
 def pairs(**values: st.SearchStrategy[object]) -> st.SearchStrategy[str]:
-    """Some parameters of an action, in any order. `values` gives the name and the values of
-    each."""
+    """Some parameters of an action, in any order. `values` gives the name and the values of each
+    parameter."""
     each = [st.builds("{}_{}".format, st.just(name), value) for name, value in values.items()]
     return st.lists(st.one_of(each), max_size=5).map(",".join)
 

@@ -33,7 +33,7 @@ HELLO = f"text_{text('Hello')}"
 @pytest.mark.parametrize(
     ("arguments", "size"),
     [
-        # These are the examples of the vendor's documentation.
+        # The values are the examples in the vendor's documentation.
         ("m_lfit,w_150,h_80", (150, 75)),
         ("m_mfit,w_150,h_80", (160, 80)),
         ("m_fill,w_150,h_80", (150, 80)),
@@ -119,7 +119,7 @@ def test_pad_covers_what_lies_outside_and_leaves_transparency_inside() -> None:
 )
 def test_refuses_to_make_an_image_beyond_the_limit(arguments: str) -> None:
     # p_1000 would make 200 million pixels from 1000 x 2000. A small file must not become an image
-    # of this size.
+    # with so many pixels.
     source = encoded(Image.new("1", (1000, 2000)))
     with pytest.raises(OssError) as error:
         made(source, f"resize,{arguments}")

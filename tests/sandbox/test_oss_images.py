@@ -81,7 +81,8 @@ def test_oss2_gets_a_thumbnail(
     assert (got.status, got.content_type) == (200, "image/png")
     assert got.content_length == len(body)
     assert got.server_crc is None
-    # This call compares CRCs. It would fail if the answer had the CRC of the stored object.
+    # get_object_to_file() compares CRCs. It would fail if the answer had the CRC of the stored
+    # object.
     bucket.get_object_to_file(KEY, str(tmp_path / "small"), process="image/resize,w_100")
     assert opened((tmp_path / "small").read_bytes()).size == (100, 50)
 
@@ -157,7 +158,8 @@ def test_processing_needs_the_right_to_read(oss: Oss, photo: SessionCredentials)
 
 
 def test_nothing_is_read_or_processed_for_who_may_not(oss: Oss) -> None:
-    # A client that may read the objects gets another error for each of these requests.
+    # For each of these requests, a client that may read the objects gets an error other than
+    # AccessDenied.
     oss.oss2().put_object("mine/text", b"no image")
     oss.oss2().put_object("mine/bomb", png_of_zeros(20_000, 10_000))
     for key, value in (
@@ -360,7 +362,7 @@ def test_half_transparent_red_is_pink_in_a_jpeg() -> None:
     [
         (Image.new("1", (8, 8), 1), "PNG", WHITE),
         (Image.new("L", (8, 8), 100), "PNG", (100, 100, 100)),
-        # With 16 bits for each channel, 0x6400 is 100.
+        # The value 0x6400 with 16 bits for each channel is the value 100 with 8 bits.
         (Image.new("I;16", (8, 8), 0x6400), "PNG", (100, 100, 100)),
         (Image.new("I;16", (8, 8), 0x6400), "TIFF", (100, 100, 100)),
         (Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", (255, 0, 0)),
@@ -442,7 +444,8 @@ def test_quality_is_relative_or_an_upper_bound() -> None:
         return len(process(source, parse(f"image/{actions}")).body)
 
     assert size(high, "quality,Q_20") < size(high, "quality,Q_60") < size(high, "quality,Q_95")
-    # 80% of the source's 50 is 40. Q_90 is more than 50, so 50 is used.
+    # The source's quality is 50. For q_80 the result is 80% of 50, which is 40. For Q_90 the result
+    # is 50, because 90 is higher than the source's quality.
     assert size(low, "quality,q_80") == size(low, "quality,Q_40")
     assert size(low, "quality,Q_90") == size(low, "quality,Q_50")
     assert size(high, "quality,q_100") == size(high, "quality,Q_95")

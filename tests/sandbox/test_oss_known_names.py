@@ -66,7 +66,8 @@ def cause(operation: Any, request: object) -> tuple[int, str]:
 def test_what_the_sdk_asks_of_a_feature_that_is_missing_is_refused(
     oss: Oss, bucket: oss2.Bucket
 ) -> None:
-    """alibabacloud-oss-v2 sends these for DescribeRegions, GetBucketAccessMonitor and others.
+    """alibabacloud-oss-v2 sends these requests for DescribeRegions, GetBucketAccessMonitor and
+    others.
 
     The sandbox once answered with a listing, which the SDK could not parse.
     """

@@ -294,7 +294,7 @@ def test_refuses_parts_out_of_order(oss: Oss) -> None:
         f"<Part><PartNumber>{part.part_number}</PartNumber><ETag>{part.etag}</ETag></Part>"
         for part in reversed(done)
     )
-    # oss2 would sort the parts, so it only signs the URL.
+    # oss2 would sort the parts, so this test uses oss2 only to sign the URL.
     url = bucket.sign_url("POST", "a", 60, params={"uploadId": upload_id})
     body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
     status, _, answer = oss.raw("POST", url[url.index("/", 8) :], body=body)

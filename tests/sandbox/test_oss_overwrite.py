@@ -273,7 +273,7 @@ def test_parts_may_begin_where_an_object_is_and_cannot_be_completed(token: oss2.
     done = lambda: token.complete_multipart_upload("uploads/b", upload_id, [part])  # noqa: E731
     assert code(done) == EXISTS
     assert token.get_object("uploads/b").read() == b"in between"
-    # The parts stay until they are aborted.
+    # The parts stay until the upload is aborted.
     assert [found.part_number for found in token.list_parts("uploads/b", upload_id).parts] == [1]
 
 

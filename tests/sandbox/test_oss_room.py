@@ -53,7 +53,7 @@ def put(oss: Oss, data: bytes) -> None:
 
 
 def put_in_chunks(oss: Oss, data: bytes) -> None:
-    """Upload without a Content-Length, so that the size is not known before."""
+    """Upload without a Content-Length, so that the server does not know the size in advance."""
     oss.oss2().put_object("a", iter([data[:KB100], data[KB100:]]))
 
 
@@ -209,7 +209,7 @@ def test_what_is_deleted_makes_room(limited: Oss) -> None:
 
 
 def test_what_is_refused_takes_no_room(limited: Oss) -> None:
-    """If they took room, a stranger could fill the storage with uploads that fail."""
+    """If uploads that fail took room, a stranger could fill the storage with them."""
     for _ in range(3 * LIMITS.total_bytes // FILE):
         with pytest.raises(oss2.exceptions.InvalidDigest):
             limited.oss2().put_object("a", bytes(FILE), {"Content-MD5": "wrong"})

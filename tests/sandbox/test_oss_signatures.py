@@ -20,7 +20,7 @@ from sandbox.oss.signatures import (
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-# The values of a header: visible ASCII, and spaces except at its ends.
+# The values of a header: visible ASCII and spaces, but no space at the beginning or end.
 VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)).map(str.strip)
 HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "content-md5", "x-oss-meta-a", "x-oss-meta-a-b", "range"]),
@@ -35,7 +35,7 @@ GO_SDK = frozenset(
 """Parameters that aliyun-oss-go-sdk, and so ossutil 1, signs but oss2 does not (signKeyList of
 oss/conn.go).
 
-udf* and img of that list are left out, because no client uses them any more.
+The parameters udf* and img of signKeyList are left out, because clients no longer use them.
 """
 OSS_V2 = frozenset({"overwriteConfig"})
 """Parameters that only alibabacloud-oss-v2 signs: the sub-resource of its operation."""

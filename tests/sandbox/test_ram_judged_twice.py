@@ -1,4 +1,5 @@
-"""sandbox/ram.py and an evaluator that was written separately must decide alike for every access.
+"""Compares sandbox/ram.py with an evaluator that was written separately: both must make the same
+decision about every access.
 
 `make fuzz` tries a million pairs of policies and accesses. At the end, faults are planted in
 sandbox/ram.py, and the comparison must find each of them.
@@ -42,9 +43,9 @@ ACTION_PATTERNS = st.sampled_from(
         "Oss:Put?bject*",
     ]
 )
-# There are few letters, so that many texts almost match. They include "/", which "*" also matches,
-# and ":", which separates fields. They include upper and lower case, wildcards as plain letters, a
-# line end, and letters with a meaning in regular expressions.
+# There are few letters, so that many texts almost match. The letters include "/", which "*" also
+# matches, and ":", which separates fields. They also include upper and lower case, wildcards as
+# plain letters, a line end, and letters with a meaning in regular expressions.
 LETTERS = "ab/:A*?\n.[é"
 RESOURCE_PATTERNS = st.one_of(
     st.builds("acs:oss:*:*:b/{}".format, st.text(LETTERS, max_size=4)),
@@ -86,7 +87,7 @@ WANTED: dict[str, list[Any]] = {
     "Bool": [*BOOLEANS, True, False],
     "IpAddress": [*ADDRESSES, *BLOCKS],
 }
-# The values in an access, by condition key. Some of them do not fit the key.
+# The values in an access, by condition key. Some values do not fit the key.
 CONTEXT = {
     "oss:Prefix": [*TEXTS, *NUMBERS, "1e1", "+1", " 1", "true", "10.0.0.1"],
     "oss:Delimiter": TEXTS,
@@ -105,7 +106,7 @@ FITTING = {
 
 
 def few(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """One of `values`, or a list of one or two of them."""
+    """One of `values`, or a list of one or two values."""
     return values | st.lists(values, min_size=1, max_size=2)
 
 
@@ -175,8 +176,8 @@ SEEDS = st.integers(0, 2**32)
 
 
 def disagreements(role: list[Any], session: Any, seed: int) -> Iterator[tuple[Access, Any]]:
-    """Try a hundred accesses that are similar to the policies. Yields those for which the
-    evaluators differ."""
+    """Try a hundred accesses that are similar to the policies. Yields the accesses about which the
+    evaluators disagree."""
     texts = [json.dumps({"Version": "1", "Statement": made}) for made in [*role, session]]
     judges = Judges(*texts[:-1], session=texts[-1] if session else None)
     beside = accesses([*chain(*role), *(session or [])], Random(seed))  # noqa: S311 - no secret
@@ -337,8 +338,9 @@ OPERATORS_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def find_disagreement(roles: Any, sessions: Any) -> None:
-    """Search 1,000 examples of a hundred accesses, which are always the same. Raises NoSuchExample
-    if the evaluators agree on all."""
+    """Search for an access about which the evaluators disagree, in 1,000 examples of a hundred
+    accesses each. Each run tries the same examples. Raises NoSuchExample if the evaluators always
+    agree."""
     find(
         st.tuples(roles, sessions, SEEDS),
         lambda case: any(disagreements(*case)),
@@ -355,8 +357,8 @@ def test_a_fault_in_the_evaluator_is_found(fault: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("fault", OPERATORS_FAULTS)
 def test_a_fault_in_an_operator_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policies use only this operator. With all operators the search takes some hundred
-    examples."""
+    """The policies use only the operator with the fault. With all operators the search would take
+    some hundred examples."""
     name, members = OPERATORS_FAULTS[fault]
     monkeypatch.setitem(_OPERATORS, name, replace(_OPERATORS[name], **members))
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}

@@ -244,7 +244,8 @@ def test_for_others_it_is_a_path_as_any_unknown_one(
 
 
 def test_x_forwarded_for_makes_nobody_another(page: Page) -> None:
-    """If this header counted, a remote client could look local, and a local client remote."""
+    """If this header counted, a remote client could look local, and a local client could look
+    remote."""
     query = f"{PATH}?session={page.session}"
     assert page.function(query, tagged=False, X_Forwarded_For="192.168.1.5")[0] == 200
 

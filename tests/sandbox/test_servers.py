@@ -20,8 +20,8 @@ from sandbox.servers import Service, allow_connections, in_background, listen
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
-    """asyncio sets TCP_NODELAY only on sockets that name TCP. Without it, each answer on a kept
-    connection takes 40 ms."""
+    """asyncio sets TCP_NODELAY only on sockets that name TCP. Without TCP_NODELAY, each answer on a
+    kept connection takes 40 ms."""
     with listen(0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
@@ -68,8 +68,8 @@ def test_a_client_that_leaves_in_mid_body_is_no_fault_of_ours(
 
 
 def test_as_many_files_may_be_open_as_the_system_allows() -> None:
-    """With the usual limit of 1,024 files, some hundred silent connections stopped the sandbox
-    (make chaos)."""
+    """With the usual limit of 1,024 files, a few hundred silent connections stopped the sandbox
+    (seen in `make chaos`)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))

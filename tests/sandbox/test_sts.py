@@ -118,8 +118,8 @@ def running_sts() -> Iterator[Sts]:
 
 @pytest.fixture
 def server(running_sts: Sts, monkeypatch: pytest.MonkeyPatch) -> Sts:
-    # The SDK would read its proxy and its key from these variables. It would use the proxy even for
-    # loopback.
+    # The SDK would read its proxy and its key from these variables. The SDK would use the proxy
+    # even for loopback.
     for name in ("http_proxy", "https_proxy", "aliyun_access_key_id", "aliyun_access_key_secret"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -301,7 +301,8 @@ def each(name: str, *values: str, **others: str) -> list[dict[str, str]]:
         ("404 InvalidAccessKeyId.NotFound", "Specified access key is not fo", each("key", "x")),
         ("404 InvalidAccessKeyId.NotFound", "", each("token", "CAISother")),
         ("403 InvalidAccessKeyId.Inactive", "key is disabled", each("key", "LTAI5tOff")),
-        # This code is the SDK's own. It means that the server's string to sign equals the SDK's.
+        # This code is the SDK's own. The SDK reports this code if the server's string to sign
+        # equals the SDK's own string.
         ("400 InvalidAccessKeySecret", "Secret is incorrect", each("secret", "other")),
         ("400 MissingSecurityToken", "SecurityToken is mandatory", each("key", "STS.own")),
         ("400 InvalidSecurityToken.Malformed", "", each("token", "CAISother", key="STS.own")),

@@ -143,7 +143,8 @@ def test_a_parser_of_another_room_is_loaded_when_it_is_asked() -> None:
     parse = elsewhere("grant.new_names:prefix")
     assert parse("uploads/") == new_names.prefix("uploads/") == "uploads/"
     assert "'/'" in refusal(parse, "uploads")
-    # A wrong place causes no error until the parser is called, so the catalogue can be read.
+    # If the module or function does not exist, the error comes only when the parser is called, so
+    # the catalogue can still be read.
     for place in ("nowhere:prefix", "grant.new_names:nothing"):
         with pytest.raises((ImportError, AttributeError)):
             elsewhere(place)("uploads/")

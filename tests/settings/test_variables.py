@@ -45,7 +45,8 @@ def test_a_variable_is_declared_under_its_own_name() -> None:
 
 
 def test_a_secret_is_declared_as_one() -> None:
-    """A secret must be declared as secret, because all tools show other values."""
+    """A secret must be declared as secret, because all tools show the values of variables that are
+    not secret."""
     found = declared()
     assert {name for name, variable in found.items() if variable.secret is True} == SECRETS
     assert {name for name, variable in found.items() if variable.secret} == SECRETS
@@ -92,7 +93,7 @@ def test_what_must_be_set_has_a_form_and_says_it(
         said.add(str(caught.value))
     (accepts,) = said
     assert re.fullmatch("must be .+", accepts)
-    # If the variable is not set, the message has the same text after "not set; ".
+    # The message for a variable that is not set is "not set; " and the same text.
     assert variable.missing == f"not set; {accepts}"
     assert variable.default is None
 

@@ -1,4 +1,5 @@
-"""Fields of forms. `refusals` checks them as OSS does. It was written from OSS's documentation.
+"""Tests the fields of forms. The function `refusals` checks a form as OSS does. `refusals` was
+written from OSS's documentation.
 
 test_form_upload.py tests forms with a browser and with curl.
 """

@@ -178,8 +178,8 @@ def test_a_step_is_one_of_five(wishes: dict[str, str], step: Step) -> None:
         ({"action": "complete", "parts": "1"}, "action: .*list, complete or abort"),
         ({"action": "complete", "after": "1"}, "after: .*action=list"),
         ({"action": "list", "after": "4"}, "after: .*numbers of parts, 0 to 3"),
-        ({"parts": "4"}, "parts: .*1 to 100 different part numbers, 1 to 3"),
-        ({"parts": "1,1"}, "parts: .*1 to 100 different part numbers, 1 to 3"),
+        ({"parts": "4"}, "parts: .*at most 100 part numbers from 1 to 3"),
+        ({"parts": "1,1"}, "parts: .*at most 100 part numbers from 1 to 3"),
     ],
 )
 def test_a_step_that_is_none_says_why(wishes: dict[str, str], says: str) -> None:
@@ -219,7 +219,7 @@ def test_as_many_parts_are_signed_at_once_as_a_minute_has(
         return multipart.read_step({"upload_id": "A", "parts": numbers}, upload, per_minute)
 
     assert step(most).parts == tuple(range(1, most + 1))
-    with pytest.raises(InvalidParameter, match=f"must be 1 to {most}{why} different"):
+    with pytest.raises(InvalidParameter, match=f"must list at most {most}{why} part"):
         step(most + 1)
 
 

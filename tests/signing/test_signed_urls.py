@@ -421,8 +421,8 @@ def test_a_name_that_the_function_makes_stands_for_the_object(settings: Configur
 
 
 def test_only_what_the_functions_own_key_signs_dies_with_it(settings: Configuration) -> None:
-    """A GET is signed with a session, not with the function's own key. The end of a session is
-    known."""
+    """A GET is signed with a session, not with the function's own key. The function knows when a
+    session ends."""
     for method in ("GET", "HEAD"):
         wishes = {"object": "a", "method": method, "expires": "604800"}
         assert presign.read_wish(wishes, settings.limits, TEMPORARY, None).seconds == 604800

@@ -14,7 +14,8 @@ Answer = Callable[[Request, bytes], Response | None]
 
 
 def answering(app: ASGIApp, other: Answer) -> ASGIApp:
-    """The application, but if `other` returns an answer to a request, that answer is sent."""
+    """The application with one change: if `other` returns an answer to a request, that answer is
+    sent."""
 
     async def changed(scope: Scope, receive: Receive, send: Send) -> None:
         body = await Request(scope, receive).body()

@@ -92,8 +92,8 @@ def circles(folder: Path) -> list[str]:
         if one.when_loaded and one.imported in needs:
             needs[one.importer].add(one.imported)
     wrong = []
-    # Repeatedly remove the modules that import no module in `needs`. All modules that remain are
-    # in a circle, or import one that is.
+    # Repeatedly remove the modules that import no module in `needs`. All modules that remain are in
+    # a circle, or import a module that remains.
     while free := {name for name, needed in needs.items() if not needed}:
         needs = {name: needed - free for name, needed in needs.items() if name not in free}
     for name, needed in needs.items():
@@ -104,7 +104,7 @@ def circles(folder: Path) -> list[str]:
 def imports_of(folder: Path, names: set[str]) -> list[str]:
     """Imports of one of these top-level modules, or of a module below it."""
     ours = modules(folder)
-    # Parsing is slow, so modules that have no line with such an import are not parsed.
+    # Parsing is slow, so a module is parsed only if a line of it looks like an import of `names`.
     words = "|".join(sorted(names))
     line = re.compile(rf"^\s*(from\s+({words})|import\b.*\b({words}))\b", re.MULTILINE)
     return [
@@ -261,7 +261,7 @@ def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
 
 
 def short_test_names(folder: Path, least: int) -> list[str]:
-    """Tests whose names have fewer than `least` words, which is too few to say what is true."""
+    """Tests whose names have fewer than `least` words. A shorter name cannot say what is true."""
     # A regular expression reads the text, because parsing all tests takes two seconds.
     defined = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
     return [

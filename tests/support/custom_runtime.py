@@ -93,7 +93,8 @@ def received(sock: socket.socket) -> bytes:
 
 
 def measured() -> dict[str, str]:
-    """The variables with which `make coverage` measures a process; empty if it does not run."""
+    """The variables with which `make coverage` measures a process; empty without `make
+    coverage`."""
     return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
 
 

@@ -35,7 +35,7 @@ def whole(body: bytes, *lines: str, status: str = "200 OK") -> bytes:
 
 
 def then(first: Move, second: Move) -> Move:
-    """Make both moves. The second one decides whether the connection stays open."""
+    """Make both moves. The second move decides whether the connection stays open."""
 
     def move(sock: socket.socket) -> bool:
         first(sock)

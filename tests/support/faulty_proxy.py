@@ -60,11 +60,11 @@ def faulty(
     framed: bool = True,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
-    """Serve `url` through a fault, which is called with each answer. Yields the proxy's URL.
+    """Serve `url` through a proxy, which calls `fault` with each answer. Yields the proxy's URL.
 
     `before` is called with each request.
 
-    Without `framed` the answer has no Content-Length, and ends when the connection closes.
+    If `framed` is false, the answer has no Content-Length, and ends when the connection closes.
     """
     upstream = urlsplit(url)
 

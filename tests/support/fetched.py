@@ -18,7 +18,8 @@ _PREINSTALLED = ROOT / "tests" / "deploy" / "preinstalled.txt"
 
 
 def specifications() -> Specifications:
-    """The resource specifications. Without them the test is skipped, or fails if CI is set."""
+    """The resource specifications. If they cannot be loaded, the test is skipped. If CI is set, the
+    test fails instead."""
     try:
         return load()
     except SpecificationsMissing as error:
@@ -48,5 +49,6 @@ def preinstalled() -> Path:
 
 
 def runtime_python() -> Python:
-    """A Python 3.10. Without one the test is skipped, or fails if CI is set."""
+    """A Python 3.10. If this machine has none, the test is skipped. If CI is set, the test fails
+    instead."""
     return find() or left_out("what needs a Python 3.10", HOW_TO_GET_ONE)

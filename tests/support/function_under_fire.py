@@ -137,8 +137,8 @@ def function(
     host: str = "127.0.0.1",
     address: Callable[[ScriptedSts], str] | None = None,
 ) -> Iterator[Function]:
-    """Run the function. The server `link` answers with `moves` at `host`, over `tls` if it is
-    given. `address` may make another address for that server, or "" to leave the variable unset."""
+    """Run the function. The server of `link` answers with `moves` at `host`, over TLS if `tls` is
+    given. `address` may return another URL for this server, or "" to leave its variable unset."""
     at_uploads = link is not None and link.route == "/uploads"
     sound: dict[str, Move] = {
         "sts": success(),

@@ -41,7 +41,8 @@ _DOCUMENTED = {
     "python": r'^ *""".*?"""$',
     **dict.fromkeys(("js", "ts", "kotlin", "java"), r"^ */\*\*.*?\*/$"),
 }
-"""For each language, the pattern of a comment on its own lines, which says what a function does."""
+"""For each language, the pattern of a comment that says what a function does, and that has its own
+lines."""
 _WORDS = {"", "text", "mermaid"}
 """The languages of blocks that are text or diagrams, not code. The whole block is translated."""
 

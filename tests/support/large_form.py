@@ -24,7 +24,8 @@ CHUNK = b"x" * 64 * 1024
 def peak() -> int:
     status = Path("/proc/self/status")
     if status.exists():
-        # On Linux, ru_maxrss includes the memory of the parent, from before this program started.
+        # On Linux, ru_maxrss also counts memory that the parent process used before this program
+        # started.
         lines = dict(line.split(":") for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -123,7 +123,8 @@ class Results(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """The table: how often each survivor is listed, and why no survivor in a text is listed."""
+    """The content of `tests/mutants.toml`: how often each survivor is listed, by room. `texts` is
+    the reason why survivors in texts are not listed, or ""."""
 
     survivors: Mapping[str, Counter[Mutant]]
     texts: str
@@ -346,11 +347,11 @@ def run(room: str, folder: Path, lock: int) -> None:
     """Let mutmut try all mutants that have no result yet. Raises Failed with mutmut's last lines if
     mutmut fails. Raises KeyboardInterrupt after an interrupted mutmut has ended. `lock` is a
     descriptor that mutmut keeps open."""
-    # Mutated code gets none of the developer's keys. It does not get CI either. The copy has no
-    # packages of Node.js, so some tests are skipped there, and with CI they would fail.
+    # Mutated code gets none of the developer's keys, and CI is not set. The copy has no packages of
+    # Node.js, so the tests that need them are skipped. If CI were set, these tests would fail.
     environ = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-    # The tests start processes. These must import the mutants and not an installed package.
+    # The tests start processes, which must import the mutants and not an installed package.
     environ["PYTHONPATH"] = str(folder / "mutants" / _FUNCTION)
     program = Path(sys.executable).parent / "mutmut"
     command = [str(program), "run", f"--max-children={PROCESSES}"]

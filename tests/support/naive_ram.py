@@ -18,7 +18,7 @@ No page of the documentation has the next rules, and they are not verified on th
   operator's type. Negative operators follow this rule too.
 - A resource is compared field by field. Each field may have wildcards, and its case matters.
 - StringEqualsIgnoreCase also ignores the case of letters that are not ASCII.
-- A number has digits. It may have one point among them, and one minus before them.
+- A number has digits. It may have one point between two digits, and one minus before all digits.
 
 This module does not check the syntax of a policy. sandbox/ram.py refuses what RAM refuses.
 """
@@ -89,7 +89,8 @@ def listed(value: Any) -> list[Any]:
 
 
 def as_text(value: Any) -> str:
-    """structure: values have quotation marks. A number or Boolean without them becomes a text."""
+    """structure: values have quotation marks. A number or Boolean without quotation marks becomes a
+    text."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -135,7 +136,7 @@ def number(text: str) -> Fraction:
 
 def date(text: str) -> datetime:
     """elements: ISO 8601, as in 2012-11-11T23:59:59Z. A pattern checks the text first, because
-    strptime accepts more forms."""
+    strptime also accepts other forms."""
     if not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}(Z|[+-]\d\d:\d\d)", text):
         raise ValueError(text)
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")

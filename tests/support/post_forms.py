@@ -21,7 +21,7 @@ BOUNDARY = "9431149156168"
 
 
 class Credentials(Protocol):
-    """An AccessKey, or credentials of STS. Only the latter have a security_token."""
+    """An AccessKey, or credentials of STS. Only credentials of STS have a security_token."""
 
     @property
     def access_key_id(self) -> str: ...
@@ -45,7 +45,8 @@ def v1_form(
     *,
     expires: float | None = None,
 ) -> Fields:
-    """A form with a V1 signature. It expires at `expires` (Unix seconds), or in a minute."""
+    """A form with a V1 signature. The form expires at `expires` (Unix seconds). Without `expires`,
+    it expires in a minute."""
     end = time.time() + 60 if expires is None else expires
     policy = policy_text({"expiration": iso(end), "conditions": list(conditions)})
     digest = hmac.new(credentials.access_key_secret.encode(), policy.encode(), hashlib.sha1)
@@ -67,7 +68,8 @@ def v4_form(
     now: float | None = None,
     bound: bool = True,
 ) -> Fields:
-    """A form with a V4 signature. If `bound`, its policy requires the fields of the signature."""
+    """A form with a V4 signature. If `bound` is true, the form's policy requires the fields of the
+    signature."""
     now = time.time() if now is None else now
     end = now + 60 if expires is None else expires
     stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")

@@ -36,8 +36,8 @@ TOKEN = (sys.executable, "-m", "sandbox", "token")
 
 
 def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """The command with an option that names the variables of make's command line. Their values
-    come from the environment."""
+    """The command with the option --given, which names the variables that are on make's command
+    line. The values of these variables come from the environment."""
     return (*command, f"--given={' '.join(names)}")
 
 

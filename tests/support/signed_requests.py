@@ -1,4 +1,5 @@
-"""Sends signed requests to OSS. URLs are sent unchanged, while an SDK changes a hostile URL."""
+"""Sends signed requests to OSS. This module sends each URL unchanged. An SDK would change a hostile
+URL."""
 
 from __future__ import annotations
 

@@ -92,8 +92,8 @@ def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
 
 def _slopes(samples: Sequence[Sample]) -> Iterator[str]:
     """Report what grew after the warm-up, which is the first third. For memory, use a line of least
-    squares, so that no single sample decides. For descriptors and threads, compare the medians of
-    the two halves."""
+    squares, so that no single sample decides the result. For descriptors and threads, compare the
+    medians of the two halves."""
     settled = list(samples[len(samples) // 3 :])
     if len(settled) < 4:
         return
@@ -143,7 +143,7 @@ def sandboxes(
         started = {}
         for way, own in variables.items():
             port = free_port()
-            # A run of ali-oss takes longer than a short session is valid.
+            # A short session would expire before a run of ali-oss ends.
             lasting = 900 if way == _ALI_OSS else session_seconds
             command = (sys.executable, "-m", "short_sessions", str(lasting), "run")
             (folder / way).mkdir()

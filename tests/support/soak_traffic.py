@@ -77,7 +77,8 @@ class Caller:
         return answer
 
     def _use(self, operation: Callable[[Token], Any]) -> Any:
-        """Do an operation with the present token. If it has expired, repeat it with a new token."""
+        """Do an operation with the present token. If the token has expired, repeat the operation
+        with a new token."""
         # The function may return cached tokens that are about to expire, so try several times.
         for _ in range(5):
             if self._token is None:

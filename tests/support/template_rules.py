@@ -138,7 +138,8 @@ def buckets_encrypt(template: Template) -> Found:
 
 
 def https_can_be_required(template: Template) -> Found:
-    """The stack can require HTTPS, but need not, because some clients may upload by plain HTTP."""
+    """The stack can require HTTPS, but does not have to, because some clients may upload by plain
+    HTTP."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         insecure = [
             statement
@@ -155,8 +156,8 @@ def https_can_be_required(template: Template) -> Found:
 
 
 def versions_can_be_kept(template: Template) -> Found:
-    """The stack can keep versions, but need not. Versions cost storage, and they disable the rule
-    that prevents overwriting."""
+    """The stack can keep versions, but does not have to. Versions cost storage, and they disable
+    the rule that prevents overwriting."""
     for place, properties in _of_type(template, "ALIYUN::OSS::Bucket"):
         found = properties.get("VersioningConfiguration")
         if not any(one.get("Status") == "Enabled" for one in objects(found)):
@@ -293,7 +294,7 @@ def _derived(given: dict[str, Any], upload_role: str) -> dict[str, tuple[Stateme
     wanted = rights([given["PolicyFile"], *choices], paths, options)
     upload = wanted.upload_role
     if "token" not in words:
-        # No client gets a session. Only the function uses one, to sign URLs for reading.
+        # No client gets a session. Only the function uses a session, to sign URLs for reading.
         kept = "oss:GetObject" if "signed-url" in words else ""
         upload = tuple(one for one in upload if one.action == kept)
     return {"FunctionRole": wanted.function_role, "UploadRole": upload}

@@ -33,8 +33,8 @@ _EXAMPLES = "tried"
 
 
 def examples(few: int, many: int = 10_000, **more: Any) -> settings:
-    """Settings of a property. Normally it gets `few` examples. It gets `many` in `make fuzz`, and
-    at most `FEW_EXAMPLES` in `make mutants`."""
+    """Settings of a property. The property gets `many` examples in `make fuzz`, at most
+    `FEW_EXAMPLES` in `make mutants`, and otherwise `few` examples."""
     numbers = {PROFILE: many, FEW: min(few, FEW_EXAMPLES)}
     return settings(max_examples=numbers.get(settings.get_current_profile_name(), few), **more)
 
@@ -88,7 +88,7 @@ class Tried:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for test in {item.obj for item in items if isinstance(item, pytest.Function)}:
             if is_hypothesis_test(test):
-                # Hypothesis lets plugins replace this inner test. Its own plugin replaces it too.
+                # Hypothesis lets plugins replace this inner test, as its own plugin does.
                 test.hypothesis.inner_test = self._counted(test.hypothesis.inner_test)
 
     def _counted(self, test: Callable[..., None]) -> Callable[..., None]:

@@ -41,7 +41,7 @@ REQUEST = sts.RoleRequest("acs:ram::1:role/upload", "anonymous", '{"Version":"1"
 
 @pytest.fixture
 def client_of() -> Iterator[ClientOf]:
-    """Return a function that makes clients. After the test they are closed."""
+    """Return a function that makes clients. The clients are closed after the test."""
     with ExitStack() as stack:
 
         def make(server: ScriptedSts) -> sts.StsClient:

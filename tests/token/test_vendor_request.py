@@ -54,9 +54,9 @@ def test_the_form_is_signed_as_the_protocol_says() -> None:
 
 @pytest.fixture(autouse=True)
 def _loaded() -> None:
-    """In a process that has loaded the SDK, the import returns the SDK's own class. Each test
-    checks this here, because most tests start another process, and `make mutants` only runs tests
-    that call the changed code in their own process."""
+    """In a process that has loaded the SDK, the import returns the SDK's own class. Each test makes
+    this check, because `make mutants` only runs tests that call the changed code in their own
+    process. Most tests here start another process."""
     assert assume_role._import_request() is assume_role.AssumeRoleRequest
 
 
@@ -142,10 +142,10 @@ def test_what_is_signed_is_encoded_by_percent_whoever_loads_the_sdk(first: str) 
 def test_both_versions_of_the_sdk_build_the_same_request(
     tmp_path: Path, version: str, core: str
 ) -> None:
-    """The python3.10 runtime has 3.1.0 preinstalled, and we pin 3.1.3.
+    """The python3.10 runtime has version 3.1.0 of the SDK preinstalled, and we pin version 3.1.3.
 
-    We do not know which version of the core is preinstalled. Versions before 2.14.0 do not run on
-    Python 3.12.
+    We do not know which version of aliyun-python-sdk-core is preinstalled. Its versions before
+    2.14.0 do not run on Python 3.12.
     """
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     wanted = [f"aliyun-python-sdk-sts=={version}", f"aliyun-python-sdk-core=={core}"]

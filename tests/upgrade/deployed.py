@@ -232,7 +232,8 @@ def _answer(answer: dict[str, Any], now: float) -> dict[str, Any]:
 
 
 def _log(line: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:
-    """A log line. Placeholders replace its times, and values that are also in the answer."""
+    """A log line with placeholders in place of its times, and in place of values that are also in
+    the answer."""
     same = {"status": "StatusCode", "error": "ErrorCode", "reason": "ErrorMessage"}
     found = {}
     for name, value in line.items():

@@ -23,7 +23,7 @@ OLD = Path(__file__).parent / "b291437"
 Env = dict[str, str]
 
 DOTENV = ("minimal", "anonymous", "full", "callbacks", "jwks_file", "jwks_url", "broken")
-"""The deployments by s.yaml with a .env."""
+"""The deployments that were made with s.yaml and a .env."""
 BY_HAND = ("by_hand",)
 """The deployments with variables that were set in the console, as docs/deploy.md describes."""
 PARAMETERS: dict[str, dict[str, Any]] = json.loads((OLD / "parameters.json").read_text("utf-8"))

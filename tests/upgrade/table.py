@@ -88,8 +88,8 @@ def problems(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[R
 def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Difference]:
     """Yield each member that differs between two JSON values. `whole` is the beginning of its id.
 
-    If two lists have the same number of objects, they are compared object by object. Other lists
-    are either equal or one difference.
+    If two lists have the same number of objects, they are compared object by object. If two other
+    lists are not equal, that is one difference.
     """
     for path, what in _compared((), old, new):
         yield Difference(f"{whole}:{'.'.join(path)}" if path else whole, where, what)

@@ -46,7 +46,8 @@ def test_a_deployment_starts(shown: dict[str, Any], name: str) -> None:
 
 
 def settings_differences() -> list[Difference]:
-    """The settings that differ, with the old files or with the new s.yaml or template.yml."""
+    """The differences in the settings of each deployment: once with its old files, and once with
+    the new s.yaml or template.yml."""
     found: list[Difference] = []
     for name, old in golden.read(golden.SETTINGS).items():
         for folder in (OLD, ROOT):

@@ -347,7 +347,8 @@ def test_of_a_seal_its_content_is_shown_and_its_end_from_now() -> None:
 
 
 def not_named(changelog: str, upgrade: str) -> list[str]:
-    """Ids of rows that the lists under Upgrade lack or name twice, and listed ids without a row."""
+    """Ids of rows that the lists under the heading "Upgrade" lack or name twice, and listed ids
+    without a row."""
     lists = re.findall(r"^### Upgrade\n(.*?)(?=^##|\Z)", changelog, re.MULTILINE | re.DOTALL)
     named = [one.replace("\n  ", " ") for one in re.findall("`([^`]+:[^`]+)`", "".join(lists))]
     rows = [row.ids[0] for row in read_rows(upgrade)]

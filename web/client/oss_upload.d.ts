@@ -1,7 +1,7 @@
 /** The wishes of a call; docs/signed-urls.md describes each. Unknown wishes are sent to the function too. */
 export type Wishes = Record<string, unknown>;
 
-/** A refusal of the function or OSS, or a missing answer. It never holds a URL, a login or a token. */
+/** A refusal of the function or OSS, or a missing answer. The error never holds a URL, a login or a token. */
 export class UploadError extends Error {
   constructor(code: string, status: number, message: string, retryable?: boolean, seconds?: number);
   /**
@@ -149,8 +149,8 @@ export interface Client {
    */
   store: Store;
   /**
-   * A token. Calls at the same time share one request. A new token is requested when the old one is valid
-   * for only 300 s more, or for half of its life if that is shorter.
+   * A token. Calls at the same time share one request. A new token is requested when the old one expires
+   * within 300 s, or within half of its life if that is less than 300 s.
    */
   token(wishes?: Wishes): Promise<Token>;
   /**

@@ -1,6 +1,6 @@
 // Uploads to OSS with the token function: for pages, Node and mini programs. docs/web.md has the reference.
 
-const SPARE_SECONDS = 300; // a new token is requested when the old one has this much left
+const SPARE_SECONDS = 300; // a new token is requested when the old one expires within this time
 const TRIES = 4;
 const FIRST_WAIT_MS = 500;
 const PARTS_AT_ONCE = 4;
@@ -10,7 +10,7 @@ const ACTIONS = { GET: 'list', POST: 'complete', DELETE: 'abort' };
 const GONE = ['NoSuchUpload', 'UploadRefused']; // codes of an upload in parts that cannot continue
 const BINARY = 'application/octet-stream';
 
-/** A refusal of the function or OSS, or a missing answer. It never holds a URL, a login or a token. */
+/** A refusal of the function or OSS, or a missing answer. The error never holds a URL, a login or a token. */
 export class UploadError extends Error {
   constructor(code, status, message, retryable = false, seconds = 0) {
     super(message);

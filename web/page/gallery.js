@@ -27,7 +27,7 @@ export function mount(root, at) {
     more.hidden = true;
     say({});
   };
-  /** Say why something is not shown. `notes` has a text for each topic, which replaces the older text. */
+  /** Say why something is not shown. `notes` has texts by topic, and each replaces the older text of its topic. */
   const say = (notes) => {
     Object.assign(view.notes, notes);
     const sentences = Object.values(view.notes).filter(Boolean);
@@ -133,7 +133,7 @@ function thumbnails(at, say) {
         const { text, todo } = sentence(at, error);
         say({ read: `${at.t('gallery.unreadable')} ${text} ${todo}` });
       }
-      // After another error only this picture is missing. Its frame shows the extension.
+      // After any other error, only this picture is missing. Its frame shows the extension.
     }
     running -= 1;
     next();

@@ -1,4 +1,4 @@
-// Keeps data in the browser over a reload. Secrets are never kept. A browser may refuse to keep data.
+// Keeps data in the browser, so that it survives a reload. Secrets are never kept. A browser may refuse to keep data.
 
 const UPLOADS = 'oss-upload of ';
 

@@ -70,7 +70,7 @@ function makeAt(config, kept, language, words) {
     emit: (event, detail) => (handlers[event] ?? []).forEach((handler) => handler(detail)),
     client: () => (client ??= clientOf(at, at.headers)),
     untagged: () => clientOf(at, {}),
-    /** The URL of the sandbox's own sign-in. It is '' for another app server, where the user pastes a login. */
+    /** The URL of the sandbox's own sign-in, or '' if another app server is used. There the user pastes a login. */
     get signIn() {
       const isOurs = originOf(kept.appServer) === originOf(config.appServer);
       return isOurs ? config.signIn : '';

@@ -26,7 +26,7 @@ const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityTok
 const GONE = ['NoSuchUpload', 'UploadRefused'];
 const SILENT = { debug() {}, warn() {}, error() {} }; // the page shows the errors
 
-/** Uppy with readable errors. It recognizes a kept file, and an upload where only the callback failed. */
+/** Uppy with readable errors. It recognizes a file chosen again, and an upload where only the callback failed. */
 class PageUppy extends Uppy {
   /** A large file is not kept over a reload. When the user chooses it again, it is recognized by name and size. */
   addFiles(files) {

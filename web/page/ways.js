@@ -25,7 +25,7 @@ const NO_SERVER = ['Network', 'InvalidAnswer'];
 export async function probe(client) {
   const ask = (way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error);
   const first = await ask(WAYS[0]);
-  // Without a server, the other questions would fail too.
+  // Without a server, the other requests would fail too.
   if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first };
   const answers = [first, ...await Promise.all(WAYS.slice(1).map(ask))];
   const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
@@ -38,14 +38,14 @@ export async function probe(client) {
   };
 }
 
-/** For each way, wishes that get an answer with a Scope, without a call to STS. The page never sends this upload. */
+/** For each way, wishes that get an answer with a Scope, without a call to STS. The page never uploads with them. */
 const SCOPES = {
   'signed-url': { method: 'PUT', name: 'auto' },
   form: {},
   multipart: { name: 'auto', size: 1 },
 };
 
-/** Return an answer with bucket, region and more. It is a token or, if that way is closed, another way's answer. */
+/** Return an answer with bucket, region and more: a token or, if the way 'token' is closed, another way's answer. */
 export async function askScope(client, ways) {
   if (ways.token === 'open') return client.token();
   const way = Object.keys(SCOPES).find((one) => ways[one] === 'open');

@@ -67,7 +67,7 @@ class App(Instance):
             method = request.method
             record.request_id = request.request_id
             route = _find(request.path)
-            # Imported only when it is needed, because apps send no Origin.
+            # Imported here because apps send no Origin, and need no CORS.
             if self.env.get(ALLOWED_ORIGINS.name) or method == "OPTIONS":
                 from token_service.http import cors
 
@@ -85,7 +85,7 @@ class App(Instance):
         record.write()
         self._answers = answers = self._answers + 1
         if answers == 2:
-            # After the first answer, this check would lengthen a cold start.
+            # The check waits for the second answer, because it would make a cold start longer.
             from token_service import misspelt
 
             misspelt.warn(self.env)

@@ -1,4 +1,4 @@
-"""Finds misspelt names of variables. The function ignores them, so a check may be missing."""
+"""Finds misspelt names of variables. With a misspelt name, a setting or check has no effect."""
 
 from __future__ import annotations
 

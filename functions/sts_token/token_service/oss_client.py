@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_KEYS = 100
 """The maximum number of keys on a page. OSS itself would allow 1,000."""
 MAX_PAGE_BYTES = 512 * 1024
-"""Enough for 100 objects, with keys of 1,023 bytes (each byte takes three) and other fields."""
+"""Enough for 100 objects with keys of 1,023 bytes (3,069 if URL-encoded) and other fields."""
 MAX_SIZE = 48_800_000_000_000
 """In bytes. OSS's largest object has 48.8 TB (vendor documentation)."""
 
@@ -219,10 +219,10 @@ def _err_header(reply: Reply) -> bytes:
 
 
 def _parsed(body: bytes) -> Element | None:
-    """Parse XML and drop namespaces. Return None if it is malformed or may have a DOCTYPE."""
+    """Parse XML and drop namespaces. Return None if the XML is malformed or may have a DOCTYPE."""
     try:
         text = body.decode()
-        # This refuses every DOCTYPE, whose entities could expand or load files. OSS sends none.
+        # Refuse every DOCTYPE, because its entities could expand or load files. OSS sends none.
         if "<!" in text:
             return None
         root = ElementTree.fromstring(text)  # noqa: S314 - see above

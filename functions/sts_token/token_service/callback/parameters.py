@@ -105,8 +105,8 @@ class CallbackParameters(NamedTuple):
         return {"callback": self.callback, "callback-var": self.variables}
 
     def form_fields(self) -> dict[str, str]:
-        """Return the one field of a form, with the seal written into it. As a variable, the seal
-        would need a second field, which front ends made for the vendor's samples do not send."""
+        """Return the one field of a form, with the seal written into it. A variable for the seal
+        would be a second field, but front ends of the vendor's samples send only this field."""
         return {"callback": _callback(self.settings, self.body.replace(_SEAL, self.sealed))}
 
 

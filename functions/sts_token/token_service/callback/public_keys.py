@@ -56,7 +56,7 @@ class OssKeys:
         self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock, self._fetching = threading.Lock(), threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
-        # The last fetch of any URL. All URLs count, since a client with a seal can name many URLs.
+        # The last fetch of any URL. It limits all URLs together, as a client can name many URLs.
         self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:

@@ -40,14 +40,14 @@ class Seal(NamedTuple):
     issued: int | None = None
 
     def covers(self, bucket: str, object_key: str) -> bool:
-        """Whether an object was granted. A prefix itself is a folder, not an object in it."""
+        """Whether an object was granted. A prefix grants objects in a folder, not the folder."""
         is_under = object_key.startswith(self.key) and object_key != self.key
         return bucket == self.bucket and (is_under if self.is_prefix else object_key == self.key)
 
 
 def seal(content: Seal, secret: bytes) -> str:
     """Return the seal as ASCII text of `[A-Za-z0-9._-]`, for headers, URLs and forms."""
-    # Earlier versions of this function read only version 1, so a seal without `issued` uses it.
+    # A seal without `issued` has version 1, the only version that earlier functions can read.
     version = "1" if content.issued is None else "2"
     members = content[:5] if version == "1" else content
     return sealing.seal(members, "callback", version, secret)

@@ -14,7 +14,7 @@ from token_service.grant.wish_names import OWN_VARIABLES
 
 MAX_VARIABLES = 10  # of one upload; our choice
 MAX_BYTES = 1024
-"""For names and values together, in UTF-8. With a seal of usual size they fit OSS's 5 KB."""
+"""The limit for all names and values in UTF-8. With a usual seal they fit into OSS's 5 KB."""
 _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
 _FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
 FIELDS = tuple(field.partition("=")[0] for field in BODY.split("&"))
@@ -24,14 +24,14 @@ _OURS = {name.lower() for name in (*FIELDS, *MEMBERS, "Variables", "Status", "St
 
 
 def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the app's own variables by name, without "x:". Raises CallbackRefused. Its message
-    does not quote values or malformed names."""
+    """Return the app's own variables by name, without "x:". Raises CallbackRefused, with a
+    message that does not quote values or malformed names."""
     found: dict[str, str] = {}
     # To refuse thousands of variables, it is enough to read one more than allowed.
     for number, (name, value) in enumerate(pairs[: MAX_VARIABLES + 1], 1):
         form, what = re.fullmatch(_NAME, name), f"own variable {number}"
         if form is None:
-            raise CallbackRefused(f"{what}: its name must be 1 to 32 of A-Z, a-z, 0-9 and ._-")
+            raise CallbackRefused(f"{what}: its name must be 1 to 32 characters (A-Za-z0-9._-)")
         if form[1].lower() in (*_OURS, *map(str.lower, found)):
             raise CallbackRefused(f"{what}, {form[1]}: that name is reserved, or used twice")
         found[form[1]] = value

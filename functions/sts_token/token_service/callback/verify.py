@@ -27,7 +27,7 @@ from token_service.oss_client import ObjectHead
 
 MAX_BODY_BYTES = 16 * 1024
 """An object key has at most 1,023 bytes, and three times as many if URL-encoded. The app's own
-variables take about the same space. Our seal has up to 3 KB."""
+variables take about as much space as the key. Our seal has up to 3 KB."""
 MAX_HEADER_CHARACTERS = 2048  # of each header of OSS's signature; our choice
 
 _ETAG = "[A-Za-z0-9-]{1,128}"

@@ -72,7 +72,7 @@ def _answer(body: bytes) -> dict[str, object]:
     fault = HookFailed("UPLOAD_HOOK_URL did not answer with a JSON object")
     try:
         answer: Any = json.loads(body, parse_constant=_refuse)
-        # This raises for JSON that is nested too deeply to be written again.
+        # compact() raises an error for JSON that is nested too deeply to be written again.
         compact(answer)
     except (ValueError, RecursionError):
         raise fault from None

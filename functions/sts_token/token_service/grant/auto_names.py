@@ -28,7 +28,7 @@ def wished(wishes: Mapping[str, str]) -> str | None:
     if wishes.get("method", "PUT").upper() != "PUT":
         raise InvalidParameter("name", "can only be used for uploads")
     if extension is not None and not re.fullmatch(EXTENSION, extension):
-        raise InvalidParameter("ext", "must be 1 to 8 of a-z and 0-9, without a dot")
+        raise InvalidParameter("ext", "must be 1 to 8 characters (a-z, 0-9), without a dot")
     day = time.strftime("%Y/%m/%d/", time.gmtime())
     bits = base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
     return day + bits + ("" if extension is None else f".{extension}")

@@ -30,7 +30,7 @@ _EXTENSIONS = {
     f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
     f"{_OFFICE}.wordprocessingml.document": "docx",
 }
-"""The types whose extension is not the part after the slash. For image/png it is this part."""
+"""Types whose extension is not the part after the slash. image/png needs no entry for "png"."""
 
 
 def of(content_type: str) -> tuple[str, ...]:

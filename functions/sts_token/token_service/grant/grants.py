@@ -1,4 +1,4 @@
-"""Decides what a caller may do now: the Grant. A wish can only narrow it (wishes.py)."""
+"""Decides what a caller may do now: the Grant. A wish can only narrow the grant (wishes.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOGIN = "access_token"  # the query parameter that may carry a login (RFC 6750)
 
 
 class Grant(NamedTuple):
-    """A bucket, a prefix or an object key under it, and a policy, for 900 to 43,200 seconds."""
+    """A bucket, a policy, and a prefix or one object key under it, for 900 to 43,200 seconds."""
 
     bucket: str
     prefix: str

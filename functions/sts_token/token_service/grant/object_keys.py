@@ -5,9 +5,9 @@ from __future__ import annotations
 MAX_BYTES = 1023
 """OSS's limit on a key's length in UTF-8 (vendor documentation)."""
 
-# "*" and "?" are wildcards in a RAM policy. "$" could begin a policy variable. That RAM has no
-# variables is not verified on the real RAM (assumption 7). This is a set, because compiling a
-# pattern would take 1 ms of a cold start.
+# "*" and "?" are wildcards in a RAM policy. "$" could begin a policy variable. It is
+# not verified on the real RAM that RAM has no variables (assumption 7). _FORBIDDEN is a set,
+# because compiling a pattern would take 1 ms of a cold start.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
 

@@ -1,9 +1,9 @@
 """Decides whether a RAM policy allows an action that the function's own key signs, without STS.
 
-The sandbox has its own evaluator, which checks this one, so they share no code on purpose. This
-evaluator may refuse what RAM allows, but never allows what RAM refuses. An Allow counts only
-without a Condition, or for listing with the Condition of the bundled policies. A Deny counts with
-any Condition. A prefix is allowed only if everything under it is allowed.
+The sandbox has its own evaluator. Tests compare the two evaluators, so they share no code. This
+evaluator may refuse what RAM allows, but never allows what RAM refuses. It ignores an Allow with a
+Condition, except for listing with the Condition of the bundled policies. A Deny counts with any
+Condition. A prefix is allowed only if everything under it is allowed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from token_service.encoding import compact
 from token_service.errors import PolicyError, ServiceError
 
 READERS = "bucket_read_policy or bucket_read_write_policy"
-"""The bundled policies that allow reading and listing; the next line has those for writing."""
+"""The bundled policies that allow reading and listing. _WRITERS names those for writing."""
 _WRITERS = "bucket_write_policy or bucket_read_write_policy"
 _MEMBERS = frozenset(("Effect", "Action", "NotAction", "Resource", "Condition"))
 
@@ -31,12 +31,12 @@ class NotAllowed(ServiceError):
 class _Statement(NamedTuple):
     allows: bool
     actions: tuple[str, ...]
-    """In lower case, since RAM ignores the case."""
+    """The actions in lower case, since RAM ignores the case."""
     excludes_actions: bool
     """Whether `actions` come from NotAction."""
     resources: tuple[str, ...]
     condition: str
-    """As JSON; "" if there is none."""
+    """The Condition as JSON, or "" if there is none."""
 
 
 def require(policy: str, action: str, account: str, resource: str) -> None:
@@ -92,7 +92,7 @@ def _statement(value: object) -> _Statement:
     if value.get("Effect") not in ("Allow", "Deny"):
         raise PolicyError("a policy's Effect must be Allow or Deny")
     if ("Action" in value) == ("NotAction" in value):
-        raise PolicyError("a policy's statement must have one of Action and NotAction")
+        raise PolicyError("a policy's statement must have either Action or NotAction")
     actions = _texts(value.get("Action", value.get("NotAction")), "Action")
     return _Statement(
         allows=value["Effect"] == "Allow",

@@ -100,7 +100,7 @@ class Policies:
 def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Render:
     path = os.path.join(_BUNDLED, name + SUFFIX) if re.fullmatch(NAME, name) else name
     if not os.path.exists(path):
-        # A path like policies/own.txt starts from the folder above policies/, the package's top.
+        # A path like policies/own.txt is relative to the package's top, the folder above policies/.
         path = os.path.join(os.path.dirname(_BUNDLED), path)
     file = os.path.basename(path)
     try:
@@ -111,7 +111,7 @@ def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Rend
 
         raise unreadable(variable, file, error, _BUNDLED) from None
     if path.endswith(".txt"):
-        # Imported here because few deployments need it and its regular expressions.
+        # Imported here because few deployments need this module and its regular expressions.
         from token_service.grant.vendor_policies import vendor_policy
 
         return vendor_policy(text, file, variable).render

@@ -1,5 +1,5 @@
-"""Renders policy templates with Jinja2. It is loaded only for templates that are not rendered in
-advance, because importing Jinja2 and compiling a template take a third of a cold start."""
+"""Renders policy templates with Jinja2. This module is loaded only for templates that are not
+rendered in advance, because importing Jinja2 and compiling take a third of a cold start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _printed(value: object) -> str:
     return escaped(value)
 
 
-# `finalize` escapes for JSON. Jinja2 calls it for every value that a template prints.
+# Jinja2 calls `finalize` for every value that a template prints. Here it escapes for JSON.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, finalize=_printed, autoescape=False)  # noqa: S701
 
 

@@ -97,8 +97,8 @@ def _check(statement: object, where: str) -> None:
             )
         if not _lists_own_names(statement):
             raise ValueError(
-                f"{where}, resource {number} is the bucket itself, and shows everybody's names. "
-                "Put it into a statement of its own, with the Action oss:ListObjects and the "
+                f"{where}, resource {number} is the bucket itself, which shows everybody's names. "
+                "Put it into a statement of its own with the Action oss:ListObjects and the "
                 f"Condition {_LISTING}"
             )
 

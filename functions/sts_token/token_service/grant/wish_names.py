@@ -55,12 +55,12 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
             paths.setdefault(_folded(name), []).append(path)
     for name in map(_folded, strange):
         if name in folded:
-            raise InvalidParameter(folded[name], "must be given once, and spelt like this")
+            raise InvalidParameter(folded[name], "must be given once, with exactly this name")
         if name in paths:
             wish = next(one for one in ROUTES[paths[name][0]] if _folded(one) == name)
             where = ", ".join(paths[name])
             raise InvalidParameter(wish, f"is for other routes: {where}")
-    # Imported here because few clients add names.
+    # Imported here because few clients send unknown names.
     import difflib
 
     long = [name for name in folded if len(name) >= _LEAST_LETTERS]

@@ -16,7 +16,7 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import MIN_SESSION_SECONDS
 
 MAX_BODY_BYTES = 16 * 1024
-"""Far more than any set of wishes needs, and too little to cost memory."""
+"""The limit is far more than any set of wishes needs, and too little to cost memory."""
 
 
 def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) -> dict[str, str]:
@@ -109,7 +109,7 @@ def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
 
 def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
     """Return a token's life in seconds. A wish is cut to the time that the login has left, rounded
-    down to a multiple of STS's shortest session. Each other number would need its own call to STS.
+    down to a multiple of STS's shortest session. Unrounded times would need more calls to STS.
     Cached credentials are never valid longer than the seconds of their request."""
     if wish is None:
         return settings.token_seconds

@@ -1,7 +1,7 @@
 """Kept-alive HTTP connections to one endpoint. A deadline bounds every wait.
 
 http.client reads HTTP, and ssl verifies the server. This module adds a time limit for the exchange
-and the name look-up. It detects whether a connection is stale or the server fails. urllib3 would
+and the name look-up, and a retry on a new connection if the kept connection is stale. urllib3 would
 add 40 ms to a cold start, for a pool that is not needed here. HTTP_PROXY is not read.
 """
 
@@ -21,7 +21,7 @@ from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
 MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
-"""How many idle connections are kept, and for how long. Servers may have closed older ones."""
+"""The maximum number and age of idle connections. Servers may have closed older connections."""
 MAX_ANSWER_BYTES = 64 * 1024
 """The limit for an answer, which has to fit into memory. Answers of STS are far shorter."""
 
@@ -79,7 +79,7 @@ class KeptConnection:
 
     def request(self, make: Callable[[], Exchange]) -> Reply:
         """Send the request that `make` makes, and read the whole answer. If the kept connection is
-        stale, call `make` again: a signature must not be sent twice. Raises ConnectionFault."""
+        stale, call `make` again, as a signature must not be sent twice. Raises ConnectionFault."""
         kept = self._take()
         if kept is not None:
             with suppress(_StaleConnection):
@@ -140,9 +140,9 @@ class _Connection(io.RawIOBase):
         self._deadline, self._room = 0.0, 0
 
     def exchange(self, exchange: Exchange) -> tuple[Reply, bool]:
-        """Send and receive. The flag tells whether the connection can be used again."""
+        """Send and receive. The returned flag tells whether the connection can be used again."""
         method, path, body, headers, deadline, max_bytes = exchange
-        # The head needs room too. http.client has no limit for 1xx answers or a chunk of size -1.
+        # `_room` includes the head. http.client does not limit 1xx answers or a chunk of size -1.
         self._deadline, self._room = deadline, max_bytes + MAX_ANSWER_BYTES
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = (

@@ -31,7 +31,7 @@ _ORIGINS = (
     "origins as browsers send them, like https://app.example.com or capacitor://localhost, "
     "separated by commas, without path; or *"
 )
-# No page has these schemes, or the page's origin is opaque (browsers send "null").
+# Browsers send no origin with these schemes: no page has them, or browsers send "null".
 _NO_APPS = "file data blob about javascript filesystem content view-source ftp ws wss".split()
 # A field name (RFC 9110, section 5.1) without "*", except some names that no page can set. The
 # Fetch Standard ("forbidden request-header") lists more names, which do no harm here.
@@ -78,7 +78,7 @@ def _origin_fault(origin: str) -> str:
         return "no web site or app has its scheme"
     if port == str(DEFAULT_PORTS.get(scheme)):
         return f"browsers leave out port {port} for {scheme}"
-    # By the URL Standard, hosts are in lower case with http and https, not with app schemes.
+    # By the URL Standard, hosts of http and https are in lower case. Hosts of apps may differ.
     is_sent_so = scheme not in DEFAULT_PORTS or host == host.lower()
     return "" if is_sent_so else "browsers send its host in lower case"
 
@@ -147,7 +147,7 @@ class Cors:
 
 
 def of(at: Instance) -> Cors:
-    """Make the Cors, for Instance.get. If other settings are wrong, pages can read the error."""
+    """Make the Cors, for Instance.get. Pages can read an error also if other settings are wrong."""
     found = []
     for variable in (v.ALLOWED_ORIGINS, v.ALLOWED_HEADERS):
         try:

@@ -1,4 +1,4 @@
-"""Says why no answer came. The module is loaded only when that happens."""
+"""Says why no answer came. This module is loaded only after a failed request."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from token_service.http.messages import Response
 from token_service.http.wsgi_event import MAX_BODY_BYTES
 
 MAX_CONNECTIONS = 200
-"""Each has a thread. At the limit, a new connection replaces the longest idle one, or waits."""
+"""Each connection has a thread. At the limit, a new one replaces the longest idle one or waits."""
 MAX_HEAD_BYTES = 64 * 1024
 """The limit for a request's first line and headers. The vendor documents 8 KB for the platform."""
 IDLE_SECONDS, REQUEST_SECONDS = 1000.0, 10.0
@@ -40,7 +40,7 @@ def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
         ready()
         threading.Thread(target=server.serve_forever).start()
         signal.sigwait(_SIGNALS)
-        # This is set first. A server that waits for a free connection then closes some connections.
+        # is_ending is set first, so that a full server closes connections and does not wait.
         server.is_ending = True
         server.shutdown()
         server.service_actions()
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         given, length = self.headers, ",".join(self.headers.get_all("Content-Length", ["0"]))
-        # Another server may read such a message as no request or as two (request smuggling).
+        # Refuse an unclear length. Another server may read two requests here (request smuggling).
         if given.defects or "Transfer-Encoding" in given or not re.fullmatch("[0-9]{1,9}", length):
             return self.send_error(400)
         body = self.rfile.read(min(int(length), MAX_BODY_BYTES + 1))

@@ -13,7 +13,7 @@ ANSWER_SECONDS = 4.5
 
 class Request(NamedTuple):
     """One HTTP request of any platform. The method is upper case, the path is decoded, and header
-    names are lower case. repr leaves out headers, query and body: they can carry a login."""
+    names are lower case. repr leaves out headers, query and body, as they can carry a login."""
 
     method: str
     path: str

@@ -18,7 +18,7 @@ class Anonymous(NamedTuple):
     names_callers: bool = False
 
     def identify(self, env: Mapping[str, str]) -> Anonymous:  # noqa: ARG002 - as Auth has it
-        """Return this object, because there is only one caller to identify."""
+        """Return this object itself, which identifies the only caller."""
         return self
 
     def caller(self, request: Request) -> Caller:  # noqa: ARG002 - as Identify has it

@@ -65,16 +65,16 @@ def denied(value: str) -> tuple[str, ...]:
         raise Refused(f"must be at most {MAX_DENIED_CALLERS} callers")
     if not all(re.fullmatch(_CALLER, caller) for caller in found):
         raise Refused(
-            "must be callers as the log names them, separated by commas. A name is 1 to 64 of A-Z, "
-            "a-z, 0-9, '_' and '-', or it is '~' or '@' with 32 of a-z and 2-7 after it"
+            "must be callers as the log names them, separated by commas. A name is 1 to 64 "
+            "characters (A-Z, a-z, 0-9, '_', '-'), or it is '.' and one of these characters, or it "
+            "is '~' or '@' and 32 characters (a-z, 2-7)"
         )
     return tuple(caller.replace("@", "~").removeprefix(".") for caller in found)
 
 
 def apply(caller: Caller, brakes: Brakes) -> None:
-    """Let a caller pass, or raise CallerDenied. With LOGINS_NOT_BEFORE, raises ExpiredToken for an
-    older login, so that the app signs in again. Raises InvalidToken for a login that does not say
-    when it was made."""
+    """Let a caller pass, or raise CallerDenied. With LOGINS_NOT_BEFORE, raise ExpiredToken for an
+    older login (the app signs in again), and InvalidToken for a login that has no `iat`."""
     if caller.segment in brakes.denied:
         raise CallerDenied(_DENIED)
     if not brakes.not_before or caller.login is None:

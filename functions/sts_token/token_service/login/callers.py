@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 
 class Login(NamedTuple):
-    """The contents of a verified login. `issued` is its `iat` in unix seconds, None if not a
-    number. `seconds_left` counts from the request; allowed clock skew may make it negative."""
+    """The contents of a verified login. `issued` is its claim `iat` in unix seconds, or None if
+    that is not a number. `seconds_left` counts from the request; clock skew may make it < 0."""
 
     user_id: str
     issued: float | None
@@ -22,7 +22,7 @@ class Login(NamedTuple):
 
 class Caller(NamedTuple):
     """A verified identity. `segment` is the caller's own folder under the operator's prefix, None
-    if all share one. `session_name` appears in audit logs (RoleSessionName: 2 to 64 of
+    if all share one. `session_name` appears in audit logs (RoleSessionName: 2 to 64 characters of
     `[A-Za-z0-9.@_-]`, vendor documentation of AssumeRole). `login` is None with AUTH=anonymous."""
 
     segment: str | None
@@ -34,8 +34,8 @@ ANONYMOUS = Caller(segment=None, session_name="anonymous")  # everybody, with AU
 
 
 def named(user_id: str) -> Caller:
-    """Return the caller of a verified user id, which may be any text. An id of 1 to 64 of
-    `[A-Za-z0-9_-]` is its own segment. Any other id becomes "~" and the lower-case base32 of the
+    """Return the caller of a verified user id, which may be any text. An id of 1 to 64 characters
+    of `[A-Za-z0-9_-]` is its own segment. Any other id becomes "~" and the lower-case base32 of the
     first 20 bytes of its SHA-256. "~" is not allowed in a session name, which has "@" instead. A
     session name needs two characters, so an id of one character gets a "." in front."""
     segment = user_id

@@ -1,7 +1,7 @@
 """The public keys that verify logins, from a JWKS that is bundled or fetched.
 
 Fetched keys are cached for an hour. They are fetched again earlier if a login names an unknown key
-or its signature does not match. This happens at most once a minute (every 5 s while there are no
+or its signature does not match. There is at most one fetch a minute (every 5 s while there are no
 keys). A failed fetch changes nothing, and is logged. key_entries.py says which keys of a JWKS are
 used.
 """
@@ -82,14 +82,14 @@ class KeySet:
             raise InvalidToken("the login is not accepted: it has no kid, and several keys match")
         for kid, algorithm in keys:
             if kid == name[0]:
-                # This key has another algorithm, so the login is then refused for its algorithm.
+                # The key found here has another algorithm, so PyJWT refuses the login's algorithm.
                 return keys[kid, algorithm]
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
-        """Return the key with this name, and the keys to try. These are this key and its newer
-        version (fetched when needed), because a kid may be reused or missing. Raises as `find`
-        does."""
+        """Return the key with this name, and the keys to try: this key, then its newer version.
+        The newer version is fetched when needed, because a kid may be reused or missing. Raises
+        as `find` does."""
         found = self.find(name)
         return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 
@@ -113,7 +113,7 @@ class KeySet:
                     self._fetched = now
                 except (ConnectionFault, ValueError) as error:
                     fault = f": {error}"
-                    kept = "the old keys stay in use" if self._keys else "there are none yet"
+                    kept = "the old keys stay in use" if self._keys else "there are no keys yet"
                     log.warning("the keys of JWT_JWKS_URL cannot be fetched%s; %s", fault, kept)
             if not self._keys:
                 raise KeysUnreachable(f"the keys of JWT_JWKS_URL cannot be fetched{fault}")

@@ -18,7 +18,7 @@ _KEY_SOURCES = (v.JWT_SECRET, v.JWT_JWKS_FILE, v.JWT_JWKS_URL)
 
 
 class Jwt(NamedTuple):
-    """How logins are verified. If JWT_SECRET verifies them, it is read at each use."""
+    """How logins are verified. If JWT_SECRET verifies logins, the secret is read at each use."""
 
     keys_file: str
     keys_url: Url | None

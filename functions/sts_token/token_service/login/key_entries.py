@@ -150,7 +150,7 @@ def _key(entry: dict[str, Any], algorithm: str) -> Key:
 
 
 def _with_other_names(found: Keys) -> Keys:
-    """Add names without a kid for algorithms with one key, and newer names of algorithms."""
+    """Add the kid "" for an algorithm's only key, and add keys under newer algorithm names."""
     algorithms = [algorithm for _, algorithm in found]
     only = {("", name[1]): found[name] for name in found if algorithms.count(name[1]) == 1}
     made = only | found

@@ -134,8 +134,8 @@ class Logins:
             with suppress(StopIteration):
                 return self._decoded(login, candidates)
             raise
-        # PyJWT accepts an empty `aud`. But by RFC 7519, 4.1.3, we must reject a login whose `aud`
-        # does not name us. Without JWT_AUDIENCE we have no name.
+        # By RFC 7519, 4.1.3, we must reject a login whose `aud` does not name us, also an empty
+        # `aud`, which PyJWT accepts. If JWT_AUDIENCE is not set, no `aud` can name us.
         if audience is None and "aud" in claims:
             raise self._jwt.InvalidAudienceError
         return claims, found
@@ -158,7 +158,7 @@ class Logins:
 def _login(request: Request) -> str:
     """Return the login from the Authorization header or the query, where mobile SDKs send it."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    # Other schemes are ignored. A trigger with signed requests uses the platform's own scheme.
+    # Other schemes are ignored, as a trigger with signed requests uses the platform's scheme.
     bearer = credentials.strip() if scheme.lower() == "bearer" else ""
     query = request.query.get("access_token", "")
     login = bearer or query

@@ -62,5 +62,5 @@ class RateLimit:
 
 
 def _is_within(then: float, now: float) -> bool:
-    # False if the clock was set back since then.
+    # The result is also False if the clock was set back after `then`.
     return 0 <= now - then < WINDOW_SECONDS

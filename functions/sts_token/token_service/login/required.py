@@ -1,4 +1,4 @@
-"""JWT_REQUIRE: claims that a login must have besides the user's id. Loaded only if it is set."""
+"""Checks the claims that JWT_REQUIRE names. This module is loaded only if JWT_REQUIRE is set."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The interface of a way to log in, for the type checker only. Each way is a module in this folder,
-which AUTH names; its `read(Reader)` returns an Auth. CONTRIBUTING.md says how to add one."""
+"""The interface of a way to log in, for the type checker only. Each way to log in is a module of
+this folder. AUTH names the module, and its `read(Reader)` returns an Auth (CONTRIBUTING.md)."""
 
 from __future__ import annotations
 

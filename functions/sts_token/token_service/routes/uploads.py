@@ -29,7 +29,7 @@ LISTINGS_PER_MINUTE = 60
 DEFAULT_LIMIT = "20"
 """Objects on a page, if the caller sends no limit."""
 MAX_DETAILED = 20
-"""Objects on a page with details. Each needs one more request, and all must end within 5 s."""
+"""Objects on a page with details. Each object takes one more request. All must end within 5 s."""
 
 
 class ListingRefused(ServiceError):

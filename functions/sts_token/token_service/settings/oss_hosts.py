@@ -3,8 +3,8 @@
 With a local address the bucket is the path's first segment, as in the Python SDKs (path style). OSS
 itself refuses path style, and the sandbox accepts it. A host under aliyuncs.com is OSS's own, with
 the bucket in front. Any other host, also `*.localhost`, is a domain that is bound to the bucket
-(CNAME). The Android and iOS SDKs detect a CNAME. The Python and JavaScript SDKs need an option for
-it (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
+(CNAME). The Android and iOS SDKs detect a CNAME. For a CNAME the Python and JavaScript SDKs need an
+option (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from token_service.settings.addresses import LOCAL, LOCAL_ADDRESS
 from token_service.settings.parsing import Reader, Variable
 from token_service.settings.values import Endpoint
 
-# Hosts of old VPCs (vpc100-) and PrivateLink: not verified on the real OSS (assumptions 48 and 63).
+# Hosts of old VPCs (vpc100-) and PrivateLink are not verified on the real OSS (assumptions 48, 63).
 _OF_OSS = (
     r"(?:(?P<bucket>[^.]+)\.)?(?:oss-(?P<internal>[^.]+)-internal|vpc100-oss-(?P<vpc>[^.]+)|oss-"
     r"(?P<public>[^.]+)|(?P<dual>[^.]+)\.oss|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)"

@@ -28,7 +28,7 @@ class Refused(Exception):
 
 class Variable(NamedTuple):
     """One environment variable, declared only in variables.py. If it is not set, `default` is used.
-    Without a default, Reader.read raises `missing`, and Reader.optional returns another value.
+    Without a default, Reader.read raises `missing`. Reader.optional returns its argument `other`.
     A `secret` is never shown. `first` marks the variables that everybody needs to know."""
 
     name: str
@@ -121,7 +121,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def texts(value: str) -> tuple[str, ...]:
-    """Parse a list with commas. Remove blanks around parts, empty parts and repeated parts."""
+    """Parse a list with commas. Strip each part, and remove empty and repeated parts."""
     return tuple(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
 
 

@@ -111,7 +111,7 @@ def read_access_key(reader: Reader) -> AccessKey:
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
     """Like oss_hosts.read, which is loaded only if the region does not decide the endpoints. In the
     bucket's region the function uses the internal endpoint, unless OSS_INTERNAL_ENDPOINT is set.
-    Reaching it without a VPC is not verified on the real cloud (assumption 33)."""
+    It is not verified on the real cloud that this endpoint works without a VPC (assumption 33)."""
     given = reader.text(v.OSS_ENDPOINT) or reader.text(v.OSS_INTERNAL_ENDPOINT)
     if given or "finance" in region:
         from token_service.settings import oss_hosts

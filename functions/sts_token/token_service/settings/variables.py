@@ -26,7 +26,7 @@ _ENDPOINT = elsewhere("settings.addresses:endpoint")
 _OSS_ENDPOINT = elsewhere("settings.addresses:local_endpoint")
 _PREFIX = elsewhere("grant.new_names:prefix")
 _ROLE = "acs:ram::<account id>:role/<role name>"
-_BUCKET = "3 to 63 of a-z, 0-9 and inner '-'"
+_BUCKET = "3 to 63 characters (a-z, 0-9, '-'), with no '-' at the ends"
 _REGION = "a region id like cn-hangzhou, without 'oss-'"
 _SESSION = Whole(values.MIN_SESSION_SECONDS, values.MAX_SESSION_SECONDS, "seconds")
 _SIGNATURE = Whole(1, values.MAX_SIGNATURE_SECONDS, "seconds")
@@ -99,4 +99,4 @@ VARIABLES: tuple[Variable, ...] = tuple(
 )
 """All variables, in the order above."""
 FC_REGION = OSS_REGION._replace(name="FC_REGION")
-"""The platform sets this variable. It is used if OSS_REGION is not set."""
+"""The platform sets FC_REGION. The function uses it if OSS_REGION is not set."""

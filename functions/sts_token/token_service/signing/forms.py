@@ -64,7 +64,7 @@ def signed_form(
     """Sign a form for the grant's prefix or object at `now` (unix seconds), and build the answer.
     OSS refuses the form if `more_fields` are missing or differ."""
     signer = Signer.at(now, key, settings.region)
-    # OSS compares these with fields of the same names, so a signature is valid only for its form.
+    # OSS compares these values with the fields, so a signature is valid only for its own form.
     exact = {
         "x-oss-signature-version": ALGORITHM,
         "x-oss-credential": signer.credential,
@@ -118,7 +118,7 @@ def signed_form(
 
 
 def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
-    """Return the conditions that OSS checks. All must be true, because there is no "or".
+    """Return the conditions that OSS checks. All conditions must be true; there is no "or".
 
     "starts-with" checks the key field as it was sent; OSS fills in the file's name afterwards
     (vendor documentation). The name can only lengthen the key, and "../" in it has no special
@@ -138,9 +138,9 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
 
 
 def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str, str]:
-    """Return the members from which front ends of the vendor's samples make the fields. They always
-    send a field for the security token. Without a token, this member is empty, because otherwise
-    they would send "undefined"."""
+    """Return the members from which front ends of the vendor's samples make the fields. Front ends
+    always send a field for the security token. Without a security token, this member is empty,
+    because front ends would send "undefined" for a member that is missing."""
     names = {
         "policy": fields["policy"],
         "x_oss_signature_version": fields["x-oss-signature-version"],
@@ -148,7 +148,7 @@ def _vendor_names(fields: Mapping[str, str], prefix: str, host: str) -> dict[str
         "x_oss_date": fields["x-oss-date"],
         "signature": fields["x-oss-signature"],
         "security_token": fields.get("x-oss-security-token", ""),
-        # The samples put it before the file's name.
+        # The samples put `dir` before the file's name.
         "dir": prefix,
         "host": host,
     }

@@ -86,9 +86,9 @@ def read_start(
     for name in sorted(wishes.keys() & MULTIPART_STEP):
         raise InvalidParameter(name, "needs Upload as well; the answer to the start has it")
     if grant.object_key is None:
-        raise InvalidParameter("object", "must be given (or name=auto) to name the object")
+        raise InvalidParameter("object", "must name the object, or send name=auto")
     if wishes.get("size", "0") == "0":
-        raise InvalidParameter("size", "must be given, 1 or more; empty objects need /signed-url")
+        raise InvalidParameter("size", "must be given, at least 1; for size 0 use /signed-url")
     return Upload(
         issuer=issuer,
         caller=grant.session_name,
@@ -130,7 +130,7 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
     if OWN_VARIABLES in wishes and action != "complete":
         raise InvalidParameter(OWN_VARIABLES, "is for action=complete only")
     if not re.fullmatch("[A-Za-z0-9]{1,64}", upload_id):
-        raise InvalidParameter("upload_id", "must be OSS's UploadId, 1 to 64 of A-Z, a-z and 0-9")
+        raise InvalidParameter("upload_id", "must be OSS's UploadId: 1 to 64 letters and digits")
     if action is None and "parts" in wishes:
         return Step("parts", upload_id, _numbers(wishes["parts"], upload.part_count, per_minute))
     if action not in ("list", "complete", "abort") or "parts" in wishes:
@@ -157,7 +157,7 @@ def signed(
         query, headers = {"uploads": ""}, dict(upload.headers)
     elif step.operation == "complete":
         query.update(callback)
-        # This is set, because by default clients would send a type that is not the signed one.
+        # The type is set, because otherwise clients send a default type, which is not signed.
         headers["Content-Type"] = "application/xml"
         headers.update({} if limits.may_overwrite else upload_headers.FORBID_OVERWRITE)
     elif step.after:
@@ -168,13 +168,13 @@ def signed(
 
 def _part(number: int, query: Mapping[str, str], upload: Upload, sign: Sign) -> dict[str, object]:
     size = min(PART_BYTES, upload.size - (number - 1) * PART_BYTES)
-    # Headers has no length, because HTTP clients set it and pages cannot.
+    # `Headers` has no length, because HTTP clients set the length and pages cannot set it.
     url = sign("PUT", {**query, "partNumber": str(number)}, {"Content-Length": str(size)})
     return {"Number": number, "Url": url, "Method": "PUT", "Headers": {}, "Size": size}
 
 
 def _is_within(upload: Upload, limits: Limits) -> bool:
-    """Whether today's limits would allow the upload. Overwriting is checked at its end."""
+    """Whether today's limits would allow the upload. Overwriting is checked at completion."""
     sealed, forbid = upload.headers, upload_headers.FORBID_OVERWRITE
     names = {"content_type": "Content-Type", "disposition": "Content-Disposition"}
     wishes = {wish: sealed[name] for wish, name in names.items() if name in sealed}
@@ -191,6 +191,6 @@ def _numbers(text: str, count: int, per_minute: int) -> tuple[int, ...]:
     found = tuple(dict.fromkeys(number for number in numbers if number is not None))
     if len(found) != len(numbers) or len(found) > most:
         why = "" if most == MAX_PARTS else " (CALLER_URLS_PER_MINUTE)"
-        text = f"must be 1 to {most}{why} different part numbers, 1 to {count}"
+        text = f"must list at most {most}{why} part numbers from 1 to {count}, each only once"
         raise InvalidParameter("parts", text)
     return found

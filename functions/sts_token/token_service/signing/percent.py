@@ -1,6 +1,6 @@
-"""Percent-encodes all except A-Z a-z 0-9 - . _ ~ (RFC 3986), for the vendor's signatures.
+"""Percent-encodes all characters except A-Z a-z 0-9 - . _ ~ (RFC 3986) for the vendor's signatures.
 
-The result equals urllib.parse.quote(text, ""). That function handles each byte in Python, and took
+The result equals urllib.parse.quote(text, ""). But quote() handles each byte in Python, and took
 half of the time to sign an AssumeRole request.
 """
 
@@ -20,7 +20,7 @@ def encoded(text: str | bytes) -> str:
     if text.isalnum():
         return text
     special = set(text.encode().translate(None, _PLAIN))
-    # "%" comes first, because the other replacements add more of them.
+    # "%" is replaced first, because the other replacements add "%" to the text.
     if ord("%") in special:
         special.remove(ord("%"))
         text = text.replace("%", "%25")

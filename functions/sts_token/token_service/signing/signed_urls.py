@@ -49,7 +49,7 @@ def read_wish(
     """Check the wishes for a URL; the grant has handled `object` and `policy`. Raises
     InvalidParameter for a wish that is missing, malformed, not for the method, or not allowed."""
     if "object" not in wishes and "name" not in wishes:
-        raise InvalidParameter("object", "must be given (or name=auto) to name the object")
+        raise InvalidParameter("object", "must name the object, or send name=auto")
     method = wishes.get("method", "PUT").upper()
     if method not in ACTIONS:
         raise InvalidParameter("method", f"must be one of {', '.join(ACTIONS)}")
@@ -78,7 +78,7 @@ def signed_url(
     has more parameters for OSS; a client cannot leave them out or change them."""
     object_key = grant.object_key or ""
     signer = Signer.at(now, key, settings.region)
-    # The size is signed. Headers does not have it, because browsers set it and pages cannot.
+    # The size is signed. `Headers` leaves it out, because browsers set it and pages cannot.
     size = {} if wish.size is None else {"Content-Length": str(wish.size)}
     query, headers = {**wish.query, **(more_query or {})}, {**wish.headers, **size}
     where = settings.oss_endpoint, grant.bucket, object_key
@@ -104,10 +104,10 @@ def _size(wish: str | None, limits: Limits) -> int | None:
 
 def _download(wishes: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of a download. A browser saves the file. If the wish is inline and the
-    extension is safe, it shows the file with the extension's type."""
+    extension is safe, the browser shows the file with the extension's type."""
     found = {name: _value(name, wishes[name]) for name in DOWNLOAD if name in wishes}
     disposition = found.setdefault(DISPOSITION, "attachment")
-    # Strip only ASCII blanks. With other blanks, browsers do not know the kind and show the file.
+    # Strip only ASCII blanks. Browsers do not know a kind with other blanks, and show the file.
     kind = disposition.partition(";")[0].strip(" \t").lower()
     if kind == "attachment":
         return found

@@ -120,7 +120,7 @@ _quoted = lru_cache(maxsize=4)(quote)
 
 @lru_cache(maxsize=2)
 def _signing_key(secret: str, scope: str) -> bytes:
-    """Derive the signing key. It is cached, because up to a hundred parts use the same key."""
+    """Derive the signing key, cached because up to a hundred parts are signed with one key."""
     key = f"aliyun_v4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")

@@ -36,9 +36,9 @@ def token(
         "AccessKeySecret": credentials.access_key_secret,
         "SecurityToken": credentials.security_token,
         "Expiration": credentials.expiration,
-        # The vendor's own SDKs need this when they read this URL as a `credentials_uri`.
+        # The vendor's SDKs need `Code` if the function's URL is their `credentials_uri`.
         "Code": "Success",
-        # Without this, oss2's EcsRamRoleCredentialsProvider refreshes too early.
+        # Without `LastUpdated`, oss2's EcsRamRoleCredentialsProvider refreshes too early.
         "LastUpdated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "Scope": scope,
     }

@@ -94,7 +94,7 @@ class StsClient:
                 return _credentials(reply, key)
         except ConnectionFault:
             pass
-        # Jitter, so that instances that were throttled together do not retry together.
+        # The random wait keeps instances that were throttled together from retrying together.
         time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - not a secret
         try:
             return _credentials(self._attempt(request, key, end), key)
@@ -111,7 +111,7 @@ class StsClient:
 
 
 def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
-    """Return the form to post. It is exactly the text that the SDK signed, in its encoding."""
+    """Return the form to post: exactly the text that the SDK signed, in the SDK's encoding."""
     rpc = AssumeRoleRequest()
     rpc.set_method("POST")  # 3.1.0 defaults to GET
     rpc.set_accept_format("JSON")

@@ -54,7 +54,7 @@ class CredentialsCache:
         self, request: RoleRequest, fetch: Callable[[RoleRequest], Credentials], key: object = ()
     ) -> tuple[Credentials, bool]:
         """Return credentials for a request, and whether they come from the cache. If equal requests
-        with one `key` come at once, only one calls `fetch`, and all get its result or error."""
+        with the same `key` come at once, only one calls `fetch`, and all get the same outcome."""
         with self._lock:
             entry = self._entries.get(request)
             if entry is not None and self._clock() < entry.until:
@@ -81,7 +81,7 @@ class CredentialsCache:
         return flight.credentials, False
 
     def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
-        # This uses STS's expiration, since STS may grant less time than was asked for.
+        # The expiration is STS's own, since STS may grant less time than was asked for.
         expires = credentials.expires
         until = expires - max((expires - self._clock()) / 2, MIN_SECONDS_LEFT)
         with self._lock:

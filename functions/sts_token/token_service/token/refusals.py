@@ -61,7 +61,7 @@ def _without_secrets(message: str, key: AccessKey) -> str:
     """Remove secrets. SignatureDoesNotMatch quotes the string to sign, with our security token."""
     message = message.partition("server string to sign is")[0].strip()[:1000]
     for secret in (key.access_key_secret, key.security_token, key.access_key_id):
-        # STS's secrets are longer. A shorter text could occur in many words.
+        # STS's secrets are longer. A text under 8 characters could be part of other words.
         if secret and len(secret) >= 8:
             message = message.replace(secret, "***")
     return message

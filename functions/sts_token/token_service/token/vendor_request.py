@@ -1,8 +1,8 @@
 """Imports the vendor's AssumeRoleRequest, but without modules that it loads and we never use.
 
 Stand-ins for `requests`, `urllib.request` and an XML parser save a third of a cold start. Functions
-of percent.py replace two functions of the SDK, because they need a third of the time. This affects
-any AcsClient of this process, too. aliyun-python-sdk-core signs in this way since 2.13.10.
+of percent.py replace two functions of the SDK, as they need a third of the time. This also affects
+any AcsClient of this process. aliyun-python-sdk-core has used these functions since 2.13.10.
 """
 
 from __future__ import annotations
